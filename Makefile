@@ -1,0 +1,58 @@
+# make demo | test | check | bench: each installs what it needs into .venv first; a second run installs nothing.
+
+PYTHON ?= $(or $(firstword $(foreach name,python3.11 python3.12 python3.13,$(if $(shell command -v $(name)),$(name)))),python3)
+WORKERS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+# The stamp carries the hash of all that decides what is installed: change either file and the next make installs.
+READY := $(VENV)/ready-$(shell cat requirements.lock pyproject.toml | sha256sum | cut -c1-16)
+FORTRAN = $(shell git ls-files '*.f90' '*.F90')
+C = $(shell git ls-files '*.c' '*.h')
+
+.PHONY: help demo test check bench format lock system
+help:
+	@echo "make demo    the whole road on the sample in data/: train, evaluate, build the library, replay in Fortran"
+	@echo "make test    every test"
+	@echo "make check   formatting, lint, types, import directions, Fortran and C style"
+	@echo "make bench   the benchmarks"
+	@echo "make format  rewrite the sources as make check wants them"
+	@echo "make lock    resolve the versions in requirements.lock anew"
+
+system:
+	@PYTHON="$(PYTHON)" sh .ci/system
+
+$(READY): | system
+	@echo "installing into $(VENV) (once for each change of requirements.lock or pyproject.toml)"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@rm -f $(VENV)/ready-* && touch $@
+
+demo: $(READY) | system
+	@$(BIN)/sciml demo
+
+test: $(READY) | system
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+check: $(READY) | system
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(if $(FORTRAN),$(BIN)/fortitude check $(FORTRAN),echo "no Fortran yet")
+	@$(if $(C),$(BIN)/clang-format --dry-run -Werror $(C),echo "no C yet")
+	@echo "check: all passed"
+
+format: $(READY)
+	@$(BIN)/ruff check --fix --exit-zero .
+	@$(BIN)/ruff format .
+	@$(if $(C),$(BIN)/clang-format -i $(C))
+
+bench: $(READY) | system
+	@set -e; for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+lock: | system
+	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
+	@$(VENV)-lock/bin/pip install --quiet "torch==$$(sed -n 's/^torch==//p' requirements.lock)" -e '.[dev]'
+	@{ sed -n '/^#/p' requirements.lock; $(VENV)-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements.lock.tmp
+	@mv requirements.lock.tmp requirements.lock && rm -rf $(VENV)-lock

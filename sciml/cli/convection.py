@@ -1,0 +1,280 @@
+"""`sciml convection`: train an emulator of the convection scheme, and say how good it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sciml.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sciml.solve import Algorithm
+    from sciml.verify.evaluation import Evaluation
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train and evaluate emulators of the convection scheme.",
+)
+
+
+@app.command()
+def train(
+    columns: Annotated[list[Path], typer.Argument(help="A columns store (*.zarr), or files of pairs.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The checkpoint to write (*.sciml).")],
+    truth: Annotated[
+        list[Path] | None,
+        typer.Option("--truth", help="The true scheme's answers to a wrfout (mskf_offline_*), in order."),
+    ] = None,
+    hold_out: Annotated[
+        list[int] | None, typer.Option("--hold-out", help="A RUN to keep for validation; may be repeated.")
+    ] = None,
+    exclude: Annotated[
+        list[int] | None, typer.Option("--exclude", help="A RUN to leave out, for tests; may be repeated.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="TOML with tables [fit] and [network].")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the columns.")] = None,
+    batch: Annotated[int | None, typer.Option("--batch", help="Columns per step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Highest rate.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of everything that is drawn.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, ...")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option("--time-limit", help="Stop, resumable, after so many seconds.")
+    ] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Begin anew, even if a training was cut off.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Train an emulator on columns; cut off, the same command goes on where it stopped.
+
+    What is given here goes before what the file of --config says, and that before the defaults.
+    """
+    from sciml.convection.store import open_columns
+    from sciml.convection.training import train as train_emulator
+    from sciml.train.progress import automatic
+    from sciml.train.state import resume_path
+
+    given = {
+        "epochs": epochs,
+        "batch_size": batch,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "device": device,
+        "time_limit_s": time_limit,
+    }
+    tables = _tables(config)
+    tables["fit"] = {**tables["fit"], **{name: x for name, x in given.items() if x is not None}}
+    emulator = train_emulator(
+        open_columns(columns, truth=truth or None),
+        output,
+        hold_out=hold_out or (),
+        exclude=exclude or (),
+        fit=tables["fit"],
+        network=tables["network"],
+        resume=not anew,
+        progress=automatic(quiet),
+    )
+    if resume_path(output).exists():
+        typer.echo(f"stopped at the time limit: run the same command again to go on with {output}")
+    else:
+        typer.echo(f"{emulator}\nsaved: {output}")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Argument(help="A checkpoint or its name, a library (*.so) with --weights, or its folder."),
+    ],
+    files: Annotated[
+        list[Path], typer.Argument(help="wrfout files, captured or drawn pairs, or a columns store.")
+    ],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every number here.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="Write a page with pictures.")] = None,
+    picture: Annotated[Path | None, typer.Option("--picture", help="Write one picture (PNG).")] = None,
+    truth: Annotated[
+        list[Path] | None,
+        typer.Option("--truth", help="The true scheme's answers to a wrfout (mskf_offline_*), in order."),
+    ] = None,
+    weights: Annotated[Path | None, typer.Option("--weights", help="Of a library.")] = None,
+    also: Annotated[
+        list[str] | None, typer.Option("--also", help="A further model for the same page and JSON.")
+    ] = None,
+    run: Annotated[list[int] | None, typer.Option("--run", help="Only columns of this RUN.")] = None,
+    weighted: Annotated[bool, typer.Option("--weighted", help="Weigh columns by WEIGHT.")] = False,
+    block: Annotated[int, typer.Option("--block", min=1, help="Columns in memory at a time.")] = 8192,
+    title: Annotated[str, typer.Option("--title", help="Of the page.")] = "The emulator and the scheme",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Score a model against the true scheme.
+
+    Columns that the scheme did not compute at that call (held from an earlier one) are never scored.
+    """
+    from sciml.verify.emulator import assess
+
+    for path in (json_file, html_file, picture):
+        _check_target(path)
+    named = [(model, _algorithm(model, weights)), *((name, _algorithm(name, None)) for name in also or [])]
+    columns = _columns(files, truth or [], run or [])
+    data = ", ".join(path.name for path in files) + (f" (RUN {', '.join(map(str, run))})" if run else "")
+    found: list[Evaluation] = []
+    for name, algorithm in named:
+        with _progress(name, quiet) as told:
+            one = assess(
+                columns,
+                algorithm,
+                model=_short(name),
+                data=data,
+                weighted=weighted,
+                block=block,
+                progress=told,
+            )
+        typer.echo(f"{one}\n")
+        found.append(one)
+    _write(found, json_file, html_file, picture, title)
+
+
+def _write(
+    found: list[Evaluation],
+    json_file: Path | None,
+    html_file: Path | None,
+    picture: Path | None,
+    title: str,
+) -> None:
+    from sciml.train.writing import replaced
+
+    if json_file:
+        content = found[0].to_json()
+        if len(found) > 1:
+            content["also"] = [one.to_json() for one in found[1:]]
+        with replaced(json_file) as part:
+            part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        typer.echo(f"numbers: {json_file}")
+    if html_file:
+        from sciml.verify.page import write_page
+
+        write_page(html_file, found, title=title)
+        typer.echo(f"page: {html_file}")
+    if picture:
+        from sciml.plot import png
+        from sciml.verify.figures import portrait
+
+        with replaced(picture) as part:
+            part.write_bytes(png(portrait(found[0])))
+        typer.echo(f"picture: {picture}")
+
+
+def _tables(config: Path | None) -> dict[str, dict[str, Any]]:
+    """The tables of a TOML file: fit (settings of the training) and network."""
+    import tomllib
+
+    tables: dict[str, dict[str, Any]] = {"fit": {}, "network": {}}
+    if config is None:
+        return tables
+    try:
+        read = tomllib.loads(config.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{config} is not a TOML file: {error}") from error
+    for name, table in read.items():
+        if name not in tables or not isinstance(table, dict):
+            raise InputError(f"{config} has [{name}]: it may have the tables {', '.join(tables)}")
+        tables[name] = table
+    return tables
+
+
+def _check_target(path: Path | None) -> None:
+    """Refuse a target that cannot be written before the work is done rather than after it."""
+    if path is not None and path.is_dir():
+        raise InputError(f"{path} is a folder: give the name of a file to write")
+
+
+def _short(name: str) -> str:
+    """What to call a model: a path without its folders, except where that would say nothing."""
+    path = Path(name)
+    return path.stem if path.suffix == ".sciml" else path.name or name
+
+
+def _algorithm(model: str, weights: Path | None) -> Algorithm[Any, Any, Any]:
+    """Load a checkpoint, a library with its weights, or the folder that `sciml coupling build` made."""
+    path = Path(model)
+    if path.suffix == ".so" or (path.is_dir() and any(path.glob("*.so"))):
+        library, weights = _built(path, weights)
+        from sciml.coupling import FortranEmulator
+
+        native: Algorithm[Any, Any, Any] = FortranEmulator(str(library), str(weights))
+        return native
+    if weights is not None:
+        raise InputError(f"--weights {weights} goes with a library (*.so), and {model} is none")
+    from sciml.convection.emulator import Emulator
+    from sciml.convection.published import KIND, PublishedEmulator
+    from sciml.train import checkpoint
+
+    loaded: Algorithm[Any, Any, Any]
+    if checkpoint.load(checkpoint.resolve(model)).kind == KIND:
+        loaded = PublishedEmulator.load(model)
+    else:
+        loaded = Emulator.load(model)
+    return loaded
+
+
+def _built(path: Path, weights: Path | None) -> tuple[Path, Path]:
+    """The library and its weights: as given, or the only ones in the folder."""
+    folder = path if path.is_dir() else path.parent
+
+    def only(pattern: str, what: str, remedy: str) -> Path:
+        there = sorted(folder.glob(pattern))
+        if len(there) != 1:
+            names = ", ".join(one.name for one in there) or "none"
+            raise InputError(f"{folder} has {len(there)} {what} ({names}): {remedy}")
+        return there[0]
+
+    library = only("libsciml*.so", "libraries", "name the library itself") if path.is_dir() else path
+    if weights is None:
+        weights = only("*.nc", "weights files", "give one with --weights")
+    for one in (library, weights):
+        if not one.is_file():
+            raise InputError(f"{one} is not there: make it with 'sciml coupling build -o DIR MODEL'")
+    return library, weights
+
+
+def _columns(files: list[Path], truth: list[Path], run: list[int]) -> xr.Dataset:
+    """The columns of files of any form, held ones included, of the runs asked for."""
+    import numpy as np
+
+    from sciml.convection.store import open_columns
+
+    columns = open_columns(files, truth=truth or None, keep="all")
+    if not run:
+        return columns
+    runs = columns["RUN"].values
+    here = np.isin(runs, run)
+    if not here.any():
+        there = ", ".join(map(str, np.unique(runs)))
+        raise InputError(f"no column of RUN {', '.join(map(str, run))}: the files hold RUN {there}")
+    return columns.isel(column=np.flatnonzero(here))
+
+
+@contextmanager
+def _progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on standard error where someone is watching."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(f"evaluating {_short(name)}", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,144 @@
+"""One place that decides which Dask scheduler does the work: the one that is there, else a local one."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from sciml.errors import InputError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["address", "client"]
+
+
+def address() -> str | None:
+    """Return the address of the scheduler that the environment or Dask's configuration names, or None.
+
+    ``DASK_SCHEDULER_ADDRESS`` is read now, not when dask was imported, and wins over ``scheduler-address`` in
+    Dask's configuration files.
+
+    Examples
+    --------
+    >>> import dask
+    >>> with dask.config.set({"scheduler-address": "tcp://127.0.0.1:8786"}):
+    ...     found = address() is not None
+    >>> found
+    True
+    """
+    import dask
+
+    named = os.environ.get("DASK_SCHEDULER_ADDRESS") or dask.config.get("scheduler-address", None)
+    return str(named) if named else None
+
+
+def dask_setup(worker: object) -> None:
+    """Leave Ctrl-C to the process that owns the cluster; Dask calls this in each worker process it starts.
+
+    A terminal sends the signal to all of them, and each worker would print a traceback of its own.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def cores() -> int:
+    """Return how many cores this process may use (a batch system may give fewer than the machine has)."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def client(
+    *,
+    n_workers: int | None = None,
+    threads_per_worker: int = 1,
+    memory_limit: str | float = "auto",
+    processes: bool = True,
+    dashboard: bool = False,
+    connect_timeout: float = 30.0,
+) -> Iterator[Client]:
+    """Yield a Dask client: of the scheduler that is already there, else of one started for the occasion.
+
+    In this order: the client that this process (or the Dask task it runs in) already has; the scheduler
+    named by ``DASK_SCHEDULER_ADDRESS`` or by ``scheduler-address`` in Dask's configuration; a new
+    ``distributed.LocalCluster``. Only what this function made is closed at the end. The arguments but the
+    last shape the local cluster alone: a scheduler that is there keeps the workers it has.
+
+    Parameters
+    ----------
+    n_workers
+        Worker processes; by default one for each core this process may use.
+    threads_per_worker
+        Threads in each. One by default, since the netCDF library reads one file at a time in a process.
+    memory_limit
+        Of each worker, in bytes or as text (``"2GiB"``); ``"auto"`` shares the machine's memory out.
+    processes
+        Run the workers as processes; otherwise as threads here (a script that starts processes needs the
+        usual ``if __name__ == "__main__":``).
+    dashboard
+        Serve Dask's dashboard (needs bokeh) on a free port of this machine: see ``client.dashboard_link``.
+    connect_timeout
+        Seconds to wait for a named scheduler to answer.
+
+    Raises
+    ------
+    InputError
+        If a scheduler is named but does not answer, or ``n_workers`` or ``threads_per_worker`` is below one.
+
+    Examples
+    --------
+    >>> with client(n_workers=1, processes=False) as workers:
+    ...     workers.submit(max, 3, 7).result()
+    7
+    """
+    for name, count in (("n_workers", n_workers), ("threads_per_worker", threads_per_worker)):
+        if count is not None and count < 1:
+            raise InputError(f"{name}={count}: give at least 1, or leave it out")
+
+    import distributed
+
+    try:
+        here = distributed.get_client()
+    except ValueError:
+        here = None
+    if here is not None:
+        yield here
+        return
+
+    named = address()
+    if named is not None:
+        try:
+            connected = distributed.Client(named, timeout=connect_timeout)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise InputError(
+                f"no Dask scheduler answers at {named!r} ({error}): start it (dask scheduler), or unset "
+                "DASK_SCHEDULER_ADDRESS to use this machine alone"
+            ) from error
+        with connected:
+            yield connected
+        return
+
+    cluster = distributed.LocalCluster(
+        n_workers=n_workers or max(1, cores() // threads_per_worker),
+        threads_per_worker=threads_per_worker,
+        memory_limit=memory_limit,
+        processes=processes,
+        # A free port: the scheduler's own default would quarrel with the next cluster on this machine.
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": dashboard},
+        silence_logs=logging.ERROR,
+        preload=[__name__] if processes else [],
+    )
+    with cluster, distributed.Client(cluster) as started:
+        try:
+            yield started
+        except KeyboardInterrupt:
+            # What waited for the workers is dropped on purpose; asyncio would log each of them as an accident.
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+            raise

@@ -1,0 +1,256 @@
+"""The emulator as an algorithm: the parcel test, the plume, the network, the response."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sciml.convection.adjustment import Timing, greatest_strength, shallow_strength, timing
+from sciml.convection.ascent import ascend
+from sciml.convection.downdraft import Downdraft, descend
+from sciml.convection.features import features
+from sciml.convection.network import LEAST_STRENGTH, Architecture, Closure
+from sciml.convection.normalise import Normalisation
+from sciml.convection.plume import DEEP, NONE, Plume
+from sciml.convection.problem import (
+    INPUT_PROFILES,
+    INPUT_SURFACE,
+    Convection,
+    ConvectionSolution,
+    solution_of,
+)
+from sciml.convection.response import NCA_NONE, PROFILES, SCALARS, respond
+from sciml.convection.sounding import Sounding
+from sciml.convection.source import parcel_test
+from sciml.errors import InputError
+from sciml.train import checkpoint
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["KIND", "Emulator", "Physics", "physics", "sounding_of"]
+
+KIND = "convection-emulator"  # of the checkpoint
+
+
+@dataclass(frozen=True)
+class Physics:
+    """What is computed of the columns whose plume rises, before anything learned is asked."""
+
+    index: Tensor  # of those columns among all
+    sounding: Sounding
+    plume: Plume
+    down: Downdraft
+    times: Timing
+    channels: Tensor
+    scalars: Tensor
+
+
+def sounding_of(columns: xr.Dataset, device: str | torch.device = "cpu") -> Sounding:
+    """The columns as tensors, float64, level first.
+
+    Raises
+    ------
+    InputError
+        NaN or infinity among the inputs, naming the variable.
+    """
+
+    def taken(name: str) -> Tensor:
+        array = columns[name]
+        if array.ndim == 2:
+            array = array.transpose("column", "level")
+        values = np.ascontiguousarray(array.values)
+        bad = int((~np.isfinite(values)).sum())
+        if bad:
+            raise InputError(
+                f"{name} has {bad} values that are not finite: drop those columns, or mend the file they are from"
+            )
+        return torch.from_numpy(values).to(device)
+
+    return Sounding.of(
+        {name: taken(name) for name in INPUT_PROFILES},
+        {name: taken(name) for name in INPUT_SURFACE},
+        dx=float(columns.attrs["DX"]),
+        dt=float(columns.attrs["DT"]),
+        cudt=float(columns.attrs["CUDT"]),
+    )
+
+
+def physics(everything: Sounding, levels: int) -> Physics | None:
+    """Parcel test, plume, downdraft, adjustment time and features; None where no plume rises at all."""
+    index = torch.nonzero(parcel_test(everything)).squeeze(1)
+    if not len(index):
+        return None
+    s = everything.take(index)
+    plume = ascend(s)
+    rises = torch.nonzero(plume.kind != NONE).squeeze(1)
+    if not len(rises):
+        return None
+    index, s, plume = index[rises], s.take(rises), plume.take(rises)
+    down = descend(s, plume)
+    times = timing(s, plume)
+    channels, scalars = features(s, plume, down, times, levels)
+    return Physics(index, s, plume, down, times, channels, scalars)
+
+
+@dataclass(frozen=True, eq=False)
+class Emulator:
+    """An emulator of the MSKF convection scheme.
+
+    The scheme's own parcel test says which columns can convect (recall 1), its plume whether deep or shallow
+    and from where to where; the network says how strongly, and what the pressure does to the cloud's wind; the
+    response closes water and momentum exactly. See `sciml.convection.response`.
+
+    Parameters
+    ----------
+    network, normalisation, about
+        As trained; `load` reads them from a checkpoint.
+    precision
+        Of the network; everything else is float64.
+    block
+        Columns at a time.
+    device
+        ``cpu``, ``cuda``, ...
+
+    Examples
+    --------
+    >>> emulator = Emulator.load("mskf-convrad")  # doctest: +SKIP
+    >>> solution = solve(Convection(columns), emulator)  # doctest: +SKIP
+    """
+
+    network: Closure
+    normalisation: Normalisation
+    about: Mapping[str, Any]
+    precision: Literal["float32", "float64"] = "float32"
+    block: int = 4096
+    device: str = "cpu"
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, precision: Literal["float32", "float64"] = "float32", device: str = "cpu"
+    ) -> Emulator:
+        """From a checkpoint, or the name of one that comes with the package (``mskf-convrad``).
+
+        Raises
+        ------
+        InputError
+            No such file, or a checkpoint of something else.
+        SchemaError, ChecksumError
+            A checkpoint of another schema, or a damaged one.
+        """
+        found = checkpoint.load(checkpoint.resolve(path), kind=KIND)
+        config = found.config
+        network = Closure(Architecture.from_json(config["network"]))
+        tensors = found.state_dict(torch.float32)
+        network.load_state_dict(
+            {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
+        )
+        return cls(
+            network.eval(), Normalisation.from_tensors(tensors), config["about"], precision, device=device
+        )
+
+    def save(self, path: str | Path, history: Any = None) -> Path:
+        """Write a checkpoint; see `sciml.train.checkpoint`."""
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        config = {"kind": KIND, "network": self.network.shape.to_json(), "about": dict(self.about)}
+        return checkpoint.save(path, config, {**tensors, **self.normalisation.tensors()}, history=history)
+
+    def init(self, problem: Convection) -> Closure:
+        """The network, on its device and in its precision; checks that it fits the columns.
+
+        Raises
+        ------
+        InputError
+            Columns of another number of levels than those trained on.
+        """
+        trained = int(self.about["levels"])
+        if problem.levels != trained:
+            raise InputError(
+                f"the emulator was trained on columns of {trained} levels, these have {problem.levels}: "
+                "train one on a run with these levels"
+            )
+        for name, value in problem.settings.items():
+            known = float(self.about[name.lower()])
+            if abs(value - known) > 1e-3 * abs(known):
+                warnings.warn(
+                    f"{name} is {value:g}, the emulator was trained with {known:g}: expect less of it",
+                    stacklevel=2,
+                )
+        dtype = torch.float64 if self.precision == "float64" else torch.float32
+        network = Closure(self.network.shape)
+        network.load_state_dict(self.network.state_dict())
+        return network.to(self.device, dtype).eval()
+
+    def run(self, problem: Convection, state: Closure) -> ConvectionSolution:
+        """All outputs for all columns; see `ConvectionSolution`.
+
+        Raises
+        ------
+        InputError
+            NaN among the inputs.
+        """
+        begun = time.perf_counter()
+        parts: list[dict[str, np.ndarray[Any, Any]]] = []
+        for start in range(0, len(problem), self.block):
+            columns = problem.columns.isel(column=slice(start, start + self.block))
+            parts.append(self._columns(sounding_of(columns, self.device), state))
+        arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return solution_of(problem, arrays, time.perf_counter() - begun)
+
+    @torch.no_grad()
+    def _columns(self, s: Sounding, network: Closure) -> dict[str, np.ndarray[Any, Any]]:
+        n, levels = len(s), s.levels
+        fields = {name: torch.zeros(levels, n, dtype=torch.float64) for name in PROFILES}
+        fields |= {name: torch.zeros(n, dtype=torch.float64) for name in (*SCALARS, "NOVELTY", "P_TRIGGER")}
+        fields["NCA"] += NCA_NONE
+        fields["CUTOP"] += 1.0
+        fields["CUBOT"] += levels + 1.0
+        kind = torch.zeros(n, dtype=torch.int8)
+        known = physics(s, network.shape.levels)
+        if known is not None:
+            found, values = self._answer(known, network)
+            where = known.index.cpu()
+            for name, value in values.items():
+                fields[name][..., where] = value.cpu()
+            kind[where] = found.to(torch.int8).cpu()
+        told = torch.float64 if self.precision == "float64" else torch.float32
+        arrays = {
+            name: (value.T if value.ndim == 2 else value).to(told).numpy() for name, value in fields.items()
+        }
+        return {**arrays, "KIND": kind.numpy()}
+
+    def _answer(self, known: Physics, network: Closure) -> tuple[Tensor, dict[str, Tensor]]:
+        """Class, and outputs by name, of columns whose plume rises."""
+        s, plume, down, times = known.sounding, known.plume, known.down, known.times
+        normalisation = self.normalisation.to(s.t.device)
+        x, y = normalisation.standardise(known.channels, known.scalars)
+        dtype = torch.float64 if self.precision == "float64" else torch.float32
+        push, log_strength, logit = network(x.to(dtype), y.to(dtype))
+        most = greatest_strength(s, plume, down, times)
+        strength = torch.minimum(torch.exp(log_strength.double()).clamp_min(LEAST_STRENGTH), most)
+        strength = torch.where(plume.kind == DEEP, strength, shallow_strength(s, plume, times))
+        low, high = self.about["enthalpy"]
+        bounds = (float(low), float(high))
+        answer = respond(s, plume, down, times, strength, push.double().T, logit > 0.0, bounds)
+        beside = {
+            "NOVELTY": normalisation.novelty(known.channels, known.scalars),
+            "P_TRIGGER": torch.sigmoid(logit.double()),
+        }
+        return answer.kind, {**answer.fields, **beside}
+
+    def __repr__(self) -> str:
+        shape = self.network.shape
+        count = sum(p.numel() for p in self.network.parameters())
+        rows = {
+            "network": f"Bi-LSTM {shape.layers} x {shape.hidden}, {shape.levels} levels, {count} parameters",
+            **{name: self.about[name] for name in ("levels", "dx", "dt", "cudt", "runs", "columns", "seed")},
+        }
+        return "\n".join(["Emulator of MSKF", *(f"  {name:<10}{value}" for name, value in rows.items())])

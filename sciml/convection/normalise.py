@@ -1,0 +1,97 @@
+"""Standardising the features by level, and how far a column lies outside what was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Normalisation"]
+
+CLIP = 10.0
+# The edge lies this much beyond the range, so that rounding never puts a training column outside it.
+MARGIN = 1.01
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Means and scales of the features, and their training range in standardised units; float32.
+
+    Channels (level, channel), scalars (scalar,).
+    """
+
+    mean: Tensor
+    scale: Tensor
+    middle: Tensor
+    reach: Tensor
+    scalar_mean: Tensor
+    scalar_scale: Tensor
+    scalar_middle: Tensor
+    scalar_reach: Tensor
+
+    @classmethod
+    def of(cls, channels: Tensor, scalars: Tensor) -> Normalisation:
+        """From training features: (level, channel, column) and (scalar, column), float64.
+
+        A level at which a channel hardly varies takes a twentieth of the channel's own spread as its scale, so
+        that rounding there is not blown up.
+        """
+        mean = channels.mean(-1)
+        overall = (channels - channels.mean((0, 2), keepdim=True)).pow(2).mean((0, 2)).sqrt()
+        scale = torch.maximum(channels.std(-1), 0.05 * overall).clamp_min(1e-12)
+        scalar_mean, scalar_scale = scalars.mean(-1), scalars.std(-1).clamp_min(1e-12)
+        # rounded first: what is saved is what is used
+        mean, scale = mean.float(), scale.float()
+        scalar_mean, scalar_scale = scalar_mean.float(), scalar_scale.float()
+        z = (channels - mean.double()[..., None]) / scale.double()[..., None]
+        y = (scalars - scalar_mean.double()[..., None]) / scalar_scale.double()[..., None]
+        scalar_reach = 0.5 * MARGIN * (y.amax(-1) - y.amin(-1))
+        # of a scalar that has only two values, both are its edges: that says nothing of novelty
+        two = ((y == y.amin(-1, keepdim=True)) | (y == y.amax(-1, keepdim=True))).all(-1)
+        scalar_reach = torch.where(two, 4.0 * scalar_reach, scalar_reach)
+        return cls(
+            mean,
+            scale,
+            (0.5 * (z.amin(-1) + z.amax(-1))).float(),
+            (0.5 * MARGIN * (z.amax(-1) - z.amin(-1))).clamp_min(1.0).float(),
+            scalar_mean,
+            scalar_scale,
+            (0.5 * (y.amin(-1) + y.amax(-1))).float(),
+            scalar_reach.clamp_min(1.0).float(),
+        )
+
+    def standardise(self, channels: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
+        """Level-first float64 features to (column, level, channel) and (column, scalar), clipped at 10 scales."""
+        z, y = self._raw(channels, scalars)
+        return (
+            z.clamp(-CLIP, CLIP).permute(2, 0, 1).contiguous(),
+            y.clamp(-CLIP, CLIP).T.contiguous(),
+        )
+
+    def novelty(self, channels: Tensor, scalars: Tensor) -> Tensor:
+        """How far outside the training range, (column,): 1 at its edge (and 1 %), by the worst feature."""
+        z, y = self._raw(channels, scalars)
+        far = ((z - self.middle.double()[..., None]).abs() / self.reach.double()[..., None]).amax((0, 1))
+        wide = (
+            (y - self.scalar_middle.double()[..., None]).abs() / self.scalar_reach.double()[..., None]
+        ).amax(0)
+        return torch.maximum(far, wide)
+
+    def _raw(self, channels: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
+        z = (channels - self.mean.double()[..., None]) / self.scale.double()[..., None]
+        y = (scalars - self.scalar_mean.double()[..., None]) / self.scalar_scale.double()[..., None]
+        return z, y
+
+    def to(self, device: str | torch.device) -> Normalisation:
+        """On another device."""
+        return Normalisation(**{name: value.to(device) for name, value in vars(self).items()})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything, named, for a checkpoint or a weights file."""
+        return {f"normalisation.{name}": value for name, value in vars(self).items()}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> Normalisation:
+        """The inverse of `tensors`."""
+        return cls(**{name: tensors[f"normalisation.{name}"] for name in cls.__dataclass_fields__})

@@ -1,0 +1,332 @@
+"""The plan of a store: which files, cut into which blocks, and where in the store each block goes.
+
+The plan depends on the files and the options alone, never on who carries it out: that is why the store is the
+same to the byte however many workers write it, and why an interrupted one can be finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from sciml.errors import InputError
+from sciml.wrf.columns import Keep
+from sciml.wrf.companion import companion_frames, match_companions
+from sciml.wrf.forms import GRID, Form, form_of, run_number, scheme_attrs
+from sciml.wrf.kinds import DEEP, NONE, SHALLOW, UNKNOWN, Classes, true_kinds
+from sciml.wrf.reading import expand
+from sciml.wrf.slabs import CLASS_FIELDS, Slab, needed, read_header, read_slab
+from sciml.wrf.sources import capture_kinds, frame_kinds, grid_times, has_stored_targets
+from sciml.wrf.table import SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS
+from sciml.wrf.times import frame_times
+
+__all__ = [
+    "Block",
+    "Source",
+    "before_slab",
+    "blocks_of",
+    "companion_slab",
+    "count_slabs",
+    "describe_sources",
+    "identity",
+    "slabs_of",
+]
+
+PAIRS: Final = (NONE, SHALLOW, DEEP)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of a store.
+
+    Attributes
+    ----------
+    path, truth
+        The file, and its companion or "".
+    form
+        Of the file.
+    run
+        The run its columns come from.
+    frames
+        Frames that are taken: from the first number up to the second (columns, for drawn pairs).
+    size
+        (bottom_top, south_north, west_east); (bottom_top, 1, 1) for drawn pairs.
+    before
+        The file that holds the output before the first frame, or "".
+    grain
+        Frames and rows (or columns) that the file compresses together.
+    fields
+        The variables of the file that its columns are made of.
+    targets
+        The targets its columns have.
+    attrs
+        DX, DT, CUDT, STEPCU.
+    fingerprint
+        Of the content, by its size, head and tail.
+    """
+
+    path: str
+    truth: str
+    form: Form
+    run: int
+    frames: tuple[int, int]
+    size: tuple[int, int, int]
+    before: str
+    grain: tuple[int, int]
+    fields: tuple[str, ...]
+    targets: tuple[str, ...]
+    attrs: dict[str, float]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one task reads and writes: a slab of a source, and the columns [first, last) of the store."""
+
+    number: int
+    source: int
+    slab: Slab
+    first: int
+    last: int
+
+
+def _fingerprint(path: Path) -> str:
+    """Size and hash of the first and last 256 kB: enough to see that a file is another, cheap for many
+    files.
+    """
+    size, piece = path.stat().st_size, 1 << 18
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        digest.update(file.read(piece))
+        if size > piece:
+            file.seek(max(piece, size - piece))
+            digest.update(file.read())
+    return digest.hexdigest()[:16]
+
+
+def _targets(ds: xr.Dataset, form: Form, truth: str) -> tuple[str, ...]:
+    names = (*TARGET_PROFILES, *TARGET_SCALARS, "TIMEC_KF")
+    if truth:
+        present = set(map(str, read_header(truth).variables))
+    elif form == "wrfout" and not has_stored_targets(ds):
+        return ()
+    else:
+        present = set(map(str, ds.variables))
+    if (truth or form != "wrfout") and "RQRCUTEN" in present:
+        present.add("RQSCUTEN")  # zero where it is absent, as `convection_columns` has it
+    return tuple(name for name in names if name in present)
+
+
+def describe_sources(
+    paths: str | Path | Iterable[str | Path],
+    truth: str | Path | Iterable[str | Path] | None,
+    run: int | None,
+) -> list[Source]:
+    """Look at the headers of all files, put companions to wrfouts, and chain the wrfouts of one run.
+
+    Raises
+    ------
+    InputError
+        Files that cannot be used, or that do not belong in one store.
+    """
+    files = list(dict.fromkeys(path.resolve() for path in expand(paths)))
+    companions = {} if truth is None else match_companions([f for f in files if _form(f) == "wrfout"], truth)
+    sources: list[Source] = []
+    last: dict[tuple[str, str, int], tuple[str, np.datetime64]] = {}
+    for path in files:
+        ds = read_header(path)
+        form = form_of(ds)
+        source = _describe(ds, path, form, companions.get(path), run)
+        if form == "wrfout":
+            times = frame_times(ds)
+            chain = (str(path.parent), str(ds.attrs.get("SIMULATION_START_DATE", "")), source.run)
+            if chain in last and times[-1] > last[chain][1]:
+                # The frames of a restart that the file before has already are skipped.
+                start = int(np.searchsorted(times, last[chain][1], side="right"))
+                source = replace(source, before=last[chain][0], frames=(start, source.frames[1]))
+            last[chain] = (str(path), times[-1])
+        sources.append(source)
+    _belong_together(sources)
+    return sources
+
+
+def _form(path: Path) -> Form:
+    return form_of(read_header(path))
+
+
+def _describe(ds: xr.Dataset, path: Path, form: Form, companion: Path | None, run: int | None) -> Source:
+    if form == "columns":
+        raise InputError(f"{path} holds columns already: open it with open_columns")
+    if form == "wrfout" and "SOURCE_FILE" in ds.attrs and "T" not in ds.variables:
+        raise InputError(
+            f"{path} is the truth of {ds.attrs['SOURCE_FILE']}, no state: give it with truth= (--truth)"
+        )
+    axis = "column" if form == "pairs" else "Time"
+    if not ds.sizes.get(axis):
+        raise InputError(f"{path} holds no columns: its dimensions are {dict(ds.sizes)}")
+    for name in SCHEME_INPUTS if form != "wrfout" else ("W0AVG",):
+        if name not in ds.variables:
+            _raise_missing(ds, name)
+    levels = ds["T_PHY" if form != "wrfout" else "T"].sizes
+    vertical = next(int(levels[d]) for d in levels if d in ("bottom_top", "level"))
+    size = (vertical, 1, 1) if form == "pairs" else (vertical, ds.sizes["south_north"], ds.sizes["west_east"])
+    attrs = {k: float(v) for k, v in scheme_attrs(ds).items() if k in ("DX", "DT", "CUDT", "STEPCU")}
+    truth = "" if companion is None else str(companion.resolve())
+    if companion is not None:
+        companion_frames(ds, read_header(companion), frame_times(ds))
+    return Source(
+        path=str(path),
+        truth=truth,
+        form=form,
+        run=run_number(path.name) if run is None else run,
+        frames=(0, ds.sizes[axis]),
+        size=size,
+        before="",
+        grain=_grain(ds, "T_PHY" if form != "wrfout" else "T"),
+        fields=needed(form, set(map(str, ds.variables)), truth=bool(truth)),
+        targets=_targets(ds, form, truth),
+        attrs=attrs,
+        fingerprint=_fingerprint(path) + (_fingerprint(companion) if companion else ""),
+    )
+
+
+def _grain(ds: xr.Dataset, name: str) -> tuple[int, int]:
+    """Frames and rows in one compressed piece of the file, so that no piece is decompressed twice."""
+    lengths = dict(zip(ds[name].dims, ds[name].encoding.get("chunksizes") or (), strict=False))
+    frames = lengths.get("Time", lengths.get("column", 1))
+    return int(frames), int(lengths.get("south_north", 1))
+
+
+def _raise_missing(ds: xr.Dataset, name: str) -> None:
+    from sciml.wrf.state import require
+
+    require(ds, name, "it decides where convection starts" if name == "W0AVG" else "")
+
+
+def _belong_together(sources: Sequence[Source]) -> None:
+    first = sources[0]
+    for other in sources[1:]:
+        for name, value in first.attrs.items():
+            if other.attrs[name] != value:
+                raise InputError(
+                    f"{other.path} has {name} = {other.attrs[name]:g} but {first.path} {value:g}: the scheme depends "
+                    "on it, make one store for each"
+                )
+        if other.size[0] != first.size[0]:
+            raise InputError(f"{other.path} has {other.size[0]} levels but {first.path} {first.size[0]}")
+
+
+def before_slab(source: Source, slab: Slab) -> xr.DataArray | None:
+    """NCA of the output before a slab, from the same file or the one before it; None where there is none."""
+    if source.form != "wrfout" or source.truth:
+        return None
+    if slab.start > 0:
+        earlier = read_slab(
+            source.path, ("NCA", "Times", "XTIME"), Slab(slab.start - 1, slab.start, slab.rows)
+        )
+    elif source.before:
+        end = read_header(source.before).sizes["Time"]
+        earlier = read_slab(source.before, ("NCA", "Times", "XTIME"), Slab(end - 1, end, slab.rows))
+    else:
+        return None
+    if "NCA" not in earlier:
+        return None
+    return earlier["NCA"].isel(Time=0).assign_coords(Time=frame_times(earlier)[0])
+
+
+def count_source(source: Source) -> npt.NDArray[np.int8]:
+    """KIND of all columns of a source, (frame, row, column), from its small fields alone."""
+    whole = Slab(*source.frames)
+    ds = read_slab(source.path, CLASS_FIELDS, whole)
+    if source.form == "pairs":
+        return true_kinds(ds["NCA"].values, ds["PRATEC"].values, ds.attrs.get("CUDT")).reshape(-1, 1, 1)
+    if source.form == "capture":
+        return capture_kinds(ds)
+    times = grid_times(ds)
+    if source.truth:
+        other = companion_slab(source, times["Time"].values, ("NCA", "PRATEC", "Times", "XTIME"))
+        nca, rain = (other[name].transpose(*GRID).values for name in ("NCA", "PRATEC"))
+        return true_kinds(nca, rain, ds.attrs.get("CUDT"))
+    if not source.targets:
+        return np.full((ds.sizes["Time"], *source.size[1:]), UNKNOWN, dtype=np.int8)
+    return frame_kinds(ds, times, before_slab(source, whole))
+
+
+def companion_slab(
+    source: Source, times: npt.NDArray[np.datetime64], names: tuple[str, ...], slab: Slab | None = None
+) -> xr.Dataset:
+    """The named fields of the companion at these times, in memory."""
+    stamps = frame_times(read_slab(source.truth, ("Times", "XTIME")))
+    order = {stamp: k for k, stamp in enumerate(stamps)}
+    wanted = [order[stamp] for stamp in times]
+    low = min(wanted)
+    rows = None if slab is None else slab.rows
+    return read_slab(source.truth, names, Slab(low, max(wanted) + 1, rows)).isel(
+        Time=[k - low for k in wanted]
+    )
+
+
+def rows_and_frames(source: Source, block_bytes: int) -> tuple[int, int]:
+    """How many frames and rows a block takes, so that what it reads stays near `block_bytes`."""
+    levels, rows, columns = source.size
+    profile = 4 * levels * (len(SCHEME_INPUTS) + len(source.targets))
+    frame = profile * rows * columns
+    grain_frames, grain_rows = source.grain
+    if frame * grain_frames <= block_bytes:
+        return block_bytes // (frame * grain_frames) * grain_frames, rows
+    fitting = block_bytes // (profile * columns * grain_frames)
+    return grain_frames, min(rows, max(1, fitting // grain_rows) * grain_rows)
+
+
+def blocks_of(
+    sources: Sequence[Source], counts: Iterator[list[int]] | Iterable[list[int]], block_bytes: int
+) -> list[Block]:
+    """Cut the sources into blocks and give each its place, by how many columns of each piece are kept."""
+    blocks: list[Block] = []
+    first = 0
+    for index, (source, kept) in enumerate(zip(sources, counts, strict=True)):
+        for slab, number in zip(slabs_of(source, block_bytes), kept, strict=True):
+            blocks.append(Block(len(blocks), index, slab, first, first + number))
+            first += number
+    return blocks
+
+
+def slabs_of(source: Source, block_bytes: int) -> list[Slab]:
+    """The slabs of a source, in the order of their columns in the store."""
+    frames, rows = rows_and_frames(source, block_bytes)
+    out = []
+    for start in range(*source.frames, frames):
+        stop = min(start + frames, source.frames[1])
+        if rows >= source.size[1]:
+            out.append(Slab(start, stop))
+        else:
+            out += [
+                Slab(start, stop, (j, min(j + rows, source.size[1]))) for j in range(0, source.size[1], rows)
+            ]
+    return out
+
+
+def count_slabs(source: Source, block_bytes: int, keep: Keep) -> tuple[list[int], Classes]:
+    """How many columns of each slab are kept, and the classes found in the whole source."""
+    kind = count_source(source)
+    chosen = np.isin(kind, PAIRS) if keep == "pairs" else np.ones(kind.shape, bool)
+    kept = []
+    for slab in slabs_of(source, block_bytes):
+        piece = chosen[slab.start - source.frames[0] : slab.stop - source.frames[0]]
+        kept.append(int(np.count_nonzero(piece if slab.rows is None else piece[:, slice(*slab.rows)])))
+    return kept, Classes.count(kind)
+
+
+def identity(sources: Sequence[Source], options: dict[str, Any]) -> str:
+    """A text that two plans share exactly if they make the same store."""
+    paths = ("path", "truth", "before")
+    listed = [asdict(s) | {k: Path(getattr(s, k)).name for k in paths} for s in sources]
+    return json.dumps({"sources": listed, "options": options}, sort_keys=True)

@@ -1,0 +1,143 @@
+"""The problem that the convection emulators solve, and what a solution of it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sciml.errors import InputError, MissingVariable
+from sciml.solve import Result
+from sciml.wrf.kinds import DEEP, NONE, SHALLOW
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["INPUT_PROFILES", "INPUT_SURFACE", "Convection", "ConvectionSolution", "solution_of"]
+
+INPUT_PROFILES = ("U_PHY", "V_PHY", "T_PHY", "QVAPOR", "P_HYD", "DZ8W", "RHO", "PI_PHY", "W0AVG")
+INPUT_SURFACE = ("ZOL", "HFX", "UST", "PBLH")
+SETTINGS = ("DX", "DT", "CUDT")
+UNITS = {"PRATEC": "mm s-1", "NCA": "s", "CUTOP": "1", "CUBOT": "1", "CLDFRA_DP": "1", "CLDFRA_SH": "1"}
+UNITS |= {"RTHCUTEN": "K s-1", "RUCUTEN": "m s-2", "RVCUTEN": "m s-2", "QC_CU": "kg kg-1", "QI_CU": "kg kg-1"}
+
+
+@dataclass(frozen=True, eq=False)
+class Convection:
+    """What does one call of the convection scheme do to these columns?
+
+    Parameters
+    ----------
+    columns
+        As `sciml.convection_columns` gives them: dimensions ``column`` and ``level``, WRF names, the attributes
+        DX (m), DT (s) and CUDT (min). Targets, where there are any, are not looked at.
+
+    Raises
+    ------
+    MissingVariable
+        An input is not there.
+    InputError
+        No columns, no DX, DT or CUDT, or dimensions of other names.
+    """
+
+    columns: xr.Dataset
+
+    def __post_init__(self) -> None:
+        sizes = self.columns.sizes
+        if "column" not in sizes or "level" not in sizes:
+            raise InputError(
+                f"a dataset of {dict(sizes)}: make columns of it with sciml.convection_columns(ds) first"
+            )
+        if sizes["column"] == 0:
+            raise InputError("zero columns: choose some, or widen the selection that left none")
+        for name in (*INPUT_PROFILES, *INPUT_SURFACE):
+            if name not in self.columns:
+                raise MissingVariable(
+                    f"the columns lack {name}: make them with sciml.convection_columns(ds), from a file that has it"
+                )
+        for name in SETTINGS:
+            if name not in self.columns.attrs:
+                raise InputError(
+                    f"the columns lack the attribute {name}: set columns.attrs['{name}'] to what the run had"
+                )
+
+    def __len__(self) -> int:
+        return int(self.columns.sizes["column"])
+
+    @property
+    def levels(self) -> int:
+        """Mass levels of the columns."""
+        return int(self.columns.sizes["level"])
+
+    @cached_property
+    def settings(self) -> dict[str, float]:
+        """DX (m), DT (s), CUDT (min)."""
+        return {name: float(self.columns.attrs[name]) for name in SETTINGS}
+
+    def __repr__(self) -> str:
+        set_to = ", ".join(f"{name} {value:g}" for name, value in self.settings.items())
+        return f"Convection({len(self)} columns of {self.levels} levels, {set_to})"
+
+
+@dataclass(frozen=True, eq=False)
+class ConvectionSolution:
+    """What the scheme would return.
+
+    Attributes
+    ----------
+    outputs
+        On the problem's ``column`` and ``level``, with its coordinates: KIND (0 none, 1 shallow, 2 deep), the
+        eight tendencies, cloud fractions and condensate, PRATEC (mm/s), NCA (s; -100 where nothing triggers),
+        CUTOP, CUBOT (levels from 1), NOVELTY (1 at the edge of the training range, 0 where nothing is
+        evaluated), P_TRIGGER.
+    """
+
+    outputs: xr.Dataset
+    result: Result
+    stats: Mapping[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        lines = [f"ConvectionSolution: {self.result.name}"]
+        lines += [f"  {name:<24}{value:>14.6g}" for name, value in self.stats.items()]
+        if self.result.value:
+            lines.append(f"  ({self.result.value})")
+        return "\n".join(lines)
+
+
+def solution_of(
+    problem: Convection, arrays: dict[str, np.ndarray[Any, Any]], seconds: float
+) -> ConvectionSolution:
+    """Arrays by name as a dataset on the problem's columns, judged and counted."""
+    import xarray as xr
+
+    coords = {
+        name: c for name, c in problem.columns.coords.items() if name != "KIND" and c.dims == ("column",)
+    }
+    outputs = xr.Dataset(coords=coords, attrs=dict(problem.columns.attrs))
+    for name, values in arrays.items():
+        dims = ("column", "level") if values.ndim == 2 else ("column",)
+        attrs = {"units": UNITS.get(name, "1" if name in ("NOVELTY", "P_TRIGGER", "KIND") else "kg kg-1 s-1")}
+        outputs[name] = xr.Variable(dims, values, attrs)
+    outputs["KIND"].attrs.update(flag_values=[NONE, SHALLOW, DEEP], flag_meanings="none shallow deep")
+    return _judged(outputs, seconds)
+
+
+def _judged(outputs: xr.Dataset, seconds: float) -> ConvectionSolution:
+    """Judge outputs: not finite, novel, or well; and count."""
+    kind, novelty = outputs["KIND"].values, outputs["NOVELTY"].values
+    finite = all(bool(np.isfinite(outputs[name].values).all()) for name in outputs.data_vars)
+    novel = int((novelty > 1.0).sum())
+    stats = {
+        "columns": float(kind.size),
+        "none": float((kind == NONE).sum()),
+        "shallow": float((kind == SHALLOW).sum()),
+        "deep": float((kind == DEEP).sum()),
+        "novel": float(novel),
+        "greatest novelty": float(novelty.max()),
+        "seconds": seconds,
+    }
+    result = Result.SUCCESS if novel == 0 else Result.NOVEL
+    return ConvectionSolution(outputs, result if finite else Result.NOT_FINITE, stats)

@@ -1,0 +1,107 @@
+"""A batch of columns as the emulator computes with it: level-first float64 tensors, derived quantities once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sciml.convection import thermodynamics as td
+
+__all__ = ["Sounding", "at"]
+
+
+def at(profile: Tensor, index: Tensor) -> Tensor:
+    """Each column's value of a (level, column) profile at its own level, (column,)."""
+    return profile.gather(0, index.unsqueeze(0)).squeeze(0)
+
+
+@dataclass(frozen=True)
+class Sounding:
+    """Columns, all profiles of shape (level, column), level 0 the lowest; surface values (column,).
+
+    `q` is the mixing ratio as the scheme uses it: no less than 1e-6 and no more than saturation.
+    """
+
+    u: Tensor  # m/s
+    v: Tensor  # m/s
+    t: Tensor  # K
+    q: Tensor  # kg/kg
+    p: Tensor  # Pa, hydrostatic
+    dz: Tensor  # m
+    rho: Tensor  # kg/m3, moist
+    pi: Tensor  # Exner function of the full pressure
+    w: Tensor  # m/s, W0AVG
+    zol: Tensor
+    hfx: Tensor  # W/m2
+    ust: Tensor  # m/s
+    pblh: Tensor  # m
+    z: Tensor  # m, mid-level
+    dp: Tensor  # Pa
+    tv: Tensor  # K
+    rh: Tensor
+    theta_e: Tensor  # K
+    qv: Tensor  # kg/kg, as given
+    dx: float  # m
+    dt: float  # s
+    cudt: float  # min
+
+    @classmethod
+    def of(
+        cls,
+        profiles: dict[str, Tensor],
+        surface: dict[str, Tensor],
+        *,
+        dx: float,
+        dt: float,
+        cudt: float,
+    ) -> Sounding:
+        """From WRF-named tensors (column, level) and (column,); see `sciml.wrf` for the names."""
+        a = {name: x.to(torch.float64).T.contiguous() for name, x in profiles.items()}
+        s = {name: x.to(torch.float64) for name, x in surface.items()}
+        t, p, dz, rho = a["T_PHY"], a["P_HYD"], a["DZ8W"], a["RHO"]
+        saturated = td.saturation(p, t)
+        q = torch.minimum(a["QVAPOR"], saturated).clamp_min(1e-6)
+        z = torch.cumsum(dz, 0) - 0.5 * dz
+        return cls(
+            u=a["U_PHY"],
+            v=a["V_PHY"],
+            t=t,
+            q=q,
+            p=p,
+            dz=dz,
+            rho=rho,
+            pi=a["PI_PHY"],
+            w=a["W0AVG"],
+            zol=s["ZOL"],
+            hfx=s["HFX"],
+            ust=s["UST"],
+            pblh=s["PBLH"],
+            z=z,
+            dp=rho * td.GRAVITY * dz,
+            tv=td.virtual(t, q),
+            rh=q / saturated,
+            theta_e=td.equivalent_temperature(p, t, q),
+            qv=a["QVAPOR"],
+            dx=dx,
+            dt=dt,
+            cudt=cudt,
+        )
+
+    def __len__(self) -> int:
+        return int(self.t.shape[1])
+
+    @property
+    def levels(self) -> int:
+        """Number of mass levels."""
+        return int(self.t.shape[0])
+
+    def take(self, index: Tensor) -> Sounding:
+        """The columns at `index` (int64 or bool)."""
+        chosen: dict[str, Any] = {
+            name: (value[..., index] if isinstance(value, Tensor) else value)
+            for name, value in vars(self).items()
+        }
+        return Sounding(**chosen)

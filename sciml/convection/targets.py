@@ -1,0 +1,136 @@
+"""What the network is trained on: the features of each plume, and the truth in the network's own terms.
+
+The strength that the scheme found is in its output: condensate is detrained in proportion to it and only carried
+about, so its column integral over the plume's gives the strength exactly. The push is trained through the wind
+along the mean wind, as the scheme's tendency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from sciml.convection import thermodynamics as td
+from sciml.convection.adjustment import adjust, greatest_strength, shallow_strength
+from sciml.convection.emulator import physics, sounding_of
+from sciml.convection.momentum import carriage, turned
+from sciml.convection.network import LEAST_STRENGTH
+from sciml.convection.plume import DEEP, NONE
+from sciml.convection.pressure import shear_push
+from sciml.convection.response import enthalpy_imbalance, lowered_base
+from sciml.train import Batch
+
+__all__ = ["LOSSES", "TARGETS", "losses", "prepare", "prepared"]
+
+TARGETS = (
+    "RTHCUTEN",
+    "RQVCUTEN",
+    "RQCCUTEN",
+    "RQICUTEN",
+    "RUCUTEN",
+    "RVCUTEN",
+)
+LOSSES = ("strength", "momentum", "trigger")
+MOMENTUM_SCALE = 1e-4  # m/s2
+Prepared = dict[str, Tensor]
+
+
+def prepare(columns: xr.Dataset, levels: int) -> Prepared | None:
+    """Features and truth of the columns whose plume rises, column first, float32; ``row`` says which they are.
+
+    Also `enthalpy`, the imbalance in the scheme's own output (0 where it did not trigger). None where no plume
+    rises.
+    """
+    known = physics(sounding_of(columns), levels)
+    if known is None:
+        return None
+    s, plume, down, times = known.sounding, known.plume, known.down, known.times
+    rows = known.index.numpy()
+
+    def true(name: str) -> Tensor:
+        values = columns[name].transpose("column", "level").values[rows]
+        return torch.from_numpy(np.ascontiguousarray(values.T, dtype=np.float64))
+
+    truth = {name: true(name) for name in TARGETS}
+    true_kind = torch.from_numpy(columns["KIND"].values[rows].astype(np.int64))
+    mass = s.dp / td.GRAVITY
+    condensate = (mass * (truth["RQCCUTEN"] + truth["RQICUTEN"])).sum(0)
+    detrained = (plume.detrained_liquid + plume.detrained_ice).sum(0) * plume.flux_lcl
+    measured = (condensate / detrained.clamp_min(1e-12)).clamp(LEAST_STRENGTH, 50.0)
+    deep, agrees = plume.kind == DEEP, plume.kind == true_kind
+    strength = torch.where(deep, measured, shallow_strength(s, plume, times))
+    after = adjust(s, plume, down, times, strength)
+    base = torch.where(deep, lowered_base(s, plume, after["t"], after["q"]), plume.cloud_base)
+    cos, sin = turned(s, plume)
+    shear = shear_push(s, plume, down, base)
+    moved = carriage(s, plume, down, strength, base)
+    imbalance = enthalpy_imbalance(s, truth["RTHCUTEN"], truth["RQVCUTEN"])
+    profiles = {
+        "wind": cos * s.u + sin * s.v,
+        "shear_push": cos * shear[0] + sin * shear[1],
+        "mixing": moved.mixing,
+        "rising": moved.rising.double(),
+        "flux": torch.where(moved.inside, moved.net, torch.zeros_like(moved.net)),
+        "per_mass": td.GRAVITY / s.dp,
+        "momentum": cos * truth["RUCUTEN"] + sin * truth["RVCUTEN"],
+    }
+    scalars = {
+        "log_strength": torch.log(strength),
+        "log_most": torch.log(greatest_strength(s, plume, down, times).clamp_min(LEAST_STRENGTH)),
+        "is_deep": (deep & agrees).double(),
+        "usable": agrees.double(),
+        "triggered": (true_kind != NONE).double(),
+        "enthalpy": torch.where(true_kind != NONE, imbalance, torch.zeros_like(imbalance)),
+    }
+    out = {name: x[:levels].T for name, x in profiles.items()} | scalars
+    out["channels"] = known.channels.permute(2, 0, 1)
+    out["scalars"] = known.scalars.T
+    finished = {name: x.float().contiguous() for name, x in out.items()}
+    finished["row"] = known.index
+    return finished
+
+
+def prepared(columns: xr.Dataset, levels: int, block: int = 4096) -> Iterator[tuple[int, Prepared | None]]:
+    """`prepare`, block by block, with the number of columns done."""
+    total = columns.sizes["column"]
+    for start in range(0, total, block):
+        part = prepare(columns.isel(column=slice(start, start + block)).load(), levels)
+        if part is not None:
+            part["row"] = part["row"] + start
+        yield min(start + block, total), part
+
+
+def losses(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """The named losses of a batch: strength of deep plumes, momentum along the mean wind, trigger.
+
+    The momentum is that of the true strength, so that the two are learned apart.
+    """
+    push, log_strength, logit = network(batch["x"], batch["y"])
+    usable = batch["usable"]
+    off = torch.minimum(log_strength, batch["log_most"]) - batch["log_strength"]
+    smooth = nn.functional.smooth_l1_loss
+    strength = (smooth(off, torch.zeros_like(off), beta=0.1, reduction="none") * batch["is_deep"]).mean()
+    wind = batch["wind"]
+    face = torch.cat([0.5 * (wind[:, :-1] + wind[:, 1:]), wind[:, -1:]], 1)
+    push = push + batch["shear_push"]
+    rising, mixing = batch["rising"] > 0.5, batch["mixing"]
+    cloud = [face[:, 0]]
+    for k in range(1, wind.shape[1]):
+        moved = cloud[-1] + mixing[:, k] * (wind[:, k] - cloud[-1]) + push[:, k]
+        cloud.append(torch.where(rising[:, k], moved, face[:, k]))
+    flux = batch["flux"] * (torch.stack(cloud, 1) - face)
+    inflow = torch.cat([torch.zeros_like(flux[:, :1]), flux[:, :-1]], 1)
+    tendency = (inflow - flux) * batch["per_mass"]
+    error = smooth(tendency / MOMENTUM_SCALE, batch["momentum"] / MOMENTUM_SCALE, beta=1.0, reduction="none")
+    momentum = (error.mean(1) * usable).mean()
+    trigger = nn.functional.binary_cross_entropy_with_logits(logit, batch["triggered"])
+    return {
+        "loss": strength + momentum + 0.1 * trigger,
+        "strength": strength,
+        "momentum": momentum,
+        "trigger": trigger,
+    }

@@ -1,0 +1,154 @@
+"""Moist thermodynamics as the Kain-Fritsch family of schemes computes it, on torch tensors, differentiable.
+
+Constants and formulas: Bolton (1980) for saturation and equivalent potential temperature; Kain and Fritsch
+(1990), Kain (2004). The scheme tabulates two functions and interpolates in the tables; what it decides depends
+on that interpolation (a plume that just fails to be buoyant), so the same tables stand here, built to convergence.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "CP",
+    "GRAVITY",
+    "R_DRY",
+    "equivalent_temperature",
+    "latent_heat",
+    "log_vapour",
+    "root",
+    "saturation",
+    "virtual",
+    "wet_adiabat",
+]
+
+GRAVITY = 9.81
+R_DRY = 287.0
+CP = 7.0 * R_DRY / 2.0
+E_ZERO, E_SLOPE, E_SHIFT = 611.2, 17.67, 29.65
+E_OFFSET = E_SLOPE * 273.15
+EPSILON = 0.622
+P_ZERO = 1.0e5
+
+# The tables: linear in the ratio of vapour pressure to E_ZERO, bilinear in pressure and equivalent temperature.
+LOG_START, LOG_STEP, LOG_COUNT = 1.0e-3, 0.075, 200
+TABLE_TOP, TABLE_BOTTOM, TABLE_P, TABLE_TH, TABLE_T = 5000.0, 110000.0, 220, 250, 150.0
+TABLE_DP = (TABLE_BOTTOM - TABLE_TOP) / (TABLE_P - 1)
+
+
+def saturation(p: Tensor, t: Tensor) -> Tensor:
+    """Saturation mixing ratio over water (kg/kg) at pressure `p` (Pa) and temperature `t` (K); Bolton (1980)."""
+    e = E_ZERO * torch.exp((E_SLOPE * t - E_OFFSET) / (t - E_SHIFT))
+    return EPSILON * e / (p - e)
+
+
+def root(x: Tensor) -> Tensor:
+    """Square root of what is positive, else 0, with a gradient that is finite everywhere."""
+    positive = x > 0.0
+    return torch.where(
+        positive, torch.sqrt(torch.where(positive, x, torch.ones_like(x))), torch.zeros_like(x)
+    )
+
+
+def virtual(t: Tensor, q: Tensor) -> Tensor:
+    """Virtual temperature (K), without condensate."""
+    return t * (1.0 + 0.608 * q)
+
+
+def latent_heat(t: Tensor) -> Tensor:
+    """Latent heat of vaporisation (J/kg), linear in temperature (K)."""
+    return 3.15e6 - 2370.0 * t
+
+
+def _growth(q: Tensor) -> Tensor:
+    return q * (1.0 + 0.81 * q)
+
+
+def _exner(p: Tensor, q: Tensor) -> Tensor:
+    """The ratio of potential temperature to temperature in moist air; Bolton (1980), eq. 43."""
+    return torch.exp(0.2854 * (1.0 - 0.28 * q) * torch.log(P_ZERO / p))
+
+
+@functools.cache
+def _log_table(device: torch.device, dtype: torch.dtype) -> Tensor:
+    steps = torch.arange(LOG_COUNT, dtype=torch.float64) * LOG_STEP + LOG_START
+    return torch.log(steps).to(device=device, dtype=dtype)
+
+
+def log_vapour(p: Tensor, q: Tensor) -> Tensor:
+    """Logarithm of vapour pressure over 611.2 Pa, interpolated in the scheme's table (step 0.075)."""
+    ratio = q * p / (EPSILON + q) / E_ZERO
+    table = _log_table(ratio.device, ratio.dtype)
+    place = (ratio - LOG_START) / LOG_STEP
+    index = place.detach().trunc().clamp(0, LOG_COUNT - 2)
+    at = index.long()
+    weight = place - index
+    return weight * table[at + 1] + (1.0 - weight) * table[at]
+
+
+def lifted(p: Tensor, t: Tensor, q: Tensor) -> Tensor:
+    """Temperature (K) at the lifting condensation level, not yet bounded by `t`; Bolton (1980), eq. 15."""
+    logarithm = log_vapour(p, q)
+    dew = (E_OFFSET - E_SHIFT * logarithm) / (E_SLOPE - logarithm)
+    return dew - (0.212 + 1.571e-3 * (dew - 273.16) - 4.36e-4 * (t - 273.16)) * (t - dew)
+
+
+def equivalent_temperature(p: Tensor, t: Tensor, q: Tensor, t_lcl: Tensor | None = None) -> Tensor:
+    """Equivalent potential temperature (K); Bolton (1980), eq. 43. `t_lcl` saves computing it again."""
+    if t_lcl is None:
+        t_lcl = lifted(p, t, q)
+    return t * _exner(p, q) * torch.exp((3374.6525 / t_lcl - 2.5403) * _growth(q))
+
+
+@functools.cache
+def _wet_tables(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Temperature, saturation mixing ratio (TABLE_TH, TABLE_P), and each pressure's first equivalent temperature."""
+    p = TABLE_TOP + TABLE_DP * torch.arange(TABLE_P, dtype=torch.float64)
+
+    def theta(t: Tensor) -> Tensor:
+        q = saturation(p, t)
+        return t * _exner(p, q) * torch.exp((3374.6525 / t - 2.5403) * _growth(q))
+
+    t = torch.full_like(p, TABLE_T)
+    start = theta(t)
+    rows = [t]
+    for step in range(1, TABLE_TH):
+        target = start + step
+        t = rows[-1]
+        for _ in range(40):  # Newton with a central difference; quadratic, so this is convergence
+            slope = (theta(t + 1e-4) - theta(t - 1e-4)) / 2e-4
+            change = (theta(t) - target) / slope
+            t = t - change.clamp(-2.0, 2.0)
+            if float(change.abs().max()) < 1e-12 * math.sqrt(TABLE_P):
+                break
+        rows.append(t)
+    # kept as float32, as the scheme keeps them, and half the cache in the native library; arithmetic is float64
+    temperature = torch.stack(rows)
+    rounded = (temperature.float(), saturation(p, temperature).float(), start.float())
+    t, q, first = (x.to(device=device, dtype=dtype) for x in rounded)
+    return t, q, first
+
+
+def wet_adiabat(p: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Temperature (K) and saturation mixing ratio (kg/kg) where saturated air has equivalent temperature `theta`.
+
+    Bilinear in the scheme's table: 220 pressures from 50 to 1100 hPa, 250 steps of 1 K from the value at 150 K.
+    """
+    t_table, q_table, start = _wet_tables(theta.device, theta.dtype)
+    place = (p - TABLE_TOP) / TABLE_DP
+    ip = place.detach().trunc().clamp(0, TABLE_P - 2).long()
+    wp = place - ip
+    base = start[ip] + (start[ip + 1] - start[ip]) * wp
+    height = theta - base
+    it = height.detach().trunc().clamp(0, TABLE_TH - 2).long()
+    wt = height - it
+
+    def bilinear(table: Tensor) -> Tensor:
+        a, b, c, d = table[it, ip], table[it + 1, ip], table[it, ip + 1], table[it + 1, ip + 1]
+        return a + (b - a) * wt + (c - a) * wp + (a - b - c + d) * wt * wp
+
+    return bilinear(t_table), bilinear(q_table)

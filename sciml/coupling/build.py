@@ -1,0 +1,323 @@
+"""Building the native library on demand, with the user's own compilers.
+
+The wheel carries sources only: a library must match the WRF it is linked to. Compilers come from ``$CC`` and
+``$FC``, else gcc and gfortran; what was built is kept under a name that is the hash of the sources, the flags
+and the compilers' versions. The environment's ``CFLAGS`` are not used: the answers must not depend on them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+
+import pooch
+
+from sciml.errors import BuildError
+
+__all__ = [
+    "Compiler",
+    "build",
+    "c_compiler",
+    "cache_directory",
+    "compilations",
+    "fortran_compiler",
+    "install",
+    "sources",
+]
+
+LIBRARY = "libsciml_mskf.so"
+
+#: Compiled once per instruction set and precision, and once.
+_PHYSICS = (
+    *("adjustment.c", "ascent.c", "cloud.c", "downdraft.c", "features.c", "group.c", "momentum.c"),
+    *("plume.c", "pressure.c", "probe.c", "response.c", "sounding.c"),
+)
+_KERNELS = {"bilstm.c": (32, 64), **dict.fromkeys(_PHYSICS, (64,))}
+_PLAIN = ("api.c", "cdf.c", "emulator.c", "network.c", "sha256.c", "tables.c")
+_FORTRAN = "sciml_mskf.f90"
+
+_C_FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off")
+_FORTRAN_FLAGS = ("-O2", "-fPIC")
+_X86 = {
+    "baseline": (),
+    "avx2": ("-mavx2", "-mfma"),
+    "avx512": ("-mavx512f", "-mavx2", "-mfma"),
+}
+_INSTALL = {
+    "C": "apt-get install gcc (Debian, Ubuntu), dnf install gcc (Fedora), conda install -c conda-forge gcc",
+    "Fortran": "apt-get install gfortran (Debian, Ubuntu), dnf install gcc-gfortran (Fedora), "
+    "conda install -c conda-forge gfortran",
+}
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A compiler that answers.
+
+    Attributes
+    ----------
+    command
+        The words of its command, as ``$CC`` or ``$FC`` has them.
+    version
+        The first line of its ``--version``.
+    machine
+        What it compiles for, such as ``x86_64-linux-gnu``.
+    """
+
+    command: tuple[str, ...]
+    version: str
+    machine: str
+
+    @property
+    def x86_64(self) -> bool:
+        """Whether it compiles for x86-64."""
+        return self.machine.startswith(("x86_64", "amd64"))
+
+
+def sources() -> Path:
+    """The directory of the native sources in this installation."""
+    return Path(str(resources.files("sciml.coupling") / "native"))
+
+
+def cache_directory() -> Path:
+    """Where built libraries are kept: ``$SCIML_CACHE``, else the user's cache directory of this platform."""
+    return Path(os.environ.get("SCIML_CACHE") or pooch.os_cache("sciml"))
+
+
+def _find(language: str, variable: str, default: str) -> Compiler:
+    chosen = os.environ.get(variable, "").strip()
+    command = tuple(shlex.split(chosen)) or (default,)
+    if shutil.which(command[0]) is None:
+        where = (
+            f"${variable} is {chosen!r}, which is not on the path" if chosen else f"no {default} on the path"
+        )
+        raise BuildError(
+            f"no {language} compiler: {where}. Install one: {_INSTALL[language]}; or set {variable} to yours"
+        )
+    return _ask(command)
+
+
+@lru_cache
+def _ask(command: tuple[str, ...]) -> Compiler:
+    def answer(flag: str) -> str:
+        done = subprocess.run([*command, flag], capture_output=True, text=True, check=False)
+        return (done.stdout or done.stderr).strip() if done.returncode == 0 else ""
+
+    version = answer("--version") or answer("-V")
+    return Compiler(command, version.split("\n")[0], answer("-dumpmachine") or platform.machine())
+
+
+def c_compiler() -> Compiler:
+    """The C compiler: ``$CC``, else gcc.
+
+    Raises
+    ------
+    BuildError
+        When there is none; the message has the line that installs one.
+    """
+    return _find("C", "CC", "gcc")
+
+
+def fortran_compiler() -> Compiler:
+    """The Fortran compiler: ``$FC``, else gfortran.
+
+    Raises
+    ------
+    BuildError
+        When there is none; the message has the line that installs one.
+    """
+    return _find("Fortran", "FC", "gfortran")
+
+
+def _run(command: list[str], where: Path) -> None:
+    try:
+        done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise BuildError(f"cannot run {command[0]}: {error.strerror}") from error
+    if done.returncode:
+        complaint = (done.stderr or done.stdout).strip()[-2000:]
+        raise BuildError(f"the native library does not compile; `{shlex.join(command)}` says:\n{complaint}")
+
+
+def _openmp(compiler: Compiler, where: Path) -> tuple[str, ...]:
+    """The OpenMP flag if the compiler and its run-time library have it."""
+    (where / "omp.c").write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+    command = [*compiler.command, "-fopenmp", "omp.c", "-o", "omp"]
+    done = subprocess.run(command, cwd=where, capture_output=True, check=False)
+    return ("-fopenmp",) if done.returncode == 0 else ()
+
+
+def compilations(c: Compiler, openmp: tuple[str, ...] = ()) -> dict[str, list[str]]:
+    """What compiles each object of the C part: the object's name, and the command less its ``-o``."""
+    isas: dict[str, tuple[str, ...]] = _X86 if c.x86_64 else {"baseline": ()}
+    x86 = ("-DSCIML_X86",) if c.x86_64 else ()
+    native = sources()
+    commands = {}
+    for name, precisions in _KERNELS.items():
+        for isa, flags in isas.items():
+            for bits in precisions:
+                defines = (f"-DSCIML_ISA={isa}", f"-DSCIML_BITS={bits}")
+                words = [*c.command, *_C_FLAGS, *flags, *defines, "-c", str(native / name)]
+                commands[f"{name.removesuffix('.c')}_{isa}_{bits}.o"] = words
+    for name in _PLAIN:
+        words = [*c.command, *_C_FLAGS, *openmp, *x86, "-c", str(native / name)]
+        commands[f"{name.removesuffix('.c')}.o"] = words
+    return commands
+
+
+def _object(name: str, command: list[str], compiler: Compiler, objects: Path, where: Path) -> str:
+    """Compile one object, unless the same source has been compiled in the same way before."""
+    source = Path(command[-1])
+    whole = hashlib.sha256(repr((compiler, command[:-1], source.name)).encode())
+    for part in (source, *sorted(source.parent.glob("*.h"))):
+        whole.update(part.read_bytes() + b"\0")
+    made = objects / f"{whole.hexdigest()[:20]}.o"
+    if not made.exists():
+        _run([*command, "-o", name], where)
+        (where / name).replace(made)
+    return str(made)
+
+
+def _exports(where: Path, probe: bool) -> Path:
+    """What the library shows: its interface and, for parity checks of the physics' stages, the probe."""
+    text = (sources() / "exports.map").read_text(encoding="utf-8")
+    script = where / "exports.map"
+    script.write_text(
+        text.replace("global:", "global: sciml_mskf_probe;") if probe else text, encoding="utf-8"
+    )
+    return script
+
+
+def _compile(c: Compiler, fortran: Compiler | None, where: Path, workers: int, probe: bool) -> Path:
+    """Compile and link everything, in an empty directory beside that of the objects."""
+    openmp = _openmp(c, where)
+    objects = where.parent / "objects"
+    objects.mkdir(exist_ok=True)
+    jobs: list[tuple[str, list[str], Compiler]] = [
+        (n, words, c) for n, words in compilations(c, openmp).items()
+    ]
+    if fortran is not None:
+        words = [*fortran.command, *_FORTRAN_FLAGS, "-c", str(sources() / _FORTRAN)]
+        jobs.append(("module.o", words, fortran))
+    with ThreadPoolExecutor(workers) as pool:
+        made = list(pool.map(lambda job: _object(job[0], job[1], job[2], objects, where), jobs))
+    exports = _exports(where, probe)
+    linux = platform.system() == "Linux"
+    script = (f"-Wl,--version-script={exports}", f"-Wl,-soname,{LIBRARY}") if linux else ()
+    linker = fortran if fortran is not None else c
+    _run([*linker.command, "-shared", *openmp, *made, *script, "-o", LIBRARY, "-lm"], where)
+    return where / LIBRARY
+
+
+def _key(c: Compiler, fortran: Compiler | None, probe: bool) -> str:
+    whole = hashlib.sha256()
+    for source in sorted(sources().iterdir()):
+        if source.suffix in (".c", ".h", ".f90", ".map"):
+            whole.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    settings = (_KERNELS, _PLAIN, _C_FLAGS, _FORTRAN_FLAGS, _X86)
+    for part in (repr(c), repr(fortran), repr(settings), platform.system(), repr(probe)):
+        whole.update(part.encode() + b"\0")
+    return whole.hexdigest()[:20]
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Let one process at a time build in a directory: the ranks of a job may all ask at once."""
+    with (directory / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build_into(home: Path, c: Compiler, fortran: Compiler | None, workers: int, probe: bool) -> None:
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=home.parent) as there:
+        library = _compile(c, fortran, Path(there), workers, probe)
+        finished = Path(there) / "finished"
+        finished.mkdir()
+        library.replace(finished / LIBRARY)
+        finished.rename(home)
+
+
+def build(*, fortran: bool = True, workers: int | None = None, probe: bool = False) -> Path:
+    """Build ``libsciml_mskf.so``, or find the one that was built before.
+
+    Parameters
+    ----------
+    fortran
+        Put the Fortran module into the library too. Without it no Fortran compiler is needed, and the library
+        serves C and Python, and Fortran hosts that compile ``sciml_mskf.f90`` themselves.
+    workers
+        Compilers to run at once; as many as there are processors by default.
+    probe
+        Show ``sciml_mskf_probe`` of probe.h too, which lays the physics' stages open to parity checks.
+
+    Returns
+    -------
+    Path
+        The library, in the cache. Sources, flags and compilers all count in its name.
+
+    Raises
+    ------
+    BuildError
+        Without a compiler (the message says how to install one), or when one fails (with what it said).
+    """
+    c = c_compiler()
+    module = fortran_compiler() if fortran else None
+    home = cache_directory() / "native" / _key(c, module, probe)
+    if (home / LIBRARY).exists():
+        return home / LIBRARY
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(home.parent):
+            if not (home / LIBRARY).exists():
+                _build_into(home, c, module, workers or os.cpu_count() or 1, probe)
+    except OSError as error:
+        raise BuildError(
+            f"cannot write into the cache {home.parent}: {error.strerror}; "
+            "set SCIML_CACHE to a directory of yours"
+        ) from error
+    return home / LIBRARY
+
+
+def install(directory: str | os.PathLike[str], *, fortran: bool = True) -> Path:
+    """Build the library and put all that a host needs into a directory.
+
+    That is the library, ``sciml_mskf.h`` for C, and ``sciml_mskf.f90`` for the host's own Fortran compiler
+    (module files are compiler specific, so none is shipped).
+
+    Returns
+    -------
+    Path
+        The library in that directory.
+
+    Raises
+    ------
+    BuildError
+        As `build`, or when the directory cannot be written.
+    """
+    library = build(fortran=fortran)
+    directory = Path(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for source in (library, sources() / "sciml_mskf.h", sources() / _FORTRAN):
+            # A library that is in use must not change under its users: a new file takes its name.
+            temporary = directory / f".{source.name}.{os.getpid()}"
+            shutil.copyfile(source, temporary)
+            temporary.replace(directory / source.name)
+    except OSError as error:
+        raise BuildError(
+            f"cannot write into {directory}: {error.strerror}; choose another directory"
+        ) from error
+    return directory / LIBRARY

@@ -1,0 +1,189 @@
+"""What WRF will run, as an algorithm for the same problem: the native library on columns."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from sciml.convection.problem import (
+    INPUT_PROFILES,
+    INPUT_SURFACE,
+    Convection,
+    ConvectionSolution,
+    solution_of,
+)
+from sciml.coupling.library import Library, NativeNetwork
+from sciml.errors import InputError
+
+__all__ = ["FortranEmulator", "NativeColumns"]
+
+#: In the order of the enumerations in sciml_mskf.h.
+OUTPUT_PROFILES = (
+    *("RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RQICUTEN", "RQSCUTEN"),
+    *("RUCUTEN", "RVCUTEN", "CLDFRA_DP", "CLDFRA_SH", "QC_CU", "QI_CU"),
+)
+OUTPUT_SURFACE = ("PRATEC", "NCA", "CUTOP", "CUBOT", "NOVELTY")
+
+
+class _Domain(ctypes.Structure):
+    _fields_ = (
+        ("ni", ctypes.c_int64),
+        ("nj", ctypes.c_int64),
+        ("levels", ctypes.c_int32),
+        ("threads", ctypes.c_int32),
+        ("held", ctypes.c_int32),
+        ("unused", ctypes.c_int32),
+        ("s3", ctypes.c_ssize_t * 3),
+        ("s2", ctypes.c_ssize_t * 2),
+        ("dx", ctypes.c_double),
+        ("dt", ctypes.c_double),
+        ("cudt", ctypes.c_double),
+    )
+
+
+class _Columns(ctypes.Structure):
+    _fields_ = (
+        ("bits", ctypes.c_int),
+        ("domain", _Domain),
+        ("in3", ctypes.c_void_p * len(INPUT_PROFILES)),
+        ("in2", ctypes.c_void_p * len(INPUT_SURFACE)),
+        ("out3", ctypes.c_void_p * len(OUTPUT_PROFILES)),
+        ("out2", ctypes.c_void_p * len(OUTPUT_SURFACE)),
+        ("kind", ctypes.c_void_p),
+    )
+
+
+class NativeColumns:
+    """The columns of a problem as the library reads them, and the room for its answers.
+
+    Parameters
+    ----------
+    problem
+        Its inputs are taken as they are: columns with NaN are the library's own business.
+    precision
+        Of inputs, outputs and the network.
+
+    Attributes
+    ----------
+    inputs, outputs
+        Arrays by name, (column, level) or (column,).
+    """
+
+    def __init__(self, problem: Convection, precision: Literal["float32", "float64"] = "float32") -> None:
+        self._bits = 64 if precision == "float64" else 32
+        kind = np.float64 if precision == "float64" else np.float32
+        self._settings = problem.settings
+        self.count, self.levels = len(problem), problem.levels
+        self.inputs = {name: _taken(problem, name, kind) for name in (*INPUT_PROFILES, *INPUT_SURFACE)}
+        self.outputs: dict[str, npt.NDArray[Any]] = {
+            name: np.zeros((self.count, self.levels), kind) for name in OUTPUT_PROFILES
+        }
+        self.outputs |= {name: np.zeros(self.count, kind) for name in OUTPUT_SURFACE}
+        self.outputs["KIND"] = np.zeros(self.count, np.int32)
+
+    def call(self, start: int = 0, stop: int | None = None, threads: int = 1) -> ctypes.Structure:
+        """What `NativeNetwork.emulate` takes by reference, for some of the columns; valid while this object lives."""
+        stop = self.count if stop is None else min(stop, self.count)
+
+        def places(arrays: dict[str, npt.NDArray[Any]], names: tuple[str, ...]) -> tuple[int, ...]:
+            return tuple(arrays[name][start:].ctypes.data for name in names)
+
+        levels, count = self.levels, stop - start
+        domain = _Domain(
+            *(count, 1, levels, threads, 0, 0),
+            *((levels, 1, count * levels), (1, count)),
+            *(self._settings[name] for name in ("DX", "DT", "CUDT")),
+        )
+        return _Columns(
+            self._bits,
+            domain,
+            places(self.inputs, INPUT_PROFILES),
+            places(self.inputs, INPUT_SURFACE),
+            places(self.outputs, OUTPUT_PROFILES),
+            places(self.outputs, OUTPUT_SURFACE),
+            *places(self.outputs, ("KIND",)),
+        )
+
+    def run(
+        self, state: NativeNetwork, threads: int = 1, *, tile: int | None = None
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Fill the outputs, in one call or in calls of ``tile`` columns, and give copies of them."""
+        for values in self.outputs.values():
+            values.fill(-9)  # nothing that the library would say
+        for start in range(0, self.count, tile or self.count):
+            state.emulate(ctypes.byref(self.call(start, start + (tile or self.count), threads)))
+        return {name: values.copy() for name, values in self.outputs.items()}
+
+
+@dataclass(frozen=True)
+class FortranEmulator:
+    """The native library with a weights file, as WRF runs it.
+
+    Parameters
+    ----------
+    library
+        ``libsciml_mskf.so``, as ``sciml coupling build`` makes it.
+    weights
+        A weights file of a whole emulator.
+    threads
+        OpenMP threads; the answer has the same bits for any number.
+    precision
+        ``float64`` for parity checks: the same source in double precision, network and all. WRF runs ``float32``.
+
+    Examples
+    --------
+    >>> algorithm = FortranEmulator("libsciml_mskf.so", "mskf.nc")
+    >>> solve(Convection(columns), algorithm)  # doctest: +SKIP
+    """
+
+    library: str | Path
+    weights: str | Path
+    threads: int = 1
+    precision: Literal["float32", "float64"] = "float32"
+
+    def init(self, problem: Convection) -> NativeNetwork:
+        """Open the library and the weights.
+
+        Raises
+        ------
+        BuildError
+            When the library cannot be loaded.
+        InputError, ChecksumError, SchemaError
+            When the weights cannot be used.
+        """
+        return Library(self.library).open(self.weights)
+
+    def run(self, problem: Convection, state: NativeNetwork) -> ConvectionSolution:
+        """All outputs for all columns; see `ConvectionSolution`.
+
+        Raises
+        ------
+        InputError
+            NaN among the inputs, or columns of another number of levels than the emulator is for.
+        SchemaError
+            When the weights hold a bare network.
+        """
+        begun = time.perf_counter()
+        columns = NativeColumns(problem, self.precision)
+        for name, values in columns.inputs.items():
+            bad = int((~np.isfinite(values)).sum())
+            if bad:
+                raise InputError(
+                    f"{name} has {bad} values that are not finite: drop those columns, or mend the file they are from"
+                )
+        answers = columns.run(state, self.threads)
+        answers["KIND"] = answers["KIND"].astype(np.int8)
+        return solution_of(problem, answers, time.perf_counter() - begun)
+
+
+def _taken(problem: Convection, name: str, kind: type[np.floating]) -> npt.NDArray[np.floating]:
+    array = problem.columns[name]
+    if array.ndim == 2:
+        array = array.transpose("column", "level")
+    return np.ascontiguousarray(array.values, kind)

@@ -1,0 +1,99 @@
+"""The native library through f2py: an extension module that is linked TO the shared library.
+
+An extension with its own copy of the sources would hold its own state; linked to the library it shares handles with
+everyone else in the process who uses that library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.machinery
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from sciml.coupling.build import cache_directory, fortran_compiler, sources
+from sciml.errors import BuildError
+
+__all__ = ["build_extension", "load_extension"]
+
+NAME = "sciml_mskf_f2py"
+
+_SHIM = "f2py_shim.f90"
+
+
+def _key(library: Path) -> str:
+    whole = hashlib.sha256((sources() / _SHIM).read_bytes())
+    for part in (str(library), repr(fortran_compiler()), sys.version, np.__version__):
+        whole.update(part.encode() + b"\0")
+    return whole.hexdigest()[:20]
+
+
+def build_extension(library: str | os.PathLike[str]) -> Path:
+    """Build the extension module for a library, or find the one that was built before.
+
+    Parameters
+    ----------
+    library
+        ``libsciml_mskf.so``; the extension finds it again at this very path.
+
+    Raises
+    ------
+    BuildError
+        Without a Fortran compiler, meson or ninja, or when one of them fails.
+    """
+    library = Path(library).resolve()
+    if not library.exists():
+        raise BuildError(f"there is no library {library}: build it with `sciml coupling build`")
+    home = cache_directory() / "f2py" / _key(library)
+    suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
+    if (home / f"{NAME}{suffix}").exists():
+        return home / f"{NAME}{suffix}"
+    # meson and ninja come with this Python; its scripts need not be on the user's path.
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    for tool in ("meson", "ninja"):
+        if shutil.which(tool, path=path) is None:
+            raise BuildError(f"f2py needs {tool}, which is not on the path: pip install {tool}")
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=home.parent) as there:
+        shutil.copyfile(sources() / _SHIM, Path(there) / _SHIM)
+        environment = {
+            **os.environ,
+            "PATH": path,
+            "FC": " ".join(fortran_compiler().command),
+            "LDFLAGS": f"-Wl,-rpath,{library.parent}",
+        }
+        link = (f"-L{library.parent}", "-l" + library.name.removeprefix("lib").split(".")[0])
+        command = [sys.executable, "-m", "numpy.f2py", "-c", "--backend", "meson", *link, "-m", NAME, _SHIM]
+        done = subprocess.run(
+            command, cwd=there, env=environment, capture_output=True, text=True, check=False, errors="replace"
+        )
+        made = sorted(Path(there).glob(f"{NAME}*{suffix}"))
+        if done.returncode or not made:
+            said = (done.stdout + done.stderr).strip()[-2000:]
+            raise BuildError(f"f2py cannot build the extension module; it says:\n{said}")
+        made[0].replace(home / f"{NAME}{suffix}")
+    return home / f"{NAME}{suffix}"
+
+
+def load_extension(library: str | os.PathLike[str]) -> ModuleType:
+    """Build the extension module if need be, and import it.
+
+    Its member ``emulator`` has ``open_weights(path)``, ``run_network(handle, x, threads, outputs, pooled)`` and
+    ``close_weights(handle)``; arrays are in Fortran's order, (channel, level, column). f2py copies an array in
+    another order or type without a word.
+    """
+    extension = build_extension(library)
+    spec = importlib.util.spec_from_file_location(NAME, extension)
+    if spec is None or spec.loader is None:
+        raise BuildError(f"cannot import {extension}: remove it and build again")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

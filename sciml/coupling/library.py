@@ -1,0 +1,256 @@
+"""The native library from Python: what WRF will run, run on the same columns."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sciml.errors import BuildError, ChecksumError, InputError, SchemaError, SciMLError
+
+__all__ = ["Description", "Library", "NativeNetwork"]
+
+#: What each status of `sciml_mskf.h` is here.
+_ERRORS: dict[int, type[SciMLError]] = {
+    1: InputError,
+    2: InputError,
+    3: ChecksumError,
+    4: SchemaError,
+    5: InputError,
+    6: SciMLError,
+}
+_ROOM = 512
+
+
+class _Description(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_int32)
+        for name in ("schema", "channels", "layers", "hidden", "outputs", "pooled", "pool_levels", "emulator")
+    )
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a weights file holds, as the library read it.
+
+    Attributes
+    ----------
+    schema
+        Schema number of the file.
+    channels, layers, hidden
+        Input channels per level, stacked layers, hidden units per direction.
+    outputs, pooled
+        Outputs per level and per column.
+    pool_levels
+        The number of levels the pooled outputs are for; 0 for any.
+    emulator
+        Whether it is a whole emulator and not a bare network.
+    """
+
+    schema: int
+    channels: int
+    layers: int
+    hidden: int
+    outputs: int
+    pooled: int
+    pool_levels: int
+    emulator: bool
+
+
+class Library:
+    """An open ``libsciml_mskf.so``.
+
+    Parameters
+    ----------
+    path
+        The library, as `sciml.coupling.build.build` or ``sciml coupling build`` makes it.
+
+    Raises
+    ------
+    BuildError
+        When it cannot be loaded, or is another library.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).resolve()
+        try:
+            self._dll = ctypes.CDLL(str(self.path))
+            self._init = self._dll.sciml_mskf_init
+            self._finalise = self._dll.sciml_mskf_finalise
+            self._describe = self._dll.sciml_mskf_describe
+            self._isa = self._dll.sciml_mskf_isa
+            self._emulate = self._dll.sciml_mskf_run_any
+            self._run = {np.float32: self._dll.sciml_network_run, np.float64: self._dll.sciml_network_run_f64}
+        except (OSError, AttributeError) as error:
+            raise BuildError(
+                f"cannot load {path} as the native library: {error}; build it with `sciml coupling build`"
+            ) from error
+        message = (ctypes.c_char_p, ctypes.c_size_t)
+        pointer, strides = ctypes.c_void_p, ctypes.POINTER(ctypes.c_ssize_t)
+        self._init.argtypes = (ctypes.c_char_p, ctypes.POINTER(ctypes.c_void_p), *message)
+        self._finalise.argtypes = (ctypes.POINTER(ctypes.c_void_p),)
+        self._finalise.restype = None
+        self._describe.argtypes = (pointer, ctypes.POINTER(_Description), *message)
+        self._isa.argtypes = (pointer,)
+        self._isa.restype = ctypes.c_char_p
+        self._emulate.argtypes = (pointer, pointer, *message)
+        for run in self._run.values():
+            run.argtypes = (
+                *(pointer, ctypes.c_int64, ctypes.c_int32),
+                *(pointer, strides, pointer, strides, pointer, strides, ctypes.c_int32),
+                *message,
+            )
+
+    @property
+    def isa(self) -> str:
+        """The best instruction set that both this processor and this library have."""
+        return str(self._isa(None).decode())
+
+    @property
+    def fortran_module(self) -> bool:
+        """Whether the Fortran module is in it, under the name that gfortran, ifx or flang gives it."""
+        names = (
+            "__sciml_mskf_MOD_sciml_mskf_run",
+            "sciml_mskf_mp_sciml_mskf_run_",
+            "_QMsciml_mskfPsciml_mskf_run",
+        )
+        return any(hasattr(self._dll, name) for name in names)
+
+    def open(self, weights: str | os.PathLike[str]) -> NativeNetwork:
+        """Open a weights file.
+
+        Raises
+        ------
+        InputError, ChecksumError, SchemaError
+            As the library's own message tells.
+        """
+        return NativeNetwork(self, weights)
+
+
+def _strides(array: npt.NDArray[np.generic]) -> ctypes.Array[ctypes.c_ssize_t]:
+    return (ctypes.c_ssize_t * array.ndim)(*(step // array.itemsize for step in array.strides))
+
+
+class NativeNetwork:
+    """An open weights file in the native library; also a context manager that closes it.
+
+    Attributes
+    ----------
+    handle
+        The address of the C handle, for other users of the same library (the f2py module).
+    description
+        What the file holds.
+    """
+
+    def __init__(self, library: Library, weights: str | os.PathLike[str]) -> None:
+        self._library = library
+        self._handle = ctypes.c_void_p()
+        message = ctypes.create_string_buffer(_ROOM)
+        status = library._init(os.fsencode(weights), ctypes.byref(self._handle), message, _ROOM)
+        self._check(status, message)
+        found = _Description()
+        self._check(library._describe(self._handle, ctypes.byref(found), message, _ROOM), message)
+        self.description = Description(
+            schema=found.schema,
+            channels=found.channels,
+            layers=found.layers,
+            hidden=found.hidden,
+            outputs=found.outputs,
+            pooled=found.pooled,
+            pool_levels=found.pool_levels,
+            emulator=bool(found.emulator),
+        )
+
+    @staticmethod
+    def _check(status: int, message: ctypes.Array[ctypes.c_char]) -> None:
+        if status:
+            raise _ERRORS.get(status, SciMLError)(message.value.decode(errors="replace"))
+
+    @property
+    def handle(self) -> int:
+        return int(self._handle.value or 0)
+
+    @property
+    def isa(self) -> str:
+        """The instruction set in use."""
+        return str(self._library._isa(self._handle).decode())
+
+    def network(
+        self, x: npt.NDArray[np.floating], threads: int = 1
+    ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+        """Run the bare network.
+
+        Parameters
+        ----------
+        x
+            (column, level, channel), float32, or float64 for the same network in double precision; any
+            strides, not copied.
+        threads
+            OpenMP threads. The bits of the answer do not depend on it.
+
+        Returns
+        -------
+        levels
+            (column, level, output).
+        pooled
+            (column, pooled).
+
+        Raises
+        ------
+        InputError
+            For wrong shapes or types.
+        """
+        if x.ndim != 3 or x.dtype.type not in self._library._run or x.shape[2] != self.description.channels:
+            raise InputError(
+                f"the input is {x.dtype} {x.shape}; this network takes float32 or float64 "
+                f"(column, level, {self.description.channels})"
+            )
+        if not x.flags.aligned or any(step % x.itemsize for step in x.strides):
+            x = np.ascontiguousarray(x)  # a field of a record, say: its strides are no whole elements
+        columns, levels, _ = x.shape
+        y = np.empty((columns, levels, self.description.outputs), x.dtype)
+        pooled = np.empty((columns, self.description.pooled), x.dtype)
+        message = ctypes.create_string_buffer(_ROOM)
+        pairs = [part for array in (x, y, pooled) for part in (array.ctypes.data, _strides(array))]
+        run = self._library._run[x.dtype.type]
+        self._check(run(self._handle, columns, levels, *pairs, threads, message, _ROOM), message)
+        return y, pooled
+
+    def emulate(self, columns: object) -> str:
+        """Run the whole emulator on a ``sciml_columns``, given by reference.
+
+        Returns
+        -------
+        str
+            What the library remarks; empty if nothing.
+
+        Raises
+        ------
+        InputError, SchemaError
+            As the library's own message tells.
+        """
+        message = ctypes.create_string_buffer(_ROOM)
+        self._check(self._library._emulate(self._handle, columns, message, _ROOM), message)
+        return message.value.decode(errors="replace")
+
+    def close(self) -> None:
+        """Free the weights; closing twice is harmless."""
+        self._library._finalise(ctypes.byref(self._handle))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None):
+            self.close()

@@ -1,0 +1,143 @@
+/* The entries of sciml_mskf.h that open, describe and close, and that run the bare network. */
+#include "cdf.h"
+#include "emulator.h"
+#include "network.h"
+
+#include <stdlib.h>
+#ifdef _OPENMP
+#    include <omp.h>
+#endif
+
+int sciml_mskf_init(const char *path, sciml_mskf **handle, char *message, size_t length) {
+    if (!path || !handle)
+        return sciml_say(SCIML_ARGUMENT, message, length,
+                         "sciml_mskf_init needs a path and a place for the handle");
+    *handle = NULL;
+    sciml_cdf file;
+    int status = sciml_cdf_open(path, &file, message, length);
+    if (status) return status;
+    sciml_mskf *made = calloc(1, sizeof *made);
+    sciml_mskf_description *d = made ? &made->description : NULL;
+    if (!made) status = sciml_say(SCIML_MEMORY, message, length, "no memory for the emulator");
+    if (!status) status = sciml_cdf_integer(&file, "sciml_schema", &d->schema, message, length);
+    if (!status && d->schema != SCIML_WEIGHTS_SCHEMA)
+        status = sciml_say(SCIML_SCHEMA, message, length,
+                           "%s has schema %d, this library reads schema %d: export the weights and "
+                           "build the library with the same sciml",
+                           path, d->schema, SCIML_WEIGHTS_SCHEMA);
+    if (!status) status = sciml_network_load(&file, &made->network, message, length);
+    if (!status && sciml_cdf_attribute(&file, "pooled_units")) {
+        status = sciml_emulator_load(&file, &made->network, &made->emulator, message, length);
+        if (status) sciml_network_free(&made->network);
+    }
+    sciml_cdf_close(&file);
+    if (status) {
+        free(made);
+        return status;
+    }
+    const sciml_network *net = &made->network;
+    d->channels = net->channels;
+    d->layers = net->layers;
+    d->hidden = net->hidden;
+    d->outputs = net->outputs;
+    d->pooled = net->pooled;
+    d->pool_levels = net->pool_levels;
+    d->emulator = made->emulator != NULL;
+    made->f32 = sciml_kernel_for(32, getenv("SCIML_ISA"));
+    made->f64 = sciml_kernel_for(64, getenv("SCIML_ISA"));
+    *handle = made;
+    return sciml_say(SCIML_OK, message, length, "%s", "");
+}
+
+void sciml_mskf_finalise(sciml_mskf **handle) {
+    if (handle && *handle) {
+        sciml_network_free(&(*handle)->network);
+        sciml_emulator_free((*handle)->emulator);
+        free(*handle);
+        *handle = NULL;
+    }
+}
+
+int sciml_mskf_describe(const sciml_mskf *handle, sciml_mskf_description *description, char *message,
+                        size_t length) {
+    if (!handle || !description)
+        return sciml_say(SCIML_ARGUMENT, message, length,
+                         "sciml_mskf_describe needs a handle from sciml_mskf_init");
+    *description = handle->description;
+    return sciml_say(SCIML_OK, message, length, "%s", "");
+}
+
+const char *sciml_mskf_isa(const sciml_mskf *handle) {
+    return handle ? handle->f32->isa : sciml_kernel_for(32, NULL)->isa;
+}
+
+static int run(const sciml_network *net, const sciml_kernel *kernel, int64_t columns, int32_t levels,
+               const sciml_arrays *arrays, int32_t threads, char *message, size_t length) {
+    if (columns < 0 || levels < 1 || levels > SCIML_MAX_LEVELS || threads < 1 || threads > SCIML_MAX_THREADS)
+        return sciml_say(SCIML_ARGUMENT, message, length,
+                         "%lld columns, %d levels, %d threads: this library takes any number of "
+                         "columns, 1 to %d levels, 1 to %d threads",
+                         (long long)columns, levels, threads, SCIML_MAX_LEVELS, SCIML_MAX_THREADS);
+    if (!arrays->x || (!arrays->y && net->outputs) || (!arrays->p && net->pooled))
+        return sciml_say(SCIML_ARGUMENT, message, length, "an array of the network is NULL");
+    if (net->pool_levels && levels != net->pool_levels)
+        return sciml_say(SCIML_SHAPE, message, length,
+                         "the columns have %d levels, the network was trained on %d: use weights "
+                         "trained on %d levels",
+                         levels, net->pool_levels, levels);
+    const int64_t tiles = columns / kernel->block + (columns % kernel->block != 0);
+    const size_t bytes = kernel->scratch(net, levels);
+    int short_of_memory = 0;
+    if (threads > tiles) threads = tiles > 1 ? (int32_t)tiles : 1;
+#ifdef _OPENMP
+#    pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : short_of_memory)
+#endif
+    {
+        void *scratch = sciml_aligned(bytes);
+        short_of_memory |= scratch == NULL;
+#ifdef _OPENMP
+#    pragma omp for schedule(static)
+#endif
+        for (int64_t t = 0; t < tiles; t++) {
+            const int64_t first = t * kernel->block, left = columns - first;
+            if (scratch)
+                kernel->run(net, levels, (int32_t)(left < kernel->block ? left : kernel->block), first,
+                            arrays, scratch);
+        }
+        free(scratch);
+    }
+    if (short_of_memory)
+        return sciml_say(SCIML_MEMORY, message, length, "no memory for %zu bytes of scratch", bytes);
+    return sciml_say(SCIML_OK, message, length, "%s", "");
+}
+
+static sciml_arrays arrays_of(const void *x, const ptrdiff_t *xs, void *y, const ptrdiff_t *ys, void *p,
+                              const ptrdiff_t *ps) {
+    sciml_arrays a = {.x = xs ? x : NULL, .y = ys ? y : NULL, .p = ps ? p : NULL};
+    for (int i = 0; i < 3; i++) {
+        a.xs[i] = xs ? xs[i] : 0;
+        a.ys[i] = ys ? ys[i] : 0;
+        if (i < 2) a.ps[i] = ps ? ps[i] : 0;
+    }
+    return a;
+}
+
+int sciml_network_run(const sciml_mskf *handle, int64_t columns, int32_t levels, const float *x,
+                      const ptrdiff_t xs[3], float *y, const ptrdiff_t ys[3], float *p, const ptrdiff_t ps[2],
+                      int32_t threads, char *message, size_t length) {
+    if (!handle)
+        return sciml_say(SCIML_ARGUMENT, message, length,
+                         "sciml_network_run needs a handle from sciml_mskf_init");
+    const sciml_arrays a = arrays_of(x, xs, y, ys, p, ps);
+    return run(&handle->network, handle->f32, columns, levels, &a, threads, message, length);
+}
+
+int sciml_network_run_f64(const sciml_mskf *handle, int64_t columns, int32_t levels, const double *x,
+                          const ptrdiff_t xs[3], double *y, const ptrdiff_t ys[3], double *p,
+                          const ptrdiff_t ps[2], int32_t threads, char *message, size_t length) {
+    if (!handle)
+        return sciml_say(SCIML_ARGUMENT, message, length,
+                         "sciml_network_run_f64 needs a handle from sciml_mskf_init");
+    const sciml_arrays a = arrays_of(x, xs, y, ys, p, ps);
+    return run(&handle->network, handle->f64, columns, levels, &a, threads, message, length);
+}

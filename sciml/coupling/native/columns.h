@@ -1,0 +1,21 @@
+/* The columns of one call, in the host's arrays of float (bits = 32) or double (bits = 64). */
+#ifndef SCIML_COLUMNS_H
+#define SCIML_COLUMNS_H
+
+#include "sciml_mskf.h"
+
+typedef struct sciml_columns {
+    int bits;
+    sciml_mskf_domain domain;
+    const void *in3[SCIML_INPUT_PROFILES];
+    const void *in2[SCIML_INPUT_SURFACES];
+    void *out3[SCIML_OUTPUT_PROFILES];
+    void *out2[SCIML_OUTPUT_SURFACES];
+    int32_t *kind;
+} sciml_columns;
+
+/* sciml_mskf_run on arrays of either precision; with doubles the network runs in double precision too. */
+SCIML_API int sciml_mskf_run_any(const sciml_mskf *handle, const sciml_columns *columns, char *message,
+                                 size_t length);
+
+#endif

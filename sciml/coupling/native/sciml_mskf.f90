@@ -1,0 +1,188 @@
+!> The Fortran face of libsciml_mskf: init, run, finalise.
+!>
+!> It holds no state of its own and never stops: each procedure gives a status (0 is good) and a
+!> message. An emulator is read-only after sciml_mskf_init, so the tiles of an OpenMP loop may share
+!> it. Compile this file with the host's own compiler (module files are compiler specific) and link
+!> libsciml_mskf.so.
+module sciml_mskf
+   use, intrinsic :: iso_c_binding, only: c_associated, c_char, c_double, c_float, c_int32_t, &
+      c_int64_t, c_loc, c_null_char, c_null_ptr, c_ptr, c_ptrdiff_t => c_intptr_t, c_size_t
+   implicit none(type, external)
+   private
+   public :: sciml_emulator, sciml_mskf_init, sciml_mskf_run, sciml_mskf_finalise
+
+   !> An open weights file.
+   type :: sciml_emulator
+      private
+      type(c_ptr) :: handle = c_null_ptr
+   end type sciml_emulator
+
+   !> sciml_mskf_domain of sciml_mskf.h.
+   type, bind(C) :: c_domain
+      integer(c_int64_t) :: ni, nj
+      integer(c_int32_t) :: levels, threads, held, unused
+      integer(c_ptrdiff_t) :: s3(3), s2(2)
+      real(c_double) :: dx, dt, cudt
+   end type c_domain
+
+   !> sciml_mskf_fields of sciml_mskf.h.
+   type, bind(C) :: c_fields
+      type(c_ptr) :: in3(9), in2(4), out3(12), out2(5), kind
+   end type c_fields
+
+   interface
+      function c_init(path, handle, message, length) bind(C, name="sciml_mskf_init") result(status)
+         import :: c_char, c_int32_t, c_ptr, c_size_t
+         implicit none(type, external)
+         ! allow(C071)
+         character(kind=c_char), intent(in) :: path(*)
+         type(c_ptr), intent(out) :: handle
+         ! allow(C071, C072)
+         character(kind=c_char), intent(inout) :: message(*)
+         integer(c_size_t), intent(in), value :: length
+         integer(c_int32_t) :: status
+      end function c_init
+
+      function c_run(handle, domain, fields, message, length) bind(C, name="sciml_mskf_run") &
+         result(status)
+         import :: c_char, c_domain, c_fields, c_int32_t, c_ptr, c_size_t
+         implicit none(type, external)
+         type(c_ptr), intent(in), value :: handle
+         type(c_domain), intent(in) :: domain
+         type(c_fields), intent(in) :: fields
+         ! allow(C071, C072)
+         character(kind=c_char), intent(inout) :: message(*)
+         integer(c_size_t), intent(in), value :: length
+         integer(c_int32_t) :: status
+      end function c_run
+
+      subroutine c_finalise(handle) bind(C, name="sciml_mskf_finalise")
+         import :: c_ptr
+         implicit none(type, external)
+         type(c_ptr), intent(inout) :: handle
+      end subroutine c_finalise
+   end interface
+
+   integer, parameter :: room = 512 !< characters of a message
+
+contains
+
+   !> Open a weights file.
+   subroutine sciml_mskf_init(path, emulator, status, message)
+      character(len=*), intent(in) :: path
+      type(sciml_emulator), intent(out) :: emulator
+      integer, intent(out) :: status
+      ! allow(C072)
+      character(len=*), intent(out) :: message
+      character(kind=c_char) :: text(room), name(len_trim(path) + 1)
+      integer :: i
+
+      do i = 1, len_trim(path)
+         name(i) = path(i:i)
+      end do
+      name(len_trim(path) + 1) = c_null_char
+      text(1) = c_null_char
+      status = int(c_init(name, emulator%handle, text, int(room, c_size_t)))
+      call tell(text, message)
+   end subroutine sciml_mskf_init
+
+   !> Run the emulator on the tile (its:ite, kts:kte, jts:jte) of arrays in WRF's memory order.
+   !>
+   !> Inputs, 3-D: u, v (m s-1, at mass points, grid-relative), t (K), qv (kg kg-1), p_hyd (Pa),
+   !> dz8w (m), rho (kg m-3, moist), pi (1), w0avg (m s-1, after its update at this call); 2-D: zol (1),
+   !> hfx (W m-2), ust (m s-1), pblh (m); dx (m), dt (s), cudt (minutes).
+   !> nca (s) is read and written: columns with nca >= dt/2 are held, none of their outputs changes.
+   !> Everything else is written in all other columns of the tile, zeros included.
+   !> kind: 0 nothing triggered, 1 shallow, 2 deep, 3 held. novelty: 1 at the edge of the training.
+   subroutine sciml_mskf_run(emulator, u, v, t, qv, p_hyd, dz8w, rho, pi, w0avg, zol, hfx, ust, pblh, &
+                             dx, dt, cudt, nca, rthcuten, rqvcuten, rqccuten, rqrcuten, rqicuten, &
+                             rqscuten, rucuten, rvcuten, cldfra_dp, cldfra_sh, qc_cu, qi_cu, pratec, &
+                             cutop, cubot, kind, novelty, ims, ime, jms, jme, kms, kme, its, ite, &
+                             jts, jte, kts, kte, status, message)
+      type(sciml_emulator), intent(in) :: emulator
+      integer, intent(in) :: ims, ime, jms, jme, kms, kme, its, ite, jts, jte, kts, kte
+      real(c_float), dimension(ims:ime, kms:kme, jms:jme), intent(in), target :: &
+         u, v, t, qv, p_hyd, dz8w, rho, pi, w0avg
+      real(c_float), dimension(ims:ime, jms:jme), intent(in), target :: zol, hfx, ust, pblh
+      real(c_float), intent(in) :: dx, dt, cudt
+      real(c_float), dimension(ims:ime, jms:jme), intent(inout), target :: nca
+      real(c_float), dimension(ims:ime, kms:kme, jms:jme), intent(inout), target :: &
+         rthcuten, rqvcuten, rqccuten, rqrcuten, rqicuten, rqscuten, rucuten, rvcuten, &
+         cldfra_dp, cldfra_sh, qc_cu, qi_cu
+      real(c_float), dimension(ims:ime, jms:jme), intent(inout), target :: &
+         pratec, cutop, cubot, novelty
+      integer(c_int32_t), dimension(ims:ime, jms:jme), intent(inout), target :: kind
+      integer, intent(out) :: status
+      ! allow(C072)
+      character(len=*), intent(out) :: message
+      type(c_domain) :: domain
+      type(c_fields) :: fields
+      character(kind=c_char) :: text(room)
+      integer(c_ptrdiff_t) :: wide, deep
+
+      if (.not. c_associated(emulator%handle)) then
+         status = 1
+         message = "sciml_mskf_run needs an emulator from sciml_mskf_init"
+         return
+      end if
+      if (its < ims .or. ite > ime .or. jts < jms .or. jte > jme .or. kts < kms .or. kte > kme) then
+         status = 1
+         message = "sciml_mskf_run: the tile lies outside its arrays"
+         return
+      end if
+      status = 0
+      message = ""
+      if (ite < its .or. jte < jts) return
+
+      wide = int(ime, c_ptrdiff_t) - ims + 1
+      deep = int(kme, c_ptrdiff_t) - kms + 1
+      domain%ni = int(ite, c_int64_t) - its + 1
+      domain%nj = int(jte, c_int64_t) - jts + 1
+      domain%levels = int(kte - kts + 1, c_int32_t)
+      domain%threads = 1
+      domain%held = 1
+      domain%unused = 0
+      domain%s3 = [1_c_ptrdiff_t, wide, wide*deep]
+      domain%s2 = [1_c_ptrdiff_t, wide]
+      domain%dx = real(dx, c_double)
+      domain%dt = real(dt, c_double)
+      domain%cudt = real(cudt, c_double)
+
+      fields%in3 = [c_loc(u(its, kts, jts)), c_loc(v(its, kts, jts)), c_loc(t(its, kts, jts)), &
+                     c_loc(qv(its, kts, jts)), c_loc(p_hyd(its, kts, jts)), c_loc(dz8w(its, kts, jts)), &
+                     c_loc(rho(its, kts, jts)), c_loc(pi(its, kts, jts)), c_loc(w0avg(its, kts, jts))]
+      fields%in2 = [c_loc(zol(its, jts)), c_loc(hfx(its, jts)), c_loc(ust(its, jts)), c_loc(pblh(its, jts))]
+      fields%out3 = [c_loc(rthcuten(its, kts, jts)), c_loc(rqvcuten(its, kts, jts)), &
+                     c_loc(rqccuten(its, kts, jts)), c_loc(rqrcuten(its, kts, jts)), &
+                     c_loc(rqicuten(its, kts, jts)), c_loc(rqscuten(its, kts, jts)), &
+                     c_loc(rucuten(its, kts, jts)), c_loc(rvcuten(its, kts, jts)), &
+                     c_loc(cldfra_dp(its, kts, jts)), c_loc(cldfra_sh(its, kts, jts)), &
+                     c_loc(qc_cu(its, kts, jts)), c_loc(qi_cu(its, kts, jts))]
+      fields%out2 = [c_loc(pratec(its, jts)), c_loc(nca(its, jts)), c_loc(cutop(its, jts)), &
+                     c_loc(cubot(its, jts)), c_loc(novelty(its, jts))]
+      fields%kind = c_loc(kind(its, jts))
+      text(1) = c_null_char
+      status = int(c_run(emulator%handle, domain, fields, text, int(room, c_size_t)))
+      call tell(text, message)
+   end subroutine sciml_mskf_run
+
+   !> Free an emulator. One that was never opened is left alone.
+   subroutine sciml_mskf_finalise(emulator)
+      type(sciml_emulator), intent(inout) :: emulator
+      call c_finalise(emulator%handle)
+   end subroutine sciml_mskf_finalise
+
+   !> A message of C into a Fortran string.
+   subroutine tell(text, message)
+      character(kind=c_char), intent(in) :: text(room)
+      ! allow(C072)
+      character(len=*), intent(out) :: message
+      integer :: i
+      message = ""
+      do i = 1, min(room, len(message))
+         if (text(i) == c_null_char) exit
+         message(i:i) = text(i)
+      end do
+   end subroutine tell
+
+end module sciml_mskf

@@ -1,0 +1,159 @@
+/* The C interface of libsciml_mskf: an emulator of the MSKF convection scheme for a host that runs
+ * neither Python nor an inference engine.
+ *
+ * Every entry returns a status (0 is good) and writes one line into `message`, which may be NULL or
+ * have length 0. No entry prints, aborts or exits. A handle is read-only once made, so any number
+ * of threads may use it at the same time; all scratch belongs to the call. */
+#ifndef SCIML_MSKF_H
+#define SCIML_MSKF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#    define SCIML_API __attribute__((visibility("default")))
+#else
+#    define SCIML_API
+#endif
+
+/* The schema of the weights files that this library reads. */
+#define SCIML_WEIGHTS_SCHEMA 1
+
+enum sciml_status {
+    SCIML_OK = 0,
+    SCIML_ARGUMENT = 1, /* a null pointer, a count out of range */
+    SCIML_FILE = 2,     /* the weights file cannot be opened or is not a classic netCDF file */
+    SCIML_CHECKSUM = 3, /* the weights file is damaged */
+    SCIML_SCHEMA = 4,   /* of another schema, or without a variable that is needed */
+    SCIML_SHAPE = 5,    /* wrong number of levels, or variables that do not fit together */
+    SCIML_MEMORY = 6    /* out of memory */
+};
+
+typedef struct sciml_mskf sciml_mskf;
+
+/* What a weights file holds. */
+typedef struct sciml_mskf_description {
+    int32_t schema;      /* schema number of the file */
+    int32_t channels;    /* input channels of the network, per level */
+    int32_t layers;      /* stacked bidirectional LSTM layers */
+    int32_t hidden;      /* hidden units of a layer, per direction */
+    int32_t outputs;     /* outputs per level */
+    int32_t pooled;      /* outputs per column */
+    int32_t pool_levels; /* the number of levels the pooled head is for; 0: any */
+    int32_t emulator;    /* 1: the file holds the whole emulator, 0: a bare network */
+} sciml_mskf_description;
+
+/* Open a weights file. On failure *handle is NULL. The environment variable SCIML_ISA (baseline,
+ * avx2, avx512) asks for a lesser instruction set than the processor has. */
+SCIML_API int sciml_mskf_init(const char *path, sciml_mskf **handle, char *message, size_t length);
+
+/* Free a handle and set it to NULL; a NULL handle is left alone. */
+SCIML_API void sciml_mskf_finalise(sciml_mskf **handle);
+
+SCIML_API int sciml_mskf_describe(const sciml_mskf *handle, sciml_mskf_description *description,
+                                  char *message, size_t length);
+
+/* The instruction set in use: "baseline", "avx2" or "avx512"; of a NULL handle, the best one that
+ * this processor and this build have. */
+SCIML_API const char *sciml_mskf_isa(const sciml_mskf *handle);
+
+/* Run the bare network.
+ *
+ * x[i*xs[0] + k*xs[1] + c*xs[2]]: column i, level k (0 = lowest), input channel c; read only.
+ * y[i*ys[0] + k*ys[1] + o*ys[2]]: the outputs of every level.
+ * p[i*ps[0] + o*ps[1]]: the outputs of the column; may be NULL where description.pooled is 0.
+ * Strides count elements, not bytes. Columns are independent: a column's answer has the same bits
+ * whatever columns come with it, however they are split over calls, and for any `threads` >= 1.
+ * NaN in a column gives NaN in that column alone. */
+SCIML_API int sciml_network_run(const sciml_mskf *handle, int64_t columns, int32_t levels, const float *x,
+                                const ptrdiff_t xs[3], float *y, const ptrdiff_t ys[3], float *p,
+                                const ptrdiff_t ps[2], int32_t threads, char *message, size_t length);
+
+/* The same in double precision throughout, for parity checks: same source, same weights. */
+SCIML_API int sciml_network_run_f64(const sciml_mskf *handle, int64_t columns, int32_t levels,
+                                    const double *x, const ptrdiff_t xs[3], double *y, const ptrdiff_t ys[3],
+                                    double *p, const ptrdiff_t ps[2], int32_t threads, char *message,
+                                    size_t length);
+
+/* The whole emulator, on the host's own arrays. */
+
+enum sciml_input_profile {
+    SCIML_U,     /* m s-1, grid-relative, at mass points */
+    SCIML_V,     /* m s-1 */
+    SCIML_T,     /* K */
+    SCIML_QV,    /* kg kg-1, of dry air */
+    SCIML_P_HYD, /* Pa, hydrostatic */
+    SCIML_DZ8W,  /* m */
+    SCIML_RHO,   /* kg m-3, moist */
+    SCIML_PI,    /* 1, Exner function */
+    SCIML_W0AVG, /* m s-1, the running mean after its update at this call */
+    SCIML_INPUT_PROFILES
+};
+enum sciml_input_surface {
+    SCIML_ZOL,  /* 1 */
+    SCIML_HFX,  /* W m-2 */
+    SCIML_UST,  /* m s-1 */
+    SCIML_PBLH, /* m */
+    SCIML_INPUT_SURFACES
+};
+enum sciml_output_profile {
+    SCIML_RTHCUTEN, /* K s-1 */
+    SCIML_RQVCUTEN, /* kg kg-1 s-1, and the next four */
+    SCIML_RQCCUTEN,
+    SCIML_RQRCUTEN,
+    SCIML_RQICUTEN,
+    SCIML_RQSCUTEN,
+    SCIML_RUCUTEN, /* m s-2 */
+    SCIML_RVCUTEN,
+    SCIML_CLDFRA_DP, /* 1 */
+    SCIML_CLDFRA_SH,
+    SCIML_QC_CU, /* kg kg-1 */
+    SCIML_QI_CU,
+    SCIML_OUTPUT_PROFILES
+};
+enum sciml_output_surface {
+    SCIML_PRATEC, /* mm s-1 */
+    SCIML_NCA,    /* s; -100 where nothing triggers; read too where `held` is set */
+    SCIML_CUTOP,  /* level, the lowest is 1 */
+    SCIML_CUBOT,
+    SCIML_NOVELTY, /* 1 at the edge of what the emulator was trained on */
+    SCIML_OUTPUT_SURFACES
+};
+
+/* Columns (i, j), i < ni, j < nj, levels k < levels, k = 0 the lowest. A pointer goes to the element
+ * (0, 0) or (0, 0, 0); element (i, k, j) of a profile is at i*s3[0] + k*s3[1] + j*s3[2], element
+ * (i, j) of a surface field at i*s2[0] + j*s2[1]. WRF's (ims:ime,kms:kme,jms:jme) has s3 = {1, ni_m,
+ * ni_m*nk_m} and s2 = {1, ni_m}, with the pointers at (its,kts,jts). */
+typedef struct sciml_mskf_domain {
+    int64_t ni, nj;
+    int32_t levels;
+    int32_t threads;
+    int32_t held; /* 1: leave columns whose NCA is at least DT/2 as they are (KIND becomes 3) */
+    int32_t unused;
+    ptrdiff_t s3[3], s2[2];
+    double dx, dt, cudt; /* m, s, minutes */
+} sciml_mskf_domain;
+
+typedef struct sciml_mskf_fields {
+    const float *in3[SCIML_INPUT_PROFILES];
+    const float *in2[SCIML_INPUT_SURFACES];
+    float *out3[SCIML_OUTPUT_PROFILES];
+    float *out2[SCIML_OUTPUT_SURFACES];
+    /* 0 nothing triggers, 1 shallow, 2 deep, 3 held; -1 where the inputs are not finite or not physical (or
+     * the physics cannot carry them through): the outputs are those of a column in which nothing
+     * triggers, the novelty is infinite, and `message` counts them. Strides s2. */
+    int32_t *kind;
+} sciml_mskf_fields;
+
+/* SCIML_SCHEMA where the weights hold a bare network (description.emulator is 0). */
+SCIML_API int sciml_mskf_run(const sciml_mskf *handle, const sciml_mskf_domain *domain,
+                             const sciml_mskf_fields *fields, char *message, size_t length);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,222 @@
+"""Columns through a Fortran program: a stream in WRF's own memory order, the program, and its answers.
+
+The form of the stream is told at the head of ``workflows/fortran_host/replay.f90``, which is the program.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+import sciml
+from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE, Convection
+from sciml.coupling.build import fortran_compiler
+from sciml.coupling.emulator import OUTPUT_PROFILES, OUTPUT_SURFACE
+from sciml.errors import BuildError, InputError, SciMLError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Grid", "answers", "compile_host", "host_source", "run_host", "write_stream"]
+
+_MAGIC = 1396919628
+_HALO = 3
+_ROOM = 20  # integers of the header
+_UNTOUCHED = np.float32(-777.0)
+_NONE = np.float32(-100.0)  # NCA of a column that is not held
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where columns lie in a stream: (record, j, i) of each, and how many of each there are."""
+
+    place: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]
+    records: int
+    nj: int
+    ni: int
+    levels: int
+
+    @classmethod
+    def of(cls, columns: xr.Dataset) -> Grid:
+        """From the coordinates of columns.
+
+        Raises
+        ------
+        InputError
+            When they do not fill a rectangle at each time, as columns that were drawn do not.
+        """
+        for name in ("Time", "south_north", "west_east"):
+            if name not in columns.coords:
+                raise InputError(f"the columns do not tell their {name}: replay a wrfout, not drawn pairs")
+        times, record = np.unique(columns["Time"].values, return_inverse=True)
+        j, i = (columns[name].values.astype(np.intp) for name in ("south_north", "west_east"))
+        j, i = j - j.min(), i - i.min()
+        nj, ni = int(j.max()) + 1, int(i.max()) + 1
+        seen = np.zeros((len(times), nj, ni), np.int64)
+        np.add.at(seen, (record, j, i), 1)
+        if (seen != 1).any():
+            raise InputError(
+                f"{len(j)} columns do not fill {len(times)} times {nj} x {ni} points, each once: replay files of one "
+                "domain that does not move"
+            )
+        return cls((record, j, i), len(times), nj, ni, int(columns.sizes["level"]))
+
+    @property
+    def header(self) -> npt.NDArray[np.int32]:
+        """Its integers: the domain counts from 1, the memory has a halo and one level more."""
+        header = np.zeros(_ROOM, np.int32)
+        header[:9] = (_MAGIC, 1, self.records, 1, self.ni, 1, self.nj, 1, self.levels)
+        header[9:15] = (1 - _HALO, self.ni + _HALO, 1 - _HALO, self.nj + _HALO, 1, self.levels + 1)
+        return header
+
+    @property
+    def memory(self) -> tuple[int, int, int]:
+        """The shape of a profile's field in C's order: (j, k, i)."""
+        return self.nj + 2 * _HALO, self.levels + 1, self.ni + 2 * _HALO
+
+
+def write_stream(columns: xr.Dataset, path: str | os.PathLike[str]) -> Grid:
+    """Write the inputs of columns for the Fortran program; halo and spare level are NaN.
+
+    Raises
+    ------
+    InputError
+        When the columns fill no rectangle, lack an input, or the file cannot be written.
+    """
+    problem = Convection(columns)
+    grid = Grid.of(columns)
+    record, j, i = grid.place
+    inputs = {
+        name: np.asarray(columns[name].values, np.float32) for name in (*INPUT_PROFILES, *INPUT_SURFACE)
+    }
+    temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(grid.header.tobytes())
+            file.write(np.array([problem.settings[n] for n in ("DX", "DT", "CUDT")], np.float32).tobytes())
+            for number in range(grid.records):
+                here = record == number
+                at = j[here] + _HALO, i[here] + _HALO
+                for name in INPUT_PROFILES:
+                    profile = np.full(grid.memory, np.nan, np.float32)
+                    profile[at[0], : grid.levels, at[1]] = inputs[name][here]
+                    file.write(profile.tobytes())
+                for name in (*INPUT_SURFACE, "NCA"):
+                    surface = np.full((grid.memory[0], grid.memory[2]), np.nan, np.float32)
+                    surface[at] = _NONE if name == "NCA" else inputs[name][here]
+                    file.write(surface.tobytes())
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; nothing was changed") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return grid
+
+
+def answers(path: str | os.PathLike[str], grid: Grid) -> dict[str, npt.NDArray[Any]]:
+    """Read what the program wrote, column by column as they were given to `write_stream`.
+
+    Raises
+    ------
+    InputError
+        When the file is not whole, or of another grid.
+    SciMLError
+        When the library has written outside its tiles.
+    """
+    content = np.fromfile(path, np.uint8)
+    nj, nk, ni = grid.memory
+    surface, profile = nj * ni, nj * nk * ni
+    fields = len(OUTPUT_PROFILES) * profile + (len(OUTPUT_SURFACE) + 1) * surface
+    head = 4 * (_ROOM + 3)
+    if (
+        len(content) != head + 4 * fields * grid.records
+        or content[: 4 * _ROOM].tobytes() != grid.header.tobytes()
+    ):
+        raise InputError(f"{path} has {len(content)} bytes, not the answers to the columns: run it again")
+    values = content[head:].view(np.float32).reshape(grid.records, fields)
+    record, j, i = grid.place
+    found: dict[str, npt.NDArray[Any]] = {}
+    inside = np.zeros((nj, nk, ni), bool)
+    inside[_HALO:-_HALO, : grid.levels, _HALO:-_HALO] = True
+    at = 0
+    for name in OUTPUT_PROFILES:
+        block = values[:, at : at + profile].reshape(grid.records, nj, nk, ni)
+        if (block[:, ~inside] != _UNTOUCHED).any():
+            raise SciMLError(
+                f"the library wrote {name} outside the domain: this is a fault of sciml, tell us"
+            )
+        found[name] = np.ascontiguousarray(block[record, j + _HALO, :, i + _HALO][:, : grid.levels])
+        at += profile
+    for name in (*OUTPUT_SURFACE, "KIND"):
+        plane = values[:, at : at + surface].reshape(grid.records, nj, ni)
+        chosen = np.ascontiguousarray(plane[record, j + _HALO, i + _HALO])
+        found[name] = chosen.view(np.int32).astype(np.int8) if name == "KIND" else chosen
+        at += surface
+    return found
+
+
+def host_source() -> Path:
+    """The Fortran program, in a checkout or in an installed wheel."""
+    package = Path(sciml.__file__).resolve().parent
+    for folder in (package / "fortran_host", package.parent / "workflows" / "fortran_host"):
+        if (folder / "replay.f90").is_file():
+            return folder / "replay.f90"
+    raise BuildError(f"{package} lacks the example host fortran_host/replay.f90: install sciml again")
+
+
+def _run(command: list[str], where: Path) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise BuildError(f"cannot run {command[0]}: {error.strerror}") from error
+
+
+def compile_host(library: str | os.PathLike[str], directory: str | os.PathLike[str]) -> Path:
+    """Compile the program against a library, as a user would compile a host.
+
+    Parameters
+    ----------
+    library
+        ``libsciml_mskf.so`` with ``sciml_mskf.f90`` beside it.
+    directory
+        Where the program goes.
+
+    Raises
+    ------
+    BuildError
+        Without a Fortran compiler, or when it fails.
+    """
+    library, directory = Path(library).resolve(), Path(directory).resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    host = directory / "replay"
+    module = library.parent / "sciml_mskf.f90"
+    words = [*fortran_compiler().command, "-O2", "-fopenmp", "-o", str(host), str(module), str(host_source())]
+    command = [*words, str(library), f"-Wl,-rpath,{library.parent}"]
+    done = _run(command, directory)
+    if done.returncode:
+        raise BuildError(f"the host does not compile; `{shlex.join(command)}` says:\n{done.stderr[-2000:]}")
+    return host
+
+
+def run_host(
+    host: Path, weights: Path, stream: Path, output: Path, tile: tuple[int, int] = (0, 0), threads: int = 1
+) -> str:
+    """Run the program; what it says of itself.
+
+    Raises
+    ------
+    SciMLError
+        With what it says, when it fails.
+    """
+    words = [str(path.resolve()) for path in (host, weights, stream, output)]
+    done = _run([*words, str(tile[0]), str(tile[1]), str(threads)], output.resolve().parent)
+    if done.returncode:
+        raise SciMLError((done.stderr or f"replay: exit code {done.returncode}").strip()[-500:])
+    return done.stdout.strip()

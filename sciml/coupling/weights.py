@@ -1,0 +1,282 @@
+"""The weights file: classic netCDF that says what it holds, sealed with a checksum.
+
+Any netCDF tool opens it, and the native library reads it without one: the form is CDF-2 (64-bit offset).
+The global attribute ``checksum`` is ``sha256:`` and 64 digits, the SHA-256 of the whole file in which these
+digits are zeros, so that one flipped bit anywhere is found, on both sides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import numpy.typing as npt
+
+from sciml.errors import ChecksumError, InputError, SchemaError
+
+__all__ = ["SCHEMA", "Weights", "bilstm_weights", "read_weights", "write_weights"]
+
+#: The schema this version writes and reads; `SCIML_WEIGHTS_SCHEMA` in the native sources is the same number.
+SCHEMA = 1
+
+Attribute = str | int | float | Sequence[float]
+
+_ZEROS = b"0" * 64
+# The attribute in the header of a classic file: name, type (2: char), length (71), value.
+_CHECKSUM = re.compile(rb"\x00\x00\x00\x08checksum\x00\x00\x00\x02\x00\x00\x00\x47sha256:([0-9a-f]{64})\x00")
+_KINDS = {"float32": "f4", "float64": "f8", "int32": "i4"}
+_OWN = ("Conventions", "title", "sciml_schema", "checksum")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a weights file holds.
+
+    Attributes
+    ----------
+    arrays
+        Named arrays of float32, float64 or int32, in native byte order.
+    attributes
+        The global attributes, without those that the file form itself uses.
+    descriptions
+        A sentence on an array (its ``long_name``), for those that have one.
+    dims
+        The names of the dimensions of the arrays.
+    """
+
+    arrays: Mapping[str, npt.NDArray[np.generic]]
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def _classic(weights: Weights) -> bytes:
+    """The file before it is sealed."""
+    dataset = netCDF4.Dataset("weights", "w", memory=4096, format="NETCDF3_64BIT_OFFSET")
+    dataset.setncattr("Conventions", "CF-1.11")
+    dataset.setncattr("title", "Weights of a sciml emulator")
+    dataset.setncattr("sciml_schema", np.int32(SCHEMA))
+    dataset.setncattr("checksum", "sha256:" + _ZEROS.decode())
+    for name, value in weights.attributes.items():
+        if name in _OWN:
+            raise InputError(
+                f"the attribute {name!r} belongs to the weights file itself: choose another name"
+            )
+        if isinstance(value, bool | int):
+            if not -(2**31) <= value < 2**31:
+                raise InputError(
+                    f"the attribute {name!r} is {value}, which does not fit 32 bits: store it as a float"
+                )
+            dataset.setncattr(name, np.int32(value))
+        elif isinstance(value, str):
+            dataset.setncattr(name, value)
+        else:
+            dataset.setncattr(name, np.asarray(value, dtype=np.float64))
+    for name, array in weights.arrays.items():
+        array = np.asarray(array)
+        if array.dtype.name not in _KINDS:
+            raise InputError(f"{name!r} is {array.dtype}: a weights file takes {', '.join(_KINDS)}; cast it")
+        if array.size == 0 or array.ndim > 4:
+            raise InputError(
+                f"{name!r} has shape {array.shape}: a weights file takes 0 to 4 dimensions, none empty"
+            )
+        dims = weights.dims.get(name) or tuple(f"size_{n}" for n in array.shape)
+        for dim, size in zip(dims, array.shape, strict=True):
+            if dim not in dataset.dimensions:
+                dataset.createDimension(dim, size)
+            elif len(dataset.dimensions[dim]) != size:
+                raise InputError(
+                    f"the dimension {dim!r} has length {len(dataset.dimensions[dim])}, "
+                    f"and {size} in {name!r}: give it two names"
+                )
+        variable = dataset.createVariable(name, _KINDS[array.dtype.name], dims, fill_value=False)
+        if name in weights.descriptions:
+            variable.setncattr("long_name", weights.descriptions[name])
+        variable[...] = array
+    return bytes(dataset.close())
+
+
+def _sum(content: bytes, at: int) -> bytes:
+    whole = hashlib.sha256(content[:at])
+    whole.update(_ZEROS)
+    whole.update(memoryview(content)[at + 64 :])
+    return whole.hexdigest().encode()
+
+
+def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
+    """Write a weights file, under a temporary name that is then renamed.
+
+    Parameters
+    ----------
+    path
+        Where to; an old file is replaced, whole or not at all.
+    weights
+        Arrays and attributes. The same weights give the same bytes.
+
+    Raises
+    ------
+    InputError
+        For types, shapes or names that the file cannot take, or when it cannot be written (disk full).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as there:
+    ...     write_weights(f"{there}/w.nc", Weights({"w": np.ones((2, 3), np.float32)}, {"hidden": 32}))
+    ...     back = read_weights(f"{there}/w.nc")
+    >>> back.arrays["w"].shape, back.attributes["hidden"]
+    ((2, 3), 32)
+    """
+    path = Path(path)
+    content = _classic(weights)
+    match = _CHECKSUM.search(content)
+    if match is None:
+        raise InputError(f"{path}: the netCDF library wrote a header without the checksum attribute")
+    at = match.start(1)
+    sealed = content[:at] + _sum(content, at) + content[at + 64 :]
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; is the directory there?") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(sealed)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise InputError(f"cannot write {path}: {error.strerror}; nothing was changed") from error
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _plain(value: object) -> Attribute:
+    if isinstance(value, str):
+        return value
+    array = np.asarray(value)
+    if array.ndim:
+        return [float(v) for v in array]
+    return int(array) if array.dtype.kind in "iu" else float(array)
+
+
+def read_weights(path: str | os.PathLike[str]) -> Weights:
+    """Read a weights file and check its seal.
+
+    Raises
+    ------
+    InputError
+        When it cannot be opened, or is no classic netCDF file.
+    ChecksumError
+        When its content is not what its checksum says, or it has none.
+    SchemaError
+        When it is of another schema.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot open the weights file {path}: {error.strerror}") from error
+    if content[:4] not in (b"CDF\x01", b"CDF\x02"):
+        raise InputError(
+            f"{path} is not a weights file: it begins with {content[:4]!r}, not with CDF; "
+            "make one with `sciml coupling export`"
+        )
+    match = _CHECKSUM.search(content)
+    if match is None:
+        raise ChecksumError(f"{path} has no checksum: it is damaged, or not a weights file of sciml")
+    found = _sum(content, match.start(1))
+    if found != match.group(1):
+        raise ChecksumError(
+            f"{path} is damaged: its content has the checksum {found[:12].decode()}..., its header says "
+            f"{match.group(1)[:12].decode()}...; copy or export it again"
+        )
+    with netCDF4.Dataset("weights", memory=content) as dataset:
+        dataset.set_auto_mask(False)
+        schema = int(dataset.getncattr("sciml_schema"))
+        if schema != SCHEMA:
+            raise SchemaError(
+                f"{path} has schema {schema}, this sciml reads schema {SCHEMA}: export the weights again"
+            )
+        arrays = {name: np.asarray(v[...]) for name, v in dataset.variables.items()}
+        return Weights(
+            arrays={name: a.astype(a.dtype.newbyteorder("=")) for name, a in arrays.items()},
+            attributes={n: _plain(dataset.getncattr(n)) for n in dataset.ncattrs() if n not in _OWN},
+            descriptions={
+                n: str(v.long_name) for n, v in dataset.variables.items() if "long_name" in v.ncattrs()
+            },
+            dims={n: tuple(v.dimensions) for n, v in dataset.variables.items()},
+        )
+
+
+def bilstm_weights(
+    lstm: Mapping[str, npt.ArrayLike],
+    head: tuple[npt.ArrayLike, npt.ArrayLike],
+    pool: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+) -> Weights:
+    """The arrays and attributes of a bare Bi-LSTM, as the native library wants them.
+
+    Parameters
+    ----------
+    lstm
+        The state of a bidirectional ``torch.nn.LSTM`` (batch_first, with biases): ``weight_ih_l0`` (4H, C),
+        ``weight_hh_l0`` (4H, H), ``bias_ih_l0``, ``bias_hh_l0`` (4H), the same ``_reverse``, and so on by
+        layer; gates in torch's order i, f, g, o.
+    head
+        Weight (outputs + pool_inputs, 2H) and bias of the 1x1 map on every level.
+    pool
+        Weight (pooled, pool_inputs, levels) and bias (pooled) of the linear map over the levels of the last
+        pool_inputs channels of the head; those channels are not outputs of their own.
+
+    Raises
+    ------
+    InputError
+        When the shapes do not fit together.
+    """
+    state = {name: np.asarray(value) for name, value in lstm.items()}
+    layers = sum(1 for name in state if re.fullmatch(r"weight_ih_l\d+", name))
+    if "weight_ih_l0_reverse" not in state or "bias_ih_l0" not in state or len(state) != 8 * layers:
+        raise InputError(
+            "these are not the parameters of a bidirectional LSTM with biases: "
+            f"{', '.join(sorted(state)) or 'none'}"
+        )
+    hidden, channels = state["weight_hh_l0"].shape[1], state["weight_ih_l0"].shape[1]
+    weight, bias = (np.asarray(part) for part in head)
+    if weight.ndim != 2 or weight.shape[1] != 2 * hidden or bias.shape != weight.shape[:1]:
+        raise InputError(
+            f"the head has shapes {weight.shape} and {bias.shape}; it needs (n, {2 * hidden}) and (n,)"
+        )
+    arrays = {f"lstm.{name}": value for name, value in state.items()}
+    arrays |= {"head.weight": weight, "head.bias": bias}
+    pool_inputs = pooled = levels = 0
+    if pool is not None:
+        kernel, offset = (np.asarray(part) for part in pool)
+        if kernel.ndim != 3 or offset.shape != kernel.shape[:1] or kernel.shape[1] > weight.shape[0]:
+            raise InputError(
+                f"the pooled head has shapes {kernel.shape} and {offset.shape}; it needs "
+                f"(pooled, pool_inputs <= {weight.shape[0]}, levels) and (pooled,)"
+            )
+        pooled, pool_inputs, levels = kernel.shape
+        arrays |= {"pool.weight": kernel, "pool.bias": offset}
+    attributes: dict[str, Attribute] = {
+        "network": "bilstm",
+        "channels": channels,
+        "layers": layers,
+        "hidden": hidden,
+        "outputs": weight.shape[0] - pool_inputs,
+        "pool_inputs": pool_inputs,
+        "pooled": pooled,
+        "pool_levels": levels,
+    }
+    return Weights(arrays, attributes)

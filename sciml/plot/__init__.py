@@ -1,0 +1,27 @@
+"""Quiet pictures of fields, profiles and scores: one style, safe for the colour-blind, units on every axis.
+
+Functions take arrays and return matplotlib figures made without pyplot, so nothing global is touched.
+"""
+
+from sciml.plot.diagrams import confusion, reliability
+from sciml.plot.levels import score_by_level
+from sciml.plot.maps import Field, triptych
+from sciml.plot.profiles import Profile, errors, profiles
+from sciml.plot.scatter import Pair, density
+from sciml.plot.style import COLOURS, png, style
+
+__all__ = [
+    "COLOURS",
+    "Field",
+    "Pair",
+    "Profile",
+    "confusion",
+    "density",
+    "errors",
+    "png",
+    "profiles",
+    "reliability",
+    "score_by_level",
+    "style",
+    "triptych",
+]

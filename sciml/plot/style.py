@@ -1,0 +1,74 @@
+"""The one style: thin lines, no boxes, colours that the colour-blind tell apart."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "letter", "png", "style"]
+
+COLOURS: Final = {"truth": "#1a1a1a", "prediction": "#0072b2", "third": "#d55e00", "fourth": "#009e73"}
+"""From the palette of Okabe and Ito (2008), https://jfly.uni-koeln.de/color/."""
+
+INK: Final = "#333333"
+PAPER: Final = "#ffffff"
+
+_SETTINGS: Final[dict[str, Any]] = {
+    "figure.facecolor": PAPER,
+    "figure.constrained_layout.use": True,
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 6.0,
+    "axes.labelsize": 9.0,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#8a8a8a",
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.formatter.limits": (-3, 4),
+    "xtick.color": "#8a8a8a",
+    "ytick.color": "#8a8a8a",
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 3.0,
+    "text.color": INK,
+    "lines.linewidth": 1.6,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+    "legend.fontsize": 8.0,
+    "image.interpolation": "nearest",
+    "savefig.facecolor": PAPER,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the style of the house within this context; what was set before comes back after it."""
+    with matplotlib.style.context(_SETTINGS):
+        yield
+
+
+def png(figure: Figure, dots: int = 150) -> bytes:
+    """A figure as the bytes of a PNG, without anything in it that changes from day to day."""
+    buffer = io.BytesIO()
+    with style():
+        figure.savefig(buffer, format="png", dpi=dots, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def letter(axes: Axes, text: str) -> None:
+    """Title an axes quietly, at its left."""
+    axes.set_title(text, color=INK)

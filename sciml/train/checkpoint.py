@@ -1,0 +1,350 @@
+"""Checkpoints: a zip (``.sciml``) or a directory of JSON and safetensors, checksummed, never pickle.
+
+A checkpoint holds ``config.json`` (what the caller described, and with it the schema number, the software
+that wrote it and the checksums), ``weights.safetensors`` and, optionally, ``history.json``. The bytes are a
+function of the content alone. Neither reading nor writing one imports torch.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import platform
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+
+import sciml
+from sciml import data_files
+from sciml.errors import ChecksumError, InputError, SchemaError
+from sciml.train.history import History
+from sciml.train.writing import replaced
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["MIGRATIONS", "SCHEMA", "SUFFIX", "Checkpoint", "load", "resolve", "save"]
+
+SCHEMA = 1
+SUFFIX = ".sciml"
+CONFIG, WEIGHTS, HISTORY = "config.json", "weights.safetensors", "history.json"
+RESERVED = ("schema", "software", "sha256")
+
+Config = dict[str, Any]
+Array = npt.NDArray[Any]
+Migration = Callable[[Config, dict[str, Array]], tuple[Config, dict[str, Array]]]
+
+MIGRATIONS: dict[int, Migration] = {}
+"""From schema number n to n + 1: applied one after the other until `SCHEMA` is reached."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Checkpoint:
+    """What a checkpoint holds; prints as a table.
+
+    Parameters
+    ----------
+    config
+        As given to `save`, with ``kind``, ``schema``, ``software`` and ``sha256``.
+    tensors
+        NumPy arrays by name; see `state_dict` for torch.
+    history
+        The training that made the weights, if it was kept.
+    path
+        Where it was read from.
+    """
+
+    config: Config
+    tensors: dict[str, Array]
+    history: History | None = None
+    path: Path | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        """For ``config, tensors = load(path)``."""
+        return iter((self.config, self.tensors))
+
+    @property
+    def kind(self) -> str:
+        """The family of what was saved, e.g. ``emulator``."""
+        return str(self.config["kind"])
+
+    def state_dict(self, dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
+        """The tensors for ``torch.nn.Module.load_state_dict``; floating ones cast to ``dtype`` if given."""
+        import torch
+
+        tensors = {name: torch.from_numpy(array.copy()) for name, array in self.tensors.items()}
+        if dtype is None:
+            return tensors
+        return {name: t.to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
+
+    def summary(self) -> str:
+        """A table: kind, origin, configuration, tensors, training."""
+        count = sum(array.size for array in self.tensors.values())
+        size = sum(array.nbytes for array in self.tensors.values())
+        kinds = ", ".join(sorted({str(array.dtype) for array in self.tensors.values()}))
+        rows = [("path", str(self.path))] if self.path else []
+        software = ", ".join(f"{name} {version}" for name, version in self.config.get("software", {}).items())
+        rows += [("schema", str(self.config.get("schema", SCHEMA))), ("written by", software)]
+        for name, value in self.config.items():
+            if name not in (*RESERVED, "kind"):
+                rows.append((name, _short(value)))
+        rows.append(("tensors", f"{len(self.tensors)} ({count:,} values, {kinds}, {size / 1000:,.1f} kB)"))
+        if self.history is not None:
+            rows.append(("training", self.history.summary(0).splitlines()[0]))
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(
+            [f"Checkpoint: {self.kind}", *(f"  {name:<{width}}  {value}" for name, value in rows)]
+        )
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+
+def save(
+    path: str | Path,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Array | torch.Tensor],
+    *,
+    history: History | None = None,
+) -> Path:
+    """Write a checkpoint, to a temporary name and then renamed: the old one stands until the new is whole.
+
+    Parameters
+    ----------
+    path
+        With the suffix ``.sciml`` a zip, else a directory.
+    config
+        What JSON can hold (finite numbers; tuples come back as lists), with the key ``kind``: a str naming
+        the family. The keys ``schema``, ``software`` and ``sha256`` are written by this function.
+    tensors
+        NumPy arrays or torch tensors by name; their dtypes are kept (bfloat16, which NumPy lacks, becomes
+        float32).
+    history
+        The training that made them.
+
+    Returns
+    -------
+    Path
+        The path written.
+
+    Raises
+    ------
+    InputError
+        Something that JSON or safetensors cannot hold.
+    SciMLError
+        The file could not be written (disk full, no permission); what stood there before still stands.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> path = Path(tempfile.mkdtemp()) / "line.sciml"
+    >>> _ = save(path, {"kind": "line", "note": "y = a x"}, {"a": np.array([3.0], np.float16)})
+    >>> load(path).tensors["a"]
+    array([3.], dtype=float16)
+    """
+    path = Path(path)
+    parts = {WEIGHTS: safetensors.numpy.save({name: _array(name, value) for name, value in tensors.items()})}
+    if history is not None:
+        parts[HISTORY] = history.to_json().encode()
+    parts = {CONFIG: _config(config, parts), **parts}
+    if path.suffix == SUFFIX:
+        with replaced(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+            for name, content in parts.items():
+                entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+                entry.create_system = 3
+                entry.external_attr = 0o644 << 16
+                archive.writestr(entry, content)
+    else:
+        with replaced(path) as temporary:
+            temporary.mkdir()
+            for name, content in parts.items():
+                (temporary / name).write_bytes(content)
+    return path
+
+
+def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
+    """Read a checkpoint and check it.
+
+    Parameters
+    ----------
+    path
+        A file, a directory, or the bare name of a packaged checkpoint (see `resolve`).
+    kind
+        The family wanted; another one is an error.
+
+    Raises
+    ------
+    InputError
+        There is no such checkpoint, the file is none, or it is of another kind.
+    ChecksumError
+        The content is not what was written.
+    SchemaError
+        It was written by a newer version.
+    """
+    path = resolve(path)
+    parts = _parts(path)
+    try:
+        config: Config = json.loads(parts[CONFIG])
+        schema = int(config["schema"])
+        sums = dict(config["sha256"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ChecksumError(f"{path}: its {CONFIG} is damaged ({error}): fetch or train it again") from error
+    if schema > SCHEMA:
+        raise SchemaError(f"{path} has schema {schema}, this version reads up to {SCHEMA}: upgrade sciml")
+    _verify(path, config, sums, parts)
+    if kind is not None and config.get("kind") != kind:
+        raise InputError(
+            f"{path} is a checkpoint of kind {config.get('kind')!r}, wanted {kind!r}: give another file"
+        )
+    try:
+        tensors = safetensors.numpy.load(parts[WEIGHTS])
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise ChecksumError(f"{path}: its {WEIGHTS} is damaged ({error}): fetch or train it again") from error
+    for number in range(schema, SCHEMA):
+        if number not in MIGRATIONS:
+            raise SchemaError(
+                f"{path} has schema {number} and nothing migrates it to {SCHEMA}: train it again"
+            )
+        config, tensors = MIGRATIONS[number](config, tensors)
+        config = {**config, "schema": number + 1}
+    history = History.from_json(parts[HISTORY].decode()) if HISTORY in parts else None
+    return Checkpoint(config, tensors, history, path)
+
+
+def resolve(name_or_path: str | Path) -> Path:
+    """The path of a checkpoint: one that exists, or the bare name of a packaged one such as ``mskf-convrad``.
+
+    Raises
+    ------
+    InputError
+        Neither exists; the message lists the packaged names.
+    """
+    path = Path(name_or_path)
+    if path.is_file() or (path / CONFIG).is_file():
+        return path
+    packaged = {found.stem: found for found in data_files.folder().glob(f"*{SUFFIX}")}
+    if len(path.parts) == 1 and path.name.removesuffix(SUFFIX) in packaged:
+        return packaged[path.name.removesuffix(SUFFIX)]
+    names = ", ".join(sorted(packaged)) or "none in this installation"
+    what = "is a directory without a config.json" if path.is_dir() else "does not exist"
+    raise InputError(
+        f"no checkpoint {str(path)!r}: it {what}; give a .sciml file or a packaged name ({names})"
+    )
+
+
+def _array(name: str, value: Array | torch.Tensor) -> Array:
+    if not isinstance(value, np.ndarray):
+        import torch
+
+        if not isinstance(value, torch.Tensor):
+            raise InputError(
+                f"tensor {name!r} is a {type(value).__name__}: give a NumPy array or a torch tensor"
+            )
+        value = value.detach().cpu()
+        value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    if value.dtype.kind not in "fiubc" or value.dtype.itemsize > 8:
+        raise InputError(
+            f"tensor {name!r} has dtype {value.dtype}: give booleans, integers or floats of up to 64 bits"
+        )
+    return np.asarray(value, dtype=value.dtype.newbyteorder("="), order="C")
+
+
+def _config(config: Mapping[str, Any], parts: Mapping[str, bytes]) -> bytes:
+    if not isinstance(config.get("kind"), str):
+        raise InputError(f"config['kind'] is {config.get('kind')!r}: give a str that names the family")
+    if config.get("schema", SCHEMA) != SCHEMA:
+        raise InputError(
+            f"config['schema'] is {config['schema']!r}: the key is reserved, name yours differently"
+        )
+    content = {"kind": config["kind"], "schema": SCHEMA, "software": dict(_software())}
+    content |= {name: value for name, value in config.items() if name not in (*RESERVED, "kind")}
+    _check_keys(content, "config")
+    sums = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()}
+    try:
+        sums[CONFIG] = _digest(content)
+        text = json.dumps({**content, "sha256": sums}, indent=1, allow_nan=False, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the config cannot be written as JSON ({error}): use str, finite numbers, lists"
+        ) from error
+    return text.encode()
+
+
+def _check_keys(value: object, where: str) -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise InputError(f"{where} has the key {key!r}: JSON keys are str, write {str(key)!r}")
+            _check_keys(item, f"{where}[{key!r}]")
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            _check_keys(item, f"{where}[{number}]")
+
+
+def _plain(value: object) -> object:
+    """NumPy scalars and arrays as JSON; anything else is refused by name."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} {value!r}")
+
+
+def _digest(config: Mapping[str, Any]) -> str:
+    """Checksum of a config apart from its own checksums, whatever its whitespace."""
+    content = {name: value for name, value in config.items() if name != "sha256"}
+    text = json.dumps(content, sort_keys=True, allow_nan=False, default=_plain, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _verify(path: Path, config: Config, sums: Mapping[str, str], parts: Mapping[str, bytes]) -> None:
+    found = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items() if name != CONFIG}
+    found[CONFIG] = _digest(config)
+    for name in sorted({*found, *sums}):
+        if found.get(name) != sums.get(name):
+            raise ChecksumError(
+                f"{path}: {name} has sha256 {found.get(name, 'missing')[:12]}, "
+                f"its config says {str(sums.get(name, 'nothing'))[:12]}: fetch or train it again"
+            )
+
+
+def _parts(path: Path) -> dict[str, bytes]:
+    if path.is_dir():
+        return {
+            name: (path / name).read_bytes() for name in (CONFIG, WEIGHTS, HISTORY) if (path / name).is_file()
+        }
+    head = path.read_bytes()[:8]
+    if not zipfile.is_zipfile(path) and not head.startswith(b"PK"):
+        raise InputError(
+            f"{path} is no checkpoint (it begins with {head!r}): give a .sciml file or its directory"
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {
+                name: archive.read(name) for name in archive.namelist() if name in (CONFIG, WEIGHTS, HISTORY)
+            }
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, OSError) as error:
+        raise ChecksumError(f"{path} is damaged ({error}): fetch or train it again") from error
+
+
+@functools.cache
+def _software() -> tuple[tuple[str, str], ...]:
+    versions = [("sciml", sciml.__version__), ("python", platform.python_version())]
+    for name in ("torch", "numpy"):
+        try:
+            versions.append((name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            versions.append((name, "not installed"))
+    return tuple(versions)
+
+
+def _short(value: object, width: int = 80) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= width else f"{text[: width - 3]}..."

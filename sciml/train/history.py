@@ -1,0 +1,212 @@
+"""What a training did, epoch by epoch: prints as a table, draws itself, and goes to JSON and back."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from sciml.errors import SchemaError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Epoch", "History", "Stopped"]
+
+SCHEMA = 1
+Stopped = Literal["running", "finished", "patience", "time limit"]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch: the losses by name, averaged over its samples.
+
+    Parameters
+    ----------
+    number
+        Counted from 1.
+    step
+        Optimiser steps done since the start of the training.
+    learning_rate
+        Of the epoch's last step.
+    training, validation
+        Loss by name; ``loss`` is the total. ``validation`` is empty where the epoch was not validated.
+    metrics
+        Whatever the caller's ``metrics(model)`` returned.
+    gradient_norm
+        Mean over the epoch, before clipping.
+    seconds
+        Wall-clock time of the epoch, validation included.
+    """
+
+    number: int
+    step: int
+    learning_rate: float
+    training: Mapping[str, float]
+    validation: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    gradient_norm: float = 0.0
+    seconds: float = 0.0
+
+    def value(self, monitor: str) -> float | None:
+        """The monitored value: a validation loss, else a metric; None where it was not measured."""
+        if monitor in self.validation:
+            return self.validation[monitor]
+        if monitor in self.metrics:
+            return self.metrics[monitor]
+        return None
+
+
+@dataclass(frozen=True)
+class History:
+    """The epochs of a training and how it ended.
+
+    Parameters
+    ----------
+    epochs
+        One record an epoch, in order.
+    stopped
+        ``running`` (not yet, or interrupted), ``finished``, ``patience`` (early) or ``time limit``.
+    best
+        Number of the epoch whose weights were kept, or None where nothing was validated.
+    monitor
+        The value that decides which epoch is best; smaller is better.
+
+    Examples
+    --------
+    >>> history = History().add(Epoch(1, 10, 1e-3, {"loss": 2.0}, {"loss": 3.0}))
+    >>> history = history.add(Epoch(2, 20, 1e-3, {"loss": 1.0}, {"loss": 4.0}))
+    >>> history.best, history.losses("loss"), History.from_json(history.to_json()) == history
+    (1, [2.0, 1.0], True)
+    """
+
+    epochs: tuple[Epoch, ...] = ()
+    stopped: Stopped = "running"
+    best: int | None = None
+    monitor: str = "loss"
+
+    def add(self, epoch: Epoch) -> History:
+        """Append an epoch, and move `best` there if its monitored value is the smallest so far."""
+        value = epoch.value(self.monitor)
+        if value is None:
+            return replace(self, epochs=(*self.epochs, epoch))
+        least = self.best_value
+        best = epoch.number if least is None or value < least else self.best
+        return replace(self, epochs=(*self.epochs, epoch), best=best)
+
+    @property
+    def best_value(self) -> float | None:
+        """The monitored value at the best epoch."""
+        values = [epoch.value(self.monitor) for epoch in self.epochs if epoch.number == self.best]
+        return values[0] if values else None
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of all epochs."""
+        return sum(epoch.seconds for epoch in self.epochs)
+
+    def losses(self, name: str = "loss", *, validation: bool = False) -> list[float]:
+        """One loss over the epochs (the validated ones for ``validation``)."""
+        rows = [epoch.validation if validation else epoch.training for epoch in self.epochs]
+        return [row[name] for row in rows if name in row]
+
+    def monitored(self) -> list[float]:
+        """The monitored values, or the training loss of every epoch where nothing was validated."""
+        values = [value for epoch in self.epochs if (value := epoch.value(self.monitor)) is not None]
+        return values if values else self.losses()
+
+    def to_json(self) -> str:
+        """JSON text; the numbers come back bit for bit."""
+        content = {"schema": SCHEMA, **asdict(self)}
+        return json.dumps(content, indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> History:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        SchemaError
+            The text was written by a newer version, or is no history.
+        """
+        try:
+            content: dict[str, Any] = json.loads(text)
+            schema = content["schema"]
+            if schema > SCHEMA:
+                raise SchemaError(
+                    f"the history has schema {schema}, this version reads up to {SCHEMA}: upgrade sciml"
+                )
+            epochs = tuple(Epoch(**epoch) for epoch in content["epochs"])
+            return cls(epochs, content["stopped"], content["best"], content["monitor"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise SchemaError(
+                f"this is not a training history ({error}): write it with History.to_json"
+            ) from error
+
+    def plot(self) -> Figure:
+        """Draw the losses (total and by output) and the learning rate over the epochs."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        self._draw(left, ["loss"])
+        self._draw(right, [name for name in self._names() if name != "loss"])
+        left.set_title(f"total loss, {self.stopped}")
+        right.set_title("losses by output (dashed: validation)")
+        rate = left.twinx()
+        rate.plot([e.number for e in self.epochs], [e.learning_rate for e in self.epochs], color="0.7", lw=1)
+        rate.set_ylabel("learning rate", color="0.5")
+        if self.best is not None:
+            left.axvline(self.best, color="0.4", ls=":", label=f"best: epoch {self.best}")
+        for axes in (left, right):
+            axes.set_xlabel("epoch")
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend(fontsize="small")
+        return figure
+
+    def _names(self) -> list[str]:
+        return list(self.epochs[-1].training) if self.epochs else []
+
+    def _draw(self, axes: Any, names: list[str]) -> None:
+        for index, name in enumerate(names):
+            for part, style in (("training", "-"), ("validation", "--")):
+                points = [(e.number, getattr(e, part)[name]) for e in self.epochs if name in getattr(e, part)]
+                if points:
+                    label = part if names == ["loss"] else name if part == "training" else None
+                    axes.plot(*zip(*points, strict=True), style, color=f"C{index % 10}", label=label)
+        if names and self.epochs and all(min(e.training.get(n, 1.0) for n in names) > 0 for e in self.epochs):
+            axes.set_yscale("log")
+
+    def summary(self, last: int = 10) -> str:
+        """The last epochs as a table."""
+        lines = [f"History: {len(self.epochs)} epochs, {self.stopped}, {self.seconds:.1f} s"]
+        if self.best is not None:
+            lines[0] += f", best epoch {self.best} ({self.monitor} {self.best_value:.4g})"
+        lines.append(f"{'epoch':>6} {'step':>8} {'training':>11} {'validation':>11} {'rate':>9} {'s':>8}")
+        for epoch in self.epochs[-last:]:
+            value = epoch.value(self.monitor)
+            shown = "-" if value is None else f"{value:.4g}"
+            loss = f"{epoch.training['loss']:.4g}" if "loss" in epoch.training else "-"
+            tail = f"{epoch.learning_rate:>9.2e} {epoch.seconds:>8.1f}"
+            lines.append(f"{epoch.number:>6} {epoch.step:>8} {loss:>11} {shown:>11} {tail}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        table = f"<pre>{html.escape(self.summary())}</pre>"
+        if not self.epochs:
+            return table
+        try:
+            picture = io.BytesIO()
+            self.plot().savefig(picture, format="png", dpi=90)
+        except ImportError:  # the table says it too
+            return table
+        content = base64.b64encode(picture.getvalue()).decode()
+        return f'<img alt="losses" src="data:image/png;base64,{content}">{table}'

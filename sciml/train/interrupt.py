@@ -1,0 +1,42 @@
+"""Ctrl-C and SIGTERM at a step's boundary instead of in its middle."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+__all__ = ["Interrupt"]
+
+
+class Interrupt:
+    """Within the block the first signal only sets `received`; a second Ctrl-C acts at once.
+
+    Outside the main thread, where Python lets nobody handle signals, it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Interrupt:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        if self.received is not None:
+            raise KeyboardInterrupt("stopped at once by a second signal; the last saved state stands")
+        self.received = signal.Signals(number)
+
+    def act(self, message: str) -> None:
+        """Do what the signal asked for: `KeyboardInterrupt`, or `SystemExit` with status 143 for SIGTERM."""
+        if self.received is signal.SIGTERM:
+            raise SystemExit(128 + signal.SIGTERM)
+        raise KeyboardInterrupt(message)

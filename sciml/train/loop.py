@@ -1,0 +1,382 @@
+"""The training loop: deterministic by seed, interruptible at every step, resumable to the same bits."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sciml.errors import InputError, SciMLError
+from sciml.train import schedule
+from sciml.train.average import Average
+from sciml.train.environment import chosen_device, environment
+from sciml.train.history import Epoch, History, Stopped
+from sciml.train.interrupt import Interrupt
+from sciml.train.progress import Progress, Report, automatic
+from sciml.train.settings import Fit
+from sciml.train.source import Batch, BatchSource, batches_from, epoch_generator
+from sciml.train.state import Position, State, resume_path
+
+__all__ = ["Fit", "Metrics", "NotFinite", "Objective", "fit"]
+
+Objective = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
+Metrics = Callable[[nn.Module], Mapping[str, float]]
+
+
+class NotFinite(SciMLError):
+    """A loss or gradient became NaN or infinite. The model keeps the weights from before that step."""
+
+
+class _Interrupted(Exception):
+    """A signal came during validation."""
+
+
+def fit(
+    model: nn.Module,
+    objective: Objective,
+    training: BatchSource,
+    validation: BatchSource | None = None,
+    settings: Fit | None = None,
+    *,
+    output: str | Path | None = None,
+    progress: Progress | None = None,
+    resume: bool = True,
+    metrics: Metrics | None = None,
+) -> History:
+    """Train a model in place with AdamW.
+
+    Parameters
+    ----------
+    model
+        Any module. It ends in evaluation mode, with the best validated weights (averaged if ``ema_decay`` is
+        set), or, without validation, with the last ones.
+    objective
+        ``objective(model, batch)`` gives named scalar losses, each a mean over the batch's samples; ``loss``
+        is the total that is minimised, the others are shown and recorded. It may draw from torch's own
+        generator.
+    training, validation
+        Sources of batches. The validation losses are averaged over its samples.
+    settings
+        See `Fit`.
+    output
+        Where the caller will save the trained model; the resumable state is kept beside it (see
+        `resume_path`), even when the training is done: call ``discard(output)`` once the model itself is
+        saved. None saves nothing.
+    progress
+        None shows a live display in a terminal and plain lines elsewhere, on standard error.
+    resume
+        Continue from the state beside ``output`` if there is one.
+    metrics
+        ``metrics(model)`` is called after each validation, with the weights validated; its numbers are
+        recorded.
+
+    Returns
+    -------
+    History
+        ``history.stopped`` says why it ended. After ``time limit`` the same call continues.
+
+    Raises
+    ------
+    InputError
+        No samples, a loss without ``loss``, or a state to resume that belongs to other settings, model or
+        data.
+    NotFinite
+        The loss or its gradient is not finite; the message names epoch and step.
+    KeyboardInterrupt
+        After Ctrl-C: the step was finished and the state saved; the message says how to go on. SIGTERM does
+        the same and ends in `SystemExit` with status 143. A second signal acts at once.
+
+    Notes ----- A resumed training gives the same bits as one that was never interrupted, on the same machine
+    with the same number of threads. The order of epoch e is drawn from (seed, e) alone. Of the data, a
+    resumption checks the number of samples alone: the caller sees to it that they are the same.
+
+    Examples
+    --------
+    >>> from sciml.train.progress import Quiet
+    >>> from sciml.train.source import TensorSource
+    >>> x = torch.linspace(-1, 1, 64)[:, None]
+    >>> line = nn.Linear(1, 1)
+    >>> def squares(model, batch):
+    ...     return {"loss": (model(batch["x"]) - batch["y"]).square().mean()}
+    >>> settings = Fit(epochs=60, batch_size=16, learning_rate=0.1, seed=3, device="cpu")
+    >>> data = TensorSource({"x": x, "y": 2 * x + 1})
+    >>> history = fit(line, squares, data, settings=settings, progress=Quiet())
+    >>> round(line.weight.item(), 1), round(line.bias.item(), 1), history.stopped
+    (2.0, 1.0, 'finished')
+    """
+    settings = settings or Fit()
+    for name, source in (("training", training), ("validation", validation)):
+        if source is not None and len(source) < 1:
+            raise InputError(f"the {name} source has {len(source)} samples: give at least 1")
+    device = chosen_device(settings.device)
+    shown = automatic() if progress is None else progress
+    with environment(settings, device), Interrupt() as interrupt, contextlib.closing(shown):
+        run = _Run(
+            model, objective, training, validation, settings, output, shown, metrics, device, interrupt
+        )
+        if resume:
+            run.resume()
+        try:
+            return run.go()
+        finally:
+            model.eval()
+
+
+class _Run:
+    """One call of `fit`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        training: BatchSource,
+        validation: BatchSource | None,
+        settings: Fit,
+        output: str | Path | None,
+        progress: Progress,
+        metrics: Metrics | None,
+        device: torch.device,
+        interrupt: Interrupt,
+    ) -> None:
+        self.model, self.objective, self.metrics = model.to(device), objective, metrics
+        self.training, self.validation = training, validation
+        self.settings, self.progress, self.device, self.interrupt = settings, progress, device, interrupt
+        self.path = None if output is None else resume_path(output)
+        self.steps = math.ceil(len(training) / settings.batch_size)
+        average = None if settings.ema_decay is None else Average(model, settings.ema_decay)
+        self.state = State(model, _optimizer(model, settings), average, device)
+        self.state.history = History(monitor=settings.monitor)
+        self.began = self.saved = time.monotonic()
+        self.clock = time.monotonic()
+
+    def resume(self) -> None:
+        """Continue where an earlier call was, if it left a state."""
+        if self.path is None or not self.path.is_file():
+            return
+        self.state.restore(self.path, self.settings, len(self.training))
+        at = self.state.position
+        self.progress.say(f"resumed from {self.path}: {at.epoch} epochs and {at.step} steps are done")
+
+    def go(self) -> History:
+        """Epoch after epoch until something stops it."""
+        self.state.history = replace(self.state.history, stopped="running")
+        while (stopped := self.stopped()) == "running":
+            if not self.epoch():
+                stopped = "time limit"
+                self.progress.say(
+                    f"the time limit of {self.settings.time_limit_s} s is reached; {self.how()}"
+                )
+                break
+        self.state.history = replace(self.state.history, stopped=stopped)
+        self.save()
+        self.model.load_state_dict(self.state.best or self.state.evaluated())
+        if self.interrupt.received:
+            self.leave()
+        return self.state.history
+
+    def stopped(self) -> Stopped:
+        """Whether the training is over, and why: a function of the history and the settings."""
+        history, patience = self.state.history, self.settings.patience
+        if patience is not None and history.best is not None:  # so there are epochs
+            waited = history.epochs[-1].number - history.best
+            if waited >= patience:
+                return "patience"
+        return "finished" if self.state.position.epoch >= self.settings.epochs else "running"
+
+    def epoch(self) -> bool:
+        """The rest of the epoch under way; False where the time ran out."""
+        position = self.state.position
+        generator = epoch_generator(self.settings.seed, position.epoch)
+        self.clock = time.monotonic()
+        self.model.train()
+        if position.step < self.steps:
+            for batch in batches_from(self.training, self.settings.batch_size, generator, position.step):
+                self.step(batch)
+                if self.interrupt.received:
+                    self.leave()
+                if position.step < self.steps and self.time_is_up():
+                    return False
+                if time.monotonic() - self.saved >= self.settings.checkpoint_every:
+                    self.save()
+                if self.progress.due():
+                    self.report()
+        if position.step != self.steps:
+            raise InputError(
+                f"the training source gave {position.step} batches of {self.settings.batch_size}, "
+                f"its length {len(self.training)} promises {self.steps}: correct its __len__ or batches"
+            )
+        self.close_epoch()
+        return not (self.stopped() == "running" and self.time_is_up())
+
+    def step(self, batch: Batch) -> None:
+        """One step of the optimiser."""
+        position, settings = self.state.position, self.settings
+        number, total = position.epoch * self.steps + position.step, settings.epochs * self.steps
+        rate = schedule.learning_rate(settings, number, total, self.state.history.monitored())
+        for group in self.state.optimizer.param_groups:
+            group["lr"] = rate
+            group["betas"] = (schedule.momentum(settings, number, total), settings.betas[1])
+        losses = self.losses(batch)
+        self.state.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(losses["loss"])
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip or math.inf)
+        named = _numbers({**losses, "gradient norm": norm})
+        self.check(named, f"epoch {position.epoch + 1}, step {position.step + 1} of {self.steps}")
+        self.state.optimizer.step()
+        if self.state.average:
+            self.state.average.update(self.model)
+        size = len(next(iter(batch.values())))
+        position.gradient_norm += named.pop("gradient norm")
+        position.sums = {name: position.sums.get(name, 0.0) + size * value for name, value in named.items()}
+        position.samples += size
+        position.step += 1
+        position.learning_rate = rate
+        position.seconds, self.clock = position.seconds + time.monotonic() - self.clock, time.monotonic()
+
+    def losses(self, batch: Batch) -> Mapping[str, Tensor]:
+        """The named losses of a batch, on the device and in the precision asked for."""
+        moved = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+        bfloat16 = self.settings.precision == "bfloat16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bfloat16):
+            losses = self.objective(self.model, moved)
+        if "loss" not in losses:
+            raise InputError(f"the objective returned the losses {sorted(losses)}: name the total 'loss'")
+        if shapes := {name: tuple(value.shape) for name, value in losses.items() if value.numel() != 1}:
+            raise InputError(
+                f"the objective returned losses of shapes {shapes}: average each over the samples"
+            )
+        return losses
+
+    def check(self, values: Mapping[str, float], where: str) -> None:
+        """Refuse values that are not finite, before they reach the weights."""
+        bad = {name: value for name, value in values.items() if not math.isfinite(value)}
+        if bad:
+            names = ", ".join(f"{name} = {value}" for name, value in bad.items())
+            kept = f"; the last good state is in {self.path}" if self.path and self.path.is_file() else ""
+            remedy = (
+                "look for NaN in the data, lower learning_rate or gradient_clip, or use precision='float32'"
+            )
+            rate = self.state.optimizer.param_groups[0]["lr"]
+            raise NotFinite(f"{names} at {where}, learning rate {rate:.3g}: {remedy}{kept}")
+
+    def close_epoch(self) -> None:
+        """Validate, record, keep the best weights, save."""
+        state, position = self.state, self.state.position
+        number = position.epoch + 1
+        random = state.random()
+        validation: dict[str, float] = {}
+        measured: dict[str, float] = {}
+        due = number % self.settings.validate_every == 0 or number == self.settings.epochs
+        if due and (self.validation is not None or self.metrics is not None):
+            try:
+                validation, measured = self.validate(number)
+            except _Interrupted:
+                self.leave(random)
+        seconds = position.seconds + time.monotonic() - self.clock
+        epoch = Epoch(
+            number,
+            number * self.steps,
+            position.learning_rate,
+            position.means(),
+            validation,
+            measured,
+            position.gradient_norm / self.steps,
+            seconds,
+        )
+        if due and (validation or measured) and epoch.value(self.settings.monitor) is None:
+            names = ", ".join(sorted({*validation, *measured}))
+            raise InputError(f"monitor={self.settings.monitor!r} is not measured: choose among {names}")
+        state.history = state.history.add(epoch)
+        if best := state.history.best == number:
+            state.best = state.evaluated()
+        state.position = Position(epoch=number, learning_rate=position.learning_rate)
+        self.save()
+        self.progress.epoch(epoch, best)
+        if self.interrupt.received:
+            self.leave()
+
+    def validate(self, number: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Losses and metrics of the weights under evaluation."""
+        sums: dict[str, float] = {}
+        samples = 0
+        measured: dict[str, float] = {}
+        applied = self.state.average.applied(self.model) if self.state.average else contextlib.nullcontext()
+        self.model.eval()
+        with applied, torch.no_grad():
+            for batch in self.validation.batches(self.settings.batch_size) if self.validation else ():
+                size = len(next(iter(batch.values())))
+                for name, value in _numbers(self.losses(batch)).items():
+                    sums[name] = sums.get(name, 0.0) + size * value
+                samples += size
+                if self.interrupt.received:
+                    raise _Interrupted
+            if self.metrics is not None:
+                measured = {name: float(value) for name, value in self.metrics(self.model).items()}
+        means = {name: value / samples for name, value in sums.items()}
+        self.check({**means, **measured}, f"the validation after epoch {number}")
+        return means, measured
+
+    def report(self) -> None:
+        """Tell the progress where we are."""
+        position = self.state.position
+        rate = position.samples / max(position.seconds, 1e-9)
+        epochs, means = self.settings.epochs, position.means()
+        learning_rate = position.learning_rate
+        self.progress.step(
+            Report(position.epoch + 1, epochs, position.step, self.steps, means, learning_rate, rate)
+        )
+
+    def time_is_up(self) -> bool:
+        """Whether this call has used its seconds."""
+        limit = self.settings.time_limit_s
+        return limit is not None and time.monotonic() - self.began >= limit
+
+    def save(self, random: Mapping[str, Tensor] | None = None) -> None:
+        """Write the resumable state, if there is somewhere to."""
+        if self.path is not None:
+            self.state.save(self.path, self.settings, len(self.training), random)
+        self.saved = time.monotonic()
+
+    def leave(self, random: Mapping[str, Tensor] | None = None) -> None:
+        """Save and act on the signal."""
+        self.save(random)
+        at = self.state.position
+        where = f"stopped after {at.epoch} epochs and {at.step} of {self.steps} steps"
+        self.interrupt.act(f"{where}; {self.how()}")
+
+    def how(self) -> str:
+        """How to go on after a stop."""
+        if self.path is None:
+            return "no output was given, so nothing is saved"
+        return f"the state is in {self.path}: run the same command again to go on"
+
+
+def _numbers(values: Mapping[str, Tensor]) -> dict[str, float]:
+    """Scalars as Python numbers, in a single transfer from the device."""
+    kind = functools.reduce(torch.promote_types, (value.dtype for value in values.values()), torch.float32)
+    together = torch.stack([value.detach().reshape(()).to(kind) for value in values.values()])
+    return dict(zip(values, together.tolist(), strict=True))
+
+
+def _optimizer(model: nn.Module, settings: Fit) -> torch.optim.AdamW:
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not trained:
+        raise InputError(f"{type(model).__name__} has no trainable parameters: nothing can be fitted")
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    fused = all(parameter.is_floating_point() for parameter in trained)
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        fused=fused,
+    )

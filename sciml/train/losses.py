@@ -1,0 +1,49 @@
+"""Losses that belong to no one problem."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sciml.errors import InputError
+
+__all__ = ["relative_l2"]
+
+
+def relative_l2(prediction: Tensor, target: Tensor, *, floor: float = 0.0) -> Tensor:
+    """The error's Euclidean norm over the target's, sample by sample, and the mean over the samples.
+
+    Parameters
+    ----------
+    prediction, target
+        Of one shape (sample, ...).
+    floor
+        Least value of the target's norm, in its units, for samples that may vanish. With 0 such a sample
+        gives a loss that is not finite unless it is predicted exactly, when it counts as 0.
+
+    Returns
+    -------
+    Tensor
+        A scalar, in float32 at least: norms of many values lose too much in less.
+
+    Raises
+    ------
+    InputError
+        For different shapes, which torch would broadcast.
+
+    Examples
+    --------
+    >>> relative_l2(torch.tensor([[3.0, 3.0], [0.0, 1.0]]), torch.tensor([[3.0, 4.0], [0.0, 1.0]]))
+    tensor(0.1000)
+    """
+    if prediction.shape != target.shape:
+        raise InputError(
+            f"prediction {tuple(prediction.shape)} against target {tuple(target.shape)}: give one shape"
+        )
+    kind = torch.promote_types(prediction.dtype, torch.float32)
+    error = (prediction.to(kind) - target.to(kind)).flatten(1)
+    # The norm has no gradient where the error is zero; vector_norm takes the subgradient 0 there.
+    above = torch.linalg.vector_norm(error, dim=1)
+    below = torch.linalg.vector_norm(target.to(kind).flatten(1), dim=1).clamp_min(floor)
+    exact = (above == 0) & (below == 0)
+    return torch.where(exact, torch.zeros_like(above), above / torch.where(exact, 1.0, below)).mean()

@@ -1,0 +1,151 @@
+"""The settings of a training, as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from sciml.errors import InputError
+
+__all__ = ["Fit", "Precision", "ScheduleName"]
+
+ScheduleName = Literal["onecycle", "cosine", "constant", "plateau"]
+Precision = Literal["float32", "bfloat16"]
+
+# These may change between an interruption and its resumption: they decide when to stop, not what is computed.
+FREE = ("patience", "time_limit_s", "checkpoint_every", "threads", "device")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How to train. Equal settings, data and model give equal weights, bit for bit, on one machine.
+
+    Parameters
+    ----------
+    epochs, batch_size
+        Passes over the data; samples a step (the last batch of an epoch may be smaller).
+    learning_rate
+        The highest that the schedule reaches.
+    weight_decay, betas
+        Of AdamW. Only weights of two dimensions or more decay: no biases, no norms' scales.
+    schedule
+        ``onecycle`` (as `torch.optim.lr_scheduler.OneCycleLR` with cosine annealing), ``cosine`` or
+        ``constant`` (both after a linear rise), ``plateau`` (multiplied by ``plateau_factor`` after more than
+        ``plateau_patience`` validations without improvement, as
+        `torch.optim.lr_scheduler.ReduceLROnPlateau`).
+    warmup
+        Fraction of all steps in which the rate rises; ``pct_start`` of OneCycleLR.
+    div_factor, final_div_factor
+        ``onecycle`` starts from ``learning_rate / div_factor`` and ends at that over ``final_div_factor``;
+        ``cosine`` ends at ``learning_rate / final_div_factor``.
+    cycle_momentum
+        ``onecycle`` also moves beta1 between 0.95 and 0.85, as torch's does by default.
+    gradient_clip
+        Largest global norm of the gradient, or None.
+    ema_decay
+        Decay of the moving average of the weights (ramped up over the first steps), or None. With it, the
+        averaged weights are the ones validated and kept.
+    seed
+        Of the order of the samples and of whatever the model draws from torch's generator.
+    precision
+        ``bfloat16`` runs model and objective under autocast; the weights stay float32. It pays on a GPU.
+    device
+        ``auto`` takes a GPU if there is one; or any torch device string.
+    patience
+        Stop after so many epochs without a better monitored value, or None.
+    validate_every
+        Validate after every so many epochs, and after the last.
+    monitor
+        Name of the validation loss, or metric, which is to become small.
+    time_limit_s
+        Stop cleanly, resumable, after so many seconds of this call, or None.
+    checkpoint_every
+        Seconds between saves of the resumable state within an epoch; it is saved at the end of every epoch
+        too.
+    threads
+        CPU threads of torch, or None to leave them. Their number may change the last bits.
+    deterministic
+        Ask torch for deterministic algorithms where it has them.
+
+    Raises
+    ------
+    InputError
+        For values out of range, naming them.
+
+    Examples
+    --------
+    >>> Fit(epochs=10, learning_rate=3e-3, seed=7).schedule
+    'onecycle'
+    """
+
+    epochs: int = 50
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    schedule: ScheduleName = "onecycle"
+    warmup: float = 0.1
+    div_factor: float = 25.0
+    final_div_factor: float = 1e4
+    cycle_momentum: bool = False
+    plateau_patience: int = 5
+    plateau_factor: float = 0.5
+    gradient_clip: float | None = 1.0
+    ema_decay: float | None = None
+    seed: int = 7
+    precision: Precision = "float32"
+    device: str = "auto"
+    patience: int | None = None
+    validate_every: int = 1
+    monitor: str = "loss"
+    time_limit_s: float | None = None
+    checkpoint_every: float = 300.0
+    threads: int | None = None
+    deterministic: bool = True
+
+    def __post_init__(self) -> None:
+        at_least_one = ("epochs", "batch_size", "validate_every", "patience", "threads")
+        positive = (
+            "learning_rate",
+            "div_factor",
+            "final_div_factor",
+            "plateau_factor",
+            "gradient_clip",
+            "time_limit_s",
+        )
+        for name in at_least_one:
+            self._require(name, "a whole number of 1 or more", lambda v: isinstance(v, int) and v >= 1)
+        for name in positive:
+            self._require(name, "above 0", lambda v: v > 0)
+        self._require("warmup", "in [0, 1)", lambda v: 0 <= v < 1)
+        self._require("ema_decay", "in [0, 1)", lambda v: 0 <= v < 1)
+        self._require("weight_decay", "0 or more", lambda v: v >= 0)
+        self._require("checkpoint_every", "0 or more", lambda v: v >= 0)
+        self._require("plateau_patience", "0 or more", lambda v: v >= 0)
+        self._require("seed", "0 or more", lambda v: isinstance(v, int) and v >= 0)
+        for name, choices in (("schedule", get_args(ScheduleName)), ("precision", get_args(Precision))):
+            self._require(name, f"one of {', '.join(choices)}", lambda v, choices=choices: v in choices)
+
+    def _require(self, name: str, what: str, fits: Any) -> None:
+        value = getattr(self, name)
+        if value is not None and not fits(value):
+            raise InputError(f"Fit({name}={value!r}): give a value that is {what}")
+
+    def trajectory(self) -> dict[str, Any]:
+        """The settings that decide the weights, as JSON holds them."""
+        content = {name: value for name, value in asdict(self).items() if name not in FREE}
+        content["betas"] = list(self.betas)
+        if self.schedule in ("constant", "plateau") and self.warmup == 0:
+            del content["epochs"]  # nothing in the steps depends on how many are to come
+        return content
+
+    def check_same(self, earlier: Mapping[str, Any], where: str) -> None:
+        """Refuse to resume with settings that another training began with."""
+        mine = self.trajectory()
+        for name in sorted({*mine, *earlier}):
+            if mine.get(name) != earlier.get(name):
+                raise InputError(
+                    f"{where} was begun with {name}={earlier.get(name)!r}, now it is {mine.get(name)!r}: "
+                    "give the same settings, or resume=False to begin anew"
+                )

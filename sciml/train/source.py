@@ -1,0 +1,141 @@
+"""Where batches come from: the protocol, and data that lies in memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sciml.errors import InputError
+
+__all__ = ["Batch", "BatchSource", "TensorSource", "batches_from", "epoch_generator"]
+
+Batch: TypeAlias = dict[str, Tensor]
+"""Tensors by name; the first dimension of each is the sample."""
+
+
+@runtime_checkable
+class BatchSource(Protocol):
+    """What `fit` trains on and validates with.
+
+    `batches` gives ``ceil(len(source) / batch_size)`` batches: in a random order drawn from the generator
+    alone, or in the data's own order without one. A source that can skip ahead cheaply also offers
+    ``batches_from(batch_size, generator, start)``, equal to the batches from number ``start`` on.
+    """
+
+    def __len__(self) -> int:
+        """Number of samples in an epoch."""
+        ...
+
+    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """The batches of one epoch."""
+        ...
+
+
+class TensorSource:
+    """Samples that lie in memory, as tensors whose first dimension is the sample.
+
+    Parameters
+    ----------
+    tensors
+        By name; NumPy arrays are wrapped without a copy. On whatever device, all with equal first dimensions.
+    weights
+        Sampling weights (sample,): an epoch then draws as many samples as there are, with replacement, in
+        proportion to them. Without a generator (validation) every sample comes once and the weights are not
+        used.
+
+    Raises
+    ------
+    InputError
+        No tensors, no samples, unequal lengths, or weights that are negative, not finite or all zero.
+
+    Examples
+    --------
+    >>> source = TensorSource({"x": torch.arange(5.0)})
+    >>> [batch["x"].tolist() for batch in source.batches(2)]
+    [[0.0, 1.0], [2.0, 3.0], [4.0]]
+    """
+
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor | npt.NDArray[Any]],
+        weights: Tensor | npt.NDArray[Any] | None = None,
+    ) -> None:
+        self.tensors: Batch = {name: torch.as_tensor(value) for name, value in tensors.items()}
+        lengths = {name: len(value) if value.ndim else 0 for name, value in self.tensors.items()}
+        if len(set(lengths.values())) != 1 or 0 in lengths.values():
+            raise InputError(f"samples by name: {lengths}: give tensors of one equal length of 1 or more")
+        self.weights = None if weights is None else torch.as_tensor(weights, dtype=torch.float64).cpu()
+        if self.weights is not None:
+            if self.weights.shape != (len(self),):
+                raise InputError(
+                    f"weights have shape {tuple(self.weights.shape)}: give one for each of {len(self)}"
+                )
+            if not (self.weights.isfinite().all() and (self.weights >= 0).all() and self.weights.sum() > 0):
+                raise InputError(
+                    f"weights with sum {float(self.weights.sum())}: give finite ones >= 0, some above 0"
+                )
+
+    def __len__(self) -> int:
+        return len(next(iter(self.tensors.values())))
+
+    def __repr__(self) -> str:
+        rows = (f"  {name:<24} {tuple(t.shape)!s:<20} {t.dtype}" for name, t in self.tensors.items())
+        return "\n".join([f"TensorSource: {len(self)} samples", *rows])
+
+    def take(self, index: Tensor | npt.NDArray[Any]) -> TensorSource:
+        """A source of some of the samples: by a boolean mask or by their numbers."""
+        chosen = torch.as_tensor(np.asarray(index))
+        tensors = {name: tensor[chosen.to(tensor.device)] for name, tensor in self.tensors.items()}
+        return TensorSource(tensors, None if self.weights is None else self.weights[chosen])
+
+    def to(self, device: str | torch.device) -> TensorSource:
+        """The same samples on a device: where they fit, batches then need no transfer."""
+        return TensorSource({name: tensor.to(device) for name, tensor in self.tensors.items()}, self.weights)
+
+    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """The batches of one epoch: shuffled (or drawn by weight) with a generator, in order without."""
+        return self.batches_from(batch_size, generator, 0)
+
+    def batches_from(self, batch_size: int, generator: torch.Generator | None, start: int) -> Iterator[Batch]:
+        """The same from batch number ``start`` on."""
+        order = None if generator is None else self._draw(generator)
+        for first in range(start * batch_size, len(self), batch_size):
+            last = min(first + batch_size, len(self))
+            if order is None:
+                yield {name: tensor[first:last] for name, tensor in self.tensors.items()}
+            else:
+                yield {
+                    name: tensor.index_select(0, order[first:last].to(tensor.device))
+                    for name, tensor in self.tensors.items()
+                }
+
+    def _draw(self, generator: torch.Generator) -> Tensor:
+        if self.weights is None:
+            return torch.randperm(len(self), generator=generator)
+        edges = self.weights.cumsum(0)
+        places = torch.rand(len(self), generator=generator, dtype=torch.float64) * edges[-1]
+        # right=True: a place on an edge belongs to the next sample, so that zero weights are never drawn
+        return torch.searchsorted(edges, places, right=True).clamp_(max=int(self.weights.nonzero()[-1]))
+
+
+def epoch_generator(seed: int, epoch: int) -> torch.Generator:
+    """The generator of one epoch's order: from the seed and the epoch's number alone."""
+    state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) >> 1)
+
+
+def batches_from(
+    source: BatchSource, batch_size: int, generator: torch.Generator, start: int
+) -> Iterator[Batch]:
+    """Batches from number ``start`` on: skipped cheaply where the source can, else read and dropped."""
+    skip = getattr(source, "batches_from", None)
+    if skip is not None:
+        batches: Iterator[Batch] = skip(batch_size, generator, start)
+        return batches
+    return itertools.islice(source.batches(batch_size, generator), start, None)

@@ -1,0 +1,183 @@
+"""The resumable state of a training: everything its next step depends on, as tensors and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sciml.errors import InputError
+from sciml.train import checkpoint
+from sciml.train.average import Average
+from sciml.train.history import History
+from sciml.train.settings import Fit
+
+__all__ = ["KIND", "Position", "State", "discard", "resume_path"]
+
+KIND = "training state"
+
+
+@dataclass
+class Position:
+    """How far a training is.
+
+    Parameters
+    ----------
+    epoch
+        Whole epochs done.
+    step
+        Steps done in the epoch under way.
+    samples, sums
+        Samples seen in it, and loss by name times samples, summed.
+    gradient_norm
+        Summed over its steps.
+    learning_rate
+        Of the last step.
+    seconds
+        Spent on it.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    samples: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    gradient_norm: float = 0.0
+    learning_rate: float = 0.0
+    seconds: float = 0.0
+
+    def means(self) -> dict[str, float]:
+        """The losses averaged over the samples so far."""
+        return {name: value / max(1, self.samples) for name, value in self.sums.items()}
+
+
+@dataclass
+class State:
+    """A model in training, with all that moves along with it."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: Average | None
+    device: torch.device
+    position: Position = field(default_factory=Position)
+    history: History = field(default_factory=History)
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    def random(self) -> dict[str, Tensor]:
+        """The state of torch's generators."""
+        states = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        return states
+
+    def set_random(self, states: Mapping[str, Tensor]) -> None:
+        """Put the generators back."""
+        torch.set_rng_state(states["cpu"])
+        if self.device.type == "cuda" and "cuda" in states:
+            torch.cuda.set_rng_state(states["cuda"], self.device)
+
+    def evaluated(self) -> dict[str, Tensor]:
+        """A copy of the weights that validation looks at: averaged if there is an average."""
+        with _averaged(self):
+            return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+
+    def save(self, path: Path, settings: Fit, samples: int, random: Mapping[str, Tensor] | None) -> None:
+        """Write the state; ``random`` in place of the generators' present state if given."""
+        config = {
+            "kind": KIND,
+            "settings": settings.trajectory(),
+            "samples": samples,
+            "position": asdict(self.position),
+            "average_count": self.average.count if self.average else 0,
+            "groups": [_group(group) for group in self.optimizer.state_dict()["param_groups"]],
+        }
+        tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"best/{name}": value for name, value in self.best.items()}
+        tensors |= {f"random/{name}": value for name, value in (random or self.random()).items()}
+        if self.average:
+            tensors |= {f"average/{name}": value for name, value in self.average.tensors.items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{name}": value for name, value in moments.items()}
+        checkpoint.save(path, config, tensors, history=self.history)
+
+    def restore(self, path: Path, settings: Fit, samples: int) -> None:
+        """Take the state from a file, or leave everything as it is.
+
+        Raises
+        ------
+        InputError
+            The file belongs to another model, other data or other settings.
+        """
+        saved = checkpoint.load(path, kind=KIND)
+        settings.check_same(saved.config["settings"], str(path))
+        if saved.config["samples"] != samples:
+            raise InputError(
+                f"{path} is a training on {saved.config['samples']} samples, now there are {samples}: "
+                "give the same data, or resume=False to begin anew"
+            )
+        groups: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in saved.state_dict().items():
+            group, _, rest = name.partition("/")
+            groups.setdefault(group, {})[rest] = tensor
+        _load_model(self.model, groups["model"], path)
+        if self.average:
+            self.average.count = saved.config["average_count"]
+            for name, tensor in groups.get("average", {}).items():
+                self.average.tensors[name].copy_(tensor)
+        self.optimizer.load_state_dict(
+            {"state": _moments(groups.get("optimizer", {})), "param_groups": saved.config["groups"]}
+        )
+        self.best = {name: tensor.to(self.device) for name, tensor in groups.get("best", {}).items()}
+        self.set_random(groups["random"])
+        self.position = Position(**saved.config["position"])
+        self.history = saved.history or History()
+
+
+def resume_path(output: str | Path) -> Path:
+    """Where the resumable state of a training with this output lies: beside it, ``<name>.resume.sciml``.
+
+    Examples
+    --------
+    >>> resume_path("runs/mskf.sciml").name
+    'mskf.resume.sciml'
+    """
+    output = Path(output)
+    return output.with_name(f"{output.name.removesuffix(checkpoint.SUFFIX)}.resume{checkpoint.SUFFIX}")
+
+
+def discard(output: str | Path) -> None:
+    """Delete the resumable state: call it when the trained model itself is saved."""
+    resume_path(output).unlink(missing_ok=True)
+
+
+def _averaged(state: State) -> Any:
+    import contextlib
+
+    return state.average.applied(state.model) if state.average else contextlib.nullcontext()
+
+
+def _group(group: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in group.items()}
+
+
+def _moments(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, moment = name.partition("/")
+        moments.setdefault(int(index), {})[moment] = tensor
+    return moments
+
+
+def _load_model(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    mine = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    theirs = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if mine != theirs:
+        name = next(name for name in [*mine, *theirs] if mine.get(name) != theirs.get(name))
+        raise InputError(
+            f"{path} is a training of another model: {name} has shape {theirs.get(name, 'none')} there, "
+            f"{mine.get(name, 'none')} here: give the same model, or resume=False to begin anew"
+        )
+    model.load_state_dict(dict(tensors))

@@ -1,0 +1,138 @@
+"""The accessor ``ds.sciml``: derived fields of a WRF dataset, computed when asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from sciml.wrf import geography, rain, state
+from sciml.wrf.columns import Keep, convection_columns
+
+if TYPE_CHECKING:
+    from pyproj import CRS
+
+__all__ = ["WRFFields"]
+
+
+class WRFFields:
+    """Fields derived from a wrfout: lazy where the dataset is, with CF attributes, at mass points unless
+    said.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> faces = np.array([[[[0.0, 1.0, 3.0]]]], dtype="float32")
+    >>> ds = xr.Dataset({"U": (("Time", "bottom_top", "south_north", "west_east_stag"), faces),
+    ...                  "V": (("Time", "bottom_top", "south_north_stag", "west_east"),
+    ...                        np.zeros((1, 1, 2, 2), "f4"))})
+    >>> WRFFields(ds).u.values.ravel()
+    array([0.5, 2. ], dtype=float32)
+    """
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        self._ds = ds
+
+    def __repr__(self) -> str:
+        fields = [name for name in dir(type(self)) if isinstance(getattr(type(self), name), property)]
+        return f"<sciml fields of {state.where(self._ds)}: {', '.join(fields)}>"
+
+    @property
+    def u(self) -> xr.DataArray:
+        """Wind along the grid's x axis [m s-1]."""
+        return state.labelled(state.destagger(state.require(self._ds, "U"), "west_east_stag"), "U_PHY")
+
+    @property
+    def v(self) -> xr.DataArray:
+        """Wind along the grid's y axis [m s-1]."""
+        return state.labelled(state.destagger(state.require(self._ds, "V"), "south_north_stag"), "V_PHY")
+
+    @property
+    def w(self) -> xr.DataArray:
+        """Vertical velocity, averaged to the mass levels [m s-1]."""
+        return state.labelled(state.destagger(state.require(self._ds, "W"), "bottom_top_stag"), "W")
+
+    @property
+    def wind_east(self) -> xr.DataArray:
+        """Wind towards east [m s-1]."""
+        return geography.earth_wind(self._ds)[0]
+
+    @property
+    def wind_north(self) -> xr.DataArray:
+        """Wind towards north [m s-1]."""
+        return geography.earth_wind(self._ds)[1]
+
+    @property
+    def p(self) -> xr.DataArray:
+        """Full pressure P + PB [Pa]."""
+        return state.pressure(self._ds)
+
+    @property
+    def p_hyd(self) -> xr.DataArray:
+        """Hydrostatic pressure [Pa]; rebuilt where the file has none."""
+        return state.hydrostatic_pressure(self._ds)
+
+    @property
+    def pi(self) -> xr.DataArray:
+        """Exner function."""
+        return state.exner(self._ds)
+
+    @property
+    def theta(self) -> xr.DataArray:
+        """Dry potential temperature [K]; its `comment` says what T is in this file."""
+        return state.potential_temperature(self._ds)
+
+    @property
+    def t(self) -> xr.DataArray:
+        """Air temperature [K]."""
+        return state.temperature(self._ds)
+
+    @property
+    def rho(self) -> xr.DataArray:
+        """Density of moist air [kg m-3]."""
+        return state.density(self._ds)
+
+    @property
+    def dz8w(self) -> xr.DataArray:
+        """Thickness of the layers [m]."""
+        return state.layer_thickness(self._ds)
+
+    @property
+    def z(self) -> xr.DataArray:
+        """Geopotential height above sea level of the mass levels [m]: the mean of the two faces."""
+        return state.height(self._ds)
+
+    @property
+    def z_faces(self) -> xr.DataArray:
+        """Geopotential height above sea level of the layer faces [m]."""
+        return state.face_height(self._ds)
+
+    @property
+    def rain(self) -> xr.DataArray:
+        """Precipitation since the last frame [mm], buckets counted in."""
+        return rain.rain_since_last(self._ds)
+
+    @property
+    def rain_total(self) -> xr.DataArray:
+        """Precipitation since the start of the run [mm], buckets counted in."""
+        return rain.rain_total(self._ds)
+
+    @property
+    def crs(self) -> CRS:
+        """Map projection (needs the extra `wrf`)."""
+        return geography.crs(self._ds)
+
+    @property
+    def projected(self) -> xr.Dataset:
+        """Coordinates x and y in metres (needs the extra `wrf`)."""
+        return geography.projected(self._ds)
+
+    def columns(self, truth: xr.Dataset | str | Path | None = None, *, keep: Keep = "all") -> xr.Dataset:
+        """The columns of this dataset: `convection_columns`."""
+        return convection_columns(self._ds, truth, keep=keep)
+
+
+# xarray's decorator carries no types, hence the detour by Any.
+_accessor: Any = xr.register_dataset_accessor
+_accessor("sciml")(WRFFields)

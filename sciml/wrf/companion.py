@@ -1,0 +1,79 @@
+"""The companion of a wrfout: the true scheme's output for its state, in a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from sciml.errors import InputError
+from sciml.wrf.reading import expand, open_lazily
+from sciml.wrf.state import where
+from sciml.wrf.times import frame_times
+
+__all__ = ["companion_frames", "match_companions"]
+
+
+def match_companions(
+    wrfouts: Sequence[Path], truth: str | Path | Iterable[str | Path] | None
+) -> dict[Path, Path]:
+    """Which companion belongs to which wrfout.
+
+    By the attribute SOURCE_FILE of the companion, which names the wrfout; a companion without it goes to the
+    only wrfout, or by order where there are as many companions as wrfouts.
+
+    Raises
+    ------
+    InputError
+        A companion that belongs to no file.
+    """
+    if truth is None:
+        return {}
+    companions = expand(truth)
+    by_name = {path.name: path for path in wrfouts}
+    out: dict[Path, Path] = {}
+    for position, companion in enumerate(companions):
+        with open_lazily(companion, chunks=None) as ds:
+            source = Path(str(ds.attrs.get("SOURCE_FILE", ""))).name
+        if source in by_name:
+            out[by_name[source]] = companion
+        elif len(companions) == len(wrfouts) and (not source or len(wrfouts) == 1):
+            out[wrfouts[position]] = companion
+        else:
+            raise InputError(
+                f"{companion} is the truth of {source or 'a file it does not name'}, which is not among the "
+                f"wrfouts ({', '.join(by_name) or 'none'}): give it together with its wrfout"
+            )
+    return out
+
+
+def companion_frames(
+    ds: xr.Dataset, truth: xr.Dataset | str | Path, wanted: npt.NDArray[np.datetime64]
+) -> xr.Dataset:
+    """The companion's frames that belong to the wrfout's, checked for size and time.
+
+    Raises
+    ------
+    InputError
+        Another grid, or a time of the wrfout that the companion lacks.
+    """
+    other = truth if isinstance(truth, xr.Dataset) else open_lazily(Path(truth), like=ds)
+    name = where(other)
+    for dim in ("south_north", "west_east", "bottom_top"):
+        if other.sizes.get(dim) != ds.sizes[dim]:
+            raise InputError(
+                f"{name} does not belong to {where(ds)}: {dim} is {other.sizes.get(dim)} there and "
+                f"{ds.sizes[dim]} here; give the companion made of this file"
+            )
+    there = frame_times(other)
+    position = {stamp: k for k, stamp in enumerate(there)}
+    absent = [str(stamp) for stamp in wanted if stamp not in position]
+    if absent:
+        raise InputError(
+            f"{name} has no truth for {absent[0]} ({len(absent)} of {len(wanted)} times of {where(ds)})"
+        )
+    order = [position[stamp] for stamp in wanted]
+    return other if order == list(range(len(there))) else other.isel(Time=order)

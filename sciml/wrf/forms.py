@@ -1,0 +1,87 @@
+"""Which form a file has, which run it comes from, and the few numbers of the scheme it must tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, Final, Literal
+from zlib import crc32
+
+import xarray as xr
+
+from sciml.errors import InputError, SchemaError
+from sciml.wrf.state import where
+
+__all__ = ["GRID", "SCHEMA", "Form", "form_of", "run_number", "scheme_attrs"]
+
+SCHEMA: Final = 1
+GRID: Final = ("Time", "south_north", "west_east")
+
+Form = Literal["wrfout", "capture", "pairs", "columns"]
+
+
+def form_of(ds: xr.Dataset) -> Form:
+    """Which kind of source a dataset is: columns made here, drawn pairs, a capture, or a wrfout."""
+    if "sciml_schema" in ds.attrs:
+        found = int(ds.attrs["sciml_schema"])
+        if found != SCHEMA:
+            raise SchemaError(
+                f"{where(ds)} has columns of schema {found}, this version reads schema {SCHEMA}: "
+                "write it again with 'sciml wrf columns', or install the version of sciml that wrote it"
+            )
+        return "columns"
+    if "T_PHY" in ds.variables and "column" in ds["T_PHY"].dims:
+        return "pairs"
+    if "T_PHY" in ds.variables and ("CU_ACT_FLAG" in ds.variables or "NCA_IN" in ds.variables):
+        return "capture"
+    return "wrfout"
+
+
+def run_number(name: str) -> int:
+    """The number by which the run of a column is known.
+
+    A number is taken as it is. In a file name the digits after run, train, valid, test or member count, and 0
+    where there are none. Any other name gets a number made from its letters, the same every time.
+
+    Examples
+    --------
+    >>> run_number("7"), run_number("wrfout_d01_convrad_train3.nc")
+    (7, 3)
+    >>> run_number("wrfout_d01_2007-06-01_12:00:00")
+    0
+    """
+    if re.fullmatch(r"\d{1,9}", name):
+        return int(name)
+    found = re.search(r"(?:run|train|valid|test|member)[_-]?(\d{1,6})(?!\d)", Path(name).name)
+    if found:
+        return int(found[1])
+    return (
+        0 if re.match(r"wrfout|mskf", Path(name).name) else 1_000_000 + crc32(name.encode()) % 1_000_000_000
+    )
+
+
+def scheme_attrs(ds: xr.Dataset) -> dict[Hashable, Any]:
+    """DX [m], DT [s], CUDT [min], STEPCU and the provenance, as the columns carry them.
+
+    Raises
+    ------
+    InputError
+        One of them is not among the global attributes.
+    """
+    source = Path(where(ds)).name
+    for name in ("DX", "DT", "CUDT"):
+        if name not in ds.attrs:
+            raise InputError(
+                f"{where(ds)} lacks the global attribute {name}: set it, ds.attrs['{name}'] = ..."
+            )
+    dt, cudt = float(ds.attrs["DT"]), float(ds.attrs["CUDT"])
+    return {
+        "DX": float(ds.attrs["DX"]),
+        "DT": dt,
+        "CUDT": cudt,
+        "STEPCU": int(ds.attrs.get("STEPCU", max(1, round(cudt * 60 / dt)))),
+        "sciml_schema": SCHEMA,
+        "SOURCE": source,
+        "history": f"columns of {source} by sciml",
+    }

@@ -1,0 +1,133 @@
+"""Where the grid lies: winds towards north and east, the map projection, coordinates in metres."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import tempfile
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import xarray as xr
+
+from sciml.errors import InputError, SciMLError
+from sciml.wrf.state import require, where, wind
+
+if TYPE_CHECKING:
+    from pyproj import CRS
+
+__all__ = ["crs", "earth_wind", "projected"]
+
+# In these projections the grid's axes point east and north: Cartesian and Mercator.
+_ALIGNED: Final = {0, 3}
+
+
+def earth_wind(ds: xr.Dataset, height: str = "levels") -> tuple[xr.DataArray, xr.DataArray]:
+    """Winds towards east and north [m s-1].
+
+    Parameters
+    ----------
+    height
+        "levels": at all mass points. "10m": U10 and V10.
+
+    Notes
+    -----
+    ``east = u cos(alpha) - v sin(alpha)``, ``north = v cos(alpha) + u sin(alpha)`` with the COSALPHA and
+    SINALPHA of
+    the file. Grids in Mercator projection and Cartesian ones are not turned.
+
+    Raises
+    ------
+    MissingVariable
+        The grid is turned and the file does not tell by how much.
+    """
+    u, v = wind(ds) if height == "levels" else (require(ds, "U10"), require(ds, "V10"))
+    turned = int(ds.attrs.get("MAP_PROJ", 0)) not in _ALIGNED
+    if turned or ("COSALPHA" in ds.variables and "SINALPHA" in ds.variables):
+        why = "the map projection turns the grid"
+        cosine, sine = require(ds, "COSALPHA", why), require(ds, "SINALPHA", why)
+        dims = u.dims
+        u, v = (u * cosine - v * sine).transpose(*dims), (v * cosine + u * sine).transpose(*dims)
+    east, north = u.rename("WIND_EAST"), v.rename("WIND_NORTH")
+    east.attrs = {"standard_name": "eastward_wind", "long_name": "wind towards east", "units": "m s-1"}
+    north.attrs = {"standard_name": "northward_wind", "long_name": "wind towards north", "units": "m s-1"}
+    return east, north
+
+
+def _xwrf() -> Any:
+    """Return xwrf, imported so that the configuration file it writes on import goes to a temporary folder."""
+    chosen = os.environ.get("XWRF_CONFIG")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["XWRF_CONFIG"] = chosen or folder
+            return importlib.import_module("xwrf")
+    except ImportError as error:
+        raise SciMLError(
+            f"map projections need xwrf, which is not installed ({error}): pip install 'sciml[wrf]'"
+        ) from error
+    finally:
+        if chosen is None:
+            os.environ.pop("XWRF_CONFIG", None)
+
+
+def crs(ds: xr.Dataset) -> CRS:
+    """The map projection of the grid, by xwrf (on WRF's sphere of radius 6370 km).
+
+    Raises
+    ------
+    SciMLError
+        The extra `wrf` is not installed.
+    InputError
+        The run is an idealised one without geography, or its projection is not known to xwrf.
+    """
+    if int(ds.attrs.get("MAP_PROJ", 0)) == 0:
+        raise InputError(f"{where(ds)} is a Cartesian grid (MAP_PROJ = 0): it has no place on the Earth")
+    _xwrf()
+    # xwrf writes into what it is given: it gets the attributes and sizes alone.
+    stand_in = xr.Dataset(
+        {"HGT": (("south_north", "west_east"), np.zeros((ds.sizes["south_north"], ds.sizes["west_east"])))},
+        attrs=dict(ds.attrs),
+    )
+    try:
+        made = stand_in.xwrf.postprocess(decode_times=False, calculate_diagnostic_variables=False)
+        found: CRS = made["wrf_projection"].item()
+        return found
+    except (NotImplementedError, KeyError, AttributeError) as error:
+        raise InputError(f"{where(ds)} has a projection xwrf cannot read: {error}") from error
+
+
+def projected(ds: xr.Dataset) -> xr.Dataset:
+    """The grid in metres: x (west_east) and y (south_north) of the mass points in the file's own projection.
+
+    Computed from XLONG and XLAT, so that it is right for cropped files too, where the attributes tell the
+    centre of a larger grid.
+
+    Raises
+    ------
+    InputError
+        XLAT and XLONG do not make a regular grid in that projection, so one of them is wrong.
+    """
+    pyproj = importlib.import_module("pyproj")
+    target = crs(ds)
+    sphere = target.geodetic_crs
+    forward = pyproj.Transformer.from_crs(sphere, target, always_xy=True)
+    lon, lat = (require(ds, name) for name in ("XLONG", "XLAT"))
+    if "Time" in lon.dims:
+        lon, lat = lon.isel(Time=0), lat.isel(Time=0)
+    x, y = forward.transform(lon.values.astype(float), lat.values.astype(float))
+    along_x, along_y = np.mean(x, axis=0), np.mean(y, axis=1)
+    off = max(float(np.ptp(x, axis=0).max()), float(np.ptp(y, axis=1).max()))
+    spacing = float(ds.attrs["DX"])
+    if off > 0.1 * spacing:
+        raise InputError(
+            f"XLAT and XLONG of {where(ds)} are off the grid of its projection "
+            f"by {off:.0f} m (DX is {spacing:.0f} m)"
+        )
+    metres = {"units": "m"}
+    return xr.Dataset(
+        coords={
+            "x": ("west_east", along_x, {"standard_name": "projection_x_coordinate", **metres}),
+            "y": ("south_north", along_y, {"standard_name": "projection_y_coordinate", **metres}),
+        },
+        attrs={"crs_wkt": target.to_wkt()},
+    )

@@ -1,0 +1,187 @@
+"""Some frames and rows of a file, read at once and into memory: what one task of the store works on."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import netCDF4
+import numpy as np
+import xarray as xr
+from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
+
+from sciml.errors import InputError
+from sciml.wrf.forms import Form
+from sciml.wrf.reading import require_whole
+from sciml.wrf.table import INPUT_SCALARS, SCHEME_INPUTS, TABLE, TARGET_PROFILES, TARGET_SCALARS
+
+__all__ = ["CLASS_FIELDS", "Slab", "close_files", "needed", "read_header", "read_slab"]
+
+_ALWAYS: Final = ("Times", "XTIME", "ITIMESTEP")
+_TARGETS: Final = (*TARGET_PROFILES, *TARGET_SCALARS, "TIMEC_KF")
+_MOIST: Final = ("QCLOUD", "QRAIN", "QICE", "QSNOW", "QGRAUP", "QHAIL")
+_PRESSURE: Final = ("MU", "MUB", "ZNW", "P_TOP", "C1H", "C2H", *_MOIST)
+_STATE: Final = ("U", "V", "T", "P", "PB", "PH", "PHB", "QVAPOR", "W0AVG", *INPUT_SCALARS)
+# The netCDF library is not made for several threads; xarray's reads take the same lock.
+_LOCK: Final = NETCDF4_PYTHON_LOCK
+_OPEN: Final[OrderedDict[tuple[str, int, int], Any]] = OrderedDict()
+_CACHE: Final = 1 << 20
+CLASS_FIELDS: Final = ("NCA", "PRATEC", "CUTOP", "CU_ACT_FLAG", "NCA_IN", "RUN", *_ALWAYS)
+"""What tells the class of a column: small fields, enough to plan a store."""
+
+
+@dataclass(frozen=True)
+class Slab:
+    """Frames (or, of drawn pairs, columns) and rows of a grid; both half open."""
+
+    start: int
+    stop: int
+    rows: tuple[int, int] | None = None
+
+
+def needed(form: Form, present: set[str], *, truth: bool = False) -> tuple[str, ...]:
+    """The variables that columns of such a file are made of, of those it has.
+
+    Parameters
+    ----------
+    form
+        Of the file.
+    present
+        Names of its variables.
+    truth
+        Whether a companion tells the targets.
+    """
+    if form == "wrfout":
+        names: tuple[str, ...] = (*_STATE, *(() if truth else _TARGETS), *_ALWAYS)
+        names += ("P_HYD",) if "P_HYD" in present else _PRESSURE
+        names += () if "T" in present else ("THM",)
+    elif form == "capture":
+        names = (*SCHEME_INPUTS, *_TARGETS, "CU_ACT_FLAG", "NCA_IN", *_ALWAYS)
+    else:
+        names = (*SCHEME_INPUTS, *_TARGETS, "XTIME", "J", "I", "RUN", "WEIGHT")
+    # THM tells that T is the dry potential temperature; its values are not needed then.
+    return tuple(name for name in dict.fromkeys(names) if name in present)
+
+
+def read_slab(path: str | Path, names: tuple[str, ...], slab: Slab | None = None) -> xr.Dataset:
+    """Read the named variables of a file, those it has, into memory, by netCDF4 alone.
+
+    Parameters
+    ----------
+    path
+        A NetCDF file.
+    names
+        Which variables; what is not there is left out.
+    slab
+        Which frames and rows; default: all.
+
+    Returns
+    -------
+    xr.Dataset
+        In memory, attributes included, nothing decoded.
+
+    Raises
+    ------
+    InputError
+        The file is not there, not NetCDF, or ends before its data do.
+    """
+    path = Path(path)
+    require_whole(path)
+    name = "its header"
+    try:
+        with _LOCK:
+            nc = _opened(path)
+            found: dict[str, Any] = {}
+            for name in names:
+                if name in nc.variables:
+                    variable = nc.variables[name]
+                    key = tuple(_index(dim, slab) for dim in variable.dimensions)
+                    values = np.asarray(variable[key])
+                    if values.dtype.kind == "f" and values.dtype.itemsize > 4 and name in TABLE:
+                        values = values.astype(np.float32)
+                    attrs = {k: variable.getncattr(k) for k in variable.ncattrs()}
+                    found[name] = (variable.dimensions, values, attrs)
+            out = xr.Dataset(found, attrs={k: nc.getncattr(k) for k in nc.ncattrs()})
+            # T is dry where THM stands beside it; an empty stand-in says so without being read.
+            if "T" in found and "THM" in nc.variables:
+                out["THM"] = xr.DataArray(np.float32(np.nan))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{path} is damaged or not NetCDF: {name} cannot be read ({error}); copy it again, or leave it "
+            "out"
+        ) from error
+    out.encoding["source"] = str(path)
+    return out
+
+
+def _opened(path: Path) -> Any:
+    """The file, opened; the last few are kept open, for opening one costs as much as reading a frame."""
+    stat = path.stat()
+    key = (str(path), stat.st_mtime_ns, stat.st_size)
+    if key not in _OPEN:
+        while len(_OPEN) >= 4:
+            _OPEN.popitem(last=False)[1].close()
+        opened = netCDF4.Dataset(path)
+        opened.set_auto_mask(False)
+        for variable in opened.variables.values():
+            if variable_chunks(variable):
+                # Slabs are cut along the chunks, each read once: a cache only holds memory (16 MB a variable).
+                variable.set_var_chunk_cache(_CACHE)
+        _OPEN[key] = opened
+    _OPEN.move_to_end(key)
+    return _OPEN[key]
+
+
+def read_header(path: str | Path) -> xr.Dataset:
+    """What a file holds, without its values: names, dimensions, attributes, and the times.
+
+    Several times faster than opening it for reading by xarray, which matters where there are thousands of files. The
+    values of all but Times and XTIME are one zero, repeated without memory.
+
+    Raises
+    ------
+    InputError
+        The file is not there, not NetCDF, or cut off.
+    """
+    path = Path(path)
+    out = read_slab(path, ("Times", "XTIME"))
+    with _LOCK:
+        nc = _opened(path)
+        found: dict[str, xr.Variable] = {}
+        for name, variable in nc.variables.items():
+            if name not in out.variables:
+                blank = np.broadcast_to(np.zeros((), np.int8), variable.shape)
+                found[name] = xr.Variable(variable.dimensions, blank)
+        for name in ("T", "T_PHY"):
+            if name in found and variable_chunks(nc.variables[name]):
+                found[name].encoding["chunksizes"] = variable_chunks(nc.variables[name])
+        out = out.drop_vars("THM", errors="ignore").assign(found)
+    out.encoding["source"] = str(path)
+    return out
+
+
+def variable_chunks(variable: Any) -> tuple[int, ...]:
+    """The pieces in which a variable is compressed; empty for a contiguous one."""
+    pieces = variable.chunking()
+    return tuple(pieces) if isinstance(pieces, list) else ()
+
+
+def close_files() -> None:
+    """Close what `read_slab` keeps open, so that the files can be written, moved and removed."""
+    with _LOCK:
+        while _OPEN:
+            _OPEN.popitem()[1].close()
+
+
+def _index(dim: str, slab: Slab | None) -> slice:
+    if slab is None:
+        return slice(None)
+    if dim in ("Time", "column"):
+        return slice(slab.start, slab.stop)
+    if slab.rows is not None and dim == "south_north":
+        return slice(*slab.rows)
+    if slab.rows is not None and dim == "south_north_stag":
+        return slice(slab.rows[0], slab.rows[1] + 1)
+    return slice(None)

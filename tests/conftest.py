@@ -1,0 +1,53 @@
+"""What every test shares: the marks that depend on the machine, and the threads each worker may use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.paths import SHARED
+
+# Two workers on two cores: each of them with every thread would only get in the other's way.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of the test run's own, unless one is asked for."""
+    home = os.environ.get("SCIML_CACHE")
+    # The parent is shared by the workers of pytest-xdist.
+    path = Path(home) if home else tmp_path_factory.getbasetemp().parent / "sciml-cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCIML_CACHE", str(path))
+        yield path
+
+
+# A shell starts what runs in the background deaf to Ctrl-C, and what that starts stays deaf: the tests of Ctrl-C
+# start processes that listen, wherever they are run from.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    missing: dict[str, str] = {}
+    if not (SHARED / "wrf").is_dir():
+        missing["shared"] = f"the WRF data is absent: no {SHARED / 'wrf'} (set SCIML_SHARED to its folder)"
+    if not shutil.which(os.environ.get("FC", "gfortran")) or not shutil.which(os.environ.get("CC", "gcc")):
+        missing["native"] = "no Fortran or C compiler: apt-get install gfortran gcc, or set FC and CC"
+    if any(item.get_closest_marker("gpu") for item in items) and not _gpu():
+        missing["gpu"] = "no GPU"
+    for item in items:
+        for name, reason in missing.items():
+            if item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=reason))

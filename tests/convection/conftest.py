@@ -1,0 +1,24 @@
+"""The committed sample with the true scheme's answers, and what the emulator's physics makes of it."""
+
+from __future__ import annotations
+
+import pytest
+import xarray as xr
+
+from sciml.convection.emulator import Physics, physics, sounding_of
+from sciml.wrf import convection_columns, open_wrfout
+from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT
+
+
+@pytest.fixture(scope="session")
+def pairs() -> xr.Dataset:
+    """Every fifth column of the sample: 807 pairs, 29 % of which convect."""
+    columns = convection_columns(open_wrfout(SAMPLE_WRFOUT), truth=xr.open_dataset(SAMPLE_OFFLINE))
+    return columns.isel(column=slice(None, None, 5)).load()
+
+
+@pytest.fixture(scope="session")
+def known(pairs: xr.Dataset) -> Physics:
+    found = physics(sounding_of(pairs), 40)
+    assert found is not None
+    return found

@@ -1,0 +1,174 @@
+"""The emulator as users meet it: train, save, load, solve; and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import sciml as sm
+from sciml.convection import training
+from sciml.convection.emulator import Emulator
+from sciml.convection.problem import Convection
+from sciml.convection.published import PublishedEmulator, train_published
+from sciml.errors import InputError, MissingVariable
+from sciml.solve import Result, SolveFailed
+from sciml.train.progress import Quiet
+
+FAST = {"epochs": 2, "batch_size": 64, "seed": 17, "threads": 1, "device": "cpu"}
+SMALL = {"hidden": 6, "pooled": 8}
+
+
+@pytest.fixture(scope="module")
+def path(pairs: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("emulator") / "small.sciml"
+    training.train(pairs, target, fit=FAST, network=SMALL, progress=Quiet())
+    return target
+
+
+def test_solve_gives_all_that_a_host_needs(pairs: xr.Dataset, path: Path) -> None:
+    some = pairs.isel(column=slice(0, 400))
+    solution = sm.solve(Convection(some), Emulator.load(path))
+    out = solution.outputs
+    assert solution.result.ok and solution.stats["columns"] == 400
+    for name in ("RTHCUTEN", "RQVCUTEN", "RUCUTEN", "CLDFRA_DP", "QC_CU"):
+        assert out[name].dims == ("column", "level") and out[name].dtype == np.float32
+    assert out["RTHCUTEN"].attrs["units"] == "K s-1"
+    off = out["KIND"].values == 0
+    assert (out["NCA"].values[off] == -100).all() and (out["CUTOP"].values[off] == 1).all()
+    for name in ("RTHCUTEN", "RUCUTEN", "QC_CU", "PRATEC", "NOVELTY"):
+        assert not out[name].values[off].any(), name
+    assert sm.columns_to_map(out).sizes["south_north"] == 24
+    assert "shallow" in repr(solution) and "Bi-LSTM 1 x 6" in repr(Emulator.load(path))
+
+
+def test_it_has_learned_something(pairs: xr.Dataset, path: Path) -> None:
+    """Two epochs on the columns that it is tried on: the road, not the quality, is what this tests."""
+    out = sm.solve(Convection(pairs), Emulator.load(path)).outputs
+    true = pairs["RTHCUTEN"].values
+    assert 1 - ((out["RTHCUTEN"].values - true) ** 2).sum() / (true**2).sum() > 0.5
+    assert (out["KIND"].values == pairs["KIND"].values).mean() > 0.99
+
+
+def test_the_answer_does_not_depend_on_the_blocks(pairs: xr.Dataset, path: Path) -> None:
+    some = pairs.isel(column=slice(0, 150))
+    loaded = Emulator.load(path, precision="float64")
+    whole = loaded.run(Convection(some), loaded.init(Convection(some))).outputs
+    import dataclasses
+
+    small = dataclasses.replace(loaded, block=37)
+    parts = sm.solve(Convection(some), small).outputs
+    for name in whole.data_vars:
+        np.testing.assert_allclose(parts[name], whole[name], rtol=1e-9, atol=1e-15, err_msg=str(name))
+
+
+def test_the_same_seed_gives_the_same_file(pairs: xr.Dataset, path: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again.sciml"
+    training.train(pairs, again, fit=FAST, network=SMALL, progress=Quiet())
+    first, second = (Emulator.load(p).network.state_dict() for p in (path, again))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not list(tmp_path.glob("*.resume*")) and len(list(tmp_path.iterdir())) == 1
+
+
+def test_columns_beyond_memory_train_from_disk(
+    pairs: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "MEMORY", 1)
+    emulator = training.train(pairs, tmp_path / "a.sciml", fit=FAST, network=SMALL, progress=Quiet())
+    assert emulator.about["columns"] > 200
+    assert [p.name for p in tmp_path.iterdir()] == ["a.sciml"]
+
+
+def test_whole_runs_are_held_out(pairs: xr.Dataset, tmp_path: Path) -> None:
+    half = (np.arange(pairs.sizes["column"]) % 2).astype(np.int32)
+    two = pairs.assign_coords(RUN=("column", half))
+    emulator = training.train(
+        two, tmp_path / "a.sciml", hold_out=[1], fit=FAST, network=SMALL, progress=Quiet()
+    )
+    assert emulator.about["runs"] == [0] and emulator.about["held_out"] == [1]
+    with pytest.raises(InputError, match=r"RUN \[5\].*RUN 0, 1"):
+        training.train(two, tmp_path / "b.sciml", hold_out=[5], progress=Quiet())
+    with pytest.raises(InputError, match="left to train on"):
+        training.train(two, tmp_path / "b.sciml", hold_out=[0, 1], progress=Quiet())
+    assert not (tmp_path / "b.sciml").exists()
+
+
+def test_training_needs_the_targets(pairs: xr.Dataset, tmp_path: Path) -> None:
+    with pytest.raises(MissingVariable, match=r"RQCCUTEN.*\+:h:0:RQCCUTEN"):
+        training.train(pairs.drop_vars("RQCCUTEN"), tmp_path / "a.sciml", progress=Quiet())
+    with pytest.raises(InputError, match=r"\[network\] width"):
+        training.train(pairs, tmp_path / "a.sciml", network={"width": 3}, progress=Quiet())
+    with pytest.raises(InputError, match=r"\[fit\]"):
+        training.train(pairs, tmp_path / "a.sciml", fit={"epoch": 3}, progress=Quiet())
+
+
+def test_problems_that_cannot_be_put(pairs: xr.Dataset) -> None:
+    with pytest.raises(MissingVariable, match="W0AVG"):
+        Convection(pairs.drop_vars("W0AVG"))
+    with pytest.raises(InputError, match="zero columns"):
+        Convection(pairs.isel(column=slice(0, 0)))
+    with pytest.raises(InputError, match="convection_columns"):
+        Convection(pairs.rename(column="x"))
+    bare = pairs.copy()
+    bare.attrs = {}
+    with pytest.raises(InputError, match="DX"):
+        Convection(bare)
+
+
+def test_other_levels_are_refused(pairs: xr.Dataset, path: Path) -> None:
+    with pytest.raises(InputError, match="44 levels, these have 40"):
+        sm.solve(Convection(pairs.isel(level=slice(0, 40))), Emulator.load(path))
+
+
+def test_another_grid_spacing_is_warned_of(pairs: xr.Dataset, path: Path) -> None:
+    wide = pairs.isel(column=slice(0, 20)).assign_attrs(DX=30000.0)
+    with pytest.warns(UserWarning, match="DX is 30000.*10000"):
+        sm.solve(Convection(wide), Emulator.load(path))
+
+
+def test_nan_is_refused_and_named(pairs: xr.Dataset, path: Path) -> None:
+    broken = pairs.isel(column=slice(0, 30)).copy(deep=True)
+    broken["T_PHY"][3, 7] = np.nan
+    with pytest.raises(InputError, match="T_PHY has 1 values that are not finite"):
+        sm.solve(Convection(broken), Emulator.load(path))
+
+
+def test_what_lies_outside_is_told(pairs: xr.Dataset, path: Path) -> None:
+    deep = pairs.isel(column=np.flatnonzero(pairs["KIND"].values == 2)[:20])
+    strange = deep.assign(HFX=deep["HFX"] + 5000.0, PBLH=deep["PBLH"] * 20)
+    solution = sm.solve(Convection(strange), Emulator.load(path))
+    assert solution.result is Result.NOVEL and solution.stats["greatest novelty"] > 1
+
+
+def test_quiet_columns_alone(pairs: xr.Dataset, path: Path, tmp_path: Path) -> None:
+    quiet = pairs.isel(column=np.flatnonzero(pairs["KIND"].values == 0)[:40])
+    warmer_aloft = (quiet["T_PHY"] + 1.5 * np.arange(44)).astype("f4")
+    stable = quiet.assign(T_PHY=warmer_aloft, QVAPOR=quiet["QVAPOR"] * 0.05, W0AVG=quiet["W0AVG"] * 0 - 1)
+    out = sm.solve(Convection(stable), Emulator.load(path)).outputs
+    assert not out["KIND"].values.any() and not out["RTHCUTEN"].values.any()
+    with pytest.raises(InputError, match="no plume rises in any of 40"):
+        training.train(stable, tmp_path / "a.sciml", progress=Quiet())
+
+
+def test_an_answer_that_is_not_finite_fails(pairs: xr.Dataset, path: Path) -> None:
+    loaded = Emulator.load(path)
+    with torch.no_grad():
+        loaded.network.pool.weight.fill_(float("nan"))
+    some = Convection(pairs.isel(column=slice(0, 200)))
+    with pytest.raises(SolveFailed, match="NOT_FINITE"):
+        sm.solve(some, loaded)
+    assert sm.solve(some, loaded, throw=False).result is Result.NOT_FINITE
+
+
+def test_another_checkpoint_is_refused(pairs: xr.Dataset, tmp_path: Path) -> None:
+    some = pairs.isel(column=slice(0, 100))
+    settings = {**FAST, "epochs": 1}
+    baseline = train_published(some, tmp_path / "p.sciml", settings=settings, progress=Quiet())
+    with pytest.raises(InputError, match="published-convection-emulator"):
+        Emulator.load(tmp_path / "p.sciml")
+    out = sm.solve(Convection(some), PublishedEmulator.load(tmp_path / "p.sciml")).outputs
+    assert set(np.unique(out["KIND"])) <= {0, 1, 2}
+    assert sum(p.numel() for p in baseline.network.parameters()) == 66_422

@@ -1,0 +1,38 @@
+"""The native library as an algorithm: what it refuses. Parity is tested where the emulators are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import sciml
+from sciml.convection.problem import Convection
+from sciml.coupling.emulator import FortranEmulator
+from sciml.coupling.library import Library
+from sciml.errors import InputError, SchemaError
+from sciml.solve import solve
+from tests.coupling.published import Net
+from tests.paths import SAMPLE_WRFOUT
+
+pytestmark = pytest.mark.native
+
+
+@pytest.fixture(scope="module")
+def columns() -> xr.Dataset:
+    found: xr.Dataset = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT)))
+    return found.isel(column=slice(0, 5)).load()
+
+
+def test_a_bare_network(library: Library, published: tuple[Net, Path], columns: xr.Dataset) -> None:
+    with pytest.raises(SchemaError, match="bare network"):
+        solve(Convection(columns), FortranEmulator(library.path, published[1]))
+
+
+def test_nan(library: Library, published: tuple[Net, Path], columns: xr.Dataset) -> None:
+    bad = columns.copy(deep=True)
+    bad["T_PHY"][2, 7] = np.nan
+    with pytest.raises(InputError, match="T_PHY has 1 values"):
+        solve(Convection(bad), FortranEmulator(library.path, published[1]))

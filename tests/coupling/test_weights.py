@@ -1,0 +1,255 @@
+"""The weights file: what goes in comes out, and no damage goes unnoticed, on either side."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import sciml
+from sciml.convection.emulator import Emulator
+from sciml.convection.network import Architecture, Closure
+from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE
+from sciml.coupling import weights as module
+from sciml.coupling.build import c_compiler, compilations, sources
+from sciml.coupling.library import Library
+from sciml.coupling.packing import emulator_weights
+from sciml.coupling.weights import Weights, bilstm_weights, read_weights, write_weights
+from sciml.errors import ChecksumError, InputError, SchemaError, SciMLError
+from tests.coupling.published import Net
+from tests.paths import SAMPLE_WRFOUT
+
+
+def test_the_published_network_has_its_parameters(published: tuple[Net, Path]) -> None:
+    net, path = published
+    assert sum(p.numel() for p in net.parameters()) == 66_422
+    assert sum(a.size for a in read_weights(path).arrays.values()) == 66_422
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    array=hnp.arrays(
+        st.sampled_from([np.float32, np.float64, np.int32]),
+        hnp.array_shapes(min_dims=0, max_dims=4, max_side=5),
+    ),
+    text=st.text(st.characters(codec="ascii", exclude_categories=["C"]), min_size=1, max_size=30),
+    number=st.integers(-(2**31), 2**31 - 1),
+)
+def test_round_trip(
+    tmp_path_factory: pytest.TempPathFactory, array: np.ndarray, text: str, number: int
+) -> None:
+    path = tmp_path_factory.mktemp("w") / "w.nc"
+    given_ = Weights(
+        {"a": array, "b": np.float32([1, 2])}, {"text": text, "number": number, "real": 0.1}, {"a": text}
+    )
+    write_weights(path, given_)
+    back = read_weights(path)
+    np.testing.assert_array_equal(back.arrays["a"], array)
+    assert back.arrays["a"].dtype == array.dtype
+    assert back.attributes == {"text": text, "number": number, "real": 0.1}
+    assert back.descriptions == {"a": text}
+
+
+def test_same_weights_same_bytes_and_others_can_read_them(
+    published: tuple[Net, Path], tmp_path: Path
+) -> None:
+    net, path = published
+    write_weights(tmp_path / "again.nc", net.weights())
+    assert (tmp_path / "again.nc").read_bytes() == path.read_bytes()
+    with netCDF4.Dataset(path) as file:
+        assert file.data_model == "NETCDF3_64BIT_OFFSET"
+        assert file.hidden == 32
+        np.testing.assert_array_equal(file["lstm.weight_hh_l1"][:], net.weights().arrays["lstm.weight_hh_l1"])
+
+
+def refused(library: Library, path: Path) -> None:
+    with pytest.raises(SciMLError):
+        read_weights(path)
+    with pytest.raises(SciMLError):
+        library.open(path)
+
+
+@pytest.mark.native
+def test_one_flipped_bit_anywhere_is_found(
+    library: Library, published: tuple[Net, Path], tmp_path: Path
+) -> None:
+    good = published[1].read_bytes()
+    # All of the header, where a flip could hide, and samples of the data, its end included.
+    header = good.index(b"pool.bias") + 200
+    draw = np.random.default_rng(31)
+    bits = np.concatenate(
+        [draw.integers(0, header * 8, 400), draw.integers(0, len(good) * 8, 100), [len(good) * 8 - 1]]
+    )
+    path = tmp_path / "flipped.nc"
+    for bit in bits:
+        bad = bytearray(good)
+        bad[bit // 8] ^= 1 << (bit % 8)
+        path.write_bytes(bad)
+        refused(library, path)
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("keep", [0, 1, 3, 4, 50, 0.001, 0.5, 0.999])
+def test_cut_short(library: Library, published: tuple[Net, Path], tmp_path: Path, keep: float) -> None:
+    good = published[1].read_bytes()
+    path = tmp_path / "short.nc"
+    path.write_bytes(good[: int(keep if keep in (0, 1, 3, 4, 50) else keep * len(good))])
+    refused(library, path)
+    path.write_bytes(good + b"\0")
+    refused(library, path)
+
+
+@pytest.mark.native
+def test_what_is_no_weights_file(library: Library, tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.nc", tmp_path):
+        refused(library, path)
+        with pytest.raises(InputError, match=path.name):
+            read_weights(path)
+    text = tmp_path / "text.nc"
+    text.write_text("not a netCDF file at all\n")
+    hdf = tmp_path / "hdf.nc"
+    netCDF4.Dataset(hdf, "w").close()
+    classic = tmp_path / "classic.nc"
+    with netCDF4.Dataset(classic, "w", format="NETCDF3_CLASSIC") as file:
+        file.createDimension("x", 3)
+        file.createVariable("x", "f4", ("x",))[:] = 1
+    for path in (text, hdf, classic):
+        refused(library, path)
+    with pytest.raises(ChecksumError, match="no checksum"):
+        read_weights(classic)
+
+
+@pytest.mark.native
+def test_another_schema(
+    library: Library, published: tuple[Net, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SCHEMA", 9)
+    write_weights(tmp_path / "nine.nc", published[0].weights())
+    monkeypatch.undo()
+    with pytest.raises(SchemaError, match="schema 9"):
+        read_weights(tmp_path / "nine.nc")
+    with pytest.raises(SchemaError, match="schema 9"):
+        library.open(tmp_path / "nine.nc")
+
+
+@pytest.mark.native
+@pytest.mark.parametrize(
+    ("change", "kind", "match"),
+    [
+        (lambda w: w.arrays.pop("lstm.weight_hh_l2"), SchemaError, "lstm.weight_hh_l2"),
+        (lambda w: w.attributes.pop("hidden"), SchemaError, "hidden"),
+        (lambda w: w.attributes.update(hidden=0), InputError, "hidden"),
+        (lambda w: w.attributes.update(hidden=31), InputError, "lstm.weight_ih_l0"),
+        (lambda w: w.attributes.update(layers=9), InputError, "layers"),
+        (lambda w: w.attributes.update(pooled=0), InputError, "pooled"),
+        (lambda w: w.arrays.update({"head.bias": np.zeros(9, np.int32)}), InputError, "head.bias"),
+        (lambda w: w.arrays.update({"head.bias": np.full(9, np.nan, np.float32)}), InputError, "finite"),
+    ],
+)
+def test_sealed_but_wrong(
+    library: Library,
+    published: tuple[Net, Path],
+    tmp_path: Path,
+    change: Callable[[Weights], object],
+    kind: type[SciMLError],
+    match: str,
+) -> None:
+    weights = published[0].weights()
+    bad = Weights(dict(weights.arrays), dict(weights.attributes))
+    change(bad)
+    write_weights(tmp_path / "bad.nc", bad)
+    with pytest.raises(kind, match=match):
+        library.open(tmp_path / "bad.nc")
+
+
+def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="int64"):
+        write_weights(tmp_path / "w.nc", Weights({"a": np.arange(3)}))
+    with pytest.raises(InputError, match="none empty"):
+        write_weights(tmp_path / "w.nc", Weights({"a": np.zeros((0, 3), np.float32)}))
+    with pytest.raises(InputError, match="checksum"):
+        write_weights(tmp_path / "w.nc", Weights({}, {"checksum": "mine"}))
+    with pytest.raises(InputError, match="directory"):
+        write_weights(tmp_path / "nowhere" / "w.nc", Weights({"a": np.zeros(3, np.float32)}))
+    write_weights(tmp_path / "w.nc", Weights({"a": np.zeros(3, np.float32)}))
+    before = (tmp_path / "w.nc").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space left"):
+        write_weights(tmp_path / "w.nc", Weights({"a": np.ones(3, np.float32)}))
+    assert [p.name for p in tmp_path.iterdir()] == ["w.nc"]
+    assert (tmp_path / "w.nc").read_bytes() == before
+
+
+def test_shapes_that_do_not_fit() -> None:
+    state = {name: p.detach().numpy() for name, p in Net().lstm.named_parameters()}
+    with pytest.raises(InputError, match="bidirectional"):
+        bilstm_weights({"weight_ih_l0": np.zeros((4, 1))}, (np.zeros((1, 2)), np.zeros(1)))
+    with pytest.raises(InputError, match="head"):
+        bilstm_weights(state, (np.zeros((8, 63)), np.zeros(8)))
+    with pytest.raises(InputError, match="pooled"):
+        bilstm_weights(state, (np.zeros((8, 64)), np.zeros(8)), (np.zeros((1, 9, 44)), np.zeros(1)))
+
+
+@pytest.mark.native
+@pytest.mark.slow
+def test_the_reader_survives_anything(published: tuple[Net, Path], tmp_path: Path) -> None:
+    """Random damage, half of it sealed again, under the address and undefined-behaviour sanitizers."""
+    program = tmp_path / "fuzz"
+    sanitizers = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    commands = {
+        name: [word for word in words if word not in ("-O3", "-DSCIML_X86", "-fvisibility=hidden")]
+        for name, words in compilations(c_compiler()).items()
+        if "_avx" not in name
+    }
+    objects = [str(tmp_path / name) for name in commands]
+    build = [[*words, "-O0", *sanitizers, "-o", str(tmp_path / name)] for name, words in commands.items()]
+    fuzz = [*c_compiler().command, "-std=gnu11", "-O0", *sanitizers, f"-I{sources()}"]
+    build.append([*fuzz, str(Path(__file__).with_name("fuzz.c")), *objects, "-lm", "-o", str(program)])
+    for command in build:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if "cannot find" in done.stderr:
+            pytest.skip("this compiler has no sanitizers")
+        assert done.returncode == 0, done.stderr
+    small = tmp_path / "small.nc"
+    write_weights(small, Net(3, 2, 1, 2, 4, 1).weights())
+    whole = tmp_path / "emulator.nc"
+    write_weights(whole, emulator_weights(small_emulator()))
+    columns = [str(tmp_path / "columns"), "44"]
+    write_columns(tmp_path / "columns")
+    for words in ([str(small), "6000"], [str(published[1]), "60"], [str(whole), "700", *columns]):
+        done = subprocess.run([str(program), *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (words, done.stderr[-3000:])
+        assert done.stdout.split()[0] == words[1]
+        assert 0 < int(done.stdout.split()[2]) < int(words[1])
+
+
+def small_emulator() -> Emulator:
+    """The packaged one's normalisation of the lowest levels, around a network of the least size."""
+    packaged = Emulator.load("mskf-convrad")
+    torch.manual_seed(17)
+    network = Closure(Architecture(hidden=2, pooled=3, levels=7))
+    known = packaged.normalisation
+    low = {name: getattr(known, name)[:7] for name in ("mean", "scale", "middle", "reach")}
+    return Emulator(network.eval(), replace(known, **low), packaged.about)
+
+
+def write_columns(path: Path) -> None:
+    """A few of each kind."""
+    found = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT))).isel(column=slice(0, 576, 24))
+    with path.open("wb") as file:
+        for name in (*INPUT_PROFILES, *INPUT_SURFACE):
+            file.write(np.asarray(found[name].values, np.float32).tobytes())

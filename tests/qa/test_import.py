@@ -1,0 +1,55 @@
+"""What importing costs: the package and its command must start without torch, xarray or matplotlib."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "xarray", "matplotlib", "distributed", "scipy", "netCDF4", "zarr")
+
+
+def modules_after(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint(' '.join(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sciml",
+        "import sciml; sciml.solve, sciml.init, sciml.Result, dir(sciml)",
+        "import sciml.cli",
+        "import sciml.cluster",
+        "import sciml.data_files",
+        "from sciml.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+    ],
+)
+def test_light(code: str) -> None:
+    assert not modules_after(code) & set(HEAVY)
+
+
+@pytest.mark.parametrize("group", ["wrf", "convection", "coupling"])
+def test_help_of_a_group_is_light(group: str) -> None:
+    pytest.importorskip(f"sciml.cli.{group}")
+    loaded = modules_after(
+        f"from sciml.cli import main\ntry: main(['{group}', '--help'])\nexcept SystemExit: pass"
+    )
+    assert not loaded & {"torch", "xarray", "matplotlib"}
+
+
+def test_every_public_name_is_there() -> None:
+    import sciml
+
+    for name in sciml.__all__:
+        assert getattr(sciml, name) is not None
+        assert name in dir(sciml)
+
+
+def test_a_name_that_is_not_there() -> None:
+    import sciml
+
+    with pytest.raises(AttributeError, match="no attribute 'solver'"):
+        _ = sciml.solver  # type: ignore[attr-defined]  # the point of the test

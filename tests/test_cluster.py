@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import dask
+import distributed
+import pytest
+
+import sciml
+from sciml.cluster import address
+from sciml.errors import InputError
+
+pytestmark = [pytest.mark.dask, pytest.mark.xdist_group("dask")]
+
+
+@pytest.fixture(autouse=True)
+def no_scheduler_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
+
+
+def test_a_local_cluster_is_made_and_closed() -> None:
+    with sciml.client(n_workers=2, memory_limit="1GiB") as client:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        assert len(workers) == 2
+        assert {worker["nthreads"] for worker in workers.values()} == {1}
+        assert client.submit(sum, [3, 4]).result(timeout=30) == 7
+        cluster = client.cluster
+    assert client.status == "closed"
+    assert cluster.status.name == "closed"
+
+
+def test_the_client_that_is_there_is_used_and_left_open() -> None:
+    with sciml.client(n_workers=1, processes=False) as outer:
+        with sciml.client(n_workers=3) as inner:
+            assert inner is outer
+        assert outer.status == "running"
+        assert outer.submit(max, 3, 5).result(timeout=30) == 5
+
+
+def test_a_named_scheduler_is_used_and_left_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
+        with sciml.client(n_workers=7) as client:
+            assert client.scheduler.address == cluster.scheduler_address
+            assert list(client.nthreads().values()) == [2]
+        assert client.status == "closed"
+        assert cluster.status.name == "running"
+
+
+def test_the_configuration_names_one_too() -> None:
+    assert address() is None
+    with dask.config.set({"scheduler-address": "tcp://127.0.0.1:9"}):
+        assert address() == "tcp://127.0.0.1:9"
+
+
+def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:9")
+    with (
+        pytest.raises(InputError, match=r"tcp://127\.0\.0\.1:9.*unset DASK_SCHEDULER_ADDRESS"),
+        sciml.client(connect_timeout=0.5),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("argument", ["n_workers", "threads_per_worker"])
+def test_no_workers_at_all(argument: str) -> None:
+    with pytest.raises(InputError, match=f"{argument}=0: give at least 1"), sciml.client(**{argument: 0}):
+        pass

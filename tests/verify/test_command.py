@@ -1,0 +1,231 @@
+"""`sciml convection evaluate`: every form of input, every form of model, and one line for what is wrong."""
+
+import json
+from itertools import islice
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from sciml.cli import convection as command
+from sciml.cli import main
+from sciml.solve import Result
+from sciml.verify.emulator import assess
+from sciml.verify.figures import pictures
+from sciml.wrf import convection_columns, open_wrfout
+from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
+
+
+class Parrot:
+    """Answers with the targets of the columns it is asked, heating them a little too much."""
+
+    def __init__(self):
+        self.begun, self.asked = 0, []
+
+    def init(self, problem):
+        self.begun += 1
+        return "state"
+
+    def run(self, problem, state):
+        assert state == "state"
+        columns = problem.columns
+        assert np.isin(columns["KIND"], (0, 1, 2)).all()
+        self.asked.append(columns.sizes["column"])
+        heated = columns["RTHCUTEN"] * 1.1
+        return SimpleNamespace(outputs=columns.assign(RTHCUTEN=heated), result=Result.SUCCESS, stats={})
+
+
+@pytest.fixture
+def parrot(monkeypatch):
+    one = Parrot()
+    monkeypatch.setattr(command, "_algorithm", lambda model, weights: one)
+    return one
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(["convection", *map(str, arguments)])
+    return ended.value.code or 0
+
+
+def test_a_wrfout_with_its_companion(parrot, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sciml.verify.page.pictures", lambda one: islice(pictures(one), 2))
+    numbers, page, picture = tmp_path / "a.json", tmp_path / "deep" / "a.html", tmp_path / "a.png"
+    more = ["--truth", SAMPLE_OFFLINE, "--json", numbers, "--html", page, "--picture", picture]
+    assert run("evaluate", "some.sciml", SAMPLE_WRFOUT, *more) == 0
+    found = json.loads(numbers.read_text())
+    assert found["model"] == "some"
+    assert found["data"] == SAMPLE_WRFOUT.name
+    assert found["columns"]["evaluated"] == 4032
+    assert found["trigger"]["accuracy"] == found["trigger"]["f1"] == 1
+    assert len(found["trigger"]["confusion"]) == 3
+    assert found["outputs"]["RTHCUTEN"]["nmae"] == pytest.approx(0.1, rel=1e-4)
+    assert {"r2", "rmse", "bias", "nmae", "r2_all"} <= found["outputs"]["QI_CU"].keys()
+    assert page.read_text().startswith("<!doctype html>")
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    said = capsys.readouterr()
+    assert "RTHCUTEN" in said.out
+    assert str(page) in said.out
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_wrfout_alone_counts_only_what_was_computed_then(parrot, tmp_path):
+    assert run("evaluate", "some.sciml", SAMPLE_WRFOUT, "--json", tmp_path / "a.json", "--block", 500) == 0
+    found = json.loads((tmp_path / "a.json").read_text())
+    kind = convection_columns(open_wrfout(SAMPLE_WRFOUT))["KIND"].values
+    assert found["columns"]["evaluated"] == np.isin(kind, (0, 1, 2)).sum() == sum(parrot.asked)
+    assert found["columns"]["held"] == (kind == 3).sum() > 0
+    assert max(parrot.asked) <= 500
+    assert parrot.begun == 1
+
+
+def test_several_models_share_the_files(parrot, tmp_path):
+    more = ["--truth", SAMPLE_OFFLINE, "--also", "dir/other.sciml", "--json", tmp_path / "a.json"]
+    assert run("evaluate", "one.sciml", SAMPLE_WRFOUT, *more) == 0
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert [one["model"] for one in found["also"]] == ["other"]
+    assert found["also"][0]["outputs"].keys() == found["outputs"].keys()
+
+
+@pytest.mark.shared
+def test_drawn_pairs_of_one_run(parrot, tmp_path):
+    pairs = SHARED / "wrf" / "train" / "mskf_pairs_convrad_train123.nc"
+    assert run("evaluate", "one.sciml", pairs, "--run", 3, "--json", tmp_path / "a.json") == 0
+    found = json.loads((tmp_path / "a.json").read_text())
+    import xarray as xr
+
+    with xr.open_dataset(pairs, decode_times=False) as ds:
+        assert found["columns"]["evaluated"] == (ds["RUN"] == 3).sum()
+    assert found["weighted"]["outputs"]["RTHCUTEN"]["nmae"] == pytest.approx(0.1, rel=1e-4)
+    assert max(parrot.asked) <= 8192
+
+
+@pytest.mark.shared
+def test_captured_pairs(parrot, tmp_path):
+    capture = SHARED / "wrf" / "train" / "mskf_io_convrad_train3.nc"
+    assert run("evaluate", "one.sciml", capture, "--json", tmp_path / "a.json") == 0
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found["columns"]["held"] + found["columns"]["evaluated"] == 9216
+    assert found["outputs"]["PRATEC"]["r2"] == 1
+
+
+def test_blocks_do_not_change_what_is_found():
+    columns = convection_columns(open_wrfout(SAMPLE_WRFOUT), SAMPLE_OFFLINE)
+    steps = []
+    one = assess(columns, Parrot(), block=997, progress=lambda done, total: steps.append((done, total)))
+    whole = assess(columns, Parrot())
+    assert one.scores["trigger"] == whole.scores["trigger"]
+    assert one.scores["outputs"]["RTHCUTEN"]["r2"] == pytest.approx(whole.scores["outputs"]["RTHCUTEN"]["r2"])
+    assert steps[-1] == (4032, 4032)
+    assert [done for done, _ in steps][:2] == [997, 1994]
+
+
+def fails(capsys, *arguments):
+    assert run(*arguments) == 2
+    said = capsys.readouterr().err.strip()
+    assert len(said.splitlines()) == 1
+    assert "Traceback" not in said
+    return said
+
+
+def test_what_is_wrong_is_said_in_a_line(parrot, tmp_path, capsys):
+    numbers = tmp_path / "a.json"
+    text = tmp_path / "wrfout_d01_text"
+    text.write_text("not a file of ours")
+    assert "wrfout_d01_text" in fails(capsys, "evaluate", "m", text, "--json", numbers)
+    assert "absent" in fails(capsys, "evaluate", "m", tmp_path / "absent.nc", "--json", numbers)
+    said = fails(capsys, "evaluate", "m", SAMPLE_WRFOUT, "--run", 99, "--json", numbers)
+    assert "RUN 99" in said
+    assert "WEIGHT" in fails(capsys, "evaluate", "m", SAMPLE_WRFOUT, "--weighted", "--json", numbers)
+    assert "folder" in fails(capsys, "evaluate", "m", SAMPLE_WRFOUT, "--json", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["wrfout_d01_text"]
+
+
+def test_models_that_are_none(tmp_path, capsys):
+    said = fails(capsys, "evaluate", tmp_path / "lib.so", SAMPLE_WRFOUT)
+    assert "weights" in said
+    (tmp_path / "libsciml_mskf.so").write_bytes(b"")
+    (tmp_path / "a.nc").write_bytes(b"")
+    (tmp_path / "b.nc").write_bytes(b"")
+    assert "2 weights files (a.nc, b.nc)" in fails(capsys, "evaluate", tmp_path, SAMPLE_WRFOUT)
+    said = fails(capsys, "evaluate", tmp_path / "lib.so", SAMPLE_WRFOUT, "--weights", tmp_path / "a.nc")
+    assert "sciml coupling build" in said
+    said = fails(capsys, "evaluate", "m.sciml", SAMPLE_WRFOUT, "--weights", tmp_path / "a.nc")
+    assert "goes with a library" in said
+
+
+def test_interrupted(parrot, tmp_path, monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(parrot, "run", stop)
+    assert run("evaluate", "m.sciml", SAMPLE_WRFOUT, "--json", tmp_path / "a.json") == 130
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_settings_of_a_training(tmp_path, capsys):
+    config = tmp_path / "fit.toml"
+    config.write_text("[fit]\nepochs = 3\n[network]\nhidden = 48\n")
+    assert command._tables(config) == {"fit": {"epochs": 3}, "network": {"hidden": 48}}
+    config.write_text("[other]\nx = 1\n")
+    with pytest.raises(ValueError, match="fit, network"):
+        command._tables(config)
+    config.write_text("epochs ==")
+    with pytest.raises(ValueError, match="not a TOML file"):
+        command._tables(config)
+
+
+@pytest.fixture
+def taught(monkeypatch):
+    """What the training was asked for, in place of training."""
+    asked = {}
+
+    def learn(columns, output, **settings):
+        asked.update(columns=columns, output=output, **settings)
+        output.write_text("a checkpoint")
+        return "an emulator"
+
+    monkeypatch.setattr("sciml.convection.training.train", learn)
+    return asked
+
+
+def test_what_is_given_goes_before_the_file_and_that_before_the_defaults(taught, tmp_path, capsys):
+    config = tmp_path / "fit.toml"
+    config.write_text("[fit]\nepochs = 3\nseed = 5\n[network]\nhidden = 48\n")
+    output = tmp_path / "a.sciml"
+    more = ["--truth", SAMPLE_OFFLINE, "-o", output, "--config", config, "--epochs", 9, "--hold-out", 0]
+    assert run("train", SAMPLE_WRFOUT, *more, "--anew", "--quiet") == 0
+    assert taught["fit"] == {"epochs": 9, "seed": 5}
+    assert taught["network"] == {"hidden": 48}
+    assert list(taught["hold_out"]) == [0]
+    assert taught["resume"] is False
+    assert taught["columns"].sizes["column"] == 4032
+    assert capsys.readouterr().out == f"an emulator\nsaved: {output}\n"
+
+
+def test_a_training_cut_off_by_its_time_limit_says_so(taught, tmp_path, capsys):
+    from sciml.train.state import resume_path
+
+    output = tmp_path / "a.sciml"
+    resume_path(output).write_text("")
+    assert run("train", SAMPLE_WRFOUT, "--truth", SAMPLE_OFFLINE, "-o", output, "--time-limit", 1) == 0
+    assert taught["fit"] == {"time_limit_s": 1.0}
+    assert "run the same command again" in capsys.readouterr().out
+
+
+@pytest.mark.shared
+def test_a_file_without_what_decides_is_refused_in_a_line(parrot, capsys):
+    said = fails(capsys, "evaluate", "m", SHARED / "wrf" / "real" / "salem_wrf_d01_allvars_cropped.nc")
+    assert "W0AVG" in said
+
+
+def test_a_library_is_found_with_its_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr("sciml.coupling.FortranEmulator", lambda *paths: paths, raising=False)
+    library, weights = tmp_path / "libsciml_mskf.so", tmp_path / "mskf.nc"
+    library.write_bytes(b"")
+    weights.write_bytes(b"")
+    both = (str(library), str(weights))
+    assert command._algorithm(str(tmp_path), None) == both
+    assert command._algorithm(str(library), None) == both
+    assert command._algorithm(str(library), weights) == both

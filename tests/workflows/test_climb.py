@@ -1,0 +1,99 @@
+"""The ladders: every command in them is one that exists, and the first can be climbed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.paths import REPO
+
+CLIMB = REPO / "workflows" / "climb.py"
+LADDERS = sorted(path for path in (REPO / "workflows").glob("*.toml") if "." not in path.stem)
+
+
+def climb(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(CLIMB), *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=500,
+    )
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "ladder.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_variables_become_words(tmp_path: Path) -> None:
+    ladder = written(
+        tmp_path,
+        """
+        [variables]
+        flags = ["--version"]
+        none = []
+        [[step]]
+        purpose = "Which version"
+        command = ["{none}", "{flags}"]
+        """,
+    )
+    done = climb(ladder, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "[1/1] Which version\n$ sciml --version\nsciml " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "said"),
+    [
+        ("[variables", [], "is not a TOML file"),
+        ('[[step]]\npurpose = "p"\ncommand = ["{wind}"]', [], "'{wind}' names 'wind', which is not among"),
+        ("[variables]\nepochs = 7", ["--set", "epoch=3"], "give NAME=VALUE with a name out of epochs"),
+        (
+            '[variables]\nf = ["--truth", "no.nc"]\n[absent]\nf = "WRF writes it"',
+            [],
+            "no.nc is not there: WRF writes it",
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_line(tmp_path: Path, text: str, arguments: list[str], said: str) -> None:
+    done = climb(written(tmp_path, text), *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_step_that_fails_ends_it_with_its_code(tmp_path: Path) -> None:
+    step = '[[step]]\npurpose = "p"\ncommand = ["wrf", "info", "no-such-file.nc"]\n'
+    done = climb(written(tmp_path, step * 2), cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout.count("$ sciml") == 1
+    assert done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize("ladder", LADDERS, ids=lambda path: path.stem)
+def test_the_training_data_is_named_when_it_is_absent(ladder: Path, tmp_path: Path) -> None:
+    if "{shared}" not in ladder.read_text():
+        pytest.skip("needs nothing from outside")
+    done = climb(str(ladder), cwd=tmp_path, SCIML_SHARED=str(tmp_path / "nowhere"))
+    assert done.returncode == 2
+    assert "is not there: " in done.stderr
+    assert "SCIML_SHARED" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_first_ladder(tmp_path: Path) -> None:
+    done = climb(str(REPO / "workflows" / "01_sample.toml"), "--smoke", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    scores = json.loads((tmp_path / "runs" / "01_smoke" / "scores.json").read_text())
+    assert 0.9 < scores["trigger"]["f1"] <= 1
+    assert (tmp_path / "runs" / "01_smoke" / "report.html").stat().st_size > 10_000

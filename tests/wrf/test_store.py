@@ -1,0 +1,384 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from sciml import cluster
+from sciml.convection import blocks, ingest
+from sciml.convection.blocks import CHUNK, put_chunks
+from sciml.convection.plan import count_slabs, describe_sources, slabs_of
+from sciml.convection.store import open_columns, write_columns
+from sciml.convection.telling import Bar, Lines
+from sciml.errors import InputError, MissingVariable, SchemaError
+from sciml.wrf import LossyInput, classes, convection_columns, open_wrfout
+from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
+
+Writer = Callable[[xr.Dataset, str], Path]
+SMALL = 600_000  # bytes a block: several blocks even of small files
+
+
+def _digest(store: Path) -> str:
+    """One hash over the names and the bytes of all files."""
+    whole = hashlib.sha256()
+    for file in sorted(f for f in store.rglob("*") if f.is_file()):
+        whole.update(str(file.relative_to(store)).encode() + file.read_bytes())
+    return whole.hexdigest()
+
+
+def _same(a: xr.Dataset, b: xr.Dataset) -> None:
+    assert set(a.variables) == set(b.variables)
+    for name in a.variables:
+        np.testing.assert_array_equal(a[name].values, b[name].values, err_msg=str(name))
+        assert a[name].dtype == b[name].dtype, name
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "sample.zarr"
+    write_columns(SAMPLE_WRFOUT, path, truth=SAMPLE_OFFLINE, workers=1, block_bytes=2 << 20)
+    return path
+
+
+def test_a_store_is_the_columns(store: Path) -> None:
+    read = open_columns(store)
+    assert read["T_PHY"].chunks is not None
+    made = convection_columns(open_wrfout(SAMPLE_WRFOUT, chunks=None), SAMPLE_OFFLINE)
+    _same(read.compute(), made)
+    assert {k: read.attrs[k] for k in ("DX", "DT", "CUDT", "STEPCU")} == {
+        k: made.attrs[k] for k in ("DX", "DT", "CUDT", "STEPCU")
+    }
+    assert read["KIND"].attrs["flag_meanings"] == "unknown none shallow deep held"
+    _same(convection_columns(read, keep="pairs").compute(), made)
+
+
+def test_chunks_are_those_of_zarr(store: Path, tmp_path: Path) -> None:
+    ours = zarr.open_array(store / "T_PHY", mode="r")
+    assert ours.chunks == (CHUNK, 44)
+    copy = zarr.create_array(
+        tmp_path / "copy", shape=ours.shape, chunks=ours.chunks, dtype="float32", compressors=ours.compressors
+    )
+    copy[:] = ours[:]
+    assert (tmp_path / "copy" / "c" / "0" / "0").read_bytes() == (
+        store / "T_PHY" / "c" / "0" / "0"
+    ).read_bytes()
+
+
+def test_what_is_not_whole_is_filled(tmp_path: Path) -> None:
+    values = np.arange(5, dtype="f4")
+    put_chunks(tmp_path, "x", 0, values, 4)
+    put_chunks(tmp_path, "x", 8, np.zeros(4, "f4"), 4)
+    assert sorted(p.name for p in (tmp_path / "x" / "c").iterdir()) == ["0", "1"]
+
+
+@pytest.mark.parametrize("total", [1, CHUNK - 1, CHUNK, 3 * CHUNK + 5])
+@pytest.mark.parametrize("step", [700, CHUNK, CHUNK + 900, 5 * CHUNK])
+def test_pieces_cover_the_store_once(total: int, step: int) -> None:
+    covered = np.zeros(total, int)
+    for first in range(0, total, step):
+        last = min(first + step, total)
+        inner, edges = blocks._split(first, last, total)
+        for a, b in edges:
+            assert a // CHUNK == (b - 1) // CHUNK
+            covered[a:b] += 1
+        if inner:
+            assert inner[0] % CHUNK == 0
+            assert inner[1] % CHUNK == 0 or inner[1] == total
+            covered[slice(*inner)] += 1
+    assert (covered == 1).all()
+
+
+def test_the_blocks_do_not_show(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+    """Cut by rows, by frames or not at all, from one file or three: the same columns, held ones told alike."""
+    whole = write(frames, "wrfout_d01_whole")
+    pieces = [write(frames.isel(Time=[k]), f"wrfout_d01_2007-06-10_11:{30 + 5 * k}:00") for k in range(3)]
+    assert slabs_of(describe_sources(whole, None, None)[0], 100_000)[0].rows is not None
+    stores = [tmp_path / f"{k}.zarr" for k in range(4)]
+    for path, size in zip(stores, (100_000, SMALL, 1 << 30), strict=False):
+        write_columns(whole, path, workers=1, block_bytes=size)
+    found = write_columns(pieces, stores[3], workers=1)
+    assert _digest(stores[0]) == _digest(stores[1]) == _digest(stores[2])
+    assert found.held > 0
+    _same(open_columns(stores[3]).compute(), open_columns(stores[0]).compute())
+    _same(open_columns(whole).compute(), open_columns(stores[0]).compute())
+    _same(open_columns(pieces).compute(), open_columns(stores[0]).compute())
+
+
+def test_held_columns_are_kept_out_or_told(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+    file = write(frames, "wrfout_d01_held")
+    found = write_columns(file, tmp_path / "pairs.zarr", workers=1)
+    write_columns(file, tmp_path / "all.zarr", workers=1, keep="all")
+    pairs, everything = open_columns(tmp_path / "pairs.zarr"), open_columns(tmp_path / "all.zarr", keep="all")
+    assert pairs.sizes["column"] == found.pairs < found.total == everything.sizes["column"]
+    assert pairs.attrs["classes"]["held"] == found.held == classes(everything).held > 0
+    assert classes(pairs).held == 0
+    assert open_columns(tmp_path / "all.zarr").sizes["column"] == found.pairs
+
+
+@pytest.mark.dask
+def test_the_same_bytes_from_two_workers(store: Path, tmp_path: Path) -> None:
+    with cluster.client(n_workers=2) as client:
+        path = tmp_path / "two.zarr"
+        write_columns(SAMPLE_WRFOUT, path, truth=SAMPLE_OFFLINE, block_bytes=2 << 20)
+        assert len(client.nthreads()) == 2
+    assert _digest(path) == _digest(store)
+
+
+@pytest.mark.shared
+def test_all_forms_in_one_store(tmp_path: Path) -> None:
+    folder = SHARED / "wrf" / "train"
+    files = [folder / f"{n}.nc" for n in ("mskf_io_convrad_train3", "wrfout_d01_convrad_train1")]
+    truth = folder / "mskf_offline_convrad_train1.nc"
+    found = write_columns(files, tmp_path / "mixed.zarr", truth=truth, workers=1)
+    read = open_columns(tmp_path / "mixed.zarr")
+    assert read.sizes["column"] == found.pairs == 8025 + 13824
+    assert set(np.unique(read["RUN"].values)) == {1, 3}
+    _same(read.compute(), open_columns(files, truth=truth).compute())
+
+
+def _interrupted_after(monkeypatch: pytest.MonkeyPatch, number: int, error: BaseException) -> list[int]:
+    """Make the block after so many fail; returns the list that counts the blocks done."""
+    done: list[int] = []
+    real = ingest.write_block
+
+    def writing(item: Any) -> Any:
+        if len(done) == number:
+            raise error
+        done.append(item[2].number)
+        return real(item)
+
+    monkeypatch.setattr(ingest, "write_block", writing)
+    return done
+
+
+def test_ctrl_c_and_on(
+    frames: xr.Dataset, write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(frames, "wrfout_d01_long")
+    write_columns(file, tmp_path / "whole.zarr", workers=1, block_bytes=SMALL)
+    path = tmp_path / "cut.zarr"
+    with monkeypatch.context() as patch:
+        first = _interrupted_after(patch, 2, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            write_columns(file, path, workers=1, block_bytes=SMALL)
+    assert not path.exists()
+    with monkeypatch.context() as patch:
+        second = _interrupted_after(patch, 999, KeyboardInterrupt())
+        write_columns(file, path, workers=1, block_bytes=SMALL)
+    assert not set(first) & set(second)
+    assert _digest(path) == _digest(tmp_path / "whole.zarr")
+    assert sorted(p.name for p in tmp_path.glob("cut*")) == ["cut.zarr"]
+
+
+def test_a_full_disk_and_on(
+    frames: xr.Dataset, write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(frames, "wrfout_d01_full")
+    write_columns(file, tmp_path / "whole.zarr", workers=1, block_bytes=SMALL)
+    path = tmp_path / "cut.zarr"
+    with monkeypatch.context() as patch:
+        _interrupted_after(patch, 1, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        with pytest.raises(OSError, match="No space left") as caught:
+            write_columns(file, path, workers=1, block_bytes=SMALL)
+    assert caught.value.filename.endswith("cut.zarr.partial")
+    assert not path.exists()
+    write_columns(file, path, workers=1, block_bytes=SMALL)
+    assert _digest(path) == _digest(tmp_path / "whole.zarr")
+
+
+def test_the_disk_is_really_full(tmp_path: Path) -> None:
+    """With a limit on the size of files, which the kernel keeps, and the command line's one line."""
+    code = (
+        "import resource, signal\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
+        "from sciml.cli import main\n"
+        f"main(['wrf', 'columns', {str(SAMPLE_WRFOUT)!r}, '-o', {str(tmp_path / 'x.zarr')!r}, '--workers', '1'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "x.zarr" in done.stderr
+    assert not (tmp_path / "x.zarr").exists()
+
+
+def test_ctrl_c_on_the_command_line(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+    file = write(frames, "wrfout_d01_line")
+    path = tmp_path / "line.zarr"
+    code = (
+        "import sys, time\nfrom sciml.convection import ingest\nreal = ingest.write_block\n"
+        "def slowly(item):\n    time.sleep(0.4)\n    return real(item)\n"
+        "ingest.write_block = slowly\nfrom sciml.convection.ingest import write_columns\nfrom sciml.cli import main\n"
+        "import functools\ningest.BLOCK_BYTES = 1\n"
+        "ingest.write_columns = functools.partial(write_columns, block_bytes=100_000)\n"
+        "main(sys.argv[1:])\n"
+    )
+    arguments = ["wrf", "columns", str(file), "-o", str(path), "--workers", "1"]
+    running = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    done = tmp_path / "line.zarr.partial" / "done"
+    for _ in range(600):
+        if done.is_dir() and any(p.suffix == ".npz" for p in done.iterdir()):
+            break
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, errors
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert not path.exists()
+    write_columns(file, path, workers=1, block_bytes=100_000)
+    write_columns(file, tmp_path / "whole.zarr", workers=1)
+    assert _digest(path) == _digest(tmp_path / "whole.zarr")
+
+
+def test_what_is_there_is_not_overwritten(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+    file, path = write(frames, "wrfout_d01_a"), tmp_path / "a.zarr"
+    found = write_columns(file, path, workers=1)
+    before = (path / "zarr.json").stat().st_mtime_ns
+    assert write_columns(file, path, workers=1) == found
+    assert (path / "zarr.json").stat().st_mtime_ns == before
+    with pytest.raises(InputError, match="exists"):
+        write_columns(file, path, workers=1, keep="all")
+    write_columns(file, path, workers=1, keep="all", overwrite=True)
+    assert open_columns(path, keep="all").sizes["column"] == found.total
+    with pytest.raises(InputError, match="no folder"):
+        write_columns(file, tmp_path / "not" / "there.zarr", workers=1)
+
+
+def test_another_plan_does_not_take_up_the_old_one(
+    frames: xr.Dataset, write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.zarr"
+    with monkeypatch.context() as patch:
+        _interrupted_after(patch, 1, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            write_columns(write(frames, "wrfout_d01_old"), path, workers=1, block_bytes=SMALL)
+    other = write(frames.assign(T=frames["T"] + np.float32(1)), "wrfout_d01_old")
+    write_columns(other, path, workers=1)
+    assert open_columns(path)["T_PHY"].values[0, 0] > 300
+
+
+def test_a_store_of_another_schema(store: Path, tmp_path: Path, frames: xr.Dataset, write: Writer) -> None:
+    path = tmp_path / "other.zarr"
+    write_columns(write(frames, "wrfout_d01_s"), path, workers=1)
+    about = json.loads((path / "zarr.json").read_text())
+    about["attributes"]["sciml_schema"] = 99
+    (path / "zarr.json").write_text(json.dumps(about))
+    with pytest.raises(SchemaError, match="schema 99"):
+        open_columns(path)
+    del about["attributes"]["sciml_schema"]
+    (path / "zarr.json").write_text(json.dumps(about))
+    with pytest.raises(SchemaError, match="not one of columns"):
+        open_columns(path)
+    (path / "zarr.json").write_text("{")
+    with pytest.raises(InputError, match=r"other\.zarr"):
+        open_columns(path)
+
+
+def test_nan_writes_nothing(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+    broken = frames.copy(deep=True)
+    broken["QVAPOR"].values[2, 7, 1, 1] = np.nan
+    with pytest.raises(InputError, match=r"QVAPOR of wrfout_d01_nan holds 1 NaN"):
+        write_columns(write(broken, "wrfout_d01_nan"), tmp_path / "x.zarr", workers=1, keep="all")
+    assert not list(tmp_path.glob("x.zarr*"))
+
+
+def test_bad_input_of_a_store(frames: xr.Dataset, answers: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+    out = tmp_path / "x.zarr"
+    with pytest.raises(MissingVariable, match=r"W0AVG.*\+:h:0:W0AVG"):
+        write_columns(write(frames.drop_vars("W0AVG"), "wrfout_d01_w"), out, workers=1)
+    between = frames.assign(ITIMESTEP=frames["ITIMESTEP"] + 1)
+    with pytest.raises(InputError, match="none of the 432 columns"):
+        write_columns(write(between, "wrfout_d01_b"), out, workers=1)
+    good = write(frames, "wrfout_d01_g")
+    with pytest.raises(InputError, match="DT = 25"):
+        write_columns([good, write(frames.assign_attrs(DT=np.float32(25)), "wrfout_d01_dt")], out, workers=1)
+    low = frames.isel(bottom_top=slice(0, 40), bottom_top_stag=slice(0, 41))
+    with pytest.raises(InputError, match="40 levels"):
+        write_columns([good, write(low, "wrfout_d01_low")], out, workers=1)
+    companion = write(answers, "mskf_offline.nc")
+    with pytest.raises(InputError, match="is the truth of"):
+        write_columns(companion, out, workers=1)
+    with pytest.raises(InputError, match="not among the wrfouts"):
+        write_columns([good, write(frames, "wrfout_d01_h")], out, truth=companion, workers=1)
+    with pytest.raises(InputError, match="workers=0"):
+        write_columns(good, out, workers=0)
+    cut = tmp_path / "wrfout_d01_cut"
+    cut.write_bytes(good.read_bytes()[:-5000])
+    with pytest.raises(InputError, match="wrfout_d01_cut"):
+        write_columns(cut, out, workers=1)
+    assert not list(tmp_path.glob("x.zarr*"))
+
+
+def test_lossy_input_is_told_while_writing(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+    rounded = frames.assign(W0AVG=frames["W0AVG"].round(3))
+    with pytest.warns(LossyInput, match=r"wrfout_d01_r .*W0AVG: all values are multiples of 0\.001"):
+        write_columns(write(rounded, "wrfout_d01_r"), tmp_path / "x.zarr", workers=1)
+
+
+def test_a_bounded_number_of_tasks() -> None:
+    """However many blocks there are, Dask knows of a few at a time."""
+    from distributed import Future
+
+    from sciml.convection.tasks import Hands
+
+    under_way: list[int] = []
+
+    class Counting:
+        def nthreads(self) -> dict[str, int]:
+            return {"one": 1, "two": 1}
+
+        def submit(self, function: Any, item: Any, pure: bool) -> Any:
+            under_way.append(item)
+            return here.submit(function, item, pure=pure)
+
+        def cancel(self, futures: list[Future]) -> None:
+            assert not futures
+
+    with cluster.client(n_workers=1, processes=False) as here:
+        most = 0
+        results = {}
+        for count, (index, value) in enumerate(Hands(Counting())(abs, range(40), lambda done, total: None)):  # type: ignore[arg-type]
+            results[index] = value
+            most = max(most, len(under_way) - count)
+    assert results == {k: k for k in range(40)}
+    assert most <= 6
+
+
+def test_progress_speaks(capsys: pytest.CaptureFixture[str]) -> None:
+    with Lines(every=0.0) as telling:
+        telling.stage("writing")(1, 2)
+    assert "writing: 1 of 2 blocks" in capsys.readouterr().err
+    with Bar() as telling:
+        telling.stage("writing")(2, 2)
+
+
+def test_counting_reads_only_small_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sciml.convection import plan
+
+    read: list[str] = []
+    real = plan.read_slab
+
+    def reading(path: Any, names: tuple[str, ...], slab: Any = None) -> xr.Dataset:
+        out = real(path, names, slab)
+        read.extend(str(n) for n in out.data_vars if out[n].ndim > 3)
+        return out
+
+    monkeypatch.setattr(plan, "read_slab", reading)
+    _, found = count_slabs(describe_sources(SAMPLE_WRFOUT, SAMPLE_OFFLINE, None)[0], 1 << 20, "pairs")
+    assert (found.deep, read) == (812, [])
