@@ -6,7 +6,9 @@ import contextlib
 import logging
 import os
 import signal
+import threading
 from collections.abc import Iterator
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from sciml.errors import InputError
@@ -51,6 +53,30 @@ def cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS
         return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def _hushed_when_interrupted() -> Iterator[None]:
+    """Let Ctrl-C be told by its exception alone.
+
+    What waited for the workers is then dropped on purpose, and asyncio and tornado would log each of them as an
+    accident, from the thread of their loop: they are hushed before the exception is raised, not where it is caught.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+
+    def hush(signum: int, frame: FrameType | None) -> None:
+        for name in ("asyncio", "tornado.application"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        before(signum, frame)
+
+    signal.signal(signal.SIGINT, hush)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
@@ -124,21 +150,19 @@ def client(
             yield connected
         return
 
-    cluster = distributed.LocalCluster(
-        n_workers=n_workers or max(1, cores() // threads_per_worker),
-        threads_per_worker=threads_per_worker,
-        memory_limit=memory_limit,
-        processes=processes,
-        # A free port: the scheduler's own default would quarrel with the next cluster on this machine.
-        dashboard_address="127.0.0.1:0",
-        scheduler_kwargs={"dashboard": dashboard},
-        silence_logs=logging.ERROR,
-        preload=[__name__] if processes else [],
-    )
-    with cluster, distributed.Client(cluster) as started:
-        try:
-            yield started
-        except KeyboardInterrupt:
-            # What waited for the workers is dropped on purpose; asyncio would log each of them as an accident.
-            logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-            raise
+    with (
+        _hushed_when_interrupted(),
+        distributed.LocalCluster(
+            n_workers=n_workers or max(1, cores() // threads_per_worker),
+            threads_per_worker=threads_per_worker,
+            memory_limit=memory_limit,
+            processes=processes,
+            # A free port: the scheduler's own default would quarrel with the next cluster on this machine.
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": dashboard},
+            silence_logs=logging.ERROR,
+            preload=[__name__] if processes else [],
+        ) as cluster,
+        distributed.Client(cluster) as started,
+    ):
+        yield started
