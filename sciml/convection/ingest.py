@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from sciml.convection.blocks import CHUNK, CODEC, COORDS, LONG_CHUNK, left_by, seams, write_block, write_seam
+from sciml.convection.claim import PLAN, check_replaceable, claimed, discard
 from sciml.convection.plan import Source, blocks_of, count_slabs, describe_sources, identity
 from sciml.convection.tasks import hands
 from sciml.convection.telling import Telling
@@ -67,7 +67,7 @@ def write_columns(
         Dask worker processes; 1 works in this process. By default the scheduler that is there (see
         `sciml.cluster.client`), else one worker a core where there is enough work for them.
     overwrite
-        Replace a store of that name.
+        Replace a store of that name; nothing else is ever replaced.
     block_bytes
         About how much of a file a task reads at once. Memory is a few times that for each worker, however
         many files there are. The store does not depend on it.
@@ -82,7 +82,8 @@ def write_columns(
     Raises
     ------
     InputError
-        Files that cannot be used, NaN in them, nothing to keep, or the output exists.
+        Files that cannot be used, NaN in them, nothing to keep; the output exists, or (with `overwrite`) is no
+        store of columns, or holds an input; another process is writing it.
     MissingVariable
         An input of the scheme is not there.
     OSError
@@ -96,17 +97,16 @@ def write_columns(
     own = identity(
         sources, {"keep": keep, "schema": SCHEMA, "chunk": [CHUNK, LONG_CHUNK], "variables": names}
     )
-    if output.exists() and not overwrite:
-        if _same(output, own):
-            return _told_classes(output)
-        raise InputError(
-            f"{output} exists: remove it, choose another name, or pass overwrite=True (--overwrite)"
-        )
+    telling = telling or Telling.automatic()
+    if _done(output, own, sources, overwrite):
+        telling.say(f"{output} is there already, made of these files as they are now: nothing to do")
+        return _told_classes(output)
     if not output.parent.is_dir():
         raise InputError(f"there is no folder {output.parent} to write {output.name} into")
-    telling = telling or Telling.automatic()
-    partial = output.with_name(output.name + ".partial")
     with contextlib.ExitStack() as stack:
+        partial = stack.enter_context(claimed(output))
+        if _done(output, own, sources, overwrite):  # by another process, a moment ago
+            return _told_classes(output)
         carry_out = stack.enter_context(hands(workers, sum(_bytes(s) for s in sources) // block_bytes))
         stack.enter_context(telling)
         counted = [([0], Classes(0, 0, 0))] * len(sources)
@@ -133,17 +133,29 @@ def write_columns(
             list(carry_out(write_seam, joints, telling.stage("joining")))
         except SciMLError:
             # The input is at fault: what was done of it is of no use.
-            shutil.rmtree(partial, ignore_errors=True)
+            discard(partial)
             raise
         except OSError as error:
             if error.filename is None and error.errno is not None:
                 raise OSError(error.errno, os.strerror(error.errno), str(partial)) from error
             raise
-    if output.exists():
-        shutil.rmtree(output)
-    os.replace(partial / "store", output)
-    shutil.rmtree(partial)
+        if output.exists():
+            os.replace(output, partial / "replaced")
+        os.replace(partial / "store", output)
+        discard(partial)
     return found
+
+
+def _done(output: Path, own: str, sources: Sequence[Source], overwrite: bool) -> bool:
+    """Whether the store is there already; refuses an output that may not be replaced."""
+    if not output.exists():
+        return False
+    if overwrite:
+        check_replaceable(output, [Path(p) for s in sources for p in (s.path, s.truth) if p])
+        return False
+    if _same(output, own):
+        return True
+    raise InputError(f"{output} exists: remove it, choose another name, or pass overwrite=True (--overwrite)")
 
 
 def _variables(sources: Sequence[Source]) -> list[str]:
@@ -198,12 +210,11 @@ def _prepare(
     keep: Keep,
 ) -> None:
     """Make the empty store, or take up the one an interrupted call with the same plan left."""
-    plan = partial / "plan.json"
+    plan = partial / PLAN
     if plan.exists() and plan.read_text() == own:
         return
-    if partial.exists():
-        shutil.rmtree(partial)
-    (partial / "done").mkdir(parents=True)
+    discard(partial)
+    (partial / "done").mkdir()
     files = [Path(s.path).name for s in sources]
     attrs = {
         **sources[0].attrs,

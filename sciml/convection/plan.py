@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from sciml.convection.chain import Member, experiment, linked
 from sciml.errors import InputError
 from sciml.wrf.columns import Keep
 from sciml.wrf.companion import companion_frames, match_companions
@@ -70,7 +71,7 @@ class Source:
     attrs
         DX, DT, CUDT, STEPCU.
     fingerprint
-        Of the content, by its size, head and tail.
+        Of the content, by its size, time of change, head and tail.
     """
 
     path: str
@@ -99,11 +100,13 @@ class Block:
 
 
 def _fingerprint(path: Path) -> str:
-    """Size and hash of the first and last 256 kB: enough to see that a file is another, cheap for many
-    files.
+    """Size, time of change, and hash of the first and last 256 kB: cheap for many files.
+
+    The time is what tells a run made again: in WRF's uncompressed output head and tail hold no weather.
     """
-    size, piece = path.stat().st_size, 1 << 18
-    digest = hashlib.sha256(str(size).encode())
+    stat, piece = path.stat(), 1 << 18
+    size = stat.st_size
+    digest = hashlib.sha256(f"{size} {stat.st_mtime_ns}".encode())
     with path.open("rb") as file:
         digest.update(file.read(piece))
         if size > piece:
@@ -140,22 +143,26 @@ def describe_sources(
     files = list(dict.fromkeys(path.resolve() for path in expand(paths)))
     companions = {} if truth is None else match_companions([f for f in files if _form(f) == "wrfout"], truth)
     sources: list[Source] = []
-    last: dict[tuple[str, str, int], tuple[str, np.datetime64]] = {}
+    members: dict[int, Member] = {}
     for path in files:
         ds = read_header(path)
         form = form_of(ds)
         source = _describe(ds, path, form, companions.get(path), run)
         if form == "wrfout":
-            times = frame_times(ds)
-            chain = (str(path.parent), str(ds.attrs.get("SIMULATION_START_DATE", "")), source.run)
-            if chain in last and times[-1] > last[chain][1]:
-                # The frames of a restart that the file before has already are skipped.
-                start = int(np.searchsorted(times, last[chain][1], side="right"))
-                source = replace(source, before=last[chain][0], frames=(start, source.frames[1]))
-            last[chain] = (str(path), times[-1])
+            start = str(ds.attrs.get("SIMULATION_START_DATE", ""))
+            key = (*experiment(path), start, source.run)
+            members[len(sources)] = Member(source.path, key, frame_times(ds), source.size)
         sources.append(source)
     _belong_together(sources)
-    return sources
+    parts = linked(members)
+    chained: list[Source] = []
+    for number, source in enumerate(sources):
+        if source.form == "wrfout":
+            mine = parts.get(number, [])  # the first of a run brings the others with it
+            chained += [replace(sources[p.member], frames=(p.first, p.last), before=p.before) for p in mine]
+        else:
+            chained.append(source)
+    return chained
 
 
 def _form(path: Path) -> Form:
@@ -170,12 +177,16 @@ def _describe(ds: xr.Dataset, path: Path, form: Form, companion: Path | None, ru
             f"{path} is the truth of {ds.attrs['SOURCE_FILE']}, no state: give it with truth= (--truth)"
         )
     axis = "column" if form == "pairs" else "Time"
-    if not ds.sizes.get(axis):
+    grid = () if form == "pairs" else ("south_north", "west_east")
+    if not all(ds.sizes.get(dim) for dim in (axis, *grid)):
         raise InputError(f"{path} holds no columns: its dimensions are {dict(ds.sizes)}")
     for name in SCHEME_INPUTS if form != "wrfout" else ("W0AVG",):
         if name not in ds.variables:
             _raise_missing(ds, name)
-    levels = ds["T_PHY" if form != "wrfout" else "T"].sizes
+    profile = next((n for n in ("T_PHY", "T", "THM") if n in ds.variables), None)
+    if profile is None:
+        _raise_missing(ds, "T")
+    levels = ds[profile].sizes
     vertical = next(int(levels[d]) for d in levels if d in ("bottom_top", "level"))
     size = (vertical, 1, 1) if form == "pairs" else (vertical, ds.sizes["south_north"], ds.sizes["west_east"])
     attrs = {k: float(v) for k, v in scheme_attrs(ds).items() if k in ("DX", "DT", "CUDT", "STEPCU")}
@@ -190,7 +201,7 @@ def _describe(ds: xr.Dataset, path: Path, form: Form, companion: Path | None, ru
         frames=(0, ds.sizes[axis]),
         size=size,
         before="",
-        grain=_grain(ds, "T_PHY" if form != "wrfout" else "T"),
+        grain=_grain(ds, str(profile)),
         fields=needed(form, set(map(str, ds.variables)), truth=bool(truth)),
         targets=_targets(ds, form, truth),
         attrs=attrs,

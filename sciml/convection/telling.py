@@ -40,6 +40,9 @@ class Telling:
         """Begin a stage; the function returned is told how many steps of how many are done."""
         return lambda done, total: None
 
+    def say(self, line: str) -> None:
+        """Tell something that is no progress."""
+
 
 class Bar(Telling):
     """A bar for each stage, on the standard error."""
@@ -71,6 +74,10 @@ class Bar(Telling):
 
         return tell
 
+    def say(self, line: str) -> None:
+        """A line on the standard error."""
+        print(line, file=sys.stderr, flush=True)
+
 
 class Lines(Telling):
     """A line every ten seconds, and one at the end of a stage that took longer."""
@@ -90,3 +97,7 @@ class Lines(Telling):
                 print(f"{name}: {done} of {total} blocks, {now - begun:.0f} s", file=sys.stderr, flush=True)
 
         return tell
+
+    def say(self, line: str) -> None:
+        """A line on the standard error."""
+        print(line, file=sys.stderr, flush=True)

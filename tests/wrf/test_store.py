@@ -20,11 +20,14 @@ import zarr
 from sciml import cluster
 from sciml.convection import blocks, ingest
 from sciml.convection.blocks import CHUNK, put_chunks
+from sciml.convection.claim import claimed
 from sciml.convection.plan import count_slabs, describe_sources, slabs_of
 from sciml.convection.store import open_columns, write_columns
 from sciml.convection.telling import Bar, Lines
 from sciml.errors import InputError, MissingVariable, SchemaError
 from sciml.wrf import LossyInput, classes, convection_columns, open_wrfout
+from sciml.wrf.kinds import Classes
+from sciml.wrf.slabs import close_files
 from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
 
 Writer = Callable[[xr.Dataset, str], Path]
@@ -258,6 +261,114 @@ def test_what_is_there_is_not_overwritten(frames: xr.Dataset, write: Writer, tmp
     assert open_columns(path, keep="all").sizes["column"] == found.total
     with pytest.raises(InputError, match="no folder"):
         write_columns(file, tmp_path / "not" / "there.zarr", workers=1)
+
+
+def test_only_a_store_is_replaced(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+    file = write(frames, "wrfout_d01_a")
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("years")
+    (tmp_path / "note").write_text("kept")
+    (tmp_path / "new.zarr.partial").mkdir()
+    (tmp_path / "new.zarr.partial" / "thesis.tex").write_text("more years")
+    before = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*"))
+    for name, why in (
+        ("thesis", r"no store of columns \(it holds thesis\.tex\)"),
+        (".", "holds an input"),
+        ("note", "note is no store"),
+        ("new.zarr", r"in the way.*thesis\.tex"),
+    ):
+        with pytest.raises(InputError, match=why):
+            write_columns(file, tmp_path / name, workers=1, overwrite=True)
+    assert sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*")) == before
+
+
+def test_one_writer_at_a_time(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+    file, path = write(frames, "wrfout_d01_a"), tmp_path / "a.zarr"
+    with claimed(path.resolve()):
+        with pytest.raises(
+            InputError, match=rf"another process \({os.getpid()} on .*\) is writing .*a\.zarr"
+        ):
+            write_columns(file, path, workers=1)
+        assert (tmp_path / "a.zarr.partial" / "lock").exists()
+    assert not list(tmp_path.glob("a.zarr*"))
+    write_columns(file, path, workers=1)
+    assert [p.name for p in tmp_path.glob("a.zarr*")] == ["a.zarr"]
+
+
+def test_a_store_that_came_meanwhile_stands(
+    frames: xr.Dataset, write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look and the lock another process may have finished."""
+    file, other, path = write(frames, "wrfout_d01_a"), write(frames, "wrfout_d01_b"), tmp_path / "x.zarr"
+    real = ingest.claimed
+
+    def late(output: Path) -> Any:
+        monkeypatch.setattr(ingest, "claimed", real)
+        write_columns(other, path, workers=1)
+        return real(output)
+
+    monkeypatch.setattr(ingest, "claimed", late)
+    with pytest.raises(InputError, match="exists"):
+        write_columns(file, path, workers=1)
+    assert open_columns(path).attrs["SOURCE"] == "wrfout_d01_b"
+    assert not (tmp_path / "x.zarr.partial").exists()
+
+
+def test_a_file_changed_in_its_middle(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+    """As in WRF's uncompressed output, whose head and tail are static fields: a run made again is another."""
+    file, path = write(frames, "wrfout_d01_a"), tmp_path / "a.zarr"
+    content = bytearray(file.read_bytes())
+    assert len(content) > 2 << 18
+    write_columns(file, path, workers=1)
+    content[len(content) // 2] ^= 1
+    file.write_bytes(bytes(content))
+    with pytest.raises(InputError, match="exists"):
+        write_columns(file, path, workers=1)
+
+
+def _counts(files: Any) -> dict[str, int]:
+    found = sum(
+        (count_slabs(s, 1 << 30, "all")[1] for s in describe_sources(files, None, None)), Classes(0, 0, 0)
+    )
+    close_files()
+    return {**vars(found), "pairs": found.pairs, "total": found.total}
+
+
+def test_a_frame_is_taken_once(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+    whole = _counts(write(frames, "wrfout_d01_2007-06-10_11:30:00"))
+    inner = write(frames.isel(Time=[1]), "wrfout_d01_2007-06-10_11:35:00")
+    late = write(frames.isel(Time=[2]), "wrfout_d01_2007-06-10_11:40:00")
+    early = tmp_path / "wrfout_d01_2007-06-10_11:30:00"
+    # contained in another, and given in any order
+    for files in ([early, inner], [inner, early], [late, inner, early]):
+        assert _counts(files) == whole
+    first = write(frames.isel(Time=[0, 1]), "wrfout_d01_2007-06-10_11:30:00")
+    assert _counts([late, first]) == whole
+    # the same run in two folders, and a copy under another name
+    (tmp_path / "seg2").mkdir()
+    again = write(frames.isel(Time=[1, 2]), "seg2/wrfout_d01_2007-06-10_11:35:00")
+    with pytest.warns(UserWarning, match="1 frames of .*seg2.* in other files too"):
+        assert _counts([first, again]) == whole
+    with pytest.warns(UserWarning, match="2 frames of .*copy.* in other files too"):
+        assert _counts([first, late, write(frames.isel(Time=[0, 2]), "wrfout_d01_copy")]) == whole
+
+
+def test_two_experiments_are_two_runs(frames: xr.Dataset, write: Writer) -> None:
+    """In one folder, from one state: neither loses frames to the other, nor takes its NCA."""
+    warm = frames["W0AVG"] * np.float32(1.01)
+    hot = frames.assign(W0AVG=frames["W0AVG"].where(np.arange(3)[:, None, None, None] == 0, warm))
+    one, two = write(frames, "wrfout_d01_ctl"), write(hot, "wrfout_d01_hot")
+    alone = [_counts(file) for file in (one, two)]
+    both = _counts([one, two])
+    assert both == {name: alone[0][name] + alone[1][name] for name in both}
+    assert [s.before for s in describe_sources([one, two], None, None)] == ["", ""]
+
+
+def test_frames_out_of_order(frames: xr.Dataset, write: Writer) -> None:
+    with pytest.raises(InputError, match=r"frame 2 \(2007-06-10T11:30:00\) does not come after frame 1"):
+        describe_sources(write(frames.isel(Time=[1, 2, 0]), "wrfout_d01_mixed"), None, None)
+    with pytest.raises(InputError, match="sort its frames by time, each once"):
+        describe_sources(write(frames.isel(Time=[0, 0, 1]), "wrfout_d01_twice"), None, None)
 
 
 def test_another_plan_does_not_take_up_the_old_one(
