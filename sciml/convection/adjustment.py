@@ -7,6 +7,7 @@ steps as the Courant number asks for) and the plumes' air is left where they det
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,8 @@ from sciml.convection.sounding import Sounding, at
 from sciml.convection.source import scale_factor
 
 __all__ = ["Timing", "adjust", "greatest_strength", "shallow_strength", "timing"]
+
+DAY = 86400.0  # s: nothing acts, or is held, for longer
 
 # A strength that asks for more steps of advection than this is far beyond anything that the scheme finds.
 MOST_STEPS = 200
@@ -36,6 +39,10 @@ def timing(s: Sounding, plume: Plume) -> Timing:
     """The dynamic adjustment time of Zheng et al. (2016), as WRF computes it.
 
     The sub-cloud velocity scale joins friction and the convective velocity (g/T * HFX/(rho cp) * depth)^(1/3).
+
+    Neither time is longer than a day, the counter in whole steps. The scheme bounds the adjustment time alone:
+    the counter departs from it only where the wind is so light that air needs more than a day to cross the
+    cell, where the scheme's would hold the column for years (and never count down in single precision).
     """
     speed = td.root(s.u * s.u + s.v * s.v)
     level = torch.arange(s.levels, device=s.t.device).unsqueeze(1)
@@ -54,8 +61,9 @@ def timing(s: Sounding, plume: Plume) -> Timing:
     cape = torch.where(plume.cape <= 0.0, torch.ones_like(plume.cape), plume.cape)
     time = torch.maximum(passing, length / (0.03 * velocity * cape) ** 0.3333)
     steps = torch.floor(time / s.dt + 0.5)
-    adjustment = (steps * s.dt).clamp_max(86400.0)
-    counter = torch.where(passing < adjustment, torch.floor(passing / s.dt + 0.5), steps) * s.dt
+    adjustment = (steps * s.dt).clamp_max(DAY)
+    counter = torch.where(passing < adjustment, torch.floor(passing / s.dt + 0.5), steps)
+    counter = counter.clamp_max(max(math.floor(DAY / s.dt), 1)) * s.dt
     counter = torch.where(plume.kind == SHALLOW, torch.full_like(counter, s.cudt * 60.0), counter)
     return Timing(adjustment, counter)
 

@@ -35,6 +35,7 @@ __all__ = [
     "compilations",
     "fortran_compiler",
     "install",
+    "rpath",
     "sources",
 ]
 
@@ -46,7 +47,7 @@ _PHYSICS = (
     *("plume.c", "pressure.c", "probe.c", "response.c", "sounding.c"),
 )
 _KERNELS = {"bilstm.c": (32, 64), **dict.fromkeys(_PHYSICS, (64,))}
-_PLAIN = ("api.c", "cdf.c", "emulator.c", "network.c", "sha256.c", "tables.c")
+_PLAIN = ("api.c", "cdf.c", "emulator.c", "host.c", "network.c", "sha256.c", "tables.c")
 _FORTRAN = "sciml_mskf.f90"
 
 _C_FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off")
@@ -97,9 +98,19 @@ def cache_directory() -> Path:
     return Path(os.environ.get("SCIML_CACHE") or pooch.os_cache("sciml"))
 
 
+def rpath(directory: Path) -> tuple[str, ...]:
+    """What tells a compiler's driver that a program finds its libraries there."""
+    if "," in str(directory):  # -Wl would split it
+        return ("-Xlinker", "-rpath", "-Xlinker", str(directory))
+    return (f"-Wl,-rpath,{directory}",)
+
+
 def _find(language: str, variable: str, default: str) -> Compiler:
     chosen = os.environ.get(variable, "").strip()
-    command = tuple(shlex.split(chosen)) or (default,)
+    try:
+        command = tuple(shlex.split(chosen)) or (default,)
+    except ValueError as error:
+        raise BuildError(f"${variable} is {chosen!r}, which is no command: {error}; set it again") from error
     if shutil.which(command[0]) is None:
         where = (
             f"${variable} is {chosen!r}, which is not on the path" if chosen else f"no {default} on the path"
@@ -107,13 +118,16 @@ def _find(language: str, variable: str, default: str) -> Compiler:
         raise BuildError(
             f"no {language} compiler: {where}. Install one: {_INSTALL[language]}; or set {variable} to yours"
         )
-    return _ask(command)
+    try:
+        return _ask(command)
+    except OSError as error:
+        raise BuildError(f"cannot run {command[0]} of ${variable}: {error.strerror}; set it again") from error
 
 
 @lru_cache
 def _ask(command: tuple[str, ...]) -> Compiler:
     def answer(flag: str) -> str:
-        done = subprocess.run([*command, flag], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, flag], capture_output=True, text=True, check=False, errors="replace")
         return (done.stdout or done.stderr).strip() if done.returncode == 0 else ""
 
     version = answer("--version") or answer("-V")
@@ -144,7 +158,9 @@ def fortran_compiler() -> Compiler:
 
 def _run(command: list[str], where: Path) -> None:
     try:
-        done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=where, capture_output=True, text=True, check=False, errors="replace"
+        )
     except OSError as error:
         raise BuildError(f"cannot run {command[0]}: {error.strerror}") from error
     if done.returncode:
@@ -216,7 +232,8 @@ def _compile(c: Compiler, fortran: Compiler | None, where: Path, workers: int, p
         made = list(pool.map(lambda job: _object(job[0], job[1], job[2], objects, where), jobs))
     exports = _exports(where, probe)
     linux = platform.system() == "Linux"
-    script = (f"-Wl,--version-script={exports}", f"-Wl,-soname,{LIBRARY}") if linux else ()
+    # a name relative to `where`, which may have commas
+    script = (f"-Wl,--version-script={exports.name}", f"-Wl,-soname,{LIBRARY}") if linux else ()
     linker = fortran if fortran is not None else c
     _run([*linker.command, "-shared", *openmp, *made, *script, "-o", LIBRARY, "-lm"], where)
     return where / LIBRARY
@@ -276,9 +293,9 @@ def build(*, fortran: bool = True, workers: int | None = None, probe: bool = Fal
     c = c_compiler()
     module = fortran_compiler() if fortran else None
     home = cache_directory() / "native" / _key(c, module, probe)
-    if (home / LIBRARY).exists():
-        return home / LIBRARY
     try:
+        if (home / LIBRARY).exists():
+            return home / LIBRARY
         home.parent.mkdir(parents=True, exist_ok=True)
         with _alone(home.parent):
             if not (home / LIBRARY).exists():

@@ -10,6 +10,7 @@ import hashlib
 import importlib.machinery
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from types import ModuleType
 
 import numpy as np
 
-from sciml.coupling.build import cache_directory, fortran_compiler, sources
+from sciml.coupling.build import cache_directory, fortran_compiler, rpath, sources
 from sciml.errors import BuildError
 
 __all__ = ["build_extension", "load_extension"]
@@ -54,41 +55,50 @@ def build_extension(library: str | os.PathLike[str]) -> Path:
         raise BuildError(f"there is no library {library}: build it with `sciml coupling build`")
     home = cache_directory() / "f2py" / _key(library)
     suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
-    if (home / f"{NAME}{suffix}").exists():
+    if os.path.exists(home / f"{NAME}{suffix}"):
         return home / f"{NAME}{suffix}"
     # meson and ninja come with this Python; its scripts need not be on the user's path.
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     for tool in ("meson", "ninja"):
         if shutil.which(tool, path=path) is None:
             raise BuildError(f"f2py needs {tool}, which is not on the path: pip install {tool}")
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=home.parent) as there:
-        shutil.copyfile(sources() / _SHIM, Path(there) / _SHIM)
-        environment = {
-            **os.environ,
-            "PATH": path,
-            "FC": " ".join(fortran_compiler().command),
-            "LDFLAGS": f"-Wl,-rpath,{library.parent}",
-        }
-        link = (f"-L{library.parent}", "-l" + library.name.removeprefix("lib").split(".")[0])
-        command = [sys.executable, "-m", "numpy.f2py", "-c", "--backend", "meson", *link, "-m", NAME, _SHIM]
-        done = subprocess.run(
-            command, cwd=there, env=environment, capture_output=True, text=True, check=False, errors="replace"
-        )
-        made = sorted(Path(there).glob(f"{NAME}*{suffix}"))
-        if done.returncode or not made:
-            said = (done.stdout + done.stderr).strip()[-2000:]
-            raise BuildError(f"f2py cannot build the extension module; it says:\n{said}")
-        made[0].replace(home / f"{NAME}{suffix}")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".building-", dir=home.parent) as there:
+            _run_f2py(library, Path(there), path).replace(home / f"{NAME}{suffix}")
+    except OSError as error:
+        raise BuildError(
+            f"cannot write into the cache {home.parent}: {error.strerror}; "
+            "set SCIML_CACHE to a directory of yours"
+        ) from error
     return home / f"{NAME}{suffix}"
+
+
+def _run_f2py(library: Path, there: Path, path: str) -> Path:
+    """Build in an empty directory; what was made."""
+    shutil.copyfile(sources() / _SHIM, there / _SHIM)
+    # meson splits LDFLAGS as a shell does; f2py's own options would not bear every name of a directory.
+    link = shlex.join((f"-L{library.parent}", *rpath(library.parent)))
+    compiler = shlex.join(fortran_compiler().command)
+    environment = {**os.environ, "PATH": path, "FC": compiler, "LDFLAGS": link}
+    name = "-l" + library.name.removeprefix("lib").split(".")[0]
+    command = [sys.executable, "-m", "numpy.f2py", "-c", "--backend", "meson", name, "-m", NAME, _SHIM]
+    done = subprocess.run(
+        command, cwd=there, env=environment, capture_output=True, text=True, check=False, errors="replace"
+    )
+    made = sorted(there.glob(f"{NAME}*{importlib.machinery.EXTENSION_SUFFIXES[0]}"))
+    if done.returncode or not made:
+        said = (done.stdout + done.stderr).strip()[-2000:]
+        raise BuildError(f"f2py cannot build the extension module; it says:\n{said}")
+    return made[0]
 
 
 def load_extension(library: str | os.PathLike[str]) -> ModuleType:
     """Build the extension module if need be, and import it.
 
     Its member ``emulator`` has ``open_weights(path)``, ``run_network(handle, x, threads, outputs, pooled)`` and
-    ``close_weights(handle)``; arrays are in Fortran's order, (channel, level, column). f2py copies an array in
-    another order or type without a word.
+    ``close_weights(handle)``; arrays are in Fortran's order, (channel, level, column). Sizes that are not the
+    network's give status 5 and a message. f2py copies an array in another order or type without a word.
     """
     extension = build_extension(library)
     spec = importlib.util.spec_from_file_location(NAME, extension)

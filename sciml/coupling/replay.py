@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 import sciml
 from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE, Convection
-from sciml.coupling.build import fortran_compiler
+from sciml.coupling.build import fortran_compiler, rpath
 from sciml.coupling.emulator import OUTPUT_PROFILES, OUTPUT_SURFACE
 from sciml.errors import BuildError, InputError, SciMLError
 
@@ -198,7 +198,7 @@ def compile_host(library: str | os.PathLike[str], directory: str | os.PathLike[s
     host = directory / "replay"
     module = library.parent / "sciml_mskf.f90"
     words = [*fortran_compiler().command, "-O2", "-fopenmp", "-o", str(host), str(module), str(host_source())]
-    command = [*words, str(library), f"-Wl,-rpath,{library.parent}"]
+    command = [*words, str(library), *rpath(library.parent)]
     done = _run(command, directory)
     if done.returncode:
         raise BuildError(f"the host does not compile; `{shlex.join(command)}` says:\n{done.stderr[-2000:]}")

@@ -9,7 +9,7 @@ import xarray as xr
 
 from sciml.convection.ascent import ascend
 from sciml.convection.downdraft import descend
-from sciml.convection.emulator import Physics, sounding_of
+from sciml.convection.emulator import Physics, physics, sounding_of
 from sciml.convection.plume import SHALLOW
 from sciml.convection.source import candidates, parcel_test
 from tests.paths import SHARED
@@ -42,6 +42,18 @@ def test_adjustment_times_are_the_schemes(pairs: xr.Dataset, known: Physics) -> 
     ratio = (known.times.adjustment.numpy() / truth["TIMEC_KF"].values)[agrees]
     assert np.abs(ratio - 1).max() < 0.3 and np.mean(np.abs(ratio - 1) < 0.011) > 0.98
     assert (known.times.counter.numpy() == truth["NCA"].values)[agrees].mean() > 0.99
+
+
+def test_nothing_is_held_for_more_than_a_day(pairs: xr.Dataset) -> None:
+    """In whole steps, where the wind is so light that air takes longer to cross the cell."""
+    for dt, longest in ((50.0, 86400.0), (7000.0, 84000.0), (1e5, 1e5)):
+        calm = {name: 1e-3 * pairs[name] for name in ("U_PHY", "V_PHY")}
+        known = physics(sounding_of(pairs.assign(calm).assign_attrs(DT=dt)), 40)
+        assert known is not None
+        deep = known.plume.kind != SHALLOW
+        assert deep.sum() > 50
+        assert (known.times.counter[deep] == longest).all()
+        assert known.times.adjustment.max() == 86400.0
 
 
 def test_winds_do_not_matter_to_the_plume(pairs: xr.Dataset, known: Physics) -> None:

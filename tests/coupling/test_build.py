@@ -15,6 +15,7 @@ from sciml.coupling import build as module
 from sciml.coupling.build import build, c_compiler, compilations, fortran_compiler, install
 from sciml.coupling.f2py import load_extension
 from sciml.coupling.library import Library
+from sciml.coupling.replay import compile_host
 from sciml.errors import BuildError
 from tests.coupling.published import Net, inputs
 
@@ -123,6 +124,35 @@ def test_a_cache_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_pat
         install(tmp_path / "file" / "below")
 
 
+def test_a_compiler_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, find in (("CC", c_compiler), ("FC", fortran_compiler)):
+        monkeypatch.setenv(name, 'gcc "x')
+        with pytest.raises(
+            BuildError, match=rf"^\${name} is 'gcc \"x', which is no command: [^\n]*set it again$"
+        ):
+            find()
+        monkeypatch.delenv(name)
+    (tmp_path / "cc").write_text("no program")
+    (tmp_path / "cc").chmod(0o755)
+    monkeypatch.setenv("CC", str(tmp_path / "cc"))
+    with pytest.raises(BuildError, match=r"^cannot run .*/cc of \$CC"):
+        c_compiler()
+
+
+def test_names_with_commas_and_spaces(
+    library: Library, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of the cache and of the folder a host is linked to; what is compiled already need not be again."""
+    cache = tmp_path / "a, b" / "native"
+    shutil.copytree(library.path.parent.parent / "objects", cache / "objects")
+    monkeypatch.setenv("SCIML_CACHE", str(cache.parent))
+    there = install(tmp_path / "c,d e")
+    assert exported(there) == exported(library.path)
+    host = compile_host(there, tmp_path / "f,g h")
+    done = subprocess.run([host], capture_output=True, text=True, check=False)
+    assert "replay: give WEIGHTS" in done.stderr, done
+
+
 def test_no_warnings(tmp_path: Path) -> None:
     if "gcc" not in c_compiler().version:
         pytest.skip("warnings are looked at with gcc")
@@ -160,6 +190,38 @@ def test_fortran_calls_it(library: Library, published: tuple[Net, Path], tmp_pat
     assert lines[2].split()[0] == "0"
     assert lines[3].split()[0] == "4"
     assert "bare network" in lines[3]
+
+
+@pytest.mark.slow
+def test_f2py_in_any_folder(library: Library, published: tuple[Net, Path], tmp_path: Path) -> None:
+    """A name that a shell or a linker would split; and sizes that are not the network's are told."""
+    pytest.importorskip("mesonbuild")
+    (tmp_path / "a b, c").mkdir()
+    copied = Path(shutil.copy(library.path, tmp_path / "a b, c"))
+    emulator = load_extension(copied).emulator
+    handle, status, message = emulator.open_weights(str(published[1]))
+    assert status == 0, message
+    x = np.asfortranarray(inputs(published[0], 5, 44).T)
+    y, p, status, message = emulator.run_network(handle, x, 1, 8, 1)
+    assert (y.shape, p.shape, status) == ((8, 44, 5), (1, 5), 0)
+    for given, outputs, pooled in ((x, 1, 1), (x, 8, 0), (x, 64, 1), (x[:26], 8, 1)):
+        y, p, status, message = emulator.run_network(handle, given, 1, outputs, pooled)
+        assert status == 5
+        assert b"this network takes 27 channels and has 8 outputs and 1 pooled" in message
+        assert not y.any() and not p.any()
+    _, _, status, message = emulator.run_network(0, x, 1, 8, 1)
+    assert status == 1
+    emulator.close_weights(handle)
+    handle, status, message = emulator.open_weights("x" * 1500)
+    assert (handle, status) == (0, 1)
+    assert b"1023 characters" in message
+
+
+def test_f2py_without_a_cache(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mesonbuild")
+    monkeypatch.setenv("SCIML_CACHE", "/dev/null/x")
+    with pytest.raises(BuildError, match=r"^cannot write into the cache /dev/null/x/f2py: [^\n]*SCIML_CACHE"):
+        load_extension(library.path)
 
 
 @pytest.mark.slow

@@ -246,6 +246,54 @@ def test_calm(host: Host, columns: xr.Dataset) -> None:
     assert not answer.fields["RVCUTEN"].any()
 
 
+@pytest.mark.parametrize("share", [0.0, 1e-3, 0.02])
+def test_light_wind(host: Host, emulator: Emulator, columns: xr.Dataset, share: float) -> None:
+    """Air that takes more than a day to cross the cell holds the column for a day, which counts down."""
+    light = columns.isel(column=slice(0, 300)).copy(deep=True)
+    for name in ("U_PHY", "V_PHY"):
+        light[name].values *= share
+    truth = solve(Convection(light), emulator).outputs
+    mine = host.run(light).fields
+    deep = mine["KIND"] == plume.DEEP
+    assert np.array_equal(mine["KIND"], truth["KIND"])
+    assert np.array_equal(mine["NCA"], truth["NCA"])
+    assert mine["NCA"][deep].max() == 86400.0
+    assert not (mine["NCA"][deep] % 50).any()
+    assert np.all(mine["NCA"] - np.float32(50) < mine["NCA"])
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "least"),
+    [
+        ("U_PHY", 500.0, -500.0),
+        ("V_PHY", 500.0, -500.0),
+        ("W0AVG", 500.0, -500.0),
+        ("HFX", 1e5, -1e5),
+        ("UST", 1e3, 0.0),
+        ("PBLH", 1e5, 0.0),
+        ("ZOL", 1e8, -1e8),
+    ],
+)
+def test_unphysical_columns(host: Host, columns: xr.Dataset, name: str, most: float, least: float) -> None:
+    """What no weather has is told as what is not finite is; the bounds themselves are sound."""
+    some = columns.isel(column=slice(0, 60))
+    well = host.run(some)
+    for value in (most, least):
+        spoilt = some.copy(deep=True)
+        spoilt[name].values[(7, 5) if spoilt[name].ndim == 2 else 7] = value
+        answer = host.run(spoilt)
+        assert answer.message == ""
+        assert answer.fields["KIND"][7] >= 0
+    for value in (1.001 * most, least - 0.001 * most, 1e30, -1e30):
+        spoilt = some.copy(deep=True)
+        spoilt[name].values[(7, 5) if spoilt[name].ndim == 2 else 7] = value
+        answer = host.run(spoilt)
+        assert answer.message.startswith("1 columns are not finite or not physical"), value
+        assert answer.fields["KIND"][7] == -1
+        assert np.isinf(answer.fields["NOVELTY"][7])
+        assert well.same(answer, np.setdiff1d(np.arange(60), 7))
+
+
 def test_strange_columns(host: Host, columns: xr.Dataset) -> None:
     """Random disturbances, small to absurd: an answer that is finite, or none, and never a crash."""
     some = columns.isel(column=slice(0, 300))

@@ -3,6 +3,7 @@
 #include "physics.h"
 
 #define MOST_STEPS 200.0
+#define DAY 86400.0 /* s: nothing acts, or is held, for longer */
 #define KAPPA 0.2854
 #define SPECIES 5 /* potential temperature, vapour, liquid, ice, rain */
 
@@ -27,15 +28,17 @@ timing NAMED(timing)(const setting *set, const sounding *s, const plume *up) {
     const vreal time = MAX(passing, length / power_of(0.03 * velocity * cape, 0.3333));
     /* a calm column's passage takes for ever: bounded before it becomes an integer */
     const vreal steps = floor_of(at_most(time / set->dt + 0.5, 2e9));
-    const vreal adjustment = at_most(steps * set->dt, 86400.0);
+    const vreal adjustment = at_most(steps * set->dt, DAY);
     const vreal passing_steps = floor_of(at_most(passing / set->dt + 0.5, 2e9));
-    vreal counter = choose(passing < adjustment, passing_steps, steps) * set->dt;
+    const vreal day = at_least(floor_of(at_most(splat(DAY / set->dt), 2e9)), 1.0);
+    vreal counter = MIN(choose(passing < adjustment, passing_steps, steps), day) * set->dt;
     counter = choose(up->kind == (double)SHALLOW, splat(set->cudt * 60.0), counter);
     return (timing){adjustment, counter};
 }
 
 vreal NAMED(shallow_strength)(const plume *up, timing times) {
-    return 0.25 * up->source_depth / (up->flux_lcl * G * times.adjustment);
+    /* where no plume rose there is no flux: the answer is not used, but must not divide by zero */
+    return 0.25 * up->source_depth / (at_least(up->flux_lcl, 1e-12) * G * times.adjustment);
 }
 
 vreal NAMED(greatest_strength)(const sounding *s, const plume *up, const downdraft *down, timing times) {

@@ -1,24 +1,37 @@
 /* The entries of sciml_mskf.h that open, describe and close, and that run the bare network. */
 #include "cdf.h"
 #include "emulator.h"
+#include "host.h"
 #include "network.h"
 
 #include <stdlib.h>
-#ifdef _OPENMP
-#    include <omp.h>
-#endif
+#include <string.h>
 
-int sciml_mskf_init(const char *path, sciml_mskf **handle, char *message, size_t length) {
-    if (!path || !handle)
-        return sciml_say(SCIML_ARGUMENT, message, length,
-                         "sciml_mskf_init needs a path and a place for the handle");
-    *handle = NULL;
+/* The kernels that SCIML_ISA asks for, the best ones without it. Another set than the one asked for would
+ * answer with other bits, so there is none in its place. */
+static int choose_kernels(sciml_mskf *made, char *message, size_t length) {
+    const char *asked = getenv("SCIML_ISA");
+    made->f32 = sciml_kernel_for(32, asked);
+    made->f64 = sciml_kernel_for(64, asked);
+    if (!asked || !*asked || strcmp(asked, made->f32->isa) == 0) return SCIML_OK;
+    const char *best = sciml_kernel_for(32, NULL)->isa;
+    return sciml_say(SCIML_ARGUMENT, message, length,
+                     "the environment variable SCIML_ISA is `%s`; this processor and this build have %s: "
+                     "choose one of them, or unset it",
+                     asked,
+                     strcmp(best, "avx512") == 0 ? "baseline, avx2 and avx512"
+                     : strcmp(best, "avx2") == 0 ? "baseline and avx2"
+                                                 : "baseline alone");
+}
+
+static int open_weights(const char *path, sciml_mskf **handle, char *message, size_t length) {
     sciml_cdf file;
     int status = sciml_cdf_open(path, &file, message, length);
     if (status) return status;
     sciml_mskf *made = calloc(1, sizeof *made);
     sciml_mskf_description *d = made ? &made->description : NULL;
     if (!made) status = sciml_say(SCIML_MEMORY, message, length, "no memory for the emulator");
+    if (!status) status = choose_kernels(made, message, length);
     if (!status) status = sciml_cdf_integer(&file, "sciml_schema", &d->schema, message, length);
     if (!status && d->schema != SCIML_WEIGHTS_SCHEMA)
         status = sciml_say(SCIML_SCHEMA, message, length,
@@ -43,10 +56,20 @@ int sciml_mskf_init(const char *path, sciml_mskf **handle, char *message, size_t
     d->pooled = net->pooled;
     d->pool_levels = net->pool_levels;
     d->emulator = made->emulator != NULL;
-    made->f32 = sciml_kernel_for(32, getenv("SCIML_ISA"));
-    made->f64 = sciml_kernel_for(64, getenv("SCIML_ISA"));
     *handle = made;
     return sciml_say(SCIML_OK, message, length, "%s", "");
+}
+
+int sciml_mskf_init(const char *path, sciml_mskf **handle, char *message, size_t length) {
+    if (handle) *handle = NULL;
+    if (!path || !handle)
+        return sciml_say(SCIML_ARGUMENT, message, length,
+                         "sciml_mskf_init needs a path and a place for the handle");
+    fenv_t host;
+    sciml_hold(&host);
+    const int status = open_weights(path, handle, message, length);
+    sciml_release(&host);
+    return status;
 }
 
 void sciml_mskf_finalise(sciml_mskf **handle) {
@@ -87,12 +110,14 @@ static int run(const sciml_network *net, const sciml_kernel *kernel, int64_t col
                          levels, net->pool_levels, levels);
     const int64_t tiles = columns / kernel->block + (columns % kernel->block != 0);
     const size_t bytes = kernel->scratch(net, levels);
+    const int team = sciml_team(threads, tiles);
     int short_of_memory = 0;
-    if (threads > tiles) threads = tiles > 1 ? (int32_t)tiles : 1;
 #ifdef _OPENMP
-#    pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : short_of_memory)
+#    pragma omp parallel num_threads(team) if (team > 1) reduction(| : short_of_memory)
 #endif
     {
+        fenv_t host;
+        sciml_hold(&host);
         void *scratch = sciml_aligned(bytes);
         short_of_memory |= scratch == NULL;
 #ifdef _OPENMP
@@ -105,7 +130,9 @@ static int run(const sciml_network *net, const sciml_kernel *kernel, int64_t col
                             arrays, scratch);
         }
         free(scratch);
+        sciml_release(&host);
     }
+    (void)team;
     if (short_of_memory)
         return sciml_say(SCIML_MEMORY, message, length, "no memory for %zu bytes of scratch", bytes);
     return sciml_say(SCIML_OK, message, length, "%s", "");

@@ -1,14 +1,12 @@
 /* The entries for the whole emulator, and what its weights hold beside the Bi-LSTM. */
 #include "emulator.h"
 #include "cdf.h"
+#include "host.h"
 #include "probe.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef _OPENMP
-#    include <omp.h>
-#endif
 
 extern const sciml_physics sciml_physics_baseline;
 #ifdef SCIML_X86
@@ -153,7 +151,9 @@ static int run(const sciml_mskf *handle, const sciml_columns *columns, char *mes
                          "of columns, 1 to %d levels, 1 to %d threads",
                          (long long)d->ni, (long long)d->nj, d->levels, d->threads, SCIML_MAX_LEVELS,
                          SCIML_MAX_THREADS);
-    if (!(d->dt > 0) || !(d->dx > 0) || !(d->cudt >= 0) || isinf(d->dt) || isinf(d->dx) || isinf(d->cudt))
+    /* isgreater: the operator raises an exception on NaN, for which the host may have a trap */
+    if (!isgreater(d->dt, 0) || !isgreater(d->dx, 0) || !isgreaterequal(d->cudt, 0) || isinf(d->dt) ||
+        isinf(d->dx) || isinf(d->cudt))
         return sciml_say(SCIML_ARGUMENT, message, length,
                          "dt = %g s and dx = %g m must be positive, cudt = %g min not negative", d->dt, d->dx,
                          d->cudt);
@@ -174,14 +174,15 @@ static int run(const sciml_mskf *handle, const sciml_columns *columns, char *mes
     chunk = d->threads == 1 || chunk > SCIML_CHUNK ? SCIML_CHUNK : chunk < 96 ? 96 : chunk;
     const int64_t chunks = count / chunk + (count % chunk != 0);
     const size_t bytes = physics->scratch(&call);
+    const int team = sciml_team(d->threads, chunks);
     int64_t unsound = 0;
     int short_of_memory = 0;
 #ifdef _OPENMP
-    const int threads = chunks < d->threads ? (chunks > 1 ? (int)chunks : 1) : d->threads;
-#    pragma omp parallel num_threads(threads) if (threads > 1) reduction(| : short_of_memory)                \
-        reduction(+ : unsound)
+#    pragma omp parallel num_threads(team) if (team > 1) reduction(| : short_of_memory) reduction(+ : unsound)
 #endif
     {
+        fenv_t host;
+        sciml_hold(&host);
         void *scratch = chunks ? sciml_aligned(bytes) : NULL;
         short_of_memory |= chunks && !scratch;
 #ifdef _OPENMP
@@ -192,7 +193,9 @@ static int run(const sciml_mskf *handle, const sciml_columns *columns, char *mes
             if (scratch) unsound += physics->run(&call, first, left < chunk ? left : chunk, scratch);
         }
         free(scratch);
+        sciml_release(&host);
     }
+    (void)team;
     if (short_of_memory)
         return sciml_say(SCIML_MEMORY, message, length, "no memory for %zu bytes of scratch", bytes);
     if (unsound)

@@ -10,6 +10,11 @@ module emulator
    private
    public :: open_weights, run_network, close_weights
 
+   !> sciml_mskf_description of sciml_mskf.h.
+   type, bind(C) :: c_description
+      integer(c_int32_t) :: schema, channels, layers, hidden, outputs, pooled, pool_levels, emulator
+   end type c_description
+
    interface
       function c_init(path, handle, message, length) bind(C, name="sciml_mskf_init") result(status)
          import :: c_char, c_int32_t, c_ptr, c_size_t
@@ -22,6 +27,18 @@ module emulator
          integer(c_size_t), intent(in), value :: length
          integer(c_int32_t) :: status
       end function c_init
+
+      function c_describe(handle, description, message, length) bind(C, name="sciml_mskf_describe") &
+         result(status)
+         import :: c_char, c_description, c_int32_t, c_ptr, c_size_t
+         implicit none(type, external)
+         type(c_ptr), intent(in), value :: handle
+         type(c_description), intent(out) :: description
+         ! allow(C071, C072)
+         character(kind=c_char), intent(inout) :: message(*)
+         integer(c_size_t), intent(in), value :: length
+         integer(c_int32_t) :: status
+      end function c_describe
 
       function c_network(handle, columns, levels, x, xs, y, ys, p, ps, threads, message, length) &
          bind(C, name="sciml_network_run") result(status)
@@ -57,13 +74,20 @@ contains
       integer, intent(out) :: status
       character(len=512), intent(out) :: message
       type(c_ptr) :: address
+      handle = 0
+      if (path(1024:1024) /= " ") then ! f2py cuts what is longer
+         status = 1
+         message = "the path has more than 1023 characters: give a shorter one"
+         return
+      end if
       address = c_null_ptr
       message = " "
       status = int(c_init(trim(path)//c_null_char, address, message, 512_c_size_t))
       handle = transfer(address, handle)
    end subroutine open_weights
 
-   !> Run the bare network: x (channel, level, column) to y (output, level, column) and p (pooled, column)
+   !> Run the bare network: x (channel, level, column) to y (output, level, column) and p (pooled, column).
+   !> Sizes that are not the network's own give status 5, and nothing is run.
    subroutine run_network(handle, x, y, p, threads, status, message, &
                           channels, levels, columns, outputs, pooled)
       integer(c_int64_t), intent(in) :: handle
@@ -73,10 +97,25 @@ contains
       integer, intent(out) :: status
       character(len=512), intent(out) :: message
       integer(c_intptr_t) :: xs(3), ys(3), ps(2)
-      xs = int([channels*levels, channels, 1], c_intptr_t)
-      ys = int([outputs*levels, outputs, 1], c_intptr_t)
-      ps = int([pooled, 1], c_intptr_t)
+      type(c_description) :: found
+
       message = " "
+      status = int(c_describe(transfer(handle, c_null_ptr), found, message, 512_c_size_t))
+      if (status == 0 .and. (channels /= found%channels .or. outputs /= found%outputs .or. &
+                             pooled /= found%pooled)) then
+         status = 5
+         write (message, "(6(a, i0), a)") "x has ", channels, " channels, for ", outputs, " outputs and ", &
+            pooled, " pooled; this network takes ", found%channels, " channels and has ", found%outputs, &
+            " outputs and ", found%pooled, " pooled"
+      end if
+      if (status /= 0) then
+         y = 0
+         p = 0
+         return
+      end if
+      xs = [int(channels, c_intptr_t)*levels, int(channels, c_intptr_t), 1_c_intptr_t]
+      ys = [int(outputs, c_intptr_t)*levels, int(outputs, c_intptr_t), 1_c_intptr_t]
+      ps = [int(pooled, c_intptr_t), 1_c_intptr_t]
       status = int(c_network(transfer(handle, c_null_ptr), int(columns, c_int64_t), int(levels, c_int32_t), &
                              x, xs, y, ys, p, ps, int(threads, c_int32_t), message, 512_c_size_t))
    end subroutine run_network

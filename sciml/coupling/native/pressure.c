@@ -107,12 +107,10 @@ void NAMED(shear_push)(const sounding *s, const plume *up, const downdraft *down
 
     vreal lower_net = zero, lower_area = zero, lower_speed = zero, lower_u = zero, lower_v = zero;
     for (int k = 0; k < levels; k++) {
-        vreal spacing = s->z[k] - s->z[k]; /* the lid: half a layer; no equation uses it */
-        if (k + 1 < levels) spacing = s->z[k + 1] - s->z[k];
-        vreal below = splat(1.0);
-        if (k > 0) below = s->z[k] - s->z[k - 1];
-        e.up_link[k] = 1.0 / (s->dz[k] * spacing);
-        e.down_link[k] = 1.0 / (s->dz[k] * below);
+        if (k > 0 && k + 1 < levels) { /* ground and lid have no equation */
+            e.up_link[k] = 1.0 / (s->dz[k] * (s->z[k + 1] - s->z[k]));
+            e.down_link[k] = 1.0 / (s->dz[k] * (s->z[k] - s->z[k - 1]));
+        }
         if (k >= reach) continue;
         const vreal density = s->p[k] / (R_DRY * s->t[k]), face = face_density(s, k);
         const vreal net = up->flux[k] - down->flux[k];

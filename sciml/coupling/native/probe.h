@@ -19,7 +19,8 @@
 #define SCIML_PROBE_PROFILES 45
 #define SCIML_PROBE_SCALARS 41
 
-/* `enthalpy`, `strength` (column) and `push` (column, level; m/s along the wind): given, not learned. */
+/* `enthalpy`, `strength` (column) and `push` (column, level; m/s along the wind): given, not learned. It does
+ * not hold the host's floating-point environment, so that a test can see which flags the physics raises. */
 SCIML_API int sciml_mskf_probe(const sciml_columns *columns, const double enthalpy[2], const double *strength,
                                const double *push, double *profiles, double *scalars, const char *isa,
                                char *message, size_t length);

@@ -2,8 +2,9 @@
 !>
 !> It holds no state of its own and never stops: each procedure gives a status (0 is good) and a
 !> message. An emulator is read-only after sciml_mskf_init, so the tiles of an OpenMP loop may share
-!> it. Compile this file with the host's own compiler (module files are compiler specific) and link
-!> libsciml_mskf.so.
+!> it; init and finalise are for serial regions. The host's floating-point traps, flags and rounding
+!> stay as they are, and no column can trap. Compile this file with the host's own compiler (module
+!> files are compiler specific) and link libsciml_mskf.so.
 module sciml_mskf
    use, intrinsic :: iso_c_binding, only: c_associated, c_char, c_double, c_float, c_int32_t, &
       c_int64_t, c_loc, c_null_char, c_null_ptr, c_ptr, c_ptrdiff_t => c_intptr_t, c_size_t
@@ -11,10 +12,14 @@ module sciml_mskf
    private
    public :: sciml_emulator, sciml_mskf_init, sciml_mskf_run, sciml_mskf_finalise
 
-   !> An open weights file.
+   !> An open weights file. It has one owner: assignment gives an emulator that is not open, so that none is
+   !> freed twice; do not copy one in any other way (allocate with source=, transfer), but pass it on.
    type :: sciml_emulator
       private
       type(c_ptr) :: handle = c_null_ptr
+   contains
+      procedure, private :: assign => assign_closed
+      generic, public :: assignment(=) => assign
    end type sciml_emulator
 
    !> sciml_mskf_domain of sciml_mskf.h.
@@ -67,10 +72,10 @@ module sciml_mskf
 
 contains
 
-   !> Open a weights file.
+   !> Open a weights file. An emulator that is open already is finalised first, whatever comes of it.
    subroutine sciml_mskf_init(path, emulator, status, message)
       character(len=*), intent(in) :: path
-      type(sciml_emulator), intent(out) :: emulator
+      type(sciml_emulator), intent(inout) :: emulator
       integer, intent(out) :: status
       ! allow(C072)
       character(len=*), intent(out) :: message
@@ -81,6 +86,7 @@ contains
          name(i) = path(i:i)
       end do
       name(len_trim(path) + 1) = c_null_char
+      call sciml_mskf_finalise(emulator)
       text(1) = c_null_char
       status = int(c_init(name, emulator%handle, text, int(room, c_size_t)))
       call tell(text, message)
@@ -93,7 +99,11 @@ contains
    !> hfx (W m-2), ust (m s-1), pblh (m); dx (m), dt (s), cudt (minutes).
    !> nca (s) is read and written: columns with nca >= dt/2 are held, none of their outputs changes.
    !> Everything else is written in all other columns of the tile, zeros included.
-   !> kind: 0 nothing triggered, 1 shallow, 2 deep, 3 held. novelty: 1 at the edge of the training.
+   !> kind: 0 nothing triggered, 1 shallow, 2 deep, 3 held, -1 not sound: the inputs are not finite or not
+   !> physical (sciml_mskf.h lists the bounds), or the physics cannot carry them through. Such a column is
+   !> left at rest, as one in which nothing triggers, and its novelty is infinite; status stays 0, and
+   !> message tells how many there are. A host that wants to stop, or to call its own scheme there, tests
+   !> any(kind(its:ite, jts:jte) == -1), or message /= "". novelty: 1 at the edge of the training.
    subroutine sciml_mskf_run(emulator, u, v, t, qv, p_hyd, dz8w, rho, pi, w0avg, zol, hfx, ust, pblh, &
                              dx, dt, cudt, nca, rthcuten, rqvcuten, rqccuten, rqrcuten, rqicuten, &
                              rqscuten, rucuten, rvcuten, cldfra_dp, cldfra_sh, qc_cu, qi_cu, pratec, &
@@ -171,6 +181,14 @@ contains
       type(sciml_emulator), intent(inout) :: emulator
       call c_finalise(emulator%handle)
    end subroutine sciml_mskf_finalise
+
+   !> The copy of an emulator is not open; an emulator that is assigned to itself stays as it is.
+   subroutine assign_closed(to, from)
+      class(sciml_emulator), intent(inout) :: to
+      type(sciml_emulator), intent(in) :: from
+      if (c_associated(to%handle) .and. c_associated(to%handle, from%handle)) return
+      call c_finalise(to%handle)
+   end subroutine assign_closed
 
    !> A message of C into a Fortran string.
    subroutine tell(text, message)

@@ -3,7 +3,18 @@
  *
  * Every entry returns a status (0 is good) and writes one line into `message`, which may be NULL or
  * have length 0. No entry prints, aborts or exits. A handle is read-only once made, so any number
- * of threads may use it at the same time; all scratch belongs to the call. */
+ * of threads may use it at the same time; all scratch belongs to the call.
+ *
+ * The host's floating-point environment does not matter and is not changed: the library computes in the
+ * default one (no traps, to nearest) and puts back the host's, flags and rounding as they were. So NaN in a
+ * column cannot trap in a host that has traps.
+ *
+ * Threads: `threads` is the most that a call may use. It gets no more than there are processors
+ * (omp_get_num_procs), than OMP_THREAD_LIMIT says, or than there is work for; the answer has the same bits
+ * for any number. With threads > 1 the host must bear what OpenMP's run-time library does: libgomp ends the
+ * process if the system refuses it a thread. A process that was forked from one that has run this library
+ * on several threads runs on one; one that was forked after its parent ran OpenMP of its own must ask for
+ * 1, as libgomp would wait for threads that the fork has not copied. */
 #ifndef SCIML_MSKF_H
 #define SCIML_MSKF_H
 
@@ -47,8 +58,10 @@ typedef struct sciml_mskf_description {
     int32_t emulator;    /* 1: the file holds the whole emulator, 0: a bare network */
 } sciml_mskf_description;
 
-/* Open a weights file. On failure *handle is NULL. The environment variable SCIML_ISA (baseline,
- * avx2, avx512) asks for a lesser instruction set than the processor has. */
+/* Open a weights file. On failure *handle is NULL. What *handle was before is overwritten, never freed:
+ * finalise an open handle first. The environment variable SCIML_ISA (baseline, avx2, avx512) asks for an
+ * instruction set, by default the best there is; SCIML_ARGUMENT if it has another value, or one that this
+ * processor or this build lacks. */
 SCIML_API int sciml_mskf_init(const char *path, sciml_mskf **handle, char *message, size_t length);
 
 /* Free a handle and set it to NULL; a NULL handle is left alone. */
@@ -67,7 +80,7 @@ SCIML_API const char *sciml_mskf_isa(const sciml_mskf *handle);
  * y[i*ys[0] + k*ys[1] + o*ys[2]]: the outputs of every level.
  * p[i*ps[0] + o*ps[1]]: the outputs of the column; may be NULL where description.pooled is 0.
  * Strides count elements, not bytes. Columns are independent: a column's answer has the same bits
- * whatever columns come with it, however they are split over calls, and for any `threads` >= 1.
+ * whatever columns come with it, however they are split over calls, and for any `threads`, 1 to 1024.
  * NaN in a column gives NaN in that column alone. */
 SCIML_API int sciml_network_run(const sciml_mskf *handle, int64_t columns, int32_t levels, const float *x,
                                 const ptrdiff_t xs[3], float *y, const ptrdiff_t ys[3], float *p,
@@ -117,7 +130,7 @@ enum sciml_output_profile {
 };
 enum sciml_output_surface {
     SCIML_PRATEC, /* mm s-1 */
-    SCIML_NCA,    /* s; -100 where nothing triggers; read too where `held` is set */
+    SCIML_NCA,    /* s, at most a day in whole DT; -100 where nothing triggers; read too if `held` is set */
     SCIML_CUTOP,  /* level, the lowest is 1 */
     SCIML_CUBOT,
     SCIML_NOVELTY, /* 1 at the edge of what the emulator was trained on */
@@ -131,8 +144,8 @@ enum sciml_output_surface {
 typedef struct sciml_mskf_domain {
     int64_t ni, nj;
     int32_t levels;
-    int32_t threads;
-    int32_t held; /* 1: leave columns whose NCA is at least DT/2 as they are (KIND becomes 3) */
+    int32_t threads; /* at most so many, 1 to 1024: see the head of this file */
+    int32_t held;    /* 1: leave columns whose NCA is at least DT/2 as they are (KIND becomes 3) */
     int32_t unused;
     ptrdiff_t s3[3], s2[2];
     double dx, dt, cudt; /* m, s, minutes */
@@ -145,7 +158,13 @@ typedef struct sciml_mskf_fields {
     float *out2[SCIML_OUTPUT_SURFACES];
     /* 0 nothing triggers, 1 shallow, 2 deep, 3 held; -1 where the inputs are not finite or not physical (or
      * the physics cannot carry them through): the outputs are those of a column in which nothing
-     * triggers, the novelty is infinite, and `message` counts them. Strides s2. */
+     * triggers, the novelty is infinite, `message` counts them, and the status is SCIML_OK all the same: a
+     * host that wants to know of them looks for -1 here. Strides s2.
+     *
+     * Physical is, at every level: 100 K < T < 400 K; P_HYD less than 2000 hPa and falling with height;
+     * |QV| < 1; 0.5 m < DZ8W < 20 km; RHO within a factor of 2 of P_HYD / (287 T); 0.01 < PI < 10; |U|, |V|
+     * and |W0AVG| at most 500 m s-1; and |ZOL| at most 1e8, |HFX| at most 1e5 W m-2, UST 0 to 1e3 m s-1, PBLH
+     * 0 to 1e5 m. */
     int32_t *kind;
 } sciml_mskf_fields;
 

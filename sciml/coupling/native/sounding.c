@@ -8,6 +8,14 @@
 #define SOURCE_STEP 15.0e2
 #define SOURCE_REACH 300.0e2
 
+/* Far beyond all weather: what exceeds them is a host's mistake. ZOL goes with 1 / UST^2, and in WRF reaches
+ * 1e4 in calm nights. */
+#define MOST_WIND 500.0
+#define MOST_ZOL 1e8
+#define MOST_HFX 1e5
+#define MOST_UST 1e3
+#define MOST_PBLH 1e5
+
 /* One level of one field: the lanes' values, from any memory order. */
 INLINE vreal fetch(const void *field, int bits, const ptrdiff_t where[LANES]) {
     vreal x = splat(0.0);
@@ -67,18 +75,20 @@ INLINE vword read_as(int bits, const setting *set, const int64_t column[LANES], 
     s->hfx = fetch(in->in2[SCIML_HFX], bits, below);
     s->ust = fetch(in->in2[SCIML_UST], bits, below);
     s->pblh = fetch(in->in2[SCIML_PBLH], bits, below);
-    /* zero times a number that is not finite is not zero */
-    vreal odd = (s->zol + s->hfx + s->ust + s->pblh) * 0.0, lower = splat(2.0e5);
-    vword sound = ~(vword){0};
+    /* what is not a number fails every comparison; sciml_mskf.h lists the bounds */
+    vreal lower = splat(2.0e5);
+    vword sound = (absolute(s->zol) <= MOST_ZOL) & (absolute(s->hfx) <= MOST_HFX);
+    sound &= (s->ust >= 0.0) & (s->ust <= MOST_UST) & (s->pblh >= 0.0) & (s->pblh <= MOST_PBLH);
     for (int k = 0; k < set->levels; k++) {
         const vreal p = s->p[k], t = s->t[k], gas = s->rho[k] * R_DRY * t;
-        odd += (s->u[k] + s->v[k] + s->w[k]) * 0.0;
+        sound &= (absolute(s->u[k]) <= MOST_WIND) & (absolute(s->v[k]) <= MOST_WIND);
+        sound &= absolute(s->w[k]) <= MOST_WIND;
         sound &= (t > 100.0) & (t < 400.0) & (p > 0.0) & (p < lower) & (absolute(s->qv[k]) < 1.0);
         sound &= (s->dz[k] > 0.5) & (s->dz[k] < 2e4) & (gas > 0.5 * p) & (gas < 2.0 * p);
         sound &= (s->pi[k] > 0.01) & (s->pi[k] < 10.0);
         lower = p;
     }
-    return sound & (odd == 0.0);
+    return sound;
 }
 
 vword NAMED(read)(const setting *set, const int64_t column[LANES], sounding *s) {

@@ -1,0 +1,204 @@
+"""The library as a guest: the host's floating-point environment, its threads, its forks and its handles."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import sciml
+from sciml.convection.emulator import Emulator
+from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE
+from sciml.coupling.build import build, c_compiler, fortran_compiler, install, sources
+from sciml.coupling.library import Library
+from sciml.coupling.packing import emulator_weights
+from sciml.coupling.weights import write_weights
+from sciml.errors import InputError
+from tests.coupling.host import probe
+from tests.coupling.published import CASES, Net, make
+from tests.paths import SAMPLE_WRFOUT
+
+pytestmark = [pytest.mark.native, pytest.mark.xdist_group("packaged")]
+
+ISAS = ("baseline", "avx2", "avx512")
+INVALID, DIVISION, OVERFLOW = 1, 4, 8  # of x86
+PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+linux = pytest.mark.skipif(platform.system() != "Linux", reason="looks into /proc")
+
+
+@pytest.fixture(params=ISAS)
+def isa(request: pytest.FixtureRequest, library: Library, monkeypatch: pytest.MonkeyPatch) -> str:
+    if library.isa not in ISAS[ISAS.index(request.param) :]:
+        pytest.skip(f"this processor or this build has {library.isa} at most")
+    monkeypatch.setenv("SCIML_ISA", request.param)
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def columns() -> xr.Dataset:
+    """An eighth of the sample, the last ten columns calm."""
+    everything = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT)))
+    some: xr.Dataset = everything.isel(column=slice(None, None, 8)).load()
+    for name in ("U_PHY", "V_PHY"):
+        some[name].values[-10:] = 0.0
+    return some
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("guest") / "mskf.nc"
+    write_weights(path, emulator_weights(Emulator.load("mskf-convrad")))
+    return path
+
+
+@pytest.fixture(scope="module")
+def guest(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("traps are enabled in glibc's way")
+    made = tmp_path_factory.mktemp("guest") / "guest"
+    words = [*c_compiler().command, "-std=gnu11", "-O1", f"-I{sources()}"]
+    words += [
+        str(Path(__file__).with_name("guest.c")),
+        str(library.path),
+        f"-Wl,-rpath,{library.path.parent}",
+    ]
+    subprocess.run([*words, "-lm", "-o", str(made)], check=True)
+    return made
+
+
+def test_traps(guest: Path, weights: Path, columns: xr.Dataset, isa: str, tmp_path: Path) -> None:
+    """Traps, flags and rounding neither end the host nor show in the answer, and come back as they were."""
+    spoilt = columns.copy(deep=True)
+    spoilt["T_PHY"].values[3, 7] = np.nan
+    spoilt["U_PHY"].values[11, 0] = np.inf
+    spoilt["QVAPOR"].values[19, 3:9] = -1e-5
+    with (tmp_path / "columns").open("wb") as file:
+        file.write(np.array([spoilt.sizes["column"], spoilt.sizes["level"]], np.int32).tobytes())
+        for name in (*INPUT_PROFILES, *INPUT_SURFACE):
+            file.write(np.asarray(spoilt[name].values, np.float32).tobytes())
+    plain = b""
+    for traps, upward, threads in ((0, 0, 1), (1, 0, 1), (0, 1, 1), (1, 1, 2)):
+        words = [guest, weights, tmp_path / "columns", tmp_path / "out", traps, upward, threads]
+        done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (traps, upward, threads, done)
+        answer = (tmp_path / "out").read_bytes()
+        plain = plain or answer
+        assert answer == plain, (traps, upward, threads)
+    kind = np.frombuffer(plain, np.int32)[-columns.sizes["column"] :]
+    assert set(np.unique(kind)) == {-1, 0, 1, 2}
+    assert np.nonzero(kind == -1)[0].tolist() == [3, 11]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="flags by their numbers on x86")
+def test_sound_columns_raise_nothing(library: Library, columns: xr.Dataset, isa: str) -> None:
+    """Not even where the host's environment is not held: the probe does not hold it."""
+    n = columns.sizes["column"]
+    mathematics = ctypes.CDLL("libm.so.6")
+    mathematics.feclearexcept(INVALID | DIVISION | OVERFLOW)
+    _, scalars = probe(build(probe=True), columns, (-0.03, 0.06), np.ones(n), np.zeros((n, 44)), isa)
+    assert mathematics.fetestexcept(INVALID | DIVISION | OVERFLOW) == 0
+    assert set(np.unique(scalars[:, 0])) == {0, 1, 2}
+
+
+def script(library: Library, folder: Path, text: str, **environment: str) -> str:
+    """What a process of its own says, that has the library, a network and many columns."""
+    net = make(CASES[3])
+    write_weights(folder / "w.nc", net.weights())
+    head = (
+        "import os, signal, sys\nimport numpy as np\nfrom sciml.coupling.library import Library\n"
+        "native = Library(sys.argv[1]).open(sys.argv[2])\n"
+        "x = np.random.default_rng(3).normal(size=(200_000, 1, 1)).astype('f4')\n"
+        "def run(threads): return native.network(x, threads)[0].tobytes()\n"
+        "def tasks(): return len(os.listdir('/proc/self/task'))\n"
+        "signal.alarm(60)\nbefore = tasks()\n"
+    )
+    words = [sys.executable, "-c", head + text, str(library.path), str(folder / "w.nc")]
+    known = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **environment}
+    done = subprocess.run(words, env=known, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+@linux
+def test_no_more_threads_than_processors(library: Library, tmp_path: Path) -> None:
+    text = "whole = run(1)\nassert run(1000) == whole\nprint(tasks() - before)\n"
+    assert int(script(library, tmp_path, text)) == PROCESSORS - 1
+    assert int(script(library, tmp_path, text, OMP_THREAD_LIMIT="1")) == 0
+
+
+@linux
+def test_a_forked_child(library: Library, tmp_path: Path) -> None:
+    """One of a parent that has run threads runs serially; one of a parent that has not may run threads."""
+    text = (
+        "def child():\n"
+        "    known = os.fork()\n"
+        "    if not known:\n"
+        "        signal.alarm(30)\n"
+        "        same, more = run(2) == whole, tasks() - 1\n"
+        "        os._exit(10 * same + more)\n"
+        "    return os.waitstatus_to_exitcode(os.waitpid(known, 0)[1])\n"
+        "whole = run(1)\nprint(child())\nassert run(2) == whole\nprint(child())\n"
+    )
+    assert script(library, tmp_path, text).split() == [str(10 + min(PROCESSORS, 2) - 1), "10"]
+
+
+def test_init_without_a_path(library: Library) -> None:
+    handle = ctypes.c_void_p(1)
+    message = ctypes.create_string_buffer(200)
+    dll = ctypes.CDLL(str(library.path))
+    assert dll.sciml_mskf_init(None, ctypes.byref(handle), message, ctypes.c_size_t(200)) == 1
+    assert handle.value is None
+    assert b"needs a path" in message.value
+
+
+@pytest.mark.parametrize("name", ["AVX2", "sse2", "avx1024", *ISAS])
+def test_an_instruction_set_that_is_not_there(
+    library: Library, published: tuple[Net, Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A misspelt one is told, and one that this processor lacks; nothing else is taken in its place."""
+    monkeypatch.setenv("SCIML_ISA", name)
+    if name in ISAS[: ISAS.index(library.isa) + 1]:
+        with library.open(published[1]) as native:
+            assert native.isa == name
+        return
+    with pytest.raises(InputError, match=f"SCIML_ISA is `{name}`.* have baseline"):
+        library.open(published[1])
+
+
+def test_no_instruction_set(
+    library: Library, published: tuple[Net, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCIML_ISA", "")
+    with library.open(published[1]) as native:
+        assert native.isa == library.isa
+
+
+def test_an_emulator_has_one_owner(library: Library, published: tuple[Net, Path], tmp_path: Path) -> None:
+    """Opening it again frees what was open (700 of them would not fit); a copy is not open."""
+    installed = install(tmp_path / "native")
+    words = [*fortran_compiler().command, "-O1", "-g", "-o", "owner", tmp_path / "native" / "sciml_mskf.f90"]
+    words += [Path(__file__).with_name("owner.f90"), installed, f"-Wl,-rpath,{installed.parent}"]
+    subprocess.run(words, cwd=tmp_path, check=True)
+
+    def narrow() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (400_000_000, 400_000_000))
+
+    done = subprocess.run(
+        ["./owner", published[1]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=narrow,
+    )
+    assert done.returncode == 0, done
+    said = ["0", "first: 4", "second: 1", "second again: 1", "first after a failure: 1"]
+    assert [line.strip() for line in done.stdout.splitlines()] == said
