@@ -123,7 +123,8 @@ def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
     Raises
     ------
     InputError
-        For types, shapes or names that the file cannot take, or when it cannot be written (disk full).
+        For types, shapes or names that the file cannot take, or when it cannot be written (disk full, or there
+        is a directory or a device of that name).
 
     Examples
     --------
@@ -135,6 +136,8 @@ def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
     ((2, 3), 32)
     """
     path = Path(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{path} is no regular file, which a weights file could replace: give another name")
     content = _classic(weights)
     match = _CHECKSUM.search(content)
     if match is None:

@@ -204,6 +204,19 @@ def test_shapes_that_do_not_fit() -> None:
         bilstm_weights(state, (np.zeros((8, 64)), np.zeros(8)), (np.zeros((1, 9, 44)), np.zeros(1)))
 
 
+def test_only_a_file_is_replaced(tmp_path: Path) -> None:
+    """Not a device, say, in whose place there would be a file."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "folder", "link"):
+        before = (tmp_path / name).lstat().st_mode
+        with pytest.raises(InputError, match=f"{name} is no regular file"):
+            write_weights(tmp_path / name, Weights({"w": np.ones(3, np.float32)}))
+        assert (tmp_path / name).lstat().st_mode == before
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 @pytest.mark.native
 @pytest.mark.slow
 def test_the_reader_survives_anything(published: tuple[Net, Path], tmp_path: Path) -> None:
