@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from sciml.convection import thermodynamics as td
 from sciml.convection.adjustment import Timing, greatest_strength, shallow_strength, timing
 from sciml.convection.ascent import ascend
 from sciml.convection.downdraft import Downdraft, descend
@@ -30,13 +31,15 @@ from sciml.convection.problem import (
 from sciml.convection.response import NCA_NONE, PROFILES, SCALARS, respond
 from sciml.convection.sounding import Sounding
 from sciml.convection.source import parcel_test
-from sciml.errors import InputError
-from sciml.train import checkpoint
+from sciml.errors import InputError, SchemaError
+from sciml.train import Checkpoint, checkpoint
+from sciml.train.environment import chosen_device
+from sciml.wrf.table import TABLE
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["KIND", "Emulator", "Physics", "physics", "sounding_of"]
+__all__ = ["KIND", "Emulator", "Physics", "check_inputs", "load_weights", "physics", "sounding_of"]
 
 KIND = "convection-emulator"  # of the checkpoint
 
@@ -60,28 +63,66 @@ def sounding_of(columns: xr.Dataset, device: str | torch.device = "cpu") -> Soun
     Raises
     ------
     InputError
-        NaN or infinity among the inputs, naming the variable.
+        NaN or infinity among the inputs, profiles in other units or upside down, naming the variable.
     """
-
-    def taken(name: str) -> Tensor:
+    arrays = {}
+    for name in (*INPUT_PROFILES, *INPUT_SURFACE):
         array = columns[name]
         if array.ndim == 2:
             array = array.transpose("column", "level")
-        values = np.ascontiguousarray(array.values)
+        arrays[name] = np.ascontiguousarray(array.values)
+    check_inputs(arrays)
+
+    return Sounding.of(
+        {name: torch.from_numpy(arrays[name]).to(device) for name in INPUT_PROFILES},
+        {name: torch.from_numpy(arrays[name]).to(device) for name in INPUT_SURFACE},
+        dx=float(columns.attrs["DX"]),
+        dt=float(columns.attrs["DT"]),
+        cudt=float(columns.attrs["CUDT"]),
+    )
+
+
+def check_inputs(arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Refuse inputs (column, level) and (column,) that are not finite, in other units or upside down.
+
+    Surface values far from any run's are answered, and found novel.
+
+    Raises
+    ------
+    InputError
+        Naming the variable, a value and the remedy.
+    """
+    if not arrays["P_HYD"].size:
+        return
+    for name, values in arrays.items():
         bad = int((~np.isfinite(values)).sum())
         if bad:
             raise InputError(
                 f"{name} has {bad} values that are not finite: drop those columns, or mend the file they are from"
             )
-        return torch.from_numpy(values).to(device)
-
-    return Sounding.of(
-        {name: taken(name) for name in INPUT_PROFILES},
-        {name: taken(name) for name in INPUT_SURFACE},
-        dx=float(columns.attrs["DX"]),
-        dt=float(columns.attrs["DT"]),
-        cudt=float(columns.attrs["CUDT"]),
-    )
+    for name in INPUT_PROFILES:
+        (low, high), values = TABLE[name].bounds, arrays[name]
+        least, most = float(values.min()), float(values.max())
+        if least < low or most > high:
+            raise InputError(
+                f"{name} reaches {least if least < low else most:g}, outside {low:g} to {high:g} "
+                f"{TABLE[name].units}: drop those columns, or give the variable in that unit"
+            )
+    pressure = arrays["P_HYD"]
+    rising = int((np.diff(pressure, axis=1) >= 0).any(1).sum())
+    if rising:
+        raise InputError(
+            f"P_HYD does not fall with height in {rising} columns ({pressure[0, 0]:g} Pa at level 0, "
+            f"{pressure[0, -1]:g} at the last): turn the levels so that 0 is the lowest"
+        )
+    gas = arrays["RHO"][:, 0] * arrays["T_PHY"][:, 0] * td.R_DRY
+    ratio = pressure[:, 0] / gas
+    worst = int(np.abs(np.log(ratio)).argmax())
+    if not 0.5 < ratio[worst] < 2.0:
+        raise InputError(
+            f"P_HYD is {pressure[worst, 0]:g} at level 0 where density and temperature make {gas[worst]:.0f} Pa: "
+            "give P_HYD in Pa and RHO in kg m-3"
+        )
 
 
 def physics(everything: Sounding, levels: int) -> Physics | None:
@@ -118,7 +159,12 @@ class Emulator:
     block
         Columns at a time.
     device
-        ``cpu``, ``cuda``, ...
+        ``cpu``, ``cuda``, ...; ``auto`` takes a GPU if there is one.
+
+    Raises
+    ------
+    InputError
+        A precision or block of another kind, or a device that is not there.
 
     Examples
     --------
@@ -133,6 +179,13 @@ class Emulator:
     block: int = 4096
     device: str = "cpu"
 
+    def __post_init__(self) -> None:
+        if self.precision not in ("float32", "float64"):
+            raise InputError(f"precision={self.precision!r}: give 'float32' or 'float64'")
+        if not isinstance(self.block, int) or isinstance(self.block, bool) or self.block < 1:
+            raise InputError(f"block={self.block!r}: give a whole number of 1 or more")
+        chosen_device(self.device)
+
     @classmethod
     def load(
         cls, path: str | Path, *, precision: Literal["float32", "float64"] = "float32", device: str = "cpu"
@@ -144,18 +197,23 @@ class Emulator:
         InputError
             No such file, or a checkpoint of something else.
         SchemaError, ChecksumError
-            A checkpoint of another schema, or a damaged one.
+            A checkpoint of another schema or without what an emulator needs, or a damaged one.
         """
         found = checkpoint.load(checkpoint.resolve(path), kind=KIND)
         config = found.config
+        about = _about(found)
         network = Closure(Architecture.from_json(config["network"]))
         tensors = found.state_dict(torch.float32)
-        network.load_state_dict(
-            {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
-        )
-        return cls(
-            network.eval(), Normalisation.from_tensors(tensors), config["about"], precision, device=device
-        )
+        weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
+        load_weights(network, weights, found)
+        normalisation = Normalisation.from_tensors(tensors)
+        made = (network.shape.levels, len(network.shape.channels))
+        if tuple(normalisation.mean.shape) != made:
+            raise SchemaError(
+                f"{found.path} is normalised for {tuple(normalisation.mean.shape)} levels and channels, its "
+                f"network takes {made}: train it again"
+            )
+        return cls(network.eval(), normalisation, about, precision, device=device)
 
     def save(self, path: str | Path, history: Any = None) -> Path:
         """Write a checkpoint; see `sciml.train.checkpoint`."""
@@ -187,7 +245,7 @@ class Emulator:
         dtype = torch.float64 if self.precision == "float64" else torch.float32
         network = Closure(self.network.shape)
         network.load_state_dict(self.network.state_dict())
-        return network.to(self.device, dtype).eval()
+        return network.to(chosen_device(self.device), dtype).eval()
 
     def run(self, problem: Convection, state: Closure) -> ConvectionSolution:
         """All outputs for all columns; see `ConvectionSolution`.
@@ -198,10 +256,11 @@ class Emulator:
             NaN among the inputs.
         """
         begun = time.perf_counter()
+        device = chosen_device(self.device)
         parts: list[dict[str, np.ndarray[Any, Any]]] = []
         for start in range(0, len(problem), self.block):
             columns = problem.columns.isel(column=slice(start, start + self.block))
-            parts.append(self._columns(sounding_of(columns, self.device), state))
+            parts.append(self._columns(sounding_of(columns, device), state))
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return solution_of(problem, arrays, time.perf_counter() - begun)
 
@@ -251,6 +310,46 @@ class Emulator:
         count = sum(p.numel() for p in self.network.parameters())
         rows = {
             "network": f"Bi-LSTM {shape.layers} x {shape.hidden}, {shape.levels} levels, {count} parameters",
-            **{name: self.about[name] for name in ("levels", "dx", "dt", "cudt", "runs", "columns", "seed")},
+            **{
+                name: self.about.get(name, "not told")
+                for name in ("levels", "dx", "dt", "cudt", "runs", "columns", "seed")
+            },
         }
         return "\n".join(["Emulator of MSKF", *(f"  {name:<10}{value}" for name, value in rows.items())])
+
+
+def _about(found: Checkpoint) -> Mapping[str, Any]:
+    """What a checkpoint says of its emulator, looked over."""
+    about, network = found.config.get("about"), found.config.get("network")
+    for name, value in (("network", network), ("about", about)):
+        if not isinstance(value, dict):
+            raise SchemaError(f"{found.path} has {name} {value!r} in its config: train it again")
+    assert isinstance(about, dict)
+    for name in ("levels", "dx", "dt", "cudt"):
+        value = about.get(name)
+        if not isinstance(value, int | float):
+            raise SchemaError(f"{found.path} has about.{name} {value!r}, no number: train it again")
+    edges = about.get("enthalpy")
+    pair = isinstance(edges, list) and len(edges) == 2 and all(isinstance(x, int | float) for x in edges)
+    if not pair:
+        raise SchemaError(f"{found.path} has about.enthalpy {edges!r}, not two numbers: train it again")
+    return about
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], found: Checkpoint) -> None:
+    """Put weights into a network.
+
+    Raises
+    ------
+    SchemaError
+        They are not of its shape.
+    """
+    mine = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    theirs = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if mine != theirs:
+        name = next(name for name in [*mine, *theirs] if mine.get(name) != theirs.get(name))
+        raise SchemaError(
+            f"{found.path} has weights {name} of shape {theirs.get(name, 'none')}, the network it describes has "
+            f"{mine.get(name, 'none')}: train it again"
+        )
+    network.load_state_dict(dict(weights))

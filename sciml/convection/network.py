@@ -87,7 +87,7 @@ class Architecture:
     def __post_init__(self) -> None:
         for name in ("hidden", "layers", "pooled", "levels"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise InputError(f"Architecture({name}={value!r}): give a whole number of 1 or more")
         if self.channels != CHANNELS or self.scalars != SCALARS:
             raise InputError(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sciml.errors import InputError, SchemaError
+
 __all__ = ["Normalisation"]
 
 CLIP = 10.0
@@ -36,7 +38,15 @@ class Normalisation:
 
         A level at which a channel hardly varies takes a twentieth of the channel's own spread as its scale, so
         that rounding there is not blown up.
+
+        Raises
+        ------
+        InputError
+            Of a single column, which has no spread.
         """
+        count = channels.shape[-1]
+        if count < 2:
+            raise InputError(f"{count} column rises: too few to train on; give more columns")
         mean = channels.mean(-1)
         overall = (channels - channels.mean((0, 2), keepdim=True)).pow(2).mean((0, 2)).sqrt()
         scale = torch.maximum(channels.std(-1), 0.05 * overall).clamp_min(1e-12)
@@ -93,5 +103,14 @@ class Normalisation:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Normalisation:
-        """The inverse of `tensors`."""
+        """The inverse of `tensors`.
+
+        Raises
+        ------
+        SchemaError
+            One is not there.
+        """
+        absent = [name for name in cls.__dataclass_fields__ if f"normalisation.{name}" not in tensors]
+        if absent:
+            raise SchemaError(f"the checkpoint lacks normalisation.{absent[0]}: train it again")
         return cls(**{name: tensors[f"normalisation.{name}"] for name in cls.__dataclass_fields__})

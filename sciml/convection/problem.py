@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -40,12 +41,18 @@ class Convection:
     MissingVariable
         An input is not there.
     InputError
-        No columns, no DX, DT or CUDT, or dimensions of other names.
+        No dataset, no columns, no DX, DT or CUDT or one that cannot be, or dimensions of other names.
     """
 
     columns: xr.Dataset
 
     def __post_init__(self) -> None:
+        import xarray as xr
+
+        if not isinstance(self.columns, xr.Dataset):
+            raise InputError(
+                f"columns is {self.columns!r}, no dataset: open files with sciml.open_columns(paths) first"
+            )
         sizes = self.columns.sizes
         if "column" not in sizes or "level" not in sizes:
             raise InputError(
@@ -63,6 +70,7 @@ class Convection:
                 raise InputError(
                     f"the columns lack the attribute {name}: set columns.attrs['{name}'] to what the run had"
                 )
+            _check_setting(name, self.columns.attrs[name])
 
     def __len__(self) -> int:
         return int(self.columns.sizes["column"])
@@ -80,6 +88,19 @@ class Convection:
     def __repr__(self) -> str:
         set_to = ", ".join(f"{name} {value:g}" for name, value in self.settings.items())
         return f"Convection({len(self)} columns of {self.levels} levels, {set_to})"
+
+
+def _check_setting(name: str, value: Any) -> None:
+    """Refuse what no run has; CUDT 0 is WRF's for every step."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number) or number < 0 or (number == 0 and name != "CUDT"):
+        meant = "0 or more minutes" if name == "CUDT" else "a number above 0"
+        raise InputError(
+            f"the attribute {name} is {value!r}, not {meant}: set columns.attrs['{name}'] to what the run had"
+        )
 
 
 @dataclass(frozen=True, eq=False)

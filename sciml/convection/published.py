@@ -9,6 +9,7 @@ RQSCUTEN is left out: in these data that output is nil, and the weight would dro
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from sciml.convection import thermodynamics as td
+from sciml.convection.emulator import load_weights
 from sciml.convection.network import BiLSTM
 from sciml.convection.problem import (
     INPUT_PROFILES,
@@ -31,10 +33,12 @@ from sciml.convection.problem import (
 )
 from sciml.convection.response import NCA_NONE
 from sciml.convection.store import open_columns
-from sciml.errors import InputError
+from sciml.convection.targets import take_in
+from sciml.errors import InputError, SchemaError
 from sciml.train import Batch, Fit, TensorSource, checkpoint, fit
 from sciml.train.progress import Progress
 from sciml.train.state import discard
+from sciml.wrf.columns import check_finite
 
 __all__ = ["KIND", "PublishedEmulator", "train_published"]
 
@@ -96,8 +100,12 @@ class PublishedEmulator:
         """From a checkpoint that `train_published` wrote."""
         found = checkpoint.load(checkpoint.resolve(path), kind=KIND)
         tensors = found.state_dict(torch.float32)
-        network = BiLSTM.published(int(found.config["about"]["levels"]))
-        network.load_state_dict({k: v for k, v in tensors.items() if "scale" not in k})
+        about = found.config.get("about")
+        levels = about.get("levels") if isinstance(about, dict) else None
+        if not isinstance(levels, int) or not {"scale", "target_scale"} <= tensors.keys():
+            raise SchemaError(f"{found.path} has about {about!r}, no levels or no scales: train it again")
+        network = BiLSTM.published(levels)
+        load_weights(network, {k: v for k, v in tensors.items() if "scale" not in k}, found)
         return cls(network.eval(), tensors["scale"], tensors["target_scale"], found.config["about"])
 
     def init(self, problem: Convection) -> BiLSTM:
@@ -151,9 +159,19 @@ def train_published(
     progress: Progress | None = None,
 ) -> PublishedEmulator:
     """Train the baseline on all runs but those excluded, in memory, and save it."""
-    dataset = columns if isinstance(columns, xr.Dataset) else open_columns(columns)
+    if isinstance(columns, xr.Dataset):
+        checkpoint.check_target(output)
+        dataset = columns
+    else:
+        paths = [columns] if isinstance(columns, str | Path) else list(columns)
+        checkpoint.check_target(output, paths)
+        dataset = open_columns(paths)
     dataset = dataset.isel(column=np.flatnonzero(~np.isin(dataset["RUN"].values, list(exclude)))).load()
     chosen = Fit(**{**SETTINGS, **(settings or {})})
+    check_finite(dataset)
+    digest = hashlib.blake2b(digest_size=6)
+    take_in(digest, dataset)
+    of = {"the columns of digest": digest.hexdigest()}
     x, y = channels(dataset), _targets(dataset)
     scale = x.abs().amax((0, 1)).clamp_min(1e-30)
     triggered = torch.from_numpy((dataset["KIND"].values > 0).astype(np.float32))
@@ -161,7 +179,16 @@ def train_published(
     torch.manual_seed(chosen.seed)
     network = BiLSTM.published(dataset.sizes["level"])
     source = TensorSource({"x": x / scale, "y": y / target_scale, "triggered": triggered})
-    history = fit(network, _losses, source, settings=chosen, output=output, progress=progress, resume=resume)
+    history = fit(
+        network,
+        _losses,
+        source,
+        settings=chosen,
+        output=output,
+        progress=progress,
+        resume=resume,
+        identity=of,
+    )
     about = {"levels": int(dataset.sizes["level"]), "columns": len(triggered), "seed": chosen.seed}
     tensors = {**network.state_dict(), "scale": scale, "target_scale": target_scale}
     checkpoint.save(output, {"kind": KIND, "about": about}, tensors, history=history)

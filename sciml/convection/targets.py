@@ -7,6 +7,7 @@ along the mean wind, as the scheme's tendency.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,10 +22,12 @@ from sciml.convection.momentum import carriage, turned
 from sciml.convection.network import LEAST_STRENGTH
 from sciml.convection.plume import DEEP, NONE
 from sciml.convection.pressure import shear_push
+from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE
 from sciml.convection.response import enthalpy_imbalance, lowered_base
 from sciml.train import Batch
+from sciml.wrf.columns import check_finite
 
-__all__ = ["LOSSES", "TARGETS", "losses", "prepare", "prepared"]
+__all__ = ["LOSSES", "TARGETS", "losses", "prepare", "prepared", "take_in"]
 
 TARGETS = (
     "RTHCUTEN",
@@ -94,14 +97,37 @@ def prepare(columns: xr.Dataset, levels: int) -> Prepared | None:
     return finished
 
 
-def prepared(columns: xr.Dataset, levels: int, block: int = 4096) -> Iterator[tuple[int, Prepared | None]]:
-    """`prepare`, block by block, with the number of columns done."""
+def prepared(
+    columns: xr.Dataset, levels: int, block: int = 4096, digest: hashlib.blake2b | None = None
+) -> Iterator[tuple[int, Prepared | None]]:
+    """`prepare`, block by block, with the number of columns done; ``digest`` takes in what was read.
+
+    Raises
+    ------
+    InputError
+        A value that is not finite, or outside the physical bounds, of any variable.
+    """
     total = columns.sizes["column"]
     for start in range(0, total, block):
-        part = prepare(columns.isel(column=slice(start, start + block)).load(), levels)
+        read = columns.isel(column=slice(start, start + block)).load()
+        check_finite(read)
+        if digest is not None:
+            take_in(digest, read)
+        part = prepare(read, levels)
         if part is not None:
             part["row"] = part["row"] + start
         yield min(start + block, total), part
+
+
+def take_in(digest: hashlib.blake2b, columns: xr.Dataset) -> None:
+    """Feed a digest with what a training reads of columns: the values as read, before any arithmetic.
+
+    What is computed of them may differ in the last bits by the number of threads.
+    """
+    for name in (*INPUT_PROFILES, *INPUT_SURFACE, *TARGETS, "KIND"):
+        values = np.ascontiguousarray(columns[name].transpose("column", ...).values)
+        digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        digest.update(values.data)
 
 
 def losses(network: nn.Module, batch: Batch) -> dict[str, Tensor]:

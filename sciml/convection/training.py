@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping, Sequence
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,8 @@ from sciml.convection.normalise import Normalisation
 from sciml.convection.problem import Convection
 from sciml.convection.store import open_columns
 from sciml.convection.targets import TARGETS, losses, prepared
-from sciml.errors import InputError, MissingVariable
-from sciml.train import BatchSource, Fit, TensorSource, fit
+from sciml.errors import InputError, MissingVariable, SciMLError
+from sciml.train import BatchSource, Fit, TensorSource, checkpoint, fit
 from sciml.train.progress import Progress, automatic
 from sciml.train.state import discard
 from sciml.train.store import StoreSource
@@ -40,6 +42,8 @@ DEFAULTS: Mapping[str, Any] = {
 }
 # Prepared columns (3.5 kB each) beyond this many bytes are kept on disk while training.
 MEMORY = 3 << 30
+PREPARED = "prepared.zarr"
+SHAPE = ("hidden", "layers", "pooled", "levels")  # what may be chosen of the network
 
 
 def train(
@@ -60,7 +64,8 @@ def train(
     columns
         A store, files of pairs, or a columns dataset (see `sciml.convection.store.open_columns`).
     output
-        The checkpoint to write; the resumable state of the training lies beside it until it is done.
+        The checkpoint to write; the resumable state of the training lies beside it until it is done. What
+        stands there must be a checkpoint (see `sciml.train.checkpoint.check_target`).
     hold_out
         Values of RUN that are kept for validation: with them, the best epoch on those runs is kept, and
         ``patience`` may stop early.
@@ -69,18 +74,25 @@ def train(
     fit, network
         Settings that differ from `DEFAULTS` (fields of `Fit`) and from `Architecture`'s.
     resume
-        Go on with a training that was cut off.
+        Go on with a training that was cut off, if it was one of the same columns, runs and settings.
 
     Raises
     ------
     MissingVariable
         A target is not there: only captures, drawn pairs and wrfouts with their companion hold all.
     InputError
-        No column convects, or a held-out run that is not among the columns.
+        No column convects, a value that is not finite or outside the physical bounds, a held-out run that is
+        not among the columns or in which nothing convects, or an output that would destroy something.
     """
     settings = _settings(fit)
     shape = Architecture(**_known(network))
-    dataset = columns if isinstance(columns, xr.Dataset) else open_columns(columns)
+    if isinstance(columns, xr.Dataset):
+        _claim(Path(output), ())
+        dataset = columns
+    else:
+        paths = [columns] if isinstance(columns, str | Path) else list(columns)
+        _claim(Path(output), paths)
+        dataset = open_columns(paths)
     for name in TARGETS:
         if name not in dataset:
             raise MissingVariable(
@@ -88,26 +100,36 @@ def train(
                 f"line +:h:0:{name}, or give the true scheme's companion"
             )
     runs = dataset["RUN"].values
-    absent = sorted({*hold_out, *exclude} - set(np.unique(runs).tolist()))
-    if absent:
-        there = ", ".join(map(str, np.unique(runs)))
-        raise InputError(f"no columns of RUN {absent} to leave out: there are those of RUN {there}")
+    _check_runs(runs, hold_out, exclude)
     if exclude:
         dataset = dataset.isel(column=np.flatnonzero(~np.isin(runs, list(exclude))))
         runs = dataset["RUN"].values
     problem = Convection(dataset)
     shown = progress if progress is not None else automatic()
-    with tempfile.TemporaryDirectory(prefix="sciml-", dir=Path(output).resolve().parent) as scratch:
-        data = _Prepared(dataset, shape.levels, Path(scratch), shown)
+    with _scratch(Path(output)) as scratch:
+        data = _Prepared(dataset, shape.levels, scratch, shown)
         held = np.isin(runs[data.row], list(hold_out))
         if held.all():
             raise InputError(
                 f"{int((~held).sum())} of {len(runs)} columns are left to train on: all are held out"
             )
+        quiet = sorted(set(hold_out) - set(runs[data.row].tolist()))
+        if quiet:
+            raise InputError(
+                f"no plume rises in any column of RUN {quiet}, so it cannot validate: hold out another"
+            )
         normalisation = Normalisation.of(*data.features(~held))
         torch.manual_seed(settings.seed)
         closure = Closure(shape)
-        history = _fit(closure, data, held, normalisation, settings, output, resume, shown)
+        of = {
+            "the training runs": _numbers(runs[data.row][~held]),
+            "the held-out runs": _numbers(runs[data.row][held]),
+            "the excluded runs": _numbers(exclude),
+            "the network": ", ".join(f"{name} {getattr(shape, name)}" for name in SHAPE),
+            "the columns of digest": data.digest,
+            "the normalisation of digest": _coarse(normalisation),
+        }
+        history = _fit(closure, data, held, normalisation, settings, output, resume, shown, of)
     imbalance = data.enthalpy[~held]
     about = {
         "levels": problem.levels,
@@ -128,6 +150,54 @@ def train(
     return emulator
 
 
+def _claim(output: Path, inputs: Sequence[str | Path]) -> None:
+    """Refuse an output that cannot or must not be written, and make its folder, before anything is read."""
+    checkpoint.check_target(output, inputs)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SciMLError(f"cannot make {output.parent}: {error.strerror}; give another output") from error
+
+
+def _check_runs(runs: np.ndarray[Any, Any], hold_out: Sequence[int], exclude: Sequence[int]) -> None:
+    """Refuse runs that are not there, and those both held out and excluded."""
+    absent = sorted({*hold_out, *exclude} - set(np.unique(runs).tolist()))
+    if absent:
+        there = ", ".join(map(str, np.unique(runs)))
+        raise InputError(f"no columns of RUN {absent} to leave out: there are those of RUN {there}")
+    both = sorted({*hold_out} & {*exclude})
+    if both:
+        raise InputError(f"RUN {both} is held out for validation and excluded: choose one of the two")
+
+
+@contextlib.contextmanager
+def _scratch(output: Path) -> Iterator[Path]:
+    """Where columns that do not fit into memory go: beside the output, under a name made of it.
+
+    A killed training leaves it; the next one to the same output finds and removes it.
+    """
+    path = output.with_name(f".{output.name}.scratch")
+    if path.is_dir() and any(one.name != PREPARED for one in path.iterdir()):
+        raise InputError(
+            f"{path} holds more than a training leaves there: move it away, or give another output"
+        )
+    shutil.rmtree(path, ignore_errors=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _numbers(runs: Sequence[int] | np.ndarray[Any, Any]) -> str:
+    return ", ".join(map(str, np.unique(np.asarray(runs, dtype=np.int64)))) or "none"
+
+
+def _coarse(normalisation: Normalisation) -> str:
+    """A digest of the sizes of the numbers, to four digits: their last bits depend on the threads."""
+    sizes = [f"{x.double().square().mean().sqrt().item():.3e}" for x in normalisation.tensors().values()]
+    return hashlib.blake2b(" ".join(sizes).encode(), digest_size=6).hexdigest()
+
+
 def _settings(given: Mapping[str, Any] | None) -> Fit:
     try:
         return Fit(**{**DEFAULTS, **(given or {})})
@@ -136,9 +206,9 @@ def _settings(given: Mapping[str, Any] | None) -> Fit:
 
 
 def _known(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    unknown = sorted(set(given or {}) - {"hidden", "layers", "pooled", "levels"})
+    unknown = sorted(set(given or {}) - set(SHAPE))
     if unknown:
-        raise InputError(f"[network] {', '.join(unknown)}: it has hidden, layers, pooled, levels")
+        raise InputError(f"[network] {', '.join(unknown)}: it has {', '.join(SHAPE)}")
     return dict(given or {})
 
 
@@ -152,7 +222,8 @@ class _Prepared:
         rows: list[Tensor] = []
         enthalpy: list[Tensor] = []
         size, total = 0, columns.sizes["column"]
-        for done, part in prepared(columns, levels):
+        digest = hashlib.blake2b(digest_size=6)
+        for done, part in prepared(columns, levels, digest=digest):
             shown.say(f"prepared {done} of {total} columns")
             if part is None:
                 continue
@@ -161,11 +232,13 @@ class _Prepared:
             size += sum(x.numel() * x.element_size() for x in part.values())
             parts.append(part)
             if size > MEMORY or self.path is not None:
-                self.path = scratch / "prepared.zarr"
+                self.path = scratch / PREPARED
+                scratch.mkdir(exist_ok=True)
                 _append(self.path, parts)
                 parts = []
         if not rows:
             raise InputError(f"no plume rises in any of {total} columns: there is nothing to learn from")
+        self.digest = digest.hexdigest()
         self.row = torch.cat(rows).numpy()
         self.enthalpy = torch.cat(enthalpy).numpy()
         if parts:
@@ -228,6 +301,7 @@ def _fit(
     output: str | Path,
     resume: bool,
     shown: Progress,
+    identity: Mapping[str, str],
 ) -> Any:
     training = data.source(~held, normalisation)
     validation = data.source(held, normalisation) if held.any() else None
@@ -240,4 +314,5 @@ def _fit(
         output=output,
         progress=shown,
         resume=resume,
+        identity=identity,
     )

@@ -13,7 +13,7 @@ import importlib.metadata
 import json
 import platform
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,12 +27,12 @@ import sciml
 from sciml import data_files
 from sciml.errors import ChecksumError, InputError, SchemaError
 from sciml.train.history import History
-from sciml.train.writing import replaced
+from sciml.train.writing import check_apart, check_replaceable, replaced
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MIGRATIONS", "SCHEMA", "SUFFIX", "Checkpoint", "load", "resolve", "save"]
+__all__ = ["MIGRATIONS", "SCHEMA", "SUFFIX", "Checkpoint", "check_target", "load", "resolve", "save"]
 
 SCHEMA = 1
 SUFFIX = ".sciml"
@@ -121,7 +121,8 @@ def save(
     Parameters
     ----------
     path
-        With the suffix ``.sciml`` a zip, else a directory.
+        With the suffix ``.sciml`` a zip, else a directory. What stands there must be a checkpoint too (see
+        `check_target`).
     config
         What JSON can hold (finite numbers; tuples come back as lists), with the key ``kind``: a str naming
         the family. The keys ``schema``, ``software`` and ``sha256`` are written by this function.
@@ -139,7 +140,7 @@ def save(
     Raises
     ------
     InputError
-        Something that JSON or safetensors cannot hold.
+        Something that JSON or safetensors cannot hold, or a path where something else stands.
     SciMLError
         The file could not be written (disk full, no permission); what stood there before still stands.
 
@@ -152,6 +153,7 @@ def save(
     array([3.], dtype=float16)
     """
     path = Path(path)
+    check_target(path)
     parts = {WEIGHTS: safetensors.numpy.save({name: _array(name, value) for name, value in tensors.items()})}
     if history is not None:
         parts[HISTORY] = history.to_json().encode()
@@ -164,11 +166,59 @@ def save(
                 entry.external_attr = 0o644 << 16
                 archive.writestr(entry, content)
     else:
-        with replaced(path) as temporary:
+        with replaced(path, folder=True) as temporary:
             temporary.mkdir()
             for name, content in parts.items():
                 (temporary / name).write_bytes(content)
     return path
+
+
+def check_target(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
+    """Refuse a path that `save` must not write to: call it before the work whose result is to be saved.
+
+    Parameters
+    ----------
+    path
+        The checkpoint to be written.
+    inputs
+        Files and folders that must not be harmed.
+
+    Raises
+    ------
+    InputError
+        Something stands there that is no checkpoint (an empty file or folder may go), or the path is one of
+        the inputs, lies in a store among them, or holds one.
+    """
+    path = Path(path)
+    check_apart(path, inputs)
+    zipped = path.suffix == SUFFIX
+    check_replaceable(path, folder=not zipped)
+    if path.is_file() and not zipped:
+        raise InputError(
+            f"{path} is a file, and a checkpoint without the suffix {SUFFIX} is a folder: give another path"
+        )
+    if path.exists() and not _ours(path):
+        held = "a folder" if path.is_dir() else "a file"
+        raise InputError(
+            f"{path} is {held} but no checkpoint, which writing would destroy: give another path"
+        )
+
+
+def _ours(path: Path) -> bool:
+    """Whether a checkpoint stands there, if only a damaged one, or nothing that could be missed."""
+    if path.is_dir():
+        there = {one.name for one in path.iterdir()}
+        parts = CONFIG in there and there <= {CONFIG, WEIGHTS, HISTORY}
+        return not there or (parts and b'"sha256"' in (path / CONFIG).read_bytes())
+    with path.open("rb") as file:
+        head = file.read(30 + len(CONFIG))
+    if not head or (head[:2] == b"PK" and head[30:] == CONFIG.encode()):
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {CONFIG, WEIGHTS} <= set(archive.namelist())
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError):
+        return False
 
 
 def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
@@ -330,7 +380,7 @@ def _parts(path: Path) -> dict[str, bytes]:
             return {
                 name: archive.read(name) for name in archive.namelist() if name in (CONFIG, WEIGHTS, HISTORY)
             }
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, OSError) as error:
+    except Exception as error:  # besides the archive's own errors, whatever a decompressor raises
         raise ChecksumError(f"{path} is damaged ({error}): fetch or train it again") from error
 
 

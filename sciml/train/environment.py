@@ -28,10 +28,12 @@ def chosen_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError, ImportError) as error:
         raise InputError(
             f"device {name!r} cannot be used ({str(error).splitlines()[0]}): try 'auto'"
         ) from error
+    if device.type == "meta":  # it has shapes and no values
+        raise InputError(f"device {name!r} cannot be used (it computes nothing): try 'auto'")
     return device
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sciml.errors import InputError, SciMLError
-from sciml.train import schedule
+from sciml.train import checkpoint, schedule
 from sciml.train.average import Average
 from sciml.train.environment import chosen_device, environment
 from sciml.train.history import Epoch, History, Stopped
@@ -22,7 +22,7 @@ from sciml.train.interrupt import Interrupt
 from sciml.train.progress import Progress, Report, automatic
 from sciml.train.settings import Fit
 from sciml.train.source import Batch, BatchSource, batches_from, epoch_generator
-from sciml.train.state import Position, State, resume_path
+from sciml.train.state import Origin, Position, State, resume_path
 
 __all__ = ["Fit", "Metrics", "NotFinite", "Objective", "fit"]
 
@@ -49,6 +49,7 @@ def fit(
     progress: Progress | None = None,
     resume: bool = True,
     metrics: Metrics | None = None,
+    identity: Mapping[str, str] | None = None,
 ) -> History:
     """Train a model in place with AdamW.
 
@@ -76,6 +77,9 @@ def fit(
     metrics
         ``metrics(model)`` is called after each validation, with the weights validated; its numbers are
         recorded.
+    identity
+        What the caller knows of model and data, by what to call it, such as ``{"files": "a.nc, b.nc"}`` or a
+        digest: it is kept with the state, and a state of another identity is not resumed.
 
     Returns
     -------
@@ -93,9 +97,11 @@ def fit(
         After Ctrl-C: the step was finished and the state saved; the message says how to go on. SIGTERM does
         the same and ends in `SystemExit` with status 143. A second signal acts at once.
 
-    Notes ----- A resumed training gives the same bits as one that was never interrupted, on the same machine
-    with the same number of threads. The order of epoch e is drawn from (seed, e) alone. Of the data, a
-    resumption checks the number of samples alone: the caller sees to it that they are the same.
+    Notes
+    -----
+    A resumed training gives the same bits as one that was never interrupted, on the same machine with the
+    same number of threads. The order of epoch e is drawn from (seed, e) alone. Of the data, a resumption
+    checks the numbers of samples and ``identity``.
 
     Examples
     --------
@@ -115,12 +121,18 @@ def fit(
     for name, source in (("training", training), ("validation", validation)):
         if source is not None and len(source) < 1:
             raise InputError(f"the {name} source has {len(source)} samples: give at least 1")
+    if validation is None and metrics is None and settings.monitor != Fit.monitor:
+        raise InputError(
+            f"monitor={settings.monitor!r}, but nothing is measured: give validation, or leave it out"
+        )
+    path = None if output is None else resume_path(output)
+    if path is not None:
+        checkpoint.check_target(path)
+    origin = Origin(settings, len(training), 0 if validation is None else len(validation), identity or {})
     device = chosen_device(settings.device)
     shown = automatic() if progress is None else progress
     with environment(settings, device), Interrupt() as interrupt, contextlib.closing(shown):
-        run = _Run(
-            model, objective, training, validation, settings, output, shown, metrics, device, interrupt
-        )
+        run = _Run(model, objective, training, validation, origin, path, shown, metrics, device, interrupt)
         if resume:
             run.resume()
         try:
@@ -138,8 +150,8 @@ class _Run:
         objective: Objective,
         training: BatchSource,
         validation: BatchSource | None,
-        settings: Fit,
-        output: str | Path | None,
+        origin: Origin,
+        path: Path | None,
         progress: Progress,
         metrics: Metrics | None,
         device: torch.device,
@@ -147,8 +159,9 @@ class _Run:
     ) -> None:
         self.model, self.objective, self.metrics = model.to(device), objective, metrics
         self.training, self.validation = training, validation
+        settings = origin.settings
         self.settings, self.progress, self.device, self.interrupt = settings, progress, device, interrupt
-        self.path = None if output is None else resume_path(output)
+        self.origin, self.path = origin, path
         self.steps = math.ceil(len(training) / settings.batch_size)
         average = None if settings.ema_decay is None else Average(model, settings.ema_decay)
         self.state = State(model, _optimizer(model, settings), average, device)
@@ -160,7 +173,7 @@ class _Run:
         """Continue where an earlier call was, if it left a state."""
         if self.path is None or not self.path.is_file():
             return
-        self.state.restore(self.path, self.settings, len(self.training))
+        self.state.restore(self.path, self.origin)
         at = self.state.position
         self.progress.say(f"resumed from {self.path}: {at.epoch} epochs and {at.step} steps are done")
 
@@ -341,7 +354,7 @@ class _Run:
     def save(self, random: Mapping[str, Tensor] | None = None) -> None:
         """Write the resumable state, if there is somewhere to."""
         if self.path is not None:
-            self.state.save(self.path, self.settings, len(self.training), random)
+            self.state.save(self.path, self.origin, random)
         self.saved = time.monotonic()
 
     def leave(self, random: Mapping[str, Tensor] | None = None) -> None:

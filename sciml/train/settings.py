@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from sciml.errors import InputError
 
-__all__ = ["Fit", "Precision", "ScheduleName"]
+__all__ = ["ANEW", "Fit", "Precision", "ScheduleName"]
 
 ScheduleName = Literal["onecycle", "cosine", "constant", "plateau"]
 Precision = Literal["float32", "bfloat16"]
 
+ANEW = "or begin anew with resume=False (--anew)"
+"""The end of every refusal to resume."""
+
 # These may change between an interruption and its resumption: they decide when to stop, not what is computed.
 FREE = ("patience", "time_limit_s", "checkpoint_every", "threads", "device")
+OPTIONAL = ("gradient_clip", "ema_decay", "patience", "time_limit_s", "threads")
 
 
 @dataclass(frozen=True)
@@ -105,32 +112,11 @@ class Fit:
     deterministic: bool = True
 
     def __post_init__(self) -> None:
-        at_least_one = ("epochs", "batch_size", "validate_every", "patience", "threads")
-        positive = (
-            "learning_rate",
-            "div_factor",
-            "final_div_factor",
-            "plateau_factor",
-            "gradient_clip",
-            "time_limit_s",
-        )
-        for name in at_least_one:
-            self._require(name, "a whole number of 1 or more", lambda v: isinstance(v, int) and v >= 1)
-        for name in positive:
-            self._require(name, "above 0", lambda v: v > 0)
-        self._require("warmup", "in [0, 1)", lambda v: 0 <= v < 1)
-        self._require("ema_decay", "in [0, 1)", lambda v: 0 <= v < 1)
-        self._require("weight_decay", "0 or more", lambda v: v >= 0)
-        self._require("checkpoint_every", "0 or more", lambda v: v >= 0)
-        self._require("plateau_patience", "0 or more", lambda v: v >= 0)
-        self._require("seed", "0 or more", lambda v: isinstance(v, int) and v >= 0)
-        for name, choices in (("schedule", get_args(ScheduleName)), ("precision", get_args(Precision))):
-            self._require(name, f"one of {', '.join(choices)}", lambda v, choices=choices: v in choices)
-
-    def _require(self, name: str, what: str, fits: Any) -> None:
-        value = getattr(self, name)
-        if value is not None and not fits(value):
-            raise InputError(f"Fit({name}={value!r}): give a value that is {what}")
+        for name, (what, fits) in _RULES.items():
+            value = getattr(self, name)
+            if not (value is None and name in OPTIONAL) and not fits(value):
+                raise InputError(f"Fit({name}={value!r}): give {what}")
+        object.__setattr__(self, "betas", tuple(self.betas))  # a file of settings has a list
 
     def trajectory(self) -> dict[str, Any]:
         """The settings that decide the weights, as JSON holds them."""
@@ -147,5 +133,57 @@ class Fit:
             if mine.get(name) != earlier.get(name):
                 raise InputError(
                     f"{where} was begun with {name}={earlier.get(name)!r}, now it is {mine.get(name)!r}: "
-                    "give the same settings, or resume=False to begin anew"
+                    f"give the same settings, {ANEW}"
                 )
+
+
+def _whole(value: object, least: int) -> bool:
+    # True is an int in Python, and nobody's number of epochs
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _number(value: Any, least: float = -1e300, below: float = 1e300) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    plain = value if isinstance(value, int | float) else value.item()
+    return bool(least <= plain < below)
+
+
+def _positive(value: Any) -> bool:
+    return _number(value) and value > 0
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _betas(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(_number(beta, 0, 1) for beta in value)
+
+
+_Rule = tuple[str, Callable[[Any], bool]]
+_COUNT: _Rule = "a whole number of 1 or more", lambda value: _whole(value, 1)
+_ABOVE: _Rule = "a number above 0", _positive
+_FRACTION: _Rule = "a number in [0, 1)", lambda value: _number(value, 0, 1)
+# These two may be infinite: they only say when to stop or to save.
+_SECONDS: _Rule = "a number above 0", lambda value: _positive(value) or value == math.inf
+_EVERY: _Rule = "a number of 0 or more", lambda value: _number(value, 0) or value == math.inf
+_SWITCH: _Rule = "True or False", lambda value: isinstance(value, bool)
+_RULES: Mapping[str, _Rule] = {
+    **dict.fromkeys(("epochs", "batch_size", "validate_every", "patience", "threads"), _COUNT),
+    **dict.fromkeys(("learning_rate", "div_factor", "final_div_factor", "gradient_clip"), _ABOVE),
+    **dict.fromkeys(("warmup", "ema_decay"), _FRACTION),
+    **dict.fromkeys(("cycle_momentum", "deterministic"), _SWITCH),
+    "time_limit_s": _SECONDS,
+    "checkpoint_every": _EVERY,
+    "weight_decay": ("a number of 0 or more", lambda value: _number(value, 0)),
+    "betas": ("two numbers in [0, 1)", _betas),
+    "plateau_factor": ("a number above 0 and below 1", lambda value: _positive(value) and value < 1),
+    "plateau_patience": ("a whole number of 0 or more", lambda value: _whole(value, 0)),
+    "seed": ("a whole number from 0 to 2**64 - 1", lambda value: _whole(value, 0) and value < 2**64),
+    "schedule": (f"one of {', '.join(get_args(ScheduleName))}", lambda v: v in get_args(ScheduleName)),
+    "precision": (f"one of {', '.join(get_args(Precision))}", lambda v: v in get_args(Precision)),
+    "device": ("the name of a torch device, or 'auto'", _text),
+    "monitor": ("the name of a loss or metric", _text),
+}
+"""For each setting: what it must be, and whether a value is that."""

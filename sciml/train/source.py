@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sciml.errors import InputError
 
-__all__ = ["Batch", "BatchSource", "TensorSource", "batches_from", "epoch_generator"]
+__all__ = ["Batch", "BatchSource", "TensorSource", "batches_from", "check_batch_size", "epoch_generator"]
 
 Batch: TypeAlias = dict[str, Tensor]
 """Tensors by name; the first dimension of each is the sample."""
@@ -104,6 +104,7 @@ class TensorSource:
 
     def batches_from(self, batch_size: int, generator: torch.Generator | None, start: int) -> Iterator[Batch]:
         """The same from batch number ``start`` on."""
+        check_batch_size(batch_size)
         order = None if generator is None else self._draw(generator)
         for first in range(start * batch_size, len(self), batch_size):
             last = min(first + batch_size, len(self))
@@ -122,6 +123,18 @@ class TensorSource:
         places = torch.rand(len(self), generator=generator, dtype=torch.float64) * edges[-1]
         # right=True: a place on an edge belongs to the next sample, so that zero weights are never drawn
         return torch.searchsorted(edges, places, right=True).clamp_(max=int(self.weights.nonzero()[-1]))
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Refuse batches of no samples.
+
+    Raises
+    ------
+    InputError
+        For less than 1.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size={batch_size}: give a whole number of 1 or more")
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:

@@ -10,15 +10,70 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sciml.errors import InputError
+from sciml.errors import ChecksumError, InputError, SchemaError
 from sciml.train import checkpoint
 from sciml.train.average import Average
 from sciml.train.history import History
-from sciml.train.settings import Fit
+from sciml.train.settings import ANEW, Fit
 
-__all__ = ["KIND", "Position", "State", "discard", "resume_path"]
+__all__ = ["KIND", "Origin", "Position", "State", "discard", "resume_path"]
 
 KIND = "training state"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a training is of: a state is resumed only where all of it is the same.
+
+    Parameters
+    ----------
+    settings
+        Of the training.
+    samples, validated
+        Numbers of samples trained on and validated with.
+    identity
+        Whatever else the caller says of model and data, by what to call it.
+    """
+
+    settings: Fit
+    samples: int
+    validated: int
+    identity: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "settings": self.settings.trajectory(),
+            "samples": self.samples,
+            "validated": self.validated,
+            "identity": dict(self.identity),
+        }
+
+    def check_same(self, earlier: Mapping[str, Any], path: Path) -> None:
+        """Refuse a state of another training, naming what differs."""
+        self.settings.check_same(earlier["settings"], str(path))
+        if earlier["samples"] != self.samples:
+            raise InputError(
+                f"{path} is a training on {earlier['samples']} samples, now there are {self.samples}: "
+                f"give the same data, {ANEW}"
+            )
+        if "identity" not in earlier or "validated" not in earlier:
+            raise InputError(
+                f"{path} was written by an earlier version and does not tell what it was trained on: "
+                f"finish it with that version, {ANEW}"
+            )
+        if earlier["validated"] != self.validated:
+            raise InputError(
+                f"{path} is a training validated with {earlier['validated']} samples, now there are "
+                f"{self.validated}: give the same data, {ANEW}"
+            )
+        known = earlier["identity"]
+        for name in [*self.identity, *(name for name in known if name not in self.identity)]:
+            then, now = known.get(name, "not told"), self.identity.get(name, "not told")
+            if then != now:
+                raise InputError(
+                    f"{path} was begun with {name} {then}, now it is {now}: give the same, {ANEW}"
+                )
 
 
 @dataclass
@@ -84,12 +139,11 @@ class State:
         with _averaged(self):
             return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
-    def save(self, path: Path, settings: Fit, samples: int, random: Mapping[str, Tensor] | None) -> None:
+    def save(self, path: Path, origin: Origin, random: Mapping[str, Tensor] | None) -> None:
         """Write the state; ``random`` in place of the generators' present state if given."""
         config = {
             "kind": KIND,
-            "settings": settings.trajectory(),
-            "samples": samples,
+            **origin.to_json(),
             "position": asdict(self.position),
             "average_count": self.average.count if self.average else 0,
             "groups": [_group(group) for group in self.optimizer.state_dict()["param_groups"]],
@@ -103,21 +157,21 @@ class State:
             tensors |= {f"optimizer/{index}/{name}": value for name, value in moments.items()}
         checkpoint.save(path, config, tensors, history=self.history)
 
-    def restore(self, path: Path, settings: Fit, samples: int) -> None:
+    def restore(self, path: Path, origin: Origin) -> None:
         """Take the state from a file, or leave everything as it is.
 
         Raises
         ------
         InputError
-            The file belongs to another model, other data or other settings.
+            The file belongs to another model, other data or other settings, or is no state.
+        ChecksumError, SchemaError
+            It is damaged, or was written by a newer version.
         """
-        saved = checkpoint.load(path, kind=KIND)
-        settings.check_same(saved.config["settings"], str(path))
-        if saved.config["samples"] != samples:
-            raise InputError(
-                f"{path} is a training on {saved.config['samples']} samples, now there are {samples}: "
-                "give the same data, or resume=False to begin anew"
-            )
+        try:
+            saved = checkpoint.load(path, kind=KIND)
+        except (ChecksumError, InputError, SchemaError) as error:
+            raise type(error)(f"{error}, {ANEW}") from error
+        origin.check_same(saved.config, path)
         groups: dict[str, dict[str, Tensor]] = {}
         for name, tensor in saved.state_dict().items():
             group, _, rest = name.partition("/")
@@ -178,6 +232,6 @@ def _load_model(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> 
         name = next(name for name in [*mine, *theirs] if mine.get(name) != theirs.get(name))
         raise InputError(
             f"{path} is a training of another model: {name} has shape {theirs.get(name, 'none')} there, "
-            f"{mine.get(name, 'none')} here: give the same model, or resume=False to begin anew"
+            f"{mine.get(name, 'none')} here: give the same model, {ANEW}"
         )
     model.load_state_dict(dict(tensors))

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sciml.errors import InputError, MissingVariable
-from sciml.train.source import Batch, TensorSource
+from sciml.train.source import Batch, TensorSource, check_batch_size
 
 __all__ = ["StoreSource", "Transform"]
 
@@ -121,6 +121,7 @@ class StoreSource:
 
     def batches_from(self, batch_size: int, generator: torch.Generator | None, start: int) -> Iterator[Batch]:
         """The same from batch number ``start`` on; the blocks before it are not read."""
+        check_batch_size(batch_size)
         order, seeds = self._plan(generator)
         groups = [order[first : first + self.buffer] for first in range(0, len(order), self.buffer)]
         ends = np.cumsum([self._lengths[group].sum() for group in groups])

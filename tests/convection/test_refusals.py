@@ -1,0 +1,171 @@
+"""Inputs, settings and checkpoints that an emulator refuses in one line, and what it must not refuse."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import sciml as sm
+from sciml.convection import training
+from sciml.convection.emulator import Emulator, sounding_of
+from sciml.convection.problem import Convection
+from sciml.convection.published import PublishedEmulator, train_published
+from sciml.errors import InputError, SchemaError
+from sciml.train import checkpoint
+from sciml.train.progress import Quiet
+from tests.paths import SHARED
+
+FAST = {"epochs": 1, "batch_size": 64, "seed": 17, "threads": 1, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def path(pairs: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("refusals") / "small.sciml"
+    training.train(pairs, target, fit=FAST, network={"hidden": 6, "pooled": 8}, progress=Quiet())
+    return target
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("DX", np.nan), ("DX", "ten"), ("DX", 0), ("DT", 0.0), ("DT", -5.0), ("CUDT", np.inf), ("CUDT", -1)],
+)
+def test_a_setting_no_run_has(pairs: xr.Dataset, name: str, value: Any) -> None:
+    with pytest.raises(InputError, match=rf"the attribute {name} is .*columns\.attrs\['{name}'\]"):
+        Convection(pairs.assign_attrs({name: value}))
+
+
+def test_cumulus_at_every_step_is_a_setting(pairs: xr.Dataset) -> None:
+    assert Convection(pairs.assign_attrs(CUDT=0)).settings["CUDT"] == 0
+
+
+@pytest.mark.parametrize("columns", ["x.nc", None, np.zeros(3)])
+def test_no_dataset(columns: Any) -> None:
+    with pytest.raises(InputError, match="no dataset: open files with"):
+        Convection(columns)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda c: c.assign(P_HYD=c["P_HYD"] / 100), r"P_HYD is 9\d\d.* at level 0 where.*give P_HYD in Pa"),
+        (lambda c: c.assign(T_PHY=c["T_PHY"] - 273.15), "T_PHY reaches -.*outside 130 to 360 K"),
+        (lambda c: c.isel(level=slice(None, None, -1)), "P_HYD does not fall with height in 60 columns"),
+        (lambda c: c.assign(QVAPOR=c["QVAPOR"] * 1000), r"QVAPOR reaches .*outside -0\.001 to 0\.1 kg kg-1"),
+        (lambda c: c.assign(RHO=c["RHO"] * 0), "RHO reaches 0"),
+        (lambda c: c.assign(DZ8W=c["DZ8W"] / 1000), "DZ8W reaches"),
+    ],
+)
+def test_other_units_and_levels_upside_down(
+    pairs: xr.Dataset, path: Path, change: Callable[[xr.Dataset], xr.Dataset], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        sm.solve(Convection(change(pairs.isel(column=slice(0, 60)))), Emulator.load(path))
+
+
+def test_vapour_a_little_below_zero_is_what_wrf_gives(pairs: xr.Dataset, path: Path) -> None:
+    some = pairs.isel(column=slice(0, 60)).copy(deep=True)
+    some["QVAPOR"].values[:, 30] = -1e-9
+    assert sm.solve(Convection(some), Emulator.load(path)).result.ok
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sample/wrfout_d01_terrain3km_full.nc",
+        "sample/wrfout_d01_convrad_full.nc",
+        "train/mskf_io_convrad_train3.nc",
+    ],
+)
+def test_what_wrf_gives_is_not_refused(name: str) -> None:
+    columns = sm.open_columns(SHARED / "wrf" / name, keep="all").load()
+    assert len(sounding_of(columns)) == columns.sizes["column"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"block": 0}, "block=0"),
+        ({"block": 2.5}, r"block=2\.5"),
+        ({"precision": "bfloat16"}, "precision='bfloat16'"),
+        ({"device": "meta"}, "device 'meta'"),
+        ({"device": "abacus"}, "device 'abacus'"),
+    ],
+)
+def test_an_emulator_that_cannot_run(path: Path, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        dataclasses.replace(Emulator.load(path), **change)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(path: Path) -> None:
+    with pytest.raises(InputError, match="device 'cuda' cannot be used"):
+        Emulator.load(path, device="cuda")
+
+
+def test_whatever_device_there_is(pairs: xr.Dataset, path: Path) -> None:
+    some = Convection(pairs.isel(column=slice(0, 60)))
+    assert sm.solve(some, Emulator.load(path, device="auto")).result.ok
+
+
+def rewritten(path: Path, target: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """The checkpoint with another config, and checksums that fit."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    change(config)
+    bare = {name: value for name, value in config.items() if name != "sha256"}
+    text = json.dumps(bare, sort_keys=True, separators=(",", ":"))
+    config["sha256"]["config.json"] = hashlib.sha256(text.encode()).hexdigest()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, part in {**parts, "config.json": json.dumps(config).encode()}.items():
+            archive.writestr(name, part)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda c: c.pop("network"), "network None"),
+        (lambda c: c.pop("about"), "about None"),
+        (lambda c: c.update(about=[3]), r"about \[3\]"),
+        (lambda c: c["about"].pop("levels"), "about.levels None"),
+        (lambda c: c["about"].update(enthalpy=[1]), r"about.enthalpy \[1\]"),
+        (lambda c: c["network"].update(hidden=7), "shape .*, the network it describes has"),
+        (lambda c: c["network"].update(levels=39), "normalised for .40"),
+    ],
+)
+def test_a_checkpoint_with_an_odd_config(
+    path: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    odd = rewritten(path, tmp_path / "odd.sciml", change)
+    with pytest.raises(SchemaError, match=said) as caught:
+        Emulator.load(odd)
+    assert "\n" not in str(caught.value)
+    assert "odd.sciml" in str(caught.value)
+
+
+def test_a_checkpoint_without_a_tensor(path: Path, tmp_path: Path) -> None:
+    whole = checkpoint.load(path)
+    less = {name: x for name, x in whole.tensors.items() if name != "normalisation.mean"}
+    checkpoint.save(tmp_path / "less.sciml", whole.config, less)
+    with pytest.raises(SchemaError, match=r"lacks normalisation\.mean: train it again"):
+        Emulator.load(tmp_path / "less.sciml")
+
+
+def test_the_baseline_with_an_odd_config(pairs: xr.Dataset, tmp_path: Path) -> None:
+    target = tmp_path / "p.sciml"
+    train_published(pairs.isel(column=slice(0, 40)), target, settings=FAST, progress=Quiet())
+    for change in (lambda c: c.pop("about"), lambda c: c["about"].update(levels=3)):
+        with pytest.raises(SchemaError, match="train it again"):
+            PublishedEmulator.load(rewritten(target, tmp_path / "odd.sciml", change))

@@ -1,0 +1,187 @@
+"""What training refuses, and that a training cut off goes on only as itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from sciml.convection import training
+from sciml.convection.published import train_published
+from sciml.errors import InputError
+from sciml.train import checkpoint
+from sciml.train.progress import Quiet
+from sciml.train.state import resume_path
+
+FAST = {"epochs": 2, "batch_size": 64, "seed": 17, "threads": 1, "device": "cpu"}
+SMALL = {"hidden": 6, "pooled": 8}
+
+
+@pytest.fixture(scope="module")
+def runs(pairs: xr.Dataset) -> xr.Dataset:
+    """Three runs of 200 columns."""
+    some = pairs.isel(column=slice(0, 600))
+    return some.assign_coords(RUN=("column", (np.arange(600) % 3 + 1).astype(np.int32)))
+
+
+def train(columns: Any, output: Path, **options: Any) -> Any:
+    asked = {"fit": FAST, "network": SMALL, "progress": Quiet(), **options}
+    return training.train(columns, output, **asked)
+
+
+def damaged(columns: xr.Dataset, name: str, value: float) -> xr.Dataset:
+    out = columns.copy(deep=True)
+    here = int(np.flatnonzero(columns["KIND"].values == 2)[0])
+    out[name].values[here] = value
+    return out
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RTHCUTEN", np.nan),
+        ("RTHCUTEN", 1000.0),
+        ("RQICUTEN", np.inf),
+        ("RUCUTEN", np.nan),
+        ("T_PHY", 9.96921e36),
+        ("NCA", np.nan),
+        ("PRATEC", np.nan),
+        ("HFX", 1e6),
+    ],
+)
+def test_damaged_values_are_not_learned(runs: xr.Dataset, tmp_path: Path, name: str, value: float) -> None:
+    """Lazily opened as it is from files, where nothing has looked at the values yet."""
+    lazy = damaged(runs, name, value).chunk(column=100)
+    with pytest.raises(InputError, match=f"^{name} of wrfout_d01_convrad") as caught:
+        train(lazy, tmp_path / "m.sciml")
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match=name):
+        train_published(lazy, tmp_path / "p.sciml", settings=FAST, progress=Quiet())
+
+
+def test_what_stands_at_the_output_is_looked_at_first(
+    runs: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "open_columns", lambda paths: pytest.fail("opened"))
+    monkeypatch.setattr(training, "_Prepared", lambda *_: pytest.fail("prepared"))
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "thesis.txt").write_text("precious")
+    store = tmp_path / "in.zarr"
+    store.mkdir()
+    (store / "zarr.json").write_text("{}")
+    (tmp_path / "pairs.nc").write_text("columns")
+    for output, match in [
+        (results, "no checkpoint"),
+        (store, "one of the inputs"),
+        (store / "m.sciml", "lies in"),
+        (tmp_path / "pairs.nc", "one of the inputs"),
+        (tmp_path, "holds the input"),
+        (Path("/dev/null"), "device"),
+    ]:
+        with pytest.raises(InputError, match=match):
+            train([store, tmp_path / "pairs.nc"], output)
+    for columns in (runs, runs.chunk(column=100)):
+        with pytest.raises(InputError, match="no checkpoint"):
+            train(columns, results)
+        with pytest.raises(InputError, match="is a file"):
+            train(columns, tmp_path / "pairs.nc")
+        with pytest.raises(InputError, match="no checkpoint"):
+            train_published(columns, results, progress=Quiet())
+    assert (results / "thesis.txt").read_text() == "precious"
+    assert (tmp_path / "pairs.nc").read_text() == "columns"
+
+
+def test_the_folders_above_the_output_are_made(runs: xr.Dataset, tmp_path: Path) -> None:
+    train(runs, tmp_path / "no" / "such" / "m.sciml")
+    assert [one.name for one in (tmp_path / "no" / "such").iterdir()] == ["m.sciml"]
+
+
+def cut_off(runs: xr.Dataset, output: Path, **options: Any) -> None:
+    train(runs, output, fit={**FAST, "time_limit_s": 1e-6}, **options)
+    assert resume_path(output).exists()
+
+
+def test_only_the_same_training_is_resumed(runs: xr.Dataset, tmp_path: Path) -> None:
+    output = tmp_path / "m.sciml"
+    cut_off(runs, output, hold_out=[2], exclude=[3])
+
+    warmer = runs.assign(T_PHY=runs["T_PHY"] + 1e-3)
+    count = runs["RUN"].values
+    swapped = runs.assign_coords(RUN=("column", np.where(count == 2, 2, np.where(count == 1, 4, 3))))
+    with pytest.raises(InputError, match=r"columns of digest \w+, now it is \w+.*--anew"):
+        train(warmer, output, hold_out=[2], exclude=[3])
+    with pytest.raises(InputError, match="the training runs 1, now it is 4"):
+        train(swapped, output, hold_out=[2], exclude=[3])
+    with pytest.raises(InputError, match="resume=False"):
+        train(runs, output, hold_out=[3], exclude=[2])
+    with pytest.raises(InputError, match="validated with"):
+        train(runs, output, exclude=[2, 3])
+    with pytest.raises(InputError, match="the network hidden 6, .*, now it is hidden 8"):
+        train(runs, output, hold_out=[2], exclude=[3], network={"hidden": 8})
+    done = train(runs, output, hold_out=[2], exclude=[3])
+    straight = train(runs, tmp_path / "n.sciml", hold_out=[2], exclude=[3])
+    for name, value in straight.network.state_dict().items():
+        assert bool((done.network.state_dict()[name] == value).all()), name
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["m.sciml", "n.sciml"]
+
+
+def test_a_single_column_is_too_few(pairs: xr.Dataset, tmp_path: Path) -> None:
+    one = pairs.isel(column=[int(np.flatnonzero(pairs["KIND"].values == 2)[0])])
+    with pytest.raises(InputError, match="1 column rises: too few to train on"):
+        train(one, tmp_path / "m.sciml")
+
+
+def test_runs_that_cannot_validate(runs: xr.Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"RUN \[3\] is held out for validation and excluded"):
+        train(runs, tmp_path / "m.sciml", hold_out=[3, 2], exclude=[3])
+    stable = runs["RUN"] == 3
+    still = runs.assign(
+        T_PHY=(runs["T_PHY"] + 1.5 * stable * xr.DataArray(np.arange(44), dims="level")).astype("f4"),
+        QVAPOR=runs["QVAPOR"].where(~stable, 1e-5),
+        W0AVG=runs["W0AVG"].where(~stable, -1.0),
+    ).transpose("column", "level")
+    with pytest.raises(InputError, match=r"no plume rises in any column of RUN \[3\]"):
+        train(still, tmp_path / "m.sciml", hold_out=[3])
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_training_left_is_removed(
+    runs: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / ".m.sciml.scratch"
+    (left / "prepared.zarr").mkdir(parents=True)
+    train(runs, tmp_path / "m.sciml")
+    assert [one.name for one in tmp_path.iterdir()] == ["m.sciml"]
+    left.mkdir()
+    (left / "thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match="holds more than a training leaves"):
+        train(runs, tmp_path / "m.sciml")
+    assert (left / "thesis.txt").exists()
+    (left / "thesis.txt").unlink()
+    monkeypatch.setattr(training, "MEMORY", 1)
+    monkeypatch.setattr(training, "_fit", lambda *_: pytest.fail("stopped") if left.is_dir() else None)
+    with pytest.raises(pytest.fail.Exception, match="stopped"):
+        train(runs, tmp_path / "m.sciml")
+    assert [one.name for one in tmp_path.iterdir()] == ["m.sciml"]
+
+
+def test_settings_that_cannot_be(runs: xr.Dataset, tmp_path: Path) -> None:
+    for network in ({"hidden": True}, {"layers": 0}):
+        with pytest.raises(InputError, match=r"Architecture\((hidden=True|layers=0)\)"):
+            train(runs, tmp_path / "m.sciml", network=network)
+    with pytest.raises(InputError, match="monitor='foo', but nothing is measured"):
+        train(runs, tmp_path / "m.sciml", fit={**FAST, "monitor": "foo"})
+    with pytest.raises(InputError, match=r"betas=\[0\.9\]"):
+        train(runs, tmp_path / "m.sciml", fit={"betas": [0.9]})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_of_ours_is_replaced(runs: xr.Dataset, tmp_path: Path) -> None:
+    folder = checkpoint.save(tmp_path / "model", {"kind": "line"}, {})
+    train(runs, folder)
+    assert checkpoint.load(folder).kind == "convection-emulator"

@@ -1,0 +1,72 @@
+"""A state is resumed only by the training that left it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sciml.errors import ChecksumError, InputError
+from sciml.train import Fit, Quiet, checkpoint, fit
+from sciml.train.state import resume_path
+from tests.train.curve import SETTINGS, TRAINING, VALIDATION, curve, network, objective
+
+LIMITED = Fit(**{**vars(SETTINGS), "time_limit_s": 1e-6})
+
+
+def train(output, validation=VALIDATION, **options):
+    return fit(
+        network(), objective, TRAINING, validation, LIMITED, output=output, progress=Quiet(), **options
+    )
+
+
+def test_another_identity_is_refused_by_name(tmp_path):
+    output = tmp_path / "m.sciml"
+    train(output, identity={"the files": "a.nc", "digest": "12"})
+    for other, said in [
+        ({"the files": "b.nc", "digest": "12"}, r"the files a\.nc, now it is b\.nc"),
+        ({"the files": "a.nc", "digest": "34"}, "digest 12, now it is 34"),
+        ({"the files": "a.nc"}, "digest 12, now it is not told"),
+        ({"the files": "a.nc", "digest": "12", "more": "x"}, "more not told, now it is x"),
+    ]:
+        with pytest.raises(InputError, match=f"{said}.*resume=False \\(--anew\\)$"):
+            train(output, identity=other)
+    train(output, identity={"the files": "a.nc", "digest": "12"})
+    train(output, identity={"the files": "b.nc"}, resume=False)
+
+
+def test_another_validation_is_refused(tmp_path):
+    train(tmp_path / "m.sciml")
+    with pytest.raises(InputError, match=r"validated with 40 samples, now there are 12.*--anew"):
+        train(tmp_path / "m.sciml", curve(12, 5))
+    with pytest.raises(InputError, match=r"validated with 40 samples, now there are 0"):
+        train(tmp_path / "m.sciml", None)
+
+
+def test_a_state_that_does_not_tell_is_refused(tmp_path):
+    path = resume_path(tmp_path / "m.sciml")
+    train(tmp_path / "m.sciml")
+    saved = checkpoint.load(path)
+    bare = {name: value for name, value in saved.config.items() if name not in ("identity", "validated")}
+    checkpoint.save(path, bare, saved.tensors, history=saved.history)
+    with pytest.raises(InputError, match=r"earlier version.*resume=False \(--anew\)"):
+        train(tmp_path / "m.sciml")
+
+
+def test_a_damaged_state_names_the_way_out(tmp_path):
+    path = resume_path(tmp_path / "m.sciml")
+    train(tmp_path / "m.sciml")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ChecksumError, match="--anew"):
+        train(tmp_path / "m.sciml")
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="--anew"):
+        train(tmp_path / "m.sciml")
+    train(tmp_path / "m.sciml", resume=False)
+
+
+def test_a_file_in_the_states_place_is_refused_before_the_first_step(tmp_path):
+    path = resume_path(tmp_path / "m.sciml")
+    path.write_text("a diary")
+    with pytest.raises(InputError, match="no checkpoint"):
+        train(tmp_path / "m.sciml", resume=False)
+    assert path.read_text() == "a diary"

@@ -1,0 +1,126 @@
+"""What a checkpoint may be written over, and what no writing may destroy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sciml.errors import InputError
+from sciml.train import checkpoint
+from sciml.train.writing import check_apart, replaced
+
+CONFIG, TENSORS = {"kind": "line"}, {"w": np.linspace(0, 1, 5, dtype=np.float32)}
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+
+
+def refused(path: Path, match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        checkpoint.save(path, CONFIG, TENSORS)
+    with pytest.raises(InputError, match=match):
+        checkpoint.check_target(path)
+
+
+@pytest.mark.parametrize("name", ["results", "results.sciml"])
+def test_a_folder_of_something_else_stays(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "thesis.txt").write_text("precious")
+    before = tree(tmp_path)
+    refused(tmp_path / name, "is a folder")
+    assert tree(tmp_path) == before
+
+
+def test_a_folder_that_only_looks_like_a_checkpoint_stays(tmp_path):
+    foreign = tmp_path / "model"
+    foreign.mkdir()
+    (foreign / "config.json").write_text('{"architecture": "another library\'s"}')
+    refused(foreign, "no checkpoint")
+    ours = checkpoint.save(tmp_path / "ours", CONFIG, TENSORS)
+    (ours / "notes.txt").write_text("precious")
+    refused(ours, "no checkpoint")
+
+
+@pytest.mark.parametrize("name", ["data.nc", "data.sciml", "data"])
+def test_a_file_of_something_else_stays(tmp_path, name):
+    (tmp_path / name).write_bytes(b"CDF\x05 and columns")
+    refused(tmp_path / name, "is a file")
+    assert tree(tmp_path) == {name: b"CDF\x05 and columns"}
+
+
+def test_a_device_or_pipe_stays(tmp_path):
+    os.mkfifo(tmp_path / "m.sciml")
+    refused(tmp_path / "m.sciml", "a device, a pipe or a socket")
+    with pytest.raises(InputError, match="a device, a pipe"):
+        checkpoint.check_target("/dev/null")
+    with pytest.raises(InputError, match="a device"), replaced(Path("/dev/null")):
+        pass
+
+
+def test_a_path_through_a_file_or_without_a_name(tmp_path):
+    (tmp_path / "a").write_text("a file")
+    refused(tmp_path / "a" / "b" / "m.sciml", "is a file, not a folder")
+    for path in (".", ".."):
+        with pytest.raises(InputError, match="no name of its own"):
+            checkpoint.check_target(path)
+
+
+def test_ours_is_replaced_even_damaged_and_so_is_what_holds_nothing(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "touched.sciml").touch()
+    damaged = checkpoint.save(tmp_path / "damaged.sciml", CONFIG, TENSORS)
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    folder = checkpoint.save(tmp_path / "folder", CONFIG, TENSORS)
+    (folder / "weights.safetensors").unlink()
+    for path in (tmp_path / "empty", tmp_path / "touched.sciml", damaged, folder, tmp_path / "new"):
+        assert checkpoint.load(checkpoint.save(path, CONFIG, TENSORS)).kind == "line"
+        checkpoint.save(path, {"kind": "other"}, {})
+        assert checkpoint.load(path).kind == "other"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_an_output_apart_from_the_inputs(tmp_path):
+    store, plain = tmp_path / "in.zarr", tmp_path / "runs"
+    for folder in (store, plain):
+        folder.mkdir()
+    (store / "zarr.json").write_text("{}")
+    (tmp_path / "link.nc").symlink_to(plain / "a.nc")
+    with pytest.raises(InputError, match="is one of the inputs"):
+        checkpoint.check_target(store, [tmp_path / "b.nc", store])
+    with pytest.raises(InputError, match="is one of the inputs"):
+        check_apart(plain / "a.nc", [tmp_path / "link.nc"])
+    with pytest.raises(InputError, match="lies in the input"):
+        checkpoint.check_target(store / "deep" / "m.sciml", [store])
+    with pytest.raises(InputError, match="holds the input"):
+        checkpoint.check_target(plain, [plain / "a.nc"])
+    checkpoint.check_target(plain / "m.sciml", [plain])
+
+
+def test_a_file_does_not_replace_a_folder(tmp_path):
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match="is a folder"), replaced(tmp_path / "page"):
+        pytest.fail("the block began")
+    assert (tmp_path / "page" / "thesis.txt").read_text() == "precious"
+
+
+def test_a_flipped_bit_in_the_archives_own_fields(tmp_path):
+    """Such as the compression method, which then is another's."""
+    path = checkpoint.save(tmp_path / "m.sciml", CONFIG, TENSORS)
+    whole = path.read_bytes()
+    central = whole.index(b"PK\x01\x02")
+    seen = set()
+    for place in [*range(30), *range(central, central + 46)]:
+        for bit in range(8):
+            content = bytearray(whole)
+            content[place] ^= 1 << bit
+            path.write_bytes(content)
+            try:
+                assert np.array_equal(checkpoint.load(path).tensors["w"], TENSORS["w"])
+            except checkpoint.ChecksumError as error:
+                seen.add(str(error).split("(")[0])
+    assert seen
