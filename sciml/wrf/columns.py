@@ -14,11 +14,12 @@ import numpy as np
 import xarray as xr
 
 from sciml.errors import InputError
+from sciml.wrf.companion import opened_companion
 from sciml.wrf.forms import GRID, form_of, run_number, scheme_attrs
 from sciml.wrf.kinds import HELD, KIND_ATTRS, UNKNOWN
 from sciml.wrf.lossy import warn_if_lossy
 from sciml.wrf.sources import from_capture, from_pairs, from_wrfout
-from sciml.wrf.state import where
+from sciml.wrf.state import require_frames, where
 from sciml.wrf.table import TABLE
 
 __all__ = ["Keep", "check_finite", "convection_columns", "make_columns", "only_pairs"]
@@ -46,7 +47,8 @@ def convection_columns(
         or a dataset. Every column then counts as evaluated. Without it the tendencies stored in the wrfout
         are taken.
     keep
-        "all" columns, with KIND telling held and unknown ones; or only the "pairs" that may be trained on.
+        "all" columns, with KIND telling held and unknown ones (its attribute `comment`, why some are unknown
+        that might be known); or only the "pairs" that may be trained on.
     run
         The run the columns come from; default: found in the file's name, else 0 (`run_number`).
     before
@@ -67,7 +69,9 @@ def convection_columns(
     MissingVariable
         An input the scheme needs is not there (W0AVG above all: it decides where convection starts).
     InputError
-        No columns, companion and wrfout do not belong together, NaN (checked where values are in memory).
+        No columns, no dimension Time, companion and wrfout do not belong together (a companion that names
+        another file is only warned of), attributes that are no numbers of a run, NaN (checked where values
+        are in memory).
 
     Notes
     -----
@@ -79,7 +83,11 @@ def convection_columns(
     """
     if form_of(ds) == "columns":
         return only_pairs(ds) if keep == "pairs" else ds
+    if form_of(ds) != "pairs":
+        require_frames(ds)
     warn_if_lossy(ds)
+    if truth is not None and form_of(ds) == "wrfout":
+        truth = opened_companion(ds, truth)
     out = make_columns(ds, truth, run=run, before=before)
     _finite_in_memory(out)
     return only_pairs(out) if keep == "pairs" else out
@@ -112,7 +120,8 @@ def make_columns(
         number = run_number(Path(where(ds)).name) if run is None else run
         out = out.assign_coords(RUN=("column", np.full(out.sizes["column"], number, dtype=np.int32)))
     out["RUN"].attrs = {"long_name": "the run the column comes from"}
-    out["KIND"].attrs = dict(KIND_ATTRS)
+    # A comment says why columns are unknown that might be known.
+    out["KIND"].attrs = KIND_ATTRS | {k: v for k, v in out["KIND"].attrs.items() if k == "comment"}
     out["WEIGHT"].attrs = {"long_name": "one over the probability of having been drawn", "units": "1"}
     out.attrs = scheme_attrs(ds)
     return out
@@ -131,9 +140,13 @@ def only_pairs(columns: xr.Dataset) -> xr.Dataset:
     if chosen.all() and chosen.size:
         return columns
     if not chosen.any():
+        why = columns["KIND"].attrs.get(
+            "comment",
+            "write history at multiples of CUDT with the tendencies (sciml wrf info), or give the truth",
+        )
         raise InputError(
             f"none of the {kind.size} columns of {where(columns)} was computed by the scheme at its output "
-            "time: write history at multiples of CUDT with the tendencies (sciml wrf info), or give the truth"
+            f"time: {why}"
         )
     return columns.isel(column=np.flatnonzero(chosen))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +16,10 @@ from sciml.wrf.reading import expand, open_lazily
 from sciml.wrf.state import where
 from sciml.wrf.times import frame_times
 
-__all__ = ["companion_frames", "match_companions"]
+__all__ = ["companion_frames", "match_companions", "opened_companion"]
+
+# What a companion may hold of the state that it is the truth of.
+_STATE: Final = ("W0AVG", "PBLH", "HFX", "QVAPOR", "T")
 
 
 def match_companions(
@@ -23,12 +28,13 @@ def match_companions(
     """Which companion belongs to which wrfout.
 
     By the attribute SOURCE_FILE of the companion, which names the wrfout; a companion without it goes to the
-    only wrfout, or by order where there are as many companions as wrfouts.
+    only wrfout, or by order where there are as many companions as wrfouts. One that names another file goes to
+    the only wrfout, which may have been renamed, with a warning.
 
     Raises
     ------
     InputError
-        A companion that belongs to no file.
+        A companion that belongs to no file, or is known by its content to be another's.
     """
     if truth is None:
         return {}
@@ -42,12 +48,56 @@ def match_companions(
             out[by_name[source]] = companion
         elif len(companions) == len(wrfouts) and (not source or len(wrfouts) == 1):
             out[wrfouts[position]] = companion
+            if source:
+                with (
+                    open_lazily(wrfouts[position], chunks=None) as ds,
+                    open_lazily(companion, chunks=None) as other,
+                ):
+                    _warn_of_name(ds, other)
         else:
             raise InputError(
                 f"{companion} is the truth of {source or 'a file it does not name'}, which is not among the "
                 f"wrfouts ({', '.join(by_name) or 'none'}): give it together with its wrfout"
             )
     return out
+
+
+def opened_companion(ds: xr.Dataset, truth: xr.Dataset | str | Path) -> xr.Dataset:
+    """The companion of a wrfout, opened as lazily as that is; a warning where it names another file.
+
+    Raises
+    ------
+    InputError
+        It holds a variable of the state, and that is another's.
+    """
+    other = truth if isinstance(truth, xr.Dataset) else open_lazily(Path(truth), like=ds)
+    _warn_of_name(ds, other)
+    return other
+
+
+def _warn_of_name(ds: xr.Dataset, other: xr.Dataset) -> None:
+    """Tell where the companion is by its SOURCE_FILE another file's, unless it holds the state of this one."""
+    source, name = Path(str(other.attrs.get("SOURCE_FILE", ""))).name, where(ds)
+    if not source or ("source" not in ds.encoding and "SOURCE" not in ds.attrs) or source == Path(name).name:
+        return
+    shared = next((v for v in _STATE if v in ds.variables and v in other.variables), None)
+    common = np.intersect1d(frame_times(ds), frame_times(other))
+    if shared is not None and len(common):
+        one, two = (
+            d[shared].isel(Time=int(np.flatnonzero(frame_times(d) == common[0])[0])).values
+            for d in (ds, other)
+        )
+        if one.shape == two.shape and np.array_equal(one, two):
+            return
+        raise InputError(
+            f"{where(other)} is the truth of {source}, not of {name}: {shared} at {common[0]} differs; give "
+            "the companion made of this file"
+        )
+    warnings.warn(
+        f"{where(other)} says it is the truth of {source}, not of {name}: right only if that file was renamed; "
+        "else give the companion made of this file",
+        stacklevel=4,
+    )
 
 
 def companion_frames(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable
 from pathlib import Path
@@ -67,7 +68,8 @@ def scheme_attrs(ds: xr.Dataset) -> dict[Hashable, Any]:
     Raises
     ------
     InputError
-        One of them is not among the global attributes.
+        One of them is not among the global attributes, or is no such number: DX and DT are positive, CUDT is
+        not negative (0: the scheme is called every step), STEPCU is at least 1.
     """
     source = Path(where(ds)).name
     for name in ("DX", "DT", "CUDT"):
@@ -75,13 +77,28 @@ def scheme_attrs(ds: xr.Dataset) -> dict[Hashable, Any]:
             raise InputError(
                 f"{where(ds)} lacks the global attribute {name}: set it, ds.attrs['{name}'] = ..."
             )
-    dt, cudt = float(ds.attrs["DT"]), float(ds.attrs["CUDT"])
+    dt, cudt = _positive(ds, "DT"), _positive(ds, "CUDT", zero=True)
     return {
-        "DX": float(ds.attrs["DX"]),
+        "DX": _positive(ds, "DX"),
         "DT": dt,
         "CUDT": cudt,
-        "STEPCU": int(ds.attrs.get("STEPCU", max(1, round(cudt * 60 / dt)))),
+        "STEPCU": int(_positive(ds, "STEPCU")) if "STEPCU" in ds.attrs else max(1, round(cudt * 60 / dt)),
         "sciml_schema": SCHEMA,
         "SOURCE": source,
         "history": f"columns of {source} by sciml",
     }
+
+
+def _positive(ds: xr.Dataset, name: str, *, zero: bool = False) -> float:
+    """A global attribute that must be a positive number."""
+    try:
+        value = float(ds.attrs[name])
+    except (TypeError, ValueError):
+        value = math.nan
+    if not (math.isfinite(value) and (value > 0 or (zero and value == 0))):
+        raise InputError(
+            f"{where(ds)} has the global attribute {name} = {ds.attrs[name]}, which must be a "
+            f"{'number not below 0' if zero else 'positive number'}: set it right, ds.attrs['{name}'] = ..., or "
+            f"with ncatted -a {name},global,o,f,..."
+        )
+    return value

@@ -43,7 +43,9 @@ KIND_ATTRS: Final[dict[str, Any]] = {
 }
 
 
-def true_kinds(nca: Array, pratec: Array, cudt: float | None = None) -> npt.NDArray[np.int8]:
+def true_kinds(
+    nca: Array, pratec: Array, cudt: float | None = None, cutop: Array | None = None
+) -> npt.NDArray[np.int8]:
     """Classes from the scheme's own return values, every column evaluated.
 
     Parameters
@@ -55,18 +57,25 @@ def true_kinds(nca: Array, pratec: Array, cudt: float | None = None) -> npt.NDAr
     cudt
         Minutes between calls, which is the hold time of shallow columns: tells the deep ones whose rain
         evaporates altogether. None if not known.
+    cutop
+        CUTOP, above 1 where something triggered; needed with CUDT = 0, where shallow columns return NCA = 0.
 
     Examples
     --------
+    >>> true_kinds(np.array([0.0, 0.0]), np.array([0.0, 0.0]), cudt=0.0, cutop=np.array([1.0, 9.0]))
+    array([0, 1], dtype=int8)
     >>> true_kinds(np.array([-100.0, 300.0, 2400.0]), np.array([0.0, 0.0, 1e-4]))
     array([0, 1, 2], dtype=int8)
     >>> true_kinds(np.array([300.0, 2400.0]), np.array([0.0, 0.0]), cudt=5.0)
     array([1, 2], dtype=int8)
     """
     deep = np.asarray(pratec) > 0
+    triggered = np.asarray(nca) > 0
+    if cudt is not None and cudt <= 0 and cutop is not None:
+        triggered |= np.asarray(cutop) > 1
     if cudt is not None:
         deep |= np.abs(np.asarray(nca) - 60.0 * float(cudt)) > 0.5
-    return np.where(nca <= 0, NONE, np.where(deep, DEEP, SHALLOW)).astype(np.int8)
+    return np.where(~triggered, NONE, np.where(deep, DEEP, SHALLOW)).astype(np.int8)
 
 
 def stored_kinds(
@@ -94,8 +103,8 @@ def stored_kinds(
     cumulus_step
         Whether the scheme was called in the step that ends at this time. If not, every column is unknown.
     cutop
-        CUTOP, above 1 where something triggered; only needed with CUDT = 0, where the NCA of a shallow
-        column is 0.
+        CUTOP, above 1 where something triggered; only needed where the scheme is called every step (CUDT = 0,
+        or CUDT*60 = DT), for there the NCA of a shallow column has run down too.
     before
         NCA of the frame before, if there is one.
     interval
@@ -119,12 +128,15 @@ def stored_kinds(
     kind = np.full(nca.shape, UNKNOWN, dtype=np.int8)
     if not cumulus_step:
         return kind
-    shallow = (np.abs(nca - (cudt * 60 - dt)) < 0.5 * dt) & (pratec == 0)
-    none = (nca < 0.5 * dt) & (pratec == 0) & ~shallow
-    if cudt <= 0:
+    down = (nca < 0.5 * dt) & (pratec == 0)
+    if cudt * 60 - dt < 0.5 * dt:
+        # A shallow column's NCA has run down at the step's end, as that of one where nothing triggered.
         triggered = np.zeros(nca.shape, bool) if cutop is None else cutop > 1
-        shallow = triggered & (pratec == 0)
-        none &= ~triggered & (cutop is not None)
+        shallow = down & triggered
+        none = down & ~triggered & (cutop is not None)
+    else:
+        shallow = (np.abs(nca - (cudt * 60 - dt)) < 0.5 * dt) & (pratec == 0)
+        none = down & ~shallow
     deep = pratec > 0
     kind[none] = NONE
     kind[shallow] = SHALLOW

@@ -16,9 +16,11 @@ from sciml.wrf.state import where
 
 __all__ = ["PACKING", "LossyInput", "lossy_lines", "lossy_reason", "message", "warn_if_lossy"]
 
-# W0AVG, U and QVAPOR use all bits of a float; T (less 300 K) does where it is large.
-_WATCHED: Final = ("T", "T_PHY", "QVAPOR", "W0AVG", "U", "U_PHY")
-
+# W0AVG, U, PH and QVAPOR use all bits of a float; T (less 300 K) does where it is large; P is a difference of
+# large numbers, whose last bits may be zero by nature (five of them in files of WRF 3).
+_WATCHED: Final = ("T", "T_PHY", "QVAPOR", "W0AVG", "U", "U_PHY", "P", "PH")
+_BITS: Final = {"P": 9}
+_SAMPLE: Final = 2048
 
 # Kept by `open_wrfout` in the attribute read_with, as the reader takes them out of the attributes.
 PACKING: Final = ("scale_factor", "least_significant_digit", "quantize_mode", "significant_digits")
@@ -28,20 +30,22 @@ class LossyInput(UserWarning):
     """The values of a file were rounded before they were written."""
 
 
-def lossy_reason(values: npt.NDArray[Any]) -> str:
+def lossy_reason(values: npt.NDArray[Any], bits: int = 5) -> str:
     """Why these values look rounded; empty if they do not.
 
     Parameters
     ----------
     values
         Floats of one variable, any shape. Fewer than 64 different ones are not judged.
+    bits
+        How many bits at the end of a mantissa are not zero by nature in all of them.
 
     Returns
     -------
     str
-        Which of the three marks was found: the last five or more bits of the mantissa zero in all (bit
-        rounding, bit shaving), all equal within each value (bit grooming), or all values multiples of a power
-        of ten far above the precision of a float.
+        Which of the three marks was found: the last five (`bits`) or more bits of the mantissa zero in all
+        (bit rounding, bit shaving), all equal within each value (bit grooming), or all values multiples of a
+        power of ten far above the precision of a float.
 
     Examples
     --------
@@ -49,28 +53,49 @@ def lossy_reason(values: npt.NDArray[Any]) -> str:
     >>> lossy_reason(noise), lossy_reason(noise.round(2))
     ('', 'all values are multiples of 0.01')
     """
-    flat = np.unique(np.asarray(values, dtype=np.float32).ravel())
+    flat = np.asarray(values, dtype=np.float32).ravel()
     flat = flat[np.isfinite(flat) & (np.abs(flat) > np.finfo(np.float32).tiny)]
+    # A mark must be on all values: a few without it spare the others the search.
+    few = flat[:: max(1, flat.size // _SAMPLE)]
+    if not _zeros(few) >= bits and not _groomed(few, bits) and not _steps(few, flat):
+        return ""
+    flat = np.unique(flat)
     if flat.size < 64:
         return ""
-    bits = flat.view(np.uint32) & np.uint32(0x7FFFFF)
-    used = int(np.bitwise_or.reduce(bits))
-    zeros = 23 if used == 0 else (used & -used).bit_length() - 1
-    if zeros >= 5:
+    zeros = _zeros(flat)
+    if zeros >= bits:
         return f"the last {zeros} bits of every mantissa are zero"
-    low = bits & np.uint32(0x1F)
-    if np.isin(low, (0, 0x1F)).all():
+    if _groomed(flat, bits):
         return "the last bits of every mantissa are all zero or all one"
-    ulp = np.spacing(np.abs(flat)).astype(np.float64)
+    steps = _steps(flat, flat)
+    return f"all values are multiples of {steps[0]:.10g}" if steps else ""
+
+
+def _zeros(flat: npt.NDArray[np.float32]) -> int:
+    """How many bits at the end of the mantissa are zero in all."""
+    used = int(np.bitwise_or.reduce(flat.view(np.uint32) & np.uint32(0x7FFFFF)))
+    return 23 if used == 0 else (used & -used).bit_length() - 1
+
+
+def _groomed(flat: npt.NDArray[np.float32], bits: int) -> bool:
+    last = (1 << bits) - 1
+    return bool(np.isin(flat.view(np.uint32) & np.uint32(last), (0, last)).all())
+
+
+def _steps(some: npt.NDArray[np.float32], flat: npt.NDArray[np.float32]) -> list[float]:
+    """The powers of ten that divide `some` of the values, as far as their precision allows to tell."""
+    size, ulp = np.sort(np.abs(flat)), np.spacing(np.abs(some)).astype(np.float64)
+    out = []
     for digits in range(1, 8):
         step = 10.0**-digits
-        large = step > 32 * ulp
-        if np.count_nonzero(large) < 64:
+        # Where the precision of a float is far below the step.
+        if size.size < 64 or step <= 32 * float(np.spacing(size[63])):
             break
-        rest = np.abs(flat[large] / step - np.round(flat[large].astype(np.float64) / step)) * step
+        large = step > 32 * ulp
+        rest = np.abs(some[large] / step - np.round(some[large].astype(np.float64) / step)) * step
         if (rest <= 2 * ulp[large]).all():
-            return f"all values are multiples of {step:.10g}"
-    return ""
+            out.append(step)
+    return out
 
 
 def _told(array: xr.DataArray) -> str:
@@ -81,27 +106,38 @@ def _told(array: xr.DataArray) -> str:
 
 
 def lossy_lines(ds: xr.Dataset, most: int = 1 << 20) -> list[str]:
-    """One line for each watched variable of a dataset that looks rounded, judged by `most` of its values."""
+    """One line for each watched variable of a dataset that looks rounded, judged by its first and last frame,
+    `most` values of each.
+    """
     found = []
     for name in _WATCHED:
         if name not in ds.variables:
             continue
         array = ds[name]
         reason = _told(array)
-        if reason:
-            reason = f"the file says {reason}"
-        else:
-            values = array[{array.dims[0]: -1} if array.ndim > 2 else {array.dims[0]: slice(0, 2048)}].values
-            values = values.ravel()[:: max(1, values.size // most)]
-            # Near 300 K, T is a small difference of large numbers: its last bits are zero by nature.
-            reason = lossy_reason(values[np.abs(values) > 64] if name == "T" else values)
+        reason = f"the file says {reason}" if reason else _judged(array, name, most)
         if reason:
             found.append(f"{name}: {reason}")
     return found
 
 
+def _judged(array: xr.DataArray, name: str, most: int) -> str:
+    """Why the first or the last frame (of drawn pairs: the first columns) looks rounded."""
+    first = array.dims[0]
+    ends = sorted({0, array.sizes[first] - 1}, reverse=True)
+    pieces: list[Any] = ends if array.ndim > 2 else [slice(0, 2048)]
+    for piece in pieces:
+        values = array[{first: piece}].values.ravel()
+        values = values[:: max(1, values.size // most)]
+        # Near 300 K, T is a small difference of large numbers: its last bits are zero by nature.
+        reason = lossy_reason(values[np.abs(values) > 64] if name == "T" else values, _BITS.get(name, 5))
+        if reason:
+            return reason
+    return ""
+
+
 def warn_if_lossy(ds: xr.Dataset) -> list[str]:
-    """Look at one frame of a few inputs and warn (`LossyInput`) if they were rounded.
+    """Look at the first and last frame of a few inputs and warn (`LossyInput`) if they were rounded.
 
     Returns
     -------

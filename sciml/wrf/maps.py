@@ -32,8 +32,12 @@ def columns_to_map(columns: xr.Dataset, like: xr.Dataset | None = None) -> xr.Da
     Raises
     ------
     InputError
-        The columns do not tell where they come from (drawn pairs).
+        There are no columns, or they do not tell where they come from (drawn pairs).
     """
+    if not columns.sizes.get("column"):
+        raise InputError(
+            f"there are no columns to put on a map (dimensions: {dict(columns.sizes)}): choose at least one"
+        )
     if any(c not in columns.coords for c in GRID) or np.isnat(columns["Time"].values).any():
         raise InputError(
             f"columns of {columns.attrs.get('SOURCE', '?')} have no place on a map (drawn pairs have none)"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Final
 
 import numpy as np
 import xarray as xr
 
-from sciml.wrf.state import require, where
+from sciml.wrf.moving import before_on_ground, shifts
+from sciml.wrf.state import require, require_frames, where
 
 __all__ = ["rain_since_last", "rain_total"]
 
@@ -57,10 +59,25 @@ def rain_since_last(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:
     """Precipitation that fell since the frame before [mm].
 
     The first frame is NaN, unless it is the start of the run. Where the total falls (a restart set it to
-    zero), the new total itself is what is known to have fallen.
+    zero), the new total itself is what is known to have fallen. Of a nest that moves, the difference is that
+    of the same ground: NaN in cells that have just come in, and (with a warning) in frames whose XLAT and
+    XLONG do not lie on those of the frame before.
+
+    Raises
+    ------
+    MissingVariable
+        As `rain_total`.
+    InputError
+        The dataset has no dimension Time.
     """
+    require_frames(ds)
     total = rain_total(ds, name)
-    fallen = total - total.shift(Time=1)
+    by = shifts(ds)
+    fallen = total - (total.shift(Time=1) if by is None else _before(ds, total, by))
+    if by is not None:
+        # Where a nest has moved, a smaller total is another place's, no restart's.
+        stayed = xr.DataArray([step == (0, 0) for step in by], dims="Time")
+        fallen = fallen.where(stayed | (fallen >= 0)).transpose(*total.dims)
     fallen = xr.DataArray(
         np.maximum(total.data, 0) * (fallen.data < 0) + fallen.data * (fallen.data >= 0), dims=total.dims
     )
@@ -76,6 +93,18 @@ def rain_since_last(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:
     if name == "RAINNC":
         out.attrs["standard_name"] = "stratiform_precipitation_amount"
     return out
+
+
+def _before(ds: xr.Dataset, total: xr.DataArray, by: list[tuple[int, int] | None]) -> xr.DataArray:
+    lost = [k for k, step in enumerate(by) if step is None]
+    if lost:
+        warnings.warn(
+            f"{where(ds)} is of a nest that moves, in {len(lost)} of {len(by)} frames (the first is number "
+            f"{lost[0]}) by no whole number of cells of the frame before: their rain since the last output is "
+            "NaN; take it from the parent domain",
+            stacklevel=4,
+        )
+    return before_on_ground(total, by)
 
 
 def _starts_run(ds: xr.Dataset) -> bool:

@@ -11,13 +11,14 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import xarray as xr
 
 from sciml.errors import InputError
 from sciml.wrf.classic import missing_bytes
+from sciml.wrf.frames import each_once, in_order, one_domain
 from sciml.wrf.lossy import PACKING
-from sciml.wrf.state import where
+from sciml.wrf.moving import corners, moves
+from sciml.wrf.state import require_faces, require_frames, where
 from sciml.wrf.table import TABLE
 from sciml.wrf.times import frame_times
 
@@ -58,7 +59,9 @@ def expand(paths: str | Path | Iterable[str | Path]) -> list[Path]:
                     f"choose one, '{path}/{domains[0]}_*'"
                 )
             if not inside:
-                raise InputError(f"{path} holds no wrfout_d0* files")
+                stored = any((path / name).exists() for name in ("zarr.json", ".zgroup"))
+                hint = ": it is a zarr store, give what xr.open_zarr makes of it" if stored else ""
+                raise InputError(f"{path} holds no wrfout_d0* files{hint}")
             found += inside
         elif path.is_file():
             found.append(path)
@@ -147,8 +150,9 @@ def open_wrfout(
     Parameters
     ----------
     paths
-        Files are put in the order of their times; a frame that two files share (restarts) is taken from the
-        first. A dataset is not changed; what is returned is another.
+        Frames are put in the order of their times; of a time that is there twice, in two files (restarts) or
+        in one, the first copy is taken, of the file that begins earliest. A dataset is not changed; what is
+        returned is another.
     chunks
         How dask cuts it, by default one frame a chunk. None: not at all, for small files.
 
@@ -157,12 +161,14 @@ def open_wrfout(
     xr.Dataset
         Lazy. The variables and dimensions of WRF with CF attributes; Time is a datetime64 coordinate; XLAT
         and XLONG (and those of the faces) are coordinates, (south_north, west_east), or with Time where the
-        nest moves. Derived fields: the accessor ``.sciml``. It can be saved (``to_netcdf``, ``to_zarr``).
+        nest moves. Derived fields: the accessor ``.sciml``. It can be saved (``to_netcdf``, ``to_zarr``) and
+        what was saved opened again. The units of XTIME are minutes; since when, its attribute ``since`` tells.
 
     Raises
     ------
     InputError
-        No such file, not NetCDF, damaged; grids that differ; times that are none.
+        No such file, not NetCDF, damaged; domains or time steps that differ; faces that do not fit the grid
+        (cropped alone); times that are none.
     """
     if isinstance(paths, xr.Dataset):
         return _finish([paths])
@@ -172,48 +178,39 @@ def open_wrfout(
 
 def _finish(parts: Sequence[xr.Dataset]) -> xr.Dataset:
     timed = [_with_times(ds) for ds in parts]
-    if len(timed) == 1:
-        joined = timed[0]
-        moving = _moves(timed)
-    else:
-        timed.sort(key=lambda ds: ds["Time"].values[0])
-        first = timed[0]
-        for ds in timed[1:]:
-            for dim in ("bottom_top", "south_north", "west_east"):
-                if ds.sizes.get(dim) != first.sizes.get(dim):
-                    raise InputError(
-                        f"{where(ds)} has {dim} = {ds.sizes.get(dim)} but {where(first)} has "
-                        f"{first.sizes.get(dim)}: "
-                        "open one domain at a time"
-                    )
-        moving = _moves(timed)
-        timed = _without_repeats(timed)
-        shared = set.intersection(*({str(n) for n in ds.variables} for ds in timed))
-        dropped = sorted({str(n) for ds in timed for n in ds.variables} - shared)
-        if dropped:
-            warnings.warn(f"left out, for not all files have them: {', '.join(dropped)}", stacklevel=3)
-        timed = [ds.drop_vars(dropped, errors="ignore") for ds in timed]
-        joined = xr.concat(
-            timed,
-            dim="Time",
-            data_vars="minimal",
-            coords="minimal",
-            compat="override",
-            join="override",
-            combine_attrs="override",
-        )
-        joined.encoding["source"] = where(first)
+    if len(timed) > 1:
+        timed.sort(key=lambda ds: ds["Time"].values.min())
+        one_domain(timed)
+    places = [corners(ds) for ds in timed]
+    moving = moves([place for place in places if place is not None])
+    timed = each_once(timed)
+    joined = in_order(timed[0] if len(timed) == 1 else _joined(timed))
     return _with_attributes(_with_places(joined, moving))
 
 
+def _joined(timed: list[xr.Dataset]) -> xr.Dataset:
+    shared = set.intersection(*({str(n) for n in ds.variables} for ds in timed))
+    dropped = sorted({str(n) for ds in timed for n in ds.variables} - shared)
+    if dropped:
+        warnings.warn(f"left out, for not all files have them: {', '.join(dropped)}", stacklevel=4)
+    joined = xr.concat(
+        [ds.drop_vars(dropped, errors="ignore") for ds in timed],
+        dim="Time",
+        data_vars="minimal",
+        coords="minimal",
+        compat="override",
+        join="override",
+        combine_attrs="override",
+    )
+    joined.encoding["source"] = where(timed[0])
+    return joined
+
+
 def _with_times(ds: xr.Dataset) -> xr.Dataset:
-    if "Time" not in ds.dims:
-        raise InputError(
-            f"{where(ds)} has no dimension Time: it is no WRF output "
-            f"(dimensions: {', '.join(map(str, ds.dims))})"
-        )
+    require_frames(ds)
     if ds.sizes["Time"] == 0:
         raise InputError(f"{where(ds)} holds no frame: Time has length 0")
+    require_faces(ds)
     times = frame_times(ds)
     out = ds.drop_vars([n for n in ("Times",) if n in ds.variables])
     out = out.assign_coords(Time=("Time", times, {"standard_name": "time", "axis": "T"}))
@@ -221,38 +218,6 @@ def _with_times(ds: xr.Dataset) -> xr.Dataset:
     if "XTIME" in out.coords:
         out = out.reset_coords("XTIME")
     out.encoding = {k: v for k, v in ds.encoding.items() if k == "source"}
-    return out
-
-
-def _moves(parts: Sequence[xr.Dataset]) -> bool:
-    """Whether the nest moves: the first and the last frame of each file are compared with the first of
-    all.
-    """
-    place = parts[0].get("XLAT")
-    if place is None or "Time" not in place.dims:
-        return False
-    start = place.isel(Time=0).values
-    for ds in parts:
-        for t in {0, ds.sizes["Time"] // 2, ds.sizes["Time"] - 1}:
-            if not np.array_equal(ds["XLAT"].isel(Time=t).values, start):
-                return True
-    return False
-
-
-def _without_repeats(parts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
-    out: list[xr.Dataset] = []
-    seen: set[Any] = set()
-    for ds in parts:
-        times = ds["Time"].values
-        new = [k for k, stamp in enumerate(times) if stamp not in seen]
-        seen.update(times)
-        if len(new) < len(times):
-            warnings.warn(
-                f"{where(ds)} repeats {len(times) - len(new)} frames of the file before: left out",
-                stacklevel=4,
-            )
-        if new:
-            out.append(ds if len(new) == len(times) else ds.isel(Time=new))
     return out
 
 
@@ -280,9 +245,14 @@ def _with_attributes(ds: xr.Dataset) -> xr.Dataset:
         attrs = {k: v for k, v in variable.attrs.items() if k not in ("coordinates", "grid_mapping")}
         row = TABLE.get(str(name))
         if row is not None:
+            since = str(attrs.get("units", ""))
             attrs |= {"units": row.units, "long_name": row.long_name}
             if row.standard_name:
                 attrs["standard_name"] = row.standard_name
+            if variable.dtype.kind in "mM":
+                del attrs["units"]  # decoded: what it is saved with is xarray's to say
+            elif " since " in since:
+                attrs["since"] = since
         elif isinstance(attrs.get("units"), str):
             attrs["units"] = _units(str(attrs["units"]))
         marks = [k for k in variable.encoding if k in PACKING and variable.encoding[k] is not None]

@@ -14,6 +14,7 @@ from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
 from sciml.errors import InputError
 from sciml.wrf.forms import Form
+from sciml.wrf.moving import CORNERS
 from sciml.wrf.reading import require_whole
 from sciml.wrf.table import INPUT_SCALARS, SCHEME_INPUTS, TABLE, TARGET_PROFILES, TARGET_SCALARS
 
@@ -80,7 +81,10 @@ def read_slab(path: str | Path, names: tuple[str, ...], slab: Slab | None = None
     Returns
     -------
     xr.Dataset
-        In memory, attributes included, nothing decoded.
+        In memory, attributes included, nothing decoded. With the times of the frames (Time) where the file has
+        them as a coordinate; and, beside NCA, with the place of the whole grid's first point frame by frame
+        where the file has it so (the coordinates `CORNERS`): of a nest that moves, the NCA before is another
+        cell's.
 
     Raises
     ------
@@ -103,7 +107,9 @@ def read_slab(path: str | Path, names: tuple[str, ...], slab: Slab | None = None
                         values = values.astype(np.float32)
                     attrs = {k: variable.getncattr(k) for k in variable.ncattrs()}
                     found[name] = (variable.dimensions, values, attrs)
-            out = xr.Dataset(found, attrs={k: nc.getncattr(k) for k in nc.ncattrs()})
+            name = "where the grid lies"
+            placed = _extra(nc, found, slab)
+            out = xr.Dataset(found, placed, attrs={k: nc.getncattr(k) for k in nc.ncattrs()})
             # T is dry where THM stands beside it; an empty stand-in says so without being read.
             if "T" in found and "THM" in nc.variables:
                 out["THM"] = xr.DataArray(np.float32(np.nan))
@@ -113,6 +119,20 @@ def read_slab(path: str | Path, names: tuple[str, ...], slab: Slab | None = None
             "out"
         ) from error
     out.encoding["source"] = str(path)
+    return out
+
+
+def _extra(nc: Any, found: dict[str, Any], slab: Slab | None) -> dict[str, Any]:
+    """The coordinates that a slab has beside what was asked for."""
+    out: dict[str, Any] = {}
+    if "Time" in nc.variables and nc["Time"].dimensions == ("Time",) and "Time" not in found:
+        variable = nc["Time"]
+        attrs = {k: variable.getncattr(k) for k in variable.ncattrs()}
+        out["Time"] = (("Time",), np.asarray(variable[_index("Time", slab)]), attrs)
+    if "NCA" in found:
+        for short, name in zip(CORNERS, ("XLAT", "XLONG"), strict=True):
+            if name in nc.variables and nc[name].dimensions == ("Time", "south_north", "west_east"):
+                out[short] = (("Time",), np.asarray(nc[name][_index("Time", slab), 0, 0]))
     return out
 
 
@@ -154,7 +174,7 @@ def read_header(path: str | Path) -> xr.Dataset:
             if name not in out.variables:
                 blank = np.broadcast_to(np.zeros((), np.int8), variable.shape)
                 found[name] = xr.Variable(variable.dimensions, blank)
-        for name in ("T", "T_PHY"):
+        for name in ("T", "THM", "T_PHY"):
             if name in found and variable_chunks(nc.variables[name]):
                 found[name].encoding["chunksizes"] = variable_chunks(nc.variables[name])
         out = out.drop_vars("THM", errors="ignore").assign(found)

@@ -17,8 +17,9 @@ from sciml.wrf import state
 from sciml.wrf.companion import companion_frames
 from sciml.wrf.forms import GRID, scheme_attrs
 from sciml.wrf.kinds import DEEP, HELD, SHALLOW, UNKNOWN, stored_kinds, true_kinds
+from sciml.wrf.moving import lies_elsewhere
 from sciml.wrf.table import INPUT_SCALARS, SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS, missing
-from sciml.wrf.times import frame_times, run_minutes
+from sciml.wrf.times import frame_times, run_minutes, start_minutes
 
 __all__ = [
     "capture_kinds",
@@ -27,11 +28,17 @@ __all__ = [
     "from_pairs",
     "from_wrfout",
     "grid_times",
+    "returned_kinds",
+    "why_unknown",
     "wrfout_kinds",
 ]
 
 MSKF: Final = 11
 _OPTIONAL: Final = ("TIMEC_KF",)
+UNFIT: Final = (
+    "which columns the scheme computed cannot be told (they are unknown); give the truth, or capture the "
+    "scheme"
+)
 # Without these the class of a column cannot be told; the other stored targets are taken if they are there.
 _DECISIVE: Final = ("RTHCUTEN", "RQVCUTEN", "NCA", "PRATEC")
 
@@ -98,6 +105,7 @@ def from_pairs(ds: xr.Dataset) -> xr.Dataset:
         parts[name] = state.labelled(bare, name, str(array.attrs.get("comment", "")))
     out = xr.Dataset(parts)
     number = out.sizes["column"]
+    scheme_attrs(ds)
     minutes = (
         ds["XTIME"].values.astype(np.float32)
         if "XTIME" in ds.variables
@@ -109,7 +117,7 @@ def from_pairs(ds: xr.Dataset) -> xr.Dataset:
         "XTIME": ("column", minutes, {"units": "minutes"}),
         "south_north": ("column", ds["J"].values.astype(np.int32) if "J" in ds.variables else whole),
         "west_east": ("column", ds["I"].values.astype(np.int32) if "I" in ds.variables else whole),
-        "KIND": ("column", true_kinds(ds["NCA"].values, ds["PRATEC"].values, ds.attrs.get("CUDT"))),
+        "KIND": ("column", returned_kinds(ds, ("column",), ds.attrs["CUDT"])),
         "WEIGHT": (
             "column",
             ds["WEIGHT"].values if "WEIGHT" in ds.variables else np.ones(number, np.float32),
@@ -128,14 +136,23 @@ def from_capture(ds: xr.Dataset) -> xr.Dataset:
     return _columns(parts, kind, grid_times(ds), kind.shape)
 
 
+def returned_kinds(
+    ds: xr.Dataset, dims: tuple[str, ...] = GRID, cudt: float | None = None
+) -> npt.NDArray[np.int8]:
+    """KIND along `dims` from what the scheme returned: NCA, PRATEC, and CUTOP where CUDT [min] is 0."""
+    names = ("NCA", "PRATEC", "CUTOP") if cudt is not None and cudt <= 0 else ("NCA", "PRATEC")
+    nca, rain, *top = (state.require(ds, name).transpose(*dims).values for name in names)
+    return true_kinds(nca, rain, cudt, *top)
+
+
 def capture_kinds(ds: xr.Dataset) -> npt.NDArray[np.int8]:
     """KIND (Time, south_north, west_east) of captured calls, from NCA, PRATEC and CU_ACT_FLAG (or NCA_IN)."""
-    nca, rain = (state.require(ds, name).transpose(*GRID).values for name in ("NCA", "PRATEC"))
-    kind = true_kinds(nca, rain, ds.attrs.get("CUDT"))
+    attrs = scheme_attrs(ds)
+    kind = returned_kinds(ds, cudt=attrs["CUDT"])
     if "CU_ACT_FLAG" in ds.variables:
         held = ds["CU_ACT_FLAG"].transpose(*GRID).values == 0
     else:
-        held = state.require(ds, "NCA_IN").transpose(*GRID).values >= 0.5 * float(ds.attrs["DT"])
+        held = state.require(ds, "NCA_IN").transpose(*GRID).values >= 0.5 * float(attrs["DT"])
     kind[held] = HELD
     return kind
 
@@ -164,7 +181,7 @@ def from_wrfout(
     assert set(parts) == set(SCHEME_INPUTS)
     times = grid_times(ds)
     companion = None if truth is None else companion_frames(ds, truth, times["Time"].values)
-    kind = wrfout_kinds(ds, companion, times, before)
+    kind, why = wrfout_kinds(ds, companion, times, before)
     if companion is not None:
         parts |= _targets(companion, TARGET_PROFILES + TARGET_SCALARS)
     elif has_stored_targets(ds):
@@ -174,19 +191,38 @@ def from_wrfout(
         nca = stored["NCA"].transpose(*GRID)
         stored["NCA"] = nca + np.where(fresh, np.float32(ds.attrs["DT"]), np.float32(0))
         parts |= stored
-    return _columns(parts, kind, times, kind.shape)
+    out = _columns(parts, kind, times, kind.shape)
+    if why:
+        out["KIND"].attrs["comment"] = why
+    return out
 
 
 def wrfout_kinds(
     ds: xr.Dataset, companion: xr.Dataset | None, times: xr.Dataset, before: xr.DataArray | None = None
-) -> npt.NDArray[np.int8]:
-    """KIND (Time, south_north, west_east): from the companion, else from what is stored, else unknown."""
+) -> tuple[npt.NDArray[np.int8], str]:
+    """KIND (Time, south_north, west_east) from the companion, else from what is stored, else unknown; and why
+    some or all are unknown that might be known, or "".
+    """
     if companion is not None:
-        nca, rain = (state.require(companion, name).transpose(*GRID).values for name in ("NCA", "PRATEC"))
-        return true_kinds(nca, rain, ds.attrs.get("CUDT"))
+        return returned_kinds(companion, cudt=scheme_attrs(ds)["CUDT"]), ""
     if has_stored_targets(ds):
-        return frame_kinds(ds, times, before)
-    return np.full([ds.sizes[d] for d in GRID], UNKNOWN, dtype=np.int8)
+        return _told_kinds(ds, times, before)
+    return np.full([ds.sizes[d] for d in GRID], UNKNOWN, dtype=np.int8), why_unknown(ds)
+
+
+def why_unknown(ds: xr.Dataset) -> str:
+    """Why a wrfout alone cannot tell which of its columns the scheme computed; empty where it may.
+
+    By the names of its variables only, so that a header is enough.
+    """
+    lacking = [name for name in _DECISIVE if name not in ds.variables]
+    if not lacking:
+        return ""
+    return (
+        f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not in the file: add the line "
+        f"'+:h:0:{','.join(lacking)}' to the file named by iofields_filename in &time_control and run WRF again, "
+        "or give the truth"
+    )
 
 
 def has_stored_targets(ds: xr.Dataset) -> bool:
@@ -209,13 +245,32 @@ def frame_kinds(
 ) -> np.ndarray[Any, Any]:
     """KIND (Time, south_north, west_east) from the NCA and PRATEC stored in a wrfout (`stored_kinds`, frame
     by frame).
+
+    Unknown, with a warning, in frames of a nest that lie elsewhere than the frame before, and where ITIMESTEP
+    steps of DT are not the time that passed.
     """
+    return _told_kinds(ds, times, before)[0]
+
+
+def _told_kinds(
+    ds: xr.Dataset, times: xr.Dataset, before: xr.DataArray | None
+) -> tuple[npt.NDArray[np.int8], str]:
+    """What `frame_kinds` returns, and why some are unknown."""
     attrs = scheme_attrs(ds)
     dt, cudt, stepcu = attrs["DT"], attrs["CUDT"], attrs["STEPCU"]
     nca, pratec = (ds[name].transpose(*GRID).values for name in ("NCA", "PRATEC"))
     cutop = ds["CUTOP"].transpose(*GRID).values if "CUTOP" in ds.variables else None
-    minutes, clock = times["XTIME"].values, times["Time"].values
-    steps = ds["ITIMESTEP"].values if "ITIMESTEP" in ds.variables else np.round(minutes * 60 / dt)
+    clock = times["Time"].values
+    steps, *why = _steps(ds, times, dt)
+    moved = lies_elsewhere(ds, before)
+    if moved.any():
+        # No numbers of this piece of a file: of one read in pieces it is said once.
+        why.append(
+            "the nest moves, and in a frame that lies elsewhere than the one before (by XLAT and XLONG)"
+        )
+    told = [f"{reason} {UNFIT}" for reason in why if reason]
+    for text in told:
+        warnings.warn(f"{state.where(ds)}: {text}", stacklevel=6)
     kinds = np.empty(nca.shape, dtype=np.int8)
     last = None if before is None else before.transpose("south_north", "west_east").values
     at = None if before is None else before["Time"].values
@@ -227,10 +282,36 @@ def frame_kinds(
             pratec[t],
             dt=dt,
             cudt=cudt,
-            cumulus_step=called,
+            cumulus_step=called and not moved[t],
             cutop=None if cutop is None else cutop[t],
             before=last,
             interval=gap,
         )
         last, at = nca[t], clock[t]
-    return kinds
+    return kinds, "; ".join(told)
+
+
+def _steps(ds: xr.Dataset, times: xr.Dataset, dt: float) -> tuple[npt.NDArray[np.float64], str]:
+    """The number of the time step that ends at each frame, NaN where it does not fit the clock; and what does
+    not.
+
+    With an adaptive time step, or one that was changed at a restart, the number does not tell when the scheme
+    was called.
+    """
+    seconds = times["XTIME"].values.astype(np.float64) * 60
+    if "ITIMESTEP" not in ds.variables:
+        return np.asarray(np.round(seconds / dt)), ""
+    steps = np.atleast_1d(ds["ITIMESTEP"].values).astype(np.float64)
+    ran = steps * dt
+    # XTIME is a float32; a nest that starts later than its parent counts its steps from its own start.
+    near = 0.5 * dt + 1e-6 * np.abs(seconds)
+    off = np.abs(ran - seconds) > near
+    if off.any():
+        off &= ~(np.abs(ran - 60 * start_minutes(ds, times["Time"].values)) <= near)
+    if not off.any():
+        return steps, ""
+    k = int(np.argmax(off))
+    return np.where(off, np.nan, steps), (
+        f"ITIMESTEP {steps[k]:.0f} of DT = {dt:g} s make {ran[k]:g} s but XTIME is {seconds[k]:g} s, so the time "
+        "step is adaptive or was changed;"
+    )

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
+from sciml.errors import InputError
 from sciml.wrf.table import TABLE, missing
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "potential_temperature",
     "pressure",
     "require",
+    "require_faces",
+    "require_frames",
     "temperature",
     "theta_source",
     "wind",
@@ -59,10 +62,48 @@ def require(ds: xr.Dataset, name: str, why: str = "") -> xr.DataArray:
     ------
     MissingVariable
         With the `iofields` line that makes WRF write it.
+    InputError
+        It sits on faces that do not fit the grid (`require_faces`).
     """
     if name not in ds.variables:
         raise missing(name, where(ds), why)
-    return ds[name]
+    found = ds[name]
+    if any(dim in _STAGGERED for dim in found.dims):
+        require_faces(ds)
+    return found
+
+
+def require_faces(ds: xr.Dataset) -> None:
+    """Refuse a dataset whose grid was cropped and its faces not, or the other way round.
+
+    Raises
+    ------
+    InputError
+        A staggered dimension is not one longer than the mass points.
+    """
+    for stag in _STAGGERED:
+        dim = stag.removesuffix("_stag")
+        if stag in ds.sizes and dim in ds.sizes and ds.sizes[stag] != ds.sizes[dim] + 1:
+            mass, faces = ds.sizes[dim], ds.sizes[stag]
+            raise InputError(
+                f"{where(ds)} has {dim} = {mass} but {stag} = {faces}, which must be {mass + 1}: crop both "
+                f"alike, as in ds.isel({dim}=slice(0, {mass}), {stag}=slice(0, {mass + 1}))"
+            )
+
+
+def require_frames(ds: xr.Dataset) -> None:
+    """Refuse a dataset without the dimension Time.
+
+    Raises
+    ------
+    InputError
+        Telling how to choose one frame and keep the dimension.
+    """
+    if "Time" not in ds.dims:
+        raise InputError(
+            f"{where(ds)} has no dimension Time (dimensions: {', '.join(map(str, ds.dims)) or 'none'}): of "
+            "WRF output, choose one frame by a list, ds.isel(Time=[0]), which keeps it"
+        )
 
 
 def labelled(array: xr.DataArray, name: str, comment: str = "") -> xr.DataArray:

@@ -12,7 +12,7 @@ import xarray as xr
 from sciml.errors import InputError
 from sciml.wrf.state import where
 
-__all__ = ["decode_stamps", "frame_times", "run_minutes"]
+__all__ = ["decode_stamps", "frame_times", "run_minutes", "start_minutes"]
 
 _STAMP: Final = re.compile(
     r"(\d{1,4})-(\d{1,2})-(\d{1,2})(?:[_T ](\d{1,2})[:_.-](\d{1,2})(?:[:_.-](\d{1,2}(?:\.\d+)?))?)?"
@@ -27,7 +27,8 @@ def decode_stamps(stamps: list[str], source: str = "the file") -> npt.NDArray[np
     ----------
     stamps
         Such as ``2007-06-10_11:30:00``; also with ``_`` for ``:`` (files with ``nocolons``), with fractions
-        of a second (``2007-06-10_11:30:00.3333``), without seconds, and of year 1 (idealised runs).
+        of a second (``2007-06-10_11:30:00.3333``), without seconds, of year 1 (idealised runs), and with
+        24:00:00 or a leap second 60, which is the next minute's 0.
     source
         For the message.
 
@@ -54,12 +55,14 @@ def decode_stamps(stamps: list[str], source: str = "the file") -> npt.NDArray[np
                 raise ValueError(text)
             year, month, day = (int(found[n]) for n in (1, 2, 3))
             midnight = np.datetime64(f"{year:04d}-{month:02d}-{day:02d}", "us")
-            second = float(found[6] or 0)
-            micro = (int(found[4] or 0) * 60 + int(found[5] or 0)) * 60_000_000 + round(second * 1e6)
+            hour, minute, second = int(found[4] or 0), int(found[5] or 0), float(found[6] or 0)
+            if hour > 24 or minute > 59 or second >= 61 or (hour == 24 and (minute or second)):
+                raise ValueError(text)
+            micro = (hour * 60 + minute) * 60_000_000 + round(second * 1e6)
             values[k] = midnight + np.timedelta64(micro, "us")
         except ValueError:
             raise InputError(
-                f"{source} has the time stamp {text!r} in frame {k}, which is no date of the Gregorian "
+                f"{source} has the time stamp {text!r} in frame {k}, which is no time of the Gregorian "
                 "calendar: cut that frame off (ncks -d Time,...), or set Times right"
             ) from None
     years = values.astype("datetime64[Y]").astype(int) + 1970
@@ -77,39 +80,64 @@ def _texts(times: npt.NDArray[Any]) -> list[str]:
 
 
 def frame_times(ds: xr.Dataset) -> npt.NDArray[np.datetime64]:
-    """The times of the frames: the coordinate Time if decoded, else Times, else XTIME with its units.
+    """The times of the frames: the coordinate Time (decoded, or with units), else Times, else XTIME with its
+    units.
 
     Raises
     ------
     InputError
         There is no time in any of them.
     """
-    if "Time" in ds.coords and ds["Time"].dtype.kind == "M":
-        return np.atleast_1d(ds["Time"].values)
+    if "Time" in ds.variables:
+        found = _since(ds, "Time")
+        if found is not None:
+            return found
     if "Times" in ds.variables and ds["Times"].dtype.kind in "SUO":
         texts = _texts(np.asarray(ds["Times"].values))
         if any(t.strip("\x00 ") for t in texts):
             return decode_stamps(texts, where(ds))
     if "XTIME" in ds.variables:
-        values = np.atleast_1d(ds["XTIME"].values)
-        if values.dtype.kind == "M":
-            return values
-        found = _SINCE.match(str(ds["XTIME"].attrs.get("units", "")))
-        if found:
-            start = decode_stamps([found[2]], where(ds))[0]
-            unit = {"second": 1e6, "minute": 6e7, "hour": 3.6e9, "day": 8.64e10}[found[1]]
-            since = np.round(values.astype(float) * unit).astype("timedelta64[us]")
-            return np.asarray(start + since, dtype=start.dtype)
+        found = _since(ds, "XTIME")
+        if found is not None:
+            return found
     raise InputError(
         f"{where(ds)} tells no times: neither Times nor XTIME with units 'minutes since ...' is readable"
     )
+
+
+def _since(ds: xr.Dataset, name: str) -> npt.NDArray[np.datetime64] | None:
+    """A variable decoded already, or by its units ``... since ...``; None where it has neither."""
+    values = np.atleast_1d(ds[name].values)
+    if values.dtype.kind == "M":
+        return values
+    # `open_wrfout` keeps the units of XTIME under the name `since`.
+    found = _SINCE.match(str(ds[name].attrs.get("since", ds[name].attrs.get("units", ""))))
+    if not found or values.dtype.kind not in "iuf":
+        return None
+    start = decode_stamps([found[2]], where(ds))[0]
+    unit = {"second": 1e6, "minute": 6e7, "hour": 3.6e9, "day": 8.64e10}[found[1]]
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise InputError(
+            f"{where(ds)} has {name} = NaN in frame {int(np.argmin(np.isfinite(values)))}: cut it off"
+        )
+    since = np.round(values.astype(float) * unit).astype("timedelta64[us]")
+    return np.asarray(start + since, dtype=start.dtype)
 
 
 def run_minutes(ds: xr.Dataset, times: npt.NDArray[np.datetime64]) -> npt.NDArray[np.float32]:
     """Minutes since the start of the run: XTIME, else from SIMULATION_START_DATE, else NaN."""
     if "XTIME" in ds.variables and ds["XTIME"].dtype.kind == "f":
         return np.atleast_1d(ds["XTIME"].values).astype(np.float32)
-    text = str(ds.attrs.get("SIMULATION_START_DATE", ds.attrs.get("START_DATE", "")))
+    return _minutes(ds, times, "SIMULATION_START_DATE", "START_DATE")
+
+
+def start_minutes(ds: xr.Dataset, times: npt.NDArray[np.datetime64]) -> npt.NDArray[np.float32]:
+    """Minutes since this domain (or this restart) started: from START_DATE, else NaN."""
+    return _minutes(ds, times, "START_DATE")
+
+
+def _minutes(ds: xr.Dataset, times: npt.NDArray[np.datetime64], *names: str) -> npt.NDArray[np.float32]:
+    text = next((str(ds.attrs[name]) for name in names if name in ds.attrs), "")
     if not _STAMP.fullmatch(text):
         return np.full(len(times), np.nan, dtype=np.float32)
     start = decode_stamps([text])[0]

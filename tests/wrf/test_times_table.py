@@ -45,13 +45,28 @@ def test_stamps_come_back(moment: datetime) -> None:
         ("2007-06-10_11:30", "2007-06-10T11:30:00"),
         ("2007-06-10", "2007-06-10T00:00:00"),
         ("2007-06-10_24:00:00", "2007-06-11T00:00:00"),
+        ("2016-12-31_23:59:60", "2017-01-01T00:00:00"),
     ],
 )
 def test_odd_stamps(stamp: str, value: str) -> None:
     assert decode_stamps([stamp])[0] == np.datetime64(value)
 
 
-@pytest.mark.parametrize("stamp", ["", "\x00" * 19, "2007-02-30_00:00:00", "noon", "2007-13-01_00:00:00"])
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "",
+        "\x00" * 19,
+        "2007-02-30_00:00:00",
+        "noon",
+        "2007-13-01_00:00:00",
+        "2007-06-10_99:99:99",
+        "2007-06-10_25:00:00",
+        "2007-06-10_24:00:01",
+        "2007-06-10_11:60:00",
+        "2007-06-10_11:30:61",
+    ],
+)
 def test_stamps_that_are_no_times(stamp: str) -> None:
     with pytest.raises(InputError, match="frame 0"):
         decode_stamps([stamp])
@@ -67,6 +82,14 @@ def test_times_from_xtime_where_times_are_empty() -> None:
     assert frame_times(ds)[1] == np.datetime64("2005-08-28T00:07:30")
     with pytest.raises(InputError, match="tells no times"):
         frame_times(ds.drop_vars("XTIME"))
+
+
+def test_times_from_a_coordinate_with_units() -> None:
+    hours = xr.Dataset(coords={"Time": ("Time", [0, 6], {"units": "hours since 2007-06-10 12:00:00"})})
+    assert frame_times(hours)[1] == np.datetime64("2007-06-10T18:00:00")
+    lost = xr.Dataset(coords={"Time": ("Time", [0.0, np.nan], {"units": "hours since 2007-06-10"})})
+    with pytest.raises(InputError, match="Time = NaN in frame 1"):
+        frame_times(lost)
 
 
 def test_minutes_from_the_start_date() -> None:
