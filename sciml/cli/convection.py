@@ -43,7 +43,7 @@ def train(
         list[int] | None, typer.Option("--exclude", help="A RUN to leave out, for tests; may be repeated.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="TOML with tables [fit] and [network].")
+        Path | None, typer.Option("--config", help="TOML with tables \\[fit] and \\[network].")
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the columns.")] = None,
     batch: Annotated[int | None, typer.Option("--batch", help="Columns per step.")] = None,
@@ -62,9 +62,11 @@ def train(
     """
     from sciml.convection.store import open_columns
     from sciml.convection.training import train as train_emulator
+    from sciml.train import checkpoint
     from sciml.train.progress import automatic
     from sciml.train.state import resume_path
 
+    checkpoint.check_target(output, [*columns, *(truth or [])])  # here, for the columns are opened first
     given = {
         "epochs": epochs,
         "batch_size": batch,
@@ -123,8 +125,8 @@ def evaluate(
     """
     from sciml.verify.emulator import assess
 
-    for path in (json_file, html_file, picture):
-        _check_target(path)
+    inputs = [*files, *(truth or []), *([weights] if weights else []), *map(Path, (model, *(also or [])))]
+    _check_targets({"--json": json_file, "--html": html_file, "--picture": picture}, inputs)
     named = [(model, _algorithm(model, weights)), *((name, _algorithm(name, None)) for name in also or [])]
     columns = _columns(files, truth or [], run or [])
     data = ", ".join(path.name for path in files) + (f" (RUN {', '.join(map(str, run))})" if run else "")
@@ -140,9 +142,13 @@ def evaluate(
                 block=block,
                 progress=told,
             )
-        typer.echo(f"{one}\n")
         found.append(one)
-    _write(found, json_file, html_file, picture, title)
+    # First what is kept: whoever reads what is printed may have left.
+    written = _write(found, json_file, html_file, picture, title)
+    for one in found:
+        typer.echo(f"{one}\n")
+    for line in written:
+        typer.echo(line)
 
 
 def _write(
@@ -151,28 +157,31 @@ def _write(
     html_file: Path | None,
     picture: Path | None,
     title: str,
-) -> None:
+) -> list[str]:
+    """Write the files asked for, and say which."""
     from sciml.train.writing import replaced
 
+    said: list[str] = []
     if json_file:
         content = found[0].to_json()
         if len(found) > 1:
             content["also"] = [one.to_json() for one in found[1:]]
         with replaced(json_file) as part:
             part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        typer.echo(f"numbers: {json_file}")
+        said.append(f"numbers: {json_file}")
     if html_file:
         from sciml.verify.page import write_page
 
         write_page(html_file, found, title=title)
-        typer.echo(f"page: {html_file}")
+        said.append(f"page: {html_file}")
     if picture:
         from sciml.plot import png
         from sciml.verify.figures import portrait
 
         with replaced(picture) as part:
             part.write_bytes(png(portrait(found[0])))
-        typer.echo(f"picture: {picture}")
+        said.append(f"picture: {picture}")
+    return said
 
 
 def _tables(config: Path | None) -> dict[str, dict[str, Any]]:
@@ -193,10 +202,32 @@ def _tables(config: Path | None) -> dict[str, dict[str, Any]]:
     return tables
 
 
-def _check_target(path: Path | None) -> None:
-    """Refuse a target that cannot be written before the work is done rather than after it."""
-    if path is not None and path.is_dir():
-        raise InputError(f"{path} is a folder: give the name of a file to write")
+def _check_targets(targets: dict[str, Path | None], inputs: list[Path]) -> None:
+    """Refuse targets that cannot or must not be written before the work is done rather than after it."""
+    from sciml.train.writing import check_apart, check_replaceable
+
+    read = [one for given in inputs for one in _expanded(given)]
+    taken: dict[Path, str] = {}
+    for option, path in targets.items():
+        if path is None:
+            continue
+        check_replaceable(path)
+        check_apart(path, read)
+        earlier = taken.setdefault(path.resolve(), option)
+        if earlier != option:
+            raise InputError(f"{earlier} and {option} both name {path}: give each a file of its own")
+
+
+def _expanded(given: Path) -> list[Path]:
+    """What is given, and the files that a glob, a folder of wrfouts or a library with its weights stand for."""
+    from sciml.wrf.reading import expand
+
+    folder = given.parent if given.suffix == ".so" else given
+    beside = [*folder.glob("*.so"), *folder.glob("*.nc")] if folder.is_dir() else []
+    try:
+        return [given, *beside, *expand(given)]
+    except InputError:  # a store, a model, or nothing: told where it is opened
+        return [given, *beside]
 
 
 def _short(name: str) -> str:
@@ -258,10 +289,11 @@ def _columns(files: list[Path], truth: list[Path], run: list[int]) -> xr.Dataset
     if not run:
         return columns
     runs = columns["RUN"].values
-    here = np.isin(runs, run)
-    if not here.any():
+    absent = [number for number in dict.fromkeys(run) if number not in runs]
+    if absent:
         there = ", ".join(map(str, np.unique(runs)))
-        raise InputError(f"no column of RUN {', '.join(map(str, run))}: the files hold RUN {there}")
+        raise InputError(f"no column of RUN {', '.join(map(str, absent))}: the files hold RUN {there}")
+    here = np.isin(runs, run)
     return columns.isel(column=np.flatnonzero(here))
 
 

@@ -68,7 +68,7 @@ def check_replaceable(path: Path, *, folder: bool = False) -> None:
         raise InputError(f"{path} is a device, a pipe or a socket: give the name of a file to write")
     above = next((one for one in path.parents if one.exists()), path.parent)
     if above.exists() and not above.is_dir():
-        raise InputError(f"{path} cannot be made: {above} is a file, not a folder; give another path")
+        raise InputError(f"cannot write {path}: {above} is a file, not a folder; give another path")
 
 
 def check_apart(path: Path, inputs: Iterable[str | Path]) -> None:

@@ -13,6 +13,7 @@ from sciml.verify.budgets import budgets, summary
 from sciml.verify.scores import NIL, NONE, TRIGGERED, Moments, confusion, f1, plain
 
 __all__ = [
+    "PLACE",
     "STATISTICS",
     "SUBSETS",
     "budget_scores",
@@ -35,6 +36,8 @@ ROWS: Final = {
     "momentum": ("MOMENTUM", "1", "relative imbalance of column momentum"),
     "negative_vapour": ("NEGATIVE_VAPOUR", "1", "levels where one step makes vapour negative"),
 }
+PLACE: Final = ("Time", "south_north", "west_east", "RUN")
+"""What tells one column from another."""
 BESIDE: Final = ("NOVELTY", "P_TRIGGER", "P_DEEP")
 
 
@@ -65,7 +68,7 @@ def column_rows(
         rows["WEIGHT"] = "column", truth["WEIGHT"].values.astype(np.float32), {"units": "1"}
     where = {
         name: ("column", truth[name].values, truth[name].attrs)
-        for name in ("Time", "south_north", "west_east", "RUN")
+        for name in PLACE
         if name in truth.variables and truth[name].dims == ("column",)
     }
     return rows.assign_coords(where)

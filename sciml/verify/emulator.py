@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from sciml.errors import InputError
 from sciml.solve import Algorithm, init, solve
+from sciml.verify.assemble import PLACE
 from sciml.verify.evaluation import Evaluation
 from sciml.verify.tally import Tally
 
@@ -47,7 +49,8 @@ def evaluate(
     Raises
     ------
     InputError
-        If the two do not hold the same columns, or none can be evaluated.
+        If the two do not hold the same columns in the same order, as far as Time, south_north, west_east and
+        RUN tell, or none can be evaluated.
     MissingVariable
         If the truth lacks a variable that the scores need.
 
@@ -61,11 +64,27 @@ def evaluate(
             f"the truth has {truth.sizes.get('column')} columns and the prediction "
             f"{prediction.sizes.get('column')}: predict the very columns of the truth, in their order"
         )
+    _check_same_columns(truth, prediction)
     tally = Tally(model=model, data=data, weighted=weighted)
     good = tally.select(truth)
     if good.any():
         tally.add(truth.isel(column=good), prediction.isel(column=good))
     return tally.result()
+
+
+def _check_same_columns(truth: xr.Dataset, prediction: xr.Dataset) -> None:
+    """Compare where the columns come from, where both sides say it."""
+    for name in PLACE:
+        if not all(name in one.variables and one[name].dims == ("column",) for one in (truth, prediction)):
+            continue
+        mine, theirs = truth[name].values, prediction[name].values
+        other = np.flatnonzero((mine != theirs) & ~((mine != mine) & (theirs != theirs)))  # NaN is like NaN
+        if other.size:
+            first = int(other[0])
+            raise InputError(
+                f"{name} differs in {other.size} of {mine.size} columns (column {first}: {mine[first]} in the "
+                f"truth, {theirs[first]} in the prediction): predict the very columns of the truth, in their order"
+            )
 
 
 def assess(

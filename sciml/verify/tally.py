@@ -134,11 +134,17 @@ class Tally:
         return good
 
     def add(self, truth: xr.Dataset, prediction: xr.Dataset) -> None:
-        """Score columns that `select` has chosen; ``prediction`` holds the same columns in the same order."""
+        """Score columns that `select` has chosen; ``prediction`` holds the same columns in the same order.
+
+        Raises
+        ------
+        InputError
+            A WEIGHT that is not finite, or negative.
+        """
         kind = {"truth": _values(truth, "KIND").astype(np.int8), "prediction": classify(prediction)}
         both = dict(zip(SOURCES, (truth, prediction), strict=True))
         outputs: dict[str, dict[str, Array]] = {source: {} for source in SOURCES}
-        weight = truth["WEIGHT"].values if "WEIGHT" in truth.variables else None
+        weight = _weight(truth)
         for name, units in OUTPUTS.items():
             if name not in truth:
                 continue
@@ -228,6 +234,20 @@ class Tally:
             true, predicted = columns["PRATEC"].values
             figures["rain"] = rain_scores(true, predicted, weight)
         return figures
+
+
+def _weight(columns: xr.Dataset) -> Array | None:
+    """Look the weights over, if there are any: NaN among them would make every weighted score vanish."""
+    if "WEIGHT" not in columns.variables:
+        return None
+    weight: Array = columns["WEIGHT"].values
+    bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
+    if bad.size:
+        raise InputError(
+            f"WEIGHT has {bad.size} values that are not finite or negative, such as {weight[bad[0]]}: "
+            "drop those columns, or drop WEIGHT"
+        )
+    return weight
 
 
 def _finite(values: Array) -> NDArray[np.bool_]:

@@ -121,7 +121,7 @@ def test_only_the_same_training_is_resumed(runs: xr.Dataset, tmp_path: Path) -> 
         train(runs, output, hold_out=[3], exclude=[2])
     with pytest.raises(InputError, match="validated with"):
         train(runs, output, exclude=[2, 3])
-    with pytest.raises(InputError, match="the network hidden 6, .*, now it is hidden 8"):
+    with pytest.raises(InputError, match=r"the network hidden 6, .*, now it is hidden 8"):
         train(runs, output, hold_out=[2], exclude=[3], network={"hidden": 8})
     done = train(runs, output, hold_out=[2], exclude=[3])
     straight = train(runs, tmp_path / "n.sciml", hold_out=[2], exclude=[3])

@@ -1,5 +1,6 @@
 """`sciml convection evaluate`: every form of input, every form of model, and one line for what is wrong."""
 
+import errno
 import json
 from itertools import islice
 from types import SimpleNamespace
@@ -229,3 +230,65 @@ def test_a_library_is_found_with_its_weights(tmp_path, monkeypatch):
     assert command._algorithm(str(tmp_path), None) == both
     assert command._algorithm(str(library), None) == both
     assert command._algorithm(str(library), weights) == both
+
+
+def test_nothing_that_is_read_is_written_over(parrot, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "_columns", lambda *_: pytest.fail("read"))
+    data, model, library = tmp_path / "wrfout_d01_x.nc", tmp_path / "m.sciml", tmp_path / "built"
+    library.mkdir()
+    for path in (data, model, library / "libsciml_mskf.so", library / "mskf.nc"):
+        path.write_bytes(b"precious")
+    page = tmp_path / "x.html"
+    for arguments, match in [
+        (["--json", data], "one of the inputs"),
+        (["--truth", tmp_path / "t.nc", "--html", tmp_path / "t.nc"], "one of the inputs"),
+        (["--picture", model], "one of the inputs"),
+        (["--also", library, "--json", library / "mskf.nc"], "one of the inputs"),
+        (["--html", page, "--picture", tmp_path / "." / "x.html"], "--html and --picture both name"),
+        (["--json", "/dev/null"], "is a device"),
+        (["--json", library], "is a folder"),
+    ]:
+        assert match in fails(capsys, "evaluate", model, data, *arguments)
+    monkeypatch.chdir(tmp_path)
+    for given in ("wrfout_d01_*", "."):
+        assert "one of the inputs" in fails(capsys, "evaluate", "m", given, "--json", data)
+    for path in (data, model, library / "libsciml_mskf.so", library / "mskf.nc"):
+        assert path.read_bytes() == b"precious"
+
+
+def test_every_run_asked_for_must_be_there(parrot, capsys):
+    said = fails(capsys, "evaluate", "m", SAMPLE_WRFOUT, "--run", 0, "--run", 77)
+    assert "no column of RUN 77: the files hold RUN 0" in said
+
+
+def test_what_is_kept_is_written_before_anything_is_printed(parrot, tmp_path, monkeypatch):
+    def closed(*_, **__):
+        raise BrokenPipeError(errno.EPIPE, "nobody reads")
+
+    monkeypatch.setattr(command.typer, "echo", closed)
+    numbers = tmp_path / "a.json"
+    assert run("evaluate", "m", SAMPLE_WRFOUT, "--truth", SAMPLE_OFFLINE, "--json", numbers) == 1
+    assert json.loads(numbers.read_text())["columns"]["evaluated"] == 4032
+
+
+def test_a_training_looks_at_its_output_before_it_opens_anything(taught, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sciml.convection.store.open_columns", lambda *_, **__: pytest.fail("opened"))
+    results, store = tmp_path / "results", tmp_path / "in.zarr"
+    for folder in (results, store):
+        folder.mkdir()
+    (results / "thesis.txt").write_text("precious")
+    (store / "zarr.json").write_text("{}")
+    truth = tmp_path / "truth.nc"
+    truth.write_text("truth")
+    assert "no checkpoint" in fails(capsys, "train", store, "-o", results)
+    assert "one of the inputs" in fails(capsys, "train", store, "-o", store)
+    assert "one of the inputs" in fails(capsys, "train", "w.nc", "--truth", truth, "-o", truth)
+    assert "device" in fails(capsys, "train", store, "-o", "/dev/null")
+    assert (results / "thesis.txt").read_text() == "precious"
+    assert not taught
+
+
+def test_the_help_of_config_shows_its_tables(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "150")
+    assert run("train", "--help") == 0
+    assert "TOML with tables [fit] and [network]." in capsys.readouterr().out

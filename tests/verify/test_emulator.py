@@ -220,3 +220,23 @@ def test_bad_input_is_said(truth):
         evaluate(held, truth)
     with pytest.raises(InputError, match="no column"):
         evaluate(truth.isel(column=[]), truth.isel(column=[]))
+
+
+@pytest.mark.parametrize("name", ["Time", "south_north", "west_east", "RUN"])
+def test_a_prediction_in_another_order_is_refused(truth, name):
+    order = np.random.default_rng(47).permutation(truth.sizes["column"])
+    if name == "RUN":
+        truth = truth.assign_coords(RUN=("column", np.arange(order.size) % 3))
+    others = [one for one in ("Time", "south_north", "west_east", "RUN") if one != name]
+    with pytest.raises(InputError, match=rf"{name} differs in \d+ of 4032 columns .*in their order"):
+        evaluate(truth, truth.isel(column=order).drop_vars(others))
+    without = truth.isel(column=order).drop_vars([name, *others])
+    assert evaluate(truth, without).to_json()["trigger"]["accuracy"] < 1, "what says nothing is believed"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+def test_a_weight_that_is_none_is_refused(truth, value):
+    weight = np.linspace(1, 5, truth.sizes["column"])
+    weight[17] = value
+    with pytest.raises(InputError, match="WEIGHT has 1 values that are not finite or negative"):
+        evaluate(truth.assign_coords(WEIGHT=("column", weight)), truth)
