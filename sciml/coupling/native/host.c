@@ -29,6 +29,7 @@ static int has_the_pool(void) {
 
 int sciml_team(int32_t asked, int64_t pieces) {
     int64_t team = asked < pieces ? asked : pieces;
+    if (team <= 1) return 1; /* as hosts mostly ask: the count of processors is a system call */
 #ifdef _OPENMP
     /* more would not be faster, and libgomp ends the process when it cannot start one */
     const int processors = omp_get_num_procs(), limit = omp_get_thread_limit();
@@ -38,5 +39,5 @@ int sciml_team(int32_t asked, int64_t pieces) {
 #else
     team = 1;
 #endif
-    return team > 1 ? (int)team : 1;
+    return (int)team;
 }
