@@ -100,7 +100,12 @@ def replay(
         list[str] | None,
         typer.Option("--tile", help="Tiles of WIDTHxHEIGHT columns, as 7x5; may be repeated."),
     ] = None,
-    threads: Annotated[int, typer.Option("--threads", min=1, max=1024, help="OpenMP threads.")] = 2,
+    threads: Annotated[
+        int,
+        typer.Option(
+            "--threads", min=1, max=1024, help="OpenMP threads at most; never more than there are processors."
+        ),
+    ] = 2,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Keep the program, its input and output here.")
     ] = None,
