@@ -109,10 +109,16 @@ def open_lazily(path: Path, *, chunks: Chunks = _ONE_FRAME, like: xr.Dataset | N
             f"{path} cannot be opened as NetCDF ({error}): {_size(path)}; "
             "copy it again, or see what 'ncdump -h' says"
         ) from error
-    if chunks is not None:
-        ds = ds.chunk({k: v for k, v in chunks.items() if k in ds.dims})
     ds.encoding["source"] = str(path)
-    return ds
+    return _chunked(ds, chunks)
+
+
+def _chunked(ds: xr.Dataset, chunks: Chunks) -> xr.Dataset:
+    if chunks is None:
+        return ds
+    out = ds.chunk({k: v for k, v in chunks.items() if k in ds.dims})
+    out.encoding = dict(ds.encoding)
+    return out
 
 
 def require_whole(path: Path) -> None:
@@ -172,18 +178,18 @@ def open_wrfout(
     """
     if isinstance(paths, xr.Dataset):
         return _finish([paths])
-    opened = [open_lazily(path, chunks=chunks) for path in expand(paths)]
-    return _finish(opened)
+    return _finish([open_lazily(path, chunks=None) for path in expand(paths)], chunks)
 
 
-def _finish(parts: Sequence[xr.Dataset]) -> xr.Dataset:
+def _finish(parts: Sequence[xr.Dataset], chunks: Chunks = None) -> xr.Dataset:
     timed = [_with_times(ds) for ds in parts]
     if len(timed) > 1:
         timed.sort(key=lambda ds: ds["Time"].values.min())
         one_domain(timed)
     places = [corners(ds) for ds in timed]
     moving = moves([place for place in places if place is not None])
-    timed = each_once(timed)
+    # Only now: what was read until here, times and corners, is read faster without dask.
+    timed = each_once([_chunked(ds, chunks) for ds in timed])
     joined = in_order(timed[0] if len(timed) == 1 else _joined(timed))
     return _with_attributes(_with_places(joined, moving))
 

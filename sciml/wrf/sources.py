@@ -300,7 +300,15 @@ def _steps(ds: xr.Dataset, times: xr.Dataset, dt: float) -> tuple[npt.NDArray[np
     """
     seconds = times["XTIME"].values.astype(np.float64) * 60
     if "ITIMESTEP" not in ds.variables:
-        return np.asarray(np.round(seconds / dt)), ""
+        steps = np.round(seconds / dt)
+        off = np.abs(seconds - steps * dt) > 0.1 * dt + 1e-6 * np.abs(seconds)
+        if not off.any():
+            return np.asarray(steps), ""
+        k = int(np.argmax(off))
+        return np.where(off, np.nan, steps), (
+            f"XTIME {seconds[k]:g} s is no whole number of steps of DT = {dt:g} s, so the time step is adaptive or "
+            "was changed;"
+        )
     steps = np.atleast_1d(ds["ITIMESTEP"].values).astype(np.float64)
     ran = steps * dt
     # XTIME is a float32; a nest that starts later than its parent counts its steps from its own start.

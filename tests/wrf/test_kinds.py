@@ -84,6 +84,9 @@ def test_a_changing_time_step(frames: xr.Dataset) -> None:
         pytest.raises(InputError, match=r"none of the 432 columns.*adaptive or was changed"),
     ):
         convection_columns(adaptive, keep="pairs")
+    odd = frames.drop_vars("ITIMESTEP").assign(XTIME=frames["XTIME"] + np.float32(0.3))
+    with pytest.warns(UserWarning, match=r"XTIME 12618 s is no whole number of steps of DT = 50 s"):
+        assert classes(convection_columns(open_wrfout(odd))).pairs == 0
     one = open_wrfout(frames.assign(ITIMESTEP=frames["ITIMESTEP"].copy(data=np.array([252, 258, 265], "i4"))))
     with pytest.warns(UserWarning, match="ITIMESTEP 265"):
         kind = convection_columns(one)["KIND"].values.reshape(3, -1)
