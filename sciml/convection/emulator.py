@@ -207,7 +207,7 @@ class Emulator:
         weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
         load_weights(network, weights, found)
         normalisation = Normalisation.from_tensors(tensors)
-        made = (network.shape.levels, len(network.shape.channels))
+        made = (min(network.shape.levels, int(about["levels"])), len(network.shape.channels))
         if tuple(normalisation.mean.shape) != made:
             raise SchemaError(
                 f"{found.path} is normalised for {tuple(normalisation.mean.shape)} levels and channels, its "

@@ -23,8 +23,9 @@ from sciml.convection.store import open_columns
 from sciml.convection.targets import TARGETS, losses, prepared
 from sciml.errors import InputError, MissingVariable, SciMLError
 from sciml.train import BatchSource, Fit, TensorSource, checkpoint, fit
+from sciml.train.environment import chosen_device
 from sciml.train.progress import Progress, automatic
-from sciml.train.state import discard
+from sciml.train.state import discard, resume_path
 from sciml.train.store import StoreSource
 
 __all__ = ["DEFAULTS", "train"]
@@ -85,6 +86,8 @@ def train(
         not among the columns or in which nothing convects, or an output that would destroy something.
     """
     settings = _settings(fit)
+    settings.check_measured(bool(hold_out))
+    chosen_device(settings.device)
     shape = Architecture(**_known(network))
     if isinstance(columns, xr.Dataset):
         _claim(Path(output), ())
@@ -152,7 +155,8 @@ def train(
 
 def _claim(output: Path, inputs: Sequence[str | Path]) -> None:
     """Refuse an output that cannot or must not be written, and make its folder, before anything is read."""
-    checkpoint.check_target(output, inputs)
+    for path in (output, resume_path(output)):
+        checkpoint.check_target(path, inputs)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -121,10 +121,7 @@ def fit(
     for name, source in (("training", training), ("validation", validation)):
         if source is not None and len(source) < 1:
             raise InputError(f"the {name} source has {len(source)} samples: give at least 1")
-    if validation is None and metrics is None and settings.monitor != Fit.monitor:
-        raise InputError(
-            f"monitor={settings.monitor!r}, but nothing is measured: give validation, or leave it out"
-        )
+    settings.check_measured(validation is not None or metrics is not None)
     path = None if output is None else resume_path(output)
     if path is not None:
         checkpoint.check_target(path)

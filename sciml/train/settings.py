@@ -126,6 +126,13 @@ class Fit:
             del content["epochs"]  # nothing in the steps depends on how many are to come
         return content
 
+    def check_measured(self, measured: bool) -> None:
+        """Refuse a monitor that nothing will measure: there is no validation."""
+        if not measured and self.monitor != Fit.monitor:
+            raise InputError(
+                f"Fit(monitor={self.monitor!r}): give validation too, or leave it out, for nothing is measured"
+            )
+
     def check_same(self, earlier: Mapping[str, Any], where: str) -> None:
         """Refuse to resume with settings that another training began with."""
         mine = self.trajectory()

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 from sciml.convection import training
+from sciml.convection.emulator import Emulator
 from sciml.convection.published import train_published
 from sciml.errors import InputError
 from sciml.train import checkpoint
@@ -75,7 +76,9 @@ def test_what_stands_at_the_output_is_looked_at_first(
     store.mkdir()
     (store / "zarr.json").write_text("{}")
     (tmp_path / "pairs.nc").write_text("columns")
+    (tmp_path / "diary.resume.sciml").write_text("dear diary")
     for output, match in [
+        (tmp_path / "diary.sciml", "no checkpoint"),
         (results, "no checkpoint"),
         (store, "one of the inputs"),
         (store / "m.sciml", "lies in"),
@@ -174,11 +177,18 @@ def test_settings_that_cannot_be(runs: xr.Dataset, tmp_path: Path) -> None:
     for network in ({"hidden": True}, {"layers": 0}):
         with pytest.raises(InputError, match=r"Architecture\((hidden=True|layers=0)\)"):
             train(runs, tmp_path / "m.sciml", network=network)
-    with pytest.raises(InputError, match="monitor='foo', but nothing is measured"):
+    with pytest.raises(InputError, match=r"Fit\(monitor='foo'\): give validation"):
         train(runs, tmp_path / "m.sciml", fit={**FAST, "monitor": "foo"})
+    with pytest.raises(InputError, match="device 'meta'"):
+        train(runs, tmp_path / "m.sciml", fit={**FAST, "device": "meta"})
     with pytest.raises(InputError, match=r"betas=\[0\.9\]"):
         train(runs, tmp_path / "m.sciml", fit={"betas": [0.9]})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_network_of_more_levels_than_there_are_loads(runs: xr.Dataset, tmp_path: Path) -> None:
+    train(runs, tmp_path / "m.sciml", network={**SMALL, "levels": 99})
+    assert Emulator.load(tmp_path / "m.sciml").network.shape.levels == 99
 
 
 def test_a_checkpoint_of_ours_is_replaced(runs: xr.Dataset, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_device_that_computes_nothing():
 def test_a_monitor_where_nothing_is_measured():
     from dataclasses import replace
 
-    with pytest.raises(InputError, match=r"monitor='r2', but nothing is measured"):
+    with pytest.raises(InputError, match=r"Fit\(monitor='r2'\): give validation"):
         fit(network(), objective, TRAINING, None, replace(SETTINGS, monitor="r2"), progress=Quiet())
 
 
