@@ -28,8 +28,8 @@ def match_companions(
     """Which companion belongs to which wrfout.
 
     By the attribute SOURCE_FILE of the companion, which names the wrfout; a companion without it goes to the
-    only wrfout, or by order where there are as many companions as wrfouts. One that names another file goes to
-    the only wrfout, which may have been renamed, with a warning.
+    only wrfout, or by order where there are as many companions as wrfouts. One that names another file goes
+    to the only wrfout, which may have been renamed, with a warning.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def opened_companion(ds: xr.Dataset, truth: xr.Dataset | str | Path) -> xr.Datas
 
 
 def _warn_of_name(ds: xr.Dataset, other: xr.Dataset) -> None:
-    """Tell where the companion is by its SOURCE_FILE another file's, unless it holds the state of this one."""
+    """Tell where the companion is by its SOURCE_FILE another file's, unless it holds this one's state."""
     source, name = Path(str(other.attrs.get("SOURCE_FILE", ""))).name, where(ds)
     if not source or ("source" not in ds.encoding and "SOURCE" not in ds.attrs) or source == Path(name).name:
         return
@@ -94,8 +94,8 @@ def _warn_of_name(ds: xr.Dataset, other: xr.Dataset) -> None:
             "the companion made of this file"
         )
     warnings.warn(
-        f"{where(other)} says it is the truth of {source}, not of {name}: right only if that file was renamed; "
-        "else give the companion made of this file",
+        f"{where(other)} says it is the truth of {source}, not of {name}: right only if that file was renamed"
+        "; else give the companion made of this file",
         stacklevel=4,
     )
 

@@ -98,7 +98,7 @@ def _positive(ds: xr.Dataset, name: str, *, zero: bool = False) -> float:
     if not (math.isfinite(value) and (value > 0 or (zero and value == 0))):
         raise InputError(
             f"{where(ds)} has the global attribute {name} = {ds.attrs[name]}, which must be a "
-            f"{'number not below 0' if zero else 'positive number'}: set it right, ds.attrs['{name}'] = ..., or "
-            f"with ncatted -a {name},global,o,f,..."
+            f"{'number not below 0' if zero else 'positive number'}: set it right, ds.attrs['{name}'] = ..."
+            f", or with ncatted -a {name},global,o,f,..."
         )
     return value

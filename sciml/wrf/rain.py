@@ -100,8 +100,8 @@ def _before(ds: xr.Dataset, total: xr.DataArray, by: list[tuple[int, int] | None
     if lost:
         warnings.warn(
             f"{where(ds)} is of a nest that moves, in {len(lost)} of {len(by)} frames (the first is number "
-            f"{lost[0]}) by no whole number of cells of the frame before: their rain since the last output is "
-            "NaN; take it from the parent domain",
+            f"{lost[0]}) by no whole number of cells of the frame before: their rain since the last output "
+            "is NaN; take it from the parent domain",
             stacklevel=4,
         )
     return before_on_ground(total, by)

@@ -168,7 +168,7 @@ def open_wrfout(
         Lazy. The variables and dimensions of WRF with CF attributes; Time is a datetime64 coordinate; XLAT
         and XLONG (and those of the faces) are coordinates, (south_north, west_east), or with Time where the
         nest moves. Derived fields: the accessor ``.sciml``. It can be saved (``to_netcdf``, ``to_zarr``) and
-        what was saved opened again. The units of XTIME are minutes; since when, its attribute ``since`` tells.
+        what was saved opened again. The units of XTIME are minutes; its attribute ``since`` says since when.
 
     Raises
     ------

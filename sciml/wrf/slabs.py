@@ -81,9 +81,9 @@ def read_slab(path: str | Path, names: tuple[str, ...], slab: Slab | None = None
     Returns
     -------
     xr.Dataset
-        In memory, attributes included, nothing decoded. With the times of the frames (Time) where the file has
-        them as a coordinate; and, beside NCA, with the place of the whole grid's first point frame by frame
-        where the file has it so (the coordinates `CORNERS`): of a nest that moves, the NCA before is another
+        In memory, attributes included, nothing decoded. With the times of the frames (Time) where the file
+        has them as a coordinate; and, beside NCA, with the place of the whole grid's first point by frame where
+        the file has it so (the coordinates `CORNERS`): of a nest that moves, the NCA before is another
         cell's.
 
     Raises

@@ -220,8 +220,8 @@ def why_unknown(ds: xr.Dataset) -> str:
         return ""
     return (
         f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not in the file: add the line "
-        f"'+:h:0:{','.join(lacking)}' to the file named by iofields_filename in &time_control and run WRF again, "
-        "or give the truth"
+        f"'+:h:0:{','.join(lacking)}' to the file named by iofields_filename in &time_control and run WRF "
+        "again, or give the truth"
     )
 
 
@@ -306,8 +306,8 @@ def _steps(ds: xr.Dataset, times: xr.Dataset, dt: float) -> tuple[npt.NDArray[np
             return np.asarray(steps), ""
         k = int(np.argmax(off))
         return np.where(off, np.nan, steps), (
-            f"XTIME {seconds[k]:g} s is no whole number of steps of DT = {dt:g} s, so the time step is adaptive or "
-            "was changed;"
+            f"XTIME {seconds[k]:g} s is no whole number of steps of DT = {dt:g} s, so the time step is "
+            "adaptive or was changed;"
         )
     steps = np.atleast_1d(ds["ITIMESTEP"].values).astype(np.float64)
     ran = steps * dt
@@ -320,6 +320,6 @@ def _steps(ds: xr.Dataset, times: xr.Dataset, dt: float) -> tuple[npt.NDArray[np
         return steps, ""
     k = int(np.argmax(off))
     return np.where(off, np.nan, steps), (
-        f"ITIMESTEP {steps[k]:.0f} of DT = {dt:g} s make {ran[k]:g} s but XTIME is {seconds[k]:g} s, so the time "
-        "step is adaptive or was changed;"
+        f"ITIMESTEP {steps[k]:.0f} of DT = {dt:g} s make {ran[k]:g} s but XTIME is {seconds[k]:g} s, so the "
+        "time step is adaptive or was changed;"
     )
