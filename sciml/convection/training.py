@@ -113,39 +113,19 @@ def train(
         data = _Prepared(dataset, shape.levels, scratch, shown)
         held = np.isin(runs[data.row], list(hold_out))
         if held.all():
-            raise InputError(
-                f"{int((~held).sum())} of {len(runs)} columns are left to train on: all are held out"
-            )
+            raise InputError(f"0 of {len(runs)} columns are left to train on: all are held out")
         quiet = sorted(set(hold_out) - set(runs[data.row].tolist()))
         if quiet:
             raise InputError(
-                f"no plume rises in any column of RUN {quiet}, so it cannot validate: hold out another"
+                f"no plume rises in any column of RUN {quiet}: hold out another to validate with"
             )
         normalisation = Normalisation.of(*data.features(~held))
         torch.manual_seed(settings.seed)
         closure = Closure(shape)
-        of = {
-            "the training runs": _numbers(runs[data.row][~held]),
-            "the held-out runs": _numbers(runs[data.row][held]),
-            "the excluded runs": _numbers(exclude),
-            "the network": ", ".join(f"{name} {getattr(shape, name)}" for name in SHAPE),
-            "the columns of digest": data.digest,
-            "the normalisation of digest": _coarse(normalisation),
-        }
+        of = _identity(problem, data, held, runs[data.row], exclude, shape, normalisation)
         history = _fit(closure, data, held, normalisation, settings, output, resume, shown, of)
-    imbalance = data.enthalpy[~held]
-    about = {
-        "levels": problem.levels,
-        **{name.lower(): value for name, value in problem.settings.items()},
-        "runs": sorted({int(r) for r in runs[data.row][~held]}),
-        "held_out": [int(r) for r in hold_out],
-        "excluded": [int(r) for r in exclude],
-        "columns": int((~held).sum()),
-        "seed": settings.seed,
-        "epochs": settings.epochs,
-        "enthalpy": [float(imbalance.min()), float(imbalance.max())],
-        "source": str(dataset.attrs.get("SOURCE", "")),
-    }
+    about = _about(problem, data, held, runs[data.row], settings)
+    about |= {"held_out": [int(r) for r in hold_out], "excluded": [int(r) for r in exclude]}
     emulator = Emulator(closure.eval(), normalisation, about)
     if history.stopped != "time limit":
         emulator.save(output, history)
@@ -190,6 +170,51 @@ def _scratch(output: Path) -> Iterator[Path]:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _identity(
+    problem: Convection,
+    data: _Prepared,
+    held: np.ndarray[Any, Any],
+    runs: np.ndarray[Any, Any],
+    exclude: Sequence[int],
+    shape: Architecture,
+    normalisation: Normalisation,
+) -> dict[str, str]:
+    """What a training cut off must have in common with the one that goes on with it."""
+    columns = hashlib.blake2b(data.digest.encode() + held.tobytes(), digest_size=6)
+    return {
+        "the training runs": _numbers(runs[~held]),
+        "the held-out runs": _numbers(runs[held]),
+        "the excluded runs": _numbers(exclude),
+        "the run's settings": ", ".join(f"{name} {value:g}" for name, value in problem.settings.items()),
+        "the network": ", ".join(f"{name} {getattr(shape, name)}" for name in SHAPE),
+        "the columns of digest": columns.hexdigest(),
+        "the normalisation of digest": _coarse(normalisation),
+    }
+
+
+def _about(
+    problem: Convection,
+    data: _Prepared,
+    held: np.ndarray[Any, Any],
+    runs: np.ndarray[Any, Any],
+    settings: Fit,
+) -> dict[str, Any]:
+    """What the checkpoint says of the columns and the training."""
+    imbalance = data.enthalpy[~held]
+    return {
+        "levels": problem.levels,
+        **{name.lower(): value for name, value in problem.settings.items()},
+        "runs": sorted({int(r) for r in runs[~held]}),
+        "held_out": [],
+        "excluded": [],
+        "columns": int((~held).sum()),
+        "seed": settings.seed,
+        "epochs": settings.epochs,
+        "enthalpy": [float(imbalance.min()), float(imbalance.max())],
+        "source": str(problem.columns.attrs.get("SOURCE", "")),
+    }
 
 
 def _numbers(runs: Sequence[int] | np.ndarray[Any, Any]) -> str:

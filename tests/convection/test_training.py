@@ -126,6 +126,8 @@ def test_only_the_same_training_is_resumed(runs: xr.Dataset, tmp_path: Path) -> 
         train(runs, output, exclude=[2, 3])
     with pytest.raises(InputError, match=r"the network hidden 6, .*, now it is hidden 8"):
         train(runs, output, hold_out=[2], exclude=[3], network={"hidden": 8})
+    with pytest.raises(InputError, match=r"the run's settings DX 10000, .*, now it is DX 3000,"):
+        train(runs.assign_attrs(DX=3000.0), output, hold_out=[2], exclude=[3])
     done = train(runs, output, hold_out=[2], exclude=[3])
     straight = train(runs, tmp_path / "n.sciml", hold_out=[2], exclude=[3])
     for name, value in straight.network.state_dict().items():
