@@ -19,7 +19,7 @@ __all__ = ["Member", "Part", "experiment", "linked"]
 
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([_T-]?\d\d.?\d\d.?\d\d)?")
 # Equal to the bit in one frame kept twice, and hardly in two runs.
-_TELLING: Final = ("NCA", "W0AVG", "HFX", "PBLH", "XLAT", "XLONG")
+_TELLING: Final = ("T", "QVAPOR", "W0AVG", "NCA", "HFX", "XLAT", "XLONG")
 
 Times = npt.NDArray[np.datetime64]
 

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sciml.convection import thermodynamics as td
 from sciml.convection.adjustment import Timing, greatest_strength, shallow_strength, timing
 from sciml.convection.ascent import ascend
 from sciml.convection.downdraft import Downdraft, descend
@@ -26,6 +25,7 @@ from sciml.convection.problem import (
     INPUT_SURFACE,
     Convection,
     ConvectionSolution,
+    check_inputs,
     solution_of,
 )
 from sciml.convection.response import NCA_NONE, PROFILES, SCALARS, respond
@@ -34,7 +34,6 @@ from sciml.convection.source import parcel_test
 from sciml.errors import InputError, SchemaError
 from sciml.train import Checkpoint, checkpoint
 from sciml.train.environment import chosen_device
-from sciml.wrf.table import TABLE
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -80,49 +79,6 @@ def sounding_of(columns: xr.Dataset, device: str | torch.device = "cpu") -> Soun
         dt=float(columns.attrs["DT"]),
         cudt=float(columns.attrs["CUDT"]),
     )
-
-
-def check_inputs(arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Refuse inputs (column, level) and (column,) that are not finite, in other units or upside down.
-
-    Surface values far from any run's are answered, and found novel.
-
-    Raises
-    ------
-    InputError
-        Naming the variable, a value and the remedy.
-    """
-    if not arrays["P_HYD"].size:
-        return
-    for name, values in arrays.items():
-        bad = int((~np.isfinite(values)).sum())
-        if bad:
-            raise InputError(
-                f"{name} has {bad} values that are not finite: drop those columns, or mend the file they are from"
-            )
-    for name in INPUT_PROFILES:
-        (low, high), values = TABLE[name].bounds, arrays[name]
-        least, most = float(values.min()), float(values.max())
-        if least < low or most > high:
-            raise InputError(
-                f"{name} reaches {least if least < low else most:g}, outside {low:g} to {high:g} "
-                f"{TABLE[name].units}: drop those columns, or give the variable in that unit"
-            )
-    pressure = arrays["P_HYD"]
-    rising = int((np.diff(pressure, axis=1) >= 0).any(1).sum())
-    if rising:
-        raise InputError(
-            f"P_HYD does not fall with height in {rising} columns ({pressure[0, 0]:g} Pa at level 0, "
-            f"{pressure[0, -1]:g} at the last): turn the levels so that 0 is the lowest"
-        )
-    gas = arrays["RHO"][:, 0] * arrays["T_PHY"][:, 0] * td.R_DRY
-    ratio = pressure[:, 0] / gas
-    worst = int(np.abs(np.log(ratio)).argmax())
-    if not 0.5 < ratio[worst] < 2.0:
-        raise InputError(
-            f"P_HYD is {pressure[worst, 0]:g} at level 0 where density and temperature make {gas[worst]:.0f} Pa: "
-            "give P_HYD in Pa and RHO in kg m-3"
-        )
 
 
 def physics(everything: Sounding, levels: int) -> Physics | None:

@@ -29,6 +29,8 @@ from sciml.wrf.columns import Keep
 from sciml.wrf.forms import SCHEMA
 from sciml.wrf.kinds import Classes
 from sciml.wrf.lossy import LossyInput, message
+from sciml.wrf.slabs import read_header
+from sciml.wrf.sources import why_unknown
 from sciml.wrf.table import SCHEME_INPUTS, TABLE
 
 __all__ = ["write_columns"]
@@ -118,8 +120,7 @@ def write_columns(
         total = blocks[-1].last if blocks else 0
         if not total:
             raise InputError(
-                f"none of the {found.total} columns of {len(sources)} files was computed by the scheme at its "
-                "output time: write history at multiples of CUDT with the tendencies, or give the truth (--truth)"
+                f"none of the {found.total} columns of {len(sources)} files {_why_none(sources)}"
             )
         try:
             _prepare(partial, own, sources, names, total, found, keep)
@@ -156,6 +157,19 @@ def _done(output: Path, own: str, sources: Sequence[Source], overwrite: bool) ->
     if _same(output, own):
         return True
     raise InputError(f"{output} exists: remove it, choose another name, or pass overwrite=True (--overwrite)")
+
+
+def _why_none(sources: Sequence[Source]) -> str:
+    """What keeps all columns of these files from being pairs."""
+    alone = [Path(s.path) for s in sources if s.form == "wrfout" and not s.truth]
+    reasons = {path: why_unknown(read_header(path)) for path in alone}
+    told = next(
+        (f"can be told held from computed: {path}: {why}" for path, why in reasons.items() if why), ""
+    )
+    return told or (
+        "was computed by the scheme at its output time: write history at multiples of CUDT with the tendencies, "
+        "or give the truth (--truth)"
+    )
 
 
 def _variables(sources: Sequence[Source]) -> list[str]:

@@ -21,11 +21,12 @@ from sciml.convection.chain import Member, experiment, linked
 from sciml.errors import InputError
 from sciml.wrf.columns import Keep
 from sciml.wrf.companion import companion_frames, match_companions
-from sciml.wrf.forms import GRID, Form, form_of, run_number, scheme_attrs
-from sciml.wrf.kinds import DEEP, NONE, SHALLOW, UNKNOWN, Classes, true_kinds
+from sciml.wrf.forms import Form, form_of, run_number, scheme_attrs
+from sciml.wrf.kinds import DEEP, NONE, SHALLOW, UNKNOWN, Classes
 from sciml.wrf.reading import expand
 from sciml.wrf.slabs import CLASS_FIELDS, Slab, needed, read_header, read_slab
-from sciml.wrf.sources import capture_kinds, frame_kinds, grid_times, has_stored_targets
+from sciml.wrf.sources import capture_kinds, frame_kinds, grid_times, has_stored_targets, returned_kinds
+from sciml.wrf.state import require, require_faces, require_frames
 from sciml.wrf.table import SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS
 from sciml.wrf.times import frame_times
 
@@ -183,6 +184,9 @@ def _describe(ds: xr.Dataset, path: Path, form: Form, companion: Path | None, ru
     for name in SCHEME_INPUTS if form != "wrfout" else ("W0AVG",):
         if name not in ds.variables:
             _raise_missing(ds, name)
+    if form == "wrfout":
+        require_frames(ds)
+        require_faces(ds)
     profile = next((n for n in ("T_PHY", "T", "THM") if n in ds.variables), None)
     if profile is None:
         _raise_missing(ds, "T")
@@ -217,8 +221,6 @@ def _grain(ds: xr.Dataset, name: str) -> tuple[int, int]:
 
 
 def _raise_missing(ds: xr.Dataset, name: str) -> None:
-    from sciml.wrf.state import require
-
     require(ds, name, "it decides where convection starts" if name == "W0AVG" else "")
 
 
@@ -258,14 +260,14 @@ def count_source(source: Source) -> npt.NDArray[np.int8]:
     whole = Slab(*source.frames)
     ds = read_slab(source.path, CLASS_FIELDS, whole)
     if source.form == "pairs":
-        return true_kinds(ds["NCA"].values, ds["PRATEC"].values, ds.attrs.get("CUDT")).reshape(-1, 1, 1)
+        return returned_kinds(ds, ("column",), scheme_attrs(ds)["CUDT"]).reshape(-1, 1, 1)
     if source.form == "capture":
         return capture_kinds(ds)
     times = grid_times(ds)
     if source.truth:
-        other = companion_slab(source, times["Time"].values, ("NCA", "PRATEC", "Times", "XTIME"))
-        nca, rain = (other[name].transpose(*GRID).values for name in ("NCA", "PRATEC"))
-        return true_kinds(nca, rain, ds.attrs.get("CUDT"))
+        fields = ("NCA", "PRATEC", "CUTOP", "Times", "XTIME")
+        other = companion_slab(source, times["Time"].values, fields)
+        return returned_kinds(other, cudt=scheme_attrs(ds)["CUDT"])
     if not source.targets:
         return np.full((ds.sizes["Time"], *source.size[1:]), UNKNOWN, dtype=np.int8)
     return frame_kinds(ds, times, before_slab(source, whole))

@@ -13,14 +13,25 @@ import numpy as np
 from sciml.errors import InputError, MissingVariable
 from sciml.solve import Result
 from sciml.wrf.kinds import DEEP, NONE, SHALLOW
+from sciml.wrf.state import RD
+from sciml.wrf.table import TABLE
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["INPUT_PROFILES", "INPUT_SURFACE", "Convection", "ConvectionSolution", "solution_of"]
+__all__ = [
+    "INPUT_PROFILES",
+    "INPUT_SURFACE",
+    "Convection",
+    "ConvectionSolution",
+    "check_inputs",
+    "solution_of",
+]
 
 INPUT_PROFILES = ("U_PHY", "V_PHY", "T_PHY", "QVAPOR", "P_HYD", "DZ8W", "RHO", "PI_PHY", "W0AVG")
 INPUT_SURFACE = ("ZOL", "HFX", "UST", "PBLH")
+# The bounds of the native library, sciml_mskf.h.
+ANY_WEATHER = {"ZOL": (-1e8, 1e8), "HFX": (-1e5, 1e5), "UST": (0.0, 1e3), "PBLH": (0.0, 1e5)}
 SETTINGS = ("DX", "DT", "CUDT")
 UNITS = {"PRATEC": "mm s-1", "NCA": "s", "CUTOP": "1", "CUBOT": "1", "CLDFRA_DP": "1", "CLDFRA_SH": "1"}
 UNITS |= {"RTHCUTEN": "K s-1", "RUCUTEN": "m s-2", "RVCUTEN": "m s-2", "QC_CU": "kg kg-1", "QI_CU": "kg kg-1"}
@@ -100,6 +111,57 @@ def _check_setting(name: str, value: Any) -> None:
         meant = "0 or more minutes" if name == "CUDT" else "a number above 0"
         raise InputError(
             f"the attribute {name} is {value!r}, not {meant}: set columns.attrs['{name}'] to what the run had"
+        )
+
+
+def check_inputs(arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Refuse inputs (column, level) and (column,) that are not finite, in other units or upside down.
+
+    Surface values far from any run's are answered, and found novel; those that no weather has are refused,
+    where the native library gives such columns no answer (kind -1).
+
+    Raises
+    ------
+    InputError
+        Naming the variable, a value and the remedy.
+    """
+    if not arrays["P_HYD"].size:
+        return
+    for name, values in arrays.items():
+        bad = int((~np.isfinite(values)).sum())
+        if bad:
+            raise InputError(
+                f"{name} has {bad} values that are not finite: drop those columns, or mend the file they are from"
+            )
+    for name in INPUT_PROFILES:
+        (low, high), values = TABLE[name].bounds, arrays[name]
+        least, most = float(values.min()), float(values.max())
+        if least < low or most > high:
+            raise InputError(
+                f"{name} reaches {least if least < low else most:g}, outside {low:g} to {high:g} "
+                f"{TABLE[name].units}: drop those columns, or give the variable in that unit"
+            )
+    for name, (low, high) in ANY_WEATHER.items():
+        least, most = float(arrays[name].min()), float(arrays[name].max())
+        if least < low or most > high:
+            raise InputError(
+                f"{name} reaches {least if least < low else most:g}, outside {low:g} to {high:g}: drop those columns, "
+                f"or give the variable in {TABLE[name].units}"
+            )
+    pressure = arrays["P_HYD"]
+    rising = int((np.diff(pressure, axis=1) >= 0).any(1).sum())
+    if rising:
+        raise InputError(
+            f"P_HYD does not fall with height in {rising} columns ({pressure[0, 0]:g} Pa at level 0, "
+            f"{pressure[0, -1]:g} at the last): turn the levels so that 0 is the lowest"
+        )
+    gas = arrays["RHO"][:, 0] * arrays["T_PHY"][:, 0] * float(RD)
+    ratio = pressure[:, 0] / gas
+    worst = int(np.abs(np.log(ratio)).argmax())
+    if not 0.5 < ratio[worst] < 2.0:
+        raise InputError(
+            f"P_HYD is {pressure[worst, 0]:g} at level 0 where density and temperature make {gas[worst]:.0f} Pa: "
+            "give P_HYD in Pa and RHO in kg m-3"
         )
 
 

@@ -16,10 +16,10 @@ from sciml.convection.problem import (
     INPUT_SURFACE,
     Convection,
     ConvectionSolution,
+    check_inputs,
     solution_of,
 )
 from sciml.coupling.library import Library, NativeNetwork
-from sciml.errors import InputError
 
 __all__ = ["FortranEmulator", "NativeColumns"]
 
@@ -167,18 +167,14 @@ class FortranEmulator:
         Raises
         ------
         InputError
-            NaN among the inputs, or columns of another number of levels than the emulator is for.
+            NaN among the inputs, inputs in other units or upside down, or columns of another number of levels
+            than the emulator is for.
         SchemaError
             When the weights hold a bare network.
         """
         begun = time.perf_counter()
         columns = NativeColumns(problem, self.precision)
-        for name, values in columns.inputs.items():
-            bad = int((~np.isfinite(values)).sum())
-            if bad:
-                raise InputError(
-                    f"{name} has {bad} values that are not finite: drop those columns, or mend the file they are from"
-                )
+        check_inputs(columns.inputs)
         answers = columns.run(state, self.threads)
         answers["KIND"] = answers["KIND"].astype(np.int8)
         return solution_of(problem, answers, time.perf_counter() - begun)

@@ -76,7 +76,8 @@ DEFINITIONS: Final = {
 def classify(columns: xr.Dataset) -> NDArray[np.int8]:
     """Say the class of each column: 0 none, 1 shallow, 2 deep.
 
-    KIND where it is one of these; else from NCA (0 or less: none) and PRATEC (0: shallow).
+    KIND where it is one of these; else from NCA and PRATEC, and CUDT and CUTOP where they are known: see
+    `true_kinds`.
 
     Raises
     ------
@@ -88,7 +89,9 @@ def classify(columns: xr.Dataset) -> NDArray[np.int8]:
     if known.all():
         return said.astype(np.int8)
     nca, rain = _values(columns, "NCA"), _values(columns, "PRATEC")
-    return np.where(known, said, true_kinds(nca, rain)).astype(np.int8)
+    cudt, top = columns.attrs.get("CUDT"), columns.get("CUTOP")
+    kinds = true_kinds(nca, rain, None if cudt is None else float(cudt), None if top is None else top.values)
+    return np.where(known, said, kinds).astype(np.int8)
 
 
 def _values(columns: xr.Dataset, name: str) -> Array:

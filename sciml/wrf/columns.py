@@ -177,17 +177,18 @@ def check_finite(columns: xr.Dataset) -> None:
         ):
             continue
         good = np.isfinite(values)
+        source = columns.attrs.get("SOURCE", "the columns")
         if good.all():
             worst = float(values.min()) if float(values.min()) < low else float(values.max())
+            outside = int(((values < low) | (values > high)).sum())
             raise InputError(
-                f"{name} of {columns.attrs.get('SOURCE', 'the columns')} reaches {worst:g}, outside {low:g} to "
-                f"{high:g} {TABLE[str(name)].units}: the file is damaged or in other units; leave it out"
+                f"{name} of {source} reaches {worst:g}, and {outside} of its values lie outside {low:g} to {high:g} "
+                f"{TABLE[str(name)].units}: the file is damaged or in other units; leave it out"
             )
-        if not good.all():
-            row = int(np.flatnonzero(~good.reshape(good.shape[0], -1).all(axis=1))[0])
-            place = {c: str(columns[c].values[row]) for c in GRID if c in columns.coords}
-            raise InputError(
-                f"{name} of {columns.attrs.get('SOURCE', 'the columns')} holds {int((~good).sum())} NaN or "
-                f"infinite values, the first at {place}: the run has broken down or the file is damaged; "
-                "leave out that time"
-            )
+        row = int(np.flatnonzero(~good.reshape(good.shape[0], -1).all(axis=1))[0])
+        told = {c: str(columns[c].values[row]) for c in GRID if c in columns.coords}
+        place = {c: value for c, value in told.items() if value != "NaT"} or f"column {row}"
+        raise InputError(
+            f"{name} of {source} holds {int((~good).sum())} NaN or infinite values, the first at {place}: the run has "
+            "broken down or the file is damaged; leave out that time"
+        )

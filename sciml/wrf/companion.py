@@ -27,7 +27,8 @@ def match_companions(
 ) -> dict[Path, Path]:
     """Which companion belongs to which wrfout.
 
-    By the attribute SOURCE_FILE of the companion, which names the wrfout; a companion without it goes to the
+    By the attribute SOURCE_FILE of the companion, which names the wrfout (of several of that name the one in its
+    folder); a companion without it goes to the
     only wrfout, or by order where there are as many companions as wrfouts. One that names another file goes
     to the only wrfout, which may have been renamed, with a warning.
 
@@ -39,13 +40,15 @@ def match_companions(
     if truth is None:
         return {}
     companions = expand(truth)
-    by_name = {path.name: path for path in wrfouts}
+    by_name: dict[str, list[Path]] = {}
+    for path in wrfouts:
+        by_name.setdefault(path.name, []).append(path)
     out: dict[Path, Path] = {}
     for position, companion in enumerate(companions):
         with open_lazily(companion, chunks=None) as ds:
             source = Path(str(ds.attrs.get("SOURCE_FILE", ""))).name
         if source in by_name:
-            out[by_name[source]] = companion
+            out[_named(companion, by_name[source])] = companion
         elif len(companions) == len(wrfouts) and (not source or len(wrfouts) == 1):
             out[wrfouts[position]] = companion
             if source:
@@ -60,6 +63,19 @@ def match_companions(
                 f"wrfouts ({', '.join(by_name) or 'none'}): give it together with its wrfout"
             )
     return out
+
+
+def _named(companion: Path, wrfouts: Sequence[Path]) -> Path:
+    """Of several wrfouts of one name, that in the companion's folder."""
+    beside = [path for path in wrfouts if path.resolve().parent == companion.resolve().parent]
+    if len(wrfouts) == 1:
+        return wrfouts[0]
+    if len(beside) == 1:
+        return beside[0]
+    raise InputError(
+        f"{companion} is the truth of {wrfouts[0].name}, and there are {len(wrfouts)} files of that name "
+        f"({', '.join(str(path) for path in wrfouts[:3])}): put it beside the one it belongs to"
+    )
 
 
 def opened_companion(ds: xr.Dataset, truth: xr.Dataset | str | Path) -> xr.Dataset:

@@ -436,6 +436,46 @@ def test_bad_input_of_a_store(frames: xr.Dataset, answers: xr.Dataset, write: Wr
     assert not list(tmp_path.glob("x.zarr*"))
 
 
+def test_why_nothing_can_be_told(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+    file = write(frames.drop_vars("NCA"), "wrfout_d01_no_nca")
+    with pytest.raises(
+        InputError, match=r"none of the 432 columns .*no_nca: NCA is not in the file.*\+:h:0:NCA"
+    ):
+        write_columns(file, tmp_path / "x.zarr", workers=1)
+
+
+def test_a_crop_of_the_grid_alone(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+    file = write(frames.isel(west_east=slice(0, 10)), "wrfout_d01_crop")
+    with pytest.raises(InputError, match=r"west_east = 10 but west_east_stag = 25"):
+        write_columns(file, tmp_path / "x.zarr", workers=1)
+    with pytest.raises(InputError, match="holds no columns"):
+        write_columns(
+            write(frames.isel(west_east=[], west_east_stag=[0]), "wrfout_d01_none"), tmp_path / "x.zarr"
+        )
+    assert not list(tmp_path.glob("x.zarr*"))
+
+
+def test_companions_of_files_of_one_name(
+    frames: xr.Dataset, answers: xr.Dataset, write: Writer, tmp_path: Path
+) -> None:
+    """Two members of an ensemble, each in its folder: each truth goes to the file beside it."""
+    named = answers.assign_attrs(SOURCE_FILE="wrfout_d01_same")
+    folders = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        wrfout = write(frames.assign(T=frames["T"] + np.float32(name == "two")), f"{name}/wrfout_d01_same")
+        folders.append((wrfout, write(named, f"{name}/mskf_offline.nc")))
+    wrfouts, truths = zip(*folders, strict=True)
+    found = describe_sources(wrfouts, truths[::-1], None)
+    assert (
+        [Path(s.truth).parent.name for s in found]
+        == [Path(s.path).parent.name for s in found]
+        == ["one", "two"]
+    )
+    with pytest.raises(InputError, match="2 files of that name"):
+        describe_sources(wrfouts, write(named, "mskf_offline.nc"), None)
+
+
 def test_lossy_input_is_told_while_writing(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
     rounded = frames.assign(W0AVG=frames["W0AVG"].round(3))
     with pytest.warns(LossyInput, match=r"wrfout_d01_r .*W0AVG: all values are multiples of 0\.001"):
