@@ -27,15 +27,14 @@ def match_companions(
 ) -> dict[Path, Path]:
     """Which companion belongs to which wrfout.
 
-    By the attribute SOURCE_FILE of the companion, which names the wrfout (of several of that name the one in its
-    folder); a companion without it goes to the
-    only wrfout, or by order where there are as many companions as wrfouts. One that names another file goes
-    to the only wrfout, which may have been renamed, with a warning.
+    By the attribute SOURCE_FILE of the companion, which names the wrfout (of several of that name the one in
+    its folder); a companion without it goes to the only wrfout, or by order where there are as many companions
+    as wrfouts. One that names another file goes to the only wrfout, which may have been renamed, with a warning.
 
     Raises
     ------
     InputError
-        A companion that belongs to no file, or is known by its content to be another's.
+        A companion that belongs to no file or may belong to several, or is known by its content to be another's.
     """
     if truth is None:
         return {}
