@@ -25,6 +25,7 @@ __all__ = [
     "CHUNK",
     "CODEC",
     "COORDS",
+    "KEY_SEPARATOR",
     "LONG_CHUNK",
     "block_columns",
     "left_by",
@@ -38,6 +39,8 @@ CHUNK: Final = 4096
 """Columns in a chunk of a profile variable."""
 LONG_CHUNK: Final = 16 * CHUNK
 """Columns in a chunk of a variable without levels: opening a file costs more than writing 16 kB."""
+KEY_SEPARATOR: Final = "."
+"""Between the numbers of a chunk's key: with zarr's own, a slash, each chunk would have a folder of its own."""
 CODEC: Final[dict[str, Any]] = {"cname": "lz4", "clevel": 1}
 # A cheap codec: reading is bound by the decompression of the wrfouts, and training reads the store often.
 COORDS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
@@ -118,10 +121,11 @@ def left_by(partial: Path, first: int, last: int) -> Path:
 def put_chunks(store: Path, name: str, first: int, values: npt.NDArray[Any], chunk: int) -> None:
     """Write whole chunks of an array, the first of them beginning at column `first`.
 
-    By the specification of zarr 3 (key ``c/i[/0]``, content as the codecs give it) rather than by zarr-python,
+    By the specification of zarr 3 (key ``c.i[.0]``, content as the codecs give it) rather than by zarr-python,
     whose scheduling costs four times the compression of a chunk. A chunk of zeros is the fill value: not written.
     """
-    codec = _codec()
+    codec, folder = _codec(), store / name
+    folder.mkdir(parents=True, exist_ok=True)
     for begin in range(0, len(values), chunk):
         piece = values[begin : begin + chunk]
         if not piece.any():
@@ -131,11 +135,8 @@ def put_chunks(store: Path, name: str, first: int, values: npt.NDArray[Any], chu
             whole = np.zeros((chunk, *values.shape[1:]), values.dtype)
             whole[: len(piece)] = piece
             piece = whole
-        key = store / name / "c" / str((first + begin) // chunk)
-        if values.ndim > 1:
-            key = key / "0"
-        key.parent.mkdir(parents=True, exist_ok=True)
-        key.write_bytes(codec.encode(np.ascontiguousarray(piece)))
+        key = f"c{KEY_SEPARATOR}{(first + begin) // chunk}" + f"{KEY_SEPARATOR}0" * (values.ndim - 1)
+        (folder / key).write_bytes(codec.encode(np.ascontiguousarray(piece)))
 
 
 def _codec() -> numcodecs.Blosc:

@@ -19,7 +19,17 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
 
-from sciml.convection.blocks import CHUNK, CODEC, COORDS, LONG_CHUNK, left_by, seams, write_block, write_seam
+from sciml.convection.blocks import (
+    CHUNK,
+    CODEC,
+    COORDS,
+    KEY_SEPARATOR,
+    LONG_CHUNK,
+    left_by,
+    seams,
+    write_block,
+    write_seam,
+)
 from sciml.convection.claim import PLAN, check_replaceable, claimed, discard
 from sciml.convection.plan import Source, blocks_of, count_slabs, describe_sources, identity
 from sciml.convection.tasks import hands
@@ -35,7 +45,7 @@ from sciml.wrf.table import SCHEME_INPUTS, TABLE
 
 __all__ = ["write_columns"]
 
-BLOCK_BYTES: Final = 32 << 20
+BLOCK_BYTES: Final = 48 << 20
 
 
 def write_columns(
@@ -265,6 +275,7 @@ def _create(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, at
         dtype=dtype,
         compressors=[BloscCodec(typesize=np.dtype(dtype).itemsize, shuffle="shuffle", **CODEC)],
         fill_value=0,
+        chunk_key_encoding={"name": "default", "separator": KEY_SEPARATOR},
         dimension_names=("column", "level")[: len(shape)],
         attributes=attrs,
     )
