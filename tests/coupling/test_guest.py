@@ -22,24 +22,16 @@ from sciml.coupling.library import Library
 from sciml.coupling.packing import emulator_weights
 from sciml.coupling.weights import write_weights
 from sciml.errors import InputError
+from tests.coupling.conftest import ISAS
 from tests.coupling.host import probe
 from tests.coupling.published import CASES, Net, make
 from tests.paths import SAMPLE_WRFOUT
 
 pytestmark = [pytest.mark.native, pytest.mark.xdist_group("packaged")]
 
-ISAS = ("baseline", "avx2", "avx512")
 INVALID, DIVISION, OVERFLOW = 1, 4, 8  # of x86
 PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 linux = pytest.mark.skipif(platform.system() != "Linux", reason="looks into /proc")
-
-
-@pytest.fixture(params=ISAS)
-def isa(request: pytest.FixtureRequest, library: Library, monkeypatch: pytest.MonkeyPatch) -> str:
-    if library.isa not in ISAS[ISAS.index(request.param) :]:
-        pytest.skip(f"this processor or this build has {library.isa} at most")
-    monkeypatch.setenv("SCIML_ISA", request.param)
-    return str(request.param)
 
 
 @pytest.fixture(scope="module")

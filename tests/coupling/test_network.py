@@ -15,16 +15,6 @@ from tests.coupling.published import CASES, Case, Net, inputs, make
 
 pytestmark = pytest.mark.native
 
-ISAS = ("baseline", "avx2", "avx512")
-
-
-@pytest.fixture(params=ISAS)
-def isa(request: pytest.FixtureRequest, library: Library, monkeypatch: pytest.MonkeyPatch) -> str:
-    if library.isa not in ISAS[ISAS.index(request.param) :]:
-        pytest.skip(f"this processor or this build has {library.isa} at most")
-    monkeypatch.setenv("SCIML_ISA", request.param)
-    return str(request.param)
-
 
 def test_parity_with_torch_in_double_precision(
     library: Library, case: Case, isa: str, tmp_path: Path

@@ -29,7 +29,6 @@ from tests.paths import SAMPLE_WRFOUT
 
 pytestmark = pytest.mark.native
 
-ISAS = ("baseline", "avx2", "avx512")
 ENTHALPY = (-0.03, 0.06)
 # In the order of probe.h.
 PLUME = (
@@ -42,14 +41,6 @@ NUMBERS = (
     *("buoyancy_top", "top", "t_lcl", "z_lcl", "height", "least_height", "cape", "flux_lcl"),
 )
 DECISIONS = (0, 1, 2, 8, 9, 10, 17, 27, 28)
-
-
-@pytest.fixture(params=ISAS)
-def isa(request: pytest.FixtureRequest, library: Library, monkeypatch: pytest.MonkeyPatch) -> str:
-    if library.isa not in ISAS[ISAS.index(request.param) :]:
-        pytest.skip(f"this processor or this build has {library.isa} at most")
-    monkeypatch.setenv("SCIML_ISA", request.param)
-    return str(request.param)
 
 
 @pytest.fixture(scope="module")
