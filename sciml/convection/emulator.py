@@ -34,11 +34,12 @@ from sciml.convection.source import parcel_test
 from sciml.errors import InputError, SchemaError
 from sciml.train import Checkpoint, checkpoint
 from sciml.train.environment import chosen_device
+from sciml.train.state import misfit
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["KIND", "Emulator", "Physics", "check_inputs", "load_weights", "physics", "sounding_of"]
+__all__ = ["KIND", "Emulator", "Physics", "load_weights", "physics", "sounding_of"]
 
 KIND = "convection-emulator"  # of the checkpoint
 
@@ -300,12 +301,11 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], found: Check
     SchemaError
         They are not of its shape.
     """
-    mine = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    theirs = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    if mine != theirs:
-        name = next(name for name in [*mine, *theirs] if mine.get(name) != theirs.get(name))
+    wrong = misfit(network, weights)
+    if wrong is not None:
+        name, theirs, mine = wrong
         raise SchemaError(
-            f"{found.path} has weights {name} of shape {theirs.get(name, 'none')}, the network it describes has "
-            f"{mine.get(name, 'none')}: train it again"
+            f"{found.path} has weights {name} of shape {theirs}, the network it describes has "
+            f"{mine}: train it again"
         )
     network.load_state_dict(dict(weights))

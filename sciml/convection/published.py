@@ -32,8 +32,8 @@ from sciml.convection.problem import (
     solution_of,
 )
 from sciml.convection.response import NCA_NONE
-from sciml.convection.store import open_columns
 from sciml.convection.targets import take_in
+from sciml.convection.training import opened
 from sciml.errors import InputError, SchemaError
 from sciml.train import Batch, Fit, TensorSource, checkpoint, fit
 from sciml.train.progress import Progress
@@ -159,13 +159,7 @@ def train_published(
     progress: Progress | None = None,
 ) -> PublishedEmulator:
     """Train the baseline on all runs but those excluded, in memory, and save it."""
-    if isinstance(columns, xr.Dataset):
-        checkpoint.check_target(output)
-        dataset = columns
-    else:
-        paths = [columns] if isinstance(columns, str | Path) else list(columns)
-        checkpoint.check_target(output, paths)
-        dataset = open_columns(paths)
+    dataset = opened(columns, Path(output))
     dataset = dataset.isel(column=np.flatnonzero(~np.isin(dataset["RUN"].values, list(exclude)))).load()
     chosen = Fit(**{**SETTINGS, **(settings or {})})
     check_finite(dataset)

@@ -28,7 +28,7 @@ from sciml.train.progress import Progress, automatic
 from sciml.train.state import discard, resume_path
 from sciml.train.store import StoreSource
 
-__all__ = ["DEFAULTS", "train"]
+__all__ = ["DEFAULTS", "opened", "train"]
 
 # Found in a handful of trainings on two of our runs with a third in sight (bench/accuracy.py says what that means).
 DEFAULTS: Mapping[str, Any] = {
@@ -89,13 +89,7 @@ def train(
     settings.check_measured(bool(hold_out))
     chosen_device(settings.device)
     shape = Architecture(**_known(network))
-    if isinstance(columns, xr.Dataset):
-        _claim(Path(output), ())
-        dataset = columns
-    else:
-        paths = [columns] if isinstance(columns, str | Path) else list(columns)
-        _claim(Path(output), paths)
-        dataset = open_columns(paths)
+    dataset = opened(columns, Path(output))
     for name in TARGETS:
         if name not in dataset:
             raise MissingVariable(
@@ -133,14 +127,22 @@ def train(
     return emulator
 
 
-def _claim(output: Path, inputs: Sequence[str | Path]) -> None:
-    """Refuse an output that cannot or must not be written, and make its folder, before anything is read."""
+def opened(columns: xr.Dataset | str | Path | Sequence[str | Path], output: Path) -> xr.Dataset:
+    """Open columns that are not open yet.
+
+    Before anything is read, an output that cannot or must not be written is refused, and its folder made.
+    """
+    if isinstance(columns, xr.Dataset):
+        paths: list[str | Path] = []
+    else:
+        paths = [columns] if isinstance(columns, str | Path) else list(columns)
     for path in (output, resume_path(output)):
-        checkpoint.check_target(path, inputs)
+        checkpoint.check_target(path, paths)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SciMLError(f"cannot make {output.parent}: {error.strerror}; give another output") from error
+    return columns if isinstance(columns, xr.Dataset) else open_columns(paths)
 
 
 def _check_runs(runs: np.ndarray[Any, Any], hold_out: Sequence[int], exclude: Sequence[int]) -> None:

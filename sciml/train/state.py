@@ -16,7 +16,7 @@ from sciml.train.average import Average
 from sciml.train.history import History
 from sciml.train.settings import ANEW, Fit
 
-__all__ = ["KIND", "Origin", "Position", "State", "discard", "resume_path"]
+__all__ = ["KIND", "Origin", "Position", "State", "discard", "misfit", "resume_path"]
 
 KIND = "training state"
 
@@ -225,13 +225,23 @@ def _moments(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
     return moments
 
 
+def misfit(model: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[str, str, str] | None:
+    """The first tensor that a model cannot take: its name, its shape among `tensors` and in the model.
+
+    A shape is "none" of a tensor that is not there; None where all fit.
+    """
+    mine = {name: str(tuple(tensor.shape)) for name, tensor in model.state_dict().items()}
+    theirs = {name: str(tuple(tensor.shape)) for name, tensor in tensors.items()}
+    differing = (name for name in [*mine, *theirs] if mine.get(name) != theirs.get(name))
+    return next(((name, theirs.get(name, "none"), mine.get(name, "none")) for name in differing), None)
+
+
 def _load_model(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    mine = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    theirs = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if mine != theirs:
-        name = next(name for name in [*mine, *theirs] if mine.get(name) != theirs.get(name))
+    wrong = misfit(model, tensors)
+    if wrong is not None:
+        name, there, here = wrong
         raise InputError(
-            f"{path} is a training of another model: {name} has shape {theirs.get(name, 'none')} there, "
-            f"{mine.get(name, 'none')} here: give the same model, {ANEW}"
+            f"{path} is a training of another model: {name} has shape {there} there, "
+            f"{here} here: give the same model, {ANEW}"
         )
     model.load_state_dict(dict(tensors))

@@ -105,7 +105,6 @@ def from_pairs(ds: xr.Dataset) -> xr.Dataset:
         parts[name] = state.labelled(bare, name, str(array.attrs.get("comment", "")))
     out = xr.Dataset(parts)
     number = out.sizes["column"]
-    scheme_attrs(ds)
     minutes = (
         ds["XTIME"].values.astype(np.float32)
         if "XTIME" in ds.variables
@@ -117,7 +116,7 @@ def from_pairs(ds: xr.Dataset) -> xr.Dataset:
         "XTIME": ("column", minutes, {"units": "minutes"}),
         "south_north": ("column", ds["J"].values.astype(np.int32) if "J" in ds.variables else whole),
         "west_east": ("column", ds["I"].values.astype(np.int32) if "I" in ds.variables else whole),
-        "KIND": ("column", returned_kinds(ds, ("column",), ds.attrs["CUDT"])),
+        "KIND": ("column", returned_kinds(ds, ("column",), scheme_attrs(ds)["CUDT"])),
         "WEIGHT": (
             "column",
             ds["WEIGHT"].values if "WEIGHT" in ds.variables else np.ones(number, np.float32),
