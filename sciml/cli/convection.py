@@ -159,7 +159,7 @@ def _write(
     title: str,
 ) -> list[str]:
     """Write the files asked for, and say which."""
-    from sciml.train.writing import replaced
+    from sciml.writing import replaced
 
     said: list[str] = []
     if json_file:
@@ -204,7 +204,7 @@ def _tables(config: Path | None) -> dict[str, dict[str, Any]]:
 
 def _check_targets(targets: dict[str, Path | None], inputs: list[Path]) -> None:
     """Refuse targets that cannot or must not be written before the work is done rather than after it."""
-    from sciml.train.writing import check_apart, check_replaceable
+    from sciml.writing import check_apart, check_replaceable
 
     read = [one for given in inputs for one in _expanded(given)]
     taken: dict[Path, str] = {}

@@ -27,7 +27,7 @@ import sciml
 from sciml import data_files
 from sciml.errors import ChecksumError, InputError, SchemaError
 from sciml.train.history import History
-from sciml.train.writing import check_apart, check_replaceable, replaced
+from sciml.writing import check_apart, check_replaceable, replaced
 
 if TYPE_CHECKING:
     import torch

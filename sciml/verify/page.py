@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from sciml.errors import InputError
 from sciml.plot import png
-from sciml.train.writing import replaced
 from sciml.verify.evaluation import Evaluation, figure
 from sciml.verify.figures import Picture, pictures
+from sciml.writing import replaced
 
 __all__ = ["render_page", "write_page"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from sciml.errors import ChecksumError, InputError
 from sciml.train import Epoch, History, checkpoint
-from sciml.train.writing import check_apart, replaced
+from sciml.writing import check_apart, replaced
 
 CONFIG, TENSORS = {"kind": "line"}, {"w": np.linspace(0, 1, 5, dtype=np.float32)}
 

@@ -1,0 +1,1 @@
+"""Multigrid hierarchies of the discretised problems: pyamg's, and the same levels as tensors."""

@@ -1,0 +1,1 @@
+"""Neural operators on multigrid hierarchies, and the algorithms they make."""

@@ -1,0 +1,1 @@
+"""PDE problems, their coefficients, grids and sparse systems, and datasets of their solutions."""

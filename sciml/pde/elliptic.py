@@ -1,0 +1,165 @@
+"""Linear elliptic problems, and how they become sparse systems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from sciml.errors import InputError
+from sciml.pde.fields import Coefficient, TwoPhase
+from sciml.pde.finite_volume import finite_volumes
+from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
+from sciml.pde.system import Kind, System
+from sciml.pde.terms import Function, Terms, Values, sampled
+
+__all__ = ["Darcy", "Elliptic", "Poisson", "Scheme", "discretize"]
+
+Scheme = Literal["finite_volume", "finite_element"]
+BENCHMARK = TwoPhase(3, 12)
+
+
+@runtime_checkable
+class Elliptic(Protocol):
+    """A linear elliptic problem: what `discretize` takes."""
+
+    @property
+    def grid(self) -> Grid: ...
+
+    def terms(self) -> Terms: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Poisson:
+    """-div grad u = source.
+
+    Parameters
+    ----------
+    resolution
+        Unknowns along each axis, or along y and x.
+    source
+        A number, an array (y, x), or a function of x and y.
+    boundary
+        One kind for every side, or a `Boundary`.
+    boundary_value, flux
+        u on Dirichlet sides, du/dn on Neumann ones: a number or a function of x and y.
+    centring, lengths
+        See `Grid`.
+    """
+
+    resolution: int | tuple[int, int]
+    source: Values = 1.0
+    boundary: Boundary | Side = "dirichlet"
+    boundary_value: float | Function = 0.0
+    flux: float | Function = 0.0
+    centring: Centring = "vertex"
+    lengths: tuple[float, float] = (1.0, 1.0)
+
+    @property
+    def grid(self) -> Grid:
+        return _grid(self.resolution, self.centring, self.boundary, self.lengths)
+
+    def terms(self) -> Terms:
+        grid = self.grid
+        source = sampled(self.source, grid, "source")
+        return Terms(grid, np.ones(grid.shape), source, boundary_value=self.boundary_value, flux=self.flux)
+
+
+@dataclass(frozen=True, eq=False)
+class Darcy:
+    """-div(coefficient grad u) = source: steady flow through a porous medium.
+
+    Parameters
+    ----------
+    resolution
+        Unknowns along each axis, or along y and x.
+    coefficient
+        A random one (`TwoPhase`, `Multiscale`, `Lognormal`), a number, an array (y, x), or a function of x and y.
+    seed
+        Of a random coefficient.
+    source, boundary, boundary_value, flux, centring, lengths
+        As for `Poisson`; flux is coefficient * du/dn.
+
+    Raises
+    ------
+    InputError
+        When the terms are asked for: a coefficient that is not positive everywhere, or not finite.
+
+    Examples
+    --------
+    >>> Darcy(15, TwoPhase(3, 12), seed=7).coefficient_field().shape
+    (15, 15)
+    """
+
+    resolution: int | tuple[int, int]
+    coefficient: Coefficient | Values = BENCHMARK
+    source: Values = 1.0
+    boundary: Boundary | Side = "dirichlet"
+    boundary_value: float | Function = 0.0
+    flux: float | Function = 0.0
+    centring: Centring = "vertex"
+    lengths: tuple[float, float] = (1.0, 1.0)
+    seed: int = 7
+
+    @property
+    def grid(self) -> Grid:
+        return _grid(self.resolution, self.centring, self.boundary, self.lengths)
+
+    def coefficient_field(self) -> Field:
+        """The coefficient (y, x) at the unknowns."""
+        grid, given = self.grid, self.coefficient
+        if isinstance(given, float | int | np.ndarray) or callable(given):
+            field = sampled(given, grid, "coefficient")
+        else:
+            field = sampled(given.draw(grid, np.random.default_rng(self.seed)), grid, "coefficient")
+        if not field.min() > 0:
+            where = tuple(int(i) for i in np.unravel_index(field.argmin(), field.shape))
+            raise InputError(
+                f"coefficient is {field[where]:g} at (y, x) = {where}: an elliptic problem needs it positive everywhere"
+            )
+        return field
+
+    def terms(self) -> Terms:
+        grid = self.grid
+        source = sampled(self.source, grid, "source")
+        return Terms(
+            grid, self.coefficient_field(), source, boundary_value=self.boundary_value, flux=self.flux
+        )
+
+
+def _grid(
+    resolution: int | tuple[int, int],
+    centring: Centring,
+    boundary: Boundary | Side,
+    lengths: tuple[float, float],
+) -> Grid:
+    shape = (resolution, resolution) if isinstance(resolution, int) else resolution
+    return Grid(shape, centring, Boundary.of(boundary), lengths)
+
+
+@singledispatch
+def discretize(problem: Elliptic, scheme: Scheme = "finite_volume") -> System:
+    """Turn a problem into a sparse system of second order.
+
+    Raises
+    ------
+    InputError
+        Something that is no linear elliptic problem, or an unknown scheme.
+    """
+    if not isinstance(problem, Elliptic):
+        raise InputError(f"a {type(problem).__name__} has no sparse system: step it in time instead")
+    terms = problem.terms()
+    matrix, rhs = finite_volumes(terms)
+    return System(matrix, rhs, terms.grid, _kind(terms))
+
+
+def _kind(terms: Terms) -> Kind:
+    if terms.velocity is not None:
+        return "nonsymmetric"
+    if terms.reaction is not None and terms.reaction.min() < 0:
+        return "indefinite"
+    absorbed = terms.reaction is not None and terms.reaction.max() > 0
+    held = "dirichlet" in terms.grid.boundary.sides.values()
+    return "definite" if held or absorbed else "semidefinite"

@@ -1,0 +1,153 @@
+"""Finite volumes on a structured grid: harmonic means on the faces, exact ghost values at the sides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from sciml.pde.grid import Field, Grid
+from sciml.pde.system import Matrix
+from sciml.pde.terms import Function, Terms, sampled
+
+__all__ = ["finite_volumes"]
+
+
+def finite_volumes(terms: Terms) -> tuple[Matrix, Field]:
+    """Assemble the matrix and right-hand side of the terms, integrated over the control volumes.
+
+    The flux through a face is the harmonic mean of the two coefficients times the difference, which is exact for
+    a coefficient that jumps there (Patankar 1980, section 4.2); the first face at a Dirichlet side takes the
+    coefficient of its own unknown. Advection is central: second order, for cell Peclet numbers up to 2.
+
+    Returns
+    -------
+    matrix, rhs
+        (n, n) in CSR form and (n,), n = terms.grid.size.
+    """
+    grid = terms.grid
+    number = np.arange(grid.size).reshape(grid.shape)
+    diagonal = np.zeros(grid.shape)
+    rhs = terms.source * grid.volumes()
+    rows, columns, values = [], [], []
+    if terms.reaction is not None:
+        diagonal += terms.reaction * grid.volumes()
+    for axis in (0, 1):
+        width = grid.weights(1 - axis)
+        across = width[None, :] if axis == 0 else width[:, None]
+        h = grid.spacing[axis]
+        before, after = _neighbours(grid, axis)
+        a, b = terms.diffusion[before], terms.diffusion[after]
+        through = across * (2 * a * b / np.where(a + b == 0, 1, a + b)) / h
+        carried = across * _speed(terms, axis, "inside") / 2
+        low, high = number[before], number[after]
+        diagonal[before] += through + carried
+        diagonal[after] += through - carried
+        # What leaves the first control volume enters the second: carried is the flow from low to high.
+        rows += [low.ravel(), high.ravel()]
+        columns += [high.ravel(), low.ravel()]
+        values += [(carried - through).ravel(), (-carried - through).ravel()]
+        for end, side in zip((0, -1), grid.sides(axis), strict=True):
+            if side == "periodic":
+                continue
+            at = (end, slice(None)) if axis == 0 else (slice(None), end)
+            flow = width * _speed(terms, axis, "first" if end == 0 else "last") * (-1 if end == 0 else 1)
+            if side == "dirichlet":
+                distance = h / 2 if grid.centring == "cell" else h
+                known = _on_side(terms.boundary_value, grid, axis, end)
+                conductance = width * terms.diffusion[at] / distance
+                if grid.centring == "cell":  # the face is the side itself
+                    diagonal[at] += conductance
+                    rhs[at] += (conductance - flow) * known
+                else:  # the face lies half-way to the known node
+                    diagonal[at] += conductance + flow / 2
+                    rhs[at] += (conductance - flow / 2) * known
+            else:
+                rhs[at] += width * _on_side(terms.flux, grid, axis, end)
+                diagonal[at] += flow  # what is carried out through the side
+    if terms.velocity is not None:  # div(v u) - u div v = v . grad u, whatever the divergence
+        diagonal -= _divergence(terms)
+    rows.append(number.ravel())
+    columns.append(number.ravel())
+    values.append(diagonal.ravel())
+    where = (np.concatenate(rows), np.concatenate(columns))
+    matrix = sp.csr_matrix((np.concatenate(values), where), shape=(grid.size, grid.size))
+    matrix.sum_duplicates()
+    return matrix, rhs.ravel()
+
+
+def _neighbours(grid: Grid, axis: int) -> tuple[Any, Any]:
+    """Index the unknowns before and after each face along an axis."""
+    n = grid.shape[axis]
+    last = n if "periodic" in grid.sides(axis) else n - 1
+    low = np.arange(last)
+    high = (low + 1) % n
+    if axis == 0:
+        return (low, slice(None)), (high, slice(None))
+    return (slice(None), low), (slice(None), high)
+
+
+def _speed(terms: Terms, axis: int, which: str) -> Field:
+    """The velocity along an axis on the faces inside, or on those that close its beginning or end."""
+    grid = terms.grid
+    shape = list(grid.shape)
+    n = shape[axis]
+    h = grid.spacing[axis]
+    along = grid.coordinates()[axis]
+    vertex_node = grid.centring == "vertex"
+    if which == "inside":
+        shape[axis] = n if "periodic" in grid.sides(axis) else n - 1
+        places = along[: shape[axis]] + h / 2
+    elif which == "first":
+        node = vertex_node and grid.sides(axis)[0] == "neumann"
+        places = np.array([along[0] if node else along[0] - h / 2])
+    else:
+        node = vertex_node and grid.sides(axis)[1] == "neumann"
+        places = np.array([along[-1] if node else along[-1] + h / 2])
+    if which != "inside":
+        shape[axis] = 1
+    if terms.velocity is None:
+        found = np.zeros(shape)
+    else:
+        component = terms.velocity[1 - axis]  # velocity is (x, y), axis 0 is y
+        if callable(component):
+            other = grid.coordinates()[1 - axis]
+            x, y = np.meshgrid(places, other) if axis == 1 else np.meshgrid(other, places)
+            found = np.broadcast_to(np.asarray(component(x, y), dtype=np.float64), shape)
+        else:
+            field = sampled(component, grid, "velocity")
+            if which == "inside":
+                low, high = _neighbours(grid, axis)
+                found = (field[low] + field[high]) / 2
+            else:
+                found = np.take(field, [0 if which == "first" else -1], axis=axis)
+    return np.asarray(found) if which == "inside" else np.asarray(found).reshape(-1)
+
+
+def _divergence(terms: Terms) -> Field:
+    """The net outflow of each control volume."""
+    grid = terms.grid
+    total = np.zeros(grid.shape)
+    for axis in (0, 1):
+        width = grid.weights(1 - axis)
+        across = width[None, :] if axis == 0 else width[:, None]
+        before, after = _neighbours(grid, axis)
+        flow = across * _speed(terms, axis, "inside")
+        total[before] += flow
+        total[after] -= flow
+        for end, side in zip((0, -1), grid.sides(axis), strict=True):
+            if side != "periodic":
+                at = (end, slice(None)) if axis == 0 else (slice(None), end)
+                sign = -1 if end == 0 else 1
+                total[at] += sign * width * _speed(terms, axis, "first" if end == 0 else "last")
+    return total
+
+
+def _on_side(values: float | Function, grid: Grid, axis: int, end: int) -> Field:
+    """Boundary data at the points of a side."""
+    along = grid.coordinates()[1 - axis]
+    place = np.full_like(along, 0.0 if end == 0 else grid.lengths[axis])
+    x, y = (along, place) if axis == 0 else (place, along)
+    found = values(x, y) if callable(values) else values
+    return np.broadcast_to(np.asarray(found, dtype=np.float64), along.shape).copy()

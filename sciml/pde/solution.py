@@ -1,0 +1,57 @@
+"""What solving a PDE gives, whatever the algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sciml.pde.grid import Field, Grid
+from sciml.solve import Result
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["FieldSolution", "labelled"]
+
+
+@dataclass(frozen=True, eq=False)
+class FieldSolution:
+    """A field and how it was found.
+
+    Parameters
+    ----------
+    u
+        (y, x) with its coordinates.
+    result
+        How it ended.
+    stats
+        Numbers worth knowing: ``cycles``, ``seconds``, ``seconds_setup``, ``relative_residual``, ...
+    residuals
+        Relative residual norms, cycle by cycle, the first before any; empty where there were no cycles.
+    error_bound
+        Guaranteed upper bound of the algebraic error in the energy norm, or None where nothing is guaranteed.
+    """
+
+    u: xr.DataArray
+    result: Result
+    stats: Mapping[str, float]
+    residuals: tuple[float, ...] = field(default=(), repr=False)
+    error_bound: float | None = None
+
+    def __str__(self) -> str:
+        lines = [f"FieldSolution: {self.result.name}"]
+        shape = " x ".join(str(n) for n in self.u.shape)
+        lines.append(f"  {'grid':24}{shape:>14}")
+        if self.error_bound is not None:
+            lines.append(f"  {'error bound (energy)':24}{self.error_bound:14.3e}")
+        lines += [f"  {name.replace('_', ' '):24}{value:14g}" for name, value in self.stats.items()]
+        return "\n".join(lines)
+
+
+def labelled(values: Field, grid: Grid, name: str = "u") -> xr.DataArray:
+    """A field (y, x), or a vector, with the coordinates of its grid."""
+    import xarray as xr
+
+    y, x = grid.coordinates()
+    return xr.DataArray(values.reshape(grid.shape), {"y": y, "x": x}, ("y", "x"), name=name)
