@@ -150,7 +150,7 @@ class Grid:
         found: list[Field] = []
         for axis in (0, 1):
             first = 0.5 if self.centring == "cell" else float(self.sides(axis)[0] == "dirichlet")
-            found.append((np.arange(self.shape[axis]) + first) * self._spacing(axis))
+            found.append(np.asarray((np.arange(self.shape[axis]) + first) * self._spacing(axis), np.float64))
         return found[0], found[1]
 
     def mesh(self) -> tuple[Field, Field]:
