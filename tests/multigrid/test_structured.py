@@ -84,7 +84,7 @@ def test_cells_are_discretised_anew_on_the_coarse_grid():
 def test_interpolation_reproduces_what_is_linear_and_obeys_the_boundary():
     fine = Grid((15, 31), "vertex", Boundary("dirichlet", "neumann", "neumann", "dirichlet"))
     layout = Layout.of(fine)
-    y, x = fine.coordinates()
+    _, x = fine.coordinates()
     coarse = torch.from_numpy(np.outer(np.ones(8), x[1::2]))[None, None]
     assert layout.coarse().shape == (8, 15)
     assert_allclose(prolong(coarse, layout)[0, 0, :-1, :-1], np.outer(np.ones(14), x[:-1]), atol=1e-14)
