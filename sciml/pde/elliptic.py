@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, get_args, runtime_checkable
 
 import numpy as np
 
 from sciml.errors import InputError
 from sciml.pde.fields import Coefficient, TwoPhase
+from sciml.pde.finite_element import finite_elements
 from sciml.pde.finite_volume import finite_volumes
 from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
 from sciml.pde.system import Kind, System
-from sciml.pde.terms import Function, Terms, Values, sampled
+from sciml.pde.terms import Function, Scheme, Terms, Values, sampled
 
 __all__ = ["Darcy", "Elliptic", "Poisson", "Scheme", "discretize"]
 
-Scheme = Literal["finite_volume", "finite_element"]
 BENCHMARK = TwoPhase(3, 12)
 
 
@@ -140,18 +140,35 @@ def _grid(
 
 
 @singledispatch
-def discretize(problem: Elliptic, scheme: Scheme = "finite_volume") -> System:
+def discretize(problem: Elliptic, scheme: Scheme | None = None) -> System:
     """Turn a problem into a sparse system of second order.
+
+    Parameters
+    ----------
+    problem
+        `Poisson`, `Darcy`, `Helmholtz`, `AdvectionDiffusion`, or anything with a grid and terms.
+    scheme
+        ``finite_volume``: five points, for nodes and for cells. ``finite_element``: bilinear elements, nine points,
+        for nodes. None takes the one that suits the problem: elements for Helmholtz on nodes, else volumes.
 
     Raises
     ------
     InputError
-        Something that is no linear elliptic problem, or an unknown scheme.
+        Something that is no linear elliptic problem, an unknown scheme, or elements on a cell-centred grid.
+
+    Examples
+    --------
+    >>> print(discretize(Poisson(7)))
+    49 unknowns (7 x 7 vertex-centred, dirichlet), 217 nonzeros, definite
     """
     if not isinstance(problem, Elliptic):
         raise InputError(f"a {type(problem).__name__} has no sparse system: step it in time instead")
     terms = problem.terms()
-    matrix, rhs = finite_volumes(terms)
+    chosen = terms.scheme if scheme is None else scheme
+    if chosen not in get_args(Scheme):
+        raise InputError(f"scheme={chosen!r}: give 'finite_volume' or 'finite_element'")
+    assemble = finite_elements if chosen == "finite_element" else finite_volumes
+    matrix, rhs = assemble(terms)
     return System(matrix, rhs, terms.grid, _kind(terms))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,9 @@ import numpy.typing as npt
 from sciml.errors import InputError
 from sciml.pde.grid import Field, Grid
 
-__all__ = ["Function", "Terms", "Values", "sampled"]
+__all__ = ["Function", "Scheme", "Terms", "Values", "on_side", "sampled"]
+
+Scheme = Literal["finite_volume", "finite_element"]
 
 Function: TypeAlias = Callable[[Field, Field], npt.ArrayLike]
 """Of x and y, arrays of one shape."""
@@ -36,6 +38,8 @@ class Terms:
         u on the Dirichlet sides, a number or a function of x and y.
     flux
         diffusion * du/dn, n outward, on the Neumann sides, likewise.
+    scheme
+        What `discretize` takes where it is not told.
     """
 
     grid: Grid
@@ -45,6 +49,7 @@ class Terms:
     velocity: tuple[Values, Values] | None = None
     boundary_value: float | Function = 0.0
     flux: float | Function = 0.0
+    scheme: Scheme = "finite_volume"
 
 
 def sampled(values: Values, grid: Grid, name: str) -> Field:
@@ -53,12 +58,14 @@ def sampled(values: Values, grid: Grid, name: str) -> Field:
     Raises
     ------
     InputError
-        An array of another shape, or values that are not finite.
+        An array of another shape, a function that gives none of the grid's, or values that are not finite numbers.
+
+    Examples
+    --------
+    >>> float(sampled(lambda x, y: x + 10 * y, Grid((3, 3)), "source")[0, 2])
+    3.25
     """
-    if callable(values):
-        x, y = grid.mesh()
-        values = np.broadcast_to(np.asarray(values(x, y), dtype=np.float64), grid.shape)
-    field = np.asarray(values, dtype=np.float64)
+    field = _evaluated(values, *grid.mesh(), name) if callable(values) else _numbers(values, name)
     if field.ndim == 0:
         field = np.full(grid.shape, float(field))
     if field.shape != grid.shape:
@@ -67,3 +74,49 @@ def sampled(values: Values, grid: Grid, name: str) -> Field:
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(field))[0])
         raise InputError(f"{name} is {field[where]} at (y, x) = {where}: give finite values")
     return np.ascontiguousarray(field)
+
+
+def on_side(values: float | Function, grid: Grid, axis: int, end: int, along: Field, name: str) -> Field:
+    """Boundary data at positions along a side: the beginning (end 0) or the end (-1) of an axis.
+
+    Raises
+    ------
+    InputError
+        Values that are not finite numbers.
+    """
+    place = np.full_like(along, 0.0 if end == 0 else grid.lengths[axis])
+    x, y = (along, place) if axis == 0 else (place, along)
+    field = _evaluated(values, x, y, name) if callable(values) else _numbers(values, name)
+    if field.ndim and not callable(values):
+        raise InputError(f"{name} has shape {field.shape}: give a number or a function of x and y")
+    field = np.broadcast_to(field, along.shape).copy()
+    if not np.isfinite(field).all():
+        at = np.argwhere(~np.isfinite(field))[0]
+        raise InputError(
+            f"{name} is {field[tuple(at)]} at x={x[tuple(at)]:g}, y={y[tuple(at)]:g}: give finite values"
+        )
+    return field
+
+
+def _evaluated(function: Function, x: Field, y: Field, name: str) -> Field:
+    found = _numbers(function(x, y), name)
+    try:
+        return np.broadcast_to(found, x.shape)
+    except ValueError:
+        raise InputError(
+            f"{name}(x, y) has shape {found.shape} for x of shape {x.shape}: return one value a point"
+        ) from None
+
+
+def _numbers(values: object, name: str) -> Field:
+    try:
+        found = np.asarray(values)
+        if np.iscomplexobj(found):
+            raise TypeError
+        return found.astype(np.float64)
+    except (TypeError, ValueError):
+        shown = repr(values)
+        shown = shown if len(shown) < 60 else f"a {type(values).__name__}"
+        raise InputError(
+            f"{name}={shown}: give a real number, an array (y, x), or a function of x and y"
+        ) from None
