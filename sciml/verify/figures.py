@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from sciml.plot.maps import draw_map
 from sciml.plot.profiles import draw_profile
 from sciml.plot.style import letter
 from sciml.verify.evaluation import Evaluation
+from sciml.verify.layout import Picture
 
 __all__ = ["Picture", "fullest_frame", "pictures", "portrait"]
 
@@ -41,16 +41,6 @@ PROFILES: Final = {
     "shallow": ("RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RUCUTEN", "RVCUTEN", "CLDFRA_SH", "QC_CU"),
 }
 NO_FRAME: Final = 0.3  # below this share of the grid a map would be mostly empty
-
-
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """A figure with its caption and the text for those who cannot see it."""
-
-    name: str
-    figure: Figure
-    caption: str
-    text: str
 
 
 def pictures(evaluation: Evaluation) -> Iterator[Picture]:
