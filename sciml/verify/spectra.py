@@ -67,7 +67,7 @@ def waves(n: int, sides: tuple[Side, Side], centring: Centring) -> tuple[Array, 
         phase = np.pi * np.outer(x, number)
         basis = np.sin(phase) if held else np.cos(phase)
     basis = basis / np.sqrt(weight @ basis**2)
-    return number, basis
+    return np.asarray(number, np.float64), np.asarray(basis, np.float64)
 
 
 def amplitudes(field: Array, grid: Grid) -> tuple[Array, Array, Array]:
@@ -163,7 +163,7 @@ def error_by_frequency(prediction: Array, truth: Array, grid: Grid) -> Spectrum:
     if np.shape(prediction) != np.shape(truth):
         raise InputError(f"prediction {np.shape(prediction)} against truth {np.shape(truth)}: give one shape")
     side = max(grid.lengths)
-    shells, kept = None, []
+    kept: list[Array] = []
     for field in (truth, prediction, np.subtract(prediction, truth, dtype=np.float64)):
         amplitude, number_y, number_x = amplitudes(field, grid)
         wave = np.hypot(
@@ -171,6 +171,8 @@ def error_by_frequency(prediction: Array, truth: Array, grid: Grid) -> Spectrum:
         )
         shells = np.rint(wave).astype(int)
         square = (amplitude**2).reshape(-1, *grid.shape).mean(0)
-        kept.append(np.bincount(shells.ravel(), square.ravel()))
+        kept.append(np.asarray(np.bincount(shells.ravel(), square.ravel()), np.float64))
     cutoff = min(number_y[-1] * side / grid.lengths[0], number_x[-1] * side / grid.lengths[1])
-    return Spectrum(np.arange(kept[0].size, dtype=np.float64), kept[0], kept[1], kept[2], float(cutoff))
+    wavenumber = np.arange(kept[0].size, dtype=np.float64)
+    true, said, wrong = kept
+    return Spectrum(wavenumber, true, said, wrong, float(cutoff))
