@@ -1,0 +1,302 @@
+"""A multigrid cycle whose every part is a free convolution: the linear operator of the published MgNO."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sciml.errors import InputError
+
+__all__ = ["MultigridConvolution", "Norm", "Padding", "Restricted", "Smoothing", "level_sizes"]
+
+Padding = Literal["zeros", "circular", "reflect", "replicate"]
+Norm = Literal["none", "level", "layer"]
+Restricted = Literal["source", "residual"]
+
+
+def level_sizes(
+    points: int, prolongations: Sequence[int], padding: int = 1, *, least: int = 1
+) -> list[int] | None:
+    """The points a side of every level, or None where the way up does not come back to them.
+
+    Parameters
+    ----------
+    points
+        Of the finest level.
+    prolongations
+        Width of the transposed convolution to each level from the next.
+    padding
+        Of the transfers.
+    least
+        Points that the coarsest level must have: reflection about a border needs 2.
+
+    Examples
+    --------
+    >>> level_sizes(211, (3, 4, 3, 3, 4))
+    [211, 106, 53, 27, 14, 7]
+    >>> level_sizes(100, (4, 4, 4, 4, 4)) is None
+    True
+    """
+    sizes = [points]
+    for width in prolongations:
+        fine = sizes[-1]
+        coarse = (fine + 2 * padding - 3) // 2 + 1
+        if coarse < least or 2 * (coarse - 1) + width - 2 * padding != fine:
+            return None
+        sizes.append(coarse)
+    return sizes
+
+
+class Smoothing(nn.Module):
+    """One step u + S (f - A u), with an A and an S of its own; S f where there is no u yet.
+
+    Parameters
+    ----------
+    source, channels
+        Channels of f and of u.
+    padding, bias
+        Of the convolutions.
+    operator
+        Whether it has an A.
+    """
+
+    def __init__(
+        self,
+        source: int,
+        channels: int,
+        *,
+        padding: Padding = "zeros",
+        bias: bool = False,
+        operator: bool = True,
+    ) -> None:
+        super().__init__()
+        self.operator = (
+            nn.Conv2d(channels, source, 3, padding=1, bias=bias, padding_mode=padding) if operator else None
+        )
+        self.smoother = nn.Conv2d(source, channels, 3, padding=1, bias=bias, padding_mode=padding)
+
+    def forward(self, u: Tensor | None, f: Tensor) -> Tensor:
+        """Improve u (sample, channels, y, x), or begin from nothing."""
+        if u is None:
+            return self.smoother(f)  # type: ignore[no-any-return]
+        assert self.operator is not None
+        return u + self.smoother(f - self.operator(u))  # type: ignore[no-any-return]
+
+
+class Steps(nn.ModuleList):
+    """Smoothing steps, one after the other."""
+
+    def forward(self, u: Tensor | None, f: Tensor) -> Any:
+        """Improve u (sample, channels, y, x), or begin from nothing; no step leaves it as it is."""
+        for step in self:
+            u = step(u, f)
+        return u
+
+
+class MultigridConvolution(nn.Module):
+    """A linear operator f -> u: smoothing steps on a ladder of grids, each half as fine as the one above.
+
+    Down: smooth, hand f (or f - A u) to the next level by R and u by Pi. Up: add the prolonged coarse u, smooth
+    again. Nothing is shared between steps, levels or directions, and nothing is nonlinear but the norms, if any.
+    With one channel, residuals restricted, no Pi and a hierarchy's kernels it is that hierarchy's V-cycle:
+    `from_hierarchy`.
+
+    Parameters
+    ----------
+    source, channels
+        Channels of f and of u on the finest level.
+    smoothing
+        For each level, finest first, the steps before and after its coarse levels.
+    prolongations
+        Width of the transposed convolution to each level from the next.
+    transfer_padding
+        Of restriction and prolongation, 1 or 0.
+    padding, bias
+        Of the smoothing convolutions; ``circular`` also holds for the restrictions.
+    growing
+        Whether level l has l + 1 times the channels.
+    norm
+        With a number of points a side, a LayerNorm over channels and grid where levels are added.
+    restricted
+        What goes down: the ``source`` f, as published, or the ``residual``.
+    projected
+        Whether the coarse u begins with Pi u, or with nothing.
+    spare_operator
+        Whether the very first step owns an A that it has no use for.
+
+    Raises
+    ------
+    InputError
+        Where levels and prolongations do not match, or a level but the last has nothing to begin with.
+
+    Notes
+    -----
+    He, Liu and Xu (ICLR 2024), the W_Mg of their section 3.
+
+    Examples
+    --------
+    >>> layer = MultigridConvolution(1, 4, smoothing=((1, 0), (1, 1), (2, 0)), prolongations=(4, 4))
+    >>> layer(torch.ones(2, 1, 8, 12)).shape
+    torch.Size([2, 4, 8, 12])
+    """
+
+    def __init__(
+        self,
+        source: int,
+        channels: int,
+        *,
+        smoothing: Sequence[tuple[int, int]],
+        prolongations: Sequence[int],
+        transfer_padding: int = 1,
+        padding: Padding = "zeros",
+        bias: bool = False,
+        growing: bool = False,
+        norm: int | None = None,
+        restricted: Restricted = "source",
+        projected: bool = True,
+        spare_operator: bool = False,
+    ) -> None:
+        super().__init__()
+        levels = len(smoothing)
+        if levels != len(prolongations) + 1 or any(before < 1 for before, _ in smoothing):
+            raise InputError(
+                f"smoothing={tuple(smoothing)}, prolongations={tuple(prolongations)}: give a pair for each "
+                "level, its first number 1 or more, and a width for each level but the last"
+            )
+        if restricted not in ("source", "residual"):
+            raise InputError(f"restricted={restricted!r}: give 'source' or 'residual'")
+        us = [channels * (level + 1 if growing else 1) for level in range(levels)]
+        fs = [source * (level + 1 if growing else 1) for level in range(levels)]
+        self.levels = levels
+        self.before = nn.ModuleList()
+        self.after = nn.ModuleList()
+        for level, (down, up) in enumerate(smoothing):
+            empty = level == 0 or not projected  # nothing to take a residual of in the first step
+
+            def steps(count: int, first: int, level: int = level) -> Steps:
+                return Steps(
+                    Smoothing(fs[level], us[level], padding=padding, bias=bias, operator=step >= first)
+                    for step in range(count)
+                )
+
+            self.before.append(steps(down, int(empty and not spare_operator)))
+            self.after.append(steps(up, 0))
+        outside: Padding = "circular" if padding == "circular" else "zeros"
+
+        def restriction(channels: list[int], level: int) -> nn.Conv2d:
+            pair = channels[level], channels[level + 1]
+            return nn.Conv2d(*pair, 3, 2, transfer_padding, bias=False, padding_mode=outside)
+
+        def residual(level: int) -> nn.Module:
+            if restricted == "source":
+                return nn.Identity()
+            return nn.Conv2d(us[level], fs[level], 3, padding=1, bias=bias, padding_mode=padding)
+
+        below = range(levels - 1)
+        self.restricted, self.projected = restricted, projected
+        self.residuals = nn.ModuleList(residual(level) for level in below)
+        self.restrictions = nn.ModuleList(restriction(fs, level) for level in below)
+        self.projections = nn.ModuleList(restriction(us, level) for level in below if projected)
+        self.prolongations = nn.ModuleList(
+            nn.ConvTranspose2d(us[level + 1], us[level], width, 2, transfer_padding, bias=False)
+            for level, width in enumerate(prolongations)
+        )
+        self.norms = nn.ModuleList(
+            nn.LayerNorm([us[level], norm >> level, norm >> level]) if norm else nn.Identity()
+            for level in below
+        )
+
+    def forward(self, f: Tensor) -> Tensor:
+        """(sample, source, y, x) to (sample, channels, y, x)."""
+        u: Any = None
+        kept: list[tuple[Tensor, Tensor]] = []
+        for level, steps in enumerate(self.before):
+            u = steps(u, f)
+            if level + 1 < self.levels:
+                kept.append((u, f))
+                left = f if self.restricted == "source" else f - self.residuals[level](u)
+                f = self.restrictions[level](left)
+                u = self.projections[level](u) if self.projected else None
+        for level in reversed(range(self.levels - 1)):
+            above, f = kept.pop()
+            u = self.norms[level](above + self.prolongations[level](u))
+            u = self.after[level](u, f)
+        result: Tensor = u
+        return result
+
+    @classmethod
+    def from_hierarchy(cls, multilevel: Any, *, omega: float = 0.8) -> MultigridConvolution:
+        """The V(1,1) cycle of a hierarchy, in float64, as a layer of one channel.
+
+        Parameters
+        ----------
+        multilevel
+            A `pyamg.multilevel.MultilevelSolver`, or whatever has ``levels`` with sparse A and, but for the last,
+            P and R; on squares of 2^k - 1 interior points, halved down to a single one.
+        omega
+            Of the weighted Jacobi smoother.
+
+        Raises
+        ------
+        InputError
+            Where a level's matrix is no convolution: unknown grid sizes, coefficients that vary, other boundaries.
+        """
+        levels = list(multilevel.levels)
+        sizes = [2 ** (len(levels) - k) - 1 for k in range(len(levels))]
+        layer = cls(
+            1,
+            1,
+            smoothing=((1, 1),) * (len(levels) - 1) + ((1, 0),),
+            prolongations=(3,) * (len(levels) - 1),
+            transfer_padding=0,
+            restricted="residual",
+            projected=False,
+        ).double()
+        for k, (level, size) in enumerate(zip(levels, sizes, strict=True)):
+            if level.A.shape != (size**2, size**2):
+                raise InputError(
+                    f"level {k} has {level.A.shape[0]} unknowns: {len(levels)} levels need {size} x {size}"
+                )
+            last = k + 1 == len(levels)
+            operator = _kernel(level.A, size, size)
+            jacobi = torch.zeros(3, 3, dtype=torch.float64)
+            jacobi[1, 1] = (1.0 if last else omega) / operator[1, 1]  # the single unknown is solved for
+            before, after = list(layer.before[k]), list(layer.after[k])  # type: ignore[call-overload]
+            made: list[tuple[str, nn.Module, Tensor]] = []
+            made += [("smoother", step.smoother, jacobi) for step in before + after]
+            made += [("A", step.operator, operator) for step in after]
+            if not last:
+                made.append(("A", layer.residuals[k], operator))
+                made.append(("R", layer.restrictions[k], _kernel(level.R, sizes[k + 1], size)))
+                made.append(("P", layer.prolongations[k], _kernel(level.P.T.tocsr(), sizes[k + 1], size)))
+            for name, module, kernel in made:
+                weight = module.get_parameter("weight")
+                with torch.no_grad():
+                    weight.copy_(kernel.expand_as(weight))
+                if name != "smoother":
+                    points = sizes[k + 1] if name == "P" else size
+                    _check(getattr(level, name), module, points, f"{name} of level {k}")
+        return layer
+
+
+def _kernel(matrix: Any, rows: int, columns: int) -> Tensor:
+    """The 3x3 window of a matrix's middle row: around its own point, or the one twice as far."""
+    middle = rows // 2
+    field = matrix[middle * rows + middle].toarray().reshape(columns, columns)
+    corner = middle if rows == columns else 2 * middle + 1
+    window = np.pad(field, 1)[corner : corner + 3, corner : corner + 3]
+    return torch.from_numpy(np.ascontiguousarray(window))
+
+
+@torch.no_grad()
+def _check(matrix: Any, module: nn.Module, size: int, what: str) -> None:
+    """Compare a matrix with the convolution it should be, on a random field."""
+    field = np.random.default_rng(5).standard_normal((size, size))
+    found = module(torch.from_numpy(field)[None, None]).numpy().ravel()
+    wanted = matrix @ field.ravel()
+    if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=0, atol=1e-12 * abs(wanted).max()):
+        raise InputError(f"{what} is no constant 3x3 convolution: its coefficients or boundaries vary")
