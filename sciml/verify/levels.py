@@ -1,7 +1,7 @@
 """Errors by multigrid level: which level of the hierarchy could have removed what is wrong.
 
-With prolongations P_0, P_1, ... and Galerkin operators A_(l+1) = P_l^T A_l P_l, the fields that level l can hold are the
-range of P_0 ... P_(l-1). The energy-orthogonal projections onto these nested spaces split an error into parts whose
+With prolongations P_0, P_1, ... and Galerkin operators A_(l+1) = P_l^T A_l P_l, the fields that level l can hold are
+the range of P_0 ... P_(l-1). The energy-orthogonal projections onto these nested spaces split an error into parts whose
 energies add up; part l is what level l holds and level l + 1 cannot. The energy of a projection is
 g_l^T A_l^-1 g_l with g_l the residual restricted to level l, so the residual is enough and no truth is needed.
 """
@@ -30,8 +30,8 @@ class LevelSplit:
     Parameters
     ----------
     multilevel
-        `pyamg.MultilevelSolver`, or anything whose ``levels`` have A and P; only the finest A and the P are used, and the
-        coarse operators made from them, so that it holds for every symmetric positive (semi)definite A.
+        `pyamg.MultilevelSolver`, or anything whose ``levels`` have A and P; only the finest A and the P are used, and
+        the coarse operators made from them, so that it holds for every symmetric positive (semi)definite A.
 
     Raises
     ------

@@ -1,5 +1,7 @@
 """Levels: the parts are energy-orthogonal and add up, and each is found on the level it was made on."""
 
+import itertools
+
 import numpy as np
 import pyamg
 import pytest
@@ -30,7 +32,7 @@ def test_against_projections_written_out(system, hierarchy):
         basis = basis @ level.P.toarray()
         projected.append(basis @ np.linalg.solve(basis.T @ matrix @ basis, basis.T @ matrix @ e))
     projected.append(0 * e)
-    parts = [a - b for a, b in zip(projected[:-1], projected[1:], strict=True)]
+    parts = [a - b for a, b in itertools.pairwise(projected)]
     exact = [p @ matrix @ p for p in parts]
     found = LevelSplit(hierarchy).energies(system.matrix @ e)
     np.testing.assert_allclose(found, exact, rtol=1e-8, atol=1e-10 * sum(exact))
