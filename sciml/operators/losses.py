@@ -246,7 +246,9 @@ def _fourier(prediction: Tensor, target: Tensor, truncation: int | None) -> Tens
     weight = 1.0 + squares[0][:, None] + squares[1]
 
     def norm(field: Tensor) -> Tensor:
-        return (torch.view_as_real(torch.fft.fft2(field)).square().sum(-1) * weight).flatten(1).sum(1)
+        squared: Tensor = torch.view_as_real(torch.fft.fft2(field)).square().sum(-1)
+        summed: Tensor = (squared * weight).flatten(1).sum(1)
+        return summed
 
     return _ratio(norm(error), norm(target), 0.0)
 

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciml.errors import InputError
+from sciml.multigrid.structured import diffusion_stencil
 from sciml.operators import losses
+from sciml.operators.cycling import StencilCycle
 from sciml.pde.elliptic import Darcy, Poisson, discretize
 from sciml.pde.grid import Boundary, Grid
 
@@ -141,3 +143,33 @@ def test_gradients_and_exact_predictions(name):
     if name == "relative_h1":
         with pytest.raises(InputError, match="grid 6 x 5"):
             losses.relative_h1(target, target, Grid((6, 5)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "centring", "boundary"),
+    [
+        ((15, 15), "vertex", "dirichlet"),
+        ((16, 12), "cell", "dirichlet"),
+        ((11, 14), "cell", Boundary(west="neumann", south="neumann")),
+        ((16, 16), "vertex", "periodic"),
+        ((9, 9), "vertex", Boundary(west="neumann", east="neumann")),
+        ((8, 8), "cell", "neumann"),
+    ],
+)
+def test_the_cycle_of_the_residual_loss_is_symmetric_and_close_to_the_inverse(shape, centring, boundary):
+    system = discretize(
+        Darcy(shape, boundary=boundary, centring=centring, seed=5, source=lambda x, y: x - x.mean())
+    )
+    coefficient = Darcy(shape, boundary=boundary, centring=centring, seed=5).coefficient_field()
+    stencil = diffusion_stencil(torch.from_numpy(coefficient)[None], system.grid)
+    cycle = StencilCycle.of(stencil, system.grid)
+    n = system.grid.size
+    unit = torch.eye(n, dtype=torch.float64).reshape(1, n, *shape)
+    b = cycle(unit).reshape(n, n).T.numpy()
+    assert np.abs(b - b.T).max() < 1e-12 * np.abs(b).max()
+    assert np.allclose(cycle.operator(unit).reshape(n, n).T.numpy(), system.matrix.toarray())
+    kept = np.sort(np.linalg.eigvals(b @ system.matrix.toarray()).real)
+    kept = kept[1:] if system.kind == "semidefinite" else kept
+    assert (
+        0.4 < kept.min() <= kept.max() < (1.7 if shape == (11, 14) else 1 + 1e-6)
+    )  # an odd last cell stays alone

@@ -1,0 +1,183 @@
+"""Fields in the units a network sees: scaled by what the training samples were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sciml.errors import InputError, SchemaError
+
+__all__ = ["How", "Moments", "Normalisation", "Standard"]
+
+How = Literal["scalar", "pointwise", "scale", "raw"]
+LEAST = 1e-6  # of a scale, relative to the field's own size: a constant is not blown up
+Array = npt.NDArray[np.float64]
+
+
+class Moments:
+    """Mean and spread of fields that come in blocks, at each point, in float64.
+
+    Blocks are merged by the update of Chan, Golub and LeVeque (1983), which is stable, and the same for the same
+    blocks in the same order.
+
+    Parameters
+    ----------
+    shape
+        Of one field (y, x).
+
+    Examples
+    --------
+    >>> moments = Moments((1, 2))
+    >>> for block in ([[[1.0, 2.0]]], [[[3.0, 2.0]], [[2.0, 2.0]]]):
+    ...     moments.add(np.array(block))
+    >>> moments.mean, (moments.squares / moments.count) ** 0.5
+    (array([[2., 2.]]), array([[0.81649658, 0. ]]))
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.count = 0
+        self.mean: Array = np.zeros(shape)
+        self.squares: Array = np.zeros(shape)
+
+    def add(self, block: npt.NDArray[Any]) -> None:
+        """Take in fields (sample, y, x)."""
+        block = np.asarray(block, dtype=np.float64)
+        count, mean = len(block), block.mean(0)
+        squares = np.square(block - mean).sum(0)
+        total = self.count + count
+        step = mean - self.mean
+        self.squares = self.squares + squares + step**2 * (self.count * count / total)
+        self.mean = self.mean + step * (count / total)
+        self.count = total
+
+    def standard(self, how: How) -> Standard:
+        """The scaling that these fields ask for.
+
+        Raises
+        ------
+        InputError
+            An unknown way, or no fields at all.
+        """
+        if how not in get_args(How):
+            raise InputError(f"normalisation {how!r}: give one of {', '.join(get_args(How))}")
+        if not self.count:
+            raise InputError("no samples to normalise by: give at least 1")
+        if how == "raw":
+            return Standard(how, torch.tensor(0.0), torch.tensor(1.0))
+        size = float(np.sqrt((self.squares / self.count + self.mean**2).mean())) or 1.0
+        if how == "scale":
+            return Standard(how, torch.tensor(0.0), torch.tensor(size, dtype=torch.float32))
+        mean, squares = self.mean, self.squares
+        if how == "scalar":
+            mean = self.mean.mean()
+            squares = (self.squares + self.count * (self.mean - mean) ** 2).sum()
+        number = self.count * (self.mean.size if how == "scalar" else 1)
+        spread = np.sqrt(squares / max(number - 1, 1))
+        # what does not vary is only shifted
+        spread = np.where(spread > LEAST * size, spread, size)
+        return Standard(how, *(torch.tensor(x, dtype=torch.float32) for x in (mean, spread)))
+
+
+@dataclass(frozen=True, eq=False)
+class Standard:
+    """One field's shift and scale.
+
+    Parameters
+    ----------
+    how
+        ``scalar``: mean 0 and standard deviation 1 over all points. ``pointwise``: at each point, so for one grid
+        only. ``scale``: root mean square 1 and no shift, which leaves zero boundary values zero. ``raw``: as it is.
+    mean, scale
+        () or (y, x), float32.
+    """
+
+    how: How
+    mean: Tensor
+    scale: Tensor
+
+    def encode(self, field: Tensor) -> Tensor:
+        """Physical units (..., y, x) to the network's."""
+        return field if self.how == "raw" else (field - self.mean) / self.scale
+
+    def decode(self, field: Tensor) -> Tensor:
+        """The network's units (..., y, x) to physical ones."""
+        return field if self.how == "raw" else field * self.scale + self.mean
+
+    def check(self, shape: tuple[int, int], name: str) -> None:
+        """Refuse a grid for which there are no values.
+
+        Raises
+        ------
+        InputError
+            Normalised point by point on a grid of another shape.
+        """
+        if self.mean.ndim and tuple(self.mean.shape) != shape:
+            raise InputError(
+                f"{name} is normalised point by point on {tuple(self.mean.shape)}, the problem has {shape}: "
+                "use that resolution, or train with scalar normalisation"
+            )
+
+    def to(self, device: torch.device | str) -> Standard:
+        """On another device."""
+        return Standard(self.how, self.mean.to(device), self.scale.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class Normalisation:
+    """How each input, by name, and the target are scaled."""
+
+    inputs: Mapping[str, Standard]
+    target: Standard
+
+    @classmethod
+    def raw(cls, inputs: tuple[str, ...]) -> Normalisation:
+        """Everything in physical units."""
+        none = Standard("raw", torch.tensor(0.0), torch.tensor(1.0))
+        return cls(dict.fromkeys(inputs, none), none)
+
+    def to(self, device: torch.device | str) -> Normalisation:
+        """On another device."""
+        return Normalisation({n: s.to(device) for n, s in self.inputs.items()}, self.target.to(device))
+
+    def ways(self) -> dict[str, Any]:
+        """How, by name, for the configuration of a checkpoint."""
+        return {"inputs": {name: one.how for name, one in self.inputs.items()}, "target": self.target.how}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The numbers, named, for a checkpoint."""
+        every = {**{f"inputs.{name}": one for name, one in self.inputs.items()}, "target": self.target}
+        return {
+            f"normalisation.{name}.{part}": getattr(one, part)
+            for name, one in every.items()
+            for part in ("mean", "scale")
+        }
+
+    @classmethod
+    def load(cls, ways: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Normalisation:
+        """From what `ways` and `tensors` gave.
+
+        Raises
+        ------
+        SchemaError
+            Something is not there.
+        """
+
+        def one(name: str, how: Any) -> Standard:
+            if how not in get_args(How):
+                raise SchemaError(f"the checkpoint's normalisation of {name} is {how!r}: train it again")
+            parts = [tensors.get(f"normalisation.{name}.{part}") for part in ("mean", "scale")]
+            if parts[0] is None or parts[1] is None:
+                raise SchemaError(f"the checkpoint lacks normalisation.{name}: train it again")
+            return Standard(how, parts[0], parts[1])
+
+        try:
+            inputs = {name: one(f"inputs.{name}", how) for name, how in ways["inputs"].items()}
+            return cls(inputs, one("target", ways["target"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise SchemaError(f"the checkpoint's normalisation is {ways!r}: train it again") from error

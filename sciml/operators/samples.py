@@ -1,0 +1,330 @@
+"""Samples of a dataset as batches: what is learned from what, on which grid, and where it is read from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sciml.errors import InputError, MissingVariable
+from sciml.operators.normalise import Moments
+from sciml.pde.grid import Boundary, Centring, Grid, Side
+from sciml.train.source import BatchSource, TensorSource
+from sciml.train.store import StoreSource
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["TRUTH", "Samples", "Survey"]
+
+TRUTH = "truth"
+"""The target's name in a batch; inputs have their own."""
+MEMORY = 3 << 30  # bytes of samples beyond which they are read from the store again in each epoch
+BLOCK = 64 << 20  # bytes looked at together
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What one look at every sample told."""
+
+    moments: dict[str, Moments]
+    digest: str
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Pairs of inputs and target, lazily.
+
+    Parameters
+    ----------
+    fields
+        Dataset with dims (row, y, x): each input by its name, the target as `TRUTH`.
+    inputs, target
+        Their names in the dataset given.
+    grid
+        Where the values lie.
+    family
+        Of the problems, or "".
+    whole
+        (row,): the sample each row is of. A time series gives a row for each step.
+    steps
+        Whether a row is a step in time.
+    spacing
+        Of the steps, in the units of ``time``, or None.
+    """
+
+    fields: xr.Dataset
+    inputs: tuple[str, ...]
+    target: str
+    grid: Grid
+    family: str
+    whole: Rows
+    steps: bool = False
+    spacing: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        data: xr.Dataset | str | Path,
+        *,
+        inputs: Sequence[str] | None = None,
+        target: str | None = None,
+        layout: Any = None,
+        boundary: Boundary | Side | None = None,
+        centring: Centring | None = None,
+        lengths: tuple[float, float] | None = None,
+    ) -> Samples:
+        """Of a dataset or file as `sciml.pde.open_dataset` opens it.
+
+        Parameters
+        ----------
+        data
+            Dims (sample, y, x), or (sample, time, y, x) for a time series, of which every step is learned.
+        inputs, target
+            Names, by default those of the dataset's family, else ``coefficient`` and ``u``. Of a time series the
+            target one step earlier is always the first input; ``inputs`` names what else there is.
+        layout
+            See `sciml.pde.open_dataset`.
+        boundary, centring, lengths
+            Of the grid, where the dataset does not tell, or to correct it.
+
+        Raises
+        ------
+        MissingVariable
+            An input or the target is not there.
+        InputError
+            Wrong dims, or nothing that tells the grid.
+        """
+        import xarray as xr
+
+        if not isinstance(data, xr.Dataset):
+            from sciml.pde.datasets import open_dataset
+
+            opened: xr.Dataset = open_dataset(data, inputs=inputs, target=target, layout=layout)
+            data = opened
+        family = str(data.attrs.get("family", ""))
+        target = target or str(data.attrs.get("target") or "u")
+        for name in (target, *(inputs or ())):
+            if name not in data:
+                raise MissingVariable(
+                    f"the data lacks {name!r}: it has {', '.join(map(str, data.data_vars)) or 'nothing'}; "
+                    "name the variables with inputs and target (--inputs, --target)"
+                )
+        steps = "time" in data[target].dims
+        names = tuple(inputs or ()) if steps else _inputs(data, inputs, family, target)
+        names = (target, *(name for name in names if name != target)) if steps else names
+        _check_dims(data, names, target, steps)
+        shape = (data.sizes["y"], data.sizes["x"])
+        grid = _grid(data, shape, boundary, centring, lengths)
+        fields, whole = (_stepped if steps else _plain)(data, names, target)
+        return cls(fields, names, target, grid, family, whole, steps, _spacing(data) if steps else None)
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    @property
+    def samples(self) -> int:
+        """Whole samples."""
+        return int(self.whole[-1]) + 1
+
+    @property
+    def nbytes(self) -> int:
+        """In float32."""
+        return len(self) * 4 * self.grid.size * len(self.fields.data_vars)
+
+    def rows(self, samples: npt.ArrayLike) -> Rows:
+        """The rows of whole samples, given by a mask or their numbers."""
+        chosen = np.zeros(self.samples, dtype=bool)
+        chosen[np.asarray(samples)] = True
+        return np.flatnonzero(chosen[self.whole])
+
+    def blocks(self) -> Iterator[tuple[Rows, dict[str, npt.NDArray[np.float32]]]]:
+        """All rows, block by block, as float32."""
+        size = max(1, BLOCK // (4 * self.grid.size * len(self.fields.data_vars)))
+        for first in range(0, len(self), size):
+            part = self.fields.isel(row=slice(first, first + size)).load()
+            rows = np.arange(first, first + part.sizes["row"])
+            yield rows, {str(name): _float(part[name].values) for name in part.data_vars}
+
+    def survey(self, training: Rows) -> Survey:
+        """Look at every value once: moments of the training rows, a digest, and what must not be.
+
+        Raises
+        ------
+        InputError
+            NaN or infinity, a coefficient that is not positive, a target that is zero everywhere.
+        """
+        moments = {str(name): Moments(self.grid.shape) for name in self.fields.data_vars}
+        digest = hashlib.blake2b(digest_size=8)
+        chosen = np.zeros(len(self), dtype=bool)
+        chosen[training] = True
+        for rows, block in self.blocks():
+            for name, values in block.items():
+                self._check(name, values, rows)
+                digest.update(values.tobytes())
+                if chosen[rows].any():
+                    moments[name].add(values[chosen[rows]])
+        return Survey(moments, digest.hexdigest())
+
+    def source(self, rows: Rows) -> BatchSource:
+        """Batches of rows: from memory where all of them fit, else from the store."""
+        if self.nbytes <= MEMORY:
+            part = self.fields.isel(row=rows).load()
+            return TensorSource({str(name): _float(part[name].values) for name in part.data_vars})
+        names = tuple(map(str, self.fields.data_vars))
+        return StoreSource(self.fields, names, dim="row", rows=rows, transform=_single)
+
+    def _check(self, name: str, values: npt.NDArray[np.float32], rows: Rows) -> None:
+        called = self.target if name == TRUTH else name
+        if not np.isfinite(values).all():
+            row, y, x = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
+            raise InputError(
+                f"{called} of sample {int(self.whole[rows[row]])} is {values[row, y, x]} at (y, x) = ({y}, {x}): "
+                "give finite values"
+            )
+        if name == "coefficient" and not values.min() > 0:
+            row, y, x = (int(i) for i in np.argwhere(~(values > 0))[0])
+            raise InputError(
+                f"coefficient of sample {int(self.whole[rows[row]])} is {values[row, y, x]:g} at (y, x) = ({y}, {x}): "
+                "a coefficient is positive everywhere; another kind of input needs another name (--inputs)"
+            )
+        if name == TRUTH and not (values.any((1, 2))).all():
+            row = int(np.flatnonzero(~values.any((1, 2)))[0])
+            raise InputError(
+                f"{called} of sample {int(self.whole[rows[row]])} is zero everywhere: a relative error needs a truth"
+            )
+
+
+def _inputs(data: xr.Dataset, inputs: Sequence[str] | None, family: str, target: str) -> tuple[str, ...]:
+    """The inputs asked for, those the dataset or its family names, else the coefficient."""
+    if inputs:
+        return tuple(inputs)
+    if "inputs" in data.attrs:
+        told = data.attrs["inputs"]
+        return tuple(told.split(",")) if isinstance(told, str) else tuple(map(str, told))
+    if family:
+        from sciml.pde.families import FAMILIES
+
+        if family in FAMILIES:
+            return tuple(FAMILIES[family].inputs)
+    if "coefficient" in data:
+        return ("coefficient",)
+    others = ", ".join(str(name) for name in data.data_vars if name != target) or "nothing else"
+    raise MissingVariable(
+        f"the data lacks 'coefficient', the default input; beside {target} it has {others}: "
+        "name the inputs (--inputs)"
+    )
+
+
+def _check_dims(data: xr.Dataset, inputs: tuple[str, ...], target: str, steps: bool) -> None:
+    wanted = ("sample", "time", "y", "x") if steps else ("sample", "y", "x")
+    for name in (target, *inputs):
+        if name not in data:
+            raise MissingVariable(
+                f"the data lacks {name!r}: it has {', '.join(map(str, data.data_vars))}; "
+                "name the variables with inputs and target (--inputs, --target)"
+            )
+        dims = set(data[name].dims)
+        if name == TRUTH:
+            raise InputError(f"an input or target named {TRUTH!r}: rename it, that name is taken")
+        if not ({"sample", "y", "x"} <= dims <= set(wanted)):
+            raise InputError(
+                f"{name} has the dims {data[name].dims}: give ({', '.join(wanted)}), renaming with xarray or a "
+                "layout (--layout)"
+            )
+    if data.sizes["sample"] < 1 or (steps and data.sizes["time"] < 2):
+        raise InputError(
+            f"the data has the sizes {dict(data.sizes)}: give a sample, and two times of a series"
+        )
+
+
+def _plain(data: xr.Dataset, inputs: tuple[str, ...], target: str) -> tuple[xr.Dataset, Rows]:
+    named = {**{name: data[name] for name in inputs}, TRUTH: data[target]}
+    fields = {name: _bare(one).rename(sample="row").transpose("row", "y", "x") for name, one in named.items()}
+    return _dataset(fields), np.arange(data.sizes["sample"])
+
+
+def _stepped(data: xr.Dataset, inputs: tuple[str, ...], target: str) -> tuple[xr.Dataset, Rows]:
+    """Each step of each series as a row: the target before and after, and whatever else is given."""
+    series = _bare(data[target])
+    count = series.sizes["time"] - 1
+    before = {"time": slice(0, count)}
+    named = {target: series.isel(before), TRUTH: series.isel(time=slice(1, None))}
+    for name in inputs:
+        if name != target:
+            one = _bare(data[name])
+            named[name] = one.isel(before) if "time" in one.dims else one.expand_dims(time=count)
+    fields = {
+        name: one.stack(row=("sample", "time"), create_index=False).transpose("row", "y", "x")
+        for name, one in named.items()
+    }
+    return _dataset(fields), np.repeat(np.arange(data.sizes["sample"]), count)
+
+
+def _bare(variable: xr.DataArray) -> xr.DataArray:
+    return variable.drop_vars(list(variable.coords))
+
+
+def _dataset(fields: dict[str, xr.DataArray]) -> xr.Dataset:
+    import xarray as xr
+
+    return xr.Dataset(fields)
+
+
+def _grid(
+    data: xr.Dataset,
+    shape: tuple[int, int],
+    boundary: Boundary | Side | None,
+    centring: Centring | None,
+    lengths: tuple[float, float] | None,
+) -> Grid:
+    told = data.attrs.get("grid")
+    if told:
+        known = Grid.from_json(json.loads(told) if isinstance(told, str) else told)
+        if known.shape != shape:
+            raise InputError(
+                f"the data's grid is {known}, its fields have {shape[0]} x {shape[1]} values: "
+                "correct the attribute 'grid', or drop it and tell boundary and centring"
+            )
+        return Grid(
+            shape,
+            centring or known.centring,
+            known.boundary if boundary is None else Boundary.of(boundary),
+            lengths or known.lengths,
+        )
+    if boundary is None or centring is None:
+        raise InputError(
+            "the data does not tell its grid: give boundary (dirichlet, neumann, periodic) and centring (vertex, "
+            "cell), --boundary and --centring"
+        )
+    return Grid(shape, centring, Boundary.of(boundary), lengths or (1.0, 1.0))
+
+
+def _spacing(data: xr.Dataset) -> float | None:
+    if "time" not in data.coords:
+        return None
+    times = np.asarray(data["time"].values)
+    if times.dtype.kind not in "fiu":
+        return None
+    steps = np.diff(times.astype(np.float64))
+    if not np.allclose(steps, steps[0], rtol=1e-6):
+        raise InputError(
+            f"the times are {times[:4]}...: equal steps are needed, for one operator advances by one"
+        )
+    return float(steps[0])
+
+
+def _float(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _single(batch: dict[str, Any]) -> dict[str, Any]:
+    """Float32, whatever the store has."""
+    return {name: tensor.float() for name, tensor in batch.items()}
