@@ -1,0 +1,229 @@
+"""What a prediction saves: iterations as an initial guess, and as a preconditioner, against multigrid from zero."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciml.pde.system import System
+
+__all__ = ["ACCURACY", "Counts", "conjugate_gradients", "cycles", "from_starts", "jacobi", "mean"]
+
+Array = NDArray[np.float64]
+Apply = Callable[[Array], Array]
+
+RTOL: Final = 1e-8
+ACCURACY: Final = 1e-4
+"""The relative L2 and energy errors that are good enough for most."""
+DIVERGED: Final = 1e6
+WINDOW: Final = 20  # directions that a flexible method keeps
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """After how many iterations each aim was reached; None where it was not within the limit.
+
+    Attributes
+    ----------
+    residual
+        ||b - A u|| <= rtol ||b||.
+    l2, energy
+        The relative error in L2, and in the energy norm, <= `ACCURACY`; None also where the truth is not known.
+    limit
+        The iterations that were allowed.
+    """
+
+    residual: int | None
+    l2: int | None
+    energy: int | None
+    limit: int
+
+    def to_json(self) -> dict[str, int | None]:
+        """As JSON can hold it."""
+        return dataclasses.asdict(self)
+
+
+class _Watch:
+    """Notes when each aim is reached first."""
+
+    def __init__(self, system: System, exact: Array | None, rtol: float) -> None:
+        self.system, self.exact = system, exact
+        self.least = rtol * float(np.linalg.norm(system.rhs))
+        self.found: dict[str, int | None] = {"residual": None, "l2": None, "energy": None}
+        if exact is not None:
+            self.size = float(np.linalg.norm(exact)), system.energy(exact)
+
+    def done(self, u: Array, r: Array, count: int) -> bool:
+        reached = {"residual": float(np.linalg.norm(r)) <= self.least}
+        if self.exact is not None:
+            e = u - self.exact
+            reached["l2"] = float(np.linalg.norm(e)) <= ACCURACY * self.size[0]
+            # A e = -(r - r_exact); the exact solution's own residual is rounding.
+            reached["energy"] = max(-float(e @ r), 0.0) ** 0.5 <= ACCURACY * self.size[1]
+        for name, now in reached.items():
+            if now and self.found[name] is None:
+                self.found[name] = count
+        return all(self.found[name] is not None for name in reached)
+
+    def lost(self, r: Array) -> bool:
+        """Whether an iteration diverges."""
+        return not np.abs(r).max() <= DIVERGED * np.abs(self.system.rhs).max()
+
+    def counts(self, limit: int) -> Counts:
+        return Counts(**self.found, limit=limit)
+
+
+def conjugate_gradients(
+    system: System,
+    start: Array | None = None,
+    precondition: Apply | None = None,
+    *,
+    exact: Array | None = None,
+    rtol: float = RTOL,
+    limit: int = 2000,
+    flexible: bool = False,
+) -> Counts:
+    """Count the iterations of (flexible) conjugate gradients from a start.
+
+    Parameters
+    ----------
+    system
+        Symmetric positive (semi)definite.
+    start
+        u to begin with (n,), by default zero.
+    precondition
+        Maps a residual (n,) to a correction (n,), by default the identity.
+    exact
+        The solution (n,), to tell errors by.
+    rtol, limit
+        When to stop: the residual's relative norm, and the iterations at most.
+    flexible
+        Orthogonalise against the last directions explicitly (Notay 2000, SIAM J. Sci. Comput. 22, 1444-1460), which a
+        preconditioner needs that is nonlinear or not symmetric.
+
+    Examples
+    --------
+    >>> from sciml.pde.elliptic import Poisson, discretize
+    >>> conjugate_gradients(discretize(Poisson(15))).residual
+    27
+    """
+    matrix, watch = system.matrix, _Watch(system, exact, rtol)
+    u = np.zeros(system.grid.size) if start is None else np.array(start, np.float64).ravel()
+    r = system.residual(u)
+    kept: deque[tuple[Array, Array, float]] = deque(maxlen=WINDOW if flexible else 1)
+    for count in range(limit + 1):
+        if watch.done(u, r, count) or count == limit:
+            break
+        z = r if precondition is None else np.asarray(precondition(r), np.float64)
+        p = z.copy()
+        for earlier, applied, energy in kept:
+            p -= (z @ applied) / energy * earlier
+        applied = matrix @ p
+        energy = float(p @ applied)
+        if not energy > 0 or not np.isfinite(energy):  # the preconditioner gave nothing, or no direction
+            break
+        along = float(p @ r) / energy
+        u += along * p
+        r -= along * applied
+        kept.append((p, applied, energy))
+    return watch.counts(limit)
+
+
+def cycles(
+    system: System,
+    cycle: Apply,
+    start: Array | None = None,
+    *,
+    exact: Array | None = None,
+    rtol: float = RTOL,
+    limit: int = 200,
+) -> Counts:
+    """Count plain multigrid cycles from a start: u <- u + cycle(b - A u)."""
+    watch = _Watch(system, exact, rtol)
+    u = np.zeros(system.grid.size) if start is None else np.array(start, np.float64).ravel()
+    for count in range(limit + 1):
+        r = system.residual(u)
+        if watch.done(u, r, count) or count == limit or watch.lost(r):
+            break
+        u += cycle(r)
+    return watch.counts(limit)
+
+
+def jacobi(system: System) -> Apply:
+    """The diagonal as a preconditioner."""
+    inverse = 1.0 / system.matrix.diagonal()
+    return lambda r: inverse * r
+
+
+def from_starts(
+    system: System,
+    exact: Array,
+    starts: Mapping[str, Array],
+    preconditioners: Mapping[str, Apply | None],
+    cycle: Apply,
+    *,
+    limit: int = 5000,
+) -> dict[str, dict[str, Any]]:
+    """How good each start is, what one cycle makes of it, and how many iterations remain (mgno, section 5e).
+
+    Parameters
+    ----------
+    system, exact
+        The problem and its solution (n,).
+    starts
+        By name, u to begin with (n,).
+    preconditioners
+        Of conjugate gradients, by name.
+    cycle
+        One multigrid cycle from zero.
+    limit
+        Of iterations.
+
+    Returns
+    -------
+    dict
+        By start: ``relative_l2``, ``relative_energy``, ``residual``; the first and last ``after_cycle``; ``iterations``
+        by preconditioner and of plain ``cycles``, as `Counts`.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, start in starts.items():
+        u = np.asarray(start, np.float64).ravel()
+        once = u + cycle(system.residual(u))
+        counted = {
+            by: conjugate_gradients(system, u, apply, exact=exact, limit=limit).to_json()
+            for by, apply in preconditioners.items()
+        }
+        counted["cycles"] = cycles(system, cycle, u, exact=exact).to_json()
+        found[name] = {
+            **_norms(system, u, exact),
+            "after_cycle": _norms(system, once, exact),
+            "iterations": counted,
+        }
+    return found
+
+
+def _norms(system: System, u: Array, exact: Array) -> dict[str, float]:
+    e = u - exact
+    return {
+        "relative_l2": float(np.linalg.norm(e) / np.linalg.norm(exact)),
+        "relative_energy": system.energy(e) / system.energy(exact),
+        "residual": float(np.linalg.norm(system.residual(u)) / np.linalg.norm(system.rhs)),
+    }
+
+
+def mean(found: Sequence[Any]) -> Any:
+    """The mean of numbers in like nested dicts; None where a number is missing in one of them.
+
+    Examples
+    --------
+    >>> mean([{"a": 1, "b": {"c": 2}}, {"a": 2, "b": {"c": None}}])
+    {'a': 1.5, 'b': {'c': None}}
+    """
+    if isinstance(found[0], Mapping):
+        return {name: mean([one[name] for one in found]) for name in found[0]}
+    return None if any(one is None for one in found) else float(np.mean(found))
