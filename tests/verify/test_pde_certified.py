@@ -59,7 +59,8 @@ def test_density_is_the_gradient_of_a_smooth_field():
     density = energy_density(system, np.sin(np.pi * x) * np.sin(np.pi * y))
     gradient = np.hypot(np.cos(np.pi * x) * np.sin(np.pi * y), np.sin(np.pi * x) * np.cos(np.pi * y))
     inside = slice(1, -1)  # next to the sides the whole bond belongs to one unknown
-    np.testing.assert_allclose(density[inside, inside], 2 * np.pi * gradient[inside, inside], atol=0.06)
+    # Where the gradient vanishes both one-sided differences are h |u''| / 2: sqrt(2) pi^2 / 128 = 0.109.
+    np.testing.assert_allclose(density[inside, inside], 2 * np.pi * gradient[inside, inside], atol=0.11)
 
 
 def test_a_bound_holds_and_lies_where_the_error_is(system, hierarchy):
