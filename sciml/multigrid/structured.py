@@ -172,12 +172,6 @@ def fold(v: Tensor, layout: Layout) -> Tensor:
     return v
 
 
-@cache
-def _kernel(centring: Centring) -> Tensor:
-    one = torch.tensor(VERTEX if centring == "vertex" else CELL, dtype=torch.float64)
-    return torch.outer(one, one)[None, None]
-
-
 def prolong(u: Tensor, fine: Layout) -> Tensor:
     """Bilinear interpolation from ``fine.coarse()`` to ``fine``, exact at the boundary.
 
@@ -191,13 +185,14 @@ def prolong(u: Tensor, fine: Layout) -> Tensor:
     Tensor
         (batch, channel, *fine.shape).
     """
-    coarse = fine.coarse()
-    batch, channels = u.shape[:2]
-    flat = _pad_coarse(u.reshape(batch * channels, 1, *coarse.shape), coarse)
-    whole = functional.conv_transpose2d(flat, _kernel(fine.centring).to(u), stride=2)
-    first = _first(fine)
-    cut = whole[..., first[0] : first[0] + fine.shape[0], first[1] : first[1] + fine.shape[1]]
-    return cut.reshape(batch, channels, *fine.shape)
+    padded = _pad_coarse(u, fine.coarse())
+    if fine.centring == "vertex":  # ghost j lies at 2 j of the result
+        size = [2 * n - 1 for n in padded.shape[-2:]]
+        whole = functional.interpolate(padded, size=size, mode="bilinear", align_corners=True)
+    else:
+        whole = functional.interpolate(padded, scale_factor=2, mode="bilinear", align_corners=False)
+    y, x = (2 - fine.offset(axis) for axis in (0, 1))
+    return whole[..., y : y + fine.shape[0], x : x + fine.shape[1]]
 
 
 def _first(fine: Layout) -> tuple[int, int]:
@@ -219,12 +214,10 @@ def _within_reach(v: Tensor, fine: Layout) -> Tensor:
 
 def restrict(r: Tensor, fine: Layout) -> Tensor:
     """The transpose of `prolong`: (batch, channel, *fine.shape) to (batch, channel, *fine.coarse().shape)."""
-    coarse = fine.coarse()
-    batch, channels = r.shape[:2]
-    kernel = _kernel(fine.centring).to(r)
-    whole = _within_reach(r, fine)
-    flat = functional.conv2d(whole.reshape(batch * channels, 1, *whole.shape[-2:]), kernel, stride=2)
-    return fold(flat, coarse).reshape(batch, channels, *coarse.shape)
+    means = functional.avg_pool2d(_within_reach(r, fine), 2, 1)
+    if fine.centring == "cell":
+        means = functional.avg_pool2d(means, 2, 1)
+    return fold(4 * functional.avg_pool2d(means, 2, 2), fine.coarse())
 
 
 def apply_stencil(stencil: Tensor, u: Tensor, layout: Layout) -> Tensor:
