@@ -9,16 +9,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sciml.pde.advection import AdvectionDiffusion
     from sciml.pde.compatibility import check_compatible
     from sciml.pde.direct import Direct
     from sciml.pde.elliptic import Darcy, Elliptic, Poisson, discretize
-    from sciml.pde.fields import Lognormal, Multiscale, TwoPhase
+    from sciml.pde.fields import GaussianField, Lognormal, Multiscale, TwoPhase, WaveSpeed
     from sciml.pde.grid import Boundary, Grid
+    from sciml.pde.helmholtz import Helmholtz
     from sciml.pde.solution import FieldSolution, labelled
     from sciml.pde.system import System
     from sciml.pde.terms import Terms
 
 __all__ = [
+    "WaveSpeed",
+    "GaussianField",
+    "Helmholtz",
+    "AdvectionDiffusion",
     "Boundary",
     "Darcy",
     "Direct",
@@ -37,6 +43,10 @@ __all__ = [
 ]
 
 _WHERE = {
+    "WaveSpeed": "fields",
+    "GaussianField": "fields",
+    "Helmholtz": "helmholtz",
+    "AdvectionDiffusion": "advection",
     "Boundary": "grid",
     "Darcy": "elliptic",
     "Direct": "direct",

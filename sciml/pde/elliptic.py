@@ -13,10 +13,11 @@ from sciml.pde.fields import Coefficient, TwoPhase
 from sciml.pde.finite_element import finite_elements
 from sciml.pde.finite_volume import finite_volumes
 from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
+from sciml.pde.printing import told
 from sciml.pde.system import Kind, System
 from sciml.pde.terms import Function, Scheme, Terms, Values, sampled
 
-__all__ = ["Darcy", "Elliptic", "Poisson", "Scheme", "discretize"]
+__all__ = ["Darcy", "Elliptic", "Poisson", "Scheme", "discretize", "drawn", "grid_of", "positive"]
 
 BENCHMARK = TwoPhase(3, 12)
 
@@ -40,31 +41,58 @@ class Poisson:
     resolution
         Unknowns along each axis, or along y and x.
     source
-        A number, an array (y, x), or a function of x and y.
+        A number, an array (y, x), a function of x and y, or a random field (`GaussianField`).
     boundary
         One kind for every side, or a `Boundary`.
     boundary_value, flux
         u on Dirichlet sides, du/dn on Neumann ones: a number or a function of x and y.
     centring, lengths
         See `Grid`.
+    seed
+        Of a random source.
+
+    Raises
+    ------
+    InputError
+        When the terms are asked for: values of another shape than the grid's, or not finite.
+
+    Examples
+    --------
+    >>> Poisson(3)
+    Poisson(resolution=3, source=1.0, boundary='dirichlet', boundary_value=0.0, flux=0.0, centring='vertex',
+    lengths=(1.0, 1.0), seed=7)
+    >>> discretize(Poisson(3)).matrix.diagonal()[0]
+    np.float64(4.0)
     """
 
     resolution: int | tuple[int, int]
-    source: Values = 1.0
+    source: Coefficient | Values = 1.0
     boundary: Boundary | Side = "dirichlet"
     boundary_value: float | Function = 0.0
     flux: float | Function = 0.0
     centring: Centring = "vertex"
     lengths: tuple[float, float] = (1.0, 1.0)
+    seed: int = 7
+
+    __repr__ = told
 
     @property
     def grid(self) -> Grid:
-        return _grid(self.resolution, self.centring, self.boundary, self.lengths)
+        return grid_of(self.resolution, self.centring, self.boundary, self.lengths)
+
+    def source_field(self) -> Field:
+        """The source (y, x) at the unknowns."""
+        return drawn(self.source, self.grid, self.seed, "source")
 
     def terms(self) -> Terms:
         grid = self.grid
-        source = sampled(self.source, grid, "source")
-        return Terms(grid, np.ones(grid.shape), source, boundary_value=self.boundary_value, flux=self.flux)
+        return Terms(
+            grid,
+            np.ones(grid.shape),
+            self.source_field(),
+            boundary_value=self.boundary_value,
+            flux=self.flux,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +108,7 @@ class Darcy:
     seed
         Of a random coefficient.
     source, boundary, boundary_value, flux, centring, lengths
-        As for `Poisson`; flux is coefficient * du/dn.
+        As for `Poisson`, the source not random; flux is coefficient * du/dn.
 
     Raises
     ------
@@ -103,23 +131,15 @@ class Darcy:
     lengths: tuple[float, float] = (1.0, 1.0)
     seed: int = 7
 
+    __repr__ = told
+
     @property
     def grid(self) -> Grid:
-        return _grid(self.resolution, self.centring, self.boundary, self.lengths)
+        return grid_of(self.resolution, self.centring, self.boundary, self.lengths)
 
     def coefficient_field(self) -> Field:
         """The coefficient (y, x) at the unknowns."""
-        grid, given = self.grid, self.coefficient
-        if isinstance(given, float | int | np.ndarray) or callable(given):
-            field = sampled(given, grid, "coefficient")
-        else:
-            field = sampled(given.draw(grid, np.random.default_rng(self.seed)), grid, "coefficient")
-        if not field.min() > 0:
-            where = tuple(int(i) for i in np.unravel_index(field.argmin(), field.shape))
-            raise InputError(
-                f"coefficient is {field[where]:g} at (y, x) = {where}: an elliptic problem needs it positive everywhere"
-            )
-        return field
+        return positive(drawn(self.coefficient, self.grid, self.seed, "coefficient"), "coefficient")
 
     def terms(self) -> Terms:
         grid = self.grid
@@ -129,14 +149,46 @@ class Darcy:
         )
 
 
-def _grid(
+def grid_of(
     resolution: int | tuple[int, int],
     centring: Centring,
     boundary: Boundary | Side,
     lengths: tuple[float, float],
 ) -> Grid:
-    shape = (resolution, resolution) if isinstance(resolution, int) else resolution
-    return Grid(shape, centring, Boundary.of(boundary), lengths)
+    """The grid of a problem, from one resolution or two."""
+    shape = (resolution, resolution) if isinstance(resolution, int | np.integer) else resolution
+    if not (
+        isinstance(shape, tuple | list)
+        and len(shape) == 2
+        and all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in shape)
+    ):
+        raise InputError(f"resolution={resolution!r}: give a whole number of unknowns, or two, along y and x")
+    return Grid((int(shape[0]), int(shape[1])), centring, Boundary.of(boundary), lengths)
+
+
+def drawn(given: Coefficient | Values, grid: Grid, seed: int, name: str) -> Field:
+    """A field (y, x) on a grid, random or not."""
+    if isinstance(given, Coefficient):
+        if not isinstance(seed, int | np.integer) or seed < 0:
+            raise InputError(f"seed={seed!r}: give a whole number that is not negative")
+        given = given.draw(grid, np.random.default_rng(int(seed)))
+    return sampled(given, grid, name)
+
+
+def positive(field: Field, name: str) -> Field:
+    """A field that an elliptic problem can have as its coefficient.
+
+    Raises
+    ------
+    InputError
+        For values that are not positive.
+    """
+    if not field.min() > 0:
+        where = tuple(int(i) for i in np.unravel_index(field.argmin(), field.shape))
+        raise InputError(
+            f"{name} is {field[where]:g} at (y, x) = {where}: an elliptic problem needs it positive everywhere"
+        )
+    return field
 
 
 @singledispatch

@@ -1,0 +1,106 @@
+"""Waves of one frequency in a medium of varying wave speed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sciml.errors import InputError
+from sciml.pde.elliptic import drawn, grid_of, positive
+from sciml.pde.fields import Coefficient, WaveSpeed
+from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
+from sciml.pde.printing import told
+from sciml.pde.terms import Function, Terms, Values, sampled
+
+__all__ = ["Helmholtz", "top_source"]
+
+SPEED = WaveSpeed()
+
+
+def top_source(x: Field, y: Field) -> Field:
+    """The flux of the benchmark: 1 where |x - 0.5| <= 0.15 on the top of the unit square, else 0."""
+    return np.where((np.abs(x - 0.5) <= 0.15) & (np.abs(y - 1) < 1e-12), 1.0, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Helmholtz:
+    """-div grad u - (omega / wave_speed)^2 u = source.
+
+    The defaults are the Neumann benchmark of de Hoop, Huang, Qian and Stuart (2022, arXiv 2203.13181, section 4.2):
+    101 x 101 nodes of bilinear elements, about 12.6 of them a wavelength.
+
+    Parameters
+    ----------
+    resolution
+        Unknowns along each axis, or along y and x.
+    wave_speed
+        A random one (`WaveSpeed`), a number, an array (y, x), or a function of x and y.
+    omega
+        Angular frequency.
+    source, boundary, boundary_value, flux, centring, lengths
+        As for `Poisson`, the source not random.
+    seed
+        Of a random wave speed.
+
+    Raises
+    ------
+    InputError
+        A frequency that is not positive; when the terms are asked for: a wave speed that is not positive, or
+        fewer than four unknowns a wavelength.
+
+    Examples
+    --------
+    >>> from sciml.pde import Direct, discretize
+    >>> from sciml.solve import solve
+    >>> problem = Helmholtz(41, omega=300.0)
+    >>> discretize(problem).kind
+    'indefinite'
+    >>> solve(problem, Direct()).result.name
+    'SUCCESS'
+    """
+
+    resolution: int | tuple[int, int] = 101
+    wave_speed: Coefficient | Values = SPEED
+    omega: float = 1000.0
+    source: Values = 0.0
+    boundary: Boundary | Side = "neumann"
+    boundary_value: float | Function = 0.0
+    flux: float | Function = top_source
+    centring: Centring = "vertex"
+    lengths: tuple[float, float] = (1.0, 1.0)
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.omega) and self.omega > 0):
+            raise InputError(f"omega={self.omega!r}: give a positive angular frequency")
+
+    __repr__ = told
+
+    @property
+    def grid(self) -> Grid:
+        return grid_of(self.resolution, self.centring, self.boundary, self.lengths)
+
+    def wave_speed_field(self) -> Field:
+        """The wave speed (y, x) at the unknowns."""
+        return positive(drawn(self.wave_speed, self.grid, self.seed, "wave_speed"), "wave_speed")
+
+    def terms(self) -> Terms:
+        grid = self.grid
+        number = self.omega / self.wave_speed_field()
+        points = float(2 * np.pi / (number.max() * max(grid.spacing)))
+        if points < 4:
+            need = int(np.ceil(max(grid.lengths) * number.max() * 10 / (2 * np.pi))) + 1
+            raise InputError(
+                f"{points:.2g} unknowns a wavelength at resolution {grid.shape} and omega={self.omega:g} cannot "
+                f"hold the wave: take resolution={need} (10 a wavelength) or a lower omega"
+            )
+        return Terms(
+            grid,
+            np.ones(grid.shape),
+            sampled(self.source, grid, "source"),
+            reaction=-(number**2),
+            boundary_value=self.boundary_value,
+            flux=self.flux,
+            scheme="finite_element" if grid.centring == "vertex" else "finite_volume",
+        )

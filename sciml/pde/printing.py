@@ -1,0 +1,39 @@
+"""How problems print themselves: a field in a few characters, whatever its size."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+__all__ = ["told"]
+
+
+def told(problem: Any) -> str:
+    """The repr of a dataclass, with arrays by shape and range and functions by name.
+
+    Examples
+    --------
+    >>> from sciml.pde.elliptic import Poisson
+    >>> print(told(Poisson(64, source=np.linspace(0, 1, 4096).reshape(64, 64))).split(", b")[0])
+    Poisson(resolution=64, source=array 64 x 64 in [0, 1]
+    """
+    parts = (
+        f"{field.name}={_short(getattr(problem, field.name))}" for field in fields(problem) if field.repr
+    )
+    return f"{type(problem).__name__}({', '.join(parts)})"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "(" + ", ".join(_short(one) for one in value) + ")"
+    if callable(value) and hasattr(value, "__name__"):
+        return str(value.__name__)
+    if getattr(value, "ndim", 0) and hasattr(value, "shape"):
+        values = np.asarray(value)
+        shape = " x ".join(str(n) for n in values.shape)
+        if not (values.size and np.issubdtype(values.dtype, np.number)):
+            return f"array {shape} of {values.dtype}"
+        return f"array {shape} in [{values.min():.4g}, {values.max():.4g}]"
+    return repr(value)
