@@ -1,0 +1,367 @@
+"""Training an operator on a dataset of problems and their solutions, with whole samples held out."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sciml.errors import InputError, SciMLError
+from sciml.operators import losses
+from sciml.operators.normalise import How, Normalisation
+from sciml.operators.samples import TRUTH, Rows, Samples, Survey
+from sciml.operators.trained import TrainedOperator, answer, build, system_of, takes
+from sciml.pde.grid import Boundary, Centring, Grid, Side
+from sciml.train import Batch, BatchSource, Fit, History, Progress, checkpoint, fit, relative_l2
+from sciml.train.environment import chosen_device
+from sciml.train.progress import automatic
+from sciml.train.state import discard, resume_path
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["DEFAULTS", "Loss", "Objective", "train"]
+
+Loss = Literal["h1", "l2", "h1-truncated", "h1-fft", "h1-helmholtz", "residual"]
+
+DEFAULTS: Mapping[str, Any] = {
+    "epochs": 10,
+    "batch_size": 8,
+    "learning_rate": 1e-3,
+    "weight_decay": 1e-4,
+    "schedule": "onecycle",
+    "warmup": 0.2,
+    "seed": 7,
+}
+NETWORK: Mapping[str, Any] = {"class": "MgNO"}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a batch costs: the loss asked for, and in validation the relative L2 and H1 errors too.
+
+    Parameters
+    ----------
+    loss
+        ``h1``: `sciml.operators.losses.relative_h1`; ``h1-truncated``, ``h1-fft``: the published ones; ``l2``;
+        ``h1-helmholtz``: absolute; ``residual``: `residual_energy`, which looks at no truth.
+    normalisation, grid
+        Of the samples.
+    """
+
+    loss: Loss
+    normalisation: Normalisation
+    grid: Grid
+
+    def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        truth = batch[TRUTH]
+        fields = {name: value for name, value in batch.items() if name != TRUTH}
+        prediction = answer(model, fields, self.normalisation.to(truth.device), self.grid)
+        if prediction.shape != truth.shape:
+            raise InputError(
+                f"{type(model).__name__} gives {tuple(prediction.shape)} for truths of {tuple(truth.shape)}: "
+                "it cannot take this grid; generate another resolution or use another network"
+            )
+        found = {"loss": self.cost(prediction, truth, fields)}
+        if not model.training:
+            found["relative_l2"] = relative_l2(prediction, truth)
+            found["relative_h1"] = losses.relative_h1(prediction, truth, self.grid)
+        return found
+
+    def cost(self, prediction: Tensor, truth: Tensor, fields: Mapping[str, Tensor]) -> Tensor:
+        """The loss of a prediction (sample, y, x)."""
+        if self.loss == "h1":
+            return losses.relative_h1(prediction, truth, self.grid)
+        if self.loss == "residual":
+            from sciml.operators.cycling import StencilCycle
+
+            stencil, rhs = system_of(fields, self.grid)
+            cycle = StencilCycle.of(stencil, self.grid)
+            return losses.residual_energy(prediction[:, None], rhs, cycle.operator, cycle)
+        plain: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+            "l2": relative_l2,
+            "h1-truncated": losses.relative_h1_truncated,
+            "h1-fft": losses.relative_h1_fft,
+            "h1-helmholtz": losses.h1_helmholtz,
+        }
+        return plain[self.loss](prediction, truth)
+
+
+def train(
+    data: xr.Dataset | str | Path,
+    output: str | Path,
+    *,
+    network: Mapping[str, Any] | None = None,
+    loss: Loss | None = None,
+    published: str | None = None,
+    validation: xr.Dataset | str | Path | float | None = None,
+    fit: Mapping[str, Any] | None = None,
+    inputs: Sequence[str] | None = None,
+    target: str | None = None,
+    layout: Any = None,
+    boundary: Boundary | Side | None = None,
+    centring: Centring | None = None,
+    scaling: tuple[How, How] | None = None,
+    resume: bool = True,
+    progress: Progress | None = None,
+) -> TrainedOperator:
+    """Train an operator and save it.
+
+    Parameters
+    ----------
+    data
+        A dataset with dims (sample, y, x), or (sample, time, y, x), or a file of one. Of a time series every step is
+        learned.
+    output
+        The checkpoint to write; the resumable state of the training lies beside it until it is done.
+    network
+        Its configuration: the name of its ``class`` and what differs from that one's defaults.
+    loss
+        See `Objective`; by default ``h1``, the true one.
+    published
+        The name of a benchmark: network, settings, scaling and loss are then those of the official code, where they
+        are not given.
+    validation
+        Another dataset, or how many samples of this one are held out: a number, or a fraction below 1. They are drawn
+        from the seed, and the best epoch on them is kept. None validates with nothing.
+    fit
+        Settings that differ from `DEFAULTS` (fields of `Fit`).
+    inputs, target, layout, boundary, centring
+        See `sciml.operators.samples.Samples.of`.
+    scaling
+        Of inputs and target, see `sciml.operators.normalise.Standard`; by default ``scalar`` and, where a side is
+        Dirichlet, ``scale``.
+    resume
+        Go on with a training that was cut off, if it was one of the same data, network and settings.
+
+    Returns
+    -------
+    TrainedOperator
+        With the best weights. After a time limit it is not saved yet: the same call goes on.
+
+    Raises
+    ------
+    MissingVariable
+        An input or the target is not in the data.
+    InputError
+        Data that cannot be learned from, a network that cannot take it, or an output that would destroy something.
+    """
+    recipe = _recipe(published)
+    settings = _settings({**recipe.fit, **(fit or {})})
+    settings.check_measured(validation is not None)
+    chosen_device(settings.device)
+    loss = loss or recipe.loss
+    if loss not in get_args(Loss):
+        raise InputError(f"loss={loss!r}: give one of {', '.join(get_args(Loss))}")
+    _check_output(Path(output), data, validation)
+    given = {"inputs": inputs, "target": target, "layout": layout, "boundary": boundary, "centring": centring}
+    samples = Samples.of(data, **given)
+    held, others = _held_out(samples, validation, settings.seed, given)
+    training = samples.rows(np.setdiff1d(np.arange(samples.samples), held))
+    survey = samples.survey(training)
+    described = _described({**(recipe.network or NETWORK), **(network or {})}, samples)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(settings.seed)
+        model = build(described)
+    _check_system(model, samples, loss)
+    normalisation = _normalisation(model, samples, survey, scaling or recipe.scaling)
+    about = {
+        "family": samples.family,
+        "published": published or "",
+        "loss": loss,
+        "samples": samples.samples - len(held),
+        "held_out": held.tolist(),
+        "steps": samples.steps,
+        "time_step": samples.spacing,
+        "data": survey.digest,
+        **{name: getattr(settings, name) for name in ("epochs", "batch_size", "learning_rate", "seed")},
+    }
+    operator = TrainedOperator(model, normalisation, samples.inputs, samples.target, samples.grid, about)
+    checked = samples.source(samples.rows(held)) if len(held) else None
+    if others is not None:
+        checked = others.source(np.arange(len(others)))
+    identity = _identity(operator, described, loss, held, others)
+    history = _fitted(
+        operator, loss, samples.source(training), checked, settings, output, resume, progress, identity
+    )
+    operator = replace(operator, network=operator.network.cpu().eval(), about=about | _errors(history))
+    if history.stopped != "time limit":
+        operator.save(output, history)
+        discard(output)
+    return operator
+
+
+def _fitted(
+    operator: TrainedOperator,
+    loss: Loss,
+    training: BatchSource,
+    validation: BatchSource | None,
+    settings: Fit,
+    output: str | Path,
+    resume: bool,
+    progress: Progress | None,
+    identity: Mapping[str, str],
+) -> History:
+    return fit(
+        operator.network,
+        Objective(loss, operator.normalisation, operator.grid),
+        training,
+        validation,
+        replace(settings, patience=settings.patience if validation is not None else None),
+        output=output,
+        progress=automatic() if progress is None else progress,
+        resume=resume,
+        identity=identity,
+    )
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    network: Mapping[str, Any] | None
+    fit: Mapping[str, Any]
+    loss: Loss
+    scaling: tuple[How, How] | None
+
+
+def _recipe(name: str | None) -> _Recipe:
+    """What the official code does for a benchmark, or our defaults."""
+    if name is None:
+        return _Recipe(None, DEFAULTS, "h1", None)
+    from sciml.operators.published import RECIPES, PublishedMgNO
+
+    if name not in RECIPES:
+        raise InputError(f"published={name!r}: give one of {', '.join(RECIPES)}")
+    known = RECIPES[name]
+    settings = asdict(known.fit())
+    called: Mapping[str, Loss] = {
+        "relative_l2": "l2",
+        "relative_h1_truncated": "h1-truncated",
+        "absolute_h1": "h1-helmholtz",
+    }
+    ways: Mapping[str, How] = {"point": "pointwise", "scalar": "scalar", "none": "raw"}
+    network = PublishedMgNO(known.architecture).config()
+    return _Recipe(
+        network, settings, called[known.loss], (ways[known.input_scaling], ways[known.target_scaling])
+    )
+
+
+def _settings(given: Mapping[str, Any]) -> Fit:
+    try:
+        return Fit(**given)
+    except TypeError as error:
+        raise InputError(f"[fit] {error}: it has {', '.join(Fit.__dataclass_fields__)}") from error
+
+
+def _check_output(output: Path, *data: Any) -> None:
+    """Refuse an output that cannot or must not be written, before anything is read; make its folder."""
+    paths = [one for one in data if isinstance(one, str | Path)]
+    for path in (output, resume_path(output)):
+        checkpoint.check_target(path, paths)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SciMLError(f"cannot make {output.parent}: {error.strerror}; give another output") from error
+
+
+def _held_out(
+    samples: Samples, validation: Any, seed: int, given: Mapping[str, Any]
+) -> tuple[Rows, Samples | None]:
+    """Which samples are held out, or other data to validate with."""
+    none = np.zeros(0, dtype=np.int64)
+    if validation is None:
+        return none, None
+    if isinstance(validation, int | float) and not isinstance(validation, bool):
+        total = samples.samples
+        count = math.ceil(validation * total) if 0 < validation < 1 else int(validation)
+        if count != validation and validation >= 1:
+            raise InputError(
+                f"validation={validation}: give a whole number of samples, or a fraction below 1"
+            )
+        if not 0 < count < total:
+            raise InputError(
+                f"validation={validation} of {total} samples leaves {total - count} to train on: "
+                "hold out at least 1 and fewer than all"
+            )
+        drawn = np.random.default_rng([seed, 20]).permutation(total)[:count]
+        return np.sort(drawn), None
+    others = Samples.of(validation, **given)
+    for name in ("inputs", "target", "grid"):
+        mine, theirs = getattr(samples, name), getattr(others, name)
+        if mine != theirs:
+            raise InputError(f"the data's {name} is {mine}, the validation's {theirs}: give data of one kind")
+    if others.steps != samples.steps:
+        raise InputError("of the data and the validation only one is a time series: give data of one kind")
+    others.survey(none)
+    return none, others
+
+
+def _described(network: Mapping[str, Any], samples: Samples) -> dict[str, Any]:
+    """The configuration of the network with what these samples fix of it."""
+    described = dict(network)
+    if described.get("class") != "HierarchyNet":
+        described.setdefault("in_channels", len(samples.inputs))
+    if described.get("size") is not None:  # a published network whose layer norms belong to grid points
+        described["size"] = samples.grid.shape[0]
+    if described.get("class") in ("MgNO", "HierarchyNet"):
+        sides = samples.grid.boundary
+        described.setdefault("centring", samples.grid.centring)
+        described.setdefault("boundary", sides.sides)
+    return described
+
+
+def _check_system(model: nn.Module, samples: Samples, loss: Loss) -> None:
+    """Refuse samples whose system the coefficient and the source do not make."""
+    if takes(model) != "system" and loss != "residual":
+        return
+    what = type(model).__name__ if takes(model) == "system" else "the loss 'residual'"
+    if samples.steps or not set(samples.inputs) <= {"coefficient", "source"}:
+        raise InputError(
+            f"{what} takes -div(coefficient grad u) = source, the data has {', '.join(samples.inputs)}"
+            f"{' in time' if samples.steps else ''}: use a network that takes fields, with another loss"
+        )
+
+
+def _normalisation(
+    model: nn.Module, samples: Samples, survey: Survey, scaling: tuple[How, How] | None
+) -> Normalisation:
+    if takes(model) == "system":
+        return Normalisation.raw(samples.inputs)
+    held = "dirichlet" in samples.grid.boundary.sides.values()
+    of_inputs, of_target = scaling or ("scalar", "scale" if held else "scalar")
+    return Normalisation(
+        {name: survey.moments[name].standard(of_inputs) for name in samples.inputs},
+        survey.moments[TRUTH].standard(of_target),
+    )
+
+
+def _identity(
+    operator: TrainedOperator, described: Mapping[str, Any], loss: Loss, held: Rows, others: Samples | None
+) -> dict[str, str]:
+    """What a training cut off must have in common with the one that goes on with it."""
+    ways = operator.normalisation.ways()
+    return {
+        "the data of digest": str(operator.about["data"]),
+        "the samples held out of digest": hashlib.blake2b(held.tobytes(), digest_size=6).hexdigest(),
+        "the validation": "other data" if others is not None else f"{len(held)} samples held out",
+        "the inputs": ", ".join(operator.inputs),
+        "the target": operator.target,
+        "the grid": str(operator.grid),
+        "the network": ", ".join(f"{name} {value}" for name, value in described.items()),
+        "the loss": loss,
+        "the scaling": f"{', '.join(ways['inputs'].values())} to {ways['target']}",
+    }
+
+
+def _errors(history: History) -> dict[str, Any]:
+    """The errors of the weights that are kept, where something was held out to measure them."""
+    if history.best is None:
+        return {}
+    best = next(epoch for epoch in history.epochs if epoch.number == history.best)
+    return {"errors": {name: value for name, value in best.validation.items() if name != "loss"}}
