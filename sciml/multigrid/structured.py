@@ -27,10 +27,12 @@ __all__ = [
     "extend",
     "fold",
     "galerkin",
+    "ghosts",
     "mirror",
     "prolong",
     "restrict",
     "stencil_of",
+    "within_reach",
 ]
 
 VERTEX = (0.5, 1.0, 0.5)
@@ -133,7 +135,7 @@ def mirror(a: Tensor, layout: Layout) -> Tensor:
     return a
 
 
-def _pad_coarse(u: Tensor, layout: Layout) -> Tensor:
+def ghosts(u: Tensor, layout: Layout) -> Tensor:
     """Ghosts of a coarse field for interpolation, which at a Neumann side is constant beyond the last node."""
     if layout.zero:
         return functional.pad(u, (1, 1, 1, 1))
@@ -185,7 +187,7 @@ def prolong(u: Tensor, fine: Layout) -> Tensor:
     Tensor
         (batch, channel, *fine.shape).
     """
-    padded = _pad_coarse(u, fine.coarse())
+    padded = ghosts(u, fine.coarse())
     if fine.centring == "vertex":  # ghost j lies at 2 j of the result
         size = [2 * n - 1 for n in padded.shape[-2:]]
         whole = functional.interpolate(padded, size=size, mode="bilinear", align_corners=True)
@@ -202,7 +204,7 @@ def _first(fine: Layout) -> tuple[int, int]:
     return 3 - fine.offset(0), 3 - fine.offset(1)
 
 
-def _within_reach(v: Tensor, fine: Layout) -> Tensor:
+def within_reach(v: Tensor, fine: Layout) -> Tensor:
     """Pad a fine field with zeros to all that the extended coarse field interpolates to."""
     width = len(CELL) if fine.centring == "cell" else len(VERTEX)
     before = _first(fine)
@@ -214,7 +216,7 @@ def _within_reach(v: Tensor, fine: Layout) -> Tensor:
 
 def restrict(r: Tensor, fine: Layout) -> Tensor:
     """The transpose of `prolong`: (batch, channel, *fine.shape) to (batch, channel, *fine.coarse().shape)."""
-    means = functional.avg_pool2d(_within_reach(r, fine), 2, 1)
+    means = functional.avg_pool2d(within_reach(r, fine), 2, 1)
     if fine.centring == "cell":
         means = functional.avg_pool2d(means, 2, 1)
     return fold(4 * functional.avg_pool2d(means, 2, 2), fine.coarse())
@@ -292,7 +294,7 @@ def galerkin(stencil: Tensor, fine: Layout) -> Tensor:
         ends = [2 * c - n for c, n in zip(coarse.shape, fine.shape, strict=True)]
         whole = functional.pad(stencil, (0, ends[1], 0, ends[0]))
         return functional.conv2d(whole, kernel, stride=2)
-    extended = functional.conv2d(_within_reach(stencil, fine), kernel, stride=2)
+    extended = functional.conv2d(within_reach(stencil, fine), kernel, stride=2)
     batch = extended.shape[0]
     fields = extended.reshape(batch, 3, 3, *extended.shape[-2:])
     for axis in (0, 1):

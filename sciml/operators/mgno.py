@@ -1,0 +1,165 @@
+"""MgNO: a neural operator whose linear maps are multigrid cycles (He, Liu and Xu, ICLR 2024)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sciml.errors import InputError
+from sciml.multigrid.structured import Layout
+from sciml.operators.cycle import Cycle, Transfers
+from sciml.pde.grid import Boundary, Centring
+
+if TYPE_CHECKING:
+    from sciml.operators.published import PublishedMgNO
+
+__all__ = ["MgNO"]
+
+
+class MgNO(nn.Module):
+    """``u <- GELU(W u + B u + b)``, each W a multigrid `Cycle`, each B a matrix between channels.
+
+    Written as multigrid: the residual goes down, A is one kernel a level, boundary conditions are exact by ghost
+    values, any grid size is taken. For the shapes and numbers of the paper's own code see `published`.
+
+    Parameters
+    ----------
+    inputs, outputs
+        Channels of the fields given and wanted. A constant channel is added to the inputs: what it loses at the
+        boundary tells where the boundary is.
+    channels, layers
+        Of the network between.
+    levels, pre, post, bottom, transfers, shared
+        Of the cycles, see `Cycle`.
+    centring, boundary
+        Of the grids it is used on, unless a layout is given with the call.
+
+    Raises
+    ------
+    InputError
+        For numbers that make no network.
+
+    Examples
+    --------
+    >>> network = MgNO(channels=8, layers=2)
+    >>> network(torch.ones(3, 1, 31, 31)).shape
+    torch.Size([3, 1, 31, 31])
+    >>> network(torch.ones(3, 1, 30, 47)).shape
+    torch.Size([3, 1, 30, 47])
+    """
+
+    takes: ClassVar[Literal["fields"]] = "fields"
+
+    def __init__(
+        self,
+        inputs: int = 1,
+        outputs: int = 1,
+        channels: int = 24,
+        layers: int = 4,
+        levels: int = 6,
+        pre: int = 1,
+        post: int = 0,
+        bottom: int = 2,
+        transfers: Transfers = "geometric",
+        shared: bool = False,
+        centring: Centring = "vertex",
+        boundary: Boundary = Boundary(),  # noqa: B008
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("inputs", inputs),
+            ("outputs", outputs),
+            ("channels", channels),
+            ("layers", layers),
+        ):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InputError(f"MgNO({name}={value!r}): give a whole number of 1 or more")
+        if centring not in get_args(Centring):
+            raise InputError(f"MgNO(centring={centring!r}): give 'vertex' or 'cell'")
+        self.settings: dict[str, Any] = {
+            "inputs": inputs,
+            "outputs": outputs,
+            "channels": channels,
+            "layers": layers,
+            "levels": levels,
+            "pre": pre,
+            "post": post,
+            "bottom": bottom,
+            "transfers": transfers,
+            "shared": shared,
+        }
+        self.centring, self.boundary = centring, boundary
+        pairs = list(itertools.pairwise([inputs + 1, *[channels] * layers]))
+        shape = {
+            name: self.settings[name] for name in ("levels", "pre", "post", "bottom", "transfers", "shared")
+        }
+        self.cycles = nn.ModuleList(Cycle(f, u, **shape, centring=centring) for f, u in pairs)
+        self.points = nn.ModuleList(nn.Conv2d(f, u, 1) for f, u in pairs)
+        self.head = nn.Conv2d(channels, outputs, 1, bias=False)
+
+    @staticmethod
+    def published(name: str) -> PublishedMgNO:
+        """The network of the paper's code for a benchmark, with its exact number of parameters.
+
+        Parameters
+        ----------
+        name
+            ``darcy-smooth``, ``darcy-rough``, ``darcy-multiscale``, ``pipe``, ``navier-stokes`` or ``helmholtz``.
+
+        Raises
+        ------
+        InputError
+            For another name.
+        """
+        from sciml.operators.published import published
+
+        return published(name)
+
+    def config(self) -> dict[str, Any]:
+        """All that is needed to build it again, as JSON holds it."""
+        return {
+            "class": "MgNO",
+            **self.settings,
+            "centring": self.centring,
+            "boundary": asdict(self.boundary),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> MgNO:
+        """From what `config` gave."""
+        known = {name: value for name, value in config.items() if name not in ("class", "boundary")}
+        return cls(**known, boundary=Boundary(**config.get("boundary", {})))
+
+    def layout(self, x: Tensor) -> Layout:
+        """The layout of a field, by the centring and boundary the network was made for."""
+        return Layout((x.shape[-2], x.shape[-1]), self.centring, (self.boundary.y, self.boundary.x))
+
+    def forward(self, x: Tensor, layout: Layout | None = None) -> Tensor:
+        """From fields (batch, inputs, y, x) to fields (batch, outputs, y, x).
+
+        Parameters
+        ----------
+        x
+            Normalised fields.
+        layout
+            Of another centring or boundary than the network was made for.
+        """
+        place = layout or self.layout(x)
+        x = torch.cat((x, torch.ones_like(x[:, :1])), 1)
+        size = self.integral(place)
+        for cycle, point in zip(self.cycles, self.points, strict=True):
+            x = functional.gelu(cycle(x * size if size != 1.0 else x, place) + point(x))
+        found: Tensor = self.head(x)
+        return found
+
+    def integral(self, layout: Layout) -> float:
+        """What a control volume weighs in cycles of the grid-scaled form, in units of those of a 64 x 64 grid."""
+        if not self.settings["shared"]:
+            return 1.0
+        return 64.0**2 / (layout.shape[0] * layout.shape[1])
