@@ -1,0 +1,358 @@
+"""Guaranteed bounds of an error from its residual: the energy norm, by one symmetric cycle.
+
+Let B be the cycle and E = I - B A what it leaves of an error. Where R = P^T, the coarse matrices are P^T A P, the
+coarsest equations are solved exactly and the smoother after the correction is the adjoint of the one before, E is
+self-adjoint in the energy inner product and its eigenvalues lie in [0, g], for any smoother: by induction over the
+levels E = S* (I - P B_c P^T A) S with B_c <= A_c^-1, and I - P A_c^-1 P^T A is an orthogonal projection (Hackbusch
+1985, section 7; Xu and Zikatanov 2002). With m cycles, x = B_m r, and the residual s that they leave,
+
+    eta^2 = x . (r + s) = ||e||^2 - ||E^m e||^2,   so   eta <= ||e|| <= eta / sqrt(1 - g^(2m)).
+
+m cycles so count like 2 m. They bound the algebraic error, not that of the discretisation, of the residual as given:
+r carries rounding of about 1e-16 ||A|| ||u||, below which nothing can be said.
+
+**A bound of g.** Estimates of the largest eigenvalue converge from below. Lanczos with a random start x gives, besides
+an estimate, the orthonormal polynomials p_j of the spectral measure of x. The smallest integral of p^2 over all
+polynomials with p(t) = 1 and degree <= k is 1 / sum p_j(t)^2 (Christoffel), so t can carry the share d of ||x||^2
+only if sum p_j(t)^2 <= 1/d. The share of the largest eigenvalue is a Gaussian's square: less than d only with
+probability 1e-6 (the argument of Kuczynski and Wozniakowski 1992, with the measure that was seen in place of the
+worst one). So the largest t that passes bounds g, but for that probability; the start comes from a fixed seed, which
+knows nothing of the problem.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from sciml.errors import InputError
+from sciml.pde.grid import Field
+from sciml.pde.system import Matrix
+
+if TYPE_CHECKING:
+    from sciml.multigrid.hierarchy import Hierarchy
+
+__all__ = ["Bounds", "Contraction", "bounds", "contraction", "smallest_eigenvalue"]
+
+SEED = 20_211
+FAILURE = 1e-6
+FEWEST, MOST = 6, 150
+ENOUGH = 1.03
+"""How much the margin of g may lengthen the bound of one cycle before Lanczos goes on."""
+REMEDY = "use method='ruge_stuben' with sweeps=(2, 2), or refine the coarsening"
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """How much one cycle leaves of an error in the energy norm: at most ``bound``.
+
+    Parameters
+    ----------
+    bound
+        Not below the largest eigenvalue of I - B A, but for a probability of `failure`.
+    estimate
+        The Lanczos estimate, not above it.
+    failure
+        The probability, over random starts, that the bound does not hold.
+    cycles
+        What finding it took, cycles of its side solve included.
+    seconds
+        The same in time.
+    """
+
+    bound: float
+    estimate: float
+    failure: float
+    cycles: int
+    seconds: float
+
+    @property
+    def margin(self) -> float:
+        """By which factor the bound exceeds the estimate."""
+        return self.bound / self.estimate if self.estimate > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Of the energy norm sqrt(e^T A e) of an error e.
+
+    Parameters
+    ----------
+    lower, upper
+        lower <= ||e|| <= upper.
+    contraction
+        The bound of what one cycle leaves, that the upper one rests on.
+    margin
+        The factor by which that bound exceeds its estimate.
+    cycles
+        Spent on this residual.
+
+    Examples
+    --------
+    >>> from sciml.multigrid import AMG
+    >>> from sciml.pde import Poisson
+    >>> hierarchy = AMG().init(Poisson(15))
+    >>> found = hierarchy.bounds(hierarchy.system.rhs)  # of u = 0
+    >>> u = hierarchy.solve(rtol=1e-12).x
+    >>> found.lower <= hierarchy.system.energy(u) <= found.upper <= 1.1 * found.lower
+    True
+    """
+
+    lower: float
+    upper: float
+    contraction: float
+    margin: float
+    cycles: int
+
+    @property
+    def effectivity(self) -> float:
+        """At most by which factor the upper bound exceeds the error."""
+        return self.upper / self.lower if self.lower > 0 else 1.0
+
+
+def bounds(hierarchy: Hierarchy, r: Field, effectivity: float = 1.1) -> Bounds:
+    """Bound the energy norm of the error whose residual is r.
+
+    Parameters
+    ----------
+    hierarchy
+        Of a symmetric cycle.
+    r
+        (n,) or (y, x): b - A u.
+    effectivity
+        At most how far the upper bound may lie above the error: decides on the number of cycles.
+
+    Raises
+    ------
+    InputError
+        A cycle that is not symmetric or does not converge, a residual that is not finite, or (of a problem
+        determined up to a constant) one that does not sum to zero.
+    """
+    if not effectivity > 1:
+        raise InputError(f"effectivity={effectivity!r}: give a number above 1, such as 1.1")
+    vector = np.array(r, dtype=np.float64).ravel()
+    if vector.size != hierarchy.system.grid.size or not np.isfinite(vector).all():
+        raise InputError(
+            f"a residual of {vector.size} values{'' if np.isfinite(vector).all() else ', some not finite'}: "
+            f"give {hierarchy.system.grid.size} finite ones"
+        )
+    if hierarchy.system.kind == "semidefinite":
+        vector = _balanced(hierarchy, vector)
+    found = hierarchy.contraction
+    if not vector.any():
+        return Bounds(0.0, 0.0, found.bound, found.margin, 0)
+    count = 1
+    allowed = 1 - effectivity**-2
+    if found.bound > 0:
+        count = max(1, int(np.ceil(np.log(allowed) / (2 * np.log(found.bound)))))
+    x, left = hierarchy.cycles(vector, count)
+    lower = math.sqrt(max(float(x @ (vector + left)), 0.0))
+    upper = lower / math.sqrt(1 - found.bound ** (2 * count))
+    return Bounds(lower, upper, found.bound, found.margin, count)
+
+
+def _balanced(hierarchy: Hierarchy, r: Field) -> Field:
+    """A residual without its sum, which must be round-off."""
+    system = hierarchy.system
+    total = float(r.sum())
+    # Round-off of b - A u is small against |b|, not against a residual that is small itself.
+    if abs(total) > 1e-9 * float(np.abs(r).sum() + np.abs(system.rhs).sum()):
+        raise InputError(
+            f"the residual sums to {total:.3e}, but where u is determined up to a constant "
+            "every residual sums to zero: balance the right-hand side with sciml.pde.check_compatible"
+        )
+    volumes = system.grid.volumes().ravel()
+    return np.asarray(r - total * volumes / volumes.sum())
+
+
+def contraction(hierarchy: Hierarchy) -> Contraction:
+    """Bound what one cycle leaves of an error; see the head of this module.
+
+    Raises
+    ------
+    InputError
+        A cycle that is not symmetric, or whose bound is not below 1.
+    """
+    if hierarchy.asymmetry is not None:
+        raise InputError(f"no bounds: {hierarchy.asymmetry}")
+    start = time.perf_counter()
+    matrix = hierarchy.system.matrix
+    if len(hierarchy.levels) == 1:  # solved exactly
+        return Contraction(0.0, 0.0, 0.0, 0, time.perf_counter() - start)
+    smallest, spent = smallest_eigenvalue(hierarchy)
+    # x = D^(-1/2) z: its component along an eigenvector v of unit energy is Gaussian with variance
+    # v^T A D^-1 A v, which the smallest eigenvalue of D^-1 A bounds from below.
+    x = np.random.default_rng(SEED).standard_normal(matrix.shape[0]) / np.sqrt(matrix.diagonal())
+    energy = float(x @ (matrix @ x))
+    share = (np.pi / 2) * FAILURE**2 * smallest / energy
+    lanczos = _Lanczos(hierarchy, x)
+    bound = estimate = 0.0
+    for k in range(1, MOST + 1):
+        done = lanczos.step()
+        if k < FEWEST and not done:
+            continue
+        estimate = lanczos.largest()
+        bound = estimate if done else largest_possible(lanczos.diagonal, lanczos.beside, share)
+        if done or (bound < 1 and np.sqrt((1 - estimate**2) / (1 - bound**2)) < ENOUGH):
+            break
+    lanczos.check()
+    if not bound < 1:
+        raise InputError(f"no bounds: one cycle leaves up to {bound:.3g} of an error; {REMEDY}")
+    return Contraction(bound, estimate, FAILURE, spent + lanczos.count, time.perf_counter() - start)
+
+
+class _Lanczos:
+    """Lanczos for E = I - B A in the energy inner product, every vector orthogonal to all."""
+
+    def __init__(self, hierarchy: Hierarchy, x: Field) -> None:
+        self.hierarchy = hierarchy
+        self.matrix = hierarchy.system.matrix
+        self.diagonal: list[float] = []
+        self.beside: list[float] = []
+        self.defect = 0.0
+        self.basis = np.empty((MOST + 1, x.size))
+        self.images = np.empty((MOST + 1, x.size))
+        self._append(x, self.matrix @ x)
+
+    @property
+    def count(self) -> int:
+        """Steps so far, a cycle each."""
+        return len(self.diagonal)
+
+    def _append(self, x: Field, image: Field) -> float:
+        norm = math.sqrt(max(float(x @ image), 0.0))
+        k = self.count
+        if norm > 0:
+            self.basis[k], self.images[k] = x / norm, image / norm
+        return norm
+
+    def step(self) -> bool:
+        """One more; True when the space is exhausted."""
+        k = self.count
+        q = self.basis[k]
+        w = q - self.hierarchy.cycle(self.images[k])
+        components = self.images[: k + 1] @ w
+        # A symmetric operator has components along the last two only.
+        if k > 1:
+            self.defect = max(self.defect, float(np.abs(components[: k - 1]).max()))
+        self.diagonal.append(float(components[k]))
+        w -= components @ self.basis[: k + 1]
+        w -= (self.images[: k + 1] @ w) @ self.basis[: k + 1]
+        norm = self._append(w, self.matrix @ w)
+        if norm < 1e-13 or k + 2 > w.size:
+            return True
+        self.beside.append(norm)
+        return False
+
+    def values(self) -> Field:
+        from scipy.linalg import eigvalsh_tridiagonal
+
+        return np.asarray(eigvalsh_tridiagonal(self.diagonal, self.beside[: self.count - 1]))
+
+    def largest(self) -> float:
+        return float(max(self.values()[-1], 0.0))
+
+    def check(self) -> None:
+        """Assert what the bounds rest on, as far as it was seen: symmetry, and B A <= I."""
+        if self.defect > 1e-7:
+            raise InputError(f"no bounds: the cycle is not symmetric ({self.defect:.1e}); {REMEDY}")
+        least = float(self.values()[0])
+        if least < -1e-7:
+            raise InputError(f"no bounds: the cycle corrects an error by {1 - least:.4f} of it; {REMEDY}")
+
+
+def largest_possible(diagonal: list[float], beside: list[float], share: float) -> float:
+    """The largest point that can carry a share of a measure, by its recurrence coefficients.
+
+    Beyond the largest Ritz value the Christoffel sum grows, so bisection finds where it passes 1/share.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> largest = np.linalg.eigvalsh([[0.2, 0.1], [0.1, 0.3]])[-1]
+    >>> largest < largest_possible([0.2, 0.3], [0.1, 0.1], share=0.01) < 1
+    True
+    """
+    from scipy.linalg import eigvalsh_tridiagonal
+
+    low = float(eigvalsh_tridiagonal(diagonal, beside[: len(diagonal) - 1])[-1])
+    high = max(low, 0.0) + 1e-12
+    while _christoffel(high, diagonal, beside) * share <= 1 and high < 2:
+        high = high + max(0.01, 0.1 * high)
+    if high >= 2:
+        return high
+    for _ in range(60):
+        middle = (low + high) / 2
+        if _christoffel(middle, diagonal, beside) * share <= 1:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _christoffel(t: float, diagonal: list[float], beside: list[float]) -> float:
+    """Sum of the squares of the orthonormal polynomials at t."""
+    before, now = 0.0, 1.0
+    total = 1.0
+    for k in range(min(len(diagonal), len(beside))):
+        back = beside[k - 1] * before if k else 0.0
+        before, now = now, ((t - diagonal[k]) * now - back) / beside[k]
+        total += now * now
+        if not total < 1e300:
+            break
+    return total
+
+
+def smallest_eigenvalue(hierarchy: Hierarchy) -> tuple[float, int]:
+    """A lower bound of the smallest eigenvalue of D^-1 A, of a semidefinite matrix the second, and the cycles it took.
+
+    For a matrix without positive entries off the diagonal and any w > 0 the smallest (A w)_i / (d_i w_i) is one
+    (Collatz and Wielandt); A w = d serves. Leaving out an unknown of a semidefinite matrix brings its smallest
+    eigenvalue below the second (Cauchy). For other matrices the bound is found by factorising A - t D, which has only
+    positive pivots where t is below all eigenvalues (Sylvester). It need not be sharp: its logarithm is what counts.
+    """
+    matrix = hierarchy.system.matrix
+    diagonal = matrix.diagonal()
+    singular = hierarchy.system.kind == "semidefinite"
+    keep = np.ones(diagonal.size, dtype=bool)
+    b = diagonal.copy()
+    if singular:
+        keep[0] = False
+        b[0] -= b.sum()
+    off = matrix - sp.diags(diagonal)
+    spent = 0
+    if off.max() <= 1e-12 * diagonal.max():
+        from sciml.multigrid.iteration import iterate
+
+        for rtol in (1e-4, 1e-8):
+            found = iterate(hierarchy, b, np.zeros_like(b), rtol, 60)
+            spent += found.cycles
+            w = found.x - (found.x[0] if singular else 0.0)
+            if np.isfinite(w).all() and w[keep].min() > 0:
+                quotient = float(((matrix @ w)[keep] / (diagonal * w)[keep]).min())
+                if quotient > 0:
+                    return 0.9 * quotient, spent
+    return _by_inertia(sp.csr_matrix(matrix)[keep][:, keep], diagonal[keep]), spent
+
+
+def _by_inertia(matrix: Matrix, diagonal: Field) -> float:
+    """The largest t = 10^-k for which A - t D is positive definite, by its pivots."""
+    from scipy.sparse.linalg import splu
+
+    settings: dict[str, Any] = {"diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
+    for t in (1e-6, 1e-9, 1e-12):
+        shifted = sp.csc_matrix(matrix - sp.diags(t * diagonal))
+        try:
+            factors = splu(shifted, permc_spec="MMD_AT_PLUS_A", **settings)
+        except RuntimeError:  # a pivot of zero
+            continue
+        if np.array_equal(factors.perm_r, factors.perm_c) and factors.U.diagonal().min() > 0:
+            return t
+    raise InputError(
+        "no bounds: the matrix is not positive definite to round-off; check the coefficient and the reaction"
+    )

@@ -1,0 +1,156 @@
+"""Bilinear interpolation between the levels of a structured grid, as sparse matrices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from sciml.pde.grid import Centring, Grid, Side
+from sciml.pde.system import Matrix
+
+__all__ = ["CoarseGrid", "interpolation", "prolongation", "prolongations"]
+
+
+@dataclass(frozen=True)
+class CoarseGrid:
+    """A level of a structured grid: what its transfers need to know.
+
+    Vertex-centred, every second node is kept: the odd ones after a Dirichlet side (so 2^k - 1 becomes 2^(k-1) - 1),
+    the even ones after a Neumann side or around. Cell-centred, two cells become one, an odd last one stays alone.
+
+    Parameters
+    ----------
+    shape
+        Unknowns along y and x.
+    centring
+        As of `Grid`.
+    sides
+        What holds at the beginning and end of y, and of x.
+
+    Examples
+    --------
+    >>> CoarseGrid.of(Grid((63, 64))).coarse().shape
+    (31, 32)
+    """
+
+    shape: tuple[int, int]
+    centring: Centring
+    sides: tuple[tuple[Side, Side], tuple[Side, Side]]
+
+    @classmethod
+    def of(cls, grid: Grid) -> CoarseGrid:
+        """The finest level."""
+        return cls(grid.shape, grid.centring, (grid.sides(0), grid.sides(1)))
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns."""
+        return self.shape[0] * self.shape[1]
+
+    def coarse(self) -> CoarseGrid:
+        """The next coarser level; an axis of one unknown stays."""
+        ny, nx = (
+            max((n + 1 - _first(self.centring, ends)) // 2, 1)
+            for n, ends in zip(self.shape, self.sides, strict=True)
+        )
+        return CoarseGrid((ny, nx), self.centring, self.sides)
+
+
+def _first(centring: Centring, sides: tuple[Side, Side]) -> int:
+    """The fine index of the first coarse node."""
+    return int(centring == "vertex" and sides[0] == "dirichlet")
+
+
+def interpolation(n: int, centring: Centring, sides: tuple[Side, Side]) -> Matrix:
+    """Linear interpolation along one axis, for any number of unknowns.
+
+    At a node that is not kept, the mean of its two neighbours; in a cell, 3/4 of its own coarse cell and 1/4 of the
+    nearer neighbour. Beyond a side lies a ghost: at vertices zero (Dirichlet) or the last value (Neumann), at cells
+    minus the last value or the value itself, and the other end where the axis is periodic.
+
+    Returns
+    -------
+    csr_matrix
+        (n, coarse).
+
+    Examples
+    --------
+    >>> interpolation(5, "vertex", ("dirichlet", "dirichlet")).toarray()
+    array([[0.5, 0. ],
+           [1. , 0. ],
+           [0.5, 0.5],
+           [0. , 1. ],
+           [0. , 0.5]])
+    """
+    first = _first(centring, sides)
+    coarse = max((n + 1 - first) // 2, 1)
+    if n == 1:
+        return sp.csr_matrix(np.ones((1, 1)))
+    fine = np.arange(n)
+    if centring == "cell":
+        own = fine // 2
+        rows, columns = np.concatenate([fine, fine]), np.concatenate([own, own + 2 * (fine % 2) - 1])
+        values = np.repeat([0.75, 0.25], n)
+    else:
+        kept = (fine - first) % 2 == 0
+        between = fine[~kept]
+        left = (between - first - 1) // 2  # floor: -1 is the ghost before the first
+        rows = np.concatenate([fine[kept], between, between])
+        columns = np.concatenate([(fine[kept] - first) // 2, left, left + 1])
+        values = np.concatenate([np.ones(kept.sum()), np.full(2 * between.size, 0.5)])
+    for ghost, edge, opposite, side in ((-1, 0, coarse - 1, sides[0]), (coarse, coarse - 1, 0, sides[1])):
+        at = columns == ghost
+        columns[at] = opposite if side == "periodic" else edge
+        if side == "dirichlet":
+            values[at] *= -1.0 if centring == "cell" else 0.0
+    matrix = sp.csr_matrix((values, (rows, columns)), shape=(n, coarse))
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def prolongation(grid: Grid | CoarseGrid) -> tuple[Matrix, CoarseGrid]:
+    """Bilinear interpolation from the next coarser level to a grid; its transpose is the restriction.
+
+    Parameters
+    ----------
+    grid
+        Of any number of unknowns, centring and boundary.
+
+    Returns
+    -------
+    P, coarse
+        csr_matrix (grid.size, coarse.size), unknowns in C order of (y, x), and the coarser level.
+
+    Examples
+    --------
+    >>> P, coarse = prolongation(Grid((7, 7)))
+    >>> P.shape, coarse.shape
+    ((49, 9), (3, 3))
+    """
+    fine = grid if isinstance(grid, CoarseGrid) else CoarseGrid.of(grid)
+    along_y, along_x = (
+        interpolation(n, fine.centring, ends) for n, ends in zip(fine.shape, fine.sides, strict=True)
+    )
+    return sp.csr_matrix(sp.kron(along_y, along_x, format="csr")), fine.coarse()
+
+
+def prolongations(grid: Grid, least: int = 1) -> tuple[list[Matrix], list[CoarseGrid]]:
+    """All of them, down to the first level with at most ``least`` unknowns an axis.
+
+    Returns
+    -------
+    P, levels
+        len(levels) == len(P) + 1, the finest first.
+    """
+    found: list[Matrix] = []
+    levels = [CoarseGrid.of(grid)]
+    while max(levels[-1].shape) > least:
+        matrix, coarse = prolongation(levels[-1])
+        if coarse.shape == levels[-1].shape:
+            break
+        found.append(matrix)
+        levels.append(coarse)
+    return found, levels

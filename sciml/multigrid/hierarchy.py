@@ -1,0 +1,377 @@
+"""A multigrid hierarchy: the levels of one operator, built once, and what it can do for a right-hand side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+
+from sciml.errors import InputError
+from sciml.multigrid.smoothing import damping, smoothers
+from sciml.pde.compatibility import check_compatible
+from sciml.pde.elliptic import Elliptic, discretize
+from sciml.pde.grid import Field
+from sciml.pde.system import Matrix, System
+
+if TYPE_CHECKING:
+    from sciml.multigrid.amg import AMG
+    from sciml.multigrid.bounds import Bounds, Contraction
+    from sciml.multigrid.iteration import Iteration
+
+__all__ = ["Hierarchy", "Level", "assemble", "same_matrix", "system_of"]
+
+LARGEST_INVERSE = 3000
+NEGLIGIBLE = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """One level; the arrays are shared with pyamg's and are not to be written to.
+
+    Parameters
+    ----------
+    matrix
+        csr_matrix (n, n).
+    prolongation, restriction
+        csr_matrix (n, m) from the next coarser level and (m, n) to it; None on the coarsest.
+    damping
+        What Jacobi uses here, ``omega`` of x += omega D^-1 (b - A x).
+    shape
+        (y, x) where the level is a structured grid, else None.
+    inverse
+        (n, n) on the coarsest level, where equations are solved exactly (the pseudo-inverse of a singular matrix).
+    """
+
+    matrix: Matrix = field(repr=False)
+    prolongation: Matrix = field(repr=False)
+    restriction: Matrix = field(repr=False)
+    damping: float
+    shape: tuple[int, int] | None = None
+    inverse: Field | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns."""
+        return int(self.matrix.shape[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Hierarchy:
+    """The levels of one operator, finest first: the state of `AMG`.
+
+    Parameters
+    ----------
+    system
+        What it was built for.
+    algorithm
+        With which settings.
+    levels
+        Finest first.
+    multilevel
+        The same as ``pyamg.MultilevelSolver``.
+    seconds
+        What building it took.
+
+    Examples
+    --------
+    >>> from sciml.multigrid import AMG
+    >>> from sciml.pde import Poisson
+    >>> hierarchy = AMG("geometric").init(Poisson(15))
+    >>> [level.shape for level in hierarchy.levels]
+    [(15, 15), (7, 7), (3, 3), (1, 1)]
+    >>> print(hierarchy)
+    Hierarchy: geometric, V(1, 1), gauss_seidel
+    levels                    4
+    operator complexity   1.386
+    grid complexity       1.262
+      level    unknowns     nonzeros    share        grid
+          0         225         1065   72.15%     15 x 15
+          1          49          361   24.46%       7 x 7
+          2           9           49    3.32%       3 x 3
+          3           1            1    0.07%       1 x 1
+    """
+
+    system: System
+    algorithm: AMG
+    levels: tuple[Level, ...] = field(repr=False)
+    multilevel: Any = field(repr=False)
+    seconds: float
+
+    @property
+    def asymmetry(self) -> str | None:
+        """Why one cycle is not a symmetric operator, or None: the Krylov method and the bounds depend on it."""
+        given = self.algorithm
+        if self.system.kind not in ("definite", "semidefinite"):
+            return f"the matrix is {self.system.kind}"
+        if given.sweeps[0] != given.sweeps[1]:
+            return f"sweeps={given.sweeps} smooth differently before and after: give the same number twice"
+        if given.cycle == "F":
+            return "an F-cycle is not symmetric: use cycle='V' or 'W'"
+        return None
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether one cycle is a symmetric operator."""
+        return self.asymmetry is None
+
+    @property
+    def operator_complexity(self) -> float:
+        """Nonzeros of all levels over those of the finest."""
+        return float(sum(level.matrix.nnz for level in self.levels) / self.levels[0].matrix.nnz)
+
+    @property
+    def grid_complexity(self) -> float:
+        """Unknowns of all levels over those of the finest."""
+        return sum(level.size for level in self.levels) / self.levels[0].size
+
+    def smooth(self, k: int, x: Field, b: Field, when: Literal["pre", "post"] = "pre") -> Field:
+        """Smooth x once for A_k x = b as the cycle does before or after its coarse correction; x stays as it is."""
+        smoothed = np.array(x, dtype=np.float64)
+        level = self.multilevel.levels[k]
+        getattr(level, f"{when}smoother")(level.A, smoothed, np.asarray(b, dtype=np.float64))
+        return smoothed
+
+    def cycle(self, r: Field) -> Field:
+        """One cycle from zero: the approximate solution B r of A e = r, (n,)."""
+        r = np.ascontiguousarray(r, dtype=np.float64).ravel()
+        if r.size != self.system.grid.size:
+            raise InputError(
+                f"a vector of {r.size} values: this hierarchy has {self.system.grid.size} unknowns"
+            )
+        return self._cycle(0, r, self.algorithm.cycle)
+
+    def _cycle(self, k: int, b: Field, kind: str) -> Field:
+        level = self.levels[k]
+        if level.inverse is not None:
+            return np.asarray(level.inverse @ b)
+        relax = self.multilevel.levels[k]
+        x = np.zeros_like(b)
+        relax.presmoother(level.matrix, x, b)
+        coarse = level.restriction @ (b - level.matrix @ x)
+        e = self._cycle(k + 1, coarse, kind)
+        if kind != "V" and self.levels[k + 1].inverse is None:
+            second = "W" if kind == "W" else "V"
+            e += self._cycle(k + 1, coarse - self.levels[k + 1].matrix @ e, second)
+        x += level.prolongation @ e
+        relax.postsmoother(level.matrix, x, b)
+        return x
+
+    def cycles(self, r: Field, count: int) -> tuple[Field, Field]:
+        """Several cycles from zero: the approximate solution of A e = r, and the residual that is left, both (n,)."""
+        r = np.asarray(r, dtype=np.float64).ravel()
+        x, left = np.zeros_like(r), r
+        for _ in range(count):
+            x = x + self.cycle(left)
+            left = r - self.system.matrix @ x
+        return x, left
+
+    def solve(
+        self,
+        b: Field | None = None,
+        x0: Field | None = None,
+        *,
+        rtol: float | None = None,
+        max_cycles: int | None = None,
+    ) -> Iteration:
+        """Solve A x = b for another right-hand side, as the algorithm says.
+
+        Parameters
+        ----------
+        b
+            (n,) or (y, x), integrated over the control volumes like `System.rhs`; by default that of the system.
+        x0
+            Where to start, zero by default.
+        rtol, max_cycles
+            In the place of the algorithm's.
+
+        Raises
+        ------
+        InputError
+            Values that do not fit or are not finite; a right-hand side without a solution (see `check_compatible`).
+        """
+        from sciml.multigrid.iteration import iterate
+
+        given = self.algorithm
+        b = self.system.rhs if b is None else self._fitting(b, "b")
+        x0 = np.zeros_like(b) if x0 is None else self._fitting(x0, "x0")
+        system = check_compatible(replace(self.system, rhs=b))
+        return iterate(self, system.rhs, x0, rtol or given.rtol, max_cycles or given.max_cycles)
+
+    def _fitting(self, values: Field, name: str) -> Field:
+        vector = np.array(values, dtype=np.float64).ravel()
+        if vector.size != self.system.grid.size:
+            raise InputError(f"{name} has {vector.size} values, the system {self.system.grid.size} unknowns")
+        if not np.isfinite(vector).all():
+            raise InputError(
+                f"{name}[{int(np.argmin(np.isfinite(vector)))}] is not finite: give finite values"
+            )
+        return vector
+
+    def updated(self, problem: Elliptic | System) -> Hierarchy:
+        """The hierarchy of a slightly changed operator: P and R are kept, the coarse matrices and smoothers renewed.
+
+        Cheaper than building one anew. It converges as well while the coefficient's jumps stay where they are; see
+        ``contraction``.
+
+        Raises
+        ------
+        InputError
+            Another grid or kind of system.
+        """
+        system = system_of(problem, self.algorithm)
+        if system.grid != self.system.grid or system.kind != self.system.kind:
+            raise InputError(
+                f"this hierarchy is of {self.system}, the problem of {system}: "
+                "keep the grid and the kind, or build a hierarchy with AMG().init(problem)"
+            )
+        if same_matrix(system.matrix, self.system.matrix):
+            return replace(self, system=system)
+        start = time.perf_counter()
+        pairs = [(level.prolongation, level.restriction) for level in self.levels[:-1]]
+        shapes = [level.shape for level in self.levels]
+        return assemble(system, self.algorithm, pairs, shapes, start=start)
+
+    @cached_property
+    def contraction(self) -> Contraction:
+        """A guaranteed bound of how much one cycle leaves of an error, in the energy norm; see `bounds`."""
+        from sciml.multigrid.bounds import contraction
+
+        return contraction(self)
+
+    def bounds(self, r: Field, effectivity: float = 1.1) -> Bounds:
+        """Guaranteed bounds of the energy norm of the error whose residual is r; see `sciml.multigrid.bounds`.
+
+        Parameters
+        ----------
+        r
+            (n,) or (y, x): b - A u of an approximate u.
+        effectivity
+            At most how far the upper bound may lie above the error; decides on the number of cycles.
+        """
+        from sciml.multigrid.bounds import bounds
+
+        return bounds(self, r, effectivity)
+
+    def __str__(self) -> str:
+        given = self.algorithm
+        lines = [
+            f"Hierarchy: {given.method}, {given.cycle}{given.sweeps}, {given.smoother}",
+            f"levels              {len(self.levels):7d}",
+            f"operator complexity {self.operator_complexity:7.3f}",
+            f"grid complexity     {self.grid_complexity:7.3f}",
+            "  level    unknowns     nonzeros    share        grid",
+        ]
+        total = sum(level.matrix.nnz for level in self.levels)
+        for k, level in enumerate(self.levels):
+            share = f"{level.matrix.nnz / total:.2%}"
+            grid = "" if level.shape is None else f"{level.shape[0]} x {level.shape[1]}"
+            lines.append(f"{k:7d}{level.size:12d}{level.matrix.nnz:13d}{share:>9}{grid:>12}".rstrip())
+        return "\n".join(lines)
+
+
+def system_of(problem: Elliptic | System, algorithm: AMG) -> System:
+    """The system of a problem, or the system itself; refuses what no hierarchy here can solve."""
+    system = problem if isinstance(problem, System) else discretize(problem, algorithm.scheme)
+    if system.kind == "indefinite":
+        raise InputError(
+            f"an indefinite system ({system.grid}): multigrid diverges where a coarse grid cannot tell the sign of an "
+            "eigenvalue; use sm.pde.Direct(), or make the reaction (minus the squared wave number) nonnegative"
+        )
+    if not np.isfinite(system.matrix.data).all():
+        raise InputError("the matrix has entries that are not finite: check the coefficient")
+    return system
+
+
+def same_matrix(a: Matrix, b: Matrix) -> bool:
+    """Whether two csr matrices are equal, entry by entry."""
+    return a is b or (
+        a.shape == b.shape
+        and np.array_equal(a.indptr, b.indptr)
+        and np.array_equal(a.indices, b.indices)
+        and np.array_equal(a.data, b.data)
+    )
+
+
+def assemble(
+    system: System,
+    algorithm: AMG,
+    transfers: Sequence[tuple[Matrix, Matrix]],
+    shapes: Sequence[tuple[int, int] | None],
+    *,
+    matrices: Sequence[Matrix] = (),
+    start: float,
+) -> Hierarchy:
+    """Build a hierarchy from its transfers (P, R), finest first; the coarse matrices are R A P unless given."""
+    from pyamg.multilevel import MultilevelSolver
+    from pyamg.relaxation.smoothing import change_smoothers
+
+    levels: list[Any] = []
+    chain = [_csr(matrix) for matrix in matrices] or [_csr(system.matrix)]
+    for k in range(len(transfers) + 1):
+        if k == len(chain):
+            prolong, restrict = transfers[k - 1]
+            chain.append(_csr(restrict @ chain[k - 1] @ prolong))
+        level = MultilevelSolver.Level()
+        level.A = chain[k]
+        if k < len(transfers):
+            level.P, level.R = transfers[k]
+        levels.append(level)
+    inverse = _inverse(chain, system.kind == "semidefinite")
+    multilevel = MultilevelSolver(levels, coarse_solver=_Coarsest(inverse))
+    chosen = [smoothers(matrix, algorithm.smoother, algorithm.sweeps) for matrix in chain[:-1]]
+    if chosen:
+        change_smoothers(multilevel, [pre for pre, _ in chosen], [post for _, post in chosen])
+    made = tuple(
+        Level(
+            chain[k],
+            transfers[k][0] if k < len(transfers) else None,
+            transfers[k][1] if k < len(transfers) else None,
+            damping(chain[k]),
+            shapes[k],
+            inverse if k == len(transfers) else None,
+        )
+        for k in range(len(chain))
+    )
+    return Hierarchy(system, algorithm, made, multilevel, time.perf_counter() - start)
+
+
+def _csr(matrix: Matrix) -> Matrix:
+    copied = sp.csr_matrix(matrix, dtype=np.float64, copy=True)
+    copied.sort_indices()
+    return copied
+
+
+class _Coarsest:
+    """The exact solution on the coarsest level, as pyamg calls it."""
+
+    def __init__(self, inverse: Field) -> None:
+        self.inverse = inverse
+
+    def __call__(self, _matrix: Matrix, b: Field) -> Field:
+        return np.asarray(self.inverse @ b)
+
+    def __repr__(self) -> str:
+        return "dense inverse"
+
+
+def _inverse(chain: Sequence[Matrix], singular: bool) -> Field:
+    """The inverse of the coarsest matrix; of a singular one the pseudo-inverse, constants being its kernel."""
+    last = chain[-1]
+    if last.shape[0] > LARGEST_INVERSE:
+        raise InputError(
+            f"coarsening stopped at {last.shape[0]} unknowns: use another method ('ruge_stuben' coarsens most matrices)"
+        )
+    full = np.asarray(last.toarray())
+    if not singular:
+        inverse = np.linalg.inv(full)
+        return (inverse + inverse.T) / 2 if np.allclose(full, full.T, rtol=1e-12) else inverse
+    values, vectors = np.linalg.eigh((full + full.T) / 2)
+    # Of a single unknown nothing but round-off is left, which only the level above can tell.
+    scale = max(float(np.abs(chain[-2].diagonal()).max()) if len(chain) > 1 else 0.0, float(values.max()))
+    kept = values > NEGLIGIBLE * scale
+    return np.asarray((vectors[:, kept] / values[kept]) @ vectors[:, kept].T)
