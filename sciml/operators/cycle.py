@@ -55,6 +55,7 @@ class Cycle(nn.Module):
 
     Examples
     --------
+    >>> import torch
     >>> from sciml.pde.grid import Grid
     >>> Cycle(2, 8, levels=5)(torch.ones(1, 2, 31, 31), Layout.of(Grid((31, 31)))).shape
     torch.Size([1, 8, 31, 31])
