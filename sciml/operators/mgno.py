@@ -30,8 +30,8 @@ class MgNO(nn.Module):
 
     Parameters
     ----------
-    inputs, outputs
-        Channels of the fields given and wanted. A constant channel is added to the inputs: what it loses at the
+    in_channels, out_channels
+        Of the fields given and wanted. A constant channel is added to the inputs: what it loses at the
         boundary tells where the boundary is.
     channels, layers
         Of the network between.
@@ -58,8 +58,8 @@ class MgNO(nn.Module):
 
     def __init__(
         self,
-        inputs: int = 1,
-        outputs: int = 1,
+        in_channels: int = 1,
+        out_channels: int = 1,
         channels: int = 24,
         layers: int = 4,
         levels: int = 6,
@@ -73,8 +73,8 @@ class MgNO(nn.Module):
     ) -> None:
         super().__init__()
         for name, value in (
-            ("inputs", inputs),
-            ("outputs", outputs),
+            ("in_channels", in_channels),
+            ("out_channels", out_channels),
             ("channels", channels),
             ("layers", layers),
         ):
@@ -83,8 +83,8 @@ class MgNO(nn.Module):
         if centring not in get_args(Centring):
             raise InputError(f"MgNO(centring={centring!r}): give 'vertex' or 'cell'")
         self.settings: dict[str, Any] = {
-            "inputs": inputs,
-            "outputs": outputs,
+            "in_channels": in_channels,
+            "out_channels": out_channels,
             "channels": channels,
             "layers": layers,
             "levels": levels,
@@ -95,13 +95,13 @@ class MgNO(nn.Module):
             "shared": shared,
         }
         self.centring, self.boundary = centring, boundary
-        pairs = list(itertools.pairwise([inputs + 1, *[channels] * layers]))
+        pairs = list(itertools.pairwise([in_channels + 1, *[channels] * layers]))
         shape = {
             name: self.settings[name] for name in ("levels", "pre", "post", "bottom", "transfers", "shared")
         }
         self.cycles = nn.ModuleList(Cycle(f, u, **shape, centring=centring) for f, u in pairs)
         self.points = nn.ModuleList(nn.Conv2d(f, u, 1) for f, u in pairs)
-        self.head = nn.Conv2d(channels, outputs, 1, bias=False)
+        self.head = nn.Conv2d(channels, out_channels, 1, bias=False)
 
     @staticmethod
     def published(name: str) -> PublishedMgNO:
@@ -141,7 +141,7 @@ class MgNO(nn.Module):
         return Layout((x.shape[-2], x.shape[-1]), self.centring, (self.boundary.y, self.boundary.x))
 
     def forward(self, x: Tensor, layout: Layout | None = None) -> Tensor:
-        """From fields (batch, inputs, y, x) to fields (batch, outputs, y, x).
+        """From fields (batch, in_channels, y, x) to fields (batch, out_channels, y, x).
 
         Parameters
         ----------
