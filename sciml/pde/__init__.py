@@ -10,17 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sciml.pde.advection import AdvectionDiffusion
+    from sciml.pde.burgers import Burgers
     from sciml.pde.compatibility import check_compatible
+    from sciml.pde.dataset import family_of, grid_of_dataset, inputs_of, problem_of, target_of
     from sciml.pde.direct import Direct
     from sciml.pde.elliptic import Darcy, Elliptic, Poisson, discretize
-    from sciml.pde.fields import GaussianField, Lognormal, Multiscale, TwoPhase, WaveSpeed
+    from sciml.pde.families import FAMILIES, Family
+    from sciml.pde.fields import GaussianField, Lognormal, Multiscale, PeriodicField, TwoPhase, WaveSpeed
+    from sciml.pde.generate import generate
     from sciml.pde.grid import Boundary, Grid
     from sciml.pde.helmholtz import Helmholtz
+    from sciml.pde.navier_stokes import NavierStokes
+    from sciml.pde.reading import open_dataset
     from sciml.pde.solution import FieldSolution, labelled
+    from sciml.pde.spectral import PseudoSpectral, trajectories
+    from sciml.pde.store import write_dataset
     from sciml.pde.system import System
     from sciml.pde.terms import Terms
 
 __all__ = [
+    "PeriodicField",
+    "trajectories",
+    "PseudoSpectral",
+    "NavierStokes",
+    "Burgers",
     "WaveSpeed",
     "GaussianField",
     "Helmholtz",
@@ -29,6 +42,8 @@ __all__ = [
     "Darcy",
     "Direct",
     "Elliptic",
+    "FAMILIES",
+    "Family",
     "FieldSolution",
     "Grid",
     "Lognormal",
@@ -39,10 +54,33 @@ __all__ = [
     "TwoPhase",
     "check_compatible",
     "discretize",
+    "family_of",
+    "generate",
+    "grid_of_dataset",
+    "inputs_of",
     "labelled",
+    "open_dataset",
+    "problem_of",
+    "target_of",
+    "write_dataset",
 ]
 
 _WHERE = {
+    "PeriodicField": "fields",
+    "trajectories": "spectral",
+    "PseudoSpectral": "spectral",
+    "NavierStokes": "navier_stokes",
+    "Burgers": "burgers",
+    "FAMILIES": "families",
+    "Family": "families",
+    "family_of": "dataset",
+    "generate": "generate",
+    "grid_of_dataset": "dataset",
+    "inputs_of": "dataset",
+    "open_dataset": "reading",
+    "problem_of": "dataset",
+    "target_of": "dataset",
+    "write_dataset": "store",
     "WaveSpeed": "fields",
     "GaussianField": "fields",
     "Helmholtz": "helmholtz",

@@ -16,6 +16,7 @@ __all__ = [
     "GaussianField",
     "Lognormal",
     "Multiscale",
+    "PeriodicField",
     "TwoPhase",
     "WaveSpeed",
     "gaussian_field",
@@ -136,6 +137,49 @@ class GaussianField:
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
         return self.scale * gaussian_field(grid, generator, tau=self.tau, alpha=self.alpha)
+
+
+@dataclass(frozen=True)
+class PeriodicField:
+    """A Gaussian field of zero mean on the periodic unit line or square, for an initial state.
+
+    Parameters
+    ----------
+    sigma, tau, alpha
+        Standard deviation, inverse correlation length and smoothness, see `periodic_field`.
+
+    Raises
+    ------
+    InputError
+        For values that are not positive.
+
+    Examples
+    --------
+    >>> from sciml.pde.grid import Boundary
+    >>> grid = Grid((16, 8), boundary=Boundary.all("periodic"))
+    >>> field = PeriodicField().draw(grid, np.random.default_rng(7))
+    >>> field.shape
+    (16, 8)
+    """
+
+    sigma: float = 7.0**1.5
+    tau: float = 7.0
+    alpha: float = 2.5
+
+    def __post_init__(self) -> None:
+        for name in ("sigma", "tau", "alpha"):
+            _check(f"PeriodicField({name}", getattr(self, name))
+
+    def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
+        y, x = (places / length for places, length in zip(grid.coordinates(), grid.lengths, strict=True))
+        return self._drawn((y, x), generator)
+
+    def along(self, x: Field, generator: np.random.Generator) -> Field:
+        """Its values at points of the unit line."""
+        return self._drawn((x,), generator)
+
+    def _drawn(self, coordinates: tuple[Field, ...], generator: np.random.Generator) -> Field:
+        return periodic_field(coordinates, generator, sigma=self.sigma, tau=self.tau, alpha=self.alpha)
 
 
 @dataclass(frozen=True)

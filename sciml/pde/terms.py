@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,23 @@ import numpy.typing as npt
 from sciml.errors import InputError
 from sciml.pde.grid import Field, Grid
 
-__all__ = ["Function", "Scheme", "Terms", "Values", "on_side", "sampled"]
+__all__ = [
+    "Function",
+    "LineFunction",
+    "Scheme",
+    "Terms",
+    "Values",
+    "on_side",
+    "sampled",
+    "sampled_on_line",
+]
 
 Scheme = Literal["finite_volume", "finite_element"]
 
 Function: TypeAlias = Callable[[Field, Field], npt.ArrayLike]
 """Of x and y, arrays of one shape."""
+LineFunction: TypeAlias = Callable[[Field], npt.ArrayLike]
+"""Of x."""
 Values: TypeAlias = float | npt.NDArray[np.floating] | Function
 """A number, an array (y, x) on the grid, or a function of x and y."""
 
@@ -74,6 +85,25 @@ def sampled(values: Values, grid: Grid, name: str) -> Field:
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(field))[0])
         raise InputError(f"{name} is {field[where]} at (y, x) = {where}: give finite values")
     return np.ascontiguousarray(field)
+
+
+def sampled_on_line(values: float | npt.NDArray[Any] | LineFunction, x: Field, name: str) -> Field:
+    """A number, array or function at the points of a line.
+
+    Raises
+    ------
+    InputError
+        An array of another shape, or values that are not finite numbers.
+    """
+    field = _numbers(values(x) if callable(values) else values, name)
+    if field.ndim == 0:
+        field = np.full(x.shape, float(field))
+    if field.shape != x.shape:
+        raise InputError(f"{name} has shape {field.shape}, the line {x.shape}: give one value a point")
+    if not np.isfinite(field).all():
+        where = int(np.argmin(np.isfinite(field)))
+        raise InputError(f"{name} is {field[where]} at x={x[where]:g}: give finite values")
+    return field
 
 
 def on_side(values: float | Function, grid: Grid, axis: int, end: int, along: Field, name: str) -> Field:

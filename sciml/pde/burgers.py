@@ -1,0 +1,107 @@
+"""The viscous Burgers equation on a periodic line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+from sciml.errors import InputError
+from sciml.pde.fields import PeriodicField
+from sciml.pde.grid import Field
+from sciml.pde.periodic import Equation, Spectrum, check_times, kept_modes, wave_numbers
+from sciml.pde.printing import told
+from sciml.pde.terms import LineFunction, sampled_on_line
+
+__all__ = ["Burgers"]
+
+START = PeriodicField(sigma=25.0, tau=5.0, alpha=2.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Burgers:
+    """du/dt + u du/dx = viscosity d2u/dx2 on the periodic unit line.
+
+    The defaults are the benchmark of Li et al. (2021, section 5.1): viscosity 0.1, from t = 0 to 1, the initial
+    state drawn from N(0, 625 (-d2/dx2 + 25)^-2).
+
+    Parameters
+    ----------
+    resolution
+        Points, at 0, 1/n, 2/n, ...
+    viscosity
+        Not negative.
+    initial
+        u at t = 0: a random field (`PeriodicField`), a number, an array (x), or a function of x.
+    final_time
+        Where it ends.
+    frames
+        How many equally spaced times after 0 are told.
+    seed
+        Of a random initial state.
+
+    Raises
+    ------
+    InputError
+        Fewer than 8 points, a negative viscosity, no time; an initial state of another shape, or not finite.
+
+    Examples
+    --------
+    >>> Burgers(64, initial=np.sin).start().shape
+    (64,)
+    """
+
+    resolution: int | tuple[int]
+    viscosity: float = 0.1
+    initial: PeriodicField | float | npt.NDArray[np.floating[Any]] | LineFunction = START
+    final_time: float = 1.0
+    frames: int = 10
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        given = self.resolution
+        points = given[0] if isinstance(given, tuple | list) and len(given) == 1 else given
+        if isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 8:
+            raise InputError(f"resolution={given!r}: give a whole number of points, at least 8")
+        object.__setattr__(self, "resolution", (int(points),))
+        check_times("Burgers", self.viscosity, self.final_time, self.frames)
+
+    __repr__ = told
+
+    def axes(self) -> Mapping[str, Field]:
+        return {"x": np.arange(self._points) / self._points}
+
+    def times(self) -> Field:
+        return np.linspace(0.0, self.final_time, self.frames + 1)
+
+    def initial_field(self) -> Field:
+        """The initial state (x)."""
+        x = self.axes()["x"]
+        if isinstance(self.initial, PeriodicField):
+            return self.initial.along(x, np.random.default_rng(self.seed))
+        return sampled_on_line(self.initial, x, "initial")
+
+    def start(self) -> Field:
+        return self.initial_field()
+
+    def equation(self) -> Equation:
+        n = self._points
+        wave, kept = wave_numbers(n, half=True), kept_modes(n, half=True)
+        slope = np.where(kept, -0.5j * wave, 0.0)
+
+        def tendency(spectrum: Spectrum) -> Spectrum:
+            u = scipy.fft.irfft(spectrum, n)
+            return np.asarray(slope * scipy.fft.rfft(u * u))
+
+        def speed(spectrum: Spectrum) -> Field:
+            return np.asarray(np.abs(scipy.fft.irfft(spectrum, n)).max(-1))
+
+        return Equation(-self.viscosity * wave**2, tendency, speed, kept)
+
+    @property
+    def _points(self) -> int:
+        return self.resolution[0]  # type: ignore[index]

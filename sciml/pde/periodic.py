@@ -1,0 +1,85 @@
+"""What pseudo-spectral stepping needs of an equation on the periodic unit line or square."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from sciml.errors import InputError
+from sciml.pde.grid import Field
+
+__all__ = ["Equation", "Evolution", "Spectrum", "check_times", "kept_modes", "wave_numbers"]
+
+Spectrum: TypeAlias = npt.NDArray[np.complex128]
+
+
+@dataclass(frozen=True, eq=False)
+class Equation:
+    """d/dt of a field's Fourier coefficients = linear * coefficients + tendency(coefficients).
+
+    Parameters
+    ----------
+    linear
+        Real and not positive, in the layout of `scipy.fft.rfftn`.
+    tendency
+        Everything else, of coefficients (sample, ...) and without those that are not kept.
+    speed
+        The largest speed of each sample, of coefficients (sample, ...).
+    kept
+        Which coefficients there are.
+    """
+
+    linear: Field
+    tendency: Callable[[Spectrum], Spectrum]
+    speed: Callable[[Spectrum], Field]
+    kept: npt.NDArray[np.bool_]
+
+
+@runtime_checkable
+class Evolution(Protocol):
+    """A periodic problem in time: what `PseudoSpectral` takes."""
+
+    def equation(self) -> Equation: ...
+
+    def start(self) -> Field:
+        """The initial field, (x) or (y, x)."""
+        ...
+
+    def times(self) -> Field:
+        """When the solution is told, from 0 on, equally spaced."""
+        ...
+
+    def axes(self) -> Mapping[str, Field]:
+        """Coordinates of the field, by the names of its dims in their order."""
+        ...
+
+
+def wave_numbers(n: int, *, half: bool) -> Field:
+    """2 pi k of n points on the unit line; the non-negative half for the last axis of a real transform."""
+    wave = np.arange(n // 2 + 1) if half else np.fft.fftfreq(n, 1 / n)
+    return np.asarray(2 * np.pi * wave, np.float64)
+
+
+def kept_modes(n: int, *, half: bool) -> npt.NDArray[np.bool_]:
+    """Whether 3 |k| < n: the products of two such modes do not come back as a third (Orszag 1971)."""
+    return np.asarray(3 * np.abs(wave_numbers(n, half=half)) < 2 * np.pi * (n - 0.5))
+
+
+def check_times(name: str, viscosity: Any, final_time: Any, frames: Any) -> None:
+    """Refuse what cannot be stepped.
+
+    Raises
+    ------
+    InputError
+        A negative viscosity, a final time that is not positive, or no frames.
+    """
+    if not (np.isfinite(viscosity) and viscosity >= 0):
+        raise InputError(f"{name}(viscosity={viscosity!r}): give a number that is not negative")
+    if not (np.isfinite(final_time) and final_time > 0):
+        raise InputError(f"{name}(final_time={final_time!r}): give a positive time")
+    if isinstance(frames, bool) or not isinstance(frames, int | np.integer) or frames < 1:
+        raise InputError(f"{name}(frames={frames!r}): give a whole number of at least 1")
