@@ -4,6 +4,7 @@ Functions take arrays and return matplotlib figures made without pyplot, so noth
 """
 
 from sciml.plot.diagrams import confusion, reliability
+from sciml.plot.fields import Panel, curves, panels, shares, spectra
 from sciml.plot.levels import score_by_level
 from sciml.plot.maps import Field, triptych
 from sciml.plot.profiles import Profile, errors, profiles
@@ -14,14 +15,19 @@ __all__ = [
     "COLOURS",
     "Field",
     "Pair",
+    "Panel",
     "Profile",
     "confusion",
+    "curves",
     "density",
     "errors",
+    "panels",
     "png",
     "profiles",
     "reliability",
     "score_by_level",
+    "shares",
+    "spectra",
     "style",
     "triptych",
 ]

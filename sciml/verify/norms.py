@@ -1,0 +1,110 @@
+"""Errors of predicted fields, sample by sample, in every norm that can be meant."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciml.errors import InputError
+from sciml.pde.grid import Grid
+from sciml.pde.system import System
+
+__all__ = ["NORMS", "field_errors", "spread", "system_errors"]
+
+Array = NDArray[np.float64]
+
+NORMS: Final = {
+    "relative_l2": "||e|| / ||u||, the root of the sum of squares over the unknowns; e = prediction "
+    "− truth u",
+    "relative_h1": "Sobolev norm of e over that of u: the integral of e² + |grad e|², by finite "
+    "differences that know the "
+    "boundary; the H1 error in the usual sense",
+    "relative_h1_truncated": "the number that the published MgNO tables call H1: Fourier "
+    "coefficients weighted by "
+    "sqrt(1 + k²) below wave number 20 and not at all above, of fields taken as periodic; it hardly "
+    "sees fine errors",
+    "relative_h1_fft": "as the truncated one, with every wave number weighed",
+    "relative_max": "largest |e| over the largest |u|",
+    "residual": "||b − A u|| / ||b|| with the predicted u: no truth is needed, but it weighs the "
+    "finest error most",
+    "residual_energy": "the residual in the A⁻¹ norm, sqrt(r·Br / b·Bb) with B one symmetric "
+    "multigrid cycle: no truth is "
+    "needed, and it is close to the relative energy error",
+    "relative_energy": "sqrt(e·Ae / u·Au): the energy norm, about sqrt(a) |grad e| integrated",
+}
+"""What each number is."""
+
+
+def field_errors(prediction: Array, truth: Array, grid: Grid) -> dict[str, Array]:
+    """The errors that need nothing but the fields (sample, y, x), by name, each (sample,).
+
+    Raises
+    ------
+    InputError
+        Different shapes, values that are not finite, or a truth that vanishes.
+
+    Examples
+    --------
+    >>> u = np.random.default_rng(7).normal(size=(2, 7, 7))
+    >>> errors = field_errors(1.25 * u, u, Grid((7, 7)))
+    >>> [round(float(one[0]), 3) for one in errors.values()]
+    [0.25, 0.25, 0.25, 0.25, 0.25]
+    """
+    prediction, truth = np.asarray(prediction, np.float64), np.asarray(truth, np.float64)
+    if prediction.shape != truth.shape or truth.shape[1:] != grid.shape:
+        raise InputError(
+            f"prediction {prediction.shape} against truth {truth.shape} on {grid}: give both as "
+            f"(sample, y, x)"
+        )
+    for name, one in (("prediction", prediction), ("truth", truth)):
+        bad = np.flatnonzero(~np.isfinite(one).all((1, 2)))
+        if bad.size:
+            raise InputError(f"the {name} of {bad.size} samples is not finite, the first of sample {bad[0]}")
+    nil = np.flatnonzero(~truth.any((1, 2)))
+    if nil.size:
+        raise InputError(f"the truth of sample {nil[0]} is zero everywhere: a relative error needs a truth")
+    import torch
+
+    from sciml.operators import losses
+
+    said, true = torch.tensor(prediction), torch.tensor(truth)
+    index = range(len(truth))
+
+    def each(measure: Any, *more: Any) -> Array:
+        found = [float(measure(said[i : i + 1], true[i : i + 1], *more)) for i in index]
+        return np.array(found, np.float64)
+
+    error = prediction - truth
+    return {
+        "relative_l2": np.sqrt((error**2).sum((1, 2)) / (truth**2).sum((1, 2))),
+        "relative_h1": each(losses.relative_h1, grid),
+        "relative_h1_truncated": each(losses.relative_h1_truncated),
+        "relative_h1_fft": each(losses.relative_h1_fft),
+        "relative_max": np.abs(error).max((1, 2)) / np.abs(truth).max((1, 2)),
+    }
+
+
+def system_errors(system: System, prediction: Array, truth: Array) -> dict[str, float]:
+    """The errors that the discretised problem tells of one prediction (y, x); no energy without symmetry."""
+    found = {"residual": float(np.linalg.norm(system.residual(prediction)) / np.linalg.norm(system.rhs))}
+    if system.kind in ("definite", "semidefinite"):
+        found["relative_energy"] = system.energy(np.subtract(prediction, truth)) / system.energy(truth)
+    return found
+
+
+def spread(values: Array) -> dict[str, float | int]:
+    """Mean, median and worst over the samples, and which is the worst.
+
+    Examples
+    --------
+    >>> spread(np.array([1.0, 2.0, 6.0]))
+    {'mean': 3.0, 'median': 2.0, 'worst': 6.0, 'worst_sample': 2}
+    """
+    return {
+        "mean": float(values.mean()),
+        "median": float(np.median(values)),
+        "worst": float(values.max()),
+        "worst_sample": int(values.argmax()),
+    }
