@@ -44,6 +44,7 @@ class Moments:
         self.count = 0
         self.mean: Array = np.zeros(shape)
         self.squares: Array = np.zeros(shape)
+        self.least, self.most = np.inf, -np.inf
 
     def add(self, block: npt.NDArray[Any]) -> None:
         """Take in fields (sample, y, x)."""
@@ -55,6 +56,7 @@ class Moments:
         self.squares = self.squares + squares + step**2 * (self.count * count / total)
         self.mean = self.mean + step * (count / total)
         self.count = total
+        self.least, self.most = min(self.least, float(block.min())), max(self.most, float(block.max()))
 
     def standard(self, how: How) -> Standard:
         """The scaling that these fields ask for.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +51,8 @@ class Samples:
         Their names in the dataset given.
     grid
         Where the values lie.
-    family
-        Of the problems, or "".
+    family, parameters
+        Of the problems, or "" and nothing.
     whole
         (row,): the sample each row is of. A time series gives a row for each step.
     steps
@@ -68,6 +69,7 @@ class Samples:
     whole: Rows
     steps: bool = False
     spacing: float | None = None
+    parameters: Mapping[str, Any] = dataclass_field(default_factory=dict)
 
     @classmethod
     def of(
@@ -105,7 +107,7 @@ class Samples:
         import xarray as xr
 
         if not isinstance(data, xr.Dataset):
-            from sciml.pde.datasets import open_dataset
+            from sciml.pde import open_dataset
 
             opened: xr.Dataset = open_dataset(data, inputs=inputs, target=target, layout=layout)
             data = opened
@@ -124,7 +126,8 @@ class Samples:
         shape = (data.sizes["y"], data.sizes["x"])
         grid = _grid(data, shape, boundary, centring, lengths)
         fields, whole = (_stepped if steps else _plain)(data, names, target)
-        return cls(fields, names, target, grid, family, whole, steps, _spacing(data) if steps else None)
+        spacing = _spacing(data) if steps else None
+        return cls(fields, names, target, grid, family, whole, steps, spacing, _parameters(data))
 
     def __len__(self) -> int:
         return len(self.whole)
@@ -202,18 +205,25 @@ class Samples:
             )
 
 
+def _parameters(data: xr.Dataset) -> dict[str, Any]:
+    """What is the same in all problems of the data, as their family tells it."""
+    from sciml.pde.families import FAMILIES
+
+    told = data.attrs.get("family_parameters")
+    if told:
+        return dict(json.loads(told))
+    family = FAMILIES.get(str(data.attrs.get("family", "")))
+    return family.parameters() if family else {}
+
+
 def _inputs(data: xr.Dataset, inputs: Sequence[str] | None, family: str, target: str) -> tuple[str, ...]:
     """The inputs asked for, those the dataset or its family names, else the coefficient."""
     if inputs:
         return tuple(inputs)
-    if "inputs" in data.attrs:
-        told = data.attrs["inputs"]
-        return tuple(told.split(",")) if isinstance(told, str) else tuple(map(str, told))
-    if family:
-        from sciml.pde.families import FAMILIES
+    if "inputs" in data.attrs or family:
+        from sciml.pde.dataset import inputs_of
 
-        if family in FAMILIES:
-            return tuple(FAMILIES[family].inputs)
+        return inputs_of(data)
     if "coefficient" in data:
         return ("coefficient",)
     others = ", ".join(str(name) for name in data.data_vars if name != target) or "nothing else"

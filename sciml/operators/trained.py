@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sciml.errors import InputError, MissingVariable, SchemaError
-from sciml.multigrid.structured import diffusion_stencil
+from sciml.multigrid.structured import Layout, diffusion_stencil
 from sciml.operators.normalise import Normalisation
 from sciml.pde.grid import Grid
 from sciml.train import checkpoint
@@ -56,7 +56,7 @@ def answer(
     """What a network says of fields (sample, y, x) by name, in physical units, (sample, y, x); differentiable."""
     if takes(network) == "system":
         stencil, rhs = system_of(fields, grid)
-        physical: Tensor = network(stencil, rhs)
+        physical: Tensor = network(stencil, rhs, Layout.of(grid))
         return physical[:, 0]
     channels = torch.stack([one.encode(fields[name]) for name, one in normalisation.inputs.items()], 1)
     # The weights stay as they are: other strides of theirs would be other bits after a checkpoint.
@@ -240,10 +240,10 @@ class TrainedOperator:
             "grid": str(self.grid),
         }
         for name, value in self.about.items():
-            if isinstance(value, Mapping):
-                rows |= {str(inner): _short(number) for inner, number in value.items()}
-            elif not isinstance(value, list | tuple) and name != "steps":
+            if not isinstance(value, Mapping | list | tuple) and name != "steps" and value not in ("", None):
                 rows[name] = _short(value)
+        errors = self.about.get("errors") or {"errors": "none recorded: nothing was held out"}
+        rows |= {str(name): _short(value) for name, value in errors.items()}
         width = max(map(len, rows)) + 2
         lines = (f"  {name.replace('_', ' '):<{width}}{value}" for name, value in rows.items())
         return "\n".join([f"TrainedOperator of {self.family}", *lines])
@@ -252,10 +252,19 @@ class TrainedOperator:
 
 
 def build(config: Mapping[str, Any]) -> nn.Module:
-    """A network from its configuration."""
+    """A network from its configuration.
+
+    Raises
+    ------
+    InputError
+        A class or a setting that there is not.
+    """
     from sciml.operators import networks
 
-    made: nn.Module = networks.build(dict(config))
+    try:
+        made: nn.Module = networks.build(dict(config))
+    except TypeError as error:
+        raise InputError(f"[network] {config.get('class')}: {error}") from error
     return made
 
 

@@ -174,6 +174,8 @@ def train(
     normalisation = _normalisation(model, samples, survey, scaling or recipe.scaling)
     about = {
         "family": samples.family,
+        "problem": dict(samples.parameters),
+        "ranges": {name: [survey.moments[name].least, survey.moments[name].most] for name in samples.inputs},
         "published": published or "",
         "loss": loss,
         "samples": samples.samples - len(held),
@@ -187,7 +189,7 @@ def train(
     checked = samples.source(samples.rows(held)) if len(held) else None
     if others is not None:
         checked = others.source(np.arange(len(others)))
-    identity = _identity(operator, described, loss, held, others)
+    identity = _identity(operator, loss, held, others)
     history = _fitted(
         operator, loss, samples.source(training), checked, settings, output, resume, progress, identity
     )
@@ -305,14 +307,18 @@ def _held_out(
 def _described(network: Mapping[str, Any], samples: Samples) -> dict[str, Any]:
     """The configuration of the network with what these samples fix of it."""
     described = dict(network)
-    if described.get("class") != "HierarchyNet":
-        described.setdefault("in_channels", len(samples.inputs))
+    kind, count = described.get("class"), len(samples.inputs)
+    if kind in ("MgNO", "HierarchyNet"):
+        described = {
+            "centring": samples.grid.centring,
+            "boundary": samples.grid.boundary.sides,
+            **({"inputs": count} if kind == "MgNO" else {}),
+            **described,
+        }
+    else:
+        described = {"in_channels": count, **described}
     if described.get("size") is not None:  # a published network whose layer norms belong to grid points
         described["size"] = samples.grid.shape[0]
-    if described.get("class") in ("MgNO", "HierarchyNet"):
-        sides = samples.grid.boundary
-        described.setdefault("centring", samples.grid.centring)
-        described.setdefault("boundary", sides.sides)
     return described
 
 
@@ -326,6 +332,15 @@ def _check_system(model: nn.Module, samples: Samples, loss: Loss) -> None:
             f"{what} takes -div(coefficient grad u) = source, the data has {', '.join(samples.inputs)}"
             f"{' in time' if samples.steps else ''}: use a network that takes fields, with another loss"
         )
+
+    known: Mapping[str, Any] = {"coefficient": 1.0, "source": 1.0, "boundary_value": 0.0, "flux": 0.0}
+    for name, value in known.items():
+        told = samples.parameters.get(name, value)
+        if name not in samples.inputs and told != value:
+            raise InputError(
+                f"{what} takes {name} {value:g} where the data has no such variable, its family has {told!r}: "
+                "add the variable to the data, or use a network that takes fields, with another loss"
+            )
 
 
 def _normalisation(
@@ -341,10 +356,9 @@ def _normalisation(
     )
 
 
-def _identity(
-    operator: TrainedOperator, described: Mapping[str, Any], loss: Loss, held: Rows, others: Samples | None
-) -> dict[str, str]:
+def _identity(operator: TrainedOperator, loss: Loss, held: Rows, others: Samples | None) -> dict[str, str]:
     """What a training cut off must have in common with the one that goes on with it."""
+    described: dict[str, Any] = operator.network.config()  # type: ignore[operator]
     ways = operator.normalisation.ways()
     return {
         "the data of digest": str(operator.about["data"]),

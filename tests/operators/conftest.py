@@ -48,7 +48,7 @@ class Jacobi(nn.Module):
         super().__init__()
         self.damping = nn.Parameter(torch.full((sweeps, 1), 0.5))
 
-    def forward(self, stencil: Tensor, rhs: Tensor) -> Tensor:
+    def forward(self, stencil: Tensor, rhs: Tensor, layout: Any = None) -> Tensor:
         u = torch.zeros_like(rhs)
         for damping in self.damping:
             padded = nn.functional.pad(u, (1, 1, 1, 1))

@@ -1,0 +1,237 @@
+"""A prediction, corrected by multigrid until its error is guaranteed to be small."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sciml.errors import InputError
+from sciml.multigrid.amg import AMG
+from sciml.multigrid.hierarchy import Hierarchy, same_matrix, system_of
+from sciml.operators.neural import Neural
+from sciml.operators.trained import TrainedOperator, takes
+from sciml.pde.compatibility import check_compatible
+from sciml.pde.elliptic import Elliptic
+from sciml.pde.grid import Field
+from sciml.pde.solution import FieldSolution, labelled
+from sciml.pde.system import System
+from sciml.solve import Result
+
+__all__ = ["Corrected", "State"]
+
+GROWN = 1e6
+EFFECTIVITY = 1.3  # of the bound in the answer, at most
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """The hierarchy that corrects and certifies, and the operator that predicts, or None."""
+
+    hierarchy: Hierarchy
+    operator: TrainedOperator | None
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """Algorithm: predict, smooth, then cycle until the guaranteed bound of the error is small enough.
+
+    The answer is a SUCCESS only where ``error_bound``, which no error exceeds (see `sciml.multigrid.bounds`), is at
+    most rtol times the energy norm of the solution, by a lower bound of that. The bound is of the algebraic error, in
+    the energy norm sqrt(e^T A e): how well the discretised problem is solved, not how well it is discretised.
+
+    Parameters
+    ----------
+    neural
+        What predicts; None starts from zero, to compare with. A prediction whose energy error is larger than that of
+        zero is not used, as ``stats["started_from_zero"]`` tells.
+    amg
+        The hierarchy and its cycle, which must be symmetric; with ``accelerate=None`` plain cycles, else conjugate
+        gradients with the cycle as preconditioner. Its rtol is not used.
+    rtol
+        Of the error in the energy norm, relative to the solution's.
+    sweeps
+        Of the smoother on the finest level, before the first cycle: the residual of a prediction is rough.
+
+    Raises
+    ------
+    InputError
+        An rtol out of range; when run: a system that is not symmetric definite, or what the operator cannot take.
+
+    Examples
+    --------
+    >>> from sciml.pde import Poisson
+    >>> from sciml.solve import solve
+    >>> solution = solve(Poisson(31), Corrected(None, rtol=1e-6))
+    >>> solution.result.name, solution.error_bound <= 1e-6 * solution.stats["energy_norm"]
+    ('SUCCESS', True)
+
+    Notes
+    -----
+    ``stats``: ``cycles`` on the finest level, certifying included; ``sweeps``; ``started_from_zero`` (0 or 1);
+    ``prediction_error``, relative, in the energy norm, and ``smoothed_error`` after the sweeps; ``energy_norm``, a
+    lower bound of the solution's; ``relative_bound``; ``contraction`` of one cycle; ``relative_residual``;
+    ``seconds``, ``seconds_prediction`` (part of it), ``seconds_setup``.
+    """
+
+    neural: Neural | None
+    amg: AMG = AMG()  # noqa: RUF009
+    rtol: float = 1e-6
+    sweeps: int = 2
+
+    def __post_init__(self) -> None:
+        if not 1e-12 <= self.rtol < 1:
+            raise InputError(
+                f"rtol={self.rtol!r}: give a number from 1e-12, where rounding begins, to below 1"
+            )
+        if not isinstance(self.sweeps, int) or self.sweeps < 0:
+            raise InputError(f"sweeps={self.sweeps!r}: give a whole number of 0 or more")
+        if self.amg.accelerate not in ("auto", "cg", None):
+            raise InputError(
+                f"AMG(accelerate={self.amg.accelerate!r}): a guarantee needs a symmetric cycle: give 'cg' or None"
+            )
+
+    def init(self, problem: Elliptic | System) -> State:
+        """Build the hierarchy, bound its contraction, move the operator to its device."""
+        operator = None if self.neural is None else self.neural.init(problem)
+        hierarchy = self.amg.init(problem)
+        _ = hierarchy.contraction  # kept by the hierarchy; refuses what has no guarantee
+        return State(hierarchy, operator)
+
+    def run(self, problem: Elliptic | System, state: State) -> FieldSolution:
+        """Solve a problem; one with another matrix on the same grid updates the hierarchy."""
+        system = check_compatible(system_of(problem, self.amg))
+        hierarchy, setup = state.hierarchy, state.hierarchy.seconds
+        if system.grid != hierarchy.system.grid or not same_matrix(system.matrix, hierarchy.system.matrix):
+            hierarchy = hierarchy.updated(system)
+            setup = hierarchy.seconds
+        setup += hierarchy.contraction.seconds
+        start = time.perf_counter()
+        predicted = self._predicted(problem, system, state)
+        took = time.perf_counter() - start
+        smoothed = predicted
+        if predicted is not None:
+            for _ in range(self.sweeps):
+                smoothed = hierarchy.smooth(0, smoothed, system.rhs, "pre")  # type: ignore[arg-type]
+            if not _better_than_zero(system, smoothed):  # type: ignore[arg-type]
+                smoothed = None
+        first = np.zeros(system.grid.size) if smoothed is None else smoothed
+        plain = self.amg.accelerate is None
+        found = _certify(hierarchy, system, first, self.rtol, self.amg.max_cycles, plain)
+        stats = {
+            "cycles": float(found.cycles),
+            "sweeps": float(0 if predicted is None else self.sweeps),
+            "started_from_zero": float(smoothed is None),
+            "energy_norm": found.norm,
+            "relative_bound": found.bound / found.norm if found.norm > 0 else 0.0,
+            "contraction": hierarchy.contraction.bound,
+            "relative_residual": found.relative_residual,
+            "seconds": time.perf_counter() - start,
+            "seconds_prediction": took,
+            "seconds_setup": setup,
+        }
+        size = system.energy(found.x)
+        for name, one in (("prediction_error", predicted), ("smoothed_error", smoothed)):
+            if one is not None and size > 0:
+                stats[name] = system.energy(found.x - one) / size
+        u = found.x
+        if system.kind == "semidefinite":
+            u = u - np.average(u, weights=system.grid.volumes().ravel())
+        bound = found.bound if math.isfinite(found.bound) else None
+        return FieldSolution(labelled(u, system.grid), found.result, stats, found.bounds, bound)
+
+    def _predicted(self, problem: Elliptic | System, system: System, state: State) -> Field | None:
+        """The prediction (n,), or None where there is none or it is not finite."""
+        if self.neural is None or state.operator is None:
+            return None
+        asked: Any = system if takes(state.operator.network) == "system" else problem
+        values = self.neural.values(asked, state.operator).ravel()
+        return values if np.isfinite(values).all() else None
+
+
+def _better_than_zero(system: System, x: Field) -> bool:
+    """Whether the energy error of x is below that of zero: ||u - x||^2 < ||u||^2, where u is not needed."""
+    return float(2 * system.rhs @ x - x @ (system.matrix @ x)) > 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Certified:
+    x: Field
+    result: Result
+    bound: float
+    norm: float
+    cycles: int
+    bounds: tuple[float, ...]
+    relative_residual: float
+
+
+def _certify(
+    hierarchy: Hierarchy, system: System, x: Field, rtol: float, most: int, plain: bool
+) -> _Certified:
+    """Iterate until the bound of the energy error is at most rtol times a lower bound of the solution's norm.
+
+    The cycle of each step, z = B r, also bounds the error of the x before it: eta^2 = z . (2 r - A z) is
+    ||e||^2 - ||E e||^2 (see `sciml.multigrid.bounds`), so certifying costs no cycle but the last. Conjugate gradients
+    are flexible (Notay 2000, one direction), with the residual computed from x, so that rounding cannot make the bound
+    one of another residual.
+    """
+    matrix, b = system.matrix, system.rhs
+    if not b.any():
+        return _Certified(np.zeros_like(b), Result.SUCCESS, 0.0, 0.0, 0, (0.0,), 0.0)
+    g = hierarchy.contraction.bound
+    seen: list[float] = []
+    x, cycles = x.copy(), 0
+    direction, image = x, x
+    norm, best = 0.0, math.inf
+    result = Result.MAX_ITERATIONS
+    with np.errstate(all="ignore"):
+        while True:
+            r = _residual(system, x)
+            z = hierarchy.cycle(r)
+            az = matrix @ z
+            cycles += 1
+            bound = math.sqrt(max(float(z @ (2 * r - az)), 0.0) / (1 - g * g))
+            norm = max(norm, _norm_below(b, x, r))
+            best = min(best, bound)
+            seen.append(bound)
+            if not math.isfinite(bound) or not math.isfinite(norm):
+                result = Result.NOT_FINITE
+                break
+            if bound > GROWN * best:
+                result = Result.DIVERGED
+                break
+            if bound <= rtol * norm:
+                result = Result.SUCCESS
+                break
+            if cycles >= most:
+                break
+            if plain:
+                x = x + z
+                continue
+            first = cycles == 1
+            beta = 0.0 if first else -float(z @ image) / float(direction @ image)
+            direction, image = (z, az) if first else (z + beta * direction, az + beta * image)
+            x = x + (float(r @ direction) / float(direction @ image)) * direction
+        if result is not Result.NOT_FINITE and (1 - g * g) * EFFECTIVITY**2 < 1:
+            sharper = hierarchy.bounds(r, EFFECTIVITY)
+            bound, cycles = min(bound, sharper.upper), cycles + sharper.cycles
+    relative = float(np.linalg.norm(r) / np.linalg.norm(b))
+    scale = norm if norm > 0 else 1.0
+    return _Certified(x, result, bound, norm, cycles, tuple(one / scale for one in seen), relative)
+
+
+def _residual(system: System, x: Field) -> Field:
+    r = system.residual(x)
+    if system.kind == "semidefinite":  # of a compatible system it sums to zero, but for rounding
+        volumes = system.grid.volumes().ravel()
+        r = r - r.sum() * volumes / volumes.sum()
+    return r
+
+
+def _norm_below(b: Field, x: Field, r: Field) -> float:
+    """A lower bound of the solution's energy norm: b . x / ||x||_A, by Cauchy and Schwarz; the best multiple of x."""
+    energy = float(x @ (b - r))
+    return max(float(b @ x), 0.0) / math.sqrt(energy) if energy > 0 else 0.0

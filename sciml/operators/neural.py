@@ -1,0 +1,241 @@
+"""A trained operator as an algorithm: ``solve(problem, Neural.load("darcy.sciml"))``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sciml.errors import InputError
+from sciml.multigrid.structured import Layout, stencil_of
+from sciml.operators.samples import Samples
+from sciml.operators.trained import TrainedOperator, answer, takes
+from sciml.pde.elliptic import Elliptic, discretize
+from sciml.pde.families import Family
+from sciml.pde.grid import Field, Grid
+from sciml.pde.solution import FieldSolution, labelled
+from sciml.pde.system import System
+from sciml.solve import Result
+from sciml.train.environment import chosen_device
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Neural", "Precision"]
+
+Precision = Literal["float32", "float64", "bfloat16"]
+BEYOND = 0.01  # of the training range, as which a value still counts as inside
+
+
+@dataclass(frozen=True, eq=False)
+class Neural:
+    """Algorithm: ask a trained operator. Its answer carries no bound; `Corrected` gives one.
+
+    Parameters
+    ----------
+    operator
+        As trained, or loaded with `load`.
+    device
+        ``cpu``, ``cuda``, ...; ``auto`` takes a GPU if there is one.
+    precision
+        ``bfloat16`` computes under autocast, with float32 in and out.
+
+    Raises
+    ------
+    InputError
+        A precision or device that is not there; when run: a problem of another family than trained on, a grid or
+        resolution that the operator cannot take.
+
+    Examples
+    --------
+    >>> solution = solve(Darcy(63, seed=7), Neural.load("darcy.sciml"))  # doctest: +SKIP
+    >>> solution.u.dims, solution.error_bound  # doctest: +SKIP
+    (('y', 'x'), None)
+    """
+
+    operator: TrainedOperator
+    device: str = "cpu"
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise InputError(f"precision={self.precision!r}: give one of {', '.join(get_args(Precision))}")
+        chosen_device(self.device)
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "cpu", precision: Precision = "float32") -> Neural:
+        """From a checkpoint; see `TrainedOperator.load`."""
+        return cls(TrainedOperator.load(path), device, precision)
+
+    def init(self, problem: Elliptic | System) -> TrainedOperator:
+        """The operator on its device and in its precision, having checked that it fits the problem."""
+        self._check(problem)
+        kind = torch.float64 if self.precision == "float64" else torch.float32
+        return self.operator.to(chosen_device(self.device), kind)
+
+    def run(self, problem: Elliptic | System, state: TrainedOperator) -> FieldSolution:
+        """The answer to one problem, in float64 with its coordinates.
+
+        ``stats``: ``seconds``, and ``novelty``, how far inputs lie outside the training range in parts of its width
+        (then the result is `Result.NOVEL`).
+        """
+        self._check(problem)
+        start = time.perf_counter()
+        values = self.values(problem, state)
+        stats = {"seconds": time.perf_counter() - start, "novelty": self._novelty(problem)}
+        result = Result.NOVEL if stats["novelty"] > BEYOND else Result.SUCCESS
+        if not np.isfinite(values).all():
+            result = Result.NOT_FINITE
+        return FieldSolution(labelled(values, problem.grid), result, stats)
+
+    def values(self, problem: Elliptic | System, state: TrainedOperator) -> Field:
+        """The answer (y, x) to a problem that fits."""
+        kind = next(state.network.parameters()).dtype
+        device = next(state.network.parameters()).device
+        if takes(state.network) == "system":
+            system = problem if isinstance(problem, System) else discretize(problem)
+            stencil = stencil_of(system.matrix, system.grid).to(device, kind)[None]
+            rhs = torch.from_numpy(system.field(system.rhs)).to(device, kind)[None, None]
+            with torch.no_grad(), self._cast(device):
+                # linear in the right-hand side, which may be far from the size of those trained on
+                size = rhs.abs().amax().clamp_min(torch.finfo(kind).tiny)
+                found = state.network(stencil, rhs / size, Layout.of(system.grid))[0, 0] * size
+            return np.asarray(found.double().cpu().numpy())
+        assert not isinstance(problem, System)
+        fields = {
+            name: torch.from_numpy(_field(problem, name)).to(device, kind)[None] for name in state.inputs
+        }
+        return np.asarray(self._ask(state, fields, problem.grid)[0].double().cpu().numpy())
+
+    def predict(self, data: xr.Dataset | str | Path, *, batch: int = 32) -> xr.DataArray:
+        """The answers to all samples of a dataset, (sample, y, x), float32.
+
+        Of a time series the step after each time but the last is given, (sample, time, y, x).
+
+        Parameters
+        ----------
+        data
+            As for `sciml.operators.training.train`, with the inputs trained on.
+        batch
+            Samples at a time.
+
+        Raises
+        ------
+        InputError
+            Data on a grid that the operator cannot take, or without an input.
+        """
+        if batch < 1:
+            raise InputError(f"batch={batch}: give a whole number of 1 or more")
+        mine = self.operator
+        named = tuple(name for name in mine.inputs if not (mine.steps and name == mine.target))
+        samples = Samples.of(
+            data,
+            inputs=named or None,
+            target=mine.target,
+            boundary=mine.grid.boundary,
+            centring=mine.grid.centring,
+        )
+        if samples.steps != mine.steps:
+            raise InputError(
+                f"the operator {'steps in time' if mine.steps else 'does not step in time'}, the data "
+                f"{'is' if samples.steps else 'is not'} a time series: give data like that it was trained on"
+            )
+        mine.check(samples.grid)
+        device = chosen_device(self.device)
+        kind = torch.float64 if self.precision == "float64" else torch.float32
+        state = mine.to(device, kind)
+        parts = []
+        for block in samples.source(np.arange(len(samples))).batches(batch):
+            fields = {name: block[name].to(device, kind) for name in mine.inputs}
+            parts.append(self._ask(state, fields, samples.grid).float().cpu().numpy())
+        return _arranged(np.concatenate(parts), samples)
+
+    def _ask(self, state: TrainedOperator, fields: Mapping[str, Tensor], grid: Grid) -> Tensor:
+        """The answer (sample, y, x) of the operator on its device."""
+        if grid.shape != state.grid.shape:
+            return state.predict(fields, grid)
+        with torch.no_grad(), self._cast(next(iter(fields.values())).device):
+            return answer(state.network, fields, state.normalisation, grid)
+
+    def _cast(self, device: torch.device) -> torch.autocast:
+        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def _check(self, problem: Elliptic | System) -> None:
+        """Refuse a problem that the operator was not made for."""
+        mine = self.operator
+        if mine.steps:
+            raise InputError(f"the operator of {mine.family} steps in time: use Stepper(operator, steps)")
+        if takes(mine.network) == "system":
+            _check_system(problem)
+            return
+        if isinstance(problem, System) or not hasattr(problem, "grid"):
+            raise InputError(
+                f"the operator of {mine.family} takes {', '.join(mine.inputs)}, a {type(problem).__name__} has none: "
+                "give the problem itself"
+            )
+        kind = mine.about.get("problem") or {}
+        if kind and kind.get("problem") != type(problem).__name__:
+            raise InputError(
+                f"the operator was trained on {mine.family} ({kind.get('problem')}), this is a "
+                f"{type(problem).__name__}: load the checkpoint of its own family"
+            )
+        for name in mine.inputs:
+            if not callable(getattr(problem, f"{name}_field", None)):
+                raise InputError(
+                    f"the operator of {mine.family} takes {', '.join(mine.inputs)}, a {type(problem).__name__} has no "
+                    f"{name}: load the checkpoint of its own family"
+                )
+        here = Family(mine.family, problem, mine.inputs).parameters() if kind else {}
+        for name, value in kind.items():
+            if name not in mine.inputs and name in here and here[name] != value:
+                raise InputError(
+                    f"the operator was trained on {mine.family} with {name}={value!r}, the problem has "
+                    f"{here[name]!r}, which it is not told: train it on such problems, or use AMG()"
+                )
+        mine.check(problem.grid)
+
+    def _novelty(self, problem: Elliptic | System) -> float:
+        """How far the inputs leave the training range, in parts of its width."""
+        found = 0.0
+        if takes(self.operator.network) == "system":
+            return found
+        for name, (least, most) in (self.operator.about.get("ranges") or {}).items():
+            values = _field(problem, name)
+            width = (most - least) or max(abs(most), 1.0)
+            found = max(found, (least - float(values.min())) / width, (float(values.max()) - most) / width)
+        return found
+
+    def __str__(self) -> str:
+        return f"Neural ({self.precision} on {self.device})\n{self.operator}"
+
+
+def _check_system(problem: Elliptic | System) -> None:
+    if not isinstance(problem, Elliptic | System):
+        raise InputError(
+            f"a {type(problem).__name__} has no linear system: use an operator that takes its fields"
+        )
+    kind = problem.kind if isinstance(problem, System) else discretize(problem).kind
+    if kind not in ("definite", "semidefinite"):
+        raise InputError(
+            f"the system is {kind}, and the operator was made for symmetric definite ones: use AMG() or Direct()"
+        )
+
+
+def _field(problem: Any, name: str) -> Field:
+    return np.ascontiguousarray(getattr(problem, f"{name}_field")(), dtype=np.float64)
+
+
+def _arranged(values: np.ndarray[Any, Any], samples: Samples) -> xr.DataArray:
+    """Rows as samples, or as samples and times, with the coordinates of the grid."""
+    import xarray as xr
+
+    y, x = samples.grid.coordinates()
+    shape = (samples.samples, -1, *samples.grid.shape) if samples.steps else values.shape
+    dims = ("sample", "time", "y", "x") if samples.steps else ("sample", "y", "x")
+    return xr.DataArray(values.reshape(shape), {"y": y, "x": x}, dims, name=samples.target)

@@ -1,0 +1,125 @@
+"""A trained operator as an algorithm: what it answers, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from sciml.errors import InputError, MissingVariable
+from sciml.operators import training
+from sciml.operators.neural import Neural
+from sciml.operators.trained import TrainedOperator
+from sciml.pde.elliptic import Darcy, Poisson, discretize
+from sciml.pde.fields import TwoPhase
+from sciml.pde.grid import Boundary
+from sciml.pde.helmholtz import Helmholtz
+from sciml.solve import Result, SolveFailed, solve
+from sciml.train.progress import Quiet
+
+FIT = {"epochs": 6, "batch_size": 8, "learning_rate": 5e-3, "seed": 17, "threads": 1, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def path(darcy: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from sciml.operators import networks
+    from tests.operators.conftest import Small
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "NETWORKS", {**networks.NETWORKS, "Small": lambda c: Small(**c)})
+        output = tmp_path_factory.mktemp("neural") / "m.sciml"
+        training.train(darcy, output, network={"class": "Small"}, fit=FIT, validation=8, progress=Quiet())
+    return output
+
+
+@pytest.fixture
+def neural(path: Path) -> Neural:
+    return Neural.load(path)
+
+
+def test_one_problem_is_answered_as_its_sample_in_the_dataset(neural: Neural, darcy: xr.Dataset) -> None:
+    solution = solve(Darcy(15, seed=10), neural)
+    assert (solution.u.dims, solution.error_bound, solution.result) == (("y", "x"), None, Result.SUCCESS)
+    assert solution.stats["seconds"] > 0
+    found = neural.predict(darcy, batch=7)
+    assert found.dims == ("sample", "y", "x")
+    assert np.allclose(found[3], solution.u, rtol=1e-5)
+    assert np.array_equal(found["x"], darcy["x"])
+    error = np.linalg.norm(found - darcy["u"]) / np.linalg.norm(darcy["u"])
+    assert error < 0.5
+    assert np.allclose(neural.predict(darcy.chunk(sample=8), batch=40), found, rtol=1e-5)
+
+
+def test_precisions_agree_as_far_as_they_go(neural: Neural) -> None:
+    problem = Darcy(15, seed=12)
+    exact = solve(problem, replace(neural, precision="float64")).u
+    for precision, within in (("float32", 1e-5), ("bfloat16", 5e-2)):
+        other = solve(problem, replace(neural, precision=precision)).u
+        assert 0 < np.linalg.norm(other - exact) < within * np.linalg.norm(exact)
+
+
+def test_a_problem_it_was_not_trained_on_is_refused_or_said(neural: Neural) -> None:
+    for problem, match in [
+        (Poisson(15), r"trained on darcy-smooth \(Darcy\), this is a Poisson"),
+        (Helmholtz(), "this is a Helmholtz"),
+        (discretize(Darcy(15)), "takes coefficient, a System has none"),
+        (Darcy(15, source=2.0), "with source=1.0, the problem has 2.0"),
+        (Darcy(15, boundary_value=1.0), "boundary_value"),
+        (Darcy(15, centring="cell"), "vertex-centred grid"),
+        (Darcy(15, boundary=Boundary(west="neumann")), "neumann"),
+    ]:
+        with pytest.raises(InputError, match=match) as caught:
+            solve(problem, neural)
+        assert "\n" not in str(caught.value)
+    other = solve(Darcy(15, TwoPhase(3, 100), seed=7), neural)
+    assert other.result is Result.NOVEL
+    assert other.stats["novelty"] == pytest.approx(88 / 9)
+    assert solve(Darcy(21, seed=7), neural).u.shape == (21, 21)
+
+
+def test_data_it_was_not_trained_on_is_refused(neural: Neural, darcy: xr.Dataset) -> None:
+    with pytest.raises(MissingVariable, match="lacks 'coefficient'"):
+        neural.predict(darcy.rename(coefficient="speed"))
+    with pytest.raises(InputError, match="not step in time, the data is a time series"):
+        neural.predict(darcy.assign(u=darcy["u"].expand_dims(time=3, axis=1)))
+    with pytest.raises(InputError, match="batch=0"):
+        neural.predict(darcy, batch=0)
+
+
+def test_what_is_not_finite_is_no_answer(neural: Neural) -> None:
+    broken = neural.operator.to("cpu")
+    next(broken.network.parameters()).data.fill_(float("nan"))
+    with pytest.raises(SolveFailed, match="NOT_FINITE"):
+        solve(Darcy(15), Neural(broken))
+
+
+def test_settings_and_the_table(neural: Neural) -> None:
+    said = str(neural)
+    for part in ("darcy-smooth", "Small", "15 x 15", "relative h1", "float32 on cpu"):
+        assert part in said
+    for options in ({"precision": "half"}, {"device": "abacus"}):
+        with pytest.raises(InputError, match=next(iter(options.values()))):
+            Neural(neural.operator, **options)
+
+
+def test_a_network_of_the_system_takes_any_boundary_data(darcy: xr.Dataset, tmp_path: Path) -> None:
+    output = tmp_path / "s.sciml"
+    fit: dict[str, Any] = {**FIT, "epochs": 2}
+    training.train(darcy, output, network={"class": "Jacobi", "sweeps": 60}, fit=fit, progress=Quiet())
+    operator = TrainedOperator.load(output)
+    neural = Neural(operator, precision="float64")
+    problem = Darcy(15, seed=8, source=0.0, boundary_value=lambda x, y: 1 + x, boundary="dirichlet")
+    system = discretize(problem)
+    solution = solve(problem, neural)
+    truth = np.linalg.solve(system.matrix.toarray(), system.rhs)
+    assert system.energy(solution.u.values.ravel() - truth) < 0.5 * system.energy(truth)
+    twice = solve(replace(system, rhs=1e-9 * system.rhs), neural)
+    assert np.allclose(twice.u, 1e-9 * solution.u, rtol=1e-6, atol=0)
+    with pytest.raises(InputError, match="indefinite"):
+        solve(Helmholtz(), neural)
+    assert torch.is_tensor(operator.network.damping)
