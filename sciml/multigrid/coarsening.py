@@ -46,6 +46,7 @@ def _aggregated(system: System) -> Any:
     return smoothed_aggregation_solver(
         _own(system),
         symmetry="nonsymmetric" if system.kind == "nonsymmetric" else "hermitian",
+        strength=("symmetric", {"theta": 0.08}),  # aggregates end where the coefficient jumps
         smooth=("jacobi", {"omega": 4.0 / 3.0, "weighting": "local"}),  # 'spectral' draws random numbers
         presmoother=None,
         postsmoother=None,

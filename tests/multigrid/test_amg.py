@@ -1,0 +1,187 @@
+"""AMG as an algorithm: every method on every boundary, against a direct solver; what it refuses."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sciml.errors import InputError
+from sciml.multigrid import AMG
+from sciml.pde.direct import Direct
+from sciml.pde.elliptic import Darcy, Poisson, discretize
+from sciml.pde.fields import TwoPhase
+from sciml.pde.grid import Boundary, Grid
+from sciml.pde.system import System
+from sciml.pde.terms import Terms
+from sciml.solve import Result, SolveFailed, init, solve
+
+METHODS = ("ruge_stuben", "smoothed_aggregation", "geometric")
+BOUNDARIES = (
+    "dirichlet",
+    Boundary("neumann", "dirichlet", "neumann", "dirichlet"),
+    Boundary("periodic", "periodic", "dirichlet", "neumann"),
+    "neumann",
+    "periodic",
+)
+
+
+def wave(x, y):
+    return np.cos(2 * np.pi * x) * np.cos(2 * np.pi * y) + np.sin(4 * np.pi * x)
+
+
+class Wind:
+    """Advection and diffusion, as a problem of the user's own."""
+
+    def __init__(self, speed=20.0, reaction=None):
+        self.grid = Grid((24, 24))
+        self.speed, self.reaction = speed, reaction
+
+    def terms(self):
+        ones = np.ones(self.grid.shape)
+        reaction = None if self.reaction is None else self.reaction * ones
+        velocity = (self.speed, -self.speed / 2) if self.speed else None
+        return Terms(self.grid, ones, ones, reaction=reaction, velocity=velocity)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("centring", ["vertex", "cell"])
+@pytest.mark.parametrize("boundary", BOUNDARIES, ids=str)
+def test_answers_are_those_of_a_direct_solver(method, centring, boundary):
+    pure = boundary in ("neumann", "periodic")
+    problem = Darcy((30, 21), TwoPhase(3, 12), wave if pure else 1.0, boundary, centring=centring)
+    found = solve(problem, AMG(method, rtol=1e-11))
+    truth = solve(problem, Direct())
+    assert found.u.values == pytest.approx(truth.u.values, abs=1e-8 * float(np.abs(truth.u).max()))
+    assert found.stats["relative_residual"] <= 1e-11
+    assert found.stats["cycles"] == len(found.residuals) - 1 < 20
+    assert found.u.dims == ("y", "x")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("smoother", ["gauss_seidel", "jacobi", "chebyshev"])
+@pytest.mark.parametrize("cycle", ["V", "W", "F"])
+def test_every_smoother_and_cycle_converges(method, smoother, cycle):
+    algorithm = AMG(method, smoother=smoother, cycle=cycle)
+    found = solve(Darcy(31, TwoPhase(3, 12)), algorithm)
+    assert found.stats["cycles"] < 40
+    plain = solve(Darcy(31, TwoPhase(3, 12)), replace(algorithm, accelerate=None, rtol=1e-6))
+    assert plain.stats["cycles"] >= 0.5 * found.stats["cycles"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("accelerate", ["auto", "gmres", "bicgstab"])
+def test_a_nonsymmetric_problem_just_works(method, accelerate):
+    problem = Wind()
+    found = solve(problem, AMG(method, accelerate=accelerate, rtol=1e-10))
+    truth = solve(problem, Direct())
+    assert found.u.values == pytest.approx(truth.u.values, abs=1e-9 * float(truth.u.max()))
+
+
+@given(contrast=st.floats(1, 1000), seed=st.integers(2, 9999), n=st.integers(5, 40), cell=st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_cg_takes_few_cycles_whatever_the_contrast(contrast, seed, n, cell):
+    coefficient = TwoPhase(1.0, contrast, tau=20**0.5) if contrast > 1 else 1.0
+    problem = Darcy(n, coefficient, seed=seed, centring="cell" if cell else "vertex")
+    for method, most in (("ruge_stuben", 15), ("smoothed_aggregation", 30)):
+        assert solve(problem, AMG(method)).stats["cycles"] <= most
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_bits_twice_and_no_global_random_number(method, monkeypatch):
+    def forbidden(*_):
+        raise AssertionError("a random number of the global generator")
+
+    monkeypatch.setattr(np.random, "rand", forbidden)  # where pyamg draws
+    problem = Darcy(31, TwoPhase(3, 12))
+    first = solve(problem, AMG(method, smoother="chebyshev"))
+    assert np.array_equal(first.u, solve(problem, AMG(method, smoother="chebyshev")).u)
+
+
+def test_a_state_serves_other_right_hand_sides_and_operators():
+    algorithm = AMG()
+    problem = Darcy(31, TwoPhase(3, 12))
+    state = init(problem, algorithm)
+    other = solve(replace(problem, source=wave), algorithm, state=state)
+    assert np.array_equal(other.u, solve(replace(problem, source=wave), algorithm).u)
+    near = replace(problem, coefficient=problem.coefficient_field() * 1.1)
+    assert solve(near, algorithm, state=state).u.values == pytest.approx(
+        solve(near, Direct()).u.values, rel=1e-6
+    )
+    with pytest.raises(InputError, match="keep the grid"):
+        solve(Poisson(15), algorithm, state=state)
+    with pytest.raises(InputError, match="smoother='jacobi'"):
+        solve(problem, AMG(smoother="jacobi"), state=state)
+    tighter = solve(problem, AMG(rtol=1e-12, accelerate=None), state=state)
+    assert tighter.stats["relative_residual"] <= 1e-12
+
+
+def test_systems_are_taken_as_they_are():
+    problem = Poisson(15)
+    elements = discretize(problem, "finite_element")
+    truth = solve(problem, Direct(scheme="finite_element"))
+    assert solve(elements, AMG()).u.values == pytest.approx(truth.u.values, rel=1e-6)
+    assert solve(problem, AMG(scheme="finite_element")).u.values == pytest.approx(truth.u.values, rel=1e-6)
+
+
+def test_the_end_is_told_honestly():
+    problem = Darcy(31, TwoPhase(3, 12))
+    short = solve(problem, AMG(max_cycles=2), throw=False)
+    assert short.result is Result.MAX_ITERATIONS
+    assert short.stats["cycles"] == 2
+    with pytest.raises(SolveFailed, match="hierarchy"):
+        solve(problem, AMG(max_cycles=2))
+    # A hierarchy of another operator, which overcorrects: it must not be called a solution.
+    hierarchy = AMG(accelerate=None).init(problem)
+    system = hierarchy.system
+    broken = replace(
+        hierarchy,
+        system=System(system.matrix * 50.0, system.rhs, system.grid, "definite"),
+        levels=hierarchy.levels,
+    )
+    assert broken.solve().result is Result.DIVERGED
+    zero = hierarchy.solve(np.zeros(system.grid.size))
+    assert zero.result is Result.SUCCESS
+    assert zero.cycles == 0
+    assert not zero.x.any()
+
+
+def test_pure_neumann_needs_data_that_balance():
+    with pytest.raises(InputError, match="balance"):
+        solve(Poisson(15, boundary="neumann"), AMG())
+    found = solve(Poisson(16, wave, "neumann"), AMG())
+    volumes = Poisson(16, boundary="neumann").grid.volumes()
+    assert abs(np.average(found.u.values, weights=volumes)) < 1e-14
+
+
+@pytest.mark.parametrize(
+    ("settings_", "words"),
+    [
+        ({"method": "classical"}, "ruge_stuben"),
+        ({"smoother": "ilu"}, "gauss_seidel"),
+        ({"cycle": "K"}, "V, W, F"),
+        ({"accelerate": "minres"}, "bicgstab"),
+        ({"rtol": 0.0}, "1e-8"),
+        ({"max_cycles": 0}, "at least 1"),
+        ({"sweeps": (0, 0)}, "sweeps"),
+    ],
+)
+def test_settings_that_do_not_exist(settings_, words):
+    with pytest.raises(InputError, match=words):
+        AMG(**settings_)
+
+
+def test_what_multigrid_cannot_do_is_refused_with_what_would():
+    with pytest.raises(InputError, match=r"Direct\(\)"):
+        solve(Wind(speed=0, reaction=-200.0), AMG())
+    with pytest.raises(InputError, match=r"nonsymmetric.*gmres"):
+        solve(Wind(), AMG(accelerate="cg"))
+    with pytest.raises(InputError, match="same number twice"):
+        AMG(accelerate="cg", sweeps=(1, 2)).init(Poisson(15))
+    with pytest.raises(InputError, match="F-cycle"):
+        AMG(accelerate="cg", cycle="F").init(Poisson(15))
+    with pytest.raises(InputError, match="not finite"):
+        AMG().init(Poisson(15)).solve(np.full(225, np.nan))
+    with pytest.raises(InputError, match="225 unknowns"):
+        AMG().init(Poisson(15)).solve(np.ones(7))

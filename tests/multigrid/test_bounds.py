@@ -1,0 +1,228 @@
+"""The bounds hold: for every family, contrast, boundary, centring and method, and for the worst of all errors."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sciml.errors import InputError
+from sciml.multigrid import AMG
+from sciml.multigrid.bounds import largest_possible, smallest_eigenvalue
+from sciml.pde.direct import Direct
+from sciml.pde.elliptic import Darcy, Poisson, discretize
+from sciml.pde.fields import Lognormal, Multiscale, TwoPhase
+from sciml.pde.grid import Boundary
+from sciml.pde.system import System
+from sciml.solve import solve
+
+METHODS = ("ruge_stuben", "smoothed_aggregation", "geometric")
+ROUNDING = 1e-9
+COEFFICIENTS = {
+    "poisson": 1.0,
+    "smooth": TwoPhase(3, 12),
+    "rough": TwoPhase(2, 12, tau=20**0.5),
+    "contrast 100": TwoPhase(1, 100),
+    "contrast 1000": TwoPhase(1, 1000),
+    "contrast 1000 rough": TwoPhase(1, 1000, tau=20**0.5),
+    "multiscale": Multiscale(),
+    "lognormal": Lognormal(1.5),
+}
+BOUNDARIES = (
+    "dirichlet",
+    "neumann",
+    "periodic",
+    Boundary(west="neumann", north="neumann"),
+    Boundary("periodic", "periodic", "neumann", "dirichlet"),
+)
+
+
+def errors(system, generator):
+    """Rough, smooth, local, and of the size of one cell: what networks and solvers leave."""
+    n = system.grid.size
+    rough = generator.standard_normal(n)
+    x, y = system.grid.mesh()
+    smooth = (np.sin(np.pi * x) * np.sin(2 * np.pi * y)).ravel()
+    spike = np.zeros(n)
+    spike[generator.integers(n)] = 1.0
+    walk = np.cumsum(rough) / n**0.5
+    return rough, smooth, spike, walk, smooth + 0.01 * rough
+
+
+@given(
+    coefficient=st.sampled_from(sorted(COEFFICIENTS)),
+    boundary=st.sampled_from(BOUNDARIES),
+    centring=st.sampled_from(("vertex", "cell")),
+    method=st.sampled_from(METHODS),
+    shape=st.tuples(st.integers(4, 34), st.integers(4, 34)),
+    seed=st.integers(2, 10**6),
+)
+@settings(max_examples=80, deadline=None)
+def test_the_error_always_lies_between(coefficient, boundary, centring, method, shape, seed):
+    problem = Darcy(shape, COEFFICIENTS[coefficient], 0.0, boundary, centring=centring, seed=seed)
+    hierarchy = AMG(method).init(problem)
+    system = hierarchy.system
+    for error in errors(system, np.random.default_rng(seed)):
+        true = system.energy(error)
+        found = hierarchy.bounds(system.matrix @ error)
+        assert found.lower <= true * (1 + ROUNDING)
+        assert true <= found.upper * (1 + ROUNDING)
+        assert found.upper <= 1.1 * found.lower * (1 + ROUNDING)
+
+
+@pytest.mark.parametrize("coefficient", sorted(COEFFICIENTS))
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann"])
+@pytest.mark.parametrize("method", METHODS)
+def test_the_worst_of_all_errors(coefficient, boundary, method):
+    problem = Darcy((14, 13), COEFFICIENTS[coefficient], 0.0, boundary, seed=11)
+    hierarchy = AMG(method).init(problem)
+    system = hierarchy.system
+    full = system.matrix.toarray()
+    cycle = np.column_stack([hierarchy.cycle(unit) for unit in np.eye(len(full))])
+    # In the eigenvectors of A, whose null space is left out: I - A^(1/2) B A^(1/2).
+    values, vectors = np.linalg.eigh(full)
+    kept = values > 1e-9 * values[-1]
+    root = vectors[:, kept] * np.sqrt(values[kept])
+    left = np.eye(kept.sum()) - root.T @ (cycle + cycle.T) @ root / 2
+    rates, worst = np.linalg.eigh(left)
+    assert rates[0] >= -1e-9  # B A <= I: what the lower bound rests on
+    g = hierarchy.contraction
+    assert rates[-1] <= g.bound < 1
+    assert g.estimate <= rates[-1] * (1 + 1e-9)
+    # The margin does what it is for and no more.
+    assert (1 - rates[-1] ** 2) / (1 - g.bound**2) < 1.1
+    for k in (-1, -2, len(rates) // 2):
+        error = (vectors[:, kept] / np.sqrt(values[kept])) @ worst[:, k]
+        found = hierarchy.bounds(system.matrix @ error)
+        true = system.energy(error)
+        assert found.lower <= true * (1 + ROUNDING)
+        assert true <= found.upper * (1 + ROUNDING)
+
+
+@pytest.mark.parametrize("seed", [7, 23, 101])
+@pytest.mark.parametrize("family", ["smooth", "rough"])
+def test_the_benchmark_families_are_bounded_within_a_tenth(family, seed):
+    problem = Darcy(63, COEFFICIENTS[family], seed=seed)
+    truth = solve(problem, Direct()).u.values
+    hierarchy = AMG().init(problem)
+    system = hierarchy.system
+    generator = np.random.default_rng(seed)
+    guess = truth * (1 + 0.02 * generator.standard_normal(truth.shape))
+    found = hierarchy.bounds(system.residual(guess))
+    true = system.energy(guess - truth)
+    assert found.lower <= true <= found.upper
+    assert found.upper / true <= 1.15
+    assert found.cycles <= 3
+    assert hierarchy.contraction.cycles <= 40
+
+
+def test_against_solutions_that_nearly_are():
+    """Until rounding in the residual is what is left, the bound of a good solution is as good as that of a bad one."""
+    problem = Darcy(31, TwoPhase(3, 12))
+    hierarchy = AMG().init(problem)
+    system = hierarchy.system
+    truth = solve(problem, Direct()).u.values
+    for rtol in (1e-2, 1e-5, 1e-8):
+        u = hierarchy.solve(rtol=rtol).x
+        found = hierarchy.bounds(system.residual(u))
+        true = system.energy(u - truth.ravel())
+        assert found.lower * (1 - 1e-6) <= true <= found.upper * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("effectivity", [1.01, 1.1, 2.0])
+def test_how_close_is_what_was_asked(effectivity):
+    hierarchy = AMG("geometric").init(Darcy(31, TwoPhase(1, 1000, tau=20**0.5), 0.0))
+    r = hierarchy.system.matrix @ np.random.default_rng(5).standard_normal(961)
+    found = hierarchy.bounds(r, effectivity)
+    assert found.effectivity <= effectivity
+    with pytest.raises(InputError, match="above 1"):
+        hierarchy.bounds(r, 1.0)
+
+
+def test_the_contraction_is_found_once_and_reproducibly():
+    problem = Darcy(31, TwoPhase(3, 12))
+    hierarchy = AMG().init(problem)
+    assert hierarchy.contraction is hierarchy.contraction
+    again = AMG().init(problem).contraction
+    assert (again.bound, again.estimate) == (hierarchy.contraction.bound, hierarchy.contraction.estimate)
+    assert again.failure == 1e-6
+    assert again.margin >= 1
+
+
+def test_elements_with_positive_entries_off_the_diagonal():
+    problem = Poisson((12, 24), 0.0, lengths=(4.0, 1.0))
+    system = discretize(problem, "finite_element")
+    off = system.matrix - sp.diags(system.matrix.diagonal())
+    assert off.max() > 1e-6  # or Collatz and Wielandt would do
+    hierarchy = AMG().init(system)
+    exact = np.linalg.eigvalsh(_scaled(system.matrix))
+    assert 0 < smallest_eigenvalue(hierarchy)[0] <= exact[0]
+    error = np.random.default_rng(5).standard_normal(system.grid.size)
+    found = hierarchy.bounds(system.matrix @ error)
+    assert found.lower <= system.energy(error) <= found.upper
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES, ids=str)
+def test_the_smallest_eigenvalue_is_bounded_from_below(boundary):
+    hierarchy = AMG().init(Darcy((11, 14), TwoPhase(1, 300), 0.0, boundary))
+    exact = np.linalg.eigvalsh(_scaled(hierarchy.system.matrix))
+    smallest = exact[1] if hierarchy.system.kind == "semidefinite" else exact[0]
+    assert 1e-4 * smallest < smallest_eigenvalue(hierarchy)[0] <= smallest
+
+
+def _scaled(matrix):
+    scale = 1 / np.sqrt(matrix.diagonal())
+    return scale[:, None] * matrix.toarray() * scale
+
+
+@given(
+    st.lists(st.floats(0, 0.9), min_size=6, max_size=30, unique=True), st.integers(2, 9999), st.integers(2, 5)
+)
+@settings(max_examples=50, deadline=None)
+def test_no_measure_escapes_the_christoffel_bound(points, seed, steps):
+    """A measure known in full: its largest point lies below what few steps of Lanczos say, given its true share."""
+    points = np.array(sorted(points))
+    weights = np.random.default_rng(seed).random(points.size) + 1e-3
+    weights /= weights.sum()
+    diagonal, beside = [], []
+    before, now, beta = np.zeros_like(points), np.ones_like(points), 0.0
+    for _ in range(steps):
+        diagonal.append(float((weights * points * now * now).sum()))
+        after = (points - diagonal[-1]) * now - beta * before
+        beta = float(np.sqrt((weights * after**2).sum()))
+        if beta < 1e-6:
+            return
+        beside.append(beta)
+        before, now = now, after / beta
+    assert points[-1] <= largest_possible(diagonal, beside, weights[-1]) * (1 + 1e-9)
+
+
+def test_what_has_no_bounds():
+    problem = Poisson(15)
+    r = np.ones(225)
+    with pytest.raises(InputError, match="same number twice"):
+        AMG(sweeps=(1, 2)).init(problem).bounds(r)
+    with pytest.raises(InputError, match="F-cycle"):
+        AMG(cycle="F").init(problem).bounds(r)
+    with pytest.raises(InputError, match="225 finite ones"):
+        AMG().init(problem).bounds(r[:7])
+    with pytest.raises(InputError, match="not finite"):
+        AMG().init(problem).bounds(r * np.inf)
+    with pytest.raises(InputError, match="sums to"):
+        AMG().init(Poisson(15, 0.0, "neumann")).bounds(r)
+    assert AMG().init(problem).bounds(0 * r).upper == 0.0
+
+
+def test_a_cycle_that_does_not_converge_or_is_not_symmetric_after_all_is_refused():
+    hierarchy = AMG("geometric").init(Poisson(15))
+    system = hierarchy.system
+    # Levels of a matrix 4 times smaller overcorrect.
+    loud = System(system.matrix * 4.0, system.rhs, system.grid, "definite")
+    with pytest.raises(InputError, match="no bounds"):
+        _ = replace(hierarchy, system=loud).contraction
+    wrong = hierarchy.levels[0]
+    skew = replace(wrong, restriction=sp.csr_matrix(wrong.restriction * 1.0)[::-1])
+    with pytest.raises(InputError, match="no bounds"):
+        _ = replace(hierarchy, levels=(skew, *hierarchy.levels[1:])).contraction
