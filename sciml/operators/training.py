@@ -307,16 +307,12 @@ def _held_out(
 def _described(network: Mapping[str, Any], samples: Samples) -> dict[str, Any]:
     """The configuration of the network with what these samples fix of it."""
     described = dict(network)
-    kind, count = described.get("class"), len(samples.inputs)
+    kind = described.get("class")
     if kind in ("MgNO", "HierarchyNet"):
-        described = {
-            "centring": samples.grid.centring,
-            "boundary": samples.grid.boundary.sides,
-            **({"inputs": count} if kind == "MgNO" else {}),
-            **described,
-        }
-    else:
-        described = {"in_channels": count, **described}
+        fixed = {"centring": samples.grid.centring, "boundary": samples.grid.boundary.sides}
+        described = {**fixed, **described}
+    if kind != "HierarchyNet":
+        described = {"in_channels": len(samples.inputs), **described}
     if described.get("size") is not None:  # a published network whose layer norms belong to grid points
         described["size"] = samples.grid.shape[0]
     return described

@@ -1,0 +1,144 @@
+"""`sciml pde train`: from a file to a checkpoint, and one line for what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import typer
+
+from sciml.cli import Rooms
+from sciml.cli.pde_train import train
+from sciml.operators.trained import TrainedOperator
+from sciml.pde.grid import Boundary, Grid
+from sciml.train.state import resume_path
+from tests.operators.conftest import dataset
+
+app = typer.Typer(cls=Rooms, add_completion=False, pretty_exceptions_enable=False)
+app.command()(train)
+app.callback()(lambda: None)
+CONFIG = """
+[fit]
+batch_size = 4
+threads = 1
+device = "cpu"
+[network]
+modes = 3
+width = 4
+layers = 1
+projection = 4
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("pde")
+    made = dataset(Grid((9, 9)), 12)
+    made.to_netcdf(home / "d.nc")
+    made.drop_attrs().rename(coefficient="k", u="p").to_netcdf(home / "own.nc")
+    (home / "fno.toml").write_text(CONFIG)
+    return home
+
+
+def run(*arguments: Any) -> int:
+    with pytest.raises(SystemExit) as ended:
+        app(args=["train", *map(str, arguments)], prog_name="sciml")
+    code = ended.value.code
+    return code if isinstance(code, int) else 0
+
+
+def test_a_file_becomes_a_checkpoint(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "fno.sciml"
+    settings = [
+        "--config",
+        folder / "fno.toml",
+        "--epochs",
+        3,
+        "--batch",
+        8,
+        "--seed",
+        3,
+        "--hold-out",
+        4,
+        "-q",
+    ]
+    assert run("fno", folder / "d.nc", "-o", output, *settings, "--time-limit", 1e-6) == 0
+    assert "run the same command again" in capsys.readouterr().out
+    assert resume_path(output).exists()
+    assert run("fno", folder / "d.nc", "-o", output, *settings) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out.startswith("TrainedOperator of darcy-smooth")
+    assert f"saved: {output}" in said.out
+    operator = TrainedOperator.load(output)
+    assert (operator.about["batch_size"], operator.about["seed"], len(operator.about["held_out"])) == (
+        8,
+        3,
+        4,
+    )
+    assert type(operator.network).__name__ == "FNO"
+    assert not resume_path(output).exists()
+
+
+def test_own_data_with_its_own_names(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "own.sciml"
+    settings = ["--config", folder / "fno.toml", "--epochs", 1, "--loss", "l2", "-q"]
+    named = ["--inputs", "k", "--target", "p", "--centring", "cell"]
+    sides = ["--boundary", "neumann,neumann,dirichlet,dirichlet"]
+    assert run("fno", folder / "own.nc", "-o", output, *settings, *named, *sides) == 0
+    operator = TrainedOperator.load(output)
+    assert operator.grid == Grid((9, 9), "cell", Boundary(west="neumann", east="neumann"))
+    assert (operator.inputs, operator.target, operator.about["loss"]) == (("k",), "p", "l2")
+
+
+def test_what_is_wrong_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.toml").write_text("[fit\n")
+    (tmp_path / "odd.toml").write_text("[fits]\nepochs = 3\n")
+    (tmp_path / "unknown.toml").write_text("[network]\ndepth = 3\n")
+    (tmp_path / "notes.sciml").write_text("precious")
+    output = tmp_path / "m.sciml"
+    good = ["fno", folder / "d.nc", "-o", output, "-q"]
+    for arguments, match in [
+        (["fno", tmp_path / "none.nc", "-o", output], "none.nc"),
+        (["fno", folder / "fno.toml", "-o", output], "fno.toml"),
+        (["fno", folder / "own.nc", "-o", output], "coefficient"),
+        (
+            ["fno", folder / "own.nc", "-o", output, "--inputs", "k", "--target", "p"],
+            "--boundary and --centring",
+        ),
+        ([*good, "--config", tmp_path / "bad.toml"], "not a TOML file"),
+        ([*good, "--config", tmp_path / "odd.toml"], "[fits]: it may have the tables fit, network"),
+        ([*good, "--config", tmp_path / "unknown.toml"], "depth"),
+        ([*good, "--published", "darcy-rough"], "give mgno, not fno"),
+        (["mgno", *good[1:], "--published", "darcy"], "give one of darcy-smooth"),
+        ([*good, "--hold-out", 3, "--validation", folder / "d.nc"], "one of the two"),
+        ([*good, "--hold-out", 12], "leaves 0 to train on"),
+        ([*good, "--boundary", "open"], "give one of dirichlet"),
+        ([*good, "--boundary", "neumann,neumann"], "west,east,south,north"),
+        ([*good, "--centring", "corner"], "'corner'"),
+        ([*good, "--epochs", 0], "epochs=0"),
+        (["fno", folder / "d.nc", "-o", folder / "d.nc"], "one of the inputs"),
+        (["fno", folder / "d.nc", "-o", tmp_path / "notes.sciml"], "no checkpoint"),
+    ]:
+        assert run(*arguments) == 2, arguments
+        said = capsys.readouterr()
+        assert match in said.err
+        assert said.err.startswith("error: ")
+        assert said.err.count("\n") == 1
+        assert said.out == ""
+    assert not output.exists()
+    assert (tmp_path / "notes.sciml").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["mgno", "hierarchy"])
+def test_the_other_networks_train_too(folder: Path, tmp_path: Path, name: str) -> None:
+    output = tmp_path / "m.sciml"
+    (tmp_path / "c.toml").write_text("[fit]\nthreads = 1\n[network]\nchannels = 4\n")
+    settings = ["--epochs", 1, "--batch", 6, "--device", "cpu", "--config", tmp_path / "c.toml", "-q"]
+    assert run(name, folder / "d.nc", "-o", output, *settings) == 0
+    operator = TrainedOperator.load(output)
+    assert operator.predict({"coefficient": torch.ones(2, 9, 9)}).shape == (2, 9, 9)
