@@ -68,8 +68,8 @@ def periodic_field(
     """Draw from N(0, sigma^2 (-Laplace + tau^2)^-alpha) on the periodic unit line or square, mean zero.
 
     Fourier modes with |k| <= modes along each axis, evaluated exactly at the product of the coordinates (x) or
-    (y, x); the draws do not depend on these. The normalisation is that of the FNO authors' generator of initial
-    vorticity (Li et al. 2021, appendix A.3.3).
+    (y, x); the draws do not depend on these. The FNO authors' generator of initial vorticity draws real and imaginary
+    parts of variance 2 sigma^2 (...)^-alpha, so its fields have the covariance of sqrt(2) sigma here.
     """
     wave = np.arange(-modes, modes + 1)
     shape = (wave.size,) * len(coordinates)

@@ -100,7 +100,7 @@ class Grid:
     Raises
     ------
     InputError
-        Fewer than 3 unknowns along an axis, or lengths that are not positive.
+        Fewer than 3 unknowns along an axis, lengths that are not positive, or what is no `Boundary`.
 
     Examples
     --------
@@ -116,13 +116,20 @@ class Grid:
     lengths: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
-        object.__setattr__(self, "lengths", tuple(float(x) for x in self.lengths))
+        try:
+            object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+            object.__setattr__(self, "lengths", tuple(float(x) for x in self.lengths))
+        except (TypeError, ValueError):
+            raise InputError(
+                f"shape={self.shape!r}, lengths={self.lengths!r}: give two numbers each, along y and along x"
+            ) from None
         if len(self.shape) != 2 or min(self.shape) < 3:
             raise InputError(f"shape={self.shape}: give at least 3 unknowns along y and along x")
+        if not isinstance(self.boundary, Boundary):
+            raise InputError(f"boundary={self.boundary!r}: give a Boundary, as Boundary.of(...) makes it")
         if self.centring not in get_args(Centring):
             raise InputError(f"centring={self.centring!r}: give 'vertex' or 'cell'")
-        if len(self.lengths) != 2 or not min(self.lengths) > 0:
+        if len(self.lengths) != 2 or not all(0 < length < float("inf") for length in self.lengths):
             raise InputError(f"lengths={self.lengths}: give two positive lengths")
 
     @property
@@ -183,13 +190,20 @@ class Grid:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Grid:
-        """From what `to_json` gave."""
-        return cls(
-            tuple(content["shape"]),
-            content["centring"],
-            Boundary(**content["boundary"]),
-            tuple(content["lengths"]),
-        )
+        """From what `to_json` gave.
+
+        Raises
+        ------
+        InputError
+            Where something is missing or unknown.
+        """
+        try:
+            boundary = Boundary(**content["boundary"])
+            return cls(tuple(content["shape"]), content["centring"], boundary, tuple(content["lengths"]))
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"{content!r} is no grid ({error}): give shape, centring, boundary and lengths, as Grid.to_json does"
+            ) from None
 
     def __str__(self) -> str:
         return f"{self.shape[0]} x {self.shape[1]} {self.centring}-centred, {self.boundary}"

@@ -20,7 +20,7 @@ SPEED = WaveSpeed()
 
 def top_source(x: Field, y: Field) -> Field:
     """The flux of the benchmark: 1 where |x - 0.5| <= 0.15 on the top of the unit square, else 0."""
-    return np.where((np.abs(x - 0.5) <= 0.15) & (np.abs(y - 1) < 1e-12), 1.0, 0.0)
+    return np.where((np.abs(x - 0.5) < 0.15 + 1e-12) & (np.abs(y - 1) < 1e-12), 1.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
