@@ -1,0 +1,290 @@
+"""Families of problems: a template, and which of its fields are drawn anew for each sample."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from sciml.errors import InputError, SchemaError
+from sciml.pde import fields as coefficients
+from sciml.pde.advection import AdvectionDiffusion
+from sciml.pde.burgers import Burgers
+from sciml.pde.elliptic import Darcy, Poisson
+from sciml.pde.fields import GaussianField, Lognormal, Multiscale, TwoPhase
+from sciml.pde.grid import Centring, Field, Grid
+from sciml.pde.helmholtz import Helmholtz
+from sciml.pde.navier_stokes import NavierStokes
+
+__all__ = ["FAMILIES", "Family", "family_named"]
+
+PdeProblem: TypeAlias = (
+    Any  # one of the frozen dataclasses of this room: what they share is their fields' names
+)
+_OF_THE_GRID: Final = ("resolution", "centring", "boundary", "lengths", "seed")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Problems that differ in their random fields alone.
+
+    Parameters
+    ----------
+    name
+        By which the commands know it.
+    template
+        A problem whose resolution, centring and seed are replaced sample by sample; everything else (boundary,
+        source, contrast, tau, ...) is the family's. Another template makes another family: see the example.
+    inputs
+        The fields that tell one sample from another, by their names in the problem.
+    about
+        One line.
+    target
+        What the solution is called.
+    refined
+        Of problems stepped in time: how many times finer the grid is on which they are solved, every so many points
+        of which are kept. The published Navier-Stokes data has 4.
+
+    Raises
+    ------
+    InputError
+        A centring that the problem does not have; by `refined`, a number below 1 or for a problem that is not stepped.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> rough = FAMILIES["darcy-rough"]
+    >>> rough.problem(31, seed=7).coefficient
+    TwoPhase(low=2, high=12, tau=4.47213595499958, alpha=2.0)
+    >>> harder = replace(rough, template=Darcy(3, TwoPhase(1, 1000, tau=5)))
+    >>> harder.problem(31, seed=7).coefficient.high
+    1000
+    """
+
+    name: str
+    template: PdeProblem
+    inputs: tuple[str, ...]
+    about: str = ""
+    target: str = "u"
+    refined: int = 1
+
+    def __post_init__(self) -> None:
+        if self.refined < 1 or (self.refined > 1 and not self.stepped):
+            raise InputError(
+                f"refined={self.refined!r} of {self.name}: give at least 1, and more only where time is stepped"
+            )
+
+    def problem(
+        self, resolution: int | tuple[int, int], seed: int, centring: Centring = "vertex"
+    ) -> PdeProblem:
+        """One problem; the same seed is the same random field at every resolution."""
+        if self.stepped and centring != "vertex":
+            raise InputError(f"centring={centring!r}: {self.name} is periodic and lives at vertices")
+        return self._replaced(resolution=resolution, centring=centring, seed=seed)
+
+    def fields(self, problem: PdeProblem) -> dict[str, Field]:
+        """The inputs of a problem, each (y, x)."""
+        return {name: getattr(problem, f"{name}_field")() for name in self.inputs}
+
+    def problem_with(self, grid: Grid | None, fields: Mapping[str, Field]) -> PdeProblem:
+        """The problem on a grid whose inputs are these fields (y, x); without a grid, (x) on the periodic line."""
+        if grid is None:
+            return self._replaced(resolution=next(iter(fields.values())).shape, **fields)
+        return self._replaced(
+            resolution=grid.shape,
+            centring=grid.centring,
+            boundary=grid.boundary,
+            lengths=grid.lengths,
+            **fields,
+        )
+
+    def _replaced(self, **values: Any) -> PdeProblem:
+        """The template with those of the values that it has."""
+        names = {one.name for one in dataclasses.fields(self.template)}
+        return dataclasses.replace(
+            self.template, **{name: value for name, value in values.items() if name in names}
+        )
+
+    @property
+    def same_operator(self) -> bool:
+        """Whether only the right-hand side differs from sample to sample."""
+        return self.inputs == ("source",)
+
+    @property
+    def stepped(self) -> bool:
+        """Whether the problems are stepped in time."""
+        return hasattr(self.template, "equation")
+
+    def parameters(self) -> dict[str, Any]:
+        """Everything but the grid and the seed, as JSON can hold it."""
+        told = {
+            one.name: _plain(getattr(self.template, one.name))
+            for one in dataclasses.fields(self.template)
+            if one.name not in _OF_THE_GRID
+        }
+        return {"problem": type(self.template).__name__, **told} | (
+            {"refined": self.refined} if self.refined > 1 else {}
+        )
+
+    @classmethod
+    def from_parameters(cls, name: str, parameters: Mapping[str, Any], inputs: tuple[str, ...]) -> Family:
+        """The family that told its `parameters`; functions are those of the problem's defaults.
+
+        Raises
+        ------
+        SchemaError
+            Parameters of another version.
+        """
+        content = dict(parameters)
+        kind = _PROBLEMS.get(content.pop("problem", None))
+        refined = int(content.pop("refined", 1))
+        try:
+            if kind is None:
+                raise ValueError(f"problem {parameters.get('problem')!r}")
+            given = {key: _built(value) for key, value in content.items() if not _is_function(value)}
+            template = kind(resolution=101, **given)
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
+            raise SchemaError(
+                f"the family {name!r} was told by another version of sciml ({error}): generate the dataset again, "
+                "or use the version in its attribute sciml_version"
+            ) from error
+        known = FAMILIES.get(name)
+        return cls(name, template, inputs, known.about if known else "", refined=refined)
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {self.about}", f"  {', '.join(self.inputs)} -> {self.target}"]
+        for key, value in self.parameters().items():
+            if isinstance(value, dict):
+                value = value.get("function") or ", ".join(f"{k} {v}" for k, v in value.items())
+            lines.append(f"  {key.replace('_', ' '):16}{value}")
+        return "\n".join(lines)
+
+
+def _plain(value: Any) -> Any:
+    """A field of a template as JSON can hold it."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {"class": type(value).__name__, **dataclasses.asdict(value)}
+    if callable(value):
+        return {"function": f"{value.__module__}.{value.__qualname__}"}
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return value
+
+
+def _is_function(value: Any) -> bool:
+    return isinstance(value, dict) and "function" in value
+
+
+def _built(value: Any) -> Any:
+    if isinstance(value, dict) and "class" in value:
+        kind = getattr(coefficients, value["class"])
+        return kind(**{key: one for key, one in value.items() if key != "class"})
+    if isinstance(value, list):
+        built = [_built(one) for one in value]
+        return np.array(built) if built and isinstance(built[0], list) else tuple(built)
+    return value
+
+
+_PROBLEMS: Final[Mapping[Any, Any]] = {
+    kind.__name__: kind for kind in (Darcy, Poisson, Helmholtz, AdvectionDiffusion, Burgers, NavierStokes)
+}
+
+
+def _families() -> dict[str, Family]:
+    named = [
+        Family(
+            "darcy-smooth",
+            Darcy(3, TwoPhase(3, 12)),
+            ("coefficient",),
+            "two-phase porous medium of long correlation, the benchmark of FNO (Li et al. 2021)",
+        ),
+        Family(
+            "darcy-rough",
+            Darcy(3, TwoPhase(2, 12, tau=20**0.5)),
+            ("coefficient",),
+            "two-phase porous medium of short correlation (He, Liu and Xu 2024)",
+        ),
+        Family(
+            "darcy-multiscale",
+            Darcy(3, Multiscale()),
+            ("coefficient",),
+            "trigonometric coefficient of six scales (HANO, MgNO)",
+        ),
+        Family(
+            "darcy-lognormal",
+            Darcy(3, Lognormal()),
+            ("coefficient",),
+            "lognormal porous medium, continuous",
+        ),
+        Family(
+            "poisson",
+            Poisson(3, GaussianField()),
+            ("source",),
+            "random smooth source, one operator for all samples",
+        ),
+        Family(
+            "helmholtz",
+            Helmholtz(),
+            ("wave_speed",),
+            "waves driven through the top of a Neumann square (de Hoop et al. 2022)",
+        ),
+        Family(
+            "advection-diffusion",
+            AdvectionDiffusion(3, Lognormal(sigma=0.5, mean=0.2)),
+            ("diffusion",),
+            "random diffusion in a steady wind",
+        ),
+        Family(
+            "burgers",
+            Burgers(64),
+            ("initial",),
+            "shocks forming on a periodic line (Li et al. 2021)",
+        ),
+        Family(
+            "navier-stokes",
+            NavierStokes(64),
+            ("vorticity",),
+            "forced two-dimensional flow on a periodic square (Li et al. 2021)",
+            refined=2,
+        ),
+    ]
+    return {family.name: family for family in named}
+
+
+FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(_families())
+"""By name."""
+
+
+def family_named(name: str | Family) -> Family:
+    """A family by its name, or as it is.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, with those there are.
+
+    Examples
+    --------
+    >>> print(family_named("poisson"))
+    poisson: random smooth source, one operator for all samples
+      source -> u
+      problem         Poisson
+      source          class GaussianField, scale 1.0, tau 3.0, alpha 2.0
+      boundary value  0.0
+      flux            0.0
+    """
+    if isinstance(name, Family):
+        return name
+    if name not in FAMILIES:
+        import difflib
+
+        near = difflib.get_close_matches(str(name), FAMILIES, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise InputError(f"no family {name!r}: {hint}there are {', '.join(FAMILIES)}")
+    return FAMILIES[name]

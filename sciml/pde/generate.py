@@ -1,0 +1,227 @@
+"""Datasets of solved problems: lazy, and the same bits whoever computes them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from sciml.errors import InputError
+from sciml.pde.elliptic import discretize
+from sciml.pde.families import Family, family_named
+from sciml.pde.grid import Centring, Field, Grid
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["SCHEMA", "generate", "sample_seeds"]
+
+SCHEMA: Final = 1
+BLOCK_BYTES: Final = 2 << 20
+LARGEST_BLOCK: Final = 32
+Kept = Literal["float32", "float64"]
+
+
+def sample_seeds(seed: int, count: int) -> np.ndarray:
+    """The seed of each sample: sample i depends on ``seed`` and i alone.
+
+    Examples
+    --------
+    >>> bool((sample_seeds(7, 3) == sample_seeds(7, 5)[:3]).all())
+    True
+    """
+    drawn = (np.random.SeedSequence(seed, spawn_key=(i,)) for i in range(count))
+    # 63 bits: netCDF and most who read it have no unsigned numbers of 64.
+    return np.array([int(one.generate_state(1, np.uint64)[0] >> np.uint64(1)) for one in drawn], np.int64)
+
+
+def generate(
+    family: str | Family,
+    count: int,
+    resolution: int | tuple[int, int],
+    seed: int,
+    *,
+    centring: Centring = "vertex",
+    dtype: Kept = "float32",
+    chunk: int | None = None,
+) -> xr.Dataset:
+    """Draw and solve problems of a family.
+
+    Parameters
+    ----------
+    family
+        A name in `FAMILIES`, or a `Family` of your own (another contrast, correlation length, viscosity, ...).
+    count
+        Samples.
+    resolution
+        Unknowns along each axis, or along y and x.
+    seed
+        Of the dataset. Sample i gets a seed of its own from it, kept as the coordinate ``sample_seed``:
+        ``family.problem(resolution, sample_seed)`` is that very sample.
+    centring
+        See `Grid`.
+    dtype
+        Of what is kept. Everything is computed in float64.
+    chunk
+        Samples solved at a time; by default about 2 MB of each variable, at most 32 samples. The values do not
+        depend on it.
+
+    Returns
+    -------
+    xr.Dataset
+        The inputs of the family (sample, y, x) and ``u``, (sample, y, x), or (sample, time, y, x) where it is
+        stepped in time; dask arrays of which nothing is computed yet. Computed together, inputs and solution are
+        made once.
+
+    Raises
+    ------
+    InputError
+        Unknown family, no samples, a seed that is no whole number, a grid the family cannot take.
+
+    Notes
+    -----
+    Bits are the same for any chunk and any number of workers on one kind of machine and one set of library versions.
+
+    Examples
+    --------
+    >>> ds = generate("darcy-rough", 6, 15, seed=7)
+    >>> ds.u.dims, ds.u.dtype, float(ds.coefficient[2].max())
+    (('sample', 'y', 'x'), dtype('float32'), 12.0)
+    """
+    family = family_named(family)
+    _check(count, seed, dtype, chunk)
+    problem = family.problem(resolution, int(seed), centring)
+    seeds = sample_seeds(int(seed), int(count))
+    if chunk is None:
+        block = math.prod(map(len, _axes(problem).values())) * np.dtype(dtype).itemsize
+        chunk = max(1, min(LARGEST_BLOCK, BLOCK_BYTES // block))
+    return _dataset(family, problem, seeds, int(seed), dtype, int(chunk))
+
+
+def _check(count: int, seed: int, dtype: str, chunk: int | None) -> None:
+    given: tuple[tuple[str, Any, int], ...] = (
+        ("count", count, 1),
+        ("seed", seed, 0),
+        ("chunk", 1 if chunk is None else chunk, 1),
+    )
+    for name, value, least in given:
+        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+            raise InputError(f"{name}={value!r}: give a whole number of at least {least}")
+    if dtype not in ("float32", "float64"):
+        raise InputError(f"dtype={dtype!r}: give 'float32' or 'float64'")
+
+
+def _axes(problem: Any) -> dict[str, Field]:
+    """The coordinates of the solution of one problem, by dim."""
+    if not hasattr(problem, "equation"):
+        return dict(zip(("y", "x"), problem.grid.coordinates(), strict=True))
+    # The initial state is an input: the solution begins after it.
+    return {"time": problem.times()[1:], **problem.axes()}
+
+
+def _dataset(
+    family: Family, problem: Any, seeds: np.ndarray, seed: int, dtype: Kept, chunk: int
+) -> xr.Dataset:
+    import dask.array as da
+    import xarray as xr
+    from dask.delayed import delayed
+
+    axes = _axes(problem)
+    space = [dim for dim in axes if dim != "time"]
+    dims = dict.fromkeys(family.inputs, space) | {family.target: list(axes)}
+    draw = delayed(partial(draw_block, family, problem), pure=True)
+    solve = delayed(partial(solve_block, family, problem), pure=True)
+    keep = delayed(partial(_kept, family, dtype), pure=True)
+    pieces: dict[str, list[Any]] = {name: [] for name in dims}
+    for start in range(0, len(seeds), chunk):
+        these = seeds[start : start + chunk]
+        drawn = draw(these.tolist())
+        blocks = dict.fromkeys(family.inputs, drawn) | {family.target: {family.target: solve(drawn)}}
+        for name, block in blocks.items():
+            shape = (len(these), *(axes[dim].size for dim in dims[name]))
+            pieces[name].append(da.from_delayed(keep(block, name, len(space)), shape, dtype))
+    coords = {
+        "sample": np.arange(len(seeds)),
+        **{dim: (dim, values, _told_axis(dim)) for dim, values in axes.items()},
+        "sample_seed": ("sample", seeds, {"long_name": "seed of the sample's problem"}),
+    }
+    variables = {
+        name: (("sample", *dims[name]), da.concatenate(parts), _told(name, family))
+        for name, parts in pieces.items()
+    }
+    return xr.Dataset(variables, coords, attrs=_attributes(family, problem, seed))
+
+
+def _told_axis(dim: str) -> dict[str, str]:
+    return {"long_name": "time" if dim == "time" else f"position along {dim}", "units": "1"}
+
+
+def _told(name: str, family: Family) -> dict[str, str]:
+    return {"long_name": "solution" if name == family.target else name.replace("_", " "), "units": "1"}
+
+
+def _attributes(family: Family, problem: Any, seed: int) -> dict[str, Any]:
+    from sciml import __version__
+
+    grid: Grid | None = getattr(problem, "grid", None)
+    return {
+        "Conventions": "CF-1.10",
+        "title": f"{family.name}: {family.about}" if family.about else family.name,
+        "source": f"sciml {__version__}",
+        "family": family.name,
+        "family_parameters": json.dumps(family.parameters()),
+        **({"grid": json.dumps(grid.to_json())} if grid is not None else {}),
+        "inputs": ",".join(family.inputs),
+        "target": family.target,
+        "seed": seed,
+        "sciml_dataset": SCHEMA,
+        "sciml_version": __version__,
+    }
+
+
+def _fine(family: Family, problem: Any) -> Any:
+    """The problem on the grid on which it is solved."""
+    if family.refined == 1:
+        return problem
+    axes = [one for dim, one in _axes(problem).items() if dim != "time"]
+    return replace(problem, resolution=tuple(family.refined * one.size for one in axes))
+
+
+def draw_block(family: Family, problem: Any, seeds: Sequence[int]) -> dict[str, Field]:
+    """The inputs of some samples in float64, on the grid on which they are solved."""
+    from sciml.pde.truth import one_thread
+
+    fine = _fine(family, problem)
+    with one_thread():
+        drawn = [family.fields(replace(fine, seed=seed)) for seed in seeds]
+    return {name: np.stack([one[name] for one in drawn]) for name in family.inputs}
+
+
+def solve_block(family: Family, problem: Any, inputs: Mapping[str, Field]) -> Field:
+    """The solutions of the problems with these inputs, on the grid on which they are solved."""
+    from sciml.pde.truth import one_thread, solver, stepped
+
+    fine = _fine(family, problem)
+    if family.stepped:
+        with one_thread():
+            return stepped(fine, inputs[family.inputs[0]])
+    found, solve = [], None
+    with one_thread():
+        for index in range(len(inputs[family.inputs[0]])):
+            system = discretize(replace(fine, **{name: values[index] for name, values in inputs.items()}))
+            if solve is None or not family.same_operator:
+                solve = solver(system)
+            found.append(solve(system))
+    return np.stack(found)
+
+
+def _kept(family: Family, dtype: Kept, block: Mapping[str, Field], name: str, axes: int) -> np.ndarray:
+    """A variable as it is kept: every so many points, in the type asked for."""
+    thin: Any = (..., *(slice(None, None, family.refined),) * axes)
+    return np.ascontiguousarray(block[name][thin], dtype)

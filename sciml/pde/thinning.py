@@ -1,0 +1,83 @@
+"""Every so many points of a dataset, such that what is left is a grid again; and known sides left out."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Literal
+
+from sciml.errors import InputError
+from sciml.pde.dataset import grid_of_dataset, on_grid, without_sides
+from sciml.pde.grid import Grid
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["placed"]
+
+
+def placed(
+    dataset: xr.Dataset, grid: Grid | None, stride: int, sides: Literal["drop", "keep"] = "drop"
+) -> xr.Dataset:
+    """A dataset on its grid, thinned out, with or without the nodes on known sides.
+
+    Raises
+    ------
+    InputError
+        A grid of another shape, or a stride that leaves none.
+    """
+    if isinstance(stride, bool) or not isinstance(stride, int) or stride < 1:
+        raise InputError(f"stride={stride!r}: give a whole number of at least 1")
+    if sides not in ("drop", "keep"):
+        raise InputError(f"sides={sides!r}: give 'drop' or 'keep'")
+    if grid is not None:
+        dataset = on_grid(_unsaid(dataset), grid)
+    if "y" not in dataset.dims:
+        return dataset.isel(x=slice(None, None, stride))
+    if "grid" not in dataset.attrs:
+        return dataset.isel(y=slice(None, None, stride), x=slice(None, None, stride))
+    if stride > 1:
+        dataset = _thinned(dataset, grid_of_dataset(dataset), stride)
+    if sides == "drop" and dataset.attrs.get("sides") == "kept":
+        dataset = without_sides(dataset)
+    return dataset
+
+
+def _unsaid(dataset: xr.Dataset) -> xr.Dataset:
+    """Without what was said of the sides: a grid that is given says it itself."""
+    left = {name: value for name, value in dataset.attrs.items() if name != "sides"}
+    return dataset.drop_attrs(deep=False).assign_attrs(left)
+
+
+def _thinned(dataset: xr.Dataset, grid: Grid, stride: int) -> xr.Dataset:
+    """Every so many points along y and x."""
+    first, shape = [], []
+    for axis, name in ((0, "y"), (1, "x")):
+        n, ends = grid.shape[axis], grid.sides(axis)
+        if grid.centring == "cell":
+            start, left, fits = (stride - 1) // 2, n // stride, n % stride == 0
+        elif "periodic" in ends:
+            start, left, fits = 0, n // stride, n % stride == 0
+        else:  # intervals: those between the unknowns, and to the known nodes on Dirichlet sides
+            intervals = n - 1 + ends.count("dirichlet")
+            start = stride - 1 if ends[0] == "dirichlet" else 0
+            left = intervals // stride + 1 - ends.count("dirichlet")
+            fits = intervals % stride == 0
+        if not fits or left < 3:
+            whole = n if grid.centring == "cell" or "periodic" in ends else intervals
+            can = [str(one) for one in range(1, whole // 2 + 1) if whole % one == 0]
+            raise InputError(
+                f"stride={stride} leaves no grid of {n} points along {name}: it must divide {whole} "
+                f"(one of {', '.join(can[:12])}{', ...' if len(can) > 12 else ''})"
+            )
+        first.append(start)
+        shape.append(left)
+    thinned = dataset.isel(
+        y=slice(first[0], first[0] + shape[0] * stride, stride),
+        x=slice(first[1], first[1] + shape[1] * stride, stride),
+    )
+    coarse = Grid((shape[0], shape[1]), grid.centring, grid.boundary, grid.lengths)
+    if grid.centring == "cell" and stride % 2 == 0:
+        # No cell of the fine grid has the centre of a coarse one.
+        comment = f"taken {1 / (2 * stride):g} of a cell before the centres of the cells"
+        return thinned.assign_attrs(grid=json.dumps(coarse.to_json()), comment=comment)
+    return on_grid(thinned, coarse)
