@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from sciml.errors import InputError, SciMLError
 from sciml.pde.grid import Grid
 from sciml.pde.system import System
-from sciml.verify.iterations import Apply
+from sciml.verify.iterations import Apply, mean
 from sciml.verify.pde_evaluation import PdeEvaluation
-from sciml.verify.predictions import evaluate
+from sciml.verify.predictions import evaluate, looked_at
 
 if TYPE_CHECKING:
     from sciml.operators.samples import Samples
@@ -134,6 +134,12 @@ def assess(
     refused = [why for why in tried if why]
     if refused and "preconditioner" not in scores:
         scores["absent"] = {**scores["absent"], "as preconditioner": refused[0]}
+    if "certified" in scores:
+        told = [
+            _corrected(trained, opened, int(number), taken.grid, scores["certified"]["rtol"])
+            for number in looked_at(count, closely)
+        ]
+        scores["certified"] = {**scores["certified"], "corrected": mean(told)}
     if taken.steps:
         scores["rollout"] = _rollout(trained, inputs, truth, taken, count)
     return dataclasses.replace(found, scores=scores)
@@ -215,6 +221,21 @@ def _preconditioner(
         return None
     tried.append("")
     return made
+
+
+def _corrected(trained: Any, dataset: xr.Dataset, number: int, grid: Grid, rtol: float) -> dict[str, Any]:
+    """Solve a sample to a guaranteed error, from the prediction and from zero."""
+    from sciml.operators import Corrected, Neural
+    from sciml.pde.dataset import problem_of
+    from sciml.solve import solve
+
+    problem = problem_of(dataset, number, grid)
+    found = {}
+    for name, neural in (("prediction", Neural(trained)), ("zero", None)):
+        solution = solve(problem, Corrected(neural, rtol=rtol), throw=False)
+        seconds = solution.stats["seconds"] + solution.stats["seconds_setup"]
+        found[name] = {"cycles": solution.stats["cycles"] if solution.result.ok else None, "seconds": seconds}
+    return found
 
 
 def _rollout(

@@ -19,7 +19,7 @@ from sciml.verify.norms import field_errors, spread, system_errors
 from sciml.verify.pde_evaluation import DEFINITIONS, PdeEvaluation
 from sciml.verify.spectra import error_by_frequency
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "looked_at"]
 
 Array = NDArray[Any]
 
@@ -82,7 +82,7 @@ def evaluate(
         "norms": {name: spread(one) for name, one in rows.items()},
         "frequency": error_by_frequency(prediction, truth, grid).to_json(),
     }
-    chosen = np.unique(np.linspace(0, len(truth) - 1, min(closely, len(truth))).round().astype(int))
+    chosen = looked_at(len(truth), closely)
     cases: list[Case] = []
     reason = hierarchies.fits(known[0]) if known else None
     if reason:
@@ -104,6 +104,17 @@ def evaluate(
     fields = _fields(middling, prediction, truth, grid, inputs or {}, case)
     samples = xr.Dataset({name: ("sample", one) for name, one in rows.items()})
     return PdeEvaluation(model, data, scores, samples, fields)
+
+
+def looked_at(samples: int, closely: int) -> NDArray[np.int64]:
+    """Which samples are held against their hierarchies: evenly spread.
+
+    Examples
+    --------
+    >>> looked_at(10, 3)
+    array([0, 4, 9])
+    """
+    return np.unique(np.linspace(0, samples - 1, min(closely, samples)).round().astype(np.int64))
 
 
 def _distance(exact: Array, truth: Array) -> float:
