@@ -22,6 +22,7 @@ GROUPS = {
     "wrf": "Open WRF output and draw training columns from it.",
     "convection": "Train and evaluate emulators of the convection scheme.",
     "coupling": "Export an emulator, build the Fortran library, check it.",
+    "pde": "Generate datasets of PDE problems, train operators on them, hold their answers against multigrid.",
 }
 """The groups and their help, here so that `sciml --help` need not import them."""
 

@@ -93,9 +93,8 @@ def _of_file(
     form = form_of(path)
     if form in ("zarr", "netcdf"):
         try:
-            opened = (
-                xr.open_zarr(path, consolidated=False) if form == "zarr" else xr.open_dataset(path, chunks={})
-            )
+            zarr = form == "zarr"
+            opened = xr.open_zarr(path, consolidated=False) if zarr else _in_blocks(xr.open_dataset(path))
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path} cannot be opened as {form} ({error}): is it whole?") from error
         return _chosen(opened, _mapped(inputs, "coefficient"), _mapped(target, "u"))
@@ -104,6 +103,19 @@ def _of_file(
     if chosen is None and inputs is None and target is None:
         chosen = recognised(found, path.name)
     return _of_arrays(found, path.name, chosen, inputs, target).assign_attrs(file=path.name)
+
+
+def _in_blocks(dataset: xr.Dataset) -> xr.Dataset:
+    """Lazy in blocks of samples, whole chunks of the file."""
+    if not dataset.sizes.get("sample"):
+        return dataset
+    one, least = 1, 1
+    for variable in dataset.data_vars.values():
+        if "sample" in variable.dims:
+            one = max(one, variable.nbytes // dataset.sizes["sample"])
+            stored = variable.encoding.get("chunksizes")
+            least = stored[variable.dims.index("sample")] if stored else least
+    return dataset.chunk(sample=least * max(1, BLOCK_BYTES // (one * least)))
 
 
 def _mapped(names: Named | None, usual: str) -> dict[str, str]:

@@ -286,6 +286,10 @@ def _scheduler_there() -> bool:
     return True
 
 
+def _first_chunk(one: xr.DataArray) -> tuple[int, ...] | None:
+    return tuple(sizes[0] for sizes in one.chunks) if one.chunks else None
+
+
 def _finish(partial: Unfinished, path: Path) -> None:
     """Put the complete dataset under its name."""
     if path.suffix == ".nc":
@@ -293,7 +297,10 @@ def _finish(partial: Unfinished, path: Path) -> None:
 
         with xr.open_zarr(partial.store, consolidated=False) as whole, replaced(path) as part:
             out = whole.drop_encoding()
-            packed = {name: {"zlib": True, "complevel": 1, "shuffle": True} for name in out.data_vars}
+            packed = {
+                name: {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": _first_chunk(one)}
+                for name, one in out.data_vars.items()
+            }
             out.to_netcdf(part, engine="netcdf4", format="NETCDF4", encoding=packed)
     elif path.exists():
         old = path.with_name(f".{path.name}.{os.getpid()}.old")
