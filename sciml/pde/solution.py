@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sciml.errors import InputError
 from sciml.pde.grid import Field, Grid
 from sciml.solve import Result
 
@@ -22,7 +23,7 @@ class FieldSolution:
     Parameters
     ----------
     u
-        (y, x) with its coordinates.
+        (y, x), or (time, y, x) or (time, x), with its coordinates.
     result
         How it ended.
     stats
@@ -50,8 +51,22 @@ class FieldSolution:
 
 
 def labelled(values: Field, grid: Grid, name: str = "u") -> xr.DataArray:
-    """A field (y, x), or a vector, with the coordinates of its grid."""
+    """A field (y, x), or a vector, with the coordinates of its grid.
+
+    Raises
+    ------
+    InputError
+        Where there are more or fewer values than unknowns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labelled(np.arange(9.0), Grid((3, 3))).sel(x=0.5, y=0.25).item()
+    1.0
+    """
     import xarray as xr
 
+    if values.size != grid.size:
+        raise InputError(f"{name} has shape {values.shape}, the grid {grid.shape}: give one value an unknown")
     y, x = grid.coordinates()
     return xr.DataArray(values.reshape(grid.shape), {"y": y, "x": x}, ("y", "x"), name=name)

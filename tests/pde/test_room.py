@@ -1,0 +1,58 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import sciml.pde
+from sciml.errors import InputError
+from sciml.pde import Direct, Grid, PeriodicField, Poisson, labelled
+from sciml.solve import solve
+
+
+def test_the_room_opens_quickly():
+    code = "import sys, sciml.pde; print({'torch', 'xarray', 'scipy', 'dask', 'pyamg', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_solving_needs_no_torch():
+    code = (
+        "import sys; from sciml.pde import *; from sciml.solve import solve\n"
+        "solve(Poisson(7), Direct()); solve(Burgers(16), PseudoSpectral(0.1))\n"
+        "print({'torch', 'pyamg'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_every_public_name_is_there():
+    assert set(sciml.pde.__all__) == set(sciml.pde._WHERE)
+    for name in ("Darcy", "Helmholtz", "Burgers", "NavierStokes", "PseudoSpectral", "check_compatible"):
+        assert getattr(sciml.pde, name) is not None
+        assert name in dir(sciml.pde)
+    with pytest.raises(AttributeError, match="no attribute 'Darci'"):
+        _ = sciml.pde.Darci
+
+
+def test_a_solution_prints_as_a_table():
+    lines = str(solve(Poisson(7), Direct())).splitlines()
+    assert lines[0] == "FieldSolution: SUCCESS"
+    assert lines[1].split() == ["grid", "7", "x", "7"]
+
+
+def test_fields_are_labelled_by_where_they_lie():
+    field = labelled(np.arange(12.0), Grid((3, 4)), "p")
+    assert field.name == "p"
+    assert field.dims == ("y", "x")
+    np.testing.assert_allclose(field.x, [0.2, 0.4, 0.6, 0.8])
+    assert float(field.sel(x=0.4, y=0.5)) == 5
+    with pytest.raises(InputError, match=r"shape \(5,\), the grid \(3, 4\)"):
+        labelled(np.ones(5), Grid((3, 4)))
+
+
+def test_a_periodic_source_for_a_periodic_problem():
+    problem = Poisson(16, PeriodicField(), boundary="periodic", seed=5)
+    with pytest.raises(InputError, match="balance"):
+        solve(Poisson(16, lambda x, y: 1 + problem.source_field(), boundary="periodic"), Direct())
+    assert solve(problem, Direct()).result.ok
