@@ -6,10 +6,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sciml.operators.aware import HierarchyNet
     from sciml.operators.losses import relative_h1
 
 __all__ = [
     "Corrected",
+    "FNO",
+    "HierarchyNet",
+    "MgNO",
     "Neural",
     "Stepper",
     "TrainedOperator",
@@ -20,6 +24,9 @@ __all__ = [
 
 _ROOMS = {
     "Corrected": "corrected",
+    "FNO": "fno",
+    "HierarchyNet": "aware",
+    "MgNO": "mgno",
     "Neural": "neural",
     "Stepper": "stepper",
     "TrainedOperator": "trained",

@@ -159,7 +159,7 @@ class MgNO(nn.Module):
         return found
 
     def integral(self, layout: Layout) -> float:
-        """What a control volume weighs in cycles of the grid-scaled form, in units of those of a 64 x 64 grid."""
+        """What a control volume weighs in cycles of the grid-scaled form, in units of a sixteenth of the rectangle."""
         if not self.settings["shared"]:
             return 1.0
-        return 64.0**2 / (layout.shape[0] * layout.shape[1])
+        return 16.0 / (layout.shape[0] * layout.shape[1])

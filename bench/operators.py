@@ -1,0 +1,253 @@
+"""The accuracy of neural operators on Darcy's problem, each trained here, beside the multigrid cycles of equal cost.
+
+    python bench/operators.py            # three seeds, about an hour on two cores; trainings cut off are resumed
+    python bench/operators.py --smoke    # a minute: that it runs, not what it says
+
+Data: darcy-smooth, 1,024 training and 128 test samples at 63 x 63, 256 and 64 at 127 x 127, of different seeds. The
+official network takes only multiples of 32, so it is trained on the same random fields on 64 x 64 and 128 x 128 cells,
+with the official loss and settings for the same number of epochs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+import sciml.operators.losses as losses
+from sciml.multigrid import AMG
+from sciml.operators.trained import TrainedOperator
+from sciml.operators.training import Objective, train
+from sciml.pde import generate, open_dataset, problem_of, write_dataset
+from sciml.pde.grid import Grid
+from sciml.train import relative_l2
+from sciml.train.progress import Lines, Quiet
+
+SEEDS = (3, 5, 11)
+BATCH = 8
+
+
+class Entry(NamedTuple):
+    name: str
+    network: Mapping[str, Any] | None
+    published: str | None
+    fit: Mapping[str, Any]
+    cells: bool = False
+
+
+ENTRIES = (
+    Entry("HierarchyNet, 2 cycles", {"class": "HierarchyNet"}, None, {"learning_rate": 5e-3}),
+    Entry("MgNO", {"class": "MgNO"}, None, {"learning_rate": 2e-3}),
+    Entry("FNO", {"class": "FNO"}, None, {"learning_rate": 1e-3}),
+    Entry("official MgNO", None, "darcy-rough", {}, cells=True),
+)
+
+
+class Size(NamedTuple):
+    """One column of the benchmark: a resolution and how much of it."""
+
+    resolution: int
+    train: int
+    test: int
+    epochs: int
+
+
+SIZES = (Size(63, 1024, 128, 10), Size(127, 256, 64, 6))
+SMOKE = (Size(31, 32, 8, 1), Size(63, 16, 8, 1))
+
+
+def dataset(folder: Path, size: Size, part: str, cells: bool) -> Path:
+    """The training or test samples of a size, generated once."""
+    count, seed = (size.train, 20_001) if part == "train" else (size.test, 20_002)
+    resolution = size.resolution + cells
+    path = folder / f"darcy_{resolution}_{count}_{part}.zarr"
+    if not path.exists():
+        made = generate("darcy-smooth", count, resolution, seed, centring="cell" if cells else "vertex")
+        write_dataset(made, path)
+    return path
+
+
+def errors(operator: TrainedOperator, path: Path) -> dict[str, float]:
+    """Mean relative errors over a test set: L2, true H1, the official truncated H1."""
+    data = open_dataset(path)
+    grid = Grid.from_json(json.loads(data.attrs["grid"]))
+    parts = []
+    for start in range(0, data.sizes["sample"], BATCH):
+        block = data.isel(sample=slice(start, start + BATCH)).load()
+        truth = torch.from_numpy(block["u"].values)
+        found = operator.predict({"coefficient": torch.from_numpy(block["coefficient"].values)}, grid)
+        norms = (
+            relative_l2(found, truth),
+            losses.relative_h1(found, truth, grid),
+            losses.relative_h1_truncated(found, truth),
+        )
+        parts.append([len(truth) * float(norm) for norm in norms])
+    means = np.sum(parts, 0) / data.sizes["sample"]
+    return dict(zip(("l2", "h1", "h1_truncated"), map(float, means), strict=True))
+
+
+def step_time(operator: TrainedOperator, path: Path, loss: Any, steps: int = 12) -> float:
+    """CPU milliseconds of a training step of 8 samples, the least of some."""
+    data = open_dataset(path).isel(sample=slice(0, BATCH)).load()
+    batch = {
+        "coefficient": torch.from_numpy(data["coefficient"].values),
+        "truth": torch.from_numpy(data["u"].values),
+    }
+    objective = Objective(loss, operator.normalisation, operator.grid)
+    network = operator.network.train().requires_grad_(True)
+    optimizer = torch.optim.AdamW(network.parameters(), 0.0)
+    times = []
+    for _ in range(steps):
+        begin = time.process_time()
+        optimizer.zero_grad()
+        objective(network, batch)["loss"].backward()
+        optimizer.step()
+        times.append(time.process_time() - begin)
+    network.eval()
+    return 1e3 * min(times)
+
+
+def multigrid(path: Path, cycles: int, samples: int) -> list[dict[str, float]]:
+    """The errors of 1, 2, ... cycles of Ruge-Stuben multigrid from zero, and their time a sample."""
+    data = open_dataset(path).isel(sample=slice(0, samples)).load()
+    grid = Grid.from_json(json.loads(data.attrs["grid"]))
+    found = np.zeros((cycles, data.sizes["sample"], *grid.shape))
+    seconds, setup = np.zeros(cycles), 0.0
+    for i in range(data.sizes["sample"]):
+        begin = time.process_time()
+        hierarchy = AMG().init(problem_of(data, i))
+        setup += time.process_time() - begin
+        system = hierarchy.system
+        u = np.zeros_like(system.rhs)
+        begin = time.process_time()
+        for k in range(cycles):
+            u = u + hierarchy.cycle(system.residual(u))
+            found[k, i] = u.reshape(grid.shape)
+            seconds[k] += time.process_time() - begin
+    truth = torch.from_numpy(data["u"].values).double()
+    rows = []
+    for k in range(cycles):
+        guess = torch.from_numpy(found[k])
+        rows.append(
+            {
+                "l2": float(relative_l2(guess, truth)),
+                "h1": float(losses.relative_h1(guess, truth, grid)),
+                "ms": 1e3 * seconds[k] / len(truth),
+                "setup_ms": 1e3 * setup / len(truth),
+            }
+        )
+    return rows
+
+
+def inference_time(operator: TrainedOperator, path: Path) -> float:
+    """CPU milliseconds a sample, in batches of 8, the least of some."""
+    data = open_dataset(path).isel(sample=slice(0, BATCH)).load()
+    fields = {"coefficient": torch.from_numpy(data["coefficient"].values)}
+    grid = Grid.from_json(json.loads(data.attrs["grid"]))
+    times = []
+    for _ in range(10):
+        begin = time.process_time()
+        operator.predict(fields, grid)
+        times.append(time.process_time() - begin)
+    return 1e3 * min(times) / BATCH
+
+
+def trained(folder: Path, entry: Entry, size: Size, seed: int, *, quiet: bool) -> TrainedOperator:
+    """An operator of the benchmark, loaded if an earlier call has finished it."""
+    output = folder / f"{entry.name.split(',')[0].replace(' ', '_')}_{size.resolution}_{seed}.sciml"
+    if output.exists():
+        return TrainedOperator.load(output)
+    return train(
+        dataset(folder, size, "train", entry.cells),
+        output,
+        network=entry.network,
+        published=entry.published,
+        fit={**entry.fit, "epochs": size.epochs, "batch_size": BATCH, "seed": seed, "threads": 1},
+        progress=Quiet() if quiet else Lines(),
+    )
+
+
+def told(values: list[float]) -> str:
+    """Mean and worst of the seeds."""
+    return f"{np.mean(values):.4f} ({np.max(values):.4f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=Path("bench-output/operators"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes, one seed")
+    parser.add_argument("--only", nargs="+", help="entries by the beginning of their names")
+    parser.add_argument("--quiet", action="store_true")
+    given = parser.parse_args()
+    folder = given.output / "smoke" if given.smoke else given.output
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes, seeds = (SMOKE, given.seeds[:1]) if given.smoke else (SIZES, given.seeds)
+    entries = [e for e in ENTRIES if not given.only or any(e.name.startswith(name) for name in given.only)]
+    torch.set_num_threads(1)
+    results: dict[str, Any] = {}
+    times: dict[str, tuple[float, float]] = {}
+    for entry in entries:
+        for seed in seeds:
+            for size in sizes:
+                operator = trained(folder, entry, size, seed, quiet=given.quiet)
+                here = errors(operator, dataset(folder, size, "test", entry.cells))
+                if size is sizes[0]:
+                    finer = errors(operator, dataset(folder, sizes[1], "test", entry.cells))
+                    here["transfer"] = finer["l2"] / here["l2"]
+                    here["l2_finer"] = finer["l2"]
+                results.setdefault(entry.name, {}).setdefault(size.resolution, []).append(here)
+    for entry in entries:  # after all trainings, one after the other
+        operator = trained(folder, entry, sizes[0], seeds[0], quiet=True)
+        where = dataset(folder, sizes[0], "train", entry.cells)
+        loss = "h1-truncated" if entry.published else "h1"
+        times[entry.name] = step_time(operator, where, loss), inference_time(operator, where)
+    cycles = multigrid(dataset(folder, sizes[0], "test", False), 4, 32)
+    report(results, times, cycles, sizes)
+    whole = {"results": results, "times": times, "multigrid": cycles, "seeds": seeds}
+    (folder / "results.json").write_text(json.dumps(whole, indent=1))
+
+
+def report(results: Any, times: Any, cycles: Any, sizes: tuple[Size, ...]) -> None:
+    """Print what was measured against what it should reach."""
+    first, second = sizes
+    print(
+        f"\ndarcy-smooth, {first.train} samples, {first.epochs} epochs; means over the seeds (worst in brackets)"
+    )
+    print(
+        f"{'':24}{f'L2 at {first.resolution}':>18}{'true H1':>18}{'truncated H1':>18}"
+        f"{f'L2 there, at {second.resolution}':>22}{'ratio':>18}{f'L2 at {second.resolution}':>18}"
+    )
+    for name, by_size in results.items():
+        one, two = by_size[first.resolution], by_size[second.resolution]
+        columns = [told([run[key] for run in one]) for key in ("l2", "h1", "h1_truncated")]
+        columns += [f"{told([run['l2_finer'] for run in one]):>22}", told([run["transfer"] for run in one])]
+        columns.append(told([run["l2"] for run in two]))
+        print(f"{name:24}" + "".join(f"{text:>18}" for text in columns))
+    print(
+        "goals                   L2 0.015, true H1 0.06; ratio 1.5; at the finer size, trained there, L2 0.08"
+    )
+    reference = times.get("official MgNO")
+    print(
+        f"\n{'':24}{'training step':>16}{'of official':>14}{'a sample':>12}   CPU ms, one thread, batches of {BATCH}"
+    )
+    for name, (step, sample) in times.items():
+        ratio = f"{step / reference[0]:.2f}" if reference else "-"
+        print(f"{name:24}{step:16.1f}{ratio:>14}{sample:12.2f}")
+    print("goal                                    0.60")
+    print(
+        "\nRuge-Stuben V(1,1) cycles from zero on the same problems (set-up: "
+        f"{cycles[0]['setup_ms']:.1f} ms a sample)"
+    )
+    for k, row in enumerate(cycles, 1):
+        print(f"{f'{k} cycles':24}L2 {row['l2']:.4f}  true H1 {row['h1']:.4f}  {row['ms']:.2f} ms a sample")
+
+
+if __name__ == "__main__":
+    main()
