@@ -27,7 +27,7 @@ from sciml.train.environment import chosen_device
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Neural", "Precision"]
+__all__ = ["Neural", "Precision", "check_family"]
 
 Precision = Literal["float32", "float64", "bfloat16"]
 BEYOND = 0.01  # of the training range, as which a value still counts as inside
@@ -134,12 +134,14 @@ class Neural:
             raise InputError(f"batch={batch}: give a whole number of 1 or more")
         mine = self.operator
         named = tuple(name for name in mine.inputs if not (mine.steps and name == mine.target))
+        opened = _opened(data)
+        told = "grid" in opened.attrs
         samples = Samples.of(
-            data,
+            opened,
             inputs=named or None,
             target=mine.target,
-            boundary=mine.grid.boundary,
-            centring=mine.grid.centring,
+            boundary=None if told else mine.grid.boundary,
+            centring=None if told else mine.grid.centring,
         )
         if samples.steps != mine.steps:
             raise InputError(
@@ -179,24 +181,12 @@ class Neural:
                 f"the operator of {mine.family} takes {', '.join(mine.inputs)}, a {type(problem).__name__} has none: "
                 "give the problem itself"
             )
-        kind = mine.about.get("problem") or {}
-        if kind and kind.get("problem") != type(problem).__name__:
-            raise InputError(
-                f"the operator was trained on {mine.family} ({kind.get('problem')}), this is a "
-                f"{type(problem).__name__}: load the checkpoint of its own family"
-            )
+        check_family(mine, problem)
         for name in mine.inputs:
             if not callable(getattr(problem, f"{name}_field", None)):
                 raise InputError(
                     f"the operator of {mine.family} takes {', '.join(mine.inputs)}, a {type(problem).__name__} has no "
                     f"{name}: load the checkpoint of its own family"
-                )
-        here = Family(mine.family, problem, mine.inputs).parameters() if kind else {}
-        for name, value in kind.items():
-            if name not in mine.inputs and name in here and here[name] != value:
-                raise InputError(
-                    f"the operator was trained on {mine.family} with {name}={value!r}, the problem has "
-                    f"{here[name]!r}, which it is not told: train it on such problems, or use AMG()"
                 )
         mine.check(problem.grid)
 
@@ -213,6 +203,43 @@ class Neural:
 
     def __str__(self) -> str:
         return f"Neural ({self.precision} on {self.device})\n{self.operator}"
+
+
+def check_family(operator: TrainedOperator, problem: Any) -> None:
+    """Refuse a problem of another family than the operator was trained on, or with other settings.
+
+    Raises
+    ------
+    InputError
+        Naming what differs.
+    """
+    known = operator.about.get("problem") or {}
+    if not known:
+        return
+    if known.get("problem") != type(problem).__name__:
+        raise InputError(
+            f"the operator was trained on {operator.family} ({known.get('problem')}), this is a "
+            f"{type(problem).__name__}: load the checkpoint of its own family"
+        )
+    here = Family(operator.family, problem, ()).parameters()
+    free = {*operator.inputs, *(("vorticity", "initial", "final_time", "frames") if operator.steps else ())}
+    for name, value in known.items():
+        if name not in free and name in here and here[name] != value:
+            raise InputError(
+                f"the operator was trained on {operator.family} with {name}={value!r}, the problem has "
+                f"{here[name]!r}, which it is not told: train it on such problems, or use AMG()"
+            )
+
+
+def _opened(data: xr.Dataset | str | Path) -> xr.Dataset:
+    import xarray as xr
+
+    if isinstance(data, xr.Dataset):
+        return data
+    from sciml.pde import open_dataset
+
+    opened: xr.Dataset = open_dataset(data)
+    return opened
 
 
 def _check_system(problem: Elliptic | System) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from sciml.errors import InputError, MissingVariable
 from sciml.operators.normalise import Moments
+from sciml.operators.series import TRUTH, bare, begun, broadened, is_line, line_grid, spacing, stepped
 from sciml.pde.grid import Boundary, Centring, Grid, Side
 from sciml.train.source import BatchSource, TensorSource
 from sciml.train.store import StoreSource
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TRUTH", "Samples", "Survey"]
 
-TRUTH = "truth"
-"""The target's name in a batch; inputs have their own."""
 MEMORY = 3 << 30  # bytes of samples beyond which they are read from the store again in each epoch
 BLOCK = 64 << 20  # bytes looked at together
 Rows = npt.NDArray[np.int64]
@@ -59,6 +58,8 @@ class Samples:
         Whether a row is a step in time.
     spacing
         Of the steps, in the units of ``time``, or None.
+    line
+        Whether the data is one-dimensional: the fields are then `ROWS` equal rows, periodic along y.
     """
 
     fields: xr.Dataset
@@ -70,6 +71,7 @@ class Samples:
     steps: bool = False
     spacing: float | None = None
     parameters: Mapping[str, Any] = dataclass_field(default_factory=dict)
+    line: bool = False
 
     @classmethod
     def of(
@@ -122,12 +124,21 @@ class Samples:
         steps = "time" in data[target].dims
         names = tuple(inputs or ()) if steps else _inputs(data, inputs, family, target)
         names = (target, *(name for name in names if name != target)) if steps else names
+        line = is_line(data[target])
+        if line:
+            data = broadened(data, (target, *names))
         _check_dims(data, names, target, steps)
+        if steps:
+            data = begun(data, target)
         shape = (data.sizes["y"], data.sizes["x"])
-        grid = _grid(data, shape, boundary, centring, lengths)
-        fields, whole = (_stepped if steps else _plain)(data, names, target)
-        spacing = _spacing(data) if steps else None
-        return cls(fields, names, target, grid, family, whole, steps, spacing, _parameters(data))
+        grid = (
+            line_grid(shape[1], boundary, centring, family)
+            if line
+            else _grid(data, shape, boundary, centring, lengths)
+        )
+        fields, whole = (stepped if steps else _plain)(data, names, target)
+        step = spacing(data) if steps else None
+        return cls(fields, names, target, grid, family, whole, steps, step, _parameters(data), line)
 
     def __len__(self) -> int:
         return len(self.whole)
@@ -256,36 +267,11 @@ def _check_dims(data: xr.Dataset, inputs: tuple[str, ...], target: str, steps: b
 
 
 def _plain(data: xr.Dataset, inputs: tuple[str, ...], target: str) -> tuple[xr.Dataset, Rows]:
-    named = {**{name: data[name] for name in inputs}, TRUTH: data[target]}
-    fields = {name: _bare(one).rename(sample="row").transpose("row", "y", "x") for name, one in named.items()}
-    return _dataset(fields), np.arange(data.sizes["sample"])
-
-
-def _stepped(data: xr.Dataset, inputs: tuple[str, ...], target: str) -> tuple[xr.Dataset, Rows]:
-    """Each step of each series as a row: the target before and after, and whatever else is given."""
-    series = _bare(data[target])
-    count = series.sizes["time"] - 1
-    before = {"time": slice(0, count)}
-    named = {target: series.isel(before), TRUTH: series.isel(time=slice(1, None))}
-    for name in inputs:
-        if name != target:
-            one = _bare(data[name])
-            named[name] = one.isel(before) if "time" in one.dims else one.expand_dims(time=count)
-    fields = {
-        name: one.stack(row=("sample", "time"), create_index=False).transpose("row", "y", "x")
-        for name, one in named.items()
-    }
-    return _dataset(fields), np.repeat(np.arange(data.sizes["sample"]), count)
-
-
-def _bare(variable: xr.DataArray) -> xr.DataArray:
-    return variable.drop_vars(list(variable.coords))
-
-
-def _dataset(fields: dict[str, xr.DataArray]) -> xr.Dataset:
     import xarray as xr
 
-    return xr.Dataset(fields)
+    named = {**{name: data[name] for name in inputs}, TRUTH: data[target]}
+    fields = {name: bare(one).rename(sample="row").transpose("row", "y", "x") for name, one in named.items()}
+    return xr.Dataset(fields), np.arange(data.sizes["sample"])
 
 
 def _grid(
@@ -315,20 +301,6 @@ def _grid(
             "cell), --boundary and --centring"
         )
     return Grid(shape, centring, Boundary.of(boundary), lengths or (1.0, 1.0))
-
-
-def _spacing(data: xr.Dataset) -> float | None:
-    if "time" not in data.coords:
-        return None
-    times = np.asarray(data["time"].values)
-    if times.dtype.kind not in "fiu":
-        return None
-    steps = np.diff(times.astype(np.float64))
-    if not np.allclose(steps, steps[0], rtol=1e-6):
-        raise InputError(
-            f"the times are {times[:4]}...: equal steps are needed, for one operator advances by one"
-        )
-    return float(steps[0])
 
 
 def _float(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -240,7 +240,11 @@ class TrainedOperator:
             "grid": str(self.grid),
         }
         for name, value in self.about.items():
-            if not isinstance(value, Mapping | list | tuple) and name != "steps" and value not in ("", None):
+            if (
+                not isinstance(value, Mapping | list | tuple)
+                and name not in ("steps", "line")
+                and value not in ("", None)
+            ):
                 rows[name] = _short(value)
         errors = self.about.get("errors") or {"errors": "none recorded: nothing was held out"}
         rows |= {str(name): _short(value) for name, value in errors.items()}

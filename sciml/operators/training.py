@@ -182,6 +182,7 @@ def train(
         "held_out": held.tolist(),
         "steps": samples.steps,
         "time_step": samples.spacing,
+        "line": samples.line,
         "data": survey.digest,
         **{name: getattr(settings, name) for name in ("epochs", "batch_size", "learning_rate", "seed")},
     }

@@ -1,0 +1,223 @@
+"""A trained operator as a preconditioner: for flexible Krylov methods, since nothing makes it symmetric or linear."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from scipy.sparse.linalg import LinearOperator
+
+from sciml.errors import InputError
+from sciml.multigrid.structured import Layout, stencil_of
+from sciml.operators.neural import Neural
+from sciml.operators.trained import takes
+from sciml.pde.compatibility import check_compatible
+from sciml.pde.elliptic import Elliptic, discretize
+from sciml.pde.grid import Field
+from sciml.pde.solution import FieldSolution, labelled
+from sciml.pde.system import System
+from sciml.solve import Result
+
+__all__ = ["Krylov", "Preconditioned", "flexible_cg", "preconditioner"]
+
+Krylov = Literal["cg", "gmres"]
+GROWN = 1e6
+
+
+def preconditioner(neural: Neural, problem: Elliptic | System) -> LinearOperator:
+    """What approximates A^-1 r for the residuals r of a problem, one r at a time.
+
+    Parameters
+    ----------
+    neural
+        An operator that takes the system (`HierarchyNet`), of which one cycle is used, or one trained on the source
+        alone (the family ``poisson``). Residuals are scaled to the size it was trained on.
+    problem
+        Or its system.
+
+    Returns
+    -------
+    scipy.sparse.linalg.LinearOperator
+        (n, n) float64, to be used with `flexible_cg` or ``pyamg.krylov.fgmres``: a network with activations is not
+        linear, whatever the class is called.
+
+    Raises
+    ------
+    InputError
+        An operator that does not take a right-hand side: its prediction is a start, see `Corrected`.
+    """
+    system = problem if isinstance(problem, System) else discretize(problem)
+    mine = neural.operator
+    if takes(mine.network) == "system":
+        apply = _cycle(neural, system)
+    elif mine.inputs == ("source",) and not mine.steps:
+        apply = _inverse(neural, problem, system)
+    else:
+        raise InputError(
+            f"the operator of {mine.family} takes {', '.join(mine.inputs)}, not a residual: its prediction is a start "
+            "for Corrected(neural); a preconditioner is a network that takes the system (hierarchy) or the source"
+        )
+    n = system.grid.size
+    return LinearOperator((n, n), matvec=apply, dtype=np.float64)
+
+
+def _cycle(neural: Neural, system: System) -> Any:
+    """One learned cycle, prepared once for the matrix."""
+    state = neural.init(system)
+    network: Any = state.network
+    weight = next(network.parameters())
+    layout = Layout.of(system.grid)
+    with torch.no_grad():
+        stencil = stencil_of(system.matrix, system.grid).to(weight)[None]
+        prepared = network.prepare(stencil, layout) if hasattr(network, "prepare") else None
+
+    def apply(r: Field) -> Field:
+        size = float(np.abs(r).max())
+        if not size > 0 or not np.isfinite(size):
+            return np.zeros_like(r)
+        field = torch.from_numpy(system.field(np.asarray(r, np.float64).ravel()) / size).to(weight)[
+            None, None
+        ]
+        with torch.no_grad():
+            found = (
+                network.cycle(prepared, field) if prepared is not None else network(stencil, field, layout)
+            )
+        return np.asarray(found.double().cpu().numpy().ravel() * size)
+
+    return apply
+
+
+def _inverse(neural: Neural, problem: Elliptic | System, system: System) -> Any:
+    """A network from source to solution, asked for residuals per volume."""
+    state = neural.init(problem)
+    weight = next(state.network.parameters())
+    volumes = system.grid.volumes()
+    usual = float(state.normalisation.inputs["source"].scale) or 1.0
+
+    def apply(r: Field) -> Field:
+        source = system.field(np.asarray(r, np.float64).ravel()) / volumes
+        size = float(np.sqrt(np.square(source).mean())) / usual
+        if not size > 0 or not np.isfinite(size):
+            return np.zeros_like(r)
+        field = torch.from_numpy(source / size).to(weight)[None]
+        found = state.predict({"source": field}, system.grid)[0]
+        return np.asarray(found.double().cpu().numpy().ravel() * size)
+
+    return apply
+
+
+@dataclass(frozen=True, eq=False)
+class Preconditioned:
+    """Algorithm: a flexible Krylov method with a trained operator as preconditioner, to compare with `AMG`.
+
+    Parameters
+    ----------
+    neural
+        See `preconditioner`.
+    method
+        ``cg``: `flexible_cg`, for symmetric definite systems; ``gmres``: pyamg's flexible GMRES.
+    rtol
+        Of the residual, relative to the right-hand side.
+    max_iterations
+        Uses of the preconditioner.
+
+    Notes
+    -----
+    ``stats``: ``iterations``, ``fallbacks`` (times that the operator's answer pointed uphill and the diagonal was used
+    instead), ``relative_residual``, ``seconds``.
+    """
+
+    neural: Neural
+    method: Krylov = "cg"
+    rtol: float = 1e-8
+    max_iterations: int = 200
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Krylov):
+            raise InputError(f"method={self.method!r}: give one of {', '.join(get_args(Krylov))}")
+        if not 0 < self.rtol < 1:
+            raise InputError(f"rtol={self.rtol!r}: give a number between 0 and 1")
+        if self.max_iterations < 1:
+            raise InputError(f"max_iterations={self.max_iterations!r}: give at least 1")
+
+    def init(self, problem: Elliptic | System) -> LinearOperator:
+        """The preconditioner, which belongs to the problem's matrix."""
+        return preconditioner(self.neural, problem)
+
+    def run(self, problem: Elliptic | System, state: LinearOperator) -> FieldSolution:
+        """Solve, from zero."""
+        start = time.perf_counter()
+        system = check_compatible(problem if isinstance(problem, System) else discretize(problem))
+        solver = flexible_cg if self.method == "cg" else _fgmres
+        x, seen, fallbacks = solver(system, state, self.rtol, self.max_iterations)
+        size = float(np.linalg.norm(system.rhs)) or 1.0
+        relative = float(np.linalg.norm(system.residual(x))) / size
+        result = Result.SUCCESS if relative <= self.rtol else Result.MAX_ITERATIONS
+        if not np.isfinite(relative):
+            result = Result.NOT_FINITE
+        elif relative > GROWN:
+            result = Result.DIVERGED
+        stats = {
+            "iterations": float(len(seen) - 1),
+            "fallbacks": float(fallbacks),
+            "relative_residual": relative,
+            "seconds": time.perf_counter() - start,
+        }
+        return FieldSolution(labelled(x, system.grid), result, stats, tuple(seen))
+
+
+def flexible_cg(
+    system: System, operator: LinearOperator, rtol: float, max_iterations: int, x0: Field | None = None
+) -> tuple[Field, list[float], int]:
+    """Conjugate gradients for a preconditioner that may change from step to step (Notay 2000, one direction).
+
+    Where z = M r does not point downhill (r . z <= 0) the diagonal takes its place for that step.
+
+    Returns
+    -------
+    x, residuals, fallbacks
+        The solution (n,); relative residuals, the first before any step; how often the diagonal was used.
+
+    Raises
+    ------
+    InputError
+        A system that is not symmetric definite.
+    """
+    if system.kind not in ("definite", "semidefinite"):
+        raise InputError(f"conjugate gradients for a system that is {system.kind}: use method='gmres'")
+    matrix, b = system.matrix, system.rhs
+    size = float(np.linalg.norm(b)) or 1.0
+    x = np.zeros_like(b) if x0 is None else np.array(x0, dtype=np.float64).ravel()
+    r = b - matrix @ x
+    seen, fallbacks = [float(np.linalg.norm(r)) / size], 0
+    direction, image = np.zeros_like(b), np.zeros_like(b)
+    diagonal = matrix.diagonal()
+    while seen[-1] > rtol and len(seen) <= max_iterations:
+        z = operator.matvec(r)
+        if not float(r @ z) > 0:
+            z, fallbacks = r / diagonal, fallbacks + 1
+        energy = float(direction @ image)
+        direction = z - (float(z @ image) / energy if energy > 0 else 0.0) * direction
+        image = matrix @ direction
+        step = float(r @ direction) / float(direction @ image)
+        x = x + step * direction
+        r = b - matrix @ x
+        seen.append(float(np.linalg.norm(r)) / size)
+    return x, seen, fallbacks
+
+
+def _fgmres(
+    system: System, operator: LinearOperator, rtol: float, max_iterations: int
+) -> tuple[Field, list[float], int]:
+    from pyamg.krylov import fgmres
+
+    seen: list[float] = []
+    size = float(np.linalg.norm(system.rhs)) or 1.0
+    most = min(max_iterations, system.grid.size)
+    found, _ = fgmres(
+        system.matrix, system.rhs, tol=rtol, maxiter=most, restart=None, M=operator, residuals=seen
+    )
+    return np.asarray(found).ravel(), [one / size for one in seen] or [0.0], 0

@@ -1,0 +1,116 @@
+"""A trained operator as a preconditioner: it solves what it was not trained to, or says that it cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from scipy.sparse.linalg import LinearOperator, spsolve
+
+from sciml.errors import InputError
+from sciml.multigrid.amg import AMG
+from sciml.operators import training
+from sciml.operators.aware import HierarchyNet
+from sciml.operators.neural import Neural
+from sciml.operators.normalise import Normalisation, Standard
+from sciml.operators.preconditioner import Preconditioned, flexible_cg, preconditioner
+from sciml.operators.trained import TrainedOperator
+from sciml.pde.advection import AdvectionDiffusion
+from sciml.pde.elliptic import Darcy, Poisson, discretize
+from sciml.pde.fields import TwoPhase
+from sciml.pde.grid import Grid
+from sciml.solve import Result, solve
+from sciml.train.progress import Quiet
+from tests.operators.conftest import Small
+
+GRID = Grid((15, 15))
+
+
+def hierarchy(seed: int = 5) -> Neural:
+    torch.manual_seed(seed)
+    raw = Normalisation.raw(("coefficient",))
+    operator = TrainedOperator(HierarchyNet(channels=4, hidden=4), raw, ("coefficient",), "u", GRID, {})
+    return Neural(operator, precision="float64")
+
+
+@pytest.mark.parametrize("method", ["cg", "gmres"])
+@pytest.mark.parametrize(
+    "problem", [Darcy(15, seed=7), Darcy((20, 31), TwoPhase(1, 100), seed=9, source=lambda x, y: x - y)]
+)
+def test_an_untrained_cycle_already_preconditions(problem: Any, method: Any) -> None:
+    system = discretize(problem)
+    truth = spsolve(system.matrix.tocsc(), system.rhs)
+    found = solve(problem, Preconditioned(hierarchy(), method))
+    assert np.linalg.norm(found.u.values.ravel() - truth) < 1e-6 * np.linalg.norm(truth)
+    assert found.stats["iterations"] <= 25
+    assert found.residuals[-1] <= 1e-8
+    assert len(found.residuals) == found.stats["iterations"] + 1
+    assert solve(problem, AMG()).stats["cycles"] <= found.stats["iterations"]
+
+
+def test_it_is_the_cycle_of_the_network() -> None:
+    problem = Darcy(15, seed=7)
+    system = discretize(problem)
+    made = preconditioner(hierarchy(), problem)
+    assert isinstance(made, LinearOperator)
+    r = np.random.default_rng(5).normal(size=225)
+    assert np.allclose(made.matvec(1e-12 * r), 1e-12 * made.matvec(r), rtol=1e-10, atol=0)
+    b = np.array([made.matvec(e) for e in np.eye(225)])
+    assert np.abs(b - b.T).max() < 1e-10 * np.abs(b).max()
+    one = HierarchyNet(channels=4, hidden=4, cycles=1).double()
+    one.load_state_dict(hierarchy().operator.network.state_dict())
+    raw = Normalisation.raw(("coefficient",))
+    direct = Neural(TrainedOperator(one, raw, ("coefficient",), "u", GRID, {}), precision="float64")
+    assert np.allclose(solve(system, direct).u.values.ravel(), made.matvec(system.rhs), rtol=1e-9)
+    assert not made.matvec(np.zeros(225)).any()
+
+
+def test_a_network_of_the_source_is_asked_in_its_own_units(tmp_path: Path) -> None:
+    network = Small()
+    scale = Standard("scalar", torch.tensor(0.5), torch.tensor(3.0))
+    inputs = Normalisation({"source": scale}, Standard("scale", torch.tensor(0.0), torch.tensor(0.1)))
+    operator = TrainedOperator(network, inputs, ("source",), "u", GRID, {"family": "poisson"})
+    problem = Poisson(15, lambda x, y: x * y)
+    made = preconditioner(Neural(operator, precision="float64"), problem)
+    r = np.random.default_rng(5).normal(size=225)
+    assert np.allclose(made.matvec(1e-9 * r), 1e-9 * made.matvec(r), rtol=1e-9, atol=0)
+    asked = torch.from_numpy(3.0 * r / np.sqrt(np.mean(r**2))).reshape(1, 15, 15)
+    wanted = operator.to("cpu", torch.float64).predict({"source": asked}).numpy().ravel()
+    ours = made.matvec(r)
+    assert np.allclose(ours / np.linalg.norm(ours), wanted / np.linalg.norm(wanted), rtol=1e-9)
+    found = solve(problem, Preconditioned(Neural(operator), max_iterations=400, rtol=1e-6))
+    assert found.result is Result.SUCCESS  # untrained: slowly, but it arrives
+
+
+def test_what_points_uphill_is_replaced_and_counted() -> None:
+    system = discretize(Darcy(15, seed=7))
+    uphill = LinearOperator((225, 225), matvec=lambda r: -r, dtype=np.float64)
+    x, seen, fallbacks = flexible_cg(system, uphill, 1e-8, 200)
+    assert fallbacks == len(seen) - 1 > 10
+    assert np.linalg.norm(system.residual(x)) <= 1e-8 * np.linalg.norm(system.rhs)
+    inverse = LinearOperator((225, 225), matvec=lambda r: spsolve(system.matrix.tocsc(), r), dtype=np.float64)
+    assert len(flexible_cg(system, inverse, 1e-8, 9)[1]) == 2
+
+
+def test_what_it_refuses(darcy: xr.Dataset, tmp_path: Path) -> None:
+    fit = {"epochs": 1, "batch_size": 8, "seed": 17, "device": "cpu", "threads": 1}
+    operator = training.train(
+        darcy, tmp_path / "m.sciml", network={"class": "Small"}, fit=fit, progress=Quiet()
+    )
+    with pytest.raises(InputError, match=r"takes coefficient, not a residual.*Corrected"):
+        preconditioner(Neural(operator), Darcy(15))
+    with pytest.raises(InputError, match="nonsymmetric"):
+        solve(AdvectionDiffusion(15), Preconditioned(hierarchy()))
+    few = solve(Darcy(15), Preconditioned(hierarchy(), max_iterations=2), throw=False)
+    assert few.result is Result.MAX_ITERATIONS
+    for options, match in [
+        ({"method": "qmr"}, "qmr"),
+        ({"rtol": 2.0}, "rtol"),
+        ({"max_iterations": 0}, "at least 1"),
+    ]:
+        with pytest.raises(InputError, match=match):
+            Preconditioned(hierarchy(), **options)
