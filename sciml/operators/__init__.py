@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sciml.operators.aware import HierarchyNet
+    from sciml.operators.corrected import Corrected
+    from sciml.operators.fno import FNO
     from sciml.operators.losses import relative_h1
+    from sciml.operators.mgno import MgNO
+    from sciml.operators.neural import Neural
+    from sciml.operators.preconditioner import Preconditioned, preconditioner
+    from sciml.operators.stepper import Stepper
+    from sciml.operators.trained import TrainedOperator
+    from sciml.operators.training import train
 
 __all__ = [
     "Corrected",
@@ -15,6 +23,7 @@ __all__ = [
     "HierarchyNet",
     "MgNO",
     "Neural",
+    "Preconditioned",
     "Stepper",
     "TrainedOperator",
     "preconditioner",
@@ -28,6 +37,7 @@ _ROOMS = {
     "HierarchyNet": "aware",
     "MgNO": "mgno",
     "Neural": "neural",
+    "Preconditioned": "preconditioner",
     "Stepper": "stepper",
     "TrainedOperator": "trained",
     "preconditioner": "preconditioner",
