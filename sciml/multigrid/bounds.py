@@ -46,9 +46,10 @@ __all__ = ["Bounds", "Contraction", "bounds", "contraction", "smallest_eigenvalu
 SEED = 20_211
 FAILURE = 1e-6
 FEWEST, MOST = 6, 150
+EXHAUSTED = 1e-13
 ENOUGH = 1.03
 """How much the margin of g may lengthen the bound of one cycle before Lanczos goes on."""
-REMEDY = "use method='ruge_stuben' with sweeps=(2, 2), or refine the coarsening"
+REMEDY = "use method='ruge_stuben', smoother='gauss_seidel' and, if need be, sweeps=(2, 2)"
 
 
 @dataclass(frozen=True)
@@ -211,8 +212,8 @@ def contraction(hierarchy: Hierarchy) -> Contraction:
         if k < FEWEST and not done:
             continue
         estimate = lanczos.largest()
-        bound = estimate if done else largest_possible(lanczos.diagonal, lanczos.beside, share)
-        if done or (bound < 1 and np.sqrt((1 - estimate**2) / (1 - bound**2)) < ENOUGH):
+        bound = largest_possible(lanczos.diagonal, lanczos.beside, share)
+        if done or (bound < 1 and (1 - estimate**2) < ENOUGH**2 * (1 - bound**2)):
             break
     lanczos.check()
     if not bound < 1:
@@ -261,10 +262,9 @@ class _Lanczos:
         w -= components @ self.basis[: k + 1]
         w -= (self.images[: k + 1] @ w) @ self.basis[: k + 1]
         norm = self._append(w)
-        if norm < 1e-13 or k + 2 > w.size:
-            return True
-        self.beside.append(norm)
-        return False
+        # What rounding leaves of nothing: no component that size is known to be absent.
+        self.beside.append(max(norm, EXHAUSTED))
+        return norm <= EXHAUSTED or k + 2 > w.size
 
     def values(self) -> Field:
         from scipy.linalg import eigvalsh_tridiagonal

@@ -56,13 +56,15 @@ def errors(system, generator):
     boundary=st.sampled_from(BOUNDARIES),
     centring=st.sampled_from(("vertex", "cell")),
     method=st.sampled_from(METHODS),
+    smoother=st.sampled_from(("gauss_seidel", "jacobi")),
+    cycle=st.sampled_from(("V", "V", "W")),
     shape=st.tuples(st.integers(4, 34), st.integers(4, 34)),
     seed=st.integers(2, 10**6),
 )
 @settings(max_examples=80, deadline=None)
-def test_the_error_always_lies_between(coefficient, boundary, centring, method, shape, seed):
+def test_the_error_always_lies_between(coefficient, boundary, centring, method, smoother, cycle, shape, seed):
     problem = Darcy(shape, COEFFICIENTS[coefficient], 0.0, boundary, centring=centring, seed=seed)
-    hierarchy = AMG(method).init(problem)
+    hierarchy = AMG(method, smoother=smoother, cycle=cycle).init(problem)
     system = hierarchy.system
     for error in errors(system, np.random.default_rng(seed)):
         true = system.energy(error)
@@ -129,6 +131,16 @@ def test_against_solutions_that_nearly_are():
         found = hierarchy.bounds(system.residual(u))
         true = system.energy(u - truth.ravel())
         assert found.lower * (1 - 1e-6) <= true <= found.upper * (1 + 1e-6)
+
+
+def test_a_smoother_too_weak_for_the_contrast_is_refused_and_not_believed():
+    weak = AMG(smoother="chebyshev")
+    # Its diagonal varies by 1e3, of which a polynomial in A alone knows nothing.
+    problem = Darcy((7, 25), Lognormal(1.5), seed=3)
+    with pytest.raises(InputError, match=r"no bounds: .* smoother='gauss_seidel'"):
+        weak.init(problem).bounds(np.ones(175))
+    found = weak.init(Poisson(31)).bounds(np.ones(961))
+    assert found.effectivity <= 1.1
 
 
 @pytest.mark.parametrize("effectivity", [1.01, 1.1, 2.0])
