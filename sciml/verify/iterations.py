@@ -115,22 +115,28 @@ def conjugate_gradients(
     matrix, watch = system.matrix, _Watch(system, exact, rtol)
     u = np.zeros(system.grid.size) if start is None else np.array(start, np.float64).ravel()
     r = system.residual(u)
-    kept: deque[tuple[Array, Array, float]] = deque(maxlen=WINDOW if flexible else 1)
+    kept: deque[tuple[Array, Array, float]] = deque(maxlen=WINDOW)
+    p, before = np.zeros_like(u), 1.0
     for count in range(limit + 1):
         if watch.done(u, r, count) or count == limit:
             break
         z = r if precondition is None else np.asarray(precondition(r), np.float64)
-        p = z.copy()
+        now = float(r @ z)
+        p = z.copy() if flexible else z + now / before * p
+        before = now
         for earlier, applied, energy in kept:
             p -= (z @ applied) / energy * earlier
         applied = matrix @ p
         energy = float(p @ applied)
-        if not energy > 0 or not np.isfinite(energy):  # the preconditioner gave nothing, or no direction
+        if (
+            not energy > 0 or not np.isfinite(energy) or now == 0
+        ):  # the preconditioner gave nothing, or no direction
             break
         along = float(p @ r) / energy
         u += along * p
         r -= along * applied
-        kept.append((p, applied, energy))
+        if flexible:
+            kept.append((p, applied, energy))
     return watch.counts(limit)
 
 

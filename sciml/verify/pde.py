@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciml.errors import InputError, SciMLError
+from sciml.errors import InputError, MissingVariable, SciMLError
 from sciml.pde.grid import Grid
 from sciml.pde.system import System
 from sciml.verify.iterations import Apply, mean
@@ -69,6 +69,7 @@ def assess(
     samples: int | None = None,
     closely: int = 8,
     preconditioned: int = 2,
+    layout: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PdeEvaluation:
     """Evaluate a trained operator on a dataset with known solutions.
@@ -87,6 +88,8 @@ def assess(
         How many are held against their multigrid hierarchies.
     preconditioned
         For how many of those the operator is tried as a preconditioner.
+    layout
+        Of a published file that does not tell it, see `sciml.pde.open_dataset`.
     progress
         Called with (samples predicted, all).
 
@@ -96,7 +99,7 @@ def assess(
         A dataset without what the operator needs, or on a grid that it cannot take.
     """
     trained = getattr(operator, "operator", operator)
-    opened = _opened(dataset)
+    opened = _opened(dataset, trained, layout)
     taken = _samples(trained, opened)
     if taken.steps != trained.steps:
         raise InputError(
@@ -145,13 +148,24 @@ def assess(
     return dataclasses.replace(found, scores=scores)
 
 
-def _opened(dataset: xr.Dataset | str | Path) -> xr.Dataset:
+def _opened(dataset: xr.Dataset | str | Path, trained: Any, layout: str | None) -> xr.Dataset:
+    """Open a file by what it says of itself, else by the names that the operator was trained with."""
     if isinstance(dataset, xr.Dataset):
         return dataset
     from sciml.pde import open_dataset
 
-    opened: xr.Dataset = open_dataset(dataset)
+    opened: xr.Dataset
+    try:
+        opened = open_dataset(dataset, layout=layout)
+    except MissingVariable:
+        named = _named(trained)
+        opened = open_dataset(dataset, layout=layout, inputs=named or None, target=trained.target)
     return opened
+
+
+def _named(trained: Any) -> list[str]:
+    """The inputs of an operator, but for the field that it steps."""
+    return [name for name in trained.inputs if not (trained.steps and name == trained.target)]
 
 
 def _samples(trained: Any, dataset: xr.Dataset) -> Samples:
@@ -159,10 +173,9 @@ def _samples(trained: Any, dataset: xr.Dataset) -> Samples:
     from sciml.operators.samples import Samples
 
     told = "grid" in dataset.attrs
-    named = tuple(name for name in trained.inputs if not (trained.steps and name == trained.target))
     return Samples.of(
         dataset,
-        inputs=named or None,
+        inputs=_named(trained) or None,
         target=trained.target,
         boundary=None if told else trained.grid.boundary,
         centring=None if told else trained.grid.centring,
