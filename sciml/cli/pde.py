@@ -69,7 +69,7 @@ def generate(
     from dataclasses import replace
 
     from sciml.pde.families import family_named
-    from sciml.pde.generate import generate as draw
+    from sciml.pde.generation import generate as draw
     from sciml.pde.store import write_dataset
 
     if centring not in ("vertex", "cell"):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sciml.pde.elliptic import Darcy, Elliptic, Poisson, discretize
     from sciml.pde.families import FAMILIES, Family
     from sciml.pde.fields import GaussianField, Lognormal, Multiscale, PeriodicField, TwoPhase, WaveSpeed
-    from sciml.pde.generate import generate
+    from sciml.pde.generation import generate
     from sciml.pde.grid import Boundary, Grid
     from sciml.pde.helmholtz import Helmholtz
     from sciml.pde.navier_stokes import NavierStokes
@@ -74,7 +74,7 @@ _WHERE = {
     "FAMILIES": "families",
     "Family": "families",
     "family_of": "dataset",
-    "generate": "generate",
+    "generate": "generation",
     "grid_of_dataset": "dataset",
     "inputs_of": "dataset",
     "open_dataset": "reading",

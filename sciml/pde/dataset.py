@@ -43,7 +43,7 @@ def inputs_of(dataset: xr.Dataset) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> from sciml.pde.generate import generate
+    >>> from sciml.pde.generation import generate
     >>> inputs_of(generate("poisson", 3, 7, seed=7))
     ('source',)
     """
@@ -237,7 +237,7 @@ def problem_of(dataset: xr.Dataset, index: int, grid: Grid | None = None) -> Any
 
     Examples
     --------
-    >>> from sciml.pde.generate import generate
+    >>> from sciml.pde.generation import generate
     >>> problem_of(generate("darcy-rough", 3, 15, seed=7), 2)
     Darcy(resolution=(15, 15), coefficient=array 15 x 15 in [2, 12], ...
     """

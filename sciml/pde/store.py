@@ -292,6 +292,15 @@ def _first_chunk(one: xr.DataArray) -> tuple[int, ...] | None:
 
 def _finish(partial: Unfinished, path: Path) -> None:
     """Put the complete dataset under its name."""
+    import warnings
+
+    import zarr
+
+    with (
+        warnings.catch_warnings()
+    ):  # xarray asks for one file of all metadata, though zarr 3 does not yet define it
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(partial.store)
     if path.suffix == ".nc":
         import xarray as xr
 

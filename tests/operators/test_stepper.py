@@ -18,10 +18,10 @@ from sciml.operators.neural import Neural
 from sciml.operators.samples import Samples
 from sciml.operators.stepper import Stepper
 from sciml.operators.trained import TrainedOperator
+from sciml.pde import generate
 from sciml.pde.burgers import Burgers
 from sciml.pde.elliptic import Darcy
 from sciml.pde.families import FAMILIES
-from sciml.pde.generate import generate
 from sciml.pde.navier_stokes import NavierStokes
 from sciml.pde.spectral import PseudoSpectral
 from sciml.solve import Result, solve
