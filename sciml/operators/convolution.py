@@ -11,7 +11,16 @@ from torch import Tensor, nn
 
 from sciml.errors import InputError
 
-__all__ = ["MultigridConvolution", "Norm", "Padding", "Restricted", "Smoothing", "level_sizes"]
+__all__ = [
+    "MultigridConvolution",
+    "Norm",
+    "Padding",
+    "Pointwise",
+    "Restricted",
+    "Smoothing",
+    "gelu",
+    "level_sizes",
+]
 
 Padding = Literal["zeros", "circular", "reflect", "replicate"]
 Norm = Literal["none", "level", "layer"]
@@ -84,7 +93,51 @@ class Smoothing(nn.Module):
         if u is None:
             return self.smoother(f)  # type: ignore[no-any-return]
         assert self.operator is not None
-        return u + self.smoother(f - self.operator(u))  # type: ignore[no-any-return]
+        # In place wherever a fresh result allows it: on a CPU, touching new memory costs more than adding.
+        left = self.operator(u).neg_().add_(f)
+        return self.smoother(left).add_(u)  # type: ignore[no-any-return]
+
+
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution, as a matrix product where the channels lie together.
+
+    On one thread torch has no fast 1x1 convolution in float32 for small batches.
+    """
+
+    def __init__(self, channels: int, out_channels: int, *, bias: bool = True) -> None:
+        super().__init__(channels, out_channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(sample, channel, y, x) to (sample, out channel, y, x)."""
+        if not self._as_product(x):
+            return super().forward(x)
+        made = nn.functional.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
+        return made.permute(0, 3, 1, 2)
+
+    def onto(self, u: Tensor, x: Tensor) -> Tensor:
+        """Add the convolution of x to a u that nobody else needs."""
+        if not self._as_product(u, x) or not x.dtype == u.dtype == self.weight.dtype == torch.float32:
+            return u.add_(self(x))
+        flat = u.permute(0, 2, 3, 1).flatten(0, 2)
+        flat.addmm_(x.permute(0, 2, 3, 1).flatten(0, 2), self.weight.flatten(1).T)
+        return u if self.bias is None else u.add_(self.bias[:, None, None])
+
+    @staticmethod
+    def _as_product(*fields: Tensor) -> bool:
+        if torch.compiler.is_compiling():
+            return False
+        return all(
+            one.device.type == "cpu" and one.is_contiguous(memory_format=torch.channels_last)
+            for one in fields
+        )
+
+
+def gelu(x: Tensor) -> Tensor:
+    """The GELU of a result that nobody else needs: in place unless a gradient will be taken."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return nn.functional.gelu(x)
+    made: Tensor = torch.ops.aten.gelu_(x)
+    return made
 
 
 class Steps(nn.ModuleList):
@@ -218,12 +271,12 @@ class MultigridConvolution(nn.Module):
             u = steps(u, f)
             if level + 1 < self.levels:
                 kept.append((u, f))
-                left = f if self.restricted == "source" else f - self.residuals[level](u)
+                left = f if self.restricted == "source" else self.residuals[level](u).neg_().add_(f)
                 f = self.restrictions[level](left)
                 u = self.projections[level](u) if self.projected else None
         for level in reversed(range(self.levels - 1)):
             above, f = kept.pop()
-            u = self.norms[level](above + self.prolongations[level](u))
+            u = self.norms[level](self.prolongations[level](u).add_(above))
             u = self.after[level](u, f)
         result: Tensor = u
         return result
