@@ -1,0 +1,140 @@
+"""The form of datasets: what is checked, and the problem of a sample."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from sciml.errors import InputError, MissingVariable, SchemaError
+from sciml.pde import (
+    FAMILIES,
+    Boundary,
+    Darcy,
+    Direct,
+    Grid,
+    Poisson,
+    generate,
+    grid_of_dataset,
+    inputs_of,
+    open_dataset,
+    problem_of,
+    target_of,
+)
+from sciml.pde.dataset import check_values, family_of
+from sciml.solve import solve
+
+
+def own(n: int = 9, samples: int = 4, **others: float) -> xr.Dataset:
+    """Somebody's data: no attributes, no coordinates."""
+    generator = np.random.default_rng(23)
+    fields = {name: generator.uniform(1, 2, (samples, n, n)) for name in ("coefficient", "u", *others)}
+    return xr.Dataset({name: (("sample", "y", "x"), values) for name, values in fields.items()})
+
+
+@pytest.mark.parametrize("name", ["darcy-smooth", "darcy-multiscale", "poisson", "advection-diffusion"])
+@pytest.mark.parametrize("centring", ["vertex", "cell"])
+def test_the_problem_of_a_sample_has_its_solution(name: str, centring: str) -> None:
+    ds = generate(name, 3, 15, seed=13, centring=centring).compute()
+    problem = problem_of(ds, 2)
+    assert problem.grid == grid_of_dataset(ds) == Grid((15, 15), centring)
+    np.testing.assert_allclose(solve(problem, Direct()).u, ds.u[2], atol=2e-6 * float(abs(ds.u[2]).max()))
+    assert family_of(ds).parameters() == FAMILIES[name].parameters()
+
+
+def test_the_problem_of_ones_own_sample() -> None:
+    ds = own()
+    with pytest.raises(InputError, match=r"does not say on which grid.*grid="):
+        problem_of(ds, 1)
+    grid = Grid((9, 9), "cell", Boundary(west="neumann"))
+    problem = problem_of(ds, 1, grid)
+    assert isinstance(problem, Darcy)
+    assert problem.grid == grid
+    assert problem.source == 1.0
+    np.testing.assert_array_equal(problem.coefficient, ds.coefficient[1])
+    sources = ds.rename(coefficient="source")
+    assert isinstance(problem_of(sources, -1, grid), Poisson)
+    with pytest.raises(InputError, match="sample 4: the dataset has 4"):
+        problem_of(ds, 4, grid)
+    with pytest.raises(InputError, match=r"8 x 8, the fields .y, x. are 9 x 9"):
+        problem_of(ds, 0, Grid((8, 8)))
+
+
+def test_a_source_beside_the_coefficient_is_the_problems() -> None:
+    ds = own(source=1.0)
+    problem = problem_of(ds, 0, Grid((9, 9)))
+    np.testing.assert_array_equal(problem.source, ds.source[0])
+    np.testing.assert_array_equal(problem.coefficient, ds.coefficient[0])
+
+
+def test_what_is_input_and_what_is_target() -> None:
+    ds = own()
+    assert (inputs_of(ds), target_of(ds)) == (("coefficient",), "u")
+    named = open_dataset(ds.rename(coefficient="k", u="p"), inputs="k", target="p")
+    assert (inputs_of(named), target_of(named)) == (("k",), "p")
+    with pytest.raises(InputError, match="of which equation"):
+        problem_of(named, 0, Grid((9, 9)))
+    mapped = open_dataset(ds.rename(coefficient="k", u="p"), inputs={"coefficient": "k"}, target={"u": "p"})
+    assert isinstance(problem_of(mapped, 0, Grid((9, 9))), Darcy)
+    both = open_dataset(own(source=1.0), inputs=["coefficient", "source"])
+    assert inputs_of(both) == ("coefficient", "source")
+
+
+def test_what_is_missing_is_told_with_what_is_there() -> None:
+    ds = own()
+    with pytest.raises(MissingVariable, match=r"input.*u \(sample, y, x\).*inputs="):
+        open_dataset(ds.drop_vars("coefficient"))
+    with pytest.raises(MissingVariable, match="target 'u': it holds coefficient"):
+        open_dataset(ds.drop_vars("u"))
+    with pytest.raises(MissingVariable, match=r"no 'k' for coefficient: the file holds coefficient, u"):
+        open_dataset(ds, inputs={"coefficient": "k"})
+    with pytest.raises(InputError, match="there is one"):
+        open_dataset(ds, target=["u", "coefficient"])
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (lambda ds: ds.rename(sample="n"), r"dims \(n, y, x\).*should have \(sample, y, x\)"),
+        (lambda ds: ds.transpose("y", "x", "sample"), "should have"),
+        (lambda ds: ds.isel(x=0), r"dims \(sample, y\)"),
+        (lambda ds: ds.isel(sample=slice(0, 0)), "no samples"),
+        (lambda ds: ds.isel(y=slice(0, 0)), "empty along y"),
+        (lambda ds: ds.assign(u=ds.u * 1j), "complex128: give real numbers"),
+    ],
+)
+def test_wrong_forms(broken: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        open_dataset(broken(own()))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("u", np.nan, r"u has NaN or infinite values in 1 of 4 samples \(2\).*drop_isel\(sample=\[2\]\)"),
+        ("coefficient", np.inf, "coefficient has NaN or infinite"),
+        ("coefficient", 0.0, "coefficient has values that are not positive"),
+    ],
+)
+def test_values_of_no_use(name: str, value: float, message: str) -> None:
+    ds = own()
+    check_values(ds)
+    ds[name][2, 3, 4] = value
+    with pytest.raises(InputError, match=message):
+        check_values(ds.chunk(sample=2))
+
+
+def test_negative_solutions_and_sources_are_fine() -> None:
+    check_values(own().map(lambda one: one if one.name == "coefficient" else -one))
+
+
+def test_attributes_of_another_hand() -> None:
+    with pytest.raises(SchemaError, match=r"Grid\.to_json"):
+        grid_of_dataset(own().assign_attrs(grid="square"))
+    told = own().assign_attrs(grid=json.dumps(Grid((7, 7)).to_json()))
+    with pytest.raises(InputError, match="7 x 7, the fields"):
+        grid_of_dataset(told)
+    named = own().assign_attrs(family="darcy-rough", grid=json.dumps(Grid((9, 9)).to_json()))
+    assert isinstance(problem_of(named, 0), Darcy)
