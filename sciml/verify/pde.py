@@ -37,7 +37,7 @@ def problems_of(dataset: xr.Dataset, grid: Grid, truth: Array, count: int) -> li
     A dataset may look like one of our families and be something else, so the first truth is held against the solution
     of the first problem.
     """
-    from sciml.pde.dataset import problem_of
+    from sciml.pde import problem_of
     from sciml.pde.elliptic import discretize
 
     try:
@@ -224,8 +224,9 @@ def _preconditioner(
     trained: Any, dataset: xr.Dataset, number: int, grid: Grid, tried: list[str]
 ) -> Apply | None:
     """The operator as a preconditioner of a sample's problem; why it is none is noted."""
-    from sciml.operators import Neural, preconditioner
-    from sciml.pde.dataset import problem_of
+    from sciml.operators import Neural
+    from sciml.operators.preconditioner import preconditioner
+    from sciml.pde import problem_of
 
     try:
         made: Apply = preconditioner(Neural(trained), problem_of(dataset, number, grid)).matvec
@@ -239,7 +240,7 @@ def _preconditioner(
 def _corrected(trained: Any, dataset: xr.Dataset, number: int, grid: Grid, rtol: float) -> dict[str, Any]:
     """Solve a sample to a guaranteed error, from the prediction and from zero."""
     from sciml.operators import Corrected, Neural
-    from sciml.pde.dataset import problem_of
+    from sciml.pde import problem_of
     from sciml.solve import solve
 
     problem = problem_of(dataset, number, grid)
