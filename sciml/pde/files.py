@@ -183,12 +183,11 @@ def _hdf5(path: Path, form: Form) -> Found:
 
 def _matlab(path: Path, form: Form) -> Found:
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
     try:
         content = loadmat(path)
-    except (MatReadError, TypeError) as error:
-        raise ValueError(str(error)) from error
+    except Exception as error:  # of a damaged file it raises nearly anything
+        raise ValueError(f"{type(error).__name__}: {error}") from error
     return Found({name: one for name, one in content.items() if _numeric(one)})
 
 
