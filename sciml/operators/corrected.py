@@ -37,11 +37,12 @@ class State:
 
 @dataclass(frozen=True)
 class Corrected:
-    """Algorithm: predict, smooth, then cycle until the guaranteed bound of the error is small enough.
+    """Algorithm: predict, smooth, scale, then cycle until the guaranteed bound of the error is small enough.
 
-    The answer is a SUCCESS only where ``error_bound``, which no error exceeds (see `sciml.multigrid.bounds`), is at
-    most rtol times the energy norm of the solution, by a lower bound of that. The bound is of the algebraic error, in
-    the energy norm sqrt(e^T A e): how well the discretised problem is solved, not how well it is discretised.
+    The answer is a SUCCESS only where ``error_bound``, which the error does not exceed (what that rests on is told in
+    `sciml.multigrid.bounds`), is at most rtol times the energy norm of the solution, by a lower bound of that. The
+    bound is of the algebraic error, in the energy norm sqrt(e^T A e): how well the discretised problem is solved, not
+    how well it is discretised.
 
     Parameters
     ----------
@@ -72,8 +73,8 @@ class Corrected:
     Notes
     -----
     ``stats``: ``cycles`` on the finest level, certifying included; ``sweeps``; ``started_from_zero`` (0 or 1);
-    ``prediction_error``, relative, in the energy norm, and ``smoothed_error`` after the sweeps; ``energy_norm``, a
-    lower bound of the solution's; ``relative_bound``; ``contraction`` of one cycle; ``relative_residual``;
+    ``prediction_error``, relative, in the energy norm, and ``smoothed_error`` after sweeps and scaling;
+    ``energy_norm``, a lower bound of the solution's; ``relative_bound``; ``contraction`` of one cycle; ``relative_residual``;
     ``seconds``, ``seconds_prediction`` (part of it), ``seconds_setup``.
     """
 
@@ -116,8 +117,7 @@ class Corrected:
         if predicted is not None:
             for _ in range(self.sweeps):
                 smoothed = hierarchy.smooth(0, smoothed, system.rhs, "pre")  # type: ignore[arg-type]
-            if not _better_than_zero(system, smoothed):  # type: ignore[arg-type]
-                smoothed = None
+            smoothed = _scaled(system, smoothed)  # type: ignore[arg-type]
         first = np.zeros(system.grid.size) if smoothed is None else smoothed
         plain = self.amg.accelerate is None
         found = _certify(hierarchy, system, first, self.rtol, self.amg.max_cycles, plain)
@@ -152,9 +152,15 @@ class Corrected:
         return values if np.isfinite(values).all() else None
 
 
-def _better_than_zero(system: System, x: Field) -> bool:
-    """Whether the energy error of x is below that of zero: ||u - x||^2 < ||u||^2, where u is not needed."""
-    return float(2 * system.rhs @ x - x @ (system.matrix @ x)) > 0
+def _scaled(system: System, x: Field) -> Field | None:
+    """The multiple of x that is nearest to the solution u in energy, or None where x is farther from u than zero is.
+
+    ||u - x||^2 = ||u||^2 - 2 b . x + ||x||^2 tells both, and u is not needed.
+    """
+    work, square = float(system.rhs @ x), float(x @ (system.matrix @ x))
+    if not 2 * work > square > 0:
+        return None
+    return np.asarray((work / square) * x)
 
 
 @dataclass(frozen=True, eq=False)
