@@ -74,8 +74,8 @@ class Corrected:
     -----
     ``stats``: ``cycles`` on the finest level, certifying included; ``sweeps``; ``started_from_zero`` (0 or 1);
     ``prediction_error``, relative, in the energy norm, and ``smoothed_error`` after sweeps and scaling;
-    ``energy_norm``, a lower bound of the solution's; ``relative_bound``; ``contraction`` of one cycle; ``relative_residual``;
-    ``seconds``, ``seconds_prediction`` (part of it), ``seconds_setup``.
+    ``energy_norm``, a lower bound of the solution's; ``relative_bound``; ``contraction`` of one cycle;
+    ``relative_residual``; ``seconds``, ``seconds_prediction`` (part of it), ``seconds_setup``.
     """
 
     neural: Neural | None
