@@ -9,6 +9,8 @@ import numpy as np
 
 __all__ = ["told"]
 
+LONGEST = 160
+
 
 def told(problem: Any) -> str:
     """The repr of a dataclass, with arrays by shape and range and functions by name.
@@ -28,6 +30,8 @@ def told(problem: Any) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, tuple):
         return "(" + ", ".join(_short(one) for one in value) + ")"
+    if isinstance(value, list) and len(value) > 3:
+        return f"list of {len(value)}"
     if callable(value) and hasattr(value, "__name__"):
         return str(value.__name__)
     if getattr(value, "ndim", 0) and hasattr(value, "shape"):
@@ -36,4 +40,5 @@ def _short(value: Any) -> str:
         if not (values.size and np.issubdtype(values.dtype, np.number)):
             return f"array {shape} of {values.dtype}"
         return f"array {shape} in [{values.min():.4g}, {values.max():.4g}]"
-    return repr(value)
+    shown = repr(value)
+    return shown if len(shown) <= LONGEST else shown[: LONGEST - 3] + "..."

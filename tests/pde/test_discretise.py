@@ -143,6 +143,14 @@ def test_an_exactly_singular_matrix_is_told():
     assert "singular" in str(state)
 
 
+class Burst:
+    def __repr__(self):
+        return "Burst" * 1000
+
+    def draw(self, grid, generator):
+        return np.ones(grid.shape)
+
+
 def test_problems_print_themselves_in_few_characters():
     field = np.linspace(3, 12, 127 * 127).reshape(127, 127)
     shown = repr(Darcy(127, field, seed=5))
@@ -154,6 +162,8 @@ def test_problems_print_themselves_in_few_characters():
         AdvectionDiffusion(127, field, wind),
         Burgers(64, initial=np.arange(64.0)),
         NavierStokes(127, vorticity=field),
+        Darcy(127, field.tolist()),
+        Darcy(127, Burst()),
     ]
     for problem in every:
         assert len(repr(problem)) < 400

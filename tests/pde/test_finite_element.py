@@ -99,6 +99,14 @@ def test_advection_with_constant_velocity_is_its_to_round_off():
     assert abs(found - exact[oracle.inside][:, oracle.inside]).max() < 1e-13
 
 
+def test_an_element_at_a_held_side_takes_the_coefficient_of_the_nearest_unknowns():
+    ring = np.full((5, 5), 5.0)
+    ring[1:-1, 1:-1] = 1.0
+    matrix = discretize(Darcy(5, ring), "finite_element").matrix
+    # Of the four elements around the corner's unknown three lie at the side; the fourth is a mean of 5, 5, 5, 1.
+    assert matrix[0, 0] == pytest.approx((5 + 5 + 5 + 4) * 2 / 3)
+
+
 @pytest.mark.parametrize("scheme", ["finite_element", "finite_volume"])
 def test_with_a_variable_coefficient_both_come_together_at_second_order(scheme):
     def coefficient(x, y):
