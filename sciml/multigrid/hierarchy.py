@@ -130,7 +130,12 @@ class Hierarchy:
         return sum(level.size for level in self.levels) / self.levels[0].size
 
     def smooth(self, k: int, x: Field, b: Field, when: Literal["pre", "post"] = "pre") -> Field:
-        """Smooth x once for A_k x = b as the cycle does before or after its coarse correction; x stays as it is."""
+        """Smooth x once for A_k x = b as the cycle does before or after its coarse correction; x stays as it is.
+
+        On the coarsest level that is the solution.
+        """
+        if self.levels[k].inverse is not None:
+            return np.asarray(self.levels[k].inverse @ np.asarray(b, dtype=np.float64))
         smoothed = np.array(x, dtype=np.float64)
         level = self.multilevel.levels[k]
         getattr(level, f"{when}smoother")(level.A, smoothed, np.asarray(b, dtype=np.float64))

@@ -42,7 +42,7 @@ def test_the_default_is_pyamgs_ruge_stuben_solver():
 
 
 def test_jacobi_on_geometric_levels_contracts_as_known():
-    # mgno.md 5a: .357 for V(1,1) with omega 0.8 on 63 x 63, a number of the prototype with pyamg.
+    # .354 to .357 was measured for V(1,1) with omega 0.8 on 63 x 63 with pyamg alone.
     hierarchy = AMG("geometric", smoother="jacobi").init(Poisson(63))
     assert [level.damping for level in hierarchy.levels[:-1]] == pytest.approx([0.8] * 5)
     e = random(63 * 63)
@@ -84,6 +84,9 @@ def test_cycles_and_smoothing_are_steps_of_the_same_iteration():
     forth = sp.linalg.spsolve_triangular(low, r)
     back = forth + sp.linalg.spsolve_triangular(up, r - matrix @ forth, lower=False)
     assert smooth == pytest.approx(back, abs=1e-12)
+    last = hierarchy.levels[-1]
+    b = random(last.size)
+    assert last.matrix @ hierarchy.smooth(len(hierarchy.levels) - 1, 0 * b, b) == pytest.approx(b, abs=1e-12)
 
 
 @pytest.mark.parametrize("method", METHODS)
