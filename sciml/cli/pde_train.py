@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sciml.cli.pde import app
 from sciml.errors import InputError
 
 __all__ = ["train"]
@@ -35,6 +36,7 @@ class LossName(enum.StrEnum):
 CLASSES = {Network.mgno: "MgNO", Network.hierarchy: "HierarchyNet", Network.fno: "FNO"}
 
 
+@app.command()
 def train(
     network: Annotated[Network, typer.Argument(help="The kind of network.")],
     data: Annotated[Path, typer.Argument(help="A dataset: zarr, netCDF, .mat (v7.3), .h5 or .npz.")],
@@ -60,14 +62,15 @@ def train(
         Path | None, typer.Option("--config", help="TOML with tables \\[fit] and \\[network].")
     ] = None,
     inputs: Annotated[
-        list[str] | None, typer.Option("--inputs", help="An input variable; may be repeated.")
+        list[str] | None, typer.Option("--inputs", help="An input variable, or OURS=THEIRS; may be repeated.")
     ] = None,
     target: Annotated[
-        str | None, typer.Option("--target", help="The variable to learn; by default u.")
+        str | None, typer.Option("--target", help="The variable to learn, or OURS=THEIRS; by default u.")
     ] = None,
     layout: Annotated[
         str | None, typer.Option("--layout", help="Of a published file that does not tell it, such as fno.")
     ] = None,
+    stride: Annotated[int, typer.Option("--stride", min=1, help="Take every so many points.")] = 1,
     boundary: Annotated[
         str | None,
         typer.Option("--boundary", help="dirichlet, neumann or periodic, or west,east,south,north."),
@@ -113,9 +116,10 @@ def train(
         published=published,
         validation=validation if validation is not None else hold_out,
         fit=fit,
-        inputs=inputs or None,
-        target=target,
+        inputs=_named(inputs),
+        target=target if target is None or "=" not in target else _named([target]),  # type: ignore[arg-type]
         layout=layout,
+        stride=stride,
         boundary=_boundary(boundary),
         centring=centring,  # type: ignore[arg-type]
         resume=not anew,
@@ -125,6 +129,16 @@ def train(
         typer.echo(f"stopped at the time limit: run the same command again to go on with {output}")
     else:
         typer.echo(f"{operator}\nsaved: {output}")
+
+
+def _named(told: list[str] | None) -> list[str] | dict[str, str] | None:
+    """Names, or ours and theirs where any says OURS=THEIRS."""
+    if not told:
+        return None
+    if not any("=" in one for one in told):
+        return told
+    pairs = [one.partition("=") for one in told]
+    return {ours: theirs or ours for ours, _, theirs in pairs}
 
 
 def _boundary(told: str | None) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,8 @@ __all__ = ["TRUTH", "Samples", "Survey"]
 MEMORY = 3 << 30  # bytes of samples beyond which they are read from the store again in each epoch
 BLOCK = 64 << 20  # bytes looked at together
 Rows = npt.NDArray[np.int64]
+Names: TypeAlias = Sequence[str] | Mapping[str, str]
+Place: TypeAlias = tuple[Boundary | Side | None, Centring | None, tuple[float, float] | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +80,13 @@ class Samples:
         cls,
         data: xr.Dataset | str | Path,
         *,
-        inputs: Sequence[str] | None = None,
-        target: str | None = None,
+        inputs: Names | None = None,
+        target: str | Mapping[str, str] | None = None,
         layout: Any = None,
         boundary: Boundary | Side | None = None,
         centring: Centring | None = None,
         lengths: tuple[float, float] | None = None,
+        stride: int = 1,
     ) -> Samples:
         """Of a dataset or file as `sciml.pde.open_dataset` opens it.
 
@@ -92,9 +95,10 @@ class Samples:
         data
             Dims (sample, y, x), or (sample, time, y, x) for a time series, of which every step is learned.
         inputs, target
-            Names, by default those of the dataset's family, else ``coefficient`` and ``u``. Of a time series the
-            target one step earlier is always the first input; ``inputs`` names what else there is.
-        layout
+            Names, by default those of the dataset's family, else ``coefficient`` and ``u``; or ours and the file's,
+            ``{"coefficient": "k"}``. Of a time series the target one step earlier is always the first input;
+            ``inputs`` names what else there is.
+        layout, stride
             See `sciml.pde.open_dataset`.
         boundary, centring, lengths
             Of the grid, where the dataset does not tell, or to correct it.
@@ -106,13 +110,10 @@ class Samples:
         InputError
             Wrong dims, or nothing that tells the grid.
         """
-        import xarray as xr
-
-        if not isinstance(data, xr.Dataset):
-            from sciml.pde import open_dataset
-
-            opened: xr.Dataset = open_dataset(data, inputs=inputs, target=target, layout=layout)
-            data = opened
+        place = (boundary, centring, lengths)
+        data, place = _opened(data, inputs, target, layout, place, stride)
+        inputs = tuple(inputs) if inputs else None
+        target = next(iter(target)) if isinstance(target, Mapping) else target
         family = str(data.attrs.get("family", ""))
         target = target or str(data.attrs.get("target") or "u")
         for name in (target, *(inputs or ())):
@@ -131,11 +132,7 @@ class Samples:
         if steps:
             data = begun(data, target)
         shape = (data.sizes["y"], data.sizes["x"])
-        grid = (
-            line_grid(shape[1], boundary, centring, family)
-            if line
-            else _grid(data, shape, boundary, centring, lengths)
-        )
+        grid = line_grid(shape[1], place[0], place[1], family) if line else _grid(data, shape, *place)
         fields, whole = (stepped if steps else _plain)(data, names, target)
         step = spacing(data) if steps else None
         return cls(fields, names, target, grid, family, whole, steps, step, _parameters(data), line)
@@ -214,6 +211,36 @@ class Samples:
             raise InputError(
                 f"{called} of sample {int(self.whole[rows[row]])} is zero everywhere: a relative error needs a truth"
             )
+
+
+def _opened(
+    data: xr.Dataset | str | Path,
+    inputs: Names | None,
+    target: str | Mapping[str, str] | None,
+    layout: Any,
+    place: Place,
+    stride: int,
+) -> tuple[xr.Dataset, Place]:
+    """The dataset with our names, thinned out, and what else is told of its grid."""
+    import xarray as xr
+
+    from sciml.pde import open_dataset
+
+    renamed = isinstance(inputs, Mapping) or isinstance(target, Mapping)
+    if not isinstance(data, xr.Dataset) or renamed:
+        given: Any = inputs if isinstance(inputs, Mapping) or inputs is None else list(inputs)
+        opened: xr.Dataset = open_dataset(data, inputs=given, target=target, layout=layout)
+    else:
+        opened = data
+    if stride == 1:
+        return opened, place
+    for dim in ("sample", "y", "x"):
+        if dim not in opened.dims:
+            raise InputError(
+                f"stride={stride} of data with the dims {tuple(opened.dims)}: give (sample, y, x)"
+            )
+    whole = _grid(opened, (opened.sizes["y"], opened.sizes["x"]), *place)
+    return open_dataset(opened, grid=whole, stride=stride), (None, None, None)
 
 
 def _parameters(data: xr.Dataset) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sciml.errors import InputError, SciMLError
 from sciml.operators import losses
 from sciml.operators.normalise import How, Normalisation
-from sciml.operators.samples import TRUTH, Rows, Samples, Survey
+from sciml.operators.samples import TRUTH, Names, Rows, Samples, Survey
 from sciml.operators.trained import TrainedOperator, answer, build, system_of, takes
 from sciml.pde.grid import Boundary, Centring, Grid, Side
 from sciml.train import Batch, BatchSource, Fit, History, Progress, checkpoint, fit, relative_l2
@@ -103,9 +103,10 @@ def train(
     published: str | None = None,
     validation: xr.Dataset | str | Path | float | None = None,
     fit: Mapping[str, Any] | None = None,
-    inputs: Sequence[str] | None = None,
-    target: str | None = None,
+    inputs: Names | None = None,
+    target: str | Mapping[str, str] | None = None,
     layout: Any = None,
+    stride: int = 1,
     boundary: Boundary | Side | None = None,
     centring: Centring | None = None,
     scaling: tuple[How, How] | None = None,
@@ -133,7 +134,7 @@ def train(
         from the seed, and the best epoch on them is kept. None validates with nothing.
     fit
         Settings that differ from `DEFAULTS` (fields of `Fit`).
-    inputs, target, layout, boundary, centring
+    inputs, target, layout, stride, boundary, centring
         See `sciml.operators.samples.Samples.of`.
     scaling
         Of inputs and target, see `sciml.operators.normalise.Standard`; by default ``scalar`` and, where a side is
@@ -161,7 +162,8 @@ def train(
     if loss not in get_args(Loss):
         raise InputError(f"loss={loss!r}: give one of {', '.join(get_args(Loss))}")
     _check_output(Path(output), data, validation)
-    given = {"inputs": inputs, "target": target, "layout": layout, "boundary": boundary, "centring": centring}
+    given: dict[str, Any] = {"inputs": inputs, "target": target, "layout": layout, "stride": stride}
+    given |= {"boundary": boundary, "centring": centring}
     samples = Samples.of(data, **given)
     held, others = _held_out(samples, validation, settings.seed, given)
     training = samples.rows(np.setdiff1d(np.arange(samples.samples), held))

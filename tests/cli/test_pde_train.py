@@ -7,18 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-import typer
 
-from sciml.cli import Rooms
-from sciml.cli.pde_train import train
+from sciml.cli import main
 from sciml.operators.trained import TrainedOperator
 from sciml.pde.grid import Boundary, Grid
 from sciml.train.state import resume_path
 from tests.operators.conftest import dataset
 
-app = typer.Typer(cls=Rooms, add_completion=False, pretty_exceptions_enable=False)
-app.command()(train)
-app.callback()(lambda: None)
 CONFIG = """
 [fit]
 batch_size = 4
@@ -44,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*arguments: Any) -> int:
     with pytest.raises(SystemExit) as ended:
-        app(args=["train", *map(str, arguments)], prog_name="sciml")
+        main(["pde", "train", *map(str, arguments)])
     code = ended.value.code
     return code if isinstance(code, int) else 0
 
@@ -93,6 +88,10 @@ def test_own_data_with_its_own_names(folder: Path, tmp_path: Path) -> None:
     operator = TrainedOperator.load(output)
     assert operator.grid == Grid((9, 9), "cell", Boundary(west="neumann", east="neumann"))
     assert (operator.inputs, operator.target, operator.about["loss"]) == (("k",), "p", "l2")
+    ours = ["--inputs", "coefficient=k", "--target", "u=p", "--boundary", "dirichlet", "--centring", "vertex"]
+    assert run("fno", folder / "own.nc", "-o", output, *settings, *ours, "--stride", 2, "--anew") == 0
+    operator = TrainedOperator.load(output)
+    assert (operator.inputs, operator.target, operator.grid) == (("coefficient",), "u", Grid((4, 4)))
 
 
 def test_what_is_wrong_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
