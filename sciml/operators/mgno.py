@@ -151,7 +151,7 @@ class MgNO(nn.Module):
             Of another centring or boundary than the network was made for.
         """
         place = layout or self.layout(x)
-        x = torch.cat((x, torch.ones_like(x[:, :1])), 1)
+        x = torch.cat((x, torch.ones_like(x[:, :1])), 1).contiguous(memory_format=torch.channels_last)
         size = self.integral(place)
         for cycle, point in zip(self.cycles, self.points, strict=True):
             x = functional.gelu(cycle(x * size if size != 1.0 else x, place) + point(x))
