@@ -134,8 +134,9 @@ class Hierarchy:
 
         On the coarsest level that is the solution.
         """
-        if self.levels[k].inverse is not None:
-            return np.asarray(self.levels[k].inverse @ np.asarray(b, dtype=np.float64))
+        inverse = self.levels[k].inverse
+        if inverse is not None:
+            return np.asarray(inverse @ np.asarray(b, dtype=np.float64))
         smoothed = np.array(x, dtype=np.float64)
         level = self.multilevel.levels[k]
         getattr(level, f"{when}smoother")(level.A, smoothed, np.asarray(b, dtype=np.float64))
