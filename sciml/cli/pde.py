@@ -15,7 +15,7 @@ from sciml.errors import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["app", "families", "generate", "info", "variable_map"]
+__all__ = ["app", "families", "generate", "info", "layouts", "variable_map"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -103,6 +103,15 @@ def families() -> None:
 
     for family in FAMILIES.values():
         typer.echo(f"{family}\n")
+
+
+@app.command()
+def layouts() -> None:
+    """List the published datasets that are recognised, and where the facts about their files come from."""
+    from sciml.pde.layouts import LAYOUTS
+
+    for layout in LAYOUTS.values():
+        typer.echo(f"{layout}\n")
 
 
 @app.command()
@@ -198,6 +207,16 @@ def _progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None] | N
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-for _name in ("pde_train", "pde_verify"):  # each adds its commands to the app when it is imported
-    if importlib.util.find_spec(f"sciml.cli.{_name}") is not None:
-        importlib.import_module(f"sciml.cli.{_name}")
+def _add_commands() -> None:
+    """Take the commands of the files beside this one; a file that is not there does no harm."""
+    for name in ("pde_train", "pde_verify"):
+        if importlib.util.find_spec(f"sciml.cli.{name}") is None:
+            continue
+        module = importlib.import_module(f"sciml.cli.{name}")
+        there = [one.callback for one in app.registered_commands]
+        for command in (getattr(module, each) for each in getattr(module, "__all__", ())):
+            if callable(command) and command not in there:
+                app.command()(command)
+
+
+_add_commands()

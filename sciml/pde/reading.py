@@ -94,7 +94,7 @@ def _of_file(
     if form in ("zarr", "netcdf"):
         try:
             zarr = form == "zarr"
-            opened = xr.open_zarr(path, consolidated=False) if zarr else _in_blocks(xr.open_dataset(path))
+            opened = xr.open_zarr(path, consolidated=False) if zarr else _netcdf(path)
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path} cannot be opened as {form} ({error}): is it whole?") from error
         return _chosen(opened, _mapped(inputs, "coefficient"), _mapped(target, "u"))
@@ -105,17 +105,21 @@ def _of_file(
     return _of_arrays(found, path.name, chosen, inputs, target).assign_attrs(file=path.name)
 
 
-def _in_blocks(dataset: xr.Dataset) -> xr.Dataset:
+def _netcdf(path: Path) -> xr.Dataset:
     """Lazy in blocks of samples, whole chunks of the file."""
-    if not dataset.sizes.get("sample"):
-        return dataset
-    one, least = 1, 1
-    for variable in dataset.data_vars.values():
-        if "sample" in variable.dims:
-            one = max(one, variable.nbytes // dataset.sizes["sample"])
-            stored = variable.encoding.get("chunksizes")
-            least = stored[variable.dims.index("sample")] if stored else least
-    return dataset.chunk(sample=least * max(1, BLOCK_BYTES // (one * least)))
+    import xarray as xr
+
+    with xr.open_dataset(path) as head:
+        samples, one, least = head.sizes.get("sample", 0), 1, 1
+        for variable in head.data_vars.values():
+            if samples and "sample" in variable.dims:
+                one = max(one, variable.nbytes // samples)
+                stored = variable.encoding.get("chunksizes")
+                least = stored[variable.dims.index("sample")] if stored else least
+    # Chunks are given here, where they get a name that is the same at each opening.
+    return xr.open_dataset(
+        path, chunks={"sample": least * max(1, BLOCK_BYTES // (one * least))} if samples else {}
+    )
 
 
 def _mapped(names: Named | None, usual: str) -> dict[str, str]:

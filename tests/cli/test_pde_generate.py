@@ -94,6 +94,7 @@ def test_families_are_listed() -> None:
     listed = sciml("pde", "families").output
     assert "darcy-multiscale" in listed
     assert "viscosity       1e-05" in listed
+    assert "coefficient = nu (sample, y, x)" in sciml("pde", "layouts").output
 
 
 def test_variable_maps() -> None:

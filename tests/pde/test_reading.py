@@ -217,8 +217,9 @@ def test_ones_own_stores_and_netcdf(tmp_path: Path, name: str) -> None:
     again = open_dataset(tmp_path / name)
     assert again.u.chunks is not None
     xr.testing.assert_equal(again.compute(), ds.compute())
-    # Rewritten from there, and thinned out.
-    write_dataset(open_dataset(tmp_path / name, stride=4), tmp_path / "thin.nc")
+    # Rewritten from there, and thinned out; known again when it is opened anew.
+    assert write_dataset(open_dataset(tmp_path / name, stride=4), tmp_path / "thin.nc")
+    assert not write_dataset(open_dataset(tmp_path / name, stride=4), tmp_path / "thin.nc")
     thin = open_dataset(tmp_path / "thin.nc")
     np.testing.assert_allclose(thin.x, [0.25, 0.5, 0.75])
     assert grid_of_dataset(thin) == Grid((3, 3))
@@ -226,6 +227,8 @@ def test_ones_own_stores_and_netcdf(tmp_path: Path, name: str) -> None:
 
 def test_lazy_arrays_travel_and_know_their_file(tmp_path: Path) -> None:
     matlab73(tmp_path / "d.mat", {"coefficient": fields(), "u": fields(seed=32)})
+    for _ in range(2):
+        write_dataset(open_dataset(tmp_path / "d.mat"), tmp_path / "d.zarr")
     one = open_dataset(tmp_path / "d.mat")
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(one.u.data)).compute(), fields(seed=32))
     assert one.u.data.name == open_dataset(tmp_path / "d.mat").u.data.name
