@@ -44,7 +44,7 @@ class Neural:
     device
         ``cpu``, ``cuda``, ...; ``auto`` takes a GPU if there is one.
     precision
-        ``bfloat16`` computes under autocast, with float32 in and out.
+        ``bfloat16`` computes under autocast, with float32 in and out; a network that takes the system stays in float32.
 
     Raises
     ------
@@ -102,7 +102,7 @@ class Neural:
             system = problem if isinstance(problem, System) else discretize(problem)
             stencil = stencil_of(system.matrix, system.grid).to(device, kind)[None]
             rhs = torch.from_numpy(system.field(system.rhs)).to(device, kind)[None, None]
-            with torch.no_grad(), self._cast(device):
+            with torch.no_grad():  # never in bfloat16: residuals are differences of nearly equal numbers
                 # linear in the right-hand side, which may be far from the size of those trained on
                 size = rhs.abs().amax().clamp_min(torch.finfo(kind).tiny)
                 found = state.network(stencil, rhs / size, Layout.of(system.grid))[0, 0] * size

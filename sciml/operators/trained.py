@@ -56,7 +56,10 @@ def answer(
     """What a network says of fields (sample, y, x) by name, in physical units, (sample, y, x); differentiable."""
     if takes(network) == "system":
         stencil, rhs = system_of(fields, grid)
-        physical: Tensor = network(stencil, rhs, Layout.of(grid))
+        with torch.autocast(
+            rhs.device.type, enabled=False
+        ):  # residuals are differences of nearly equal numbers
+            physical: Tensor = network(stencil, rhs, Layout.of(grid))
         return physical[:, 0]
     channels = torch.stack([one.encode(fields[name]) for name, one in normalisation.inputs.items()], 1)
     # The weights stay as they are: other strides of theirs would be other bits after a checkpoint.

@@ -19,7 +19,7 @@ from sciml.operators.normalise import How, Normalisation
 from sciml.operators.samples import TRUTH, Names, Rows, Samples, Survey
 from sciml.operators.trained import TrainedOperator, answer, build, system_of, takes
 from sciml.pde.grid import Boundary, Centring, Grid, Side
-from sciml.train import Batch, BatchSource, Fit, History, Progress, checkpoint, fit, relative_l2
+from sciml.train import Batch, BatchSource, Fit, History, Progress, TensorSource, checkpoint, fit, relative_l2
 from sciml.train.environment import chosen_device
 from sciml.train.progress import automatic
 from sciml.train.state import discard, resume_path
@@ -51,7 +51,8 @@ class Objective:
     ----------
     loss
         ``h1``: `sciml.operators.losses.relative_h1`; ``h1-truncated``, ``h1-fft``: the published ones; ``l2``;
-        ``h1-helmholtz``: absolute; ``residual``: `residual_energy`, which looks at no truth.
+        ``h1-helmholtz``: absolute; ``residual``: `residual_energy`, which looks at no truth. Computed in float32,
+        whatever the network's precision.
     normalisation, grid
         Of the samples.
     """
@@ -69,7 +70,8 @@ class Objective:
                 f"{type(model).__name__} gives {tuple(prediction.shape)} for truths of {tuple(truth.shape)}: "
                 "it cannot take this grid; generate another resolution or use another network"
             )
-        found = {"loss": self.cost(prediction, truth, fields)}
+        with torch.autocast(truth.device.type, enabled=False):
+            found = {"loss": self.cost(prediction, truth, fields)}
         if not model.training:
             found["relative_l2"] = relative_l2(prediction, truth)
             found["relative_h1"] = losses.relative_h1(prediction, truth, self.grid)
@@ -157,7 +159,7 @@ def train(
     recipe = _recipe(published)
     settings = _settings({**recipe.fit, **(fit or {})})
     settings.check_measured(validation is not None)
-    chosen_device(settings.device)
+    device = chosen_device(settings.device)
     loss = loss or recipe.loss
     if loss not in get_args(Loss):
         raise InputError(f"loss={loss!r}: give one of {', '.join(get_args(Loss))}")
@@ -193,14 +195,20 @@ def train(
     if others is not None:
         checked = others.source(np.arange(len(others)))
     identity = _identity(operator, loss, held, others)
-    history = _fitted(
-        operator, loss, samples.source(training), checked, settings, output, resume, progress, identity
-    )
+    source = _near(samples.source(training), device)
+    history = _fitted(operator, loss, source, checked, settings, output, resume, progress, identity)
     operator = replace(operator, network=operator.network.cpu().eval(), about=about | _errors(history))
     if history.stopped != "time limit":
         operator.save(output, history)
         discard(output)
     return operator
+
+
+def _near(source: BatchSource, device: torch.device) -> BatchSource:
+    """Samples that lie in memory, on the GPU if that is where they go: no batch waits for its transfer."""
+    if device.type == "cuda" and isinstance(source, TensorSource):
+        return source.to(device)
+    return source
 
 
 def _fitted(

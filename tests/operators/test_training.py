@@ -156,6 +156,18 @@ def test_a_network_that_takes_the_system(darcy: xr.Dataset, tmp_path: Path, loss
     assert torch.allclose(twice, 2 * operator.to("cpu", torch.float64).predict(fields))
 
 
+def test_reduced_precision_reaches_neither_the_loss_nor_multigrid(darcy: xr.Dataset, tmp_path: Path) -> None:
+    half = {**FAST, "precision": "bfloat16"}
+    fields = {"coefficient": torch.from_numpy(darcy["coefficient"].values[:2])}
+    for network, loss in (("Small", "residual"), ("HierarchyNet", "residual"), ("HierarchyNet", "h1")):
+        operator = train(
+            darcy, tmp_path / "a.sciml", network={"class": network}, loss=loss, fit=half, resume=False
+        )
+        found = operator.predict(fields)
+        assert found.dtype == torch.float32
+        assert found.isfinite().all()
+
+
 def test_every_step_of_a_series_is_learned(tmp_path: Path) -> None:
     generator = np.random.default_rng(5)
     series = np.cumsum(generator.normal(size=(6, 4, 8, 8)), 1).astype(np.float32)
