@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -87,10 +88,25 @@ def stepped(problem: Any, initial: Field) -> Field:
     return frames[:, 1:]
 
 
+_LOCK = threading.Lock()
+_WITHIN: list[Any] = []
+"""The limit that is set, once for each block of code within it."""
+
+
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Let matrix products and scalar products use one thread: their last bits depend on how many there are."""
+    """Let matrix products and scalar products use one thread: their last bits depend on how many there are.
+
+    Of several threads of Dask within it, the last to leave gives the others back.
+    """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
-    with threadpool_limits(limits=1):
+    with _LOCK:
+        _WITHIN.append(_WITHIN[0] if _WITHIN else threadpool_limits(limits=1))
+    try:
         yield
+    finally:
+        with _LOCK:
+            limit = _WITHIN.pop()
+            if not _WITHIN:
+                limit.restore_original_limits()

@@ -113,6 +113,30 @@ def test_seeds_are_63_bits_and_of_the_sample_alone() -> None:
     assert seeds[19] == int(first) >> 1
 
 
+def test_one_thread_holds_until_the_last_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    import threadpoolctl
+
+    from sciml.pde.truth import one_thread
+
+    told: list[str] = []
+
+    class Limits:
+        def __init__(self, limits: int) -> None:
+            told.append(f"limit {limits}")
+
+        def restore_original_limits(self) -> None:
+            told.append("restored")
+
+    monkeypatch.setattr(threadpoolctl, "threadpool_limits", Limits)
+    first, second = one_thread(), one_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert told == ["limit 1"]
+    second.__exit__(None, None, None)
+    assert told == ["limit 1", "restored"]
+
+
 @pytest.mark.dask
 def test_bits_do_not_depend_on_the_workers(tmp_path: Path) -> None:
     alone, two = tmp_path / "alone.zarr", tmp_path / "two.zarr"
