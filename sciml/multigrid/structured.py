@@ -187,10 +187,10 @@ def prolong(u: Tensor, fine: Layout) -> Tensor:
     Tensor
         (batch, channel, *fine.shape).
     """
-    whole = functional.conv_transpose2d(
-        ghosts(u, fine.coarse()), _kernel(fine.centring, u), stride=2, groups=u.shape[1]
-    )
-    y, x = _first(fine)
+    padded = u if fine.zero else ghosts(u, fine.coarse())
+    kernel = _kernel(fine.centring, u)
+    whole = functional.conv_transpose2d(padded, kernel, stride=2, groups=u.shape[1])
+    y, x = (0, 0) if fine.zero else _first(fine)
     return whole[..., y : y + fine.shape[0], x : x + fine.shape[1]]
 
 
@@ -219,8 +219,13 @@ def within_reach(v: Tensor, fine: Layout) -> Tensor:
 
 def restrict(r: Tensor, fine: Layout) -> Tensor:
     """The transpose of `prolong`: (batch, channel, *fine.shape) to (batch, channel, *fine.coarse().shape)."""
-    reach = within_reach(r, fine)
-    sums = functional.conv2d(reach, _kernel(fine.centring, r), stride=2, groups=r.shape[1])
+    kernel = _kernel(fine.centring, r)
+    if fine.zero:  # nothing comes from beyond the boundary, nothing is folded back
+        y, x = (2 * c + 1 - n for c, n in zip(fine.coarse().shape, fine.shape, strict=True))
+        return functional.conv2d(
+            functional.pad(r, (0, x, 0, y)) if x or y else r, kernel, stride=2, groups=r.shape[1]
+        )
+    sums = functional.conv2d(within_reach(r, fine), kernel, stride=2, groups=r.shape[1])
     return fold(sums, fine.coarse())
 
 
