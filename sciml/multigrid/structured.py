@@ -127,11 +127,9 @@ def mirror(a: Tensor, layout: Layout) -> Tensor:
 
     Shapes are those of `extend`.
     """
-    for axis in (0, 1):
-        dim, n = axis - 2, a.shape[axis - 2]
+    for axis, ends in ((1, (1, 1, 0, 0)), (0, (0, 0, 1, 1))):
         around = layout.sides[axis][0] == "periodic"
-        low, high = (n - 1, 0) if around else (0, n - 1)
-        a = torch.cat((a.narrow(dim, low, 1), a, a.narrow(dim, high, 1)), dim=dim)
+        a = functional.pad(a, ends, mode="circular" if around else "replicate")
     return a
 
 

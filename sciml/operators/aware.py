@@ -51,7 +51,8 @@ class Medium(nn.Module):
         strength = -4 * torch.cat((stencil[:, :4], stencil[:, 5:]), 1) / diagonal
         size = torch.log(diagonal)
         contrast = size - functional.avg_pool2d(mirror(size, layout), 3, 1)
-        seen = functional.gelu(self.look(mirror(torch.cat((strength, contrast), 1), layout)))
+        fields = torch.cat((strength, contrast), 1).contiguous(memory_format=torch.channels_last)
+        seen = functional.gelu(self.look(mirror(fields, layout)))
         seen = functional.gelu(self.compare(mirror(seen, layout)))
         gates: Tensor = self.tell(seen)
         return gates
@@ -116,7 +117,7 @@ class HierarchyNet(nn.Module):
     def __init__(
         self,
         channels: int = 16,
-        hidden: int = 24,
+        hidden: int = 16,
         cycles: int = 2,
         sweeps: int = 1,
         centring: Centring = "vertex",
