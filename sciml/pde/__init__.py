@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from sciml.pde.direct import Direct
     from sciml.pde.elliptic import Darcy, Elliptic, Poisson, discretize
     from sciml.pde.families import FAMILIES, Family
-    from sciml.pde.fields import GaussianField, Lognormal, Multiscale, PeriodicField, TwoPhase, WaveSpeed
+    from sciml.pde.fields import (
+        AnyMedium,
+        GaussianField,
+        Lognormal,
+        Multiscale,
+        PeriodicField,
+        TwoPhase,
+        WaveSpeed,
+    )
     from sciml.pde.generation import generate
     from sciml.pde.grid import Boundary, Grid
     from sciml.pde.helmholtz import Helmholtz
@@ -38,6 +46,7 @@ __all__ = [
     "GaussianField",
     "Helmholtz",
     "AdvectionDiffusion",
+    "AnyMedium",
     "Boundary",
     "Darcy",
     "Direct",
@@ -82,6 +91,7 @@ _WHERE = {
     "target_of": "dataset",
     "write_dataset": "store",
     "WaveSpeed": "fields",
+    "AnyMedium": "fields",
     "GaussianField": "fields",
     "Helmholtz": "helmholtz",
     "AdvectionDiffusion": "advection",

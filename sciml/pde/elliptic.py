@@ -106,9 +106,9 @@ class Darcy:
     coefficient
         A random one (`TwoPhase`, `Multiscale`, `Lognormal`), a number, an array (y, x), or a function of x and y.
     seed
-        Of a random coefficient.
+        Of a random coefficient and a random source, which do not depend on each other.
     source, boundary, boundary_value, flux, centring, lengths
-        As for `Poisson`, the source not random; flux is coefficient * du/dn.
+        As for `Poisson`; flux is coefficient * du/dn.
 
     Raises
     ------
@@ -123,7 +123,7 @@ class Darcy:
 
     resolution: int | tuple[int, int]
     coefficient: Coefficient | Values = BENCHMARK
-    source: Values = 1.0
+    source: Coefficient | Values = 1.0
     boundary: Boundary | Side = "dirichlet"
     boundary_value: float | Function = 0.0
     flux: float | Function = 0.0
@@ -141,11 +141,17 @@ class Darcy:
         """The coefficient (y, x) at the unknowns."""
         return positive(drawn(self.coefficient, self.grid, self.seed, "coefficient"), "coefficient")
 
+    def source_field(self) -> Field:
+        """The source (y, x) at the unknowns."""
+        return drawn(self.source, self.grid, self.seed, "source", stream=1)
+
     def terms(self) -> Terms:
-        grid = self.grid
-        source = sampled(self.source, grid, "source")
         return Terms(
-            grid, self.coefficient_field(), source, boundary_value=self.boundary_value, flux=self.flux
+            self.grid,
+            self.coefficient_field(),
+            self.source_field(),
+            boundary_value=self.boundary_value,
+            flux=self.flux,
         )
 
 
@@ -166,12 +172,12 @@ def grid_of(
     return Grid((int(shape[0]), int(shape[1])), centring, Boundary.of(boundary), lengths)
 
 
-def drawn(given: Coefficient | Values, grid: Grid, seed: int, name: str) -> Field:
-    """A field (y, x) on a grid, random or not."""
+def drawn(given: Coefficient | Values, grid: Grid, seed: int, name: str, stream: int = 0) -> Field:
+    """A field (y, x) on a grid, random or not; other streams of one seed are independent of the first."""
     if isinstance(given, Coefficient):
         if not isinstance(seed, int | np.integer) or seed < 0:
             raise InputError(f"seed={seed!r}: give a whole number that is not negative")
-        given = given.draw(grid, np.random.default_rng(int(seed)))
+        given = given.draw(grid, np.random.default_rng([int(seed), stream] if stream else int(seed)))
     return sampled(given, grid, name)
 
 

@@ -15,7 +15,7 @@ from sciml.pde import fields as coefficients
 from sciml.pde.advection import AdvectionDiffusion
 from sciml.pde.burgers import Burgers
 from sciml.pde.elliptic import Darcy, Poisson
-from sciml.pde.fields import GaussianField, Lognormal, Multiscale, TwoPhase
+from sciml.pde.fields import AnyMedium, GaussianField, Lognormal, Multiscale, TwoPhase
 from sciml.pde.grid import Centring, Field, Grid
 from sciml.pde.helmholtz import Helmholtz
 from sciml.pde.navier_stokes import NavierStokes
@@ -223,6 +223,12 @@ def _families() -> dict[str, Family]:
             Darcy(3, Lognormal()),
             ("coefficient",),
             "lognormal porous medium, continuous",
+        ),
+        Family(
+            "darcy-any",
+            Darcy(3, AnyMedium(), source=GaussianField(tau=5.0, alpha=1.0)),
+            ("coefficient", "source"),
+            "any of the above and contrasts up to 1000, random source: to learn cycles from",
         ),
         Family(
             "poisson",

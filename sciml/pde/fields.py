@@ -12,6 +12,7 @@ from sciml.errors import InputError
 from sciml.pde.grid import Field, Grid
 
 __all__ = [
+    "AnyMedium",
     "Coefficient",
     "GaussianField",
     "Lognormal",
@@ -351,3 +352,47 @@ class WaveSpeed:
         deviation = (np.pi**2 * square[chosen] + self.tau**2) ** (-self.d / 2)
         amplitude[chosen] = deviation * generator.standard_normal(self.modes)
         return np.asarray(self.background + self.amplitude * np.tanh(_cosines(grid, amplitude)))
+
+
+@dataclass(frozen=True)
+class AnyMedium:
+    """Another medium for each sample, for operators that are to take any coefficient.
+
+    Four in six are two-phase, the contrast between 1 and ``contrast`` and tau between 3 and 8, the phases either way
+    round; one in six is lognormal, sigma between 0.3 and 2; one in six is `Multiscale`.
+
+    Parameters
+    ----------
+    contrast
+        The largest of two-phase media; its logarithm is uniform.
+
+    Raises
+    ------
+    InputError
+        For a contrast that is not above 1.
+
+    Examples
+    --------
+    >>> media = [AnyMedium().draw(Grid((7, 7)), np.random.default_rng(seed)) for seed in (7, 11)]
+    >>> [len(set(field.ravel().tolist())) for field in media]
+    [2, 49]
+    """
+
+    contrast: float = 1000.0
+
+    def __post_init__(self) -> None:
+        _check("AnyMedium(contrast", self.contrast)
+        if not self.contrast > 1:
+            raise InputError(f"AnyMedium(contrast={self.contrast!r}): give more than 1")
+
+    def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
+        kind = int(generator.integers(6))
+        if kind == 0:
+            return Multiscale().draw(grid, generator)
+        if kind == 1:
+            return Lognormal(sigma=float(generator.uniform(0.3, 2.0))).draw(grid, generator)
+        high = float(self.contrast ** generator.uniform())
+        medium = TwoPhase(1.0, high, tau=float(generator.uniform(3.0, 8.0)))
+        turned = generator.random() < 0.5
+        field = medium.draw(grid, generator)
+        return 1.0 + high - field if turned else field
