@@ -77,7 +77,8 @@ def assess(
     Parameters
     ----------
     operator
-        A `sciml.operators.TrainedOperator`, or a `Neural`, which has one.
+        A `sciml.operators.TrainedOperator`, or a `Neural`, which has one. Anything else with its ``predict``,
+        ``check``, ``inputs``, ``target``, ``steps`` and ``grid`` will do for all but `Corrected` and preconditioning.
     dataset
         As `sciml.pde.generate` makes and `open_dataset` opens it, or its file.
     model, data
@@ -98,6 +99,8 @@ def assess(
     SciMLError
         A dataset without what the operator needs, or on a grid that it cannot take.
     """
+    from sciml.operators import TrainedOperator
+
     trained = getattr(operator, "operator", operator)
     opened = _opened(dataset, trained, layout)
     taken = _samples(trained, opened)
@@ -127,7 +130,7 @@ def assess(
         taken.grid,
         systems=STEP if taken.steps else problems_of(opened, taken.grid, truth, count),
         inputs=inputs,
-        learned=learned if preconditioned else None,
+        learned=learned if preconditioned and isinstance(trained, TrainedOperator) else None,
         seconds=_seconds(trained, inputs, taken.grid),
         model=model,
         data=data,
@@ -137,7 +140,7 @@ def assess(
     refused = [why for why in tried if why]
     if refused and "preconditioner" not in scores:
         scores["absent"] = {**scores["absent"], "as preconditioner": refused[0]}
-    if "certified" in scores:
+    if "certified" in scores and isinstance(trained, TrainedOperator):
         told = [
             _corrected(trained, opened, int(number), taken.grid, scores["certified"]["rtol"])
             for number in looked_at(count, closely)

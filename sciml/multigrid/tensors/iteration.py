@@ -1,0 +1,232 @@
+"""Iterations for whole batches: every right-hand side stops by its own residual."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sciml.errors import InputError
+from sciml.solve import Result
+
+__all__ = ["BatchSolution", "bicgstab", "conjugate_gradients", "cycling"]
+
+Cycle = Callable[[Tensor], Tensor]
+Axis = int | tuple[int, ...]
+RESTARTS = 3
+
+
+class Apply(Protocol):
+    """A u, written to ``out`` where one is given."""
+
+    def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor: ...
+
+
+@dataclass(frozen=True, eq=False)
+class BatchSolution:
+    """What a batched solve found.
+
+    Parameters
+    ----------
+    u
+        Shaped as the right-hand sides were.
+    relative_residual
+        ||b - A u|| / ||b|| (batch,), computed from the answer, not from a recursion.
+    cycles
+        (batch,) that each right-hand side took.
+    converged
+        (batch,) whether its residual is below the tolerance.
+    """
+
+    u: Tensor
+    relative_residual: Tensor
+    cycles: Tensor
+    converged: Tensor
+
+    @classmethod
+    def joined(cls, parts: Sequence[BatchSolution], axis: int = 0) -> BatchSolution:
+        """One solution of the parts of a batch, which is dimension ``axis`` of u."""
+        return cls(
+            torch.cat([part.u for part in parts], axis),
+            torch.cat([part.relative_residual for part in parts]),
+            torch.cat([part.cycles for part in parts]),
+            torch.cat([part.converged for part in parts]),
+        )
+
+    @property
+    def result(self) -> Result:
+        """The worst of the batch."""
+        if bool(self.converged.all()):
+            return Result.SUCCESS
+        return (
+            Result.MAX_ITERATIONS if bool(torch.isfinite(self.relative_residual).all()) else Result.NOT_FINITE
+        )
+
+    @property
+    def stats(self) -> dict[str, float]:
+        """Numbers worth knowing."""
+        return {
+            "problems": float(self.cycles.numel()),
+            "unconverged": float((~self.converged).sum()),
+            "cycles_most": float(self.cycles.max()),
+            "cycles_mean": float(self.cycles.double().mean()),
+            "relative_residual_worst": float(self.relative_residual.max()),
+        }
+
+    def __str__(self) -> str:
+        lines = [f"BatchSolution: {self.result.name}"]
+        return "\n".join(lines + [f"  {k.replace('_', ' '):24}{v:14g}" for k, v in self.stats.items()])
+
+
+class _Batch:
+    """The state that every iteration shares: x, r and who is still at work."""
+
+    def __init__(self, apply: Apply, b: Tensor, x: Tensor | None, rtol: float, axis: Axis) -> None:
+        if not (rtol > 0):
+            raise InputError(f"rtol={rtol!r}: give a positive number")
+        self.apply, self.b, self.axis = apply, b, axis
+        self.x = torch.zeros_like(b) if x is None else x.clone()
+        self.r = b.clone() if x is None else b - apply(self.x)
+        self.work = torch.empty_like(b)
+        self.scale = self.norm(b)
+        self.target = rtol * self.scale
+        self.active = self.norm(self.r) > self.target
+        self.cycles = torch.zeros_like(self.active, dtype=torch.int64)
+
+    def dot(self, x: Tensor, y: Tensor) -> Tensor:
+        """Inner products, broadcasting against the batch."""
+        return torch.mul(x, y, out=self.work).sum(self.axis, keepdim=True)
+
+    def norm(self, x: Tensor) -> Tensor:
+        return self.dot(x, x).sqrt_()
+
+    def move(self, step: Tensor, along: Tensor, image: Tensor) -> None:
+        """Take the step, 0 for those at rest."""
+        step = torch.where(self.active, step, 0.0)
+        self.x.addcmul_(step, along)
+        self.r.addcmul_(step, image, value=-1)
+
+    def count(self) -> None:
+        self.cycles += self.active
+        self.active &= self.norm(self.r) > self.target
+
+    def wake(self) -> bool:
+        """Replace the recursive residual by the true one; who is above the tolerance after all works again."""
+        self.r = self.b - self.apply(self.x)
+        self.active = self.norm(self.r) > self.target
+        return bool(self.active.any())
+
+    def solution(self) -> BatchSolution:
+        size = self.norm(self.r)  # the true residual: every iteration ends with it
+        scale = torch.where(self.scale > 0, self.scale, 1.0)
+        return BatchSolution(
+            self.x, (size / scale).flatten(), self.cycles.flatten(), (size <= self.target).flatten()
+        )
+
+
+def conjugate_gradients(
+    apply: Apply,
+    precondition: Cycle,
+    b: Tensor,
+    *,
+    x: Tensor | None = None,
+    rtol: float = 1e-8,
+    max_cycles: int = 100,
+    axis: Axis = 0,
+) -> BatchSolution:
+    """Preconditioned conjugate gradients for a batch of symmetric problems.
+
+    A right-hand side whose residual is below ``rtol`` times its norm rests while the others go on. When all rest, the
+    true residuals are looked at, and conjugate gradients start again where round-off hid one above the tolerance.
+
+    Parameters
+    ----------
+    apply, precondition
+        A and an approximation of its inverse, on tensors shaped as b.
+    b, x
+        Right-hand sides and first guesses (zero).
+    axis
+        Which dimensions of b are the unknowns; the others are the batch.
+    """
+    batch = _Batch(apply, b, x, rtol, axis)
+    done = 0
+    for _ in range(RESTARTS):
+        p, q = torch.zeros_like(b), torch.empty_like(b)
+        rz = torch.ones_like(batch.scale)
+        first = True
+        while done < max_cycles and bool(batch.active.any()):
+            z = precondition(batch.r)
+            rz, before = batch.dot(batch.r, z), rz
+            beta = torch.where(batch.active, rz / before, 0.0)
+            torch.addcmul(z, 0.0 * beta if first else beta, p, out=p)
+            apply(p, out=q)
+            batch.move(rz / batch.dot(p, q), p, q)
+            batch.count()
+            done, first = done + 1, False
+        if not batch.wake() or done >= max_cycles:
+            break
+    return batch.solution()
+
+
+def bicgstab(
+    apply: Apply,
+    precondition: Cycle,
+    b: Tensor,
+    *,
+    x: Tensor | None = None,
+    rtol: float = 1e-8,
+    max_cycles: int = 100,
+    axis: Axis = 0,
+) -> BatchSolution:
+    """Preconditioned BiCGStab (van der Vorst 1992) for a batch of problems that need not be symmetric.
+
+    An iteration takes two cycles; parameters as in `conjugate_gradients`.
+    """
+    batch = _Batch(apply, b, x, rtol, axis)
+    done = 0
+    for _ in range(RESTARTS):
+        shadow = batch.r.clone()
+        p, v = torch.zeros_like(b), torch.zeros_like(b)
+        rho = alpha = omega = torch.ones_like(batch.scale)
+        while done + 1 < max_cycles and bool(batch.active.any()):
+            rho, before = batch.dot(shadow, batch.r), rho
+            beta = torch.where(batch.active, rho / before * (alpha / omega), 0.0)
+            p = batch.r + beta * (p - omega * v)
+            p_hat = precondition(p)
+            v = apply(p_hat)
+            alpha = torch.where(batch.active, rho / batch.dot(shadow, v), 0.0)
+            batch.move(alpha, p_hat, v)
+            batch.count()
+            s_hat = precondition(batch.r)
+            t = apply(s_hat)
+            omega = torch.where(batch.active, batch.dot(t, batch.r) / batch.dot(t, t), 1.0)
+            batch.move(omega, s_hat, t)
+            batch.count()
+            done += 2
+        if not batch.wake() or done + 1 >= max_cycles:
+            break
+    return batch.solution()
+
+
+def cycling(
+    apply: Apply,
+    precondition: Cycle,
+    b: Tensor,
+    *,
+    x: Tensor | None = None,
+    rtol: float = 1e-8,
+    max_cycles: int = 100,
+    axis: Axis = 0,
+) -> BatchSolution:
+    """Cycle after cycle on the residual, without acceleration; parameters as in `conjugate_gradients`."""
+    batch = _Batch(apply, b, x, rtol, axis)
+    for _ in range(max_cycles):
+        if not bool(batch.active.any()):
+            break
+        batch.x += torch.where(batch.active, precondition(batch.r), 0.0)
+        batch.r = b - apply(batch.x)
+        batch.count()
+    return batch.solution()
