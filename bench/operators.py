@@ -43,7 +43,7 @@ class Entry(NamedTuple):
 
 ENTRIES = (
     Entry("HierarchyNet, 2 cycles", {"class": "HierarchyNet"}, None, {"learning_rate": 5e-3}),
-    Entry("MgNO", {"class": "MgNO"}, None, {"learning_rate": 2e-3}),
+    Entry("MgNO", {"class": "MgNO"}, None, {"learning_rate": 3e-3}),
     Entry("FNO", {"class": "FNO"}, None, {"learning_rate": 1e-3}),
     Entry("official MgNO", None, "darcy-rough", {}, cells=True),
 )

@@ -1,6 +1,6 @@
 """A multigrid cycle whose smoother is learned from the hierarchy of the very problem.
 
-Levels, matrices, interpolation and restriction are the geometric hierarchy's own (`sciml.multigrid.structured`, the
+Levels, matrices, interpolation and restriction are the geometric hierarchy's own (`sciml.multigrid.stencils`, the
 same numbers as pyamg's triple products). What is learned is the smoother: on every level a small convolutional
 network looks at the stencils around an unknown and says how to smooth there. Its kernels know no grid spacing and
 are shared by all levels but the finest, so levels may be added or taken away after training.
@@ -17,15 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sciml.errors import InputError
-from sciml.multigrid.structured import (
-    Layout,
-    apply_stencil,
-    dense,
-    galerkin,
-    mirror,
-    prolong,
-    restrict,
-)
+from sciml.multigrid.stencils import apply_stencil, dense, galerkin
+from sciml.multigrid.structured import Layout, mirror, prolong, restrict
 from sciml.pde.grid import Boundary, Centring
 
 __all__ = ["HierarchyNet", "Prepared"]
@@ -98,7 +91,7 @@ class HierarchyNet(nn.Module):
 
     Examples
     --------
-    >>> from sciml.multigrid.structured import diffusion_stencil
+    >>> from sciml.multigrid.stencils import diffusion_stencil
     >>> from sciml.pde.grid import Grid
     >>> grid = Grid((31, 31))
     >>> stencil = diffusion_stencil(torch.ones(1, 31, 31), grid)
@@ -165,7 +158,7 @@ class HierarchyNet(nn.Module):
         Parameters
         ----------
         stencil
-            (batch, 9, y, x), symmetric with a positive diagonal; see `sciml.multigrid.structured`.
+            (batch, 9, y, x), symmetric with a positive diagonal; see `sciml.multigrid.stencils`.
         layout
             Of another centring or boundary than the network was made for.
         """
@@ -230,7 +223,7 @@ class HierarchyNet(nn.Module):
         Parameters
         ----------
         stencil
-            The matrices (batch, 9, y, x), as `sciml.multigrid.structured.diffusion_stencil` makes them.
+            The matrices (batch, 9, y, x), as `sciml.multigrid.stencils.diffusion_stencil` makes them.
         rhs
             (batch, channel, y, x), integrated over the control volumes; each channel is solved for.
         layout

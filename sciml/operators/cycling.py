@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sciml.multigrid.structured import Layout, apply_stencil, dense, galerkin, prolong, restrict
+from sciml.multigrid.stencils import apply_stencil, dense, galerkin
+from sciml.multigrid.structured import Layout, prolong, restrict
 from sciml.pde.grid import Grid
 
 __all__ = ["StencilCycle"]
@@ -30,7 +31,7 @@ class StencilCycle:
 
     Examples
     --------
-    >>> from sciml.multigrid.structured import diffusion_stencil
+    >>> from sciml.multigrid.stencils import diffusion_stencil
     >>> grid = Grid((15, 15))
     >>> cycle = StencilCycle.of(diffusion_stencil(torch.ones(1, 15, 15), grid), grid)
     >>> b = torch.ones(1, 1, 15, 15)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from sciml.errors import InputError
-from sciml.multigrid.structured import Layout, stencil_of
+from sciml.multigrid.stencils import stencil_of
+from sciml.multigrid.structured import Layout
 from sciml.operators.samples import Samples
 from sciml.operators.trained import TrainedOperator, answer, takes
 from sciml.pde.elliptic import Elliptic, discretize

@@ -11,7 +11,8 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 
 from sciml.errors import InputError
-from sciml.multigrid.structured import Layout, stencil_of
+from sciml.multigrid.stencils import stencil_of
+from sciml.multigrid.structured import Layout
 from sciml.operators.neural import Neural
 from sciml.operators.trained import takes
 from sciml.pde.compatibility import check_compatible

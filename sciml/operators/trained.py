@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from sciml.errors import InputError, MissingVariable, SchemaError
-from sciml.multigrid.structured import Layout, diffusion_stencil
+from sciml.multigrid.stencils import diffusion_stencil
+from sciml.multigrid.structured import Layout
 from sciml.operators.normalise import Normalisation
 from sciml.pde.grid import Grid
 from sciml.train import checkpoint

@@ -11,7 +11,8 @@ import scipy.sparse.linalg as spla
 import torch
 from numpy.typing import NDArray
 
-from sciml.multigrid.structured import Layout, diffusion_stencil, galerkin
+from sciml.multigrid.stencils import diffusion_stencil, galerkin
+from sciml.multigrid.structured import Layout
 from sciml.operators.cycle import Cycle
 from sciml.pde.elliptic import Poisson, discretize
 from sciml.pde.grid import Grid

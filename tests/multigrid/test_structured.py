@@ -10,17 +10,8 @@ import torch
 from numpy.testing import assert_allclose
 
 from sciml.errors import InputError
-from sciml.multigrid.structured import (
-    Layout,
-    apply_stencil,
-    dense,
-    diffusion_stencil,
-    extend,
-    galerkin,
-    prolong,
-    restrict,
-    stencil_of,
-)
+from sciml.multigrid.stencils import apply_stencil, dense, diffusion_stencil, galerkin, stencil_of
+from sciml.multigrid.structured import Layout, extend, prolong, restrict
 from sciml.pde.elliptic import Darcy, discretize
 from sciml.pde.fields import TwoPhase
 from sciml.pde.grid import Boundary, Grid

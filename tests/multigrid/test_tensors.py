@@ -16,7 +16,8 @@ from sciml.errors import InputError
 from sciml.multigrid.amg import AMG
 from sciml.multigrid.geometric import CoarseGrid, prolongation
 from sciml.multigrid.smoothing import damping
-from sciml.multigrid.structured import Layout, dense, diffusion_stencil, galerkin, stencil_of
+from sciml.multigrid.stencils import dense, diffusion_stencil, galerkin, stencil_of
+from sciml.multigrid.structured import Layout
 from sciml.multigrid.tensors import StencilHierarchy, TorchHierarchy
 from sciml.multigrid.tensors.relaxation import Wavefronts
 from sciml.multigrid.tensors.stencils import StencilOperator

@@ -8,7 +8,8 @@ import torch
 from numpy.testing import assert_allclose
 
 from sciml.errors import InputError
-from sciml.multigrid.structured import Layout, diffusion_stencil, stencil_of
+from sciml.multigrid.stencils import diffusion_stencil, stencil_of
+from sciml.multigrid.structured import Layout
 from sciml.operators.aware import HierarchyNet
 from sciml.pde.elliptic import Darcy, discretize
 from sciml.pde.fields import TwoPhase

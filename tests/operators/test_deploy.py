@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from sciml.errors import InputError, SciMLError
-from sciml.multigrid.structured import diffusion_stencil
+from sciml.multigrid.stencils import diffusion_stencil
 from sciml.operators.aware import HierarchyNet
 from sciml.operators.deploy import Inference, compiled, export_onnx, export_program, inference
 from sciml.operators.fno import FNO

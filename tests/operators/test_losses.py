@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciml.errors import InputError
-from sciml.multigrid.structured import diffusion_stencil
+from sciml.multigrid.stencils import diffusion_stencil
 from sciml.operators import losses
 from sciml.operators.cycling import StencilCycle
 from sciml.pde.elliptic import Darcy, Poisson, discretize

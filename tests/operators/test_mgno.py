@@ -10,7 +10,8 @@ import torch
 from numpy.testing import assert_allclose
 
 from sciml.errors import InputError
-from sciml.multigrid.structured import Layout, diffusion_stencil, galerkin
+from sciml.multigrid.stencils import diffusion_stencil, galerkin
+from sciml.multigrid.structured import Layout
 from sciml.operators.cycle import Cycle
 from sciml.operators.mgno import MgNO
 from sciml.operators.transfers import Transfer

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from sciml.errors import InputError
-from sciml.multigrid.structured import Layout, apply_stencil, diffusion_stencil
+from sciml.multigrid.stencils import apply_stencil, diffusion_stencil
+from sciml.multigrid.structured import Layout
 from sciml.multigrid.tensors.hierarchy import TorchHierarchy
 from sciml.multigrid.tensors.iteration import BatchSolution
 from sciml.multigrid.tensors.stencils import StencilHierarchy

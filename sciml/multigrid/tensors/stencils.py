@@ -12,7 +12,8 @@ from torch import Tensor
 
 from sciml.errors import InputError
 from sciml.multigrid.geometric import CoarseGrid, prolongation
-from sciml.multigrid.structured import Layout, dense, galerkin
+from sciml.multigrid.stencils import dense, galerkin
+from sciml.multigrid.structured import Layout
 from sciml.multigrid.tensors.hierarchy import BLOCK_BYTES, LEAST_BLOCK, Accelerate, Cycle, compatible
 from sciml.multigrid.tensors.iteration import BatchSolution, bicgstab, conjugate_gradients, cycling
 from sciml.multigrid.tensors.relaxation import product, sparse
@@ -38,7 +39,7 @@ class StencilOperator:
     Parameters
     ----------
     stencil
-        (batch, 9, y, x), see `sciml.multigrid.structured`.
+        (batch, 9, y, x), see `sciml.multigrid.stencils`.
     layout
         The level's shape and sides.
     dtype
@@ -154,13 +155,13 @@ class _Block:
 class StencilHierarchy:
     """Geometric multigrid for a batch of operators, each with its own coefficient, on one structured grid.
 
-    Bilinear interpolation, the coarse operators of `sciml.multigrid.structured.galerkin`, damped Jacobi; on
+    Bilinear interpolation, the coarse operators of `sciml.multigrid.stencils.galerkin`, damped Jacobi; on
     vertex-centred grids the cycle of ``AMG(method="geometric", smoother="jacobi")`` for every problem, all at once.
 
     Parameters
     ----------
     stencil
-        (batch, 9, y, x) as `sciml.multigrid.structured` makes them.
+        (batch, 9, y, x) as `sciml.multigrid.stencils` makes them.
     grid
         Of all of them.
     kind
@@ -184,7 +185,7 @@ class StencilHierarchy:
 
     Examples
     --------
-    >>> from sciml.multigrid.structured import diffusion_stencil
+    >>> from sciml.multigrid.stencils import diffusion_stencil
     >>> grid = Grid((15, 15))
     >>> stencil = diffusion_stencil(1 + torch.rand(3, 15, 15, dtype=torch.float64), grid)
     >>> StencilHierarchy(stencil, grid).solve(torch.ones(3, 15, 15, dtype=torch.float64)).converged.tolist()
