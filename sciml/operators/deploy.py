@@ -95,7 +95,8 @@ def inference(
 
     Examples
     --------
-    >>> from sciml.operators.published import Architecture, PublishedMgNO
+    >>> from sciml.operators.published import PublishedMgNO
+    >>> from sciml.operators.recipes import Architecture
     >>> fast = inference(PublishedMgNO(Architecture(layers=1, channels=4)), "bfloat16")
     >>> fast(torch.ones(3, 1, 32, 32)).dtype
     torch.float32
@@ -164,7 +165,8 @@ def export_program(
 
     Examples
     --------
-    >>> from sciml.operators.published import Architecture, PublishedMgNO
+    >>> from sciml.operators.published import PublishedMgNO
+    >>> from sciml.operators.recipes import Architecture
     >>> program = export_program(PublishedMgNO(Architecture(layers=1, channels=4)), (2, 1, 32, 32))
     >>> program.module()(torch.ones(5, 1, 32, 32)).shape
     torch.Size([5, 1, 32, 32])

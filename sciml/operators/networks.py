@@ -26,7 +26,8 @@ def _hierarchy_net(config: dict[str, Any]) -> nn.Module:
 
 
 def _published(config: dict[str, Any]) -> nn.Module:
-    from sciml.operators.published import Architecture, PublishedMgNO
+    from sciml.operators.published import PublishedMgNO
+    from sciml.operators.recipes import Architecture
 
     return PublishedMgNO(Architecture.from_json(config))
 

@@ -247,7 +247,8 @@ def _recipe(name: str | None) -> _Recipe:
     """What the official code does for a benchmark, or our defaults."""
     if name is None:
         return _Recipe(None, DEFAULTS, "h1", None)
-    from sciml.operators.published import RECIPES, PublishedMgNO
+    from sciml.operators.published import PublishedMgNO
+    from sciml.operators.recipes import RECIPES
 
     if name not in RECIPES:
         raise InputError(f"published={name!r}: give one of {', '.join(RECIPES)}")

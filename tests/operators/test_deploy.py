@@ -16,7 +16,8 @@ from sciml.operators.aware import HierarchyNet
 from sciml.operators.deploy import Inference, compiled, export_onnx, export_program, inference
 from sciml.operators.fno import FNO
 from sciml.operators.mgno import MgNO
-from sciml.operators.published import Architecture, PublishedMgNO
+from sciml.operators.published import PublishedMgNO
+from sciml.operators.recipes import Architecture
 from sciml.pde.grid import Grid
 
 TWO = {"smoothing": ((1, 0), (1, 1)), "prolongations": (4,)}

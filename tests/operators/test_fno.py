@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from sciml.errors import InputError
 from sciml.operators.fno import FNO, SpectralConvolution
 from sciml.operators.networks import NETWORKS, build
-from sciml.operators.published import Architecture, PublishedMgNO, published
+from sciml.operators.published import PublishedMgNO, published
+from sciml.operators.recipes import Architecture
 
 
 def test_as_many_parameters_as_the_benchmark() -> None:

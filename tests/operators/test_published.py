@@ -9,7 +9,8 @@ import torch
 
 from sciml.errors import InputError
 from sciml.operators.convolution import MultigridConvolution, level_sizes
-from sciml.operators.published import RECIPES, Architecture, PublishedMgNO, published
+from sciml.operators.published import PublishedMgNO, published
+from sciml.operators.recipes import RECIPES, Architecture
 
 COUNTS = {
     "darcy-smooth": 678_093,
