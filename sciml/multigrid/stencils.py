@@ -19,13 +19,13 @@ from sciml.multigrid.structured import VERTEX, Layout, ghost_sign, within_reach
 from sciml.pde.grid import Centring, Grid
 from sciml.pde.system import Matrix
 
-__all__ = ["apply_stencil", "dense", "diffusion_stencil", "galerkin", "stencil_of"]
+__all__ = ["apply_stencil", "dense", "diffusion_stencil", "galerkin", "neighbourhood", "stencil_of"]
 
 
 def apply_stencil(stencil: Tensor, u: Tensor, layout: Layout) -> Tensor:
     """A u for stencil fields (batch, 9, y, x), or (1, 9, y, x) for all, and u (batch, channel, y, x)."""
     ny, nx = layout.shape
-    padded = _neighbourhood(u, layout)
+    padded = neighbourhood(u, layout)
     result = stencil[:, 4:5] * u
     for k in (0, 1, 2, 3, 5, 6, 7, 8):
         dy, dx = divmod(k, 3)
@@ -33,7 +33,7 @@ def apply_stencil(stencil: Tensor, u: Tensor, layout: Layout) -> Tensor:
     return result
 
 
-def _neighbourhood(u: Tensor, layout: Layout) -> Tensor:
+def neighbourhood(u: Tensor, layout: Layout) -> Tensor:
     """Pad with zeros, which no stencil reaches, or around: a matrix has its boundary conditions in it."""
     for axis in (1, 0):
         ends = (1, 1) if axis == 1 else (0, 0, 1, 1)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sciml.errors import InputError
-from sciml.multigrid.stencils import apply_stencil, dense, galerkin
+from sciml.multigrid.stencils import apply_stencil, dense, galerkin, neighbourhood
 from sciml.multigrid.structured import Layout, mirror, prolong, restrict
 from sciml.pde.grid import Boundary, Centring
 
@@ -185,8 +185,10 @@ class HierarchyNet(nn.Module):
         if sides > 1:
             gates = gates.repeat_interleave(sides, 0)
         kernel = self.kernels[min(level, 1)]
-        inner = functional.conv2d(flat, kernel, padding=1) * gates
-        learned = functional.conv_transpose2d(inner, kernel, padding=1).reshape(scaled.shape)
+        here = prepared.layouts[level]
+        inner = functional.conv2d(neighbourhood(flat, here), kernel) * gates
+        adjoint = kernel.flip(-2, -1).transpose(0, 1)
+        learned = functional.conv2d(neighbourhood(inner, here), adjoint).reshape(scaled.shape)
         return (DAMPING * scaled + learned) * prepared.scales[level]
 
     def cycle(self, prepared: Prepared, residual: Tensor, level: int = 0) -> Tensor:
