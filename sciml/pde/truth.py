@@ -99,7 +99,7 @@ def one_thread() -> Iterator[None]:
 
     Of several threads of Dask within it, the last to leave gives the others back.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
+    from threadpoolctl import threadpool_limits
 
     with _LOCK:
         _WITHIN.append(_WITHIN[0] if _WITHIN else threadpool_limits(limits=1))

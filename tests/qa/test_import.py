@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "xarray", "matplotlib", "distributed", "scipy", "netCDF4", "zarr")
+HEAVY = ("torch", "xarray", "matplotlib", "distributed", "scipy", "netCDF4", "zarr", "pyamg", "h5py")
 
 
 def modules_after(code: str) -> set[str]:
@@ -31,7 +31,7 @@ def test_light(code: str) -> None:
     assert not modules_after(code) & set(HEAVY)
 
 
-@pytest.mark.parametrize("group", ["wrf", "convection", "coupling"])
+@pytest.mark.parametrize("group", ["wrf", "convection", "coupling", "pde"])
 def test_help_of_a_group_is_light(group: str) -> None:
     pytest.importorskip(f"sciml.cli.{group}")
     loaded = modules_after(
