@@ -16,7 +16,7 @@ from sciml.errors import InputError
 from sciml.multigrid.stencils import stencil_of
 from sciml.multigrid.structured import Layout
 from sciml.operators.samples import Samples
-from sciml.operators.trained import TrainedOperator, answer, takes
+from sciml.operators.trained import TrainedOperator, answer, samples_for, takes
 from sciml.pde.elliptic import Elliptic, discretize
 from sciml.pde.families import Family
 from sciml.pde.grid import Field, Grid
@@ -134,16 +134,7 @@ class Neural:
         if batch < 1:
             raise InputError(f"batch={batch}: give a whole number of 1 or more")
         mine = self.operator
-        named = tuple(name for name in mine.inputs if not (mine.steps and name == mine.target))
-        opened = _opened(data)
-        told = "grid" in opened.attrs
-        samples = Samples.of(
-            opened,
-            inputs=named or None,
-            target=mine.target,
-            boundary=None if told else mine.grid.boundary,
-            centring=None if told else mine.grid.centring,
-        )
+        samples = samples_for(mine, _opened(data))
         if samples.steps != mine.steps:
             raise InputError(
                 f"the operator {'steps in time' if mine.steps else 'does not step in time'}, the data "
@@ -155,7 +146,7 @@ class Neural:
         state = mine.to(device, kind)
         parts = []
         for block in samples.source(np.arange(len(samples))).batches(batch):
-            fields = {name: block[name].to(device, kind) for name in mine.inputs}
+            fields = {name: block[name].to(device, kind) for name in samples.inputs}
             parts.append(self._ask(state, fields, samples.grid).float().cpu().numpy())
         return _arranged(np.concatenate(parts), samples)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,14 +15,17 @@ from sciml.errors import InputError, MissingVariable, SchemaError
 from sciml.multigrid.stencils import diffusion_stencil
 from sciml.multigrid.structured import Layout
 from sciml.operators.normalise import Normalisation
+from sciml.operators.samples import Samples
 from sciml.pde.grid import Grid
 from sciml.train import checkpoint
 from sciml.train.state import misfit
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from sciml.train.history import History
 
-__all__ = ["KIND", "TrainedOperator", "answer", "build", "channels_last", "system_of", "takes"]
+__all__ = ["KIND", "TrainedOperator", "answer", "build", "channels_last", "samples_for", "system_of", "takes"]
 
 KIND = "operator"  # of the checkpoint
 
@@ -112,6 +115,11 @@ class TrainedOperator:
         """Whether it advances its target in time rather than solve for it."""
         return bool(self.about.get("steps", False))
 
+    def needed(self, there: Container[str]) -> tuple[str, ...]:
+        """The inputs that must be there: a network that takes the system takes a source of 1 where there is none."""
+        spare = {"source"} if takes(self.network) == "system" and len(self.inputs) > 1 else set()
+        return tuple(name for name in self.inputs if name in there or name not in spare)
+
     @torch.no_grad()
     def predict(self, fields: Mapping[str, Tensor], grid: Grid | None = None) -> Tensor:
         """The target for a batch.
@@ -135,13 +143,13 @@ class TrainedOperator:
         InputError
             Fields of different shapes, or a grid that the operator cannot take.
         """
-        for name in self.inputs:
+        for name in self.needed(fields):
             if name not in fields:
                 raise MissingVariable(
                     f"the operator's input {name!r} is not there, only {', '.join(fields) or 'nothing'}: "
                     f"it was trained on {', '.join(self.inputs)}"
                 )
-        shapes = {name: tuple(fields[name].shape) for name in self.inputs}
+        shapes = {name: tuple(fields[name].shape) for name in self.needed(fields)}
         shape = next(iter(shapes.values()))
         if len(set(shapes.values())) != 1 or len(shape) != 3:
             raise InputError(f"fields of shapes {shapes}: give each as (sample, y, x)")
@@ -257,6 +265,41 @@ class TrainedOperator:
         return "\n".join([f"TrainedOperator of {self.family}", *lines])
 
     __repr__ = __str__
+
+
+def samples_for(operator: Any, data: xr.Dataset) -> Samples:
+    """The samples of a dataset as an operator takes them, on its kind of grid where the data tell none.
+
+    Parameters
+    ----------
+    operator
+        A `TrainedOperator`, or anything else with its ``inputs``, ``target``, ``steps`` and ``grid``.
+    data
+        As `sciml.pde.open_dataset` opens it.
+
+    Raises
+    ------
+    MissingVariable
+        An input or the target is not in the data.
+    InputError
+        A family whose constant source is not the 1 that is taken where the data have no ``source``.
+    """
+    trained = isinstance(operator, TrainedOperator)
+    names = operator.needed({str(name) for name in data}) if trained else operator.inputs
+    told = "grid" in data.attrs
+    found = Samples.of(
+        data,
+        inputs=[name for name in names if not (operator.steps and name == operator.target)] or None,
+        target=operator.target,
+        boundary=None if told else operator.grid.boundary,
+        centring=None if told else operator.grid.centring,
+    )
+    constant = found.parameters.get("source", 1.0)
+    if trained and takes(operator.network) == "system" and "source" not in found.inputs and constant != 1.0:
+        raise InputError(
+            f"the data have no 'source' and tell of one of {constant!r}, not 1: add the variable 'source' to them"
+        )
+    return found
 
 
 def build(config: Mapping[str, Any]) -> nn.Module:

@@ -100,10 +100,11 @@ def assess(
         A dataset without what the operator needs, or on a grid that it cannot take.
     """
     from sciml.operators import TrainedOperator
+    from sciml.operators.trained import samples_for
 
     trained = getattr(operator, "operator", operator)
     opened = _opened(dataset, trained, layout)
-    taken = _samples(trained, opened)
+    taken = samples_for(trained, opened)
     if taken.steps != trained.steps:
         raise InputError(
             f"the operator {'steps in time' if trained.steps else 'does not step in time'}, the data "
@@ -169,20 +170,6 @@ def _opened(dataset: xr.Dataset | str | Path, trained: Any, layout: str | None) 
 def _named(trained: Any) -> list[str]:
     """The inputs of an operator, but for the field that it steps."""
     return [name for name in trained.inputs if not (trained.steps and name == trained.target)]
-
-
-def _samples(trained: Any, dataset: xr.Dataset) -> Samples:
-    """The samples with the inputs that the operator takes, on its kind of grid where the data does not tell its own."""
-    from sciml.operators.samples import Samples
-
-    told = "grid" in dataset.attrs
-    return Samples.of(
-        dataset,
-        inputs=_named(trained) or None,
-        target=trained.target,
-        boundary=None if told else trained.grid.boundary,
-        centring=None if told else trained.grid.centring,
-    )
 
 
 def _ask(trained: Any, inputs: Mapping[str, Array], grid: Grid) -> Array:
