@@ -29,12 +29,13 @@ def shape(printed: str) -> list[str]:
 @pytest.mark.skipif(
     not PRETRAINED.exists(), reason=f"no pretrained emulator: {PRETRAINED.name} is not in data/"
 )
-def test_the_code_prints_what_the_readme_says(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("example", range(2), ids=["operators", "weather"])
+def test_the_code_prints_what_the_readme_says(example: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPO)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(blocks("python")[0], "README.md", "exec"), {"__name__": "readme"})
-    assert shape(printed.getvalue()) == shape(blocks("text")[0])
+        exec(compile(blocks("python")[example], "README.md", "exec"), {"__name__": "readme"})
+    assert shape(printed.getvalue()) == shape(blocks("text")[example])
 
 
 def test_all_of_it_is_python() -> None:
