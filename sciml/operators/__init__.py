@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sciml.operators.losses import relative_h1
     from sciml.operators.mgno import MgNO
     from sciml.operators.neural import Neural
-    from sciml.operators.preconditioner import Preconditioned, preconditioner
+    from sciml.operators.preconditioning import Preconditioned, preconditioner
     from sciml.operators.stepper import Stepper
     from sciml.operators.trained import TrainedOperator
     from sciml.operators.training import train
@@ -40,7 +40,7 @@ _ROOMS = {
     "Preconditioned": "preconditioner",
     "Stepper": "stepper",
     "TrainedOperator": "trained",
-    "preconditioner": "preconditioner",
+    "preconditioner": "preconditioning",
     "relative_h1": "losses",
     "train": "training",
 }

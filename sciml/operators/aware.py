@@ -101,7 +101,7 @@ class HierarchyNet(nn.Module):
     Notes
     -----
     Symmetry makes it a preconditioner for conjugate gradients, where nothing ensures that a learned B is positive;
-    `sciml.operators.preconditioner` watches for that. The multigrid neural operator is He, Liu and Xu (2024); stencils
+    `sciml.operators.preconditioning` watches for that. The multigrid neural operator is He, Liu and Xu (2024); stencils
     as inputs of learned smoothers follow the idea of Luz et al. (2020) and Huang, Li and Xi (2023).
     """
 

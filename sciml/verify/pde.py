@@ -215,7 +215,7 @@ def _preconditioner(
 ) -> Apply | None:
     """The operator as a preconditioner of a sample's problem; why it is none is noted."""
     from sciml.operators import Neural
-    from sciml.operators.preconditioner import preconditioner
+    from sciml.operators.preconditioning import preconditioner
     from sciml.pde import problem_of
 
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import subprocess
 import sys
 
@@ -53,3 +55,12 @@ def test_a_name_that_is_not_there() -> None:
 
     with pytest.raises(AttributeError, match="no attribute 'solver'"):
         _ = sciml.solver  # type: ignore[attr-defined]  # the point of the test
+
+
+@pytest.mark.parametrize("room", ["pde", "multigrid", "operators", "train"])
+def test_no_module_hides_a_public_name(room: str) -> None:
+    """Importing a module puts it into its package, in the place of a lazy name spelled the same."""
+    package = importlib.import_module(f"sciml.{room}")
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    assert not modules & set(package.__all__)
+    assert all(getattr(package, name) is not None for name in package.__all__)

@@ -17,7 +17,7 @@ from sciml.operators import training
 from sciml.operators.aware import HierarchyNet
 from sciml.operators.neural import Neural
 from sciml.operators.normalise import Normalisation, Standard
-from sciml.operators.preconditioner import Preconditioned, flexible_cg, preconditioner
+from sciml.operators.preconditioning import Preconditioned, flexible_cg, preconditioner
 from sciml.operators.trained import TrainedOperator
 from sciml.pde.advection import AdvectionDiffusion
 from sciml.pde.elliptic import Darcy, Poisson, discretize
