@@ -37,7 +37,7 @@ _ROOMS = {
     "HierarchyNet": "aware",
     "MgNO": "mgno",
     "Neural": "neural",
-    "Preconditioned": "preconditioner",
+    "Preconditioned": "preconditioning",
     "Stepper": "stepper",
     "TrainedOperator": "trained",
     "preconditioner": "preconditioning",
