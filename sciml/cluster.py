@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -16,7 +17,7 @@ from sciml.errors import InputError
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["address", "client"]
+__all__ = ["address", "client", "scheduler_there"]
 
 
 def address() -> str | None:
@@ -37,6 +38,19 @@ def address() -> str | None:
 
     named = os.environ.get("DASK_SCHEDULER_ADDRESS") or dask.config.get("scheduler-address", None)
     return str(named) if named else None
+
+
+def scheduler_there() -> bool:
+    """Whether this process has a Dask client, or the environment names a scheduler."""
+    if address() is not None:
+        return True
+    if "distributed" not in sys.modules:
+        return False
+    try:
+        sys.modules["distributed"].get_client()
+    except ValueError:
+        return False
+    return True
 
 
 def dask_setup(worker: object) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sciml.cli.told import bar, settings
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def train(
         "device": device,
         "time_limit_s": time_limit,
     }
-    tables = _tables(config)
+    tables = settings(config)
     tables["fit"] = {**tables["fit"], **{name: x for name, x in given.items() if x is not None}}
     emulator = train_emulator(
         open_columns(columns, truth=truth or None),
@@ -132,7 +131,7 @@ def evaluate(
     data = ", ".join(path.name for path in files) + (f" (RUN {', '.join(map(str, run))})" if run else "")
     found: list[Evaluation] = []
     for name, algorithm in named:
-        with _progress(name, quiet) as told:
+        with bar(f"evaluating {_short(name)}", quiet) as told:
             one = assess(
                 columns,
                 algorithm,
@@ -182,24 +181,6 @@ def _write(
             part.write_bytes(png(portrait(found[0])))
         said.append(f"picture: {picture}")
     return said
-
-
-def _tables(config: Path | None) -> dict[str, dict[str, Any]]:
-    """The tables of a TOML file: fit (settings of the training) and network."""
-    import tomllib
-
-    tables: dict[str, dict[str, Any]] = {"fit": {}, "network": {}}
-    if config is None:
-        return tables
-    try:
-        read = tomllib.loads(config.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{config} is not a TOML file: {error}") from error
-    for name, table in read.items():
-        if name not in tables or not isinstance(table, dict):
-            raise InputError(f"{config} has [{name}]: it may have the tables {', '.join(tables)}")
-        tables[name] = table
-    return tables
 
 
 def _check_targets(targets: dict[str, Path | None], inputs: list[Path]) -> None:
@@ -295,18 +276,3 @@ def _columns(files: list[Path], truth: list[Path], run: list[int]) -> xr.Dataset
         raise InputError(f"no column of RUN {', '.join(map(str, absent))}: the files hold RUN {there}")
     here = np.isin(runs, run)
     return columns.isel(column=np.flatnonzero(here))
-
-
-@contextmanager
-def _progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on standard error where someone is watching."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task(f"evaluating {_short(name)}", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sciml.cli.pde_train import train
+from sciml.cli.pde_verify import findings, solve, verify
+from sciml.cli.told import bar
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def generate(
         dtype="float64" if double else "float32",
         chunk=chunk,
     )
-    with _progress(f"solving {family}", quiet) as told:
+    with bar(f"solving {family}", quiet) as told:
         new = write_dataset(dataset, output, workers=workers, overwrite=overwrite, progress=told)
     if not new:
         typer.echo(f"{output} is there already, made by this command: nothing to do")
@@ -177,46 +177,5 @@ def _sizes(dataset: xr.Dataset) -> str:
     return " x ".join(str(dataset.sizes[dim]) for dim in dims) + f" ({', '.join(map(str, dims))})"
 
 
-@contextmanager
-def _progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on standard error where someone is watching, lines in a log."""
-    import sys
-    import time
-
-    if quiet:
-        yield None
-        return
-    if not sys.stderr.isatty():
-        begun = last = time.monotonic()
-
-        def line(done: int, total: int) -> None:
-            nonlocal last
-            now = time.monotonic()
-            if now - last > 10 or (done == total and now - begun > 10):
-                last = now
-                print(f"{name}: {done} of {total}, {now - begun:.0f} s", file=sys.stderr, flush=True)
-
-        yield line
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _add_commands() -> None:
-    """Take the commands of the files beside this one; a file that is not there does no harm."""
-    for name in ("pde_train", "pde_verify"):
-        if importlib.util.find_spec(f"sciml.cli.{name}") is None:
-            continue
-        module = importlib.import_module(f"sciml.cli.{name}")
-        there = [one.callback for one in app.registered_commands]
-        for command in (getattr(module, each) for each in getattr(module, "__all__", ())):
-            if callable(command) and command not in there:
-                app.command()(command)
-
-
-_add_commands()
+for _command in (train, verify, solve, findings):
+    app.command()(_command)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sciml.cli.pde import app
+from sciml.cli.told import settings
 from sciml.errors import InputError
 
 __all__ = ["train"]
@@ -36,7 +36,6 @@ class LossName(enum.StrEnum):
 CLASSES = {Network.mgno: "MgNO", Network.hierarchy: "HierarchyNet", Network.fno: "FNO"}
 
 
-@app.command()
 def train(
     network: Annotated[Network, typer.Argument(help="The kind of network.")],
     data: Annotated[Path, typer.Argument(help="A dataset: zarr, netCDF, .mat (v7.3), .h5 or .npz.")],
@@ -97,7 +96,7 @@ def train(
     from sciml.train.progress import automatic
     from sciml.train.state import resume_path
 
-    tables = _tables(config)
+    tables = settings(config)
     given = {
         "epochs": epochs,
         "batch_size": batch,
@@ -151,21 +150,3 @@ def _boundary(told: str | None) -> Any:
     if len(kinds) not in (1, 4):
         raise InputError(f"--boundary {told}: give one kind, or four as west,east,south,north")
     return Boundary(*(kinds * 4 if len(kinds) == 1 else kinds))  # type: ignore[arg-type]
-
-
-def _tables(config: Path | None) -> dict[str, dict[str, Any]]:
-    """The tables of a TOML file: fit (settings of the training) and network."""
-    import tomllib
-
-    tables: dict[str, dict[str, Any]] = {"fit": {}, "network": {}}
-    if config is None:
-        return tables
-    try:
-        read = tomllib.loads(config.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{config} is not a TOML file: {error}") from error
-    for name, table in read.items():
-        if name not in tables or not isinstance(table, dict):
-            raise InputError(f"{config} has [{name}]: it may have the tables {', '.join(tables)}")
-        tables[name] = table
-    return tables

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sciml.cli.pde import app
+from sciml.cli.told import bar
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ After = Annotated[
 Title = Annotated[str, typer.Option("--title", help="Of the page.")]
 
 
-@app.command()
 def verify(
     operator: Annotated[Path, typer.Argument(help="A checkpoint that 'sciml pde train' wrote.")],
     data: Annotated[Path, typer.Argument(help="A dataset with true solutions, not those trained on.")],
@@ -65,7 +63,7 @@ def verify(
     loaded = [(path.stem, TrainedOperator.load(path)) for path in others]
     found = []
     for name, one in loaded:
-        with _progress(f"asking {name}", quiet) as told:
+        with bar(f"asking {name}", quiet) as told:
             found.append(
                 assess(
                     one,
@@ -99,7 +97,6 @@ def verify(
         typer.echo(text)
 
 
-@app.command()
 def solve(
     problem: Annotated[
         str, typer.Argument(help="A family (darcy-rough, ...), or a sample of a dataset: d.zarr[3].")
@@ -151,7 +148,6 @@ def solve(
         typer.echo(text)
 
 
-@app.command()
 def findings(
     json_file: Json = None,
     html_file: Html = None,
@@ -240,18 +236,3 @@ def _posed(name: str, index: int | None, resolution: int, seed: int, centring: s
     if centring not in ("vertex", "cell"):
         raise InputError(f"--centring {centring}: give vertex or cell")
     return FAMILIES[name].problem(resolution, seed, "cell" if centring == "cell" else "vertex")
-
-
-@contextmanager
-def _progress(text: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on standard error where someone is watching."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -30,11 +30,12 @@ from sciml.convection.blocks import (
     write_block,
     write_seam,
 )
-from sciml.convection.claim import PLAN, check_replaceable, claimed, discard
+from sciml.convection.claim import check_replaceable
 from sciml.convection.plan import Source, blocks_of, count_slabs, describe_sources, identity
 from sciml.convection.tasks import hands
 from sciml.convection.telling import Telling
 from sciml.errors import InputError, SciMLError
+from sciml.unfinished import PLAN, claimed, discard
 from sciml.wrf.columns import Keep
 from sciml.wrf.forms import SCHEMA
 from sciml.wrf.kinds import Classes
@@ -116,7 +117,7 @@ def write_columns(
     if not output.parent.is_dir():
         raise InputError(f"there is no folder {output.parent} to write {output.name} into")
     with contextlib.ExitStack() as stack:
-        partial = stack.enter_context(claimed(output))
+        partial = stack.enter_context(claimed(output, "store"))
         if _done(output, own, sources, overwrite):  # by another process, a moment ago
             return _told_classes(output)
         carry_out = stack.enter_context(hands(workers, sum(_bytes(s) for s in sources) // block_bytes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -66,19 +65,6 @@ class Hands:
         done.add(future)
 
 
-def _scheduler_there() -> bool:
-    """Whether this process has a Dask client, or the environment names a scheduler."""
-    if cluster.address() is not None:
-        return True
-    if "distributed" not in sys.modules:
-        return False
-    try:
-        sys.modules["distributed"].get_client()
-    except ValueError:
-        return False
-    return True
-
-
 @contextlib.contextmanager
 def hands(workers: int | None, blocks: int) -> Iterator[Hands]:
     """Who works: the scheduler that is there, else `workers` processes, else this process alone.
@@ -93,7 +79,7 @@ def hands(workers: int | None, blocks: int) -> Iterator[Hands]:
     if workers is not None and workers < 1:
         raise InputError(f"workers={workers}: give at least 1, or leave it out")
     alone = workers == 1 or (workers is None and blocks < 4)
-    if alone and not _scheduler_there():
+    if alone and not cluster.scheduler_there():
         try:
             yield Hands(None)
         finally:

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -241,7 +240,7 @@ def _carried_out(
     from dask.base import compute
     from dask.delayed import delayed
 
-    if alone and not _scheduler_there():
+    if alone and not cluster.scheduler_there():
         for number in numbers:
             yield number, compute(lazy(number), scheduler="synchronous")[0]
         return
@@ -271,19 +270,6 @@ def _carried_out(
         finally:
             with contextlib.suppress(Exception):
                 client.cancel(list(under_way))
-
-
-def _scheduler_there() -> bool:
-    """Whether this process has a Dask client, or the environment names a scheduler."""
-    if cluster.address() is not None:
-        return True
-    if "distributed" not in sys.modules:
-        return False
-    try:
-        sys.modules["distributed"].get_client()
-    except ValueError:
-        return False
-    return True
 
 
 def _first_chunk(one: xr.DataArray) -> tuple[int, ...] | None:

@@ -20,11 +20,11 @@ import zarr
 from sciml import cluster
 from sciml.convection import blocks, ingest
 from sciml.convection.blocks import CHUNK, put_chunks
-from sciml.convection.claim import claimed
 from sciml.convection.plan import count_slabs, describe_sources, slabs_of
 from sciml.convection.store import open_columns, write_columns
 from sciml.convection.telling import Bar, Lines
 from sciml.errors import InputError, MissingVariable, SchemaError
+from sciml.unfinished import claimed
 from sciml.wrf import LossyInput, classes, convection_columns, open_wrfout
 from sciml.wrf.kinds import Classes
 from sciml.wrf.slabs import close_files
