@@ -282,7 +282,7 @@ def test_only_a_store_is_replaced(frames: xr.Dataset, write: Writer, tmp_path: P
 
 def test_one_writer_at_a_time(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
     file, path = write(frames, "wrfout_d01_a"), tmp_path / "a.zarr"
-    with claimed(path.resolve()):
+    with claimed(path.resolve(), "store"):
         with pytest.raises(
             InputError, match=rf"another process \({os.getpid()} on .*\) is writing .*a\.zarr"
         ):
@@ -300,10 +300,10 @@ def test_a_store_that_came_meanwhile_stands(
     file, other, path = write(frames, "wrfout_d01_a"), write(frames, "wrfout_d01_b"), tmp_path / "x.zarr"
     real = ingest.claimed
 
-    def late(output: Path) -> Any:
+    def late(output: Path, what: str) -> Any:
         monkeypatch.setattr(ingest, "claimed", real)
         write_columns(other, path, workers=1)
-        return real(output)
+        return real(output, what)
 
     monkeypatch.setattr(ingest, "claimed", late)
     with pytest.raises(InputError, match="exists"):
