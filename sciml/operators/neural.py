@@ -97,8 +97,8 @@ class Neural:
 
     def values(self, problem: Elliptic | System, state: TrainedOperator) -> Field:
         """The answer (y, x) to a problem that fits."""
-        kind = next(state.network.parameters()).dtype
-        device = next(state.network.parameters()).device
+        kind = torch.float64 if self.precision == "float64" else torch.float32
+        device = chosen_device(self.device)
         if takes(state.network) == "system":
             system = problem if isinstance(problem, System) else discretize(problem)
             stencil = stencil_of(system.matrix, system.grid).to(device, kind)[None]
@@ -242,7 +242,7 @@ def _check_system(problem: Elliptic | System) -> None:
     kind = problem.kind if isinstance(problem, System) else discretize(problem).kind
     if kind not in ("definite", "semidefinite"):
         raise InputError(
-            f"the system is {kind}, and the operator was made for symmetric definite ones: use AMG() or Direct()"
+            f"the system is {kind}, and the operator was made for symmetric definite ones: use Direct(), or AMG() if it is only not symmetric"
         )
 
 
