@@ -5,7 +5,8 @@
 A ladder has a title, variables, and steps. A word of a command that is a list in [variables] becomes as many words.
 With --smoke the variables of [smoke] win, and the ladder takes about a minute. Of a variable in [absent] every
 path must exist; otherwise the text there says what would make it. A step that was cut off goes on
-where it stopped when the ladder is climbed again; --from leaves out the steps before.
+where it stopped when the ladder is climbed again; --from leaves out the steps before. While the file that a step
+names in until_gone is there, it is not done: the climb ends, and the next one goes on.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ def climb(ladder: Path, *, smoke: bool = False, first: int = 1, given: list[str]
     steps = []
     for step in listed:
         command = [part for word in step["command"] for part in filled(word, words)]
-        steps.append(Step(str(step["purpose"]), tuple(command)))
+        left = Path(*filled(step["until_gone"], words)) if "until_gone" in step else None
+        steps.append(Step(str(step["purpose"]), tuple(command), left))
     if "output" in words:
         Path(words["output"][0]).mkdir(parents=True, exist_ok=True)
     walk(steps[first - 1 :])

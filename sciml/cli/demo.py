@@ -28,6 +28,7 @@ class Step:
 
     purpose: str
     arguments: tuple[str, ...]
+    until_gone: Path | None = None
 
     def __str__(self) -> str:
         return "sciml " + shlex.join(self.arguments)
@@ -96,7 +97,10 @@ def operator_road(output: Path, epochs: int, after: Path) -> list[Step]:
 
 
 def walk(steps: list[Step]) -> None:
-    """Go the steps one after the other; the first that fails ends the demo with its own exit code."""
+    """Go the steps one after the other; the first that fails ends the walk with its own exit code.
+
+    While the file is there that a step names in ``until_gone``, it is not done, and the walk ends after it.
+    """
     from sciml.cli import app
 
     for number, step in enumerate(steps, start=1):
@@ -109,6 +113,9 @@ def walk(steps: list[Step]) -> None:
             if end.code:
                 raise typer.Exit(end.code if isinstance(end.code, int) else 1) from None
         typer.secho(f"({time.monotonic() - begin:.0f} s)", dim=True)
+        if step.until_gone is not None and step.until_gone.exists():
+            typer.echo("\nnot done yet: type the same command again to go on")
+            return
 
 
 def summary(scores: Path) -> str:

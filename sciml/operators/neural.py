@@ -242,7 +242,8 @@ def _check_system(problem: Elliptic | System) -> None:
     kind = problem.kind if isinstance(problem, System) else discretize(problem).kind
     if kind not in ("definite", "semidefinite"):
         raise InputError(
-            f"the system is {kind}, and the operator was made for symmetric definite ones: use Direct(), or AMG() if it is only not symmetric"
+            f"the system is {kind}, and the operator was made for symmetric definite ones: use "
+            + ("AMG()" if kind == "nonsymmetric" else "Direct()")
         )
 
 

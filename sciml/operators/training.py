@@ -17,6 +17,7 @@ from sciml.errors import InputError, SciMLError
 from sciml.operators import losses
 from sciml.operators.normalise import How, Normalisation
 from sciml.operators.samples import TRUTH, Names, Rows, Samples, Survey
+from sciml.operators.systems import check_system
 from sciml.operators.trained import TrainedOperator, answer, build, system_of, takes
 from sciml.pde.grid import Boundary, Centring, Grid, Side
 from sciml.train import Batch, BatchSource, Fit, History, Progress, TensorSource, checkpoint, fit, relative_l2
@@ -41,6 +42,8 @@ DEFAULTS: Mapping[str, Any] = {
     "seed": 7,
 }
 NETWORK: Mapping[str, Any] = {"class": "MgNO"}
+RATES: Mapping[str, float] = {"MgNO": 3e-3, "HierarchyNet": 5e-3, "FNO": 1e-3}
+"""The learning rate of each network where none is given: the best of a few on 1,024 samples in 10 epochs."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,9 @@ def train(
         Data that cannot be learned from, a network that cannot take it, or an output that would destroy something.
     """
     recipe = _recipe(published)
-    settings = _settings({**recipe.fit, **(fit or {})})
+    kind = str({**(recipe.network or NETWORK), **(network or {})}.get("class"))
+    rate = {} if published or kind not in RATES else {"learning_rate": RATES[kind]}
+    settings = _settings({**recipe.fit, **rate, **(fit or {})})
     settings.check_measured(validation is not None)
     device = chosen_device(settings.device)
     loss = loss or recipe.loss
@@ -174,7 +179,7 @@ def train(
     with torch.random.fork_rng([]):
         torch.manual_seed(settings.seed)
         model = build(described)
-    _check_system(model, samples, loss)
+    check_system(model, samples, by_residual=loss == "residual")
     normalisation = _normalisation(model, samples, survey, scaling or recipe.scaling)
     about = {
         "family": samples.family,
@@ -328,27 +333,6 @@ def _described(network: Mapping[str, Any], samples: Samples) -> dict[str, Any]:
     if described.get("size") is not None:  # a published network whose layer norms belong to grid points
         described["size"] = samples.grid.shape[0]
     return described
-
-
-def _check_system(model: nn.Module, samples: Samples, loss: Loss) -> None:
-    """Refuse samples whose system the coefficient and the source do not make."""
-    if takes(model) != "system" and loss != "residual":
-        return
-    what = type(model).__name__ if takes(model) == "system" else "the loss 'residual'"
-    if samples.steps or not set(samples.inputs) <= {"coefficient", "source"}:
-        raise InputError(
-            f"{what} takes -div(coefficient grad u) = source, the data has {', '.join(samples.inputs)}"
-            f"{' in time' if samples.steps else ''}: use a network that takes fields, with another loss"
-        )
-
-    known: Mapping[str, Any] = {"coefficient": 1.0, "source": 1.0, "boundary_value": 0.0, "flux": 0.0}
-    for name, value in known.items():
-        told = samples.parameters.get(name, value)
-        if name not in samples.inputs and told != value:
-            raise InputError(
-                f"{what} takes {name} {value:g} where the data has no such variable, its family has {told!r}: "
-                "add the variable to the data, or use a network that takes fields, with another loss"
-            )
 
 
 def _normalisation(

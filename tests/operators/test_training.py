@@ -15,7 +15,7 @@ from sciml.operators import samples as sampling
 from sciml.operators import training
 from sciml.operators.normalise import Moments
 from sciml.operators.samples import Samples
-from sciml.operators.trained import TrainedOperator
+from sciml.operators.trained import TrainedOperator, samples_for
 from sciml.pde.grid import Boundary, Grid
 from sciml.train import checkpoint, relative_l2
 from sciml.train.progress import Quiet
@@ -260,3 +260,33 @@ def test_what_an_operator_cannot_take(darcy: xr.Dataset, tmp_path: Path) -> None
     checkpoint.save(tmp_path / "lacking.sciml", saved.config, lacking)
     with pytest.raises(SchemaError, match=r"lacks normalisation\.target"):
         TrainedOperator.load(tmp_path / "lacking.sciml")
+
+
+def test_a_network_of_the_system_is_not_trained_on_another_system(darcy: xr.Dataset, tmp_path: Path) -> None:
+    own = darcy.assign(u=2 * darcy["u"])
+    own.attrs = {key: value for key, value in darcy.attrs.items() if not key.startswith("family")}
+    with pytest.raises(
+        InputError, match=r"whose solution is 100% from the first truth: add the variable 'source'"
+    ):
+        train(own, tmp_path / "a.sciml", network={"class": "HierarchyNet"})
+    train(
+        own.assign(source=2 + 0 * own["u"]),
+        tmp_path / "b.sciml",
+        network={"class": "HierarchyNet"},
+        inputs=["coefficient", "source"],
+    )
+
+
+def test_the_pretrained_cycle_takes_a_source_of_one_where_there_is_none(darcy: xr.Dataset) -> None:
+    operator = TrainedOperator.load("darcy-any")
+    rows = slice(0, 4)
+    fields = {"coefficient": torch.from_numpy(darcy["coefficient"].values[rows])}
+    truth = torch.from_numpy(darcy["u"].values[rows])
+    assert float(relative_l2(operator.predict(fields), truth)) < 0.02
+    found = samples_for(operator, darcy)
+    assert found.inputs == ("coefficient",)
+    elsewhere = darcy.assign_attrs(
+        family_parameters=darcy.attrs["family_parameters"].replace('"source": 1.0', '"source": 3.0')
+    )
+    with pytest.raises(InputError, match=r"source.*of 3\.0, not 1"):
+        samples_for(operator, elsewhere)

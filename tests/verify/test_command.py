@@ -10,6 +10,7 @@ import pytest
 
 from sciml.cli import convection as command
 from sciml.cli import main
+from sciml.cli.told import settings
 from sciml.solve import Result
 from sciml.verify.emulator import assess
 from sciml.verify.figures import pictures
@@ -168,13 +169,13 @@ def test_interrupted(parrot, tmp_path, monkeypatch, capsys):
 def test_the_settings_of_a_training(tmp_path, capsys):
     config = tmp_path / "fit.toml"
     config.write_text("[fit]\nepochs = 3\n[network]\nhidden = 48\n")
-    assert command._tables(config) == {"fit": {"epochs": 3}, "network": {"hidden": 48}}
+    assert settings(config) == {"fit": {"epochs": 3}, "network": {"hidden": 48}}
     config.write_text("[other]\nx = 1\n")
     with pytest.raises(ValueError, match="fit, network"):
-        command._tables(config)
+        settings(config)
     config.write_text("epochs ==")
     with pytest.raises(ValueError, match="not a TOML file"):
-        command._tables(config)
+        settings(config)
 
 
 @pytest.fixture
