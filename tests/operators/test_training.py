@@ -285,8 +285,6 @@ def test_the_pretrained_cycle_takes_a_source_of_one_where_there_is_none(darcy: x
     assert float(relative_l2(operator.predict(fields), truth)) < 0.02
     found = samples_for(operator, darcy)
     assert found.inputs == ("coefficient",)
-    elsewhere = darcy.assign_attrs(
-        family_parameters=darcy.attrs["family_parameters"].replace('"source": 1.0', '"source": 3.0')
-    )
+    elsewhere = darcy.assign_attrs(family_parameters='{"problem": "Darcy", "source": 3.0}')
     with pytest.raises(InputError, match=r"source.*of 3\.0, not 1"):
         samples_for(operator, elsewhere)
