@@ -33,6 +33,8 @@ MOST = 1e-2  # relative difference in bfloat16
 class Plain(nn.Module):
     """The published network as its description reads, on the weights of one of ours."""
 
+    channels_last = False
+
     def __init__(self, network: PublishedMgNO) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
