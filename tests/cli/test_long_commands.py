@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ TRAINING = "[fit]\nepochs = 400\nbatch_size = 64\n[network]\nhidden = 4\npooled 
 
 
 def interrupted(arguments: list[str], where: Path, until: str | None, **more: str) -> tuple[int, str]:
-    """Start `sciml ARGUMENTS`, send SIGINT after `until` was said (or three seconds), and wait for the end."""
+    """Start `sciml ARGUMENTS`, send SIGINT after `until` was said (or a second and a half), and wait for the end."""
     environment = {**os.environ, "PYTHONPATH": str(REPO), "SCIML_CACHE": str(where / "cache"), **more}
     with subprocess.Popen(
         [sys.executable, "-m", "sciml", *arguments],
@@ -31,7 +32,7 @@ def interrupted(arguments: list[str], where: Path, until: str | None, **more: st
         assert process.stderr is not None
         said = ""
         if until is None:
-            time.sleep(3.0)
+            time.sleep(1.5)
         while until is not None and until not in said:
             line = process.stderr.readline()
             assert line, f"it ended before it said {until!r}: {said}"
@@ -71,7 +72,10 @@ def test_evaluate(tmp_path: Path) -> None:
     command = ["convection", "evaluate", "mskf-convrad", str(SAMPLE_WRFOUT), "--truth", str(SAMPLE_OFFLINE)]
     status, said = interrupted([*command, "--json", "e.json", "--html", "e.html"], tmp_path, None)
     assert status == 130 and len(said.strip().splitlines()) == 1, said
-    assert not list(tmp_path.iterdir())
+    # The page is drawn after the numbers are written, so that a fast machine may have these, and has them whole.
+    left = list(tmp_path.iterdir())
+    assert {path.name for path in left} <= {"e.json"}
+    assert all("outputs" in json.loads(path.read_text()) for path in left)
 
 
 @pytest.mark.slow
