@@ -75,7 +75,7 @@ def test_starts(system, exact, amg):
     )
     zero, near, there = found["zero"], found["prediction"], found["truth"]
     assert zero["relative_l2"] == zero["relative_energy"] == zero["residual"] == 1
-    assert near["relative_l2"] == near["relative_energy"] == pytest.approx(0.02)
+    assert [near["relative_l2"], near["relative_energy"]] == pytest.approx([0.02, 0.02], rel=1e-12)
     assert near["after_cycle"]["relative_l2"] < near["relative_l2"] < zero["after_cycle"]["relative_l2"]
     for by in ("none", "RS", "cycles"):
         assert near["iterations"][by]["residual"] < zero["iterations"][by]["residual"]
