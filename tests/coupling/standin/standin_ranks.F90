@@ -1,0 +1,68 @@
+!> The ranks of the stand-in: one without MPI.
+module standin_ranks
+#ifdef USE_MPI
+   use mpi, only: mpi_abort, mpi_barrier, mpi_comm_rank, mpi_comm_size, mpi_comm_world, mpi_finalize, &
+                  mpi_init_thread, mpi_thread_funneled
+#endif
+   implicit none(type, external)
+   private
+   public :: end_all_ranks, finish_ranks, me, part, ranks, start_ranks, wait_for_all
+
+   integer, protected :: me = 0
+   integer, protected :: ranks = 1
+
+contains
+
+   subroutine start_ranks()
+#ifdef USE_MPI
+      integer :: provided, status
+      call mpi_init_thread(mpi_thread_funneled, provided, status)
+      call mpi_comm_rank(mpi_comm_world, me, status)
+      call mpi_comm_size(mpi_comm_world, ranks, status)
+#endif
+   end subroutine start_ranks
+
+   subroutine finish_ranks()
+#ifdef USE_MPI
+      integer :: status
+      call mpi_finalize(status)
+#endif
+   end subroutine finish_ranks
+
+   subroutine wait_for_all()
+#ifdef USE_MPI
+      integer :: status
+      call mpi_barrier(mpi_comm_world, status)
+#endif
+   end subroutine wait_for_all
+
+   subroutine end_all_ranks(code)
+      integer, intent(in) :: code
+#ifdef USE_MPI
+      integer :: status
+      call mpi_abort(mpi_comm_world, code, status)
+#endif
+      stop code, quiet=.true.
+   end subroutine end_all_ranks
+
+   !> The block of the domain that this rank has; blocks are as square as the number of ranks allows.
+   subroutine part(ni, nj, first_i, last_i, first_j, last_j)
+      integer, intent(in) :: ni, nj
+      integer, intent(out) :: first_i, last_i, first_j, last_j
+      integer :: across
+      across = int(sqrt(real(ranks)))
+      do while (modulo(ranks, across) /= 0)
+         across = across - 1
+      end do
+      call share(ni, across, modulo(me, across), first_i, last_i)
+      call share(nj, ranks/across, me/across, first_j, last_j)
+   end subroutine part
+
+   subroutine share(n, parts, number, first, last)
+      integer, intent(in) :: n, parts, number
+      integer, intent(out) :: first, last
+      first = n*number/parts + 1
+      last = n*(number + 1)/parts
+   end subroutine share
+
+end module standin_ranks
