@@ -19,7 +19,8 @@ module standin_adjustment
    integer, parameter :: nothing = 0, shallow = 1, deep = 2
 
    real(dp), parameter :: source_depth = 5000.0_dp ! Pa
-   real(dp), parameter :: exchange = 2.0e-4_dp ! of the plume's air, a metre
+   real(dp), parameter :: exchange = 3.0e-4_dp ! of the plume's air, a metre
+   real(dp), parameter :: lifted = 0.3_dp ! of the source, in the time that the adjustment takes
    real(dp), parameter :: rain_share = 0.3_dp ! of the condensate, a layer
    real(dp), parameter :: deep_depth = 3000.0_dp ! m
    real(dp), parameter :: freezing = 263.15_dp ! K; colder condensate is ice
@@ -319,7 +320,7 @@ contains
       if (y%kind == deep) y%lasts = max(nint(min(c%dx/speed, y%timec)/c%dt), 1)*c%dt
       y%lasts = max(y%lasts, c%dt)
 
-      strength = source_depth/c%g/y%timec
+      strength = lifted*source_depth/c%g/y%timec
       do k = 1, y%top
          if (y%qv(k) < 0) strength = min(strength, most_dried*max(x%q(k), 0.0_dp)/(-y%qv(k)*y%lasts))
          if (abs(y%t(k)) > 0) strength = min(strength, most_warmed/(abs(y%t(k))*y%lasts))

@@ -27,7 +27,7 @@ contains
             ! every column of the whole domain has its own place in the swing
             phase = modulo(0.618_real64*i + 0.755_real64*j, 1.0_real64)
             swing = 1 + 0.7_real64*sin(turn*(seconds/2700 + phase))
-            push = 0.06_real64*sin(turn*(seconds/3600 + 2*phase))
+            push = 0.12_real64*sin(turn*(seconds/3600 + 2*phase))
             z = 0
             do k = 1, d%kme
                d%profile(i, k, j, f_w) = real(d%profile(i, k, j, f_w_mean)*swing &

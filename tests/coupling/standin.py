@@ -1,0 +1,281 @@
+"""The stand-in host: its initial state from the sample, its builds, its runs, and its history.
+
+>>> host = compile_host(folder)  # doctest: +SKIP
+>>> write_state(initial_state(), folder / "state")  # doctest: +SKIP
+>>> done = run(host, folder / "a", state=folder / "state", steps=12, tile=(7, 5), threads=2)  # doctest: +SKIP
+>>> done.history["RAINC"], done.stdout  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import sciml
+from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE
+from sciml.coupling.build import fortran_compiler, rpath
+from sciml.coupling.replay import Grid
+from tests.paths import SAMPLE_WRFOUT
+
+SOURCES = Path(__file__).with_name("standin")
+SCHEME = "__module_cu_mskf_MOD_mskf_cps"
+#: What a library finds in the program: the scheme that it stands before, and WRF's way to speak and to stop.
+EXPORTED = (SCHEME, "wrf_message_", "wrf_error_fatal_", "wrf_get_myproc_")
+ORDER = (
+    *("standin_adjustment.f90", "module_cu_mskf.f90", "standin_fields.f90", "standin_ranks.F90"),
+    *("host_messages.f90", "standin_history.f90", "standin_domain.f90", "standin_steps.f90", "standin.f90"),
+)
+# Bits must not depend on the processor. The scheme has WRF's arguments, used or not.
+FLAGS = ("-O2", "-ffp-contract=off", "-fopenmp", "-Wall", "-Wno-unused-dummy-argument")
+CHECKS = ("-g", "-O1", "-fcheck=all", "-ffpe-trap=invalid,zero,overflow", "-fbacktrace")
+
+# The fields of a state file, in its order (standin_fields.f90).
+PROFILES = (
+    *(
+        "U_PHY",
+        "V_PHY",
+        "TH_PHY",
+        "QVAPOR",
+        "QCLOUD",
+        "QRAIN",
+        "QICE",
+        "QSNOW",
+        "P_HYD",
+        "DZ8W",
+        "RHO",
+        "PI_PHY",
+    ),
+    *("W", "W_MEAN", "W0AVG", "RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RQICUTEN", "RQSCUTEN"),
+    *("RUCUTEN", "RVCUTEN", "CLDFRA_DP", "CLDFRA_SH", "QC_CU", "QI_CU"),
+    *("UDR_KF", "DDR_KF", "UER_KF", "DER_KF"),
+)
+SURFACE = (
+    *("ZOL", "HFX", "UST", "PBLH", "XLAND", "NCA", "PRATEC", "RAINCV", "CUTOP", "CUBOT"),
+    *("RAINC", "RAIN_LATE", "MOISTENED", "CU_ACT_FLAG", "TIMEC_KF", "AINC_FRAC"),
+)
+_MAGIC = 1396919628
+
+
+@lru_cache
+def mpi_compiler() -> str | None:
+    """MPI's Fortran compiler, where there is one that compiles with its module."""
+    if not (shutil.which("mpif90") and shutil.which("mpiexec")):
+        return None
+    words = ["mpif90", "-x", "f95", "-fsyntax-only", "-"]
+    program = "use mpi\nend\n"
+    done = subprocess.run(words, input=program, text=True, capture_output=True, check=False)
+    return "mpif90" if done.returncode == 0 else None
+
+
+def initial_state(time: int = 0) -> xr.Dataset:
+    """The sample at one of its times, on the map; what it lacks is zero, and no column is held.
+
+    Profiles are (south_north, level, west_east), W and W_MEAN on faces; DX, DT and CUDT are attributes.
+    """
+    everything = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT)))
+    grid = Grid.of(everything)
+    record, j, i = grid.place
+    here = record == time
+    along = ("south_north", "level", "west_east")
+    found: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
+    for name in INPUT_PROFILES:
+        profile = np.empty((grid.nj, grid.levels, grid.ni), np.float32)
+        profile[j[here], :, i[here]] = everything[name].values[here]
+        found[name] = (along, profile)
+    for name in INPUT_SURFACE:
+        surface = np.empty((grid.nj, grid.ni), np.float32)
+        surface[j[here], i[here]] = everything[name].values[here]
+        found[name] = (("south_north", "west_east"), surface)
+    pi = found["PI_PHY"][1]
+    found["TH_PHY"] = (along, found.pop("T_PHY")[1] / pi)
+    with xr.open_dataset(SAMPLE_WRFOUT) as file:
+        w = file["W"].isel(Time=time).values.transpose(1, 0, 2)
+        found["W_MEAN"] = (("south_north", "face", "west_east"), w)
+        found["XLAND"] = (("south_north", "west_east"), file["XLAND"].isel(Time=time).values)
+    settings = {name: float(everything.attrs[name]) for name in ("DX", "DT", "CUDT")}
+    return xr.Dataset(found, attrs=settings)
+
+
+def write_state(state: xr.Dataset, path: Path) -> Path:
+    """Write a state of no steps, for `run`."""
+    nj, nk, ni = (state.sizes[name] for name in ("south_north", "level", "west_east"))
+    calm = {"NCA": -100.0, "CUTOP": 1.0, "CUBOT": nk + 1.0}
+    with path.open("wb") as file:
+        file.write(np.array([_MAGIC, 1, ni, nj, nk, len(PROFILES), len(SURFACE), 0], np.int32).tobytes())
+        file.write(np.array([state.attrs[name] for name in ("DX", "DT", "CUDT")], np.float32).tobytes())
+        file.write("".join(f"{name:12}" for name in (*PROFILES, *SURFACE)).encode())
+        for name in PROFILES:
+            faces = name in ("W", "W_MEAN")
+            profile = np.full((nj, nk + 1, ni), np.nan, np.float32)
+            profile[:, : nk + faces] = state[name].values if name in state else 0.0
+            file.write(profile.tobytes())
+        for name in SURFACE:
+            values = state[name].values if name in state else calm.get(name, 0.0)
+            file.write(np.broadcast_to(np.asarray(values, np.float32), (nj, ni)).tobytes())
+    return path
+
+
+def _say(words: Sequence[str | Path], where: Path) -> str:
+    done = subprocess.run(list(map(str, words)), cwd=where, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{shlex.join(map(str, words))}\n{done.stderr[-3000:]}"
+    return done.stderr
+
+
+def compile_objects(directory: Path, *, mpi: bool = False, checks: bool = False) -> str:
+    """Compile the host's objects into a directory; what the compiler remarks."""
+    directory.mkdir(parents=True, exist_ok=True)
+    compiler = ("mpif90", "-DUSE_MPI") if mpi else fortran_compiler().command
+    words = [*compiler, *FLAGS, *(CHECKS if checks else ()), "-c"]
+    return _say([*words, *(SOURCES / name for name in ORDER)], directory)
+
+
+def link(directory: Path, *, library: Path | None = None, mpi: bool = False) -> Path:
+    """Link the objects in a directory; with a library, its entry takes the scheme's place."""
+    host = directory / ("plain" if library is None else "wrapped")
+    words: list[str | Path] = [*(["mpif90"] if mpi else fortran_compiler().command), "-fopenmp"]
+    words += [directory / Path(name).with_suffix(".o") for name in ORDER]
+    if library is not None:
+        words += [f"-Wl,--wrap={SCHEME}", *(f"-Wl,--export-dynamic-symbol={name}" for name in EXPORTED)]
+        words += [library, *rpath(library.parent)]
+    _say([*words, "-o", host], directory)
+    return host
+
+
+def compile_host(
+    directory: Path, *, library: Path | None = None, mpi: bool = False, checks: bool = False
+) -> Path:
+    """Compile and link the host: as it is, or wrapped by a library; with MPI; with all run-time checks."""
+    compile_objects(directory, mpi=mpi, checks=checks)
+    return link(directory, library=library, mpi=mpi)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left: its history (Time, ..., south_north, west_east), its output, its exit code."""
+
+    directory: Path
+    stdout: str
+    stderr: str
+    code: int
+
+    @property
+    def history(self) -> xr.Dataset:
+        """The history of all ranks, and of all runs in the same directory, one after the other."""
+        return read_history(self.directory)
+
+    @property
+    def microseconds(self) -> float:
+        """What the scheme, or what took its place, needed for a column of rank 0."""
+        line = next(text for text in self.stdout.splitlines() if text.strip().startswith("cumulus:"))
+        return float(line.split()[1])
+
+
+def _namelist(group: str, settings: Mapping[str, str | int | float | bool]) -> str:
+    def value(x: str | int | float | bool) -> str:
+        if isinstance(x, bool):
+            return f".{str(x).lower()}."
+        return f"'{x}'" if isinstance(x, str) else str(x)
+
+    lines = [f"  {name} = {value(x)}" for name, x in settings.items()]
+    return "\n".join([f"&{group}", *lines, "/", ""])
+
+
+def run(
+    host: Path,
+    directory: Path,
+    namelist: Mapping[str, str | int | float | bool] | None = None,
+    *,
+    state: Path,
+    steps: int = 12,
+    tile: tuple[int, int] = (0, 0),
+    threads: int = 1,
+    ranks: int = 1,
+    history_interval: int = 6,
+    state_out: Path | None = None,
+    kf_edrates: bool = False,
+    absent: Sequence[str] = (),
+    adapt_step: bool = False,
+    warm_rain: bool = False,
+    ice: bool = True,
+    environment: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
+    check: bool = True,
+) -> Run:
+    """Run a host in a directory.
+
+    Parameters
+    ----------
+    namelist
+        The group ``&sciml_mskf``, written to ``sciml_mskf.nml`` there.
+    state
+        Where the run begins: of `write_state`, or the `state_out` of another run.
+    steps
+        How many to go.
+    tile
+        At most so many columns (i, j) a call; 0 stands for all that a rank has.
+    ranks
+        More than one needs a host with MPI.
+    absent
+        Optional arguments that are not passed: adapt_step_flag, f_qv, f_qc, f_qr, f_qi, f_qs, aerocu.
+    prefix
+        Words before the command, such as ``("valgrind", "-q")``.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    if namelist is not None:
+        (directory / "sciml_mskf.nml").write_text(_namelist("sciml_mskf", namelist))
+    settings: dict[str, str | int | float | bool] = {
+        **dict(state_in=str(state.resolve()), steps=steps, tile_i=tile[0], tile_j=tile[1], threads=threads),
+        **dict(history_interval=history_interval, kf_edrates=int(kf_edrates), absent=" ".join(absent)),
+        **dict(adapt_step=adapt_step, warm_rain=warm_rain, ice=ice),
+    }
+    if state_out is not None:
+        settings["state_out"] = str(state_out.resolve())
+    (directory / "standin.nml").write_text(_namelist("standin", settings))
+    words = [*prefix, str(host.resolve()), "standin.nml"]
+    known = {**os.environ, **(environment or {})}
+    if ranks > 1:
+        words = ["mpiexec", "-n", str(ranks), *words]
+        # Open MPI asks; MPICH does not
+        for name in ("ALLOW_RUN_AS_ROOT", "ALLOW_RUN_AS_ROOT_CONFIRM", "MCA_rmaps_base_oversubscribe"):
+            known[f"OMPI_{name}"] = "1"
+    done = subprocess.run(words, cwd=directory, env=known, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done
+    return Run(directory, done.stdout, done.stderr, done.returncode)
+
+
+def read_history(directory: Path) -> xr.Dataset:
+    """Join the ranks' parts of the domain, then the runs that followed one another, in memory."""
+    runs: dict[str, list[xr.Dataset]] = {}
+    for path in sorted(directory.glob("history_*.nc")):
+        with xr.open_dataset(path, mask_and_scale=False) as file:
+            part = file.load()
+        first = [int(part.attrs[f"{name}_PATCH_START_UNSTAG"]) for name in ("SOUTH-NORTH", "WEST-EAST")]
+        along = ("south_north", "west_east")
+        here = {d: np.arange(n - 1, n - 1 + part.sizes[d]) for d, n in zip(along, first, strict=True)}
+        runs.setdefault(path.name.split("_")[1], []).append(part.assign_coords(here))
+    whole = [
+        xr.combine_by_coords(
+            parts, data_vars="minimal", coords="minimal", compat="equals", combine_attrs="drop_conflicts"
+        )
+        for parts in runs.values()
+    ]
+    return xr.concat(whole, "Time", data_vars="minimal", coords="minimal", compat="equals")
+
+
+def same_bits(one: xr.Dataset, other: xr.Dataset) -> list[str]:
+    """The fields that differ in any bit (none: the answer is the same)."""
+    assert set(one.data_vars) == set(other.data_vars)
+    return [
+        str(name)
+        for name, field in one.data_vars.items()
+        if field.values.tobytes() != other[name].values.tobytes()
+    ]
