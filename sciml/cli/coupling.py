@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -127,6 +127,76 @@ def replay(
     typer.echo(str(found))
     if not found.ok:
         raise typer.Exit(1)
+
+
+@app.command()
+def flags(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of libsciml_mskf.so.")],
+    compiler: Annotated[
+        str, typer.Option("--compiler", help="Of WRF: gnu (gfortran) or intel (ifort, ifx).")
+    ] = "gnu",
+    only: Annotated[bool, typer.Option("--only", help="Only the flags, on one line.")] = False,
+) -> None:
+    """Print the link line that leads WRF's convection scheme through the library, and what to do with it.
+
+    No line of WRF changes: configure.wrf gets the flags, and wrf.exe is linked again.
+    """
+    from sciml.coupling.linking import link_flags, wrf_lines
+
+    if compiler not in ("gnu", "intel"):
+        raise InputError(f"--compiler {compiler}: give gnu (gfortran) or intel (ifort, ifx)")
+    family: Literal["gnu", "intel"] = "gnu" if compiler == "gnu" else "intel"
+    typer.echo(" ".join(link_flags(folder, family)) if only else wrf_lines(folder, family))
+
+
+@app.command()
+def report(
+    files: Annotated[list[Path], typer.Argument(help="Files sciml_mskf_<mode>_*.nc, or folders of them.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every number here.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="Write a page with pictures.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Of captures: the emulator that is scored on them.")
+    ] = None,
+) -> None:
+    """Turn what the library wrote while a model ran into the evaluation of it.
+
+    Statistics of `shadow`, `emulate` and `guard` are added up over ranks and intervals. Columns of `capture` are
+    scored with an emulator, as `sciml convection evaluate` does.
+    """
+    import json
+
+    from sciml.verify.layout import render, save
+    from sciml.verify.shadow import read_statistics
+    from sciml.writing import check_apart, check_replaceable, replaced
+
+    listed = [
+        one for path in files for one in (sorted(path.glob("sciml_mskf_*.nc")) if path.is_dir() else [path])
+    ]
+    captured = [path for path in listed if "_capture_" in path.name]
+    if not listed:
+        raise InputError(
+            f"{', '.join(map(str, files))}: no file sciml_mskf_*.nc there; give what a run wrote"
+        )
+    if captured and len(captured) < len(listed):
+        raise InputError("captures and statistics together: report on one of them at a time")
+    for target in (json_file, html_file):
+        if target is not None:
+            check_replaceable(target)
+            check_apart(target, listed)
+    if captured:
+        from sciml.cli.convection import evaluate
+
+        if model is None:
+            raise InputError("captures are exact pairs, for an emulator to be scored on: give one by --model")
+        evaluate(model, captured, json_file=json_file, html_file=html_file)
+        return
+    found = read_statistics(listed)
+    if json_file is not None:
+        with replaced(json_file) as part:
+            part.write_text(json.dumps(found.scores(), indent=1) + "\n", encoding="utf-8")
+    if html_file is not None:
+        save(html_file, render([found.chapter()], title="The emulator inside the model"))
+    typer.echo(str(found))
 
 
 def installed(folder: Path) -> tuple[Path, Path]:

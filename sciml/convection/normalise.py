@@ -72,8 +72,13 @@ class Normalisation:
         )
 
     def standardise(self, channels: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
-        """Level-first float64 features to (column, level, channel) and (column, scalar), clipped at 10 scales."""
+        """Level-first float64 features to (column, level, channel) and (column, scalar).
+
+        They are clipped to the range of the training and at 10 scales: what lies outside is answered as its edge
+        would be, and is found novel.
+        """
         z, y = self._raw(channels, scalars)
+        z, y = _within(z, self.middle, self.reach), _within(y, self.scalar_middle, self.scalar_reach)
         return (
             z.clamp(-CLIP, CLIP).permute(2, 0, 1).contiguous(),
             y.clamp(-CLIP, CLIP).T.contiguous(),
@@ -114,3 +119,9 @@ class Normalisation:
         if absent:
             raise SchemaError(f"the checkpoint lacks normalisation.{absent[0]}: train it again")
         return cls(**{name: tensors[f"normalisation.{name}"] for name in cls.__dataclass_fields__})
+
+
+def _within(x: Tensor, middle: Tensor, reach: Tensor) -> Tensor:
+    """Standardised features (..., column), none outside the training range."""
+    low, high = (middle.double() - reach.double())[..., None], (middle.double() + reach.double())[..., None]
+    return torch.minimum(torch.maximum(x, low), high)

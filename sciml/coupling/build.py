@@ -47,8 +47,15 @@ _PHYSICS = (
     *("plume.c", "pressure.c", "probe.c", "response.c", "sounding.c"),
 )
 _KERNELS = {"bilstm.c": (32, 64), **dict.fromkeys(_PHYSICS, (64,))}
-_PLAIN = ("api.c", "cdf.c", "emulator.c", "host.c", "network.c", "sha256.c", "tables.c")
+_PLAIN = (
+    *("announce.c", "answer.c", "api.c", "capture.c", "cdf.c", "cdf_write.c", "emulator.c", "host.c"),
+    *("network.c", "scheme.c", "session.c", "settings.c", "sha256.c", "tables.c", "tally.c", "tile.c"),
+)
 _FORTRAN = "sciml_mskf.f90"
+#: What a host's own compilers need, and the settings.
+_FACES = ("sciml_mskf.h", "sciml_mskf_arguments.h", _FORTRAN, "sciml_cu_mskf.f90", "sciml_mskf.nml")
+#: Before glibc 2.34 these were libraries of their own.
+_LIBRARIES = ("-lm", "-ldl", "-lpthread") if platform.system() == "Linux" else ("-lm",)
 
 _C_FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off")
 _FORTRAN_FLAGS = ("-O2", "-fPIC")
@@ -235,7 +242,7 @@ def _compile(c: Compiler, fortran: Compiler | None, where: Path, workers: int, p
     # a name relative to `where`, which may have commas
     script = (f"-Wl,--version-script={exports.name}", f"-Wl,-soname,{LIBRARY}") if linux else ()
     linker = fortran if fortran is not None else c
-    _run([*linker.command, "-shared", *openmp, *made, *script, "-o", LIBRARY, "-lm"], where)
+    _run([*linker.command, "-shared", *openmp, *made, *script, "-o", LIBRARY, *_LIBRARIES], where)
     return where / LIBRARY
 
 
@@ -244,7 +251,7 @@ def _key(c: Compiler, fortran: Compiler | None, probe: bool) -> str:
     for source in sorted(sources().iterdir()):
         if source.suffix in (".c", ".h", ".f90", ".map"):
             whole.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    settings = (_KERNELS, _PLAIN, _C_FLAGS, _FORTRAN_FLAGS, _X86)
+    settings = (_KERNELS, _PLAIN, _C_FLAGS, _FORTRAN_FLAGS, _X86, _LIBRARIES)
     for part in (repr(c), repr(fortran), repr(settings), platform.system(), repr(probe)):
         whole.update(part.encode() + b"\0")
     return whole.hexdigest()[:20]
@@ -311,8 +318,10 @@ def build(*, fortran: bool = True, workers: int | None = None, probe: bool = Fal
 def install(directory: str | os.PathLike[str], *, fortran: bool = True) -> Path:
     """Build the library and put all that a host needs into a directory.
 
-    That is the library, ``sciml_mskf.h`` for C, and ``sciml_mskf.f90`` for the host's own Fortran compiler
-    (module files are compiler specific, so none is shipped).
+    That is the library, ``sciml_mskf.h`` and ``sciml_mskf_arguments.h`` for C, and for the host's own Fortran
+    compiler ``sciml_mskf.f90`` (the emulator) and ``sciml_cu_mskf.f90`` (the scheme with WRF's arguments); module
+    files are compiler specific, so none is shipped. And ``sciml_mskf.nml``, the settings of the modes with what they
+    mean.
 
     Returns
     -------
@@ -328,7 +337,7 @@ def install(directory: str | os.PathLike[str], *, fortran: bool = True) -> Path:
     directory = Path(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for source in (library, sources() / "sciml_mskf.h", sources() / _FORTRAN):
+        for source in (library, *(sources() / name for name in _FACES)):
             # A library that is in use must not change under its users: a new file takes its name.
             temporary = directory / f".{source.name}.{os.getpid()}"
             shutil.copyfile(source, temporary)

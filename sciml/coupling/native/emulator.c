@@ -69,6 +69,16 @@ static int whole_number(const sciml_cdf *file, const char *name, int32_t low, in
     return status;
 }
 
+/* A scalar attribute that may be missing: NaN then. */
+static double told(const sciml_cdf *file, const char *name) {
+    const cdf_attribute *a = sciml_cdf_attribute(file, name);
+    if (!a || a->count != 1) return NAN;
+    return a->type == CDF_DOUBLE  ? sciml_cdf_double(a->values)
+           : a->type == CDF_FLOAT ? (double)sciml_cdf_float(a->values)
+           : a->type == CDF_INT   ? (double)sciml_cdf_int(a->values)
+                                  : NAN;
+}
+
 int sciml_emulator_load(const sciml_cdf *file, const sciml_network *net, sciml_emulator **emulator,
                         char *message, size_t length) {
     *emulator = NULL;
@@ -106,6 +116,11 @@ int sciml_emulator_load(const sciml_cdf *file, const sciml_network *net, sciml_e
     };
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays && !status; i++)
         status = take(file, &arrays[i], message, length);
+    const wanted pressure = {"level_pressure", 1, {(uint32_t)e->levels}, &e->pressure, 0};
+    if (!status && sciml_cdf_variable(file, pressure.name)) status = take(file, &pressure, message, length);
+    e->trained[0] = told(file, "about_dx");
+    e->trained[1] = told(file, "about_dt");
+    e->trained[2] = told(file, "about_cudt");
     if (!status) {
         e->enthalpy[0] = enthalpy[0];
         e->enthalpy[1] = enthalpy[1];
@@ -122,7 +137,8 @@ void sciml_emulator_free(sciml_emulator *e) {
     if (!e) return;
     double *const owned[] = {e->mean,        e->per_scale,        e->middle,        e->per_reach,
                              e->scalar_mean, e->scalar_per_scale, e->scalar_middle, e->scalar_per_reach,
-                             e->pool,        e->pool_bias,        e->column,        e->column_bias};
+                             e->pool,        e->pool_bias,        e->column,        e->column_bias,
+                             e->pressure};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
     free(e);
@@ -140,7 +156,8 @@ static int complete(const sciml_columns *f) {
     return f->kind != NULL;
 }
 
-static int run(const sciml_mskf *handle, const sciml_columns *columns, char *message, size_t length) {
+int sciml_emulate(const sciml_mskf *handle, const sciml_columns *columns, const sciml_places *out,
+                  char *message, size_t length) {
     const sciml_mskf_domain *d = &columns->domain;
     if (!complete(columns))
         return sciml_say(SCIML_ARGUMENT, message, length, "a field of the emulator is NULL");
@@ -168,7 +185,7 @@ static int run(const sciml_mskf *handle, const sciml_columns *columns, char *mes
                          d->levels, handle->emulator->levels, d->levels);
     const sciml_kernel *kernel = columns->bits == 64 ? handle->f64 : handle->f32;
     const sciml_physics *physics = sciml_physics_for(kernel->isa);
-    const sciml_call call = {handle->emulator, &handle->network, kernel, columns};
+    const sciml_call call = {handle->emulator, &handle->network, kernel, columns, *out};
     const int64_t count = d->ni * d->nj;
     int64_t chunk = count / (4 * (int64_t)d->threads) + 1;
     chunk = d->threads == 1 || chunk > SCIML_CHUNK ? SCIML_CHUNK : chunk < 96 ? 96 : chunk;
@@ -206,6 +223,14 @@ static int run(const sciml_mskf *handle, const sciml_columns *columns, char *mes
     return sciml_say(SCIML_OK, message, length, "%s", "");
 }
 
+/* Outputs that lie as the inputs do. */
+static int run(const sciml_mskf *handle, const sciml_columns *columns, char *message, size_t length) {
+    sciml_places out;
+    memcpy(out.s3, columns->domain.s3, sizeof out.s3);
+    memcpy(out.s2, columns->domain.s2, sizeof out.s2);
+    return sciml_emulate(handle, columns, &out, message, length);
+}
+
 int sciml_mskf_run(const sciml_mskf *handle, const sciml_mskf_domain *domain, const sciml_mskf_fields *fields,
                    char *message, size_t length) {
     if (!handle || !domain || !fields)
@@ -234,7 +259,7 @@ int sciml_mskf_probe(const sciml_columns *columns, const double enthalpy[2], con
         return sciml_say(SCIML_ARGUMENT, message, length, "an argument of sciml_mskf_probe is missing");
     sciml_emulator *e = sciml_aligned(sizeof *e);
     const sciml_kernel *kernel = sciml_kernel_for(32, isa);
-    const sciml_call call = {e, NULL, kernel, columns};
+    const sciml_call call = {.emulator = e, .kernel = kernel, .columns = columns};
     const sciml_physics *physics = sciml_physics_for(kernel->isa);
     void *scratch = sciml_aligned(physics->scratch(&call));
     const int status = e && scratch ? SCIML_OK : SCIML_MEMORY;

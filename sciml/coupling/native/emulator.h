@@ -17,6 +17,8 @@ typedef struct sciml_emulator {
     int32_t network_levels; /* the lowest ones, which the network looks at */
     int32_t pooled;         /* units between the mean state and the column's two numbers */
     double enthalpy[2];     /* bounds of the enthalpy imbalance over the absolute heating */
+    double trained[3];      /* DX (m), DT (s), CUDT (min) of the training; NaN where the file does not tell */
+    double *pressure;       /* mean pressure of the levels over that of the lowest; NULL likewise */
     /* standardised = (feature - mean) * per_scale; novelty = |standardised - middle| * per_reach;
      * (network_levels, SCIML_CHANNELS) and (SCIML_FEATURE_SCALARS) */
     double *mean, *per_scale, *middle, *per_reach;
@@ -25,13 +27,24 @@ typedef struct sciml_emulator {
     double *column, *column_bias; /* (2, pooled), (2): logarithm of the strength, logit of the trigger */
 } sciml_emulator;
 
+/* Where the outputs of column (i, j) lie: as in sciml_mskf_domain. */
+typedef struct sciml_places {
+    ptrdiff_t s3[3], s2[2];
+} sciml_places;
+
 /* One call, as every thread sees it. */
 typedef struct sciml_call {
     const sciml_emulator *emulator;
     const sciml_network *network;
     const sciml_kernel *kernel;
     const sciml_columns *columns;
+    sciml_places out;
 } sciml_call;
+
+/* sciml_mskf_run on columns whose outputs (NCA, which is read, and KIND too) lie elsewhere than their inputs
+ * do. */
+int sciml_emulate(const sciml_mskf *handle, const sciml_columns *columns, const sciml_places *out,
+                  char *message, size_t length);
 
 /* The physics compiled for one instruction set. */
 typedef struct sciml_physics {

@@ -24,21 +24,24 @@ INLINE void put(void *field, int bits, ptrdiff_t at, double x) {
         ((float *)field)[at] = (float)x;
 }
 
-/* Where column c of a call lies in its profiles, and in its surface fields. */
-INLINE ptrdiff_t in_profiles(const sciml_mskf_domain *d, int64_t c) {
-    return c % d->ni * d->s3[0] + c / d->ni * d->s3[2];
+/* Where column c of a call lies in its output profiles, and in its output surface fields. */
+INLINE ptrdiff_t in_profiles(const sciml_call *call, int64_t c) {
+    const int64_t ni = call->columns->domain.ni;
+    return c % ni * call->out.s3[0] + c / ni * call->out.s3[2];
 }
-INLINE ptrdiff_t in_surface(const sciml_mskf_domain *d, int64_t c) {
-    return c % d->ni * d->s2[0] + c / d->ni * d->s2[1];
+INLINE ptrdiff_t in_surface(const sciml_call *call, int64_t c) {
+    const int64_t ni = call->columns->domain.ni;
+    return c % ni * call->out.s2[0] + c / ni * call->out.s2[1];
 }
 
 /* The outputs of a column in which nothing convects. */
-static void put_nothing(const sciml_columns *columns, int64_t c, int32_t kind, double novelty) {
+static void put_nothing(const sciml_call *call, int64_t c, int32_t kind, double novelty) {
+    const sciml_columns *columns = call->columns;
     const sciml_mskf_domain *d = &columns->domain;
-    const ptrdiff_t start = in_profiles(d, c), at = in_surface(d, c);
+    const ptrdiff_t start = in_profiles(call, c), at = in_surface(call, c);
     for (int f = 0; f < SCIML_OUTPUT_PROFILES; f++)
         for (int k = 0; k < d->levels; k++)
-            put(columns->out3[f], columns->bits, start + k * d->s3[1], 0.0);
+            put(columns->out3[f], columns->bits, start + k * call->out.s3[1], 0.0);
     put(columns->out2[SCIML_PRATEC], columns->bits, at, 0.0);
     put(columns->out2[SCIML_NCA], columns->bits, at, NCA_NONE);
     put(columns->out2[SCIML_CUTOP], columns->bits, at, 1.0);
@@ -77,38 +80,42 @@ INLINE vword all_finite(const tile *t, const response *r) {
 
 /* The outputs of a tile; the number of lanes that the physics could not carry through, which a host gets as
  * columns that are not sound. */
-static int put_response(const sciml_columns *columns, const tile *t, const response *r, vreal novelty) {
-    const sciml_mskf_domain *d = &columns->domain;
+static int put_response(const sciml_call *call, const tile *t, const response *r, vreal novelty) {
+    const sciml_columns *columns = call->columns;
+    const ptrdiff_t apart = call->out.s3[1];
+    const int levels = columns->domain.levels;
     const vword well = all_finite(t, r);
     int lost = 0;
     ptrdiff_t start[LANES];
     for (int l = 0; l < LANES; l++)
-        start[l] = in_profiles(d, t->column[l]);
+        start[l] = in_profiles(call, t->column[l]);
     for (int f = 0; f < SCIML_OUTPUT_PROFILES; f++)
         if (columns->bits == 64)
-            put_profile(columns->out3[f], 64, start, d->s3[1], d->levels, t->count, r->profiles[f]);
+            put_profile(columns->out3[f], 64, start, apart, levels, t->count, r->profiles[f]);
         else
-            put_profile(columns->out3[f], 32, start, d->s3[1], d->levels, t->count, r->profiles[f]);
+            put_profile(columns->out3[f], 32, start, apart, levels, t->count, r->profiles[f]);
     for (int l = 0; l < t->count; l++) {
-        const ptrdiff_t at = in_surface(d, t->column[l]);
+        const ptrdiff_t at = in_surface(call, t->column[l]);
         for (int f = 0; f < SCIML_NOVELTY; f++)
             put(columns->out2[f], columns->bits, at, r->scalars[f][l]);
         put(columns->out2[SCIML_NOVELTY], columns->bits, at, novelty[l]);
         columns->kind[at] = (int32_t)r->kind[l];
         if (!well[l]) {
-            put_nothing(columns, t->column[l], NOT_SOUND, __builtin_inf());
+            put_nothing(call, t->column[l], NOT_SOUND, __builtin_inf());
             lost++;
         }
     }
     return lost;
 }
 
-/* Standardise one feature; *novelty grows to how far it lies outside the training range. */
+/* Standardise one feature and clip it to the range of the training; *novelty grows to how far it lies
+ * outside. */
 INLINE vreal standardised(vreal x, double mean, double per_scale, double mid, double per_reach,
                           vreal *novelty) {
     const vreal z = (x - mean) * per_scale;
+    const double reach = 1.0 / per_reach;
     *novelty = MAX(absolute(z - mid) * per_reach, *novelty);
-    return between(z, -CLIP, CLIP);
+    return between(between(z, mid - reach, mid + reach), -CLIP, CLIP);
 }
 
 /* The features of tile n, standardised, into the network's inputs of `width` lanes. */
@@ -219,14 +226,15 @@ static int run_group(const sciml_call *call, const setting *set, workspace *w, c
     for (int n = 0; n < tiles; n++) {
         const learned said = ask(call, w, n, width, head, w->scalars + n * SCIML_FEATURE_SCALARS);
         NAMED(respond)(set, &w->tiles[n], &said, w->after, &r);
-        lost += put_response(call->columns, &w->tiles[n], &r, w->novelty[n]);
+        lost += put_response(call, &w->tiles[n], &r, w->novelty[n]);
     }
     return lost;
 }
 
-static int is_held(const sciml_columns *columns, int64_t c) {
+static int is_held(const sciml_call *call, int64_t c) {
+    const sciml_columns *columns = call->columns;
     const sciml_mskf_domain *d = &columns->domain;
-    const ptrdiff_t at = in_surface(d, c);
+    const ptrdiff_t at = in_surface(call, c);
     const void *nca = columns->out2[SCIML_NCA];
     const double left = columns->bits == 64 ? ((const double *)nca)[at] : (double)((const float *)nca)[at];
     return d->held && left >= 0.5 * d->dt;
@@ -242,8 +250,8 @@ static int64_t run(const sciml_call *call, int64_t first, int64_t count, void *s
     divide(call, scratch, &w);
     lay_sounding(&s, w.tested, set.levels);
     for (int64_t c = first; c < first + count; c++)
-        if (is_held(columns, c))
-            columns->kind[in_surface(&columns->domain, c)] = HELD;
+        if (is_held(call, c))
+            columns->kind[in_surface(call, c)] = HELD;
         else
             asked[asked_count++] = c;
     for (int l = 0; asked_count && l < LANES; l++)
@@ -255,9 +263,9 @@ static int64_t run(const sciml_call *call, int64_t first, int64_t count, void *s
             if (passes[l])
                 passed[passed_count++] = asked[i + l];
             else if (sound[l])
-                put_nothing(columns, asked[i + l], NONE, 0.0);
+                put_nothing(call, asked[i + l], NONE, 0.0);
             else
-                put_nothing(columns, asked[i + l], NOT_SOUND, __builtin_inf());
+                put_nothing(call, asked[i + l], NOT_SOUND, __builtin_inf());
             unsound += !sound[l];
         }
     }

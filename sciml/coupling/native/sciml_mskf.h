@@ -172,6 +172,30 @@ typedef struct sciml_mskf_fields {
 SCIML_API int sciml_mskf_run(const sciml_mskf *handle, const sciml_mskf_domain *domain,
                              const sciml_mskf_fields *fields, char *message, size_t length);
 
+/* The scheme in the host's place: WRF's MSKF_CPS, by a namelist of its own.
+ *
+ * A namelist file, `sciml_mskf.nml` in the working directory or what the environment variable
+ * SCIML_MSKF_NAMELIST names, chooses what a call does: run the host's own scheme (`original`), and write what
+ * it was given and returned (`capture`), or compare the emulator with it (`shadow`); run the emulator
+ * (`emulate`), or the emulator and, where it should not be trusted, the host's own (`guard`). Without the
+ * file it is the host's own. It is read at the first call, by whichever thread comes first; rank 0 tells
+ * every setting by wrf_message.
+ *
+ * arguments[n] points to argument n of sciml_mskf_arguments.h. The linker's --wrap leads WRF's calls to
+ * __wrap___module_cu_mskf_MOD_mskf_cps (gfortran) or __wrap_module_cu_mskf_mp_mskf_cps_ (ifort, ifx), which
+ * do the same; for Fortran hosts there is the module sciml_cu_mskf. Any number of threads may call at the
+ * same time, for different columns. What fails is told by wrf_message and, once and for all, ends in the
+ * host's own scheme or in wrf_error_fatal, as the namelist says; the status then stays what it was, with the
+ * message. */
+SCIML_API int sciml_mskf_scheme(void *const arguments[100], char *message, size_t length);
+
+/* The host's own scheme, for hosts whose executable does not show it by name (see `sciml coupling flags`): a
+ * procedure of those 100 arguments. Before the first call of the scheme. */
+SCIML_API void sciml_mskf_original(void (*scheme)(void));
+
+/* Write captures and statistics that are in hand; done by itself when the process ends. */
+SCIML_API void sciml_mskf_flush(void);
+
 #ifdef __cplusplus
 }
 #endif
