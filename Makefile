@@ -9,10 +9,11 @@ READY := $(VENV)/ready-$(shell cat requirements.lock pyproject.toml | sha256sum 
 FORTRAN = $(shell git ls-files '*.f90' '*.F90')
 C = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: help demo test check bench format lock system
+.PHONY: help demo test test-mpi check bench format lock system
 help:
 	@echo "make demo    the whole road on the sample in data/: train, evaluate, build the library, replay in Fortran"
 	@echo "make test    every test"
+	@echo "make test-mpi  the tests on MPI ranks, which make test skips where there is no mpif90"
 	@echo "make check   formatting, lint, types, import directions, Fortran and C style"
 	@echo "make bench   the benchmarks"
 	@echo "make format  rewrite the sources as make check wants them"
@@ -33,6 +34,13 @@ demo: $(READY) | system
 
 test: $(READY) | system
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+# MPI is no part of the package: only the stand-in host runs on ranks.
+test-mpi: $(READY) | system
+	@command -v mpif90 >/dev/null 2>&1 || { echo "installing by apt: mpich" && apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mpich >/dev/null; } || \
+		{ echo "error: no mpif90. Install it as root: apt-get install mpich" >&2; exit 1; }
+	@$(BIN)/python -m pytest -m mpi tests/coupling
 
 check: $(READY) | system
 	@$(BIN)/ruff format --check .

@@ -32,7 +32,8 @@ SCHEME = "__module_cu_mskf_MOD_mskf_cps"
 EXPORTED = (SCHEME, "wrf_message_", "wrf_error_fatal_", "wrf_get_myproc_")
 ORDER = (
     *("standin_adjustment.f90", "module_cu_mskf.f90", "standin_fields.f90", "standin_ranks.F90"),
-    *("host_messages.f90", "standin_history.f90", "standin_domain.f90", "standin_steps.f90", "standin.f90"),
+    *("host_messages.f90", "standin_history.f90", "standin_domain.f90", "standin_steps.f90"),
+    *("standin_forecast.f90", "standin.f90"),
 )
 # Bits must not depend on the processor. The scheme has WRF's arguments, used or not.
 FLAGS = ("-O2", "-ffp-contract=off", "-fopenmp", "-Wall", "-Wno-unused-dummy-argument")
@@ -40,22 +41,9 @@ CHECKS = ("-g", "-O1", "-fcheck=all", "-ffpe-trap=invalid,zero,overflow", "-fbac
 
 # The fields of a state file, in its order (standin_fields.f90).
 PROFILES = (
-    *(
-        "U_PHY",
-        "V_PHY",
-        "TH_PHY",
-        "QVAPOR",
-        "QCLOUD",
-        "QRAIN",
-        "QICE",
-        "QSNOW",
-        "P_HYD",
-        "DZ8W",
-        "RHO",
-        "PI_PHY",
-    ),
-    *("W", "W_MEAN", "W0AVG", "RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RQICUTEN", "RQSCUTEN"),
-    *("RUCUTEN", "RVCUTEN", "CLDFRA_DP", "CLDFRA_SH", "QC_CU", "QI_CU"),
+    *("U_PHY", "V_PHY", "TH_PHY", "QVAPOR", "QCLOUD", "QRAIN", "QICE", "QSNOW", "P_HYD", "DZ8W", "RHO"),
+    *("PI_PHY", "W", "W_MEAN", "W0AVG", "RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RQICUTEN"),
+    *("RQSCUTEN", "RUCUTEN", "RVCUTEN", "CLDFRA_DP", "CLDFRA_SH", "QC_CU", "QI_CU"),
     *("UDR_KF", "DDR_KF", "UER_KF", "DER_KF"),
 )
 SURFACE = (
@@ -130,32 +118,37 @@ def _say(words: Sequence[str | Path], where: Path) -> str:
     return done.stderr
 
 
-def compile_objects(directory: Path, *, mpi: bool = False, checks: bool = False) -> str:
-    """Compile the host's objects into a directory; what the compiler remarks."""
+def _compiler(mpi: bool) -> tuple[str, ...]:
+    return ("mpif90", "-DUSE_MPI") if mpi else fortran_compiler().command
+
+
+def compile_objects(directory: Path, *, mpi: bool = False, extra: Sequence[str] = ()) -> str:
+    """Compile the host's objects into a directory, with more flags; what the compiler remarks."""
     directory.mkdir(parents=True, exist_ok=True)
-    compiler = ("mpif90", "-DUSE_MPI") if mpi else fortran_compiler().command
-    words = [*compiler, *FLAGS, *(CHECKS if checks else ()), "-c"]
-    return _say([*words, *(SOURCES / name for name in ORDER)], directory)
+    words = [*_compiler(mpi), *FLAGS, *extra, "-c", *(SOURCES / name for name in ORDER)]
+    return _say(words, directory)
 
 
-def link(directory: Path, *, library: Path | None = None, mpi: bool = False) -> Path:
+def link(
+    directory: Path, *, library: Path | None = None, mpi: bool = False, extra: Sequence[str] = ()
+) -> Path:
     """Link the objects in a directory; with a library, its entry takes the scheme's place."""
-    host = directory / ("plain" if library is None else "wrapped")
-    words: list[str | Path] = [*(["mpif90"] if mpi else fortran_compiler().command), "-fopenmp"]
+    host = directory / ("plain" if library is None else f"wrapped_{library.stem}")
+    words: list[str | Path] = [*_compiler(mpi), "-fopenmp", *extra]
     words += [directory / Path(name).with_suffix(".o") for name in ORDER]
     if library is not None:
         words += [f"-Wl,--wrap={SCHEME}", *(f"-Wl,--export-dynamic-symbol={name}" for name in EXPORTED)]
-        words += [library, *rpath(library.parent)]
-    _say([*words, "-o", host], directory)
+        words += [library.resolve(), *rpath(library.resolve().parent)]
+    _say([*words, "-o", host.name], directory)
     return host
 
 
 def compile_host(
-    directory: Path, *, library: Path | None = None, mpi: bool = False, checks: bool = False
+    directory: Path, *, library: Path | None = None, mpi: bool = False, extra: Sequence[str] = ()
 ) -> Path:
-    """Compile and link the host: as it is, or wrapped by a library; with MPI; with all run-time checks."""
-    compile_objects(directory, mpi=mpi, checks=checks)
-    return link(directory, library=library, mpi=mpi)
+    """Compile and link the host: as it is, or wrapped by a library; with MPI; with more flags (`CHECKS`)."""
+    compile_objects(directory, mpi=mpi, extra=extra)
+    return link(directory, library=library, mpi=mpi, extra=extra)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ contains
          end do
       end do
       close (unit)
-      d%active = d%surface(:, :, s_active) > 0
+      d%active(d%ips:d%ipe, d%jps:d%jpe) = d%surface(d%ips:d%ipe, d%jps:d%jpe, s_active) > 0
    end subroutine read_state
 
    !> Halo and spare level are NaN: what reads them shows, and so does what writes them.

@@ -19,9 +19,9 @@ module standin_fields
 
    character(len=name_length), parameter :: profile_names(profiles + 1) = [character(len=name_length) :: &
       "U_PHY", "V_PHY", "TH_PHY", "QVAPOR", "QCLOUD", "QRAIN", "QICE", "QSNOW", "P_HYD", "DZ8W", "RHO", &
-      "PI_PHY", "W", "W_MEAN", "W0AVG", "RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RQICUTEN", "RQSCUTEN", &
-      "RUCUTEN", "RVCUTEN", "CLDFRA_DP", "CLDFRA_SH", "QC_CU", "QI_CU", "UDR_KF", "DDR_KF", "UER_KF", &
-      "DER_KF", "T_PHY"]
+      "PI_PHY", "W", "W_MEAN", "W0AVG", "RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RQICUTEN", &
+      "RQSCUTEN", "RUCUTEN", "RVCUTEN", "CLDFRA_DP", "CLDFRA_SH", "QC_CU", "QI_CU", "UDR_KF", "DDR_KF", &
+      "UER_KF", "DER_KF", "T_PHY"]
    character(len=name_length), parameter :: profile_units(profiles + 1) = [character(len=name_length) :: &
       "m s-1", "m s-1", "K", "kg kg-1", "kg kg-1", "kg kg-1", "kg kg-1", "kg kg-1", "Pa", "m", "kg m-3", &
       "1", "m s-1", "m s-1", "m s-1", "K s-1", "s-1", "s-1", "s-1", "s-1", "s-1", &

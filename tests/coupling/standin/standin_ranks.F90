@@ -2,7 +2,7 @@
 module standin_ranks
 #ifdef USE_MPI
    use mpi, only: mpi_abort, mpi_barrier, mpi_comm_rank, mpi_comm_size, mpi_comm_world, mpi_finalize, &
-                  mpi_init_thread, mpi_thread_funneled
+                  mpi_init_thread, mpi_thread_serialized
 #endif
    implicit none(type, external)
    private
@@ -16,7 +16,8 @@ contains
    subroutine start_ranks()
 #ifdef USE_MPI
       integer :: provided, status
-      call mpi_init_thread(mpi_thread_funneled, provided, status)
+      ! only one thread at a time ends the run, but it may be any
+      call mpi_init_thread(mpi_thread_serialized, provided, status)
       call mpi_comm_rank(mpi_comm_world, me, status)
       call mpi_comm_size(mpi_comm_world, ranks, status)
 #endif
