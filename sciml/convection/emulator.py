@@ -232,7 +232,7 @@ class Emulator:
         kind = torch.zeros(n, dtype=torch.int8)
         known = physics(s, network.shape.levels)
         if known is not None:
-            found, values = self._answer(known, network)
+            found, values = self.answer(known, network)
             where = known.index.cpu()
             for name, value in values.items():
                 fields[name][..., where] = value.cpu()
@@ -243,8 +243,8 @@ class Emulator:
         }
         return {**arrays, "KIND": kind.numpy()}
 
-    def _answer(self, known: Physics, network: Closure) -> tuple[Tensor, dict[str, Tensor]]:
-        """Class, and outputs by name, of columns whose plume rises."""
+    def answer(self, known: Physics, network: Closure) -> tuple[Tensor, dict[str, Tensor]]:
+        """Class, and outputs by name, of columns whose plume rises; differentiable where torch records."""
         s, plume, down, times = known.sounding, known.plume, known.down, known.times
         normalisation = self.normalisation.to(s.t.device)
         x, y = normalisation.standardise(known.channels, known.scalars)

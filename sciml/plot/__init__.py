@@ -6,6 +6,7 @@ Functions take arrays and return matplotlib figures made without pyplot, so noth
 from sciml.plot.diagrams import confusion, reliability
 from sciml.plot.fields import Panel, curves, panels, shares, spectra
 from sciml.plot.levels import score_by_level
+from sciml.plot.linear_response import linear_response
 from sciml.plot.maps import Field, triptych
 from sciml.plot.profiles import Profile, errors, profiles
 from sciml.plot.scatter import Pair, density
@@ -21,6 +22,7 @@ __all__ = [
     "curves",
     "density",
     "errors",
+    "linear_response",
     "panels",
     "png",
     "profiles",

@@ -1,0 +1,6 @@
+"""Looking inside what was trained: a network as a linear operator at a point, and that operator's spectrum."""
+
+from sciml.analysis.linearize import Function, differences, linearize
+from sciml.analysis.spectrum import Mode, Part, Spectrum, spectrum
+
+__all__ = ["Function", "Mode", "Part", "Spectrum", "differences", "linearize", "spectrum"]

@@ -1,0 +1,245 @@
+"""How emulated convection answers small changes of a mean sounding, and whether that answer lets them grow.
+
+The scheme has a trigger: at one sounding it convects or not, and its derivative there says little of a field of
+clouds. So, as Kuang (2010) does with a cloud-resolving model, one perturbation, the same in all columns, is put on
+an ensemble of columns about their mean sounding and the mean of the answers is taken: columns that begin or cease to
+convect count by how many they are. That is a finite difference of the mean. Automatic differentiation gives the part
+in which no column changes its class, its levels or its adjustment time (in whole steps); it is exact, but of a
+staircase it sees only the treads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sciml.analysis import Part, Spectrum, differences, linearize, spectrum
+from sciml.convection import thermodynamics as td
+from sciml.convection.perturbed import Perturbed
+from sciml.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sciml.convection.emulator import Emulator
+
+__all__ = ["LinearResponse", "UNSTABLE", "linear_response"]
+
+Array = NDArray[Any]
+
+UNSTABLE: Final = 1.0
+"""Growth per day that is warned of. Convection alone should damp: it takes away the instability it lives on. Slow
+growth need not be wrong (moisture may gather where convection feeds on it, over many days) and a model's radiation
+(about 0.1 per day), mixing and waves oppose it. Nothing in a column opposes what grows e-fold in a day: that is a
+thousandfold in a week."""
+
+LEAST: Final = 0.01
+"""Growth per day that is listed: slower is slower than any sounding stays the mean."""
+
+STEPS: Final = (0.5, 0.02)
+"""K, and the share of the mean vapour: as large as Kuang's, so that enough columns cross the trigger."""
+
+DRY: Final = 5e-3
+"""g/kg: where there is less vapour the step is as if there were so much, or rounding would be all its answer."""
+
+BATCHES: Final = 8
+ROWS: Final = 16384  # columns at a time: the emulator's many small steps cost little more for many
+
+
+@dataclass(frozen=True, eq=False)
+class LinearResponse:
+    """The answer of convection to changes of temperature and vapour at fixed pressure; prints as a table.
+
+    Attributes
+    ----------
+    matrix
+        (2 level, 2 level): rows dT/dt (K/day) then dq/dt (g/kg/day), columns T (K) then q (g/kg), lowest level
+        first; its eigenvalues are per day. Tendencies are means over the columns weighted by the layer's mass,
+        so that integrals over `mass` are means of the columns' integrals.
+    rain, water
+        (2 level,): of the rain and of what becomes cloud and falling water in the column, mm/day per K or g/kg.
+        Water closes: ``rain + water = -sum(mass * dq rows) / 1000``.
+    samples
+        (batch, 2 level, 2 level): the same of an eighth of the columns each.
+    smooth
+        What of `matrix` automatic differentiation gives, or None where it was not asked for.
+    mass, pressure
+        Of the layers, (level,), kg/m2 and hPa: means.
+    temperature, vapour
+        Of the mean sounding, (level,), K and g/kg.
+    columns, convecting
+        How many; without perturbation.
+    mean_rain
+        mm/day.
+    """
+
+    matrix: Array
+    rain: Array
+    water: Array
+    samples: Array
+    smooth: Array | None
+    mass: Array
+    pressure: Array
+    temperature: Array
+    vapour: Array
+    columns: int
+    convecting: int
+    mean_rain: float
+
+    @property
+    def levels(self) -> int:
+        """Of the sounding."""
+        return len(self.pressure)
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """Growth rates per day; modes are led by what holds more of cp |T| against Lv |q|, by mass."""
+        heat = (("T", td.CP / 1000.0), ("q", float(td.latent_heat(torch.tensor(280.0))) * 1e-6))
+        parts = [Part(name, self.pressure, self.mass, scale, "hPa") for name, scale in heat]
+        return spectrum(self.matrix, parts, samples=self.samples, least=LEAST, time="day")
+
+    @property
+    def smooth_share(self) -> float | None:
+        """Of the matrix, the share along its own direction that the smooth part makes; 1 without steps."""
+        if self.smooth is None:
+            return None
+        return float((self.smooth * self.matrix).sum() / (self.matrix**2).sum())
+
+    def verdict(self, threshold: float = UNSTABLE) -> str:
+        """One line: a warning if modes grow faster than `threshold` per day."""
+        unstable = self.spectrum.unstable(threshold)
+        if not unstable:
+            return f"no mode of the column alone grows faster than {threshold:g} per day"
+        worst, one = unstable[0], len(unstable) == 1
+        return (
+            f"warning: {len(unstable)} mode{'' if one else 's'} of the column alone grow{'s' if one else ''} "
+            f"faster than {threshold:g} per day, the fastest by e in {24 * worst.efolding:.1f} h ({worst.part} at "
+            f"{worst.peak:.0f} hPa): "
+            + ("of too few soundings to be sure; ask again with more, or " if worst.doubtful else "")
+            + "train it again, and run it in shadow mode before a model depends on it"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        arrays = ("matrix", "rain", "water", "smooth", "mass", "pressure", "temperature", "vapour")
+        told = {name: None if (x := getattr(self, name)) is None else x.tolist() for name in arrays}
+        modes = [
+            {
+                name: None if isinstance(x, float) and not np.isfinite(x) else x
+                for name, x in vars(mode).items()
+            }
+            | {"vector": [mode.vector.real.tolist(), mode.vector.imag.tolist()]}
+            for mode in self.spectrum.growing
+        ]
+        rates = self.spectrum.rates
+        return {
+            "units": "matrix: per day in K and g/kg, rows and columns T then q, lowest level first; rain: mm/day",
+            "columns": self.columns,
+            "convecting": self.convecting,
+            "mean_rain": self.mean_rain,
+            "smooth_share": self.smooth_share,
+            "rates": [rates.real.tolist(), rates.imag.tolist()],
+            "growing": modes,
+            **told,
+        }
+
+    def __repr__(self) -> str:
+        lines = [
+            f"Linear response of convection about the mean of {self.columns} soundings, {self.convecting} of "
+            f"which convect (rain {self.mean_rain:.2f} mm/day)"
+        ]
+        if self.smooth_share is not None:
+            lines.append(f"without change of class, level or time (automatic): {self.smooth_share:.0%} of it")
+        return "\n".join([*lines, repr(self.spectrum)])
+
+
+def linear_response(
+    emulator: Emulator,
+    columns: xr.Dataset,
+    *,
+    smooth: bool = False,
+    steps: tuple[float, float] = STEPS,
+) -> LinearResponse:
+    """The linear response of an emulator about the mean sounding of columns.
+
+    Parameters
+    ----------
+    emulator
+        Computes in float64 here, whatever its precision.
+    columns
+        As for `sciml.convection.Convection`; they are the ensemble. A few hundred, a third of which convects,
+        give rates to about 0.1 per day.
+    smooth
+        Also by automatic differentiation, which takes about as long.
+    steps
+        Of temperature (K) and of vapour (share of the mean of its level).
+
+    Returns
+    -------
+    LinearResponse
+        By central differences of the mean.
+
+    Raises
+    ------
+    InputError
+        Columns that the emulator cannot take, none of which convects, or steps that are not above 0.
+
+    References
+    ----------
+    Kuang, Z. (2010), Linear response functions of a cumulus ensemble to temperature and moisture perturbations and
+    implications for the dynamics of convectively coupled waves, J. Atmos. Sci. 67, 941.
+    Brenowitz, N. D., T. Beucler, M. Pritchard and C. S. Bretherton (2020), Interpreting and stabilizing
+    machine-learning parametrizations of convection, J. Atmos. Sci. 77, 4357.
+
+    Examples
+    --------
+    >>> emulator = Emulator.load("mskf-convrad")  # doctest: +SKIP
+    >>> linear_response(emulator, columns).verdict()  # doctest: +SKIP
+    'no mode of the column alone grows faster than 1 per day'
+    """
+    everything = Perturbed.of(emulator, columns)
+    levels, points, mass = everything.sounding.levels, everything.points, everything.mass
+    with torch.no_grad():
+        answer = everything(points.unsqueeze(0))[0]
+    active = answer[:, :levels].abs().sum(1) > 0
+    if not bool(active.any()):
+        raise InputError(
+            f"none of {len(points)} columns convects: there is nothing to linearise; give other columns"
+        )
+    mean = points.mean(0)
+    moves = torch.cat([torch.full_like(mean[:levels], steps[0]), steps[1] * mean[levels:].clamp_min(DRY)])
+    found = differences(everything, points, moves, block=max(1, ROWS // (2 * len(points))))
+    exact = None
+    if smooth:
+        some = everything.take(torch.nonzero(active).squeeze(1))
+        each = torch.zeros_like(found)
+        each[active] = linearize(some, some.points, block=max(1, ROWS // (2 * len(some.points))))
+        exact = _mean(each, mass)[: 2 * levels].cpu().numpy()
+    whole, count = _mean(found, mass).cpu().numpy(), min(BATCHES, len(points))
+    samples = torch.stack([_mean(found[i::count], mass[i::count]) for i in range(count)])
+    return LinearResponse(
+        matrix=whole[: 2 * levels],
+        rain=whole[-2],
+        water=whole[-1],
+        samples=samples[:, : 2 * levels].cpu().numpy(),
+        smooth=exact,
+        mass=mass.mean(0).cpu().numpy(),
+        pressure=everything.sounding.p.mean(1).cpu().numpy() / 100.0,
+        temperature=mean[:levels].cpu().numpy(),
+        vapour=mean[levels:].cpu().numpy(),
+        columns=len(points),
+        convecting=int(active.sum()),
+        mean_rain=float(answer[:, -2].mean()),
+    )
+
+
+def _mean(jacobians: Tensor, mass: Tensor) -> Tensor:
+    """Over columns, of (column, output, input); tendencies weighted by the mass of their layer."""
+    weight = torch.cat([mass, mass, torch.ones_like(mass[:, :2])], 1)
+    return (jacobians * weight[..., None]).sum(0) / weight.sum(0)[:, None]
