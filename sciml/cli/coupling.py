@@ -19,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Export an emulator, build the Fort
 
 SAMPLE = "wrfout_d01_convrad_24x24_5min.nc"
 WEIGHTS = "mskf.nc"
+QUICK = 130  # soundings of the linear response that is looked at on the way
 
 Model = Annotated[
     str, typer.Argument(help="A checkpoint (*.sciml), or the name of one that comes with sciml.")
@@ -30,9 +31,68 @@ Built = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that `sci
 def export(
     model: Model,
     output: Annotated[Path, typer.Option("-o", "--output", help="The weights file to write (*.nc).")],
+    response: Annotated[
+        bool, typer.Option("--response/--no-response", help="Look for modes that grow (some seconds).")
+    ] = True,
 ) -> None:
-    """Write the weights of an emulator into the netCDF file that the library reads."""
+    """Write the weights of an emulator into the netCDF file that the library reads, and say if it is stable.
+
+    The modes are those of its linear response about the packaged sample's mean sounding; see `response`.
+    """
     _export(model, output)
+    if response:
+        typer.echo(_stability(model))
+
+
+@app.command()
+def response(
+    model: Model,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option("--file", help="wrfout files whose mean sounding it is about; by default the sample."),
+    ] = None,
+    columns: Annotated[int, typer.Option("--columns", min=8, help="At most so many soundings.")] = 400,
+    threshold: Annotated[
+        float, typer.Option("--threshold", min=0.0, help="Growth per day that is warned of.")
+    ] = 1.0,
+    smooth: Annotated[
+        bool, typer.Option("--smooth", help="Also by automatic differentiation: what of it is no step.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the matrix and every number.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option("--picture", help="Draw it (PNG).")] = None,
+) -> None:
+    """Show how convection alone answers small changes of temperature and vapour, and which of them grow.
+
+    The same small change is put on many soundings at fixed pressure, and the mean of the answers taken: d(dT/dt,
+    dq/dt) / d(T, q). Its eigenvalues are growth rates; convection should damp.
+    """
+    import json
+
+    from sciml.convection.emulator import Emulator
+    from sciml.convection.linear_response import linear_response
+    from sciml.writing import check_apart, check_replaceable, replaced
+
+    for target in (json_file, picture):
+        if target is not None:
+            check_replaceable(target)
+            check_apart(target, file or [])
+    if json_file is not None and picture is not None and json_file.resolve() == picture.resolve():
+        raise InputError(f"--json and --picture both name {picture}: give each a file of its own")
+    found = linear_response(Emulator.load(model), _columns(file, columns), smooth=smooth)
+    if json_file is not None:
+        with replaced(json_file) as part:
+            part.write_text(json.dumps(found.to_json()) + "\n", encoding="utf-8")
+    if picture is not None:
+        from sciml import plot
+
+        drawn = plot.linear_response(
+            found.matrix, found.rain, found.spectrum.rates, found.pressure, found.mass, threshold=threshold
+        )
+        with replaced(picture) as part:
+            part.write_bytes(plot.png(drawn))
+    typer.echo(f"{found}\n{found.verdict(threshold)}")
 
 
 @app.command()
@@ -233,6 +293,21 @@ def _export(model: str, output: Path) -> None:
         f"wrote {output}: Bi-LSTM {shape.layers} x {shape.hidden} for columns of {emulator.about['levels']} "
         f"levels, {output.stat().st_size:,} bytes"
     )
+
+
+def _stability(model: str) -> str:
+    """What is said of an emulator's growing modes; one line where that cannot be known."""
+    from sciml.convection.emulator import Emulator
+    from sciml.convection.linear_response import linear_response
+
+    emulator = Emulator.load(model)
+    try:
+        own = {name: float(emulator.about[name.lower()]) for name in ("DX", "DT", "CUDT")}
+        found = linear_response(emulator, _columns(None, QUICK).assign_attrs(own))
+    except InputError as error:
+        return f"not looked for growing modes: {error}"
+    table = f"{found.spectrum.table()}\n" if found.spectrum.growing else ""
+    return f"{table}{found.verdict()}"
 
 
 def _columns(files: list[Path] | None, most: int | None) -> xr.Dataset:
