@@ -9,11 +9,12 @@ READY := $(VENV)/ready-$(shell cat requirements.lock pyproject.toml | sha256sum 
 FORTRAN = $(shell git ls-files '*.f90' '*.F90')
 C = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: help demo test test-mpi check bench format lock system
+.PHONY: help demo test test-mpi fuzz check bench format lock system
 help:
 	@echo "make demo    the whole road on the sample in data/: train, evaluate, build the library, replay in Fortran"
 	@echo "make test    every test"
 	@echo "make test-mpi  the tests on MPI ranks, which make test skips where there is no mpif90"
+	@echo "make fuzz    the fuzz targets for SECONDS=600: readers of weights files and namelists"
 	@echo "make check   formatting, lint, types, import directions, Fortran and C style"
 	@echo "make bench   the benchmarks"
 	@echo "make format  rewrite the sources as make check wants them"
@@ -34,6 +35,14 @@ demo: $(READY) | system
 
 test: $(READY) | system
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+# libFuzzer comes with clang; without it files are damaged at random.
+SECONDS ?= 600
+fuzz: $(READY) | system
+	@command -v $${CLANG:-clang} >/dev/null 2>&1 || { echo "installing by apt: clang" && apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends clang libclang-rt-dev \
+		>/dev/null; } || echo "no clang: going on without"
+	@$(BIN)/python -m tests.coupling.fuzzing --seconds $(SECONDS)
 
 # MPI is no part of the package: only the stand-in host runs on ranks.
 test-mpi: $(READY) | system

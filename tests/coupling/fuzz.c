@@ -3,7 +3,10 @@
  * zeros, a whole emulator on the columns given (float32: 9 profiles of columns x levels, 4 surface
  * fields). Prints rounds, and how many opened.
  *
- *     fuzz WEIGHTS ROUNDS [COLUMNS LEVELS] */
+ *     fuzz WEIGHTS ROUNDS [COLUMNS LEVELS]
+ *
+ * With -DLIBFUZZER it is a target of libFuzzer instead: files that are sealed before they are opened;
+ * SCIML_COLUMNS and SCIML_LEVELS in the environment have the columns. */
 #include "cdf.h"
 #include "emulator.h"
 #include "network.h"
@@ -13,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifndef LIBFUZZER
 static uint64_t state = 0x9e3779b97f4a7c15u;
 
 static uint32_t draw(uint32_t below) {
@@ -21,6 +25,8 @@ static uint32_t draw(uint32_t below) {
     state ^= state << 17;
     return (uint32_t)((state >> 16) % below);
 }
+
+#endif
 
 static void seal(uint8_t *bytes, size_t size) {
     for (size_t i = 0; i + 71 <= size; i++)
@@ -36,6 +42,7 @@ static void seal(uint8_t *bytes, size_t size) {
         }
 }
 
+#ifndef LIBFUZZER
 static void damage(uint8_t *bytes, size_t *size) {
     static const uint32_t words[] = {0,    1,    2,          4,          5,          6,         0x0a,
                                      0x0b, 0x0c, 0x7fffffff, 0xffffffff, 0x80000000, 0x40000000};
@@ -61,6 +68,8 @@ static void damage(uint8_t *bytes, size_t *size) {
         }
     }
 }
+
+#endif
 
 /* The columns to run, and the room for the answers. */
 static float *given, *answered;
@@ -102,15 +111,9 @@ static int run_emulator(const sciml_network *net, const sciml_emulator *emulator
     return 1;
 }
 
-static int open_damaged(const uint8_t *good, size_t whole) {
-    size_t size = whole;
-    uint8_t *bytes = malloc(whole);
-    memcpy(bytes, good, whole);
-    damage(bytes, &size);
-    if (draw(2)) seal(bytes, size);
-    uint8_t *exact = malloc(size ? size : 1); /* so that the sanitizer sees one byte too many */
-    memcpy(exact, bytes, size);
-    free(bytes);
+/* Open a file in memory, which is freed, and run it: 1 if it opened, 0 if it was refused with a message, -1
+ * if something is wrong with the reader. */
+static int open_exactly(uint8_t *exact, size_t size) {
     char message[200] = "";
     sciml_cdf file;
     if (sciml_cdf_parse(exact, size, "damaged", &file, message, sizeof message)) return message[0] ? 0 : -1;
@@ -139,6 +142,20 @@ static int open_damaged(const uint8_t *good, size_t whole) {
     return result;
 }
 
+#ifndef LIBFUZZER
+static int open_damaged(const uint8_t *good, size_t whole) {
+    size_t size = whole;
+    uint8_t *bytes = malloc(whole);
+    memcpy(bytes, good, whole);
+    damage(bytes, &size);
+    if (draw(2)) seal(bytes, size);
+    uint8_t *exact = malloc(size ? size : 1); /* so that the sanitizer sees one byte too many */
+    memcpy(exact, bytes, size);
+    free(bytes);
+    return open_exactly(exact, size);
+}
+#endif
+
 static int read_columns(const char *path) {
     FILE *f = fopen(path, "rb");
     if (!f) return 0;
@@ -152,6 +169,26 @@ static int read_columns(const char *path) {
     return count % each == 0 && columns <= 64;
 }
 
+#ifdef LIBFUZZER
+int LLVMFuzzerInitialize(int *count, char ***arguments);
+int LLVMFuzzerInitialize(int *count, char ***arguments) {
+    (void)count;
+    (void)arguments;
+    const char *path = getenv("SCIML_COLUMNS"), *number = getenv("SCIML_LEVELS");
+    levels = number ? atoi(number) : 0;
+    if (path && !read_columns(path)) abort();
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+    uint8_t *exact = malloc(size ? size : 1);
+    memcpy(exact, bytes, size);
+    seal(exact, size);
+    if (open_exactly(exact, size) < 0) abort();
+    return 0;
+}
+#else
 int main(int count, char **arguments) {
     if (count != 3 && count != 5) return 2;
     if (count == 5) {
@@ -176,3 +213,4 @@ int main(int count, char **arguments) {
     printf("%ld rounds, %ld opened\n", rounds, opened);
     return 0;
 }
+#endif

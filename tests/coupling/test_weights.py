@@ -5,29 +5,22 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import netCDF4
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import sciml
-from sciml.convection.emulator import Emulator
-from sciml.convection.network import Architecture, Closure
-from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE
 from sciml.coupling import weights as module
-from sciml.coupling.build import c_compiler, compilations, sources
+from sciml.coupling.build import c_compiler
 from sciml.coupling.library import Library
-from sciml.coupling.packing import emulator_weights
 from sciml.coupling.weights import Weights, bilstm_weights, read_weights, write_weights
 from sciml.errors import ChecksumError, InputError, SchemaError, SciMLError
+from tests.coupling.fuzzing import NoSanitizers, blind, build_targets, write_seeds
 from tests.coupling.published import Net
-from tests.paths import SAMPLE_WRFOUT
 
 
 def test_the_published_network_has_its_parameters(published: tuple[Net, Path]) -> None:
@@ -219,50 +212,16 @@ def test_only_a_file_is_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.native
 @pytest.mark.slow
-def test_the_reader_survives_anything(published: tuple[Net, Path], tmp_path: Path) -> None:
+def test_the_readers_survive_anything(published: tuple[Net, Path], tmp_path: Path) -> None:
     """Random damage, half of it sealed again, under the address and undefined-behaviour sanitizers."""
-    program = tmp_path / "fuzz"
-    sanitizers = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    commands = {
-        name: [word for word in words if word not in ("-O3", "-DSCIML_X86", "-fvisibility=hidden")]
-        for name, words in compilations(c_compiler()).items()
-        if "_avx" not in name
-    }
-    objects = [str(tmp_path / name) for name in commands]
-    build = [[*words, "-O0", *sanitizers, "-o", str(tmp_path / name)] for name, words in commands.items()]
-    fuzz = [*c_compiler().command, "-std=gnu11", "-O0", *sanitizers, f"-I{sources()}"]
-    build.append([*fuzz, str(Path(__file__).with_name("fuzz.c")), *objects, "-lm", "-o", str(program)])
-    for command in build:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if "cannot find" in done.stderr:
-            pytest.skip("this compiler has no sanitizers")
-        assert done.returncode == 0, done.stderr
-    small = tmp_path / "small.nc"
-    write_weights(small, Net(3, 2, 1, 2, 4, 1).weights())
-    whole = tmp_path / "emulator.nc"
-    write_weights(whole, emulator_weights(small_emulator()))
-    columns = [str(tmp_path / "columns"), "44"]
-    write_columns(tmp_path / "columns")
-    for words in ([str(small), "6000"], [str(published[1]), "60"], [str(whole), "700", *columns]):
-        done = subprocess.run([str(program), *words], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, (words, done.stderr[-3000:])
-        assert done.stdout.split()[0] == words[1]
-        assert 0 < int(done.stdout.split()[2]) < int(words[1])
-
-
-def small_emulator() -> Emulator:
-    """The packaged one's normalisation of the lowest levels, around a network of the least size."""
-    packaged = Emulator.load("mskf-convrad")
-    torch.manual_seed(17)
-    network = Closure(Architecture(hidden=2, pooled=3, levels=7))
-    known = packaged.normalisation
-    low = {name: getattr(known, name)[:7] for name in ("mean", "scale", "middle", "reach")}
-    return Emulator(network.eval(), replace(known, **low), packaged.about)
-
-
-def write_columns(path: Path) -> None:
-    """A few of each kind."""
-    found = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT))).isel(column=slice(0, 576, 24))
-    with path.open("wb") as file:
-        for name in (*INPUT_PROFILES, *INPUT_SURFACE):
-            file.write(np.asarray(found[name].values, np.float32).tobytes())
+    try:
+        made = build_targets(tmp_path, c_compiler())
+    except NoSanitizers:
+        pytest.skip("this compiler has no sanitizers")
+    for done in blind(made, write_seeds(tmp_path), 700):
+        assert done.returncode == 0, (done.args, done.stderr[-3000:])
+        rounds, _, opened = done.stdout.split()[:3]
+        assert done.args[2] == rounds
+        assert 0 < int(opened) < int(rounds)
+    words = [str(made["fuzz.c"]), str(published[1]), "60"]
+    assert subprocess.run(words, capture_output=True, check=False).returncode == 0

@@ -205,6 +205,7 @@ INLINE void heads(int nv, const sciml_network *net, const sciml_packed *packed, 
                 for (int v = 0; v < nv; v++)
                     store(to + (r * nv + v) * LANES, acc[0][r][v]);
         }
+    if (!packed->pool) return;
     const real *w = packed->pool;
     const real *bias = w + (size_t)net->pooled * (size_t)net->pool_inputs * (size_t)levels;
     for (int o = 0; o < net->pooled; o++)

@@ -1,0 +1,175 @@
+"""The fuzz targets: the readers of weights files and of namelists, under sanitizers of addresses and behaviour.
+
+    python -m tests.coupling.fuzzing --seconds 600
+
+With clang there (``$CLANG``, else ``clang``) libFuzzer drives them, guided by what they reach; without it files are
+damaged at random. Stops with exit code 1 at the first fault, whose input stays in the corpus folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import sciml
+from sciml.convection.emulator import Emulator
+from sciml.convection.network import Architecture, Closure
+from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE
+from sciml.coupling.build import Compiler, c_compiler, compilations, sources
+from sciml.coupling.packing import emulator_weights
+from sciml.coupling.weights import write_weights
+from tests.coupling.published import Net
+from tests.paths import SAMPLE_WRFOUT
+
+SANITIZERS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+TARGETS = ("fuzz.c", "fuzz_namelist.c")
+PLAIN = ("api.o", "cdf.o", "emulator.o", "network.o", "settings.o", "tables.o")
+
+
+class NoSanitizers(Exception):
+    """This compiler has none."""
+
+
+def build_targets(folder: Path, compiler: Compiler, extra: Sequence[str] = ()) -> dict[str, Path]:
+    """Compile the targets, and of the library what they need, without optimisation.
+
+    Raises
+    ------
+    NoSanitizers
+        When the compiler cannot link them.
+    """
+    commands = {
+        name: [word for word in words if word not in ("-O3", "-DSCIML_X86", "-fvisibility=hidden")]
+        for name, words in compilations(compiler).items()
+        if "_avx" not in name
+    }
+    objects = [str(folder / name) for name in commands]
+    # The kernels read no file: to count what is reached in their long vectors would take clang minutes.
+    coverage = {name: ["-fsanitize=fuzzer-no-link"] if extra and name in PLAIN else [] for name in commands}
+    build = [
+        [*words, "-O0", *SANITIZERS, *coverage[name], "-o", str(folder / name)]
+        for name, words in commands.items()
+    ]
+    made = {target: folder / target.removesuffix(".c") for target in TARGETS}
+    for target, program in made.items():
+        words = [*compiler.command, "-std=gnu11", "-O0", *SANITIZERS, *extra, f"-I{sources()}"]
+        build.append(
+            [
+                *words,
+                str(Path(__file__).with_name(target)),
+                *objects,
+                "-lm",
+                "-ldl",
+                "-lpthread",
+                "-o",
+                str(program),
+            ]
+        )
+    for command in build:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if "cannot find" in done.stderr:
+            raise NoSanitizers(done.stderr)
+        assert done.returncode == 0, done.stderr
+    return made
+
+
+def small_emulator() -> Emulator:
+    """The packaged one's normalisation of the lowest levels, around a network of the least size."""
+    packaged = Emulator.load("mskf-convrad")
+    torch.manual_seed(17)
+    network = Closure(Architecture(hidden=2, pooled=3, levels=7))
+    known = packaged.normalisation
+    low = {name: getattr(known, name)[:7] for name in ("mean", "scale", "middle", "reach")}
+    return Emulator(network.eval(), replace(known, **low), packaged.about)
+
+
+def write_columns(path: Path) -> None:
+    """A few of each kind."""
+    found = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT))).isel(column=slice(0, 576, 24))
+    with path.open("wb") as file:
+        for name in (*INPUT_PROFILES, *INPUT_SURFACE):
+            file.write(np.asarray(found[name].values, np.float32).tobytes())
+
+
+def write_seeds(folder: Path) -> dict[str, Path]:
+    """Good files to begin with: a bare network, a whole emulator, its columns, the documented namelist."""
+    made = {name: folder / name for name in ("small.nc", "emulator.nc", "columns", "settings.nml")}
+    write_weights(made["small.nc"], Net(3, 2, 1, 2, 4, 1).weights())
+    write_weights(made["emulator.nc"], emulator_weights(small_emulator()))
+    write_columns(made["columns"])
+    shutil.copyfile(sources() / "sciml_mskf.nml", made["settings.nml"])
+    return made
+
+
+def guided(seconds: float, clang: Compiler, folder: Path, seeds: Mapping[str, Path]) -> int:
+    """Let libFuzzer drive both targets, one after the other."""
+    made = build_targets(folder, clang, ("-fsanitize=fuzzer", "-DLIBFUZZER"))
+    environment = {**os.environ, "SCIML_COLUMNS": str(seeds["columns"]), "SCIML_LEVELS": "44"}
+    for target, begin in (("fuzz_namelist.c", ("settings.nml",)), ("fuzz.c", ("small.nc", "emulator.nc"))):
+        corpus = folder / f"corpus-{target.removesuffix('.c')}"
+        corpus.mkdir(exist_ok=True)
+        for name in begin:
+            shutil.copyfile(seeds[name], corpus / name)
+        share = 0.25 if target == "fuzz_namelist.c" else 0.75
+        words = [
+            str(made[target]),
+            str(corpus),
+            f"-max_total_time={max(1, int(share * seconds))}",
+            "-rss_limit_mb=4096",
+        ]
+        words += [f"-artifact_prefix={folder}/", "-print_final_stats=1", "-max_len=65536"]
+        print(f"== {target}: {' '.join(words)}", flush=True)
+        done = subprocess.run(words, env=environment, check=False)
+        if done.returncode:
+            return 1
+    return 0
+
+
+def blind(
+    made: Mapping[str, Path], seeds: Mapping[str, Path], rounds: int
+) -> list[subprocess.CompletedProcess[str]]:
+    """Damage at random: `rounds` whole emulators, ten times as many bare networks, and namelists."""
+    columns = [str(seeds["columns"]), "44"]
+    calls = (
+        [str(made["fuzz.c"]), str(seeds["small.nc"]), str(8 * rounds)],
+        [str(made["fuzz.c"]), str(seeds["emulator.nc"]), str(rounds), *columns],
+        [str(made["fuzz_namelist.c"]), str(seeds["settings.nml"]), str(100 * rounds)],
+    )
+    return [subprocess.run(words, capture_output=True, text=True, check=False) for words in calls]
+
+
+def main() -> int:
+    """Run for some time."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--corpus", type=Path, help="keep what is found here")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sciml-fuzz-") as temporary:
+        folder = given.corpus or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        seeds = write_seeds(folder)
+        name = shutil.which(os.environ.get("CLANG", "clang"))
+        if name is not None:
+            gcc = c_compiler()
+            return guided(given.seconds, Compiler((name,), "clang", gcc.machine), folder, seeds)
+        print("no clang: damaging at random, not guided by what is reached", flush=True)
+        made = build_targets(folder, c_compiler())
+        for done in blind(made, seeds, int(20 * given.seconds)):
+            print(done.stdout.strip() or done.stderr[-3000:], flush=True)
+            if done.returncode:
+                return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
