@@ -1,15 +1,17 @@
-"""The native library, built once for all workers of a test run."""
+"""The native library and the stand-in host, built once for a test run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+import xarray as xr
 
 from sciml.coupling.build import build
 from sciml.coupling.library import Library
 from sciml.coupling.weights import write_weights
 from tests.coupling.published import CASES, Case, Net, make
+from tests.coupling.standin import STEPS, compile_host, initial_state, mpi_compiler, run, write_state
 
 ISAS = ("baseline", "avx2", "avx512")
 
@@ -40,3 +42,35 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Net, Path]:
     path = tmp_path_factory.mktemp("weights") / "published.nc"
     write_weights(path, net.weights())
     return net, path
+
+
+@pytest.fixture(scope="session")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the stand-in host begins; some columns are strange to the packaged emulator."""
+    return write_state(initial_state(moister=1.15), tmp_path_factory.mktemp("state") / "state")
+
+
+@pytest.fixture(scope="session")
+def standin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-in host without MPI."""
+    return compile_host(tmp_path_factory.mktemp("standin"))
+
+
+@pytest.fixture(scope="session")
+def standin_on_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if mpi_compiler() is None:
+        pytest.skip("no mpif90 and mpiexec here: make test-mpi installs them")
+    return compile_host(tmp_path_factory.mktemp("ranks"), mpi=True)
+
+
+@pytest.fixture(scope="session")
+def plain(standin: Path, state: Path, tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
+    """Its history by its own scheme: one tile, one thread, one rank, no stop."""
+    return run(standin, tmp_path_factory.mktemp("plain"), state=state, steps=STEPS, kf_edrates=True).history
+
+
+@pytest.fixture(scope="session")
+def each_step(standin: Path, state: Path, tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
+    """The same after each step."""
+    where = tmp_path_factory.mktemp("steps")
+    return run(standin, where, state=state, steps=STEPS, kf_edrates=True, history_interval=1).history

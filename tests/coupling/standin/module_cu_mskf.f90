@@ -52,12 +52,12 @@ contains
 
       adaptive = .false.
       if (present(adapt_step_flag)) adaptive = adapt_step_flag
-      rain = .true.
+      rain = .false. ! what is not told is not there
       if (present(f_qr)) rain = f_qr
-      ice = .not. warm_rain
-      if (present(f_qi)) ice = ice .and. f_qi
-      snow = ice
-      if (present(f_qs)) snow = snow .and. f_qs
+      ice = .false.
+      if (present(f_qi)) ice = f_qi .and. .not. warm_rain
+      snow = .false.
+      if (present(f_qs)) snow = f_qs .and. ice
       c = constants(dt=dt, dx=dx, cudt=cudt, cp=cp, r=r, g=g, xlv0=xlv0, xlv1=xlv1, svp1=svp1, svp2=svp2, &
                     svp3=svp3, svpt0=svpt0)
       do j = jts, jte

@@ -1,0 +1,296 @@
+"""The library in the scheme's place, in a host that links it as WRF does: every mode, however the host is run."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import sciml
+from sciml.convection.emulator import Emulator
+from sciml.coupling.library import Library
+from sciml.coupling.packing import emulator_weights
+from sciml.coupling.weights import write_weights
+from sciml.verify.shadow import read_statistics
+from tests.coupling.standin import (
+    OPTIONS,
+    SCHEME,
+    STEPS,
+    Run,
+    initial_state,
+    link,
+    run,
+    same_bits,
+    water_gap,
+    write_state,
+)
+
+pytestmark = [pytest.mark.native, pytest.mark.xdist_group("standin")]
+
+SILENT = ("original", "capture", "shadow")
+MODES = (*SILENT, "emulate", "guard")
+TENDENCIES = ("RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RQICUTEN", "RQSCUTEN", "RUCUTEN", "RVCUTEN")
+Settings = Callable[..., dict[str, str | int | float | bool]]
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The namelist of a mode, with the packaged emulator."""
+    weights = tmp_path_factory.mktemp("weights") / "mskf.nc"
+    write_weights(weights, emulator_weights(Emulator.load("mskf-convrad")))
+
+    def of(mode: str, **others: str | float) -> dict[str, str | int | float | bool]:
+        drawn = dict.fromkeys(("capture_none", "capture_shallow", "capture_deep"), 0.3)
+        return {"mode": mode, "weights": str(weights), "directory": ".", **drawn, **others}
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def host(standin: Path, library: Library) -> Path:
+    return link(standin.parent, library=library.path)
+
+
+@pytest.fixture(scope="module")
+def host_on_ranks(standin_on_ranks: Path, library: Library) -> Path:
+    return link(standin_on_ranks.parent, library=library.path, mpi=True)
+
+
+@pytest.fixture(scope="module")
+def whole(
+    host: Path, state: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Run]:
+    """Each mode with one tile, one thread, one rank, no stop."""
+    where = tmp_path_factory.mktemp("whole")
+    kept = dict(state=state, steps=STEPS, kf_edrates=True)
+    return {mode: run(host, where / mode, settings(mode), **kept) for mode in MODES}
+
+
+def test_the_link_line(host: Path, library: Library) -> None:
+    symbols = subprocess.run(["nm", str(host)], capture_output=True, text=True, check=True).stdout
+    assert f" U __wrap_{SCHEME}\n" in symbols
+    assert f" T {SCHEME}\n" in symbols
+    needed = subprocess.run(["ldd", str(host)], capture_output=True, text=True, check=True).stdout
+    assert str(library.path) in needed
+
+
+@pytest.mark.parametrize("mode", SILENT)
+def test_the_hosts_answers_do_not_change(whole: dict[str, Run], plain: xr.Dataset, mode: str) -> None:
+    assert same_bits(plain, whole[mode].history) == []
+    assert whole[mode].stderr == ""
+    assert whole[mode].stdout.count(f"mode            = '{mode}'") == 1
+
+
+def test_the_answers_that_change(whole: dict[str, Run], plain: xr.Dataset) -> None:
+    emulated, guarded = whole["emulate"].history, whole["guard"].history
+    for one, other in ((plain, emulated), (plain, guarded), (emulated, guarded)):
+        assert {"RTHCUTEN", "RAINC"} <= set(same_bits(one, other))
+    counts = read_statistics(whole["guard"].directory.glob("sciml_mskf_guard_*.nc")).sums
+    assert 50 < counts["RETURNED"] < counts["COLUMNS"] - 50
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("tile", "threads"), [((1, 1), 2), ((7, 5), 2), ((0, 0), 2)], ids=str)
+def test_tiles_and_threads(
+    host: Path,
+    state: Path,
+    settings: Settings,
+    whole: dict[str, Run],
+    tmp_path: Path,
+    mode: str,
+    tile: tuple[int, int],
+    threads: int,
+) -> None:
+    kept = dict(state=state, steps=STEPS, kf_edrates=True)
+    done = run(host, tmp_path, settings(mode), tile=tile, threads=threads, **kept)
+    assert same_bits(whole[mode].history, done.history) == []
+    assert said(done) == said(whole[mode])
+
+
+def said(done: Run) -> list[str]:
+    """What the library said."""
+    return [line for line in done.stdout.splitlines() if line.startswith("sciml:")]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_restart(
+    host: Path, state: Path, settings: Settings, whole: dict[str, Run], tmp_path: Path, mode: str
+) -> None:
+    half = tmp_path / "half"
+    run(host, tmp_path, settings(mode), state=state, steps=9, state_out=half, kf_edrates=True)
+    again = run(host, tmp_path, state=half, steps=STEPS - 9, tile=(7, 5), kf_edrates=True)
+    assert same_bits(whole[mode].history, again.history) == []
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_ranks(
+    host_on_ranks: Path,
+    state: Path,
+    settings: Settings,
+    whole: dict[str, Run],
+    tmp_path: Path,
+    mode: str,
+    ranks: int,
+) -> None:
+    kept = dict(state=state, steps=STEPS, kf_edrates=True)
+    done = run(host_on_ranks, tmp_path, settings(mode), ranks=ranks, tile=(7, 5), **kept)
+    assert same_bits(whole[mode].history, done.history) == []
+    assert said(done) == said(whole[mode])
+    assert len(list(tmp_path.glob(f"sciml_mskf_{mode}_*.nc"))) == (mode != "original") * ranks
+
+
+@pytest.mark.mpi
+def test_restart_on_other_ranks(
+    host: Path,
+    host_on_ranks: Path,
+    state: Path,
+    settings: Settings,
+    whole: dict[str, Run],
+    tmp_path: Path,
+) -> None:
+    half = tmp_path / "half"
+    guard = settings("guard")
+    run(host_on_ranks, tmp_path, guard, state=state, steps=9, ranks=2, state_out=half, kf_edrates=True)
+    again = run(host, tmp_path, guard, state=half, steps=STEPS - 9, threads=2, kf_edrates=True)
+    assert same_bits(whole["guard"].history, again.history) == []
+
+
+def test_the_emulated_weather(whole: dict[str, Run]) -> None:
+    """Deep, shallow, held and calm columns at all times, and the host's water is where it should be."""
+    history = whole["emulate"].history
+    for time in range(1, history.sizes["Time"]):
+        here = history.isel(Time=time)
+        assert int((here["CLDFRA_SH"].max("bottom_top") > 0).sum()) >= 10
+        assert int((here["PRATEC"] > 0).sum()) >= 30
+        assert int((here["CU_ACT_FLAG"] == 0).sum()) >= 30
+    assert all(np.isfinite(field.values).all() for field in history.data_vars.values())
+    assert float(history["QVAPOR"].min()) > -1e-8
+    assert water_gap(history) < 1e-3
+
+
+def test_the_contract_of_a_call(
+    host: Path, state: Path, settings: Settings, each_step: xr.Dataset, tmp_path: Path
+) -> None:
+    """What the host itself does not do between two steps: compare its own scheme's history."""
+    kept = dict(state=state, steps=STEPS, history_interval=1, kf_edrates=True)
+    found = run(host, tmp_path, settings("emulate"), tile=(7, 5), **kept).history
+    assert found["W0AVG"].values.tobytes() == each_step["W0AVG"].values.tobytes()
+    dt, levels = found.attrs["DT"], found.sizes["bottom_top"]
+    assert (found["RAINCV"] == np.float32(dt) * found["PRATEC"]).all()
+    left = found["NCA"] / dt
+    assert (left == np.round(left)).all()
+    first = found.isel(Time=1)
+    nothing = first["NCA"] < 0
+    assert 0 < int(nothing.sum()) < nothing.size
+    for name in (*TENDENCIES, "CLDFRA_DP", "CLDFRA_SH", "QC_CU", "QI_CU"):
+        assert not first[name].where(nothing, 0).any()
+    for name, value in (("CUTOP", 1), ("CUBOT", levels + 1), ("PRATEC", 0), ("NCA", -100)):
+        assert (first[name].where(nothing, value) == value).all()
+    before, after = found.isel(Time=5), found.isel(Time=6)
+    held = after["CU_ACT_FLAG"] == 0
+    assert held.equals(before["NCA"] >= 0.5 * dt)
+    for name in (*TENDENCIES[6:], "PRATEC", "CUTOP", "CUBOT", "CLDFRA_DP", "CLDFRA_SH", "QC_CU", "QI_CU"):
+        assert (after[name] == before[name]).where(held, True).all()
+    assert not any(found[name].any() for name in ("UDR_KF", "DDR_KF", "UER_KF", "DER_KF", "TIMEC_KF"))
+
+
+def test_captures_are_the_hosts_own(
+    host: Path, state: Path, settings: Settings, each_step: xr.Dataset, tmp_path: Path
+) -> None:
+    """At the first call of all columns: what went in is the state, what came out is in the history."""
+    drawn = dict.fromkeys(("capture_none", "capture_shallow", "capture_deep"), 1.0)
+    run(host, tmp_path, settings("capture", **drawn), state=state, steps=1, tile=(7, 5), threads=2)
+    (path,) = tmp_path.glob("sciml_mskf_capture_*.nc")
+    with xr.open_dataset(path, decode_times=False) as ds:
+        found = sciml.convection_columns(ds.load())
+    first = each_step.isel(Time=1)
+    assert found.sizes["column"] == first.sizes["south_north"] * first.sizes["west_east"]
+    j, i = (xr.DataArray(found[name].values, dims="column") for name in ("south_north", "west_east"))
+    for name in (*TENDENCIES, "PRATEC", "CUTOP", "CUBOT", "QC_CU", "T_PHY", "P_HYD", "DZ8W", "W0AVG"):
+        here = first[name].isel(south_north=j - int(j.min()), west_east=i - int(i.min()))
+        np.testing.assert_array_equal(found[name].values.T, here.values, err_msg=name)
+
+
+def test_absent_arguments(
+    host: Path, state: Path, settings: Settings, whole: dict[str, Run], tmp_path: Path
+) -> None:
+    for mode in MODES:
+        absent = ("adapt_step_flag", "f_qv", "f_qc", "aerocu")
+        kept = dict(state=state, steps=STEPS, kf_edrates=True, absent=absent)
+        done = run(host, tmp_path / mode, settings(mode), tile=(7, 5), **kept)
+        assert same_bits(whole[mode].history, done.history) == []
+
+
+@pytest.mark.parametrize("mode", ["capture", "shadow", "emulate"])
+def test_microphysics_without_ice(
+    host: Path, standin: Path, state: Path, settings: Settings, tmp_path: Path, mode: str
+) -> None:
+    """Not told (all optional arguments absent) or told: the host's own scheme, and one message but in capture."""
+    for place, given in (("absent", dict(absent=OPTIONS)), ("ice", dict(ice=False))):
+        alone = run(standin, tmp_path / f"alone_{place}", state=state, **given)
+        done = run(host, tmp_path / place, settings(mode), state=state, tile=(7, 5), threads=2, **given)
+        assert same_bits(alone.history, done.history) == []
+        assert sum("microphysics" in line for line in said(done)) == (mode != "capture")
+
+
+def test_columns_that_are_not_sound(
+    host: Path, settings: Settings, whole: dict[str, Run], tmp_path: Path
+) -> None:
+    """One column of NaN goes to the host's scheme, and is counted; all others are as they were."""
+    spoilt = initial_state(moister=1.15)
+    spoilt["TH_PHY"].values[4, 10, 7] = np.nan
+    state = write_state(spoilt, tmp_path / "state")
+    done = run(host, tmp_path, settings("emulate"), state=state, steps=STEPS, kf_edrates=True)
+    others = dict(west_east=[i for i in range(24) if i != 7])
+    assert same_bits(whole["emulate"].history.isel(others), done.history.isel(others)) == []
+    counts = read_statistics(tmp_path.glob("sciml_mskf_emulate_*.nc")).sums
+    # the host's scheme may hold it afterwards
+    assert 1 <= counts["UNSOUND"] == counts["RETURNED"] <= 5
+
+
+@pytest.mark.parametrize("mode", ["shadow", "emulate", "guard"])
+def test_without_weights(
+    host: Path, state: Path, settings: Settings, plain: xr.Dataset, tmp_path: Path, mode: str
+) -> None:
+    """By setting, the host's own scheme for the whole run, or a stop by the host itself."""
+    nowhere = str(tmp_path / "nowhere.nc")
+    kept = dict(state=state, steps=STEPS, tile=(2, 2), threads=2, kf_edrates=True)
+    done = run(host, tmp_path / "on", settings(mode, weights=nowhere), **kept)
+    assert same_bits(plain, done.history) == []
+    assert sum(nowhere in line and "cannot" in line for line in said(done)) == 1
+    stop = settings(mode, weights=nowhere, on_failure="stop")
+    ended = run(host, tmp_path / "off", stop, check=False, **kept)
+    assert (ended.code, ended.stderr) == (9, "")
+    assert ended.stdout.splitlines()[-1].startswith("FATAL: sciml: ")
+
+
+@pytest.mark.mpi
+def test_all_ranks_stop(host_on_ranks: Path, state: Path, settings: Settings, tmp_path: Path) -> None:
+    stop = settings("emulate", weights=str(tmp_path / "nowhere.nc"), on_failure="stop")
+    done = run(host_on_ranks, tmp_path, stop, state=state, ranks=2, threads=2, tile=(2, 2), check=False)
+    assert done.code == 9
+    assert "FATAL: sciml: " in done.stdout
+
+
+def test_another_grid_is_warned_of_once(host: Path, settings: Settings, tmp_path: Path) -> None:
+    other = initial_state(moister=1.15)
+    other.attrs["DX"] = 20000.0
+    state = write_state(other, tmp_path / "state")
+    done = run(host, tmp_path, settings("emulate"), state=state, tile=(2, 2), threads=2)
+    assert sum("WARNING: DX is 20000" in line for line in said(done)) == 1
+
+
+def test_other_levels(host: Path, standin: Path, settings: Settings, tmp_path: Path) -> None:
+    """Fewer than the emulator has: the host's own scheme, and a message."""
+    fewer = initial_state(moister=1.15).isel(level=slice(0, 40), face=slice(0, 41))
+    state = write_state(fewer, tmp_path / "state")
+    alone = run(standin, tmp_path / "alone", state=state)
+    done = run(host, tmp_path, settings("emulate"), state=state, tile=(2, 2), threads=2)
+    assert same_bits(alone.history, done.history) == []
+    assert sum("40" in line and "44" in line for line in said(done)) == 1
