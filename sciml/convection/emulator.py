@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["KIND", "Emulator", "Physics", "load_weights", "physics", "sounding_of"]
 
 KIND = "convection-emulator"  # of the checkpoint
+LEVELS_APART = 0.05  # of the surface pressure: terrain alone makes 0.03 of it
 
 
 @dataclass(frozen=True)
@@ -199,10 +200,26 @@ class Emulator:
                     f"{name} is {value:g}, the emulator was trained with {known:g}: expect less of it",
                     stacklevel=2,
                 )
+        self._compare_levels(problem)
         dtype = torch.float64 if self.precision == "float64" else torch.float32
         network = Closure(self.network.shape)
         network.load_state_dict(self.network.state_dict())
         return network.to(chosen_device(self.device), dtype).eval()
+
+    def _compare_levels(self, problem: Convection) -> None:
+        """Warn of other eta levels than those of the training."""
+        known = np.asarray(self.about.get("level_pressure", ()), np.float64)
+        if known.size != problem.levels or not len(problem):
+            return
+        p = problem.columns["P_HYD"].isel(column=0).values.astype(np.float64)
+        off = np.abs(p / p[0] - known)
+        worst = int(np.argmax(off))
+        if off[worst] > LEVELS_APART:
+            warnings.warn(
+                f"level {worst + 1} lies at {p[worst] / p[0]:.3f} of the lowest level's pressure, in the training at "
+                f"{known[worst]:.3f}: other eta levels than it was trained on; expect less of it",
+                stacklevel=3,
+            )
 
     def run(self, problem: Convection, state: Closure) -> ConvectionSolution:
         """All outputs for all columns; see `ConvectionSolution`.

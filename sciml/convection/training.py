@@ -215,8 +215,16 @@ def _about(
         "seed": settings.seed,
         "epochs": settings.epochs,
         "enthalpy": [float(imbalance.min()), float(imbalance.max())],
+        "level_pressure": level_pressure(problem.columns.isel(column=np.sort(data.row[~held]))),
         "source": str(problem.columns.attrs.get("SOURCE", "")),
     }
+
+
+def level_pressure(columns: xr.Dataset) -> list[float]:
+    """Mean pressure of each level over that of the lowest: what tells other eta levels from those of the training."""
+    p = columns["P_HYD"]
+    share = (p / p.isel(level=0)).mean("column", dtype=np.float64).values
+    return [round(float(x), 6) for x in share]
 
 
 def _numbers(runs: Sequence[int] | np.ndarray[Any, Any]) -> str:

@@ -27,6 +27,7 @@ _DESCRIPTIONS = {
     "summary.bias": "Biases of the summary units, which are hyperbolic tangents",
     "column.weight": "From the summary units to log strength and the trigger's logit",
     "column.bias": "Biases of log strength and the trigger's logit",
+    "level_pressure": "Mean pressure of each level over that of the lowest, in the training",
     "enthalpy": "Bounds of the enthalpy imbalance over the absolute heating",
     "head.weight": "From a level's state to the push of the circulation's pressure along the wind (m s-1)",
 }
@@ -63,6 +64,8 @@ def emulator_weights(emulator: Emulator) -> Weights:
     for name, tensor in emulator.normalisation.tensors().items():
         arrays[name] = np.asarray(tensor.detach().cpu(), np.float32)
     arrays["enthalpy"] = np.asarray(emulator.about["enthalpy"], np.float64)
+    if "level_pressure" in emulator.about:
+        arrays["level_pressure"] = np.asarray(emulator.about["level_pressure"], np.float64)
     for name, array in arrays.items():
         if not np.isfinite(np.asarray(array, np.float64)).all():
             raise InputError(f"{name} of the emulator has values that are not finite: train it again")
@@ -120,6 +123,8 @@ def emulator_from(weights: Weights, precision: Literal["float32", "float64"] = "
         raise SchemaError(
             f"the weights hold no {missing} and so no whole emulator: export one with `sciml coupling export`"
         ) from missing
+    if "level_pressure" in tensors:
+        about["level_pressure"] = [float(share) for share in tensors["level_pressure"]]
     about |= {n.removeprefix("about_"): v for n, v in told.items() if n.startswith("about_")}
     network = Closure(shape)
     network.load_state_dict(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +173,19 @@ def test_another_checkpoint_is_refused(pairs: xr.Dataset, tmp_path: Path) -> Non
     out = sm.solve(Convection(some), PublishedEmulator.load(tmp_path / "p.sciml")).outputs
     assert set(np.unique(out["KIND"])) <= {0, 1, 2}
     assert sum(p.numel() for p in baseline.network.parameters()) == 66_422
+
+
+def test_other_eta_levels_are_warned_of(pairs: xr.Dataset) -> None:
+    """As many levels as in the training, but elsewhere; where they lie as there, nothing is said."""
+    problem = Convection(pairs.isel(column=slice(0, 400)))
+    emulator = Emulator.load("mskf-convrad")
+    shares = np.asarray(emulator.about["level_pressure"])
+    p = problem.columns["P_HYD"].values
+    np.testing.assert_allclose(p / p[:, :1], np.broadcast_to(shares, p.shape), atol=0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        emulator.init(problem)
+    moved = problem.columns.copy(deep=True)
+    moved["P_HYD"].values[:] = p[:, :1] * (p / p[:, :1]) ** 0.8
+    with pytest.warns(UserWarning, match="other eta levels"):
+        emulator.init(Convection(moved))

@@ -390,6 +390,16 @@ def test_what_was_trained_otherwise_is_warned_of_once(run: Any) -> None:
     assert done.log.count("CUDT") == 1  # told among the training's values only
 
 
+def test_other_eta_levels_are_warned_of_once(run: Any, fields: Any) -> None:
+    """Levels crowded towards the ground: as many, but elsewhere."""
+    p = fields["pcps"].copy()
+    p[:, :NK] = p[:, :1] * (p[:, :NK] / p[:, :1]) ** 0.8
+    calls = [{"step": step, "tiles": WHOLE} for step in (6, 12)]
+    done = run("mode = 'shadow'", calls=calls, changed={"pcps": p})
+    assert done.log.count("other eta levels") == 1
+    assert "eta" not in run("mode = 'shadow'", name="as_trained").log
+
+
 def test_every_setting_is_documented_with_its_default(run: Any) -> None:
     """The namelist that is installed sets what holds without it."""
     documented = (sources() / "sciml_mskf.nml").read_text()

@@ -17,6 +17,7 @@
 
 #define NAMELIST_VARIABLE "SCIML_MSKF_NAMELIST"
 #define NAMELIST "sciml_mskf.nml"
+#define LEVELS_APART 0.05 /* as in sciml/convection/emulator.py */
 
 static const char *const scheme_name[] = {"__module_cu_mskf_MOD_mskf_cps", "module_cu_mskf_mp_mskf_cps_"};
 static const char *const mode_name[] = {"original", "capture", "shadow", "emulate", "guard"};
@@ -234,7 +235,7 @@ static void warn(const sciml_session *s, const sciml_record *r, void *const a[])
             where = k;
         }
     }
-    if (worst > 0.02)
+    if (worst > LEVELS_APART)
         sciml_announce(
             "WARNING: level %d lies at %.3f of the lowest level's pressure, in the training at %.3f: other "
             "eta levels than it was trained on; expect less of it",
