@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Export an emulator, build the Fort
 
 SAMPLE = "wrfout_d01_convrad_24x24_5min.nc"
 WEIGHTS = "mskf.nc"
-QUICK = 130  # soundings of the linear response that is looked at on the way
+QUICK = 100  # soundings of the linear response that is looked at on the way
 
 Model = Annotated[
     str, typer.Argument(help="A checkpoint (*.sciml), or the name of one that comes with sciml.")

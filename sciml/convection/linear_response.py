@@ -188,7 +188,8 @@ def linear_response(
     Raises
     ------
     InputError
-        Columns that the emulator cannot take, none of which convects, or steps that are not above 0.
+        Columns that the emulator cannot take, none of which convects, steps that are not above 0, or an emulator
+        whose weights or answers are not finite.
 
     References
     ----------
@@ -204,6 +205,9 @@ def linear_response(
     'no mode of the column alone grows faster than 1 per day'
     """
     everything = Perturbed.of(emulator, columns)
+    for name, weight in everything.network.named_parameters():
+        if not bool(torch.isfinite(weight).all()):  # or it would be said not to convect
+            raise InputError(f"{name} of the emulator has values that are not finite: train it again")
     levels, points, mass = everything.sounding.levels, everything.points, everything.mass
     with torch.no_grad():
         answer = everything(points.unsqueeze(0))[0]

@@ -1,0 +1,172 @@
+"""The linear response of the emulator: two ways to the same derivative, budgets, units, growth that is warned of."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from torch import Tensor
+
+import sciml as sm
+from sciml.analysis import differences, linearize
+from sciml.convection import thermodynamics as td
+from sciml.convection.emulator import Emulator, Physics
+from sciml.convection.linear_response import LinearResponse, linear_response
+from sciml.convection.network import Closure
+from sciml.convection.perturbed import Perturbed
+from sciml.convection.problem import Convection
+from sciml.errors import InputError
+
+LEVELS = 44
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Emulator:
+    return Emulator.load("mskf-convrad")
+
+
+@pytest.fixture(scope="module")
+def some(pairs: xr.Dataset) -> xr.Dataset:
+    """48 columns, a third of which convects."""
+    kind = pairs["KIND"].values
+    chosen = [np.flatnonzero(kind == k)[:n] for k, n in ((0, 32), (1, 6), (2, 10))]
+    return pairs.isel(column=np.sort(np.concatenate(chosen)))
+
+
+@pytest.fixture(scope="module")
+def found(emulator: Emulator, some: xr.Dataset) -> LinearResponse:
+    return linear_response(emulator, some, smooth=True)
+
+
+def test_the_function_is_the_emulator(emulator: Emulator, some: xr.Dataset) -> None:
+    """Unperturbed, in days, kelvin and grams."""
+    asked = Perturbed.of(emulator, some)
+    answer = asked(asked.points.unsqueeze(0))[0].numpy()
+    out = sm.solve(Convection(some), emulator).outputs
+    heating = 86400 * out["RTHCUTEN"].values * some["PI_PHY"].values
+    for mine, theirs in (
+        (answer[:, :LEVELS], heating),
+        (answer[:, LEVELS:-2], 8.64e7 * out["RQVCUTEN"].values),
+        (answer[:, -2], 86400 * out["PRATEC"].values),
+    ):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4 * np.abs(theirs).max())
+
+
+def test_pressure_and_mass_stay(emulator: Emulator, some: xr.Dataset) -> None:
+    asked = Perturbed.of(emulator, some)
+    before = asked.sounding
+    moved = asked.points.clone()
+    moved[:, 5] += 2.0
+    moved[:, LEVELS + 9] += 1.0
+    after = asked._moved(torch.stack([asked.points, moved]))
+    n = len(before)
+    for name in ("p", "pi", "dp", "u", "w", "hfx"):
+        torch.testing.assert_close(getattr(after, name)[..., n:], getattr(before, name))
+    torch.testing.assert_close(after.z[:, :n], before.z)
+    thicker = (after.dz[:, n:] / before.dz - 1).mean(1)
+    assert float(thicker[5]) == pytest.approx(2.0 / float(before.t[5].mean()), rel=1e-3)
+    assert float(thicker[9]) == pytest.approx(0.608e-3, rel=0.05)  # lighter: vapour
+    ideal = before.p[5] / (td.R_DRY * td.virtual(before.t[5], before.qv[5]))
+    torch.testing.assert_close(
+        before.rho[5], ideal, rtol=5e-3, atol=0
+    )  # the full pressure, not the hydrostatic
+    assert bool((after.z[5:, n:] > before.z[5:]).all())
+
+
+def test_automatic_is_finite_differences_at_smooth_points(emulator: Emulator, some: xr.Dataset) -> None:
+    """Smooth is where two steps give one difference: nothing steps or bends between."""
+    convecting = some.isel(column=np.flatnonzero(some["KIND"].values > 0))
+    asked = Perturbed.of(emulator, convecting)
+    exact = linearize(asked, asked.points, block=45)
+    mean = asked.points.mean(0)
+    steps = torch.cat([torch.full((LEVELS,), 1e-4).double(), 1e-5 * mean[LEVELS:].clamp_min(5e-3)])
+    fine, coarse = (differences(asked, asked.points, k * steps, block=88) for k in (1.0, 3.0))
+    size = exact.abs().amax((1, 2))[:, None] * torch.cat([torch.ones(LEVELS), 1 / mean[LEVELS:]])
+    error, bend = ((x - fine).abs().amax(1) / size for x in (exact, coarse))
+    smooth = bend < 1e-6
+    assert float(smooth.double().mean()) > 0.9
+    assert float(error[smooth].max()) < 1e-5
+
+
+def test_water_closes(found: LinearResponse) -> None:
+    lost = -(found.mass @ found.matrix[LEVELS:]) / 1000
+    scale = np.abs(found.rain).max()
+    assert scale > 0.1
+    np.testing.assert_allclose(found.rain + found.water, lost, atol=1e-8 * scale)
+
+
+def test_it_is_the_mean_of_its_samples(found: LinearResponse) -> None:
+    assert found.samples.shape == (8, 2 * LEVELS, 2 * LEVELS)
+    size = np.abs(found.matrix).max()
+    np.testing.assert_allclose(found.samples.mean(0), found.matrix, atol=0.01 * size)
+
+
+def test_convection_damps(found: LinearResponse) -> None:
+    """Warming a layer cools it, moistening it dries it; nothing happens in the stratosphere."""
+    diagonal = np.diag(found.matrix)
+    cloud = (found.pressure > 500) & (found.pressure < 800)
+    assert (diagonal[:LEVELS][cloud] < 0).all()
+    assert (diagonal[LEVELS:][cloud] < 0).all()
+    assert not np.abs(found.matrix[:, :LEVELS][:, found.pressure < 60]).any()
+    low = found.pressure > 930
+    assert found.rain[LEVELS:][low].sum() > 0  # a moister boundary layer rains more
+    assert found.spectrum.unstable(1.0) == ()
+    assert "no mode of the column alone grows faster than 1 per day" in found.verdict()
+    assert "warning" in found.verdict(-0.5) or not found.spectrum.growing
+
+
+def test_what_it_tells(found: LinearResponse, some: xr.Dataset) -> None:
+    assert (found.columns, found.convecting) == (48, int((some["KIND"] > 0).sum()))
+    assert found.smooth is not None
+    assert found.smooth_share is not None
+    assert 0.2 < found.smooth_share < 1.2
+    assert "48 soundings, 16 of which convect" in repr(found)
+    told = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    np.testing.assert_array_equal(told["matrix"], found.matrix)
+    assert len(told["rates"][0]) == 2 * LEVELS
+
+
+@pytest.fixture
+def backwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulator with the sign of its heating and moistening turned round."""
+    right = Emulator.answer
+
+    def wrong(self: Emulator, known: Physics, network: Closure) -> tuple[Tensor, dict[str, Tensor]]:
+        kind, out = right(self, known, network)
+        return kind, out | {name: -out[name] for name in ("RTHCUTEN", "RQVCUTEN")}
+
+    monkeypatch.setattr(Emulator, "answer", wrong)
+
+
+@pytest.mark.usefixtures("backwards")
+def test_growth_is_warned_of(emulator: Emulator, some: xr.Dataset) -> None:
+    unstable = linear_response(emulator, some)
+    modes = unstable.spectrum.unstable(1.0)
+    assert len(modes) > 3
+    assert unstable.verdict().startswith(
+        f"warning: {len(modes)} modes of the column alone grow faster than 1 per day"
+    )
+    assert "hPa" in unstable.spectrum.table()
+    assert modes[0].growth == max(mode.growth for mode in modes)
+
+
+def test_refused(emulator: Emulator, pairs: xr.Dataset) -> None:
+    quiet = pairs.isel(column=np.flatnonzero(pairs["KIND"].values == 0)[:12])
+    calm = quiet.assign(QVAPOR=quiet["QVAPOR"] * 0.05, W0AVG=quiet["W0AVG"] * 0 - 1)
+    with pytest.raises(InputError, match="none of 12 columns convects"):
+        linear_response(emulator, calm)
+    with pytest.raises(InputError, match="44 levels, these have 40"):
+        linear_response(emulator, pairs.isel(level=slice(0, 40)))
+    with pytest.raises(InputError, match="give one above 0"):
+        linear_response(emulator, pairs.isel(column=slice(0, 40)), steps=(0.0, 0.02))
+
+
+def test_an_emulator_that_answers_nan(emulator: Emulator, some: xr.Dataset) -> None:
+    broken = Emulator.load("mskf-convrad")
+    with torch.no_grad():
+        broken.network.pool.bias.fill_(float("nan"))
+    with pytest.raises(InputError, match="not finite"):
+        linear_response(broken, some)
