@@ -51,7 +51,9 @@ def response(
         list[Path] | None,
         typer.Option("--file", help="wrfout files whose mean sounding it is about; by default the sample."),
     ] = None,
-    columns: Annotated[int, typer.Option("--columns", min=8, help="At most so many soundings.")] = 400,
+    columns: Annotated[
+        int, typer.Option("--columns", min=8, max=5000, help="At most so many soundings.")
+    ] = 400,
     threshold: Annotated[
         float, typer.Option("--threshold", min=0.0, help="Growth per day that is warned of.")
     ] = 1.0,
