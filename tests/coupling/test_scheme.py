@@ -16,6 +16,7 @@ import xarray as xr
 
 import sciml
 from sciml.convection.emulator import Emulator
+from sciml.convection.store import open_columns
 from sciml.coupling.build import sources
 from sciml.coupling.emulator import FortranEmulator
 from sciml.coupling.library import Library
@@ -261,8 +262,11 @@ def test_columns_that_are_not_sound_go_to_the_models_own_scheme(run: Any, fields
 def test_captures_are_exact_pairs(run: Any, alone: Any, fields: Any) -> None:
     done = run("mode = 'capture'\n capture_none = 1, capture_shallow = 1, capture_deep = 1")
     (path,) = done.folder.glob("sciml_mskf_capture_*.nc")
-    with xr.open_dataset(path, decode_times=False) as ds:
+    with xr.open_dataset(path) as ds:
         found = sciml.convection_columns(ds.load())
+    assert (found["XTIME"].values == 5).all()  # step 6 of 50 s
+    stored = open_columns(path, keep="all")
+    assert stored.drop_attrs().equals(found.drop_attrs())
     held = fields["nca"] >= 25
     assert found.sizes == {"column": (~held).sum(), "level": NK}
     j, i = found["south_north"].values, found["west_east"].values

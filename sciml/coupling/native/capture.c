@@ -153,8 +153,7 @@ int sciml_capture_write(sciml_capture *c, const sciml_session *session, const sc
                                         {column},
                                         c->weight});
     sciml_cdf_values(
-        &w, &(cdf_written){
-                "XTIME", "minutes since the start of the run", NULL, CDF_FLOAT, 1, {column}, c->minutes});
+        &w, &(cdf_written){"XTIME", "min", "since the start of the run", CDF_FLOAT, 1, {column}, c->minutes});
     sciml_cdf_values(&w, &(cdf_written){"ITIMESTEP", "1", NULL, CDF_INT, 1, {column}, c->step});
     sciml_cdf_values(&w, &(cdf_written){"J", "1", NULL, CDF_INT, 1, {column}, c->j});
     sciml_cdf_values(&w, &(cdf_written){"I", "1", NULL, CDF_INT, 1, {column}, c->i});

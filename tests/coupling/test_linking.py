@@ -1,0 +1,206 @@
+"""The printed link line, the module for hosts that do not wrap, and hosts that are refused."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from sciml.cli.coupling import app
+from sciml.convection.emulator import Emulator
+from sciml.coupling.build import fortran_compiler, install
+from sciml.coupling.linking import SCHEME, link_flags, wrf_lines
+from sciml.coupling.packing import emulator_weights
+from sciml.coupling.weights import write_weights
+from sciml.errors import InputError
+from tests.coupling.standin import ORDER, SOURCES, STEPS, Run, compile_objects, run, same_bits
+
+pytestmark = [pytest.mark.native, pytest.mark.xdist_group("standin")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library and its weights, as they are installed."""
+    made = tmp_path_factory.mktemp("installed")
+    install(made)
+    write_weights(made / "mskf.nc", emulator_weights(Emulator.load("mskf-convrad")))
+    return made
+
+
+def go(host: Path, folder: Path, where: Path, mode: str, state: Path, **given: Any) -> Run:
+    settings = {"mode": mode, "weights": str(folder / "mskf.nc"), "novelty": 0.5, **given.pop("settings", {})}
+    return run(host, where, settings, state=state, kf_edrates=True, **{"steps": STEPS, **given})
+
+
+@pytest.fixture(scope="module")
+def wrapped(folder: Path, standin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The host, linked by what `sciml coupling flags --only` prints."""
+    said = CliRunner().invoke(app, ["flags", str(folder), "--only"])
+    assert said.exit_code == 0, said.output
+    host = tmp_path_factory.mktemp("wrapped") / "wrf.exe"
+    objects = [str(standin.parent / Path(name).with_suffix(".o")) for name in ORDER]
+    words = [*fortran_compiler().command, "-fopenmp", *objects, *shlex.split(said.output), "-o", str(host)]
+    subprocess.run(words, check=True)
+    return host
+
+
+def test_the_printed_flags_link(
+    wrapped: Path, folder: Path, state: Path, plain: xr.Dataset, tmp_path: Path
+) -> None:
+    shadow = go(wrapped, folder, tmp_path / "shadow", "shadow", state)
+    assert same_bits(plain, shadow.history) == []
+    emulated = go(wrapped, folder, tmp_path / "emulate", "emulate", state)
+    assert same_bits(plain, emulated.history) != []
+
+
+def test_what_is_printed_for_wrf(folder: Path) -> None:
+    told = CliRunner().invoke(app, ["flags", str(folder)]).output
+    assert "LIB_EXTERNAL" in told
+    assert f"--wrap={SCHEME['gnu']}" in told
+    assert str(folder.resolve() / "sciml_mskf.nml") in told
+    intel = CliRunner().invoke(app, ["flags", str(folder), "--compiler", "intel"]).output
+    assert f"--wrap={SCHEME['intel']}" in intel
+    wrong = CliRunner().invoke(app, ["flags", str(folder), "--compiler", "nag"])
+    assert isinstance(wrong.exception, InputError)
+
+
+def test_folders_that_cannot_be(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="coupling build -o"):
+        link_flags(tmp_path)
+    blank = tmp_path / "with blank"
+    install(blank)
+    with pytest.raises(InputError, match="move it"):
+        wrf_lines(blank)
+    assert "-rdynamic" in link_flags(folder, linker=(2, 34))
+
+
+def test_the_fortran_module_in_the_place_of_wraps(
+    folder: Path, wrapped: Path, state: Path, tmp_path: Path
+) -> None:
+    """A host whose `use` names the library's module, and which shows its own scheme by name."""
+    compile_objects(tmp_path)
+    (source,) = [name for name in ORDER if "use module_cu_mskf" in (SOURCES / name).read_text()]
+    text = (SOURCES / source).read_text()
+    (tmp_path / source).write_text(text.replace("use module_cu_mskf", "use sciml_cu_mskf"))
+    compiler = fortran_compiler().command
+    words = [
+        *compiler,
+        "-O2",
+        "-ffp-contract=off",
+        "-fopenmp",
+        "-c",
+        str(folder / "sciml_cu_mskf.f90"),
+        source,
+    ]
+    subprocess.run(words, check=True, cwd=tmp_path)
+    shown = [word for word in link_flags(folder) if "--wrap" not in word]
+    objects = [str(Path(name).with_suffix(".o")) for name in ORDER]
+    subprocess.run([*compiler, "-fopenmp", *objects, *shown, "-o", "host"], check=True, cwd=tmp_path)
+    for mode in ("shadow", "guard"):
+        other = go(wrapped, folder, tmp_path / f"{mode}_wrapped", mode, state)
+        done = go(tmp_path / "host", folder, tmp_path / mode, mode, state)
+        assert same_bits(other.history, done.history) == [], mode
+
+
+def test_a_misspelt_namelist_stops_the_host(wrapped: Path, folder: Path, state: Path, tmp_path: Path) -> None:
+    done = go(wrapped, folder, tmp_path, "guard", state, settings={"novelti": 2}, check=False)
+    assert done.code == 9
+    assert "no setting is called novelti" in done.stdout
+
+
+def test_a_host_of_eight_byte_reals_is_refused(folder: Path, tmp_path: Path) -> None:
+    """As gfortran compiles it with -fdefault-real-8: the constants of WRF read as other numbers."""
+    (tmp_path / "wide.f90").write_text(WIDE)
+    (tmp_path / "sciml_mskf.nml").write_text("&sciml_mskf mode = 'emulate' /\n")
+    words = [*fortran_compiler().command, "-fdefault-real-8", "wide.f90", *link_flags(folder), "-o", "wide"]
+    subprocess.run(words, check=True, cwd=tmp_path)
+    done = subprocess.run([str(tmp_path / "wide")], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stdout.split()[0] != "0"
+    assert "REAL of 8 bytes" in done.stdout
+
+
+WIDE = """
+program wide
+   use, intrinsic :: iso_c_binding, only: c_char, c_int, c_loc, c_ptr, c_null_char, c_size_t
+   implicit none
+   interface
+      function scheme(a, message, length) bind(C, name="sciml_mskf_scheme") result(status)
+         import :: c_char, c_int, c_ptr, c_size_t
+         type(c_ptr), intent(in) :: a(100)
+         character(kind=c_char), intent(inout) :: message(*)
+         integer(c_size_t), intent(in), value :: length
+         integer(c_int) :: status
+      end function scheme
+   end interface
+   real, target :: numbers(100)
+   integer, target :: one
+   type(c_ptr) :: a(100)
+   character(kind=c_char) :: message(300)
+   integer :: i
+   one = 1
+   numbers = 0.0
+   numbers(42:44) = [1004.5, 287.0, 9.81]
+   numbers(50) = 273.15
+   do i = 1, 100
+      a(i) = c_loc(one)
+      if (i >= 20 .and. i <= 50) a(i) = c_loc(numbers(i))
+   end do
+   print "(i0)", scheme(a, message, 300_c_size_t)
+   do i = 1, 300
+      if (message(i) == c_null_char) exit
+      write (*, "(a)", advance="no") message(i)
+   end do
+end program wide
+"""
+
+
+@pytest.fixture(scope="module")
+def logs(wrapped: Path, folder: Path, state: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run in the shadow has written, in two intervals."""
+    where = tmp_path_factory.mktemp("logs")
+    go(wrapped, folder, where, "shadow", state, settings={"interval": 10})
+    return where
+
+
+def test_report(logs: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        app, ["report", str(logs), "--json", f"{tmp_path}/r.json", "--html", f"{tmp_path}/r.html"]
+    )
+    assert done.exit_code == 0, done.output
+    scores = json.loads((tmp_path / "r.json").read_text())
+    assert scores["mode"] == "shadow"
+    assert scores["files"] == len(list(logs.glob("sciml_mskf_shadow_*.nc"))) == 3
+    assert (scores["first_step"], scores["last_step"]) == (1, STEPS)
+    assert np.sum(scores["trigger"]["confusion"]) == scores["columns"]["columns"]
+    assert "RTHCUTEN" in done.output
+    page = (tmp_path / "r.html").read_text()
+    assert page.count("<img") == 2
+    assert "shadow" in page
+
+
+def test_report_on_captures(wrapped: Path, folder: Path, state: Path, tmp_path: Path) -> None:
+    share = dict.fromkeys(("capture_none", "capture_shallow", "capture_deep"), 0.2)
+    go(wrapped, folder, tmp_path / "run", "capture", state, settings=share)
+    words = ["report", str(tmp_path / "run"), "--json", str(tmp_path / "r.json")]
+    assert "--model" in str(CliRunner().invoke(app, words).exception)
+    done = CliRunner().invoke(app, [*words, "--model", "mskf-convrad"])
+    assert done.exit_code == 0, done.output
+    assert "trigger" in done.output
+
+
+def test_what_cannot_be_reported_on(logs: Path, folder: Path, tmp_path: Path) -> None:
+    for words, said in (
+        ([str(tmp_path)], "no file sciml_mskf_"),
+        ([str(folder / "mskf.nc")], "holds no statistics"),
+        ([str(folder / "sciml_mskf.h")], "cannot open"),
+    ):
+        done = CliRunner().invoke(app, ["report", *words])
+        assert isinstance(done.exception, InputError)
+        assert said in str(done.exception)

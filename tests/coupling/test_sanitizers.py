@@ -1,0 +1,169 @@
+"""The library under the sanitizers of addresses, behaviour and threads, and under valgrind, in hosts that call it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sciml
+from sciml.convection.emulator import Emulator
+from sciml.coupling.build import c_compiler, compilations, sources
+from sciml.coupling.packing import emulator_weights
+from sciml.coupling.weights import write_weights
+from tests.coupling.standin import compile_host, initial_state, run, write_state
+from tests.paths import SAMPLE_WRFOUT
+
+pytestmark = [pytest.mark.native, pytest.mark.slow]
+
+NI, NJ, NK = 24, 16, 44
+MODES = ("capture", "shadow", "emulate", "guard")
+CAPTURED = {"capture_none": 0.5, "capture_shallow": 0.5, "capture_deep": 0.5, "interval": 5}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "mskf.nc"
+    write_weights(path, emulator_weights(Emulator.load("mskf-convrad")))
+    return path
+
+
+def sanitised(folder: Path, flags: Sequence[str]) -> Path:
+    """The C part of the library, its baseline kernels, compiled with a sanitizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    objects = []
+    for name, words in compilations(c_compiler()).items():
+        if "_avx" in name:
+            continue
+        kept = [word for word in words if word not in ("-O3", "-DSCIML_X86", "-fvisibility=hidden")]
+        subprocess.run([*kept, "-O1", "-g", *flags, "-o", str(folder / name)], check=True)
+        objects.append(str(folder / name))
+    library = folder / "libsciml_mskf.so"
+    words = [
+        *c_compiler().command,
+        "-shared",
+        *flags,
+        *objects,
+        "-o",
+        str(library),
+        "-lm",
+        "-ldl",
+        "-lpthread",
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if "cannot find" in done.stderr:
+        pytest.skip("this compiler has no such sanitizer")
+    assert done.returncode == 0, done.stderr
+    return library
+
+
+def settings(mode: str, weights: Path) -> dict[str, str | int | float | bool]:
+    return {"mode": mode, "weights": str(weights), "novelty": 0.5, **CAPTURED}
+
+
+@pytest.mark.xdist_group("sanitized")
+def test_addresses_and_behaviour_in_the_stand_in(weights: Path, tmp_path: Path) -> None:
+    flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    library = sanitised(tmp_path / "library", flags)
+    # the host's own code is not on trial, but the run-time library must come first
+    host = compile_host(tmp_path / "host", library=library, extra=["-fsanitize=address"])
+    state = write_state(initial_state(3), tmp_path / "state")
+    quiet = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
+    for mode in MODES:
+        given = settings(mode, weights)
+        for tile, threads in (((5, 7), 2), ((0, 0), 1)):
+            where = tmp_path / f"{mode}{threads}"
+            done = run(
+                host, where, given, state=state, steps=13, tile=tile, threads=threads, environment=quiet
+            )
+            assert done.stderr == ""
+            assert list(where.glob(f"sciml_mskf_{mode}_*.nc"))
+    bad = {**settings("shadow", weights), "weights": str(tmp_path / "nowhere.nc")}
+    assert run(host, tmp_path / "bad", bad, state=state, steps=2, environment=quiet).stderr == ""
+
+
+def write_fields(path: Path) -> Path:
+    """What threads.c reads: part of the last frame of the sample."""
+    columns = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT))).isel(
+        column=slice(-NI * NJ, None)
+    )
+    names = ("U_PHY", "V_PHY", "T_PHY", "QVAPOR", "P_HYD", "DZ8W", "RHO", "PI_PHY", "W0AVG")
+    with path.open("wb") as file:
+        file.write(np.array([NI, NJ, NK], np.int32).tobytes())
+        for name in names:
+            array = np.zeros((NJ, NK + 1, NI), np.float32)
+            array[:, :NK] = columns[name].values.reshape(NJ, NI, NK).transpose(0, 2, 1)
+            file.write(array.tobytes())
+        file.write(np.zeros((NJ, NK + 1, NI), np.float32).tobytes())
+        for name in ("ZOL", "HFX", "UST", "PBLH"):
+            file.write(columns[name].values.astype(np.float32).tobytes())
+    return path
+
+
+def build_threads(library: Path, flags: Sequence[str]) -> Path:
+    program = library.with_name("threads")
+    words = [*c_compiler().command, "-std=gnu11", "-O1", "-g", *flags, f"-I{sources()}"]
+    words += [str(Path(__file__).with_name("threads.c")), str(library), f"-Wl,-rpath,{library.parent}"]
+    subprocess.run([*words, "-lpthread", "-o", str(program)], check=True)
+    return program
+
+
+def write_settings(where: Path, mode: str, weights: Path) -> None:
+    where.mkdir()
+    lines = [f"{name} = {value!r}" for name, value in settings(mode, weights).items()]
+    (where / "sciml_mskf.nml").write_text("\n".join(["&sciml_mskf", *lines, "/", ""]))
+
+
+@pytest.mark.xdist_group("sanitized")
+def test_threads_do_not_race(weights: Path, tmp_path: Path) -> None:
+    """Eight threads, from the first call on, which makes the session; files are written meanwhile."""
+    flags = ["-fsanitize=thread"]
+    program = build_threads(sanitised(tmp_path / "library", flags), flags)
+    fields = write_fields(tmp_path / "fields")
+    environment = {**os.environ, "TSAN_OPTIONS": "halt_on_error=1 exitcode=66"}
+    for mode in MODES:
+        write_settings(tmp_path / mode, mode, weights)
+        words = [str(program), str(fields), "8", "4"]
+        done = subprocess.run(
+            words, cwd=tmp_path / mode, env=environment, capture_output=True, text=True, check=False
+        )
+        if "unexpected memory mapping" in done.stderr:
+            pytest.skip("this kernel lays out memory as this thread sanitizer does not know it")
+        assert done.returncode == 0, done.stderr[-4000:]
+        assert "WARNING: ThreadSanitizer" not in done.stderr
+        assert int(done.stdout) > 0 or mode == "emulate"
+        assert len(list((tmp_path / mode).glob(f"sciml_mskf_{mode}_*.nc"))) == 4
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "sciml_mskf.nml").write_text("&sciml_mskf mode = 'guard', weights = 'nowhere.nc' /\n")
+    done = subprocess.run(
+        words, cwd=tmp_path / "bad", env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("the host's own scheme is used") == 1
+    assert "ThreadSanitizer" not in done.stderr
+
+
+@pytest.mark.xdist_group("sanitized")
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="no valgrind here: apt-get install valgrind")
+def test_valgrind_is_content(weights: Path, tmp_path: Path) -> None:
+    """No byte is used that was never written, and nothing is left behind that nobody knows of."""
+    library = sanitised(tmp_path / "library", [])
+    program = build_threads(library, [])
+    fields = write_fields(tmp_path / "fields")
+    for mode in MODES:
+        write_settings(tmp_path / mode, mode, weights)
+        words = [
+            "valgrind",
+            "--quiet",
+            "--error-exitcode=77",
+            "--leak-check=full",
+            "--errors-for-leak-kinds=definite",
+        ]
+        words += [str(program), str(fields), "2", "2"]
+        done = subprocess.run(words, cwd=tmp_path / mode, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-4000:]
