@@ -1,11 +1,12 @@
 """How emulated convection answers small changes of a mean sounding, and whether that answer lets them grow.
 
 The scheme has a trigger: at one sounding it convects or not, and its derivative there says little of a field of
-clouds (at the very mean of the packaged sample it does not convect, where 29 % of the columns do). So, as Kuang (2010) does with a cloud-resolving model, one perturbation, the same in all columns, is put on
-an ensemble of columns about their mean sounding and the mean of the answers is taken: columns that begin or cease to
-convect count by how many they are. That is a finite difference of the mean. Automatic differentiation gives the part
-in which no column changes its class, its levels or its adjustment time (in whole steps); it is exact, but of a
-staircase it sees only the treads.
+clouds (at the very mean of the packaged sample it does not convect, where 29 % of the columns do). So, as Kuang
+(2010) does with a cloud-resolving model, one perturbation, the same in all columns, is put on an ensemble of columns
+about their mean sounding and the mean of the answers is taken: columns that begin or cease to convect count by how
+many they are. That is a finite difference of the mean. Automatic differentiation gives the part in which no column
+changes its class, its levels or its adjustment time (in whole steps); it is exact, but of a staircase it sees only
+the treads.
 """
 
 from __future__ import annotations

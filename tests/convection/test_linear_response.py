@@ -151,6 +151,9 @@ def test_growth_is_warned_of(emulator: Emulator, some: xr.Dataset) -> None:
     )
     assert "hPa" in unstable.spectrum.table()
     assert modes[0].growth == max(mode.growth for mode in modes)
+    told = json.loads(json.dumps(unstable.to_json(), allow_nan=False))["growing"]
+    assert told[0]["growth"] == modes[0].growth
+    assert np.array(told[0]["vector"]).shape == (2, 2 * LEVELS)
 
 
 def test_refused(emulator: Emulator, pairs: xr.Dataset) -> None:
