@@ -1,0 +1,208 @@
+"""What the modes of the library cost a host: each beside the scheme alone and the emulator alone, on one thread.
+
+    python bench/modes.py [--rounds 30]
+
+The host's own scheme is the stand-in of the tests, which is several times as cheap as MSKF, so that shares of its time
+are the harder ones; shares of MSKF's own time are told too (16 us a column on a core on which the published network's
+multiplications take 23.3 us: `bench/native.py` measures this one). One call for all columns of the sample, evaluated
+all, again and again on the same state; the least time of the rounds, in which the modes take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import sciml  # noqa: E402
+from sciml.convection.emulator import Emulator  # noqa: E402
+from sciml.coupling.build import build, fortran_compiler  # noqa: E402
+from sciml.coupling.packing import emulator_weights  # noqa: E402
+from sciml.coupling.weights import write_weights  # noqa: E402
+from sciml.data_files import packaged  # noqa: E402
+from tests.coupling.caller import NAMES, OUTPUTS, PROFILES, Model  # noqa: E402
+from tests.coupling.standin import ORDER, SCHEME, SOURCES  # noqa: E402
+
+SAMPLE = "wrfout_d01_convrad_24x24_5min.nc"
+MSKF_US = 16.0
+GOALS = {"shadow": 0.10, "capture": 0.05}
+MODES = ("alone", "original", "emulate", "shadow", "capture", "guard")
+NI, NK = 24, 44
+STATE = {
+    "u": "U_PHY",
+    "v": "V_PHY",
+    "t": "T_PHY",
+    "qv": "QVAPOR",
+    "pcps": "P_HYD",
+    "dz8w": "DZ8W",
+    "rho": "RHO",
+}
+STATE |= {"pi": "PI_PHY", "w0avg": "W0AVG"}
+CONSTANTS = {"xlv0": 3.15e6, "xlv1": 2370.0, "xls0": 2.905e6, "xls1": 259.532, "ep1": 0.608, "ep2": 0.622}
+CONSTANTS |= {"svp1": 0.6112, "svp2": 17.67, "svp3": 29.65, "aercu_fct": 1.0}
+
+
+def model() -> Model:
+    """All columns of the sample as one domain, none held."""
+    columns = sciml.convection_columns(sciml.open_wrfout(str(packaged(SAMPLE)))).load()
+    nj = columns.sizes["column"] // NI
+    fields = {}
+    for name, theirs in STATE.items():
+        fields[name] = np.zeros((nj, NK + 1, NI), np.float32)
+        fields[name][:, :NK] = columns[theirs].values.reshape(nj, NI, NK).transpose(0, 2, 1)
+    fields["w"] = np.zeros_like(fields["t"])
+    for name in ("zol", "hfx", "ust", "pblh"):
+        fields[name] = columns[name.upper()].values.astype(np.float32).reshape(nj, NI)
+    for name in PROFILES:
+        fields[name] = np.zeros_like(fields["t"])
+    for name in OUTPUTS:
+        fields[name] = np.zeros((nj, NI), np.float32)
+    fields["cu_act_flag"] = np.ones((nj, NI), np.int32)
+    spare = {
+        "th",
+        "rqvften",
+        "qr_cu",
+        "qs_cu",
+        "nc_cu",
+        "ni_cu",
+        "nr_cu",
+        "ns_cu",
+        "ccn_cu",
+        "ainc_frac",
+        "aerocu",
+    }
+    for name in (*spare, "efcs", "efis", "efss", "xland"):
+        fields[name] = np.zeros_like(fields["t"])
+    whole = {"kf_edrates": 0, "adapt_step_flag": 0, "no_src_types_cu": 1}
+    return Model(fields, {**CONSTANTS, **whole})
+
+
+def own_scheme(folder: Path) -> Path:
+    """The stand-in's scheme as a library of its own."""
+    made = folder / "libown.so"
+    if not made.exists():
+        needed = [
+            SOURCES / name for name in ORDER if name in ("standin_adjustment.f90", "module_cu_mskf.f90")
+        ]
+        words = [*fortran_compiler().command, "-O2", "-shared", "-fPIC", "-J", str(folder), *map(str, needed)]
+        subprocess.run([*words, "-o", str(made)], check=True)
+    return made
+
+
+def child(mode: str, folder: Path) -> None:
+    """Time one call for each line that comes in, in microseconds a column."""
+    here = model()
+    own = ctypes.CDLL(str(own_scheme(folder)))
+    scheme = getattr(own, SCHEME)
+    dll = ctypes.CDLL(str(build()))
+    dll.sciml_mskf_original(scheme)
+    count = here.ni * here.nj
+    before = {name: here.fields[name].copy() for name in ("w0avg", "nca", *PROFILES)}
+    message = ctypes.create_string_buffer(512)
+    step = 0
+    for _ in sys.stdin:
+        step += 6
+        for name, values in before.items():
+            here.fields[name][...] = values
+        here.fields["nca"][...] = -100.0
+        # W0AVG after the update is then what the sample has
+        here.fields["w0avg"][...] = before["w0avg"] * np.float32(12 / 11)
+        pointers, _kept = here.arguments(step, (0, here.ni, 0, here.nj))
+        begin = time.perf_counter()
+        if mode == "alone":
+            scheme(*(ctypes.c_void_p(pointers[n]) for n in range(100)))
+            status = 0
+        else:
+            status = dll.sciml_mskf_scheme(pointers, message, ctypes.c_size_t(512))
+        seconds = time.perf_counter() - begin
+        assert status == 0, message.value
+        print(1e6 * seconds / count, flush=True)
+    convecting = float((here.fields["cutop"] > 1).mean())
+    print(json.dumps(convecting), flush=True)
+
+
+def measure(rounds: int, folder: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """The least microseconds a column of each mode, and the share of columns that convect."""
+    weights = folder / "mskf.nc"
+    write_weights(weights, emulator_weights(Emulator.load("mskf-convrad")))
+    own_scheme(folder)
+    crew = {}
+    for mode in MODES:
+        where = folder / mode
+        where.mkdir()
+        told = "original" if mode == "alone" else mode
+        (where / "sciml_mskf.nml").write_text(
+            f"&sciml_mskf mode = '{told}', weights = '{weights}', interval = 10 /\n"
+        )
+        words = [sys.executable, str(Path(__file__).resolve()), "--child", mode, str(folder)]
+        crew[mode] = subprocess.Popen(
+            words,
+            cwd=where,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+    times: dict[str, list[float]] = {mode: [] for mode in MODES}
+    for _ in range(rounds):
+        for mode, one in crew.items():
+            assert one.stdin is not None and one.stdout is not None
+            one.stdin.write("\n")
+            one.stdin.flush()
+            times[mode].append(float(one.stdout.readline()))
+    shares = {}
+    for mode, one in crew.items():
+        shares[mode] = float(json.loads(one.communicate()[0]))
+    return {mode: min(found[1:]) for mode, found in times.items()}, shares
+
+
+def main() -> None:
+    """Measure and tell."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--child", nargs=2, metavar=("MODE", "FOLDER"))
+    given = parser.parse_args()
+    if given.child:
+        child(given.child[0], Path(given.child[1]))
+        return
+    assert len(NAMES) == 100
+    with tempfile.TemporaryDirectory(prefix="sciml-modes-") as temporary:
+        us, shares = measure(given.rounds, Path(temporary))
+    print(f"{'':12}{'us a column':>12}{'convecting':>12}")
+    for mode in MODES:
+        name = {"alone": "scheme alone"}.get(mode, mode)
+        print(f"{name:12}{us[mode]:12.2f}{shares[mode]:12.1%}")
+    alone, emulator = us["alone"], us["emulate"]
+    both = us["shadow"] - alone - emulator
+    taken = us["capture"] - alone
+    for mode, cost, base, other in (
+        ("shadow", both, alone + emulator, MSKF_US + emulator),
+        ("capture", taken, alone, MSKF_US),
+    ):
+        goal = GOALS[mode]
+        verdict = (
+            "reached"
+            if cost <= goal * base
+            else "reached for MSKF"
+            if cost <= goal * other
+            else "not reached"
+        )
+        what = "scheme and emulator" if mode == "shadow" else "scheme"
+        print(
+            f"{mode}'s own cost {cost:+.2f} us a column: {cost / base:.1%} of {what} here, {cost / other:.1%} with "
+            f"MSKF's {MSKF_US:g} us; goal {goal:.0%}: {verdict}"
+        )
+
+
+if __name__ == "__main__":
+    main()
