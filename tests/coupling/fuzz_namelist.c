@@ -34,7 +34,7 @@ static int read_exactly(const uint8_t *bytes, size_t size) {
                      s.novelty >= 0 && s.limited >= 0 && s.limited <= 1 && s.interval > 0 && s.heating > 0 &&
                      s.moistening > 0 && s.capture_columns >= 1 && s.capture_every >= 1 &&
                      s.capture_first >= 0 && s.capture_last >= s.capture_first && s.weights[0] &&
-                     s.directory[0] && lines == 17;
+                     s.directory[0] && lines == 18;
     return sane ? 1 : -1;
 }
 

@@ -260,11 +260,12 @@ def test_columns_that_are_not_sound_go_to_the_models_own_scheme(run: Any, fields
 
 
 def test_captures_are_exact_pairs(run: Any, alone: Any, fields: Any) -> None:
-    done = run("mode = 'capture'\n capture_none = 1, capture_shallow = 1, capture_deep = 1")
+    done = run("mode = 'capture', run = 3\n capture_none = 1, capture_shallow = 1, capture_deep = 1")
     (path,) = done.folder.glob("sciml_mskf_capture_*.nc")
     with xr.open_dataset(path) as ds:
         found = sciml.convection_columns(ds.load())
     assert (found["XTIME"].values == 5).all()  # step 6 of 50 s
+    assert (found["RUN"].values == 3).all()
     stored = open_columns(path, keep="all")
     assert stored.drop_attrs().equals(found.drop_attrs())
     held = fields["nca"] >= 25
@@ -410,7 +411,7 @@ def test_every_setting_is_documented_with_its_default(run: Any) -> None:
     nml = run("mode = 'original'", name="bare").log
     told = [line.split("sciml: ")[1].split() for line in nml.splitlines() if " = " in line or "= " in line]
     told = [(words[0], words[-1]) for words in told if words[1].startswith("=")]
-    assert len(told) == 17
+    assert len(told) == 18
     stated = dict(
         line.split("!")[0].split("=") for line in documented.splitlines() if "=" in line.split("!")[0]
     )

@@ -14,7 +14,7 @@ struct sciml_capture {
     int32_t levels, room, taken;
     int64_t passed_over; /* drawn, but the file was full */
     float *profile[PROFILES], *surface[SURFACES], *weight, *minutes;
-    int32_t *i, *j, *step;
+    int32_t *i, *j, *step, *run;
     float cudt;
     int32_t stepcu;
 };
@@ -45,10 +45,10 @@ sciml_capture *sciml_capture_new(const sciml_settings *settings, int32_t levels)
     for (int n = 0; n < SURFACES; n++)
         good &= (c->surface[n] = malloc(room * sizeof(float))) != NULL;
     float **const numbers[] = {&c->weight, &c->minutes};
-    int32_t **const places[] = {&c->i, &c->j, &c->step};
+    int32_t **const places[] = {&c->i, &c->j, &c->step, &c->run};
     for (int n = 0; n < 2; n++)
         good &= (*numbers[n] = malloc(room * sizeof(float))) != NULL;
-    for (int n = 0; n < 3; n++)
+    for (int n = 0; n < 4; n++)
         good &= (*places[n] = malloc(room * sizeof(int32_t))) != NULL;
     if (!good) c->room = 0; /* nothing is taken, everything counted as passed over */
     return c;
@@ -67,7 +67,8 @@ static double drawn(int32_t i, int32_t j, int32_t step, int32_t seed) {
     return (double)(z >> 11) * 0x1p-53;
 }
 
-static void take(sciml_capture *c, const sciml_tile *t, int32_t i, int32_t j, int kind, float weight) {
+static void take(sciml_capture *c, const sciml_tile *t, int32_t i, int32_t j, int kind, float weight,
+                 int32_t run) {
     const int32_t n = c->taken++;
     const ptrdiff_t levels = c->levels;
     for (int f = 0; f < PROFILES; f++) {
@@ -92,6 +93,7 @@ static void take(sciml_capture *c, const sciml_tile *t, int32_t i, int32_t j, in
     c->i[n] = t->i0 + i;
     c->j[n] = t->j0 + j;
     c->step[n] = t->step;
+    c->run[n] = run;
 }
 
 void sciml_capture_take(sciml_session *session, sciml_record *record, const sciml_tile *t,
@@ -110,7 +112,7 @@ void sciml_capture_take(sciml_session *session, sciml_record *record, const scim
             c->cudt = t->cudt;
             c->stepcu = argument_integer(t->a, ARG_stepcu);
             if (c->taken < c->room)
-                take(c, t, i, j, kind, (float)(1.0 / s->capture[kind]));
+                take(c, t, i, j, kind, (float)(1.0 / s->capture[kind]), s->run);
             else
                 c->passed_over++;
             pthread_mutex_unlock(&record->lock);
@@ -155,6 +157,8 @@ int sciml_capture_write(sciml_capture *c, const sciml_session *session, const sc
     sciml_cdf_values(
         &w, &(cdf_written){"XTIME", "min", "since the start of the run", CDF_FLOAT, 1, {column}, c->minutes});
     sciml_cdf_values(&w, &(cdf_written){"ITIMESTEP", "1", NULL, CDF_INT, 1, {column}, c->step});
+    sciml_cdf_values(
+        &w, &(cdf_written){"RUN", "1", "the run the column comes from", CDF_INT, 1, {column}, c->run});
     sciml_cdf_values(&w, &(cdf_written){"J", "1", NULL, CDF_INT, 1, {column}, c->j});
     sciml_cdf_values(&w, &(cdf_written){"I", "1", NULL, CDF_INT, 1, {column}, c->i});
     if (c->passed_over && session->rank == 0)

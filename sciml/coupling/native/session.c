@@ -243,8 +243,8 @@ static void warn(const sciml_session *s, const sciml_record *r, void *const a[])
 }
 
 sciml_record *sciml_record_of(sciml_session *s, void *const a[]) {
-    const int32_t nx = argument_integer(a, ARG_ide) - argument_integer(a, ARG_ids) + 1;
-    const int32_t ny = argument_integer(a, ARG_jde) - argument_integer(a, ARG_jds) + 1;
+    const int32_t nx = argument_integer(a, ARG_ide) - argument_integer(a, ARG_ids);
+    const int32_t ny = argument_integer(a, ARG_jde) - argument_integer(a, ARG_jds);
     const float dx = argument_real(a, ARG_dx);
     sciml_record *found = NULL;
     pthread_mutex_lock(&s->lock);

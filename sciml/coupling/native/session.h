@@ -22,7 +22,7 @@ struct sciml_tally;
 
 /* One of the host's domains (a nest has its own size and DX). */
 typedef struct sciml_record {
-    int32_t nx, ny;
+    int32_t nx, ny; /* mass points */
     float dx, dt;
     int32_t levels;
     pthread_mutex_t lock; /* of all that follows */

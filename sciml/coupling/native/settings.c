@@ -53,6 +53,7 @@ static const entry entries[] = {
     {"capture_last", FORM_COUNT, AT(capture_last), NULL, 0, 2147483647},
     {"capture_every", FORM_COUNT, AT(capture_every), NULL, 1, 2147483647},
     {"seed", FORM_COUNT, AT(seed), NULL, 0, 2147483647},
+    {"run", FORM_COUNT, AT(run), NULL, 0, 2147483647},
 };
 #define ENTRIES (sizeof entries / sizeof *entries)
 

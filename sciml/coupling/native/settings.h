@@ -22,6 +22,7 @@ typedef struct sciml_settings {
     int32_t capture_columns;         /* at most so many in a file */
     int32_t capture_first, capture_last, capture_every; /* steps */
     int32_t seed;                                       /* of the drawing */
+    int32_t run; /* the number by which training tells this run from others */
 } sciml_settings;
 
 /* What holds where the file says nothing. */
