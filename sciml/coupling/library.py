@@ -120,7 +120,11 @@ class Library:
             "sciml_mskf_mp_sciml_mskf_run_",
             "_QMsciml_mskfPsciml_mskf_run",
         )
-        return any(hasattr(self._dll, name) for name in names)
+        return any(self.shows(name) for name in names)
+
+    def shows(self, name: str) -> bool:
+        """Whether it has a symbol of that name for others to link to."""
+        return hasattr(self._dll, name)
 
     def open(self, weights: str | os.PathLike[str]) -> NativeNetwork:
         """Open a weights file.

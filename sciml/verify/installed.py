@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -13,6 +15,7 @@ import numpy.typing as npt
 from sciml.convection.problem import Convection
 from sciml.coupling.emulator import FortranEmulator, NativeColumns
 from sciml.coupling.library import Library, NativeNetwork
+from sciml.coupling.linking import SCHEME
 from sciml.coupling.packing import emulator_from
 from sciml.coupling.weights import read_weights
 from sciml.errors import InputError, SciMLError
@@ -26,6 +29,9 @@ __all__ = ["Check", "TILINGS", "examine"]
 
 TILINGS = (1, 7, 32, 100)
 """Columns a call; and all of them at once."""
+
+CALLERS = 4
+"""Threads of the host that call at the same time."""
 
 _FLAWED = 13  # the column that is made unsound
 
@@ -56,9 +62,9 @@ def examine(library: Path, weights: Path, columns: xr.Dataset) -> Iterator[Check
     Yields
     ------
     Check
-        Of the library, its Fortran module, the weights' seal, parity with torch in double precision (in both
-        precisions of the library), the bits for each of `TILINGS` and for 1 and 2 threads, and that a column
-        which is not finite is told and leaves the others alone.
+        Of the library, its Fortran module, the entry that WRF is linked to, the weights' seal, parity with torch in
+        double precision (in both precisions of the library), the bits for each of `TILINGS`, for 1 and 2 threads and
+        for calls at the same time, and that a column which is not finite is told and leaves the others alone.
     """
     problem = Convection(columns)
 
@@ -94,6 +100,13 @@ def examine(library: Path, weights: Path, columns: xr.Dataset) -> Iterator[Check
             return True, "not in the library: the host compiles sciml_mskf.f90, which is beside it"
         return False, "neither in the library nor beside it: build again with a Fortran compiler"
 
+    def entry() -> tuple[bool, str]:
+        names = (*(f"__wrap_{one}" for one in SCHEME.values()), "sciml_mskf_cps")
+        missing = [name for name in names if not Library(library).shows(name)]
+        if missing:
+            return False, f"the library lacks {', '.join(missing)}: build it again with this sciml"
+        return True, "under the names of gfortran and ifort or ifx, and of the module sciml_cu_mskf"
+
     def bits() -> tuple[bool, str]:
         with Library(library).open(weights) as state:
             return _same_bits(NativeColumns(problem), state)
@@ -105,6 +118,7 @@ def examine(library: Path, weights: Path, columns: xr.Dataset) -> Iterator[Check
     checks: list[tuple[str, Callable[[], tuple[bool, str]]]] = [
         ("library", loads),
         ("Fortran module", module),
+        ("scheme's entry", entry),
         ("weights", sealed),
         ("parity", lambda: parity("float32")),
         ("parity, double", lambda: parity("float64")),
@@ -132,7 +146,27 @@ def _same_bits(columns: NativeColumns, state: NativeNetwork) -> tuple[bool, str]
             names = _differ(whole, columns.run(state, threads, tile=tile))
             if names:
                 return False, f"{', '.join(names)} with {tile} columns a call and {threads} threads"
-    return True, f"for {', '.join(map(str, TILINGS))} and {columns.count} columns a call, 1 and 2 threads"
+    names = _differ(whole, _at_once(columns, state))
+    if names:
+        return False, f"{', '.join(names)} where {CALLERS} threads of the host call at the same time"
+    return True, (
+        f"for {', '.join(map(str, TILINGS))} and {columns.count} columns a call, 1 and 2 threads, and {CALLERS} "
+        "threads of the host at the same time"
+    )
+
+
+def _at_once(columns: NativeColumns, state: NativeNetwork) -> dict[str, npt.NDArray[Any]]:
+    """All columns, by threads of the host that call for some of them each: what a loop over tiles does."""
+    for values in columns.outputs.values():
+        values.fill(-9)
+    step = -(-columns.count // (4 * CALLERS))
+
+    def call(start: int) -> None:
+        state.emulate(ctypes.byref(columns.call(start, start + step)))
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        list(pool.map(call, range(0, columns.count, step)))
+    return {name: values.copy() for name, values in columns.outputs.items()}
 
 
 def _isolated(problem: Convection, state: NativeNetwork) -> tuple[bool, str]:
