@@ -30,7 +30,7 @@ void sciml_announce(const char *format, ...) {
         return;
     }
     const size_t size = strlen(text);
-    text[size] = '\n'; /* the room is for one more */
+    text[size] = '\n';                                    /* the room is for one more */
     if (write(STDERR_FILENO, text, size + 1) < 0) return; /* there is nobody to tell */
 }
 
