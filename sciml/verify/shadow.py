@@ -25,7 +25,7 @@ __all__ = ["ModeStatistics", "read_statistics"]
 
 Array = NDArray[Any]
 
-COUNTS: Final = ("COLUMNS", "HELD", "NOVEL", "LIMITED", "UNSOUND", "RETURNED")
+COUNTS: Final = ("COLUMNS", "HELD", "NOVEL", "CLIPPED", "LIMITED", "UNSOUND", "RETURNED")
 SUMS: Final = (
     *COUNTS,
     "SECONDS_EMULATOR",
@@ -51,6 +51,8 @@ class ModeStatistics:
         ``shadow``, ``emulate`` or ``guard``.
     files, ranks, steps
         How many files of how many ranks; the first and the last step.
+    limit
+        The setting ``novelty``.
     sums
         Counts and sums by name, as in the files.
     outputs
@@ -62,6 +64,7 @@ class ModeStatistics:
     files: int
     ranks: int
     steps: tuple[int, int]
+    limit: float
     sums: dict[str, Array]
     outputs: dict[str, Array]
 
@@ -129,9 +132,10 @@ class ModeStatistics:
         lines = [
             f"mode {self.mode}: {self.files} files of {self.ranks} ranks, steps {self.steps[0]} to {self.steps[1]}",
             f"{count['COLUMNS']:,} columns asked, {count['HELD']:,} held",
-            f"{count['NOVEL']:,} beyond the training ({count['NOVEL'] / looked:.2%}, greatest novelty "
-            f"{float(self.sums['NOVELTY']):.3g}), {count['LIMITED']:,} limited, {count['UNSOUND']:,} not sound, "
-            f"{count['RETURNED']:,} answered by the model's own scheme",
+            f"{count['CLIPPED']:,} beyond the training and clipped to it ({count['CLIPPED'] / looked:.2%}), "
+            f"{count['NOVEL']:,} beyond novelty {self.limit:g}; the greatest is {float(self.sums['NOVELTY']):.3g}",
+            f"{count['LIMITED']:,} limited, {count['UNSOUND']:,} not sound, {count['RETURNED']:,} answered by the "
+            "model's own scheme",
         ]
         if self.outputs:
             scores = self.scores()
@@ -229,7 +233,7 @@ def read_statistics(paths: Iterable[str | Path]) -> ModeStatistics:
     opened = [_opened(path) for path in listed]
     first = opened[0]
     for path, one in zip(listed, opened, strict=True):
-        for name in ("MODE", "DX", "NX", "NY"):
+        for name in ("MODE", "DX", "NX", "NY", "NOVELTY_LIMIT"):
             if one.attrs[name] != first.attrs[name]:
                 raise InputError(
                     f"{path.name} has {name} {one.attrs[name]}, {listed[0].name} has {first.attrs[name]}: report on "
@@ -250,7 +254,13 @@ def read_statistics(paths: Iterable[str | Path]) -> ModeStatistics:
     steps = [int(one.attrs[name]) for one in opened for name in ("FIRST_STEP", "LAST_STEP")]
     ranks = {int(one.attrs["RANK"]) for one in opened}
     return ModeStatistics(
-        str(first.attrs["MODE"]), len(opened), len(ranks), (min(steps), max(steps)), sums, outputs
+        str(first.attrs["MODE"]),
+        len(opened),
+        len(ranks),
+        (min(steps), max(steps)),
+        float(first.attrs["NOVELTY_LIMIT"]),
+        sums,
+        outputs,
     )
 
 

@@ -218,6 +218,9 @@ def test_guard_gives_novel_columns_to_the_models_own_scheme(run: Any, fields: An
     for name, found in done.fields.items():
         mask = returned[:, None] if found.ndim == 3 else returned
         np.testing.assert_array_equal(found, np.where(mask, alone[name], emulated[name]), err_msg=name)
+    counts = read_statistics(done.folder.glob("sciml_mskf_guard_*.nc"))
+    assert counts.sums["NOVEL"] == counts.sums["RETURNED"] == returned.sum()
+    assert counts.sums["CLIPPED"] == 0 and "beyond novelty 1e-06" in str(counts)
     at_ease = run("mode = 'guard', novelty = 1d3", name="at_ease")
     assert not at_ease.own_calls and at_ease.same(emulated)
 
@@ -241,6 +244,16 @@ def test_limits_scale_a_response_as_a_whole(run: Any, fields: Any) -> None:
         np.testing.assert_allclose(done.fields[name], expected, rtol=1e-5, atol=1e-30, err_msg=name)
     guarded = run("mode = 'guard', heating = 8, limited = 0.5, novelty = 1d3", name="guarded")
     assert len(guarded.own_calls) == (beyond & (share < 0.5)).sum() > 0
+
+
+def test_columns_beyond_the_training_are_clipped_and_counted(run: Any, fields: Any) -> None:
+    """A sky of more vapour than any run had: told by the count, and answered all the same."""
+    moist = fields["qv"] * np.float32(1.5)
+    done = run("mode = 'emulate'", changed={"qv": moist}, own=False)
+    found = read_statistics(done.folder.glob("sciml_mskf_emulate_*.nc"))
+    assert 10 < found.sums["CLIPPED"] == found.sums["NOVEL"] <= found.sums["COLUMNS"]
+    assert found.sums["NOVELTY"] > 1
+    assert all(np.isfinite(done.fields[name]).all() for name in PROFILES)
 
 
 def test_columns_that_are_not_sound_go_to_the_models_own_scheme(run: Any, fields: Any, alone: Any) -> None:

@@ -9,7 +9,8 @@
 enum tally_count {
     TALLY_COLUMNS, /* that the scheme was called for and that were not held */
     TALLY_HELD,
-    TALLY_NOVEL,    /* beyond the training range: their inputs were clipped to it */
+    TALLY_NOVEL,    /* further out than the setting novelty */
+    TALLY_CLIPPED,  /* beyond the training range: their features were clipped to it */
     TALLY_LIMITED,  /* whose response was scaled */
     TALLY_UNSOUND,  /* not finite or not physical: given to the host's scheme */
     TALLY_RETURNED, /* given to the host's scheme, for whatever reason */
