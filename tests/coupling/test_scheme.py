@@ -277,6 +277,9 @@ def test_captures_are_exact_pairs(run: Any, alone: Any, fields: Any) -> None:
     (path,) = done.folder.glob("sciml_mskf_capture_*.nc")
     with xr.open_dataset(path) as ds:
         found = sciml.convection_columns(ds.load())
+        j, i = ds["J"].values, ds["I"].values
+        np.testing.assert_array_equal(ds["W0AVG_IN"].values, fields["w0avg"][j, :NK, i])
+        np.testing.assert_array_equal(ds["NCA_IN"].values, fields["nca"][j, i])
     assert (found["XTIME"].values == 5).all()  # step 6 of 50 s
     assert (found["RUN"].values == 3).all()
     stored = open_columns(path, keep="all")

@@ -13,7 +13,7 @@ enum { PROFILES = SCIML_INPUT_PROFILES + SCIML_OUTPUT_PROFILES, SURFACES = SCIML
 struct sciml_capture {
     int32_t levels, room, taken;
     int64_t passed_over; /* drawn, but the file was full */
-    float *profile[PROFILES], *surface[SURFACES], *weight, *minutes;
+    float *profile[PROFILES], *surface[SURFACES], *weight, *minutes, *nca_in, *w0avg_in;
     int32_t *i, *j, *step, *run;
     float cudt;
     int32_t stepcu;
@@ -44,9 +44,10 @@ sciml_capture *sciml_capture_new(const sciml_settings *settings, int32_t levels)
         good &= (c->profile[n] = malloc(room * (size_t)levels * sizeof(float))) != NULL;
     for (int n = 0; n < SURFACES; n++)
         good &= (c->surface[n] = malloc(room * sizeof(float))) != NULL;
-    float **const numbers[] = {&c->weight, &c->minutes};
+    good &= (c->w0avg_in = malloc(room * (size_t)levels * sizeof(float))) != NULL;
+    float **const numbers[] = {&c->weight, &c->minutes, &c->nca_in};
     int32_t **const places[] = {&c->i, &c->j, &c->step, &c->run};
-    for (int n = 0; n < 2; n++)
+    for (int n = 0; n < 3; n++)
         good &= (*numbers[n] = malloc(room * sizeof(float))) != NULL;
     for (int n = 0; n < 4; n++)
         good &= (*places[n] = malloc(room * sizeof(int32_t))) != NULL;
@@ -68,9 +69,12 @@ static double drawn(int32_t i, int32_t j, int32_t step, int32_t seed) {
 }
 
 static void take(sciml_capture *c, const sciml_tile *t, int32_t i, int32_t j, int kind, float weight,
-                 int32_t run) {
+                 int32_t run, const sciml_before *before) {
     const int32_t n = c->taken++;
-    const ptrdiff_t levels = c->levels;
+    const ptrdiff_t levels = c->levels, columns = (ptrdiff_t)t->ni * t->nj, at = (ptrdiff_t)j * t->ni + i;
+    c->nca_in[n] = before->nca[at];
+    for (ptrdiff_t k = 0; k < levels; k++)
+        c->w0avg_in[n * levels + k] = before->w0avg[k * columns + at];
     for (int f = 0; f < PROFILES; f++) {
         const int argument = f < SCIML_INPUT_PROFILES
                                  ? sciml_input_profile_arguments[f]
@@ -97,7 +101,7 @@ static void take(sciml_capture *c, const sciml_tile *t, int32_t i, int32_t j, in
 }
 
 void sciml_capture_take(sciml_session *session, sciml_record *record, const sciml_tile *t,
-                        const uint8_t *held) {
+                        const sciml_before *before) {
     const sciml_settings *s = &session->settings;
     sciml_capture *c = record->capture;
     if (!c || t->nk != record->levels || t->step < s->capture_first || t->step > s->capture_last ||
@@ -105,14 +109,14 @@ void sciml_capture_take(sciml_session *session, sciml_record *record, const scim
         return;
     for (int32_t j = 0; j < t->nj; j++)
         for (int32_t i = 0; i < t->ni; i++) {
-            if (held[(ptrdiff_t)j * t->ni + i]) continue;
+            if (before->held[(ptrdiff_t)j * t->ni + i]) continue;
             const int kind = sciml_tile_kind(t, i, j);
             if (drawn(t->i0 + i, t->j0 + j, t->step, s->seed) >= s->capture[kind]) continue;
             pthread_mutex_lock(&record->lock);
             c->cudt = t->cudt;
             c->stepcu = argument_integer(t->a, ARG_stepcu);
             if (c->taken < c->room)
-                take(c, t, i, j, kind, (float)(1.0 / s->capture[kind]), s->run);
+                take(c, t, i, j, kind, (float)(1.0 / s->capture[kind]), s->run, before);
             else
                 c->passed_over++;
             pthread_mutex_unlock(&record->lock);
@@ -136,7 +140,8 @@ int sciml_capture_write(sciml_capture *c, const sciml_session *session, const sc
     sciml_cdf_number(&w, "SCIML_PASSED_OVER", (double)c->passed_over, 0);
     sciml_cdf_text(
         &w, "COMMENT",
-        "Inputs are the arguments on entry, W0AVG the value that the scheme used. WEIGHT is one over the "
+        "Inputs are the arguments on entry, W0AVG the value that the scheme used (after its own update; "
+        "W0AVG_IN: before). WEIGHT is one over the "
         "probability of having been drawn. NCA is -100 where nothing triggered. "
         "SCIML_PASSED_OVER columns were drawn for which capture_columns left no room.");
     for (int f = 0; f < PROFILES; f++)
@@ -147,6 +152,10 @@ int sciml_capture_write(sciml_capture *c, const sciml_session *session, const sc
         sciml_cdf_values(
             &w,
             &(cdf_written){surface_name[f], surface_units[f], NULL, CDF_FLOAT, 1, {column}, c->surface[f]});
+    sciml_cdf_values(
+        &w,
+        &(cdf_written){"W0AVG_IN", "m s-1", "before the call", CDF_FLOAT, 2, {column, level}, c->w0avg_in});
+    sciml_cdf_values(&w, &(cdf_written){"NCA_IN", "s", "before the call", CDF_FLOAT, 1, {column}, c->nca_in});
     sciml_cdf_values(&w, &(cdf_written){"WEIGHT",
                                         "1",
                                         "one over the probability of having been drawn",

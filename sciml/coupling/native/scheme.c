@@ -31,16 +31,18 @@ static void close_scratch(scratch *x) {
     sciml_tally_free(x->tally);
 }
 
+/* Room for a call: in capture mode W0AVG of all rows, else of the rows in hand and the emulator's answers to
+ * them. */
 static int open_scratch(scratch *x, const sciml_tile *t, int with_answers) {
     const size_t columns = (size_t)t->ni * (size_t)t->nj;
-    *x = (scratch){.rows = sciml_answer_rows(t)};
+    *x = (scratch){.rows = with_answers ? sciml_answer_rows(t) : t->nj};
     x->nca = malloc(columns * sizeof(float));
     x->flag = calloc(columns, 1);
-    int good = x->nca && x->flag;
+    x->w0avg = malloc((size_t)x->rows * (size_t)t->ni * (size_t)t->nk * sizeof(float));
+    int good = x->nca && x->flag && x->w0avg;
     if (good && with_answers) {
-        x->w0avg = malloc((size_t)x->rows * (size_t)t->ni * (size_t)t->nk * sizeof(float));
         x->tally = sciml_tally_new(t->nk);
-        good = x->w0avg && x->tally && sciml_answer_open(&x->answer, t, x->rows);
+        good = x->tally && sciml_answer_open(&x->answer, t, x->rows);
     }
     if (!good) close_scratch(x);
     return good;
@@ -56,17 +58,27 @@ static int is_held(const sciml_tile *t, float nca) {
     return isgreaterequal(nca, 0.5f * t->dt);
 }
 
+/* W0AVG of some rows as it is: level by level, columns i fastest. */
+static void keep_w0avg(const sciml_tile *t, int32_t first, int32_t rows, float *kept) {
+    const ptrdiff_t columns = (ptrdiff_t)rows * t->ni;
+    for (int32_t j = 0; j < rows; j++)
+        for (int32_t k = 0; k < t->nk; k++)
+            memcpy(kept + k * columns + (ptrdiff_t)j * t->ni,
+                   tile_profile(t, ARG_w0avg, 0, first + j) + k * t->s3[1], sizeof(float) * (size_t)t->ni);
+}
+
 static void capture(sciml_session *s, sciml_record *r, void *const a[], const sciml_tile *t) {
     scratch x;
     const int good = open_scratch(&x, t, 0);
     if (good) {
         copy_nca(t, x.nca);
+        keep_w0avg(t, 0, t->nj, x.w0avg);
         for (ptrdiff_t n = 0; n < (ptrdiff_t)t->ni * t->nj; n++)
             x.flag[n] = (uint8_t)is_held(t, x.nca[n]);
     }
     sciml_original(s, a);
     if (!good) return;
-    sciml_capture_take(s, r, t, x.flag);
+    sciml_capture_take(s, r, t, &(sciml_before){x.nca, x.w0avg, x.flag});
     close_scratch(&x);
 }
 
@@ -112,16 +124,13 @@ static void update_w0avg(const sciml_tile *t, int32_t first, int32_t rows, float
     const float span = 2.0f * fmaxf(t->cudt * 60.0f, t->dt);
     const float old = adaptive ? span - t->dt : twice - 1.0f, now = adaptive ? t->dt : 1.0f;
     const float whole = adaptive ? span : twice;
-    const int32_t columns = rows * t->ni;
+    keep_w0avg(t, first, rows, kept);
     for (int32_t j = 0; j < rows; j++)
         for (int32_t k = 0; k < t->nk; k++) {
             float *mean = tile_profile(t, ARG_w0avg, 0, first + j) + k * t->s3[1];
             const float *w = tile_profile(t, ARG_w, 0, first + j) + k * t->s3[1];
-            float *keep = kept + (ptrdiff_t)k * columns + (ptrdiff_t)j * t->ni;
-            for (int32_t i = 0; i < t->ni; i++) {
-                keep[i] = mean[i];
+            for (int32_t i = 0; i < t->ni; i++)
                 mean[i] = (mean[i] * old + 0.5f * (w[i] + w[i + t->s3[1]]) * now) / whole;
-            }
         }
 }
 
