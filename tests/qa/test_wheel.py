@@ -34,6 +34,8 @@ def test_it_is_pure_and_whole(wheel: Path) -> None:
     wanted |= {path.relative_to(REPO).as_posix() for path in NATIVE.glob("*") if path.is_file()}
     wanted |= {f"sciml/data/{path.name}" for path in DATA.iterdir() if path.is_file()}
     wanted |= {"sciml/py.typed", "sciml/fortran_host/replay.f90"}
+    hosted = (REPO / "workflows" / "column_host").glob("*.f90")
+    wanted |= {f"sciml/column_host/{path.name}" for path in hosted}
     assert not wanted - names
     assert not [name for name in names if name.startswith(("tests", "data/", "workflows"))]
 

@@ -1,0 +1,227 @@
+"""What columns in radiative-convective equilibrium are given: a climate, where they begin, and what blows through them."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+from sciml.convection.problem import INPUT_PROFILES, Convection
+from sciml.errors import InputError
+
+__all__ = ["DAY", "Climate", "Start"]
+
+Array = NDArray[np.float64]
+
+DAY: Final = 86400.0
+GRAVITY: Final = 9.81
+_MAGIC: Final = 1396919629
+_ROOM: Final = 20  # integers of the header
+
+
+@dataclass(frozen=True)
+class Climate:
+    """What is prescribed to the columns; the Fortran type of the same name.
+
+    Attributes
+    ----------
+    sst
+        Of the sea, K.
+    wind
+        That the bulk fluxes see, m s-1.
+    exchange
+        Their coefficient.
+    cooling
+        Of air warmer than `tropopause`, K per day.
+    tropopause, stratosphere, relaxation
+        Colder air (K) is relaxed to a temperature (K) in so many days (Pauluis and Garner 2006).
+    rain_time
+        In which condensate falls out of its layer, s.
+    evaporation
+        The share of the large-scale rain that evaporates in 100 hPa of air without vapour.
+    nudging
+        The time in which the wind comes back to its profile, s.
+    gusts
+        The time in which the vertical velocity forgets itself, s.
+
+    References
+    ----------
+    Pauluis, O. and S. Garner (2006), Sensitivity of radiative-convective equilibrium simulations to horizontal
+    resolution, J. Atmos. Sci. 63, 1910.
+    """
+
+    sst: float = 301.0
+    wind: float = 6.0
+    exchange: float = 1.3e-3
+    cooling: float = 1.5
+    tropopause: float = 207.5
+    stratosphere: float = 200.0
+    relaxation: float = 5.0
+    rain_time: float = 1800.0
+    evaporation: float = 0.2
+    nudging: float = 10800.0
+    gusts: float = 3600.0
+
+    def __post_init__(self) -> None:
+        bounds = {"sst": (250.0, 320.0), "tropopause": (100.0, 300.0), "stratosphere": (100.0, 300.0)}
+        bounds |= {"wind": (0.1, 50.0), "exchange": (1e-5, 0.1), "cooling": (-50.0, 50.0)}
+        bounds |= {"evaporation": (0.0, 10.0)}
+        for field in fields(self):
+            low, high = bounds.get(field.name, (1e-3, 1e9))
+            value = getattr(self, field.name)
+            if not low <= value <= high:
+                raise InputError(f"{field.name} = {value}: give a number from {low:g} to {high:g}")
+
+    def numbers(self, p_surface: float) -> Array:
+        """In the order of the stream."""
+        sst, wind, exchange, cooling, tropopause, stratosphere, relaxation, *rest = astuple(self)
+        rates = (cooling / DAY, tropopause, stratosphere, relaxation * DAY)
+        return np.array([sst, p_surface, wind, exchange, *rates, *rest[:3]], np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where the columns begin, and what blows through them.
+
+    Attributes
+    ----------
+    pressure, mass
+        Of the layers, which keep them: (level,), Pa and kg m-2.
+    wind
+        The profile that the wind is nudged to, (2, level), m s-1.
+    temperature, vapour
+        (member, level), K and kg kg-1.
+    gusts
+        Of w: the profile, m s-1, (level,), and what it is multiplied by at each call, (call, member).
+    dx, dt, cudt, stepcu
+        m, s, min, steps: of the run that the columns come from.
+    """
+
+    pressure: Array
+    mass: Array
+    wind: Array
+    temperature: Array
+    vapour: Array
+    gusts: tuple[Array, Array]
+    dx: float
+    dt: float
+    cudt: float
+    stepcu: int
+    steps: int
+    interval: int
+
+    @classmethod
+    def of(
+        cls,
+        columns: xr.Dataset,
+        *,
+        days: float = 30.0,
+        members: int = 20,
+        seed: int = 7,
+        spread: float = 0.5,
+        hours: float = 6.0,
+        gusts: float = Climate.gusts,
+    ) -> Start:
+        """Members about the mean sounding of columns.
+
+        Each begins at the mean and a share of the way to a column that is drawn. W0AVG, for which a column has no
+        cause, is a fluctuation without preferred sign: a random walk that forgets itself in the time `gusts`, times
+        the standard deviation of W0AVG by level in the columns, so scaled that WRF's running mean of it has that
+        standard deviation too.
+
+        Parameters
+        ----------
+        columns
+            As for `sciml.convection.Convection`.
+        days, hours
+            To run for, and between records.
+        members, seed
+            A member is the same whatever others there are, and its first days whatever the number of days.
+        spread
+            The share; 0 for members that differ by their gusts alone.
+        gusts
+            s.
+
+        Raises
+        ------
+        InputError
+            Columns without what is needed, or numbers that make no run.
+        """
+        settings = Convection(columns).settings
+        dt, cudt = settings["DT"], settings["CUDT"]
+        stepcu = max(1, round(cudt * 60 / dt))
+        steps, interval = round(days * DAY / dt), max(1, round(hours * 3600 / dt))
+        if not (1 <= members <= 10_000 and 0.0 <= spread <= 1.0 and interval <= steps <= 10**8):
+            raise InputError(
+                f"{members} members, {days:g} days in records of {hours:g} h, spread {spread:g}: give 1 to 10,000 "
+                "members, as many days as a record has at least, and a spread from 0 to 1"
+            )
+        taken = {name: columns[name].values.astype(np.float64) for name in INPUT_PROFILES}
+        mean = {name: values.mean(0) for name, values in taken.items()}
+        forget = math.exp(-stepcu * dt / gusts)
+        drawn, amplitude = np.empty(members, np.int64), np.empty((1 + steps // stepcu, members))
+        for member in range(members):
+            rng = np.random.default_rng([seed, member])
+            drawn[member] = rng.integers(columns.sizes["column"])
+            shocks = rng.standard_normal(len(amplitude)) * math.sqrt(1 - forget**2)
+            amplitude[:, member] = lfilter([1.0], [1.0, -forget], shocks)
+        begin = {
+            name: mean[name] + spread * (taken[name][drawn] - mean[name]) for name in ("T_PHY", "QVAPOR")
+        }
+        return cls(
+            pressure=mean["P_HYD"],
+            mass=(taken["RHO"] * taken["DZ8W"]).mean(0),
+            wind=np.stack([mean["U_PHY"], mean["V_PHY"]]),
+            temperature=begin["T_PHY"],
+            vapour=np.maximum(begin["QVAPOR"], 0.0),
+            gusts=(taken["W0AVG"].std(0) / _kept(forget, 1 / (2 * stepcu)), amplitude),
+            dx=settings["DX"],
+            dt=dt,
+            cudt=cudt,
+            stepcu=stepcu,
+            steps=steps,
+            interval=interval,
+        )
+
+    @property
+    def header(self) -> NDArray[np.int32]:
+        """The integers of the streams."""
+        header = np.zeros(_ROOM, np.int32)
+        members, levels = self.temperature.shape
+        header[:7] = (_MAGIC, 1, members, levels, self.steps, self.stepcu, self.interval)
+        return header
+
+    def write(self, path: str | os.PathLike[str], climate: Climate) -> None:
+        """Write the host's input.
+
+        Raises
+        ------
+        InputError
+            When it cannot be written.
+        """
+        surface = float(self.pressure[0] + GRAVITY * self.mass[0] / 2)
+        numbers = (
+            np.array([self.dx, self.dt, self.cudt]),
+            climate.numbers(surface),
+            *(self.pressure, self.mass, self.wind, self.gusts[0]),
+            *(self.temperature, self.vapour, self.gusts[1]),
+        )
+        try:
+            Path(path).write_bytes(self.header.tobytes() + b"".join(x.tobytes() for x in numbers))
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error.strerror}; choose another folder") from error
+
+
+def _kept(forget: float, weight: float) -> float:
+    """The standard deviation of a running mean with this weight, of a series of standard deviation 1 that keeps
+    the share `forget` of itself from one value to the next.
+    """
+    both = forget * (1 - weight)
+    return math.sqrt(weight / (2 - weight) * (1 + both) / (1 - both))

@@ -1,0 +1,222 @@
+!> A step of the columns, in WRF's order: the convection scheme is called every CUDT with the state at the
+!> start of the step, what it answers is held until its time (NCA) is over, and is applied in every step.
+module column_steps
+   use, intrinsic :: iso_fortran_env, only: real32, real64
+   use column_domain, only: domain, f_qc, f_qv, f_t, f_u, f_v, m_condensing, m_heating, m_moistening, &
+      s_coupled_enthalpy, s_coupled_heating, s_coupled_water, s_deep, s_evaluated, s_evaporation, &
+      s_least_vapour, s_limited, s_novel, s_novelty, s_radiation, s_rain_condensed, s_rain_convective, &
+      s_rain_late, s_returned, s_scheme_enthalpy, s_sensible, s_shallow, s_unsound
+   use column_physics, only: cp, heights, lv, mix, radiation, rain_out, sea_fluxes
+   use sciml_mskf, only: sciml_emulator, sciml_mskf_run
+   implicit none(type, external)
+   private
+   public :: advance
+
+   ! Fields of the interface, see type(domain).
+   integer, parameter :: w0avg = 9, pratec = 1, nca = 2, novelty = 5
+   integer, parameter :: rth = 1, rqv = 2, rqc = 3, rqs = 6, ru = 7, rv = 8
+
+contains
+
+   !> Step members first..last from step - 1 to step. Members know nothing of each other, so that threads may
+   !> have some each, and their answers have the same bits.
+   subroutine advance(d, emulator, step, first, last, status, message)
+      type(domain), intent(inout) :: d
+      type(sciml_emulator), intent(in) :: emulator
+      integer, intent(in) :: step, first, last
+      integer, intent(out) :: status
+      character(len=512), intent(out) :: message
+      real(real64), dimension(d%levels, first:last) :: rho, dz, z
+      integer :: m
+
+      status = 0
+      message = ""
+      do m = first, last
+         call heights(d%p, d%mass, d%state(:, m, f_t), d%state(:, m, f_qv), rho(:, m), dz(:, m), z(:, m))
+         d%surface(m) = sea_fluxes(d%climate, d%p, d%state(:, m, f_t), d%state(:, m, f_qv), rho(:, m), &
+                                   z(:, m))
+      end do
+      if (step == 1 .or. modulo(step, d%stepcu) == 0) then
+         do m = first, last
+            call prepare(d, m, step, rho(:, m), dz(:, m))
+         end do
+         call convection(d, emulator, first, last, status, message)
+         if (status /= 0) return
+         call count_answers(d, first, last)
+      end if
+      do m = first, last
+         call apply_radiation_and_mixing(d, m, rho(:, m), dz(:, m), z(:, m))
+         call apply_convection(d, m)
+         call apply_condensation(d, m)
+         call count_down(d, m)
+         d%total(m, s_least_vapour) = min(d%total(m, s_least_vapour), minval(d%state(:, m, f_qv)))
+      end do
+   end subroutine advance
+
+   !> What the scheme reads, in single precision. There is no vertical velocity in a column, but the scheme's
+   !> trigger lives on its running mean: w is a profile that an amplitude multiplies, and W0AVG is what WRF
+   !> makes of it, in all columns, held or not.
+   subroutine prepare(d, m, step, rho, dz)
+      type(domain), intent(inout) :: d
+      integer, intent(in) :: m, step
+      real(real64), intent(in) :: rho(:), dz(:)
+      real(real32) :: span
+      integer :: call_number
+
+      call_number = 1 + step/d%stepcu
+      span = 2*real(d%stepcu, real32)
+      d%in3(m, :, 1, 1) = real(d%state(:, m, f_u), real32)
+      d%in3(m, :, 1, 2) = real(d%state(:, m, f_v), real32)
+      d%in3(m, :, 1, 3) = real(d%state(:, m, f_t), real32)
+      d%in3(m, :, 1, 4) = real(d%state(:, m, f_qv), real32)
+      d%in3(m, :, 1, 5) = real(d%p, real32)
+      d%in3(m, :, 1, 6) = real(dz, real32)
+      d%in3(m, :, 1, 7) = real(rho, real32)
+      d%in3(m, :, 1, 8) = real(d%pi, real32)
+      d%in3(m, :, 1, w0avg) = (d%in3(m, :, 1, w0avg)*(span - 1) + &
+                               real(d%w*d%amplitude(m, call_number), real32))/span
+      associate (s => d%surface(m))
+         d%in2(m, 1, :) = real([s%zol, s%heat, s%ust, s%depth], real32)
+      end associate
+   end subroutine prepare
+
+   !> The scheme on these members, a tile of WRF's.
+   subroutine convection(d, emulator, first, last, status, message)
+      type(domain), intent(inout) :: d
+      type(sciml_emulator), intent(in) :: emulator
+      integer, intent(in) :: first, last
+      integer, intent(out) :: status
+      character(len=512), intent(out) :: message
+      associate (x => d%in3, s => d%in2, y => d%out3, r => d%out2)
+         call sciml_mskf_run(emulator, x(:, :, :, 1), x(:, :, :, 2), x(:, :, :, 3), x(:, :, :, 4), &
+                             x(:, :, :, 5), x(:, :, :, 6), x(:, :, :, 7), x(:, :, :, 8), x(:, :, :, w0avg), &
+                             s(:, :, 1), s(:, :, 2), s(:, :, 3), s(:, :, 4), real(d%dx, real32), &
+                             real(d%dt, real32), real(d%cudt, real32), r(:, :, nca), y(:, :, :, 1), &
+                             y(:, :, :, 2), y(:, :, :, 3), y(:, :, :, 4), y(:, :, :, 5), y(:, :, :, 6), &
+                             y(:, :, :, 7), y(:, :, :, 8), y(:, :, :, 9), y(:, :, :, 10), y(:, :, :, 11), &
+                             y(:, :, :, 12), r(:, :, pratec), r(:, :, 3), r(:, :, 4), d%answered, &
+                             r(:, :, novelty), 1, d%members, 1, 1, 1, d%levels, first, last, 1, 1, 1, &
+                             d%levels, status, message)
+      end associate
+   end subroutine convection
+
+   !> Of the columns that were not held: what came, and how strange they were to the emulator.
+   subroutine count_answers(d, first, last)
+      type(domain), intent(inout) :: d
+      integer, intent(in) :: first, last
+      integer :: m
+      do m = first, last
+         if (d%answered(m, 1) == 3) cycle
+         d%total(m, s_evaluated) = d%total(m, s_evaluated) + 1
+         select case (d%answered(m, 1))
+         case (-1)
+            d%total(m, s_unsound) = d%total(m, s_unsound) + 1
+            cycle ! its novelty is infinite
+         case (1)
+            d%total(m, s_shallow) = d%total(m, s_shallow) + 1
+         case (2)
+            d%total(m, s_deep) = d%total(m, s_deep) + 1
+         case default
+            cycle ! nothing triggers: the emulator was not asked
+         end select
+         if (d%out2(m, 1, novelty) > 1) d%total(m, s_novel) = d%total(m, s_novel) + 1
+         d%total(m, s_novelty) = max(d%total(m, s_novelty), real(d%out2(m, 1, novelty), real64))
+      end do
+   end subroutine count_answers
+
+   subroutine apply_radiation_and_mixing(d, m, rho, dz, z)
+      type(domain), intent(inout) :: d
+      integer, intent(in) :: m
+      real(real64), dimension(:), intent(in) :: rho, dz, z
+      real(real64) :: change(d%levels), part
+      associate (t => d%state(:, m, f_t), s => d%surface(m))
+         change = d%dt*radiation(d%climate, t)
+         t = t + change
+         d%total(m, s_radiation) = d%total(m, s_radiation) + sum(d%mass*cp*change)
+         call mix(s, d%mass, rho, z, dz, d%dt, t, d%state(:, m, f_qv))
+         d%total(m, s_sensible) = d%total(m, s_sensible) + d%dt*s%heat
+         d%total(m, s_evaporation) = d%total(m, s_evaporation) + d%dt*s%vapour
+      end associate
+      part = d%dt/(d%dt + d%climate%nudging)
+      d%state(:, m, f_u) = d%state(:, m, f_u) + part*(d%u - d%state(:, m, f_u))
+      d%state(:, m, f_v) = d%state(:, m, f_v) + part*(d%v - d%state(:, m, f_v))
+   end subroutine apply_radiation_and_mixing
+
+   !> The tendencies of convection for one step. They were made for a state that may be an hour old: where
+   !> they would take more vapour or condensate than there is, all of them and the rain are made smaller
+   !> together, which keeps every budget. All condensate, also the rain that shallow clouds leave in the air,
+   !> is the host's qc.
+   subroutine apply_convection(d, m)
+      type(domain), intent(inout) :: d
+      integer, intent(in) :: m
+      real(real64), dimension(d%levels) :: heating, drying, water, now
+      real(real64) :: rain, share
+      integer :: k
+
+      rain = d%dt*real(d%out2(m, 1, pratec), real64)
+      if (.not. d%out2(m, 1, nca) > 0) then
+         ! WRF clears the tendencies when their time is over, but PRATEC only at the next call: what falls
+         ! until then comes from nowhere. It is counted, and does not fall here.
+         d%total(m, s_rain_late) = d%total(m, s_rain_late) + rain
+         return
+      end if
+      heating = d%dt*d%pi*real(d%out3(m, :, 1, rth), real64)
+      drying = d%dt*real(d%out3(m, :, 1, rqv), real64)
+      water = d%dt*sum(real(d%out3(m, :, 1, rqc:rqs), real64), dim=2)
+      share = 1
+      do k = 1, d%levels
+         if (drying(k) < 0) share = min(share, -d%state(k, m, f_qv)/drying(k))
+         if (water(k) < 0) share = min(share, -d%state(k, m, f_qc)/water(k))
+      end do
+      if (share < 1) then
+         share = share*(1 - 4*epsilon(share))
+         d%total(m, s_limited) = d%total(m, s_limited) + 1
+      end if
+      heating = share*heating
+      drying = share*drying
+      water = share*water
+      now = d%state(:, m, f_t)
+      d%state(:, m, f_t) = now + heating
+      d%state(:, m, f_qv) = d%state(:, m, f_qv) + drying
+      d%state(:, m, f_qc) = d%state(:, m, f_qc) + water
+      d%state(:, m, f_u) = d%state(:, m, f_u) + share*d%dt*real(d%out3(m, :, 1, ru), real64)
+      d%state(:, m, f_v) = d%state(:, m, f_v) + share*d%dt*real(d%out3(m, :, 1, rv), real64)
+      d%mean(:, m, m_heating) = d%mean(:, m, m_heating) + heating
+      d%mean(:, m, m_moistening) = d%mean(:, m, m_moistening) + drying
+      call add(s_rain_convective, share*rain)
+      call add(s_coupled_water, sum(d%mass*(drying + water)))
+      call add(s_coupled_enthalpy, sum(d%mass*(cp*heating + lv*drying)))
+      call add(s_scheme_enthalpy, sum(d%mass*(cp*heating + (3.15e6_real64 - 2370*now)*drying)))
+      call add(s_coupled_heating, sum(d%mass*cp*abs(heating)))
+   contains
+      subroutine add(number, value)
+         integer, intent(in) :: number
+         real(real64), intent(in) :: value
+         d%total(m, number) = d%total(m, number) + value
+      end subroutine add
+   end subroutine apply_convection
+
+   subroutine apply_condensation(d, m)
+      type(domain), intent(inout) :: d
+      integer, intent(in) :: m
+      real(real64) :: before(d%levels), rain, returned
+      before = d%state(:, m, f_t)
+      call rain_out(d%climate, d%p, d%mass, d%dt, d%state(:, m, f_t), d%state(:, m, f_qv), &
+                    d%state(:, m, f_qc), rain, returned)
+      d%mean(:, m, m_condensing) = d%mean(:, m, m_condensing) + (d%state(:, m, f_t) - before)
+      d%total(m, s_rain_condensed) = d%total(m, s_rain_condensed) + rain
+      d%total(m, s_returned) = d%total(m, s_returned) + returned
+   end subroutine apply_condensation
+
+   !> As WRF does at the end of a step.
+   subroutine count_down(d, m)
+      type(domain), intent(inout) :: d
+      integer, intent(in) :: m
+      real(real32) :: dt
+      dt = real(d%dt, real32)
+      if (.not. d%out2(m, 1, nca) > 0) return
+      if (nint(d%out2(m, 1, nca)/dt) <= 1) d%out3(m, :, 1, rth:rv) = 0
+      d%out2(m, 1, nca) = d%out2(m, 1, nca) - dt
+   end subroutine count_down
+
+end module column_steps
