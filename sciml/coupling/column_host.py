@@ -34,6 +34,7 @@ _PROFILES: Final = {
     "HEATING_CU": ("K s-1", "mean heating by convection"),
     "MOISTENING_CU": ("kg kg-1 s-1", "mean moistening by convection"),
     "HEATING_LS": ("K s-1", "mean heating by large-scale condensation"),
+    "W0AVG": ("m s-1", "running mean of the vertical velocity at the last call"),
 }
 _SUMS: Final = {
     "WATER": ("kg m-2", "vapour and condensate of the column"),
@@ -170,8 +171,8 @@ def history(start: Start, *outputs: str | os.PathLike[str]) -> xr.Dataset:
     sums = records[:, -len(_SUMS) * members :].reshape(-1, len(_SUMS), members)
     found: dict[str, Any] = {}
     for number, (name, (unit, told)) in enumerate(_PROFILES.items()):
-        about = {"units": unit, "long_name": told}
-        found[name] = (("time", "member", "level"), profiles[:, number], about)
+        named = {"units": unit, "long_name": told}
+        found[name] = (("time", "member", "level"), profiles[:, number], named)
     for number, (name, (unit, told)) in enumerate(_SUMS.items()):
         found[name] = (("time", "member"), sums[:, number], {"units": unit, "long_name": told})
     days = np.arange(len(records)) * start.interval * start.dt / DAY

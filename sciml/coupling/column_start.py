@@ -1,4 +1,4 @@
-"""What columns in radiative-convective equilibrium are given: a climate, where they begin, and what blows through them."""
+"""What is given to columns in radiative-convective equilibrium: a climate, a start, and what blows through them."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@
 !>     which w is multiplied at each call of the scheme, (member, 1 + steps/STEPCU).
 !>   OUTPUT: those integers; in each record, reals of 8 bytes: t, qv, qc, u, v, the means since the record
 !>     before of heating by convection (K s-1), moistening by convection (kg kg-1 s-1) and heating by
-!>     condensation (K s-1), each (level, member); then the sums s_*, each (member).
+!>     condensation (K s-1), W0AVG (m s-1), each (level, member); then the sums s_*, each (member).
 module column_domain
    use, intrinsic :: iso_fortran_env, only: int32, real32, real64
    use column_physics, only: climate, cp, gravity, lv, surface_layer
@@ -18,6 +18,7 @@ module column_domain
 
    integer(int32), parameter :: magic = 1396919629_int32, state_magic = 1396919630_int32
    integer, parameter, public :: f_t = 1, f_qv = 2, f_qc = 3, f_u = 4, f_v = 5, fields = 5
+   integer, parameter, public :: w0avg = 9 ! of what the scheme reads
    integer, parameter, public :: m_heating = 1, m_moistening = 2, m_condensing = 3, means = 3
    !> Per member. Of the state: water (kg m-2), enthalpy (J m-2), depth of the boundary layer (m). Since the
    !> last record: kg m-2 of water, J m-2 of heat, and counts. `coupled` is what the tendencies that were
@@ -135,7 +136,7 @@ contains
          d%total(m, s_depth) = d%surface(m)%depth
       end do
       d%mean = d%mean/(d%interval*d%dt)
-      write (unit, iostat=trouble) d%state, d%mean, d%total
+      write (unit, iostat=trouble) d%state, d%mean, real(transpose(d%in3(:, :, 1, w0avg)), real64), d%total
       if (trouble /= 0) return
       d%mean = 0
       d%total = 0

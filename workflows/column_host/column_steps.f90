@@ -5,7 +5,7 @@ module column_steps
    use column_domain, only: domain, f_qc, f_qv, f_t, f_u, f_v, m_condensing, m_heating, m_moistening, &
       s_coupled_enthalpy, s_coupled_heating, s_coupled_water, s_deep, s_evaluated, s_evaporation, &
       s_least_vapour, s_limited, s_novel, s_novelty, s_radiation, s_rain_condensed, s_rain_convective, &
-      s_rain_late, s_returned, s_scheme_enthalpy, s_sensible, s_shallow, s_unsound
+      s_rain_late, s_returned, s_scheme_enthalpy, s_sensible, s_shallow, s_unsound, w0avg
    use column_physics, only: cp, heights, lv, mix, radiation, rain_out, sea_fluxes
    use sciml_mskf, only: sciml_emulator, sciml_mskf_run
    implicit none(type, external)
@@ -13,7 +13,7 @@ module column_steps
    public :: advance
 
    ! Fields of the interface, see type(domain).
-   integer, parameter :: w0avg = 9, pratec = 1, nca = 2, novelty = 5
+   integer, parameter :: pratec = 1, nca = 2, novelty = 5
    integer, parameter :: rth = 1, rqv = 2, rqc = 3, rqs = 6, ru = 7, rv = 8
 
 contains
