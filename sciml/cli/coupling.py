@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from sciml.cli.columns import rce
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["app"]
+__all__ = ["app", "columns_of", "installed"]
 
 app = typer.Typer(no_args_is_help=True, help="Export an emulator, build the Fortran library, check it.")
 
@@ -82,7 +83,7 @@ def response(
             check_apart(target, file or [])
     if json_file is not None and picture is not None and json_file.resolve() == picture.resolve():
         raise InputError(f"--json and --picture both name {picture}: give each a file of its own")
-    found = linear_response(Emulator.load(model), _columns(file, columns), smooth=smooth)
+    found = linear_response(Emulator.load(model), columns_of(file, columns), smooth=smooth)
     if json_file is not None:
         with replaced(json_file) as part:
             part.write_text(json.dumps(found.to_json()) + "\n", encoding="utf-8")
@@ -144,7 +145,7 @@ def check(
 
     library, weights = installed(folder)
     failed = []
-    for one in examine(library, weights, _columns(file, columns)):
+    for one in examine(library, weights, columns_of(file, columns)):
         typer.echo(str(one))
         if not one.ok:
             failed.append(one.name)
@@ -183,7 +184,7 @@ def replay(
 
     library, weights = installed(folder)
     tiles = [_tile(text) for text in tile or ("1x1", "7x5", "0x0")]
-    columns = _columns(files, None)
+    columns = columns_of(files, None)
     with TemporaryDirectory(prefix="sciml-replay-") as temporary:
         found = replayed(library, weights, columns, output or Path(temporary), tiles, threads)
     typer.echo(str(found))
@@ -261,6 +262,9 @@ def report(
     typer.echo(str(found))
 
 
+app.command()(rce)
+
+
 def installed(folder: Path) -> tuple[Path, Path]:
     """The library and the weights in a folder that `build` made.
 
@@ -305,14 +309,14 @@ def _stability(model: str) -> str:
     emulator = Emulator.load(model)
     try:
         own = {name: float(emulator.about[name.lower()]) for name in ("DX", "DT", "CUDT")}
-        found = linear_response(emulator, _columns(None, QUICK).assign_attrs(own))
+        found = linear_response(emulator, columns_of(None, QUICK).assign_attrs(own))
     except InputError as error:
         return f"not looked for growing modes: {error}"
     table = f"{found.spectrum.table()}\n" if found.spectrum.growing else ""
     return f"{table}{found.verdict()}"
 
 
-def _columns(files: list[Path] | None, most: int | None) -> xr.Dataset:
+def columns_of(files: list[Path] | None, most: int | None) -> xr.Dataset:
     """The columns of files or of the sample; if there are too many, every so many."""
     from sciml.convection.store import open_columns
     from sciml.data_files import packaged

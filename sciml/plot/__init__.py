@@ -4,6 +4,7 @@ Functions take arrays and return matplotlib figures made without pyplot, so noth
 """
 
 from sciml.plot.diagrams import confusion, reliability
+from sciml.plot.equilibrium import Course, equilibrium
 from sciml.plot.fields import Panel, curves, panels, shares, spectra
 from sciml.plot.levels import score_by_level
 from sciml.plot.linear_response import linear_response
@@ -14,6 +15,7 @@ from sciml.plot.style import COLOURS, png, style
 
 __all__ = [
     "COLOURS",
+    "Course",
     "Field",
     "Pair",
     "Panel",
@@ -21,6 +23,7 @@ __all__ = [
     "confusion",
     "curves",
     "density",
+    "equilibrium",
     "errors",
     "linear_response",
     "panels",

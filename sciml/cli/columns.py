@@ -1,0 +1,121 @@
+"""``sciml coupling rce``: columns in radiative-convective equilibrium, the emulator their only convection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sciml.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from sciml.verify.equilibrium import Equilibrium
+
+__all__ = ["rce"]
+
+
+def rce(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder that `sciml coupling build` made.")
+    ],
+    days: Annotated[float, typer.Option("--days", min=1.0, max=10000.0, help="To run for.")] = 30.0,
+    members: Annotated[int, typer.Option("--members", min=1, max=10000, help="Columns, all different.")] = 20,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of where they begin and of their winds.")] = 7,
+    sst: Annotated[float, typer.Option("--sst", help="Temperature of the sea, K.")] = 301.0,
+    cooling: Annotated[float, typer.Option("--cooling", help="Of the troposphere, K per day.")] = 1.5,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option("--file", help="wrfout files about whose mean they begin; by default the sample."),
+    ] = None,
+    threads: Annotated[int, typer.Option("--threads", min=1, max=1024, help="Of OpenMP, at most.")] = 2,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the history (*.nc).")] = None,
+    picture: Annotated[Path | None, typer.Option("--picture", help="Draw it (PNG).")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every number.")] = None,
+) -> None:
+    """Run columns to radiative-convective equilibrium, the emulator their only convection.
+
+    A Fortran host, compiled with $FC against the library in DIR, calls it as WRF does. Exit code 1 if a budget does
+    not close, or something is negative or not finite; drift and novelty are told, and are yours to judge.
+    """
+    import json
+
+    from sciml.cli.coupling import columns_of, installed
+    from sciml.coupling.column_host import simulate
+    from sciml.coupling.column_start import Climate, Start
+    from sciml.verify.equilibrium import equilibrium
+    from sciml.writing import replaced
+
+    _check_targets([path for path in (output, picture, json_file) if path is not None], file or [])
+    library, weights = installed(folder)
+    climate = Climate(sst=sst, cooling=cooling)
+    start = Start.of(columns_of(file, None), days=days, members=members, seed=seed, gusts=climate.gusts)
+    history, said = simulate(library, weights, start, climate, threads=threads)
+    found = equilibrium(history)
+    if output is not None:
+        packed = {str(name): {"zlib": True, "complevel": 4, "shuffle": True} for name in history.data_vars}
+        with replaced(output) as part:
+            history.to_netcdf(part, engine="netcdf4", encoding=packed)
+    if picture is not None:
+        from sciml import plot
+
+        with replaced(picture) as part:
+            part.write_bytes(plot.png(_draw(found), dots=110))
+    if json_file is not None:
+        with replaced(json_file) as part:
+            part.write_text(json.dumps(found.numbers, indent=1) + "\n", encoding="utf-8")
+    typer.echo(f"{said}\n{found}")
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def _check_targets(targets: list[Path], sources: list[Path]) -> None:
+    """Before anything runs: what would be written can be, and over nothing that is read or written beside it."""
+    from sciml.writing import check_apart, check_replaceable
+
+    for target in targets:
+        check_replaceable(target)
+        check_apart(target, sources)
+    if len({target.resolve() for target in targets}) < len(targets):
+        names = ", ".join(map(str, targets))
+        raise InputError(f"--output, --picture and --json name one file twice: {names}; give each its own")
+
+
+def _draw(found: Equilibrium) -> Figure:
+    """The picture of a run: where it drifts above, what rains and how strange it is below."""
+    from sciml import plot
+
+    def course(title: str, unit: str, bands: dict[str, str], of: str = "courses") -> plot.Course:
+        source = found.courses if of == "courses" else found.profiles
+        taken = {
+            label: (source[name].mean, source[name].low, source[name].high) for label, name in bands.items()
+        }
+        return plot.Course(title, unit, taken)
+
+    profiles = [
+        course("drift of temperature", "K, last third less first", {"T": "T"}, "profiles"),
+        course(
+            "relative humidity over water",
+            "%",
+            {"last third": "RH last", "first third": "RH first"},
+            "profiles",
+        ),
+        course(
+            "heating, last third",
+            "K day⁻¹",
+            {"convection": "convection", "condensation": "condensation"},
+            "profiles",
+        ),
+    ]
+    courses = [
+        course(
+            "rain and evaporation",
+            "mm day⁻¹",
+            {"convective": "convective", "large-scale": "large-scale", "evaporation": "evaporation"},
+        ),
+        course("calls that convect", "% of calls", {"shallow": "shallow", "deep": "deep"}),
+        course("outside the training", "% of calls that convect", {"novel": "novel"}),
+    ]
+    return plot.equilibrium(found.pressure / 100, profiles, found.days, courses)

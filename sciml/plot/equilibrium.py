@@ -1,0 +1,85 @@
+"""Columns in equilibrium: profiles by pressure and courses in time, each a mean with the range of the members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from sciml.plot.style import COLOURS, letter, style
+
+__all__ = ["Course", "equilibrium"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is drawn in one panel.
+
+    Attributes
+    ----------
+    title, unit
+        Of the panel.
+    bands
+        By the line's name: mean, least and greatest, each (level,) or (period,). A panel of one line has no legend.
+    """
+
+    title: str
+    unit: str
+    bands: Mapping[str, tuple[Array, Array, Array]]
+
+
+def equilibrium(
+    pressure: Array, profiles: Sequence[Course], days: Array, courses: Sequence[Course], *, top: float = 80.0
+) -> Figure:
+    """Draw profiles in a row, and courses in the row below it.
+
+    Parameters
+    ----------
+    pressure
+        Of the levels, hPa.
+    profiles, courses
+        As many of each.
+    days
+        Of the periods.
+    top
+        Where the axes of profiles end, in hPa.
+    """
+    with style():
+        figure = Figure(figsize=(3.3 * len(profiles), 6.2))
+        grid = figure.subplots(2, len(profiles), height_ratios=(1.25, 1), squeeze=False)
+        for axes, panel in zip(grid[0], profiles, strict=True):
+            axes.axvline(0, color="#c8c8c8", linewidth=0.8, zorder=0)
+            for shade, (name, (mean, low, high)) in zip(_shades(), panel.bands.items(), strict=False):
+                axes.fill_betweenx(pressure, low, high, color=shade, alpha=0.18, linewidth=0)
+                axes.plot(mean, pressure, color=shade, label=name)
+            axes.set_ylim(float(np.max(pressure)), top)
+            _finish(axes, panel)
+            axes.set_xlabel(panel.unit)
+        grid[0, 0].set_ylabel("pressure (hPa)")
+        for axes, panel in zip(grid[1], courses, strict=True):
+            for shade, (name, (mean, low, high)) in zip(_shades(), panel.bands.items(), strict=False):
+                axes.fill_between(days, low, high, color=shade, alpha=0.18, linewidth=0)
+                axes.plot(days, mean, color=shade, label=name)
+            axes.set_xlim(0, float(days[-1] + days[0]))
+            axes.set_ylim(bottom=0)
+            _finish(axes, panel)
+            axes.set_xlabel("days")
+            axes.set_ylabel(panel.unit)
+    return figure
+
+
+def _shades() -> tuple[str, ...]:
+    return COLOURS["prediction"], COLOURS["third"], "#8a8a8a", COLOURS["fourth"]
+
+
+def _finish(axes: Axes, panel: Course) -> None:
+    if len(panel.bands) > 1:
+        axes.legend(loc="best", borderaxespad=0.2)
+    letter(axes, panel.title)
