@@ -42,7 +42,8 @@ def write_dataset(
     Parameters
     ----------
     dataset
-        With the dimension ``sample``: from `generate`, `open_dataset`, or your own.
+        With the dimension ``sample``: from `generate`, `open_dataset`, or your own. Lazy variables along ``sample``
+        are written block by block, that dimension first; all else is computed at once.
     path
         ``*.zarr`` (a folder) or ``*.nc`` (netCDF-4). It appears when it is complete; until then ``<path>.partial``
         holds the blocks that are done, and the same call goes on with them.
@@ -65,7 +66,7 @@ def write_dataset(
     InputError
         A path that cannot be written; something else stands there, or an unfinished dataset that is another one
         (a number of samples, a seed, a version of sciml that differs: a dataset does not grow); another process
-        writes it.
+        writes it; no samples, or names, attributes or values that the file cannot hold.
     OSError
         The disk is full; what was done stays.
     KeyboardInterrupt
@@ -74,12 +75,11 @@ def write_dataset(
     path = Path(path).resolve()
     if path.suffix not in (".zarr", ".nc"):
         raise InputError(f"{path.name}: a dataset is written as NAME.zarr or NAME.nc")
-    if workers is not None and workers < 1:
-        raise InputError(f"workers={workers}: give at least 1, or leave it out")
-    if dataset.sizes.get("sample", 0) == 0:
-        raise InputError(f"a dataset of dims {dict(dataset.sizes)} has no samples: nothing to write")
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise InputError(f"workers={workers!r}: give at least 1, or leave it out")
     if not path.parent.is_dir():
         raise InputError(f"there is no folder {path.parent} to write {path.name} into")
+    dataset = _writable(dataset)
     plan = _plan(dataset)
     with unfinished(path) as partial:
         if _finished(path, plan, overwrite):
@@ -96,6 +96,40 @@ def write_dataset(
 
 def _silent(done: int, total: int) -> None:
     """Tell nobody."""
+
+
+def _writable(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset with the samples first; in memory what is not written block by block.
+
+    Raises
+    ------
+    InputError
+        No dataset, no samples, or a name with a slash.
+    """
+    import xarray as xr
+
+    if not isinstance(dataset, xr.Dataset):
+        raise InputError(
+            f"a {type(dataset).__name__}: give an xarray Dataset, such as array.to_dataset(name='u')"
+        )
+    if dataset.sizes.get("sample", 0) == 0:
+        raise InputError(f"a dataset of dims {dict(dataset.sizes)} has no samples: nothing to write")
+    for name in dataset.variables:
+        if "/" in str(name):  # zarr and netCDF would make a group of it
+            raise InputError(
+                f"{name}: a variable's name has no slash: rename it, such as ds.rename({{{name!r}: 'u'}})"
+            )
+    dataset = dataset.transpose("sample", ...)
+    if not _rows(dataset):
+        raise InputError(
+            f"a dataset of {', '.join(map(str, dataset.variables))} has no variables along sample"
+        )
+    whole = {
+        name: one
+        for name, one in dataset.variables.items()
+        if name in dataset.coords or name not in _rows(dataset)
+    }
+    return dataset.assign({name: one.compute() for name, one in whole.items() if one.chunks is not None})
 
 
 def _plan(dataset: xr.Dataset) -> dict[str, Any]:
@@ -192,9 +226,41 @@ def _take_up(
     chunks = {
         str(name): {"chunks": (min(block, plan["samples"]), *one.shape[1:])} for name, one in lazy.items()
     }
-    out = out.assign({name: one.chunk({"sample": block}) for name, one in lazy.items()})
-    out.to_zarr(partial.store, mode="w", compute=False, zarr_format=3, consolidated=False, encoding=chunks)
+    with _held_by("zarr", path, partial):
+        empty = out.assign(
+            {name: one.chunk(dict.fromkeys(one.dims, -1) | {"sample": block}) for name, one in lazy.items()}
+        )
+        empty.to_zarr(
+            partial.store, mode="w", compute=False, zarr_format=3, consolidated=False, encoding=chunks
+        )
+    if path.suffix == ".nc":
+        with _held_by("netCDF", path, partial):
+            _try_netcdf(out, partial.folder / "trial.nc")
     partial.begin(plan)
+
+
+@contextlib.contextmanager
+def _held_by(form: str, path: Path, partial: Unfinished) -> Iterator[None]:
+    """Leave nothing where a file of the form cannot hold the dataset."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        partial.discard()
+        raise InputError(
+            f"{path.name}: {form} cannot hold the dataset ({error}): drop or convert that"
+            + (", or write NAME.zarr" if form == "netCDF" else "")
+        ) from error
+
+
+def _try_netcdf(dataset: xr.Dataset, path: Path) -> None:
+    """Write one sample of zeros: what netCDF cannot hold should be told before the work, not after it."""
+    first = dataset.drop_vars(list(_rows(dataset))).isel(sample=slice(0, 1), missing_dims="ignore")
+    zeros = {
+        name: (one.dims, np.zeros((1, *one.shape[1:]), one.dtype), one.attrs)
+        for name, one in _rows(dataset).items()
+    }
+    first.assign(zeros).to_netcdf(path, engine="netcdf4", format="NETCDF4")
+    path.unlink()
 
 
 def _rows(dataset: xr.Dataset) -> dict[Any, xr.DataArray]:
