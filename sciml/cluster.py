@@ -94,6 +94,26 @@ def _hushed_when_interrupted() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Start processes that do not run the caller's script again.
+
+    Python's way of starting them ("spawn") imports the script in each, so that one without the guard
+    ``if __name__ == "__main__":`` would start its work over, and one read from standard input is not found at all.
+    Dask needs no such import: what tasks use of the script travels with them, by value.
+    """
+    main = sys.modules["__main__"]
+    names = ("__file__", "__spec__")
+    before = {name: vars(main)[name] for name in names if name in vars(main)}
+    for name in before:
+        setattr(main, name, None)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(main, name, value)
+
+
+@contextlib.contextmanager
 def client(
     *,
     n_workers: int | None = None,
@@ -119,8 +139,7 @@ def client(
     memory_limit
         Of each worker, in bytes or as text (``"2GiB"``); ``"auto"`` shares the machine's memory out.
     processes
-        Run the workers as processes; otherwise as threads here (a script that starts processes needs the
-        usual ``if __name__ == "__main__":``).
+        Run the workers as processes; otherwise as threads here. A script needs no ``if __name__ == "__main__":``.
     dashboard
         Serve Dask's dashboard (needs bokeh) on a free port of this machine: see ``client.dashboard_link``.
     connect_timeout
@@ -164,19 +183,19 @@ def client(
             yield connected
         return
 
-    with (
-        _hushed_when_interrupted(),
-        distributed.LocalCluster(
-            n_workers=n_workers or max(1, cores() // threads_per_worker),
-            threads_per_worker=threads_per_worker,
-            memory_limit=memory_limit,
-            processes=processes,
-            # A free port: the scheduler's own default would quarrel with the next cluster on this machine.
-            dashboard_address="127.0.0.1:0",
-            scheduler_kwargs={"dashboard": dashboard},
-            silence_logs=logging.ERROR,
-            preload=[__name__] if processes else [],
-        ) as cluster,
-        distributed.Client(cluster) as started,
-    ):
-        yield started
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_hushed_when_interrupted())
+        with _main_hidden():
+            cluster = distributed.LocalCluster(
+                n_workers=n_workers or max(1, cores() // threads_per_worker),
+                threads_per_worker=threads_per_worker,
+                memory_limit=memory_limit,
+                processes=processes,
+                # A free port: the scheduler's own default would quarrel with the next cluster on this machine.
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": dashboard},
+                silence_logs=logging.ERROR,
+                preload=[__name__] if processes else [],
+            )
+            stack.enter_context(cluster)
+        yield stack.enter_context(distributed.Client(cluster))

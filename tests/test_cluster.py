@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import dask
 import distributed
 import pytest
@@ -66,3 +70,44 @@ def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> No
 def test_no_workers_at_all(argument: str) -> None:
     with pytest.raises(InputError, match=f"{argument}=0: give at least 1"), sciml.client(**{argument: 0}):
         pass
+
+
+SCRIPT = """
+import operator
+import sciml
+
+class Own:
+    def __init__(self, value):
+        self.value = value
+
+    def twice(self):
+        return Own(2 * self.value)
+
+def own(value):
+    return operator.methodcaller("twice")(value)
+
+with sciml.client(n_workers=2, memory_limit="1GiB") as client:
+    answers = client.gather([client.submit(own, Own(value)) for value in (3, 5)])
+print([isinstance(answer, Own) and answer.value for answer in answers])
+"""
+
+
+@pytest.mark.parametrize("stdin", [False, True], ids=["without a guard", "from standard input"])
+def test_any_script_may_start_workers(tmp_path: Path, stdin: bool) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "-" if stdin else str(script)],
+        input=SCRIPT if stdin else None,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("[6, 10]\n", "", 0)
+
+
+def test_the_script_is_as_it_was_when_workers_have_started() -> None:
+    main = sys.modules["__main__"]
+    before = {name: getattr(main, name, None) for name in ("__file__", "__spec__")}
+    with sciml.client(n_workers=1, memory_limit="1GiB"):
+        assert {name: getattr(main, name, None) for name in before} == before
