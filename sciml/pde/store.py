@@ -90,6 +90,13 @@ def write_dataset(
         except SciMLError:
             partial.discard()  # the input is at fault: what was done of it is of no use
             raise
+        except MemoryError as error:
+            if not partial.done(0):
+                partial.discard()
+            raise SciMLError(
+                f"{plan['block']} samples of {dict(dataset.sizes)} do not fit in memory ({error}): take smaller blocks "
+                "(chunk, --chunk) or a lower resolution"
+            ) from error
         _finish(partial, path)
     return True
 
@@ -253,14 +260,26 @@ def _held_by(form: str, path: Path, partial: Unfinished) -> Iterator[None]:
 
 
 def _try_netcdf(dataset: xr.Dataset, path: Path) -> None:
-    """Write one sample of zeros: what netCDF cannot hold should be told before the work, not after it."""
-    first = dataset.drop_vars(list(_rows(dataset))).isel(sample=slice(0, 1), missing_dims="ignore")
-    zeros = {
-        name: (one.dims, np.zeros((1, *one.shape[1:]), one.dtype), one.attrs)
-        for name, one in _rows(dataset).items()
-    }
-    first.assign(zeros).to_netcdf(path, engine="netcdf4", format="NETCDF4")
+    """Write one zero of each variable: what netCDF cannot hold should be told before the work, not after it."""
+    rows = _rows(dataset)
+    first = dataset.drop_vars(list(rows)).isel(
+        dict.fromkeys(dataset.dims, slice(0, 1)), missing_dims="ignore"
+    )
+    zeros = {name: (one.dims, np.zeros((1,) * one.ndim, one.dtype), one.attrs) for name, one in rows.items()}
+    with _netcdf_on_disk(path):
+        first.assign(zeros).to_netcdf(path, engine="netcdf4", format="NETCDF4")
     path.unlink()
+
+
+@contextlib.contextmanager
+def _netcdf_on_disk(path: Path) -> Iterator[None]:
+    """Tell in words that a disk is full, for which netCDF4 raises a bare RuntimeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise SciMLError(
+            f"cannot write {path}: {error}, as on a full disk: free space, then the same call goes on"
+        ) from error
 
 
 def _rows(dataset: xr.Dataset) -> dict[Any, xr.DataArray]:
@@ -362,7 +381,8 @@ def _finish(partial: Unfinished, path: Path) -> None:
                 name: {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": _first_chunk(one)}
                 for name, one in out.data_vars.items()
             }
-            out.to_netcdf(part, engine="netcdf4", format="NETCDF4", encoding=packed)
+            with _netcdf_on_disk(path):
+                out.to_netcdf(part, engine="netcdf4", format="NETCDF4", encoding=packed)
     elif path.exists():
         old = path.with_name(f".{path.name}.{os.getpid()}.old")
         os.replace(path, old)

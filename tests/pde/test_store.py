@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sciml.errors import InputError
+from sciml.errors import InputError, SciMLError
 from sciml.pde import generate, open_dataset, write_dataset
 
 DIMS = ("sample", "y", "x")
@@ -98,3 +98,36 @@ def test_workers_are_a_whole_number(tmp_path: Path, workers: Any) -> None:
     with pytest.raises(InputError, match=r"workers=.*: give at least 1"):
         write_dataset(own(), tmp_path / "d.zarr", workers=workers)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_block_too_large_for_the_memory_leaves_nothing(tmp_path: Path) -> None:
+    def _unheld(block: np.ndarray) -> np.ndarray:
+        raise MemoryError("37 GiB")
+
+    ds = own().assign(
+        u=(DIMS, own().u.chunk(sample=2).data.map_blocks(_unheld, dtype=float, meta=np.empty((0, 0, 0))))
+    )
+    with pytest.raises(SciMLError, match=r"2 samples of .* do not fit in memory \(37 GiB\): .*--chunk"):
+        write_dataset(ds, tmp_path / "d.nc")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fills_up_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrote = xr.Dataset.to_netcdf
+
+    def full(dataset: xr.Dataset, path: Path, **options: Any) -> Any:
+        wrote(dataset, path, **options)
+        if dataset.sizes["sample"] > 1:
+            raise RuntimeError("NetCDF: HDF error")  # as netCDF4 does at close
+
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", full)
+    with pytest.raises(SciMLError, match=r"d\.nc: NetCDF: HDF error, as on a full disk: free space"):
+        write_dataset(own(), tmp_path / "d.nc")
+    assert [path.name for path in tmp_path.iterdir()] == ["d.nc.partial"]
+    monkeypatch.undo()
+    assert write_dataset(own(), tmp_path / "d.nc", progress=_nothing_left)
+    assert [path.name for path in tmp_path.iterdir()] == ["d.nc"]
+
+
+def _nothing_left(done: int, total: int) -> None:
+    assert done == total
