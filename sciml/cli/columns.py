@@ -10,11 +10,15 @@ import typer
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.figure import Figure
 
     from sciml.verify.equilibrium import Equilibrium
 
 __all__ = ["rce"]
+
+DOTS = 95  # of the picture, per inch: it is for a page
+SEEN = 1000  # states in which strange features are looked for
 
 
 def rce(
@@ -62,11 +66,11 @@ def rce(
         from sciml import plot
 
         with replaced(picture) as part:
-            part.write_bytes(plot.png(_draw(found), dots=110))
+            part.write_bytes(plot.png(_draw(found), dots=DOTS))
     if json_file is not None:
         with replaced(json_file) as part:
             part.write_text(json.dumps(found.numbers, indent=1) + "\n", encoding="utf-8")
-    typer.echo(f"{said}\n{found}")
+    typer.echo(f"{said}\n{_strange(history, weights)}\n{found}")
     if not found.ok:
         raise typer.Exit(1)
 
@@ -83,6 +87,20 @@ def _check_targets(targets: list[Path], sources: list[Path]) -> None:
         raise InputError(f"--output, --picture and --json name one file twice: {names}; give each its own")
 
 
+def _strange(history: xr.Dataset, weights: Path) -> str:
+    """Which features are beyond the training in the last third of a run; in some states, when there are many."""
+    from sciml.coupling.packing import emulator_from
+    from sciml.coupling.weights import read_weights
+    from sciml.verify.novel_features import novel_features
+
+    last = history.isel(time=slice(-max(1, history.sizes["time"] // 3), None))
+    step = -(-last.sizes["time"] * last.sizes["member"] // SEEN)
+    some = last.isel(time=slice(None, None, step), member=slice(SEEN))
+    found = novel_features(emulator_from(read_weights(weights)), some)
+    rows = [f"  {one}" for one in found] or ["  none"]
+    return "\n".join(["features outside the training, last third:", *rows])
+
+
 def _draw(found: Equilibrium) -> Figure:
     """The picture of a run: where it drifts above, what rains and how strange it is below."""
     from sciml import plot
@@ -95,7 +113,7 @@ def _draw(found: Equilibrium) -> Figure:
         return plot.Course(title, unit, taken)
 
     profiles = [
-        course("drift of temperature", "K, last third less first", {"T": "T"}, "profiles"),
+        course("drift of temperature, last third less first", "K", {"T": "T"}, "profiles"),
         course(
             "relative humidity over water",
             "%",
@@ -118,4 +136,6 @@ def _draw(found: Equilibrium) -> Figure:
         course("calls that convect", "% of calls", {"shallow": "shallow", "deep": "deep"}),
         course("outside the training", "% of calls that convect", {"novel": "novel"}),
     ]
-    return plot.equilibrium(found.pressure / 100, profiles, found.days, courses)
+    days, members = found.numbers["days"], found.numbers["members"]
+    title = f"{members} columns with the emulator as their convection, {days:g} days: mean, and range shaded"
+    return plot.equilibrium(found.pressure / 100, profiles, found.days, courses, title=title)

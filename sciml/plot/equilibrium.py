@@ -36,7 +36,13 @@ class Course:
 
 
 def equilibrium(
-    pressure: Array, profiles: Sequence[Course], days: Array, courses: Sequence[Course], *, top: float = 80.0
+    pressure: Array,
+    profiles: Sequence[Course],
+    days: Array,
+    courses: Sequence[Course],
+    *,
+    title: str,
+    top: float = 80.0,
 ) -> Figure:
     """Draw profiles in a row, and courses in the row below it.
 
@@ -48,6 +54,8 @@ def equilibrium(
         As many of each.
     days
         Of the periods.
+    title
+        Of the figure.
     top
         Where the axes of profiles end, in hPa.
     """
@@ -68,10 +76,13 @@ def equilibrium(
                 axes.fill_between(days, low, high, color=shade, alpha=0.18, linewidth=0)
                 axes.plot(days, mean, color=shade, label=name)
             axes.set_xlim(0, float(days[-1] + days[0]))
-            axes.set_ylim(bottom=0)
+            highest = max(float(np.max(high)) for _, _, high in panel.bands.values()) or 1.0
+            # room for the legend, in rows of its own height
+            axes.set_ylim(0, highest * (1.05 if len(panel.bands) == 1 else 1.1 + 0.1 * len(panel.bands)))
             _finish(axes, panel)
             axes.set_xlabel("days")
             axes.set_ylabel(panel.unit)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     return figure
 
 

@@ -1,0 +1,73 @@
+"""The energy that air from the ground would gain in rising without mixing (CAPE), of profiles by pressure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["cape", "saturation"]
+
+Array = NDArray[np.float64]
+
+RD: Final = 287.0
+_COLD, _WARM, _TURNS = 150.0, 330.0, 40  # K; each turn halves what is between them
+
+
+def saturation(pressure: Array, t: Array) -> Array:
+    """Mixing ratio (kg kg-1) of air saturated over water at pressure (Pa) and temperature (K).
+
+    References
+    ----------
+    Bolton, D. (1980), The computation of equivalent potential temperature, Mon. Weather Rev. 108, 1046, eq. 10.
+    """
+    e = np.minimum(611.2 * np.exp(17.67 * (t - 273.15) / (t - 29.65)), 0.5 * pressure)
+    return np.asarray(0.622 * e / (pressure - e))
+
+
+def cape(pressure: Array, t: Array, q: Array) -> Array:
+    """The work of buoyancy on a parcel of the lowest level that does not mix and loses its condensate, J kg-1.
+
+    Parameters
+    ----------
+    pressure
+        By level from the ground up, Pa.
+    t, q
+        (..., level), K and kg kg-1.
+
+    Returns
+    -------
+    numpy.ndarray
+        (...,): the sum over the layers above the condensation level in which the parcel is lighter.
+
+    Examples
+    --------
+    Air that is as warm above as at the ground lifts nothing.
+
+    >>> import numpy as np
+    >>> float(cape(np.array([1e5, 8e4, 6e4]), np.array([290.0, 290.0, 290.0]), np.array([0.01, 0.0, 0.0])))
+    0.0
+    """
+    low_t, low_q = t[..., :1], q[..., :1]
+    e = low_q * pressure[0] / (0.622 + low_q)
+    t_lcl = 2840.0 / (3.5 * np.log(low_t) - np.log(e / 100.0) - 4.805) + 55.0  # Bolton's eq. 21
+    p_lcl = pressure[0] * (t_lcl / low_t) ** 3.5
+    carried = _theta_e(np.asarray(pressure[0]), low_t, low_q, t_lcl)
+    low, high = np.full(t.shape, _COLD), np.full(t.shape, _WARM)
+    for _ in range(_TURNS):
+        middle = (low + high) / 2
+        above = _theta_e(pressure, middle, saturation(pressure, middle), middle) > carried
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    lifted = (low + high) / 2
+    lighter = lifted * (1 + 0.608 * saturation(pressure, lifted)) - t * (1 + 0.608 * q)
+    gained = np.where((pressure < p_lcl) & (lighter > 0), lighter, 0.0)
+    # of a layer between the logarithmic middles of its neighbours
+    thick = -np.gradient(np.log(pressure))
+    return np.asarray(RD * (gained * thick).sum(-1))
+
+
+def _theta_e(pressure: Array, t: Array, q: Array, t_lcl: Array) -> Array:
+    """Equivalent potential temperature (K); Bolton's eq. 43."""
+    dry = t * (1e5 / pressure) ** (0.2854 * (1 - 0.28 * q))
+    return np.asarray(dry * np.exp((3376.0 / t_lcl - 2.54) * q * (1 + 0.81 * q)))
