@@ -86,12 +86,15 @@ class Normalisation:
 
     def novelty(self, channels: Tensor, scalars: Tensor) -> Tensor:
         """How far outside the training range, (column,): 1 at its edge (and 1 %), by the worst feature."""
+        far, wide = self.distances(channels, scalars)
+        return torch.maximum(far.amax((0, 1)), wide.amax(0))
+
+    def distances(self, channels: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of each feature, in the shapes of the features."""
         z, y = self._raw(channels, scalars)
-        far = ((z - self.middle.double()[..., None]).abs() / self.reach.double()[..., None]).amax((0, 1))
-        wide = (
-            (y - self.scalar_middle.double()[..., None]).abs() / self.scalar_reach.double()[..., None]
-        ).amax(0)
-        return torch.maximum(far, wide)
+        far = (z - self.middle.double()[..., None]).abs() / self.reach.double()[..., None]
+        wide = (y - self.scalar_middle.double()[..., None]).abs() / self.scalar_reach.double()[..., None]
+        return far, wide
 
     def _raw(self, channels: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
         z = (channels - self.mean.double()[..., None]) / self.scale.double()[..., None]

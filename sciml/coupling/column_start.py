@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 
 DAY: Final = 86400.0
 GRAVITY: Final = 9.81
+MOST: Final = 10**8  # steps
 _MAGIC: Final = 1396919629
 _ROOM: Final = 20  # integers of the header
 
@@ -157,12 +158,14 @@ class Start:
         settings = Convection(columns).settings
         dt, cudt = settings["DT"], settings["CUDT"]
         stepcu = max(1, round(cudt * 60 / dt))
-        steps, interval = round(days * DAY / dt), max(1, round(hours * 3600 / dt))
-        if not (1 <= members <= 10_000 and 0.0 <= spread <= 1.0 and interval <= steps <= 10**8):
+        sound = 1 <= members <= 10_000 and seed >= 0 and 0.0 <= spread <= 1.0 and gusts > 0.0
+        if not (sound and dt <= 3600 * hours <= DAY * days <= MOST * dt):
             raise InputError(
-                f"{members} members, {days:g} days in records of {hours:g} h, spread {spread:g}: give 1 to 10,000 "
-                "members, as many days as a record has at least, and a spread from 0 to 1"
+                f"{members} members, seed {seed}, {days:g} days in records of {hours:g} h, spread {spread:g}, gusts "
+                f"{gusts:g} s: give 1 to 10,000 members, a seed and a spread (to 1) not below 0, gusts above 0, and "
+                f"records of {dt:g} s at least, no longer than the run, which has at most {MOST:,} steps"
             )
+        steps, interval = round(days * DAY / dt), round(hours * 3600 / dt)
         taken = {name: columns[name].values.astype(np.float64) for name in INPUT_PROFILES}
         mean = {name: values.mean(0) for name, values in taken.items()}
         forget = math.exp(-stepcu * dt / gusts)

@@ -66,11 +66,8 @@ def novel_features(emulator: Emulator, history: xr.Dataset, most: int = TOLD) ->
     known = physics(sounding_of(_columns(history), torch.device("cpu")), emulator.network.shape.levels)
     if known is None:
         return []
-    range_of = emulator.normalisation
     with torch.no_grad():
-        z, y = range_of._raw(known.channels, known.scalars)
-        far = (z - range_of.middle.double()[..., None]).abs() / range_of.reach.double()[..., None]
-        wide = (y - range_of.scalar_middle.double()[:, None]).abs() / range_of.scalar_reach.double()[:, None]
+        far, wide = emulator.normalisation.distances(known.channels, known.scalars)
     pressure = history["PRESSURE"].values / 100.0
     found = []
     for number, name in enumerate(CHANNELS):

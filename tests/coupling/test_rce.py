@@ -1,0 +1,281 @@
+"""Columns in radiative-convective equilibrium: budgets, bits, the scheme's contract, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from sciml.cli import app
+from sciml.convection.emulator import Emulator
+from sciml.convection.features import CHANNELS, SCALARS
+from sciml.convection.store import open_columns
+from sciml.coupling.column_host import compile_columns, history, run_columns, simulate
+from sciml.coupling.column_start import Climate, Start
+from sciml.errors import InputError, SciMLError
+from sciml.verify.novel_features import novel_features
+from tests.paths import SAMPLE_WRFOUT
+
+pytestmark = [pytest.mark.native, pytest.mark.xdist_group("packaged")]
+
+LV = 2.5e6
+DAYS, MEMBERS = 1.5, 4
+
+
+class Built(NamedTuple):
+    library: Path
+    weights: Path
+    host: Path
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp("built")
+    shown = CliRunner().invoke(app, ["coupling", "build", "-o", str(folder), "mskf-convrad"])
+    assert shown.exit_code == 0, shown.output
+    library = folder / "libsciml_mskf.so"
+    return Built(library, folder / "mskf.nc", compile_columns(library, tmp_path_factory.mktemp("host")))
+
+
+@pytest.fixture(scope="module")
+def columns() -> xr.Dataset:
+    return open_columns(SAMPLE_WRFOUT, keep="all").isel(column=slice(None, None, 7)).load()
+
+
+@pytest.fixture(scope="module")
+def start(columns: xr.Dataset) -> Start:
+    return Start.of(columns, days=DAYS, members=MEMBERS, seed=11, hours=3.0)
+
+
+@pytest.fixture(scope="module")
+def run(built: Built, start: Start) -> xr.Dataset:
+    found, said = simulate(built.library, built.weights, start, Climate(), threads=1)
+    assert said.startswith(f"{start.steps} steps of {MEMBERS} columns, 1 threads")
+    return found
+
+
+class Here:
+    """One place to run the host in, with its input."""
+
+    def __init__(self, built: Built, start: Start, folder: Path, climate: Climate | None = None) -> None:
+        self.built, self.folder = built, folder
+        start.write(folder / "input", climate or Climate())
+
+    def __call__(self, name: str, steps: tuple[int, int], threads: int = 1, state: str = "state") -> Path:
+        output, weights = self.folder / name, self.built.weights
+        places = (self.folder / "input", output, self.folder / state)
+        run_columns(self.built.host, weights, *places, steps, threads=threads)
+        return output
+
+
+def ran(built: Built, start: Start, folder: Path, climate: Climate | None = None) -> xr.Dataset:
+    return history(start, Here(built, start, folder, climate)("output", (1, start.steps)))
+
+
+def since(run: xr.Dataset, name: str) -> np.ndarray:
+    values: np.ndarray = run[name].values[1:]
+    return values
+
+
+def test_it_is_sound(run: xr.Dataset) -> None:
+    assert dict(run.sizes) == {"time": 13, "member": MEMBERS, "level": 44}
+    assert all(np.isfinite(run[name].values).all() for name in run.data_vars)
+    assert since(run, "LEAST_VAPOUR").min() >= 0
+    assert run["QCLOUD"].min() >= 0
+    assert since(run, "UNSOUND").sum() == 0
+    # or the rest would say nothing
+    for name in ("SHALLOW", "DEEP", "RAIN_CU", "RAIN_LS", "EVAPORATED_RAIN"):
+        assert since(run, name).sum() > 0, name
+
+
+def test_water_closes(run: xr.Dataset) -> None:
+    change = np.diff(run["WATER"].values, axis=0)
+    come = since(run, "EVAPORATION") - since(run, "RAIN_LS") + since(run, "WATER_CU")
+    assert np.abs(change - come).max() < 1e-14 * run["WATER"].values.max()
+    # what tendencies take away falls as rain: the interface is in single precision
+    rain = since(run, "RAIN_CU")
+    assert np.abs(since(run, "WATER_CU") + rain).max() < 4e-7 * rain.max()
+
+
+def test_enthalpy_closes(run: xr.Dataset) -> None:
+    change = np.diff(run["ENTHALPY"].values, axis=0)
+    come = since(run, "SENSIBLE") + LV * since(run, "EVAPORATION") + since(run, "RADIATION")
+    come += since(run, "ENTHALPY_CU")
+    assert np.abs(change - come).max() < 1e-13 * run["ENTHALPY"].values.max()
+    # the scheme's own balance is a bound: the emulator's is told to stay within what the scheme shows
+    share = since(run, "SCHEME_CU").sum() / since(run, "ABSOLUTE_CU").sum()
+    assert abs(share) < 0.03
+
+
+def test_the_sums_are_those_of_the_profiles(run: xr.Dataset) -> None:
+    mass = run["MASS"].values
+    water = (run["QVAPOR"].values + run["QCLOUD"].values) @ mass
+    np.testing.assert_allclose(run["WATER"].values, water, rtol=1e-13)
+    heat = (1004.5 * run["T"].values + LV * run["QVAPOR"].values) @ mass
+    np.testing.assert_allclose(run["ENTHALPY"].values, heat, rtol=1e-13)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 9])
+def test_threads_do_not_change_the_bits(
+    built: Built, start: Start, run: xr.Dataset, tmp_path: Path, threads: int
+) -> None:
+    again = history(start, Here(built, start, tmp_path)("output", (1, start.steps), threads))
+    xr.testing.assert_identical(run, again)
+
+
+@pytest.mark.parametrize("stop", [7, 216, 1000])
+def test_stopped_and_started_again(
+    built: Built, start: Start, run: xr.Dataset, tmp_path: Path, stop: int
+) -> None:
+    """Within a held column's time and an interval, and at a record."""
+    here = Here(built, start, tmp_path)
+    parts = here("first", (1, stop)), here("second", (stop + 1, start.steps), 2)
+    xr.testing.assert_identical(run, history(start, *parts))
+    whole = here("whole", (1, start.steps), 2, "state of the whole")
+    assert whole.stat().st_size > 10_000
+    assert (here.folder / "state").read_bytes() == (here.folder / "state of the whole").read_bytes()
+
+
+def test_a_member_is_the_same_whatever_others_there_are(
+    built: Built, columns: xr.Dataset, run: xr.Dataset, tmp_path: Path
+) -> None:
+    fewer = Start.of(columns, days=0.5, members=2, seed=11, hours=3.0)
+    found = ran(built, fewer, tmp_path)
+    xr.testing.assert_identical(found, run.isel(time=slice(None, 5), member=slice(None, 2)))
+
+
+def test_tendencies_are_held_as_wrf_holds_them(built: Built, columns: xr.Dataset, tmp_path: Path) -> None:
+    """They change at calls, every sixth step, and vanish when their time is over; nothing else."""
+    each = Start.of(columns, days=1, members=MEMBERS, seed=11, hours=50 / 3600)
+    found = ran(built, each, tmp_path)
+    heating = since(found, "HEATING_CU")
+    assert since(found, "LIMITED").sum() == 0
+    step = np.arange(2, len(heating) + 1)
+    changed = (np.diff(heating, axis=0) != 0).any(2)
+    over = (heating[1:] == 0).all(2)
+    called = (step % 6 == 0)[:, None]
+    assert not (changed & ~called & ~over).any()
+    assert (changed & called).any()
+    assert (changed & over & ~called).sum() > 0  # deep ones end where they end
+    evaluated = since(found, "EVALUATED")[1:]
+    assert not evaluated[step % 6 != 0].any()
+    assert (evaluated[step % 6 == 0] == 0).any()  # some are held
+
+
+def test_w0avg_has_the_spread_of_the_sample(built: Built, columns: xr.Dataset, tmp_path: Path) -> None:
+    many = Start.of(columns, days=2, members=60, seed=13, hours=6.0)
+    found = ran(built, many, tmp_path)
+    spread = found["W0AVG"].values[3:].std((0, 1))
+    np.testing.assert_allclose(spread, columns["W0AVG"].values.std(0), rtol=0.15)
+
+
+def test_rain_follows_the_cooling(built: Built, columns: xr.Dataset, tmp_path: Path) -> None:
+    """Radiation is what convection answers to."""
+    rained = []
+    for cooling in (0.5, 3.0):
+        begin = Start.of(columns, days=2, members=MEMBERS, seed=11)
+        found = ran(built, begin, tmp_path, Climate(cooling=cooling))
+        rained.append(since(found, "RAIN_CU").sum())
+    assert rained[1] > 1.2 * rained[0]
+
+
+def test_without_vapour_nothing_rains(built: Built, start: Start, tmp_path: Path) -> None:
+    dry = replace(start, vapour=np.zeros_like(start.vapour), steps=432)
+    found = ran(built, dry, tmp_path, Climate(exchange=1e-5))
+    assert since(found, "RAIN_CU").sum() == since(found, "RAIN_LS").sum() == 0
+    assert since(found, "LEAST_VAPOUR").min() >= 0
+
+
+def test_novel_features(run: xr.Dataset) -> None:
+    emulator = Emulator.load("mskf-convrad")
+    found = novel_features(emulator, run, most=100)
+    assert all(one.name in (*CHANNELS, *SCALARS) and 0 < one.share <= 1 < one.novelty for one in found)
+    assert [one.share for one in found] == sorted((one.share for one in found), reverse=True)
+    moist = run.assign(QVAPOR=run["QVAPOR"].where(run["PRESSURE"] > 3e4, 1e-4))
+    (humid,) = [one for one in novel_features(emulator, moist, most=100) if one.name == "humidity"]
+    assert humid.share > 0.9
+    assert humid.high is not None
+    assert humid.high < 310
+    assert str(humid).startswith("humidity at ")
+    assert novel_features(emulator, run.assign(QVAPOR=run["QVAPOR"] * 0), most=100) == []  # none rises
+
+
+@pytest.mark.parametrize(
+    ("steps", "spoil", "said"),
+    [
+        ((0, 5), "", "FIRST to LAST are to lie within 1 to 2592"),
+        ((1, 10**6), "", "FIRST to LAST are to lie within 1 to 2592"),
+        ((9, 8), "", "FIRST to LAST are to lie within 1 to 2592"),
+        ((2, 8), "", "cannot open the state"),
+        ((3, 8), "state", "is not the state before FIRST"),
+        ((2, 8), "half a state", "ends too early"),
+        ((2, 8), "another state", "is no state of these columns"),
+        ((1, 8), "half an input", "ends too early"),
+        ((1, 8), "another input", "is no input of this version and byte order"),
+        ((1, 8), "no input", "cannot open"),
+        ((1, 8), "weights", "mskf.nc"),
+    ],
+)
+def test_the_host_refuses_in_one_line(
+    built: Built, start: Start, tmp_path: Path, steps: tuple[int, int], spoil: str, said: str
+) -> None:
+    here = Here(built, start, tmp_path)
+    given, state = tmp_path / "input", tmp_path / "state"
+    if "state" in spoil:
+        here("before", (1, 1))
+    content = state.read_bytes() if state.exists() else b""
+    if spoil == "half a state":
+        state.write_bytes(content[:1000])
+    elif spoil == "another state":
+        state.write_bytes(content[:4] + b"\x07" + content[5:])
+    elif spoil == "half an input":
+        given.write_bytes(given.read_bytes()[:-8])
+    elif spoil == "another input":
+        given.write_bytes(given.read_bytes()[::-1])
+    elif spoil == "no input":
+        given.unlink()
+    elif spoil == "weights":
+        here.built = built._replace(weights=tmp_path / "mskf.nc")
+    with pytest.raises(SciMLError) as told:
+        here("output", steps)
+    assert said in str(told.value)
+    assert str(told.value).startswith("column_host: ")
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [{"members": 0}, {"days": 0.1}, {"days": float("nan")}, {"spread": 1.5}, {"hours": 0.0}, {"seed": -1}],
+    ids=str,
+)
+def test_no_run(columns: xr.Dataset, numbers: dict[str, float]) -> None:
+    with pytest.raises(InputError) as told:
+        Start.of(columns, **numbers)  # type: ignore[arg-type]
+    assert "give" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"sst": 28.0}, "sst = 28.0: give a number from 250 to 320"),
+        ({"wind": float("nan")}, "wind = nan: give"),
+        ({"rain_time": 0.0}, "rain_time = 0.0: give"),
+    ],
+)
+def test_no_climate(numbers: dict[str, float], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Climate(**numbers)
+
+
+def test_answers_of_other_columns(built: Built, start: Start, tmp_path: Path) -> None:
+    output = Here(built, start, tmp_path)("output", (1, 216))
+    assert history(start, output).sizes["time"] == 2
+    for spoilt in (output.read_bytes()[:-4], b"\0" * 80 + output.read_bytes()[80:]):
+        output.write_bytes(spoilt)
+        with pytest.raises(InputError, match="not what these columns write"):
+            history(start, output)
