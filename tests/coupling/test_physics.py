@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -301,3 +302,18 @@ def test_strange_columns(host: Host, columns: xr.Dataset) -> None:
         seen |= set(np.unique(answer.fields["KIND"]).tolist())
         assert all(np.isfinite(x).all() for name, x in answer.fields.items() if name != "NOVELTY")
     assert seen >= {plume.NONE, plume.SHALLOW, plume.DEEP}
+
+
+def test_answers_beyond_single_precision(
+    library: Library, emulator: Emulator, columns: xr.Dataset, tmp_path: Path
+) -> None:
+    """What is finite in double but not in the host's float is no answer: the column is told as not sound."""
+    strange = replace(emulator, about={**emulator.about, "enthalpy": [1e50, 1e51]})
+    write_weights(tmp_path / "strange.nc", emulator_weights(strange))
+    host = Host(library.path, tmp_path / "strange.nc")
+    answer = host.run(columns)
+    host.close()
+    assert (answer.fields["KIND"] == -1).sum() > 5
+    for name in (*PROFILES, "PRATEC"):
+        assert np.isfinite(answer.fields[name]).all(), name
+    assert "not finite" in answer.message

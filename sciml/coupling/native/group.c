@@ -69,13 +69,14 @@ INLINE void put_profile(void *field, int bits, const ptrdiff_t start[LANES], ptr
             put(field, bits, start[l] + k * apart, from[k][l]);
 }
 
-/* Lanes whose outputs are all finite: zero times a number that is not is not zero. */
-INLINE vword all_finite(const tile *t, const response *r) {
-    vreal odd = r->scalars[SCIML_PRATEC] * 0.0;
+/* Lanes whose outputs are all finite in the precision that they are handed out in. */
+INLINE vword all_finite(const tile *t, const response *r, int bits) {
+    const vreal most = splat(bits == 64 ? __DBL_MAX__ : (double)__FLT_MAX__);
+    vword well = absolute(r->scalars[SCIML_PRATEC]) <= most;
     for (int f = 0; f < SCIML_OUTPUT_PROFILES; f++)
         for (int k = 0; k <= t->up.reach && k < t->s.levels; k++)
-            odd += r->profiles[f][k] * 0.0;
-    return odd == 0.0;
+            well &= absolute(r->profiles[f][k]) <= most;
+    return well;
 }
 
 /* The outputs of a tile; the number of lanes that the physics could not carry through, which a host gets as
@@ -84,7 +85,7 @@ static int put_response(const sciml_call *call, const tile *t, const response *r
     const sciml_columns *columns = call->columns;
     const ptrdiff_t apart = call->out.s3[1];
     const int levels = columns->domain.levels;
-    const vword well = all_finite(t, r);
+    const vword well = all_finite(t, r, columns->bits);
     int lost = 0;
     ptrdiff_t start[LANES];
     for (int l = 0; l < LANES; l++)
