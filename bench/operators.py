@@ -46,7 +46,12 @@ class Entry(NamedTuple):
 ENTRIES = (
     Entry("HierarchyNet, 2 cycles", {"class": "HierarchyNet"}, None, {"learning_rate": 5e-3}),
     Entry("MgNO", {"class": "MgNO"}, None, {"learning_rate": 3e-3}),
-    Entry("MgNO shared", {"class": "MgNO", "shared": True, "levels": 2}, None, {"learning_rate": 2e-3}),
+    Entry(
+        "MgNO shared",
+        {"class": "MgNO", "shared": True, "levels": 2, "layers": 6},
+        None,
+        {"learning_rate": 2e-3},
+    ),
     Entry("FNO", {"class": "FNO"}, None, {"learning_rate": 1e-3}),
     Entry("official MgNO", None, "darcy-rough", {}, cells=True),
 )
@@ -195,13 +200,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("bench-output/operators"))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, one seed")
-    parser.add_argument("--only", nargs="+", help="entries by the beginning of their names")
+    names = [entry.name.split(",")[0] for entry in ENTRIES]
+    parser.add_argument("--only", nargs="+", choices=names, help="these entries", metavar="NAME")
     parser.add_argument("--quiet", action="store_true")
     given = parser.parse_args()
     folder = given.output / "smoke" if given.smoke else given.output
     folder.mkdir(parents=True, exist_ok=True)
     sizes, seeds = (SMOKE, given.seeds[:1]) if given.smoke else (SIZES, given.seeds)
-    entries = [e for e in ENTRIES if not given.only or any(e.name.startswith(name) for name in given.only)]
+    entries = [entry for entry, name in zip(ENTRIES, names, strict=True) if name in (given.only or names)]
     torch.set_num_threads(1)
     results: dict[str, Any] = {}
     for entry in entries:
