@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import xarray as xr
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from sciml.cli import app
 from sciml.convection.emulator import Emulator
@@ -279,3 +280,47 @@ def test_answers_of_other_columns(built: Built, start: Start, tmp_path: Path) ->
         output.write_bytes(spoilt)
         with pytest.raises(InputError, match="not what these columns write"):
             history(start, output)
+
+
+def command(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, ["coupling", "rce", *map(str, words)])
+
+
+def test_the_command(built: Built, tmp_path: Path) -> None:
+    names = ("rce.nc", "rce.png", "rce.json")
+    output, picture, told = (tmp_path / name for name in names)
+    words = (built.library.parent, "--days", "1", "--members", "4", "--seed", "11", "--threads", "1")
+    shown = command(*words, "-o", output, "--picture", picture, "--json", told)
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.splitlines()[-1].startswith("verdict: ok")
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    numbers = json.loads(told.read_text())
+    assert (numbers["members"], numbers["days"], numbers["calls refused"]) == (4, 1.0, 0)
+    with xr.open_dataset(output) as written:
+        assert dict(written.sizes) == {"time": 5, "member": 4, "level": 44}
+    again = command(*words, "--json", told)
+    assert again.output.splitlines()[1:] == shown.output.splitlines()[1:]  # all but the time it took
+    assert json.loads(told.read_text()) == numbers
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("{tmp}",), "no library"),
+        (("{tmp}/nowhere",), "is no folder"),
+        (("{built}", "-o", "{tmp}"), "is a folder"),
+        (("{built}", "-o", "{tmp}/a", "--json", "{tmp}/a"), "each"),
+        (("{built}", "--sst", "27"), "sst = 27"),
+        (("{built}", "--file", "{tmp}/no.nc"), "no.nc"),
+        (("{built}", "--days", "1", "--json", "{built}/mskf.nc/x"), "not a folder"),
+    ],
+)
+def test_the_command_refuses_in_one_line(
+    built: Built, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    places = {"tmp": tmp_path, "built": built.library.parent}
+    shown = command(*(word.format(**places) for word in words))
+    assert shown.exit_code == 2
+    assert said in shown.stderr
+    assert len(shown.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
