@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
@@ -28,7 +27,7 @@ __all__ = ["TRUTH", "Samples", "Survey"]
 MEMORY = 3 << 30  # bytes of samples beyond which they are read from the store again in each epoch
 BLOCK = 64 << 20  # bytes looked at together
 Rows = npt.NDArray[np.int64]
-Names: TypeAlias = Sequence[str] | Mapping[str, str]
+Names: TypeAlias = str | Sequence[str] | Mapping[str, str]
 Place: TypeAlias = tuple[Boundary | Side | None, Centring | None, tuple[float, float] | None]
 
 
@@ -112,7 +111,7 @@ class Samples:
         """
         place = (boundary, centring, lengths)
         data, place = _opened(data, inputs, target, layout, place, stride)
-        inputs = tuple(inputs) if inputs else None
+        inputs = None if not inputs else (inputs,) if isinstance(inputs, str) else tuple(inputs)
         target = next(iter(target)) if isinstance(target, Mapping) else target
         family = str(data.attrs.get("family", ""))
         target = target or str(data.attrs.get("target") or "u")
@@ -158,9 +157,12 @@ class Samples:
 
     def blocks(self) -> Iterator[tuple[Rows, dict[str, npt.NDArray[np.float32]]]]:
         """All rows, block by block, as float32."""
+        from sciml.pde.dataset import readable
+
         size = max(1, BLOCK // (4 * self.grid.size * len(self.fields.data_vars)))
         for first in range(0, len(self), size):
-            part = self.fields.isel(row=slice(first, first + size)).load()
+            with readable("the dataset"):
+                part = self.fields.isel(row=slice(first, first + size)).load()
             rows = np.arange(first, first + part.sizes["row"])
             yield rows, {str(name): _float(part[name].values) for name in part.data_vars}
 
@@ -228,7 +230,7 @@ def _opened(
 
     renamed = isinstance(inputs, Mapping) or isinstance(target, Mapping)
     if not isinstance(data, xr.Dataset) or renamed:
-        given: Any = inputs if isinstance(inputs, Mapping) or inputs is None else list(inputs)
+        given: Any = inputs if isinstance(inputs, Mapping | str) or inputs is None else list(inputs)
         opened: xr.Dataset = open_dataset(data, inputs=given, target=target, layout=layout)
     else:
         opened = data
@@ -245,11 +247,12 @@ def _opened(
 
 def _parameters(data: xr.Dataset) -> dict[str, Any]:
     """What is the same in all problems of the data, as their family tells it."""
+    from sciml.pde.dataset import parameters_of
     from sciml.pde.families import FAMILIES
 
-    told = data.attrs.get("family_parameters")
+    told = parameters_of(data)
     if told:
-        return dict(json.loads(told))
+        return told
     family = FAMILIES.get(str(data.attrs.get("family", "")))
     return family.parameters() if family else {}
 
@@ -272,6 +275,8 @@ def _inputs(data: xr.Dataset, inputs: Sequence[str] | None, family: str, target:
 
 
 def _check_dims(data: xr.Dataset, inputs: tuple[str, ...], target: str, steps: bool) -> None:
+    from sciml.pde.dataset import check_real
+
     wanted = ("sample", "time", "y", "x") if steps else ("sample", "y", "x")
     for name in (target, *inputs):
         if name not in data:
@@ -287,10 +292,9 @@ def _check_dims(data: xr.Dataset, inputs: tuple[str, ...], target: str, steps: b
                 f"{name} has the dims {data[name].dims}: give ({', '.join(wanted)}), renaming with xarray or a "
                 "layout (--layout)"
             )
-    if data.sizes["sample"] < 1 or (steps and data.sizes["time"] < 2):
-        raise InputError(
-            f"the data has the sizes {dict(data.sizes)}: give a sample, and two times of a series"
-        )
+        check_real(data[name])
+    if data.sizes["sample"] < 1:
+        raise InputError(f"the data has the sizes {dict(data.sizes)}: give a sample")
 
 
 def _plain(data: xr.Dataset, inputs: tuple[str, ...], target: str) -> tuple[xr.Dataset, Rows]:
@@ -308,9 +312,10 @@ def _grid(
     centring: Centring | None,
     lengths: tuple[float, float] | None,
 ) -> Grid:
-    told = data.attrs.get("grid")
-    if told:
-        known = Grid.from_json(json.loads(told) if isinstance(told, str) else told)
+    if data.attrs.get("grid"):
+        from sciml.pde.dataset import grid_told
+
+        known = grid_told(data)
         if known.shape != shape:
             raise InputError(
                 f"the data's grid is {known}, its fields have {shape[0]} x {shape[1]} values: "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sciml.errors import InputError, MissingVariable, SchemaError
+from sciml.errors import InputError, MissingVariable, SchemaError, SciMLError
 from sciml.pde.grid import Boundary, Field, Grid
 
 if TYPE_CHECKING:
@@ -17,12 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_dataset",
+    "check_real",
     "check_values",
     "family_of",
     "grid_of_dataset",
+    "grid_told",
+    "in_order",
     "inputs_of",
     "on_grid",
+    "parameters_of",
     "problem_of",
+    "readable",
     "target_of",
     "without_sides",
 ]
@@ -31,6 +38,7 @@ INPUTS = ("coefficient", "source", "wave_speed", "diffusion", "vorticity", "init
 """Names that are taken for inputs where a dataset does not say which they are."""
 POSITIVE = ("coefficient", "wave_speed", "diffusion")
 SPACE = (("y", "x"), ("x",))
+ORDER = ("sample", "time", "y", "x")
 
 
 def inputs_of(dataset: xr.Dataset) -> tuple[str, ...]:
@@ -47,8 +55,9 @@ def inputs_of(dataset: xr.Dataset) -> tuple[str, ...]:
     >>> inputs_of(generate("poisson", 3, 7, seed=7))
     ('source',)
     """
-    told = dataset.attrs.get("inputs")
-    names = tuple(str(told).split(",")) if told else tuple(n for n in INPUTS if n in dataset.data_vars)
+    told = dataset.attrs.get("inputs", "")
+    listed = told.split(",") if isinstance(told, str) else np.ravel(told).tolist()
+    names = tuple(str(n).strip() for n in listed if n) or tuple(n for n in INPUTS if n in dataset.data_vars)
     if not names:
         raise _missing("an input", "coefficient", dataset)
     for name in names:
@@ -90,8 +99,8 @@ def check_dataset(dataset: xr.Dataset) -> xr.Dataset:
     MissingVariable
         No input or no target.
     InputError
-        Other dims than (sample, y, x), (sample, time, y, x), (sample, x) or (sample, time, x); no samples; a grid
-        in the attributes of another shape; complex values or text.
+        Other dims than (sample, y, x), (sample, time, y, x), (sample, x) or (sample, time, x); no samples; complex
+        values or text; a target that is an input, too.
     """
     names = (*inputs_of(dataset), target_of(dataset))
     for name in names:
@@ -101,17 +110,66 @@ def check_dataset(dataset: xr.Dataset) -> xr.Dataset:
         if dims[:1] != ("sample",) or space not in SPACE:
             raise InputError(
                 f"{name} has dims ({', '.join(dims)}) of sizes {one.shape}: it should have (sample, y, x) or "
-                "(sample, time, y, x); rename or transpose the dataset, such as "
-                f"ds.rename({dims[0] if dims else 'n'}='sample').transpose('sample', ..., 'y', 'x')"
+                f"(sample, time, y, x); {_to_our_dims(dims)}"
             )
-        if one.dtype.kind not in "fiu":
-            raise InputError(f"{name} holds {one.dtype}: give real numbers (of complex ones, .real or .imag)")
+        check_real(one)
+    if target_of(dataset) in inputs_of(dataset) and "time" not in dataset.dims:
+        raise InputError(f"{target_of(dataset)} is the target and an input, too: name another one for either")
     if dataset.sizes["sample"] == 0:
         raise InputError("the dataset has no samples: sample has size 0")
     if any(size == 0 for size in dataset.sizes.values()):
         empty = ", ".join(str(dim) for dim, size in dataset.sizes.items() if size == 0)
         raise InputError(f"the dataset is empty along {empty}")
     return dataset
+
+
+def check_real(one: xr.DataArray) -> None:
+    """Refuse what is not real numbers.
+
+    Raises
+    ------
+    InputError
+        Naming its type.
+    """
+    if one.dtype.kind not in "fiu":
+        raise InputError(f"{one.name} holds {one.dtype}: give real numbers (of complex ones, .real or .imag)")
+
+
+def in_order(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset with its dims, where they have our names, in our order."""
+    return dataset.transpose(*ORDER, ..., missing_dims="ignore")
+
+
+def _to_our_dims(dims: tuple[str, ...]) -> str:
+    """What makes our dims of others."""
+    wanted = {2: ("sample", "x"), 3: ("sample", "y", "x"), 4: ORDER}.get(len(dims))
+    if set(dims) == {"y", "x"}:
+        return "a single field gets samples by ds.expand_dims('sample')"
+    if wanted is None:
+        return "choose another variable"
+    strange = [one for one in dims if one not in wanted]
+    if not strange:
+        return "transpose it, as ds.transpose('sample', ..., 'y', 'x')"
+    free = [one for one in wanted if one not in dims]
+    renamed = ", ".join(f"{old}='{new}'" for old, new in zip(strange, free, strict=True))
+    return f"rename the dims, such as ds.rename({renamed})"
+
+
+@contextlib.contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Tell in words that the values of a file cannot be read, for which its libraries raise anything.
+
+    Raises
+    ------
+    InputError
+        Naming what was read.
+    """
+    try:
+        yield
+    except (RuntimeError, OSError, ValueError, EOFError) as error:
+        if isinstance(error, SciMLError):
+            raise
+        raise InputError(f"the values of {what} cannot be read ({error}): is the file whole?") from error
 
 
 def check_values(dataset: xr.Dataset, *, most: int = 5) -> xr.Dataset:
@@ -130,7 +188,8 @@ def check_values(dataset: xr.Dataset, *, most: int = 5) -> xr.Dataset:
         if name in POSITIVE:
             faults["values that are not positive"] = (one <= 0).any(axes)
         for what, fault in faults.items():
-            bad = np.flatnonzero(fault.compute().values)
+            with readable(name):
+                bad = np.flatnonzero(fault.compute().values)
             if bad.size:
                 some = ", ".join(map(str, bad[:most])) + (", ..." if bad.size > most else "")
                 raise InputError(
@@ -140,6 +199,28 @@ def check_values(dataset: xr.Dataset, *, most: int = 5) -> xr.Dataset:
     return dataset
 
 
+def grid_told(dataset: xr.Dataset) -> Grid:
+    """The grid that the attributes of a dataset tell, whatever the shape of its fields.
+
+    Raises
+    ------
+    InputError
+        They tell none.
+    SchemaError
+        An attribute ``grid`` that is none.
+    """
+    told = dataset.attrs.get("grid")
+    if told is None:
+        raise InputError(
+            "the dataset does not say on which grid it is (no attribute 'grid'): give grid=, such as "
+            "Grid((63, 63), 'vertex', Boundary.all('dirichlet'))"
+        )
+    try:
+        return Grid.from_json(told if isinstance(told, Mapping) else json.loads(told))
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise SchemaError(f"the attribute 'grid' is {told!r}: it should be Grid.to_json() as text") from error
+
+
 def grid_of_dataset(dataset: xr.Dataset, grid: Grid | None = None) -> Grid:
     """The grid of a dataset: as given, else as its attributes say.
 
@@ -147,24 +228,19 @@ def grid_of_dataset(dataset: xr.Dataset, grid: Grid | None = None) -> Grid:
     ------
     InputError
         Neither says, or the shape is another than that of the fields.
+    SchemaError
+        An attribute ``grid`` that is none.
     """
-    if grid is None:
-        told = dataset.attrs.get("grid")
-        if told is None:
-            raise InputError(
-                "the dataset does not say on which grid it is (no attribute 'grid'): give grid=, such as "
-                "Grid((63, 63), 'vertex', Boundary.all('dirichlet'))"
-            )
-        try:
-            grid = Grid.from_json(json.loads(told))
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise SchemaError(
-                f"the attribute 'grid' is {told!r}: it should be Grid.to_json() as text"
-            ) from error
+    if grid is not None and not isinstance(grid, Grid):
+        raise InputError(
+            f"grid={grid!r}: give a Grid, such as Grid((63, 63), 'vertex', Boundary.all('neumann'))"
+        )
+    grid = grid_told(dataset) if grid is None else grid
     shape = (dataset.sizes.get("y"), dataset.sizes.get("x"))
     if shape != grid.shape:
         raise InputError(
-            f"the grid is {grid.shape[0]} x {grid.shape[1]}, the fields (y, x) are {shape[0]} x {shape[1]}"
+            f"the grid is {grid.shape[0]} x {grid.shape[1]}, the fields (y, x) are {shape[0]} x {shape[1]}: give the "
+            "grid of these (grid=), or correct or drop the attribute 'grid'"
         )
     return grid
 
@@ -184,6 +260,25 @@ def without_sides(dataset: xr.Dataset) -> xr.Dataset:
     return on_grid(inner, Grid(shape, "vertex", Boundary.all("dirichlet"), grid.lengths))
 
 
+def parameters_of(dataset: xr.Dataset) -> dict[str, Any]:
+    """What a dataset's attribute ``family_parameters`` tells; nothing without it.
+
+    Raises
+    ------
+    SchemaError
+        The attribute is no JSON object.
+    """
+    told = dataset.attrs.get("family_parameters")
+    if not told:
+        return {}
+    try:
+        return dict(json.loads(told))
+    except (TypeError, ValueError) as error:
+        raise SchemaError(
+            f"the attribute 'family_parameters' is {str(told)[:60]!r}: it should be Family.parameters() as JSON"
+        ) from error
+
+
 def family_of(dataset: xr.Dataset) -> Family:
     """The family a dataset says it is of; without a word, that of its first input: ``coefficient`` is Darcy flow.
 
@@ -199,7 +294,7 @@ def family_of(dataset: xr.Dataset) -> Family:
     inputs = inputs_of(dataset)
     told = dataset.attrs.get("family_parameters")
     if told:
-        return Family.from_parameters(str(dataset.attrs.get("family", "")), json.loads(told), inputs)
+        return Family.from_parameters(str(dataset.attrs.get("family", "")), parameters_of(dataset), inputs)
     named = dataset.attrs.get("family")
     usual = {
         "coefficient": "darcy-smooth",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import operator
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -149,13 +151,20 @@ def found_in(path: Path, form: Form) -> Found:
     InputError
         It cannot be read, or holds no arrays of numbers.
     """
+    if form in ("zarr", "netcdf"):
+        raise InputError(
+            f"{path} ({form}) names its dims: give the path of one dataset that holds all variables"
+        )
     readers = {"hdf5": _hdf5, "matlab73": _hdf5, "matlab": _matlab, "npz": _npz, "npy": _npy}
     try:
         found = readers[form](path, form)
-    except (OSError, ValueError, KeyError, NotImplementedError, EOFError) as error:
+    except (OSError, ValueError, KeyError, NotImplementedError, EOFError, BadZipFile, zlib.error) as error:
         raise InputError(f"{path} cannot be read ({error}): is it whole?") from error
     if not found.arrays:
-        raise InputError(f"{path} holds no arrays of numbers")
+        zipped = ", being no .npz but another zip (torch's, a zarr store): save the arrays with numpy.savez, or unzip"
+        raise InputError(
+            f"{path} holds no arrays of numbers" + (zipped if path.suffix != ".npz" and form == "npz" else "")
+        )
     return found
 
 

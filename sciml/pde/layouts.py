@@ -113,7 +113,8 @@ _ALL: Final = (
         ("vorticity",),
         "periodic",
         "nodes",
-        "names, shapes and the order of x and y confirmed by the generator and by the code that reads the files",
+        "names, shapes and the order of x and y confirmed by the generator and by the code that reads the files; the "
+        "viscosity is told by the file's name (V1e-3), or is 1e-5",
         FAMILIES["navier-stokes"],
         time="t",
     ),

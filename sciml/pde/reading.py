@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from sciml.errors import InputError, MissingVariable
-from sciml.pde.dataset import INPUTS, check_dataset
+from sciml.pde.dataset import INPUTS, check_dataset, grid_of_dataset, in_order
 from sciml.pde.families import Family
 from sciml.pde.files import Found, form_of, found_in
 from sciml.pde.grid import Boundary, Grid
@@ -51,7 +51,8 @@ def open_dataset(
         What the variables are called there, by default ``coefficient`` and ``u``: ``inputs="coeff"`` keeps the name,
         ``inputs={"coefficient": "coeff"}`` gives it ours, which says what it is.
     layout
-        A published one, see `sciml.pde.layouts.LAYOUTS`; by default it is recognised by its arrays.
+        A published one, see `sciml.pde.layouts.LAYOUTS`; by default it is recognised by its arrays. Names in
+        ``inputs`` and ``target`` are then those that the layout gives. For files that do not name their dims.
     grid
         Where the unknowns lie, if the file does not say, or to correct it; before thinning out.
     stride
@@ -64,8 +65,8 @@ def open_dataset(
     Returns
     -------
     xr.Dataset
-        Dims (sample, y, x), (sample, time, y, x), or (sample, time, x); attributes ``inputs``, ``target``, and where
-        they are known ``family``, ``family_parameters`` and ``grid``.
+        Dims (sample, y, x), (sample, time, y, x), or (sample, time, x), in this order; attributes ``inputs``,
+        ``target``, and where they are known ``family``, ``family_parameters`` and ``grid``.
 
     Raises
     ------
@@ -73,16 +74,27 @@ def open_dataset(
         With what is there and how to map it.
     InputError
         No known form, wrong dims, unequal shapes, no samples, a stride that leaves no grid.
+    SchemaError
+        An attribute ``grid`` that is none.
     """
     import xarray as xr
 
+    if layout is not None and isinstance(path, xr.Dataset | Mapping):
+        raise InputError(f"layout={layout_named(layout).name!r} is of a file: name inputs and target instead")
     if isinstance(path, xr.Dataset):
         opened = _chosen(path, _mapped(inputs, "coefficient"), _mapped(target, "u"))
     elif isinstance(path, Mapping):
         opened = _of_arrays(_pair(path), "", None, inputs, target)
-    else:
+    elif isinstance(path, str | Path):
         opened = _of_file(Path(path), layout, inputs, target)
-    return check_dataset(placed(check_dataset(opened), grid, stride, sides))
+    else:
+        raise InputError(
+            f"a {type(path).__name__}: give the path of one file, an xarray Dataset, or {{name: path of a .npy}}"
+        )
+    whole = check_dataset(placed(check_dataset(in_order(opened)), grid, stride, sides))
+    if "grid" in whole.attrs and "y" in whole.dims:
+        grid_of_dataset(whole)  # refuses one that is another's
+    return whole
 
 
 def _of_file(
@@ -91,7 +103,13 @@ def _of_file(
     import xarray as xr
 
     form = form_of(path)
+    chosen = layout_named(layout) if layout is not None else None
     if form in ("zarr", "netcdf"):
+        if chosen is not None:
+            raise InputError(
+                f"layout={chosen.name!r} is of files that do not name their dims, and {path.name} does ({form}): name "
+                "inputs and target instead (--inputs, --target)"
+            )
         try:
             zarr = form == "zarr"
             opened = xr.open_zarr(path, consolidated=False) if zarr else _netcdf(path)
@@ -99,7 +117,6 @@ def _of_file(
             raise InputError(f"{path} cannot be opened as {form} ({error}): is it whole?") from error
         return _chosen(opened, _mapped(inputs, "coefficient"), _mapped(target, "u"))
     found = _with_partner(path, found_in(path, form)) if form == "npy" else found_in(path, form)
-    chosen = layout_named(layout) if layout is not None else None
     if chosen is None and inputs is None and target is None:
         chosen = recognised(found, path.name)
     return _of_arrays(found, path.name, chosen, inputs, target).assign_attrs(file=path.name)
@@ -185,7 +202,7 @@ def _of_arrays(
     import xarray as xr
 
     if layout is not None:
-        return _by_layout(found, name, layout)
+        return _chosen(_by_layout(found, name, layout), _mapped(inputs, "coefficient"), _mapped(target, "u"))
     wanted = _mapped(inputs, "coefficient") or {one: one for one in INPUTS if one in found.arrays}
     wanted = (wanted or {"coefficient": "coefficient"}) | (_mapped(target, "u") or {"u": "u"})
     for ours, theirs in wanted.items():
@@ -273,7 +290,7 @@ def _by_layout(found: Found, name: str, layout: Layout) -> xr.Dataset:
         times = np.asarray(found.arrays[layout.time][:], np.float64).ravel()
         dataset = dataset.assign_coords(time=times[: dataset.sizes["time"]])
     dataset = _started(dataset, layout)
-    family = _family(layout, found, name)
+    family = _family(layout, found, name, dataset)
     attrs = {"layout": layout.name, "inputs": ",".join(layout.inputs), "target": layout.target}
     if family is not None:
         attrs |= {"family": family.name, "family_parameters": json.dumps(family.parameters())}
@@ -289,11 +306,15 @@ def _started(dataset: xr.Dataset, layout: Layout) -> xr.Dataset:
     return dataset.assign(u=dataset["u"].expand_dims(time=[1.0], axis=1))
 
 
-def _family(layout: Layout, found: Found, name: str) -> Family | None:
-    """The family of a file, with what its attributes or its name tell."""
+def _family(layout: Layout, found: Found, name: str, dataset: xr.Dataset) -> Family | None:
+    """The family of a file, with what its attributes, its times or its name tell."""
     import re
 
     family = layout.family
+    if family is not None and layout.name == "fno-navier-stokes":
+        told = re.search(r"V([0-9.]+(?:e[+-]?[0-9]+)?)", name)
+        viscosity = {"viscosity": float(told[1])} if told else {}
+        return replace(family, template=replace(family.template, **viscosity, **_course(dataset)))
     if family is None or layout.name != "pdebench-darcy":
         return family
     told = re.search(r"beta([0-9.eE+-]*[0-9])", name)
@@ -301,6 +322,16 @@ def _family(layout: Layout, found: Found, name: str) -> Family | None:
     if beta is None:
         return family
     return replace(family, template=replace(family.template, source=float(np.ravel(beta)[0])))
+
+
+def _course(dataset: xr.Dataset) -> dict[str, Any]:
+    """When a series ends and in how many steps, where its times are told and the first is a step after 0."""
+    if "time" not in dataset.coords or dataset.sizes["time"] == 0:
+        return {}
+    times = dataset["time"].values
+    if not np.allclose(np.diff(times, prepend=0.0), times[0], rtol=1e-6) or not times[0] > 0:
+        return {}
+    return {"final_time": float(times[-1]), "frames": len(times)}
 
 
 def _on_grid(dataset: xr.Dataset, found: Found, layout: Layout) -> xr.Dataset:
@@ -314,7 +345,7 @@ def _on_grid(dataset: xr.Dataset, found: Found, layout: Layout) -> xr.Dataset:
     if points == "coordinates":
         points = _points_of(found)
     if points == "sides":
-        u = dataset[layout.target].isel(sample=0).values
+        u = check_dataset(dataset)[layout.target].isel(sample=0).values
         edge = max(np.abs(u[[0, -1]]).max(), np.abs(u[:, [0, -1]]).max())
         points = "nodes" if edge <= 1e-12 * np.abs(u).max() else "cells"
     boundary = Boundary.all(layout.boundary)

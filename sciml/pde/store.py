@@ -171,8 +171,9 @@ def _token(one: xr.DataArray) -> str:
 
 
 def _block(dataset: xr.Dataset) -> int:
-    """Samples written at a time: the first chunk of the first lazy variable, else about 2 MB."""
-    for one in dataset.data_vars.values():
+    """Samples written at a time: the first chunk of the first lazy variable by name, else about 2 MB."""
+    for name in sorted(map(str, dataset.data_vars)):  # a zarr store tells them in any order
+        one = dataset[name]
         if one.chunks is not None and "sample" in one.dims:
             return int(one.chunks[one.dims.index("sample")][0])
     size = max(one.nbytes for one in dataset.data_vars.values()) // dataset.sizes["sample"]

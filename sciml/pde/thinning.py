@@ -31,10 +31,14 @@ def placed(
         raise InputError(f"sides={sides!r}: give 'drop' or 'keep'")
     if grid is not None:
         dataset = on_grid(_unsaid(dataset), grid)
-    if "y" not in dataset.dims:
-        return dataset.isel(x=slice(None, None, stride))
-    if "grid" not in dataset.attrs:
-        return dataset.isel(y=slice(None, None, stride), x=slice(None, None, stride))
+    if "y" not in dataset.dims or "grid" not in dataset.attrs:
+        thinned = dataset.isel({dim: slice(None, None, stride) for dim in ("y", "x") if dim in dataset.dims})
+        left = min(thinned.sizes[dim] for dim in ("y", "x") if dim in thinned.dims)
+        if stride > 1 and left < 3:
+            raise InputError(
+                f"stride={stride} leaves {left} of {dataset.sizes['x']} points along x: take less"
+            )
+        return thinned
     if stride > 1:
         dataset = _thinned(dataset, grid_of_dataset(dataset), stride)
     if sides == "drop" and dataset.attrs.get("sides") == "kept":

@@ -97,9 +97,14 @@ def test_what_is_missing_is_told_with_what_is_there() -> None:
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (lambda ds: ds.rename(sample="n"), r"dims \(n, y, x\).*should have \(sample, y, x\)"),
-        (lambda ds: ds.transpose("y", "x", "sample"), "should have"),
-        (lambda ds: ds.isel(x=0), r"dims \(sample, y\)"),
+        (lambda ds: ds.rename(sample="n", x="lon"), r"should have \(sample, y, x\).*n='sample', lon='x'\)"),
+        (lambda ds: ds.isel(x=0), r"dims \(sample, y\).*rename\(y='x'\)"),
+        (lambda ds: ds.isel(sample=0), r"dims \(y, x\).*expand_dims\('sample'\)"),
+        (lambda ds: ds.assign_attrs(inputs="u"), "u is the target and an input, too"),
+        (
+            lambda ds: ds.assign_attrs(grid=json.dumps(Grid((7, 7)).to_json())),
+            "grid is 7 x 7.*drop the attribute",
+        ),
         (lambda ds: ds.isel(sample=slice(0, 0)), "no samples"),
         (lambda ds: ds.isel(y=slice(0, 0)), "empty along y"),
         (lambda ds: ds.assign(u=ds.u * 1j), "complex128: give real numbers"),
@@ -126,6 +131,27 @@ def test_values_of_no_use(name: str, value: float, message: str) -> None:
         check_values(ds.chunk(sample=2))
 
 
+def test_named_dims_may_be_in_any_order() -> None:
+    ds = own()
+    for turned in (ds.transpose("y", "x", "sample"), ds.transpose("sample", "x", "y")):
+        xr.testing.assert_identical(open_dataset(turned), ds)
+
+
+def test_values_that_cannot_be_read() -> None:
+    def damaged(block: np.ndarray) -> np.ndarray:
+        raise RuntimeError("Zstd decompression error")
+
+    lazy = own().u.chunk(sample=2).data.map_blocks(damaged, dtype=float, meta=np.empty((0, 0, 0)))
+    with pytest.raises(InputError, match=r"values of u cannot be read \(Zstd.*whole"):
+        check_values(own().assign(u=(("sample", "y", "x"), lazy)))
+
+
+def test_a_stride_without_a_grid_leaves_some_points() -> None:
+    assert open_dataset(own(), stride=3).sizes["x"] == 3
+    with pytest.raises(InputError, match="stride=5 leaves 2 of 9 points"):
+        open_dataset(own(), stride=5)
+
+
 def test_negative_solutions_and_sources_are_fine() -> None:
     check_values(own().map(lambda one: one if one.name == "coefficient" else -one))
 
@@ -133,6 +159,12 @@ def test_negative_solutions_and_sources_are_fine() -> None:
 def test_attributes_of_another_hand() -> None:
     with pytest.raises(SchemaError, match=r"Grid\.to_json"):
         grid_of_dataset(own().assign_attrs(grid="square"))
+    assert inputs_of(own().assign_attrs(inputs=["coefficient"])) == ("coefficient",)
+    assert grid_of_dataset(own().assign_attrs(grid=Grid((9, 9)).to_json())) == Grid((9, 9))
+    with pytest.raises(InputError, match=r"grid=\(9, 9\): give a Grid"):
+        open_dataset(own(), grid=(9, 9))  # type: ignore[arg-type]
+    with pytest.raises(SchemaError, match=r"family_parameters.*Family\.parameters"):
+        problem_of(own().assign_attrs(family_parameters="{", grid=Grid((9, 9)).to_json()), 0)
     told = own().assign_attrs(grid=json.dumps(Grid((7, 7)).to_json()))
     with pytest.raises(InputError, match="7 x 7, the fields"):
         grid_of_dataset(told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -117,6 +118,10 @@ def test_fno_navier_stokes_is_transposed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ds.time, np.arange(1, 6))
     assert grid_of_dataset(ds).boundary == Boundary.all("periodic")
     assert problem_of(ds, 1).viscosity == 1e-5
+    assert (problem_of(ds, 1).final_time, problem_of(ds, 1).frames) == (5.0, 5)
+    matlab5(tmp_path / "ns_V1e-3_N3_T5.mat", {"a": a, "u": u, "t": np.array([1.0, 2, 4, 5, 6])})
+    other = problem_of(open_dataset(tmp_path / "ns_V1e-3_N3_T5.mat"), 1)
+    assert (other.viscosity, other.final_time, other.frames) == (1e-3, 20.0, 20)
 
 
 def test_fno_burgers(tmp_path: Path) -> None:
@@ -283,6 +288,11 @@ def test_files_of_no_use(tmp_path: Path) -> None:
     np.savez(tmp_path / "text.npz", title=np.array(["u"]))
     hdf5(tmp_path / "whole.h5", {"coefficient": fields(), "u": fields()})
     (tmp_path / "half.h5").write_bytes((tmp_path / "whole.h5").read_bytes()[:1500])
+    npz(tmp_path / "whole.npz", {"coefficient": fields(), "u": fields()})
+    (tmp_path / "half.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:1500])
+    with zipfile.ZipFile(tmp_path / "tensors.pt", "w") as archive:
+        archive.writestr("tensors/data.pkl", b"")
+    matlab5(tmp_path / "none.mat", {"coeff": fields((0, 9, 9)), "sol": fields((0, 9, 9))})
     hdf5(tmp_path / "unequal.h5", {"coefficient": fields(), "u": fields((4, 9, 9))})
     hdf5(tmp_path / "deep.h5", {"coefficient": fields((2, 2, 2, 2, 2)), "u": fields()})
     for name, message in {
@@ -293,6 +303,9 @@ def test_files_of_no_use(tmp_path: Path) -> None:
         "folder": "no zarr store",
         "text.npz": "no arrays of numbers",
         "half.h5": "cannot be read.*whole",
+        "half.npz": "cannot be read.*whole",
+        "tensors.pt": "no arrays of numbers.*torch.*numpy.savez",
+        "none.mat": "no samples",
         "unequal.h5": "coefficient has 5 along sample, u has 4",
         "deep.h5": "coefficient has 5 axes",
     }.items():
@@ -318,3 +331,25 @@ def test_a_layout_that_does_not_fit(tmp_path: Path) -> None:
         open_dataset(tmp_path / "d.h5", layout="pdebench-darcy")
     with pytest.raises(MissingVariable, match="no 'coeff' for coefficient"):
         open_dataset(tmp_path / "d.h5", layout="fno-darcy")
+
+
+def test_layouts_are_of_files_that_do_not_name_their_dims(tmp_path: Path) -> None:
+    ds = generate("darcy-rough", 3, 7, seed=13).compute()
+    ds.to_netcdf(tmp_path / "d.nc")
+    with pytest.raises(InputError, match=r"layout='fno-darcy'.*d\.nc does \(netcdf\): name inputs"):
+        open_dataset(tmp_path / "d.nc", layout="fno-darcy")
+    with pytest.raises(InputError, match="no layout 'fno'"):
+        open_dataset(tmp_path / "d.nc", layout="fno")
+    with pytest.raises(InputError, match="layout='fno-darcy' is of a file"):
+        open_dataset(ds, layout="fno-darcy")
+    matlab5(tmp_path / "d.mat", darcy(7, padded=True))
+    named = open_dataset(tmp_path / "d.mat", layout="fno-darcy", inputs={"k": "coefficient"})
+    assert named.attrs["inputs"] == "k"
+    with pytest.raises(MissingVariable, match="no 'coeff' for coeff: the file holds coefficient, u"):
+        open_dataset(tmp_path / "d.mat", layout="fno-darcy", inputs="coeff")
+
+
+@pytest.mark.parametrize("given", [None, ["d.nc"], 3])
+def test_what_is_no_path(given: object) -> None:
+    with pytest.raises(InputError, match="give the path of one file"):
+        open_dataset(given)  # type: ignore[call-overload]
