@@ -319,8 +319,9 @@ def _says(numbers: dict[str, Any]) -> str:
     water, enthalpy = numbers["residual of water"], numbers["residual of enthalpy"]
     return (
         f"water closes to {water:.0e} and enthalpy to {enthalpy:.0e} of what passes through; "
-        f"{novel:.0f} % of the last third's convection is outside the training, and T drifts by "
-        f"{numbers['drift of T (K): root mean square']:.1f} K"
+        f"{novel:.0f} % of the last third's convection is outside the training, T drifts by "
+        f"{numbers['drift of T (K): root mean square']:.1f} K, CAPE from "
+        f"{numbers['CAPE (J/kg), after the first record']:.0f} to {numbers['CAPE (J/kg), last third']:.0f} J/kg"
     )
 
 
