@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["rce"]
 
-DOTS = 95  # of the picture, per inch: it is for a page
+DOTS = 85  # of the picture, per inch: it is for a page
 SEEN = 1000  # states in which strange features are looked for
 
 
@@ -112,20 +112,15 @@ def _draw(found: Equilibrium) -> Figure:
         }
         return plot.Course(title, unit, taken)
 
+    def thirds(title: str, unit: str, name: str) -> plot.Course:
+        return course(title, unit, {"last third": f"{name} last", "first third": f"{name} first"}, "profiles")
+
+    heating = {"convection": "convection", "condensation": "condensation"}
     profiles = [
-        course("drift of temperature, last third less first", "K", {"T": "T"}, "profiles"),
-        course(
-            "relative humidity over water",
-            "%",
-            {"last third": "RH last", "first third": "RH first"},
-            "profiles",
-        ),
-        course(
-            "heating, last third",
-            "K day⁻¹",
-            {"convection": "convection", "condensation": "condensation"},
-            "profiles",
-        ),
+        thirds("temperature less the start's", "K", "T"),
+        thirds("vapour less the start's", "g kg⁻¹", "q"),
+        thirds("relative humidity over water", "%", "RH"),
+        course("heating, last third", "K day⁻¹", heating, "profiles"),
     ]
     courses = [
         course(
@@ -135,6 +130,7 @@ def _draw(found: Equilibrium) -> Figure:
         ),
         course("calls that convect", "% of calls", {"shallow": "shallow", "deep": "deep"}),
         course("outside the training", "% of calls that convect", {"novel": "novel"}),
+        course("convective energy (CAPE)", "kJ kg⁻¹", {"CAPE": "CAPE"}),
     ]
     days, members = found.numbers["days"], found.numbers["members"]
     title = f"{members} columns with the emulator as their convection, {days:g} days: mean, and range shaded"

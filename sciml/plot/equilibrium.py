@@ -60,7 +60,7 @@ def equilibrium(
         Where the axes of profiles end, in hPa.
     """
     with style():
-        figure = Figure(figsize=(3.3 * len(profiles), 6.2))
+        figure = Figure(figsize=(2.75 * len(profiles), 6.2))
         grid = figure.subplots(2, len(profiles), height_ratios=(1.25, 1), squeeze=False)
         for axes, panel in zip(grid[0], profiles, strict=True):
             axes.axvline(0, color="#c8c8c8", linewidth=0.8, zorder=0)

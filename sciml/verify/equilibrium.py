@@ -79,14 +79,14 @@ class Equilibrium:
     pressure
         Of the levels, Pa.
     profiles
-        By level, the mean of the last third of the run less that of the first: ``T`` (K), ``q`` (g/kg); means of the
-        first and of the last third: ``RH first``, ``RH last`` (%); and of the last, K/day: ``convection``,
+        By level, means of the first and of the last third of the run: less the start ``T first``, ``T last`` (K),
+        ``q first``, ``q last`` (g/kg); ``RH first``, ``RH last`` (%); and of the last, K/day: ``convection``,
         ``condensation``.
     days
         The middles of the periods of the courses.
     courses
         By period: ``convective``, ``large-scale`` and ``evaporation`` (mm/day); ``shallow``, ``deep`` (% of the calls
-        in which the column was not held); ``novel`` (% of those in which convection rose); ``water`` (kg m-2).
+        in which the column was not held); ``novel`` (% of those in which convection rose); ``CAPE`` (kJ kg-1).
     """
 
     numbers: dict[str, Any]
@@ -139,8 +139,9 @@ def equilibrium(history: xr.Dataset) -> Equilibrium:
     seconds = float(history["time"][1] - history["time"][0]) * DAY
     third = max(1, len(came["T"]) // 3)
     pressure, mass = history["PRESSURE"].values, history["MASS"].values
-    profiles = _profiles(came, pressure, third)
-    days, courses = _courses(came, seconds)
+    profiles = _profiles(history, came, third)
+    energy = cape(pressure, came["T"], came["QVAPOR"])
+    days, courses = _courses(came | {"CAPE": energy / 1000}, seconds)
     numbers: dict[str, Any] = {
         "days": float(history["time"][-1]),
         "members": int(history.sizes["member"]),
@@ -151,7 +152,7 @@ def equilibrium(history: xr.Dataset) -> Equilibrium:
         **_rain(came, seconds, third),
         **_kinds(came, third),
         **_drift(profiles, pressure, mass),
-        **_balance(came, seconds, third, pressure, mass),
+        **_balance(came | {"CAPE": energy}, seconds, third, pressure, mass),
     }
     return Equilibrium(numbers | {"says": _says(numbers)}, pressure, profiles, days, courses)
 
@@ -192,7 +193,6 @@ def _negatives(came: dict[str, Array]) -> dict[str, float]:
     return {
         "least vapour (kg/kg)": float(came["LEAST_VAPOUR"].min()),
         "least condensate (kg/kg)": float(came["QCLOUD"].min()),
-        "water clipped (kg/m2)": 0.0,  # nothing is: tendencies that would take too much are scaled, rain and all
         "steps with tendencies scaled down": int(came["LIMITED"].sum()),
         "calls refused": int(came["UNSOUND"].sum()),
     }
@@ -234,14 +234,17 @@ def _kinds(came: dict[str, Array], third: int) -> dict[str, Any]:
 
 
 def _drift(profiles: dict[str, Band], pressure: Array, mass: Array) -> dict[str, float]:
+    """Of the mean profile, from the start to the last third."""
     reached = pressure > _DEEPEST
     weight = mass[reached] / mass[reached].sum()
     told = {}
     for name, unit in (("T", "K"), ("q", "g/kg")):
-        change = profiles[name].mean[reached]
+        change = profiles[f"{name} last"].mean[reached]
         worst = int(np.abs(change).argmax())
         told[f"drift of {name} ({unit}): mean below 100 hPa"] = float(weight @ change)
+        late = change - profiles[f"{name} first"].mean[reached]
         told[f"drift of {name} ({unit}): root mean square"] = math.sqrt(float(weight @ change**2))
+        told[f"  of it since the first third, of {name}"] = math.sqrt(float(weight @ late**2))
         told[f"drift of {name} ({unit}): greatest"] = float(change[worst])
         told[f"  at (hPa), of {name}"] = float(pressure[reached][worst] / 100)
     return told
@@ -254,13 +257,9 @@ def _balance(
     reached = pressure > _DEEPEST
     weight = mass[reached] / mass[reached].sum()
     gain = came["SENSIBLE"] + _LV * came["EVAPORATION"] + came["RADIATION"] + came["ENTHALPY_CU"]
-    told = {
-        "CAPE (J/kg), after the first record": float(cape(pressure, came["T"][0], came["QVAPOR"][0]).mean())
-    }
+    told = {"CAPE (J/kg), at the first record": float(came["CAPE"][0].mean())}
     for when, part in (("first", slice(None, third)), ("last", slice(-third, None))):
-        told[f"CAPE (J/kg), {when} third"] = float(
-            cape(pressure, came["T"][part], came["QVAPOR"][part]).mean()
-        )
+        told[f"CAPE (J/kg), {when} third"] = float(came["CAPE"][part].mean())
         told[f"column water (kg/m2), {when} third"] = float(came["WATER"][part].mean())
         told[f"gain of enthalpy (W/m2), {when} third"] = float(gain[part].mean() / seconds)
         mean = came["T"][part].mean(1)[:, reached]
@@ -270,24 +269,21 @@ def _balance(
     return told
 
 
-def _profiles(came: dict[str, Array], pressure: Array, third: int) -> dict[str, Band]:
+def _profiles(history: xr.Dataset, came: dict[str, Array], third: int) -> dict[str, Band]:
     """Of each member by level: (time, member, level) to bands of (level,)."""
-    humidity = 100 * came["QVAPOR"] / saturation(pressure, came["T"])
-
-    def first(values: Array) -> Array:
-        return np.asarray(values[:third].mean(0))
-
-    def last(values: Array) -> Array:
-        return np.asarray(values[-third:].mean(0))
-
-    return {
-        "T": Band.of(last(came["T"]) - first(came["T"])),
-        "q": Band.of(1e3 * (last(came["QVAPOR"]) - first(came["QVAPOR"]))),
-        "RH first": Band.of(first(humidity)),
-        "RH last": Band.of(last(humidity)),
-        "convection": Band.of(DAY * last(came["HEATING_CU"])),
-        "condensation": Band.of(DAY * last(came["HEATING_LS"])),
+    temperature, vapour = came["T"], came["QVAPOR"]
+    shown = {
+        "T": temperature - history["T"].values[0],
+        "q": 1e3 * (vapour - history["QVAPOR"].values[0]),
+        "RH": 100 * vapour / saturation(history["PRESSURE"].values, temperature),
     }
+    found = {}
+    for name, values in shown.items():
+        found[f"{name} first"] = Band.of(values[:third].mean(0))
+        found[f"{name} last"] = Band.of(values[-third:].mean(0))
+    for name, heating in (("convection", "HEATING_CU"), ("condensation", "HEATING_LS")):
+        found[name] = Band.of(DAY * came[heating][-third:].mean(0))
+    return found
 
 
 def _courses(came: dict[str, Array], seconds: float) -> tuple[Array, dict[str, Band]]:
@@ -307,7 +303,7 @@ def _courses(came: dict[str, Array], seconds: float) -> tuple[Array, dict[str, B
         "shallow": 100 * summed("SHALLOW") / calls,
         "deep": 100 * summed("DEEP") / calls,
         "novel": 100 * summed("NOVEL") / rose,
-        "water": summed("WATER") / together,
+        "CAPE": summed("CAPE") / together,
     }
     days = (np.arange(periods, dtype=np.float64) + 0.5) * (together * seconds / DAY)
     return days, {name: Band.of(values.T) for name, values in courses.items()}
@@ -321,7 +317,7 @@ def _says(numbers: dict[str, Any]) -> str:
         f"water closes to {water:.0e} and enthalpy to {enthalpy:.0e} of what passes through; "
         f"{novel:.0f} % of the last third's convection is outside the training, T drifts by "
         f"{numbers['drift of T (K): root mean square']:.1f} K, CAPE from "
-        f"{numbers['CAPE (J/kg), after the first record']:.0f} to {numbers['CAPE (J/kg), last third']:.0f} J/kg"
+        f"{numbers['CAPE (J/kg), at the first record']:.0f} to {numbers['CAPE (J/kg), last third']:.0f} J/kg"
     )
 
 

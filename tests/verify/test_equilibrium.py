@@ -55,9 +55,9 @@ def test_a_run_that_closes_is_told_so() -> None:
     assert found.ok
     assert found.numbers["residual of water"] < 1e-14
     assert found.numbers["novel of those in which convection rose (%), last third"] == pytest.approx(40.0)
-    assert found.numbers["drift of T (K): mean below 100 hPa"] == pytest.approx(0.4)
+    assert found.numbers["drift of T (K): mean below 100 hPa"] == pytest.approx(0.55)  # from the start
     assert found.numbers["trend of T (K/day), root mean square, last third"] == pytest.approx(0.4)
-    assert found.profiles["T"].mean.shape == (LEVELS,)
+    assert found.profiles["T last"].mean.shape == (LEVELS,)
     assert str(found).splitlines()[-1].startswith("verdict: ok")
 
 
