@@ -56,8 +56,8 @@ def iterate(hierarchy: Hierarchy, b: Field, x0: Field, rtol: float, max_cycles: 
     # A Krylov method goes by its recursion: where that is wrong in the last digits it is started anew.
     while residuals[-1] > rtol and counted.count < max_cycles:
         before, best = counted.count, residuals[-1]
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of breakdown, which the residual tells
+        # Of breakdown, which the residual tells. Recorded: pyamg undoes a filter that ignores its warnings.
+        with np.errstate(all="ignore"), warnings.catch_warnings(record=True):
             x, seen = _METHODS[hierarchy.algorithm.chosen(hierarchy)](
                 matrix, b, x, rtol, max_cycles - counted.count, counted
             )

@@ -144,12 +144,15 @@ class Corrected:
         return FieldSolution(labelled(u, system.grid), found.result, stats, found.bounds, bound)
 
     def _predicted(self, problem: Elliptic | System, system: System, state: State) -> Field | None:
-        """The prediction (n,), or None where there is none or it is not finite."""
+        """The prediction (n,), or None where there is none or its energy is not finite."""
         if self.neural is None or state.operator is None:
             return None
         asked: Any = system if takes(state.operator.network) == "system" else problem
         values = self.neural.values(asked, state.operator).ravel()
-        return values if np.isfinite(values).all() else None
+        with np.errstate(
+            all="ignore"
+        ):  # the energy of finite values may overflow, and is then of no use either
+            return values if math.isfinite(system.energy(values)) else None
 
 
 def _scaled(system: System, x: Field) -> Field | None:

@@ -1,5 +1,6 @@
 """AMG as an algorithm: every method on every boundary, against a direct solver; what it refuses."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -77,6 +78,14 @@ def test_a_nonsymmetric_problem_just_works(method, accelerate):
     found = solve(problem, AMG(method, accelerate=accelerate, rtol=1e-10))
     truth = solve(problem, Direct())
     assert found.u.values == pytest.approx(truth.u.values, abs=1e-9 * float(truth.u.max()))
+
+
+@pytest.mark.parametrize("accelerate", ["gmres", "bicgstab"])
+def test_fewer_unknowns_than_cycles_are_no_cause_for_a_warning(accelerate):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = solve(Poisson(5), AMG(accelerate=accelerate))
+    assert found.result is Result.SUCCESS
 
 
 @given(contrast=st.floats(1, 1000), seed=st.integers(2, 9999), n=st.integers(5, 40), cell=st.booleans())

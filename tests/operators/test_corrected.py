@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -97,6 +98,16 @@ def test_no_error_exceeds_its_bound(ny, nx, centring, sides, coefficient, rtol, 
     # From an error no larger than the solution each cycle leaves at most g of it; and a few to sharpen the bound.
     g = found.stats["contraction"]
     assert 1 <= found.stats["cycles"] <= 8 + np.log(rtol * np.sqrt(1 - g * g)) / np.log(g)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, -1e160])
+def test_what_a_diverged_network_says_is_not_used(value):
+    problem = Darcy(15, TwoPhase(1, 1000), seed=7)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = solve(problem, Corrected(cast(Any, Told(np.full(225, value))), rtol=1e-6))
+    assert found.stats["started_from_zero"] == 1 and "prediction_error" not in found.stats
+    assert all(np.isfinite(one) for one in found.stats.values())
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Bounds: their effectivity, where they lie, and how many cycles they ask for."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from sciml.pde.elliptic import Darcy, Poisson, discretize
 from sciml.pde.fields import TwoPhase
 from sciml.pde.grid import Boundary
 from sciml.verify.certified import bound_field, cycles_until, effectivity, energy_density
+from sciml.verify.certify import certify
 
 
 class Levels:
@@ -98,3 +100,10 @@ def test_cycles_until_a_bound(system, hierarchy):
     for _ in range(whole):
         u += hierarchy.cycle(system.residual(u))
     assert system.energy(u - exact) <= 1e-6 * system.energy(exact)
+
+
+def test_a_solution_of_zero_is_certified_too():
+    found = certify(Poisson(9, source=0.0), check=True)
+    assert found.true_error == found.bound == 0.0
+    assert json.loads(json.dumps(found.to_json(), allow_nan=False))["result"] == "SUCCESS"
+    assert found.chapter()
