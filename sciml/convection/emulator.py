@@ -32,6 +32,7 @@ from sciml.convection.response import NCA_NONE, PROFILES, SCALARS, respond
 from sciml.convection.sounding import Sounding
 from sciml.convection.source import parcel_test
 from sciml.errors import InputError, SchemaError
+from sciml.tables import html_table
 from sciml.train import Checkpoint, checkpoint
 from sciml.train.environment import chosen_device
 from sciml.train.state import misfit
@@ -280,16 +281,17 @@ class Emulator:
         return answer.kind, {**answer.fields, **beside}
 
     def __repr__(self) -> str:
+        return "\n".join(["Emulator of MSKF", *(f"  {name:<10}{value}" for name, value in self._rows())])
+
+    def _rows(self) -> list[tuple[str, str]]:
         shape = self.network.shape
         count = sum(p.numel() for p in self.network.parameters())
-        rows = {
-            "network": f"Bi-LSTM {shape.layers} x {shape.hidden}, {shape.levels} levels, {count} parameters",
-            **{
-                name: self.about.get(name, "not told")
-                for name in ("levels", "dx", "dt", "cudt", "runs", "columns", "seed")
-            },
-        }
-        return "\n".join(["Emulator of MSKF", *(f"  {name:<10}{value}" for name, value in rows.items())])
+        told = f"Bi-LSTM {shape.layers} x {shape.hidden}, {shape.levels} levels, {count} parameters"
+        names = ("levels", "dx", "dt", "cudt", "runs", "columns", "seed")
+        return [("network", told), *((name, str(self.about.get(name, "not told"))) for name in names)]
+
+    def _repr_html_(self) -> str:
+        return html_table("Emulator of MSKF", self._rows())
 
 
 def _about(found: Checkpoint) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sciml.convection.features import CHANNELS, SCALARS
 from sciml.errors import InputError
+from sciml.tables import html_table
 
 __all__ = ["Architecture", "BiLSTM", "Closure", "LEAST_STRENGTH"]
 
@@ -155,3 +156,11 @@ class Closure(nn.Module):
         column = self.column(pooled)
         log_strength = LOG_STRENGTH_BOUND * torch.tanh(column[:, 0] / LOG_STRENGTH_BOUND)
         return push, log_strength, column[:, 1]
+
+    def _repr_html_(self) -> str:
+        count = sum(p.numel() for p in self.parameters())
+        settings = (
+            (name, ", ".join(value) if isinstance(value, list) else str(value))
+            for name, value in self.shape.to_json().items()
+        )
+        return html_table("Closure", [("parameters", f"{count:,}"), *settings])

@@ -12,6 +12,7 @@ import numpy as np
 
 from sciml.errors import InputError, MissingVariable
 from sciml.solve import Result
+from sciml.tables import html_table
 from sciml.wrf.kinds import DEEP, NONE, SHALLOW
 from sciml.wrf.state import RD
 from sciml.wrf.table import TABLE
@@ -100,6 +101,13 @@ class Convection:
         set_to = ", ".join(f"{name} {value:g}" for name, value in self.settings.items())
         return f"Convection({len(self)} columns of {self.levels} levels, {set_to})"
 
+    def _repr_html_(self) -> str:
+        units = {"DX": "m", "DT": "s", "CUDT": "min"}
+        settings = ((name, f"{value:g} {units[name]}") for name, value in self.settings.items())
+        return html_table(
+            "Convection", [("columns", str(len(self))), ("levels", str(self.levels)), *settings]
+        )
+
 
 def _check_setting(name: str, value: Any) -> None:
     """Refuse what no run has; CUDT 0 is WRF's for every step."""
@@ -184,10 +192,16 @@ class ConvectionSolution:
 
     def __repr__(self) -> str:
         lines = [f"ConvectionSolution: {self.result.name}"]
-        lines += [f"  {name:<24}{value:>14.6g}" for name, value in self.stats.items()]
+        lines += [f"  {name:<24}{value:>14}" for name, value in self._rows()]
         if self.result.value:
             lines.append(f"  ({self.result.value})")
         return "\n".join(lines)
+
+    def _rows(self) -> list[tuple[str, str]]:
+        return [(name, f"{value:.6g}") for name, value in self.stats.items()]
+
+    def _repr_html_(self) -> str:
+        return html_table(f"ConvectionSolution: {self.result.name}", self._rows(), note=self.result.value)
 
 
 def solution_of(

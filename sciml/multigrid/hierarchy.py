@@ -17,6 +17,7 @@ from sciml.pde.compatibility import check_compatible
 from sciml.pde.elliptic import Elliptic, discretize
 from sciml.pde.grid import Field
 from sciml.pde.system import Matrix, System
+from sciml.tables import html_table
 
 if TYPE_CHECKING:
     from sciml.multigrid.amg import AMG
@@ -264,20 +265,35 @@ class Hierarchy:
         return bounds(self, r, effectivity)
 
     def __str__(self) -> str:
-        given = self.algorithm
-        lines = [
-            f"Hierarchy: {given.method}, {given.cycle}{given.sweeps}, {given.smoother}",
-            f"levels              {len(self.levels):7d}",
-            f"operator complexity {self.operator_complexity:7.3f}",
-            f"grid complexity     {self.grid_complexity:7.3f}",
-            "  level    unknowns     nonzeros    share        grid",
-        ]
-        total = sum(level.matrix.nnz for level in self.levels)
-        for k, level in enumerate(self.levels):
-            share = f"{level.matrix.nnz / total:.2%}"
-            grid = "" if level.shape is None else f"{level.shape[0]} x {level.shape[1]}"
-            lines.append(f"{k:7d}{level.size:12d}{level.matrix.nnz:13d}{share:>9}{grid:>12}".rstrip())
+        lines = [self._title(), *(f"{name:<20}{value:>7}" for name, value in self._sums())]
+        for row in (("level", "unknowns", "nonzeros", "share", "grid"), *self._rows()):
+            widths = zip(row, (7, 12, 13, 9, 12), strict=True)
+            lines.append("".join(f"{cell:>{width}}" for cell, width in widths).rstrip())
         return "\n".join(lines)
+
+    def _title(self) -> str:
+        given = self.algorithm
+        return f"Hierarchy: {given.method}, {given.cycle}{given.sweeps}, {given.smoother}"
+
+    def _sums(self) -> list[tuple[str, str]]:
+        return [
+            ("levels", str(len(self.levels))),
+            ("operator complexity", f"{self.operator_complexity:.3f}"),
+            ("grid complexity", f"{self.grid_complexity:.3f}"),
+        ]
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        total = sum(level.matrix.nnz for level in self.levels)
+        shapes = ["" if level.shape is None else " x ".join(map(str, level.shape)) for level in self.levels]
+        return [
+            (str(k), str(level.size), str(level.matrix.nnz), f"{level.matrix.nnz / total:.2%}", shape)
+            for k, (level, shape) in enumerate(zip(self.levels, shapes, strict=True))
+        ]
+
+    def _repr_html_(self) -> str:
+        head = ("level", "unknowns", "nonzeros", "share", "grid")
+        sums = ", ".join(f"{name} {value}" for name, value in self._sums())
+        return html_table(f"{self._title()}\n{sums}", self._rows(), head=head)
 
 
 def system_of(problem: Elliptic | System, algorithm: AMG) -> System:

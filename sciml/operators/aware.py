@@ -19,6 +19,7 @@ from torch.nn import functional
 from sciml.errors import InputError
 from sciml.multigrid.stencils import apply_stencil, dense, galerkin, neighbourhood
 from sciml.multigrid.structured import Layout, mirror, prolong, restrict
+from sciml.operators.networks import told_html
 from sciml.pde.grid import Boundary, Centring
 
 __all__ = ["HierarchyNet", "Prepared"]
@@ -131,6 +132,8 @@ class HierarchyNet(nn.Module):
         self.centring, self.boundary = centring, boundary
         self.media = nn.ModuleList(Medium(channels, hidden) for _ in range(2))
         self.kernels = nn.ParameterList(nn.Parameter(0.3 * torch.randn(channels, 1, 3, 3)) for _ in range(2))
+
+    _repr_html_ = told_html
 
     def config(self) -> dict[str, Any]:
         """All that is needed to build it again, as JSON holds it."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sciml.errors import InputError
+from sciml.operators.networks import told_html
 
 __all__ = ["FNO", "SpectralConvolution"]
 
@@ -190,6 +191,8 @@ class FNO(nn.Module):
                 u = F.gelu(u)
         out: Tensor = self.project(u[..., :ny, :nx])
         return out
+
+    _repr_html_ = told_html
 
     def config(self) -> dict[str, Any]:
         """What `sciml.operators.networks.build` needs to make this network again, as JSON holds it."""

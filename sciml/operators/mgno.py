@@ -14,6 +14,7 @@ from torch.nn import functional
 from sciml.errors import InputError
 from sciml.multigrid.structured import Layout
 from sciml.operators.cycle import Cycle, Transfers
+from sciml.operators.networks import told_html
 from sciml.pde.grid import Boundary, Centring
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ class MgNO(nn.Module):
         from sciml.operators.published import published
 
         return published(name)
+
+    _repr_html_ = told_html
 
     def config(self) -> dict[str, Any]:
         """All that is needed to build it again, as JSON holds it."""

@@ -23,6 +23,7 @@ from sciml.pde.grid import Field, Grid
 from sciml.pde.solution import FieldSolution, labelled
 from sciml.pde.system import System
 from sciml.solve import Result
+from sciml.tables import html_table
 from sciml.train.environment import chosen_device
 
 if TYPE_CHECKING:
@@ -195,6 +196,10 @@ class Neural:
 
     def __str__(self) -> str:
         return f"Neural ({self.precision} on {self.device})\n{self.operator}"
+
+    def _repr_html_(self) -> str:
+        rows = [("precision", self.precision), ("device", self.device), *self.operator._rows().items()]
+        return html_table(f"Neural: operator of {self.operator.family}", rows)
 
 
 def check_family(operator: TrainedOperator, problem: Any) -> None:

@@ -19,6 +19,7 @@ from sciml.operators.convolution import (
     gelu,
     level_sizes,
 )
+from sciml.operators.networks import told_html
 from sciml.operators.recipes import RECIPES, Architecture
 
 __all__ = ["PublishedMgNO", "published"]
@@ -114,6 +115,8 @@ class PublishedMgNO(nn.Module):
             return "none"
         known = [n for n in (above - step, above, above + step) if self._fits(n)]
         return f"{', '.join(map(str, known))} and so on in steps of {step}"
+
+    _repr_html_ = told_html
 
     def config(self) -> dict[str, Any]:
         """What `sciml.operators.networks.build` needs to make this network again, as JSON holds it."""

@@ -17,6 +17,7 @@ from sciml.multigrid.structured import Layout
 from sciml.operators.normalise import Normalisation
 from sciml.operators.samples import Samples
 from sciml.pde.grid import Grid
+from sciml.tables import html_table
 from sciml.train import checkpoint
 from sciml.train.state import misfit
 
@@ -246,6 +247,17 @@ class TrainedOperator:
         return cls(network.eval(), normalisation, inputs, target, grid, about)
 
     def __str__(self) -> str:
+        rows = self._rows()
+        width = max(map(len, rows)) + 2
+        lines = (f"  {name:<{width}}{value}" for name, value in rows.items())
+        return "\n".join([f"TrainedOperator of {self.family}", *lines])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html_table(f"TrainedOperator of {self.family}", self._rows().items())
+
+    def _rows(self) -> dict[str, str]:
         rows = {
             "network": f"{type(self.network).__name__}, {self.parameters:,} parameters",
             "maps": f"{', '.join(self.inputs)} to {self.target}{', one step on' if self.steps else ''}",
@@ -260,11 +272,7 @@ class TrainedOperator:
                 rows[name] = _short(value)
         errors = self.about.get("errors") or {"errors": "none recorded: nothing was held out"}
         rows |= {str(name): _short(value) for name, value in errors.items()}
-        width = max(map(len, rows)) + 2
-        lines = (f"  {name.replace('_', ' '):<{width}}{value}" for name, value in rows.items())
-        return "\n".join([f"TrainedOperator of {self.family}", *lines])
-
-    __repr__ = __str__
+        return {name.replace("_", " "): value for name, value in rows.items()}
 
 
 def samples_for(operator: Any, data: xr.Dataset) -> Samples:

@@ -10,7 +10,7 @@ from sciml.errors import InputError
 from sciml.pde.elliptic import drawn, grid_of, positive
 from sciml.pde.fields import Coefficient
 from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
-from sciml.pde.printing import told
+from sciml.pde.printing import told, told_html
 from sciml.pde.terms import Function, Terms, Values, sampled
 
 __all__ = ["AdvectionDiffusion"]
@@ -67,6 +67,7 @@ class AdvectionDiffusion:
     seed: int = 7
 
     __repr__ = told
+    _repr_html_ = told_html
 
     @property
     def grid(self) -> Grid:

@@ -16,6 +16,7 @@ from sciml.pde.grid import Field
 from sciml.pde.solution import FieldSolution, labelled
 from sciml.pde.system import System
 from sciml.solve import Result
+from sciml.tables import html_table
 
 __all__ = ["Direct", "Factorisation"]
 
@@ -57,6 +58,12 @@ class Factorisation:
         if self.factors is None:
             return f"{self.system}: singular"
         return f"{self.system}; {self.factors.L.nnz + self.factors.U.nnz:,} nonzeros in the factors"
+
+    def _repr_html_(self) -> str:
+        factors = (
+            "singular" if self.factors is None else f"{self.factors.L.nnz + self.factors.U.nnz:,} nonzeros"
+        )
+        return html_table("Factorisation", [("system", str(self.system)), ("factors", factors)])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from sciml.pde.elliptic import drawn, grid_of
 from sciml.pde.fields import Coefficient, PeriodicField
 from sciml.pde.grid import Field, Grid
 from sciml.pde.periodic import Equation, Spectrum, check_times, kept_modes, wave_numbers
-from sciml.pde.printing import told
+from sciml.pde.printing import told, told_html
 from sciml.pde.terms import Values, sampled
 
 __all__ = ["NavierStokes", "diagonal_forcing"]
@@ -79,6 +79,7 @@ class NavierStokes:
             raise InputError(f"resolution={self.resolution!r}: give at least 8 points along y and along x")
 
     __repr__ = told
+    _repr_html_ = told_html
 
     @property
     def grid(self) -> Grid:

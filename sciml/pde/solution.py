@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sciml.errors import InputError
 from sciml.pde.grid import Field, Grid
 from sciml.solve import Result
+from sciml.tables import html_table
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,12 +43,16 @@ class FieldSolution:
 
     def __str__(self) -> str:
         lines = [f"FieldSolution: {self.result.name}"]
-        shape = " x ".join(str(n) for n in self.u.shape)
-        lines.append(f"  {'grid':24}{shape:>14}")
+        return "\n".join(lines + [f"  {name:24}{value:>14}" for name, value in self._rows()])
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [("grid", " x ".join(str(n) for n in self.u.shape))]
         if self.error_bound is not None:
-            lines.append(f"  {'error bound (energy)':24}{self.error_bound:14.3e}")
-        lines += [f"  {name.replace('_', ' '):24}{value:14g}" for name, value in self.stats.items()]
-        return "\n".join(lines)
+            rows.append(("error bound (energy)", f"{self.error_bound:.3e}"))
+        return rows + [(name.replace("_", " "), f"{value:g}") for name, value in self.stats.items()]
+
+    def _repr_html_(self) -> str:
+        return html_table(f"FieldSolution: {self.result.name}", self._rows(), note=self.result.value)
 
 
 def labelled(values: Field, grid: Grid, name: str = "u") -> xr.DataArray:

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from sciml.pde.grid import Field, Grid
+from sciml.tables import html_table
 
 __all__ = ["Kind", "Matrix", "System"]
 
@@ -56,3 +57,8 @@ class System:
     def __str__(self) -> str:
         stored = sp.csr_matrix(self.matrix).nnz
         return f"{self.grid.size:,} unknowns ({self.grid}), {stored:,} nonzeros, {self.kind}"
+
+    def _repr_html_(self) -> str:
+        stored = sp.csr_matrix(self.matrix).nnz
+        rows = {"unknowns": f"{self.grid.size:,}", "grid": str(self.grid), "nonzeros": f"{stored:,}"}
+        return html_table("System", [*rows.items(), ("kind", self.kind)])

@@ -7,11 +7,8 @@ function of the content alone. Neither reading nor writing one imports torch.
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import importlib.metadata
 import json
-import platform
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,10 +20,11 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
-import sciml
 from sciml import data_files
 from sciml.errors import ChecksumError, InputError, SchemaError
+from sciml.tables import html_table
 from sciml.train.history import History
+from sciml.train.software import versions
 from sciml.writing import check_apart, check_replaceable, replaced
 
 if TYPE_CHECKING:
@@ -37,7 +35,7 @@ __all__ = ["MIGRATIONS", "SCHEMA", "SUFFIX", "Checkpoint", "check_target", "load
 SCHEMA = 1
 SUFFIX = ".sciml"
 CONFIG, WEIGHTS, HISTORY = "config.json", "weights.safetensors", "history.json"
-RESERVED = ("schema", "software", "sha256")
+RESERVED = ("kind", "schema", "software", "sha256")
 
 Config = dict[str, Any]
 Array = npt.NDArray[Any]
@@ -88,25 +86,28 @@ class Checkpoint:
 
     def summary(self) -> str:
         """A table: kind, origin, configuration, tensors, training."""
+        rows, width = self._rows(), max(len(name) for name, _ in self._rows())
+        return "\n".join(
+            [f"Checkpoint: {self.kind}", *(f"  {name:<{width}}  {value}" for name, value in rows)]
+        )
+
+    def _rows(self) -> list[tuple[str, str]]:
         count = sum(array.size for array in self.tensors.values())
         size = sum(array.nbytes for array in self.tensors.values())
         kinds = ", ".join(sorted({str(array.dtype) for array in self.tensors.values()}))
         rows = [("path", str(self.path))] if self.path else []
         software = ", ".join(f"{name} {version}" for name, version in self.config.get("software", {}).items())
         rows += [("schema", str(self.config.get("schema", SCHEMA))), ("written by", software)]
-        for name, value in self.config.items():
-            if name not in (*RESERVED, "kind"):
-                rows.append((name, _short(value)))
+        rows += [(name, _short(value)) for name, value in self.config.items() if name not in RESERVED]
         rows.append(("tensors", f"{len(self.tensors)} ({count:,} values, {kinds}, {size / 1000:,.1f} kB)"))
         if self.history is not None:
             rows.append(("training", self.history.summary(0).splitlines()[0]))
-        width = max(len(name) for name, _ in rows)
-        return "\n".join(
-            [f"Checkpoint: {self.kind}", *(f"  {name:<{width}}  {value}" for name, value in rows)]
-        )
+        return rows
 
-    def __repr__(self) -> str:
-        return self.summary()
+    __repr__ = summary
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Checkpoint: {self.kind}", self._rows())
 
 
 def save(
@@ -315,8 +316,8 @@ def _config(config: Mapping[str, Any], parts: Mapping[str, bytes]) -> bytes:
         raise InputError(
             f"config['schema'] is {config['schema']!r}: the key is reserved, name yours differently"
         )
-    content = {"kind": config["kind"], "schema": SCHEMA, "software": dict(_software())}
-    content |= {name: value for name, value in config.items() if name not in (*RESERVED, "kind")}
+    content = {"kind": config["kind"], "schema": SCHEMA, "software": dict(versions())}
+    content |= {name: value for name, value in config.items() if name not in RESERVED}
     _check_keys(content, "config")
     sums = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()}
     try:
@@ -382,17 +383,6 @@ def _parts(path: Path) -> dict[str, bytes]:
             }
     except Exception as error:  # besides the archive's own errors, whatever a decompressor raises
         raise ChecksumError(f"{path} is damaged ({error}): fetch or train it again") from error
-
-
-@functools.cache
-def _software() -> tuple[tuple[str, str], ...]:
-    versions = [("sciml", sciml.__version__), ("python", platform.python_version())]
-    for name in ("torch", "numpy"):
-        try:
-            versions.append((name, importlib.metadata.version(name)))
-        except importlib.metadata.PackageNotFoundError:
-            versions.append((name, "not installed"))
-    return tuple(versions)
 
 
 def _short(value: object, width: int = 80) -> str:

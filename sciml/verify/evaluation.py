@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 from collections.abc import Mapping
 from typing import Any, final
 
 import xarray as xr
+
+from sciml.tables import html_table
 
 __all__ = ["Evaluation", "figure"]
 
@@ -99,17 +100,7 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         head, *body = self.rows()
-        first = "".join(f"<th scope='col'>{html.escape(cell)}</th>" for cell in head)
-        rest = "".join(
-            "<tr><th scope='row'>"
-            + html.escape(row[0])
-            + "</th>"
-            + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
-            + "</tr>"
-            for row in body
-        )
-        top = "<br>".join(html.escape(line) for line in self.headline())
-        return f"<p>{top}</p><table><thead><tr>{first}</tr></thead><tbody>{rest}</tbody></table>"
+        return html_table("\n".join(self.headline()), body, head=head)
 
 
 def figure(value: float | None, form: str = "{:.3f}") -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final, final
 
 import xarray as xr
 
+from sciml.tables import html_table
 from sciml.verify.norms import NORMS
 
 __all__ = ["DEFINITIONS", "PdeEvaluation", "Table", "number"]
@@ -125,9 +126,7 @@ class PdeEvaluation:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from sciml.verify.layout import table
-
-        told = "".join(table(one.caption, one.head, one.rows) for one in self.tables())
+        told = "".join(html_table(one.caption, one.rows, head=one.head) for one in self.tables())
         return f"<p>{'<br>'.join(html.escape(line) for line in self.headline())}</p>{told}"
 
 

@@ -183,7 +183,7 @@ def test_it_prints_as_a_table(truth, stored):
     assert "K s-1" in text
     assert max(map(len, text.splitlines())) <= 110
     page = found._repr_html_()
-    assert page.count("<tr>") == len(found.scores["outputs"]) + 1
+    assert page.count("<tr") == len(found.scores["outputs"]) + 1
     assert "scope='row'>RTHCUTEN" in page
 
 

@@ -18,6 +18,7 @@ from sciml.multigrid.tensors.levels import Level, Matrices, diagonals, kind_of
 from sciml.multigrid.tensors.relaxation import product, sparse
 from sciml.pde.grid import Field
 from sciml.pde.system import Kind, Matrix
+from sciml.tables import html_table
 
 __all__ = ["Accelerate", "Cycle", "TorchHierarchy"]
 
@@ -331,14 +332,20 @@ class TorchHierarchy:
             )
 
     def __str__(self) -> str:
+        rows = (("level", "unknowns", "stored"), *self._rows())
+        return "\n".join([self._title(), *(f"  {k:>5} {n:>12} {stored:>12}" for k, n, stored in rows)])
+
+    def _title(self) -> str:
+        count = len(self.levels) + 1
+        return f"TorchHierarchy: {count} levels, {self.cycle_kind}-cycle, {self.kind}, on {self.device}"
+
+    def _rows(self) -> list[tuple[str, str, str]]:
         sizes = [level.operator.shape[0] for level in self.levels] + [self.coarse.shape[0]]
-        lines = [
-            f"TorchHierarchy: {len(sizes)} levels, {self.cycle_kind}-cycle, {self.kind}, on {self.device}"
-        ]
-        stored = [level.operator.values().numel() for level in self.levels]
-        stored.append(self.coarse.numel())
-        lines += [f"  {k:>5} {n:>12,} {z:>12,}" for k, (n, z) in enumerate(zip(sizes, stored, strict=True))]
-        return "\n".join([lines[0], "  level     unknowns       stored", *lines[1:]])
+        stored = [level.operator.values().numel() for level in self.levels] + [self.coarse.numel()]
+        return [(str(k), f"{n:,}", f"{z:,}") for k, (n, z) in enumerate(zip(sizes, stored, strict=True))]
+
+    def _repr_html_(self) -> str:
+        return html_table(self._title(), self._rows(), head=("level", "unknowns", "stored"))
 
 
 def _blocks(b: Tensor, x: Tensor | None, size: int) -> list[tuple[Tensor, Tensor | None]]:

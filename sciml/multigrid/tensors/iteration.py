@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sciml.errors import InputError
 from sciml.solve import Result
+from sciml.tables import html_table
 
 __all__ = ["BatchSolution", "bicgstab", "conjugate_gradients", "cycling"]
 
@@ -78,7 +79,13 @@ class BatchSolution:
 
     def __str__(self) -> str:
         lines = [f"BatchSolution: {self.result.name}"]
-        return "\n".join(lines + [f"  {k.replace('_', ' '):24}{v:14g}" for k, v in self.stats.items()])
+        return "\n".join(lines + [f"  {name:24}{value:>14}" for name, value in self._rows()])
+
+    def _rows(self) -> list[tuple[str, str]]:
+        return [(name.replace("_", " "), f"{value:g}") for name, value in self.stats.items()]
+
+    def _repr_html_(self) -> str:
+        return html_table(f"BatchSolution: {self.result.name}", self._rows(), note=self.result.value)
 
 
 class _Batch:

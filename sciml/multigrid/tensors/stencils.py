@@ -19,6 +19,7 @@ from sciml.multigrid.tensors.iteration import BatchSolution, bicgstab, conjugate
 from sciml.multigrid.tensors.relaxation import product, sparse
 from sciml.pde.grid import Grid, Side
 from sciml.pde.system import Kind
+from sciml.tables import html_table
 
 __all__ = ["StencilHierarchy", "StencilOperator"]
 
@@ -298,10 +299,21 @@ class StencilHierarchy:
             )
 
     def __str__(self) -> str:
-        sizes = " ".join(f"{n}x{m}" for n, m, _ in (level.operator.shape for level in self.blocks[0].levels))
-        return (
-            f"StencilHierarchy: {self.batch} problems on {self.grid}, levels {sizes}, {self.cycle_kind}-cycle"
+        return "StencilHierarchy: {problems} problems on {grid}, levels {levels}, {cycle}-cycle".format(
+            **self._told()
         )
+
+    def _told(self) -> dict[str, str]:
+        sizes = " ".join(f"{n}x{m}" for n, m, _ in (level.operator.shape for level in self.blocks[0].levels))
+        return {
+            "problems": str(self.batch),
+            "grid": str(self.grid),
+            "levels": sizes,
+            "cycle": str(self.cycle_kind),
+        }
+
+    def _repr_html_(self) -> str:
+        return html_table("StencilHierarchy", self._told().items())
 
 
 def _levels(

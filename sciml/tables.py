@@ -1,0 +1,77 @@
+"""A small table as HTML: what problems, solutions, hierarchies, networks and checkpoints show in a notebook."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+
+__all__ = ["html_table"]
+
+# Inline, for a notebook's viewer may take style sheets out. No colour of text or ground is set, and the lines are
+# half-transparent grey, so that it reads on dark and on light.
+_LINE = "1px solid rgba(128,128,128,.35)"
+_CELL = f"padding:.15em .8em .15em 0;border:0;border-top:{_LINE};vertical-align:top;font-variant-numeric:tabular-nums"
+_NAME = f"{_CELL};text-align:left;font-weight:normal;opacity:.75"
+_HEAD = "padding:.15em .8em .15em 0;border:0;font-weight:normal;opacity:.75"
+_QUIET = "opacity:.75"
+_TABLE = "border-collapse:collapse;background:transparent;margin:.2em 0;width:auto"
+_NUMBER = re.compile(r"[-+<>]?[\d,]*\.?\d+(e[-+]?\d+)?%?( x \d+)*", re.IGNORECASE)
+
+
+def html_table(title: str, rows: Iterable[Sequence[str]], *, head: Sequence[str] = (), note: str = "") -> str:
+    """A table with a title, everything in it escaped; without script, and without style beyond its own.
+
+    Parameters
+    ----------
+    title
+        Above the rows; the first of several lines stands out.
+    rows
+        Cells as text, the first of each row its name. A column of numbers stands at the right.
+    head
+        Names of the columns, if they have any.
+    note
+        Below the rows, such as a remedy.
+
+    Examples
+    --------
+    >>> shown = html_table("A <b>", [("cycles", "8"), ("grid", "63 x 63")])
+    >>> "A &lt;b&gt;" in shown, ">63 x 63</td>" in shown, "<script" in shown
+    (True, True, False)
+    """
+    cells = [list(map(str, row)) for row in rows]
+    width = max((len(row) for row in cells), default=0)
+    right = [i > 0 and _of_numbers([row[i] for row in cells if i < len(row)]) for i in range(width)]
+    top = "".join(
+        f'<th scope="col" style="{_HEAD};text-align:{_side(i < width and right[i])}">{html.escape(name)}</th>'
+        for i, name in enumerate(head)
+    )
+    thead = f"<thead><tr>{top}</tr></thead>" if top else ""
+    first, *more = title.splitlines() or [""]
+    lines = "".join(f'<div style="{_QUIET}">{html.escape(line)}</div>' for line in more)
+    foot = f'<div style="{_QUIET}">{html.escape(note)}</div>' if note else ""
+    return (
+        f'<div style="margin:.3em 0 .8em"><div style="font-weight:600">{html.escape(first)}</div>{lines}'
+        f'<table aria-label="{html.escape(first)}" style="{_TABLE}">{thead}'
+        f"<tbody>{''.join(_row(row, right) for row in cells)}</tbody></table>{foot}</div>"
+    )
+
+
+def _row(row: Sequence[str], right: Sequence[bool]) -> str:
+    name, *rest = row
+    cells = "".join(
+        f'<td style="{_CELL};text-align:{_side(right[i])}">{html.escape(value)}</td>'
+        for i, value in enumerate(rest, start=1)
+    )
+    # A row's ground is set for notebooks that stripe theirs.
+    return f'<tr style="background:transparent"><th scope="row" style="{_NAME}">{html.escape(name)}</th>{cells}</tr>'
+
+
+def _side(right: bool) -> str:
+    return "right" if right else "left"
+
+
+def _of_numbers(column: Sequence[str]) -> bool:
+    """Whether a column has only numbers, grids such as 63 x 63, and signs that there is none."""
+    told = [cell for cell in column if cell not in ("", "-", "–")]
+    return bool(told) and all(_NUMBER.fullmatch(cell) for cell in told)
