@@ -11,10 +11,11 @@ import numpy.typing as npt
 import scipy.fft
 
 from sciml.errors import InputError
+from sciml.pde.elliptic import check_seed
 from sciml.pde.fields import PeriodicField
 from sciml.pde.grid import Field
 from sciml.pde.periodic import Equation, Spectrum, check_times, kept_modes, wave_numbers
-from sciml.pde.printing import told, told_html
+from sciml.pde.printing import told
 from sciml.pde.terms import LineFunction, sampled_on_line
 
 __all__ = ["Burgers"]
@@ -71,7 +72,6 @@ class Burgers:
         check_times("Burgers", self.viscosity, self.final_time, self.frames)
 
     __repr__ = told
-    _repr_html_ = told_html
 
     def axes(self) -> Mapping[str, Field]:
         return {"x": np.arange(self._points) / self._points}
@@ -82,7 +82,12 @@ class Burgers:
     def initial_field(self) -> Field:
         """The initial state (x)."""
         x = self.axes()["x"]
+        if isinstance(self.initial, type):
+            raise InputError(
+                f"initial={self.initial.__name__}, the class: give one of it, {self.initial.__name__}()"
+            )
         if isinstance(self.initial, PeriodicField):
+            check_seed(self.seed)
             return self.initial.along(x, np.random.default_rng(self.seed))
         return sampled_on_line(self.initial, x, "initial")
 

@@ -13,11 +13,21 @@ from sciml.pde.fields import Coefficient, TwoPhase
 from sciml.pde.finite_element import finite_elements
 from sciml.pde.finite_volume import finite_volumes
 from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
-from sciml.pde.printing import told, told_html
+from sciml.pde.printing import told
 from sciml.pde.system import Kind, System
 from sciml.pde.terms import Function, Scheme, Terms, Values, sampled
 
-__all__ = ["Darcy", "Elliptic", "Poisson", "Scheme", "discretize", "drawn", "grid_of", "positive"]
+__all__ = [
+    "Darcy",
+    "Elliptic",
+    "Poisson",
+    "Scheme",
+    "check_seed",
+    "discretize",
+    "drawn",
+    "grid_of",
+    "positive",
+]
 
 BENCHMARK = TwoPhase(3, 12)
 
@@ -75,7 +85,6 @@ class Poisson:
     seed: int = 7
 
     __repr__ = told
-    _repr_html_ = told_html
 
     @property
     def grid(self) -> Grid:
@@ -133,7 +142,6 @@ class Darcy:
     seed: int = 7
 
     __repr__ = told
-    _repr_html_ = told_html
 
     @property
     def grid(self) -> Grid:
@@ -176,11 +184,24 @@ def grid_of(
 
 def drawn(given: Coefficient | Values, grid: Grid, seed: int, name: str, stream: int = 0) -> Field:
     """A field (y, x) on a grid, random or not; other streams of one seed are independent of the first."""
+    if isinstance(given, type):
+        raise InputError(f"{name}={given.__name__}, the class: give one of it, such as {given.__name__}()")
     if isinstance(given, Coefficient):
-        if not isinstance(seed, int | np.integer) or seed < 0:
-            raise InputError(f"seed={seed!r}: give a whole number that is not negative")
+        check_seed(seed)
         given = given.draw(grid, np.random.default_rng([int(seed), stream] if stream else int(seed)))
     return sampled(given, grid, name)
+
+
+def check_seed(seed: object) -> None:
+    """Refuse what is no seed.
+
+    Raises
+    ------
+    InputError
+        For anything but a whole number that is not negative.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed={seed!r}: give a whole number that is not negative")
 
 
 def positive(field: Field, name: str) -> Field:
@@ -222,7 +243,10 @@ def discretize(problem: Elliptic, scheme: Scheme | None = None) -> System:
     49 unknowns (7 x 7 vertex-centred, dirichlet), 217 nonzeros, definite
     """
     if not isinstance(problem, Elliptic):
-        raise InputError(f"a {type(problem).__name__} has no sparse system: step it in time instead")
+        raise InputError(
+            f"a {type(problem).__name__} has no sparse system: give Poisson, Darcy, Helmholtz or AdvectionDiffusion; "
+            "Burgers and NavierStokes step it in time instead (PseudoSpectral)"
+        )
     terms = problem.terms()
     chosen = terms.scheme if scheme is None else scheme
     if chosen not in get_args(Scheme):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -19,7 +19,7 @@ from sciml.pde.fields import AnyMedium, GaussianField, Lognormal, Multiscale, Tw
 from sciml.pde.grid import Centring, Field, Grid
 from sciml.pde.helmholtz import Helmholtz
 from sciml.pde.navier_stokes import NavierStokes
-from sciml.tables import html_table
+from sciml.pde.terms import in_axes
 
 __all__ = ["FAMILIES", "Family", "family_named"]
 
@@ -74,7 +74,8 @@ class Family:
     refined: int = 1
 
     def __post_init__(self) -> None:
-        if self.refined < 1 or (self.refined > 1 and not self.stepped):
+        whole = isinstance(self.refined, int | np.integer) and not isinstance(self.refined, bool)
+        if not whole or self.refined < 1 or (self.refined > 1 and not self.stepped):
             raise InputError(
                 f"refined={self.refined!r} of {self.name}: give at least 1, and more only where time is stepped"
             )
@@ -86,6 +87,21 @@ class Family:
         if self.stepped and centring != "vertex":
             raise InputError(f"centring={centring!r}: {self.name} is periodic and lives at vertices")
         return self._replaced(resolution=resolution, centring=centring, seed=seed)
+
+    def check_inputs(self) -> None:
+        """Refuse inputs that are none of the problem's fields.
+
+        Raises
+        ------
+        InputError
+            Naming those that there are.
+        """
+        kind = type(self.template)
+        there = [one.name for one in dataclasses.fields(self.template) if hasattr(kind, f"{one.name}_field")]
+        if not self.inputs or not set(self.inputs) <= set(there):
+            raise InputError(
+                f"inputs={self.inputs!r} of {self.name}: a {kind.__name__} has {', '.join(there)}"
+            )
 
     def fields(self, problem: PdeProblem) -> dict[str, Field]:
         """The inputs of a problem, each (y, x)."""
@@ -135,10 +151,12 @@ class Family:
 
     @classmethod
     def from_parameters(cls, name: str, parameters: Mapping[str, Any], inputs: tuple[str, ...]) -> Family:
-        """The family that told its `parameters`; functions are those of the problem's defaults.
+        """The family that told its `parameters`.
 
         Raises
         ------
+        InputError
+            A function among them that is not the problem's default: a file holds its name alone.
         SchemaError
             Parameters of another version.
         """
@@ -148,9 +166,18 @@ class Family:
         try:
             if kind is None:
                 raise ValueError(f"problem {parameters.get('problem')!r}")
+            usual = {one.name: _plain(one.default) for one in dataclasses.fields(kind)}
+            for key, value in content.items():
+                if _is_function(value) and key not in inputs and value != usual[key]:
+                    raise InputError(
+                        f"{key} of the family {name!r} is the function {value['function']}, of which a file holds the "
+                        f"name alone: pose the problem in Python, {kind.__name__}(..., {key}=...)"
+                    )
             given = {key: _built(value) for key, value in content.items() if not _is_function(value)}
             template = kind(resolution=101, **given)
         except (TypeError, ValueError, AttributeError, KeyError) as error:
+            if isinstance(error, InputError) and "the name alone" in str(error):
+                raise
             raise SchemaError(
                 f"the family {name!r} was told by another version of sciml ({error}): generate the dataset again, "
                 "or use the version in its attribute sciml_version"
@@ -160,17 +187,11 @@ class Family:
 
     def __str__(self) -> str:
         lines = [f"{self.name}: {self.about}", f"  {', '.join(self.inputs)} -> {self.target}"]
-        return "\n".join(lines + [f"  {name:16}{value}" for name, value in self._rows()])
-
-    def _rows(self) -> Iterator[tuple[str, str]]:
         for key, value in self.parameters().items():
             if isinstance(value, dict):
                 value = value.get("function") or ", ".join(f"{k} {v}" for k, v in value.items())
-            yield key.replace("_", " "), str(value)
-
-    def _repr_html_(self) -> str:
-        maps = ("maps", f"{', '.join(self.inputs)} -> {self.target}")
-        return html_table(f"{self.name}: {self.about}", [maps, *self._rows()])
+            lines.append(f"  {key.replace('_', ' '):16}{value}")
+        return "\n".join(lines)
 
 
 def _plain(value: Any) -> Any:
@@ -181,8 +202,8 @@ def _plain(value: Any) -> Any:
         return {"function": f"{value.__module__}.{value.__qualname__}"}
     if isinstance(value, tuple | list):
         return [_plain(one) for one in value]
-    if isinstance(value, np.ndarray):
-        return value.tolist()
+    if hasattr(value, "dtype"):  # an array or number of numpy, xarray or dask
+        return in_axes(value).tolist()
     return value
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml.errors import InputError
-from sciml.pde.grid import Field, Grid
+from sciml.pde.grid import Field, Grid, is_number
 
 __all__ = [
     "AnyMedium",
@@ -102,8 +102,13 @@ def _cosines(grid: Grid, amplitude: Field) -> Field:
 
 
 def _check(name: str, value: float) -> None:
-    if not (np.isfinite(value) and value > 0):
+    if not (is_number(value) and value > 0):
         raise InputError(f"{name}={value!r}): give a positive number")
+
+
+def _check_count(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise InputError(f"{name}={value!r}): give a whole number of at least 1")
 
 
 @dataclass(frozen=True)
@@ -158,8 +163,7 @@ class PeriodicField:
     --------
     >>> from sciml.pde.grid import Boundary
     >>> grid = Grid((16, 8), boundary=Boundary.all("periodic"))
-    >>> field = PeriodicField().draw(grid, np.random.default_rng(7))
-    >>> field.shape
+    >>> PeriodicField().draw(grid, np.random.default_rng(7)).shape
     (16, 8)
     """
 
@@ -276,7 +280,7 @@ class Multiscale:
     Raises
     ------
     InputError
-        For a number that is not positive.
+        For what is no positive whole number.
 
     Examples
     --------
@@ -288,7 +292,7 @@ class Multiscale:
     scales: int = 6
 
     def __post_init__(self) -> None:
-        _check("Multiscale(scales", self.scales)
+        _check_count("Multiscale(scales", self.scales)
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
         x, y = grid.mesh()
@@ -318,7 +322,7 @@ class WaveSpeed:
     Raises
     ------
     InputError
-        For values that are not positive, or an amplitude that is not below the background.
+        For values that are not positive, no whole number of modes, or an amplitude not below the background.
 
     Examples
     --------
@@ -334,13 +338,12 @@ class WaveSpeed:
     modes: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("background", "amplitude", "tau", "d", "modes"):
+        for name in ("background", "amplitude", "tau", "d"):
             _check(f"WaveSpeed({name}", getattr(self, name))
+        _check_count("WaveSpeed(modes", self.modes)
         if not self.amplitude < self.background:
-            raise InputError(
-                f"WaveSpeed(background={self.background:g}, amplitude={self.amplitude:g}): "
-                "the amplitude must be the smaller one, for a speed that is positive"
-            )
+            told = f"WaveSpeed(background={self.background:g}, amplitude={self.amplitude:g})"
+            raise InputError(f"{told}: the amplitude must be the smaller one, for a speed that is positive")
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
         side = int(np.ceil(2 * np.sqrt(self.modes))) + 2  # holds the quarter disc of so many waves
@@ -381,8 +384,7 @@ class AnyMedium:
     contrast: float = 1000.0
 
     def __post_init__(self) -> None:
-        _check("AnyMedium(contrast", self.contrast)
-        if not self.contrast > 1:
+        if not (is_number(self.contrast) and self.contrast > 1):
             raise InputError(f"AnyMedium(contrast={self.contrast!r}): give more than 1")
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from sciml.errors import InputError
+from sciml.pde.compatibility import check_compatible
 from sciml.pde.elliptic import discretize
 from sciml.pde.families import Family, family_named
 from sciml.pde.grid import Centring, Field, Grid
@@ -82,7 +83,8 @@ def generate(
     Raises
     ------
     InputError
-        Unknown family, no samples, a seed that is no whole number, a grid the family cannot take.
+        Unknown family, or one whose inputs its problem does not have; no samples, a seed that is no whole number, a
+        grid the family cannot take. When it is computed: a problem without a solution (see `check_compatible`).
 
     Notes
     -----
@@ -95,6 +97,7 @@ def generate(
     (('sample', 'y', 'x'), dtype('float32'), 12.0)
     """
     family = family_named(family)
+    family.check_inputs()
     _check(count, seed, dtype, chunk)
     problem = family.problem(resolution, int(seed), centring)
     seeds = sample_seeds(int(seed), int(count))
@@ -214,7 +217,8 @@ def solve_block(family: Family, problem: Any, inputs: Mapping[str, Field]) -> Fi
     found, solve = [], None
     with one_thread():
         for index in range(len(inputs[family.inputs[0]])):
-            system = discretize(replace(fine, **{name: values[index] for name, values in inputs.items()}))
+            posed = replace(fine, **{name: values[index] for name, values in inputs.items()})
+            system = check_compatible(discretize(posed))
             if solve is None or not family.same_operator:
                 solve = solver(system)
             found.append(solve(system))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -11,11 +12,16 @@ import numpy.typing as npt
 
 from sciml.errors import InputError
 
-__all__ = ["Boundary", "Centring", "Field", "Grid", "Side"]
+__all__ = ["Boundary", "Centring", "Field", "Grid", "Side", "is_number"]
 
 Field = npt.NDArray[np.float64]
 Side = Literal["dirichlet", "neumann", "periodic"]
 Centring = Literal["vertex", "cell"]
+
+
+def is_number(value: Any) -> bool:
+    """Whether this is one finite real number."""
+    return isinstance(value, int | float | np.integer | np.floating) and bool(np.isfinite(value))
 
 
 @dataclass(frozen=True)
@@ -117,11 +123,12 @@ class Grid:
 
     def __post_init__(self) -> None:
         try:
-            object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+            object.__setattr__(self, "shape", tuple(operator.index(n) for n in self.shape))
             object.__setattr__(self, "lengths", tuple(float(x) for x in self.lengths))
         except (TypeError, ValueError):
             raise InputError(
-                f"shape={self.shape!r}, lengths={self.lengths!r}: give two numbers each, along y and along x"
+                f"shape={self.shape!r}, lengths={self.lengths!r}: give two numbers each, along y and along x, those of "
+                "the shape whole numbers"
             ) from None
         if len(self.shape) != 2 or min(self.shape) < 3:
             raise InputError(f"shape={self.shape}: give at least 3 unknowns along y and along x")

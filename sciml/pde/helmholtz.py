@@ -9,8 +9,8 @@ import numpy as np
 from sciml.errors import InputError
 from sciml.pde.elliptic import drawn, grid_of, positive
 from sciml.pde.fields import Coefficient, WaveSpeed
-from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
-from sciml.pde.printing import told, told_html
+from sciml.pde.grid import Boundary, Centring, Field, Grid, Side, is_number
+from sciml.pde.printing import told
 from sciml.pde.terms import Function, Terms, Values, sampled
 
 __all__ = ["Helmholtz", "top_source"]
@@ -72,11 +72,10 @@ class Helmholtz:
     seed: int = 7
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.omega) and self.omega > 0):
+        if not (is_number(self.omega) and self.omega > 0):
             raise InputError(f"omega={self.omega!r}: give a positive angular frequency")
 
     __repr__ = told
-    _repr_html_ = told_html
 
     @property
     def grid(self) -> Grid:

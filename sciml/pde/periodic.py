@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml.errors import InputError
-from sciml.pde.grid import Field
+from sciml.pde.grid import Field, is_number
 
 __all__ = ["Equation", "Evolution", "Spectrum", "check_times", "kept_modes", "wave_numbers"]
 
@@ -77,9 +77,9 @@ def check_times(name: str, viscosity: Any, final_time: Any, frames: Any) -> None
     InputError
         A negative viscosity, a final time that is not positive, or no frames.
     """
-    if not (np.isfinite(viscosity) and viscosity >= 0):
+    if not (is_number(viscosity) and viscosity >= 0):
         raise InputError(f"{name}(viscosity={viscosity!r}): give a number that is not negative")
-    if not (np.isfinite(final_time) and final_time > 0):
+    if not (is_number(final_time) and final_time > 0):
         raise InputError(f"{name}(final_time={final_time!r}): give a positive time")
     if isinstance(frames, bool) or not isinstance(frames, int | np.integer) or frames < 1:
         raise InputError(f"{name}(frames={frames!r}): give a whole number of at least 1")

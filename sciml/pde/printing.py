@@ -1,4 +1,4 @@
-"""How problems show themselves: a field in a few characters, whatever its size."""
+"""How problems print themselves: a field in a few characters, whatever its size."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sciml.tables import html_table
-
-__all__ = ["told", "told_html"]
+__all__ = ["told"]
 
 LONGEST = 160
 
@@ -23,29 +21,24 @@ def told(problem: Any) -> str:
     >>> print(told(Poisson(64, source=np.linspace(0, 1, 4096).reshape(64, 64))).split(", b")[0])
     Poisson(resolution=64, source=array 64 x 64 in [0, 1]
     """
-    return f"{type(problem).__name__}({', '.join(f'{name}={value}' for name, value in _settings(problem))})"
-
-
-def told_html(problem: Any) -> str:
-    """The same as a table."""
-    rows = [(name.replace("_", " "), value) for name, value in _settings(problem)]
-    return html_table(type(problem).__name__, rows)
-
-
-def _settings(problem: Any) -> list[tuple[str, str]]:
-    return [(field.name, _short(getattr(problem, field.name))) for field in fields(problem) if field.repr]
+    parts = (
+        f"{field.name}={_short(getattr(problem, field.name))}" for field in fields(problem) if field.repr
+    )
+    return f"{type(problem).__name__}({', '.join(parts)})"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, tuple):
-        return "(" + ", ".join(_short(one) for one in value) + ")"
+        return "(" + ", ".join(_short(one) for one in value) + ("," if len(value) == 1 else "") + ")"
     if isinstance(value, list) and len(value) > 3:
         return f"list of {len(value)}"
     if callable(value) and hasattr(value, "__name__"):
         return str(value.__name__)
     if getattr(value, "ndim", 0) and hasattr(value, "shape"):
+        shape = " x ".join(str(n) for n in value.shape)
+        if hasattr(value, "dask") or getattr(value, "chunks", None):
+            return f"lazy array {shape} of {value.dtype}"  # what is lazy is not computed to be printed
         values = np.asarray(value)
-        shape = " x ".join(str(n) for n in values.shape)
         if not (values.size and np.issubdtype(values.dtype, np.number)):
             return f"array {shape} of {values.dtype}"
         return f"array {shape} in [{values.min():.4g}, {values.max():.4g}]"

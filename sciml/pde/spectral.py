@@ -11,7 +11,7 @@ import numpy as np
 import scipy.fft
 
 from sciml.errors import InputError
-from sciml.pde.grid import Field
+from sciml.pde.grid import Field, is_number
 from sciml.pde.periodic import Equation, Evolution, Spectrum
 from sciml.pde.solution import FieldSolution
 from sciml.solve import Result
@@ -110,7 +110,7 @@ class PseudoSpectral:
     dt: float | None = None
 
     def __post_init__(self) -> None:
-        if self.dt is not None and not (np.isfinite(self.dt) and self.dt > 0):
+        if self.dt is not None and not (is_number(self.dt) and self.dt > 0):
             raise InputError(f"PseudoSpectral(dt={self.dt!r}): give a positive time step")
 
     def init(self, problem: Evolution) -> Steps:

@@ -18,6 +18,7 @@ __all__ = [
     "Scheme",
     "Terms",
     "Values",
+    "in_axes",
     "on_side",
     "sampled",
     "sampled_on_line",
@@ -64,7 +65,7 @@ class Terms:
 
 
 def sampled(values: Values, grid: Grid, name: str) -> Field:
-    """A number, array or function on a grid, as a field (y, x).
+    """A number, array or function on a grid, as a field (y, x); a labelled array by its dims y and x.
 
     Raises
     ------
@@ -138,10 +139,19 @@ def _evaluated(function: Function, x: Field, y: Field, name: str) -> Field:
         ) from None
 
 
+def in_axes(values: Any) -> npt.NDArray[Any]:
+    """An array, the axes of a labelled one in the order (y, x), and NaN where a mask hides the value."""
+    if set(getattr(values, "dims", ())) == {"y", "x"}:
+        values = values.transpose("y", "x")
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        return np.where(np.ma.getmaskarray(values), np.nan, values.data)
+    return np.asarray(values)
+
+
 def _numbers(values: object, name: str) -> Field:
     try:
-        found = np.asarray(values)
-        if np.iscomplexobj(found):
+        found = in_axes(values)
+        if np.iscomplexobj(found) or values is None:
             raise TypeError
         return found.astype(np.float64)
     except (TypeError, ValueError):
