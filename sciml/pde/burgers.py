@@ -15,7 +15,7 @@ from sciml.pde.elliptic import check_seed
 from sciml.pde.fields import PeriodicField
 from sciml.pde.grid import Field
 from sciml.pde.periodic import Equation, Spectrum, check_times, kept_modes, wave_numbers
-from sciml.pde.printing import told
+from sciml.pde.printing import told, told_html
 from sciml.pde.terms import LineFunction, sampled_on_line
 
 __all__ = ["Burgers"]
@@ -72,6 +72,7 @@ class Burgers:
         check_times("Burgers", self.viscosity, self.final_time, self.frames)
 
     __repr__ = told
+    _repr_html_ = told_html
 
     def axes(self) -> Mapping[str, Field]:
         return {"x": np.arange(self._points) / self._points}

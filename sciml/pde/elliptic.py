@@ -13,7 +13,7 @@ from sciml.pde.fields import Coefficient, TwoPhase
 from sciml.pde.finite_element import finite_elements
 from sciml.pde.finite_volume import finite_volumes
 from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
-from sciml.pde.printing import told
+from sciml.pde.printing import told, told_html
 from sciml.pde.system import Kind, System
 from sciml.pde.terms import Function, Scheme, Terms, Values, sampled
 
@@ -85,6 +85,7 @@ class Poisson:
     seed: int = 7
 
     __repr__ = told
+    _repr_html_ = told_html
 
     @property
     def grid(self) -> Grid:
@@ -142,6 +143,7 @@ class Darcy:
     seed: int = 7
 
     __repr__ = told
+    _repr_html_ = told_html
 
     @property
     def grid(self) -> Grid:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -20,6 +20,7 @@ from sciml.pde.grid import Centring, Field, Grid
 from sciml.pde.helmholtz import Helmholtz
 from sciml.pde.navier_stokes import NavierStokes
 from sciml.pde.terms import in_axes
+from sciml.tables import html_table
 
 __all__ = ["FAMILIES", "Family", "family_named"]
 
@@ -187,11 +188,17 @@ class Family:
 
     def __str__(self) -> str:
         lines = [f"{self.name}: {self.about}", f"  {', '.join(self.inputs)} -> {self.target}"]
+        return "\n".join(lines + [f"  {name:16}{value}" for name, value in self._rows()])
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
         for key, value in self.parameters().items():
             if isinstance(value, dict):
                 value = value.get("function") or ", ".join(f"{k} {v}" for k, v in value.items())
-            lines.append(f"  {key.replace('_', ' '):16}{value}")
-        return "\n".join(lines)
+            yield key.replace("_", " "), str(value)
+
+    def _repr_html_(self) -> str:
+        maps = ("maps", f"{', '.join(self.inputs)} -> {self.target}")
+        return html_table(f"{self.name}: {self.about}", [maps, *self._rows()])
 
 
 def _plain(value: Any) -> Any:

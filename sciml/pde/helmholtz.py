@@ -10,7 +10,7 @@ from sciml.errors import InputError
 from sciml.pde.elliptic import drawn, grid_of, positive
 from sciml.pde.fields import Coefficient, WaveSpeed
 from sciml.pde.grid import Boundary, Centring, Field, Grid, Side, is_number
-from sciml.pde.printing import told
+from sciml.pde.printing import told, told_html
 from sciml.pde.terms import Function, Terms, Values, sampled
 
 __all__ = ["Helmholtz", "top_source"]
@@ -76,6 +76,7 @@ class Helmholtz:
             raise InputError(f"omega={self.omega!r}: give a positive angular frequency")
 
     __repr__ = told
+    _repr_html_ = told_html
 
     @property
     def grid(self) -> Grid:

@@ -1,4 +1,4 @@
-"""How problems print themselves: a field in a few characters, whatever its size."""
+"""How problems show themselves: a field in a few characters, whatever its size."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["told"]
+from sciml.tables import html_table
+
+__all__ = ["told", "told_html"]
 
 LONGEST = 160
 
@@ -21,10 +23,17 @@ def told(problem: Any) -> str:
     >>> print(told(Poisson(64, source=np.linspace(0, 1, 4096).reshape(64, 64))).split(", b")[0])
     Poisson(resolution=64, source=array 64 x 64 in [0, 1]
     """
-    parts = (
-        f"{field.name}={_short(getattr(problem, field.name))}" for field in fields(problem) if field.repr
-    )
-    return f"{type(problem).__name__}({', '.join(parts)})"
+    return f"{type(problem).__name__}({', '.join(f'{name}={value}' for name, value in _settings(problem))})"
+
+
+def told_html(problem: Any) -> str:
+    """The same as a table."""
+    rows = [(name.replace("_", " "), value) for name, value in _settings(problem)]
+    return html_table(type(problem).__name__, rows)
+
+
+def _settings(problem: Any) -> list[tuple[str, str]]:
+    return [(field.name, _short(getattr(problem, field.name))) for field in fields(problem) if field.repr]
 
 
 def _short(value: Any) -> str:
