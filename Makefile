@@ -9,7 +9,7 @@ READY := $(VENV)/ready-$(shell cat requirements.lock pyproject.toml | sha256sum 
 FORTRAN = $(shell git ls-files '*.f90' '*.F90')
 C = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: help demo test test-mpi fuzz check bench format lock system
+.PHONY: help demo test test-mpi fuzz check bench notebooks docs format lock system
 help:
 	@echo "make demo    the whole road on the sample in data/: train, evaluate, build the library, replay in Fortran"
 	@echo "make test    every test"
@@ -17,6 +17,8 @@ help:
 	@echo "make fuzz    the fuzz targets for SECONDS=600: readers of weights files and namelists"
 	@echo "make check   formatting, lint, types, import directions, Fortran and C style"
 	@echo "make bench   the benchmarks"
+	@echo "make notebooks  run every notebook; their two forms must agree"
+	@echo "make docs    the reference of the package, into docs-output/"
 	@echo "make format  rewrite the sources as make check wants them"
 	@echo "make lock    resolve the versions in requirements.lock anew"
 
@@ -63,10 +65,21 @@ check: $(READY) | system
 format: $(READY)
 	@$(BIN)/ruff check --fix --exit-zero .
 	@$(BIN)/ruff format .
+	@$(BIN)/jupytext --quiet --update --to ipynb notebooks/*.py
 	@$(if $(C),$(BIN)/clang-format -i $(C))
 
 bench: $(READY) | system
 	@set -e; for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+notebooks: $(READY) | system
+	@$(BIN)/python -m pytest -q tests/qa/test_notebooks.py
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --nbmake --nbmake-timeout=300 -n $(WORKERS) notebooks
+
+# A warning, such as of a docstring that cannot be rendered, ends it.
+docs: $(READY) | system
+	@rm -rf docs-output
+	@$(BIN)/python -W error -W ignore::DeprecationWarning -m pdoc --docformat numpy --output-directory docs-output sciml
+	@echo "docs: docs-output/index.html"
 
 lock: | system
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock

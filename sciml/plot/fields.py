@@ -55,6 +55,7 @@ def panels(
     *,
     columns: int = 3,
     lengths: tuple[float, float] = (1.0, 1.0),
+    unit: str = "",
 ) -> Figure:
     """Draw fields on one rectangle side by side, each with its colour bar.
 
@@ -68,6 +69,8 @@ def panels(
         Panels beside each other.
     lengths
         Of the rectangle along y and x, which is drawn whole.
+    unit
+        Of the positions, such as "km"; they have none on a unit square.
     """
     rows = -(-len(fields) // columns)
     tall = min(max(lengths[0] / lengths[1], 0.4), 1.6)
@@ -83,10 +86,10 @@ def panels(
         for spare in flat[len(fields) :]:
             spare.set_axis_off()
         for axes in grid[:, 0]:
-            axes.set_ylabel("y")
+            axes.set_ylabel(f"y ({unit})" if unit else "y")
         for number, axes in enumerate(flat[: len(fields)]):
             if number + columns >= len(fields):
-                axes.set_xlabel("x")
+                axes.set_xlabel(f"x ({unit})" if unit else "x")
                 axes.tick_params(labelbottom=True)
     return figure
 

@@ -164,6 +164,7 @@ class History:
             left.axvline(self.best, color="0.4", ls=":", label=f"best: epoch {self.best}")
         for axes in (left, right):
             axes.set_xlabel("epoch")
+            axes.set_ylabel("loss")
             axes.xaxis.get_major_locator().set_params(integer=True)
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(fontsize="small")

@@ -184,7 +184,7 @@ def test_it_prints_as_a_table(truth, stored):
     assert max(map(len, text.splitlines())) <= 110
     page = found._repr_html_()
     assert page.count("<tr") == len(found.scores["outputs"]) + 1
-    assert "scope='row'>RTHCUTEN" in page
+    assert ">RTHCUTEN</th>" in page
 
 
 def test_the_table_of_columns_finds_the_worst(truth, stored):
