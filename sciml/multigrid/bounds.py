@@ -140,19 +140,23 @@ def bounds(hierarchy: Hierarchy, r: Field, effectivity: float = 1.1) -> Bounds:
     """
     if not effectivity > 1:
         raise InputError(f"effectivity={effectivity!r}: give a number above 1, such as 1.1")
-    vector = np.array(r, dtype=np.float64).ravel()
-    if vector.size != hierarchy.system.grid.size or not np.isfinite(vector).all():
+    grid = hierarchy.system.grid
+    if np.shape(r) not in ((grid.size,), grid.shape):
         raise InputError(
-            f"a residual of {vector.size} values{'' if np.isfinite(vector).all() else ', some not finite'}: "
-            f"give {hierarchy.system.grid.size} finite ones"
+            f"a residual of shape {np.shape(r)}: give {grid.size} finite values, ({grid.size},) or {grid.shape}"
         )
+    vector = np.array(r, dtype=np.float64).ravel()
+    if not np.isfinite(vector).all():
+        raise InputError(f"a residual that is not finite: give {grid.size} finite values")
     if hierarchy.system.kind == "semidefinite":
         vector = _balanced(hierarchy, vector)
     found = hierarchy.contraction
-    if not vector.any():
+    size = float(np.abs(vector).max())
+    if size == 0.0:
         return Bounds(0.0, 0.0, found.bound, found.margin, 0)
     matrix = hierarchy.system.matrix
-    known, left = 0.0, vector  # ||e||^2 = known + ||the error whose residual is left||^2
+    # Of size 1, or the squares of what is very small would vanish, and the upper bound with them.
+    known, left = 0.0, vector / size  # ||e||^2 = known + ||the error whose residual is left||^2
     direction, old = np.zeros_like(vector), 1.0
     count = 0
     while True:
@@ -168,7 +172,7 @@ def bounds(hierarchy: Hierarchy, r: Field, effectivity: float = 1.1) -> Bounds:
         step, old = new / float(direction @ image), new
         known += step * float(direction @ (2 * left - step * image))
         left = left - step * image
-    return Bounds(lower, upper, found.bound, found.margin, count)
+    return Bounds(size * lower, size * upper, found.bound, found.margin, count)
 
 
 def _balanced(hierarchy: Hierarchy, r: Field) -> Field:

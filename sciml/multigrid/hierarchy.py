@@ -199,20 +199,31 @@ class Hierarchy:
         Raises
         ------
         InputError
-            Values that do not fit or are not finite; a right-hand side without a solution (see `check_compatible`).
+            Values that do not fit or are not finite; a right-hand side without a solution (see `check_compatible`);
+            a tolerance or number of cycles out of range.
         """
         from sciml.multigrid.iteration import iterate
 
         given = self.algorithm
+        rtol = given.rtol if rtol is None else rtol
+        most = given.max_cycles if max_cycles is None else max_cycles
+        if not 0 < rtol < 1 or most < 1:
+            raise InputError(
+                f"rtol={rtol!r}, max_cycles={most!r}: give a number between 0 and 1, and at least 1"
+            )
         b = self.system.rhs if b is None else self._fitting(b, "b")
         x0 = np.zeros_like(b) if x0 is None else self._fitting(x0, "x0")
         system = check_compatible(replace(self.system, rhs=b))
-        return iterate(self, system.rhs, x0, rtol or given.rtol, max_cycles or given.max_cycles)
+        return iterate(self, system.rhs, x0, rtol, most)
 
     def _fitting(self, values: Field, name: str) -> Field:
+        grid = self.system.grid
+        if np.shape(values) not in ((grid.size,), grid.shape):
+            raise InputError(
+                f"{name} has shape {np.shape(values)}, the system {grid.size} unknowns: "
+                f"give ({grid.size},) or {grid.shape}"
+            )
         vector = np.array(values, dtype=np.float64).ravel()
-        if vector.size != self.system.grid.size:
-            raise InputError(f"{name} has {vector.size} values, the system {self.system.grid.size} unknowns")
         if not np.isfinite(vector).all():
             raise InputError(
                 f"{name}[{int(np.argmin(np.isfinite(vector)))}] is not finite: give finite values"

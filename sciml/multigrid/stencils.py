@@ -19,7 +19,16 @@ from sciml.multigrid.structured import VERTEX, Layout, ghost_sign, within_reach
 from sciml.pde.grid import Centring, Grid
 from sciml.pde.system import Matrix
 
-__all__ = ["apply_stencil", "dense", "diffusion_stencil", "galerkin", "neighbourhood", "stencil_of"]
+__all__ = [
+    "apply_stencil",
+    "constant_shift",
+    "dense",
+    "diffusion_stencil",
+    "galerkin",
+    "inverses",
+    "neighbourhood",
+    "stencil_of",
+]
 
 
 def apply_stencil(stencil: Tensor, u: Tensor, layout: Layout) -> Tensor:
@@ -135,6 +144,48 @@ def dense(stencil: Tensor, layout: Layout) -> Tensor:
     unit = torch.eye(n, dtype=stencil.dtype, device=stencil.device).reshape(1, n, ny, nx)
     columns = apply_stencil(stencil, unit.expand(batch, n, ny, nx), layout)
     return columns.reshape(batch, n, n).transpose(1, 2)
+
+
+def constant_shift(stencil: Tensor, layout: Layout) -> Tensor | None:
+    """For each matrix (batch,) a number of its size where constants are in its kernel, else 0; None where none is.
+
+    The entries of a matrix whose kernel holds constants sum to zero, but for rounding. They are looked at on the finest
+    level: on a coarsest one of a single unknown rounding is all there is.
+    """
+    if any(side == "dirichlet" for pair in layout.sides for side in pair):
+        return None
+    total, size = stencil.sum((1, 2, 3)), stencil.abs().sum((1, 2, 3))
+    negligible = 8 * torch.finfo(stencil.dtype).eps
+    return torch.where(total > negligible * size, 0.0, stencil[:, 4].mean((1, 2)))
+
+
+def inverses(stencil: Tensor, layout: Layout, shift: Tensor | None) -> Tensor:
+    """The inverses (batch, n, n) of symmetric matrices; the pseudo-inverse where constants are in the kernel.
+
+    There constants are given the eigenvalue ``shift``, by `constant_shift` of the finest level, and taken out of the
+    inverse again. A cut-off of small singular values would have to know how much rounding the levels have gathered.
+    """
+    matrices = dense(stencil, layout)
+    inverse = _by_halves if torch.compiler.is_exporting() else torch.linalg.inv
+    if shift is None:
+        return inverse(matrices)
+    each = shift[:, None, None]
+    n = matrices.shape[-1]
+    return inverse(matrices + each / n) - torch.where(each > 0, 1 / torch.where(each > 0, each, 1.0), 0.0) / n
+
+
+def _by_halves(matrices: Tensor) -> Tensor:
+    """Inverses of symmetric positive definite matrices by products alone, for ONNX, which has no inverse."""
+    n = matrices.shape[-1]
+    if n == 1:
+        return 1 / matrices
+    k = n // 2
+    first = _by_halves(matrices[..., :k, :k])
+    across = first @ matrices[..., :k, k:]
+    last = _by_halves(matrices[..., k:, k:] - matrices[..., k:, :k] @ across)
+    corner = across @ last
+    upper = torch.cat((first + corner @ across.mT, -corner), -1)
+    return torch.cat((upper, torch.cat((-corner.mT, last), -1)), -2)
 
 
 def stencil_of(matrix: Matrix, grid: Grid) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sciml.errors import InputError
-from sciml.multigrid.stencils import apply_stencil, dense, galerkin, neighbourhood
+from sciml.multigrid.stencils import apply_stencil, constant_shift, galerkin, inverses, neighbourhood
 from sciml.multigrid.structured import Layout, mirror, prolong, restrict
 from sciml.operators.networks import told_html
 from sciml.pde.grid import Boundary, Centring
@@ -26,6 +26,8 @@ __all__ = ["HierarchyNet", "Prepared"]
 
 DAMPING = 0.7
 """Of the Jacobi part of the smoother, below 1 for every M-matrix in two dimensions."""
+LARGEST_INVERSE = 1000
+"""Unknowns of a coarsest level, which is solved exactly."""
 
 
 class Medium(nn.Module):
@@ -63,7 +65,7 @@ class Prepared:
     stencils: list[Tensor]
     gates: list[Tensor]
     scales: list[Tensor]
-    coarsest: Tensor | None
+    coarsest: Tensor
 
 
 class HierarchyNet(nn.Module):
@@ -164,8 +166,19 @@ class HierarchyNet(nn.Module):
             (batch, 9, y, x), symmetric with a positive diagonal; see `sciml.multigrid.stencils`.
         layout
             Of another centring or boundary than the network was made for.
+
+        Raises
+        ------
+        InputError
+            A periodic axis with too many unknowns that cannot be halved.
         """
         layouts = (layout or self.layout(stencil)).levels()
+        coarsest = layouts[-1].shape
+        if coarsest[0] * coarsest[1] > LARGEST_INVERSE:
+            raise InputError(
+                f"coarsening stopped at {coarsest[0]} x {coarsest[1]}: along a periodic axis HierarchyNet needs a "
+                "multiple of a power of 2 unknowns, such as 64; MgNO takes any grid"
+            )
         stencils = [stencil]
         for fine in layouts[:-1]:
             stencils.append(galerkin(stencils[-1], fine))
@@ -174,7 +187,12 @@ class HierarchyNet(nn.Module):
             for level, (matrix, place) in enumerate(zip(stencils[:-1], layouts[:-1], strict=True))
         ]
         scales = [matrix[:, 4:5].rsqrt() for matrix in stencils[:-1]]
-        return Prepared(layouts, stencils, gates, scales, _inverse(stencils[-1], layouts[-1]))
+        shift = constant_shift(stencil, layouts[0])
+        if coarsest == (1, 1) and shift is None:
+            inverse = 1 / stencils[-1][:, 4:5, :, 0]
+        else:
+            inverse = inverses(stencils[-1], layouts[-1], shift)
+        return Prepared(layouts, stencils, gates, scales, inverse)
 
     def smooth(self, prepared: Prepared, residual: Tensor, level: int) -> Tensor:
         """The correction of one smoothing step for a residual (batch, channel, y, x) of a level.
@@ -198,8 +216,6 @@ class HierarchyNet(nn.Module):
         """B r: the correction of one V-cycle, of the shape of the residual (batch, channel, y, x)."""
         here = prepared.layouts[level]
         if level == len(prepared.layouts) - 1:
-            if prepared.coarsest is None:
-                return torch.zeros_like(residual)
             flat = residual.flatten(2) @ prepared.coarsest
             return flat.reshape(residual.shape)
         matrix = prepared.stencils[level]
@@ -252,13 +268,3 @@ def _together(stencil: Tensor, rhs: Tensor) -> tuple[Tensor, Tensor]:
             f"{len(stencil)} matrices and {len(rhs)} right-hand sides: give equally many, or one"
         )
     return stencil.expand(batch, -1, -1, -1), rhs.expand(batch, -1, -1, -1)
-
-
-def _inverse(stencil: Tensor, layout: Layout) -> Tensor | None:
-    """The inverses (batch, n, n) of the coarsest matrices; None where they are singular, as constants then are."""
-    if not any(side == "dirichlet" for pair in layout.sides for side in pair):
-        return None
-    if layout.shape == (1, 1):
-        return 1 / stencil[:, 4:5, :, 0]
-    inverse: Tensor = torch.linalg.inv(dense(stencil, layout))
-    return inverse

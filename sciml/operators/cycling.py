@@ -5,10 +5,9 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from sciml.multigrid.stencils import apply_stencil, dense, galerkin
+from sciml.multigrid.stencils import apply_stencil, constant_shift, galerkin, inverses
 from sciml.multigrid.structured import Layout, prolong, restrict
 from sciml.pde.grid import Grid
 
@@ -31,6 +30,7 @@ class StencilCycle:
 
     Examples
     --------
+    >>> import torch
     >>> from sciml.multigrid.stencils import diffusion_stencil
     >>> grid = Grid((15, 15))
     >>> cycle = StencilCycle.of(diffusion_stencil(torch.ones(1, 15, 15), grid), grid)
@@ -55,9 +55,7 @@ class StencilCycle:
         layout, last = levels[-1]
         if layout.shape[0] * layout.shape[1] > DIRECT:
             return cls(tuple(levels), None)
-        matrices = dense(last, layout)
-        inverse = torch.linalg.inv(matrices) if held else torch.linalg.pinv(matrices, hermitian=True)
-        return cls(tuple(levels), inverse)
+        return cls(tuple(levels), inverses(last, layout, constant_shift(stencil, layouts[0])))
 
     def operator(self, u: Tensor) -> Tensor:
         """A u for fields (sample, channel, y, x)."""

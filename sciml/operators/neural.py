@@ -16,7 +16,7 @@ from sciml.errors import InputError
 from sciml.multigrid.stencils import stencil_of
 from sciml.multigrid.structured import Layout
 from sciml.operators.samples import Samples
-from sciml.operators.trained import TrainedOperator, answer, samples_for, takes
+from sciml.operators.trained import TrainedOperator, answer, mean_free, samples_for, takes
 from sciml.pde.elliptic import Elliptic, discretize
 from sciml.pde.families import Family
 from sciml.pde.grid import Field, Grid
@@ -108,6 +108,8 @@ class Neural:
                 # linear in the right-hand side, which may be far from the size of those trained on
                 size = rhs.abs().amax().clamp_min(torch.finfo(kind).tiny)
                 found = state.network(stencil, rhs / size, Layout.of(system.grid))[0, 0] * size
+            if system.kind == "semidefinite":
+                found = mean_free(found, system.grid)
             return np.asarray(found.double().cpu().numpy())
         assert not isinstance(problem, System)
         fields = {

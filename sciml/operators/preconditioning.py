@@ -156,6 +156,8 @@ class Preconditioned:
         x, seen, fallbacks = solver(system, state, self.rtol, self.max_iterations)
         size = float(np.linalg.norm(system.rhs)) or 1.0
         relative = float(np.linalg.norm(system.residual(x))) / size
+        if system.kind == "semidefinite":
+            x = x - np.average(x, weights=system.grid.volumes().ravel())
         result = Result.SUCCESS if relative <= self.rtol else Result.MAX_ITERATIONS
         if not np.isfinite(relative):
             result = Result.NOT_FINITE

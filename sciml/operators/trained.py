@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 
     from sciml.train.history import History
 
-__all__ = ["KIND", "TrainedOperator", "answer", "build", "channels_last", "samples_for", "system_of", "takes"]
+__all__ = [
+    "KIND",
+    "TrainedOperator",
+    "answer",
+    "build",
+    "channels_last",
+    "mean_free",
+    "samples_for",
+    "system_of",
+    "takes",
+]
 
 KIND = "operator"  # of the checkpoint
 
@@ -65,13 +75,20 @@ def answer(
             rhs.device.type, enabled=False
         ):  # residuals are differences of nearly equal numbers
             physical: Tensor = network(stencil, rhs, Layout.of(grid))
-        return physical[:, 0]
+        held = "dirichlet" in grid.boundary.sides.values()
+        return physical[:, 0] if held else mean_free(physical[:, 0], grid)
     channels = torch.stack([one.encode(fields[name]) for name, one in normalisation.inputs.items()], 1)
     # The weights stay as they are: other strides of theirs would be other bits after a checkpoint.
     if channels_last(network):
         channels = channels.contiguous(memory_format=torch.channels_last)
     found: Tensor = network(channels)
     return normalisation.target.decode(found[:, 0].to(torch.promote_types(found.dtype, torch.float32)))
+
+
+def mean_free(u: Tensor, grid: Grid) -> Tensor:
+    """Fields (..., y, x) less their means over the rectangle: of all that differ by a constant, what solvers return."""
+    shares = torch.from_numpy(grid.volumes() / grid.volumes().sum()).to(u)
+    return u - (u * shares).sum((-2, -1), keepdim=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -168,6 +168,16 @@ def test_the_contraction_is_found_once_and_reproducibly():
     assert again.margin >= 1
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_the_size_of_a_residual_does_not_matter(size):
+    hierarchy = AMG().init(Poisson(15))
+    r = np.random.default_rng(5).standard_normal((15, 15))
+    usual, found = hierarchy.bounds(r), hierarchy.bounds(size * r)
+    assert 0 < usual.lower < usual.upper
+    assert found.lower / size == pytest.approx(usual.lower)
+    assert found.upper / size == pytest.approx(usual.upper)
+
+
 def test_elements_with_positive_entries_off_the_diagonal():
     problem = Poisson((12, 24), 0.0, lengths=(4.0, 1.0))
     system = discretize(problem, "finite_element")
@@ -223,10 +233,13 @@ def test_what_has_no_bounds():
         AMG(sweeps=(1, 2)).init(problem).bounds(r)
     with pytest.raises(InputError, match="F-cycle"):
         AMG(cycle="F").init(problem).bounds(r)
-    with pytest.raises(InputError, match="225 finite ones"):
+    with pytest.raises(InputError, match="225 finite values"):
         AMG().init(problem).bounds(r[:7])
     with pytest.raises(InputError, match="not finite"):
         AMG().init(problem).bounds(r * np.inf)
+    for shape in ((31, 15), (3, 155), (465, 1)):  # as many values, but not where they belong
+        with pytest.raises(InputError, match=r"give 465 finite values, \(465,\) or \(15, 31\)"):
+            AMG().init(Poisson((15, 31))).bounds(np.ones(shape))
     with pytest.raises(InputError, match="sums to"):
         AMG().init(Poisson(15, 0.0, "neumann")).bounds(r)
     assert AMG().init(problem).bounds(0 * r).upper == 0.0

@@ -151,3 +151,14 @@ def test_nothing_given_is_changed(method):
     assert abs(system.matrix - kept).max() == 0
     assert np.array_equal(system.rhs, rhs)
     assert not hasattr(system.matrix, "rho")
+
+
+def test_a_solve_is_told_what_it_cannot_do():
+    hierarchy = AMG().init(Poisson((15, 31)))
+    for settings in ({"rtol": 0.0}, {"rtol": -1.0}, {"rtol": float("nan")}, {"max_cycles": 0}):
+        with pytest.raises(InputError, match="between 0 and 1, and at least 1"):
+            hierarchy.solve(np.ones(465), **settings)
+    with pytest.raises(InputError, match=r"b has shape \(31, 15\).* give \(465,\) or \(15, 31\)"):
+        hierarchy.solve(np.ones((31, 15)))
+    with pytest.raises(InputError, match="x0 has shape"):
+        hierarchy.solve(np.ones(465), np.ones(464))

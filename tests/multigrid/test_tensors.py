@@ -196,6 +196,24 @@ def test_semidefinite_systems_have_the_solution_of_mean_zero(boundary):
         TorchHierarchy.of(hierarchy).solve(b + 1.0)
 
 
+@pytest.mark.parametrize("centring", ["vertex", "cell"])
+@pytest.mark.parametrize("boundary", [BOUNDARIES[1], BOUNDARIES[2]], ids=["neumann", "periodic"])
+@pytest.mark.parametrize("n", [15, 32])
+def test_semidefinite_stencils_in_single_precision_contract_as_in_double(centring, boundary, n):
+    """What rounding makes of the zero eigenvalue on the coarsest level is far above a cut-off for float64."""
+    grid = Grid((n, n), centring, boundary)
+    stencil = diffusion_stencil(torch.from_numpy(coefficients(grid, 3)), grid)
+    b = vectors(3, grid.size).reshape(3, n, n) * torch.from_numpy(grid.volumes())
+    b -= b.sum((1, 2), keepdim=True) * torch.from_numpy(grid.volumes())
+    double = StencilHierarchy(stencil, grid, kind="semidefinite")
+    single = StencilHierarchy(stencil.float(), grid, kind="semidefinite")
+    found = single.cycle(b.float()).double()
+    for u in (found, expected := double.cycle(b)):
+        u -= (u * torch.from_numpy(grid.volumes())).sum((1, 2), keepdim=True)
+    assert float((found - expected).norm()) < 1e-4 * float(expected.norm())
+    assert single.solve(b.float(), rtol=1e-4).result.ok
+
+
 def test_bad_input_is_one_clear_error():
     hierarchy = TorchHierarchy.of(AMG().init(Poisson(7)))
     with pytest.raises(InputError, match=r"takes \(batch, 49\)"):

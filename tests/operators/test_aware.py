@@ -8,7 +8,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from sciml.errors import InputError
-from sciml.multigrid.stencils import diffusion_stencil, stencil_of
+from sciml.multigrid.stencils import apply_stencil, diffusion_stencil, stencil_of
 from sciml.multigrid.structured import Layout
 from sciml.operators.aware import HierarchyNet
 from sciml.pde.elliptic import Darcy, discretize
@@ -57,6 +57,55 @@ def test_the_cycle_is_linear_and_symmetric(centring, boundary, shape):
     assert_allclose(
         network.cycle(prepared, r).reshape(2, n, 1), b @ r.reshape(2, n, 1), atol=1e-11 * float(b.abs().max())
     )
+
+
+@pytest.mark.parametrize("centring", ["vertex", "cell"])
+@pytest.mark.parametrize(
+    ("shape", "boundary"),
+    [
+        ((15, 15), Boundary.all("periodic")),
+        ((20, 12), Boundary.all("periodic")),
+        ((16, 5), Boundary.all("neumann")),
+        ((15, 15), Boundary("periodic", "periodic", "neumann", "dirichlet")),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_a_level_that_cannot_be_halved_is_solved_exactly(shape, boundary, centring, dtype):
+    """Where constants are in the kernel too: such a coarsest level must not answer with nothing."""
+    grid = Grid(shape, centring, boundary)
+    torch.manual_seed(3)
+    stencil = diffusion_stencil(1 + torch.rand(2, *shape, dtype=torch.float64), grid).to(dtype)
+    network = HierarchyNet(channels=3, hidden=3, cycles=1).to(dtype)
+    with torch.no_grad():
+        for kernel in network.kernels:
+            kernel.zero_()  # plain Jacobi
+    volumes = torch.from_numpy(grid.volumes()).to(dtype)
+    r = torch.randn(2, 1, *shape, dtype=dtype)
+    r -= r.sum((-2, -1), keepdim=True) * volumes / volumes.sum()
+    first, layout = float(r.norm()), Layout.of(grid)
+    for _ in range(8):
+        with torch.no_grad():
+            r = r - apply_stencil(stencil, network(stencil, r, layout), layout)
+    assert float(r.norm()) < (0.02 if max(shape) < 3 * min(shape) else 0.2) * first
+
+
+def test_a_reaction_takes_constants_out_of_the_kernel():
+    """No side is Dirichlet, but the matrix is definite: constants are solved for too."""
+    grid = Grid((16, 16), "vertex", Boundary.all("neumann"))
+    stencil = diffusion_stencil(torch.ones(1, 16, 16), grid)
+    stencil[:, 4] += torch.from_numpy(grid.volumes()).float()
+    rhs = torch.from_numpy(grid.volumes()).float()[None, None]
+    torch.manual_seed(3)
+    u = HierarchyNet(channels=3, hidden=3, cycles=4)(stencil, rhs, Layout.of(grid))
+    assert torch.allclose(u, torch.ones_like(u), atol=1e-2)
+
+
+def test_a_grid_that_cannot_be_coarsened_enough_is_refused():
+    boundary = Boundary.all("periodic")
+    stencil = diffusion_stencil(torch.ones(1, 33, 33), Grid((33, 33), "vertex", boundary))
+    with pytest.raises(InputError, match=r"stopped at 33 x 33.* such as 64; MgNO takes any grid"):
+        HierarchyNet(boundary=boundary)(stencil, torch.ones(1, 1, 33, 33))
 
 
 def test_more_cycles_repeat_the_same_correction():

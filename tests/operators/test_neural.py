@@ -12,8 +12,12 @@ import torch
 import xarray as xr
 
 from sciml.errors import InputError, MissingVariable
+from sciml.multigrid.amg import AMG
 from sciml.operators import training
+from sciml.operators.aware import HierarchyNet
 from sciml.operators.neural import Neural
+from sciml.operators.normalise import Normalisation
+from sciml.operators.preconditioning import Preconditioned
 from sciml.operators.trained import TrainedOperator
 from sciml.pde.elliptic import Darcy, Poisson, discretize
 from sciml.pde.fields import TwoPhase
@@ -123,3 +127,35 @@ def test_a_network_of_the_system_takes_any_boundary_data(darcy: xr.Dataset, tmp_
     with pytest.raises(InputError, match="indefinite"):
         solve(Helmholtz(), neural)
     assert torch.is_tensor(operator.network.damping)
+
+
+@pytest.mark.parametrize("boundary", ["neumann", "periodic"])
+def test_what_is_known_up_to_a_constant_has_mean_zero(boundary: Any) -> None:
+    """As the solutions of multigrid and of the datasets, so that the two can be compared."""
+    rng = np.random.default_rng(5)
+    coefficient = np.where(rng.random((15, 15)) < 0.5, 1.0, 12.0)
+    problem = Darcy(15, coefficient, lambda x, y: np.cos(2 * np.pi * x) * np.cos(2 * np.pi * y), boundary)
+    torch.manual_seed(3)
+    network = HierarchyNet(channels=3, hidden=3, cycles=20)
+    operator = TrainedOperator(
+        network,
+        Normalisation.raw(("coefficient", "source")),
+        ("coefficient", "source"),
+        "u",
+        problem.grid,
+        {},
+    )
+    neural = Neural(operator, precision="float64")
+    truth = solve(problem, AMG(rtol=1e-10)).u.values
+    fields = {
+        "coefficient": torch.from_numpy(coefficient)[None],
+        "source": torch.tensor(problem.source_field())[None],
+    }
+    answers = [
+        solve(problem, neural).u.values,
+        solve(problem, Preconditioned(neural)).u.values,
+        operator.to("cpu", torch.float64).predict(fields)[0].numpy(),
+    ]
+    for found in answers:
+        assert abs((found * problem.grid.volumes()).sum()) < 1e-12
+        assert np.linalg.norm(found - truth) < 0.01 * np.linalg.norm(truth)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sciml.errors import InputError
 from sciml.multigrid.geometric import CoarseGrid, prolongation
-from sciml.multigrid.stencils import dense, galerkin
+from sciml.multigrid.stencils import dense, galerkin, inverses
 from sciml.multigrid.structured import Layout
 from sciml.multigrid.tensors.hierarchy import BLOCK_BYTES, LEAST_BLOCK, Accelerate, Cycle, compatible
 from sciml.multigrid.tensors.iteration import BatchSolution, bicgstab, conjugate_gradients, cycling
@@ -221,7 +221,7 @@ class StencilHierarchy:
             most = max(BLOCK_BYTES // (inner.itemsize * grid.size), LEAST_BLOCK)
             count = -(-self.batch // most)
         self.blocks = tuple(
-            _block(part, layouts, transfers, damping, sweeps, cycle, inner)
+            _block(part, layouts, transfers, damping, sweeps, cycle, inner, kind)
             for part in stencil.detach().tensor_split(count)
         )
 
@@ -341,7 +341,9 @@ def _block(
     sweeps: tuple[int, int],
     cycle: Cycle,
     inner: torch.dtype,
+    kind: Kind,
 ) -> _Block:
+    size_of = stencil[:, 4].mean((1, 2))
     outer = StencilOperator(stencil, layouts[0], stencil.dtype)
     levels: list[_Level] = []
     for layout, (restriction, prolonging) in zip(layouts[:-1], transfers, strict=True):
@@ -352,5 +354,8 @@ def _block(
         scale = (weight.to(inner) / operator.centre).reshape(size)
         levels.append(_Level(operator, scale, restriction, prolonging, torch.empty_like(scale)))
         stencil = galerkin(stencil, layout)
-    coarse = torch.linalg.pinv(dense(stencil, layouts[-1]), rtol=NEGLIGIBLE).to(inner)
-    return _Block(outer, tuple(levels), coarse, sweeps, cycle)
+    if kind == "semidefinite":
+        coarse = inverses(stencil, layouts[-1], size_of)
+    else:
+        coarse = torch.linalg.pinv(dense(stencil, layouts[-1]), rtol=NEGLIGIBLE)
+    return _Block(outer, tuple(levels), coarse.to(inner), sweeps, cycle)
