@@ -222,6 +222,10 @@ def _ours(path: Path) -> bool:
         return False
 
 
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} in it is not JSON")  # never written, though Python reads it
+
+
 def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
     """Read a checkpoint and check it.
 
@@ -244,7 +248,7 @@ def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
     path = resolve(path)
     parts = _parts(path)
     try:
-        config: Config = json.loads(parts[CONFIG])
+        config: Config = json.loads(parts[CONFIG], parse_constant=_no_number)
         schema = int(config["schema"])
         sums = dict(config["sha256"])
     except (KeyError, TypeError, ValueError) as error:

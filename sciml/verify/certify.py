@@ -20,6 +20,9 @@ from sciml.verify.pde_evaluation import Table, number
 
 __all__ = ["Certificate", "certify"]
 
+ROUNDING = 1e-12
+"""The bound is of exact arithmetic: below this nothing is said of an answer in float64, as in `Corrected`."""
+
 
 @final
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -87,9 +90,8 @@ class Certificate:
 
     def lines(self) -> list[str]:
         """What it says in words."""
-        said = [
-            f"The energy error is guaranteed to be at most {number(self.bound)} of the solution's energy norm."
-        ]
+        what = number(max(self.bound, ROUNDING)) + (" (rounding)" if self.bound < ROUNDING else "")
+        said = [f"The energy error is guaranteed to be at most {what} of the solution's energy norm."]
         if self.true_error is not None:
             said.append(f"Against sparse LU it is {number(self.true_error)}.")
         return said

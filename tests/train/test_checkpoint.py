@@ -123,6 +123,16 @@ def test_a_flipped_bit_in_the_content(tmp_path, part, folder):
         checkpoint.load(path)
 
 
+@pytest.mark.parametrize("number", [b"NaN", b"-Infinity"])
+def test_a_config_that_python_reads_though_it_is_not_json(tmp_path, number):
+    path = write(tmp_path / "model")
+    text = (path / "config.json").read_bytes()
+    assert b"1e-30" in text
+    (path / "config.json").write_bytes(text.replace(b"1e-30", number))
+    with pytest.raises(ChecksumError, match=r"config\.json is damaged"):
+        checkpoint.load(path)
+
+
 def test_a_missing_part(tmp_path):
     path = write(tmp_path / "model")
     (path / "history.json").unlink()

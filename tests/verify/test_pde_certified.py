@@ -107,3 +107,8 @@ def test_a_solution_of_zero_is_certified_too():
     assert found.true_error == found.bound == 0.0
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["result"] == "SUCCESS"
     assert found.chapter()
+
+
+def test_nothing_is_guaranteed_below_rounding():
+    found = certify(Poisson(3), rtol=1e-12, check=True)
+    assert found.bound < 1e-13 and "at most 1e-12 (rounding) of" in found.lines()[0]
