@@ -9,13 +9,13 @@ import typer
 
 from sciml.cli.pde_train import train
 from sciml.cli.pde_verify import findings, solve, verify
-from sciml.cli.told import bar
+from sciml.cli.told import bar, variable_map
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["app", "families", "generate", "info", "layouts", "variable_map"]
+__all__ = ["app", "families", "generate", "info", "layouts"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -147,26 +147,6 @@ def info(
     if check:
         check_values(ds)
         typer.echo("  all values can be used")
-
-
-def variable_map(names: str | list[str] | None) -> list[str] | dict[str, str] | None:
-    """What ``--inputs`` and ``--target`` say: names, or ours of theirs where there is a ``=``.
-
-    Examples
-    --------
-    >>> variable_map(["coefficient=coeff"])
-    {'coefficient': 'coeff'}
-    >>> variable_map("k,source")
-    ['k', 'source']
-    """
-    if not names:
-        return None
-    given = [names] if isinstance(names, str) else names
-    listed = [part for one in given for part in one.split(",") if part]
-    if any("=" in one for one in listed):
-        pairs = (one.partition("=") for one in listed)
-        return {ours: theirs or ours for ours, _, theirs in pairs}
-    return listed
 
 
 def _sizes(dataset: xr.Dataset) -> str:

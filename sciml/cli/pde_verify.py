@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sciml.cli.told import bar
+from sciml.cli.told import bar, variable_map
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from sciml.verify.layout import Chapter
 
 __all__ = ["findings", "solve", "verify"]
@@ -46,6 +48,12 @@ def verify(
     layout: Annotated[
         str | None, typer.Option("--layout", help="Of a published file that does not tell it, such as fno.")
     ] = None,
+    inputs: Annotated[
+        list[str] | None, typer.Option("--inputs", help="An input variable, or OURS=THEIRS; may be repeated.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="The true solution, or OURS=THEIRS; by default u.")
+    ] = None,
     title: Title = "Operators beside multigrid",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
@@ -60,6 +68,11 @@ def verify(
     from sciml.operators import TrainedOperator
     from sciml.verify.pde import assess
 
+    truth: Path | xr.Dataset = data
+    if inputs or target:
+        from sciml.pde import open_dataset
+
+        truth = open_dataset(data, inputs=variable_map(inputs), target=variable_map(target), layout=layout)
     loaded = [(path.stem, TrainedOperator.load(path)) for path in others]
     found = []
     for name, one in loaded:
@@ -67,7 +80,7 @@ def verify(
             found.append(
                 assess(
                     one,
-                    data,
+                    truth,
                     model=name,
                     data=data.name,
                     samples=samples,

@@ -9,7 +9,7 @@ from typing import Any
 
 from sciml.errors import InputError
 
-__all__ = ["bar", "settings"]
+__all__ = ["bar", "settings", "variable_map"]
 
 
 def settings(config: Path | None) -> dict[str, dict[str, Any]]:
@@ -64,3 +64,23 @@ def bar(text: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(text, total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def variable_map(names: str | list[str] | None) -> list[str] | dict[str, str] | None:
+    """What ``--inputs`` and ``--target`` say: names, or ours of theirs where there is a ``=``.
+
+    Examples
+    --------
+    >>> variable_map(["coefficient=coeff"])
+    {'coefficient': 'coeff'}
+    >>> variable_map("k,source")
+    ['k', 'source']
+    """
+    if not names:
+        return None
+    given = [names] if isinstance(names, str) else names
+    listed = [part for one in given for part in one.split(",") if part]
+    if any("=" in one for one in listed):
+        pairs = (one.partition("=") for one in listed)
+        return {ours: theirs or ours for ours, _, theirs in pairs}
+    return listed

@@ -85,7 +85,8 @@ def _missing(what: str, name: str, dataset: xr.Dataset) -> MissingVariable:
     some = next(iter(dataset.data_vars), "NAME")
     return MissingVariable(
         f"the dataset has no variable for {what}: it holds {there or 'none'}; say which it is, such as "
-        f'open_dataset(..., inputs={{"coefficient": "{some}"}}, target={{"u": "NAME"}})'
+        f'open_dataset(..., inputs={{"coefficient": "{some}"}}, target={{"u": "NAME"}}) '
+        f"(--inputs coefficient={some} --target u=NAME)"
         if name in ("coefficient", "u")
         else f"the dataset has no variable for {what}: it holds {there or 'none'}"
     )

@@ -170,7 +170,7 @@ def _absent(ours: str, theirs: str, there: str) -> MissingVariable:
     kind = "target" if ours == "u" else "inputs"
     return MissingVariable(
         f"there is no {theirs!r} for {ours}: the file holds {there or 'nothing'}; say what it is called, such as "
-        f'{kind}={{"{ours}": "NAME"}}, or name a layout'
+        f'{kind}={{"{ours}": "NAME"}} (--{kind} {ours}=NAME), or name a layout'
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sciml.cli import app
-from sciml.cli.pde import variable_map
+from sciml.cli.told import variable_map
 from sciml.pde import generate, open_dataset
 
 
@@ -85,6 +85,7 @@ def test_info_of_somebody_elses_file(tmp_path: Path) -> None:
     missing = sciml("pde", "info", path)
     assert missing.exit_code == 2
     assert "k 3 x 9 x 9" in missing.stderr
+    assert "--inputs coefficient=NAME" in missing.stderr
     told = sciml("pde", "info", path, "--inputs", "coefficient=k", "--target", "u=p")
     assert "the grid is not told" in told.output
     assert "coefficient -> u" in told.output

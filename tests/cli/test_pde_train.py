@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,20 @@ def test_own_data_with_its_own_names(folder: Path, tmp_path: Path) -> None:
     assert run("fno", folder / "own.nc", "-o", output, *settings, *ours, "--stride", 2, "--anew") == 0
     operator = TrainedOperator.load(output)
     assert (operator.inputs, operator.target, operator.grid) == (("coefficient",), "u", Grid((4, 4)))
+
+
+def test_own_names_are_verified_as_they_were_trained(tmp_path: Path) -> None:
+    data, output = tmp_path / "own.nc", tmp_path / "own.sciml"
+    dataset(Grid((15, 15)), 4).drop_attrs().rename(coefficient="k", u="p").to_netcdf(data)
+    named = ["--inputs", "coefficient=k", "--target", "u=p"]
+    place = ["--boundary", "dirichlet", "--centring", "vertex"]
+    with pytest.raises(SystemExit) as stop:
+        main(["pde", "train", "mgno", str(data), "-o", str(output), *named, *place, "--epochs", "1", "-q"])
+    assert stop.value.code == 0
+    with pytest.raises(SystemExit) as stop:
+        main(["pde", "verify", str(output), str(data), *named, "--json", str(tmp_path / "v.json"), "-q"])
+    assert stop.value.code == 0
+    assert json.loads((tmp_path / "v.json").read_text())["relative_l2"] > 0
 
 
 def test_what_is_wrong_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
