@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Literal, get_args
 
 from sciml.errors import InputError
@@ -12,6 +14,7 @@ from sciml.multigrid.hierarchy import Hierarchy, same_matrix, system_of
 from sciml.multigrid.smoothing import Smoother
 from sciml.pde.compatibility import check_compatible
 from sciml.pde.elliptic import Elliptic, Scheme
+from sciml.pde.grid import is_number
 from sciml.pde.solution import FieldSolution, labelled
 from sciml.pde.system import System
 
@@ -20,6 +23,10 @@ __all__ = ["AMG", "Accelerator", "Cycle", "Method"]
 Method = Literal["ruge_stuben", "smoothed_aggregation", "geometric"]
 Accelerator = Literal["auto", "cg", "gmres", "bicgstab"]
 Cycle = Literal["V", "W", "F"]
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -79,15 +86,16 @@ class AMG:
             raise InputError(
                 f"accelerate={self.accelerate!r}: give one of {', '.join(get_args(Accelerator))}, or None"
             )
-        if not 0 < self.rtol < 1:
+        if not (is_number(self.rtol) and 0 < self.rtol < 1):
             raise InputError(f"rtol={self.rtol!r}: give a number between 0 and 1, such as 1e-8")
-        if self.max_cycles < 1:
-            raise InputError(f"max_cycles={self.max_cycles!r}: give at least 1")
-        object.__setattr__(self, "sweeps", tuple(int(count) for count in self.sweeps))
-        if len(self.sweeps) != 2 or min(self.sweeps) < 0 or sum(self.sweeps) == 0:
+        if not _whole(self.max_cycles) or self.max_cycles < 1:
+            raise InputError(f"max_cycles={self.max_cycles!r}: give a whole number of at least 1")
+        counts = tuple(self.sweeps) if isinstance(self.sweeps, Sequence) else ()
+        if len(counts) != 2 or not all(map(_whole, counts)) or min(counts) < 0 or sum(counts) == 0:
             raise InputError(
                 f"sweeps={self.sweeps!r}: give how often to smooth before and after, such as (1, 1)"
             )
+        object.__setattr__(self, "sweeps", tuple(int(count) for count in counts))
 
     def init(self, problem: Elliptic | System) -> Hierarchy:
         """Build the hierarchy of a problem or system."""

@@ -16,7 +16,7 @@ from sciml.operators.neural import Neural
 from sciml.operators.trained import TrainedOperator, takes
 from sciml.pde.compatibility import check_compatible
 from sciml.pde.elliptic import Elliptic
-from sciml.pde.grid import Field
+from sciml.pde.grid import Field, is_number
 from sciml.pde.solution import FieldSolution, labelled
 from sciml.pde.system import System
 from sciml.solve import Result
@@ -84,7 +84,13 @@ class Corrected:
     sweeps: int = 2
 
     def __post_init__(self) -> None:
-        if not 1e-12 <= self.rtol < 1:
+        if self.neural is not None and not hasattr(self.neural, "values"):
+            raise InputError(
+                f"Corrected({self.neural!r}): give Neural.load(PATH), or None to begin from zero"
+            )
+        if not isinstance(self.amg, AMG):
+            raise InputError(f"amg={self.amg!r}: give AMG(), with what settings it takes")
+        if not (is_number(self.rtol) and 1e-12 <= self.rtol < 1):
             raise InputError(
                 f"rtol={self.rtol!r}: give a number from 1e-12, where rounding begins, to below 1"
             )

@@ -172,8 +172,13 @@ def test_pure_neumann_needs_data_that_balance():
         ({"cycle": "K"}, "V, W, F"),
         ({"accelerate": "minres"}, "bicgstab"),
         ({"rtol": 0.0}, "1e-8"),
+        ({"rtol": "1e-8"}, "1e-8"),
         ({"max_cycles": 0}, "at least 1"),
+        ({"max_cycles": 1.5}, "whole number"),
+        ({"max_cycles": float("nan")}, "whole number"),
         ({"sweeps": (0, 0)}, "sweeps"),
+        ({"sweeps": 1}, "sweeps"),
+        ({"sweeps": (1.5, 1)}, "sweeps"),
     ],
 )
 def test_settings_that_do_not_exist(settings_, words):

@@ -168,12 +168,16 @@ def test_the_state_is_reused_and_follows_the_matrix():
 def test_what_has_no_guarantee_is_refused():
     for options, match in [
         ({"rtol": 0.0}, "rtol=0.0"),
+        ({"rtol": "1e-6"}, "rtol='1e-6'"),
+        ({"amg": None}, "amg=None"),
         ({"rtol": 1e-15}, "rounding"),
         ({"sweeps": -1}, "sweeps=-1"),
         ({"amg": AMG(accelerate="gmres")}, "needs a symmetric cycle"),
     ]:
         with pytest.raises(InputError, match=match):
             Corrected(None, **options)
+    with pytest.raises(InputError, match=r"Corrected\('darcy\.sciml'\): give Neural\.load"):
+        Corrected(cast(Any, "darcy.sciml"))
     for problem, amg, match in [
         (AdvectionDiffusion(15), AMG(), "nonsymmetric"),
         (Helmholtz(), AMG(), "indefinite"),
