@@ -66,8 +66,8 @@ for name, solution in (("torch", torch), ("library", native)):
 compare(torch.outputs, native.outputs, names=("torch", "library"))
 
 # %%
-maps = [sm.columns_to_map(one.outputs, like=wrfout).isel(Time=-1) * 3600 for one in (torch, native)]
-rain = [one["PRATEC"].values for one in maps]
+maps = [sm.columns_to_map(one.outputs, like=wrfout).isel(Time=-1) for one in (torch, native)]
+rain = [one["PRATEC"].values * 3600 for one in maps]
 spacing = wrfout.attrs["DX"] / 1000
 x = (np.arange(wrfout.sizes["west_east"]) + 0.5) * spacing
 y = (np.arange(wrfout.sizes["south_north"]) + 0.5) * spacing

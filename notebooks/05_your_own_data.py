@@ -65,9 +65,9 @@ operator = train(
     scratch / "warmth.sciml",
     boundary="periodic",
     centring="vertex",
-    network={"class": "FNO", "modes": 12, "width": 12, "layers": 2},
+    network={"class": "FNO", "modes": 16, "width": 10, "layers": 2},
     validation=16,
-    fit={"epochs": 30, "batch_size": 16, "seed": 3},
+    fit={"epochs": 20, "batch_size": 8, "seed": 3},
 )
 operator
 

@@ -1,12 +1,14 @@
-"""How a training tells where it is: live in a terminal, plain lines in a log, or not at all."""
+"""How a training tells where it is: live in a terminal or a notebook, plain lines in a log, or not at all."""
 
 from __future__ import annotations
 
+import html
+import importlib
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from sciml.train.history import Epoch
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-__all__ = ["Lines", "Live", "Progress", "Quiet", "Report", "automatic"]
+__all__ = ["Lines", "Live", "Notebook", "Progress", "Quiet", "Report", "automatic"]
 
 
 @dataclass(frozen=True)
@@ -171,10 +173,54 @@ class Live:
         return self._shown, self._task
 
 
+class Notebook:
+    """A bar in the output of a notebook's cell, drawn over; what stays is one line, not one for each epoch."""
+
+    def __init__(self, every_s: float = 0.5) -> None:
+        self.every_s = every_s
+        self._last = 0.0
+        self._epochs = 0
+        self._display: Any = importlib.import_module("IPython.display")
+        self._handle: Any = None
+
+    def due(self) -> bool:
+        """Whether what is shown is old enough."""
+        return time.monotonic() - self._last >= self.every_s
+
+    def step(self, report: Report) -> None:
+        """Move the bar."""
+        self._epochs = report.epochs
+        done = (report.epoch - 1) * report.steps + report.step
+        news = f"epoch {report.epoch}/{report.epochs}: {_losses(report.losses)}; {_speed(report)}"
+        self._show(news, done / (report.epochs * report.steps))
+
+    def epoch(self, epoch: Epoch, best: bool) -> None:
+        """The line of the epoch, in the place of the last."""
+        self._show(_line(epoch, best), epoch.number / self._epochs if self._epochs else None)
+
+    def say(self, message: str) -> None:
+        """One line, in the place of the last."""
+        self._show(message)
+
+    def close(self) -> None:
+        """What was shown last stays."""
+
+    def _show(self, text: str, share: float | None = None) -> None:
+        self._last = time.monotonic()
+        bar = "" if share is None else f'<progress value="{share:.3f}" max="1"></progress> '
+        shown = self._display.HTML(f'<div style="opacity:.75">{bar}{html.escape(text)}</div>')
+        if self._handle is None:
+            self._handle = self._display.display(shown, display_id=True)
+        else:
+            self._handle.update(shown)
+
+
 def automatic(quiet: bool = False) -> Progress:
-    """`Quiet` if asked, `Live` in a terminal, else `Lines`: all on standard error."""
+    """`Quiet` if asked, `Notebook` in one, `Live` in a terminal, else `Lines`, both on standard error."""
     if quiet:
         return Quiet()
+    if "ipykernel" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
+        return Notebook()
     return Live() if sys.stderr.isatty() else Lines()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import sys
+import types
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from sciml.errors import SchemaError
 from sciml.train import Epoch, History, Lines, Live, Quiet
-from sciml.train.progress import Report, automatic
+from sciml.train.progress import Notebook, Report, automatic
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 losses = st.fixed_dictionaries({"loss": numbers}, optional={"RTHCUTEN": numbers})
@@ -89,3 +91,30 @@ def test_live_and_quiet(capsys, monkeypatch):
     assert isinstance(automatic(), Lines)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     assert isinstance(automatic(), Live)
+
+
+def test_a_notebook_shows_one_line(monkeypatch):
+    shown: list[str] = []
+
+    class Handle:
+        def update(self, html):
+            shown.append(html)
+
+    def display(html, display_id):
+        shown.append(html)
+        return Handle()
+
+    module = types.SimpleNamespace(HTML=lambda text: text, display=display)
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=object, display=module))
+    monkeypatch.setitem(sys.modules, "ipykernel", types.SimpleNamespace())
+    told = automatic()
+    assert isinstance(told, Notebook)
+    assert told.due()
+    told.say("3 < 5")
+    told.step(Report(1, 4, 3, 6, {"loss": 0.5}, 1e-3, 10.0))
+    told.epoch(history().epochs[1], best=True)
+    told.close()
+    assert not told.due()
+    assert ["3 &lt; 5" in shown[0], 'value="0.125"' in shown[1], 'value="0.500"' in shown[2]] == [True] * 3
+    assert "epoch 2: training loss 1" in shown[2]
