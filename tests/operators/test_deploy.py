@@ -76,10 +76,9 @@ def test_onnx_of_the_learned_cycle(tmp_path: Path) -> None:
         assert apart(found, network(stencil, rhs)) < 1e-4
 
 
+@pytest.mark.slow  # the exporter takes its time over the transfers
 @pytest.mark.parametrize(
-    ("shape", "boundary"),
-    [((4, 8), Boundary()), ((3, 4), Boundary.all("periodic")), ((4, 4), Boundary.all("neumann"))],
-    ids=str,
+    ("shape", "boundary"), [((3, 7), Boundary()), ((3, 4), Boundary.all("periodic"))], ids=str
 )
 def test_onnx_of_the_learned_cycle_on_other_grids(shape, boundary, tmp_path: Path) -> None:
     """Coarsest levels of several unknowns, with and without constants in the kernel: ONNX has no inverse."""
