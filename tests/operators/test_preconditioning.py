@@ -70,6 +70,7 @@ def test_it_is_the_cycle_of_the_network() -> None:
 
 
 def test_a_network_of_the_source_is_asked_in_its_own_units(tmp_path: Path) -> None:
+    torch.manual_seed(3)
     network = Small()
     scale = Standard("scalar", torch.tensor(0.5), torch.tensor(3.0))
     inputs = Normalisation({"source": scale}, Standard("scale", torch.tensor(0.0), torch.tensor(0.1)))
