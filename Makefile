@@ -75,10 +75,9 @@ notebooks: $(READY) | system
 	@$(BIN)/python -m pytest -q tests/qa/test_notebooks.py
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --nbmake --nbmake-timeout=300 -n $(WORKERS) notebooks
 
-# A warning, such as of a docstring that cannot be rendered, ends it.
 docs: $(READY) | system
 	@rm -rf docs-output
-	@$(BIN)/python -W error -W ignore::DeprecationWarning -m pdoc --docformat numpy --output-directory docs-output sciml
+	@$(BIN)/python .ci/reference.py docs-output
 	@echo "docs: docs-output/index.html"
 
 lock: | system

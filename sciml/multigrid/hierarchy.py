@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from sciml.errors import InputError
+from sciml.multigrid.coarsest import Coarsest, inverse_of
 from sciml.multigrid.smoothing import damping, smoothers
 from sciml.pde.compatibility import check_compatible
 from sciml.pde.elliptic import Elliptic, discretize
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from sciml.multigrid.iteration import Iteration
 
 __all__ = ["Hierarchy", "Level", "assemble", "same_matrix", "system_of"]
-
-LARGEST_INVERSE = 3000
-NEGLIGIBLE = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -354,8 +352,8 @@ def assemble(
         if k < len(transfers):
             level.P, level.R = transfers[k]
         levels.append(level)
-    inverse = _inverse(chain, system.kind == "semidefinite")
-    multilevel = MultilevelSolver(levels, coarse_solver=_Coarsest(inverse))
+    inverse = inverse_of(chain, system.kind == "semidefinite")
+    multilevel = MultilevelSolver(levels, coarse_solver=Coarsest(inverse))
     chosen = [smoothers(matrix, algorithm.smoother, algorithm.sweeps) for matrix in chain[:-1]]
     if chosen:
         change_smoothers(multilevel, [pre for pre, _ in chosen], [post for _, post in chosen])
@@ -377,34 +375,3 @@ def _csr(matrix: Matrix) -> Matrix:
     copied = sp.csr_matrix(matrix, dtype=np.float64, copy=True)
     copied.sort_indices()
     return copied
-
-
-class _Coarsest:
-    """The exact solution on the coarsest level, as pyamg calls it."""
-
-    def __init__(self, inverse: Field) -> None:
-        self.inverse = inverse
-
-    def __call__(self, _matrix: Matrix, b: Field) -> Field:
-        return np.asarray(self.inverse @ b)
-
-    def __repr__(self) -> str:
-        return "dense inverse"
-
-
-def _inverse(chain: Sequence[Matrix], singular: bool) -> Field:
-    """The inverse of the coarsest matrix; of a singular one the pseudo-inverse, constants being its kernel."""
-    last = chain[-1]
-    if last.shape[0] > LARGEST_INVERSE:
-        raise InputError(
-            f"coarsening stopped at {last.shape[0]} unknowns: use another method ('ruge_stuben' coarsens most matrices)"
-        )
-    full = np.asarray(last.toarray())
-    if not singular:
-        inverse = np.linalg.inv(full)
-        return (inverse + inverse.T) / 2 if np.allclose(full, full.T, rtol=1e-12) else inverse
-    values, vectors = np.linalg.eigh((full + full.T) / 2)
-    # Of a single unknown nothing but round-off is left, which only the level above can tell.
-    scale = max(float(np.abs(chain[-2].diagonal()).max()) if len(chain) > 1 else 0.0, float(values.max()))
-    kept = values > NEGLIGIBLE * scale
-    return np.asarray((vectors[:, kept] / values[kept]) @ vectors[:, kept].T)

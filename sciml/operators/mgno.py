@@ -62,7 +62,7 @@ class MgNO(nn.Module):
         in_channels: int = 1,
         out_channels: int = 1,
         channels: int = 16,
-        layers: int = 8,
+        layers: int = 7,
         levels: int = 6,
         pre: int = 1,
         post: int = 0,
