@@ -1,6 +1,6 @@
 """What the modes of the library cost a host: each beside the scheme alone and the emulator alone, on one thread.
 
-    python bench/modes.py [--rounds 30]
+    python bench/modes.py [--rounds 30] [--json OUT]
 
 The host's own scheme is the stand-in of the tests, which is several times as cheap as MSKF, so that shares of its time
 are the harder ones; shares of MSKF's own time are told too (16 us a column on a core on which the published network's
@@ -170,6 +170,7 @@ def main() -> None:
     """Measure and tell."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--json", type=Path, help="write every number here")
     parser.add_argument("--child", nargs=2, metavar=("MODE", "FOLDER"))
     given = parser.parse_args()
     if given.child:
@@ -184,6 +185,7 @@ def main() -> None:
         print(f"{name:12}{us[mode]:12.2f}{shares[mode]:12.1%}")
     alone, emulator = us["alone"], us["emulate"]
     both = us["shadow"] - alone - emulator
+    costs: dict[str, dict[str, float]] = {}
     taken = us["capture"] - alone
     for mode, cost, base, other in (
         ("shadow", both, alone + emulator, MSKF_US + emulator),
@@ -197,11 +199,14 @@ def main() -> None:
             if cost <= goal * other
             else "not reached"
         )
+        costs[mode] = {"us": cost, "share": cost / base, "share_of_mskf": cost / other, "goal": goal}
         what = "scheme and emulator" if mode == "shadow" else "scheme"
         print(
             f"{mode}'s own cost {cost:+.2f} us a column: {cost / base:.1%} of {what} here, {cost / other:.1%} with "
             f"MSKF's {MSKF_US:g} us; goal {goal:.0%}: {verdict}"
         )
+    if given.json:
+        given.json.write_text(json.dumps({"us": us, "convecting": shares, "costs": costs}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,175 @@
+"""The faults that the package is put through, by the tests that inject them.
+
+    python bench/faults.py [--json OUT]
+
+Each line of the table is a fault of the world, not of the code: a signal, a full disk, a damaged file, NaN from the
+host, threads that race. What is counted are the test cases that inject it and find what is promised: the same bits
+after a resumption, one clear error, nothing half-written, the host's own scheme in the place of the emulator.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+FAULTS = {
+    "a training stopped by a signal at any moment": (
+        "goes on to the same bits",
+        [
+            "tests/train/test_loop.py::test_a_signal_anywhere_and_a_resumption_give_the_same_bits",
+            "tests/train/test_loop.py::test_ctrl_c_in_a_program",
+            "tests/train/test_loop.py::test_a_scheduler_ends_the_job",
+            "tests/train/test_loop.py::test_a_second_ctrl_c_does_not_wait",
+            "tests/train/test_store.py::test_training_from_a_store_resumes_to_the_same_bits",
+            "tests/operators/test_training.py::test_cut_off_it_goes_on_to_the_same_bits",
+        ],
+    ),
+    "a training that crashes, or whose saved state is damaged": (
+        "goes on from the last saved step, or names the way out",
+        [
+            "tests/train/test_loop.py::test_a_crash_resumes_from_the_last_saved_step",
+            "tests/train/test_resume.py::test_a_damaged_state_names_the_way_out",
+            "tests/convection/test_training.py::test_what_a_killed_training_left_is_removed",
+        ],
+    ),
+    "NaN and other damage in training data": (
+        "refused and placed, or not learned",
+        [
+            "tests/train/test_loop.py::test_not_finite",
+            "tests/convection/test_training.py::test_damaged_values_are_not_learned",
+            "tests/wrf/test_columns.py::test_nan_is_refused_and_placed",
+            "tests/wrf/test_store.py::test_nan_writes_nothing",
+        ],
+    ),
+    "a flipped bit anywhere in a checkpoint": (
+        "seen, or harmless",
+        [
+            "tests/train/test_checkpoint.py::test_a_flipped_bit_anywhere_is_seen_or_harmless",
+            "tests/train/test_checkpoint.py::test_a_flipped_bit_in_the_content",
+            "tests/train/test_checkpoint.py::test_a_missing_part",
+        ],
+    ),
+    "a disk that fills up": (
+        "told in words; what was there is still there",
+        [
+            "tests/train/test_checkpoint.py::test_a_full_disk_leaves_what_was_there",
+            "tests/train/test_checkpoint.py::test_a_file_that_may_not_grow",
+            "tests/pde/test_store.py::test_a_disk_that_fills_up_is_told_in_words",
+            "tests/wrf/test_store.py::test_a_full_disk_and_on",
+            "tests/wrf/test_store.py::test_the_disk_is_really_full",
+        ],
+    ),
+    "a dataset interrupted while it is generated": (
+        "gone on with, to the same bits",
+        ["tests/pde/test_generate.py::test_an_interrupted_dataset_is_gone_on_with"],
+    ),
+    "a wrfout that is cut off": (
+        "one clear error",
+        [
+            "tests/wrf/test_reading.py::test_cut_off_classic_file",
+            "tests/wrf/test_reading.py::test_cut_off_hdf5",
+        ],
+    ),
+    "a network that diverges, before Corrected": (
+        "not used; the bound holds",
+        [
+            "tests/operators/test_corrected.py::test_what_a_diverged_network_says_is_not_used",
+            "tests/operators/test_corrected.py::test_no_error_exceeds_its_bound",
+        ],
+    ),
+    "singular, indefinite and incompatible problems": (
+        "refused, with what would work",
+        [
+            "tests/multigrid/test_amg.py::test_what_multigrid_cannot_do_is_refused_with_what_would",
+            "tests/pde/test_direct.py::test_an_incompatible_problem_is_refused_with_its_imbalance",
+            "tests/pde/test_discretise.py::test_a_resonance_is_told",
+        ],
+    ),
+    "weights that are missing or damaged, inside a host": (
+        "the host's own scheme, or its own clean stop",
+        [
+            "tests/coupling/test_scheme.py::test_weights_that_are_missing_or_damaged",
+            "tests/coupling/test_scheme.py::test_what_cannot_be_ends_in_the_models_own_scheme",
+            "tests/coupling/test_modes.py::test_without_weights",
+            "tests/coupling/test_command.py::test_damaged_weights",
+        ],
+    ),
+    "weights files and namelists damaged at random": (
+        "no crash, no read out of bounds",
+        ["tests/coupling/test_weights.py::test_the_readers_survive_anything"],
+    ),
+    "NaN in the state of a host": (
+        "stays in its column, which goes to the host's own scheme",
+        [
+            "tests/coupling/test_scheme.py::test_columns_that_are_not_sound_go_to_the_models_own_scheme",
+            "tests/coupling/test_modes.py::test_columns_that_are_not_sound",
+            "tests/coupling/test_network.py::test_large_inputs_saturate_and_nan_stays_in_its_column",
+            "tests/coupling/test_fortran_emulator.py::test_nan",
+        ],
+    ),
+    "a host stopped and started again, cut into other tiles, on other threads": (
+        "the same bits",
+        [
+            "tests/coupling/test_modes.py::test_restart",
+            "tests/coupling/test_modes.py::test_tiles_and_threads",
+            "tests/coupling/test_scheme.py::test_the_same_bits_for_any_tiles_and_threads",
+        ],
+    ),
+    "threads that all call first; memory misused": (
+        "no race, no leak, no error by the sanitizers and valgrind",
+        [
+            "tests/coupling/test_sanitizers.py::test_threads_do_not_race",
+            "tests/coupling/test_sanitizers.py::test_addresses_and_behaviour_in_the_stand_in",
+            "tests/coupling/test_sanitizers.py::test_valgrind_is_content",
+        ],
+    ),
+    "a host of 8-byte REAL": (
+        "refused with a message",
+        ["tests/coupling/test_linking.py::test_a_host_of_eight_byte_reals_is_refused"],
+    ),
+}
+
+
+def cases(report: Path) -> dict[str, list[str]]:
+    """The outcomes by test, parametrised ones together: passed, failed or skipped."""
+    found: dict[str, list[str]] = {}
+    for case in ET.parse(report).iter("testcase"):
+        kinds = {child.tag for child in case}
+        outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        module = case.get("classname", "").replace(".", "/")
+        name = case.get("name", "").split("[")[0]
+        found.setdefault(f"{module}.py::{name}", []).append(outcome)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write every number here")
+    given = parser.parse_args()
+    named = [test for _, tests in FAULTS.values() for test in tests]
+    with tempfile.TemporaryDirectory(prefix="sciml-faults-") as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", "--no-header", f"--junitxml={report}", *named]
+        subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        found = cases(report)
+    rows = []
+    for fault, (promise, tests) in FAULTS.items():
+        outcomes = [one for test in tests for one in found.get(test, ["failed"])]
+        counts = {kind: outcomes.count(kind) for kind in ("passed", "failed", "skipped")}
+        rows.append({"fault": fault, "promise": promise, **counts})
+        print(f"{fault:76}{counts['passed']:4} passed{counts['failed']:4} failed{counts['skipped']:4} skipped")
+    if given.json:
+        given.json.write_text(json.dumps({"faults": rows}, indent=1) + "\n")
+    if any(row["failed"] for row in rows):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
