@@ -9,7 +9,7 @@ READY := $(VENV)/ready-$(shell cat requirements.lock pyproject.toml | sha256sum 
 FORTRAN = $(shell git ls-files '*.f90' '*.F90')
 C = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: help demo test test-mpi fuzz check bench notebooks docs format lock system
+.PHONY: help demo test test-mpi fuzz check bench results notebooks docs format lock system
 help:
 	@echo "make demo    the whole road on the sample in data/: train, evaluate, build the library, replay in Fortran"
 	@echo "make test    every test"
@@ -17,6 +17,7 @@ help:
 	@echo "make fuzz    the fuzz targets for SECONDS=600: readers of weights files and namelists"
 	@echo "make check   formatting, lint, types, import directions, Fortran and C style"
 	@echo "make bench   the benchmarks"
+	@echo "make results run the benchmarks (ONLY='native modes' some) and write the README's results from them"
 	@echo "make notebooks  run every notebook; their two forms must agree"
 	@echo "make docs    the reference of the package, into docs-output/"
 	@echo "make format  rewrite the sources as make check wants them"
@@ -70,6 +71,9 @@ format: $(READY)
 
 bench: $(READY) | system
 	@set -e; for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+results: $(READY) | system
+	@$(BIN)/python .ci/results.py $(ONLY)
 
 notebooks: $(READY) | system
 	@$(BIN)/python -m pytest -q tests/qa/test_notebooks.py

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,10 @@ def test_the_house_is_told_as_it_stands() -> None:
     assert not [room for room in rooms if f"sciml/{room}/" not in told]
     named = [Path(name) for name in re.findall(r"\bsciml/\w+/|\bsciml/\w+\.py", told)]
     assert not [str(path) for path in named if not (REPO / path).exists()]
+
+
+def test_the_results_are_those_on_record() -> None:
+    done = subprocess.run(
+        [sys.executable, ".ci/results.py", "--check"], cwd=REPO, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,203 @@
+"""Run the benchmarks, keep what they say in data/results.json, and write the results section of the README from it.
+
+    python .ci/results.py                    # every benchmark: some hours; one that was cut off goes on
+    python .ci/results.py native modes       # these alone; the others keep what is recorded
+    python .ci/results.py --render           # run nothing: write the section from what is recorded
+    python .ci/results.py --check            # exit code 1 if the section is not what is recorded
+
+Each record tells its command, machine, day and commit. Nothing in the section between its two marks is typed by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / ".ci"), str(ROOT / "bench")]
+
+from results_page import render  # noqa: E402
+
+RECORDS = ROOT / "data" / "results.json"
+README = ROOT / "README.md"
+BEGIN = "<!-- results: written by make results from data/results.json; do not edit by hand -->"
+END = "<!-- end of results -->"
+SCIML = ["-m", "sciml"]
+OPERATORS = "bench-output/operators"
+TERRAIN = ("sample/wrfout_d01_terrain3km_full.nc", "sample/mskf_offline_terrain3km.nc")
+
+
+class Bench(NamedTuple):
+    """What is run one after the other by the interpreter, where the numbers then are, and whether its print is kept."""
+
+    commands: tuple[list[str], ...]
+    numbers: str
+    printed: bool = True
+
+
+def benches(shared: Path) -> dict[str, Bench]:
+    """Every benchmark by its name; `shared` holds the WRF data that are too large to come along."""
+    wrf = shared / "wrf"
+    wrfout, truth = (str(wrf / name) for name in TERRAIN)
+    trained = [f"{OPERATORS}/MgNO_63_3.sciml", f"{OPERATORS}/darcy_63_128_test.zarr"]
+    picture = [*SCIML, "pde", "verify", *trained, "--picture", "data/operators.png"]
+    table, terrain, response = (f"bench-output/{name}.json" for name in ("accuracy", "terrain", "response"))
+    accuracy = ["bench/accuracy.py", str(wrf / "train"), "--out", table, "--work", "bench-output/accuracy"]
+    far = [*SCIML, "convection", "evaluate", "mskf-convrad", wrfout, "--truth", truth, "--json", terrain]
+    linear = [*SCIML, "coupling", "response", "mskf-convrad", "--json", response]
+    alone = ["workflows/climb.py", "workflows/11_radiative_convective.toml"]
+    equilibrium = "runs/11_radiative_convective"
+    drawn = ["-c", f"import shutil; shutil.copy('{equilibrium}/rce.png', 'data/rce.png')"]
+    return {
+        "operators": Bench((["bench/operators.py"], picture), f"{OPERATORS}/results.json", False),
+        "certified": _bench("certified"),
+        "multigrid": _bench("multigrid"),
+        "operators_speed": _bench("operators_speed"),
+        "accuracy": Bench((accuracy,), table, False),
+        "terrain": Bench((far,), terrain, False),
+        "native": _bench("native"),
+        "modes": _bench("modes"),
+        "equilibrium": Bench((alone, drawn), f"{equilibrium}/rce.json", False),
+        "response": Bench((linear,), response, False),
+        "ingest": _bench("ingest"),
+        "start": _bench("start"),
+        "faults": _bench("faults"),
+    }
+
+
+def _bench(name: str) -> Bench:
+    where = f"bench-output/{name}.json"
+    return Bench(([f"bench/{name}.py", "--json", where],), where)
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers depend on."""
+    import torch
+
+    told = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
+    fields = dict(
+        line.split(":", 1) for line in told.partition("\n\n")[0].replace("\t", "").splitlines() if ":" in line
+    )
+    name = fields.get("model name", platform.processor() or platform.machine()).strip()
+    family = ", ".join(f"{key} {fields[key].strip()}" for key in ("cpu family", "model") if key in fields)
+    flags = fields.get("flags", "").split()
+    wide = next((isa for isa in ("avx512f", "avx2") if isa in flags), "")
+    return {
+        "processor": name + (f" ({family})" if family else ""),
+        "isa": {"avx512f": "AVX-512", "avx2": "AVX2"}.get(wide, platform.machine()),
+        "cores": os.cpu_count(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def commit() -> str:
+    """The commit that is measured."""
+    done = subprocess.run(["git", "rev-parse", "--short=7", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
+def run(name: str, bench: Bench) -> dict[str, Any]:
+    """Run a benchmark and gather its record."""
+    (ROOT / bench.numbers).parent.mkdir(parents=True, exist_ok=True)
+    printed = []
+    begin = time.perf_counter()
+    for words in bench.commands:
+        print("==", name, " ".join(words), flush=True)
+        child = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        for line in child.stdout:
+            print(line, end="", flush=True)
+            printed.append(line.rstrip())
+        if child.wait() != 0:
+            raise SystemExit(
+                f"error: {' '.join(words)} ended with {child.returncode}; nothing of it is recorded"
+            )
+    record: dict[str, Any] = {
+        "seconds": round(time.perf_counter() - begin),
+        "machine": machine(),
+        "day": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "commit": commit(),
+        "numbers": rounded(json.loads((ROOT / bench.numbers).read_text(encoding="utf-8"))),
+    }
+    if bench.printed:
+        record["printed"] = printed
+    return record
+
+
+def paper_scale() -> dict[str, float]:
+    """The relative L2 of what the paper-scale workflows have scored in this checkout."""
+    found = (ROOT / "runs").glob("0[5-9]_*/scores.json")
+    return {
+        path.parent.name: json.loads(path.read_text(encoding="utf-8"))["relative_l2"]
+        for path in found
+        if not path.parent.name.endswith("_smoke")
+    }
+
+
+def rounded(value: Any, most: int = 400) -> Any:
+    """Six digits are enough; long lists (matrices, profiles) stay in the benchmark's own file."""
+    if isinstance(value, Mapping):
+        return {str(key): rounded(one, most) for key, one in value.items()}
+    if isinstance(value, list):
+        flat = json.dumps(value)
+        return [rounded(one, most) for one in value] if len(flat) < most * 20 else f"{len(value)} values"
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def recorded() -> dict[str, Any]:
+    """The records so far."""
+    return json.loads(RECORDS.read_text(encoding="utf-8")) if RECORDS.exists() else {}
+
+
+def section(records: Mapping[str, Any]) -> str:
+    """The README with the section of the records in it."""
+    text = README.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"error: README.md has not both marks: {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{render(records)}\n{END}{after}"
+
+
+def main() -> None:
+    """Run, record, render."""
+    shared = Path(os.environ.get("SCIML_SHARED", ROOT.parent / "shared"))
+    known = benches(shared)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "names", nargs="*", help=f"of {', '.join(known)}; by default all", metavar="BENCHMARK"
+    )
+    parser.add_argument("--render", action="store_true", help="run nothing, write the section")
+    parser.add_argument("--check", action="store_true", help="run and write nothing, compare")
+    given = parser.parse_args()
+    unknown = [name for name in given.names if name not in known]
+    if unknown:
+        parser.error(f"no benchmark {', '.join(unknown)}: there are {', '.join(known)}")
+    records = recorded()
+    if given.check:
+        if section(records) != README.read_text(encoding="utf-8"):
+            raise SystemExit("error: the README's results are not those of data/results.json: make results")
+        return
+    if not given.render:
+        for name in given.names or known:
+            one = run(name, known[name])
+            records = {**recorded(), name: one}  # another benchmark may have ended meanwhile
+            records["paper"] = {**records.get("paper", {}), **paper_scale()}
+            ordered = {key: records[key] for key in [*known, "paper"] if records.get(key)}
+            RECORDS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+    README.write_text(section(records), encoding="utf-8")
+    print(f"results: {RECORDS.relative_to(ROOT)}, README.md")
+
+
+if __name__ == "__main__":
+    main()
