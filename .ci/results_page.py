@@ -130,7 +130,10 @@ def _terrain(n: Record) -> dict[str, str]:
 
 def _equilibrium(n: Record) -> dict[str, Any]:
     stripped = {key.strip(): value for key, value in n.items()}  # a row may be told under another
-    return {"n": stripped, "finite": "Nothing" if n["finite"] else "SOMETHING"}
+    return {
+        "n": stripped,
+        "finite": "Everything stays finite" if n["finite"] else "NOT everything stays finite",
+    }
 
 
 def _response(n: Record) -> dict[str, str]:
