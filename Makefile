@@ -9,7 +9,7 @@ READY := $(VENV)/ready-$(shell cat requirements.lock pyproject.toml | sha256sum 
 FORTRAN = $(shell git ls-files '*.f90' '*.F90')
 C = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: help demo test test-mpi fuzz check bench results notebooks docs format lock system
+.PHONY: help demo test test-mpi fuzz check bench results notebooks docs stranger format lock system
 help:
 	@echo "make demo    the whole road on the sample in data/: train, evaluate, build the library, replay in Fortran"
 	@echo "make test    every test"
@@ -20,6 +20,7 @@ help:
 	@echo "make results run the benchmarks (ONLY='native modes' some) and write the README's results from them"
 	@echo "make notebooks  run every notebook; their two forms must agree"
 	@echo "make docs    the reference of the package, into docs-output/"
+	@echo "make stranger  a fresh clone and environment, pip install alone, without a compiler (PYTHON=python3.13)"
 	@echo "make format  rewrite the sources as make check wants them"
 	@echo "make lock    resolve the versions in requirements.lock anew"
 
@@ -83,6 +84,9 @@ docs: $(READY) | system
 	@rm -rf docs-output
 	@$(BIN)/python .ci/reference.py docs-output
 	@echo "docs: docs-output/index.html"
+
+stranger:
+	@PYTHON="$(PYTHON)" sh .ci/stranger
 
 lock: | system
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
