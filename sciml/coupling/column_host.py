@@ -8,8 +8,6 @@ that the scheme's trigger lives on, is drawn from columns of a real run (`sciml.
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -17,12 +15,11 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-import sciml
-from sciml.coupling.build import fortran_compiler, rpath
 from sciml.coupling.column_start import DAY, Climate, Start
-from sciml.errors import BuildError, InputError, SciMLError
+from sciml.coupling.host_programs import compile_program, program_sources, run_program
+from sciml.errors import InputError
 
-__all__ = ["column_host", "compile_columns", "history", "run_columns", "simulate"]
+__all__ = ["compile_columns", "history", "run_columns", "simulate"]
 
 _SOURCES: Final = ("column_physics.f90", "column_domain.f90", "column_steps.f90", "column_host.f90")
 _PROFILES: Final = {
@@ -65,22 +62,6 @@ _SUMS: Final = {
 }
 
 
-def column_host() -> Path:
-    """The folder of the host's sources, in a checkout or in an installed wheel."""
-    package = Path(sciml.__file__).resolve().parent
-    for folder in (package / "column_host", package.parent / "workflows" / "column_host"):
-        if (folder / _SOURCES[0]).is_file():
-            return folder
-    raise BuildError(f"{package} lacks the host column_host/{_SOURCES[0]}: install sciml again")
-
-
-def _run(command: list[str], where: Path) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise BuildError(f"cannot run {command[0]}: {error.strerror}") from error
-
-
 def compile_columns(library: str | os.PathLike[str], directory: str | os.PathLike[str]) -> Path:
     """Compile the host against a library, as a user would.
 
@@ -96,16 +77,7 @@ def compile_columns(library: str | os.PathLike[str], directory: str | os.PathLik
     BuildError
         Without a Fortran compiler, or when it fails.
     """
-    library, directory = Path(library).resolve(), Path(directory).resolve()
-    directory.mkdir(parents=True, exist_ok=True)
-    host = directory / "column_host"
-    sources = [library.parent / "sciml_mskf.f90", *(column_host() / name for name in _SOURCES)]
-    words = [*fortran_compiler().command, "-O2", "-fopenmp", "-o", str(host), *map(str, sources)]
-    command = [*words, str(library), *rpath(library.parent)]
-    done = _run(command, directory)
-    if done.returncode:
-        raise BuildError(f"the host does not compile; `{shlex.join(command)}` says:\n{done.stderr[-2000:]}")
-    return host
+    return compile_program(program_sources("column_host", _SOURCES), library, directory)
 
 
 def run_columns(
@@ -136,11 +108,7 @@ def run_columns(
     SciMLError
         With what it says, when it fails.
     """
-    words = [str(path.resolve()) for path in (host, weights, stream, output, state)]
-    done = _run([*words, *map(str, steps), str(threads)], output.resolve().parent)
-    if done.returncode:
-        raise SciMLError((done.stderr or f"column_host: exit code {done.returncode}").strip()[-500:])
-    return done.stdout.strip()
+    return run_program(host, [weights, stream, output, state], [*steps, threads], output.resolve().parent)
 
 
 def history(start: Start, *outputs: str | os.PathLike[str]) -> xr.Dataset:

@@ -6,8 +6,6 @@ The form of the stream is told at the head of ``workflows/fortran_host/replay.f9
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-import sciml
 from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE, Convection
-from sciml.coupling.build import fortran_compiler, rpath
 from sciml.coupling.emulator import OUTPUT_PROFILES, OUTPUT_SURFACE
-from sciml.errors import BuildError, InputError, SciMLError
+from sciml.coupling.host_programs import compile_program, program_sources, run_program
+from sciml.errors import InputError, SciMLError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Grid", "answers", "compile_host", "host_source", "run_host", "write_stream"]
+__all__ = ["Grid", "answers", "compile_host", "run_host", "write_stream"]
 
 _MAGIC = 1396919628
 _HALO = 3
@@ -162,22 +159,6 @@ def answers(path: str | os.PathLike[str], grid: Grid) -> dict[str, npt.NDArray[A
     return found
 
 
-def host_source() -> Path:
-    """The Fortran program, in a checkout or in an installed wheel."""
-    package = Path(sciml.__file__).resolve().parent
-    for folder in (package / "fortran_host", package.parent / "workflows" / "fortran_host"):
-        if (folder / "replay.f90").is_file():
-            return folder / "replay.f90"
-    raise BuildError(f"{package} lacks the example host fortran_host/replay.f90: install sciml again")
-
-
-def _run(command: list[str], where: Path) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise BuildError(f"cannot run {command[0]}: {error.strerror}") from error
-
-
 def compile_host(library: str | os.PathLike[str], directory: str | os.PathLike[str]) -> Path:
     """Compile the program against a library, as a user would compile a host.
 
@@ -193,16 +174,7 @@ def compile_host(library: str | os.PathLike[str], directory: str | os.PathLike[s
     BuildError
         Without a Fortran compiler, or when it fails.
     """
-    library, directory = Path(library).resolve(), Path(directory).resolve()
-    directory.mkdir(parents=True, exist_ok=True)
-    host = directory / "replay"
-    module = library.parent / "sciml_mskf.f90"
-    words = [*fortran_compiler().command, "-O2", "-fopenmp", "-o", str(host), str(module), str(host_source())]
-    command = [*words, str(library), *rpath(library.parent)]
-    done = _run(command, directory)
-    if done.returncode:
-        raise BuildError(f"the host does not compile; `{shlex.join(command)}` says:\n{done.stderr[-2000:]}")
-    return host
+    return compile_program(program_sources("fortran_host", ["replay.f90"]), library, directory)
 
 
 def run_host(
@@ -215,8 +187,4 @@ def run_host(
     SciMLError
         With what it says, when it fails.
     """
-    words = [str(path.resolve()) for path in (host, weights, stream, output)]
-    done = _run([*words, str(tile[0]), str(tile[1]), str(threads)], output.resolve().parent)
-    if done.returncode:
-        raise SciMLError((done.stderr or f"replay: exit code {done.returncode}").strip()[-500:])
-    return done.stdout.strip()
+    return run_program(host, [weights, stream, output], [*tile, threads], output.resolve().parent)

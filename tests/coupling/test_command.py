@@ -214,11 +214,15 @@ def test_columns_that_fill_no_rectangle(columns: xr.Dataset, tmp_path: Path) -> 
 
 
 def test_the_host_has_no_warnings(built: Path, tmp_path: Path) -> None:
-    from sciml.coupling.replay import host_source
+    from sciml.coupling.host_programs import program_sources
 
     if "GNU" not in fortran_compiler().version:
         pytest.skip("warnings are looked at with gfortran")
     words = [*fortran_compiler().command, "-std=f2018", "-Wall", "-Wextra", "-Werror", "-fopenmp", "-c"]
-    command = [*words, str(built / "sciml_mskf.f90"), str(host_source())]
+    command = [
+        *words,
+        str(built / "sciml_mskf.f90"),
+        *map(str, program_sources("fortran_host", ["replay.f90"])),
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
