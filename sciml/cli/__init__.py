@@ -2,88 +2,57 @@
 
 from __future__ import annotations
 
-import errno
-import importlib
-import os
-import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
+from sciml.cli.demo import EXAMPLES as DEMO
 from sciml.cli.demo import demo
+from sciml.cli.doctor import EXAMPLES as DOCTOR
 from sciml.cli.doctor import doctor
-from sciml.errors import SciMLError
+from sciml.cli.rooms import Rooms
 
-__all__ = ["app", "main"]
+__all__ = ["GROUPS", "app", "main"]
 
 GROUPS = {
-    "wrf": "Open WRF output and draw training columns from it.",
-    "convection": "Train and evaluate emulators of the convection scheme.",
-    "coupling": "Export an emulator, build the Fortran library, check it.",
-    "pde": "Generate datasets of PDE problems, train operators on them, hold their answers against multigrid.",
+    "wrf": "1) Look into WRF output, and draw training columns from it.",
+    "convection": "2) Train emulators of the convection scheme, and score them.",
+    "coupling": "3) Build an emulator into the library that WRF links.",
+    "pde": "Pose PDE problems, train operators on them, solve to a bound.",
 }
-"""The groups and their help, here so that `sciml --help` need not import them."""
+"""The groups and their help, here so that `sciml --help` need not build them."""
 
-RESUME = "run the same command again to go on where it stopped"
+START = "Start"
+WEATHER = "Weather: from WRF output into WRF"
+OPERATORS = "Operators: PDE problems against multigrid"
 
+ABOUT = "Neural operators held against multigrid, and emulators of weather-model physics that WRF links."
 
-def _line(text: object) -> str:
-    return " ".join(str(text).split())
-
-
-def _explain(error: OSError) -> str:
-    """Say in one line what the operating system refused, and what to do about the commonest case."""
-    where = f" while writing {error.filename}" if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk is full{where}: free some space, or write elsewhere, then {RESUME}"
-    if error.filename and error.strerror:
-        return f"{error.strerror}: {error.filename}"
-    return _line(error) or type(error).__name__
+LAST = (
+    "sciml COMMAND --help ends with examples. Every command takes --json FILE (- for standard output) and --quiet. "
+    "sciml --install-completion lets TAB complete commands and options; sciml --version tells the version."
+)
 
 
-class Rooms(TyperGroup):
-    """The top of the command: it loads a group when it is called, and turns errors into one line."""
+class Contents(Rooms):
+    """The rooms of this command."""
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Replace the stand-in of a group by the group itself."""
-        name, command, rest = super().resolve_command(ctx, args)
-        if name in GROUPS:
-            command = typer.main.get_group(importlib.import_module(f"sciml.cli.{name}").app)
-            command.name = name
-        return name, command, rest
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run a command. A `SciMLError` is one line and exit code 2, Ctrl-C one line and 130."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as interrupt:
-            message, code, cause = f"interrupted; {_line(interrupt) or RESUME}", 130, Exception(interrupt)
-        except SciMLError as error:
-            message, code, cause = f"error: {_line(error)}", 2, error
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            message, code, cause = f"error: {_explain(error)}", 2, error
-        if os.environ.get("SCIML_TRACEBACK") and code == 2:
-            raise cause
-        sys.stdout.flush()
-        print(message, file=sys.stderr, flush=True)
-        raise typer.Exit(code)
+    groups = GROUPS
 
 
 app = typer.Typer(
-    cls=Rooms,
+    cls=Contents,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    help="Train, check and couple neural emulators of weather-model physics.",
+    help=ABOUT,
+    epilog=LAST,
 )
+app.command(rich_help_panel=START, epilog=DOCTOR)(doctor)
+app.command(rich_help_panel=START, epilog=DEMO)(demo)
 for _name, _help in GROUPS.items():
-    app.add_typer(typer.Typer(help=_help), name=_name)
-app.command()(doctor)
-app.command()(demo)
+    _panel = OPERATORS if _name == "pde" else WEATHER
+    app.add_typer(typer.Typer(help=_help), name=_name, rich_help_panel=_panel)
 
 
 def _version(wanted: bool) -> None:
@@ -100,7 +69,7 @@ def top(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Train, check and couple neural emulators of weather-model physics."""
+    """Neural operators held against multigrid, and emulators of weather-model physics that WRF links."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

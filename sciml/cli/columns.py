@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sciml.errors import InputError
+from sciml.cli.told import Answer, Json, Quiet, check_targets, examples
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
     from sciml.verify.equilibrium import Equilibrium
 
-__all__ = ["rce"]
+__all__ = ["EXAMPLES", "rce"]
+
+EXAMPLES = examples(
+    "sciml coupling rce build --days 30 --members 20",
+    "sciml coupling rce build --days 5 -o rce.nc --picture rce.png --json rce.json",
+)
 
 DOTS = 85  # of the picture, per inch: it is for a page
 SEEN = 1000  # states in which strange features are looked for
@@ -32,27 +37,29 @@ def rce(
     cooling: Annotated[float, typer.Option("--cooling", help="Of the troposphere, K per day.")] = 1.5,
     file: Annotated[
         list[Path] | None,
-        typer.Option("--file", help="wrfout files about whose mean they begin; by default the sample."),
+        typer.Option("--file", metavar="FILE", help="wrfouts to begin about; by default the sample."),
     ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, max=1024, help="Of OpenMP, at most.")] = 2,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the history (*.nc).")] = None,
-    picture: Annotated[Path | None, typer.Option("--picture", help="Draw it (PNG).")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write every number.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the history (*.nc).")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE", help="Draw it (PNG).")] = None,
+    json_file: Json = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Run columns to radiative-convective equilibrium, the emulator their only convection.
+    """Run columns to equilibrium, the emulator their only convection.
 
     A Fortran host, compiled with $FC against the library in DIR, calls it as WRF does. Exit code 1 if a budget does
     not close, or something is negative or not finite; drift and novelty are told, and are yours to judge.
     """
-    import json
-
     from sciml.cli.coupling import columns_of, installed
     from sciml.coupling.column_host import simulate
     from sciml.coupling.column_start import Climate, Start
     from sciml.verify.equilibrium import equilibrium
     from sciml.writing import replaced
 
-    _check_targets([path for path in (output, picture, json_file) if path is not None], file or [])
+    check_targets({"--output": output, "--picture": picture, "--json": json_file}, file or [])
+    answer = Answer(json_file, quiet)
     library, weights = installed(folder)
     climate = Climate(sst=sst, cooling=cooling)
     start = Start.of(columns_of(file, None), days=days, members=members, seed=seed, gusts=climate.gusts)
@@ -67,24 +74,10 @@ def rce(
 
         with replaced(picture) as part:
             part.write_bytes(plot.png(_draw(found), dots=DOTS))
-    if json_file is not None:
-        with replaced(json_file) as part:
-            part.write_text(json.dumps(found.numbers, indent=1) + "\n", encoding="utf-8")
-    typer.echo(f"{said}\n{_strange(history, weights)}\n{found}")
+    answer.keep({**found.numbers, "ok": found.ok})
+    answer.say(said, _strange(history, weights), found)
     if not found.ok:
         raise typer.Exit(1)
-
-
-def _check_targets(targets: list[Path], sources: list[Path]) -> None:
-    """Before anything runs: what would be written can be, and over nothing that is read or written beside it."""
-    from sciml.writing import check_apart, check_replaceable
-
-    for target in targets:
-        check_replaceable(target)
-        check_apart(target, sources)
-    if len({target.resolve() for target in targets}) < len(targets):
-        names = ", ".join(map(str, targets))
-        raise InputError(f"--output, --picture and --json name one file twice: {names}; give each its own")
 
 
 def _strange(history: xr.Dataset, weights: Path) -> str:

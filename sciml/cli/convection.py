@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sciml.cli.told import bar, settings
+from sciml.cli.told import Answer, Json, Quiet, bar, check_targets, examples, settings
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,18 +23,28 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Train and evaluate emulators of the convection scheme.",
+    help="Train emulators of the convection scheme, and score them.",
 )
 
+Truth = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--truth", metavar="FILE", help="The true scheme's answers to a wrfout (mskf_offline_*), in order."
+    ),
+]
 
-@app.command()
+
+@app.command(
+    epilog=examples(
+        "sciml convection train columns.zarr -o mskf.sciml",
+        "sciml convection train columns.zarr -o mskf.sciml --hold-out 3 --epochs 40",
+        "sciml convection train mskf_pairs_a.nc -o a.sciml --config fit.toml --seed 3",
+    )
+)
 def train(
     columns: Annotated[list[Path], typer.Argument(help="A columns store (*.zarr), or files of pairs.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The checkpoint to write (*.sciml).")],
-    truth: Annotated[
-        list[Path] | None,
-        typer.Option("--truth", help="The true scheme's answers to a wrfout (mskf_offline_*), in order."),
-    ] = None,
+    truth: Truth = None,
     hold_out: Annotated[
         list[int] | None, typer.Option("--hold-out", help="A RUN to keep for validation; may be repeated.")
     ] = None,
@@ -53,9 +63,10 @@ def train(
         float | None, typer.Option("--time-limit", help="Stop, resumable, after so many seconds.")
     ] = None,
     anew: Annotated[bool, typer.Option("--anew", help="Begin anew, even if a training was cut off.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    json_file: Json = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Train an emulator on columns; cut off, the same command goes on where it stopped.
+    """Train an emulator on columns; the same command resumes it.
 
     What is given here goes before what the file of --config says, and that before the defaults.
     """
@@ -63,9 +74,10 @@ def train(
     from sciml.convection.training import train as train_emulator
     from sciml.train import checkpoint
     from sciml.train.progress import automatic
-    from sciml.train.state import resume_path
 
     checkpoint.check_target(output, [*columns, *(truth or [])])  # here, for the columns are opened first
+    check_targets({"--json": json_file}, [*columns, *(truth or []), output])
+    begun = time.monotonic()
     given = {
         "epochs": epochs,
         "batch_size": batch,
@@ -86,13 +98,16 @@ def train(
         resume=not anew,
         progress=automatic(quiet),
     )
-    if resume_path(output).exists():
-        typer.echo(f"stopped at the time limit: run the same command again to go on with {output}")
-    else:
-        typer.echo(f"{emulator}\nsaved: {output}")
+    Answer(json_file, quiet).trained(output, emulator, time.monotonic() - begun)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sciml convection evaluate mskf-convrad wrfout_d01_a.nc --html page.html",
+        "sciml convection evaluate mskf.sciml wrfout.nc --truth mskf_offline.nc",
+        "sciml convection evaluate build pairs.nc --also mskf-convrad --json s.json",
+    )
+)
 def evaluate(
     model: Annotated[
         str,
@@ -101,22 +116,28 @@ def evaluate(
     files: Annotated[
         list[Path], typer.Argument(help="wrfout files, captured or drawn pairs, or a columns store.")
     ],
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write every number here.")] = None,
-    html_file: Annotated[Path | None, typer.Option("--html", help="Write a page with pictures.")] = None,
-    picture: Annotated[Path | None, typer.Option("--picture", help="Write one picture (PNG).")] = None,
-    truth: Annotated[
-        list[Path] | None,
-        typer.Option("--truth", help="The true scheme's answers to a wrfout (mskf_offline_*), in order."),
-    ] = None,
-    weights: Annotated[Path | None, typer.Option("--weights", help="Of a library.")] = None,
+    truth: Truth = None,
+    weights: Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Of a library.")] = None,
     also: Annotated[
-        list[str] | None, typer.Option("--also", help="A further model for the same page and JSON.")
+        list[str] | None,
+        typer.Option("--also", metavar="MODEL", help="A further one, for the same page and JSON."),
     ] = None,
-    run: Annotated[list[int] | None, typer.Option("--run", help="Only columns of this RUN.")] = None,
+    run: Annotated[
+        list[int] | None, typer.Option("--run", metavar="RUN", help="Only columns of this RUN.")
+    ] = None,
     weighted: Annotated[bool, typer.Option("--weighted", help="Weigh columns by WEIGHT.")] = False,
     block: Annotated[int, typer.Option("--block", min=1, help="Columns in memory at a time.")] = 8192,
-    title: Annotated[str, typer.Option("--title", help="Of the page.")] = "The emulator and the scheme",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="Write one picture (PNG).")
+    ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures.")
+    ] = None,
+    title: Annotated[
+        str, typer.Option("--title", metavar="TEXT", help="Of the page.")
+    ] = "The emulator and the scheme",
+    json_file: Json = None,
+    quiet: Quiet = False,
 ) -> None:
     """Score a model against the true scheme.
 
@@ -125,7 +146,8 @@ def evaluate(
     from sciml.verify.emulator import assess
 
     inputs = [*files, *(truth or []), *([weights] if weights else []), *map(Path, (model, *(also or [])))]
-    _check_targets({"--json": json_file, "--html": html_file, "--picture": picture}, inputs)
+    targets = {"--json": json_file, "--html": html_file, "--picture": picture}
+    check_targets(targets, [one for given in inputs for one in _expanded(given)])
     named = [(model, _algorithm(model, weights)), *((name, _algorithm(name, None)) for name in also or [])]
     columns = _columns(files, truth or [], run or [])
     data = ", ".join(path.name for path in files) + (f" (RUN {', '.join(map(str, run))})" if run else "")
@@ -143,60 +165,34 @@ def evaluate(
             )
         found.append(one)
     # First what is kept: whoever reads what is printed may have left.
-    written = _write(found, json_file, html_file, picture, title)
+    answer = Answer(json_file, quiet)
+    _write(answer, found, html_file, picture, title)
     for one in found:
-        typer.echo(f"{one}\n")
-    for line in written:
-        typer.echo(line)
+        answer.say(f"{one}\n")
+    answer.files()
 
 
 def _write(
-    found: list[Evaluation],
-    json_file: Path | None,
-    html_file: Path | None,
-    picture: Path | None,
-    title: str,
-) -> list[str]:
-    """Write the files asked for, and say which."""
-    from sciml.writing import replaced
-
-    said: list[str] = []
-    if json_file:
-        content = found[0].to_json()
-        if len(found) > 1:
-            content["also"] = [one.to_json() for one in found[1:]]
-        with replaced(json_file) as part:
-            part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        said.append(f"numbers: {json_file}")
+    answer: Answer, found: list[Evaluation], html_file: Path | None, picture: Path | None, title: str
+) -> None:
+    """Write the files asked for."""
+    content = found[0].to_json()
+    if len(found) > 1:
+        content["also"] = [one.to_json() for one in found[1:]]
+    answer.keep(content)
     if html_file:
         from sciml.verify.page import write_page
 
         write_page(html_file, found, title=title)
-        said.append(f"page: {html_file}")
+        answer.wrote("page", html_file)
     if picture:
         from sciml.plot import png
         from sciml.verify.figures import portrait
+        from sciml.writing import replaced
 
         with replaced(picture) as part:
             part.write_bytes(png(portrait(found[0])))
-        said.append(f"picture: {picture}")
-    return said
-
-
-def _check_targets(targets: dict[str, Path | None], inputs: list[Path]) -> None:
-    """Refuse targets that cannot or must not be written before the work is done rather than after it."""
-    from sciml.writing import check_apart, check_replaceable
-
-    read = [one for given in inputs for one in _expanded(given)]
-    taken: dict[Path, str] = {}
-    for option, path in targets.items():
-        if path is None:
-            continue
-        check_replaceable(path)
-        check_apart(path, read)
-        earlier = taken.setdefault(path.resolve(), option)
-        if earlier != option:
-            raise InputError(f"{earlier} and {option} both name {path}: give each a file of its own")
+        answer.wrote("picture", picture)
 
 
 def _expanded(given: Path) -> list[Path]:

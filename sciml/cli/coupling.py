@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sciml.cli.columns import EXAMPLES as RCE
 from sciml.cli.columns import rce
+from sciml.cli.coupling_run import FLAGS, REPORT, flags, report
+from sciml.cli.told import Answer, Json, Quiet, check_targets, examples
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "columns_of", "installed"]
 
-app = typer.Typer(no_args_is_help=True, help="Export an emulator, build the Fortran library, check it.")
+app = typer.Typer(no_args_is_help=True, help="Build an emulator into the library that WRF links.")
 
 SAMPLE = "wrfout_d01_convrad_24x24_5min.nc"
 WEIGHTS = "mskf.nc"
@@ -28,30 +33,54 @@ Model = Annotated[
 Built = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that `sciml coupling build` made.")]
 
 
-@app.command()
+Wrfouts = Annotated[
+    list[Path] | None,
+    typer.Option("--file", metavar="FILE", help="wrfout files, in place of the packaged sample."),
+]
+
+
+@app.command(
+    epilog=examples(
+        "sciml coupling export mskf-convrad -o mskf.nc",
+        "sciml coupling export mine.sciml -o mskf.nc --no-response --json mskf.json",
+    )
+)
 def export(
     model: Model,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The weights file to write (*.nc).")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="The weights file to write (*.nc).")
+    ],
     response: Annotated[
         bool, typer.Option("--response/--no-response", help="Look for modes that grow (some seconds).")
     ] = True,
+    json_file: Json = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Write the weights of an emulator into the netCDF file that the library reads, and say if it is stable.
+    """Write an emulator's weights file, and say if it is stable.
 
     The modes are those of its linear response about the packaged sample's mean sounding; see `response`.
     """
-    _export(model, output)
+    check_targets({"--output": output, "--json": json_file}, [model])
+    answer = Answer(json_file, quiet)
+    told, line = _export(model, output)
+    answer.say(line)
     if response:
-        typer.echo(_stability(model))
+        found, verdict = _stability(model)
+        told = {**told, **found}
+        answer.say(verdict)
+    answer.keep(told)
+    answer.files()
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sciml coupling response mskf-convrad --picture response.png",
+        "sciml coupling response mine.sciml --file wrfout_d01_a.nc --smooth",
+    )
+)
 def response(
     model: Model,
-    file: Annotated[
-        list[Path] | None,
-        typer.Option("--file", help="wrfout files whose mean sounding it is about; by default the sample."),
-    ] = None,
+    file: Wrfouts = None,
     columns: Annotated[
         int, typer.Option("--columns", min=8, max=5000, help="At most so many soundings.")
     ] = 400,
@@ -61,32 +90,23 @@ def response(
     smooth: Annotated[
         bool, typer.Option("--smooth", help="Also by automatic differentiation: what of it is no step.")
     ] = False,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the matrix and every number.")
-    ] = None,
-    picture: Annotated[Path | None, typer.Option("--picture", help="Draw it (PNG).")] = None,
+    picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE", help="Draw it (PNG).")] = None,
+    json_file: Json = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Show how convection alone answers small changes of temperature and vapour, and which of them grow.
+    """Show how convection answers small changes, and which of them grow.
 
     The same small change is put on many soundings at fixed pressure, and the mean of the answers taken: d(dT/dt,
     dq/dt) / d(T, q). Its eigenvalues are growth rates; convection should damp.
     """
-    import json
-
     from sciml.convection.emulator import Emulator
     from sciml.convection.linear_response import linear_response
-    from sciml.writing import check_apart, check_replaceable, replaced
+    from sciml.writing import replaced
 
-    for target in (json_file, picture):
-        if target is not None:
-            check_replaceable(target)
-            check_apart(target, file or [])
-    if json_file is not None and picture is not None and json_file.resolve() == picture.resolve():
-        raise InputError(f"--json and --picture both name {picture}: give each a file of its own")
+    check_targets({"--json": json_file, "--picture": picture}, file or [])
+    answer = Answer(json_file, quiet)
     found = linear_response(Emulator.load(model), columns_of(file, columns), smooth=smooth)
-    if json_file is not None:
-        with replaced(json_file) as part:
-            part.write_text(json.dumps(found.to_json()) + "\n", encoding="utf-8")
+    answer.keep(found.to_json(), indent=0)
     if picture is not None:
         from sciml import plot
 
@@ -95,85 +115,115 @@ def response(
         )
         with replaced(picture) as part:
             part.write_bytes(plot.png(drawn))
-    typer.echo(f"{found}\n{found.verdict(threshold)}")
+    answer.say(found, found.verdict(threshold))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sciml coupling build -o build mskf-convrad",
+        "sciml coupling build -o build mine.sciml --json build.json --quiet",
+        "sciml coupling build -o build --no-fortran",
+    )
+)
 def build(
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to put the library into.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to put the library into.")
+    ],
     model: Annotated[
         str | None, typer.Argument(help="An emulator, whose weights are written to DIR/mskf.nc.")
     ] = None,
     fortran: Annotated[
         bool, typer.Option(help="Put the Fortran module into the library (needs a Fortran compiler).")
     ] = True,
+    json_file: Json = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Build libsciml_mskf.so with $CC and $FC (else gcc and gfortran) and put it into a folder.
+    """Build the library with $CC and $FC, else gcc and gfortran.
 
-    Beside it go sciml_mskf.h for C, sciml_mskf.f90 for the host's own Fortran compiler and, with MODEL, the
-    weights. `sciml coupling check DIR` tries it all.
+    Into the folder go also sciml_mskf.h for C, sciml_mskf.f90 for the host's own Fortran compiler and, with MODEL,
+    the weights. `sciml coupling check DIR` tries it all.
     """
     from sciml.coupling.build import install
     from sciml.coupling.packing import emulator_weights
 
+    check_targets({"--json": json_file}, [] if model is None else [model])
+    answer, begun = Answer(json_file, quiet), time.monotonic()
     if model is not None:
         from sciml.convection.emulator import Emulator
 
         emulator_weights(Emulator.load(model))  # a model that is not there is told before the compilers run
     library = install(output, fortran=fortran)
-    typer.echo(f"built {library}")
+    answer.say(f"built {library}")
+    told: dict[str, Any] = {"library": str(library), "fortran": fortran, "weights": None}
     if model is not None:
-        _export(model, output / WEIGHTS)
+        told["weights"], line = _export(model, output / WEIGHTS)
+        answer.say(line)
+    files = {one.name: one.stat().st_size for one in sorted(output.iterdir()) if one.is_file()}
+    answer.keep({**told, "files": files, "seconds": time.monotonic() - begun})
+    answer.files()
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sciml coupling check build",
+        "sciml coupling check build --file wrfout_d01_a.nc --columns 2000",
+    )
+)
 def check(
     folder: Built,
-    file: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--file", help="wrfout files whose columns it is tried on; by default the packaged sample."
-        ),
-    ] = None,
+    file: Wrfouts = None,
     columns: Annotated[int, typer.Option("--columns", min=14, help="At most so many of them.")] = 500,
+    json_file: Json = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Try a built library with its weights: seal, parity with torch, the same bits for any tiling.
+    """Try a built library: parity with torch, bits, threads.
 
-    The last line is the verdict; exit code 0 if all is well, 1 if a check failed, 2 if there is nothing to check.
+    Its seal, parity with torch, the same bits for any tiling and by any number of threads. The last line is the
+    verdict; exit code 0 if all is well, 1 if a check failed, 2 if there is nothing to check.
     """
     from sciml.verify.installed import examine
 
     library, weights = installed(folder)
-    failed = []
+    check_targets({"--json": json_file}, [library, weights, *(file or [])])
+    answer, done = Answer(json_file, quiet), []
     for one in examine(library, weights, columns_of(file, columns)):
-        typer.echo(str(one))
-        if not one.ok:
-            failed.append(one.name)
+        answer.say(one)
+        done.append(one)
+    failed = [one.name for one in done if not one.ok]
+    told = {"library": str(library), "weights": str(weights), "ok": not failed}
+    answer.keep({**told, "checks": [asdict(one) for one in done]})
+    answer.files()
     if failed:
-        typer.echo(f"verdict: FAILED ({', '.join(failed)})")
+        answer.say(f"verdict: FAILED ({', '.join(failed)})")
         raise typer.Exit(1)
-    typer.echo(f"verdict: ok, {library} runs {weights.name} as torch does")
+    answer.say(f"verdict: ok, {library} runs {weights.name} as torch does")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sciml coupling replay build wrfout_d01_a.nc",
+        "sciml coupling replay build --tile 7x5 --tile 0x0 --threads 4 -o replayed",
+    )
+)
 def replay(
     folder: Built,
     files: Annotated[list[Path] | None, typer.Argument(help="wrfout files; by default the sample.")] = None,
     tile: Annotated[
         list[str] | None,
-        typer.Option("--tile", help="Tiles of WIDTHxHEIGHT columns, as 7x5; may be repeated."),
+        typer.Option("--tile", metavar="WxH", help="Tiles of so many columns, as 7x5; may be repeated."),
     ] = None,
     threads: Annotated[
         int,
-        typer.Option(
-            "--threads", min=1, max=1024, help="OpenMP threads at most; never more than there are processors."
-        ),
+        typer.Option("--threads", min=1, max=1024, help="Of OpenMP, at most; never more than processors."),
     ] = 2,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Keep the program, its input and output here.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Keep the program, its input and output here."),
     ] = None,
+    json_file: Json = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Replay wrfout files through a Fortran program, tile by tile, and compare it with torch.
+    """Replay wrfouts through a Fortran program, against torch.
 
     The program is compiled with $FC against the library in DIR. It holds the fields in WRF's own memory order
     with a halo, and calls the library from inside an OpenMP loop over tiles. Exit code 1 if it does not agree.
@@ -183,86 +233,22 @@ def replay(
     from sciml.verify.replayed import replayed
 
     library, weights = installed(folder)
+    check_targets({"--json": json_file}, [library, weights, *(files or [])])
     tiles = [_tile(text) for text in tile or ("1x1", "7x5", "0x0")]
     columns = columns_of(files, None)
     with TemporaryDirectory(prefix="sciml-replay-") as temporary:
         found = replayed(library, weights, columns, output or Path(temporary), tiles, threads)
-    typer.echo(str(found))
+    answer = Answer(json_file, quiet)
+    told = {"ok": found.ok, "runs": found.runs, "differing": found.differing}
+    answer.keep({**told, "parity": found.parity.to_json()})
+    answer.files()
+    answer.say(found)
     if not found.ok:
         raise typer.Exit(1)
 
 
-@app.command()
-def flags(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of libsciml_mskf.so.")],
-    compiler: Annotated[
-        str, typer.Option("--compiler", help="Of WRF: gnu (gfortran) or intel (ifort, ifx).")
-    ] = "gnu",
-    only: Annotated[bool, typer.Option("--only", help="Only the flags, on one line.")] = False,
-) -> None:
-    """Print the link line that leads WRF's convection scheme through the library, and what to do with it.
-
-    No line of WRF changes: configure.wrf gets the flags, and wrf.exe is linked again.
-    """
-    from sciml.coupling.linking import link_flags, wrf_lines
-
-    if compiler not in ("gnu", "intel"):
-        raise InputError(f"--compiler {compiler}: give gnu (gfortran) or intel (ifort, ifx)")
-    family: Literal["gnu", "intel"] = "gnu" if compiler == "gnu" else "intel"
-    typer.echo(" ".join(link_flags(folder, family)) if only else wrf_lines(folder, family))
-
-
-@app.command()
-def report(
-    files: Annotated[list[Path], typer.Argument(help="Files sciml_mskf_<mode>_*.nc, or folders of them.")],
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write every number here.")] = None,
-    html_file: Annotated[Path | None, typer.Option("--html", help="Write a page with pictures.")] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Of captures: the emulator that is scored on them.")
-    ] = None,
-) -> None:
-    """Turn what the library wrote while a model ran into the evaluation of it.
-
-    Statistics of `shadow`, `emulate` and `guard` are added up over ranks and intervals. Columns of `capture` are
-    scored with an emulator, as `sciml convection evaluate` does.
-    """
-    import json
-
-    from sciml.verify.layout import render, save
-    from sciml.verify.shadow import read_statistics
-    from sciml.writing import check_apart, check_replaceable, replaced
-
-    listed = [
-        one for path in files for one in (sorted(path.glob("sciml_mskf_*.nc")) if path.is_dir() else [path])
-    ]
-    captured = [path for path in listed if "_capture_" in path.name]
-    if not listed:
-        raise InputError(
-            f"{', '.join(map(str, files))}: no file sciml_mskf_*.nc there; give what a run wrote"
-        )
-    if captured and len(captured) < len(listed):
-        raise InputError("captures and statistics together: report on one of them at a time")
-    for target in (json_file, html_file):
-        if target is not None:
-            check_replaceable(target)
-            check_apart(target, listed)
-    if captured:
-        from sciml.cli.convection import evaluate
-
-        if model is None:
-            raise InputError("captures are exact pairs, for an emulator to be scored on: give one by --model")
-        evaluate(model, captured, json_file=json_file, html_file=html_file)
-        return
-    found = read_statistics(listed)
-    if json_file is not None:
-        with replaced(json_file) as part:
-            part.write_text(json.dumps(found.scores(), indent=1) + "\n", encoding="utf-8")
-    if html_file is not None:
-        save(html_file, render([found.chapter()], title="The emulator inside the model"))
-    typer.echo(str(found))
-
-
-app.command()(rce)
+for _command, _epilog in ((rce, RCE), (flags, FLAGS), (report, REPORT)):
+    app.command(epilog=_epilog)(_command)
 
 
 def installed(folder: Path) -> tuple[Path, Path]:
@@ -286,7 +272,8 @@ def installed(folder: Path) -> tuple[Path, Path]:
     return found[0], found[1]
 
 
-def _export(model: str, output: Path) -> None:
+def _export(model: str, output: Path) -> tuple[dict[str, Any], str]:
+    """Write the weights; what is told of them, as data and as a line."""
     from sciml.convection.emulator import Emulator
     from sciml.coupling.packing import emulator_weights
     from sciml.coupling.weights import read_weights, write_weights
@@ -294,15 +281,14 @@ def _export(model: str, output: Path) -> None:
     emulator = Emulator.load(model)
     write_weights(output, emulator_weights(emulator))
     read_weights(output)  # what cannot be read again is not said to be written
-    shape = emulator.network.shape
-    typer.echo(
-        f"wrote {output}: Bi-LSTM {shape.layers} x {shape.hidden} for columns of {emulator.about['levels']} "
-        f"levels, {output.stat().st_size:,} bytes"
-    )
+    shape, levels, size = emulator.network.shape, emulator.about["levels"], output.stat().st_size
+    told = {"layers": shape.layers, "hidden": shape.hidden, "levels": levels, "bytes": size}
+    line = f"wrote {output}: Bi-LSTM {shape.layers} x {shape.hidden} for columns of {levels} levels, {size:,} bytes"
+    return {"model": model, "weights": str(output), **told}, line
 
 
-def _stability(model: str) -> str:
-    """What is said of an emulator's growing modes; one line where that cannot be known."""
+def _stability(model: str) -> tuple[dict[str, Any], str]:
+    """What is said of an emulator's growing modes, as data and as text; one line where that cannot be known."""
     from sciml.convection.emulator import Emulator
     from sciml.convection.linear_response import linear_response
 
@@ -311,9 +297,10 @@ def _stability(model: str) -> str:
         own = {name: float(emulator.about[name.lower()]) for name in ("DX", "DT", "CUDT")}
         found = linear_response(emulator, columns_of(None, QUICK).assign_attrs(own))
     except InputError as error:
-        return f"not looked for growing modes: {error}"
+        return {"growing": None}, f"not looked for growing modes: {error}"
     table = f"{found.spectrum.table()}\n" if found.spectrum.growing else ""
-    return f"{table}{found.verdict()}"
+    told = {"growing": [{"per_day": mode.growth, "part": mode.part} for mode in found.spectrum.growing]}
+    return told, f"{table}{found.verdict()}"
 
 
 def columns_of(files: list[Path] | None, most: int | None) -> xr.Dataset:

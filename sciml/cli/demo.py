@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
+import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from sciml.cli.told import Answer, Json, Quiet, check_targets, examples
 from sciml.errors import InputError
 
-__all__ = ["demo"]
+__all__ = ["EXAMPLES", "Step", "demo", "walk"]
+
+EXAMPLES = examples("sciml demo", "sciml demo -o trial --epochs 20 --operator-epochs 2 --json trial.json")
 
 SAMPLE = "wrfout_d01_convrad_24x24_5min.nc"
 TRUTH = "mskf_offline_convrad_24x24_5min.nc"
@@ -96,26 +102,34 @@ def operator_road(output: Path, epochs: int, after: Path) -> list[Step]:
     ]
 
 
-def walk(steps: list[Step]) -> None:
+def walk(steps: list[Step], quiet: bool = False) -> list[dict[str, Any]]:
     """Go the steps one after the other; the first that fails ends the walk with its own exit code.
 
-    While the file is there that a step names in ``until_gone``, it is not done, and the walk ends after it.
+    While the file is there that a step names in ``until_gone``, it is not done, and the walk ends after it. Returns
+    what was gone: the purpose, the command and the seconds of each step.
     """
     from sciml.cli import app
 
+    gone: list[dict[str, Any]] = []
     for number, step in enumerate(steps, start=1):
-        typer.secho(f"\n[{number}/{len(steps)}] {step.purpose}", bold=True)
-        typer.secho(f"$ {step}", dim=True)
+        if not quiet:
+            typer.secho(f"\n[{number}/{len(steps)}] {step.purpose}", bold=True)
+            typer.secho(f"$ {step}", dim=True)
         begin = time.monotonic()
         try:
-            app(args=list(step.arguments), prog_name="sciml")
+            app(args=[*step.arguments, *(["--quiet"] if quiet else [])], prog_name="sciml")
         except SystemExit as end:
             if end.code:
                 raise typer.Exit(end.code if isinstance(end.code, int) else 1) from None
-        typer.secho(f"({time.monotonic() - begin:.0f} s)", dim=True)
+        seconds = time.monotonic() - begin
+        gone.append({"purpose": step.purpose, "command": str(step), "seconds": round(seconds, 1)})
+        if not quiet:
+            typer.secho(f"({seconds:.0f} s)", dim=True)
         if step.until_gone is not None and step.until_gone.exists():
-            typer.echo("\nnot done yet: type the same command again to go on")
-            return
+            if not quiet:
+                typer.echo("\nnot done yet: type the same command again to go on")
+            break
+    return gone
 
 
 def summary(scores: Path) -> str:
@@ -165,14 +179,31 @@ def demo(
     operator_epochs: Annotated[
         int, typer.Option("--operator-epochs", min=1, help="Of the neural operator; by default a minute.")
     ] = OPERATOR_EPOCHS,
+    json_file: Json = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Go both roads: an emulator from WRF output into Fortran, and a neural operator held against multigrid."""
+    """Go both roads, on data that come with sciml.
+
+    From WRF output into a Fortran program, and a neural operator against multigrid.
+    """
     if output.exists() and not output.is_dir():
         raise InputError(f"{output} is a file: give a folder with -o")
+    answer = Answer(json_file, quiet)
+    check_targets({"--json": json_file}, [])
     output.mkdir(parents=True, exist_ok=True)
-    walk(road(output, epochs, operator_epochs))
-    shown = [
-        summary(output / "scores.json"),
-        operator_summary(output / "operator.json", output / "certified.json"),
-    ]
-    typer.echo("\n" + "\n\n".join(shown) + f"\n\nThe report is {(output / 'report.html').resolve()}")
+    with _aside(answer.piped):
+        gone = walk(road(output, epochs, operator_epochs), quiet)
+    scores, numbers, certified = (output / f"{name}.json" for name in ("scores", "operator", "certified"))
+    report = (output / "report.html").resolve()
+    read = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (scores, numbers, certified)}
+    answer.keep({"report": str(report), "steps": gone, **read})
+    answer.say("\n" + summary(scores) + "\n\n" + operator_summary(numbers, certified))
+    answer.files()
+    answer.say(f"\nThe report is {report}")
+
+
+@contextlib.contextmanager
+def _aside(piped: bool) -> Iterator[None]:
+    """Send what the steps print to standard error, where standard output is for JSON."""
+    with contextlib.redirect_stdout(sys.stderr) if piped else contextlib.nullcontext():
+        yield

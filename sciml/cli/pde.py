@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sciml.cli import own_data
+from sciml.cli.pde_train import EXAMPLES as TRAIN
 from sciml.cli.pde_train import train
-from sciml.cli.pde_verify import findings, solve, verify
-from sciml.cli.told import bar, variable_map
+from sciml.cli.pde_verify import FINDINGS, SOLVE, VERIFY, findings, solve, verify
+from sciml.cli.told import Answer, Json, Quiet, bar, check_targets, examples, size_of
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from sciml.pde.layouts import Layout
 
 __all__ = ["app", "families", "generate", "info", "layouts"]
 
@@ -21,11 +26,32 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Generate datasets of PDE problems, train operators on them, and hold their answers against multigrid.",
+    help="Pose PDE problems, train operators on them, solve to a bound.",
 )
 
 
-@app.command()
+@app.command(epilog=examples("sciml pde families", "sciml pde families --json - --quiet"))
+def families(json_file: Json = None, quiet: Quiet = False) -> None:
+    """List the families of problems and their parameters."""
+    check_targets({"--json": json_file}, [])
+    from sciml.pde.families import FAMILIES
+
+    answer = Answer(json_file, quiet)
+    told = {
+        one.name: {"about": one.about, "inputs": one.inputs, "target": one.target, **one.parameters()}
+        for one in FAMILIES.values()
+    }
+    answer.keep(told)
+    answer.say(*(f"{family}\n" for family in FAMILIES.values()))
+    answer.files()
+
+
+@app.command(
+    epilog=examples(
+        "sciml pde generate darcy-rough --resolution 127 --count 1024 -o d.zarr",
+        "sciml pde generate helmholtz --count 64 --seed 8 -o test.nc --json test.json",
+    )
+)
 def generate(
     family: Annotated[str, typer.Argument(help="Which problems: see 'sciml pde families'.")],
     output: Annotated[
@@ -57,15 +83,16 @@ def generate(
     ] = None,
     double: Annotated[bool, typer.Option("--double", help="Keep float64 instead of float32.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset of that name.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    json_file: Json = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Draw problems of a family, solve them, and write a dataset for training.
+    """Draw problems of a family, solve them, and write a dataset.
 
     Every sample is solved by multigrid (or a direct solver) far below the rounding of what is kept. Cut off by
-    Ctrl-C, the same command goes on where it stopped; finished, it does nothing. For example
-
-    sciml pde generate darcy-rough --resolution 127 --count 1024 --seed 7 -o darcy.zarr
+    Ctrl-C, the same command goes on where it stopped; finished, it does nothing.
     """
+    check_targets({"--json": json_file}, [output])
+    answer, begun = Answer(json_file, quiet), time.monotonic()
     from dataclasses import replace
 
     from sciml.pde.families import family_named
@@ -88,74 +115,113 @@ def generate(
     )
     with bar(f"solving {family}", quiet) as told:
         new = write_dataset(dataset, output, workers=workers, overwrite=overwrite, progress=told)
-    if not new:
-        typer.echo(f"{output} is there already, made by this command: nothing to do")
-        return
-    files = [output] if output.is_file() else [one for one in output.rglob("*") if one.is_file()]
-    size = sum(one.stat().st_size for one in files)
-    typer.echo(f"{output}: {count} samples of {family}, {_sizes(dataset)}, {size / 1e6:.1f} MB")
+    size = size_of(output)
+    content: dict[str, Any] = {
+        "dataset": str(output),
+        "new": bool(new),
+        "family": family,
+        "samples": count,
+        "seed": seed,
+    }
+    content |= {"sizes": _sizes(dataset), "bytes": size, "seconds": time.monotonic() - begun}
+    answer.keep(content)
+    if new:
+        answer.say(f"{output}: {count} samples of {family}, {_shape(dataset)}, {size / 1e6:.1f} MB")
+    else:
+        answer.say(f"{output} is there already, made by this command: nothing to do")
+    answer.files()
 
 
-@app.command()
-def families() -> None:
-    """List the families of problems and their parameters."""
-    from sciml.pde.families import FAMILIES
-
-    for family in FAMILIES.values():
-        typer.echo(f"{family}\n")
-
-
-@app.command()
-def layouts() -> None:
-    """List the published datasets that are recognised, and where the facts about their files come from."""
+@app.command(epilog=examples("sciml pde layouts", "sciml pde layouts --json layouts.json"))
+def layouts(json_file: Json = None, quiet: Quiet = False) -> None:
+    """List the published datasets that are recognised."""
+    check_targets({"--json": json_file}, [])
     from sciml.pde.layouts import LAYOUTS
 
-    for layout in LAYOUTS.values():
-        typer.echo(f"{layout}\n")
+    answer = Answer(json_file, quiet)
+    answer.keep({one.name: _published(one) for one in LAYOUTS.values()})
+    answer.say(*(f"{layout}\n" for layout in LAYOUTS.values()))
+    answer.files()
 
 
-@app.command()
+def _published(layout: Layout) -> dict[str, Any]:
+    variables = {ours: {"name": name, "dims": dims} for ours, (name, dims) in layout.variables.items()}
+    grid = {"boundary": layout.boundary, "points": layout.points, "known": layout.known}
+    return {
+        "about": layout.about,
+        "variables": variables,
+        "inputs": layout.inputs,
+        "target": layout.target,
+        **grid,
+    }
+
+
+@app.command(
+    epilog=examples(
+        "sciml pde info d.zarr --check",
+        "sciml pde info k.npz --inputs coefficient=k --target u=p --json -",
+        "sciml pde info k.npz --inputs k --target p --boundary neumann --centring cell",
+    )
+)
 def info(
     data: Annotated[Path, typer.Argument(help="A dataset: zarr, netCDF, HDF5, .mat, .npz, .npy.")],
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option("--inputs", help="NAME in the file, or OURS=NAME; may be repeated."),
-    ] = None,
-    target: Annotated[str | None, typer.Option("--target", help="Likewise, of the solution.")] = None,
-    layout: Annotated[str | None, typer.Option("--layout", help="Of a published dataset.")] = None,
-    stride: Annotated[int, typer.Option("--stride", min=1, help="Every so many points.")] = 1,
     check: Annotated[
         bool, typer.Option("--check", help="Read all values, and refuse what is no use.")
     ] = False,
+    inputs: own_data.Inputs = None,
+    target: own_data.Target = None,
+    layout: own_data.Layout = None,
+    stride: own_data.Stride = 1,
+    boundary: own_data.Sides = None,
+    centring: own_data.Centring = None,
+    json_file: Json = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Tell what a dataset holds and on which grid it is, as training would see it."""
-    from sciml.pde.dataset import check_values, grid_of_dataset, inputs_of, target_of
-    from sciml.pde.reading import open_dataset
+    """Tell what a dataset holds and on which grid.
 
-    ds = open_dataset(
-        data, inputs=variable_map(inputs), target=variable_map(target), layout=layout, stride=stride
+    As training would see it.
+    """
+    check_targets({"--json": json_file}, [data])
+    from sciml.pde.dataset import check_values, grid_of_dataset, inputs_of, target_of
+
+    answer = Answer(json_file, quiet)
+    ds = own_data.opened(
+        data, inputs=inputs, target=target, layout=layout, stride=stride, boundary=boundary, centring=centring
     )
-    told = {name: ds.attrs[name] for name in ("family", "layout", "seed") if name in ds.attrs}
-    typer.echo(f"{data}: {ds.sizes['sample']} samples, {_sizes(ds)}")
-    if told:
-        typer.echo("  " + ", ".join(f"{name} {value}" for name, value in told.items()))
-    typer.echo(f"  {', '.join(inputs_of(ds))} -> {target_of(ds)}")
-    if "grid" in ds.attrs:
-        typer.echo(f"  grid {grid_of_dataset(ds)}")
-    elif "y" in ds.dims:
-        typer.echo("  the grid is not told: training needs the centring and the boundary")
     if check:
         check_values(ds)
-        typer.echo("  all values can be used")
+    about = {name: ds.attrs[name] for name in ("family", "layout", "seed") if name in ds.attrs}
+    names, solution = inputs_of(ds), target_of(ds)
+    grid = grid_of_dataset(ds) if "grid" in ds.attrs else None
+    told = {"path": str(data), "samples": ds.sizes["sample"], "sizes": _sizes(ds), **about}
+    told |= {"inputs": names, "target": solution, "checked": check}
+    answer.keep({**told, "grid": None if grid is None else grid.to_json()})
+    answer.say(f"{data}: {ds.sizes['sample']} samples, {_shape(ds)}")
+    if about:
+        answer.say("  " + ", ".join(f"{name} {value}" for name, value in about.items()))
+    answer.say(f"  {', '.join(names)} -> {solution}")
+    if grid is not None:
+        answer.say(f"  grid {grid}")
+    elif "y" in ds.dims:
+        answer.say("  the grid is not told: training needs --boundary and --centring")
+    if check:
+        answer.say("  all values can be used")
+    answer.files()
 
 
-def _sizes(dataset: xr.Dataset) -> str:
-    """The sizes of a solution, such as 127 x 127."""
+def _sizes(dataset: xr.Dataset) -> dict[str, int]:
+    """The sizes of a solution, by dim."""
     from sciml.pde.dataset import target_of
 
-    dims = [dim for dim in dataset[target_of(dataset)].dims if dim != "sample"]
-    return " x ".join(str(dataset.sizes[dim]) for dim in dims) + f" ({', '.join(map(str, dims))})"
+    dims = [str(dim) for dim in dataset[target_of(dataset)].dims if dim != "sample"]
+    return {dim: dataset.sizes[dim] for dim in dims}
 
 
-for _command in (train, verify, solve, findings):
-    app.command()(_command)
+def _shape(dataset: xr.Dataset) -> str:
+    """The sizes of a solution, such as 127 x 127 (y, x)."""
+    sizes = _sizes(dataset)
+    return f"{' x '.join(map(str, sizes.values()))} ({', '.join(sizes)})"
+
+
+for _command, _epilog in ((train, TRAIN), (verify, VERIFY), (solve, SOLVE), (findings, FINDINGS)):
+    app.command(epilog=_epilog)(_command)

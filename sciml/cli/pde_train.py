@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import enum
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from sciml.cli.told import settings
+from sciml.cli import own_data
+from sciml.cli.told import Answer, Json, Quiet, check_targets, examples, settings
 from sciml.errors import InputError
 
-__all__ = ["train"]
+__all__ = ["EXAMPLES", "train"]
+
+EXAMPLES = examples(
+    "sciml pde train mgno d.zarr -o darcy.sciml --epochs 10 --batch 8 --seed 3",
+    "sciml pde train fno d.zarr -o fno.sciml --hold-out 128 --json fno.json",
+    "sciml pde train mgno k.npz -o own.sciml --boundary dirichlet --centring cell",
+)
 
 
 class Network(enum.StrEnum):
@@ -43,48 +51,57 @@ def train(
     published: Annotated[
         str | None,
         typer.Option(
-            "--published", help="With mgno: the official network, settings and loss of a benchmark."
+            "--published",
+            metavar="NAME",
+            help="With mgno: the official network, settings and loss of a benchmark.",
         ),
     ] = None,
-    loss: Annotated[LossName | None, typer.Option("--loss", help="What is minimised; by default h1.")] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the samples.")] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="Samples per step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Highest rate.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Of everything that is drawn.")] = None,
+    loss: Annotated[
+        LossName | None,
+        typer.Option(
+            "--loss", metavar="NAME", help=f"What is minimised: {', '.join(LossName)}; by default h1."
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", metavar="N", help="Passes over the samples.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option("--batch", metavar="N", help="Samples per step.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", metavar="X", help="Highest rate.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", help="Of everything that is drawn.")
+    ] = None,
     validation: Annotated[
-        Path | None, typer.Option("--validation", help="A dataset to validate with: the best epoch is kept.")
+        Path | None,
+        typer.Option("--validation", metavar="DATA", help="To validate with: the best epoch is kept."),
     ] = None,
     hold_out: Annotated[
-        int | None, typer.Option("--hold-out", help="Or so many samples of the data, drawn by the seed.")
+        int | None,
+        typer.Option("--hold-out", metavar="N", help="Or so many samples of the data, drawn by the seed."),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="TOML with tables \\[fit] and \\[network].")
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="TOML with tables \\[fit] and \\[network]."),
     ] = None,
-    inputs: Annotated[
-        list[str] | None, typer.Option("--inputs", help="An input variable, or OURS=THEIRS; may be repeated.")
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, ...")
     ] = None,
-    target: Annotated[
-        str | None, typer.Option("--target", help="The variable to learn, or OURS=THEIRS; by default u.")
-    ] = None,
-    layout: Annotated[
-        str | None, typer.Option("--layout", help="Of a published file that does not tell it, such as fno.")
-    ] = None,
-    stride: Annotated[int, typer.Option("--stride", min=1, help="Take every so many points.")] = 1,
-    boundary: Annotated[
-        str | None,
-        typer.Option("--boundary", help="dirichlet, neumann or periodic, or west,east,south,north."),
-    ] = None,
-    centring: Annotated[
-        str | None, typer.Option("--centring", help="Where the values lie: vertex or cell.")
-    ] = None,
-    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, ...")] = None,
     time_limit: Annotated[
-        float | None, typer.Option("--time-limit", help="Stop, resumable, after so many seconds.")
+        float | None,
+        typer.Option("--time-limit", metavar="S", help="Stop, resumable, after so many seconds."),
     ] = None,
     anew: Annotated[bool, typer.Option("--anew", help="Begin anew, even if a training was cut off.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    inputs: own_data.Inputs = None,
+    target: own_data.Target = None,
+    layout: own_data.Layout = None,
+    stride: own_data.Stride = 1,
+    boundary: own_data.Sides = None,
+    centring: own_data.Centring = None,
+    json_file: Json = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Train an operator on a dataset; cut off, the same command goes on where it stopped.
+    """Train an operator on a dataset; the same command resumes it.
 
     What is given here goes before what the file of --config says, and that before the defaults or the recipe.
     """
@@ -94,8 +111,9 @@ def train(
         raise InputError(f"--validation {validation} and --hold-out {hold_out}: give one of the two")
     from sciml.operators.training import train as train_operator
     from sciml.train.progress import automatic
-    from sciml.train.state import resume_path
 
+    check_targets({"--json": json_file}, [data, output, *([validation] if validation else [])])
+    begun = time.monotonic()
     tables = settings(config)
     given = {
         "epochs": epochs,
@@ -115,38 +133,13 @@ def train(
         published=published,
         validation=validation if validation is not None else hold_out,
         fit=fit,
-        inputs=_named(inputs),
-        target=target if target is None or "=" not in target else _named([target]),  # type: ignore[arg-type]
+        inputs=own_data.variable_map(inputs),
+        target=own_data.target_of(target),
         layout=layout,
         stride=stride,
-        boundary=_boundary(boundary),
+        boundary=own_data.boundary_of(boundary),
         centring=centring,  # type: ignore[arg-type]
         resume=not anew,
         progress=automatic(quiet),
     )
-    if resume_path(output).exists():
-        typer.echo(f"stopped at the time limit: run the same command again to go on with {output}")
-    else:
-        typer.echo(f"{operator}\nsaved: {output}")
-
-
-def _named(told: list[str] | None) -> list[str] | dict[str, str] | None:
-    """Names, or ours and theirs where any says OURS=THEIRS."""
-    if not told:
-        return None
-    if not any("=" in one for one in told):
-        return told
-    pairs = [one.partition("=") for one in told]
-    return {ours: theirs or ours for ours, _, theirs in pairs}
-
-
-def _boundary(told: str | None) -> Any:
-    """One kind for every side, or four."""
-    if told is None:
-        return None
-    from sciml.pde.grid import Boundary
-
-    kinds = [kind.strip() for kind in told.split(",")]
-    if len(kinds) not in (1, 4):
-        raise InputError(f"--boundary {told}: give one kind, or four as west,east,south,north")
-    return Boundary(*(kinds * 4 if len(kinds) == 1 else kinds))  # type: ignore[arg-type]
+    Answer(json_file, quiet).trained(output, operator, time.monotonic() - begun)

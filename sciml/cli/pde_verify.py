@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sciml.cli.told import bar, variable_map
+from sciml.cli import own_data
+from sciml.cli.told import Answer, Json, Quiet, bar, check_targets, examples
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,27 +17,38 @@ if TYPE_CHECKING:
 
     from sciml.verify.layout import Chapter
 
-__all__ = ["findings", "solve", "verify"]
+__all__ = ["FINDINGS", "SOLVE", "VERIFY", "findings", "solve", "verify"]
 
-Html = Annotated[Path | None, typer.Option("--html", help="Write a page with pictures.")]
-Json = Annotated[Path | None, typer.Option("--json", help="Write every number here.")]
+VERIFY = examples(
+    "sciml pde verify darcy.sciml test.zarr --html report.html --json scores.json",
+    "sciml pde verify darcy.sciml test.zarr --also darcy-any.sciml --closely 16",
+    "sciml pde verify own.sciml k.npz --boundary dirichlet --centring cell",
+)
+SOLVE = examples(
+    "sciml pde solve darcy-rough --operator darcy-any --rtol 1e-6 --check",
+    "sciml pde solve 'd.zarr[3]' -o solution.nc --json certified.json",
+)
+FINDINGS = examples("sciml pde findings", "sciml pde findings --resolution 31 --html findings.html")
+
+Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures.")]
 After = Annotated[
     list[Path] | None,
-    typer.Option("--after", help="A page of an earlier command, whose chapters come first; may be repeated."),
+    typer.Option(
+        "--after",
+        metavar="PAGE",
+        help="Of an earlier command, whose chapters come first; may be repeated.",
+    ),
 ]
-Title = Annotated[str, typer.Option("--title", help="Of the page.")]
+Title = Annotated[str, typer.Option("--title", metavar="TEXT", help="Of the page.")]
 
 
 def verify(
     operator: Annotated[Path, typer.Argument(help="A checkpoint that 'sciml pde train' wrote.")],
     data: Annotated[Path, typer.Argument(help="A dataset with true solutions, not those trained on.")],
-    json_file: Json = None,
-    html_file: Html = None,
-    picture: Annotated[Path | None, typer.Option("--picture", help="Write one picture (PNG).")] = None,
     also: Annotated[
-        list[Path] | None, typer.Option("--also", help="A further operator for the same page and JSON.")
+        list[Path] | None,
+        typer.Option("--also", metavar="OPERATOR", help="A further one, for the same page and JSON."),
     ] = None,
-    after: After = None,
     samples: Annotated[int | None, typer.Option("--samples", min=1, help="Only so many samples.")] = None,
     closely: Annotated[
         int, typer.Option("--closely", min=1, help="How many are held against their multigrid hierarchies.")
@@ -45,34 +56,43 @@ def verify(
     preconditioned: Annotated[
         int, typer.Option("--preconditioned", min=0, help="And the operator tried as a preconditioner of.")
     ] = 2,
-    layout: Annotated[
-        str | None, typer.Option("--layout", help="Of a published file that does not tell it, such as fno.")
+    inputs: own_data.Inputs = None,
+    target: own_data.Target = None,
+    layout: own_data.Layout = None,
+    stride: own_data.Stride = 1,
+    boundary: own_data.Sides = None,
+    centring: own_data.Centring = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="Write one picture (PNG).")
     ] = None,
-    inputs: Annotated[
-        list[str] | None, typer.Option("--inputs", help="An input variable, or OURS=THEIRS; may be repeated.")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option("--target", help="The true solution, or OURS=THEIRS; by default u.")
-    ] = None,
+    html_file: Html = None,
+    after: After = None,
     title: Title = "Operators beside multigrid",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    json_file: Json = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Score an operator on problems with known solutions: by norm, by frequency, by multigrid level.
+    """Score an operator by norm, by frequency, by multigrid level.
 
     Where the problems are known too, a few are held against their algebraic multigrid hierarchies: what the operator
     saves as an initial guess and as a preconditioner, how long it takes beside them, and a guaranteed error bound.
     """
     others = [operator, *(also or [])]
     targets = {"--json": json_file, "--html": html_file, "--picture": picture}
-    _check_targets(targets, [*others, data, *(after or [])])
+    check_targets(targets, [*others, data, *(after or [])])
     from sciml.operators import TrainedOperator
     from sciml.verify.pde import assess
 
     truth: Path | xr.Dataset = data
-    if inputs or target:
-        from sciml.pde import open_dataset
-
-        truth = open_dataset(data, inputs=variable_map(inputs), target=variable_map(target), layout=layout)
+    if inputs or target or boundary or centring or stride > 1:
+        truth = own_data.opened(
+            data,
+            inputs=inputs,
+            target=target,
+            layout=layout,
+            stride=stride,
+            boundary=boundary,
+            centring=centring,
+        )
     loaded = [(path.stem, TrainedOperator.load(path)) for path in others]
     found = []
     for name, one in loaded:
@@ -93,11 +113,12 @@ def verify(
     content = found[0].to_json()
     if len(found) > 1:
         content["also"] = [one.to_json() for one in found[1:]]
-    written = _write_json(json_file, content)
+    answer = Answer(json_file, quiet)  # first what is kept: a reader may have left
+    answer.keep(content)
     if html_file:
         from sciml.verify.pde_page import chapters
 
-        written += _write_page(html_file, chapters(found), after or [], title)
+        _write_page(answer, html_file, chapters(found), after or [], title)
     if picture:
         from sciml.plot import png
         from sciml.verify.pde_figures import portrait
@@ -105,9 +126,9 @@ def verify(
 
         with replaced(picture) as part:
             part.write_bytes(png(portrait(found[0])))
-        written.append(f"picture: {picture}")
-    for text in [*(f"{one}\n" for one in found), *written]:  # first what is kept: a reader may have left
-        typer.echo(text)
+        answer.wrote("picture", picture)
+    answer.say(*(f"{one}\n" for one in found))
+    answer.files()
 
 
 def solve(
@@ -116,65 +137,100 @@ def solve(
     ],
     operator: Annotated[
         Path | None,
-        typer.Option("--operator", help="What predicts; without one, multigrid begins from zero."),
+        typer.Option(
+            "--operator", metavar="MODEL", help="What predicts; without one, multigrid begins from zero."
+        ),
     ] = None,
     rtol: Annotated[
-        float, typer.Option("--rtol", help="Of the guaranteed error in energy, relative to the solution's.")
+        float,
+        typer.Option(
+            "--rtol", metavar="X", help="Of the guaranteed error in energy, relative to the solution's."
+        ),
     ] = 1e-6,
     resolution: Annotated[
-        int, typer.Option("--resolution", help="Of a family: unknowns along an axis.")
+        int, typer.Option("--resolution", metavar="N", help="Of a family: unknowns along an axis.")
     ] = 63,
-    seed: Annotated[int, typer.Option("--seed", help="Of a family: which problem.")] = 7,
-    centring: Annotated[str, typer.Option("--centring", help="Of a family: vertex or cell.")] = "vertex",
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of a family: which problem.")] = 7,
     check: Annotated[
         bool, typer.Option("--check", help="Solve by sparse LU too, and tell the true error.")
     ] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the solution here (netCDF).")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the solution (netCDF).")
     ] = None,
-    json_file: Json = None,
+    inputs: own_data.Inputs = None,
+    target: own_data.Target = None,
+    layout: own_data.Layout = None,
+    stride: own_data.Stride = 1,
+    boundary: own_data.Sides = None,
+    centring: own_data.Centring = None,
     html_file: Html = None,
     after: After = None,
     title: Title = "A certified solution",
+    json_file: Json = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Solve one problem to a guaranteed error: predict, then multigrid cycles until the bound is small enough."""
+    """Solve one problem to a guaranteed error.
+
+    From a prediction or from zero, multigrid cycles are done until the bound is small enough. A family lies at
+    vertices unless --centring says cell.
+    """
     name, index = _sample(problem)
-    inputs = [Path(name)] if index is not None else []
+    sources = [Path(name)] if index is not None else []
     targets = {"--output": output, "--json": json_file, "--html": html_file}
-    _check_targets(targets, [*inputs, *([operator] if operator else []), *(after or [])])
+    check_targets(targets, [*sources, *([operator] if operator else []), *(after or [])])
     from sciml.operators import Neural
     from sciml.verify.certify import certify
 
-    posed = _posed(name, index, resolution, seed, centring)
-    said = f"sample {index} of {Path(name).name}" if index is not None else f"{name}, seed {seed}"
+    if index is None:
+        named = {"--inputs": inputs, "--target": target, "--layout": layout, "--boundary": boundary}
+        _refuse_of_family(
+            name, [*(option for option, value in named.items() if value)] + ["--stride"] * (stride > 1)
+        )
+        posed, said = _drawn(name, resolution, seed, centring or "vertex"), f"{name}, seed {seed}"
+    else:
+        from sciml.pde import problem_of
+
+        dataset = own_data.opened(
+            Path(name),
+            inputs=inputs,
+            target=target,
+            layout=layout,
+            stride=stride,
+            boundary=boundary,
+            centring=centring,
+        )
+        posed, said = problem_of(dataset, index), f"sample {index} of {Path(name).name}"
     found = certify(posed, Neural.load(operator) if operator else None, rtol=rtol, check=check, name=said)
-    written = _write_json(json_file, found.to_json())
+    answer = Answer(json_file, quiet)
+    answer.keep(found.to_json())
     if html_file:
-        written += _write_page(html_file, [found.chapter()], after or [], title)
+        _write_page(answer, html_file, [found.chapter()], after or [], title)
     if output:
         from sciml.writing import replaced
 
         with replaced(output) as part:
             found.solution.u.to_netcdf(part)
-        written.append(f"solution: {output}")
-    for text in [str(found), *written]:
-        typer.echo(text)
+        answer.wrote("solution", output)
+    answer.say(found)
+    answer.files()
 
 
 def findings(
-    json_file: Json = None,
-    html_file: Html = None,
-    after: After = None,
     operator: Annotated[
-        Path | None, typer.Option("--operator", help="A trained operator for the table of initial guesses.")
+        Path | None,
+        typer.Option("--operator", metavar="MODEL", help="Trained, for the table of initial guesses."),
     ] = None,
     resolution: Annotated[int, typer.Option("--resolution", min=15, help="Unknowns along an axis.")] = 63,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Problems of each kind.")] = 4,
-    seed: Annotated[int, typer.Option("--seed", help="Of all that is drawn.")] = 7,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of all that is drawn.")] = 7,
+    html_file: Html = None,
+    after: After = None,
     title: Title = "What learning does not give",
+    json_file: Json = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Reproduce the honest findings: where a learned or coefficient-blind operator loses to plain multigrid."""
-    _check_targets(
+    """Reproduce where learning loses to plain multigrid."""
+    check_targets(
         {"--json": json_file, "--html": html_file}, [*([operator] if operator else []), *(after or [])]
     )
     from sciml.operators import TrainedOperator
@@ -182,44 +238,22 @@ def findings(
 
     trained = TrainedOperator.load(operator) if operator else None
     found = reproduce(resolution=resolution, samples=samples, seed=seed, operator=trained)
-    written = _write_json(json_file, found.to_json())
+    answer = Answer(json_file, quiet)
+    answer.keep(found.to_json())
     if html_file:
-        written += _write_page(html_file, chapters(found), after or [], title)
-    for text in [str(found), *written]:
-        typer.echo(text)
+        _write_page(answer, html_file, chapters(found), after or [], title)
+    answer.say(found)
+    answer.files()
 
 
-def _write_json(path: Path | None, content: dict[str, Any]) -> list[str]:
-    if path is None:
-        return []
-    from sciml.writing import replaced
-
-    with replaced(path) as part:
-        part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    return [f"numbers: {path}"]
-
-
-def _write_page(path: Path, chapters: Sequence[Chapter], after: Sequence[Path], title: str) -> list[str]:
+def _write_page(
+    answer: Answer, path: Path, chapters: Sequence[Chapter], after: Sequence[Path], title: str
+) -> None:
     from sciml.verify import layout
 
     before = [chapter for page in after for chapter in layout.read_chapters(page)]
     layout.save(path, layout.render([*before, *chapters], title=title))
-    return [f"page: {path}"]
-
-
-def _check_targets(targets: dict[str, Path | None], inputs: Sequence[Path]) -> None:
-    """Refuse targets that cannot or must not be written before the work is done rather than after it."""
-    from sciml.writing import check_apart, check_replaceable
-
-    taken: dict[Path, str] = {}
-    for option, path in targets.items():
-        if path is None:
-            continue
-        check_replaceable(path)
-        check_apart(path, inputs)
-        earlier = taken.setdefault(path.resolve(), option)
-        if earlier != option:
-            raise InputError(f"{earlier} and {option} both name {path}: give each a file of its own")
+    answer.wrote("page", path)
 
 
 def _sample(given: str) -> tuple[str, int | None]:
@@ -235,11 +269,8 @@ def _sample(given: str) -> tuple[str, int | None]:
         raise InputError(f"{given!r}: a sample of a dataset is told as 'd.zarr[3]'") from None
 
 
-def _posed(name: str, index: int | None, resolution: int, seed: int, centring: str) -> Any:
-    from sciml.pde import open_dataset, problem_of
-
-    if index is not None:
-        return problem_of(open_dataset(name), index)
+def _drawn(name: str, resolution: int, seed: int, centring: str) -> Any:
+    """A problem of a family."""
     from sciml.pde.families import FAMILIES
 
     if name not in FAMILIES:
@@ -249,3 +280,11 @@ def _posed(name: str, index: int | None, resolution: int, seed: int, centring: s
     if centring not in ("vertex", "cell"):
         raise InputError(f"--centring {centring}: give vertex or cell")
     return FAMILIES[name].problem(resolution, seed, "cell" if centring == "cell" else "vertex")
+
+
+def _refuse_of_family(name: str, given: list[str]) -> None:
+    """Refuse what only a dataset can be asked."""
+    if given:
+        raise InputError(
+            f"{', '.join(given)} with {name}: they are of a sample of a dataset, such as 'd.zarr[3]'"
+        )

@@ -1,15 +1,170 @@
-"""What several groups of the command ask for and show alike: files of settings, and a bar while they work."""
+"""What all commands ask for and tell alike: `--json`, `--quiet`, examples, files of settings, a bar at work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from sciml.errors import InputError
 
-__all__ = ["bar", "settings", "variable_map"]
+__all__ = ["Answer", "Json", "Quiet", "bar", "check_targets", "examples", "settings", "size_of"]
+
+Json = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the numbers as JSON; - for standard output."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but what is wrong.")]
+
+PIPE = Path("-")
+"""What stands for standard output where a file is asked for."""
+
+
+def examples(*commands: str) -> str:
+    r"""The end of a command's help: command lines that can be typed as they stand.
+
+    Parameters
+    ----------
+    commands
+        Of at most 76 characters, so that they are not wrapped at 80 columns.
+
+    Examples
+    --------
+    >>> examples("sciml doctor").strip()
+    'Examples:\n  sciml doctor'
+    """
+    # Without rich, \b keeps the lines as they are; with it, they are kept anyway, and \b would be an empty line.
+    begin = "\n" if getattr(typer.core, "HAS_RICH", True) else "\n\b\n"
+    return begin + "\n".join(["Examples:", *(f"  {command}" for command in commands)])
+
+
+@dataclass
+class Answer:
+    """Where a command's answer goes: JSON to its file or to standard output, text to where it is in nobody's way.
+
+    Parameters
+    ----------
+    json_file
+        As `--json` gives it. Standard output then has nothing but JSON, and text goes to standard error.
+    quiet
+        Whether only what is wrong is said.
+    """
+
+    json_file: Path | None = None
+    quiet: bool = False
+    _written: list[str] = field(default_factory=list)
+
+    @property
+    def piped(self) -> bool:
+        """Whether the JSON goes to standard output."""
+        return self.json_file == PIPE
+
+    def keep(self, content: Mapping[str, Any] | Callable[[], Mapping[str, Any]], *, indent: int = 1) -> None:
+        """Write the numbers, if they are asked for: NaN and infinity as null, the file whole or not at all.
+
+        A function is only called where they are asked for. With an ``indent`` of 0 all is on one line.
+
+        Raises
+        ------
+        SciMLError
+            The file cannot be written.
+        """
+        if self.json_file is None:
+            return
+        import json
+
+        from sciml.verify.scores import plain
+        from sciml.writing import replaced
+
+        found = plain(content() if callable(content) else content)
+        text = json.dumps(found, indent=indent or None, allow_nan=False)
+        if self.piped:
+            typer.echo(text)
+            return
+        with replaced(self.json_file) as part:
+            part.write_text(text + "\n", encoding="utf-8")
+        self.wrote("numbers", self.json_file)
+
+    def wrote(self, what: str, path: Path) -> None:
+        """Remember that a file was written, for `files` to tell."""
+        self._written.append(f"{what}: {path}")
+
+    def say(self, *texts: object) -> None:
+        """Print lines of text."""
+        if not self.quiet:
+            for text in texts:
+                typer.echo(str(text), err=self.piped)
+
+    def warn(self, text: str) -> None:
+        """Print what must not be missed, even by those who want it quiet."""
+        typer.echo(text, err=self.piped or self.quiet)
+
+    def trained(self, output: Path, model: Any, seconds: float) -> None:
+        """Tell of a training that ended, or that its time limit cut off: then what to do."""
+        from sciml.train.state import resume_path
+
+        cut = resume_path(output).exists()
+
+        def content() -> dict[str, Any]:
+            size = None if cut else size_of(output)
+            told = {"checkpoint": str(output), "finished": not cut, "bytes": size, "seconds": seconds}
+            return {**told, "parameters": _parameters(model), **model.about}
+
+        self.keep(content)
+        if cut:
+            self.warn(f"stopped at the time limit: run the same command again to go on with {output}")
+        else:
+            self.say(f"{model}\nsaved: {output}")
+        self.files()
+
+    def files(self) -> None:
+        """Print which files were written."""
+        self.say(*self._written)
+
+
+def _parameters(model: Any) -> int:
+    """How many numbers were trained, complex ones counted twice."""
+    return sum(one.numel() * (2 if one.is_complex() else 1) for one in model.network.parameters())
+
+
+def check_targets(targets: Mapping[str, Path | None], inputs: Iterable[str | Path]) -> None:
+    """Refuse targets that cannot or must not be written before the work is done rather than after it.
+
+    Parameters
+    ----------
+    targets
+        By the option that names them; of `--json`, standard output too.
+    inputs
+        What is read, over which nothing may be written.
+
+    Raises
+    ------
+    InputError
+        A folder, a device, one of the inputs, or one file under two names.
+    """
+    from sciml.writing import check_apart, check_replaceable
+
+    read = list(inputs)
+    taken: dict[Path, str] = {}
+    for option, path in targets.items():
+        if path is None or (option == "--json" and path == PIPE):
+            continue
+        check_replaceable(path)
+        check_apart(path, read)
+        earlier = taken.setdefault(path.resolve(), option)
+        if earlier != option:
+            raise InputError(f"{earlier} and {option} both name {path}: give each a file of its own")
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder."""
+    if not path.is_dir():
+        return path.stat().st_size
+    return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
 
 
 def settings(config: Path | None) -> dict[str, dict[str, Any]]:
@@ -64,23 +219,3 @@ def bar(text: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(text, total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
-
-
-def variable_map(names: str | list[str] | None) -> list[str] | dict[str, str] | None:
-    """What ``--inputs`` and ``--target`` say: names, or ours of theirs where there is a ``=``.
-
-    Examples
-    --------
-    >>> variable_map(["coefficient=coeff"])
-    {'coefficient': 'coeff'}
-    >>> variable_map("k,source")
-    ['k', 'source']
-    """
-    if not names:
-        return None
-    given = [names] if isinstance(names, str) else names
-    listed = [part for one in given for part in one.split(",") if part]
-    if any("=" in one for one in listed):
-        pairs = (one.partition("=") for one in listed)
-        return {ours: theirs or ours for ours, _, theirs in pairs}
-    return listed

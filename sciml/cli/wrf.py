@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sciml.cli.told import Answer, Json, Quiet, check_targets, examples, size_of
+
+if TYPE_CHECKING:
+    from sciml.convection.plan import Source
+    from sciml.wrf.kinds import Classes
+
 __all__ = ["app", "columns", "info"]
 
-app = typer.Typer(help="Open WRF output and draw training columns from it.", no_args_is_help=True)
+app = typer.Typer(help="Look into WRF output, and draw training columns from it.", no_args_is_help=True)
 
 Files = Annotated[
     list[str],
@@ -17,14 +25,92 @@ Files = Annotated[
 ]
 Truth = Annotated[
     list[str] | None,
-    typer.Option("--truth", help="Companion (mskf_offline_*) of a wrfout among the files; may be repeated."),
+    typer.Option(
+        "--truth",
+        metavar="FILE",
+        help="Companion (mskf_offline_*) of a wrfout among the files; may be repeated.",
+    ),
 ]
 
 
-@app.command("columns")
+@app.command(
+    "info",
+    epilog=examples(
+        "sciml wrf info wrfout_d01_2024-07-01_00:00:00",
+        "sciml wrf info 'wrfout_d01_*' --truth mskf_offline_day1.nc --json info.json",
+    ),
+)
+def info(files: Files, truth: Truth = None, json_file: Json = None, quiet: Quiet = False) -> None:
+    """Tell what files are and which columns they hold."""
+    check_targets({"--json": json_file}, [*files, *(truth or [])])
+    from sciml.convection.plan import count_slabs, describe_sources
+    from sciml.wrf.kinds import Classes
+
+    answer = Answer(json_file, quiet)
+    sources = describe_sources(files, truth, None)
+    counts = [count_slabs(source, 1 << 30, "all")[1] for source in sources]
+    total = sum(counts, start=Classes(0, 0, 0))
+    told = [_told(source, found) for source, found in zip(sources, counts, strict=True)]
+    answer.keep({"files": told, "total": _counted(total)})
+    for source, found in zip(sources, counts, strict=True):
+        answer.say(
+            *_lines(source), found if len(sources) == 1 else f"  {found.pairs} pairs of {found.total} columns"
+        )
+    if len(sources) > 1:
+        answer.say(total)
+    answer.files()
+
+
+def _told(source: Source, found: Classes) -> dict[str, Any]:
+    """A file and its columns, as data."""
+    levels, rows, width = source.size
+    pairs = source.form == "pairs"
+    place = {"columns": source.frames[1] - source.frames[0]} if pairs else {"run": source.run}
+    shape = {} if pairs else {"frames": source.frames[1] - source.frames[0], "rows": rows, "width": width}
+    told = {"path": source.path, "form": source.form, **place, **shape, "levels": levels}
+    return {
+        **told,
+        **source.attrs,
+        "truth": source.truth or None,
+        "targets": source.targets,
+        "found": _counted(found),
+    }
+
+
+def _counted(found: Classes) -> dict[str, int]:
+    return {**asdict(found), "pairs": found.pairs, "total": found.total}
+
+
+def _lines(source: Source) -> list[str]:
+    """A file, as text."""
+    levels, rows, width = source.size
+    number = source.frames[1] - source.frames[0]
+    shape = f"{number} columns" if source.form == "pairs" else f"{number} frames of {rows} x {width}"
+    where = "" if source.form == "pairs" else f", run {source.run}"
+    lines = [
+        f"{source.path}: {source.form}, {shape}, {levels} levels{where}",
+        "  " + ", ".join(f"{k} {v:g}" for k, v in source.attrs.items()),
+    ]
+    if source.form == "wrfout" and not source.truth:
+        what = "as stored in the file" if source.targets else "none: its columns can only be predicted"
+        lines.append(f"  targets: {what}")
+    return lines
+
+
+@app.command(
+    "columns",
+    epilog=examples(
+        "sciml wrf columns wrfout_d01_a.nc wrfout_d01_b.nc -o columns.zarr",
+        "sciml wrf columns 'run1/wrfout_d01_*' -o run1.zarr --run 1 --workers 4",
+        "sciml wrf columns wrfout.nc --truth mskf_offline.nc -o c.zarr --json c.json",
+    ),
+)
 def columns(
     files: Files,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The store to write, such as columns.zarr.")],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="STORE", help="The store to write, such as columns.zarr."),
+    ],
     truth: Truth = None,
     workers: Annotated[
         int | None,
@@ -34,21 +120,28 @@ def columns(
     ] = None,
     run: Annotated[
         str | None,
-        typer.Option(help="The run the columns come from, a number or a name; default: from the files."),
+        typer.Option(
+            metavar="RUN", help="The run they come from, a number or a name; default: from the files."
+        ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Keep held and unknown columns too; KIND tells them.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store of that name.")] = False,
+    json_file: Json = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Write the columns that the scheme computed into a store, once, for training.
+    """Write the columns that the scheme computed into a store.
 
-    Columns whose tendencies were held from an earlier call are left out and counted. An interrupted command goes
-    on where it stopped when it is run again.
+    Once, for training. Columns whose tendencies were held from an earlier call are left out and counted. An interrupted
+    command goes on where it stopped when it is run again.
     """
+    check_targets({"--json": json_file}, [*files, *(truth or []), output])
     from sciml.convection.ingest import write_columns
+    from sciml.convection.telling import Telling
     from sciml.wrf.forms import run_number
 
+    answer, begun = Answer(json_file, quiet), time.monotonic()
     found = write_columns(
         files,
         output,
@@ -57,33 +150,11 @@ def columns(
         keep="all" if everything else "pairs",
         workers=workers,
         overwrite=overwrite,
+        telling=Telling() if quiet else None,
     )
-    typer.echo(found)
     kept = found.total if everything else found.pairs
-    size = sum(f.stat().st_size for f in output.rglob("*") if f.is_file())
-    typer.echo(f"{output}: {kept} columns, {size / 1e6:.1f} MB")
-
-
-@app.command("info")
-def info(files: Files, truth: Truth = None) -> None:
-    """Tell what files are and how many columns of each class they hold."""
-    from sciml.convection.plan import count_slabs, describe_sources
-    from sciml.wrf.kinds import Classes
-
-    sources = describe_sources(files, truth, None)
-    total = Classes(0, 0, 0)
-    for source in sources:
-        found = count_slabs(source, 1 << 30, "all")[1]
-        total += found
-        levels, rows, width = source.size
-        number = source.frames[1] - source.frames[0]
-        shape = f"{number} columns" if source.form == "pairs" else f"{number} frames of {rows} x {width}"
-        where = "" if source.form == "pairs" else f", run {source.run}"
-        typer.echo(f"{source.path}: {source.form}, {shape}, {levels} levels{where}")
-        typer.echo("  " + ", ".join(f"{k} {v:g}" for k, v in source.attrs.items()))
-        if source.form == "wrfout" and not source.truth:
-            what = "as stored in the file" if source.targets else "none: its columns can only be predicted"
-            typer.echo(f"  targets: {what}")
-        typer.echo(found if len(sources) == 1 else f"  {found.pairs} pairs of {found.total} columns")
-    if len(sources) > 1:
-        typer.echo(total)
+    size = size_of(output)
+    told = {"store": str(output), "columns": kept, "bytes": size, "seconds": time.monotonic() - begun}
+    answer.keep({**told, "found": _counted(found)})
+    answer.say(found, f"{output}: {kept} columns, {size / 1e6:.1f} MB")
+    answer.files()

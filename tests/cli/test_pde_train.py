@@ -63,13 +63,20 @@ def test_a_file_becomes_a_checkpoint(
         "-q",
     ]
     assert run("fno", folder / "d.nc", "-o", output, *settings, "--time-limit", 1e-6) == 0
-    assert "run the same command again" in capsys.readouterr().out
+    assert "run the same command again" in capsys.readouterr().err  # who wants it quiet must know this too
     assert resume_path(output).exists()
     assert run("fno", folder / "d.nc", "-o", output, *settings) == 0
     said = capsys.readouterr()
-    assert said.err == ""
+    assert (said.out, said.err) == ("", "")
+    assert (
+        run("fno", folder / "d.nc", "-o", output, *settings[:-1], "--json", tmp_path / "t.json", "--anew")
+        == 0
+    )
+    said = capsys.readouterr()
     assert said.out.startswith("TrainedOperator of darcy-smooth")
     assert f"saved: {output}" in said.out
+    told = json.loads((tmp_path / "t.json").read_text())
+    assert (told["finished"], told["samples"], told["bytes"]) == (True, 8, output.stat().st_size)
     operator = TrainedOperator.load(output)
     assert (operator.about["batch_size"], operator.about["seed"], len(operator.about["held_out"])) == (
         8,

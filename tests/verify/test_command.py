@@ -203,6 +203,9 @@ def test_what_is_given_goes_before_the_file_and_that_before_the_defaults(taught,
     assert list(taught["hold_out"]) == [0]
     assert taught["resume"] is False
     assert taught["columns"].sizes["column"] == 4032
+    assert capsys.readouterr().out == ""
+    output.unlink()
+    assert run("train", SAMPLE_WRFOUT, *more, "--anew") == 0
     assert capsys.readouterr().out == f"an emulator\nsaved: {output}\n"
 
 
