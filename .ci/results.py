@@ -50,7 +50,9 @@ def benches(shared: Path) -> dict[str, Bench]:
     wrfout, truth = (str(wrf / name) for name in TERRAIN)
     trained = [f"{OPERATORS}/MgNO_63_3.sciml", f"{OPERATORS}/darcy_63_128_test.zarr"]
     picture = [*SCIML, "pde", "verify", *trained, "--picture", "data/operators.png"]
-    table, terrain, response = (f"bench-output/{name}.json" for name in ("accuracy", "terrain", "response"))
+    table, terrain, response, told = (
+        f"bench-output/{name}.json" for name in ("accuracy", "terrain", "response", "findings")
+    )
     accuracy = ["bench/accuracy.py", str(wrf / "train"), "--out", table, "--work", "bench-output/accuracy"]
     far = [*SCIML, "convection", "evaluate", "mskf-convrad", wrfout, "--truth", truth, "--json", terrain]
     linear = [*SCIML, "coupling", "response", "mskf-convrad", "--json", response]
@@ -62,6 +64,7 @@ def benches(shared: Path) -> dict[str, Bench]:
         "certified": _bench("certified"),
         "multigrid": _bench("multigrid"),
         "operators_speed": _bench("operators_speed"),
+        "findings": Bench(([*SCIML, "pde", "findings", "--json", told],), told, False),
         "accuracy": Bench((accuracy,), table, False),
         "terrain": Bench((far,), terrain, False),
         "native": _bench("native"),

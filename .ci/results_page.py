@@ -40,7 +40,7 @@ def render(records: Mapping[str, Record]) -> str:
     most = max(set(machines), key=machines.count) if machines else "no machine yet"
     made = []
     for name, text in zip(parts[::2], parts[1::2], strict=True):
-        if name in ("head", "package"):
+        if name in ("head", "weather", "package"):
             made.append(text.format(machine=most))
         elif name == "paper":
             made.append(text.format(table=_paper(records.get("paper", {}))))
@@ -123,6 +123,25 @@ def _paper(n: Record) -> str:
     return _table("workflow | published, relative L2 | here", rows)
 
 
+def _findings(n: Record) -> dict[str, Any]:
+    blind = next(found for what, found in n["blind"].items() if "contrast 6" in what)
+    zero, (name, near) = (
+        n["guesses"]["zero"],
+        next(pair for pair in n["guesses"].items() if pair[0] != "zero"),
+    )
+    layers = n["learned"]["layers"]
+    return {
+        "blind": blind["a Poisson cycle"]["residual"],
+        "built": blind["RS"]["residual"],
+        "off": name.split(", ")[1],
+        "near": near["iterations"]["RS"]["residual"],
+        "zero": zero["iterations"]["RS"]["residual"],
+        "before": layers["geometric"]["contraction"],
+        "after": layers["learned"]["contraction"],
+        "defect": layers["learned"]["asymmetry"],
+    }
+
+
 def _terrain(n: Record) -> dict[str, str]:
     names = ("RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RUCUTEN", "CLDFRA_DP", "PRATEC")
     return {"r2": ", ".join(f"{name} {n['outputs'][name]['r2']:.2f}" for name in names)}
@@ -163,6 +182,7 @@ def _faults(n: Record) -> dict[str, str]:
 VALUES: Mapping[str, Callable[[Record], Mapping[str, Any]]] = {
     "operators": _operators,
     "certified": _certified,
+    "findings": _findings,
     "accuracy": lambda n: {"table": accuracy_table(n["rows"])},
     "terrain": _terrain,
     "equilibrium": _equilibrium,
