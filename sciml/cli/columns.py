@@ -19,7 +19,7 @@ __all__ = ["EXAMPLES", "rce"]
 
 EXAMPLES = examples(
     "sciml coupling rce build --days 30 --members 20",
-    "sciml coupling rce build --days 5 -o rce.nc --picture rce.png --json rce.json",
+    "sciml coupling rce build --days 5 --picture rce.png --json rce.json",
 )
 
 DOTS = 85  # of the picture, per inch: it is for a page

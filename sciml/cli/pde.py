@@ -160,7 +160,7 @@ def _published(layout: Layout) -> dict[str, Any]:
     epilog=examples(
         "sciml pde info d.zarr --check",
         "sciml pde info k.npz --inputs coefficient=k --target u=p --json -",
-        "sciml pde info k.npz --inputs k --target p --boundary neumann --centring cell",
+        "sciml pde info k.npz --target p --boundary neumann --centring cell",
     )
 )
 def info(

@@ -84,6 +84,7 @@ def _tidy(command: Any) -> Any:
     if command.help:
         paragraphs = inspect.cleandoc(command.help).split("\n\n")
         command.help = "\n\n".join(" ".join(one.split()) for one in paragraphs)
+        command.short_help = command.help.partition("\n")[0]  # which completion would cut short
     for param in command.get_params(typer.Context(command)):
         if getattr(param, "is_flag", False):
             param.metavar = ""

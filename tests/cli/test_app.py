@@ -105,3 +105,42 @@ def test_a_traceback_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "sciml.cli.wrf", types.SimpleNamespace(app=raising(error)))
     with pytest.raises(InputError, match="a bad argument"):
         main(["wrf", "fail"])
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("nonsense", "No such command 'nonsense': there are doctor, demo, wrf, convection, coupling, pde."),
+        ("dcotor", "No such command 'dcotor'. Did you mean 'doctor'?"),
+        ("verify", "No such command 'verify'. Did you mean 'sciml pde verify'?"),
+        ("train", "Did you mean 'sciml convection train' or 'sciml pde train'?"),
+        ("pde trian", "No such command 'trian'. Did you mean 'train'? See 'sciml pde --help'"),
+        ("pde nonsense", "there are families, generate, layouts, info, train"),
+        ("--vresion", "No such option: --vresion. Did you mean --version? See 'sciml --help'"),
+        ("doctor --colour", "No such option: --colour. See 'sciml doctor --help'"),
+        ("doctor --json", "Option '--json' requires an argument: give a file, or - for standard output."),
+        ("doctor now", "extra argument"),
+        ("pde train mgno", "Missing argument 'data'. See 'sciml pde train --help'"),
+        ("pde train d.zarr mgno -o m", "'d.zarr' is not one of 'mgno', 'hierarchy', 'fno'. See"),
+        (
+            "pde generate poisson --count 3",
+            "Missing option '--output' / '-o'. See 'sciml pde generate --help'",
+        ),
+        ("pde generate poisson -o d.zarr --count few", "Invalid value for '--count': "),
+        ("pde generate poisson -o d.zarr --count 0", "Invalid value for '--count': "),
+    ],
+)
+def test_a_misused_command_is_told_in_one_line(line: str, said: str) -> None:
+    shown = runner.invoke(app, line.split(), prog_name="sciml")
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert said in shown.stderr
+    assert shown.stderr.startswith("error: ")
+    assert shown.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("group", ["", *GROUPS])
+def test_without_a_command_there_is_help(group: str) -> None:
+    shown = runner.invoke(app, group.split(), prog_name="sciml")
+    assert shown.exit_code == 2
+    assert shown.stderr == ""
+    assert "Usage: sciml" in shown.stdout

@@ -1,0 +1,60 @@
+"""TAB completes commands, also of groups that are loaded when they are called, and options."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from sciml.cli import app
+from tests.paths import REPO
+
+
+def completed(line: str, shell: str = "bash") -> list[str]:
+    """What the shell is offered at the end of a line."""
+    words = line.split(" ")
+    asked = {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1), "_TYPER_COMPLETE_ARGS": line}
+    done = subprocess.run(
+        [sys.executable, "-m", "sciml"],
+        env={**os.environ, "PYTHONPATH": str(REPO), "_SCIML_COMPLETE": f"complete_{shell}", **asked},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.stdout.split("\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("sciml ", {"doctor", "demo", "wrf", "convection", "coupling", "pde"}),
+        ("sciml co", {"convection", "coupling"}),
+        ("sciml pde ", {"families", "generate", "info", "train", "verify", "solve", "findings"}),
+        ("sciml pde tr", {"train"}),
+        ("sciml wrf in", {"info"}),
+        ("sciml pde train ", {"mgno", "hierarchy", "fno"}),
+        ("sciml pde train mgno d.zarr --lo", {"--loss"}),
+        ("sciml pde train mgno d.zarr --loss h1-", {"h1-truncated", "h1-fft", "h1-helmholtz"}),
+        ("sciml coupling check --q", {"--quiet"}),
+    ],
+)
+def test_bash(line: str, offered: set[str]) -> None:
+    found = {one for one in completed(line) if one}
+    assert found >= offered
+    assert line.endswith(" ") or found == offered
+
+
+def test_zsh_is_told_what_each_does() -> None:
+    said = "".join(completed("sciml pde fam", "zsh"))
+    assert '"families":"List the families of problems and their parameters."' in said
+
+
+def test_the_script_for_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for by name: which shell started a test is nobody's business."""
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    shown = CliRunner().invoke(app, ["--show-completion", "bash"], prog_name="sciml")
+    assert "_SCIML_COMPLETE=complete_bash" in shown.stdout, shown.output
