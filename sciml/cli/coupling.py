@@ -172,7 +172,7 @@ def build(
 def check(
     folder: Built,
     file: Wrfouts = None,
-    columns: Annotated[int, typer.Option("--columns", min=14, help="At most so many of them.")] = 500,
+    columns: Annotated[int, typer.Option("--columns", min=14, help="Try it on at most so many.")] = 500,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:

@@ -177,10 +177,7 @@ def info(
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Tell what a dataset holds and on which grid.
-
-    As training would see it.
-    """
+    """Tell what a dataset holds and on which grid, as training sees it."""
     check_targets({"--json": json_file}, [data])
     from sciml.pde.dataset import check_values, grid_of_dataset, inputs_of, target_of
 

@@ -21,7 +21,7 @@ __all__ = ["FINDINGS", "SOLVE", "VERIFY", "findings", "solve", "verify"]
 
 VERIFY = examples(
     "sciml pde verify darcy.sciml test.zarr --html report.html --json scores.json",
-    "sciml pde verify darcy.sciml test.zarr --also darcy-any.sciml --closely 16",
+    "sciml pde verify darcy.sciml test.zarr --also darcy-any --closely 16",
     "sciml pde verify own.sciml k.npz --boundary dirichlet --centring cell",
 )
 SOLVE = examples(

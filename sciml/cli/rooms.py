@@ -19,6 +19,17 @@ __all__ = ["Rooms"]
 
 RESUME = "run the same command again to go on where it stopped"
 
+SHORT = {
+    "<int>": "N",
+    "<int range>": "N",
+    "<list[int]>": "N",
+    "<float>": "X",
+    "<float range>": "X",
+    "<path>": "PATH",
+    "<str>": "TEXT",
+}
+"""How the kinds of an option's value are called in its help, where the option has no name for it."""
+
 # The classes are public by their children alone, and are not click's in every version of typer.
 UsageError: Any = typer.BadParameter.__base__
 ClickException: Any = UsageError.__base__
@@ -85,11 +96,12 @@ def _tidy(command: Any) -> Any:
         paragraphs = inspect.cleandoc(command.help).split("\n\n")
         command.help = "\n\n".join(" ".join(one.split()) for one in paragraphs)
         command.short_help = command.help.partition("\n")[0]  # which completion would cut short
-    for param in command.get_params(typer.Context(command)):
+    ctx = typer.Context(command)
+    for param in command.get_params(ctx):
         if getattr(param, "is_flag", False):
             param.metavar = ""
-        elif getattr(param, "min", None) is not None and param.param_type_name == "option":
-            param.metavar = param.metavar or "N"
+        elif param.param_type_name == "option" and param.metavar is None and hasattr(param, "display_type"):
+            param.metavar = SHORT.get(param.display_type(ctx))
     for below in getattr(command, "commands", {}).values():
         _tidy(below)
     return command

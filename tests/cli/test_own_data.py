@@ -1,0 +1,116 @@
+"""The options for data that do not tell what they are: the same in `sciml pde info`, `train`, `verify` and `solve`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner, Result
+
+from sciml.cli import app
+from sciml.pde import generate
+from sciml.pde.grid import Boundary, Grid
+from tests.operators.conftest import dataset
+
+GRID = Grid((15, 15), "vertex", Boundary(west="neumann", east="neumann"))
+NAMED = ("--inputs", "coefficient=k", "--target", "u=p")
+PLACED = ("--boundary", "neumann,neumann,dirichlet,dirichlet", "--centring", "vertex")
+SMALL = "[fit]\nthreads = 1\n[network]\nchannels = 4\n"
+
+
+def sciml(*words: object) -> Result:
+    return CliRunner().invoke(app, [*map(str, words), "-q"], prog_name="sciml")
+
+
+def numbers(*words: object) -> dict[str, object]:
+    shown = sciml(*words, "--json", "-")
+    assert shown.exit_code == 0, shown.output
+    found: dict[str, object] = json.loads(shown.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Problems under names of their own, in a file that does not say where the values lie."""
+    home = tmp_path_factory.mktemp("own")
+    known = dataset(GRID, 5)
+    known.to_netcdf(home / "known.nc")
+    known.drop_attrs().drop_vars(["y", "x"]).rename(coefficient="k", u="p").to_netcdf(home / "own.nc")
+    (home / "small.toml").write_text(SMALL)
+    return home
+
+
+def test_info_tells_the_grid_that_it_is_told(own: Path) -> None:
+    assert numbers("pde", "info", own / "own.nc", *NAMED)["grid"] is None
+    assert numbers("pde", "info", own / "own.nc", *NAMED, *PLACED)["grid"] == GRID.to_json()
+    corrected = numbers("pde", "info", own / "known.nc", "--centring", "cell")["grid"]
+    assert corrected == Grid(GRID.shape, "cell", GRID.boundary).to_json()
+    coarse = numbers("pde", "info", own / "own.nc", *NAMED, *PLACED, "--stride", 2)
+    assert coarse["sizes"] == {"y": 7, "x": 8}
+
+
+def test_solve_poses_the_same_problem_as_the_file_that_tells_all(own: Path, tmp_path: Path) -> None:
+    mine, known = tmp_path / "mine.nc", tmp_path / "known.nc"
+    found = numbers("pde", "solve", f"{own}/own.nc[3]", *NAMED, *PLACED, "--check", "-o", mine)
+    assert numbers("pde", "solve", f"{own}/known.nc[3]", "--check", "-o", known)["cycles"] == found["cycles"]
+    with (
+        xr.open_dataarray(mine) as a,
+        xr.open_dataarray(known) as b,
+        xr.open_dataset(own / "known.nc") as truth,
+    ):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(a, truth["u"][3], rtol=1e-3)
+
+
+def test_verify_takes_what_train_took(own: Path, tmp_path: Path) -> None:
+    model, settings = tmp_path / "m.sciml", ("--config", own / "small.toml", "--epochs", 1, "--device", "cpu")
+    assert (
+        sciml("pde", "train", "mgno", own / "own.nc", "-o", model, *NAMED, *PLACED, *settings).exit_code == 0
+    )
+    few = ("--closely", 1, "--preconditioned", 0)
+    found = numbers("pde", "verify", model, own / "own.nc", *NAMED, *PLACED, *few)
+    told = numbers("pde", "verify", model, own / "known.nc", *few)
+    assert found["relative_l2"] == told["relative_l2"]
+    other = sciml(
+        "pde", "verify", model, own / "own.nc", *NAMED, "--boundary", "dirichlet", *PLACED[2:], *few
+    )
+    assert other.exit_code == 2 and len(other.stderr.splitlines()) == 1
+
+
+def test_verify_thins_out_as_train_did(own: Path, tmp_path: Path) -> None:
+    model, settings = tmp_path / "m.sciml", ("--config", own / "small.toml", "--epochs", 1, "--device", "cpu")
+    data = (own / "own.nc", *NAMED, *PLACED, "--stride", 2)
+    assert sciml("pde", "train", "mgno", *data[:1], "-o", model, *data[1:], *settings).exit_code == 0
+    few = ("--closely", 1, "--preconditioned", 0)
+    found, told = (
+        numbers("pde", "verify", model, *words, *few) for words in (data, (own / "known.nc", "--stride", 2))
+    )
+    assert found["relative_l2"] == told["relative_l2"]
+    assert found["relative_l2"] != numbers("pde", "verify", model, own / "known.nc", *few)["relative_l2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("info", "{own}/own.nc", *NAMED, "--centring", "cell"), "give both, --boundary and --centring"),
+        (("info", "{own}/own.nc", *NAMED, "--boundary", "dirichlet,neumann"), "west,east,south,north"),
+        (("info", "{own}/own.nc", *NAMED, *PLACED[:3], "corner"), "'corner'"),
+        (("info", "{own}/line.nc", *PLACED), "leave them out for fields along a line"),
+        (
+            ("solve", "darcy-rough", "--boundary", "neumann"),
+            "--boundary with darcy-rough: they are of a sample",
+        ),
+        (("solve", "poisson", "--stride", "2", "--inputs", "k"), "--inputs, --stride with poisson"),
+        (("solve", "poisson", "--centring", "corner"), "--centring corner: give vertex or cell"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(own: Path, words: tuple[str, ...], said: str) -> None:
+    if not (own / "line.nc").exists():
+        generate("burgers", 2, 16, seed=7).compute().to_netcdf(own / "line.nc")
+    shown = sciml("pde", *(word.format(own=own) for word in words))
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert said in shown.stderr
+    assert len(shown.stderr.splitlines()) == 1
