@@ -11,6 +11,7 @@ from sciml.cli.demo import EXAMPLES as DEMO
 from sciml.cli.demo import demo
 from sciml.cli.doctor import EXAMPLES as DOCTOR
 from sciml.cli.doctor import doctor
+from sciml.cli.pages import Room
 from sciml.cli.rooms import Rooms
 
 __all__ = ["GROUPS", "app", "main"]
@@ -41,7 +42,7 @@ class Contents(Rooms):
     groups = GROUPS
 
 
-app = typer.Typer(
+app = Room(
     cls=Contents,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sciml.cli.pages import Room
 from sciml.cli.told import Answer, Json, Quiet, bar, check_targets, examples, settings
 from sciml.errors import InputError
 
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app = Room(
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
     help="Train emulators of the convection scheme, and score them.",
 )
 

@@ -13,6 +13,7 @@ import typer
 from sciml.cli.columns import EXAMPLES as RCE
 from sciml.cli.columns import rce
 from sciml.cli.coupling_run import FLAGS, REPORT, flags, report
+from sciml.cli.pages import Room
 from sciml.cli.told import Answer, Json, Quiet, check_targets, examples
 from sciml.errors import InputError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "columns_of", "installed"]
 
-app = typer.Typer(no_args_is_help=True, help="Build an emulator into the library that WRF links.")
+app = Room(no_args_is_help=True, help="Build an emulator into the library that WRF links.")
 
 SAMPLE = "wrfout_d01_convrad_24x24_5min.nc"
 WEIGHTS = "mskf.nc"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sciml.cli import own_data
+from sciml.cli.pages import Room
 from sciml.cli.pde_train import EXAMPLES as TRAIN
 from sciml.cli.pde_train import train
 from sciml.cli.pde_verify import FINDINGS, SOLVE, VERIFY, findings, solve, verify
@@ -22,10 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "families", "generate", "info", "layouts"]
 
-app = typer.Typer(
+app = Room(
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
     help="Pose PDE problems, train operators on them, solve to a bound.",
 )
 

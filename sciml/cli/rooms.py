@@ -19,6 +19,15 @@ __all__ = ["Rooms"]
 
 RESUME = "run the same command again to go on where it stopped"
 
+REMEDIES = {
+    errno.ENOENT: "look for it with ls, and give the path as it is there",
+    errno.EACCES: "give a path that you may use, or ask for the right to this one",
+    errno.EROFS: "write elsewhere",
+    errno.EISDIR: "give a file in it",
+    errno.ENOTDIR: "give a path whose folders are folders",
+}
+"""What to do about what the operating system refuses; a full disk is told apart."""
+
 SHORT = {
     "<int>": "N",
     "<int range>": "N",
@@ -128,7 +137,10 @@ def _ended(error: Any) -> Exception:
 def _misused(error: Any) -> str:
     """Say in one line what is wrong with a command line, what was meant perhaps, and where it is told."""
     near = sorted(getattr(error, "possibilities", None) or ())
-    said = _line(error.message if near else error.format_message()).replace(": Value error, ", ": ")
+    done = (
+        near or "Did you mean" in error.message
+    )  # else the message of the kind of error, with its parameter
+    said = _line(error.message if done else error.format_message()).replace(": Value error, ", ": ")
     ctx = getattr(error, "ctx", None)
     commands = getattr(getattr(ctx, "command", None), "commands", {})
     if said.startswith("No such command") and "Did you mean" not in said and commands:
@@ -137,7 +149,7 @@ def _misused(error: Any) -> str:
         said = f"{said.rstrip('.')}: give a file, or - for standard output"
     if not said.endswith((".", "?")):
         said += "."
-    if near:
+    if near and "Did you mean" not in said:
         said += f" Did you mean {' or '.join(near)}?"
     return said if ctx is None else f"{said} See '{ctx.command_path} --help'"
 
@@ -148,7 +160,8 @@ def _refused(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full{where}: free some space, or write elsewhere, then {RESUME}"
     if error.filename and error.strerror:
-        return f"{error.strerror}: {error.filename}"
+        remedy = REMEDIES.get(error.errno or 0)
+        return f"{error.strerror}: {error.filename}" + (f"; {remedy}" if remedy else "")
     return _line(error) or type(error).__name__
 
 

@@ -34,12 +34,10 @@ def examples(*commands: str) -> str:
 
     Examples
     --------
-    >>> examples("sciml doctor").strip()
+    >>> examples("sciml doctor")
     'Examples:\n  sciml doctor'
     """
-    # Without rich, \b keeps the lines as they are; with it, they are kept anyway, and \b would be an empty line.
-    begin = "\n" if getattr(typer.core, "HAS_RICH", True) else "\n\b\n"
-    return begin + "\n".join(["Examples:", *(f"  {command}" for command in commands)])
+    return "\n".join(["Examples:", *(f"  {command}" for command in commands)])
 
 
 @dataclass

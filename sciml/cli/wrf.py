@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sciml.cli.pages import Room
 from sciml.cli.told import Answer, Json, Quiet, check_targets, examples, size_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "columns", "info"]
 
-app = typer.Typer(help="Look into WRF output, and draw training columns from it.", no_args_is_help=True)
+app = Room(help="Look into WRF output, and draw training columns from it.", no_args_is_help=True)
 
 Files = Annotated[
     list[str],

@@ -87,7 +87,7 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch, interrupt: BaseException, said:
         ),
         (
             FileNotFoundError(errno.ENOENT, "No such file or directory", "a.nc"),
-            "No such file or directory: a.nc",
+            "No such file or directory: a.nc; look for it",
         ),
         (TimeoutError("no answer"), "no answer"),
     ],

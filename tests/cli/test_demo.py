@@ -55,6 +55,31 @@ def test_the_road_uses_the_packaged_data_only(tmp_path: Path) -> None:
     assert all(path.is_relative_to(DATA) or path.is_relative_to(tmp_path) for path in paths)
 
 
+def test_a_walk_may_be_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    (gone,) = walk([Step("lists", ("pde", "layouts"))], quiet=True)
+    assert (gone["purpose"], gone["command"]) == ("lists", "sciml pde layouts")
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "")
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_the_demo_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet: bool) -> None:
+    module = importlib.import_module("sciml.cli.demo")
+    monkeypatch.setattr(module, "road", lambda *_: [Step("lists", ("pde", "layouts"))])
+    for text in ("summary", "operator_summary"):
+        monkeypatch.setattr(module, text, lambda *_: "how it went")
+    for name in ("scores", "operator", "certified"):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"of": name}))
+    shown = runner.invoke(app, ["demo", "-o", str(tmp_path), "--json", "-", *(["-q"] if quiet else [])])
+    assert shown.exit_code == 0, shown.output
+    told = json.loads(shown.stdout)
+    assert told["operator"] == {"of": "operator"}
+    assert told["report"] == str(tmp_path / "report.html")
+    assert [step["command"] for step in told["steps"]] == ["sciml pde layouts"]
+    assert ("how it went" in shown.stderr) is not quiet
+    assert bool(shown.stderr) is not quiet
+
+
 def missing() -> list[str]:
     """Name the commands of the road that are not there."""
     wanted = {step.arguments[:2] for step in road(Path("demo-output"), 1)}
