@@ -7,6 +7,7 @@ block by block and keeps only sums and a short row per column.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,11 @@ def assess(
         Columns held in memory at a time.
     progress
         Called with (columns done, all columns) after each block.
+
+    Returns
+    -------
+    Evaluation
+        Its score ``seen_in_training`` tells whether the algorithm was trained on runs of these files.
     """
     from sciml.convection.problem import Convection
 
@@ -127,4 +133,13 @@ def assess(
             tally.add(part, solve(problem, algorithm, state=state, throw=False).outputs)
         if progress:
             progress(min(start + block, total), total)
-    return tally.result()
+    found = tally.result()
+    return replace(found, scores={**found.scores, "seen_in_training": _seen(columns, algorithm)})
+
+
+def _seen(columns: xr.Dataset, algorithm: Algorithm[Any, Any, Any]) -> bool:
+    """Whether it says that it was trained on runs of these very files: of such scores the reader must know."""
+    about = getattr(algorithm, "about", {})
+    mine, theirs = str(columns.attrs.get("SOURCE", "")), str(about.get("source", ""))
+    files = set(mine.split(", ")) & set(theirs.split(", ")) - {""}
+    return bool(files) and bool(np.isin(columns["RUN"].values, about.get("runs", ())).any())

@@ -82,6 +82,8 @@ class Evaluation:
                 f"rain rate: predicted / true {figure(rain['ratio'])}, "
                 f"correlation {figure(rain['correlation'])}"
             )
+        if self.scores.get("seen_in_training"):
+            lines.append("trained on runs of this very data: these scores say nothing about others")
         return lines
 
     def __str__(self) -> str:

@@ -1,18 +1,21 @@
 """Evaluations: the truth against itself, stored tendencies against the scheme, blocks, weights, bad input."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from sciml.convection.emulator import Emulator
 from sciml.errors import InputError, MissingVariable
-from sciml.verify.emulator import evaluate
+from sciml.verify.emulator import assess, evaluate
 from sciml.verify.tally import OUTPUTS, Tally, classify
 from sciml.wrf.columns import convection_columns
 from sciml.wrf.reading import open_wrfout
-from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
+from tests.paths import DATA, SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
 
+PRETRAINED = DATA / "mskf-convrad.sciml"
 pytestmark = pytest.mark.skipif(not SAMPLE_OFFLINE.exists(), reason="no sample in data/")
 
 
@@ -173,6 +176,17 @@ def test_novelty_and_probabilities_are_scored_where_given(truth):
     none = evaluate(truth, truth.assign(NOVELTY=("column", np.zeros(triggered.size)))).to_json()["novelty"]
     assert none["looked_at"] == 0
     assert "median" not in none
+
+
+def test_scores_on_what_it_was_trained_on_are_said_to_be_that(truth):
+    few = truth.isel(column=slice(1500, 1600))
+    stranger = Emulator.load(PRETRAINED)
+    about = {**stranger.about, "source": f"another.nc, {SAMPLE_WRFOUT.name}"}
+    for runs, known in (([0], True), ([5], False)):
+        found = assess(few, replace(stranger, about={**about, "runs": runs}))
+        assert found.to_json()["seen_in_training"] is known
+        assert ("trained on runs of this very data" in str(found)) is known
+    assert assess(few, stranger).to_json()["seen_in_training"] is False
 
 
 def test_it_prints_as_a_table(truth, stored):
