@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sciml.cli.told import Answer, Json, Quiet, check_targets, examples
+from sciml.cli.told import Answer, Json, Quiet, check_targets, examples, expanded
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -58,7 +58,7 @@ def rce(
     from sciml.verify.equilibrium import equilibrium
     from sciml.writing import replaced
 
-    check_targets({"--output": output, "--picture": picture, "--json": json_file}, file or [])
+    check_targets({"--output": output, "--picture": picture, "--json": json_file}, expanded(file or []))
     answer = Answer(json_file, quiet)
     library, weights = installed(folder)
     climate = Climate(sst=sst, cooling=cooling)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sciml.cli.pages import Room
-from sciml.cli.told import Answer, Json, Quiet, bar, check_targets, examples, settings
+from sciml.cli.told import Answer, Json, Quiet, bar, check_targets, examples, expanded, settings
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def train(
     from sciml.train.progress import automatic
 
     checkpoint.check_target(output, [*columns, *(truth or [])])  # here, for the columns are opened first
-    check_targets({"--json": json_file}, [*columns, *(truth or []), output])
+    check_targets({"--json": json_file}, [*expanded([*columns, *(truth or [])]), output])
     begun = time.monotonic()
     given = {
         "epochs": epochs,
@@ -146,7 +146,7 @@ def evaluate(
 
     inputs = [*files, *(truth or []), *([weights] if weights else []), *map(Path, (model, *(also or [])))]
     targets = {"--json": json_file, "--html": html_file, "--picture": picture}
-    check_targets(targets, [one for given in inputs for one in _expanded(given)])
+    check_targets(targets, expanded(inputs))
     named = [(model, _algorithm(model, weights)), *((name, _algorithm(name, None)) for name in also or [])]
     columns = _columns(files, truth or [], run or [])
     data = ", ".join(path.name for path in files) + (f" (RUN {', '.join(map(str, run))})" if run else "")
@@ -192,18 +192,6 @@ def _write(
         with replaced(picture) as part:
             part.write_bytes(png(portrait(found[0])))
         answer.wrote("picture", picture)
-
-
-def _expanded(given: Path) -> list[Path]:
-    """What is given, and the files that a glob, a folder of wrfouts or a library with its weights stand for."""
-    from sciml.wrf.reading import expand
-
-    folder = given.parent if given.suffix == ".so" else given
-    beside = [*folder.glob("*.so"), *folder.glob("*.nc")] if folder.is_dir() else []
-    try:
-        return [given, *beside, *expand(given)]
-    except InputError:  # a store, a model, or nothing: told where it is opened
-        return [given, *beside]
 
 
 def _short(name: str) -> str:

@@ -14,7 +14,7 @@ from sciml.cli.columns import EXAMPLES as RCE
 from sciml.cli.columns import rce
 from sciml.cli.coupling_run import FLAGS, REPORT, flags, report
 from sciml.cli.pages import Room
-from sciml.cli.told import Answer, Json, Quiet, check_targets, examples
+from sciml.cli.told import Answer, Json, Quiet, check_targets, examples, expanded
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def response(
     from sciml.convection.linear_response import linear_response
     from sciml.writing import replaced
 
-    check_targets({"--json": json_file, "--picture": picture}, file or [])
+    check_targets({"--json": json_file, "--picture": picture}, expanded(file or []))
     answer = Answer(json_file, quiet)
     found = linear_response(Emulator.load(model), columns_of(file, columns), smooth=smooth)
     answer.keep(found.to_json(), indent=0)
@@ -185,7 +185,7 @@ def check(
     from sciml.verify.installed import examine
 
     library, weights = installed(folder)
-    check_targets({"--json": json_file}, [library, weights, *(file or [])])
+    check_targets({"--json": json_file}, [library, weights, *expanded(file or [])])
     answer, done = Answer(json_file, quiet), []
     for one in examine(library, weights, columns_of(file, columns)):
         answer.say(one)
@@ -234,7 +234,7 @@ def replay(
     from sciml.verify.replayed import replayed
 
     library, weights = installed(folder)
-    check_targets({"--json": json_file}, [library, weights, *(files or [])])
+    check_targets({"--json": json_file}, [library, weights, *expanded(files or [])])
     tiles = [_tile(text) for text in tile or ("1x1", "7x5", "0x0")]
     columns = columns_of(files, None)
     with TemporaryDirectory(prefix="sciml-replay-") as temporary:

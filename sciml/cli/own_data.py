@@ -22,12 +22,28 @@ __all__ = [
     "Stride",
     "Target",
     "boundary_of",
+    "family_names",
     "opened",
     "target_of",
     "variable_map",
 ]
 
 PANEL = "Data that do not tell what they are"
+
+
+def family_names(incomplete: str) -> list[str]:
+    """The families of problems whose names begin so, for TAB."""
+    from sciml.pde.families import FAMILIES
+
+    return [name for name in FAMILIES if name.startswith(incomplete)]
+
+
+def layout_names(incomplete: str) -> list[str]:
+    """The published layouts whose names begin so, for TAB."""
+    from sciml.pde.layouts import LAYOUTS
+
+    return [name for name in LAYOUTS if name.startswith(incomplete)]
+
 
 Inputs = Annotated[
     list[str] | None,
@@ -50,6 +66,7 @@ Layout = Annotated[
         "--layout",
         metavar="NAME",
         help="Of a published file: see 'sciml pde layouts'.",
+        autocompletion=layout_names,
         rich_help_panel=PANEL,
     ),
 ]

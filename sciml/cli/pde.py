@@ -52,7 +52,12 @@ def families(json_file: Json = None, quiet: Quiet = False) -> None:
     )
 )
 def generate(
-    family: Annotated[str, typer.Argument(help="Which problems: see 'sciml pde families'.")],
+    family: Annotated[
+        str,
+        typer.Argument(
+            help="Which problems: see 'sciml pde families'.", autocompletion=own_data.family_names
+        ),
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The dataset to write: NAME.zarr or NAME.nc (netCDF-4).")
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ import typer
 
 from sciml.errors import InputError
 
-__all__ = ["Answer", "Json", "Quiet", "bar", "check_targets", "examples", "settings", "size_of"]
+__all__ = ["Answer", "Json", "Quiet", "bar", "check_targets", "examples", "expanded", "settings", "size_of"]
 
 Json = Annotated[
     Path | None,
@@ -110,7 +110,7 @@ class Answer:
         def content() -> dict[str, Any]:
             size = None if cut else size_of(output)
             told = {"checkpoint": str(output), "finished": not cut, "bytes": size, "seconds": seconds}
-            return {**told, "parameters": _parameters(model), **model.about}
+            return {**told, "parameters": _parameters(model), "about": model.about}
 
         self.keep(content)
         if cut:
@@ -156,6 +156,20 @@ def check_targets(targets: Mapping[str, Path | None], inputs: Iterable[str | Pat
         earlier = taken.setdefault(path.resolve(), option)
         if earlier != option:
             raise InputError(f"{earlier} and {option} both name {path}: give each a file of its own")
+
+
+def expanded(given: Iterable[str | Path]) -> list[Path]:
+    """What is given, and the files that a glob, a folder of wrfouts or a library with its weights stand for."""
+    from sciml.wrf.reading import expand
+
+    found: list[Path] = []
+    for one in map(Path, given):
+        folder = one.parent if one.suffix == ".so" else one
+        beside = [*folder.glob("*.so"), *folder.glob("*.nc")] if folder.is_dir() else []
+        with suppress(InputError):  # a store, a model, or nothing: told where it is opened
+            beside += expand(one)
+        found += [one, *beside]
+    return found
 
 
 def size_of(path: Path) -> int:

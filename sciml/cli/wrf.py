@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sciml.cli.pages import Room
-from sciml.cli.told import Answer, Json, Quiet, check_targets, examples, size_of
+from sciml.cli.told import Answer, Json, Quiet, check_targets, examples, expanded, size_of
 
 if TYPE_CHECKING:
     from sciml.convection.plan import Source
@@ -43,7 +43,7 @@ Truth = Annotated[
 )
 def info(files: Files, truth: Truth = None, json_file: Json = None, quiet: Quiet = False) -> None:
     """Tell what files are and which columns they hold."""
-    check_targets({"--json": json_file}, [*files, *(truth or [])])
+    check_targets({"--json": json_file}, expanded([*files, *(truth or [])]))
     from sciml.convection.plan import count_slabs, describe_sources
     from sciml.wrf.kinds import Classes
 
@@ -137,7 +137,7 @@ def columns(
     Once, for training. Columns whose tendencies were held from an earlier call are left out and counted. An interrupted
     command goes on where it stopped when it is run again.
     """
-    check_targets({"--json": json_file}, [*files, *(truth or []), output])
+    check_targets({"--json": json_file}, [*expanded([*files, *(truth or [])]), output])
     from sciml.convection.ingest import write_columns
     from sciml.convection.telling import Telling
     from sciml.wrf.forms import run_number

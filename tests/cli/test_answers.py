@@ -138,7 +138,7 @@ def test_pde(folder: Path) -> None:
     assert found["grid"]["centring"] == "vertex"
     settings = ("--epochs", 1, "--device", "cpu", "--config", folder / "network.toml", "--anew")
     found = quiet("pde", "train", "mgno", data, "-o", model, *settings)
-    assert (found["finished"], found["samples"]) == (True, 6)
+    assert (found["finished"], found["about"]["samples"]) == (True, 6)
     found = told("pde", "verify", model, data, "--closely", 1, "--preconditioned", 0)
     assert found["samples"] == 6 and found["relative_l2"] > 0
     found = told("pde", "solve", f"{data}[2]", "--operator", model, "--check")
@@ -148,6 +148,19 @@ def test_pde(folder: Path) -> None:
 @pytest.mark.slow
 def test_findings() -> None:
     assert told("pde", "findings", "--resolution", 15, "--samples", 1)
+
+
+@pytest.mark.parametrize("given", ["wrfout_d01_*", "."])
+@pytest.mark.parametrize("command", [("wrf", "info"), ("wrf", "columns", "-o", "c.zarr")])
+def test_no_input_is_written_over(
+    given: str, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("wrfout_d01_x.nc").write_bytes(b"precious")
+    shown = CliRunner().invoke(app, [*command, given, "--json", "wrfout_d01_x.nc"])
+    assert shown.exit_code == 2
+    assert "one of the inputs" in shown.stderr
+    assert Path("wrfout_d01_x.nc").read_bytes() == b"precious"
 
 
 def test_an_error_leaves_standard_output_empty(tmp_path: Path) -> None:

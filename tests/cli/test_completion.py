@@ -40,6 +40,8 @@ def completed(line: str, shell: str = "bash") -> list[str]:
         ("sciml pde train mgno d.zarr --lo", {"--loss"}),
         ("sciml pde train mgno d.zarr --loss h1-", {"h1-truncated", "h1-fft", "h1-helmholtz"}),
         ("sciml coupling check --q", {"--quiet"}),
+        ("sciml pde generate darcy-s", {"darcy-smooth"}),
+        ("sciml pde info d.mat --layout fno-d", {"fno-darcy"}),
     ],
 )
 def test_bash(line: str, offered: set[str]) -> None:

@@ -76,7 +76,7 @@ def test_a_file_becomes_a_checkpoint(
     assert said.out.startswith("TrainedOperator of darcy-smooth")
     assert f"saved: {output}" in said.out
     told = json.loads((tmp_path / "t.json").read_text())
-    assert (told["finished"], told["samples"], told["bytes"]) == (True, 8, output.stat().st_size)
+    assert (told["finished"], told["about"]["samples"], told["bytes"]) == (True, 8, output.stat().st_size)
     operator = TrainedOperator.load(output)
     assert (operator.about["batch_size"], operator.about["seed"], len(operator.about["held_out"])) == (
         8,
