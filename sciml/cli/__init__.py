@@ -12,7 +12,7 @@ from sciml.cli.demo import demo
 from sciml.cli.doctor import EXAMPLES as DOCTOR
 from sciml.cli.doctor import doctor
 from sciml.cli.pages import Room
-from sciml.cli.rooms import Rooms
+from sciml.cli.rooms import Rooms, warned
 
 __all__ = ["GROUPS", "app", "main"]
 
@@ -75,4 +75,5 @@ def top(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the `sciml` command with the arguments given, or with those of the process."""
-    app(args=None if arguments is None else list(arguments), prog_name="sciml")
+    with warned():
+        app(args=None if arguments is None else list(arguments), prog_name="sciml")

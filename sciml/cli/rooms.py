@@ -7,7 +7,9 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import typer
@@ -15,7 +17,7 @@ from typer.core import TyperGroup
 
 from sciml.errors import SciMLError
 
-__all__ = ["Rooms"]
+__all__ = ["Rooms", "warned"]
 
 RESUME = "run the same command again to go on where it stopped"
 
@@ -97,6 +99,23 @@ class Rooms(TyperGroup):
             if os.environ.get("SCIML_TRACEBACK") and not isinstance(error, KeyboardInterrupt):
                 raise
             raise _ended(error) from None
+
+
+@contextmanager
+def warned() -> Iterator[None]:
+    """Print a warning of ours as a line of text, without the place in the code that gave it."""
+    usual = warnings.formatwarning
+
+    def line(message: Warning | str, category: type[Warning], *place: Any, **source: Any) -> str:
+        if category is UserWarning:
+            return f"warning: {_line(message)}\n"
+        return usual(message, category, *place, **source)
+
+    warnings.formatwarning = line  # not showwarning: whoever records warnings still does
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def _tidy(command: Any) -> Any:

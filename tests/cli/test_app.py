@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 import types
+import warnings
 
 import pytest
 import typer
@@ -144,3 +145,27 @@ def test_without_a_command_there_is_help(group: str) -> None:
     assert shown.exit_code == 2
     assert shown.stderr == ""
     assert "Usage: sciml" in shown.stdout
+
+
+def test_a_warning_is_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    group = typer.Typer()
+
+    @group.command()
+    def warn() -> None:
+        warnings.warn("an adaptive time step:\n  give the truth", UserWarning, stacklevel=1)
+
+    group.command("other")(warn)  # a group of two is a group
+    monkeypatch.setitem(sys.modules, "sciml.cli.wrf", types.SimpleNamespace(app=group))
+    with warnings.catch_warnings():  # as a process begins, not as a test runner does
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", usual_showwarning)
+        with pytest.raises(SystemExit):
+            main(["wrf", "warn"])
+    assert capsys.readouterr().err == "warning: an adaptive time step: give the truth\n"
+
+
+def usual_showwarning(
+    message: Warning, category: type[Warning], filename: str, lineno: int, *_: object
+) -> None:
+    """As Python's, which pytest has replaced."""
+    sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
