@@ -1,4 +1,4 @@
-"""`sciml wrf`: what is in WRF's files, and the store of columns made of them."""
+"""`sciml wrf`: what is in WRF's files, the store of columns made of them, and runs side by side."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from sciml.cli.pages import Room
 from sciml.cli.told import Answer, Json, Quiet, check_targets, examples, expanded, size_of
+from sciml.cli.wrf_compare import EXAMPLES, compare
 
 if TYPE_CHECKING:
     from sciml.convection.plan import Source
@@ -159,3 +160,6 @@ def columns(
     answer.keep({**told, "found": _counted(found)})
     answer.say(found, f"{output}: {kept} columns, {size / 1e6:.1f} MB")
     answer.files()
+
+
+app.command("compare", epilog=examples(*EXAMPLES))(compare)

@@ -53,6 +53,8 @@ figure img{max-width:100%;height:auto;display:block}
 figcaption{color:#555;font-size:.9rem;max-width:46rem}
 .beside{display:flex;flex-wrap:wrap;gap:0 3rem;align-items:flex-start}
 .beside figure{max-width:22rem}
+.pair{display:flex;flex-wrap:wrap;gap:0 2rem;align-items:flex-start}
+.pair figure{max-width:31rem}
 dl{font-size:.9rem;max-width:60rem}
 dt{font-weight:600;margin-top:.5rem}
 dd{margin:0 0 0 1.2rem;color:#444}

@@ -1,0 +1,173 @@
+"""Two runs side by side: identical ones, one that rains elsewhere, observations, budgets, the command and its page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from sciml.cli import app
+from sciml.errors import InputError
+from sciml.verify.rain_page import pictures
+from sciml.verify.run_comparison import compare_runs, open_source
+from sciml.verify.run_state import budgets
+from sciml.wrf.reading import open_wrfout
+from tests.paths import SAMPLE_WRFOUT, SHARED
+
+pytest.importorskip("scores", reason="pip install 'sciml[verify]'")
+pytestmark = pytest.mark.skipif(not SAMPLE_WRFOUT.exists(), reason="no sample in data/")
+
+runner = CliRunner()
+TRAIN = SHARED / "wrf" / "train" / "wrfout_d01_convrad_train1.nc"
+FULL = SHARED / "wrf" / "sample" / "wrfout_d01_convrad_full.nc"
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample as it would be with all its rain two cells further east, a tenth more, and a warmer layer."""
+    path = tmp_path_factory.mktemp("moved") / "wrfout_d01_moved.nc"
+    with xr.open_dataset(SAMPLE_WRFOUT, decode_times=False) as ds:
+        other = ds.load()
+    for name in ("RAINC", "RAINNC"):
+        other[name].values[:] = np.roll(other[name].values, 2, -1) * 1.1
+    other["T"].values[:, 10:20] += 0.5
+    other.to_netcdf(path)
+    return path
+
+
+def test_a_run_against_itself_is_perfect() -> None:
+    one = open_source(SAMPLE_WRFOUT)
+    found = compare_runs(one, one, resamples=50, thresholds=[0.02, 0.25])
+    value = found.rain.scores.sel(estimate="value")
+    assert float(value["rmse"]) == 0
+    assert (value["csi"].values == 1).all()
+    assert (value["fss"].values == 1).all()
+    assert all(
+        (found.profiles[f"{name} rmse"].values == 0).all() for name in ("temperature", "vapour", "wind, u")
+    )
+    assert found.rain.window == pytest.approx(1 / 12)
+    assert found.rain.fields.sizes["Time"] == 6
+
+
+def test_what_is_moved_is_seen_to_be(moved: Path) -> None:
+    found = compare_runs(open_source(SAMPLE_WRFOUT), open_source(moved), resamples=50, thresholds=[0.02])
+    value = found.rain.scores.sel(estimate="value")
+    assert float(value["ratio"]) == pytest.approx(1.1, abs=1e-3)
+    by_scale = value["fss"].sel(threshold=0.02).values
+    assert (np.diff(by_scale) > 0).all()
+    assert by_scale[0] < 0.8 < by_scale[-1]
+    warmer = found.profiles["temperature bias"].values
+    assert warmer[12:18] == pytest.approx(0.45, abs=0.1)
+    assert warmer[25:] == pytest.approx(0, abs=1e-3)
+    names = [one.name for one in pictures(found)]
+    assert {"maps", "performance", "fss", "intensity", "taylor", "hovmoeller_x", "profiles"} <= set(names)
+
+
+def test_the_water_budget_of_a_steady_column_closes() -> None:
+    """Vapour added by hand is what evaporation brings: the residual is what is left of rounding."""
+    run = open_wrfout(SAMPLE_WRFOUT).isel(Time=[0, 1, 2]).load()
+    still = xr.concat([run.isel(Time=0).assign_coords(Time=t) for t in run["Time"].values], "Time")
+    mass = (still.sciml.rho * still.sciml.dz8w).isel(Time=0)
+    rate = 2e-5  # kg m-2 s-1
+    seconds = (still["Time"] - still["Time"][0]) / np.timedelta64(1, "s")
+    even = rate * seconds / mass.isel(bottom_top=0)
+    vapour = still["QVAPOR"].astype("float64")
+    bottom = xr.DataArray(np.arange(vapour.sizes["bottom_top"]) == 0, dims="bottom_top")
+    wetter = still.assign(
+        QVAPOR=(vapour + even * bottom).transpose(*vapour.dims), QFX=xr.full_like(still["QFX"], rate)
+    )
+    found, _ = budgets(wetter, rain=0.0)
+    total = rate * float(seconds[-1])
+    assert found["water: evaporation (kg m-2)"] == pytest.approx(total)
+    # Moister air is lighter: the layer's own mass falls by 0.6 of the share.
+    assert found["water: residual (kg m-2)"] == pytest.approx(0, abs=0.05 * total)
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not TRAIN.exists(), reason="the shared WRF data are not there")
+def test_two_files_of_a_real_run_with_one_common_time() -> None:
+    """Hourly and two-hourly output of one run: what fell until 14 UTC is the same in both."""
+    found = compare_runs(open_source(FULL), open_source(TRAIN), resamples=20)
+    assert found.rain.window == 14
+    assert float(found.rain.scores["rmse"].sel(estimate="value")) < 1e-6
+    told, _ = budgets(open_wrfout(TRAIN), float(open_source(TRAIN).amounts[1:].sum("Time").mean()))
+    assert (
+        abs(told["water: residual (kg m-2)"]) < 0.1 * told["water: rain (kg m-2)"]
+    )  # fluxes two hours apart
+
+
+def test_observations_on_the_grid(tmp_path: Path) -> None:
+    one = open_source(SAMPLE_WRFOUT)
+    radar = tmp_path / "radar.nc"
+    one.amounts[1:].rename({"Time": "time"}).rename("RR").to_netcdf(radar)
+    found = compare_runs(open_source(radar, variable="RR"), one, resamples=10, thresholds=[0.1])
+    assert float(found.rain.scores["rmse"].sel(estimate="value")) == 0
+    assert found.profiles is None
+    assert "no run" in found.absent["profiles and budgets"]
+    with pytest.raises(InputError, match="has no PRECIP: it has RR"):
+        open_source(radar, variable="PRECIP")
+    with pytest.raises(InputError, match="--variable"):
+        open_source(_without_rain(tmp_path))
+
+
+def _without_rain(folder: Path) -> Path:
+    path = folder / "wrfout_d01_dry.nc"
+    with xr.open_dataset(SAMPLE_WRFOUT, decode_times=False) as ds:
+        ds.drop_vars(["RAINC", "RAINNC"]).to_netcdf(path)
+    return path
+
+
+def test_runs_that_began_at_other_times(tmp_path: Path) -> None:
+    later = tmp_path / "wrfout_d01_later.nc"
+    with xr.open_dataset(SAMPLE_WRFOUT, decode_times=False) as ds:
+        other = ds.load()
+    stamps = [bytes(t).decode().replace("2007-06-10", "2008-01-03") for t in other["Times"].values]
+    other["Times"] = "Time", np.array(stamps, "S19")
+    for name in ("START_DATE", "SIMULATION_START_DATE"):
+        other.attrs[name] = str(other.attrs[name]).replace("2007-06-10", "2008-01-03")
+    other.to_netcdf(later)
+    sides = open_source(SAMPLE_WRFOUT), open_source(later)
+    with pytest.raises(InputError, match="--align start"):
+        compare_runs(*sides)
+    found = compare_runs(*sides, align="start", resamples=10)
+    assert float(found.rain.scores["rmse"].sel(estimate="value")) == 0
+
+
+def test_the_command_and_its_page(moved: Path, tmp_path: Path) -> None:
+    page, numbers, maps = (tmp_path / name for name in ("page.html", "numbers.json", "maps.png"))
+    words = ["wrf", "compare", str(SAMPLE_WRFOUT), str(moved), "--window", "10min", "--threshold", "0.1"]
+    outputs = ["--html", str(page), "--json", str(numbers), "--picture", str(maps), "--resamples", "50"]
+    shown = runner.invoke(app, [*words, *outputs, "--name", "control", "--name", "moved"])
+    assert shown.exit_code == 0, shown.output
+    assert "moved against control" in shown.output
+    text = page.read_text()
+    assert "<script" not in text
+    assert "http" not in text.replace("http-equiv", "")
+    for heading in ("Skill", "When and how hard", "Profiles", "Budgets", "Definitions, rain"):
+        assert f"<h2>{heading}</h2>" in text
+    told = json.loads(numbers.read_text())
+    assert told["window_hours"] == pytest.approx(1 / 6)
+    assert told["candidate"] == "moved"
+    assert maps.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_command_refuses_in_one_line(tmp_path: Path, moved: Path) -> None:
+    cropped = tmp_path / "wrfout_d01_cropped.nc"
+    with xr.open_dataset(SAMPLE_WRFOUT, decode_times=False) as ds:
+        ds.isel(south_north=slice(0, 20), south_north_stag=slice(0, 21)).to_netcdf(cropped)
+    for words, told in (
+        ([str(SAMPLE_WRFOUT), str(cropped)], "one grid"),
+        ([str(SAMPLE_WRFOUT), str(tmp_path / "none.nc")], "none.nc"),
+        ([str(SAMPLE_WRFOUT), str(moved), "--name", "one"], "give it twice"),
+        ([str(SAMPLE_WRFOUT), str(moved), "--window", "7min"], "no window of 7 min"),
+        ([str(SAMPLE_WRFOUT), str(moved), "--json", str(moved)], "wrfout_d01_moved.nc"),
+    ):
+        shown = runner.invoke(app, ["wrf", "compare", *words])
+        assert shown.exit_code == 2, shown.output
+        (line,) = [line for line in shown.output.splitlines() if line.startswith("error:")]
+        assert told in line
+    assert moved.stat().st_size > 1e6
