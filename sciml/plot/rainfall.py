@@ -135,7 +135,7 @@ def performance(pod: Mapping[str, Array], success: Mapping[str, Array], limits: 
     Parameters
     ----------
     pod, success
-        By candidate, (threshold, 3): value and the ends of its interval.
+        By candidate (five at most), (threshold, 3): value and the ends of its interval.
     limits
         Thresholds, mm.
     """
@@ -153,20 +153,22 @@ def performance(pod: Mapping[str, Array], success: Mapping[str, Array], limits: 
             axes.text(min(1, 1 / bias), min(1, bias), f" bias {bias:g}", fontsize=6.5, color="#777777", va="bottom",
                       ha="left" if bias < 1 else "right")  # fmt: skip
         shades = sequential(0.25)(np.linspace(0.1, 1, max(len(limits), 2)))
-        for name in pod:
+        for name, marker in zip(pod, "os^vD", strict=False):
             p, s = pod[name], success[name]
+            if len(pod) > 1:
+                axes.plot([], [], marker, color="#777777", markersize=6, label=_cut(name))
             axes.plot(s[:, 0], p[:, 0], color="#555555", linewidth=0.8, zorder=2)
             for k, limit in enumerate(limits):
                 if not np.isfinite([p[k, 0], s[k, 0]]).all():
                     continue
                 axes.plot(s[k, 1:], [p[k, 0]] * 2, color=shades[k], linewidth=1.1, zorder=3)
                 axes.plot([s[k, 0]] * 2, p[k, 1:], color=shades[k], linewidth=1.1, zorder=3)
-                axes.plot(
-                    s[k, 0], p[k, 0], "o", color=shades[k], markersize=6, label=f"{limit:g} mm", zorder=4
-                )
+                axes.plot(s[k, 0], p[k, 0], marker, color=shades[k], markersize=6, zorder=4)
+        for limit, shade in zip(limits, shades, strict=False):
+            axes.plot([], [], linewidth=3, color=shade, label=f"at least {limit:g} mm")
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="success ratio, 1 − FAR (1)", ylabel="POD (1)")
         axes.set_aspect("equal")
-        axes.legend(title="at least", title_fontsize=8, loc="lower left", bbox_to_anchor=(1.02, 0))
+        axes.legend(loc="lower left", bbox_to_anchor=(1.02, 0))
     return figure
 
 
