@@ -100,7 +100,7 @@ def _on_earth(
 def coastlines() -> list[Array]:
     """Coastlines as (point, 2) degrees, from the files that cartopy has on this machine; nothing is downloaded.
 
-    Empty where cartopy, or its Natural Earth data (``pip install cartopy_offlinedata``), is absent.
+    Empty where cartopy, or its Natural Earth data (``cartopy_feature_download physical`` of cartopy), is absent.
     """
     try:
         cartopy = importlib.import_module("cartopy")
@@ -158,7 +158,7 @@ def performance(pod: Mapping[str, Array], success: Mapping[str, Array], limits: 
             if len(pod) > 1:
                 axes.plot([], [], marker, color="#777777", markersize=6, label=_cut(name))
             axes.plot(s[:, 0], p[:, 0], color="#555555", linewidth=0.8, zorder=2)
-            for k, limit in enumerate(limits):
+            for k in range(len(limits)):
                 if not np.isfinite([p[k, 0], s[k, 0]]).all():
                     continue
                 axes.plot(s[k, 1:], [p[k, 0]] * 2, color=shades[k], linewidth=1.1, zorder=3)

@@ -208,7 +208,7 @@ def compare_runs(
     grid = _grid(reference, candidate)
     names = (reference.name, candidate.name)
     if names[0] == names[1]:
-        names = (f"{names[0]} (reference)", f"{names[1]} (candidate)")
+        names = (f"reference: {names[0]}", f"candidate: {names[1]}")
     found = compare(
         rains[0],
         rains[1],
