@@ -52,7 +52,7 @@ def rce(
     A Fortran host, compiled with $FC against the library in DIR, calls it as WRF does. Exit code 1 if a budget does
     not close, or something is negative or not finite; drift and novelty are told, and are yours to judge.
     """
-    from sciml.cli.coupling import columns_of, installed
+    from sciml.cli.coupling_inputs import columns_of, installed
     from sciml.coupling.column_host import simulate
     from sciml.coupling.column_start import Climate, Start
     from sciml.verify.equilibrium import equilibrium

@@ -12,19 +12,19 @@ import typer
 
 from sciml.cli.columns import EXAMPLES as RCE
 from sciml.cli.columns import rce
+from sciml.cli.coupling_inputs import columns_of, installed
 from sciml.cli.coupling_run import FLAGS, REPORT, flags, report
 from sciml.cli.pages import Room
 from sciml.cli.told import Answer, Json, Quiet, check_targets, examples, expanded
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
-    import xarray as xr
+    pass
 
-__all__ = ["app", "columns_of", "installed"]
+__all__ = ["app"]
 
 app = Room(no_args_is_help=True, help="Build an emulator into the library that WRF links.")
 
-SAMPLE = "wrfout_d01_convrad_24x24_5min.nc"
 WEIGHTS = "mskf.nc"
 QUICK = 100  # soundings of the linear response that is looked at on the way
 
@@ -252,27 +252,6 @@ for _command, _epilog in ((rce, RCE), (flags, FLAGS), (report, REPORT)):
     app.command(epilog=_epilog)(_command)
 
 
-def installed(folder: Path) -> tuple[Path, Path]:
-    """The library and the weights in a folder that `build` made.
-
-    Raises
-    ------
-    InputError
-        When one is not there, or there are several.
-    """
-    found = []
-    remedy = f"make both with `sciml coupling build -o {folder} MODEL`"
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder: {remedy}")
-    for pattern, what in (("libsciml*.so", "library"), ("*.nc", "weights file")):
-        there = sorted(folder.glob(pattern))
-        if len(there) != 1:
-            names = ", ".join(path.name for path in there)
-            raise InputError(f"{folder} has {names or 'no ' + what} where one {what} is wanted: {remedy}")
-        found.append(there[0])
-    return found[0], found[1]
-
-
 def _export(model: str, output: Path) -> tuple[dict[str, Any], str]:
     """Write the weights; what is told of them, as data and as a line."""
     from sciml.convection.emulator import Emulator
@@ -302,16 +281,6 @@ def _stability(model: str) -> tuple[dict[str, Any], str]:
     table = f"{found.spectrum.table()}\n" if found.spectrum.growing else ""
     told = {"growing": [{"per_day": mode.growth, "part": mode.part} for mode in found.spectrum.growing]}
     return told, f"{table}{found.verdict()}"
-
-
-def columns_of(files: list[Path] | None, most: int | None) -> xr.Dataset:
-    """The columns of files or of the sample; if there are too many, every so many."""
-    from sciml.convection.store import open_columns
-    from sciml.data_files import packaged
-
-    columns = open_columns(files or [packaged(SAMPLE)], keep="all")
-    step = 1 if most is None else -(-columns.sizes["column"] // most)
-    return columns.isel(column=slice(None, None, step)).load()
 
 
 def _tile(text: str) -> tuple[int, int]:

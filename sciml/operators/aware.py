@@ -19,7 +19,7 @@ from torch.nn import functional
 from sciml.errors import InputError
 from sciml.multigrid.stencils import apply_stencil, constant_shift, galerkin, inverses, neighbourhood
 from sciml.multigrid.structured import Layout, mirror, prolong, restrict
-from sciml.operators.networks import told_html
+from sciml.operators.showing import told_html
 from sciml.pde.grid import Boundary, Centring
 
 __all__ = ["HierarchyNet", "Prepared"]

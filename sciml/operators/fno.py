@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sciml.errors import InputError
-from sciml.operators.networks import told_html
+from sciml.operators.showing import told_html
 
 __all__ = ["FNO", "SpectralConvolution"]
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from sciml.errors import InputError
 from sciml.multigrid.structured import Layout
 from sciml.operators.cycle import Cycle, Transfers
-from sciml.operators.networks import told_html
+from sciml.operators.showing import told_html
 from sciml.pde.grid import Boundary, Centring
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from sciml.operators.convolution import (
     gelu,
     level_sizes,
 )
-from sciml.operators.networks import told_html
 from sciml.operators.recipes import RECIPES, Architecture
+from sciml.operators.showing import told_html
 
 __all__ = ["PublishedMgNO", "published"]
 
