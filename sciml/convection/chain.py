@@ -68,7 +68,7 @@ def linked(members: Mapping[int, Member]) -> dict[int, list[Part]]:
     """
     runs: dict[tuple[str | int, ...], list[int]] = {}
     for number, member in members.items():
-        late = np.flatnonzero(np.diff(member.times) <= np.timedelta64(0))
+        late = np.flatnonzero(np.diff(member.times) <= np.timedelta64(0, "ns"))
         if len(late):
             one, two = member.times[late[0] : late[0] + 2]
             raise InputError(

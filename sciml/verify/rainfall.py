@@ -81,7 +81,7 @@ def accumulations(amounts: xr.DataArray, window: str | None = None) -> xr.DataAr
             raise InputError(f"one frame only ({times[0]}): windows of {window} need the frames between")
         return amounts.assign_attrs(window=hours, units="mm")
     steps = np.diff(times.values)
-    if (steps <= np.timedelta64(0)).any():
+    if (steps <= np.timedelta64(0, "ns")).any():
         raise InputError(
             f"the frames are not in the order of time ({times[0]} to {times[-1]}): sort them by Time"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -80,4 +82,4 @@ def test_batches_of_nothing(tmp_path):
 
 
 def test_the_docstring_of_fit_has_its_sections():
-    assert "\n    Notes\n    -----\n" in (fit.__doc__ or "")
+    assert "\nNotes\n-----\n" in (inspect.getdoc(fit) or "")

@@ -57,7 +57,7 @@ def test_repeated_frames_are_taken_once(frames: xr.Dataset, write: Writer) -> No
     with pytest.warns(UserWarning, match="repeats 1 frames"):
         joined = open_wrfout([first, second])
     assert joined.sizes["Time"] == 3
-    assert (np.diff(joined["Time"].values) > np.timedelta64(0)).all()
+    assert (np.diff(joined["Time"].values) > np.timedelta64(0, "ns")).all()
 
 
 def test_a_moving_nest_keeps_its_places(frames: xr.Dataset) -> None:
