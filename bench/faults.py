@@ -164,7 +164,9 @@ def main() -> None:
         outcomes = [one for test in tests for one in found.get(test, ["failed"])]
         counts = {kind: outcomes.count(kind) for kind in ("passed", "failed", "skipped")}
         rows.append({"fault": fault, "promise": promise, **counts})
-        print(f"{fault:76}{counts['passed']:4} passed{counts['failed']:4} failed{counts['skipped']:4} skipped")
+        print(
+            f"{fault:76}{counts['passed']:4} passed{counts['failed']:4} failed{counts['skipped']:4} skipped"
+        )
     if given.json:
         given.json.write_text(json.dumps({"faults": rows}, indent=1) + "\n")
     if any(row["failed"] for row in rows):
