@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ __all__ = ["RunProfile", "run_profiles"]
 Array = NDArray[Any]
 
 
-class RunProfile(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class RunProfile:
     """One column of panels; every array has shape (level,) and the unit given."""
 
     title: str
