@@ -84,7 +84,7 @@ class PdeEvaluation:
     samples
         Each norm by ``sample``: sort it to find the worst.
     fields
-        One sample of middling error, dims (y, x): its inputs, ``truth``, ``prediction``, and where the problem is known
+        The sample of median relative L2 error, dims (y, x): its inputs, ``truth``, ``prediction``; of a known problem
         ``error_density`` and ``bound_density``; attrs ``sample``, ``error``, ``lower`` and ``upper`` (energy norm).
     """
 

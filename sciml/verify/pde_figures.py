@@ -28,7 +28,8 @@ def pictures(evaluation: PdeEvaluation) -> Iterator[Picture]:
     yield Picture(
         "fields",
         portrait(evaluation),
-        f"Sample {fields.attrs['sample']}, whose error is middling. "
+        f"Sample {fields.attrs['sample']}: its relative L2 error, {number(fields.attrs['relative_l2'])}, is the median "
+        f"of {fields.attrs['samples']} samples. "
         + (
             "The last two show sqrt(energy per area): of the true error, and as one multigrid cycle sees it, scaled so "
             "that its integral is the guaranteed bound: where it lies is an estimate, the whole is guaranteed."

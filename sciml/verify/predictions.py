@@ -19,7 +19,7 @@ from sciml.verify.norms import field_errors, spread, system_errors
 from sciml.verify.pde_evaluation import DEFINITIONS, PdeEvaluation
 from sciml.verify.spectra import error_by_frequency
 
-__all__ = ["evaluate", "looked_at"]
+__all__ = ["evaluate", "looked_at", "median_sample"]
 
 Array = NDArray[Any]
 
@@ -99,9 +99,13 @@ def evaluate(
     scores["baselines"] = _baselines(truth, prediction, grid, cases, chosen, scores.get("time"))
     scores["absent"] = absent
     scores["definitions"] = dict(DEFINITIONS)
-    middling = int(chosen[np.argsort(rows["relative_l2"][chosen])[len(chosen) // 2]])
-    case = cases[list(chosen).index(middling)] if cases else None
-    fields = _fields(middling, prediction, truth, grid, inputs or {}, case)
+    shown = median_sample(rows["relative_l2"])
+    case = None
+    if cases:
+        looked_closely = dict(zip(chosen.tolist(), cases, strict=True))
+        case = looked_closely.get(shown) or Case.of(known[shown], prediction[shown])
+    fields = _fields(shown, prediction, truth, grid, inputs or {}, case)
+    fields.attrs |= {"relative_l2": float(rows["relative_l2"][shown]), "samples": len(truth)}
     samples = xr.Dataset({name: ("sample", one) for name, one in rows.items()})
     return PdeEvaluation(model, data, scores, samples, fields)
 
@@ -115,6 +119,17 @@ def looked_at(samples: int, closely: int) -> NDArray[np.int64]:
     array([0, 4, 9])
     """
     return np.unique(np.linspace(0, samples - 1, min(closely, samples)).round().astype(np.int64))
+
+
+def median_sample(errors: Array) -> int:
+    """Index of the sample with the median error; of an even number, the lower of the two middle ones.
+
+    Examples
+    --------
+    >>> median_sample(np.array([0.4, 0.1, 0.3, 0.9]))
+    2
+    """
+    return int(np.argsort(errors, kind="stable")[(len(errors) - 1) // 2])
 
 
 def _distance(exact: Array, truth: Array) -> float:

@@ -19,7 +19,8 @@ from sciml import plot
 from sciml.errors import InputError
 from sciml.verify.figures import SHOWN
 from sciml.verify.layout import Chapter, Picture, drawn, table
-from sciml.verify.scores import plain, trigger_scores
+from sciml.verify.scores import NIL, plain, trigger_scores
+from sciml.verify.tally import LEVELS, OUTPUTS
 
 __all__ = ["ModeStatistics", "read_statistics"]
 
@@ -56,8 +57,8 @@ class ModeStatistics:
     sums
         Counts and sums by name, as in the files.
     outputs
-        By output (moment, level), or (moment,): sums of the scheme's value, its square, the error, its square; the
-        largest error. Of shadow files only.
+        Moments by output, shape (moment, level) or (moment,): sums of the scheme's value, its square, the error, its
+        square; the largest error. Shadow files only.
     """
 
     mode: str
@@ -96,17 +97,25 @@ class ModeStatistics:
         confusion = self.sums["CONFUSION"]
         return float(confusion.sum() - confusion[0, 0])
 
+    @property
+    def matched(self) -> float:
+        """Number of columns in which both triggered: CUTOP and CUBOT are compared over these."""
+        return float(self.sums["CONFUSION"][1:, 1:].sum())
+
     def score(self, name: str) -> dict[str, float | None]:
-        """R², bias and RMSE of an output, over the levels together, and its largest error."""
+        """R², bias and RMSE of an output, over the levels together, and its largest error.
+
+        R² is None where the scheme's values do not vary by more than `sciml.verify.scores.NIL`, as in an evaluation.
+        """
         moments = self.outputs[name].reshape(5, -1)
-        count = self.triggered * moments.shape[1]
+        count = (self.matched if name in LEVELS else self.triggered) * moments.shape[1]
         if not count:
             return {"r2": None, "bias": None, "rmse": None, "largest_error": None}
         total = moments.sum(1)
         spread = total[_SQUARED] - total[_TRUTH] ** 2 / count
         return {
             "r2": None
-            if total[_SQUARED] / count < _NIL or spread <= 0
+            if total[_SQUARED] / count < _NIL or spread <= NIL.get(name, 0.0) ** 2 * count
             else 1 - total[_ERROR_SQUARED] / spread,
             "bias": total[_ERROR] / count,
             "rmse": float(np.sqrt(total[_ERROR_SQUARED] / count)),
@@ -115,14 +124,14 @@ class ModeStatistics:
 
     def rows(self) -> list[list[str]]:
         """A table of the outputs, with its head."""
-        rows = [["output", "R²", "bias", "RMSE", "largest error"]]
+        rows = [["output", "unit", "R²", "bias", "RMSE", "largest error"]]
         for name in self.outputs:
             found = self.score(name)
             forms = ("{:.4f}", "{:+.2e}", "{:.2e}", "{:.2e}")
             told = [
                 "–" if x is None else form.format(x) for x, form in zip(found.values(), forms, strict=True)
             ]
-            rows.append([name, *told])
+            rows.append([name, OUTPUTS[name], *told])
         return rows
 
     def headline(self) -> list[str]:
@@ -153,7 +162,9 @@ class ModeStatistics:
         rows = self.rows() if self.outputs else []
         wide = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
         lines = [
-            "  ".join([row[0].ljust(wide[0]), *(x.rjust(w) for x, w in zip(row[1:], wide[1:], strict=True))])
+            "  ".join(
+                [x.ljust(w) if i < 2 else x.rjust(w) for i, (x, w) in enumerate(zip(row, wide, strict=True))]
+            )
             for row in rows
         ]
         return "\n".join([*self.headline(), *([""] if lines else []), *lines])
@@ -164,7 +175,7 @@ class ModeStatistics:
         if not self.outputs:
             return Chapter.of(f"The library in mode {self.mode}", told)
         head, *rows = self.rows()
-        caption = "Over the columns in which the scheme or the emulator triggered"
+        caption = "Over the columns in which the scheme or the emulator triggered; CUTOP and CUBOT over those in which both did"
         parts = [told, table(caption, head, rows)]
         if self.triggered and self.score("RTHCUTEN")["r2"] is not None:
             parts += [drawn(picture) for picture in self.pictures()]
@@ -247,7 +258,7 @@ def read_statistics(paths: Iterable[str | Path]) -> ModeStatistics:
     sums["NOVELTY"] = np.max([one["NOVELTY"].values for one in opened], 0)
     outputs = {}
     for name in (*SHOWN, "RQSCUTEN", *SCALARS):
-        if name in first:
+        if name in first and (name not in LEVELS or "LEVEL_MOMENTS" in first.attrs):
             parts = np.stack([one[name].values for one in opened])
             outputs[name] = parts.sum(0)
             outputs[name][_LARGEST] = parts[:, _LARGEST].max(0)

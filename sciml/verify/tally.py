@@ -34,7 +34,7 @@ from sciml.verify.scores import (
 )
 from sciml.wrf.kinds import HELD, true_kinds
 
-__all__ = ["OUTPUTS", "Tally", "classify"]
+__all__ = ["LEVELS", "OUTPUTS", "Tally", "classify"]
 
 Array = NDArray[Any]
 
@@ -59,10 +59,14 @@ OUTPUTS: Final = {
 }
 """What is scored where both sides have it, and its unit."""
 
+LEVELS: Final = ("CUTOP", "CUBOT")
+"""Model levels: without convection they have no value, so they are scored where both sides triggered."""
+
 STATE: Final = ("RHO", "DZ8W", "PI_PHY", "T_PHY", "QVAPOR")
 DEFINITIONS: Final = {
     "r2": "1 - SSE/SST over all elements (column, level) of the truly triggered columns, SST about its mean",
     "r2_all": "the same over all evaluated columns",
+    "CUTOP, CUBOT": "over the columns in which both the truth and the prediction triggered",
     "r2_class_mean": "the r2 of the mean true profile of the class of these very columns, the class known",
     "nmae": "sum |prediction - truth| / sum |truth|",
     "levels": "by level over the truly triggered columns, lowest first; each r2 about the mean of its level",
@@ -145,6 +149,7 @@ class Tally:
             A WEIGHT that is not finite, or negative.
         """
         kind = {"truth": _values(truth, "KIND").astype(np.int8), "prediction": classify(prediction)}
+        matched = np.flatnonzero((kind["truth"] > NONE) & (kind["prediction"] > NONE))
         both = dict(zip(SOURCES, (truth, prediction), strict=True))
         outputs: dict[str, dict[str, Array]] = {source: {} for source in SOURCES}
         weight = _weight(truth)
@@ -159,11 +164,12 @@ class Tally:
                 values = _values(columns, name)
                 outputs[source][name] = np.where(kind[source] > NONE, values, 0) if name == "NCA" else values
             t, p = (outputs[source][name] for source in SOURCES)
+            scored = matched if name in LEVELS else slice(None)
             levels = t.shape[1] if t.ndim > 1 else 1
             for weigh, by in ((False, None), (True, weight)):
                 if not weigh or by is not None:
                     sums = self._moments.setdefault((name, weigh), Moments.empty(levels))
-                    sums.add(t, p, kind["truth"], by)
+                    sums.add(t[scored], p[scored], kind["truth"][scored], None if by is None else by[scored])
         finite = [_finite(values) for values in outputs["prediction"].values()]
         self._broken += int((~np.logical_and.reduce(finite)).sum()) if finite else 0
         self._dt = float(truth.attrs.get("DT", 0.0))

@@ -340,14 +340,22 @@ def test_shadow_statistics_are_those_of_the_differences(run: Any, alone: Any, fi
     found = read_statistics(done.folder.glob("sciml_mskf_shadow_*.nc"))
     looked = fields["nca"] < 25
     either = looked & ((alone["cutop"] > 1) | (emulated["cutop"] > 1))
+    both = looked & (alone["cutop"] > 1) & (emulated["cutop"] > 1)
+    assert 0 < both.sum() < either.sum() and found.matched == both.sum()
     assert found.sums["COLUMNS"] == looked.sum() and found.sums["HELD"] == (~looked).sum()
     assert found.triggered == either.sum()
     for name, theirs in EMULATED.items():
         true, said = (x[name].astype(np.float64) for x in (alone, emulated))
         if true.ndim == 3:
             true, said = (x[:, :NK].transpose(0, 2, 1)[either] for x in (true, said))
+        elif theirs in ("CUTOP", "CUBOT"):
+            true, said = true[both], said[both]
         else:
             true, said = true[either], said[either]
+        if theirs == "NCA":
+            true, said = (
+                np.where(x["cutop"][either] > 1, y, 0) for x, y in ((alone, true), (emulated, said))
+            )
         error = said - true
         expected = [true.sum(0), (true**2).sum(0), error.sum(0), (error**2).sum(0), np.abs(error).max(0)]
         np.testing.assert_allclose(found.outputs[theirs], expected, rtol=1e-9, atol=1e-25, err_msg=name)
@@ -357,6 +365,14 @@ def test_shadow_statistics_are_those_of_the_differences(run: Any, alone: Any, fi
     np.testing.assert_allclose([found.sums["RAIN_SCHEME"], found.sums["RAIN_EMULATOR"]], rain, rtol=1e-6)
     scores = found.scores()
     assert scores["seconds"]["emulator"] > 0
+    cubot = found.score("CUBOT")
+    true, said = (x["cubot"][both].astype(np.float64) for x in (alone, emulated))
+    assert cubot["bias"] == pytest.approx((said - true).mean())
+    assert cubot["rmse"] == pytest.approx(np.sqrt(((said - true) ** 2).mean()))
+    assert np.ptp(true) == 0 and cubot["r2"] is None  # this test's own scheme has one cloud base
+    assert scores["outputs"]["RQSCUTEN"]["r2"] is None  # numerically nil, as in an evaluation
+    units = {row[0]: row[1] for row in found.rows()}
+    assert units["RTHCUTEN"] == "K s-1" and units["CUBOT"] == "level"
     assert found.chapter().body.count("<img") == 2
     assert "RTHCUTEN" in str(found)
 

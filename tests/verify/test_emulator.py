@@ -73,6 +73,18 @@ def test_each_score_by_hand(truth, stored):
                 assert scores["r2"] == pytest.approx(1 - ((p - t) ** 2).sum() / ((t - t.mean()) ** 2).sum())
 
 
+def test_levels_are_scored_where_both_sides_triggered(truth):
+    """A missed column has no cloud base: its index, one above the top, says nothing about the level."""
+    missed = truth.copy(deep=True)
+    triggered = np.flatnonzero(truth["KIND"].values > 0)[::5]
+    missed["KIND"][triggered] = 0
+    missed["CUBOT"][triggered], missed["CUTOP"][triggered] = truth.sizes["level"] + 1, 1
+    outputs = evaluate(truth, missed).to_json()["outputs"]
+    for name in ("CUTOP", "CUBOT"):
+        assert outputs[name]["r2"] == outputs[name]["r2_all"] == 1
+        assert outputs[name]["n"] == (truth["KIND"].values > 0).sum() - triggered.size
+
+
 def test_held_columns_spoil_what_pairs_keep(truth, stored):
     """As measured on other runs: the stored tendencies score 0.6-0.8 with held columns, 0.9-1.0 without."""
     everything = evaluate(truth, stored).to_json()["outputs"]

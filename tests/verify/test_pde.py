@@ -15,6 +15,7 @@ from sciml.pde.elliptic import Darcy, discretize
 from sciml.pde.grid import Boundary, Grid
 from sciml.verify.norms import field_errors, system_errors
 from sciml.verify.pde import assess, problems_of
+from sciml.verify.pde_figures import pictures
 from sciml.verify.predictions import evaluate
 
 N = 15
@@ -79,6 +80,18 @@ def test_a_prediction_of_one_cycle_is_the_baseline_of_one_cycle(found):
     assert counts["zero"]["after_cycle"]["relative_energy"] == pytest.approx(
         counts["prediction"]["relative_energy"]
     )
+
+
+@pytest.mark.parametrize("closely", [2, 3, 4])
+def test_the_sample_shown_has_the_median_error_of_all_samples(data, closely):
+    truth = data["u"].values
+    prediction = truth * (1 + np.array([0.5, 0.1, 0.4, 0.2, 0.3]))[:, None, None]
+    grid = Grid((N, N))
+    found = evaluate(prediction, truth, grid, systems=problems_of(data, grid, truth, 5), closely=closely)
+    assert found.fields.attrs["sample"] == 4
+    assert found.fields.attrs["relative_l2"] == pytest.approx(0.3)
+    assert found.fields.attrs["lower"] <= found.fields.attrs["error"] <= found.fields.attrs["upper"]
+    assert "0.3, is the median of 5 samples" in next(pictures(found)).caption
 
 
 def test_bounds_hold(found):

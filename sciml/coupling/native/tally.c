@@ -110,9 +110,12 @@ static void compare(sciml_tally *t, const sciml_tile *tile, int32_t i, int32_t j
                    (double)answer->profile[f][n + (ptrdiff_t)k * columns]);
     }
     for (int f = 0; f < SURFACES; f++) {
-        double other = (double)*tile_surface(tile, sciml_output_surface_arguments[f], i, j);
-        if (f == SCIML_NCA && truth == 0) other = -100.0; /* the scheme leaves it as it was */
-        moment(t->surface[f], 1, other, (double)answer->surface[f][n]);
+        /* Without convection a level has no value, and NCA is what an earlier call has left. */
+        if ((f == SCIML_CUTOP || f == SCIML_CUBOT) && (truth == 0 || said == 0)) continue;
+        const double scheme = (double)*tile_surface(tile, sciml_output_surface_arguments[f], i, j);
+        const double emulator = (double)answer->surface[f][n];
+        const int nca = f == SCIML_NCA;
+        moment(t->surface[f], 1, nca && truth == 0 ? 0 : scheme, nca && said == 0 ? 0 : emulator);
     }
 }
 
@@ -190,6 +193,7 @@ int sciml_tally_write(sciml_tally *t, const sciml_session *session, const sciml_
             &w, "MOMENTS",
             "sums of the scheme's value, of its square, of the error, of its square; the largest error; "
             "over columns in which the scheme or the emulator triggered");
+        sciml_cdf_text(&w, "LEVEL_MOMENTS", "CUTOP and CUBOT: over columns in which both triggered");
         sciml_cdf_values(&w, &(cdf_written){"SECONDS_SCHEME", "s", NULL, CDF_DOUBLE, 0, {0}, &t->seconds[0]});
         sciml_cdf_values(&w, &(cdf_written){"RAIN_SCHEME",
                                             "mm",
