@@ -34,7 +34,15 @@ EXTRAS = {
     "jupytext": ("notebooks", "the notebooks cannot be made from their texts"),
     "ipykernel": ("notebooks", "the notebooks can be read but not run"),
 }
-"""Optional packages: the extra that brings each, and what is lost without it."""
+"""Optional packages: the extra of pyproject.toml that lists each, and what does not work without it."""
+
+PACKAGES = {
+    "wrf": "xwrf pyproj",
+    "verify": "scores",
+    "onnx": "onnx onnxscript onnxruntime",
+    "notebooks": "jupytext nbmake ipykernel",
+}
+"""Packages of each extra. They are installed by name: ``sciml`` on PyPI is another package."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +161,7 @@ def f2py() -> Finding:
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     header = Path(sysconfig.get_path("include")) / "Python.h"
     remedies = {
-        tool: "pip install 'sciml[f2py]'" for tool in ("meson", "ninja") if not shutil.which(tool, path=path)
+        tool: "pip install meson ninja" for tool in ("meson", "ninja") if not shutil.which(tool, path=path)
     }
     if not header.exists():
         remedies["Python.h"] = "apt-get install python3-dev"
@@ -178,7 +186,7 @@ def extras() -> list[Finding]:
     """Look for the optional packages."""
     findings = []
     for module, (extra, cost) in EXTRAS.items():
-        remedy = f"pip install 'sciml[{extra}]'"
+        remedy = f"pip install {PACKAGES[extra]}"
         there = importlib.util.find_spec(module) is not None
         found = importlib.metadata.version(module) if there else "not installed"
         findings.append(Finding(module, there, found, cost, remedy))

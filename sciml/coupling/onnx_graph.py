@@ -29,7 +29,7 @@ class _Graph:
         try:
             import onnx
         except ImportError as error:
-            raise SciMLError("this needs onnx: pip install 'sciml[onnx]'") from error
+            raise SciMLError("this needs onnx: pip install onnx onnxscript onnxruntime") from error
         if weights.attributes.get("network") != "bilstm":
             raise InputError(
                 f"the weights hold {weights.attributes.get('network')!r}, not a bilstm: export the network"
@@ -182,7 +182,7 @@ def onnx_session(weights: Weights, threads: int = 1, *, closure: bool = False) -
     try:
         import onnxruntime
     except ImportError as error:
-        raise SciMLError("this needs onnxruntime: pip install 'sciml[onnx]'") from error
+        raise SciMLError("this needs onnxruntime: pip install onnx onnxscript onnxruntime") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -210,7 +210,7 @@ def export_onnx(
     try:
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise SciMLError("this needs onnx and onnxscript: pip install 'sciml[onnx]'") from error
+        raise SciMLError("this needs onnx and onnxscript: pip install onnx onnxscript onnxruntime") from error
     target = Path(path)
     check_replaceable(target)
     graph, fields = _example(network, shape)

@@ -38,7 +38,7 @@ def library(name: str) -> Any:
         return importlib.import_module(f"scores.{name}")
     except ImportError as error:
         raise SciMLError(
-            f"rain is scored by the package scores, which is not installed ({error}): pip install 'sciml[verify]'"
+            f"rain is scored by the package scores, which is not installed ({error}): pip install scores"
         ) from error
 
 

@@ -63,7 +63,7 @@ def _xwrf() -> Any:
             return importlib.import_module("xwrf")
     except ImportError as error:
         raise SciMLError(
-            f"map projections need xwrf, which is not installed ({error}): pip install 'sciml[wrf]'"
+            f"map projections need xwrf, which is not installed ({error}): pip install xwrf pyproj"
         ) from error
     finally:
         if chosen is None:

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from sciml.cli import app
-from sciml.cli.doctor import EXTRAS, compiler, disk
+from sciml.cli.doctor import EXTRAS, PACKAGES, compiler, disk
+from tests.paths import REPO
 
 runner = CliRunner()
+FOLDERS = ("sciml", "tests", "bench", "notebooks", "workflows", "data", ".ci")
+TEXTS = (".py", ".md", ".toml", ".ipynb", ".sh", ".nml", ".f90", ".c", ".h")
 
 
 def test_json_tells_everything_looked_at() -> None:
@@ -54,3 +59,21 @@ def test_a_compiler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_disk(tmp_path: Path) -> None:
     assert str(tmp_path) in disk(tmp_path).found
+
+
+def test_the_packages_of_an_extra_are_those_of_the_project() -> None:
+    project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+    for extra, packages in PACKAGES.items():
+        listed = {re.split("[><=]", line)[0] for line in project["optional-dependencies"][extra]}
+        assert set(packages.split()) == listed
+    assert {extra for extra, _ in EXTRAS.values()} == set(PACKAGES)
+
+
+def test_no_text_names_the_package_of_another_project() -> None:
+    """`sciml` on PyPI is not this package: a remedy that installs it would break the user's environment."""
+    files = [
+        REPO / "README.md",
+        *(x for folder in FOLDERS for x in (REPO / folder).rglob("*") if x.suffix in TEXTS),
+    ]
+    pattern = re.compile(r"(pip|uv|pipx) (install|add) (-U )?['\"]?sciml(?![-_\w])")
+    assert [str(path) for path in files if pattern.search(path.read_text(encoding="utf-8"))] == []

@@ -169,7 +169,7 @@ def test_refusals(tmp_path: Path) -> None:
     network, _, _ = made("published")
     with pytest.raises(InputError, match=r"float16.*float32, bfloat16"):
         inference(network, "float16")  # type: ignore[arg-type]
-    pytest.importorskip("onnxscript", reason="pip install 'sciml[onnx]'")
+    pytest.importorskip("onnxscript", reason="pip install onnxscript")
     with pytest.raises(InputError, match="9 points do not come back"):
         export_onnx(network, tmp_path / "net.onnx", (1, 1, 9, 8))
     with pytest.raises(InputError, match=r"give \(sample, channel, y, x\)"):

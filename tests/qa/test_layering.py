@@ -13,7 +13,7 @@ from tests.paths import REPO
 LINT = Path(sys.executable).with_name("lint-imports")
 
 
-@pytest.mark.skipif(not LINT.exists(), reason="import-linter is not installed: pip install 'sciml[dev]'")
+@pytest.mark.skipif(not LINT.exists(), reason="import-linter is not installed: pip install import-linter")
 def test_imports_go_down_only() -> None:
     done = subprocess.run([LINT, "--no-cache"], cwd=REPO, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -36,7 +36,7 @@ def test_its_text_is_python_and_defines_nothing(text: Path) -> None:
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
 def test_its_two_forms_agree(text: Path) -> None:
-    jupytext = pytest.importorskip("jupytext", reason="pip install 'sciml[notebooks]'")
+    jupytext = pytest.importorskip("jupytext", reason="pip install jupytext")
     told = [(one.cell_type, one.source) for one in jupytext.read(text).cells]
     held = [(one["cell_type"], "".join(one["source"])) for one in cells(text.with_suffix(".ipynb"))]
     assert told == held, REMEDY

@@ -17,7 +17,7 @@ from sciml.verify.rain_scores import CATEGORICAL, categorical, continuous, ensem
 from sciml.verify.rainfall import accumulations, compare
 from sciml.wrf.rain import rain_since_last
 
-scores = pytest.importorskip("scores", reason="pip install 'sciml[verify]'")
+scores = pytest.importorskip("scores", reason="pip install scores")
 
 HOUR = np.timedelta64(1, "h")
 START = np.datetime64("2024-07-01T00:00:00", "ns")

@@ -18,7 +18,7 @@ from sciml.verify.run_state import budgets
 from sciml.wrf.reading import open_wrfout
 from tests.paths import SAMPLE_WRFOUT, SHARED
 
-pytest.importorskip("scores", reason="pip install 'sciml[verify]'")
+pytest.importorskip("scores", reason="pip install scores")
 pytestmark = pytest.mark.skipif(not SAMPLE_WRFOUT.exists(), reason="no sample in data/")
 
 runner = CliRunner()

@@ -105,5 +105,5 @@ def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch)
 
     ours = open_wrfout(REAL / "mercator_sample.nc")
     monkeypatch.setattr(geography.importlib, "import_module", absent)
-    with pytest.raises(SciMLError, match=r"pip install 'sciml\[wrf\]'"):
+    with pytest.raises(SciMLError, match=r"pip install xwrf pyproj"):
         _ = ours.sciml.crs
