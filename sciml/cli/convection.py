@@ -61,6 +61,13 @@ def train(
     time_limit: Annotated[
         float | None, typer.Option("--time-limit", help="Stop, resumable, after so many seconds.")
     ] = None,
+    time_budget: Annotated[
+        float | None,
+        typer.Option(
+            "--time-budget",
+            help="Seconds for the whole training: the learning rate falls to its end in them.",
+        ),
+    ] = None,
     anew: Annotated[bool, typer.Option("--anew", help="Begin anew, even if a training was cut off.")] = False,
     json_file: Json = None,
     quiet: Quiet = False,
@@ -84,6 +91,7 @@ def train(
         "seed": seed,
         "device": device,
         "time_limit_s": time_limit,
+        "time_budget_s": time_budget,
     }
     tables = settings(config)
     tables["fit"] = {**tables["fit"], **{name: x for name, x in given.items() if x is not None}}

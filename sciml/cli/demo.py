@@ -25,7 +25,8 @@ SAMPLE = "wrfout_d01_convrad_24x24_5min.nc"
 TRUTH = "mskf_offline_convrad_24x24_5min.nc"
 PRETRAINED = "mskf-convrad"
 RESOLUTION, SAMPLES = "63", "256"
-OPERATOR_EPOCHS = 12
+EPOCHS, OPERATOR_EPOCHS = 300, 12
+BUDGET = 75
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,33 @@ class Step:
         return "sciml " + shlex.join(self.arguments)
 
 
-def road(output: Path, epochs: int, operator_epochs: int = OPERATOR_EPOCHS) -> list[Step]:
-    """List the steps of both roads. Each is a command that the user can type as it stands."""
-    weather = output / "convection.html"
-    return [*weather_road(output, epochs, weather), *operator_road(output, operator_epochs, after=weather)]
+def road(
+    output: Path,
+    epochs: int = EPOCHS,
+    operator_epochs: int = OPERATOR_EPOCHS,
+    budget: float = BUDGET,
+    anew: bool = False,
+) -> list[Step]:
+    """List the steps of both pipelines. Each is a command that the user can type as it stands.
+
+    Parameters
+    ----------
+    epochs, operator_epochs
+        Largest number of epochs of each training.
+    budget
+        Seconds that each training may take.
+    anew
+        Begin both trainings anew, even if one was cut off.
+    """
+    page = output / "convection.html"
+    limits = ("--time-budget", f"{budget:g}", *(["--anew"] if anew else []))
+    return [
+        *weather_road(output, ("--epochs", str(epochs), *limits), page),
+        *operator_road(output, ("--epochs", str(operator_epochs), *limits), after=page),
+    ]
 
 
-def weather_road(output: Path, epochs: int, page: Path) -> list[Step]:
+def weather_road(output: Path, limits: tuple[str, ...], page: Path) -> list[Step]:
     """From WRF output to an emulator inside a Fortran program."""
     from sciml.data_files import packaged
 
@@ -57,7 +78,7 @@ def weather_road(output: Path, epochs: int, page: Path) -> list[Step]:
         Step("Draw columns from the WRF sample", ("wrf", "columns", sample, "--truth", truth, "-o", columns)),
         Step(
             "Train an emulator on them",
-            ("convection", "train", columns, "-o", model, "--epochs", str(epochs)),
+            ("convection", "train", columns, "-o", model, *limits),
         ),
         Step(
             "Score it, and the pretrained one, against the true scheme",
@@ -72,7 +93,7 @@ def weather_road(output: Path, epochs: int, page: Path) -> list[Step]:
     ]
 
 
-def operator_road(output: Path, epochs: int, after: Path) -> list[Step]:
+def operator_road(output: Path, limits: tuple[str, ...], after: Path) -> list[Step]:
     """From a PDE to an operator held against multigrid, and one problem solved to a guaranteed error."""
     names = ("darcy.zarr", "darcy-test.zarr", "mgno.sciml", "operator.json", "operators.html", "report.html")
     data, test, model, numbers, page, report = (str(output / name) for name in names)
@@ -84,7 +105,7 @@ def operator_road(output: Path, epochs: int, after: Path) -> list[Step]:
             "Train a multigrid neural operator on them",
             (
                 *("pde", "train", "mgno", data, "-o", model),
-                *("--epochs", str(epochs), "--batch", "8", "--seed", "3"),
+                *(*limits, "--batch", "8", "--seed", "3"),
             ),
         ),
         Step(
@@ -174,11 +195,21 @@ def demo(
         "demo-output"
     ),
     epochs: Annotated[
-        int, typer.Option("--epochs", min=1, help="How long to train; by default a minute or two.")
-    ] = 300,
+        int, typer.Option("--epochs", min=1, help="Largest number of epochs of the emulator's training.")
+    ] = EPOCHS,
     operator_epochs: Annotated[
-        int, typer.Option("--operator-epochs", min=1, help="Of the neural operator; by default a minute.")
+        int,
+        typer.Option(
+            "--operator-epochs", min=1, help="Largest number of epochs of the neural operator's training."
+        ),
     ] = OPERATOR_EPOCHS,
+    time_budget: Annotated[
+        float,
+        typer.Option("--time-budget", min=1.0, metavar="S", help="Seconds that each training may take."),
+    ] = BUDGET,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Begin both trainings anew, even if one was cut off.")
+    ] = False,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
@@ -192,7 +223,7 @@ def demo(
     check_targets({"--json": json_file}, [])
     output.mkdir(parents=True, exist_ok=True)
     with _aside(answer.piped):
-        gone = walk(road(output, epochs, operator_epochs), quiet)
+        gone = walk(road(output, epochs, operator_epochs, time_budget, anew), quiet)
     scores, numbers, certified = (output / f"{name}.json" for name in ("scores", "operator", "certified"))
     report = (output / "report.html").resolve()
     read = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (scores, numbers, certified)}

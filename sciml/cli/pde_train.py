@@ -91,6 +91,14 @@ def train(
         float | None,
         typer.Option("--time-limit", metavar="S", help="Stop, resumable, after so many seconds."),
     ] = None,
+    time_budget: Annotated[
+        float | None,
+        typer.Option(
+            "--time-budget",
+            metavar="S",
+            help="Seconds for the whole training: the learning rate falls to its end in them.",
+        ),
+    ] = None,
     anew: Annotated[bool, typer.Option("--anew", help="Begin anew, even if a training was cut off.")] = False,
     inputs: own_data.Inputs = None,
     target: own_data.Target = None,
@@ -122,6 +130,7 @@ def train(
         "seed": seed,
         "device": device,
         "time_limit_s": time_limit,
+        "time_budget_s": time_budget,
     }
     fit = {**tables["fit"], **{name: value for name, value in given.items() if value is not None}}
     kind = {} if published else {"class": CLASSES[network]}

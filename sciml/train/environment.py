@@ -4,15 +4,48 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import torch
+from torch import Tensor, nn
 
 from sciml.errors import InputError
 from sciml.train.settings import Fit
 
-__all__ = ["chosen_device", "environment"]
+__all__ = ["ONE_THREAD", "chosen_device", "environment", "set_threads", "step_size", "thread_count"]
+
+ONE_THREAD: Final = 5e9
+"""Size of a step (`step_size`) below which a training on the CPU takes one thread; measured by ``bench/threads.py``.
+
+The threads wait for each other at the end of every operation. Operations of a small network take microseconds, so that
+several threads gain little on a quiet machine and lose much on a busy one.
+"""
+
+
+def step_size(model: nn.Module, batch: Mapping[str, Tensor], samples: int | None = None) -> float:
+    """Parameters times values of the largest tensor of a batch: in proportion to the arithmetic of a training step.
+
+    Parameters
+    ----------
+    samples
+        Number of samples of a step; by default those of this batch.
+
+    Examples
+    --------
+    >>> step_size(nn.Linear(3, 2), {"x": torch.zeros(10, 3), "y": torch.zeros(10, 2)})
+    240.0
+    """
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    largest = max(batch.values(), key=Tensor.numel)
+    return float(parameters * largest[0].numel() * (samples or len(largest)))
+
+
+def thread_count(settings: Fit, device: torch.device, size: float) -> int:
+    """Number of CPU threads for a training whose step has this size: as set, or 1 for a small one, or torch's own."""
+    if settings.threads is not None:
+        return settings.threads
+    return 1 if device.type == "cpu" and size < ONE_THREAD else torch.get_num_threads()
 
 
 def chosen_device(name: str) -> torch.device:
@@ -37,9 +70,18 @@ def chosen_device(name: str) -> torch.device:
     return device
 
 
+def set_threads(
+    model: nn.Module, batch: Mapping[str, Tensor], samples: int, settings: Fit, device: torch.device
+) -> int:
+    """Set torch's number of threads for a training on ``samples`` samples, and return it."""
+    count = thread_count(settings, device, step_size(model, batch, min(settings.batch_size, samples)))
+    torch.set_num_threads(count)
+    return count
+
+
 @contextlib.contextmanager
 def environment(settings: Fit, device: torch.device) -> Iterator[None]:
-    """Threads, generators and deterministic algorithms for the training; all as before afterwards."""
+    """Generators and deterministic algorithms for a training; all, and the threads, as before afterwards."""
     threads = torch.get_num_threads()
     before = (
         torch.are_deterministic_algorithms_enabled(),
@@ -51,8 +93,6 @@ def environment(settings: Fit, device: torch.device) -> Iterator[None]:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
-        if settings.threads is not None:
-            torch.set_num_threads(settings.threads)
         if settings.deterministic:
             torch.use_deterministic_algorithms(True, warn_only=True)
             deterministic.fill_uninitialized_memory = False  # no NaN fills: they only cost time

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Epoch", "History", "Stopped"]
 
 SCHEMA = 1
-Stopped = Literal["running", "finished", "patience", "time limit"]
+Stopped = Literal["running", "finished", "patience", "time limit", "time budget"]
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from sciml.errors import InputError, SciMLError
 from sciml.train import checkpoint, schedule
 from sciml.train.average import Average
-from sciml.train.environment import chosen_device, environment
+from sciml.train.environment import chosen_device, environment, set_threads
 from sciml.train.history import Epoch, History, Stopped
 from sciml.train.interrupt import Interrupt
+from sciml.train.optimizer import optimizer
 from sciml.train.progress import Progress, Report, automatic
 from sciml.train.settings import Fit
 from sciml.train.source import Batch, BatchSource, batches_from, epoch_generator
@@ -161,8 +162,9 @@ class _Run:
         self.origin, self.path = origin, path
         self.steps = math.ceil(len(training) / settings.batch_size)
         average = None if settings.ema_decay is None else Average(model, settings.ema_decay)
-        self.state = State(model, _optimizer(model, settings), average, device)
+        self.state = State(model, optimizer(model, settings), average, device)
         self.state.history = History(monitor=settings.monitor)
+        self.threads = 0  # chosen at the first step
         self.began = self.saved = time.monotonic()
         self.clock = time.monotonic()
 
@@ -198,7 +200,12 @@ class _Run:
             waited = history.epochs[-1].number - history.best
             if waited >= patience:
                 return "patience"
-        return "finished" if self.state.position.epoch >= self.settings.epochs else "running"
+        if self.state.position.epoch >= self.settings.epochs:
+            return "finished"
+        budget = self.settings.time_budget_s
+        return (
+            "time budget" if budget is not None and history.epochs and self.spent() >= budget else "running"
+        )
 
     def epoch(self) -> bool:
         """The rest of the epoch under way; False where the time ran out."""
@@ -228,7 +235,9 @@ class _Run:
     def step(self, batch: Batch) -> None:
         """One step of the optimiser."""
         position, settings = self.state.position, self.settings
-        number, total = position.epoch * self.steps + position.step, settings.epochs * self.steps
+        if not self.threads:
+            self.threads = set_threads(self.model, batch, len(self.training), settings, self.device)
+        number, total = self.schedule_step(), settings.epochs * self.steps
         rate = schedule.learning_rate(settings, number, total, self.state.history.monitored())
         for group in self.state.optimizer.param_groups:
             group["lr"] = rate
@@ -249,6 +258,20 @@ class _Run:
         position.step += 1
         position.learning_rate = rate
         position.seconds, self.clock = position.seconds + time.monotonic() - self.clock, time.monotonic()
+
+    def schedule_step(self) -> float:
+        """Step of the schedule: the optimiser's own, or a later one where the time budget is short."""
+        position, budget, last = (
+            self.state.position,
+            self.settings.time_budget_s,
+            self.settings.epochs * self.steps - 1,
+        )
+        number = float(position.epoch * self.steps + position.step)
+        return number if budget is None else max(number, min(self.spent() / budget, 1.0) * last)
+
+    def spent(self) -> float:
+        """Seconds of training so far, those of interrupted calls included."""
+        return sum(epoch.seconds for epoch in self.state.history.epochs) + self.state.position.seconds
 
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
         """The named losses of a batch, on the device and in the precision asked for."""
@@ -373,20 +396,3 @@ def _numbers(values: Mapping[str, Tensor]) -> dict[str, float]:
     kind = functools.reduce(torch.promote_types, (value.dtype for value in values.values()), torch.float32)
     together = torch.stack([value.detach().reshape(()).to(kind) for value in values.values()])
     return dict(zip(values, together.tolist(), strict=True))
-
-
-def _optimizer(model: nn.Module, settings: Fit) -> torch.optim.AdamW:
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not trained:
-        raise InputError(f"{type(model).__name__} has no trainable parameters: nothing can be fitted")
-    groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    fused = all(parameter.is_floating_point() for parameter in trained)
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=settings.learning_rate,
-        betas=settings.betas,
-        fused=fused,
-    )

@@ -10,7 +10,7 @@ from sciml.train.settings import Fit
 __all__ = ["learning_rate", "momentum", "reductions"]
 
 
-def learning_rate(settings: Fit, step: int, total: int, monitored: Sequence[float] = ()) -> float:
+def learning_rate(settings: Fit, step: float, total: int, monitored: Sequence[float] = ()) -> float:
     """The learning rate of one optimiser step.
 
     Parameters
@@ -18,7 +18,7 @@ def learning_rate(settings: Fit, step: int, total: int, monitored: Sequence[floa
     settings
         ``schedule``, ``learning_rate``, ``warmup`` and the factors are used.
     step, total
-        Counted from 0; the steps of the whole training.
+        Number of the step, counted from 0 (a fraction where a time budget decides); steps of the whole training.
     monitored
         The validation values so far (``plateau`` alone looks at them).
 
@@ -42,7 +42,7 @@ def learning_rate(settings: Fit, step: int, total: int, monitored: Sequence[floa
     return peak
 
 
-def momentum(settings: Fit, step: int, total: int) -> float:
+def momentum(settings: Fit, step: float, total: int) -> float:
     """Beta1 of one optimiser step: constant, or from 0.95 to 0.85 and back with ``cycle_momentum``."""
     if settings.schedule == "onecycle" and settings.cycle_momentum:
         return _cycle(settings.warmup, step, total, 0.95, 0.85, 0.95)
@@ -62,7 +62,7 @@ def reductions(monitored: Sequence[float], patience: int, threshold: float = 1e-
     return count
 
 
-def _cycle(warmup: float, step: int, total: int, start: float, peak: float, end: float) -> float:
+def _cycle(warmup: float, step: float, total: int, start: float, peak: float, end: float) -> float:
     # The turning point is torch's: step ``warmup * total - 1``, a real number.
     turn = warmup * total - 1
     if turn > 0 and step <= turn:

@@ -21,7 +21,7 @@ ANEW = "or begin anew with resume=False (--anew)"
 
 # These may change between an interruption and its resumption: they decide when to stop, not what is computed.
 FREE = ("patience", "time_limit_s", "checkpoint_every", "threads", "device")
-OPTIONAL = ("gradient_clip", "ema_decay", "patience", "time_limit_s", "threads")
+OPTIONAL = ("gradient_clip", "ema_decay", "patience", "time_limit_s", "time_budget_s", "threads")
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,16 @@ class Fit:
         Name of the validation loss, or metric, which is to become small.
     time_limit_s
         Stop cleanly, resumable, after so many seconds of this call, or None.
+    time_budget_s
+        Seconds that the whole training may take, or None. The learning rate then follows the share of the budget
+        that is used, where that is ahead of the share of the steps, and the training ends with the epoch in which
+        the budget is used up; ``epochs`` stays the most. The weights then depend on how fast the machine is.
     checkpoint_every
         Seconds between saves of the resumable state within an epoch; it is saved at the end of every epoch
         too.
     threads
-        CPU threads of torch, or None to leave them. Their number may change the last bits.
+        CPU threads of torch. None takes one for a small network (see `sciml.train.environment.thread_count`), else
+        torch's own number. The number may change the last bits.
     deterministic
         Ask torch for deterministic algorithms where it has them.
 
@@ -107,6 +112,7 @@ class Fit:
     validate_every: int = 1
     monitor: str = "loss"
     time_limit_s: float | None = None
+    time_budget_s: float | None = None
     checkpoint_every: float = 300.0
     threads: int | None = None
     deterministic: bool = True
@@ -181,7 +187,7 @@ _RULES: Mapping[str, _Rule] = {
     **dict.fromkeys(("learning_rate", "div_factor", "final_div_factor", "gradient_clip"), _ABOVE),
     **dict.fromkeys(("warmup", "ema_decay"), _FRACTION),
     **dict.fromkeys(("cycle_momentum", "deterministic"), _SWITCH),
-    "time_limit_s": _SECONDS,
+    **dict.fromkeys(("time_limit_s", "time_budget_s"), _SECONDS),
     "checkpoint_every": _EVERY,
     "weight_decay": ("a number of 0 or more", lambda value: _number(value, 0)),
     "betas": ("two numbers in [0, 1)", _betas),

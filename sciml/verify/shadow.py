@@ -175,7 +175,9 @@ class ModeStatistics:
         if not self.outputs:
             return Chapter.of(f"The library in mode {self.mode}", told)
         head, *rows = self.rows()
-        caption = "Over the columns in which the scheme or the emulator triggered; CUTOP and CUBOT where both did"
+        caption = (
+            "Over the columns in which the scheme or the emulator triggered; CUTOP and CUBOT where both did"
+        )
         parts = [told, table(caption, head, rows)]
         if self.triggered and self.score("RTHCUTEN")["r2"] is not None:
             parts += [drawn(picture) for picture in self.pictures()]

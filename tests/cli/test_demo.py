@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from sciml.cli import app
 from sciml.cli.demo import PRETRAINED, Step, road, summary, walk
+from sciml.train.settings import ANEW
 from tests.paths import DATA
 
 runner = CliRunner()
@@ -60,6 +61,18 @@ def test_a_walk_may_be_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     assert (gone["purpose"], gone["command"]) == ("lists", "sciml pde layouts")
     told = capsys.readouterr()
     assert (told.out, told.err) == ("", "")
+
+
+def test_what_an_interrupted_demo_suggests_exists(tmp_path: Path) -> None:
+    """The message of a state of other settings names --anew; the demo takes it and hands it to both trainings."""
+    assert "--anew" in ANEW
+    steps = [step.arguments for step in road(tmp_path, anew=True) if step.arguments[1] == "train"]
+    assert len(steps) == 2
+    assert all("--anew" in words and "--time-budget" in words for words in steps)
+    names = {
+        name for parameter in typer.main.get_command(app).commands["demo"].params for name in parameter.opts
+    }
+    assert {"--anew", "--time-budget"} <= names
 
 
 @pytest.mark.parametrize("quiet", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from torch import nn
 
 from sciml.errors import InputError, SciMLError
 from sciml.train import Fit, History, Quiet, TensorSource, fit
+from sciml.train.environment import ONE_THREAD, thread_count
 from sciml.train.loop import NotFinite
 from sciml.train.state import discard, resume_path
 from tests.paths import REPO
@@ -48,6 +50,55 @@ def test_it_learns_and_tells(uninterrupted):
     assert history.losses()[-1] < history.losses()[0]
     assert set(history.epochs[0].training) == {"loss", "sine", "product"}
     assert history.epochs[-1].step == SETTINGS.epochs * STEPS
+
+
+def test_a_time_budget_ends_the_training_with_the_schedule_at_its_end(monkeypatch):
+    """The clock gains a second whenever it is read, so that the budget is used up long before the epochs."""
+    seconds = itertools.count()
+    monkeypatch.setattr("sciml.train.loop.time.monotonic", lambda: float(next(seconds)))
+    settings = replace(SETTINGS, epochs=500, schedule="onecycle", warmup=0.25, time_budget_s=300.0)
+    _, history = train(settings)
+    assert history.stopped == "time budget"
+    assert 1 < len(history.epochs) < 500
+    spent = sum(epoch.seconds for epoch in history.epochs)
+    assert 300 <= spent < 300 + 2 * history.epochs[-1].seconds
+    rates = [epoch.learning_rate for epoch in history.epochs]
+    assert max(rates) == pytest.approx(settings.learning_rate, rel=0.2)
+    assert rates[-1] < 0.01 * settings.learning_rate
+
+
+def test_without_need_a_time_budget_changes_nothing(uninterrupted):
+    weights, history = train(replace(SETTINGS, time_budget_s=1e6))
+    assert history.stopped == "finished"
+    assert same(weights, uninterrupted[0])
+
+
+@pytest.mark.parametrize(("size", "threads"), [(ONE_THREAD / 2, 1), (ONE_THREAD * 2, 3)])
+def test_a_small_network_takes_one_thread(size, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        cpu = torch.device("cpu")
+        assert thread_count(Fit(), cpu, size) == threads
+        assert thread_count(Fit(threads=2), cpu, size) == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_threads_are_those_of_before_after_a_training():
+    before, during = torch.get_num_threads(), []
+    torch.set_num_threads(3)
+
+    def counted(model, batch):
+        during.append(torch.get_num_threads())
+        return objective(model, batch)
+
+    try:
+        train(objective=counted)
+        assert set(during) == {1}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_seed_decides_and_the_global_generator_does_not(uninterrupted):
