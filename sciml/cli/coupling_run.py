@@ -12,7 +12,11 @@ from sciml.errors import InputError
 
 __all__ = ["FLAGS", "REPORT", "flags", "report"]
 
-FLAGS = examples("sciml coupling flags build", "sciml coupling flags build --compiler intel --only")
+FLAGS = examples(
+    "sciml coupling flags build",
+    "sciml coupling flags build --apply ../WRF/configure.wrf",
+    "sciml coupling flags --undo ../WRF/configure.wrf",
+)
 REPORT = examples(
     "sciml coupling report run/ --html shadow.html --json shadow.json",
     "sciml coupling report run/sciml_mskf_capture_1.nc --model mskf-convrad",
@@ -20,30 +24,70 @@ REPORT = examples(
 
 
 def flags(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of libsciml_mskf.so.")],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="Folder of libsciml_mskf.so; not needed to --undo.")
+    ] = None,
     compiler: Annotated[
         str,
-        typer.Option("--compiler", metavar="KIND", help="Of WRF: gnu (gfortran) or intel (ifort, ifx)."),
+        typer.Option(
+            "--compiler", metavar="KIND", help="Compiler of WRF: gnu (gfortran) or intel (ifort, ifx)."
+        ),
     ] = "gnu",
-    only: Annotated[bool, typer.Option("--only", help="Only the flags, on one line.")] = False,
+    only: Annotated[bool, typer.Option("--only", help="Print only the flags, on one line.")] = False,
+    apply: Annotated[
+        Path | None,
+        typer.Option("--apply", metavar="FILE", help="Put the flags into this configure.wrf, with a backup."),
+    ] = None,
+    undo: Annotated[
+        Path | None,
+        typer.Option("--undo", metavar="FILE", help="Take the flags out of this configure.wrf again."),
+    ] = None,
+    case: Annotated[
+        str | None,
+        typer.Option(
+            "--case", metavar="NAME", help="Case that WRF was compiled as; default: looked up beside FILE."
+        ),
+    ] = None,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Print the line that links WRF with the library.
+    """Link WRF with the library: print the flags or apply them.
 
-    It leads WRF's convection scheme through the library. No line of WRF changes: configure.wrf gets the flags, and
-    wrf.exe is linked again.
+    WRF's calls of its convection scheme then go through the library. No line of WRF changes: configure.wrf gets the
+    flags, and wrf.exe is linked again.
     """
-    from sciml.coupling.linking import link_flags, wrf_lines
+    from sciml.coupling.configure_wrf import BACKUP, apply_line, compiled_case, remove_line
+    from sciml.coupling.linking import link_flags, make_line, relinking, wrf_lines
 
     if compiler not in ("gnu", "intel"):
         raise InputError(f"--compiler {compiler}: give gnu (gfortran) or intel (ifort, ifx)")
-    check_targets({"--json": json_file}, [])
-    family: Literal["gnu", "intel"] = "gnu" if compiler == "gnu" else "intel"
-    found = link_flags(folder, family)
-    text = " ".join(found) if only else wrf_lines(folder, family)
+    if sum(map(bool, (only, apply, undo))) > 1:
+        raise InputError("--only, --apply and --undo: give one of them")
+    check_targets({"--json": json_file}, [one for one in (apply, undo) if one])
     answer = Answer(json_file, quiet)
-    answer.keep({"folder": str(folder), "compiler": family, "flags": found})
+    if undo is not None:
+        removed = remove_line(undo)
+        answer.keep({"file": str(undo), "removed": removed})
+        answer.say(
+            f"{undo}: the flags are taken out; link WRF again" if removed else f"{undo} has no flags of sciml"
+        )
+        answer.files()
+        return
+    if folder is None:
+        raise InputError("no DIR given: name the folder that `sciml coupling build -o DIR MODEL` made")
+    family: Literal["gnu", "intel"] = "gnu" if compiler == "gnu" else "intel"
+    words = link_flags(folder, family)
+    content = {"folder": str(folder), "compiler": family, "flags": words}
+    if apply is None:
+        text = " ".join(words) if only else wrf_lines(folder, family, case=case)
+    else:
+        done = apply_line(apply, make_line(folder, family))
+        content |= {"file": str(apply), "change": done}
+        backup = f"; the file as it was is {apply.name}{BACKUP}" if done == "added" else ""
+        text = (
+            f"# 1. {apply}: flags {done}{backup}\n{relinking(folder, family, case or compiled_case(apply))}"
+        )
+    answer.keep(content)
     answer.say(text)
     answer.files()
 

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from sciml.coupling.build import LIBRARY, rpath
 from sciml.errors import InputError
 
-__all__ = ["SCHEME", "Family", "link_flags", "wrf_lines"]
+__all__ = ["SCHEME", "Family", "link_flags", "make_line", "relinking", "wrf_lines"]
 
 Family = Literal["gnu", "intel"]
 
@@ -81,27 +81,53 @@ def linker_version() -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
-def wrf_lines(directory: str | Path, family: Family = "gnu") -> str:
+def wrf_lines(directory: str | Path, family: Family = "gnu", *, case: str | None = None) -> str:
     """What to change in ``configure.wrf`` and to type afterwards, as text to print.
+
+    Parameters
+    ----------
+    case
+        What WRF was compiled as, such as ``em_real``; by default the text says to put it there.
 
     Raises
     ------
     InputError
         As `link_flags`.
     """
+    line = make_line(directory, family)
+    folder = Path(directory).resolve()
+    return f"""# 1. configure.wrf: add this line below the definition of LIB_EXTERNAL, on a line of its own
+#    (cu_physics stays 11, nothing is recompiled). `sciml coupling flags {directory} --apply configure.wrf` does it:
+{line}
+{relinking(folder, family, case)}"""
+
+
+def make_line(directory: str | Path, family: Family = "gnu") -> str:
+    """The line of GNU make that adds the flags to WRF's libraries.
+
+    ``+=`` needs no continuation of the lines before it, whichever way they end.
+
+    Raises
+    ------
+    InputError
+        As `link_flags`; or the path has a character that make does not take.
+    """
     flags = link_flags(directory, family)
     if any(re.search(r"[\s$#]", word) for word in flags):
         raise InputError(
             f"{Path(directory).resolve()} has a blank, $ or # in it, which make does not take: move it"
         )
-    folded = " \\\n\t".join(flags)
-    return f"""# 1. configure.wrf: add this to the end of the line (and its continuations) that begins with LIB_EXTERNAL
-#    (cu_physics stays 11, nothing is recompiled):
-\t{folded}
-# 2. link again:
-rm -f main/wrf.exe && ./compile em_real > compile.log 2>&1
-# 3. see that it is in (one line each):
-nm main/wrf.exe | grep -c '__wrap_{SCHEME[family]}'
+    return f"LIB_EXTERNAL += {' '.join(flags)}"
+
+
+def relinking(directory: str | Path, family: Family = "gnu", case: str | None = None) -> str:
+    """What to type once configure.wrf has the flags: link again, check, copy the settings."""
+    folder, name = Path(directory).resolve(), case or "CASE"
+    which = "" if case else ", with the case that you compiled, such as em_real, for CASE"
+    return f"""# 2. link again, in WRF's folder{which}:
+rm -f main/wrf.exe && ./compile {name} > compile.log 2>&1
+# 3. check that the library is in wrf.exe (each prints one line):
+nm main/wrf.exe | grep '__wrap_{SCHEME[family]}'
 ldd main/wrf.exe | grep {LIBRARY}
-# 4. where WRF runs: the weights, and the settings, at first with mode = 'original'
-cp {Path(directory).resolve()}/sciml_mskf.nml {Path(directory).resolve()}/*.nc ."""
+# 4. copy the weights and the settings to where WRF runs; begin with mode = 'original':
+cp {folder}/sciml_mskf.nml {folder}/*.nc ."""

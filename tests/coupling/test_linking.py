@@ -60,6 +60,27 @@ def test_the_printed_flags_link(
     assert same_bits(plain, emulated.history) != []
 
 
+def test_make_links_with_the_flags_in_configure_wrf(folder: Path, standin: Path, tmp_path: Path) -> None:
+    """As WRF's main/Makefile does, from a configure.wrf whose last library is continued to an empty line."""
+    configure = tmp_path / "configure.wrf"
+    configure.write_text("LD = gfortran\nLIB_EXTERNAL = \\\n -lm \\\n\nLIB = $(LIB_EXTERNAL) $(LIB_LOCAL)\n")
+    done = CliRunner().invoke(app, ["flags", str(folder), "--apply", str(configure)])
+    assert done.exit_code == 0, done.output
+    objects = " ".join(str(standin.parent / Path(name).with_suffix(".o")) for name in ORDER)
+    (tmp_path / "Makefile").write_text(
+        f"include configure.wrf\nwrf.exe:\n\t$(LD) -fopenmp -o $@ {objects} $(LIB)\n"
+    )
+    subprocess.run(["make", "-s", "wrf.exe"], cwd=tmp_path, check=True)
+    symbols = subprocess.run(
+        ["nm", "wrf.exe"], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert f"__wrap_{SCHEME['gnu']}" in symbols
+    needed = subprocess.run(
+        ["ldd", "wrf.exe"], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert str(folder / "libsciml_mskf.so") in needed
+
+
 def test_what_is_printed_for_wrf(folder: Path) -> None:
     told = CliRunner().invoke(app, ["flags", str(folder)]).output
     assert "LIB_EXTERNAL" in told
