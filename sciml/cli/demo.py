@@ -155,12 +155,14 @@ def walk(steps: list[Step], quiet: bool = False) -> list[dict[str, Any]]:
 
 def summary(scores: Path) -> str:
     """Say in a few lines how the two emulators did; every number is the evaluation's."""
+    from sciml.verify.evaluation import f1_text
+
     told = json.loads(scores.read_text(encoding="utf-8"))
     lines = [f"{'':24}{'trigger F1':>12}{'heating R2':>12}{'rain R2':>12}"]
     for model in (told, *told.get("also", [])):
         outputs = model["outputs"]
         values = (model["trigger"]["f1"], outputs["RTHCUTEN"]["r2"], outputs["PRATEC"]["r2"])
-        lines.append(f"{model['model']:24}" + "".join(f"{value:12.3f}" for value in values))
+        lines.append(f"{model['model']:24}" + "".join(f"{f1_text(value):>12}" for value in values))
     lines.append(
         f"(demo was trained just now on these very columns: it shows that the road works, not how well. "
         f"{PRETRAINED} was trained on other runs.)"

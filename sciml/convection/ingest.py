@@ -47,6 +47,21 @@ from sciml.wrf.table import SCHEME_INPUTS, TABLE
 __all__ = ["write_columns"]
 
 BLOCK_BYTES: Final = 48 << 20
+FILES: Final = (
+    ".nc",
+    ".nc4",
+    ".cdf",
+    ".h5",
+    ".hdf5",
+    ".he5",
+    ".grib",
+    ".csv",
+    ".npz",
+    ".npy",
+    ".sciml",
+    ".zip",
+)
+"""Endings of names of files, in lower case: a store is a folder and takes none of them."""
 
 
 def write_columns(
@@ -105,6 +120,10 @@ def write_columns(
         Likewise.
     """
     output = Path(output).resolve()
+    if output.suffix.lower() in FILES:
+        raise InputError(
+            f"{output.name} names a file, and a store of columns is a zarr folder: give {output.stem}.zarr"
+        )
     sources = describe_sources(paths, truth, run)
     names = _variables(sources)
     own = identity(

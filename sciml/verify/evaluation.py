@@ -10,7 +10,7 @@ import xarray as xr
 
 from sciml.tables import html_table
 
-__all__ = ["Evaluation", "figure"]
+__all__ = ["Evaluation", "f1_text", "figure"]
 
 
 @final
@@ -74,8 +74,8 @@ class Evaluation:
             f"{self.model} on {self.data}",
             f"{count['evaluated']:,} columns: {count['none']:,} none, {count['shallow']:,} shallow, "
             f"{count['deep']:,} deep" + (f" (left out: {left})" if left else ""),
-            f"trigger accuracy {figure(trigger['accuracy'])}, F1 {figure(trigger['f1'])}, "
-            f"shallow F1 {figure(trigger['f1_shallow'])}, deep F1 {figure(trigger['f1_deep'])}",
+            f"trigger accuracy {figure(trigger['accuracy'])}, F1 {f1_text(trigger['f1'])}, "
+            f"shallow F1 {f1_text(trigger['f1_shallow'])}, deep F1 {f1_text(trigger['f1_deep'])}",
         ]
         if rain:
             lines.append(
@@ -118,3 +118,14 @@ def figure(value: float | None, form: str = "{:.3f}") -> str:
     if form == "{:.3f}" and 0.9995 <= value < 1:
         return ">0.999"
     return form.format(value)
+
+
+def f1_text(value: float | None, form: str = "{:.3f}") -> str:
+    """F1 as text; n/a where the truth has no column of the class.
+
+    Examples
+    --------
+    >>> f1_text(0.98765), f1_text(None)
+    ('0.988', 'n/a')
+    """
+    return "n/a" if value is None else figure(value, form)

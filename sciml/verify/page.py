@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sciml.verify import layout
-from sciml.verify.evaluation import Evaluation, figure
+from sciml.verify.evaluation import Evaluation, f1_text, figure
 from sciml.verify.figures import pictures
 from sciml.verify.layout import Chapter, definitions, drawn, render, save, table
 
@@ -93,7 +93,7 @@ def _outputs(one: Evaluation) -> str:
 def _comparison(evaluations: Sequence[Evaluation]) -> Chapter:
     """Scores by row and models by column: the number of models is small, that of outputs is not."""
     rows = [
-        [f"trigger, {name}", *(figure(one.scores["trigger"][key]) for one in evaluations)]
+        [f"trigger, {name}", *(f1_text(one.scores["trigger"][key]) for one in evaluations)]
         for key, name in (("f1", "F1"), ("f1_deep", "F1 of deep"), ("f1_shallow", "F1 of shallow"))
     ]
     for name in dict.fromkeys(name for one in evaluations for name in one.scores["outputs"]):
@@ -146,7 +146,7 @@ def _novelty(found: Mapping[str, Any]) -> str:
         [
             name,
             f"{found[name]['columns']:,}",
-            figure(found[name]["f1"]),
+            f1_text(found[name]["f1"]),
             figure(found[name].get("heating_nmae")),
         ]
         for name in ("inside", "outside")

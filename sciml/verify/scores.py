@@ -248,11 +248,13 @@ def confusion(kind: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = 
 
 
 def f1(table: Floats, positive: Iterable[int]) -> float:
-    """F1 = 2 TP / (2 TP + FP + FN) with these classes as "yes"; NaN where neither side ever says yes."""
+    """F1 = 2 TP / (2 TP + FP + FN) with these classes as "yes".
+
+    NaN where the truth has none of these classes: without a column to find, a single false alarm would make it 0.
+    """
     yes = list(positive)
-    hits = table[np.ix_(yes, yes)].sum()
-    said = table[:, yes].sum() + table[yes, :].sum()
-    return float(2 * hits / said) if said > 0 else float("nan")
+    hits, predicted, true = table[np.ix_(yes, yes)].sum(), table[:, yes].sum(), table[yes, :].sum()
+    return float(2 * hits / (predicted + true)) if true > 0 else float("nan")
 
 
 def trigger_scores(table: Floats) -> dict[str, Any]:

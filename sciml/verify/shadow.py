@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sciml import plot
 from sciml.errors import InputError
+from sciml.verify.evaluation import f1_text
 from sciml.verify.figures import SHOWN
 from sciml.verify.layout import Chapter, Picture, drawn, table
 from sciml.verify.scores import NIL, plain, trigger_scores
@@ -39,6 +40,7 @@ SUMS: Final = (
 SCALARS: Final = ("PRATEC", "NCA", "CUTOP", "CUBOT")
 _TRUTH, _SQUARED, _ERROR, _ERROR_SQUARED, _LARGEST = range(5)
 _NIL: Final = 1e-30
+F1: Final = "{:.4f}"
 
 
 @final
@@ -151,8 +153,8 @@ class ModeStatistics:
             trigger, rain = scores["trigger"], scores["rain"]
             ratio = "–" if rain["ratio"] is None else f"{rain['ratio']:.3f}"
             lines.append(
-                f"trigger F1 {_number(trigger['f1'])}, deep F1 {_number(trigger['f1_deep'])}, shallow F1 "
-                f"{_number(trigger['f1_shallow'])}; rain, emulator / scheme {ratio}"
+                f"trigger F1 {f1_text(trigger['f1'], F1)}, deep F1 {f1_text(trigger['f1_deep'], F1)}, shallow F1 "
+                f"{f1_text(trigger['f1_shallow'], F1)}; rain, emulator / scheme {ratio}"
             )
             seconds = scores["seconds"]
             lines.append(f"emulator {seconds['emulator']:.3g} s, scheme {seconds['scheme']:.3g} s")
@@ -221,10 +223,6 @@ class ModeStatistics:
                 "Error by height of " + ", ".join(named),
             ),
         ]
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
 
 
 def read_statistics(paths: Iterable[str | Path]) -> ModeStatistics:

@@ -124,3 +124,11 @@ def test_what_does_not_fit_is_said():
         sc.Moments.empty(2).add(np.zeros((3, 2)), np.zeros((4, 2)), [1, 1, 1])
     with pytest.raises(InputError, match=r"true classes \[1, 3\].*held"):
         sc.confusion([1, 3], [1, 1])
+
+
+def test_f1_of_a_class_that_the_truth_lacks_is_not_defined():
+    """One false alarm of deep convection would make it 0, as if every deep column had been missed."""
+    table = sc.confusion([0, 0, 1, 1], [0, 2, 1, 1])
+    found = sc.trigger_scores(table)
+    assert found["f1_deep"] is None and found["f1_shallow"] == 1
+    assert sc.trigger_scores(sc.confusion([2, 2, 1], [0, 1, 1]))["f1_deep"] == 0  # deep columns, all missed

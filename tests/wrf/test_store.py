@@ -531,3 +531,11 @@ def test_counting_reads_only_small_fields(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(plan, "read_slab", reading)
     _, found = count_slabs(describe_sources(SAMPLE_WRFOUT, SAMPLE_OFFLINE, None)[0], 1 << 20, "pairs")
     assert (found.deep, read) == (812, [])
+
+
+@pytest.mark.parametrize("name", ["columns.nc", "columns.NC4", "columns.h5", "columns.csv"])
+def test_a_store_does_not_take_the_name_of_a_file(tmp_path, name):
+    """A folder called columns.nc would be opened as netCDF by whoever reads it."""
+    with pytest.raises(InputError, match=r"names a file.* give columns\.zarr"):
+        write_columns(SAMPLE_WRFOUT, tmp_path / name)
+    assert not list(tmp_path.iterdir())
