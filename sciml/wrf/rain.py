@@ -6,18 +6,25 @@ import warnings
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
+from sciml.wrf.increments import DIFFERENCE, ELSEWHERE, NOT_KNOWN, TOTAL, increments
 from sciml.wrf.moving import before_on_ground, shifts
+from sciml.wrf.runs import describe_seam, known_times, new_runs, run_starts
 from sciml.wrf.state import require, require_frames, where
 
 __all__ = ["rain_since_last", "rain_total"]
+
+Times = npt.NDArray[np.datetime64]
 
 _PARTS: Final = ("RAINC", "RAINNC", "RAINSH")
 
 
 def rain_total(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:
     """Precipitation accumulated since the start of the run [mm], with the buckets counted in.
+
+    Of several runs joined, each frame counts since the start of its own run (a warning names two of them).
 
     Parameters
     ----------
@@ -36,8 +43,19 @@ def rain_total(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:
     MissingVariable
         RAINC or RAINNC (or, with a bucket, its count) is absent.
     """
+    if "Time" in ds.dims:
+        new = new_runs(ds)
+        if new.any():
+            warnings.warn(
+                f"{describe_seam(ds, new)}: total precipitation counts since the start of the run of each frame",
+                stacklevel=2,
+            )
+    return _total(ds, name)
+
+
+def _total(ds: xr.Dataset, name: str | None) -> xr.DataArray:
     if name is None:
-        parts = [rain_total(ds, part) for part in _PARTS if part != "RAINSH" or part in ds.variables]
+        parts = [_total(ds, part) for part in _PARTS if part != "RAINSH" or part in ds.variables]
         out = parts[0]
         for part in parts[1:]:
             out = out + part
@@ -58,10 +76,16 @@ def rain_total(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:
 def rain_since_last(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:
     """Precipitation that fell since the frame before [mm].
 
-    The first frame is NaN, unless it is the start of the run. Where the total falls (a restart set it to
-    zero), the new total itself is what is known to have fallen. Of a nest that moves, the difference is that
-    of the same ground: NaN in cells that have just come in, and (with a warning) in frames whose XLAT and
-    XLONG do not lie on those of the frame before.
+    The first frame is NaN, unless it is the start of the run; then it is the total. So is the first frame of each run
+    that follows another (with a warning), unless its run started at the time of the frame before.
+
+    Where the totals were reset (a restart set them to zero), the new total itself is what is known to have fallen.
+    That is decided for the whole field: see `sciml.wrf.increments.amount_between`. In all other frames a total that
+    falls was rounded after WRF wrote it (packed, quantised), and the amount is 0. Falls that no rounding explains are
+    warned of, once, when they are computed.
+
+    Of a nest that moves, the difference is that of the same ground: NaN in cells that have just come in, and (with a
+    warning) in frames whose XLAT and XLONG do not lie on those of the frame before.
 
     Raises
     ------
@@ -71,20 +95,15 @@ def rain_since_last(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:
         The dataset has no dimension Time.
     """
     require_frames(ds)
-    total = rain_total(ds, name)
+    total = _total(ds, name)
     by = shifts(ds)
-    fallen = total - (total.shift(Time=1) if by is None else _before(ds, total, by))
+    rules = _rules(ds)
+    before = None
     if by is not None:
-        # Where a nest has moved, a smaller total is another place's, no restart's.
-        stayed = xr.DataArray([step == (0, 0) for step in by], dims="Time")
-        fallen = fallen.where(stayed | (fallen >= 0)).transpose(*total.dims)
-    fallen = xr.DataArray(
-        np.maximum(total.data, 0) * (fallen.data < 0) + fallen.data * (fallen.data >= 0), dims=total.dims
-    )
-    first = xr.DataArray(np.arange(total.sizes["Time"]) == 0, dims="Time")
-    start = _starts_run(ds)
-    fallen = fallen.where(~first, total.drop_vars(list(total.coords)) if start else np.nan)
-    out = fallen.transpose(*total.dims).assign_coords(total.coords).astype("float32").rename(name or "RAIN")
+        moved = np.array([step != (0, 0) for step in by])
+        rules[moved & (rules == DIFFERENCE)] = ELSEWHERE
+        before = _before(ds, total, by)
+    out = increments(total, rules, where(ds), before).rename(name or "RAIN")
     out.attrs = {
         "standard_name": "precipitation_amount" if name is None else "convective_precipitation_amount",
         "long_name": f"precipitation since the last output{'' if name is None else ' (' + name + ')'}",
@@ -93,6 +112,25 @@ def rain_since_last(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:
     if name == "RAINNC":
         out.attrs["standard_name"] = "stratiform_precipitation_amount"
     return out
+
+
+def _rules(ds: xr.Dataset) -> npt.NDArray[np.int8]:
+    """How the amount of each frame is found (see `increments`); warns where two runs meet."""
+    rules = np.full(ds.sizes["Time"], DIFFERENCE, np.int8)
+    new = new_runs(ds)
+    starts, times = run_starts(ds), known_times(ds)
+    rules[new] = NOT_KNOWN
+    if times is not None:
+        # A run that started at the time of the frame before: its total is what fell since then.
+        rules[1:][new[1:] & (starts[1:] == times[:-1])] = TOTAL
+    if new.any() and (rules[new] == NOT_KNOWN).any():
+        warnings.warn(
+            f"{describe_seam(ds, new)}: rain since the last output is not known in the first frame of a run, so it "
+            "is NaN there",
+            stacklevel=4,
+        )
+    rules[:1] = TOTAL if _starts_run(ds, starts, times) else NOT_KNOWN
+    return rules
 
 
 def _before(ds: xr.Dataset, total: xr.DataArray, by: list[tuple[int, int] | None]) -> xr.DataArray:
@@ -107,11 +145,10 @@ def _before(ds: xr.Dataset, total: xr.DataArray, by: list[tuple[int, int] | None
     return before_on_ground(total, by)
 
 
-def _starts_run(ds: xr.Dataset) -> bool:
+def _starts_run(ds: xr.Dataset, starts: Times, times: Times | None) -> bool:
+    """Whether the first frame is the start of its run."""
+    if times is not None and len(times) and not np.isnat(starts[0]):
+        return bool(starts[0] == times[0])
     if "XTIME" in ds.variables and ds["XTIME"].dtype.kind == "f":
         return float(ds["XTIME"].values.ravel()[0]) == 0.0
-    stamp = str(ds.attrs.get("SIMULATION_START_DATE", "")).replace("_", "T")
-    try:
-        return bool(stamp) and np.datetime64(stamp) == ds["Time"].values[0]
-    except (ValueError, KeyError):
-        return False
+    return False

@@ -18,6 +18,7 @@ from sciml.wrf.classic import missing_bytes
 from sciml.wrf.frames import each_once, in_order, one_domain
 from sciml.wrf.lossy import PACKING
 from sciml.wrf.moving import corners, moves
+from sciml.wrf.runs import RUN_START, with_run_starts
 from sciml.wrf.state import require_faces, require_frames, where
 from sciml.wrf.table import TABLE
 from sciml.wrf.times import frame_times
@@ -117,6 +118,8 @@ def _chunked(ds: xr.Dataset, chunks: Chunks) -> xr.Dataset:
     if chunks is None:
         return ds
     out = ds.chunk({k: v for k, v in chunks.items() if k in ds.dims})
+    if RUN_START in ds.coords:
+        out = out.assign_coords({RUN_START: ds.variables[RUN_START]})
     out.encoding = dict(ds.encoding)
     return out
 
@@ -169,6 +172,8 @@ def open_wrfout(
         and XLONG (and those of the faces) are coordinates, (south_north, west_east), or with Time where the
         nest moves. Derived fields: the accessor ``.sciml``. It can be saved (``to_netcdf``, ``to_zarr``) and
         what was saved opened again. The units of XTIME are minutes; its attribute ``since`` says since when.
+        The coordinate RUN_START (Time) is the start of the run of each frame, NaT where it is not known. Several
+        runs may be joined; rain and KIND are then not known in the first frame of each run that follows another.
 
     Raises
     ------
@@ -221,6 +226,8 @@ def _with_times(ds: xr.Dataset) -> xr.Dataset:
     out = ds.drop_vars([n for n in ("Times",) if n in ds.variables])
     out = out.assign_coords(Time=("Time", times, {"standard_name": "time", "axis": "T"}))
     out["Time"].encoding = {"units": f"seconds since {str(times[0])[:10]}", "dtype": "float64"}
+    out = with_run_starts(out, times)
+    out[RUN_START].encoding = dict(out["Time"].encoding)
     if "XTIME" in out.coords:
         out = out.reset_coords("XTIME")
     out.encoding = {k: v for k, v in ds.encoding.items() if k == "source"}
@@ -244,7 +251,7 @@ def _with_attributes(ds: xr.Dataset) -> xr.Dataset:
     """CF attributes from the table; and an encoding with which the dataset can be saved anywhere."""
     changed: dict[Hashable, xr.Variable] = {}
     for name in ds.variables:
-        if name == "Time":
+        if name in ("Time", RUN_START):
             continue
         # A shallow copy: the caller's variable keeps its attributes.
         variable = ds.variables[name].copy(deep=False)

@@ -12,7 +12,7 @@ import xarray as xr
 from sciml.errors import InputError
 from sciml.wrf.state import where
 
-__all__ = ["decode_stamps", "frame_times", "run_minutes", "start_minutes"]
+__all__ = ["decode_stamps", "frame_times", "run_minutes", "since_units", "start_minutes"]
 
 _STAMP: Final = re.compile(
     r"(\d{1,4})-(\d{1,2})-(\d{1,2})(?:[_T ](\d{1,2})[:_.-](\d{1,2})(?:[:_.-](\d{1,2}(?:\.\d+)?))?)?"
@@ -110,18 +110,27 @@ def _since(ds: xr.Dataset, name: str) -> npt.NDArray[np.datetime64] | None:
     values = np.atleast_1d(ds[name].values)
     if values.dtype.kind == "M":
         return values
-    # `open_wrfout` keeps the units of XTIME under the name `since`.
-    found = _SINCE.match(str(ds[name].attrs.get("since", ds[name].attrs.get("units", ""))))
-    if not found or values.dtype.kind not in "iuf":
+    units = since_units(ds[name])
+    if units is None or values.dtype.kind not in "iuf":
         return None
-    start = decode_stamps([found[2]], where(ds))[0]
-    unit = {"second": 1e6, "minute": 6e7, "hour": 3.6e9, "day": 8.64e10}[found[1]]
+    start = decode_stamps([units[1]], where(ds))[0]
+    unit = units[0] / np.timedelta64(1, "us")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise InputError(
             f"{where(ds)} has {name} = NaN in frame {int(np.argmin(np.isfinite(values)))}: cut it off"
         )
     since = np.round(values.astype(float) * unit).astype("timedelta64[us]")
     return np.asarray(start + since, dtype=start.dtype)
+
+
+def since_units(array: xr.DataArray) -> tuple[np.timedelta64, str] | None:
+    """The unit of a variable and the date it counts from, of units ``... since ...``; None where it has no such."""
+    # `open_wrfout` keeps the units of XTIME under the name `since`.
+    found = _SINCE.match(str(array.attrs.get("since", array.attrs.get("units", ""))))
+    if not found:
+        return None
+    unit = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}[found[1]]
+    return np.timedelta64(unit, "s"), found[2]
 
 
 def run_minutes(ds: xr.Dataset, times: npt.NDArray[np.datetime64]) -> npt.NDArray[np.float32]:

@@ -1,0 +1,165 @@
+"""Amounts between frames from running totals: falls by rounding, totals set to zero, frames without a frame before.
+
+One task a chunk of time, which reads each total once.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any, Final
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
+
+__all__ = ["DIFFERENCE", "ELSEWHERE", "NOT_KNOWN", "TOTAL", "amount_between", "increments"]
+
+Array = npt.NDArray[Any]
+Rules = npt.NDArray[np.int8]
+
+DIFFERENCE: Final = 0
+"""The amount of a frame is its total less that of the frame before."""
+ELSEWHERE: Final = 1
+"""The same, but the frame before was moved to this ground: where the total falls, nothing is known."""
+TOTAL: Final = 2
+"""The amount is the total: it began at the time of the frame before, or there is none."""
+NOT_KNOWN: Final = 3
+"""The amount is NaN."""
+
+# Of the largest total before. No format in use rounds that coarsely.
+_BEYOND_ROUNDING: Final = 0.1
+_SMALLEST_WARNED: Final = 0.1  # mm
+
+
+class _Warner:
+    """Warns once in its life, from whichever task comes first."""
+
+    def __init__(self, source: str) -> None:
+        self._left = [source]
+
+    def __call__(self, fall: float, cells: int) -> None:
+        try:
+            source = self._left.pop()
+        except IndexError:
+            return
+        warnings.warn(
+            f"{source}: from one frame to the next the total precipitation falls by up to {fall:.3g} mm in {cells} "
+            "cells, more than rounding explains, and most other cells do not fall, so this is no reset; these falls "
+            "count as 0 mm: check that the file is not damaged and that BUCKET_MM, I_RAINC and I_RAINNC are in it",
+            stacklevel=2,
+        )
+
+
+def amount_between(now: Array, before: Array, *, moved: bool = False, warner: _Warner | None = None) -> Array:
+    """What fell between two frames [mm], from the totals of one whole field at both.
+
+    Parameters
+    ----------
+    now, before
+        Totals [mm], same shape, any precision; NaN where not known.
+    moved
+        Whether the nest moved: then a total that falls by more than rounding is NaN, and nothing is a reset.
+
+    Notes
+    -----
+    Totals were reset if more than half of the cells with at least a tenth of the largest total before lost more than
+    a third of theirs. Otherwise a total that falls was rounded (packed, quantised), and the amount is 0.
+
+    Examples
+    --------
+    >>> amount_between(np.array([128.02, 3.5]), np.array([128.05, 3.0]))
+    array([0. , 0.5])
+    >>> amount_between(np.array([0.25, 3.5]), np.array([128.05, 3.0]))
+    array([0.25, 3.5 ])
+    """
+    gained = now - before
+    largest = float(np.fmax.reduce(np.maximum(before, 0), axis=None, initial=0.0))
+    low = float(np.fmin.reduce(gained, axis=None, initial=0.0))
+    if low < -_BEYOND_ROUNDING * largest:
+        beyond = gained < -_BEYOND_ROUNDING * largest
+        if moved:
+            gained = np.where(beyond, np.nan, gained)
+        else:
+            high = before > _BEYOND_ROUNDING * largest
+            if 2 * np.count_nonzero(gained[high] < -before[high] / 3) > np.count_nonzero(high):
+                return np.asarray(np.maximum(now, 0))
+            if warner is not None and low < -_SMALLEST_WARNED:
+                warner(-low, int(np.count_nonzero(beyond)))
+    return np.asarray(np.maximum(gained, 0))
+
+
+def increments(
+    total: xr.DataArray, rules: Rules, source: str, before: xr.DataArray | None = None
+) -> xr.DataArray:
+    """What fell between each frame and the one before [mm], float32, lazy where `total` is lazy.
+
+    Parameters
+    ----------
+    total
+        With the dimension Time.
+    rules
+        `DIFFERENCE`, `ELSEWHERE`, `TOTAL` or `NOT_KNOWN` by frame; not one of the first two for the first frame.
+    source
+        The file, for the warning of falls that no rounding explains.
+    before
+        The total at the frame before each, of the same dims, where it is not that of the frame before in `total`.
+    """
+    ordered = total.transpose("Time", ...)
+    warner = _Warner(source)
+    if not isinstance(ordered.data, da.Array):
+        whole = ordered.values
+        earlier = _shifted(whole) if before is None else before.transpose(*ordered.dims).values
+        data: Any = _block(whole, earlier, rules, warner)
+    else:
+        data = _lazily(ordered, rules, before, warner)
+    out = xr.DataArray(data, dims=ordered.dims)
+    return out.transpose(*total.dims).assign_coords(total.coords)
+
+
+def _shifted(totals: Array, last: Array | None = None) -> list[Any]:
+    """The frame before each frame of a block; `last`, or None, before the first."""
+    return [last, *totals[:-1]]
+
+
+def _block(now: Array, earlier: Any, rules: Rules, warner: _Warner) -> Array:
+    out = np.empty(now.shape, np.float32)
+    for k, rule in enumerate(rules):
+        if rule == NOT_KNOWN:
+            out[k] = np.nan
+        elif rule == TOTAL:
+            out[k] = np.maximum(now[k], 0)
+        else:
+            out[k] = amount_between(now[k], earlier[k], moved=bool(rule == ELSEWHERE), warner=warner)
+    return out
+
+
+def _after(now: Array, chunk_before: Array | None, rules: Rules, warner: _Warner) -> Array:
+    last = None if chunk_before is None else chunk_before[-1]
+    return _block(now, _shifted(now, last), rules, warner)
+
+
+def _lazily(ordered: xr.DataArray, rules: Rules, before: xr.DataArray | None, warner: _Warner) -> da.Array:
+    # Whether totals were reset is decided for a whole field, so a chunk holds whole fields.
+    whole = ordered.chunk({dim: -1 for dim in ordered.dims[1:]}).data
+    chunks, tail = whole.chunks, (0,) * (ordered.ndim - 1)
+    others = [whole]
+    if before is not None:
+        others.append(before.transpose(*ordered.dims).data.rechunk(chunks))
+    name = f"rain-{tokenize(*others, rules)}"
+    graph: dict[Any, Any] = {}
+    edges = np.concatenate([[0], np.cumsum(chunks[0])])
+    for k in range(len(chunks[0])):
+        own = rules[edges[k] : edges[k + 1]]
+        one = (whole.name, k, *tail)
+        if before is not None:
+            call = functools.partial(_block, rules=own, warner=warner)
+            graph[(name, k, *tail)] = (call, one, (others[1].name, k, *tail))
+        else:
+            call = functools.partial(_after, rules=own, warner=warner)
+            graph[(name, k, *tail)] = (call, one, (whole.name, k - 1, *tail) if k else None)
+    layers = HighLevelGraph.from_collections(name, graph, dependencies=others)
+    return da.Array(layers, name, chunks, dtype=np.float32)
