@@ -24,6 +24,7 @@ from sciml.wrf.companion import companion_frames, match_companions
 from sciml.wrf.forms import Form, form_of, run_number, scheme_attrs
 from sciml.wrf.kinds import DEEP, NONE, SHALLOW, UNKNOWN, Classes
 from sciml.wrf.reading import expand
+from sciml.wrf.runs import RUN_START, run_starts
 from sciml.wrf.slabs import CLASS_FIELDS, Slab, needed, read_header, read_slab
 from sciml.wrf.sources import capture_kinds, frame_kinds, grid_times, has_stored_targets, returned_kinds
 from sciml.wrf.state import require, require_faces, require_frames
@@ -150,9 +151,9 @@ def describe_sources(
         form = form_of(ds)
         source = _describe(ds, path, form, companions.get(path), run)
         if form == "wrfout":
-            start = str(ds.attrs.get("SIMULATION_START_DATE", ""))
-            key = (*experiment(path), start, source.run)
-            members[len(sources)] = Member(source.path, key, frame_times(ds), source.size)
+            times = frame_times(ds)
+            key = (*experiment(path), _start(ds, times), source.run)
+            members[len(sources)] = Member(source.path, key, times, source.size)
         sources.append(source)
     _belong_together(sources)
     parts = linked(members)
@@ -164,6 +165,11 @@ def describe_sources(
         else:
             chained.append(source)
     return chained
+
+
+def _start(ds: xr.Dataset, times: npt.NDArray[np.datetime64]) -> str:
+    """When the run of the first frame started, to the minute: XTIME is rounded."""
+    return str((run_starts(ds, times)[0] + np.timedelta64(30, "s")).astype("datetime64[m]"))
 
 
 def _form(path: Path) -> Form:
@@ -238,21 +244,25 @@ def _belong_together(sources: Sequence[Source]) -> None:
 
 
 def before_slab(source: Source, slab: Slab) -> xr.DataArray | None:
-    """NCA of the output before a slab, from the same file or the one before it; None where there is none."""
+    """NCA of the output before a slab, from the same file or the one before it; None where there is none.
+
+    Its coordinates Time and RUN_START are those of that output.
+    """
+    names = ("NCA", "Times", "XTIME", RUN_START)
     if source.form != "wrfout" or source.truth:
         return None
     if slab.start > 0:
-        earlier = read_slab(
-            source.path, ("NCA", "Times", "XTIME"), Slab(slab.start - 1, slab.start, slab.rows)
-        )
+        earlier = read_slab(source.path, names, Slab(slab.start - 1, slab.start, slab.rows))
     elif source.before:
         end = read_header(source.before).sizes["Time"]
-        earlier = read_slab(source.before, ("NCA", "Times", "XTIME"), Slab(end - 1, end, slab.rows))
+        earlier = read_slab(source.before, names, Slab(end - 1, end, slab.rows))
     else:
         return None
     if "NCA" not in earlier:
         return None
-    return earlier["NCA"].isel(Time=0).assign_coords(Time=frame_times(earlier)[0])
+    times = frame_times(earlier)
+    nca = earlier["NCA"].isel(Time=0)
+    return nca.assign_coords({"Time": times[0], RUN_START: run_starts(earlier, times)[0]})
 
 
 def count_source(source: Source) -> npt.NDArray[np.int8]:

@@ -67,7 +67,8 @@ def amount_between(now: Array, before: Array, *, moved: bool = False, warner: _W
     Notes
     -----
     Totals were reset if more than half of the cells with at least a tenth of the largest total before lost more than
-    a third of theirs. Otherwise a total that falls was rounded (packed, quantised), and the amount is 0.
+    a third of theirs. Otherwise a total that falls was rounded (packed, quantised), and the amount is 0; so it is where
+    no total falls by more than the steps of the values.
 
     Examples
     --------
@@ -79,7 +80,7 @@ def amount_between(now: Array, before: Array, *, moved: bool = False, warner: _W
     gained = now - before
     largest = float(np.fmax.reduce(np.maximum(before, 0), axis=None, initial=0.0))
     low = float(np.fmin.reduce(gained, axis=None, initial=0.0))
-    if low < -_BEYOND_ROUNDING * largest:
+    if low < -_BEYOND_ROUNDING * largest and -low > 1.01 * (_step(before) + _step(now)):
         beyond = gained < -_BEYOND_ROUNDING * largest
         if moved:
             gained = np.where(beyond, np.nan, gained)
@@ -90,6 +91,13 @@ def amount_between(now: Array, before: Array, *, moved: bool = False, warner: _W
             if warner is not None and low < -_SMALLEST_WARNED:
                 warner(-low, int(np.count_nonzero(beyond)))
     return np.asarray(np.maximum(gained, 0))
+
+
+def _step(totals: Array) -> float:
+    """The smallest difference between totals [mm] where they are few values, each in many cells; else 0."""
+    wet = totals[np.isfinite(totals) & (totals != 0)]
+    values = np.unique(wet)
+    return float(np.diff(values).min()) if 4 <= values.size <= wet.size / 2 else 0.0
 
 
 def increments(
@@ -144,7 +152,7 @@ def _after(now: Array, chunk_before: Array | None, rules: Rules, warner: _Warner
 
 def _lazily(ordered: xr.DataArray, rules: Rules, before: xr.DataArray | None, warner: _Warner) -> da.Array:
     # Whether totals were reset is decided for a whole field, so a chunk holds whole fields.
-    whole = ordered.chunk({dim: -1 for dim in ordered.dims[1:]}).data
+    whole = ordered.chunk(dict.fromkeys(ordered.dims[1:], -1)).data
     chunks, tail = whole.chunks, (0,) * (ordered.ndim - 1)
     others = [whole]
     if before is not None:

@@ -126,15 +126,16 @@ def describe_seam(ds: xr.Dataset, new: Flags, before: xr.DataArray | None = None
     """
     k, number = int(np.argmax(new)), int(np.count_nonzero(new))
     starts, times = run_starts(ds), known_times(ds)
-    at = "" if times is None else f" ({_date(times[k])})"
+    # By its time: the number would be that of a piece of a file.
+    frame = f"{where(ds)}: frame {k}" if times is None else f"{where(ds)}: the frame of {_date(times[k])}"
     if np.isnat(starts[k]):
-        text = f"{where(ds)}: frame {k}{at} is of another run than the frame before, for XTIME falls"
+        text = f"{frame} is of another run than the frame before, for XTIME falls"
     else:
         known = starts[:k][~np.isnat(starts[:k])]
         last = known[-1] if len(known) else _start_of(before)
         text = (
-            f"{where(ds)}: frame {k}{at} is of the run that started {_date(starts[k])}, the frame before of the run "
-            f"that started {_date(last)}"
+            f"{frame} is of the run that started {_date(starts[k])}, the frame before of the run that started "
+            f"{_date(last)}"
         )
     return text + (f"; {number - 1} more frames begin another run" if number > 1 else "")
 
@@ -197,7 +198,7 @@ def _by_minutes(
 ) -> Times:
     """The times less XTIME; the start that the header names where that is the same but for rounding."""
     ran = np.round(minutes * 60).astype("timedelta64[s]")
-    starts = times - ran
+    starts: Times = times - ran
     units = since_units(ds["XTIME"])
     since = _UNKNOWN if units is None else _stamp(units[1])
     named = header if not np.isnat(header) else since
@@ -210,7 +211,7 @@ def _by_minutes(
     for start in (header, other):
         if not np.isnat(start):
             same |= abs(starts - start) <= near
-    return np.where(same, named, starts)
+    return np.asarray(np.where(same, named, starts))
 
 
 def _by_steps(ds: xr.Dataset, times: Times, header: np.datetime64) -> Times:
@@ -223,9 +224,11 @@ def _by_steps(ds: xr.Dataset, times: Times, header: np.datetime64) -> Times:
         return out
     order = np.argsort(times, kind="stable")
     begun = (times - np.round(steps * float(ds.attrs["DT"])).astype("timedelta64[s]"))[order]
-    jump = abs(np.diff(begun)) > _APART
-    # With an adaptive time step most intervals jump; a seam stands alone between intervals that do not.
-    alone = jump & ~np.append(False, jump[:-1]) & ~np.append(jump[1:], False) & (len(jump) > 1)
+    off, passed = abs(np.diff(begun)), np.diff(times[order])
+    jump = off > _APART
+    # A seam stands alone between intervals of whole steps; an adaptive time step fits none.
+    alone = jump & ~np.append(False, jump[:-1]) & ~np.append(jump[1:], False)
+    alone &= len(jump) > 1 and bool((off <= 2 * _SECOND + passed // 1000)[~jump].all())
     seams = np.flatnonzero(alone | (np.diff(steps[order]) < 0)) + 1
     first = begun[0] if np.isnat(header) and len(seams) else header
     for low, high in zip([0, *seams], [*seams, len(times)], strict=True):

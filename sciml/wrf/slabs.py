@@ -16,11 +16,12 @@ from sciml.errors import InputError
 from sciml.wrf.forms import Form
 from sciml.wrf.moving import CORNERS
 from sciml.wrf.reading import require_whole
+from sciml.wrf.runs import RUN_START
 from sciml.wrf.table import INPUT_SCALARS, SCHEME_INPUTS, TABLE, TARGET_PROFILES, TARGET_SCALARS
 
 __all__ = ["CLASS_FIELDS", "Slab", "close_files", "needed", "read_header", "read_slab"]
 
-_ALWAYS: Final = ("Times", "XTIME", "ITIMESTEP")
+_ALWAYS: Final = ("Times", "XTIME", "ITIMESTEP", RUN_START)
 _TARGETS: Final = (*TARGET_PROFILES, *TARGET_SCALARS, "TIMEC_KF")
 _MOIST: Final = ("QCLOUD", "QRAIN", "QICE", "QSNOW", "QGRAUP", "QHAIL")
 _PRESSURE: Final = ("MU", "MUB", "ZNW", "P_TOP", "C1H", "C2H", *_MOIST)
@@ -158,7 +159,7 @@ def read_header(path: str | Path) -> xr.Dataset:
     """What a file holds, without its values: names, dimensions, attributes, and the times.
 
     Several times faster than opening it for reading by xarray, which matters where there are thousands of files. The
-    values of all but Times and XTIME are one zero, repeated without memory.
+    values of all but Times, XTIME and RUN_START are one zero, repeated without memory.
 
     Raises
     ------
@@ -166,7 +167,7 @@ def read_header(path: str | Path) -> xr.Dataset:
         The file is not there, not NetCDF, or cut off.
     """
     path = Path(path)
-    out = read_slab(path, ("Times", "XTIME"))
+    out = read_slab(path, ("Times", "XTIME", RUN_START))
     with _LOCK:
         nc = _opened(path)
         found: dict[str, xr.Variable] = {}

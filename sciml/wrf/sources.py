@@ -18,6 +18,7 @@ from sciml.wrf.companion import companion_frames
 from sciml.wrf.forms import GRID, scheme_attrs
 from sciml.wrf.kinds import DEEP, HELD, SHALLOW, UNKNOWN, stored_kinds, true_kinds
 from sciml.wrf.moving import lies_elsewhere
+from sciml.wrf.runs import describe_seam, new_runs
 from sciml.wrf.table import INPUT_SCALARS, SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS, missing
 from sciml.wrf.times import frame_times, run_minutes, start_minutes
 
@@ -245,8 +246,8 @@ def frame_kinds(
     """KIND (Time, south_north, west_east) from the NCA and PRATEC stored in a wrfout (`stored_kinds`, frame
     by frame).
 
-    Unknown, with a warning, in frames of a nest that lie elsewhere than the frame before, and where ITIMESTEP
-    steps of DT are not the time that passed.
+    Unknown, with a warning, in frames of a nest that lie elsewhere than the frame before, in the first frame of a run
+    that follows another, and where ITIMESTEP steps of DT are not the time that passed.
     """
     return _told_kinds(ds, times, before)[0]
 
@@ -267,9 +268,17 @@ def _told_kinds(
         why.append(
             "the nest moves, and in a frame that lies elsewhere than the one before (by XLAT and XLONG)"
         )
+    new = new_runs(ds, before)
     told = [f"{reason} {UNFIT}" for reason in why if reason]
     for text in told:
         warnings.warn(f"{state.where(ds)}: {text}", stacklevel=6)
+    if new.any():
+        seam = (
+            f"{describe_seam(ds, new, before)}: KIND is unknown there; give the truth, or capture the scheme"
+        )
+        told.append(seam)
+        warnings.warn(seam, stacklevel=6)
+    moved |= new
     kinds = np.empty(nca.shape, dtype=np.int8)
     last = None if before is None else before.transpose("south_north", "west_east").values
     at = None if before is None else before["Time"].values
