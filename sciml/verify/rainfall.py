@@ -25,6 +25,7 @@ from sciml.tables import html_table
 from sciml.verify.rain_blocks import Blocks
 from sciml.verify.rain_distribution import by_intensity, by_local_hour, hovmoeller
 from sciml.verify.rain_scores import CATEGORICAL, categorical, continuous, ensemble, fractions
+from sciml.verify.rain_windows import known_windows
 from sciml.verify.scores import plain
 
 __all__ = ["RainComparison", "accumulations", "compare", "default_thresholds"]
@@ -66,12 +67,13 @@ def accumulations(amounts: xr.DataArray, window: str | None = None) -> xr.DataAr
     -------
     xr.DataArray
         (Time, y, x), mm; Time is the end of each window, ``window`` its length in hours. Windows that frames do not
-        fill to the end are left out.
+        fill to the end are left out. A window is NaN where one of its amounts is, as at a seam between two runs.
 
     Raises
     ------
     InputError
-        No dimension Time, other units, frames out of order, or none of which such a window could be made.
+        No dimension Time, other units, frames out of order, or none of which such a window could be made; a single
+        frame whose amount is not known.
     """
     _check_amounts(amounts)
     times = pd.DatetimeIndex(amounts["Time"].values)
@@ -79,6 +81,10 @@ def accumulations(amounts: xr.DataArray, window: str | None = None) -> xr.DataAr
         hours = 0.0
         if window is not None:
             raise InputError(f"one frame only ({times[0]}): windows of {window} need the frames between")
+        if not np.isfinite(amounts.values).any():
+            raise InputError(
+                f"one frame only ({times[0]}): the rain since the frame before is not known; give at least two frames"
+            )
         return amounts.assign_attrs(window=hours, units="mm")
     steps = np.diff(times.values)
     if (steps <= np.timedelta64(0, "ns")).any():
@@ -274,8 +280,9 @@ def compare(
     Parameters
     ----------
     reference, candidate
-        (Time, y, x), mm per window, of `accumulations`; the same grid. Times that both have are compared. The candidate
-        may have a dimension ``member``: its mean is scored like a single one, and the ensemble as such.
+        (Time, y, x), mm per window, of `accumulations`; the same grid. Times that both have are compared; a window in
+        which one of them is NaN everywhere is left out, and `said` counts these. The candidate may have a dimension
+        ``member``: its mean is scored like a single one, and the ensemble as such.
     thresholds
         In mm; by default `default_thresholds` of the window.
     scales
@@ -374,6 +381,8 @@ def _matched(
         if any(alone)
         else []
     )
+    common, words = known_windows(reference, candidate, common)
+    said += words
     r = reference.sel(Time=common).transpose("Time", ...)
     c = candidate.sel(Time=common)
     if "member" not in candidate.dims:

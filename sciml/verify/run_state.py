@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from sciml.errors import MissingVariable
+from sciml.wrf.runs import new_runs
 
 __all__ = ["budgets", "profiles"]
 
@@ -93,12 +94,14 @@ def budgets(run: xr.Dataset, rain: float) -> tuple[dict[str, float], dict[str, s
     Parameters
     ----------
     run
-        At the compared times.
+        At the compared times. The frames of several runs have no budget.
     rain
         Mean amount (mm) fallen between the first and the last of them.
     """
     if run.sizes["Time"] < 2:
         return {}, {"budgets": "one common time"}
+    if new_runs(run).any():
+        return {}, {"budgets": "the frames are of several runs; compare one run at a time"}
     seconds = float((run["Time"].values[-1] - run["Time"].values[0]) / np.timedelta64(1, "s"))
     ends = run.isel(Time=[0, -1])
     try:
