@@ -110,12 +110,14 @@ class WRFFields:
 
     @property
     def rain(self) -> xr.DataArray:
-        """Precipitation since the last frame [mm], buckets counted in."""
+        """Precipitation since the last frame [mm], buckets counted in; NaN in the first frame of a run, unless it is
+        the start of the run: see `sciml.wrf.rain.rain_since_last`.
+        """
         return rain.rain_since_last(self._ds)
 
     @property
     def rain_total(self) -> xr.DataArray:
-        """Precipitation since the start of the run [mm], buckets counted in."""
+        """Precipitation since the start of the run of each frame [mm], buckets counted in."""
         return rain.rain_total(self._ds)
 
     @property

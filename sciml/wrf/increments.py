@@ -48,8 +48,9 @@ class _Warner:
             return
         warnings.warn(
             f"{source}: from one frame to the next the total precipitation falls by up to {fall:.3g} mm in {cells} "
-            "cells, more than rounding explains, and most other cells do not fall, so this is no reset; these falls "
-            "count as 0 mm: check that the file is not damaged and that BUCKET_MM, I_RAINC and I_RAINNC are in it",
+            "cells, more than rounding explains, while most cells do not fall, so this is no reset; the amount there "
+            "is set to 0 mm: check that the file is not damaged, that its frames are of one run, and that BUCKET_MM, "
+            "I_RAINC and I_RAINNC are in it",
             stacklevel=2,
         )
 

@@ -165,14 +165,15 @@ def _as_datetimes(values: npt.NDArray[Any]) -> Times:
 
 def _stored(ds: xr.Dataset) -> Times:
     """The coordinate as it is, or as numbers with units where the file was opened undecoded."""
-    own = xr.Dataset({RUN_START: ds.variables[RUN_START]})
-    try:
-        values = np.atleast_1d(xr.decode_cf(own)[RUN_START].values)
-    except ValueError:
-        return np.full(ds.sizes["Time"], _UNKNOWN)
-    if values.dtype.kind not in "MO":
-        return np.full(ds.sizes["Time"], _UNKNOWN)
-    return np.broadcast_to(_as_datetimes(values), (ds.sizes["Time"],))
+    values = np.atleast_1d(ds[RUN_START].values)
+    units = since_units(ds[RUN_START])
+    if values.dtype.kind in "iuf" and units is not None:
+        passed = np.where(np.isfinite(values), values, 0) * (units[0] / _SECOND)
+        whole = _stamp(units[1]) + np.round(passed).astype("timedelta64[s]")
+        found = np.where(np.isfinite(values), whole, _UNKNOWN)
+    else:
+        found = _as_datetimes(values) if values.dtype.kind in "MO" else np.full(1, _UNKNOWN)
+    return np.broadcast_to(found, (ds.sizes["Time"],))
 
 
 def _stamp(text: Any) -> np.datetime64:

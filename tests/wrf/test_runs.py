@@ -321,3 +321,21 @@ def test_files_of_two_runs_without_their_attribute_are_not_chained(write: Writer
     alone = convection_columns(open_wrfout(files[1]))["KIND"].values
     kind = open_columns(files, keep="all")["KIND"].values
     np.testing.assert_array_equal(kind[4 * ROWS * 24 :], alone)
+
+
+@pytest.mark.parametrize("form", ["netcdf", "zarr"])
+@pytest.mark.filterwarnings("ignore:Unable to decode time axis", "ignore:Consolidated metadata")
+def test_a_run_of_year_one(tmp_path: Path, form: str) -> None:
+    """Idealised runs start in year 1, which datetime64[ns] does not reach and xarray reads as cftime."""
+    start = np.datetime64("0001-01-01T08:00")
+    ds = open_wrfout(_run(start, start + np.timedelta64(5, "m"), _fallen(3)))
+    assert (ds[RUN_START].values == start).all()
+    if form == "zarr":
+        ds.to_zarr(tmp_path / "saved.zarr", consolidated=False)
+        again = xr.open_zarr(tmp_path / "saved.zarr", consolidated=False)
+    else:
+        ds.to_netcdf(tmp_path / "saved.nc")
+        again = xr.open_dataset(tmp_path / "saved.nc")
+        assert (run_starts(xr.open_dataset(tmp_path / "saved.nc", decode_times=False)) == start).all()
+    assert (run_starts(again) == start).all()
+    assert not new_runs(again).any()
