@@ -19,6 +19,7 @@ from torch.nn import functional
 from sciml.errors import InputError
 from sciml.multigrid.stencils import apply_stencil, constant_shift, galerkin, inverses, neighbourhood
 from sciml.multigrid.structured import Layout, mirror, prolong, restrict
+from sciml.operators.input_fields import check_input_fields
 from sciml.operators.showing import told_html
 from sciml.pde.grid import Boundary, Centring
 
@@ -109,6 +110,7 @@ class HierarchyNet(nn.Module):
     """
 
     takes: ClassVar[Literal["system"]] = "system"
+    any_resolution: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -254,7 +256,19 @@ class HierarchyNet(nn.Module):
         -------
         Tensor
             Like rhs.
+
+        Raises
+        ------
+        InputError
+            Stencils or right-hand sides of another form, or on different grids.
         """
+        check_input_fields("HierarchyNet (stencil)", stencil, 9)
+        check_input_fields("HierarchyNet (right-hand side)", rhs)
+        if stencil.shape[2:] != rhs.shape[2:]:
+            raise InputError(
+                f"stencils on {tuple(stencil.shape[2:])} points, right-hand sides on {tuple(rhs.shape[2:])}: "
+                "give both on one grid"
+            )
         if stencil.shape[0] != rhs.shape[0]:
             stencil, rhs = _together(stencil, rhs)
         return self.iterates(stencil, rhs, layout)[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sciml.multigrid.amg import AMG
 from sciml.multigrid.hierarchy import Hierarchy, same_matrix, system_of
 from sciml.operators.neural import Neural
 from sciml.operators.trained import TrainedOperator, takes
+from sciml.operators.trained_on import compare
 from sciml.pde.compatibility import check_compatible
 from sciml.pde.elliptic import Elliptic
 from sciml.pde.grid import Field, is_number
@@ -84,9 +86,9 @@ class Corrected:
     sweeps: int = 2
 
     def __post_init__(self) -> None:
-        if self.neural is not None and not hasattr(self.neural, "values"):
+        if self.neural is not None and (isinstance(self.neural, type) or not hasattr(self.neural, "values")):
             raise InputError(
-                f"Corrected({self.neural!r}): give Neural.load(PATH), or None to begin from zero"
+                f"Corrected({_named(self.neural)}): give Neural.load(PATH), or None to begin from zero"
             )
         if not isinstance(self.amg, AMG):
             raise InputError(f"amg={self.amg!r}: give AMG(), with what settings it takes")
@@ -147,7 +149,14 @@ class Corrected:
         if system.kind == "semidefinite":
             u = u - np.average(u, weights=system.grid.volumes().ravel())
         bound = found.bound if math.isfinite(found.bound) else None
-        return FieldSolution(labelled(u, system.grid), found.result, stats, found.bounds, bound)
+        notes = self._notes(problem, state)
+        return FieldSolution(labelled(u, system.grid), found.result, stats, found.bounds, bound, notes)
+
+    def _notes(self, problem: Elliptic | System, state: State) -> tuple[str, ...]:
+        """How the prediction came to this grid and what it was not trained for; the bound holds all the same."""
+        if state.operator is None or not isinstance(self.neural, Neural):
+            return ()
+        return tuple(f"prediction: {note}" for note in compare(state.operator, problem).notes)
 
     def _predicted(self, problem: Elliptic | System, system: System, state: State) -> Field | None:
         """The prediction (n,), or None where there is none or its energy is not finite."""
@@ -159,6 +168,11 @@ class Corrected:
             all="ignore"
         ):  # the energy of finite values may overflow, and is then of no use either
             return values if math.isfinite(system.energy(values)) else None
+
+
+def _named(given: Any) -> str:
+    """Text as it is, of anything else its class: the description of an operator has many lines."""
+    return repr(given) if isinstance(given, str | Path) else f"{type(given).__name__} object"
 
 
 def _scaled(system: System, x: Field) -> Field | None:

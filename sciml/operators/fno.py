@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sciml.errors import InputError
+from sciml.operators.input_fields import check_input_fields
 from sciml.operators.showing import told_html
 
 __all__ = ["FNO", "SpectralConvolution"]
@@ -147,6 +148,7 @@ class FNO(nn.Module):
     """
 
     takes = "fields"
+    any_resolution = True
 
     def __init__(
         self,
@@ -174,10 +176,7 @@ class FNO(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(sample, channel, y, x) to (sample, out channel, y, x), on any grid."""
         shape = self.shape
-        if x.ndim != 4 or x.shape[1] != shape.in_channels:
-            raise InputError(
-                f"fields {tuple(x.shape)}: give (sample, {shape.in_channels} channels, points y, points x)"
-            )
+        check_input_fields("FNO", x, shape.in_channels)
         ny, nx = x.shape[2:]
         if shape.coordinates:
             x = torch.cat([x, _coordinates(x)], 1)

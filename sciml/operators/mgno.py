@@ -14,6 +14,7 @@ from torch.nn import functional
 from sciml.errors import InputError
 from sciml.multigrid.structured import Layout
 from sciml.operators.cycle import Cycle, Transfers
+from sciml.operators.input_fields import check_input_fields
 from sciml.operators.showing import told_html
 from sciml.pde.grid import Boundary, Centring
 
@@ -152,8 +153,16 @@ class MgNO(nn.Module):
             Normalised fields.
         layout
             Of another centring or boundary than the network was made for.
+
+        Raises
+        ------
+        InputError
+            Fields of another form or number of channels, or a grid of fewer than 3 points along an axis.
         """
+        check_input_fields("MgNO", x, self.settings["in_channels"])
         place = layout or self.layout(x)
+        if place.shape != (x.shape[-2], x.shape[-1]):
+            raise InputError(f"fields of shape {tuple(x.shape)} with a layout of {place.shape}: give theirs")
         x = torch.cat((x, torch.ones_like(x[:, :1])), 1).contiguous(memory_format=torch.channels_last)
         size = self.integral(place)
         for cycle, point in zip(self.cycles, self.points, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,11 @@ from torch import Tensor
 from sciml.errors import InputError
 from sciml.multigrid.stencils import stencil_of
 from sciml.multigrid.structured import Layout
+from sciml.operators.requirements import check_family
 from sciml.operators.samples import Samples
-from sciml.operators.trained import TrainedOperator, answer, mean_free, samples_for, takes
+from sciml.operators.trained import TrainedOperator, mean_free, samples_for, takes
+from sciml.operators.trained_on import Ranges, compare, compare_dataset
 from sciml.pde.elliptic import Elliptic, discretize
-from sciml.pde.families import Family
 from sciml.pde.grid import Field, Grid
 from sciml.pde.solution import FieldSolution, labelled
 from sciml.pde.system import System
@@ -29,10 +31,9 @@ from sciml.train.environment import chosen_device
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Neural", "Precision", "check_family"]
+__all__ = ["Neural", "Precision"]
 
 Precision = Literal["float32", "float64", "bfloat16"]
-BEYOND = 0.01  # of the training range, as which a value still counts as inside
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +52,8 @@ class Neural:
     Raises
     ------
     InputError
-        A precision or device that is not there; when run: a problem of another family than trained on, a grid or
-        resolution that the operator cannot take.
+        No trained operator; a precision or device that is not there; when run: a problem of another family than trained
+        on, with another rectangle, boundary or centring, or a resolution that the operator cannot take.
 
     Examples
     --------
@@ -66,6 +67,10 @@ class Neural:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.operator, TrainedOperator):
+            raise InputError(
+                f"Neural({type(self.operator).__name__}): give a TrainedOperator, or use Neural.load(PATH)"
+            )
         if self.precision not in get_args(Precision):
             raise InputError(f"precision={self.precision!r}: give one of {', '.join(get_args(Precision))}")
         chosen_device(self.device)
@@ -84,17 +89,25 @@ class Neural:
     def run(self, problem: Elliptic | System, state: TrainedOperator) -> FieldSolution:
         """The answer to one problem, in float64 with its coordinates.
 
-        ``stats``: ``seconds``, and ``novelty``, how far inputs lie outside the training range in parts of its width
-        (then the result is `Result.NOVEL`).
+        The result is `Result.NOVEL` where the problem lies outside of what the operator was trained on, and ``notes``
+        say why; they also say how it answers at another resolution. ``stats``: ``seconds``; ``novelty``, how far the
+        inputs lie outside the training range in parts of its width; ``refinement``, how many times finer the grid is
+        than the trained one.
         """
         self._check(problem)
+        if not isinstance(state, TrainedOperator) or state.about != self.operator.about:
+            raise InputError(
+                f"state={type(state).__name__} is not of this operator: give what init(problem, this Neural) returns"
+            )
         start = time.perf_counter()
         values = self.values(problem, state)
-        stats = {"seconds": time.perf_counter() - start, "novelty": self._novelty(problem)}
-        result = Result.NOVEL if stats["novelty"] > BEYOND else Result.SUCCESS
+        seconds = time.perf_counter() - start
+        found = compare(self.operator, problem)
+        stats = {"seconds": seconds, "novelty": found.novelty, "refinement": found.refinement}
+        result = Result.NOVEL if found.reasons else Result.SUCCESS
         if not np.isfinite(values).all():
             result = Result.NOT_FINITE
-        return FieldSolution(labelled(values, problem.grid), result, stats)
+        return FieldSolution(labelled(values, problem.grid), result, stats, notes=found.notes)
 
     def values(self, problem: Elliptic | System, state: TrainedOperator) -> Field:
         """The answer (y, x) to a problem that fits."""
@@ -120,7 +133,9 @@ class Neural:
     def predict(self, data: xr.Dataset | str | Path, *, batch: int = 32) -> xr.DataArray:
         """The answers to all samples of a dataset, (sample, y, x), float32.
 
-        Of a time series the step after each time but the last is given, (sample, time, y, x).
+        Of a time series the step after each time but the last is given, (sample, time, y, x). The attributes
+        ``novelty`` and ``notes`` say how far the data lie outside of what the operator was trained on; a warning does,
+        too.
 
         Parameters
         ----------
@@ -132,12 +147,13 @@ class Neural:
         Raises
         ------
         InputError
-            Data on a grid that the operator cannot take, or without an input.
+            Data on a grid that the operator cannot take, without an input, or with values that are not finite.
         """
         if batch < 1:
             raise InputError(f"batch={batch}: give a whole number of 1 or more")
         mine = self.operator
-        samples = samples_for(mine, _opened(data))
+        opened = _opened(data)
+        samples = samples_for(mine, opened)
         if samples.steps != mine.steps:
             raise InputError(
                 f"the operator {'steps in time' if mine.steps else 'does not step in time'}, the data "
@@ -147,18 +163,21 @@ class Neural:
         device = chosen_device(self.device)
         kind = torch.float64 if self.precision == "float64" else torch.float32
         state = mine.to(device, kind)
-        parts = []
+        parts, ranges = [], Ranges()
         for block in samples.source(np.arange(len(samples))).batches(batch):
             fields = {name: block[name].to(device, kind) for name in samples.inputs}
+            ranges.add({name: one.cpu().numpy() for name, one in fields.items()})
             parts.append(self._ask(state, fields, samples.grid).float().cpu().numpy())
-        return _arranged(np.concatenate(parts), samples)
+        found = compare_dataset(mine, opened, samples, ranges)
+        if found.reasons:
+            warnings.warn(f"outside of the training: {'; '.join(found.reasons)}", stacklevel=2)
+        attrs = {"novelty": found.novelty, "notes": "; ".join(found.notes)}
+        return _arranged(np.concatenate(parts), samples).assign_attrs(attrs)
 
     def _ask(self, state: TrainedOperator, fields: Mapping[str, Tensor], grid: Grid) -> Tensor:
         """The answer (sample, y, x) of the operator on its device."""
-        if grid.shape != state.grid.shape:
-            return state.predict(fields, grid)
-        with torch.no_grad(), self._cast(next(iter(fields.values())).device):
-            return answer(state.network, fields, state.normalisation, grid)
+        with self._cast(next(iter(fields.values())).device):
+            return state.ask(fields, grid)
 
     def _cast(self, device: torch.device) -> torch.autocast:
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16")
@@ -185,49 +204,12 @@ class Neural:
                 )
         mine.check(problem.grid)
 
-    def _novelty(self, problem: Elliptic | System) -> float:
-        """How far the inputs leave the training range, in parts of its width."""
-        found = 0.0
-        if takes(self.operator.network) == "system":
-            return found
-        for name, (least, most) in (self.operator.about.get("ranges") or {}).items():
-            values = _field(problem, name)
-            width = (most - least) or max(abs(most), 1.0)
-            found = max(found, (least - float(values.min())) / width, (float(values.max()) - most) / width)
-        return found
-
     def __str__(self) -> str:
         return f"Neural ({self.precision} on {self.device})\n{self.operator}"
 
     def _repr_html_(self) -> str:
         rows = [("precision", self.precision), ("device", self.device), *self.operator._rows().items()]
         return html_table(f"Neural: operator of {self.operator.family}", rows)
-
-
-def check_family(operator: TrainedOperator, problem: Any) -> None:
-    """Refuse a problem of another family than the operator was trained on, or with other settings.
-
-    Raises
-    ------
-    InputError
-        Naming what differs.
-    """
-    known = operator.about.get("problem") or {}
-    if not known:
-        return
-    if known.get("problem") != type(problem).__name__:
-        raise InputError(
-            f"the operator was trained on {operator.family} ({known.get('problem')}), this is a "
-            f"{type(problem).__name__}: load the checkpoint of its own family"
-        )
-    here = Family(operator.family, problem, ()).parameters()
-    free = {*operator.inputs, *(("vorticity", "initial", "final_time", "frames") if operator.steps else ())}
-    for name, value in known.items():
-        if name not in free and name in here and here[name] != value:
-            raise InputError(
-                f"the operator was trained on {operator.family} with {name}={value!r}, the problem has "
-                f"{here[name]!r}, which it is not told: train it on such problems, or use AMG()"
-            )
 
 
 def _opened(data: xr.Dataset | str | Path) -> xr.Dataset:
@@ -244,7 +226,8 @@ def _opened(data: xr.Dataset | str | Path) -> xr.Dataset:
 def _check_system(problem: Elliptic | System) -> None:
     if not isinstance(problem, Elliptic | System):
         raise InputError(
-            f"a {type(problem).__name__} has no linear system: use an operator that takes its fields"
+            f"a {type(problem).__name__} has no linear system: use an operator that takes its fields, or "
+            "Stepper.load(PATH) where it is stepped in time"
         )
     kind = problem.kind if isinstance(problem, System) else discretize(problem).kind
     if kind not in ("definite", "semidefinite"):

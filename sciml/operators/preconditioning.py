@@ -26,6 +26,7 @@ __all__ = ["Krylov", "Preconditioned", "flexible_cg", "preconditioner"]
 
 Krylov = Literal["cg", "gmres"]
 GROWN = 1e6
+DAMPING = 0.7  # of the Jacobi step that goes with an operator of a coarser grid
 
 
 def preconditioner(neural: Neural, problem: Elliptic | System) -> LinearOperator:
@@ -96,6 +97,8 @@ def _inverse(neural: Neural, problem: Elliptic | System, system: System) -> Any:
     state = neural.init(problem)
     weight = next(state.network.parameters())
     volumes = system.grid.volumes()
+    resampled = state.resampling(system.grid) is not None
+    diagonal = system.matrix.diagonal()
     usual = float(state.normalisation.inputs["source"].scale) or 1.0
 
     def apply(r: Field) -> Field:
@@ -105,7 +108,12 @@ def _inverse(neural: Neural, problem: Elliptic | System, system: System) -> Any:
             return np.zeros_like(r)
         field = torch.from_numpy(source / size).to(weight)[None]
         found = state.predict({"source": field}, system.grid)[0]
-        return np.asarray(found.double().cpu().numpy().ravel() * size)
+        z = np.asarray(found.double().cpu().numpy().ravel() * size)
+        if (
+            resampled
+        ):  # averages have no part of a residual that oscillates on the fine grid: add a Jacobi step
+            z = z + DAMPING * np.asarray(r, np.float64).ravel() / diagonal
+        return z
 
     return apply
 

@@ -19,6 +19,7 @@ from sciml.operators.convolution import (
     gelu,
     level_sizes,
 )
+from sciml.operators.input_fields import check_input_fields
 from sciml.operators.recipes import RECIPES, Architecture
 from sciml.operators.showing import told_html
 
@@ -85,10 +86,7 @@ class PublishedMgNO(nn.Module):
     def check(self, x: Tensor) -> None:
         """Refuse what the convolutions would not fit."""
         shape = self.architecture
-        if x.ndim != 4 or x.shape[1] != shape.in_channels:
-            raise InputError(
-                f"fields {tuple(x.shape)}: give (sample, {shape.in_channels} channels, points y, points x)"
-            )
+        check_input_fields("PublishedMgNO", x, shape.in_channels)
         ny, nx = x.shape[2:]
         if shape.size is not None and (ny, nx) != (shape.size, shape.size):
             raise InputError(

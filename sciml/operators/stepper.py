@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from sciml.errors import InputError
-from sciml.operators.neural import check_family
+from sciml.operators.requirements import check_family
 from sciml.operators.trained import TrainedOperator
+from sciml.operators.trained_on import compare_start
+from sciml.pde.grid import Grid
 from sciml.pde.solution import FieldSolution
 from sciml.solve import Result
 from sciml.train.environment import chosen_device
@@ -40,8 +42,8 @@ class Stepper:
     Raises
     ------
     InputError
-        An operator that does not step; when run: a problem of another family, grid or interval between times than
-        trained on.
+        An operator that does not step; when run: a problem of another family, rectangle, boundary or interval between
+        times than trained on, or a resolution that the network does not take.
 
     Examples
     --------
@@ -55,6 +57,10 @@ class Stepper:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.operator, TrainedOperator):
+            raise InputError(
+                f"Stepper({type(self.operator).__name__}): give a TrainedOperator, or use Stepper.load(PATH)"
+            )
         if not self.operator.steps:
             raise InputError(
                 f"the operator of {self.operator.family} was not trained on a time series: use Neural(operator)"
@@ -75,6 +81,11 @@ class Stepper:
 
     def init(self, problem: Evolution) -> TrainedOperator:
         """The operator on its device, having checked that it fits the problem."""
+        self._check(problem)
+        return self.operator.to(chosen_device(self.device))
+
+    def _check(self, problem: Evolution) -> Grid:
+        """Refuse a problem that the operator was not made for; the grid of its states as the operator takes them."""
         mine = self.operator
         if not callable(getattr(problem, "start", None)) or not callable(getattr(problem, "times", None)):
             raise InputError(
@@ -93,17 +104,27 @@ class Stepper:
                 f"the operator was trained on {mine.grid}, the problem has the axes {', '.join(axes)}"
             )
         if not mine.about.get("line"):
-            mine.check(problem.grid)  # type: ignore[attr-defined]
-        return mine.to(chosen_device(self.device))
+            grid: Grid = problem.grid  # type: ignore[attr-defined]
+        else:
+            x, rows = np.asarray(axes["x"], np.float64), mine.grid.shape[0]
+            lengths = (rows / len(x), len(x) * float(x[1] - x[0]))
+            grid = replace(mine.grid, shape=(rows, len(x)), lengths=lengths)
+        mine.check(grid)
+        return grid
 
     def run(self, problem: Evolution, state: TrainedOperator) -> FieldSolution:
         """The initial state and the states after each step, (time, y, x) or (time, x).
 
-        The result is NOT_FINITE where the rollout left the numbers; ``stats["finite_steps"]`` says after how many
-        steps, and what follows is NaN.
+        The result is NOVEL where the problem lies outside of the training, as ``notes`` say. It is NOT_FINITE where the
+        rollout reached infinity or NaN; ``stats["finite_steps"]`` says after how many steps, and what follows is NaN.
         """
         import xarray as xr
 
+        grid = self._check(problem)
+        if not isinstance(state, TrainedOperator) or state.about != self.operator.about:
+            raise InputError(
+                f"state={type(state).__name__} is not of this operator: give what init(problem, this Stepper) returns"
+            )
         start = time.perf_counter()
         steps = self.steps or len(problem.times()) - 1
         line = bool(self.operator.about.get("line"))
@@ -126,7 +147,10 @@ class Stepper:
             "seconds": seconds,
             "seconds_per_step": seconds / steps,
         }
-        return FieldSolution(u, Result.SUCCESS if finite.all() else Result.NOT_FINITE, stats)
+        known = compare_start(self.operator, first, grid)
+        stats |= {"novelty": known.novelty, "refinement": known.refinement}
+        result = Result.NOVEL if known.reasons else Result.SUCCESS
+        return FieldSolution(u, result if finite.all() else Result.NOT_FINITE, stats, notes=known.notes)
 
     @torch.no_grad()
     def rollout(self, first: Tensor, steps: int, state: TrainedOperator | None = None) -> Tensor:
@@ -147,9 +171,13 @@ class Stepper:
             (sample, step, y, x); NaN from where a sample was not finite any more.
         """
         asked = state or self.operator
+        grid = replace(asked.grid, shape=(first.shape[-2], first.shape[-1]))
+        asked.check(grid)
         u, frames = first, []
         for _ in range(steps):
-            u = asked.predict({asked.target: u})
+            u = asked.ask(
+                {asked.target: u}, grid
+            )  # not predict, which refuses the values that a rollout may reach
             if asked.about.get("line"):  # the rows of a line stay equal
                 u = u.mean(1, keepdim=True).expand_as(u)
             lost = ~u.isfinite().all(-1).all(-1)

@@ -15,7 +15,10 @@ from sciml.errors import InputError, MissingVariable, SchemaError
 from sciml.multigrid.stencils import diffusion_stencil
 from sciml.multigrid.structured import Layout
 from sciml.operators.normalise import Normalisation
+from sciml.operators.requirements import check_fields, check_grid
+from sciml.operators.resampling import Resampling
 from sciml.operators.samples import Samples
+from sciml.operators.trained_on import describe
 from sciml.pde.grid import Grid
 from sciml.tables import html_table
 from sciml.train import checkpoint
@@ -107,7 +110,8 @@ class TrainedOperator:
     grid
         The one trained on.
     about
-        What the training says of itself: family, samples, seed, errors, ...
+        What the training says of itself: family, its parameters (``problem``), the ``ranges`` of the inputs, samples,
+        seed, errors, ... A checkpoint of an earlier version may hold less.
 
     Examples
     --------
@@ -132,6 +136,24 @@ class TrainedOperator:
     def steps(self) -> bool:
         """Whether it advances its target in time rather than solve for it."""
         return bool(self.about.get("steps", False))
+
+    @property
+    def takes_system(self) -> bool:
+        """Whether the network takes the system rather than fields."""
+        return takes(self.network) == "system"
+
+    @property
+    def any_resolution(self) -> bool:
+        """Whether the network itself takes grids of other resolutions, as it takes the system or says of itself."""
+        return self.takes_system or bool(getattr(self.network, "any_resolution", False))
+
+    def resampling(self, grid: Grid) -> Resampling | None:
+        """How fields on a grid come to the trained resolution; None where the network takes the grid itself."""
+        if self.any_resolution or grid.shape == self.grid.shape:
+            return None
+        side = (self.about.get("problem") or {}).get("boundary_value")
+        known = float(side) if isinstance(side, int | float) else None
+        return Resampling(grid, replace(self.grid, lengths=grid.lengths), known)
 
     def needed(self, there: Container[str]) -> tuple[str, ...]:
         """The inputs that must be there: a network that takes the system takes a source of 1 where there is none."""
@@ -159,7 +181,12 @@ class TrainedOperator:
         MissingVariable
             An input is not there.
         InputError
-            Fields of different shapes, or a grid that the operator cannot take.
+            A field that is no input, fields of different shapes, values that are not finite real numbers, or a grid
+            that the operator cannot take.
+
+        Notes
+        -----
+        A network that holds for one resolution answers on a finer grid through the trained one: see `resampling`.
         """
         for name in self.needed(fields):
             if name not in fields:
@@ -167,7 +194,8 @@ class TrainedOperator:
                     f"the operator's input {name!r} is not there, only {', '.join(fields) or 'nothing'}: "
                     f"it was trained on {', '.join(self.inputs)}"
                 )
-        shapes = {name: tuple(fields[name].shape) for name in self.needed(fields)}
+        check_fields(self, fields)
+        shapes = {name: tuple(one.shape) for name, one in fields.items()}
         shape = next(iter(shapes.values()))
         if len(set(shapes.values())) != 1 or len(shape) != 3:
             raise InputError(f"fields of shapes {shapes}: give each as (sample, y, x)")
@@ -175,7 +203,16 @@ class TrainedOperator:
         if grid.shape != shape[1:]:
             raise InputError(f"fields of shape {shape} on a grid {grid}: give the grid they lie on")
         self.check(grid)
+        return self.ask(fields, grid)
+
+    @torch.no_grad()
+    def ask(self, fields: Mapping[str, Tensor], grid: Grid) -> Tensor:
+        """The target for a batch of fields that `predict` or `check` has looked at."""
         network = self.network.eval()
+        resampling = self.resampling(grid)
+        if resampling is not None:
+            means = {name: resampling.average(one, name) for name, one in fields.items()}
+            return resampling.interpolate(answer(network, means, self.normalisation, self.grid))
         if grid.shape == self.grid.shape:
             return answer(network, fields, self.normalisation, grid)
         try:
@@ -192,17 +229,14 @@ class TrainedOperator:
         Raises
         ------
         InputError
-            Another centring or boundary than trained with, or a resolution that the network or its normalisation
-            has no values for.
+            Of an operator that takes fields: another centring, boundary or rectangle than trained on, or a resolution
+            that neither the network nor averages to the trained resolution can answer.
         """
-        mine = (self.grid.centring, self.grid.boundary)
-        if takes(self.network) == "fields" and (grid.centring, grid.boundary) != mine:
-            raise InputError(
-                f"the operator was trained on a {mine[0]}-centred grid with {mine[1]} sides, the problem's is "
-                f"{grid.centring}-centred, {grid.boundary}: give such a problem, or train another operator"
-            )
-        for name, one in (*self.normalisation.inputs.items(), (self.target, self.normalisation.target)):
-            one.check(grid.shape, name)
+        if not self.takes_system:
+            check_grid(self, grid)
+        if self.resampling(grid) is None:
+            for name, one in (*self.normalisation.inputs.items(), (self.target, self.normalisation.target)):
+                one.check(grid.shape, name)
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> TrainedOperator:
         """A copy on a device and in a precision; the weights of this one stay where they are."""
@@ -278,7 +312,7 @@ class TrainedOperator:
         rows = {
             "network": f"{type(self.network).__name__}, {self.parameters:,} parameters",
             "maps": f"{', '.join(self.inputs)} to {self.target}{', one step on' if self.steps else ''}",
-            "grid": str(self.grid),
+            **describe(self),
         }
         for name, value in self.about.items():
             if (
@@ -318,6 +352,7 @@ def samples_for(operator: Any, data: xr.Dataset) -> Samples:
         target=operator.target,
         boundary=None if told else operator.grid.boundary,
         centring=None if told else operator.grid.centring,
+        lengths=None if told else operator.grid.lengths,
     )
     constant = found.parameters.get("source", 1.0)
     if trained and takes(operator.network) == "system" and "source" not in found.inputs and constant != 1.0:

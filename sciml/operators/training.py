@@ -185,6 +185,7 @@ def train(
         "family": samples.family,
         "problem": dict(samples.parameters),
         "ranges": {name: [survey.moments[name].least, survey.moments[name].most] for name in samples.inputs},
+        "target_range": [survey.moments[TRUTH].least, survey.moments[TRUTH].most],
         "published": published or "",
         "loss": loss,
         "samples": samples.samples - len(held),

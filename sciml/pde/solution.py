@@ -33,6 +33,8 @@ class FieldSolution:
         Relative residual norms, cycle by cycle, the first before any; empty where there were no cycles.
     error_bound
         Guaranteed upper bound of the algebraic error in the energy norm, or None where nothing is guaranteed.
+    notes
+        What to know of this answer: how it came to this grid, and why the result is NOVEL.
     """
 
     u: xr.DataArray
@@ -40,10 +42,12 @@ class FieldSolution:
     stats: Mapping[str, float]
     residuals: tuple[float, ...] = field(default=(), repr=False)
     error_bound: float | None = None
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"FieldSolution: {self.result.name}"]
-        return "\n".join(lines + [f"  {name:24}{value:>14}" for name, value in self._rows()])
+        lines += [f"  {name:24}{value:>14}" for name, value in self._rows()]
+        return "\n".join(lines + [f"  {note}" for note in self.notes])
 
     def _rows(self) -> list[tuple[str, str]]:
         rows = [("grid", " x ".join(str(n) for n in self.u.shape))]
@@ -52,7 +56,8 @@ class FieldSolution:
         return rows + [(name.replace("_", " "), f"{value:g}") for name, value in self.stats.items()]
 
     def _repr_html_(self) -> str:
-        return html_table(f"FieldSolution: {self.result.name}", self._rows(), note=self.result.value)
+        note = "; ".join(one for one in (self.result.value, *self.notes) if one)
+        return html_table(f"FieldSolution: {self.result.name}", self._rows(), note=note)
 
 
 def labelled(values: Field, grid: Grid, name: str = "u") -> xr.DataArray:

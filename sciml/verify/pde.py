@@ -101,6 +101,7 @@ def assess(
     """
     from sciml.operators import TrainedOperator
     from sciml.operators.trained import samples_for
+    from sciml.operators.trained_on import Ranges, compare_dataset
 
     trained = getattr(operator, "operator", operator)
     opened = _opened(dataset, trained, layout)
@@ -114,6 +115,9 @@ def assess(
     count = min(taken.samples, samples or taken.samples)
     part = taken.fields.isel(row=taken.rows(np.arange(count))).load()
     inputs = {name: part[name].values for name in taken.inputs}
+    compared = None
+    if isinstance(trained, TrainedOperator):
+        compared = compare_dataset(trained, opened, taken, Ranges(inputs))
     truth = part["truth"].values.astype(np.float64)
     prediction = _predicted(trained, inputs, taken.grid, progress)
     tried: list[str] = []
@@ -138,6 +142,9 @@ def assess(
         closely=closely,
     )
     scores = dict(found.scores)
+    if compared is not None:
+        scores |= {"novelty": compared.novelty, "refinement": compared.refinement}
+        scores["trained_on"] = list(compared.notes)
     refused = [why for why in tried if why]
     if refused and "preconditioner" not in scores:
         scores["absent"] = {**scores["absent"], "as preconditioner": refused[0]}
@@ -255,8 +262,9 @@ def _rollout(
     first = given[taken.target][:, 0]
     now, errors, still = first, [], []
     for step in range(steps):
-        fields = {**{name: one[:, step] for name, one in given.items()}, taken.target: now}
-        now = _predicted(trained, fields, taken.grid, None)
+        if np.isfinite(now).all():
+            fields = {**{name: one[:, step] for name, one in given.items()}, taken.target: now}
+            now = _predicted(trained, fields, taken.grid, None)
         errors.append(_relative(now, true[:, step]))
         still.append(_relative(first, true[:, step]))
     return {"relative_l2": errors, "persistence": still}

@@ -109,6 +109,7 @@ class PdeEvaluation:
             f"{self.model} on {self.data}",
             f"{one['samples']:,} {'steps' if one.get('rollout') else 'samples'} on "
             f"{one['grid_text']}; means: " + " ".join(parts).replace(" ,", ","),
+            *one.get("trained_on", ()),
         ]
 
     def tables(self) -> list[Table]:

@@ -242,6 +242,8 @@ def test_what_an_operator_cannot_take(darcy: xr.Dataset, tmp_path: Path) -> None
         operator.predict({"source": one})
     with pytest.raises(InputError, match=r"\(sample, y, x\)"):
         operator.predict({"coefficient": one[0]})
+    assert operator.predict({"coefficient": torch.ones(2, 31, 31)}).shape == (2, 31, 31)
+    operator.network.any_resolution = True  # type: ignore[assignment]
     with pytest.raises(InputError, match=r"point by point on \(15, 15\)"):
         operator.predict({"coefficient": torch.ones(2, 31, 31)})
     with pytest.raises(InputError, match="vertex-centred grid with dirichlet sides, the problem's is cell"):

@@ -1,0 +1,59 @@
+"""The form of the fields that a network is called with."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sciml.errors import InputError
+
+__all__ = ["LEAST", "check_input_fields"]
+
+LEAST = 3
+"""Points along an axis that a grid has at least, see `sciml.pde.grid.Grid`."""
+
+
+def check_input_fields(name: str, x: Tensor, channels: int | None = None) -> None:
+    """Refuse what is no batch of fields (sample, channel, y, x) of real floating-point numbers.
+
+    Parameters
+    ----------
+    name
+        Of the network, for the message.
+    x
+        What it is called with.
+    channels
+        How many it takes; None takes any number.
+
+    Raises
+    ------
+    InputError
+        No tensor, another number of axes or channels, fewer than 3 points along y or x, or numbers of another kind.
+
+    Examples
+    --------
+    >>> import torch
+    >>> check_input_fields("MgNO", torch.ones(2, 1, 15, 15), 1)
+    """
+    if not isinstance(x, Tensor):
+        raise InputError(f"{name} takes a tensor (sample, channel, y, x), not {type(x).__name__}: convert it")
+    wanted = "channels" if channels is None else f"{channels} channel{'s' * (channels > 1)}"
+    if x.ndim != 4 or (channels is not None and x.shape[1] != channels):
+        raise InputError(
+            f"{name} takes fields (sample, {wanted}, points y, points x), these have the shape {tuple(x.shape)}: "
+            f"{_remedy(x)}"
+        )
+    if min(x.shape[2:]) < LEAST:
+        raise InputError(
+            f"{name} takes grids of at least {LEAST} x {LEAST} points, this one has {x.shape[2]} x {x.shape[3]}: "
+            "give a finer grid"
+        )
+    if not x.is_floating_point():
+        raise InputError(f"{name} takes real floating-point numbers, these are {x.dtype}: convert them")
+
+
+def _remedy(x: Tensor) -> str:
+    if x.ndim == 5:
+        return "fields in three dimensions are not supported"
+    if x.ndim < 3:
+        return "give fields in the plane; a line is trained as such from a dataset with dims (sample, x)"
+    return "add the axis of the channels, x[:, None]" if x.ndim == 3 else "give that many"

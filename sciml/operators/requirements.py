@@ -1,0 +1,154 @@
+"""Which problems and grids an operator refuses, for its answer could not be right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from sciml.errors import InputError
+from sciml.operators.resampling import refinement
+from sciml.pde.families import Family
+from sciml.pde.grid import Grid
+
+if TYPE_CHECKING:
+    from sciml.operators.trained import TrainedOperator
+
+__all__ = ["SCALED", "check_family", "check_fields", "check_grid", "lengths_of", "shape_of", "short"]
+
+SCALED = ("Darcy", "Poisson")
+"""Problems whose discrete solutions of two resolutions differ little, and scale with the rectangle and the source."""
+
+
+def check_family(operator: TrainedOperator, problem: Any) -> None:
+    """Refuse a problem of another family than the operator was trained on, or with other settings.
+
+    Raises
+    ------
+    InputError
+        Naming what differs.
+    """
+    known = operator.about.get("problem") or {}
+    if not known:
+        return
+    if known.get("problem") != type(problem).__name__:
+        raise InputError(
+            f"the operator was trained on {operator.family} ({known.get('problem')}), this is a "
+            f"{type(problem).__name__}: load the checkpoint of its own family"
+        )
+    here = Family(operator.family, problem, ()).parameters()
+    free = {*operator.inputs, *(("vorticity", "initial", "final_time", "frames") if operator.steps else ())}
+    for name, value in known.items():
+        if name in free or name not in here or here[name] == value:
+            continue
+        if isinstance(value, int | float) and _is_constant(here[name], value):
+            continue
+        hint = ""
+        if name == "source" and _is_linear(known) and isinstance(value, int | float) and value:
+            hint = f", or solve it with source={value:g} and scale u as the source, in which it is linear,"
+        raise InputError(
+            f"the operator was trained on {operator.family} with {name}={short(value)}, the problem has "
+            f"{short(here[name])}, which is no input of it: train it on such problems{hint} or use AMG()"
+        )
+
+
+def _is_constant(value: Any, number: float) -> bool:
+    """Whether a field or a number is this number everywhere."""
+    return isinstance(value, list | int | float) and bool(np.all(np.asarray(value) == number))
+
+
+def _is_linear(parameters: Mapping[str, Any]) -> bool:
+    """Whether u is linear in the source: Darcy or Poisson with zero boundary data."""
+    data = [parameters.get(name, 0.0) for name in ("boundary_value", "flux")]
+    return parameters.get("problem") in SCALED and all(one == 0.0 for one in data)
+
+
+def short(value: Any) -> str:
+    """A setting as text, cut where it is an array."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"an array or object ({text[:40]}...)"
+
+
+def check_fields(operator: TrainedOperator, fields: Mapping[str, Tensor]) -> None:
+    """Refuse inputs that the operator does not take, and values that are not finite real numbers.
+
+    Raises
+    ------
+    InputError
+        Naming the input and the value.
+    """
+    taken = {*operator.inputs, *(("coefficient", "source") if operator.takes_system else ())}
+    for name, field in fields.items():
+        if name not in taken:
+            raise InputError(
+                f"{name!r} is no input of the operator, which was trained on {', '.join(operator.inputs)}: leave it out"
+            )
+        if not isinstance(field, Tensor) or not field.is_floating_point():
+            kind = field.dtype if isinstance(field, Tensor) else type(field).__name__
+            raise InputError(f"{name} holds {kind}: give a tensor of real floating-point numbers")
+        finite = field.isfinite()
+        if not finite.all():
+            where = tuple(int(i) for i in (~finite).nonzero()[0])
+            raise InputError(f"{name} is {field[where].item()} at index {where}: give finite values")
+
+
+def check_grid(operator: TrainedOperator, grid: Grid) -> None:
+    """Refuse a grid on which an operator that takes fields cannot answer.
+
+    Raises
+    ------
+    InputError
+        Another centring, boundary or rectangle than trained on, which the network does not see; a coarser grid, or
+        another resolution than that of a time stepper, where the network holds for one resolution only.
+    """
+    mine = operator.grid
+    if (grid.centring, grid.boundary) != (mine.centring, mine.boundary):
+        raise InputError(
+            f"the operator was trained on a {mine.centring}-centred grid with {mine.boundary} sides, the problem's is "
+            f"{grid.centring}-centred, {grid.boundary}: give such a problem, or train another operator"
+        )
+    line = bool(operator.about.get("line"))
+    axes = (1,) if line else (0, 1)  # the rows of a line have no length of their own
+    if not all(math.isclose(grid.lengths[axis], mine.lengths[axis], rel_tol=1e-6) for axis in axes):
+        raise InputError(
+            f"the operator was trained on a rectangle of {lengths_of(mine, line)}, the problem's is "
+            f"{lengths_of(grid, line)}, which the network does not see: {_rectangle_remedy(operator, grid)}"
+        )
+    finer = refinement(grid, mine) if not line else (1.0, refinement(grid, mine)[1])
+    if operator.any_resolution or max(abs(one - 1) for one in finer) < 1e-9:
+        return
+    name = type(operator.network).__name__
+    if operator.steps:
+        raise InputError(
+            f"the {name} was trained to step {shape_of(mine, line)} points, the problem has {shape_of(grid, line)}: "
+            "give the trained resolution, or train an FNO, which takes others"
+        )
+    if min(finer) < 1 - 1e-9:
+        raise InputError(
+            f"the {name} was trained at {shape_of(mine, line)}, the problem has {shape_of(grid, line)}, which is "
+            "coarser: give at least the trained resolution, or train it at this one"
+        )
+
+
+def _rectangle_remedy(operator: TrainedOperator, grid: Grid) -> str:
+    mine, known = operator.grid, operator.about.get("problem") or {}
+    factors = [grid.lengths[axis] / mine.lengths[axis] for axis in (0, 1)]
+    if math.isclose(*factors, rel_tol=1e-6) and _is_linear(known):
+        return (
+            f"solve the problem with the same fields on lengths={mine.lengths} and multiply u by "
+            f"{factors[0] ** 2:.4g}, the square of the ratio, which is exact; or use AMG()"
+        )
+    return "train it on such a rectangle, or use AMG()"
+
+
+def lengths_of(grid: Grid, line: bool) -> str:
+    """The lengths of a rectangle, or of a line."""
+    return f"length {grid.lengths[1]:g}" if line else f"{grid.lengths[0]:g} x {grid.lengths[1]:g} (y, x)"
+
+
+def shape_of(grid: Grid, line: bool = False) -> str:
+    """The points of a grid, or of a line."""
+    return f"{grid.shape[1]}" if line else f"{grid.shape[0]} x {grid.shape[1]}"

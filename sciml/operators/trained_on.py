@@ -1,0 +1,302 @@
+"""What an operator was trained on, and how far a problem, a grid or a dataset lies outside of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sciml.errors import InputError
+from sciml.multigrid.stencils import stencil_of
+from sciml.operators.requirements import SCALED, lengths_of, shape_of, short
+from sciml.operators.resampling import POSITIVE, refinement
+from sciml.pde.elliptic import Elliptic
+from sciml.pde.grid import Grid
+from sciml.pde.system import System
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sciml.operators.samples import Samples
+    from sciml.operators.trained import TrainedOperator
+
+__all__ = [
+    "Comparison",
+    "Ranges",
+    "compare",
+    "compare_dataset",
+    "compare_start",
+    "describe",
+]
+
+BEYOND = 0.01
+"""How far beyond the training range, in parts of its width, a value still counts as inside."""
+MEASURED = {False: 4.0, True: 2.0}
+"""The largest refinement whose errors `bench/operators.py` measures: resampled, and by a network of any resolution."""
+VARIED = 0.2
+"""`Resampling.variation` from which averages do not represent a coefficient; at interfaces alone it is below 0.1."""
+STRETCHED = 1.2
+"""How much the ratio of the grid spacings may differ from the trained one for a network that takes the system."""
+
+Array = npt.NDArray[Any]
+
+
+class Ranges:
+    """The least and greatest values of fields that come in blocks.
+
+    Raises
+    ------
+    InputError
+        By `add`: values that are not finite.
+    """
+
+    def __init__(self, fields: Mapping[str, Array] | None = None) -> None:
+        self.values: dict[str, tuple[float, float]] = {}
+        self.add(fields or {})
+
+    def add(self, fields: Mapping[str, Array]) -> None:
+        """Take in fields of any shape by name."""
+        for name, field in fields.items():
+            low, high = float(field.min()), float(field.max())
+            if not math.isfinite(low + high):
+                where = tuple(int(i) for i in np.argwhere(~np.isfinite(field))[0])
+                raise InputError(
+                    f"{name} is {field[where]} at index {where} of its batch: give finite values"
+                )
+            before = self.values.get(name, (low, high))
+            self.values[name] = (min(low, before[0]), max(high, before[1]))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a problem or a dataset compares with what an operator was trained on.
+
+    Parameters
+    ----------
+    novelty
+        How far the inputs leave the training range, in parts of its width.
+    refinement
+        How many times finer the grid is than the trained one, along the axis where it is finest.
+    reasons
+        Why an answer may be worse than in the validation; empty where nothing speaks against it.
+    transfer
+        How the operator answers on a grid of another resolution; empty on the trained one.
+    """
+
+    novelty: float
+    refinement: float
+    reasons: tuple[str, ...]
+    transfer: str
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The transfer and the reasons."""
+        return ((self.transfer,) if self.transfer else ()) + self.reasons
+
+
+def compare(operator: TrainedOperator, problem: Any) -> Comparison:
+    """Compare a problem that the operator can answer with what it was trained on."""
+    if operator.takes_system:
+        return _compare_system(operator, problem.grid, _contrast(problem))
+    fields = {name: np.asarray(getattr(problem, f"{name}_field")(), np.float64) for name in operator.inputs}
+    novelty, reasons = _outside(operator, Ranges(fields))
+    finest, transfer, why = _resolution(operator, problem.grid)
+    reasons += why
+    if not operator.about.get("problem"):
+        reasons.append(
+            "the equation, right-hand side and boundary data of the training are not recorded (own data): whether "
+            f"they are those of this {type(problem).__name__} is unknown"
+        )
+    reasons += _subgrid(operator, problem.grid, fields)
+    return Comparison(novelty, finest, tuple(reasons), transfer)
+
+
+def compare_dataset(
+    operator: TrainedOperator, dataset: xr.Dataset, samples: Samples, ranges: Ranges
+) -> Comparison:
+    """Compare a dataset with what an operator was trained on.
+
+    Parameters
+    ----------
+    operator
+        What is asked.
+    dataset, samples
+        As opened, and as the operator takes it.
+    ranges
+        Of the inputs.
+    """
+    if operator.takes_system:
+        low, high = ranges.values.get("coefficient", (1.0, 1.0))
+        return _compare_system(operator, samples.grid, high / low if low > 0 else math.inf)
+    novelty, reasons = _outside(operator, ranges)
+    finest, transfer, why = _resolution(operator, samples.grid)
+    reasons += why + _other_problem(operator, samples)
+    declared = [one.strip() for one in str(dataset.attrs.get("inputs", "")).split(",") if one.strip()]
+    unseen = [] if operator.steps else [name for name in declared if name not in operator.inputs]
+    if unseen:
+        reasons.append(f"the data have the inputs {', '.join(unseen)}, which the operator does not take")
+    return Comparison(novelty, finest, tuple(reasons), transfer)
+
+
+def compare_start(operator: TrainedOperator, start: Array, grid: Grid) -> Comparison:
+    """Compare the initial state of a rollout with the states trained on."""
+    novelty, reasons = _outside(operator, Ranges({operator.target: start}))
+    finest, transfer, why = _resolution(operator, grid)
+    if not operator.about.get("problem"):
+        why.append("the equation of the training is not recorded (own data)")
+    return Comparison(novelty, finest, (*reasons, *why), transfer)
+
+
+def _outside(operator: TrainedOperator, ranges: Ranges) -> tuple[float, list[str]]:
+    """How far the inputs leave the range trained on, and which do."""
+    known = operator.about.get("ranges") or {}
+    novelty, reasons = 0.0, []
+    for name, (least, most) in ranges.values.items():
+        if name not in known:
+            reasons.append(f"the checkpoint does not record the range of {name}")
+            continue
+        low, high = known[name]
+        width = (high - low) or max(abs(high), 1.0)
+        beyond = max(0.0, (low - least) / width, (most - high) / width)
+        novelty = max(novelty, beyond)
+        if beyond > BEYOND:
+            reasons.append(f"{name} is {least:.4g} to {most:.4g}, in the training {low:.4g} to {high:.4g}")
+    return novelty, reasons
+
+
+def _resolution(operator: TrainedOperator, grid: Grid) -> tuple[float, str, list[str]]:
+    """The refinement, how the operator deals with it, and why the answer may be worse for it."""
+    line = bool(operator.about.get("line"))
+    along = refinement(grid, operator.grid)[1:] if line else refinement(grid, operator.grid)
+    finest, coarsest = max(along), min(along)
+    if max(abs(one - 1) for one in along) < 1e-9:
+        return 1.0, "", []
+    here = f"{shape_of(grid, line)} where it was trained at {shape_of(operator.grid, line)}"
+    if operator.takes_system and getattr(operator.network, "any_resolution", False):
+        return finest, f"{here}: answered directly, the network takes any resolution", []
+    if operator.any_resolution:
+        transfer, most = f"{here}: answered directly", MEASURED[True]
+    else:
+        transfer = f"{here}: inputs averaged to the trained grid, the answer interpolated"
+        most = MEASURED[False]
+    reasons = []
+    if finest > most + 1e-9:
+        reasons.append(f"the grid is {finest:.3g} times finer; errors are measured up to {most:g} times")
+    if coarsest < 1 - 1e-9:
+        reasons.append("the grid is coarser than the trained one")
+    kind = (operator.about.get("problem") or {}).get("problem")
+    if kind not in (None, *SCALED):
+        reasons.append(f"discrete solutions of {kind} at two resolutions differ more than those of Darcy")
+    return finest, transfer, reasons
+
+
+def _subgrid(operator: TrainedOperator, grid: Grid, fields: Mapping[str, Array]) -> list[str]:
+    """Positive inputs that vary within the control volumes over which they are averaged."""
+    resampling = operator.resampling(grid)
+    if resampling is None:
+        return []
+    found = []
+    for name in (one for one in fields if one in POSITIVE):
+        varies = resampling.variation(torch.from_numpy(fields[name]))
+        if varies > VARIED:
+            found.append(
+                f"{name} varies within the cells of the trained grid (arithmetic over harmonic mean "
+                f"{math.exp(varies):.3g}), which averages do not represent"
+            )
+    return found
+
+
+def _other_problem(operator: TrainedOperator, samples: Samples) -> list[str]:
+    """What a dataset says of its problems that differs from the training."""
+    known, here = operator.about.get("problem") or {}, samples.parameters
+    if not known or not here:
+        return []
+    names = [name for name in known if name in here and known[name] != here[name]]
+    free = () if "problem" in names else operator.inputs
+    return [
+        f"{name} of the data is {short(here[name])}, of the training {short(known[name])}"
+        for name in names
+        if name not in free
+    ]
+
+
+def _compare_system(operator: TrainedOperator, grid: Grid, contrast: float) -> Comparison:
+    """For a network that takes the system: the contrast of the matrix, its sides, and how stretched its cells are."""
+    mine = operator.grid
+    finest, transfer, reasons = _resolution(operator, grid)
+    if (grid.centring, grid.boundary) != (mine.centring, mine.boundary):
+        reasons.append(
+            f"the grid is {grid.centring}-centred, {grid.boundary}; it was trained {mine.centring}-centred, "
+            f"{mine.boundary}"
+        )
+    stretched = grid.spacing[0] / grid.spacing[1] / (mine.spacing[0] / mine.spacing[1])
+    if max(stretched, 1 / stretched) > STRETCHED:
+        reasons.append(
+            f"the grid spacings are {grid.spacing[0]:.3g} x {grid.spacing[1]:.3g} (y, x), a ratio that differs by "
+            f"{max(stretched, 1 / stretched):.3g} from the trained one"
+        )
+    known = _trained_contrast(operator)
+    novelty = 0.0
+    if known is None:
+        reasons.append("the checkpoint does not record the contrast of the coefficients")
+    else:
+        novelty = max(0.0, math.log(contrast) / max(math.log(known), math.log(2.0)) - 1)
+        if novelty > BEYOND:
+            reasons.append(f"the contrast of the coefficient is {contrast:.3g}, in the training {known:.3g}")
+    return Comparison(novelty, finest, tuple(reasons), transfer)
+
+
+def _contrast(problem: Elliptic | System) -> float:
+    """Largest over smallest coefficient; of a matrix, largest over smallest coupling along an axis."""
+    if not isinstance(problem, System):
+        return _ratio(np.asarray(problem.terms().diffusion))
+    stencil = stencil_of(problem.matrix, problem.grid).double().numpy()
+    couplings: Iterable[Array] = (np.abs(stencil[index]) for index in (1, 3, 5, 7))
+    return max((_ratio(one[one > 0]) for one in couplings if (one > 0).any()), default=1.0)
+
+
+def _ratio(values: Array) -> float:
+    return float(values.max()) / float(values.min())
+
+
+def _trained_contrast(operator: TrainedOperator) -> float | None:
+    """The largest contrast in the training: no more than that of the range of all coefficients."""
+    if "coefficient" not in operator.inputs:
+        return 1.0 if operator.about.get("ranges") else None
+    low, high = (operator.about.get("ranges") or {}).get("coefficient", (0.0, 0.0))
+    return high / low if low > 0 else None
+
+
+def describe(operator: TrainedOperator) -> dict[str, str]:
+    """What the operator was trained on, as rows of a table; what the checkpoint does not record is called so."""
+    about, line = operator.about, bool(operator.about.get("line"))
+    rows = {"trained on": f"{operator.grid}, {lengths_of(operator.grid, line)}"}
+    ranges = about.get("ranges") or {}
+    for name in operator.inputs:
+        low, high = ranges.get(name, (math.nan, math.nan))
+        rows[f"range of {name}"] = f"{low:.4g} to {high:.4g}" if name in ranges else "not recorded"
+    if about.get("target_range"):
+        low, high = about["target_range"]
+        rows[f"range of {operator.target} (target)"] = f"{low:.4g} to {high:.4g}"
+    known = about.get("problem") or {}
+    for name, value in known.items():
+        if name not in ("problem", *operator.inputs):
+            rows[name] = value.get("function", short(value)) if isinstance(value, Mapping) else short(value)
+    if not known:
+        rows["equation, boundary data"] = "not recorded (own data)"
+    if operator.takes_system and getattr(operator.network, "any_resolution", False):
+        rows["other resolutions"] = "answered directly"
+    elif operator.any_resolution:
+        rows["other resolutions"] = f"answered directly, measured up to {MEASURED[True]:g} times finer"
+    else:
+        rows["other resolutions"] = (
+            "refused"
+            if operator.steps
+            else f"finer ones by averages and interpolation, measured up to {MEASURED[False]:g} times"
+        )
+    return rows
