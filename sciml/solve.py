@@ -7,10 +7,11 @@ frozen dataclasses elsewhere; here are only the protocols they meet. The grammar
 from __future__ import annotations
 
 import enum
+import inspect
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from sciml.errors import SciMLError
+from sciml.errors import InputError, SciMLError
 
 __all__ = ["Algorithm", "Problem", "Result", "Solution", "SolveFailed", "init", "solve"]
 
@@ -27,7 +28,7 @@ class Result(enum.Enum):
     """
 
     SUCCESS = ""
-    NOVEL = "some inputs lie outside the training range: look at NOVELTY, or run the true scheme there"
+    NOVEL = "outside of the training: see the solution's notes, or NOVELTY of columns; compare with a solver there"
     MAX_ITERATIONS = "tolerance not reached: raise max_iterations, loosen rtol, or use a stronger hierarchy"
     DIVERGED = "the residual grew: use a symmetric smoother or another algorithm"
     NOT_FINITE = "NaN or infinity in the answer: check the inputs, or lower the time step"
@@ -76,7 +77,14 @@ class SolveFailed(SciMLError):
 
 
 def init(problem: P, algorithm: Algorithm[P, S, A]) -> S:
-    """Make the reusable state of an algorithm: a hierarchy, loaded weights, an open library."""
+    """Make the reusable state of an algorithm: a hierarchy, loaded weights, an open library.
+
+    Raises
+    ------
+    InputError
+        As `solve`.
+    """
+    _check(problem, algorithm, "init")
     return algorithm.init(problem)
 
 
@@ -94,12 +102,96 @@ def solve(problem: P, algorithm: Algorithm[P, S, A], *, state: S | None = None, 
 
     Raises
     ------
+    InputError
+        Something that is no problem or no algorithm, or a pair that does not fit, with what does.
     SolveFailed
         With the remedy, and the solution as its attribute.
     """
+    _check(problem, algorithm, "solve")
     if state is None:
         state = algorithm.init(problem)
     solution = algorithm.run(problem, state)
     if throw and not solution.result.ok:
         raise SolveFailed(solution)
     return solution
+
+
+PDE = "a PDE problem"
+COLUMNS = "a Convection problem"
+FITTING = {
+    PDE: "Darcy(...), Poisson(...) or another PDE problem",
+    COLUMNS: "Convection(columns)",
+}
+ALGORITHMS = {
+    PDE: "AMG(), Direct(), Neural.load(PATH) or Corrected(...), and PseudoSpectral() or Stepper.load(PATH) in time",
+    COLUMNS: "Emulator.load(PATH) or FortranEmulator(...)",
+}
+
+
+def _check(problem: Any, algorithm: Any, verb: str) -> None:
+    """Refuse what is no problem or no algorithm, and a pair of the two pipelines.
+
+    The protocols are met by any class of the right methods, so only what cannot work is refused here. Which of its own
+    kind of problems an algorithm takes, it checks itself.
+    """
+    call = f"{verb}({_named(problem)}, {_named(algorithm)})"
+    here = _kind_of(problem)
+    if not _is_algorithm(algorithm):
+        if _has_methods(problem) or (_kind_of(algorithm) and not here):
+            raise InputError(f"{call}: the arguments are swapped, give {verb}(problem, algorithm)")
+        if _has_methods(algorithm):
+            made = (
+                f"{algorithm.__name__}.load(PATH)"
+                if hasattr(algorithm, "load")
+                else f"{algorithm.__name__}()"
+            )
+            raise InputError(f"{call}: {algorithm.__name__} is a class: give an object of it, such as {made}")
+        fitting = ALGORITHMS.get(here) or "; ".join(ALGORITHMS.values())
+        raise InputError(f"{call}: {_named(algorithm)} is no algorithm: give {fitting}")
+    wanted = _kind_taken(algorithm)
+    fitting = FITTING.get(wanted) or " or ".join(FITTING.values())
+    if isinstance(problem, type):
+        raise InputError(f"{call}: {problem.__name__} is a class: give an object, {fitting}")
+    if isinstance(problem, str | bytes) or problem is None or _has_methods(problem):
+        raise InputError(f"{call}: {_named(problem)} is no problem: give {fitting}")
+    if wanted and wanted != here and (here or wanted == COLUMNS):
+        remedy = f"solve this one with {ALGORITHMS[here]}" if here else f"give {fitting}"
+        raise InputError(f"{call}: {type(algorithm).__name__} takes {wanted}: {remedy}")
+
+
+def _named(one: Any) -> str:
+    """A class or function by its name, text as it is, any other object by its class."""
+    if isinstance(one, str | bytes) or one is None:
+        return repr(one)
+    name = getattr(one, "__qualname__", None)
+    return str(name) if isinstance(name, str) else f"{type(one).__name__}(...)"
+
+
+def _has_methods(one: Any) -> bool:
+    return callable(getattr(one, "init", None)) and callable(getattr(one, "run", None))
+
+
+def _is_algorithm(one: Any) -> bool:
+    return not isinstance(one, type) and _has_methods(one)
+
+
+def _kind_of(problem: Any) -> str:
+    """Which pipeline an object is a problem of, by its attributes; empty for none that is known here."""
+    if isinstance(problem, type):
+        return COLUMNS if problem.__name__ == "Convection" else ""
+    if hasattr(problem, "columns") and hasattr(problem, "levels"):
+        return COLUMNS
+    pairs = (("grid", "terms"), ("matrix", "rhs"), ("start", "times"))
+    return PDE if any(hasattr(problem, one) and hasattr(problem, two) for one, two in pairs) else ""
+
+
+def _kind_taken(algorithm: Any) -> str:
+    """Which pipeline an algorithm belongs to, by the annotation of its method `init`; empty where that does not say."""
+    try:
+        annotated = str(inspect.get_annotations(type(algorithm).init).get("problem", ""))
+    except (AttributeError, TypeError):
+        return ""
+    names = {part.strip() for part in annotated.split("|")}
+    if "Convection" in names:
+        return COLUMNS
+    return PDE if names & {"Elliptic", "System", "Evolution"} else ""
