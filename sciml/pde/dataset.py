@@ -100,8 +100,8 @@ def check_dataset(dataset: xr.Dataset) -> xr.Dataset:
     MissingVariable
         No input or no target.
     InputError
-        Other dims than (sample, y, x), (sample, time, y, x), (sample, x) or (sample, time, x); no samples; complex
-        values or text; a target that is an input, too.
+        Other dims than (sample, y, x), (sample, time, y, x), (sample, x) or (sample, time, x); an input with a time or
+        a second axis that the target does not have; no samples; complex values or text; a target that is an input, too.
     """
     names = (*inputs_of(dataset), target_of(dataset))
     for name in names:
@@ -114,6 +114,7 @@ def check_dataset(dataset: xr.Dataset) -> xr.Dataset:
                 f"(sample, time, y, x); {_to_our_dims(dims)}"
             )
         check_real(one)
+    _check_alike(dataset)
     if target_of(dataset) in inputs_of(dataset) and "time" not in dataset.dims:
         raise InputError(f"{target_of(dataset)} is the target and an input, too: name another one for either")
     if dataset.sizes["sample"] == 0:
@@ -122,6 +123,26 @@ def check_dataset(dataset: xr.Dataset) -> xr.Dataset:
         empty = ", ".join(str(dim) for dim, size in dataset.sizes.items() if size == 0)
         raise InputError(f"the dataset is empty along {empty}")
     return dataset
+
+
+def _check_alike(dataset: xr.Dataset) -> None:
+    """Refuse an input in time for a target without it, and fields on a line beside fields in the plane."""
+    target = dataset[target_of(dataset)]
+    for name in inputs_of(dataset):
+        more = [str(dim) for dim in dataset[name].dims if dim not in target.dims]
+        fewer = [str(dim) for dim in target.dims if dim not in (*dataset[name].dims, "time")]
+        if more == ["time"]:
+            size, shape = dataset.sizes["time"], dataset[name].shape
+            raise InputError(
+                f"{name} has {size} values along its second axis (sizes {shape}), {target.name} has no such axis: if "
+                f"these are {size} channels, give each as an array of its own with dims (sample, y, x), and name them "
+                "all with inputs (--inputs)"
+            )
+        if more or fewer:
+            raise InputError(
+                f"{name} has dims ({', '.join(map(str, dataset[name].dims))}), {target.name} "
+                f"({', '.join(map(str, target.dims))}): give both on a line, or both in the plane"
+            )
 
 
 def check_real(one: xr.DataArray) -> None:
