@@ -188,10 +188,11 @@ def _kind_of(problem: Any) -> str:
 def _kind_taken(algorithm: Any) -> str:
     """Which pipeline an algorithm belongs to, by the annotation of its method `init`; empty where that does not say."""
     try:
-        annotated = str(inspect.get_annotations(type(algorithm).init).get("problem", ""))
+        annotated = inspect.get_annotations(type(algorithm).init).get("problem", "")
     except (AttributeError, TypeError):
         return ""
-    names = {part.strip() for part in annotated.split("|")}
+    text = annotated.__name__ if isinstance(annotated, type) else str(annotated)
+    names = {part.strip().rpartition(".")[2] for part in text.split("|")}
     if "Convection" in names:
         return COLUMNS
     return PDE if names & {"Elliptic", "System", "Evolution"} else ""
