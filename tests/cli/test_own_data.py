@@ -114,3 +114,17 @@ def test_what_cannot_be_is_told_in_one_line(own: Path, words: tuple[str, ...], s
     assert (shown.exit_code, shown.stdout) == (2, "")
     assert said in shown.stderr
     assert len(shown.stderr.splitlines()) == 1
+
+
+def test_channels_are_refused_alike_by_info_and_train(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    fields = {"coefficient": rng.uniform(1, 2, (6, 3, 15, 15)), "u": rng.random((6, 15, 15))}
+    np.savez(tmp_path / "k.npz", **fields)
+    shown = [
+        sciml("pde", "info", tmp_path / "k.npz"),
+        sciml("pde", "train", "mgno", tmp_path / "k.npz", "-o", tmp_path / "m.sciml", *PLACED),
+    ]
+    for one in shown:
+        assert one.exit_code == 2
+        assert "if these are 3 channels, give each as an array of its own" in " ".join(one.output.split())
+    assert not (tmp_path / "m.sciml").exists()

@@ -23,7 +23,7 @@ from sciml.pde import (
     problem_of,
     target_of,
 )
-from sciml.pde.dataset import check_values, family_of
+from sciml.pde.dataset import check_dataset, check_values, family_of
 from sciml.solve import solve
 
 
@@ -170,3 +170,25 @@ def test_attributes_of_another_hand() -> None:
         grid_of_dataset(told)
     named = own().assign_attrs(family="darcy-rough", grid=json.dumps(Grid((9, 9)).to_json()))
     assert isinstance(problem_of(named, 0), Darcy)
+
+
+def test_an_input_has_the_axes_of_the_target() -> None:
+    """What training cannot take is refused where the data are opened, so `info` and `train` say the same."""
+    ds = own()
+    channels = ds["coefficient"].expand_dims(time=3, axis=1)
+    for name, dataset, match in [
+        (
+            "channels",
+            ds.assign(coefficient=channels),
+            r"3 values along its second axis .*if these are 3 channels",
+        ),
+        ("a line", ds.assign(coefficient=ds["coefficient"].isel(y=0)), r"\(sample, x\), u \(sample, y, x\)"),
+        ("a plane", ds.assign(u=ds["u"].isel(y=0)), r"\(sample, y, x\), u \(sample, x\)"),
+    ]:
+        with pytest.raises(InputError, match=match) as caught:
+            check_dataset(dataset)
+        assert "\n" not in str(caught.value), name
+    in_time = ds.assign(coefficient=channels, u=ds["u"].expand_dims(time=3, axis=1))
+    assert check_dataset(in_time) is in_time
+    still = ds.assign(u=ds["u"].expand_dims(time=3, axis=1))
+    assert check_dataset(still) is still
