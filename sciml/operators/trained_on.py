@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from sciml.errors import InputError
 from sciml.multigrid.stencils import stencil_of
 from sciml.operators.requirements import SCALED, lengths_of, shape_of, short
-from sciml.operators.resampling import POSITIVE, refinement
+from sciml.operators.resampling import POSITIVE, Resampling, refinement
 from sciml.pde.elliptic import Elliptic
 from sciml.pde.grid import Grid
 from sciml.pde.system import System
@@ -36,8 +36,8 @@ __all__ = [
 
 BEYOND = 0.01
 """How far beyond the training range, in parts of its width, a value still counts as inside."""
-MEASURED = {False: 4.0, True: 2.0}
-"""The largest refinement whose errors `bench/operators.py` measures: resampled, and by a network of any resolution."""
+MEASURED = 4.0
+"""The largest refinement at which `bench/operators.py` measures the errors."""
 VARIED = 0.2
 """`Resampling.variation` from which averages do not represent a coefficient; at interfaces alone it is below 0.1."""
 STRETCHED = 1.2
@@ -138,6 +138,10 @@ def compare_dataset(
     reasons += why + _other_problem(operator, samples)
     declared = [one.strip() for one in str(dataset.attrs.get("inputs", "")).split(",") if one.strip()]
     unseen = [] if operator.steps else [name for name in declared if name not in operator.inputs]
+    first = {
+        name: np.asarray(samples.fields[name][0], np.float64) for name in operator.inputs if name in POSITIVE
+    }
+    reasons += _subgrid(operator, samples.grid, first)
     if unseen:
         reasons.append(f"the data have the inputs {', '.join(unseen)}, which the operator does not take")
     return Comparison(novelty, finest, tuple(reasons), transfer)
@@ -179,14 +183,12 @@ def _resolution(operator: TrainedOperator, grid: Grid) -> tuple[float, str, list
     here = f"{shape_of(grid, line)} where it was trained at {shape_of(operator.grid, line)}"
     if operator.takes_system and getattr(operator.network, "any_resolution", False):
         return finest, f"{here}: answered directly, the network takes any resolution", []
+    transfer = f"{here}: inputs averaged to the trained grid, the answer interpolated"
     if operator.any_resolution:
-        transfer, most = f"{here}: answered directly", MEASURED[True]
-    else:
-        transfer = f"{here}: inputs averaged to the trained grid, the answer interpolated"
-        most = MEASURED[False]
+        transfer = f"{here}: answered directly"
     reasons = []
-    if finest > most + 1e-9:
-        reasons.append(f"the grid is {finest:.3g} times finer; errors are measured up to {most:g} times")
+    if finest > MEASURED + 1e-9:
+        reasons.append(f"the grid is {finest:.3g} times finer; errors are measured up to {MEASURED:g} times")
     if coarsest < 1 - 1e-9:
         reasons.append("the grid is coarser than the trained one")
     kind = (operator.about.get("problem") or {}).get("problem")
@@ -196,17 +198,18 @@ def _resolution(operator: TrainedOperator, grid: Grid) -> tuple[float, str, list
 
 
 def _subgrid(operator: TrainedOperator, grid: Grid, fields: Mapping[str, Array]) -> list[str]:
-    """Positive inputs that vary within the control volumes over which they are averaged."""
-    resampling = operator.resampling(grid)
-    if resampling is None:
+    """Positive inputs that vary within the control volumes of the trained grid, which the network never saw."""
+    mine = operator.grid
+    if grid.shape == mine.shape or min(refinement(grid, mine)) < 1 - 1e-9:
         return []
+    resampling = Resampling(grid, replace(mine, lengths=grid.lengths))
     found = []
     for name in (one for one in fields if one in POSITIVE):
         varies = resampling.variation(torch.from_numpy(fields[name]))
         if varies > VARIED:
             found.append(
                 f"{name} varies within the cells of the trained grid (arithmetic over harmonic mean "
-                f"{math.exp(varies):.3g}), which averages do not represent"
+                f"{math.exp(varies):.3g}), which the operator was not trained on"
             )
     return found
 
@@ -292,11 +295,11 @@ def describe(operator: TrainedOperator) -> dict[str, str]:
     if operator.takes_system and getattr(operator.network, "any_resolution", False):
         rows["other resolutions"] = "answered directly"
     elif operator.any_resolution:
-        rows["other resolutions"] = f"answered directly, measured up to {MEASURED[True]:g} times finer"
+        rows["other resolutions"] = f"answered directly, measured up to {MEASURED:g} times finer"
     else:
         rows["other resolutions"] = (
             "refused"
             if operator.steps
-            else f"finer ones by averages and interpolation, measured up to {MEASURED[False]:g} times"
+            else f"finer ones by averages and interpolation, measured up to {MEASURED:g} times"
         )
     return rows
