@@ -102,7 +102,8 @@ class TrainedOperator:
     ----------
     network
         Maps (sample, channel, y, x) to (sample, 1, y, x) in normalised units, or a stencil and a right-hand side to
-        the solution where its attribute ``takes`` is ``system``.
+        the solution where its attribute ``takes`` is ``system``. Its attribute ``any_resolution`` says that it answers
+        grids of other resolutions itself; without it, finer ones are answered through the trained one.
     normalisation
         Of the inputs, in the order of the channels, and of the target.
     inputs, target

@@ -178,15 +178,16 @@ def _resolution(operator: TrainedOperator, grid: Grid) -> tuple[float, str, list
     line = bool(operator.about.get("line"))
     along = refinement(grid, operator.grid)[1:] if line else refinement(grid, operator.grid)
     finest, coarsest = max(along), min(along)
-    if max(abs(one - 1) for one in along) < 1e-9:
-        return 1.0, "", []
+    independent = operator.takes_system and getattr(operator.network, "any_resolution", False)
+    if grid.shape == operator.grid.shape or independent:
+        return finest, "", []
     here = f"{shape_of(grid, line)} where it was trained at {shape_of(operator.grid, line)}"
-    if operator.takes_system and getattr(operator.network, "any_resolution", False):
-        return finest, f"{here}: answered directly, the network takes any resolution", []
     transfer = f"{here}: inputs averaged to the trained grid, the answer interpolated"
     if operator.any_resolution:
         transfer = f"{here}: answered directly"
     reasons = []
+    if operator.takes_system:
+        reasons.append(f"a {type(operator.network).__name__} does not say that it takes any resolution")
     if finest > MEASURED + 1e-9:
         reasons.append(f"the grid is {finest:.3g} times finer; errors are measured up to {MEASURED:g} times")
     if coarsest < 1 - 1e-9:

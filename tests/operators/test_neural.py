@@ -124,6 +124,10 @@ def test_a_network_of_the_system_takes_any_boundary_data(darcy: xr.Dataset, tmp_
     assert system.energy(solution.u.values.ravel() - truth) < 0.5 * system.energy(truth)
     twice = solve(replace(system, rhs=1e-9 * system.rhs), neural)
     assert np.allclose(twice.u, 1e-9 * solution.u, rtol=1e-6, atol=0)
+    assert solution.result is Result.SUCCESS
+    finer = solve(Darcy(31, seed=8), neural)
+    assert finer.result is Result.NOVEL
+    assert "Jacobi does not say that it takes any resolution" in finer.notes[1]
     with pytest.raises(InputError, match="indefinite"):
         solve(Helmholtz(), neural)
     assert torch.is_tensor(operator.network.damping)
