@@ -12,6 +12,8 @@ import typer
 from sciml.cli.pages import Room
 from sciml.cli.told import Answer, Json, Quiet, check_targets, examples, expanded, size_of
 from sciml.cli.wrf_compare import EXAMPLES, compare
+from sciml.cli.wrf_perturb import EXAMPLES as PERTURB_EXAMPLES
+from sciml.cli.wrf_perturb import perturb
 
 if TYPE_CHECKING:
     from sciml.convection.plan import Source
@@ -163,3 +165,4 @@ def columns(
 
 
 app.command("compare", epilog=examples(*EXAMPLES))(compare)
+app.command("perturb", epilog=examples(*PERTURB_EXAMPLES))(perturb)
