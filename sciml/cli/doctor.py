@@ -29,7 +29,7 @@ MEMORY_WANTED = 4 * 1024**3
 EXTRAS = {
     "xwrf": ("wrf", "the map projection of a wrfout, and distances on it, are not to be had"),
     "pyproj": ("wrf", "the map projection of a wrfout, and distances on it, are not to be had"),
-    "scores": ("verify", "the skill scores of rain (ETS, HSS) are left out of an evaluation"),
+    "scores": ("verify", "sciml wrf compare cannot run, and an evaluation leaves out ETS and HSS of rain"),
     "onnxruntime": ("onnx", "the independent check of the library against onnxruntime cannot run"),
     "jupytext": ("notebooks", "the notebooks cannot be made from their texts"),
     "ipykernel": ("notebooks", "the notebooks can be read but not run"),
