@@ -4,26 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from sciml.cli.told import Answer, Json, Quiet, bar, check_targets, expanded
 
+if TYPE_CHECKING:
+    from sciml.verify.run_comparison import Source
+
 __all__ = ["EXAMPLES", "compare"]
 
 EXAMPLES = (
     "sciml wrf compare 'control/wrfout_d01_*' 'emulated/wrfout_d01_*'",
-    "sciml wrf compare control emulated --window 3h --html compare.html",
+    "sciml wrf compare control emulated --floor perturbed --html compare.html",
     "sciml wrf compare radar.nc run --variable RAIN --window 1h --threshold 1",
 )
 
 
 def compare(
-    reference: Annotated[
-        str, typer.Argument(help="wrfout files (a name, a glob in quotes, a folder), or rain on a grid.")
+    sides: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="REFERENCE CANDIDATE",
+            help="wrfout files (a name, a pattern in quotes, a folder), or rain on a grid, of each.",
+            show_default=False,
+        ),
     ],
-    candidate: Annotated[str, typer.Argument(help="What is held against it, the same.")],
+    floor: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--floor",
+            metavar="RUN",
+            help="The reference with a perturbed start (sciml wrf perturb); may be repeated.",
+        ),
+    ] = None,
     window: Annotated[
         str | None,
         typer.Option(
@@ -66,30 +81,38 @@ def compare(
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Hold a run's rain, profiles and budgets against another's.
+    """Compare a run's rain, profiles and budgets with another's.
 
-    A control run against a run with the emulator, two models, or observations on the grid of the run. Every score comes
-    with the 95 % interval of a block bootstrap.
+    A control run and a run with the emulator, two models, or observations on the grid of the run. Every score comes
+    with the 95 % interval of a block bootstrap. With --floor every score stands beside the same score of perturbed
+    runs of the reference: only what is above the floor is more than chaos.
     """
     from sciml.errors import InputError
 
-    targets = {"--json": json_file, "--html": html_file, "--picture": picture}
-    check_targets(targets, expanded([reference, candidate]))
+    reference, candidate = _two(sides)
+    floors = floor or []
+    if window is not None:
+        from sciml.verify.run_times import duration
+
+        duration(window)
     if name is not None and len(name) != 2:
         raise InputError(
             f"--name is given {len(name)} times: give it twice, for the reference and the candidate"
         )
-    from sciml.verify.run_comparison import compare_runs, open_source
+    from sciml.verify.rain_blocks import require_scores
 
-    names: Sequence[str | None] = name or (None, None)
-    with bar("reading", quiet) as told:
-        sources = []
-        for k, (path, called) in enumerate(zip((reference, candidate), names, strict=True)):
-            sources.append(open_source(path, called, None if _is_run(path) else variable))
-            if told is not None:
-                told(k + 1, 2)
-    found = compare_runs(
-        *sources,
+    require_scores()
+    targets = {"--json": json_file, "--html": html_file, "--picture": picture}
+    check_targets(targets, expanded([reference, candidate, *floors]))
+    from sciml.verify.run_comparison import compare_runs
+
+    opened = _opened(
+        [reference, candidate, *floors], [*(name or (None, None)), *[None] * len(floors)], variable, quiet
+    )
+    result = compare_runs(
+        opened[0],
+        opened[1],
+        floor=opened[2:],
         window=window,
         align=align,
         thresholds=threshold,
@@ -99,10 +122,41 @@ def compare(
         seed=seed,
     )
     answer = Answer(json_file, quiet)
-    answer.keep(found.to_json)
-    _draw(answer, found, html_file, picture)
-    answer.say(found)
+    answer.keep(result.to_json)
+    _draw(answer, result, html_file, picture)
+    answer.say(result)
     answer.files()
+
+
+def _two(sides: Sequence[str]) -> tuple[str, str]:
+    """The reference and the candidate."""
+    from sciml.errors import InputError
+
+    if len(sides) == 2:
+        return sides[0], sides[1]
+    remedy = (
+        "quote the pattern, as in 'control/wrfout_d01_*' 'emulated/wrfout_d01_*', or give the two folders"
+    )
+    if len(sides) < 2:
+        raise InputError(f"one side only ({sides[0]}): give REFERENCE and CANDIDATE; {remedy}")
+    raise InputError(
+        f"{len(sides)} names are given ({sides[0]}, {sides[1]}, ...) where compare takes two, REFERENCE and CANDIDATE: "
+        f"the shell expands a pattern without quotes; {remedy}"
+    )
+
+
+def _opened(
+    paths: Sequence[str], names: Sequence[str | None], variable: str | None, quiet: bool
+) -> list[Source]:
+    from sciml.verify.run_comparison import open_source
+
+    out = []
+    with bar("reading", quiet) as progress:
+        for k, (path, called) in enumerate(zip(paths, names, strict=True), start=1):
+            out.append(open_source(path, called, None if _is_run(path) else variable))
+            if progress is not None:
+                progress(k, len(paths))
+    return out
 
 
 def _is_run(path: str) -> bool:
@@ -118,7 +172,7 @@ def _is_run(path: str) -> bool:
         return "RAINC" in first.variables and "RAINNC" in first.variables
 
 
-def _draw(answer: Answer, found: object, html_file: Path | None, picture: Path | None) -> None:
+def _draw(answer: Answer, result: object, html_file: Path | None, picture: Path | None) -> None:
     if html_file is None and picture is None:
         return
     from sciml.plot import png
@@ -127,12 +181,12 @@ def _draw(answer: Answer, found: object, html_file: Path | None, picture: Path |
     from sciml.verify.run_comparison import RunComparison
     from sciml.writing import replaced
 
-    assert isinstance(found, RunComparison)
+    assert isinstance(result, RunComparison)
     if picture is not None:
         with replaced(picture) as part:
-            part.write_bytes(png(pictures(found)[0].figure))
+            part.write_bytes(png(pictures(result)[0].figure))
         answer.wrote("picture", picture)
     if html_file is not None:
-        reference, candidate = found.rain.names
-        save(html_file, render(chapters(found), title=f"{candidate} against {reference}"))
+        reference, candidate = result.rain.names
+        save(html_file, render(chapters(result), title=f"{candidate} against {reference}"))
         answer.wrote("page", html_file)

@@ -48,6 +48,7 @@ tbody tr:hover{background:#f6f9fa}
 th[scope=row]{text-align:left;font-weight:600}
 thead th:first-child,td.text,th.text{text-align:left}
 td.best{font-weight:600}
+.stacked td,.stacked th{white-space:pre-line;vertical-align:top}
 figure{margin:1rem 0 1.8rem}
 figure img{max-width:100%;height:auto;display:block}
 figcaption{color:#555;font-size:.9rem;max-width:46rem}
@@ -178,8 +179,10 @@ def drawn(picture: Picture, dots: int | None = None) -> str:
     )
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1) -> str:
-    """A table whose first ``text`` columns are words and the rest numbers."""
+def table(
+    caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1, *, stacked: bool = False
+) -> str:
+    """A table whose first ``text`` columns are words and the rest numbers; cells of several lines if ``stacked``."""
 
     def cell(i: int, value: str) -> str:
         if i == 0:
@@ -193,7 +196,8 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], text
     body = "".join("<tr>" + "".join(cell(i, x) for i, x in enumerate(row)) + "</tr>" for row in rows)
     said = html.escape(caption)
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{said}"><table><caption>{said}</caption>'
+        f'<div class="wide{" stacked" if stacked else ""}" tabindex="0" role="region" aria-label="{said}">'
+        f"<table><caption>{said}</caption>"
         f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

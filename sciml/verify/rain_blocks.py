@@ -8,6 +8,7 @@ The blocks are drawn by `scores.processing.block_bootstrap`, circular in time (K
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from sciml.errors import InputError, SciMLError
 
-__all__ = ["Blocks", "library"]
+__all__ = ["Blocks", "library", "require_scores"]
 
 Array = NDArray[Any]
 
@@ -37,9 +38,23 @@ def library(name: str) -> Any:
     try:
         return importlib.import_module(f"scores.{name}")
     except ImportError as error:
-        raise SciMLError(
-            f"rain is scored by the package scores, which is not installed ({error}): pip install scores"
-        ) from error
+        raise SciMLError(_absent(str(error))) from error
+
+
+def require_scores() -> None:
+    """Refuse to begin without the package `scores`, before anything is read.
+
+    Raises
+    ------
+    SciMLError
+        It is not installed.
+    """
+    if importlib.util.find_spec("scores") is None:
+        raise SciMLError(_absent("no module named scores"))
+
+
+def _absent(reason: str) -> str:
+    return f"rain is scored by the package scores, which cannot be imported ({reason}): pip install scores"
 
 
 @dataclass(frozen=True, eq=False)

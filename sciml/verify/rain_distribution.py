@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
+
+from sciml.verify.run_times import hours_of_day, normalised
 
 __all__ = ["by_intensity", "by_local_hour", "hovmoeller"]
 
@@ -41,26 +42,33 @@ def by_intensity(reference: Array, candidate: Array) -> xr.Dataset:
 
 
 def by_local_hour(
-    reference: Array, candidate: Array, times: pd.DatetimeIndex, hours: float, longitude: Array | None
+    reference: Array,
+    candidate: Array,
+    times: Any,
+    hours: float,
+    longitude: Array | None,
+    clocks: tuple[float, float] | None = None,
 ) -> xr.Dataset:
     """The diurnal cycle: ``diurnal`` (source, hour), mean rain rate (mm/h) by mean solar time of the windows' middle.
 
-    Windows longer than six hours, or of unknown length, tell no diurnal cycle: then there are no hours.
+    Lead times have a clock only with ``clocks``, the hours (UTC) at which the two sources start. Windows longer than
+    six hours or of unknown length, and lead times without clocks, give no diurnal cycle: then there are no hours.
     """
-    if not 0 < hours <= 6:
+    ends = normalised(times)
+    if not 0 < hours <= 6 or (ends.dtype.kind == "m" and clocks is None):
         return xr.Dataset({"diurnal": (("source", "hour"), np.zeros((2, 0)))}, {"hour": np.zeros(0)})
     width = max(hours, 1.0)
     count = int(24 // width)
-    middle = times - pd.Timedelta(hours=hours / 2)
-    utc = (middle.hour + middle.minute / 60 + middle.second / 3600).to_numpy(dtype=np.float64)
+    since = hours_of_day(ends) - hours / 2
+    starts = clocks if clocks is not None and ends.dtype.kind == "m" else (0.0, 0.0)
     east = (
         np.zeros(reference.shape[1:])
         if longitude is None
         else np.broadcast_to(longitude, reference.shape[1:])
     )
-    at = ((utc[:, None, None] + east / 15) % 24 // width).astype(int) % count
     out = np.full((2, count), np.nan)
     for source, values in enumerate((reference, candidate)):
+        at = (((since + starts[source])[:, None, None] + east / 15) % 24 // width).astype(int) % count
         known = np.isfinite(values)
         total = np.bincount(at[known], values[known], minlength=count)
         number = np.bincount(at[known], minlength=count)

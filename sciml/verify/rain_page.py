@@ -12,6 +12,7 @@ from sciml.plot.run_profiles import RunProfile, run_profiles
 from sciml.verify.layout import Chapter, Picture, definitions, drawn, table
 from sciml.verify.run_comparison import RunComparison
 from sciml.verify.run_state import FIELDS
+from sciml.verify.run_times import HOUR, microseconds, span
 
 __all__ = ["chapters", "pictures"]
 
@@ -24,6 +25,10 @@ WORDS: Final = {
     "fss": "fractions skill score (Roberts and Lean 2008): 1 - sum of (p - o)² / (sum of p² + sum of o²), p and o "
     "the shares of cells with an event in squares of that side",
     "brackets": "the middle 95 % of a block bootstrap",
+    "floor": "the same score of the reference against its run(s) with a start perturbed by rounding errors (of several "
+    "their mean, and in brackets their extent). A score is within the floor where its departure from the perfect value "
+    "is no larger than the largest departure of the floor runs' values and of the ends of their intervals (of ratios: "
+    "of the logarithm); of profiles and budgets, than the largest value of the floor runs",
     "water, energy": "of the mean column: what it gained, what passed through its top and bottom, and the rest, "
     "which holds what crossed the sides and what fluxes did between the frames; enthalpy is cp T + Lv qv - Lf qi",
 }
@@ -35,7 +40,7 @@ def pictures(found: RunComparison) -> list[Picture]:
     spacing = found.grid.get("spacing")
     place = (found.grid["longitude"], found.grid["latitude"]) if found.grid.get("georeferenced") else None
     limits = [float(x) for x in rain.scores["threshold"].values]
-    unit = f"mm in {rain.window:g} h" if rain.window else "mm"
+    unit = f"mm in {span(round(rain.window * HOUR))}" if rain.window else "mm"
     out = [
         Picture(
             "maps",
@@ -75,8 +80,8 @@ def pictures(found: RunComparison) -> list[Picture]:
             )
         )
     out += _distributions(found)
-    times = fields["Time"].values
-    hours = (times - times[0]) / np.timedelta64(1, "h")
+    times = microseconds(fields["Time"].values)
+    hours = (times - times[0]) / HOUR
     if times.size > 1:
         for key, axis in (("hovmoeller_x", "west–east"), ("hovmoeller_y", "south–north")):
             figure = draw.hovmoellers(list(fields[key].values), hours, names, axis, spacing)
@@ -151,7 +156,8 @@ def chapters(found: RunComparison, title: str = "Rain") -> list[Chapter]:
     there = {one.name: drawn(one) for one in pictures(found)}
     said = "".join(f"<p>{html.escape(line)}</p>" for line in rain.headline())
     tables = [
-        table(f"{caption}; 95 % intervals in brackets", head, rows) for caption, head, rows in rain.tables()
+        table(f"{caption}; 95 % intervals in brackets", head, rows, stacked=True)
+        for caption, head, rows in rain.tables()
     ]
     beside = "".join(there.get(name, "") for name in ("performance", "fss"))
     others = "".join(there.get(name, "") for name in ("intensity", "diurnal", "taylor"))
@@ -179,12 +185,16 @@ def chapters(found: RunComparison, title: str = "Rain") -> list[Chapter]:
                 ),
             )
         )
+    if found.state:
+        out.append(Chapter.of("Beside the floor", table(*found.state_table(), stacked=True)))
     absent = "".join(
         f"<li>{html.escape(what)}: {html.escape(why)}</li>" for what, why in found.absent.items()
     )
     out.append(
         Chapter.of(
-            "Definitions, rain", definitions(WORDS), f"<h3>Not there</h3><ul>{absent}</ul>" if absent else ""
+            "Definitions, rain",
+            definitions({key: text for key, text in WORDS.items() if key != "floor" or rain.floor}),
+            f"<h3>Absent</h3><ul>{absent}</ul>" if absent else "",
         )
     )
     return out

@@ -4,29 +4,36 @@
 >>> times = np.datetime64("2024-07-01T01") + np.arange(6) * np.timedelta64(1, "h")
 >>> rain = np.random.default_rng(3).gamma(0.3, 4.0, (6, 12, 12))
 >>> reference = xr.DataArray(rain, dims=("Time", "y", "x"), coords={"Time": times}, attrs={"units": "mm"})
->>> found = compare(reference, reference, thresholds=[1, 10], scales=[1, 3])
->>> float(found.scores["rmse"].sel(estimate="value")), found.scores["fss"].sel(estimate="value").values.tolist()
+>>> result = compare(reference, reference, thresholds=[1, 10], scales=[1, 3])
+>>> float(result.scores["rmse"].sel(estimate="value")), result.scores["fss"].sel(estimate="value").values.tolist()
 (0.0, [[1.0, 1.0], [1.0, 1.0]])
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
 from sciml.errors import InputError
-from sciml.tables import html_table
 from sciml.verify.rain_blocks import Blocks
 from sciml.verify.rain_distribution import by_intensity, by_local_hour, hovmoeller
-from sciml.verify.rain_scores import CATEGORICAL, categorical, continuous, ensemble, fractions
+from sciml.verify.rain_scores import categorical, continuous, ensemble, fractions
+from sciml.verify.rain_tables import RainComparison
 from sciml.verify.rain_windows import known_windows
-from sciml.verify.scores import plain
+from sciml.verify.run_times import (
+    HOUR,
+    common_frames,
+    duration,
+    like_times,
+    microseconds,
+    normalised,
+    span,
+    stamp,
+)
 
 __all__ = ["RainComparison", "accumulations", "compare", "default_thresholds"]
 
@@ -35,23 +42,10 @@ Array = NDArray[Any]
 DAILY: Final = (0.1, 1.0, 10.0, 25.0, 50.0, 100.0)
 HOURLY: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0)
 SHORT: Final = (0.02, 0.1, 0.25, 0.5, 1.0, 2.0)
-AMOUNTS: Final = {
-    "mean_reference": "mean of the reference (mm)",
-    "mean_candidate": "mean of the candidate (mm)",
-    "bias": "bias (mm)",
-    "ratio": "ratio of the means",
-    "mae": "mean absolute error (mm)",
-    "rmse": "RMSE (mm)",
-    "correlation": "correlation",
-    "spread_ratio": "ratio of standard deviations",
-    "crps": "CRPS of the ensemble, fair (mm)",
-    "spread_skill": "spread of the ensemble over its error",
-}
-"""What the scores of the amounts are called in tables."""
 SCALES: Final = (1, 3, 5, 9, 17, 33, 65)
 
 
-def accumulations(amounts: xr.DataArray, window: str | None = None) -> xr.DataArray:
+def accumulations(amounts: xr.DataArray, window: str | None = None, *, tolerance: int = 0) -> xr.DataArray:
     """Add amounts up to windows.
 
     Parameters
@@ -59,15 +53,19 @@ def accumulations(amounts: xr.DataArray, window: str | None = None) -> xr.DataAr
     amounts
         (Time, y, x), in mm, each fallen since the Time before: ``ds.sciml.rain`` of a wrfout, which counts the
         buckets in, or observations. Of the first it is not known when it began: it is left out, or stands for an
-        interval like the next if it is known (not NaN).
+        interval like the next if it is known (not NaN). Times of any calendar, or lead times (timedelta64).
     window
-        Such as "1h", "3h", "24h", ending on whole multiples of itself since 0 UTC; None: the frames as they are.
+        Such as "1h", "3h", "24h", ending on whole multiples of itself since 0 UTC (of lead times: since the start);
+        None: the frames as they are.
+    tolerance
+        Microseconds by which a frame may miss the end of a window (output of runs with adaptive time steps).
 
     Returns
     -------
     xr.DataArray
         (Time, y, x), mm; Time is the end of each window, ``window`` its length in hours. Windows that frames do not
-        fill to the end are left out. A window is NaN where one of its amounts is, as at a seam between two runs.
+        fill from their start to their end are left out. A window is NaN where one of its amounts is, as at a seam
+        between two runs.
 
     Raises
     ------
@@ -76,69 +74,74 @@ def accumulations(amounts: xr.DataArray, window: str | None = None) -> xr.DataAr
         frame whose amount is not known.
     """
     _check_amounts(amounts)
-    times = pd.DatetimeIndex(amounts["Time"].values)
-    if len(times) < 2:
-        hours = 0.0
+    times = normalised(amounts["Time"].values)
+    length = None if window is None else duration(window)
+    if times.size < 2:
         if window is not None:
-            raise InputError(f"one frame only ({times[0]}): windows of {window} need the frames between")
+            raise InputError(
+                f"one frame only ({stamp(times[0])}): windows of {window} need the frames between"
+            )
         if not np.isfinite(amounts.values).any():
             raise InputError(
-                f"one frame only ({times[0]}): the rain since the frame before is not known; give at least two frames"
+                f"one frame only ({stamp(times[0])}): the rain since the frame before is not known; give at least two "
+                "frames"
             )
-        return amounts.assign_attrs(window=hours, units="mm")
-    steps = np.diff(times.values)
-    if (steps <= np.timedelta64(0, "ns")).any():
+        return amounts.assign_attrs(window=0.0, units="mm")
+    ends = microseconds(times)
+    steps = np.diff(ends)
+    if (steps <= 0).any():
         raise InputError(
-            f"the frames are not in the order of time ({times[0]} to {times[-1]}): sort them by Time"
+            f"the frames are not in the order of time ({stamp(times[0])} to {stamp(times[-1])}): sort them by Time"
         )
     known = bool(np.isfinite(amounts.isel(Time=0).values).any())
-    length = np.concatenate([[steps[0]], steps])
-    kept, length = (amounts, length) if known else (amounts.isel(Time=slice(1, None)), length[1:])
-    if window is None:
-        if (length != length[0]).any():
-            raise InputError(
-                f"the frames are {_told(length.min())} to {_told(length.max())} apart: give a window, such as 6h"
-            )
-        return kept.assign_attrs(window=length[0] / np.timedelta64(1, "h"), units="mm")
-    return _windowed(kept, length, _window(window))
+    begins = ends - np.concatenate([steps[:1], steps])
+    if not known:
+        amounts, begins, ends = amounts.isel(Time=slice(1, None)), begins[1:], ends[1:]
+    if length is not None:
+        return _windowed(amounts, begins, ends, length, tolerance)
+    usual = int(np.median(ends - begins))
+    if (np.abs(ends - begins - usual) > 2 * tolerance).any():
+        low, high = int((ends - begins).min()), int((ends - begins).max())
+        raise InputError(f"the frames are {span(low)} to {span(high)} apart: give a window, such as 6h")
+    return amounts.assign_attrs(window=usual / HOUR, units="mm")
 
 
-def _window(given: str) -> pd.Timedelta:
-    try:
-        window = pd.Timedelta(given if not given.isalpha() else f"1{given}")
-    except ValueError as error:
-        raise InputError(f"{given!r} is no window: give a time such as 1h, 3h or 24h") from error
-    if not pd.Timedelta(0) < window <= pd.Timedelta(days=366):
-        raise InputError(f"{given!r} is no window: give a time such as 1h, 3h or 24h")
-    return window
-
-
-def _windowed(amounts: xr.DataArray, length: Array, window: pd.Timedelta) -> xr.DataArray:
+def _windowed(amounts: xr.DataArray, begins: Array, ends: Array, length: int, tolerance: int) -> xr.DataArray:
     """Add up to windows that end on whole multiples of their length; those that are not full are left out."""
-    ends = pd.DatetimeIndex(amounts["Time"].values).ceil(window)
-    filled = pd.Series(length).groupby(ends).sum()
-    full = filled.index[filled == window]
-    if not len(full):
+    low, high = (_snapped(one, length, tolerance) for one in (begins, ends))
+    of = -(-high // length) * length
+    result, labels = [], []
+    for end in np.unique(of):
+        (at,) = np.nonzero(of == end)
+        if low[at[0]] == end - length and high[at[-1]] == end:
+            result.append(amounts.isel(Time=at).sum("Time", skipna=False))
+            labels.append(end)
+    times = normalised(amounts["Time"].values)
+    if not result:
+        apart = f"{len(ends)} frames {span(int(np.min(ends - begins)))} apart, {stamp(times[0])} to {stamp(times[-1])},"
         raise InputError(
-            f"{len(length)} frames {_told(length.min())} apart fill no window of {_told(window)}: "
-            "give a window that is a multiple of that, or more frames"
+            f"{apart} fill no window of {span(length)}: windows end at whole multiples of {span(length)} since "
+            f"{'the start' if times.dtype.kind == 'm' else '0 UTC'}; give a window that is a multiple of the output "
+            "interval and whose ends are output times, or more frames"
         )
-    labelled = amounts.assign_coords(Time=ends.values)
-    out = labelled.groupby("Time").sum("Time", skipna=False).sel(Time=full.values)
+    out = xr.concat(result, "Time", coords="minimal", compat="override")
+    out = out.assign_coords(Time=("Time", like_times(np.array(labels), times)))
     other = [dim for dim in amounts.dims if dim != "Time"]
-    return out.transpose(*(["Time", *other])).assign_attrs(window=window / pd.Timedelta("1h"), units="mm")
+    return out.transpose(*["Time", *other]).assign_attrs(window=length / HOUR, units="mm")
 
 
-def _told(length: Any) -> str:
-    hours = pd.Timedelta(length) / pd.Timedelta("1h")
-    return f"{hours:g} h" if hours >= 1 else f"{hours * 60:g} min"
+def _snapped(micros: Array, length: int, tolerance: int) -> Array:
+    """Times on the nearest multiple of a length where it is within the tolerance."""
+    near = (micros + length // 2) // length * length
+    return np.where(np.abs(near - micros) <= tolerance, near, micros)
 
 
 def _check_amounts(amounts: xr.DataArray) -> None:
-    if "Time" not in amounts.dims or amounts["Time"].dtype.kind != "M":
+    if "Time" not in amounts.dims or "Time" not in amounts.coords:
         raise InputError(
             f"rain with dims {tuple(map(str, amounts.dims))}: give (Time, y, x) with times in Time"
         )
+    normalised(amounts["Time"].values)
     units = str(amounts.attrs.get("units", "mm"))
     if units not in ("mm", "kg m-2", "kg/m2", "kg m**-2"):
         raise InputError(f"rain in {units!r}: give amounts in mm (kg m-2) that fell since the time before")
@@ -152,117 +155,6 @@ def default_thresholds(hours: float) -> tuple[float, ...]:
     return DAILY if hours >= 12 else HOURLY if hours >= 1 else SHORT
 
 
-@dataclass(frozen=True, eq=False)
-class RainComparison:
-    """The scores of a candidate's rain against a reference's.
-
-    Parameters
-    ----------
-    names
-        Of the two.
-    scores
-        Every score with ``estimate`` value, lower, upper: see `sciml.verify.rain_scores`.
-    fields
-        ``reference``, ``candidate`` (y, x): their mean amounts per window, mm; ``hovmoeller_x`` (source, Time, x),
-        ``hovmoeller_y``; ``intensity`` (source, bin); ``diurnal`` (source, hour), mm/h.
-    window
-        Hours; 0 where it is not known.
-    said
-        What was counted, left out, and how the intervals were made.
-    """
-
-    names: tuple[str, str]
-    scores: xr.Dataset = field(repr=False)
-    fields: xr.Dataset = field(repr=False)
-    window: float
-    said: tuple[str, ...]
-
-    def tables(self) -> list[tuple[str, list[str], list[list[str]]]]:
-        """Caption, head and rows of each table: values, with their intervals in brackets."""
-        whole = [name for name in self.scores.data_vars if self.scores[name].dims == ("estimate",)]
-        limits = self.scores["threshold"].values
-        by_threshold = [name for name in (*CATEGORICAL, "brier") if name in self.scores]
-        found = [
-            (
-                "amounts",
-                ["score", "value"],
-                [[AMOUNTS.get(str(name), str(name)), _cell(self.scores[name].values)] for name in whole],
-            )
-        ]
-        rows = [
-            [f"{x:g} mm", *(_cell(self.scores[n].sel(threshold=x).values) for n in by_threshold)]
-            for x in limits
-        ]
-        found.append(("by threshold", ["at least", *by_threshold], rows))
-        if "fss" in self.scores:
-            score = self.scores["fss"]
-            sides = score["scale"].values
-            rows = [
-                [f"{x:g} mm", *(_cell(score.sel(threshold=x, scale=side).values) for side in sides)]
-                for x in limits
-            ]
-            found.append(
-                (
-                    "fractions skill score, by threshold and square",
-                    ["at least", *(f"{s} x {s} cells" for s in sides)],
-                    rows,
-                )
-            )
-        return found
-
-    def headline(self) -> list[str]:
-        """What was compared, and how the intervals in brackets were made."""
-        return [f"{self.names[1]} against {self.names[0]}", *self.said]
-
-    def __str__(self) -> str:
-        lines = self.headline()
-        for caption, head, rows in self.tables():
-            width = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
-            lines += ["", caption]
-            lines += [
-                "  ".join(f"{cell:<{w}}" for cell, w in zip(row, width, strict=True)).rstrip()
-                for row in [head, *rows]
-            ]
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        tables = [html_table(caption, rows, head=tuple(head)) for caption, head, rows in self.tables()]
-        return html_table("\n".join(self.headline()), []) + "".join(tables)
-
-    def to_json(self) -> dict[str, Any]:
-        """Every number, for `json.dumps`."""
-        told = {str(name): plain(values.values) for name, values in self.scores.variables.items()}
-        drawn = {
-            str(name): plain(values.values)
-            for name, values in self.fields.variables.items()
-            if name != "Time"
-        }
-        return {
-            "schema": 1,
-            "reference": self.names[0],
-            "candidate": self.names[1],
-            "window_hours": self.window,
-            "said": list(self.said),
-            "scores": {
-                **told,
-                "dims": {str(name): list(v.dims) for name, v in self.scores.data_vars.items()},
-            },
-            "fields": drawn,
-        }
-
-
-def _cell(score: Array) -> str:
-    value, low, high = (float(x) for x in score)
-    known = bool(np.isfinite([low, high]).all())
-    return f"{_figure(value)} [{_figure(low)}, {_figure(high)}]" if known else _figure(value)
-
-
-def _figure(value: float) -> str:
-    if not np.isfinite(value):
-        return "-"
-    return f"{value:.3f}".replace("-0.000", "0.000") if abs(value) < 100 else f"{value:.4g}"
-
-
 def compare(
     reference: xr.DataArray,
     candidate: xr.DataArray,
@@ -271,6 +163,7 @@ def compare(
     scales: Sequence[int] | None = None,
     names: tuple[str, str] = ("reference", "candidate"),
     longitude: Array | None = None,
+    clocks: tuple[float, float] | None = None,
     block: int | None = None,
     resamples: int = 1000,
     seed: int = 7,
@@ -289,6 +182,8 @@ def compare(
         Sides of the squares of the FSS, in cells; by default 1, 3, 5, 9, ... up to half the grid.
     longitude
         (y, x), degrees east, for the local hour; without it, or where all are equal, hours are UTC plus that longitude.
+    clocks
+        Of lead times: the hour (UTC) at which each of the two starts; without it there is no diurnal cycle.
     block, resamples, seed
         Of the bootstrap: windows in a block (see `Blocks.of`), resamples, seed.
 
@@ -300,7 +195,7 @@ def compare(
         The package `scores` is not installed.
     """
     r, c, members, said = _matched(reference, candidate)
-    times = pd.DatetimeIndex(r["Time"].values)
+    times = normalised(r["Time"].values)
     hours = float(r.attrs.get("window", 0.0))
     limits = tuple(thresholds if thresholds is not None else default_thresholds(hours))
     if not limits or not all(np.isfinite(x) and x > 0 for x in limits):
@@ -328,17 +223,18 @@ def compare(
     if members is not None:
         parts.append(ensemble(a, members, limits, blocks))
     left = f", {missing} cells without a value on one side left out: no FSS" if missing else ""
-    span = f"{len(times)} windows of {_told(pd.Timedelta(hours=hours)) if hours else 'unknown length'}"
-    said = [f"{span}, {times[0]} to {times[-1]}, {rows} x {columns} cells{left}", *said]
+    window = span(round(hours * HOUR)) if hours else "a frame"
+    ends = f"{stamp(times[0])} to {stamp(times[-1])}" if len(times) > 1 else stamp(times[0])
+    count = f"{len(times)} window{'s' * (len(times) > 1)} of {window if hours else 'unknown length'}"
+    said = [f"{count}, ending {ends}, {rows} x {columns} cells{left}", *said]
     fields = xr.merge(
         [
             xr.Dataset({"reference": (("y", "x"), _mean(a)), "candidate": (("y", "x"), _mean(b))}),
-            hovmoeller(a, b, times.values),
+            hovmoeller(a, b, times),
             by_intensity(a, b),
-            by_local_hour(a, b, times, hours, longitude),
+            by_local_hour(a, b, times, hours, longitude, clocks),
         ]
     )
-    window = _told(pd.Timedelta(hours=hours)) if hours else "a frame"
     return RainComparison(names, xr.merge(parts), fields, hours, (*said, blocks.told(window)))
 
 
@@ -369,22 +265,25 @@ def _matched(
         raise InputError(
             f"windows of {hours[0]:g} and {hours[1]:g} hours: accumulate both over the same window"
         )
-    common = np.intersect1d(reference["Time"].values, candidate["Time"].values)
-    if not common.size:
-        spans = [f"{one['Time'].values[0]} to {one['Time'].values[-1]}" for one in (reference, candidate)]
+    frames, _ = common_frames([normalised(one["Time"].values) for one in (reference, candidate)], 0)
+    if not frames[0].size:
+        spans = [
+            f"{stamp(one['Time'].values[0])} to {stamp(one['Time'].values[-1])}"
+            for one in (reference, candidate)
+        ]
         raise InputError(
             f"no common time: {spans[0]} and {spans[1]}; compare by time since the start, or other files"
         )
-    alone = [one.sizes["Time"] - common.size for one in (reference, candidate)]
+    alone = [one.sizes["Time"] - frames[0].size for one in (reference, candidate)]
     said = (
         [f"{alone[0]} windows of the reference and {alone[1]} of the candidate have no partner"]
         if any(alone)
         else []
     )
-    common, words = known_windows(reference, candidate, common)
-    said += words
-    r = reference.sel(Time=common).transpose("Time", ...)
-    c = candidate.sel(Time=common)
+    r, c, lines = known_windows(reference.isel(Time=frames[0]), candidate.isel(Time=frames[1]))
+    said += lines
+    r = r.transpose("Time", ...)
+    r, c = (one.assign_coords(Time=normalised(one["Time"].values)) for one in (r, c))
     if "member" not in candidate.dims:
         return r, c.transpose("Time", *plain_dims), None, said
     if candidate.sizes["member"] < 2:

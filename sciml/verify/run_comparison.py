@@ -2,57 +2,35 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, Literal
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
 from sciml.errors import InputError
-from sciml.verify.rainfall import RainComparison, accumulations, compare
+from sciml.verify.rain_blocks import require_scores
+from sciml.verify.rain_floor import Judged, judge
+from sciml.verify.rain_tables import RainComparison, floor_range, text_table
+from sciml.verify.rainfall import compare
+from sciml.verify.run_place import differing_levels, grid_of, require_same_ground
+from sciml.verify.run_source import Source, of_same_parts, open_source
 from sciml.verify.run_state import budgets, profiles
+from sciml.verify.run_times import HOUR, span
+from sciml.verify.run_windows import Dropped, Windows, common_windows
 from sciml.verify.scores import plain
-from sciml.wrf.rain import rain_since_last, rain_total
-from sciml.wrf.reading import open_wrfout
 
 __all__ = ["RunComparison", "Source", "compare_runs", "open_source"]
 
 Array = NDArray[Any]
 
-EPOCH: Final = np.datetime64("2000-01-01T00:00:00", "ns")
-"""Where runs are put that are compared by the time since their start."""
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """One side: rain amounts (Time, y, x) in mm, each since the time before, and the run they are of.
-
-    Parameters
-    ----------
-    name
-        What it is called.
-    amounts
-        Of a run the first is all that fell since its start.
-    run
-        A WRF dataset; None of observations.
-    start
-        When the run began; None where it is not known.
-    """
-
-    name: str
-    amounts: xr.DataArray = field(repr=False)
-    run: xr.Dataset | None = field(default=None, repr=False)
-    start: np.datetime64 | None = None
-
 
 @dataclass(frozen=True, eq=False)
 class RunComparison:
-    """What `compare_runs` finds.
+    """What `compare_runs` gives.
 
     Parameters
     ----------
@@ -61,11 +39,16 @@ class RunComparison:
     profiles
         (source, level) means and (level,) differences; None where one side is no run.
     budgets
-        Of each side; empty where they cannot be told.
+        Of each side; empty where they are not known.
     grid
         ``spacing`` (km; None if unknown), ``longitude`` and ``latitude`` (y, x) where the grid lies on the Earth.
     absent
         What is missing, and why.
+    dropped
+        Parts of the periods of the sides that are not compared.
+    state
+        Departures of profiles and budgets from the reference, of the candidate and of the floor runs; empty without
+        floor runs.
     """
 
     rain: RainComparison
@@ -73,98 +56,60 @@ class RunComparison:
     budgets: dict[str, dict[str, float]]
     grid: dict[str, Any] = field(repr=False)
     absent: dict[str, str]
+    dropped: tuple[Dropped, ...] = ()
+    state: tuple[Judged, ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
         lines = [str(self.rain)]
-        for name, terms in self.budgets.items():
+        for name in self.rain.names:
+            terms = self.budgets.get(name, {})
             lines += [
                 "",
                 f"budgets of {name}",
                 *(f"  {term:<56}{value:>12.4g}" for term, value in terms.items()),
-            ]
-        lines += [f"not there: {what}: {why}" for what, why in self.absent.items()]
+            ] * bool(terms)
+        if self.state:
+            lines.append(text_table(*self.state_table()))
+        lines += [""] * bool(self.absent) + [f"absent: {what}: {why}" for what, why in self.absent.items()]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         return self.rain._repr_html_()
 
+    def state_table(self) -> tuple[str, list[str], list[list[str]]]:
+        """Caption, head and rows of the departures of profiles and budgets."""
+        rows = [
+            [one.name, _four(one.value), floor_range(one.floor, _four), one.verdict] for one in self.state
+        ]
+        return (
+            f"profiles and budgets: differences from {self.rain.names[0]}",
+            ["quantity", "candidate", "floor", "verdict"],
+            rows,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Every number, for `json.dumps`."""
         drawn = self.profiles
-        told = None if drawn is None else {str(k): plain(v.values) for k, v in drawn.variables.items()}
+        levels = None if drawn is None else {str(k): plain(v.values) for k, v in drawn.variables.items()}
         return {
             **self.rain.to_json(),
-            "profiles": told,
+            "dropped": [asdict(one) for one in self.dropped],
+            "profiles": levels,
             "budgets": plain(self.budgets),
+            "state": plain([{**asdict(one), "verdict": one.verdict} for one in self.state]),
             "absent": self.absent,
         }
 
 
-def open_source(path: str | Path, name: str | None = None, variable: str | None = None) -> Source:
-    """Open wrfout files (a name, a glob, a folder), or rain on a grid in any netCDF or zarr that xarray reads.
-
-    Parameters
-    ----------
-    variable
-        Of data that are no wrfout: its rain, (time, y, x) in mm since the time before.
-
-    Raises
-    ------
-    InputError
-        Neither; or a variable that is not there.
-    """
-    called = name or _short(path)
-    if variable is None:
-        run = open_wrfout(path)
-        if "RAINC" not in run.variables or "RAINNC" not in run.variables:
-            raise InputError(
-                f"{path} has no RAINC and RAINNC: name its rain with --variable (mm since the time before)"
-            )
-        fallen, first = rain_since_last(run).load(), rain_total(run.isel(Time=[0])).load()
-        amounts = fallen.where(
-            xr.DataArray(np.arange(fallen.sizes["Time"]) > 0, dims="Time"),
-            first.isel(Time=0).drop_vars("Time"),
-        )
-        amounts = amounts.transpose("Time", "south_north", "west_east").assign_attrs(units="mm")
-        return Source(called, amounts.rename({"south_north": "y", "west_east": "x"}), run, _start(run))
-    opened = xr.open_zarr(path) if str(path).rstrip("/").endswith(".zarr") else _gridded(path)
-    if variable not in opened.variables:
-        there = ", ".join(map(str, opened.data_vars))
-        raise InputError(f"{path} has no {variable}: it has {there}")
-    rain = opened[variable]
-    times = [dim for dim in rain.dims if str(dim).lower() in ("time", "valid_time", "t")]
-    others = [dim for dim in rain.dims if dim not in times and dim != "member"]
-    if len(times) != 1 or len(others) != 2:
-        raise InputError(f"{variable} of {path} has dims {tuple(map(str, rain.dims))}: give (time, y, x)")
-    rain = rain.rename({times[0]: "Time", others[0]: "y", others[1]: "x"})
-    return Source(called, rain.load())
-
-
-def _gridded(path: str | Path) -> xr.Dataset:
-    try:
-        return xr.open_dataset(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot open {path}: {' '.join(str(error).split())[:200]}") from error
-
-
-def _short(path: str | Path) -> str:
-    one = Path(path)
-    return one.parent.name if any(mark in one.name for mark in "*?[") and one.parent.name else one.name
-
-
-def _start(run: xr.Dataset) -> np.datetime64 | None:
-    for name in ("SIMULATION_START_DATE", "START_DATE"):
-        try:
-            return np.datetime64(str(run.attrs[name]).replace("_", "T"), "ns")
-        except (KeyError, ValueError):
-            continue
-    return None
+def _four(value: float) -> str:
+    return f"{value:.4g}" if np.isfinite(value) else "-"
 
 
 def compare_runs(
     reference: Source,
     candidate: Source,
     *,
+    floor: Sequence[Source] = (),
     window: str | None = None,
     align: Literal["time", "start"] = "time",
     thresholds: Sequence[float] | None = None,
@@ -177,6 +122,9 @@ def compare_runs(
 
     Parameters
     ----------
+    floor
+        Runs of the reference with rounding-size perturbations (`sciml.wrf.perturb`): every score of the candidate is
+        set beside theirs, see `sciml.verify.rain_floor`.
     window
         Over which rain is added up, such as "3h"; None: from one common time to the next.
     align
@@ -187,126 +135,161 @@ def compare_runs(
     Raises
     ------
     InputError
-        As `compare`; common times that are not equally far apart, without a window.
+        As `compare`; sides that lie on other ground; one frame only; common times that are not equally far apart,
+        without a window.
+    SciMLError
+        The package `scores` is not installed.
     """
-    sides = [reference, candidate]
-    if align == "start":
-        sides = [_since_start(one) for one in sides]
-    first, second = (one.amounts for one in sides)
-    if (
-        first.shape[-2:] == second.shape[-2:]
-        and not np.intersect1d(first["Time"].values, second["Time"].values).size
-    ):
-        spans = [
-            f"{one.name} {one.amounts['Time'].values[0]} to {one.amounts['Time'].values[-1]}" for one in sides
-        ]
-        hint = "" if align == "start" else "; compare them by the time since their starts (--align start)"
-        raise InputError(f"no common time: {', '.join(spans)}{hint}")
-    rains = (
-        _between_common(*sides) if window is None else [accumulations(_known(one), window) for one in sides]
-    )
-    grid = _grid(reference, candidate)
-    names = (reference.name, candidate.name)
-    if names[0] == names[1]:
-        names = (f"reference: {names[0]}", f"candidate: {names[1]}")
-    found = compare(
-        rains[0],
-        rains[1],
-        thresholds=thresholds,
-        scales=scales,
-        names=names,
-        longitude=grid.get("longitude"),
-        block=block,
-        resamples=resamples,
-        seed=seed,
-    )
-    runs = [one.run for one in sides]
-    absent: dict[str, str] = {}
-    if runs[0] is None or runs[1] is None:
-        absent["profiles and budgets"] = "one side is no run"
-        return RunComparison(found, None, {}, grid, absent)
-    common = np.intersect1d(runs[0]["Time"].values, runs[1]["Time"].values)
-    pair = [run.sel(Time=common) for run in runs if run is not None]
-    compared, missing = profiles(pair[0], pair[1])
-    absent |= missing
-    told: dict[str, dict[str, float]] = {}
-    for name, one, run in zip(names, sides, pair, strict=True):
-        told[name], missing = budgets(run, _fallen(one.amounts, common))
-        absent |= {f"{what} of {name}": why for what, why in missing.items()}
-    return RunComparison(found, compared, {k: v for k, v in told.items() if v}, grid, absent)
-
-
-def _since_start(one: Source) -> Source:
-    """The same with times counted from its start, or from its first frame where that is not known."""
-    times = one.amounts["Time"].values
-    begun = one.start if one.start is not None else times[0]
-    moved = EPOCH + (times - begun)
-    run = None if one.run is None else one.run.assign_coords(Time=moved)
-    return Source(
-        one.name, one.amounts.assign_coords(Time=moved), run, EPOCH if one.start is not None else None
-    )
-
-
-def _known(one: Source) -> xr.DataArray:
-    """Amounts of which it is known when they fell: without what fell before the first frame of a run."""
-    if one.run is None or one.amounts.sizes["Time"] < 2:
-        return one.amounts
-    times = one.amounts["Time"].values
-    if one.start is not None and times[0] - one.start == times[1] - times[0]:
-        return one.amounts
-    return one.amounts.where(xr.DataArray(np.arange(times.size) > 0, dims="Time"))
-
-
-def _fallen(amounts: xr.DataArray, common: Array) -> float:
-    """Mean amount (mm) between the first and the last of these times."""
-    between = amounts.where((amounts["Time"] > common[0]) & (amounts["Time"] <= common[-1]), 0.0)
-    return float(between.sum("Time").mean())
-
-
-def _between_common(reference: Source, candidate: Source) -> list[xr.DataArray]:
-    """The amounts from one common time to the next, the first since the start where both began then."""
-    sides = (reference, candidate)
-    common = np.intersect1d(reference.amounts["Time"].values, candidate.amounts["Time"].values)
-    start = reference.start if reference.start == candidate.start else None
-    together = start is not None and start < common[0]
-    edges = np.concatenate([[start], common]) if together else common
-    length = np.diff(edges)
-    if together and length.size > 1 and length[0] != length[1]:
-        edges, length = edges[1:], length[1:]  # the first frame, after the run has been going for longer
-    if not length.size:
-        raise InputError(
-            f"{common.size} common time ({common[0] if common.size else '-'}), and no common start: what fell until "
-            "then began at different times; give files with more common times"
-        )
-    if (length != length[0]).any():
-        hours = length / np.timedelta64(1, "h")
-        raise InputError(
-            f"the common times are {hours.min():g} to {hours.max():g} h apart: give a window, such as 6h"
-        )
-    out = []
-    for one in sides:
-        parts = [
-            one.amounts.sel(Time=(one.amounts["Time"] > low) & (one.amounts["Time"] <= high)).sum(
-                "Time", skipna=False
+    require_scores()
+    sides, notes = of_same_parts(_named([reference, candidate, *floor]))
+    shapes = [one.amounts.shape[-2:] for one in sides]
+    for one, shape in zip(sides[1:], shapes[1:], strict=True):
+        if shape != shapes[0]:
+            raise InputError(
+                f"grids of {shapes[0]} ({sides[0].name}) and {shape} cells ({one.name}): bring both to one grid first, "
+                "such as by xesmf"
             )
-            for low, high in itertools.pairwise(edges)
-        ]
-        joined = xr.concat(parts, pd.DatetimeIndex(edges[1:], name="Time"))
-        out.append(joined.assign_attrs(units="mm", window=length[0] / np.timedelta64(1, "h")))
+    result = common_windows(sides, window, align)
+    for k, one in enumerate(sides[1:], start=1):
+        pair = (sides[0].name, one.name)
+        grounds = tuple(side.run if side.run is not None else side.amounts for side in (sides[0], one))
+        notes += require_same_ground(pair, (grounds[0], grounds[1]), (result.frames[0], result.frames[k]))
+    run = next((one.run for one in sides if one.run is not None), None)
+    grid = grid_of(run)
+
+    def scored(k: int) -> RainComparison:
+        return compare(
+            result.amounts[0],
+            result.amounts[k],
+            thresholds=thresholds,
+            scales=scales,
+            names=(sides[0].name, sides[k].name),
+            longitude=grid.get("longitude"),
+            clocks=None if result.clocks is None else (result.clocks[0], result.clocks[k]),
+            block=block,
+            resamples=resamples,
+            seed=seed,
+        )
+
+    rain = scored(1)
+    lines = (rain.said[0], *result.notes, *notes, *_left_out(result.dropped, len(sides)), *rain.said[1:])
+    rain = replace(rain, said=tuple(dict.fromkeys(lines)))
+    if floor:
+        runs = [scored(k).scores for k in range(2, len(sides))]
+        rain = replace(rain, floor=judge(rain.scores, runs, [one.name for one in sides[2:]]))
+    return _with_state(rain, sides, result, grid)
+
+
+def _named(sides: Sequence[Source]) -> list[Source]:
+    """The sides with different names."""
+    first, second, *floors = sides
+    if first.name == second.name:
+        first, second = (
+            replace(first, name=f"reference: {first.name}"),
+            replace(second, name=f"candidate: {second.name}"),
+        )
+    taken = [first.name, second.name]
+    out = [first, second]
+    for k, one in enumerate(floors, start=1):
+        name = f"floor {k}: {one.name}" if one.name in taken else one.name
+        taken.append(name)
+        out.append(replace(one, name=name))
     return out
 
 
-def _grid(reference: Source, candidate: Source) -> dict[str, Any]:
-    run = reference.run if reference.run is not None else candidate.run
-    if run is None:
-        return {"spacing": None}
-    found: dict[str, Any] = {"spacing": float(run.attrs["DX"]) / 1000 if "DX" in run.attrs else None}
-    if "XLONG" in run.variables and "XLAT" in run.variables:
-        place = {}
-        for key, name in (("longitude", "XLONG"), ("latitude", "XLAT")):
-            there = run[name].isel(Time=0) if "Time" in run[name].dims else run[name]
-            place[key] = np.asarray(there.values)
-        found["longitude"] = place["longitude"]
-        if int(run.attrs.get("MAP_PROJ", 0)) and float(np.ptp(place["longitude"])) > 0:
-            found |= {"latitude": place["latitude"], "georeferenced": True}
-    return found
+def _left_out(dropped: Sequence[Dropped], count: int) -> list[str]:
+    """What is not compared, one line each; the same part of all sides once."""
+    parts: dict[tuple[str, str, str, float], list[str]] = {}
+    for one in dropped:
+        parts.setdefault((one.begin, one.end, one.why, one.hours), []).append(one.source)
+    lines = []
+    for (begin, end, why, hours), sources in parts.items():
+        whose = (
+            "both sides"
+            if len(sources) == count == 2
+            else "all sides"
+            if len(sources) == count
+            else ", ".join(sources)
+        )
+        lines.append(f"left out of {whose}: {begin} to {end} ({span(round(hours * HOUR))}): {why}")
+    return lines
+
+
+def _with_state(
+    rain: RainComparison, sides: Sequence[Source], result: Windows, grid: dict[str, Any]
+) -> RunComparison:
+    """Add profiles and budgets, and set them beside those of the floor runs."""
+    runs = [one.run for one in sides if one.run is not None]
+    if len(runs) < len(sides):
+        absent = {"profiles and budgets": "one side is no run"}
+        return RunComparison(rain, None, {}, grid, absent, result.dropped)
+    pair = [run.isel(Time=at) for run, at in zip(runs, result.frames, strict=True)]
+    absent = {}
+    compared, absent = _profiles(sides, pair, 1)
+    amounts: dict[str, dict[str, float]] = {}
+    for k, (one, run) in enumerate(zip(sides, pair, strict=True)):
+        terms, missing = budgets(run, _fallen(one.amounts, result.frames[k]))
+        amounts[one.name] = terms
+        if k < 2:
+            absent |= {f"{what} of {one.name}": why for what, why in missing.items()}
+    state: tuple[Judged, ...] = ()
+    if len(sides) > 2:
+        floors = [_profiles(sides, pair, k)[0] for k in range(2, len(sides))]
+        names = [one.name for one in sides]
+        state = (*_profile_rows(compared, floors), *_budget_rows([amounts[name] for name in names]))
+    chosen = {name: terms for name, terms in amounts.items() if terms}
+    return RunComparison(rain, compared, chosen, grid, absent, result.dropped, state)
+
+
+def _profiles(
+    sides: Sequence[Source], runs: Sequence[xr.Dataset], k: int
+) -> tuple[xr.Dataset | None, dict[str, str]]:
+    """Profiles of a side against the reference, unless their levels are not the same ones."""
+    if runs[0].sizes.get("bottom_top") == runs[k].sizes.get("bottom_top"):
+        why = differing_levels((sides[0].name, sides[k].name), (runs[0], runs[k]))
+        if why is not None:
+            warnings.warn(f"profiles are not compared: {why}", stacklevel=4)
+            return None, {"profiles": why}
+    return profiles(runs[0], runs[k])
+
+
+def _profile_rows(compared: xr.Dataset | None, floors: Sequence[xr.Dataset | None]) -> list[Judged]:
+    if compared is None:
+        return []
+    rows = []
+    for key in compared.data_vars:
+        name = str(key)
+        if f"{name} rmse" not in compared:
+            continue
+        units = compared[name].attrs["units"]
+        there = [one if one is not None and name in one else None for one in floors]
+        for score, words, reduce in (
+            ("rmse", "mean RMSE of the levels", np.mean),
+            ("bias", "largest bias of a level", np.max),
+        ):
+            values = [
+                float("nan") if one is None else float(reduce(np.abs(one[f"{name} {score}"].values)))
+                for one in (compared, *there)
+            ]
+            rows.append(Judged(f"{name}, {words} ({units})", values[0], tuple(values[1:])))
+    return rows
+
+
+def _budget_rows(terms: Sequence[Mapping[str, float]]) -> list[Judged]:
+    """Differences of the budgets from those of the reference, the first."""
+    reference, candidate, *floors = terms
+    return [
+        Judged(
+            term,
+            abs(candidate[term] - value),
+            tuple(abs(one[term] - value) if term in one else float("nan") for one in floors),
+        )
+        for term, value in reference.items()
+        if term in candidate
+    ]
+
+
+def _fallen(amounts: xr.DataArray, frames: Array) -> float:
+    """Mean amount (mm) between the first and the last of these frames."""
+    between = amounts.isel(Time=slice(int(frames[0]) + 1, int(frames[-1]) + 1))
+    return float(between.sum("Time", skipna=False).mean())

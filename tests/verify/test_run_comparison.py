@@ -141,13 +141,20 @@ def test_the_command_and_its_page(moved: Path, tmp_path: Path) -> None:
     page, numbers, maps = (tmp_path / name for name in ("page.html", "numbers.json", "maps.png"))
     words = ["wrf", "compare", str(SAMPLE_WRFOUT), str(moved), "--window", "10min", "--threshold", "0.1"]
     outputs = ["--html", str(page), "--json", str(numbers), "--picture", str(maps), "--resamples", "50"]
-    shown = runner.invoke(app, [*words, *outputs, "--name", "control", "--name", "moved"])
+    names = ["--name", "control", "--name", "moved"]
+    shown = runner.invoke(app, [*words, *outputs, *names, "--floor", str(SAMPLE_WRFOUT)])
     assert shown.exit_code == 0, shown.output
     assert "moved against control" in shown.output
     text = page.read_text()
     assert "<script" not in text
     assert "http" not in text.replace("http-equiv", "")
-    for heading in ("Skill", "When and how hard", "Profiles", "Budgets", "Definitions, rain"):
+    assert text.count('<div class="wide stacked"') == 4, (
+        "tables whose cells have lines, so that they fit a page"
+    )
+    assert "above the floor" in text
+    assert "<dt>floor</dt>" in text
+    headings = ("Skill", "When and how hard", "Profiles", "Budgets", "Beside the floor", "Definitions, rain")
+    for heading in headings:
         assert f"<h2>{heading}</h2>" in text
     told = json.loads(numbers.read_text())
     assert told["window_hours"] == pytest.approx(1 / 6)
