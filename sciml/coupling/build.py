@@ -48,8 +48,9 @@ _PHYSICS = (
 )
 _KERNELS = {"bilstm.c": (32, 64), **dict.fromkeys(_PHYSICS, (64,))}
 _PLAIN = (
-    *("announce.c", "answer.c", "api.c", "capture.c", "cdf.c", "cdf_write.c", "emulator.c", "host.c"),
-    *("network.c", "scheme.c", "session.c", "settings.c", "sha256.c", "tables.c", "tally.c", "tile.c"),
+    *("announce.c", "answer.c", "api.c", "arena.c", "capture.c", "cdf.c", "cdf_write.c", "disk.c"),
+    *("emulator.c", "host.c", "namelist.c", "network.c", "scheme.c", "session.c", "settings.c"),
+    *("sha256.c", "tables.c", "tally.c", "tile.c"),
 )
 _FORTRAN = "sciml_mskf.f90"
 #: What a host's own compilers need, and the settings.

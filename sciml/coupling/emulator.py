@@ -56,6 +56,8 @@ class _Columns(ctypes.Structure):
         ("out3", ctypes.c_void_p * len(OUTPUT_PROFILES)),
         ("out2", ctypes.c_void_p * len(OUTPUT_SURFACE)),
         ("kind", ctypes.c_void_p),
+        ("rate", ctypes.c_void_p * 4),  # not wanted here: NULL
+        ("timec", ctypes.c_void_p),
     )
 
 

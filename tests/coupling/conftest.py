@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import xarray as xr
 
+from sciml.convection.emulator import Emulator
 from sciml.coupling.build import build
 from sciml.coupling.library import Library
+from sciml.coupling.packing import emulator_weights
 from sciml.coupling.weights import write_weights
 from tests.coupling.published import CASES, Case, Net, make
-from tests.coupling.standin import STEPS, compile_host, initial_state, mpi_compiler, run, write_state
+from tests.coupling.standin import STEPS, compile_host, initial_state, link, mpi_compiler, run, write_state
 
+Settings = Callable[..., dict[str, str | int | float | bool]]
 ISAS = ("baseline", "avx2", "avx512")
 
 
@@ -54,6 +58,25 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The stand-in host without MPI."""
     return compile_host(tmp_path_factory.mktemp("standin"))
+
+
+@pytest.fixture(scope="session")
+def host(standin: Path, library: Library) -> Path:
+    """The stand-in host without MPI, wrapped by the library."""
+    return link(standin.parent, library=library.path)
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The namelist of a mode, with the packaged emulator."""
+    weights = tmp_path_factory.mktemp("weights") / "mskf.nc"
+    write_weights(weights, emulator_weights(Emulator.load("mskf-convrad")))
+
+    def of(mode: str, **others: str | float) -> dict[str, str | int | float | bool]:
+        drawn = dict.fromkeys(("capture_none", "capture_shallow", "capture_deep"), 0.3)
+        return {"mode": mode, "weights": str(weights), "directory": ".", **drawn, **others}
+
+    return of
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@
  *
  * With -DLIBFUZZER it is a target of libFuzzer instead: files that are sealed before they are opened;
  * SCIML_COLUMNS and SCIML_LEVELS in the environment have the columns. */
+#include "arena.h"
 #include "cdf.h"
 #include "emulator.h"
 #include "network.h"
@@ -136,7 +137,7 @@ static int open_exactly(uint8_t *exact, size_t size) {
         void *scratch = sciml_aligned(kernel->scratch(&net, many)), *head, *pooled;
         memset(scratch, 0, kernel->scratch(&net, many));
         kernel->tile(&net, many, 1, scratch, &head, &pooled);
-        free(scratch);
+        sciml_give(scratch);
     }
     sciml_network_free(&net);
     return result;
@@ -149,7 +150,7 @@ static int open_damaged(const uint8_t *good, size_t whole) {
     memcpy(bytes, good, whole);
     damage(bytes, &size);
     if (draw(2)) seal(bytes, size);
-    uint8_t *exact = malloc(size ? size : 1); /* so that the sanitizer sees one byte too many */
+    uint8_t *exact = sciml_take(size ? size : 1); /* so that the sanitizer sees one byte too many */
     memcpy(exact, bytes, size);
     free(bytes);
     return open_exactly(exact, size);
@@ -182,7 +183,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
-    uint8_t *exact = malloc(size ? size : 1);
+    uint8_t *exact = sciml_take(size ? size : 1);
     memcpy(exact, bytes, size);
     seal(exact, size);
     if (open_exactly(exact, size) < 0) abort();

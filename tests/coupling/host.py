@@ -16,6 +16,7 @@ PROFILES = (
     *("RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RQICUTEN", "RQSCUTEN"),
     *("RUCUTEN", "RVCUTEN", "CLDFRA_DP", "CLDFRA_SH", "QC_CU", "QI_CU"),
 )
+RATES = ("UDR_KF", "DDR_KF", "UER_KF", "DER_KF")
 SURFACE = ("PRATEC", "NCA", "CUTOP", "CUBOT", "NOVELTY")
 ROOM = 512
 Array = npt.NDArray[np.generic]
@@ -35,6 +36,7 @@ class _Columns(ctypes.Structure):
         *(("bits", ctypes.c_int), ("domain", _Domain)),
         *(("in3", ctypes.c_void_p * 9), ("in2", ctypes.c_void_p * 4)),
         *(("out3", ctypes.c_void_p * 12), ("out2", ctypes.c_void_p * 5), ("kind", ctypes.c_void_p)),
+        *(("rate", ctypes.c_void_p * 4), ("timec", ctypes.c_void_p)),
     )
 
 
@@ -78,8 +80,12 @@ class Host:
         threads: int = 1,
         wrf_order: bool = False,
         nca: float | None = None,
+        rates: bool = False,
     ) -> Answer:
-        """All outputs; `tile` columns a call; `wrf_order`: i fastest, then k; `nca`: columns may be held."""
+        """All outputs; `tile` columns a call; `wrf_order`: i fastest, then k; `nca`: columns may be held.
+
+        `rates`: what kf_edrates = 1 asks for too.
+        """
         n, levels = columns.sizes["column"], columns.sizes["level"]
         order = "F" if wrf_order else "C"
         s3 = (1, n, n * levels) if wrf_order else (levels, 1, n * levels)
@@ -87,6 +93,8 @@ class Host:
         in2 = [np.array(columns[name].values, kind) for name in INPUT_SURFACE]
         out3 = [np.full((n, levels), 7e7, kind, order=order) for _ in PROFILES]
         out2 = [np.full(n, 7e7 if nca is None else nca, kind) for _ in SURFACE]
+        rate3 = [np.full((n, levels), 7e7, kind, order=order) for _ in RATES] if rates else []
+        timec = np.full(n, 7e7, kind)
         found = np.full(n, 77, np.int32)
         message = ctypes.create_string_buffer(ROOM)
         for start in range(0, max(n, 1), tile or max(n, 1)):
@@ -94,12 +102,16 @@ class Host:
             dx, dt, cudt = (float(columns.attrs[name]) for name in ("DX", "DT", "CUDT"))
             domain = _Domain(count, 1, levels, threads, int(nca is not None), 0, s3, (1, n), dx, dt, cudt)
             places = [tuple(x[start:].ctypes.data for x in part) for part in (in3, in2, out3, out2)]
-            call = _Columns(np.dtype(kind).itemsize * 8, domain, *places, found[start:].ctypes.data)
+            wanted = (tuple(x[start:].ctypes.data for x in rate3), timec[start:].ctypes.data) if rates else ()
+            bits = np.dtype(kind).itemsize * 8
+            call = _Columns(bits, domain, *places, found[start:].ctypes.data, *wanted)
             status = self.dll.sciml_mskf_run_any(
                 self.handle, ctypes.byref(call), message, ctypes.c_size_t(ROOM)
             )
             assert status == 0, message.value
         fields: dict[str, Array] = dict(zip((*PROFILES, *SURFACE), (*out3, *out2), strict=True))
+        if rates:
+            fields |= dict(zip((*RATES, "TIMEC_KF"), (*rate3, timec), strict=True))
         return Answer({**fields, "KIND": found}, message.value.decode())
 
 

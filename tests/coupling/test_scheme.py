@@ -24,6 +24,7 @@ from sciml.coupling.packing import emulator_weights
 from sciml.coupling.weights import read_weights, write_weights
 from sciml.verify.shadow import read_statistics
 from tests.coupling.caller import OUTPUTS, PROFILES, own_scheme
+from tests.coupling.host import Host
 from tests.paths import SAMPLE_WRFOUT
 
 pytestmark = [pytest.mark.native, pytest.mark.xdist_group("packaged")]
@@ -182,8 +183,7 @@ def test_emulate_is_the_emulator(
         after["raincv"], np.where(held, fields["raincv"], np.float32(50) * after["pratec"])
     )
     np.testing.assert_array_equal(after["cu_act_flag"], ~held)
-    for name in ("udr", "ddr", "uer", "der"):
-        np.testing.assert_array_equal(after[name][:, :NK], np.where(held[:, None], fields[name][:, :NK], 0))
+    check_rates(after, fields, Host(library.path, weights).run(state, rates=True, wrf_order=True).fields)
     mean = np.float32(0.5) * (fields["w"][:, :-1] + fields["w"][:, 1:])
     np.testing.assert_array_equal(
         after["w0avg"][:, :NK], (fields["w0avg"][:, :NK] * np.float32(11) + mean) / np.float32(12)
@@ -191,6 +191,25 @@ def test_emulate_is_the_emulator(
     for name in ("t", "qv", "u", "w", "pblh"):
         np.testing.assert_array_equal(after[name], fields[name])
     assert (kind == 2).sum() > 10 and (kind == 1).sum() > 5
+
+
+def check_rates(after: Any, before: Any, said: Any) -> None:
+    """kf_edrates is 1: held columns keep what they have, all others have the emulator's entrainment rates."""
+    held = before["nca"] >= 25
+    for name in ("udr", "ddr", "uer", "der"):
+        ours = said[f"{name.upper()}_KF"].reshape(NJ, NI, NK).transpose(0, 2, 1)
+        kept = np.where(held[:, None], before[name][:, :NK], ours)
+        np.testing.assert_array_equal(after[name][:, :NK], kept, err_msg=name)
+        np.testing.assert_array_equal(after[name][:, NK], before[name][:, NK])
+        assert (ours != 0).sum() > 100
+    timec = said["TIMEC_KF"].reshape(NJ, NI)
+    np.testing.assert_array_equal(after["timec"], np.where(held, before["timec"], timec))
+
+
+def test_rates_that_the_model_does_not_ask_for(run: Any, fields: Any) -> None:
+    done = run("mode = 'emulate'", own=False, numbers={"kf_edrates": 0})
+    for name in ("udr", "ddr", "uer", "der", "timec"):
+        np.testing.assert_array_equal(done.fields[name], fields[name])
 
 
 def test_the_same_bits_for_any_tiles_and_threads(run: Any) -> None:
@@ -278,6 +297,9 @@ def test_captures_are_exact_pairs(run: Any, alone: Any, fields: Any) -> None:
     with xr.open_dataset(path) as ds:
         found = sciml.convection_columns(ds.load())
         j, i = ds["J"].values, ds["I"].values
+        for name in ("udr", "ddr", "uer", "der"):
+            np.testing.assert_array_equal(ds[f"{name.upper()}_KF"].values, alone[name][j, :NK, i])
+        np.testing.assert_array_equal(ds["TIMEC_KF"].values, alone["timec"][j, i])
         np.testing.assert_array_equal(ds["W0AVG_IN"].values, fields["w0avg"][j, :NK, i])
         np.testing.assert_array_equal(ds["NCA_IN"].values, fields["nca"][j, i])
     assert (found["XTIME"].values == 5).all()  # step 6 of 50 s

@@ -1,5 +1,8 @@
-/* WRF's own message routines are external subroutines, found by name where the executable shows them
- * (`sciml coupling flags` gives the link line that does). */
+/* Lines go to standard error, which is rsl.error.NNNN where WRF runs on ranks. WRF's own wrf_message would
+ * take memory from the heap for each of them, and the heap is to be as if the library were not there.
+ *
+ * WRF's wrf_error_fatal and wrf_get_myproc are external subroutines, found by name where the executable shows
+ * them (`sciml coupling flags` gives the link line that does). */
 #define _GNU_SOURCE
 #include "announce.h"
 
@@ -23,12 +26,6 @@ void sciml_announce(const char *format, ...) {
     va_start(values, format);
     vsnprintf(text + begin, sizeof text - begin - 1, format, values);
     va_end(values);
-    routine_of_text message;
-    *(void **)&message = dlsym(RTLD_DEFAULT, "wrf_message_");
-    if (message) {
-        message(text, strlen(text));
-        return;
-    }
     const size_t size = strlen(text);
     text[size] = '\n';                                    /* the room is for one more */
     if (write(STDERR_FILENO, text, size + 1) < 0) return; /* there is nobody to tell */

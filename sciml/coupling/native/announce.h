@@ -2,7 +2,7 @@
 #ifndef SCIML_ANNOUNCE_H
 #define SCIML_ANNOUNCE_H
 
-/* A line to the host's log: by WRF's wrf_message if the process has one, else on stderr. */
+/* A line on standard error: WRF's rsl.error.NNNN on ranks. */
 void sciml_announce(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Ask the host to stop: by WRF's wrf_error_fatal, which ends all ranks. Returns 0 where there is none. */

@@ -1,11 +1,11 @@
 /* Running the emulator beside the host's arrays, and the limits of a response. */
 #include "answer.h"
+#include "arena.h"
 #include "emulator.h"
 #include "host.h"
 #include "network.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -23,23 +23,27 @@ int32_t sciml_answer_rows(const sciml_tile *t) {
     return rows < 1 ? 1 : rows > t->nj ? t->nj : rows;
 }
 
-int sciml_answer_open(sciml_answer *answer, const sciml_tile *t, int32_t rows) {
+int sciml_answer_open(sciml_answer *answer, const sciml_tile *t, int32_t rows, int with_rates) {
     const size_t columns = (size_t)rows * (size_t)t->ni, levels = (size_t)t->nk;
-    const size_t values = columns * (SCIML_OUTPUT_PROFILES * levels + SCIML_OUTPUT_SURFACES + 2);
-    *answer = (sciml_answer){.columns = (int32_t)columns, .memory = malloc(values * sizeof(float))};
+    const size_t profiles = SCIML_OUTPUT_PROFILES + (with_rates ? SCIML_RATES : 0);
+    const size_t values = columns * (profiles * levels + SCIML_OUTPUT_SURFACES + 3);
+    *answer = (sciml_answer){.columns = (int32_t)columns, .memory = sciml_take(values * sizeof(float))};
     float *at = answer->memory;
     if (!at) return 0;
     for (int f = 0; f < SCIML_OUTPUT_PROFILES; f++, at += columns * levels)
         answer->profile[f] = at;
+    for (int f = 0; f < SCIML_RATES && with_rates; f++, at += columns * levels)
+        answer->rate[f] = at;
     for (int f = 0; f < SCIML_OUTPUT_SURFACES; f++, at += columns)
         answer->surface[f] = at;
     answer->share = at;
     answer->kind = (int32_t *)(at + columns);
+    if (with_rates) answer->timec = at + 2 * columns;
     return 1;
 }
 
 void sciml_answer_close(sciml_answer *answer) {
-    free(answer->memory);
+    sciml_give(answer->memory);
     answer->memory = NULL;
 }
 
@@ -69,6 +73,9 @@ static void limit(const sciml_session *s, const sciml_tile *t, int32_t i, int32_
     for (int f = SCIML_RTHCUTEN; f <= SCIML_RVCUTEN; f++)
         for (int k = 0; k < t->nk; k++)
             answer->profile[f][at + (ptrdiff_t)k * columns] *= share;
+    for (int f = 0; f < SCIML_RATES && answer->rate[f]; f++)
+        for (int k = 0; k < t->nk; k++)
+            answer->rate[f][at + (ptrdiff_t)k * columns] *= share;
     answer->surface[SCIML_PRATEC][at] *= share;
 }
 
@@ -92,6 +99,8 @@ int sciml_answer_rows_of(const sciml_session *s, const sciml_tile *t, int32_t fi
         call.in2[f] = tile_surface(t, sciml_input_surface_arguments[f], 0, first);
     memcpy(call.out3, answer->profile, sizeof call.out3);
     memcpy(call.out2, answer->surface, sizeof call.out2);
+    memcpy(call.rate, answer->rate, sizeof call.rate);
+    call.timec = answer->timec;
     memcpy(answer->surface[SCIML_NCA], nca, sizeof(float) * (size_t)columns);
     const double begun = sciml_seconds();
     const int status = sciml_emulate(s->emulator, &call, &out, message, length);

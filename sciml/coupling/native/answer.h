@@ -2,6 +2,7 @@
 #ifndef SCIML_ANSWER_H
 #define SCIML_ANSWER_H
 
+#include "columns.h"
 #include "session.h"
 #include "tile.h"
 
@@ -12,15 +13,16 @@ typedef struct sciml_answer {
     float *surface[SCIML_OUTPUT_SURFACES];
     float *share; /* by which the limits scaled the response; 1: not at all */
     int32_t *kind;
-    double seconds; /* of the emulator, summed up */
+    float *rate[SCIML_RATES], *timec; /* NULL where the host does not ask for them (kf_edrates) */
+    double seconds;                   /* of the emulator, summed up */
     void *memory;
 } sciml_answer;
 
 /* Rows of a tile that are answered at a time. */
 int32_t sciml_answer_rows(const sciml_tile *tile);
 
-/* Room for so many rows: 0 without memory. */
-int sciml_answer_open(sciml_answer *answer, const sciml_tile *tile, int32_t rows);
+/* Room for so many rows, with entrainment rates if they are wanted: 0 without memory. */
+int sciml_answer_open(sciml_answer *answer, const sciml_tile *tile, int32_t rows, int with_rates);
 void sciml_answer_close(sciml_answer *answer);
 
 /* Answer the rows [first, first + rows) of a tile, given their NCA before the call (columns i fastest):

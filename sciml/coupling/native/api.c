@@ -1,7 +1,9 @@
 /* The entries of sciml_mskf.h that open, describe and close, and that run the bare network. */
+#include "arena.h"
 #include "cdf.h"
 #include "emulator.h"
 #include "host.h"
+#include "namelist.h"
 #include "network.h"
 
 #include <stdlib.h>
@@ -28,7 +30,7 @@ static int open_weights(const char *path, sciml_mskf **handle, char *message, si
     sciml_cdf file;
     int status = sciml_cdf_open(path, &file, message, length);
     if (status) return status;
-    sciml_mskf *made = calloc(1, sizeof *made);
+    sciml_mskf *made = sciml_take_zeroed(1, sizeof *made);
     sciml_mskf_description *d = made ? &made->description : NULL;
     if (!made) status = sciml_say(SCIML_MEMORY, message, length, "no memory for the emulator");
     if (!status) status = choose_kernels(made, message, length);
@@ -45,7 +47,7 @@ static int open_weights(const char *path, sciml_mskf **handle, char *message, si
     }
     sciml_cdf_close(&file);
     if (status) {
-        free(made);
+        sciml_give(made);
         return status;
     }
     const sciml_network *net = &made->network;
@@ -66,6 +68,7 @@ int sciml_mskf_init(const char *path, sciml_mskf **handle, char *message, size_t
         return sciml_say(SCIML_ARGUMENT, message, length,
                          "sciml_mskf_init needs a path and a place for the handle");
     fenv_t host;
+    sciml_namelist_not_wanted();
     sciml_hold(&host);
     const int status = open_weights(path, handle, message, length);
     sciml_release(&host);
@@ -76,7 +79,7 @@ void sciml_mskf_finalise(sciml_mskf **handle) {
     if (handle && *handle) {
         sciml_network_free(&(*handle)->network);
         sciml_emulator_free((*handle)->emulator);
-        free(*handle);
+        sciml_give(*handle);
         *handle = NULL;
     }
 }
@@ -94,6 +97,57 @@ const char *sciml_mskf_isa(const sciml_mskf *handle) {
     return handle ? handle->f32->isa : sciml_kernel_for(32, NULL)->isa;
 }
 
+/* The columns of a call of the bare network, cut into tiles. */
+typedef struct tiling {
+    const sciml_network *net;
+    const sciml_kernel *kernel;
+    const sciml_arrays *arrays;
+    int64_t columns;
+    int32_t levels;
+    int64_t tiles;
+    size_t bytes; /* of a thread's scratch */
+} tiling;
+
+static void run_tile(const tiling *w, int64_t n, void *scratch) {
+    const int64_t first = n * w->kernel->block, left = w->columns - first;
+    w->kernel->run(w->net, w->levels, (int32_t)(left < w->kernel->block ? left : w->kernel->block), first,
+                   w->arrays, scratch);
+}
+
+/* All tiles on this thread, without OpenMP (see emulator.c); 1 without memory. */
+static int run_alone(const tiling *w) {
+    fenv_t host;
+    sciml_hold(&host);
+    void *scratch = sciml_aligned(w->bytes);
+    for (int64_t n = 0; scratch && n < w->tiles; n++)
+        run_tile(w, n, scratch);
+    sciml_give(scratch);
+    sciml_release(&host);
+    return scratch == NULL;
+}
+
+static int run_in_team(const tiling *w, int team) {
+    int short_of_memory = 0;
+#ifdef _OPENMP
+#    pragma omp parallel num_threads(team) reduction(| : short_of_memory)
+#endif
+    {
+        fenv_t host;
+        sciml_hold(&host);
+        void *scratch = sciml_aligned(w->bytes);
+        short_of_memory |= scratch == NULL;
+#ifdef _OPENMP
+#    pragma omp for schedule(static)
+#endif
+        for (int64_t n = 0; n < w->tiles; n++)
+            if (scratch) run_tile(w, n, scratch);
+        sciml_give(scratch);
+        sciml_release(&host);
+    }
+    (void)team;
+    return short_of_memory;
+}
+
 static int run(const sciml_network *net, const sciml_kernel *kernel, int64_t columns, int32_t levels,
                const sciml_arrays *arrays, int32_t threads, char *message, size_t length) {
     if (columns < 0 || levels < 1 || levels > SCIML_MAX_LEVELS || threads < 1 || threads > SCIML_MAX_THREADS)
@@ -108,33 +162,17 @@ static int run(const sciml_network *net, const sciml_kernel *kernel, int64_t col
                          "the columns have %d levels, the network was trained on %d: use weights "
                          "trained on %d levels",
                          levels, net->pool_levels, levels);
-    const int64_t tiles = columns / kernel->block + (columns % kernel->block != 0);
-    const size_t bytes = kernel->scratch(net, levels);
-    const int team = sciml_team(threads, tiles);
-    int short_of_memory = 0;
-#ifdef _OPENMP
-#    pragma omp parallel num_threads(team) if (team > 1) reduction(| : short_of_memory)
-#endif
-    {
-        fenv_t host;
-        sciml_hold(&host);
-        void *scratch = sciml_aligned(bytes);
-        short_of_memory |= scratch == NULL;
-#ifdef _OPENMP
-#    pragma omp for schedule(static)
-#endif
-        for (int64_t t = 0; t < tiles; t++) {
-            const int64_t first = t * kernel->block, left = columns - first;
-            if (scratch)
-                kernel->run(net, levels, (int32_t)(left < kernel->block ? left : kernel->block), first,
-                            arrays, scratch);
-        }
-        free(scratch);
-        sciml_release(&host);
-    }
-    (void)team;
+    const tiling whole = {net,
+                          kernel,
+                          arrays,
+                          columns,
+                          levels,
+                          columns / kernel->block + (columns % kernel->block != 0),
+                          kernel->scratch(net, levels)};
+    const int team = sciml_team(threads, whole.tiles);
+    const int short_of_memory = team == 1 ? run_alone(&whole) : run_in_team(&whole, team);
     if (short_of_memory)
-        return sciml_say(SCIML_MEMORY, message, length, "no memory for %zu bytes of scratch", bytes);
+        return sciml_say(SCIML_MEMORY, message, length, "no memory for %zu bytes of scratch", whole.bytes);
     return sciml_say(SCIML_OK, message, length, "%s", "");
 }
 

@@ -5,12 +5,11 @@
  * The global attribute `checksum` is "sha256:" and 64 hexadecimal digits, the SHA-256 of the whole
  * file in which these digits are zeros. */
 #include "cdf.h"
+#include "arena.h"
+#include "disk.h"
 #include "network.h"
 #include "sha256.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define LARGEST ((size_t)1 << 30)
@@ -96,7 +95,7 @@ static uint32_t bytes_of(uint32_t type) {
 static void attributes(cursor *c, cdf_attribute **into, uint32_t *count) {
     const uint32_t n = list(c, 0x0c, 16);
     if (into) {
-        *into = calloc((size_t)n + 1, sizeof **into);
+        *into = sciml_take_zeroed((size_t)n + 1, sizeof **into);
         *count = *into ? n : 0;
         if (!*into) c->bad = 2;
     }
@@ -163,7 +162,7 @@ static void header(cursor *c, sciml_cdf *file) {
     if (!c->bad) attributes(c, &file->attribute, &file->attributes);
     if (c->bad) return;
     const uint32_t n = list(c, 0x0b, 32);
-    file->variable = calloc((size_t)n + 1, sizeof *file->variable);
+    file->variable = sciml_take_zeroed((size_t)n + 1, sizeof *file->variable);
     if (!file->variable) {
         c->bad = 2;
         return;
@@ -224,36 +223,17 @@ int sciml_cdf_parse(uint8_t *bytes, size_t size, const char *path, sciml_cdf *fi
 }
 
 int sciml_cdf_open(const char *path, sciml_cdf *file, char *message, size_t length) {
+    uint8_t *bytes;
+    size_t size;
     *file = (sciml_cdf){0};
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return sciml_say(SCIML_FILE, message, length, "cannot open the weights file %s: %s", path,
-                         strerror(errno));
-    size_t size = 0, room = (size_t)1 << 19;
-    uint8_t *bytes = malloc(room);
-    while (bytes) {
-        size += fread(bytes + size, 1, room - size, f);
-        if (size < room || room >= LARGEST) break;
-        room *= 2;
-        uint8_t *more = realloc(bytes, room);
-        if (!more) free(bytes);
-        bytes = more;
-    }
-    const int failed = ferror(f);
-    fclose(f);
-    if (!bytes) return sciml_say(SCIML_MEMORY, message, length, "no memory to read %s", path);
-    if (failed || size >= LARGEST) {
-        free(bytes);
-        return sciml_say(SCIML_FILE, message, length, "cannot read the weights file %s: %s", path,
-                         failed ? "the disk or a directory in its place" : "larger than 1 GiB");
-    }
-    return sciml_cdf_parse(bytes, size, path, file, message, length);
+    const int status = sciml_read_file("the weights file", path, LARGEST, &bytes, &size, message, length);
+    return status ? status : sciml_cdf_parse(bytes, size, path, file, message, length);
 }
 
 void sciml_cdf_close(sciml_cdf *file) {
-    free(file->bytes);
-    free(file->attribute);
-    free(file->variable);
+    sciml_give(file->bytes);
+    sciml_give(file->attribute);
+    sciml_give(file->variable);
     *file = (sciml_cdf){0};
 }
 

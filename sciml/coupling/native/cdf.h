@@ -37,7 +37,7 @@ typedef struct sciml_cdf {
 
 /* Read the whole file, check its form and its checksum. On failure nothing is left allocated. */
 int sciml_cdf_open(const char *path, sciml_cdf *file, char *message, size_t length);
-/* The same from memory that malloc gave; the file owns it from then on, failure or not. */
+/* The same from memory that sciml_take gave; the file owns it from then on, failure or not. */
 int sciml_cdf_parse(uint8_t *bytes, size_t size, const char *name, sciml_cdf *file, char *message,
                     size_t length);
 void sciml_cdf_close(sciml_cdf *file);

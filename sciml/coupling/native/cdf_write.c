@@ -1,13 +1,17 @@
 /* The form is that of "The NetCDF Classic Format Specification" (see cdf.c), with 64-bit offsets. */
 #include "cdf_write.h"
+#include "arena.h"
 #include "cdf.h"
+#include "disk.h"
 #include "network.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define COUNT_AT 4 /* where a file has the number of its records */
 
 enum { LIST_DIMENSIONS = 10, LIST_VARIABLES = 11, LIST_ATTRIBUTES = 12 };
 
@@ -21,7 +25,7 @@ static void put(bytes *b, const void *from, size_t n) {
     if (b->bad) return;
     if (b->size + n > b->room) {
         const size_t room = 2 * (b->size + n);
-        uint8_t *more = realloc(b->at, room);
+        uint8_t *more = sciml_enlarge(b->at, b->size, room);
         if (!more) {
             b->bad = 1;
             return;
@@ -106,14 +110,15 @@ void sciml_cdf_values(cdf_writer *w, const cdf_written *variable) {
     w->variable[w->variables++] = *variable;
 }
 
-/* The header, for variables of which the first begins at `begin`. */
-static void put_header(const cdf_writer *w, bytes *b, uint64_t begin) {
+/* The header, for variables of which the first begins at `begin`: one after the other, or, in a file that
+ * grows, all those of a record. */
+static void put_header(const cdf_writer *w, bytes *b, uint32_t records, uint64_t begin) {
     put(b, "CDF\2", 4);
-    put32(b, 0); /* no record dimension */
+    put32(b, records);
     put_list(b, LIST_DIMENSIONS, w->dimensions);
     for (uint32_t n = 0; n < w->dimensions; n++) {
         put_text(b, w->dimension[n].name);
-        put32(b, w->dimension[n].size);
+        put32(b, n == 0 && w->grows ? 0 : w->dimension[n].size);
     }
     put_list(b, LIST_ATTRIBUTES, w->attributes);
     for (uint32_t n = 0; n < w->attributes; n++)
@@ -139,61 +144,124 @@ static void put_header(const cdf_writer *w, bytes *b, uint64_t begin) {
     }
 }
 
-/* Values in the file's byte order, a block at a time. */
-static int write_values(FILE *file, const void *values, uint64_t count, size_t width) {
+static int is_little(void) {
+    const uint16_t probe = 1;
+    return *(const uint8_t *)&probe;
+}
+
+/* Values in the file's byte order, a block at a time; 0, or errno. */
+static int write_values(int file, const void *values, uint64_t count, size_t width, uint64_t at) {
     uint8_t block[8192];
     const uint8_t *from = values;
     const uint64_t most = sizeof block / width;
-    const uint16_t probe = 1;
-    const int little = *(const uint8_t *)&probe;
+    const int little = is_little();
     while (count) {
         const uint64_t n = count < most ? count : most;
         for (uint64_t i = 0; i < n * width; i++)
             block[i] = little ? from[i - i % width + (width - 1 - i % width)] : from[i];
-        if (fwrite(block, width, n, file) != n) return 0;
+        const int reason = sciml_write_at(file, block, n * width, at);
+        if (reason) return reason;
         from += n * width;
+        at += n * width;
         count -= n;
     }
-    return 1;
+    return 0;
 }
 
-static int write_all(const cdf_writer *w, FILE *file, const bytes *header) {
-    if (fwrite(header->at, 1, header->size, file) != header->size) return 0;
-    for (uint32_t n = 0; n < w->variables; n++)
-        if (!write_values(file, w->variable[n].values, count_of(w, &w->variable[n]),
-                          width_of(w->variable[n].type)))
-            return 0;
-    return fflush(file) == 0 && fsync(fileno(file)) == 0;
+/* The header into a block of the arena; `bad` without memory. */
+static bytes header_of(const cdf_writer *w, uint32_t records) {
+    bytes b = {0};
+    put_header(w, &b, records, 0);
+    const uint64_t begin = b.size;
+    b.size = 0;
+    put_header(w, &b, records, begin);
+    return b;
+}
+
+static int write_all(const cdf_writer *w, int file, const bytes *header) {
+    int reason = sciml_write_at(file, header->at, header->size, 0);
+    uint64_t at = header->size;
+    for (uint32_t n = 0; n < w->variables && !reason; n++) {
+        const cdf_written *v = &w->variable[n];
+        const uint64_t count = count_of(w, v);
+        reason = write_values(file, v->values, count, width_of(v->type), at);
+        at += count * width_of(v->type);
+    }
+    return reason || fsync(file) == 0 ? reason : errno;
+}
+
+static int cannot_write(const char *path, int reason, char *message, size_t length) {
+    return sciml_say(SCIML_FILE, message, length, "cannot write %s: %s", path, sciml_error_text(reason));
 }
 
 int sciml_cdf_write(const cdf_writer *w, const char *path, char *message, size_t length) {
-    char *temporary = malloc(strlen(path) + 32);
-    bytes header = {0};
-    if (temporary) {
-        put_header(w, &header, 0);
-        const uint64_t begin = header.size;
-        header.size = 0;
-        put_header(w, &header, begin);
-    }
+    const size_t room = strlen(path) + 32;
+    char *temporary = sciml_take(room);
+    bytes header = header_of(w, 0);
     if (!temporary || header.bad) {
-        free(temporary);
-        free(header.at);
+        sciml_give(temporary);
+        sciml_give(header.at);
         return sciml_say(SCIML_MEMORY, message, length, "no memory to write %s", path);
     }
-    sprintf(temporary, "%s.part%ld", path, (long)getpid());
-    FILE *file = fopen(temporary, "wb");
-    int good = file && write_all(w, file, &header), reason = errno;
-    if (file && fclose(file) != 0 && good) {
-        good = 0;
-        reason = errno;
-    }
-    if (good && rename(temporary, path) != 0) {
-        good = 0;
-        reason = errno;
-    }
-    if (!good && file) unlink(temporary);
-    free(temporary);
-    free(header.at);
-    if (good) return sciml_say(SCIML_OK, message, length, "%s", "");
-    return sciml_say(SCIML_FILE, message, length, "cannot write %s: %s", path, strerror(reason));
+    snprintf(temporary, room, "%s.part%ld", path, (long)getpid());
+    const int file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int reason = file < 0 ? errno : write_all(w, file, &header);
+    if (file >= 0 && close(file) != 0 && !reason) reason = errno;
+    if (!reason && rename(temporary, path) != 0) reason = errno;
+    if (reason && file >= 0) unlink(temporary);
+    sciml_give(temporary);
+    sciml_give(header.at);
+    if (reason) return cannot_write(path, reason, message, length);
+    return sciml_say(SCIML_OK, message, length, "%s", "");
+}
+
+int sciml_cdf_rewrite(const cdf_growing *g, const cdf_writer *w, char *message, size_t length) {
+    bytes header = header_of(w, g->records);
+    const int reason = header.bad                ? ENOMEM
+                       : header.size != g->begin ? EINVAL
+                                                 : sciml_write_at(g->file, header.at, header.size, 0);
+    sciml_give(header.at);
+    if (reason) return cannot_write(g->path, reason, message, length);
+    return sciml_say(SCIML_OK, message, length, "%s", "");
+}
+
+int sciml_cdf_begin(cdf_growing *g, const cdf_writer *w, const char *path, char *message, size_t length) {
+    bytes header = header_of(w, 0);
+    *g = (cdf_growing){.file = -1, .begin = header.size};
+    snprintf(g->path, sizeof g->path, "%s", path);
+    for (uint32_t n = 0; n < w->variables; n++)
+        g->record_bytes += count_of(w, &w->variable[n]) * width_of(w->variable[n].type);
+    g->file = header.bad ? -1 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    const int reason = header.bad    ? ENOMEM
+                       : g->file < 0 ? errno
+                                     : sciml_write_at(g->file, header.at, header.size, 0);
+    sciml_give(header.at);
+    if (!reason) return sciml_say(SCIML_OK, message, length, "%s", "");
+    sciml_cdf_end(g);
+    return cannot_write(path, reason, message, length);
+}
+
+int sciml_cdf_append(cdf_growing *g, const void *records, uint32_t count, char *message, size_t length) {
+    int reason = sciml_write_at(g->file, records, g->record_bytes * count,
+                                g->begin + (uint64_t)g->records * g->record_bytes);
+    const uint32_t now = g->records + count;
+    const uint8_t big[4] = {(uint8_t)(now >> 24), (uint8_t)(now >> 16), (uint8_t)(now >> 8), (uint8_t)now};
+    /* behind the records, so that the file is whole at any moment */
+    if (!reason) reason = sciml_write_at(g->file, big, sizeof big, COUNT_AT);
+    if (reason) return cannot_write(g->path, reason, message, length);
+    g->records = now;
+    return sciml_say(SCIML_OK, message, length, "%s", "");
+}
+
+void sciml_cdf_end(cdf_growing *g) {
+    if (g->file >= 0) close(g->file);
+    g->file = -1;
+}
+
+uint8_t *sciml_cdf_put(uint8_t *at, const void *value) {
+    const uint8_t *from = value;
+    const int little = is_little();
+    for (int n = 0; n < 4; n++)
+        at[n] = from[little ? 3 - n : n];
+    return at + 4;
 }

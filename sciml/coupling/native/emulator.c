@@ -1,11 +1,11 @@
 /* The entries for the whole emulator, and what its weights hold beside the Bi-LSTM. */
 #include "emulator.h"
+#include "arena.h"
 #include "cdf.h"
 #include "host.h"
 #include "probe.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 extern const sciml_physics sciml_physics_baseline;
@@ -43,7 +43,7 @@ static int take(const sciml_cdf *file, const wanted *want, char *message, size_t
                          "`%s` in the weights file does not have the shape that its emulator needs: export "
                          "it again with the sciml that this library is of",
                          want->name);
-    double *d = malloc(sizeof *d * (size_t)v->count);
+    double *d = sciml_take(sizeof *d * (size_t)v->count);
     if (!d) return sciml_say(SCIML_MEMORY, message, length, "no memory for `%s`", want->name);
     *want->to = d;
     for (uint64_t i = 0; i < v->count; i++) {
@@ -129,7 +129,7 @@ int sciml_emulator_load(const sciml_cdf *file, const sciml_network *net, sciml_e
     } else {
         sciml_emulator_free(e);
     }
-    free(enthalpy);
+    sciml_give(enthalpy);
     return status;
 }
 
@@ -140,8 +140,8 @@ void sciml_emulator_free(sciml_emulator *e) {
                              e->pool,        e->pool_bias,        e->column,        e->column_bias,
                              e->pressure};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
-        free(owned[i]);
-    free(e);
+        sciml_give(owned[i]);
+    sciml_give(e);
 }
 
 static int complete(const sciml_columns *f) {
@@ -154,6 +154,57 @@ static int complete(const sciml_columns *f) {
     for (int i = 0; i < SCIML_OUTPUT_SURFACES; i++)
         if (!f->out2[i]) return 0;
     return f->kind != NULL;
+}
+
+/* The columns of a call, cut into chunks. */
+typedef struct work {
+    const sciml_call *call;
+    const sciml_physics *physics;
+    int64_t count, chunk, chunks;
+    size_t bytes; /* of a thread's scratch */
+} work;
+
+/* The number of columns of chunk n that are not sound. */
+static int64_t run_chunk(const work *w, int64_t n, void *scratch) {
+    const int64_t first = n * w->chunk, left = w->count - first;
+    return w->physics->run(w->call, first, left < w->chunk ? left : w->chunk, scratch);
+}
+
+/* All chunks on this thread, without OpenMP: its run-time library would take memory from the host's heap for
+ * a team of one. 1 without memory. */
+static int run_alone(const work *w, int64_t *unsound) {
+    fenv_t host;
+    sciml_hold(&host);
+    void *scratch = sciml_aligned(w->bytes);
+    for (int64_t n = 0; scratch && n < w->chunks; n++)
+        *unsound += run_chunk(w, n, scratch);
+    sciml_give(scratch);
+    sciml_release(&host);
+    return scratch == NULL;
+}
+
+static int run_in_team(const work *w, int team, int64_t *unsound) {
+    int64_t found = 0;
+    int short_of_memory = 0;
+#ifdef _OPENMP
+#    pragma omp parallel num_threads(team) reduction(| : short_of_memory) reduction(+ : found)
+#endif
+    {
+        fenv_t host;
+        sciml_hold(&host);
+        void *scratch = sciml_aligned(w->bytes);
+        short_of_memory |= scratch == NULL;
+#ifdef _OPENMP
+#    pragma omp for schedule(dynamic)
+#endif
+        for (int64_t n = 0; n < w->chunks; n++)
+            if (scratch) found += run_chunk(w, n, scratch);
+        sciml_give(scratch);
+        sciml_release(&host);
+    }
+    (void)team;
+    *unsound += found;
+    return short_of_memory;
 }
 
 int sciml_emulate(const sciml_mskf *handle, const sciml_columns *columns, const sciml_places *out,
@@ -189,32 +240,15 @@ int sciml_emulate(const sciml_mskf *handle, const sciml_columns *columns, const 
     const int64_t count = d->ni * d->nj;
     int64_t chunk = count / (4 * (int64_t)d->threads) + 1;
     chunk = d->threads == 1 || chunk > SCIML_CHUNK ? SCIML_CHUNK : chunk < 96 ? 96 : chunk;
-    const int64_t chunks = count / chunk + (count % chunk != 0);
-    const size_t bytes = physics->scratch(&call);
-    const int team = sciml_team(d->threads, chunks);
+    const work whole = {
+        &call, physics, count, chunk, count / chunk + (count % chunk != 0), physics->scratch(&call)};
+    const int team = sciml_team(d->threads, whole.chunks);
     int64_t unsound = 0;
-    int short_of_memory = 0;
-#ifdef _OPENMP
-#    pragma omp parallel num_threads(team) if (team > 1) reduction(| : short_of_memory) reduction(+ : unsound)
-#endif
-    {
-        fenv_t host;
-        sciml_hold(&host);
-        void *scratch = chunks ? sciml_aligned(bytes) : NULL;
-        short_of_memory |= chunks && !scratch;
-#ifdef _OPENMP
-#    pragma omp for schedule(dynamic)
-#endif
-        for (int64_t n = 0; n < chunks; n++) {
-            const int64_t first = n * chunk, left = count - first;
-            if (scratch) unsound += physics->run(&call, first, left < chunk ? left : chunk, scratch);
-        }
-        free(scratch);
-        sciml_release(&host);
-    }
-    (void)team;
+    const int short_of_memory = whole.chunks == 0 ? 0
+                                : team == 1       ? run_alone(&whole, &unsound)
+                                                  : run_in_team(&whole, team, &unsound);
     if (short_of_memory)
-        return sciml_say(SCIML_MEMORY, message, length, "no memory for %zu bytes of scratch", bytes);
+        return sciml_say(SCIML_MEMORY, message, length, "no memory for %zu bytes of scratch", whole.bytes);
     if (unsound)
         return sciml_say(
             SCIML_OK, message, length,
@@ -270,7 +304,7 @@ int sciml_mskf_probe(const sciml_columns *columns, const double enthalpy[2], con
         sciml_tables_fill(&e->tables);
         physics->probe(&call, strength, push, profiles, scalars, scratch);
     }
-    free(scratch);
-    free(e);
+    sciml_give(scratch);
+    sciml_give(e);
     return sciml_say(status, message, length, "%s", status ? "no memory for the probe" : "");
 }

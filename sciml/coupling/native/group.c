@@ -48,6 +48,11 @@ static void put_nothing(const sciml_call *call, int64_t c, int32_t kind, double 
     put(columns->out2[SCIML_CUBOT], columns->bits, at, d->levels + 1.0);
     put(columns->out2[SCIML_NOVELTY], columns->bits, at, novelty);
     columns->kind[at] = kind;
+    if (!columns->rate[0]) return;
+    for (int f = 0; f < SCIML_RATES; f++)
+        for (int k = 0; k < d->levels; k++)
+            put(columns->rate[f], columns->bits, start + k * call->out.s3[1], 0.0);
+    put(columns->timec, columns->bits, at, 0.0);
 }
 
 /* One profile of a tile, into the host's memory. */
@@ -95,12 +100,15 @@ static int put_response(const sciml_call *call, const tile *t, const response *r
             put_profile(columns->out3[f], 64, start, apart, levels, t->count, r->profiles[f]);
         else
             put_profile(columns->out3[f], 32, start, apart, levels, t->count, r->profiles[f]);
+    for (int f = 0; f < SCIML_RATES && columns->rate[0]; f++)
+        put_profile(columns->rate[f], columns->bits, start, apart, levels, t->count, r->rate[f]);
     for (int l = 0; l < t->count; l++) {
         const ptrdiff_t at = in_surface(call, t->column[l]);
         for (int f = 0; f < SCIML_NOVELTY; f++)
             put(columns->out2[f], columns->bits, at, r->scalars[f][l]);
         put(columns->out2[SCIML_NOVELTY], columns->bits, at, novelty[l]);
         columns->kind[at] = (int32_t)r->kind[l];
+        if (columns->rate[0]) put(columns->timec, columns->bits, at, r->timec[l]);
         if (!well[l]) {
             put_nothing(call, t->column[l], NOT_SOUND, __builtin_inf());
             lost++;
@@ -222,7 +230,7 @@ static int run_group(const sciml_call *call, const setting *set, workspace *w, c
         w->novelty[n] = put_features(call, w, n, width, w->scalars + n * SCIML_FEATURE_SCALARS);
     void *head, *pooled;
     call->kernel->tile(call->network, levels, count, w->network, &head, &pooled);
-    response r = lay_response(w, set->levels);
+    response r = lay_response(w, set->levels, call->columns->rate[0] != NULL);
     int lost = 0;
     for (int n = 0; n < tiles; n++) {
         const learned said = ask(call, w, n, width, head, w->scalars + n * SCIML_FEATURE_SCALARS);

@@ -1,11 +1,11 @@
 /* From the weights file to the order the kernel reads, and the choice of the kernel. */
 #include "network.h"
+#include "arena.h"
 #include "cdf.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define ROWS 4
@@ -21,7 +21,8 @@ int sciml_say(int status, char *message, size_t length, const char *format, ...)
 }
 
 void *sciml_aligned(size_t bytes) {
-    return aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
+    /* kernels read up to a vector beyond the end */
+    return sciml_take((bytes + 63) / 64 * 64 + 64);
 }
 
 /* One array of the file as doubles: exact for float32 and float64 alike. */
@@ -41,13 +42,13 @@ static int fetch(const sciml_cdf *file, const char *name, uint32_t rank, const u
                              "`%s` in the weights file does not have the shape that its network "
                              "needs (dimension %u: %u instead of %u): export it again",
                              name, r, v->rank > r ? v->shape[r] : 0, shape[r]);
-    double *d = malloc(sizeof *d * (size_t)v->count);
+    double *d = sciml_take(sizeof *d * (size_t)v->count);
     if (!d) return sciml_say(SCIML_MEMORY, message, length, "no memory for `%s`", name);
     for (uint64_t i = 0; i < v->count; i++) {
         d[i] = v->type == CDF_FLOAT ? (double)sciml_cdf_float(v->values + 4 * i)
                                     : sciml_cdf_double(v->values + 8 * i);
         if (!isfinite(d[i])) {
-            free(d);
+            sciml_give(d);
             return sciml_say(SCIML_SHAPE, message, length,
                              "`%s` in the weights file has a value that is not finite: train again", name);
         }
@@ -85,7 +86,7 @@ static int pack_direction(const sciml_cdf *file, sciml_network *net, int layer, 
         status = fetch(file, name, i < 2 ? 2 : 1, shapes[i], &part[i], message, length);
     }
     const size_t apart = ROWS * (1 + n + h);
-    double *packed = status ? NULL : malloc(sizeof *packed * h * apart);
+    double *packed = status ? NULL : sciml_take(sizeof *packed * h * apart);
     if (!status && !packed) status = sciml_say(SCIML_MEMORY, message, length, "no memory for the weights");
     if (!status) {
         for (size_t u = 0; u < h; u++)
@@ -104,9 +105,9 @@ static int pack_direction(const sciml_cdf *file, sciml_network *net, int layer, 
         status = keep(packed, h * apart, &net->f32.lstm[layer][direction], &net->f64.lstm[layer][direction],
                       message, length);
     }
-    free(packed);
+    sciml_give(packed);
     for (int i = 0; i < 4; i++)
-        free(part[i]);
+        sciml_give(part[i]);
     return status;
 }
 
@@ -117,7 +118,7 @@ static int pack_head(const sciml_cdf *file, sciml_network *net, char *message, s
     double *weight = NULL, *bias = NULL, *packed = NULL;
     int status = fetch(file, "head.weight", 2, shape, &weight, message, length);
     if (!status) status = fetch(file, "head.bias", 1, shape, &bias, message, length);
-    if (!status && !(packed = calloc(groups * apart, sizeof *packed)))
+    if (!status && !(packed = sciml_take_zeroed(groups * apart, sizeof *packed)))
         status = sciml_say(SCIML_MEMORY, message, length, "no memory for the weights");
     for (size_t o = 0; o < rows && !status; o++) {
         double *to = packed + o / ROWS * apart + o % ROWS;
@@ -126,9 +127,9 @@ static int pack_head(const sciml_cdf *file, sciml_network *net, char *message, s
             to[ROWS * (1 + k)] = weight[o * n + k];
     }
     if (!status) status = keep(packed, groups * apart, &net->f32.head, &net->f64.head, message, length);
-    free(weight);
-    free(bias);
-    free(packed);
+    sciml_give(weight);
+    sciml_give(bias);
+    sciml_give(packed);
     return status;
 }
 
@@ -138,16 +139,16 @@ static int pack_pool(const sciml_cdf *file, sciml_network *net, char *message, s
     double *weight = NULL, *bias = NULL, *packed = NULL;
     int status = fetch(file, "pool.weight", 3, shape, &weight, message, length);
     if (!status) status = fetch(file, "pool.bias", 1, shape, &bias, message, length);
-    if (!status && !(packed = malloc((n + shape[0]) * sizeof *packed)))
+    if (!status && !(packed = sciml_take((n + shape[0]) * sizeof *packed)))
         status = sciml_say(SCIML_MEMORY, message, length, "no memory for the weights");
     if (!status) {
         memcpy(packed, weight, n * sizeof *packed);
         memcpy(packed + n, bias, shape[0] * sizeof *packed);
         status = keep(packed, n + shape[0], &net->f32.pool, &net->f64.pool, message, length);
     }
-    free(weight);
-    free(bias);
-    free(packed);
+    sciml_give(weight);
+    sciml_give(bias);
+    sciml_give(packed);
     return status;
 }
 
@@ -200,9 +201,9 @@ int sciml_network_load(const sciml_cdf *file, sciml_network *net, char *message,
 static void free_packed(sciml_packed *p) {
     for (int l = 0; l < SCIML_MAX_LAYERS; l++)
         for (int d = 0; d < 2; d++)
-            free(p->lstm[l][d]);
-    free(p->head);
-    free(p->pool);
+            sciml_give(p->lstm[l][d]);
+    sciml_give(p->head);
+    sciml_give(p->pool);
 }
 
 void sciml_network_free(sciml_network *net) {

@@ -79,7 +79,7 @@ struct sciml_cdf;
 int sciml_network_load(const struct sciml_cdf *file, sciml_network *net, char *message, size_t length);
 void sciml_network_free(sciml_network *net);
 
-/* Memory of `bytes`, 64-byte aligned; free() it. */
+/* Memory of the arena with room for a vector behind it; sciml_give it back. */
 void *sciml_aligned(size_t bytes);
 
 #endif

@@ -69,6 +69,8 @@ typedef struct learned {
 typedef struct response {
     vreal *profiles[SCIML_OUTPUT_PROFILES];
     vreal scalars[SCIML_NOVELTY]; /* PRATEC, NCA, CUTOP, CUBOT */
+    vreal *rate[SCIML_RATES];     /* NULL where they are not wanted */
+    vreal timec;
     vreal kind;
 } response;
 

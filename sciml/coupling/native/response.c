@@ -60,6 +60,20 @@ static void close_budgets(const setting *set, const sounding *s, const adjusted 
     *limit = least;
 }
 
+/* Entrainment and detrainment by layer, as kf_edrates = 1 has them: the plume's own, of the strength that the
+ * tendencies have too. */
+static void put_rates(const setting *set, const plume *up, const downdraft *down, vreal scale, vword active,
+                      response *out) {
+    const vreal whole = scale * (set->dx * set->dx), zero = splat(0.0);
+    for (int k = 0; k < set->levels; k++) {
+        const int inside = k < up->reach;
+        out->rate[SCIML_UDR][k] = inside ? only(active, up->detrained[k] * whole) : zero;
+        out->rate[SCIML_DDR][k] = inside ? only(active, down->detrained[k] * whole) : zero;
+        out->rate[SCIML_UER][k] = inside ? only(active, up->entrained[k] * whole) : zero;
+        out->rate[SCIML_DER][k] = inside ? only(active, zero - down->entrained[k] * whole) : zero;
+    }
+}
+
 void NAMED(respond)(const setting *set, const tile *of, const learned *said, vreal *scratch, response *out) {
     const vreal zero = splat(0.0), one = splat(1.0);
     const sounding *s = &of->s;
@@ -115,4 +129,7 @@ void NAMED(respond)(const setting *set, const tile *of, const learned *said, vre
     out->scalars[SCIML_CUTOP] = choose(active, up->top + 1.0, one);
     out->scalars[SCIML_CUBOT] = choose(active, up->cloud_base + 1.0, splat(levels + 1.0));
     out->kind = only(active, up->kind);
+    if (!out->rate[0]) return;
+    put_rates(set, up, &of->down, up->flux_lcl * strength * limit, active, out);
+    out->timec = only(active, of->times.adjustment);
 }

@@ -1,6 +1,7 @@
 /* The scheme as the host calls it: in each mode, what is called and what goes into the host's arrays. */
 #include "announce.h"
 #include "answer.h"
+#include "arena.h"
 #include "capture.h"
 #include "host.h"
 #include "network.h"
@@ -9,7 +10,6 @@
 #include "tile.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { NOT_SOUND = -1, NONE = 0, HELD = 3 };
@@ -24,25 +24,28 @@ typedef struct scratch {
 } scratch;
 
 static void close_scratch(scratch *x) {
-    free(x->nca);
-    free(x->w0avg);
-    free(x->flag);
+    sciml_give(x->nca);
+    sciml_give(x->w0avg);
+    sciml_give(x->flag);
     sciml_answer_close(&x->answer);
     sciml_tally_free(x->tally);
 }
 
-/* Room for a call: in capture mode W0AVG of all rows, else of the rows in hand and the emulator's answers to
- * them. */
-static int open_scratch(scratch *x, const sciml_tile *t, int with_answers) {
+/* What a mode keeps of a call: all rows as they were, or a few rows at a time with the emulator's answers to
+ * them, which the host may take over. */
+enum room { ROOM_FOR_CAPTURE, ROOM_TO_COMPARE, ROOM_TO_ANSWER };
+
+static int open_scratch(scratch *x, const sciml_tile *t, enum room room) {
     const size_t columns = (size_t)t->ni * (size_t)t->nj;
-    *x = (scratch){.rows = with_answers ? sciml_answer_rows(t) : t->nj};
-    x->nca = malloc(columns * sizeof(float));
-    x->flag = calloc(columns, 1);
-    x->w0avg = malloc((size_t)x->rows * (size_t)t->ni * (size_t)t->nk * sizeof(float));
+    *x = (scratch){.rows = room == ROOM_FOR_CAPTURE ? t->nj : sciml_answer_rows(t)};
+    x->nca = sciml_take(columns * sizeof(float));
+    x->flag = sciml_take_zeroed(columns, 1);
+    x->w0avg = sciml_take((size_t)x->rows * (size_t)t->ni * (size_t)t->nk * sizeof(float));
     int good = x->nca && x->flag && x->w0avg;
-    if (good && with_answers) {
+    if (good && room != ROOM_FOR_CAPTURE) {
+        const int with_rates = room == ROOM_TO_ANSWER && sciml_tile_wants_rates(t);
         x->tally = sciml_tally_new(t->nk);
-        good = x->tally && sciml_answer_open(&x->answer, t, x->rows);
+        good = x->tally && sciml_answer_open(&x->answer, t, x->rows, with_rates);
     }
     if (!good) close_scratch(x);
     return good;
@@ -69,7 +72,7 @@ static void keep_w0avg(const sciml_tile *t, int32_t first, int32_t rows, float *
 
 static void capture(sciml_session *s, sciml_record *r, void *const a[], const sciml_tile *t) {
     scratch x;
-    const int good = open_scratch(&x, t, 0);
+    const int good = open_scratch(&x, t, ROOM_FOR_CAPTURE);
     if (good) {
         copy_nca(t, x.nca);
         keep_w0avg(t, 0, t->nj, x.w0avg);
@@ -92,7 +95,7 @@ static void shadow(sciml_session *s, sciml_record *r, void *const a[], const sci
     char why[SCIML_MESSAGE_ROOM];
     scratch x;
     int status = SCIML_OK;
-    const int good = open_scratch(&x, t, 1);
+    const int good = open_scratch(&x, t, ROOM_TO_COMPARE);
     if (good) copy_nca(t, x.nca);
     const double begun = sciml_seconds();
     sciml_original(s, a);
@@ -137,7 +140,6 @@ static void update_w0avg(const sciml_tile *t, int32_t first, int32_t rows, float
 /* The emulator's answer to a column into the host's arrays. */
 static void accept(const sciml_session *s, const sciml_tile *t, int32_t i, int32_t j,
                    const sciml_answer *answer, int32_t n, int32_t columns) {
-    static const int rates[] = {ARG_udr, ARG_ddr, ARG_uer, ARG_der};
     for (int f = 0; f < SCIML_OUTPUT_PROFILES; f++) {
         float *to = tile_profile(t, sciml_output_profile_arguments[f], i, j);
         for (int32_t k = 0; k < t->nk; k++)
@@ -149,11 +151,13 @@ static void accept(const sciml_session *s, const sciml_tile *t, int32_t i, int32
             *tile_surface(t, sciml_output_surface_arguments[f], i, j) = answer->surface[f][n];
     *tile_surface(t, ARG_raincv, i, j) = t->dt * answer->surface[SCIML_PRATEC][n];
     ((int32_t *)t->a[ARG_cu_act_flag])[t->at2 + i * t->s2[0] + j * t->s2[1]] = s->yes;
-    if (argument_integer(t->a, ARG_kf_edrates) != 1) return;
-    for (int f = 0; f < 4; f++)
-        for (int32_t k = 0; k < t->nk && t->a[rates[f]]; k++)
-            tile_profile(t, rates[f], i, j)[k * t->s3[1]] = 0.0f;
-    if (t->a[ARG_timec]) *tile_surface(t, ARG_timec, i, j) = 0.0f;
+    if (!answer->timec) return;
+    for (int f = 0; f < SCIML_RATES; f++) {
+        float *to = tile_profile(t, sciml_rate_arguments[f], i, j);
+        for (int32_t k = 0; k < t->nk; k++)
+            to[k * t->s3[1]] = answer->rate[f][n + (ptrdiff_t)k * columns];
+    }
+    *tile_surface(t, ARG_timec, i, j) = answer->timec[n];
 }
 
 /* The host's own scheme on one column, as if the emulator had not been there. */
@@ -218,7 +222,7 @@ static void emulate(sciml_session *s, sciml_record *r, void *const a[], const sc
     char why[SCIML_MESSAGE_ROOM];
     scratch x;
     fenv_t host;
-    if (!open_scratch(&x, t, 1)) {
+    if (!open_scratch(&x, t, ROOM_TO_ANSWER)) {
         sciml_give_up(s, "no memory for the emulator's answers");
         sciml_original(s, a);
         return;

@@ -3,28 +3,32 @@
 #include "session.h"
 #include "announce.h"
 #include "capture.h"
+#include "cdf_write.h"
 #include "emulator.h"
 #include "host.h"
+#include "namelist.h"
 #include "network.h"
 #include "tally.h"
+#include "tile.h"
 
 #include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define NAMELIST_VARIABLE "SCIML_MSKF_NAMELIST"
-#define NAMELIST "sciml_mskf.nml"
 #define LEVELS_APART 0.05 /* as in sciml/convection/emulator.py */
 
-static const char *const scheme_name[] = {"__module_cu_mskf_MOD_mskf_cps", "module_cu_mskf_mp_mskf_cps_"};
+static const char *const scheme_name[] = {SCIML_GNU_SCHEME, SCIML_INTEL_SCHEME};
 static const char *const mode_name[] = {"original", "capture", "shadow", "emulate", "guard"};
 
 static sciml_session session = {.lock = PTHREAD_MUTEX_INITIALIZER};
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic(int) made;
+static _Atomic(int) called, made;
+
+const char *sciml_mode_name(int mode) {
+    return mode_name[mode];
+}
 
 int sciml_original(const sciml_session *s, void *const a[]) {
     if (!s->original) return 0;
@@ -144,13 +148,8 @@ static const char *refused(sciml_session *s, void *const a[], char *why) {
     return NULL;
 }
 
-static void at_end(void) {
-    sciml_flush(&session);
-}
-
 static void read_settings(sciml_session *s, char *why, int *status) {
-    const char *path = getenv(NAMELIST_VARIABLE);
-    if (!path || !*path) path = NAMELIST;
+    const char *path = sciml_namelist_path();
     *status = sciml_settings_read(path, &s->settings, why, SCIML_MESSAGE_ROOM);
     if (*status) sciml_settings_default(&s->settings);
     /* A wrong namelist must not pass for the wish to run without: there is no setting that says what to do.
@@ -172,6 +171,7 @@ static void make(sciml_session *s, void *const a[], sciml_naming naming) {
     atomic_store(&s->mode, status ? MODE_EMULATE : s->settings.mode); /* not original: giving up says so */
     if (status) {
         sciml_give_up(s, why);
+        if (status == SCIML_FILE && s->rank == 0) sciml_namelist_explain();
         return;
     }
     const char *wrong = refused(s, a, why);
@@ -184,13 +184,13 @@ static void make(sciml_session *s, void *const a[], sciml_naming naming) {
                        s->settings.weights, s->emulator->emulator->levels, s->emulator->emulator->trained[0],
                        s->emulator->emulator->trained[1], s->emulator->emulator->trained[2],
                        sciml_mskf_isa(s->emulator));
-    if (atomic_load(&s->mode) != MODE_ORIGINAL) atexit(at_end);
 }
 
 sciml_session *sciml_session_of(void *const a[], sciml_naming naming) {
     if (!atomic_load_explicit(&made, memory_order_acquire)) {
         pthread_mutex_lock(&making);
         if (!atomic_load_explicit(&made, memory_order_relaxed)) {
+            atomic_store(&called, 1);
             make(&session, a, naming);
             atomic_store_explicit(&made, 1, memory_order_release);
         }
@@ -256,7 +256,9 @@ sciml_record *sciml_record_of(sciml_session *s, void *const a[]) {
         found->levels = argument_integer(a, ARG_kte) - argument_integer(a, ARG_kts) + 1;
         pthread_mutex_init(&found->lock, NULL);
         const int mode = atomic_load(&s->mode);
-        if (mode == MODE_CAPTURE) found->capture = sciml_capture_new(&s->settings, found->levels);
+        const sciml_tile tile = sciml_tile_of(a);
+        if (mode == MODE_CAPTURE)
+            found->capture = sciml_capture_new(&s->settings, found->levels, sciml_tile_wants_rates(&tile));
         if (runs_emulator(mode)) found->tally = sciml_tally_new(found->levels);
         warn(s, found, a);
     }
@@ -264,17 +266,22 @@ sciml_record *sciml_record_of(sciml_session *s, void *const a[]) {
     return found;
 }
 
-/* A file of the record; a failure is told once, and does not concern the host's answers. */
-static void write_record(sciml_session *s, sciml_record *r) {
-    char path[2 * SCIML_PATH_ROOM], why[SCIML_MESSAGE_ROOM];
-    const int mode = s->settings.mode;
-    snprintf(path, sizeof path, "%s/sciml_mskf_%s_dx%g_%dx%d_s%08d_r%04d.nc", s->settings.directory,
-             mode_name[mode], (double)r->dx, r->nx, r->ny, r->first_step, s->rank);
-    int status = 0;
-    if (r->capture) status = sciml_capture_write(r->capture, s, r, path, why, sizeof why);
-    if (r->tally) status = sciml_tally_write(r->tally, s, r, path, why, sizeof why);
-    if (status && !atomic_exchange(&s->not_written, 1))
+void sciml_record_path(const sciml_session *s, const sciml_record *r, char *path, size_t size) {
+    snprintf(path, size, "%s/sciml_mskf_%s_dx%g_%dx%d_s%08d_r%04d.nc", s->settings.directory,
+             mode_name[s->settings.mode], (double)r->dx, r->nx, r->ny, r->first_step, s->rank);
+}
+
+void sciml_not_written(sciml_session *s, const char *why) {
+    if (!atomic_exchange(&s->not_written, 1))
         sciml_announce("WARNING: %s; the host's answers do not depend on it", why);
+}
+
+/* The file of the interval so far, with the record's lock held. */
+static void write_statistics(sciml_session *s, sciml_record *r) {
+    char path[CDF_PATH_ROOM], why[SCIML_MESSAGE_ROOM];
+    if (!r->tally) return;
+    sciml_record_path(s, r, path, sizeof path);
+    if (sciml_tally_write(r->tally, s, r, path, why, sizeof why)) sciml_not_written(s, why);
 }
 
 void sciml_flush(sciml_session *s) {
@@ -282,10 +289,29 @@ void sciml_flush(sciml_session *s) {
     const int records = s->records;
     pthread_mutex_unlock(&s->lock);
     for (int n = 0; n < records; n++) {
-        pthread_mutex_lock(&s->record[n].lock);
-        write_record(s, &s->record[n]);
-        pthread_mutex_unlock(&s->record[n].lock);
+        sciml_record *r = &s->record[n];
+        if (r->capture) sciml_capture_write(s, r);
+        pthread_mutex_lock(&r->lock);
+        write_statistics(s, r);
+        pthread_mutex_unlock(&r->lock);
     }
+}
+
+/* When the process ends, or unloads the library. A destructor needs no room in the C library's list, unlike
+ * atexit, and does not run where a process is killed or aborts. */
+__attribute__((destructor)) static void end(void) {
+    if (!atomic_load_explicit(&called, memory_order_acquire)) {
+        sciml_namelist_not_used();
+        return;
+    }
+    if (!atomic_load_explicit(&made, memory_order_acquire)) return; /* the host stops before it is made */
+    sciml_flush(&session);
+    for (int n = 0; n < session.records; n++)
+        if (session.record[n].capture) {
+            pthread_mutex_lock(&session.record[n].lock);
+            sciml_capture_close(session.record[n].capture, &session, &session.record[n]);
+            pthread_mutex_unlock(&session.record[n].lock);
+        }
 }
 
 void sciml_turn_over(sciml_session *s, sciml_record *r, void *const a[]) {
@@ -294,7 +320,11 @@ void sciml_turn_over(sciml_session *s, sciml_record *r, void *const a[]) {
     const int64_t interval = (int64_t)floor(minutes / s->settings.interval);
     pthread_mutex_lock(&r->lock);
     if (interval != r->interval) {
-        if (r->interval >= 0) write_record(s, r);
+        if (r->interval >= 0) {
+            write_statistics(s, r);
+            if (r->tally) sciml_tally_clear(r->tally);
+            if (r->capture) sciml_capture_close(r->capture, s, r);
+        }
         r->interval = interval;
         r->first_step = step;
     }

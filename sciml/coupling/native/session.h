@@ -14,6 +14,10 @@
 #define SCIML_MESSAGE_ROOM 512
 #define SCIML_MOST_DOMAINS 32
 
+/* What compilers call the scheme. */
+#define SCIML_GNU_SCHEME "__module_cu_mskf_MOD_mskf_cps"
+#define SCIML_INTEL_SCHEME "module_cu_mskf_mp_mskf_cps_"
+
 /* Which compiler the host has: how it names the scheme, and what its .TRUE. is. */
 typedef enum sciml_naming { NAMED_BY_GNU, NAMED_BY_INTEL } sciml_naming;
 
@@ -62,6 +66,15 @@ int sciml_original(const sciml_session *session, void *const a[]);
 
 /* Note the step of a call: where it begins another interval, the file of the last one is written. */
 void sciml_turn_over(sciml_session *session, sciml_record *record, void *const a[]);
+
+/* Where the record's file of this interval goes. */
+void sciml_record_path(const sciml_session *session, const sciml_record *record, char *path, size_t size);
+
+/* Announce, once, that a capture or statistics file failed, which does not concern the host's answers. */
+void sciml_not_written(sciml_session *session, const char *why);
+
+/* As the namelist has it. */
+const char *sciml_mode_name(int mode);
 
 /* Write what is in hand of all domains; safe to call at any time, and called when the process ends. */
 void sciml_flush(sciml_session *session);

@@ -4,10 +4,11 @@
  * newlines, strings in ' or ", numbers (1.5d0 too), comments from ! to the end of the line, any case. It has
  * no arrays, repeats or null values, and says so. Everything in the file is taken to be hostile. */
 #include "settings.h"
+#include "arena.h"
+#include "disk.h"
 #include "network.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -261,21 +262,12 @@ int sciml_settings_parse(const char *text, size_t size, const char *name, sciml_
 }
 
 int sciml_settings_read(const char *path, sciml_settings *settings, char *message, size_t length) {
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return sciml_say(SCIML_FILE, message, length, "cannot open the namelist %s: %s", path,
-                         strerror(errno));
-    char *text = malloc(LARGEST_NAMELIST);
-    const size_t size = text ? fread(text, 1, LARGEST_NAMELIST, file) : 0;
-    const int wrong = !text || ferror(file), large = size == LARGEST_NAMELIST;
-    fclose(file);
-    int status;
-    if (wrong || large)
-        status = sciml_say(SCIML_FILE, message, length, "cannot read the namelist %s: %s", path,
-                           large ? "it has more than 65,535 bytes" : "reading it fails");
-    else
-        status = sciml_settings_parse(text, size, path, settings, message, length);
-    free(text);
+    uint8_t *text;
+    size_t size;
+    int status = sciml_read_file("the namelist", path, LARGEST_NAMELIST, &text, &size, message, length);
+    if (status) return status;
+    status = sciml_settings_parse((const char *)text, size, path, settings, message, length);
+    sciml_give(text);
     return status;
 }
 

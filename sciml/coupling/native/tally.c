@@ -1,11 +1,11 @@
 /* Sums by output and level; the file that `sciml coupling report` reads. */
 #include "tally.h"
+#include "arena.h"
 #include "cdf.h"
 #include "cdf_write.h"
 #include "network.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { MOMENT_TRUTH, MOMENT_TRUTH_SQUARED, MOMENT_ERROR, MOMENT_ERROR_SQUARED, MOMENT_LARGEST, MOMENTS };
@@ -44,12 +44,12 @@ static size_t profile_bytes(const sciml_tally *t) {
 }
 
 sciml_tally *sciml_tally_new(int32_t levels) {
-    sciml_tally *t = calloc(1, sizeof *t);
+    sciml_tally *t = sciml_take_zeroed(1, sizeof *t);
     if (!t) return NULL;
     t->levels = levels;
-    t->profile = calloc(1, profile_bytes(t));
+    t->profile = sciml_take_zeroed(1, profile_bytes(t));
     if (!t->profile) {
-        free(t);
+        sciml_give(t);
         return NULL;
     }
     t->height = moments(t, SCIML_OUTPUT_PROFILES, 0);
@@ -57,8 +57,8 @@ sciml_tally *sciml_tally_new(int32_t levels) {
 }
 
 void sciml_tally_free(sciml_tally *t) {
-    if (t) free(t->profile);
-    free(t);
+    if (t) sciml_give(t->profile);
+    sciml_give(t);
 }
 
 void sciml_tally_count(sciml_tally *t, const sciml_answer *answer, int32_t columns, double novelty,
@@ -153,7 +153,7 @@ void sciml_tally_add(sciml_tally *to, const sciml_tally *from) {
         }
 }
 
-static void clear(sciml_tally *t) {
+void sciml_tally_clear(sciml_tally *t) {
     memset(t->profile, 0, profile_bytes(t));
     *t = (sciml_tally){.levels = t->levels, .profile = t->profile, .height = t->height};
 }
@@ -225,7 +225,5 @@ int sciml_tally_write(sciml_tally *t, const sciml_session *session, const sciml_
             sciml_cdf_values(
                 &w, &(cdf_written){surface_name[f], NULL, NULL, CDF_DOUBLE, 1, {part}, t->surface[f]});
     }
-    const int status = sciml_cdf_write(&w, path, message, length);
-    clear(t);
-    return status;
+    return sciml_cdf_write(&w, path, message, length);
 }

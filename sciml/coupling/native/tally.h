@@ -36,8 +36,11 @@ void sciml_tally_seconds(sciml_tally *tally, double original, double emulator);
 /* Add what one thread has counted, with the record's lock held. */
 void sciml_tally_add(sciml_tally *to, const sciml_tally *from);
 
-/* Write a file and begin anew; with the record's lock held. */
+/* Write a file of all that was counted since the tally was clear; with the record's lock held. */
 int sciml_tally_write(sciml_tally *tally, const sciml_session *session, const sciml_record *record,
                       const char *path, char *message, size_t length);
+
+/* Begin anew. */
+void sciml_tally_clear(sciml_tally *tally);
 
 #endif

@@ -12,6 +12,15 @@ const int sciml_output_profile_arguments[12] = {ARG_rthcuten,  ARG_rqvcuten,  AR
                                                 ARG_cldfra_dp, ARG_cldfra_sh, ARG_qc_cu,    ARG_qi_cu};
 const int sciml_output_surface_arguments[4] = {ARG_pratec, ARG_nca, ARG_cutop, ARG_cubot};
 
+const int sciml_rate_arguments[4] = {ARG_udr, ARG_ddr, ARG_uer, ARG_der};
+
+int sciml_tile_wants_rates(const sciml_tile *t) {
+    int wanted = argument_integer(t->a, ARG_kf_edrates) == 1 && t->a[ARG_timec];
+    for (int n = 0; n < 4; n++)
+        wanted = wanted && t->a[sciml_rate_arguments[n]];
+    return wanted;
+}
+
 sciml_tile sciml_tile_of(void *const a[]) {
     const ptrdiff_t wide = argument_integer(a, ARG_ime) - argument_integer(a, ARG_ims) + 1;
     const ptrdiff_t deep = argument_integer(a, ARG_kme) - argument_integer(a, ARG_kms) + 1;

@@ -31,6 +31,10 @@ static inline float *tile_surface(const sciml_tile *t, int n, int32_t i, int32_t
 extern const int sciml_input_profile_arguments[9], sciml_input_surface_arguments[4];
 extern const int sciml_output_profile_arguments[12], sciml_output_surface_arguments[4];
 
+/* By enum sciml_rate of columns.h; and whether the host asks for them (kf_edrates), with room for all. */
+extern const int sciml_rate_arguments[4];
+int sciml_tile_wants_rates(const sciml_tile *tile);
+
 /* What the host's scheme has made of a column that it has just evaluated: 0 nothing, 1 shallow, 2 deep. */
 int sciml_tile_kind(const sciml_tile *tile, int32_t i, int32_t j);
 

@@ -33,7 +33,7 @@ INLINE size_t divide(const sciml_call *call, char *base, workspace *w) {
                             CHAINS * PLUME_PROFILES * row,
                             SCIML_CHANNELS * row,
                             tiles * row,
-                            SCIML_OUTPUT_PROFILES * row,
+                            (SCIML_OUTPUT_PROFILES + SCIML_RATES) * row,
                             RESPONSE_SCRATCH * row,
                             tiles * sizeof(vreal),
                             tiles * SCIML_FEATURE_SCALARS * sizeof(vreal),
@@ -117,10 +117,12 @@ INLINE void before_network(const setting *set, workspace *w, int tiles) {
     }
 }
 
-INLINE response lay_response(workspace *w, int levels) {
+INLINE response lay_response(workspace *w, int levels, int with_rates) {
     response r = {0};
     for (int f = 0; f < SCIML_OUTPUT_PROFILES; f++)
         r.profiles[f] = w->response + f * levels;
+    for (int f = 0; f < SCIML_RATES && with_rates; f++)
+        r.rate[f] = w->response + (SCIML_OUTPUT_PROFILES + f) * levels;
     return r;
 }
 
