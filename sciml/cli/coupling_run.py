@@ -118,7 +118,9 @@ def report(
     captured = [path for path in listed if "_capture_" in path.name]
     if not listed:
         raise InputError(
-            f"{', '.join(map(str, files))}: no file sciml_mskf_*.nc there; give what a run wrote"
+            f"{', '.join(map(str, files))}: no file sciml_mskf_*.nc there. The library writes them into the setting "
+            "`directory` of sciml_mskf.nml, except with mode = 'original'; with another cu_physics than 11 WRF never "
+            "calls it"
         )
     if captured and len(captured) < len(listed):
         raise InputError("captures and statistics together: report on one of them at a time")

@@ -176,15 +176,7 @@ def _run(command: list[str], where: Path) -> None:
         raise BuildError(f"the native library does not compile; `{shlex.join(command)}` says:\n{complaint}")
 
 
-def _openmp(compiler: Compiler, where: Path) -> tuple[str, ...]:
-    """The OpenMP flag if the compiler and its run-time library have it."""
-    (where / "omp.c").write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
-    command = [*compiler.command, "-fopenmp", "omp.c", "-o", "omp"]
-    done = subprocess.run(command, cwd=where, capture_output=True, check=False)
-    return ("-fopenmp",) if done.returncode == 0 else ()
-
-
-def compilations(c: Compiler, openmp: tuple[str, ...] = ()) -> dict[str, list[str]]:
+def compilations(c: Compiler) -> dict[str, list[str]]:
     """What compiles each object of the C part: the object's name, and the command less its ``-o``."""
     isas: dict[str, tuple[str, ...]] = _X86 if c.x86_64 else {"baseline": ()}
     x86 = ("-DSCIML_X86",) if c.x86_64 else ()
@@ -197,7 +189,7 @@ def compilations(c: Compiler, openmp: tuple[str, ...] = ()) -> dict[str, list[st
                 words = [*c.command, *_C_FLAGS, *flags, *defines, "-c", str(native / name)]
                 commands[f"{name.removesuffix('.c')}_{isa}_{bits}.o"] = words
     for name in _PLAIN:
-        words = [*c.command, *_C_FLAGS, *openmp, *x86, "-c", str(native / name)]
+        words = [*c.command, *_C_FLAGS, *x86, "-c", str(native / name)]
         commands[f"{name.removesuffix('.c')}.o"] = words
     return commands
 
@@ -227,12 +219,9 @@ def _exports(where: Path, probe: bool) -> Path:
 
 def _compile(c: Compiler, fortran: Compiler | None, where: Path, workers: int, probe: bool) -> Path:
     """Compile and link everything, in an empty directory beside that of the objects."""
-    openmp = _openmp(c, where)
     objects = where.parent / "objects"
     objects.mkdir(exist_ok=True)
-    jobs: list[tuple[str, list[str], Compiler]] = [
-        (n, words, c) for n, words in compilations(c, openmp).items()
-    ]
+    jobs: list[tuple[str, list[str], Compiler]] = [(n, words, c) for n, words in compilations(c).items()]
     if fortran is not None:
         words = [*fortran.command, *_FORTRAN_FLAGS, "-c", str(sources() / _FORTRAN)]
         jobs.append(("module.o", words, fortran))
@@ -242,8 +231,10 @@ def _compile(c: Compiler, fortran: Compiler | None, where: Path, workers: int, p
     linux = platform.system() == "Linux"
     # a name relative to `where`, which may have commas
     script = (f"-Wl,--version-script={exports.name}", f"-Wl,-soname,{LIBRARY}") if linux else ()
+    # the Fortran module needs nothing of its run-time library, which would take memory when it is loaded
+    needed = ("-Wl,--as-needed",) if linux else ()
     linker = fortran if fortran is not None else c
-    _run([*linker.command, "-shared", *openmp, *made, *script, "-o", LIBRARY, *_LIBRARIES], where)
+    _run([*linker.command, "-shared", *needed, *made, *script, "-o", LIBRARY, *_LIBRARIES], where)
     return where / LIBRARY
 
 

@@ -134,8 +134,7 @@ class FortranEmulator:
     weights
         A weights file of a whole emulator.
     threads
-        OpenMP threads at most: never more than there are processors, nor than ``OMP_THREAD_LIMIT`` says,
-        and one in a process forked from one that has run on several (in which OpenMP would wait for ever).
+        Threads at most: never more than there are processors, nor than ``OMP_THREAD_LIMIT`` says.
         The answer has the same bits for any number.
     precision
         ``float64`` for parity checks: the same source in double precision, network and all. WRF runs ``float32``.

@@ -196,9 +196,8 @@ class NativeNetwork:
             (column, level, channel), float32, or float64 for the same network in double precision; any
             strides, not copied.
         threads
-            OpenMP threads at most: never more than there are processors, nor than ``OMP_THREAD_LIMIT``
-            says, and one in a process forked from one that has run on several (in which OpenMP would wait
-            for ever). The bits of the answer do not depend on it.
+            Threads at most: never more than there are processors, nor than ``OMP_THREAD_LIMIT`` says. The
+            bits of the answer do not depend on it.
 
         Returns
         -------

@@ -28,8 +28,11 @@ __all__ = ["ModeStatistics", "read_statistics"]
 Array = NDArray[Any]
 
 COUNTS: Final = ("COLUMNS", "HELD", "NOVEL", "CLIPPED", "LIMITED", "UNSOUND", "RETURNED")
+#: What the emulator answered; files written before sciml counted them do not have them.
+CLASSES: Final = ("NONE", "SHALLOW", "DEEP")
 SUMS: Final = (
     *COUNTS,
+    *CLASSES,
     "SECONDS_EMULATOR",
     "SECONDS_SCHEME",
     "RAIN_SCHEME",
@@ -83,7 +86,10 @@ class ModeStatistics:
             "columns": {name.lower(): value for name, value in count.items()},
             "greatest_novelty": float(self.sums["NOVELTY"]),
             "seconds": {"emulator": float(self.sums["SECONDS_EMULATOR"])},
+            "microseconds_per_column": self.microseconds(),
         }
+        if self._has_classes:
+            found["answered"] = {name.lower(): int(self.sums[name]) for name in CLASSES}
         if self.outputs:
             found["seconds"]["scheme"] = float(self.sums["SECONDS_SCHEME"])
             found["trigger"] = trigger_scores(self.sums["CONFUSION"])
@@ -92,6 +98,20 @@ class ModeStatistics:
             found["outputs"] = {name: self.score(name) for name in self.outputs}
         plained: dict[str, Any] = plain(found)
         return plained
+
+    @property
+    def _has_classes(self) -> bool:
+        return all(name in self.sums for name in CLASSES)
+
+    def microseconds(self) -> dict[str, float | None]:
+        """Time of the emulator, and in shadow mode of the scheme, for each column that was not held."""
+        asked = float(self.sums["COLUMNS"])
+        seconds = {name: f"SECONDS_{name.upper()}" for name in ("emulator", "scheme")}
+        return {
+            name: 1e6 * float(self.sums[key]) / asked if asked else None
+            for name, key in seconds.items()
+            if key in self.sums
+        }
 
     @property
     def triggered(self) -> float:
@@ -148,6 +168,12 @@ class ModeStatistics:
             f"{count['LIMITED']:,} limited, {count['UNSOUND']:,} not sound, {count['RETURNED']:,} answered by the "
             "model's own scheme",
         ]
+        if self._has_classes:
+            none, shallow, deep = (int(self.sums[name]) for name in CLASSES)
+            lines.append(
+                f"the emulator answered {none:,} columns with no convection, {shallow:,} with shallow and {deep:,} "
+                "with deep convection"
+            )
         if self.outputs:
             scores = self.scores()
             trigger, rain = scores["trigger"], scores["rain"]
@@ -156,8 +182,14 @@ class ModeStatistics:
                 f"trigger F1 {f1_text(trigger['f1'], F1)}, deep F1 {f1_text(trigger['f1_deep'], F1)}, shallow F1 "
                 f"{f1_text(trigger['f1_shallow'], F1)}; rain, emulator / scheme {ratio}"
             )
-            seconds = scores["seconds"]
-            lines.append(f"emulator {seconds['emulator']:.3g} s, scheme {seconds['scheme']:.3g} s")
+        each = self.microseconds()
+        lines.append(
+            ", ".join(
+                f"{name} {float(self.sums[f'SECONDS_{name.upper()}']):.3g} s"
+                + ("" if time is None else f" ({time:.1f} microseconds per column)")
+                for name, time in each.items()
+            )
+        )
         return lines
 
     def __str__(self) -> str:

@@ -121,25 +121,56 @@ def script(library: Library, folder: Path, text: str, **environment: str) -> str
 
 @linux
 def test_no_more_threads_than_processors(library: Library, tmp_path: Path) -> None:
-    text = "whole = run(1)\nassert run(1000) == whole\nprint(tasks() - before)\n"
-    assert int(script(library, tmp_path, text)) == PROCESSORS - 1
-    assert int(script(library, tmp_path, text, OMP_THREAD_LIMIT="1")) == 0
+    """While a call lasts; afterwards none is left."""
+    text = (
+        "import threading\nwhole, done, most = run(1), threading.Event(), [0]\n"
+        "def watch():\n"
+        "    while not done.is_set(): most[0] = max(most[0], tasks() - before - 1)\n"
+        "watcher = threading.Thread(target=watch)\nwatcher.start()\n"
+        "for _ in range(20): assert run(1000) == whole\n"
+        "done.set()\nwatcher.join()\nimport time\n"
+        "for _ in range(500):\n"
+        "    if tasks() > before: time.sleep(0.01)\n"
+        "print(most[0], tasks() - before)\n"
+    )
+    assert script(library, tmp_path, text).split() == [str(PROCESSORS - 1), "0"]
+    assert script(library, tmp_path, text, OMP_THREAD_LIMIT="1").split() == ["0", "0"]
 
 
 @linux
 def test_a_forked_child(library: Library, tmp_path: Path) -> None:
-    """One of a parent that has run threads runs serially; one of a parent that has not may run threads."""
+    """Whether its parent has run threads or not, it may run threads of its own."""
     text = (
         "def child():\n"
         "    known = os.fork()\n"
         "    if not known:\n"
         "        signal.alarm(30)\n"
-        "        same, more = run(2) == whole, tasks() - 1\n"
-        "        os._exit(10 * same + more)\n"
+        "        os._exit(10 * (run(2) == whole) + tasks() - 1)\n"
         "    return os.waitstatus_to_exitcode(os.waitpid(known, 0)[1])\n"
         "whole = run(1)\nprint(child())\nassert run(2) == whole\nprint(child())\n"
     )
-    assert script(library, tmp_path, text).split() == [str(10 + min(PROCESSORS, 2) - 1), "10"]
+    assert script(library, tmp_path, text).split() == ["10", "10"]
+
+
+@linux
+def test_a_thread_that_the_system_refuses(library: Library, tmp_path: Path) -> None:
+    """No room for its stack: the call goes on without it."""
+    text = (
+        "import resource, threading\nwhole = run(1)\n"
+        "size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (size + 6_000_000, size + 6_000_000))\n"
+        "print(run(2) == whole)\n"
+    )
+    assert script(library, tmp_path, text).split() == ["True"]
+
+
+@linux
+def test_the_library_takes_no_heap_when_it_is_loaded(library: Library) -> None:
+    """Of the run-time libraries of C alone it needs any; those of Fortran and OpenMP take memory at their start."""
+    words = ["readelf", "-d", str(library.path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    needed = {line.split("[")[1].split(".so")[0] for line in done.splitlines() if "(NEEDED)" in line}
+    assert needed <= {"libc", "libm", "libdl", "libpthread", "libgcc_s", "ld-linux-x86-64", "ld-linux-aarch64"}
 
 
 def test_init_without_a_path(library: Library) -> None:

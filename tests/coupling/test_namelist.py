@@ -96,8 +96,8 @@ def test_other_programs_say_nothing(
     assert done.stderr == ""
 
 
-def test_a_killed_host_says_nothing(host: Path, state: Path, settings: Settings, tmp_path: Path) -> None:
-    """One that aborts before the first call: no destructor, no second fault."""
+def test_a_host_that_stops_before_the_first_call(host: Path, settings: Settings, tmp_path: Path) -> None:
+    """Its own exit code, and no fault at the end."""
     done = run(host, tmp_path, settings("emulate"), state=tmp_path / "nowhere", check=False)
     assert done.code == 9
     assert "FATAL" in done.stdout

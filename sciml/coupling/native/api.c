@@ -98,54 +98,20 @@ const char *sciml_mskf_isa(const sciml_mskf *handle) {
 }
 
 /* The columns of a call of the bare network, cut into tiles. */
-typedef struct tiling {
+typedef struct tiles {
     const sciml_network *net;
     const sciml_kernel *kernel;
     const sciml_arrays *arrays;
     int64_t columns;
     int32_t levels;
-    int64_t tiles;
-    size_t bytes; /* of a thread's scratch */
-} tiling;
+} tiles;
 
-static void run_tile(const tiling *w, int64_t n, void *scratch) {
-    const int64_t first = n * w->kernel->block, left = w->columns - first;
-    w->kernel->run(w->net, w->levels, (int32_t)(left < w->kernel->block ? left : w->kernel->block), first,
-                   w->arrays, scratch);
-}
-
-/* All tiles on this thread, without OpenMP (see emulator.c); 1 without memory. */
-static int run_alone(const tiling *w) {
-    fenv_t host;
-    sciml_hold(&host);
-    void *scratch = sciml_aligned(w->bytes);
-    for (int64_t n = 0; scratch && n < w->tiles; n++)
-        run_tile(w, n, scratch);
-    sciml_give(scratch);
-    sciml_release(&host);
-    return scratch == NULL;
-}
-
-static int run_in_team(const tiling *w, int team) {
-    int short_of_memory = 0;
-#ifdef _OPENMP
-#    pragma omp parallel num_threads(team) reduction(| : short_of_memory)
-#endif
-    {
-        fenv_t host;
-        sciml_hold(&host);
-        void *scratch = sciml_aligned(w->bytes);
-        short_of_memory |= scratch == NULL;
-#ifdef _OPENMP
-#    pragma omp for schedule(static)
-#endif
-        for (int64_t n = 0; n < w->tiles; n++)
-            if (scratch) run_tile(w, n, scratch);
-        sciml_give(scratch);
-        sciml_release(&host);
-    }
-    (void)team;
-    return short_of_memory;
+static int64_t run_tile(const void *call, int64_t n, void *scratch) {
+    const tiles *t = call;
+    const int64_t first = n * t->kernel->block, left = t->columns - first;
+    t->kernel->run(t->net, t->levels, (int32_t)(left < t->kernel->block ? left : t->kernel->block), first,
+                   t->arrays, scratch);
+    return 0;
 }
 
 static int run(const sciml_network *net, const sciml_kernel *kernel, int64_t columns, int32_t levels,
@@ -162,17 +128,12 @@ static int run(const sciml_network *net, const sciml_kernel *kernel, int64_t col
                          "the columns have %d levels, the network was trained on %d: use weights "
                          "trained on %d levels",
                          levels, net->pool_levels, levels);
-    const tiling whole = {net,
-                          kernel,
-                          arrays,
-                          columns,
-                          levels,
-                          columns / kernel->block + (columns % kernel->block != 0),
-                          kernel->scratch(net, levels)};
-    const int team = sciml_team(threads, whole.tiles);
-    const int short_of_memory = team == 1 ? run_alone(&whole) : run_in_team(&whole, team);
-    if (short_of_memory)
-        return sciml_say(SCIML_MEMORY, message, length, "no memory for %zu bytes of scratch", whole.bytes);
+    const tiles whole = {net, kernel, arrays, columns, levels};
+    const sciml_work work = {&whole, columns / kernel->block + (columns % kernel->block != 0),
+                             sciml_aligned_bytes(kernel->scratch(net, levels)), run_tile};
+    int64_t nothing;
+    if (!sciml_share(&work, threads, &nothing))
+        return sciml_say(SCIML_MEMORY, message, length, "no memory for %zu bytes of scratch", work.bytes);
     return sciml_say(SCIML_OK, message, length, "%s", "");
 }
 

@@ -157,54 +157,17 @@ static int complete(const sciml_columns *f) {
 }
 
 /* The columns of a call, cut into chunks. */
-typedef struct work {
+typedef struct chunks {
     const sciml_call *call;
     const sciml_physics *physics;
-    int64_t count, chunk, chunks;
-    size_t bytes; /* of a thread's scratch */
-} work;
+    int64_t count, chunk;
+} chunks;
 
 /* The number of columns of chunk n that are not sound. */
-static int64_t run_chunk(const work *w, int64_t n, void *scratch) {
-    const int64_t first = n * w->chunk, left = w->count - first;
-    return w->physics->run(w->call, first, left < w->chunk ? left : w->chunk, scratch);
-}
-
-/* All chunks on this thread, without OpenMP: its run-time library would take memory from the host's heap for
- * a team of one. 1 without memory. */
-static int run_alone(const work *w, int64_t *unsound) {
-    fenv_t host;
-    sciml_hold(&host);
-    void *scratch = sciml_aligned(w->bytes);
-    for (int64_t n = 0; scratch && n < w->chunks; n++)
-        *unsound += run_chunk(w, n, scratch);
-    sciml_give(scratch);
-    sciml_release(&host);
-    return scratch == NULL;
-}
-
-static int run_in_team(const work *w, int team, int64_t *unsound) {
-    int64_t found = 0;
-    int short_of_memory = 0;
-#ifdef _OPENMP
-#    pragma omp parallel num_threads(team) reduction(| : short_of_memory) reduction(+ : found)
-#endif
-    {
-        fenv_t host;
-        sciml_hold(&host);
-        void *scratch = sciml_aligned(w->bytes);
-        short_of_memory |= scratch == NULL;
-#ifdef _OPENMP
-#    pragma omp for schedule(dynamic)
-#endif
-        for (int64_t n = 0; n < w->chunks; n++)
-            if (scratch) found += run_chunk(w, n, scratch);
-        sciml_give(scratch);
-        sciml_release(&host);
-    }
-    (void)team;
-    *unsound += found;
-    return short_of_memory;
+static int64_t run_chunk(const void *call, int64_t n, void *scratch) {
+    const chunks *c = call;
+    const int64_t first = n * c->chunk, left = c->count - first;
+    return c->physics->run(c->call, first, left < c->chunk ? left : c->chunk, scratch);
 }
 
 int sciml_emulate(const sciml_mskf *handle, const sciml_columns *columns, const sciml_places *out,
@@ -240,15 +203,12 @@ int sciml_emulate(const sciml_mskf *handle, const sciml_columns *columns, const 
     const int64_t count = d->ni * d->nj;
     int64_t chunk = count / (4 * (int64_t)d->threads) + 1;
     chunk = d->threads == 1 || chunk > SCIML_CHUNK ? SCIML_CHUNK : chunk < 96 ? 96 : chunk;
-    const work whole = {
-        &call, physics, count, chunk, count / chunk + (count % chunk != 0), physics->scratch(&call)};
-    const int team = sciml_team(d->threads, whole.chunks);
-    int64_t unsound = 0;
-    const int short_of_memory = whole.chunks == 0 ? 0
-                                : team == 1       ? run_alone(&whole, &unsound)
-                                                  : run_in_team(&whole, team, &unsound);
-    if (short_of_memory)
-        return sciml_say(SCIML_MEMORY, message, length, "no memory for %zu bytes of scratch", whole.bytes);
+    const chunks whole = {&call, physics, count, chunk};
+    const sciml_work work = {&whole, count / chunk + (count % chunk != 0),
+                             sciml_aligned_bytes(physics->scratch(&call)), run_chunk};
+    int64_t unsound;
+    if (!sciml_share(&work, d->threads, &unsound))
+        return sciml_say(SCIML_MEMORY, message, length, "no memory for %zu bytes of scratch", work.bytes);
     if (unsound)
         return sciml_say(
             SCIML_OK, message, length,

@@ -20,9 +20,12 @@ int sciml_say(int status, char *message, size_t length, const char *format, ...)
     return status;
 }
 
+size_t sciml_aligned_bytes(size_t bytes) {
+    return (bytes + 63) / 64 * 64 + 64;
+}
+
 void *sciml_aligned(size_t bytes) {
-    /* kernels read up to a vector beyond the end */
-    return sciml_take((bytes + 63) / 64 * 64 + 64);
+    return sciml_take(sciml_aligned_bytes(bytes));
 }
 
 /* One array of the file as doubles: exact for float32 and float64 alike. */

@@ -79,7 +79,9 @@ struct sciml_cdf;
 int sciml_network_load(const struct sciml_cdf *file, sciml_network *net, char *message, size_t length);
 void sciml_network_free(sciml_network *net);
 
-/* Memory of the arena with room for a vector behind it; sciml_give it back. */
+/* Memory of the arena with room for a vector behind it, beyond which kernels do not read; sciml_give it back.
+ */
+size_t sciml_aligned_bytes(size_t bytes);
 void *sciml_aligned(size_t bytes);
 
 #endif

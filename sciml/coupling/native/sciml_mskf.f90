@@ -69,6 +69,8 @@ module sciml_mskf
    end interface
 
    integer, parameter :: room = 512 !< characters of a message
+   integer, parameter :: path_room = 4096 !< characters of a path
+   integer, parameter :: blank = iachar(" ")
 
 contains
 
@@ -79,14 +81,24 @@ contains
       integer, intent(out) :: status
       ! allow(C072)
       character(len=*), intent(out) :: message
-      character(kind=c_char) :: text(room), name(len_trim(path) + 1)
-      integer :: i
+      character(kind=c_char) :: text(room), name(path_room + 1)
+      integer :: i, last
 
-      do i = 1, len_trim(path)
+      call sciml_mskf_finalise(emulator)
+      last = len(path)
+      do while (last > 0)
+         if (iachar(path(last:last)) /= blank) exit ! len_trim would need gfortran's run-time library
+         last = last - 1
+      end do
+      if (last > path_room) then
+         status = 1
+         message = "sciml_mskf_init: the path has more than 4096 characters: give a shorter one"
+         return
+      end if
+      do i = 1, last
          name(i) = path(i:i)
       end do
-      name(len_trim(path) + 1) = c_null_char
-      call sciml_mskf_finalise(emulator)
+      name(last + 1) = c_null_char
       text(1) = c_null_char
       status = int(c_init(name, emulator%handle, text, int(room, c_size_t)))
       call tell(text, message)

@@ -9,12 +9,14 @@
  * default one (no traps, to nearest) and puts back the host's, flags and rounding as they were. So NaN in a
  * column cannot trap in a host that has traps.
  *
- * Threads: `threads` is the most that a call may use. It gets no more than there are processors
- * (omp_get_num_procs), than OMP_THREAD_LIMIT says, or than there is work for; the answer has the same bits
- * for any number. With threads > 1 the host must bear what OpenMP's run-time library does: libgomp ends the
- * process if the system refuses it a thread. A process that was forked from one that has run this library
- * on several threads runs on one; one that was forked after its parent ran OpenMP of its own must ask for
- * 1, as libgomp would wait for threads that the fork has not copied. */
+ * Threads: `threads` is the most that a call may use. It gets no more than there are processors for this
+ * process, than OMP_THREAD_LIMIT says, or than there is work for; the answer has the same bits for any
+ * number. They live as long as the call, so that a process may fork between calls; a thread that the system
+ * refuses is done without.
+ *
+ * Memory: all of it is mapped from the system, none comes from the host's heap, from loading the library on,
+ * as long as a call asks for one thread (the scheme's entry always does). A host that reads heap memory which
+ * it never wrote thus reads what it would read without the library. */
 #ifndef SCIML_MSKF_H
 #define SCIML_MSKF_H
 
@@ -179,12 +181,12 @@ SCIML_API int sciml_mskf_run(const sciml_mskf *handle, const sciml_mskf_domain *
  * it was given and returned (`capture`), or compare the emulator with it (`shadow`); run the emulator
  * (`emulate`), or the emulator and, where it should not be trusted, the host's own (`guard`). Without the
  * file it is the host's own. It is read at the first call, by whichever thread comes first; rank 0 tells
- * every setting by wrf_message.
+ * every setting on standard error, which is rsl.error.0000 where WRF runs on ranks.
  *
  * arguments[n] points to argument n of sciml_mskf_arguments.h. The linker's --wrap leads WRF's calls to
  * __wrap___module_cu_mskf_MOD_mskf_cps (gfortran) or __wrap_module_cu_mskf_mp_mskf_cps_ (ifort, ifx), which
  * do the same; for Fortran hosts there is the module sciml_cu_mskf. Any number of threads may call at the
- * same time, for different columns. What fails is told by wrf_message and, once and for all, ends in the
+ * same time, for different columns. What fails is told there too and, once and for all, ends in the
  * host's own scheme or in wrf_error_fatal, as the namelist says; the status then stays what it was, with the
  * message. */
 SCIML_API int sciml_mskf_scheme(void *const arguments[100], char *message, size_t length);

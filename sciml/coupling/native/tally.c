@@ -14,8 +14,8 @@ static const char *const profile_name[] = {"RTHCUTEN",  "RQVCUTEN",  "RQCCUTEN",
                                            "RQICUTEN",  "RQSCUTEN",  "RUCUTEN",  "RVCUTEN",
                                            "CLDFRA_DP", "CLDFRA_SH", "QC_CU",    "QI_CU"};
 static const char *const surface_name[] = {"PRATEC", "NCA", "CUTOP", "CUBOT"};
-static const char *const count_name[TALLY_COUNTS] = {"COLUMNS", "HELD",    "NOVEL",   "CLIPPED",
-                                                     "LIMITED", "UNSOUND", "RETURNED"};
+static const char *const count_name[TALLY_COUNTS] = {"COLUMNS", "HELD",     "NOVEL", "CLIPPED", "LIMITED",
+                                                     "UNSOUND", "RETURNED", "NONE",  "SHALLOW", "DEEP"};
 static const char *const count_text[TALLY_COUNTS] = {
     "columns that were not held",
     "held columns, which no scheme is asked about",
@@ -23,7 +23,10 @@ static const char *const count_text[TALLY_COUNTS] = {
     "columns beyond the training range, whose features were clipped to it",
     "columns whose response the limits scaled",
     "columns that are not finite or not physical",
-    "columns that were given to the host's own scheme"};
+    "columns that were given to the host's own scheme",
+    "columns that the emulator answered with no convection",
+    "columns that the emulator answered with shallow convection",
+    "columns that the emulator answered with deep convection"};
 
 struct sciml_tally {
     int32_t levels;
@@ -74,6 +77,7 @@ void sciml_tally_count(sciml_tally *t, const sciml_answer *answer, int32_t colum
         t->count[TALLY_LIMITED] += answer->share[n] < 1.0f;
         t->count[TALLY_RETURNED] += returned && returned[n];
         if (answer->kind[n] < 0) continue; /* infinite */
+        if (!returned || !returned[n]) t->count[TALLY_NONE + answer->kind[n]]++;
         t->count[TALLY_NOVEL] += far > novelty;
         t->count[TALLY_CLIPPED] += far > 1.0;
         if (far > t->novelty) t->novelty = far;

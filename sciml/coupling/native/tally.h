@@ -14,6 +14,9 @@ enum tally_count {
     TALLY_LIMITED,  /* whose response was scaled */
     TALLY_UNSOUND,  /* not finite or not physical: given to the host's scheme */
     TALLY_RETURNED, /* given to the host's scheme, for whatever reason */
+    TALLY_NONE,     /* answered by the emulator: nothing triggers */
+    TALLY_SHALLOW,
+    TALLY_DEEP,
     TALLY_COUNTS
 };
 
