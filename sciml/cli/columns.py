@@ -39,7 +39,9 @@ def rce(
         list[Path] | None,
         typer.Option("--file", metavar="FILE", help="wrfouts to begin about; by default the sample."),
     ] = None,
-    threads: Annotated[int, typer.Option("--threads", min=1, max=1024, help="Of OpenMP, at most.")] = 2,
+    threads: Annotated[
+        int, typer.Option("--threads", min=1, max=1024, help="Threads of the library, at most.")
+    ] = 2,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the history (*.nc).")
     ] = None,

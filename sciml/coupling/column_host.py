@@ -101,7 +101,7 @@ def run_columns(
     state
         Where it goes on if the first step is not 1, and what it leaves for a run that goes on.
     threads
-        Of OpenMP, at most; the answers have the same bits for any number.
+        Threads of the library, at most; the answers have the same bits for any number.
 
     Raises
     ------

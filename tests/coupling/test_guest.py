@@ -170,7 +170,15 @@ def test_the_library_takes_no_heap_when_it_is_loaded(library: Library) -> None:
     words = ["readelf", "-d", str(library.path)]
     done = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     needed = {line.split("[")[1].split(".so")[0] for line in done.splitlines() if "(NEEDED)" in line}
-    assert needed <= {"libc", "libm", "libdl", "libpthread", "libgcc_s", "ld-linux-x86-64", "ld-linux-aarch64"}
+    assert needed <= {
+        "libc",
+        "libm",
+        "libdl",
+        "libpthread",
+        "libgcc_s",
+        "ld-linux-x86-64",
+        "ld-linux-aarch64",
+    }
 
 
 def test_init_without_a_path(library: Library) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from sciml.coupling.build import c_compiler, sources
+from sciml.coupling.build import c_compiler, rpath, sources
+from sciml.coupling.library import Library
 from tests.coupling.conftest import Settings
 from tests.coupling.standin import STEPS, Run, run, same_bits
 
@@ -43,7 +44,11 @@ def counter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def counted(
-    counter: Path, host: Path, where: Path, namelist: dict[str, str | int | float | bool] | None, **given: object
+    counter: Path,
+    host: Path,
+    where: Path,
+    namelist: dict[str, str | int | float | bool] | None,
+    **given: object,
 ) -> tuple[Heap, Run]:
     environment = {"LD_PRELOAD": str(counter), "HEAP_COUNTS": str(where / "heap")}
     done = run(host, where, namelist, environment=environment, steps=STEPS, kf_edrates=True, **given)  # type: ignore[arg-type]
@@ -100,6 +105,20 @@ def test_freed_memory_does_not_matter(
             else run(host, tmp_path / f"{mode}_bare", settings(mode), environment={}, **kept).history
         )
         assert same_bits(other, done.history) == []
+
+
+def test_loading_takes_no_heap(counter: Path, library: Library, tmp_path: Path) -> None:
+    """In a host that has neither OpenMP nor Fortran of its own."""
+    text = "void sciml_mskf_flush(void);\nint main(void) { CALL; return 0; }\n"
+    (tmp_path / "host.c").write_text(text)
+    counts = []
+    for call, beside in (("", []), ("sciml_mskf_flush()", [str(library.path), *rpath(library.path.parent)])):
+        words = [*c_compiler().command, f"-DCALL={call}", "host.c", *beside, "-o", "host"]
+        subprocess.run(words, cwd=tmp_path, check=True)
+        environment = {**os.environ, "LD_PRELOAD": str(counter), "HEAP_COUNTS": str(tmp_path / "heap")}
+        subprocess.run(["./host"], cwd=tmp_path, env=environment, check=True)
+        counts.append((tmp_path / "heap").read_text())
+    assert counts[0] == counts[1]
 
 
 def test_the_counter_counts(counter: Path, tmp_path: Path) -> None:

@@ -92,7 +92,9 @@ def test_other_programs_say_nothing(
     shutil.copy(host, real)
     assert run(real, tmp_path, settings("emulate"), state=state, steps=0).stderr == ""
     code = f"import ctypes; ctypes.CDLL({str(library.path)!r})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert done.stderr == ""
 
 
@@ -104,8 +106,8 @@ def test_a_host_that_stops_before_the_first_call(host: Path, settings: Settings,
 
 
 def test_the_library_can_be_unloaded(library: Library, tmp_path: Path) -> None:
-    code = (
-        f"import ctypes, _ctypes; d = ctypes.CDLL({str(library.path)!r}); _ctypes.dlclose(d._handle); print('well')"
+    code = f"import ctypes, _ctypes; d = ctypes.CDLL({str(library.path)!r}); _ctypes.dlclose(d._handle); print('well')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("well\n", "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -132,7 +131,9 @@ def test_rates_of_wrf(host: Host) -> None:
     columns = sciml.convection_columns(sciml.open_wrfout(str(TERRAIN))).load()
     with xr.open_dataset(TERRAIN) as file:
         truth = {
-            name: file[name].transpose("Time", "south_north", "west_east", "bottom_top").values.reshape(-1, 44)
+            name: file[name]
+            .transpose("Time", "south_north", "west_east", "bottom_top")
+            .values.reshape(-1, 44)
             for name in RATES
         }
         time = file["TIMEC_KF"].values.ravel()
