@@ -215,7 +215,9 @@ def replay(
     ] = None,
     threads: Annotated[
         int,
-        typer.Option("--threads", min=1, max=1024, help="Of OpenMP, at most; never more than processors."),
+        typer.Option(
+            "--threads", min=1, max=1024, help="Threads of the library, at most; never more than processors."
+        ),
     ] = 2,
     output: Annotated[
         Path | None,
