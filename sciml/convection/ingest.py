@@ -40,9 +40,10 @@ from sciml.wrf.columns import Keep
 from sciml.wrf.forms import SCHEMA
 from sciml.wrf.kinds import Classes
 from sciml.wrf.lossy import LossyInput, message
+from sciml.wrf.missing import describe_missing
 from sciml.wrf.slabs import read_header
 from sciml.wrf.sources import why_unknown
-from sciml.wrf.table import SCHEME_INPUTS, TABLE
+from sciml.wrf.table import SCHEME_INPUTS, TABLE, TRAINING_TARGETS
 
 __all__ = ["write_columns"]
 
@@ -208,7 +209,17 @@ def _variables(sources: Sequence[Source]) -> list[str]:
     left = sorted({name for s in sources for name in s.targets} - set(shared))
     if left:
         warnings.warn(f"left out, for not all files tell them: {', '.join(left)}", stacklevel=3)
+    _warn_of_training(sources, shared)
     return [*SCHEME_INPUTS, *shared]
+
+
+def _warn_of_training(sources: Sequence[Source], shared: Sequence[str]) -> None:
+    """Warn of targets that training will ask for, before WRF's output is read and a store written."""
+    absent = [name for name in TRAINING_TARGETS if name not in shared and name != "RQSCUTEN"]
+    if shared and absent:
+        source = next(s for s in sources if any(name not in s.targets for name in absent))
+        text = describe_missing(absent, source.truth or source.path, why="training needs them")
+        warnings.warn(f"the columns cannot be trained on: {text}", stacklevel=4)
 
 
 def _bytes(source: Source) -> int:

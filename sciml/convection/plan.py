@@ -23,13 +23,15 @@ from sciml.wrf.columns import Keep
 from sciml.wrf.companion import companion_frames, match_companions
 from sciml.wrf.forms import Form, form_of, run_number, scheme_attrs
 from sciml.wrf.kinds import DEEP, NONE, SHALLOW, UNKNOWN, Classes
+from sciml.wrf.missing import require_inputs
 from sciml.wrf.reading import expand
 from sciml.wrf.runs import RUN_START, run_starts
 from sciml.wrf.slabs import CLASS_FIELDS, Slab, needed, read_header, read_slab
 from sciml.wrf.sources import capture_kinds, frame_kinds, grid_times, has_stored_targets, returned_kinds
-from sciml.wrf.state import require, require_faces, require_frames
+from sciml.wrf.state import require_all, require_faces, require_frames, theta_source
 from sciml.wrf.table import SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS
-from sciml.wrf.times import frame_times
+from sciml.wrf.times import frame_times, gregorian
+from sciml.wrf.vertical import warn_of_pressure
 
 __all__ = [
     "Block",
@@ -153,7 +155,7 @@ def describe_sources(
         if form == "wrfout":
             times = frame_times(ds)
             key = (*experiment(path), _start(ds, times), source.run)
-            members[len(sources)] = Member(source.path, key, times, source.size)
+            members[len(sources)] = Member(source.path, key, gregorian(times), source.size)
         sources.append(source)
     _belong_together(sources)
     parts = linked(members)
@@ -185,17 +187,19 @@ def _describe(ds: xr.Dataset, path: Path, form: Form, companion: Path | None, ru
         )
     axis = "column" if form == "pairs" else "Time"
     grid = () if form == "pairs" else ("south_north", "west_east")
+    if form != "pairs":
+        require_frames(ds)
+    if form == "wrfout":
+        require_inputs(ds, truth=companion is not None)
+    else:
+        require_all(ds, SCHEME_INPUTS)
     if not all(ds.sizes.get(dim) for dim in (axis, *grid)):
         raise InputError(f"{path} holds no columns: its dimensions are {dict(ds.sizes)}")
-    for name in SCHEME_INPUTS if form != "wrfout" else ("W0AVG",):
-        if name not in ds.variables:
-            _raise_missing(ds, name)
     if form == "wrfout":
-        require_frames(ds)
         require_faces(ds)
-    profile = next((n for n in ("T_PHY", "T", "THM") if n in ds.variables), None)
-    if profile is None:
-        _raise_missing(ds, "T")
+        theta_source(ds)
+        warn_of_pressure(ds)
+    profile = next(n for n in ("T_PHY", "T", "THM") if n in ds.variables)
     levels = ds[profile].sizes
     vertical = next(int(levels[d]) for d in levels if d in ("bottom_top", "level"))
     size = (vertical, 1, 1) if form == "pairs" else (vertical, ds.sizes["south_north"], ds.sizes["west_east"])
@@ -224,10 +228,6 @@ def _grain(ds: xr.Dataset, name: str) -> tuple[int, int]:
     lengths = dict(zip(ds[name].dims, ds[name].encoding.get("chunksizes") or (), strict=False))
     frames = lengths.get("Time", lengths.get("column", 1))
     return int(frames), int(lengths.get("south_north", 1))
-
-
-def _raise_missing(ds: xr.Dataset, name: str) -> None:
-    require(ds, name, "it decides where convection starts" if name == "W0AVG" else "")
 
 
 def _belong_together(sources: Sequence[Source]) -> None:

@@ -72,16 +72,20 @@ class Convection:
             )
         if sizes["column"] == 0:
             raise InputError("zero columns: choose some, or widen the selection that left none")
-        for name in (*INPUT_PROFILES, *INPUT_SURFACE):
-            if name not in self.columns:
-                raise MissingVariable(
-                    f"the columns lack {name}: make them with sciml.convection_columns(ds), from a file that has it"
-                )
+        absent = [name for name in (*INPUT_PROFILES, *INPUT_SURFACE) if name not in self.columns]
+        if absent:
+            raise MissingVariable(
+                f"the columns do not have {', '.join(absent)}: make them with sciml.convection_columns(ds), from a "
+                "file that has what they are made of (sciml wrf info lists what a file does not have)"
+            )
+        lost = [name for name in SETTINGS if name not in self.columns.attrs]
+        if lost:
+            lines = "; ".join(f"columns.attrs['{name}'] = ..." for name in lost)
+            raise InputError(
+                f"the columns do not have the attribute{'s' * (len(lost) > 1)} {', '.join(lost)}: set what the run "
+                f"had, {lines}"
+            )
         for name in SETTINGS:
-            if name not in self.columns.attrs:
-                raise InputError(
-                    f"the columns lack the attribute {name}: set columns.attrs['{name}'] to what the run had"
-                )
             _check_setting(name, self.columns.attrs[name])
 
     def __len__(self) -> int:

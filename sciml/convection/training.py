@@ -27,6 +27,7 @@ from sciml.train.environment import chosen_device
 from sciml.train.progress import Progress, automatic
 from sciml.train.state import discard, resume_path
 from sciml.train.store import StoreSource
+from sciml.wrf.missing import absent_targets, iofields_line
 
 __all__ = ["DEFAULTS", "opened", "train"]
 
@@ -90,12 +91,12 @@ def train(
     chosen_device(settings.device)
     shape = Architecture(**_known(network))
     dataset = opened(columns, Path(output))
-    for name in TARGETS:
-        if name not in dataset:
-            raise MissingVariable(
-                f"the columns lack {name}, which training needs: capture it in WRF, write it with the iofields "
-                f"line +:h:0:{name}, or give the true scheme's companion"
-            )
+    if any(name not in dataset for name in TARGETS):
+        absent = absent_targets(dataset)
+        raise MissingVariable(
+            f"the columns do not have {', '.join(absent)}, which training needs: capture them in WRF, write them with "
+            f"the iofields line {iofields_line(absent)}, or give the true scheme's companion"
+        )
     runs = dataset["RUN"].values
     _check_runs(runs, hold_out, exclude)
     if exclude:

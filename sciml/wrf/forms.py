@@ -12,7 +12,7 @@ from zlib import crc32
 import xarray as xr
 
 from sciml.errors import InputError, SchemaError
-from sciml.wrf.state import where
+from sciml.wrf.missing import where
 
 __all__ = ["GRID", "SCHEMA", "Form", "form_of", "run_number", "scheme_attrs"]
 
@@ -72,11 +72,16 @@ def scheme_attrs(ds: xr.Dataset) -> dict[Hashable, Any]:
         not negative (0: the scheme is called every step), STEPCU is at least 1.
     """
     source = Path(where(ds)).name
-    for name in ("DX", "DT", "CUDT"):
-        if name not in ds.attrs:
-            raise InputError(
-                f"{where(ds)} lacks the global attribute {name}: set it, ds.attrs['{name}'] = ..."
-            )
+    absent = [name for name in ("DX", "DT", "CUDT") if name not in ds.attrs]
+    if absent:
+        lines = "; ".join(f"ds.attrs['{name}'] = ..." for name in absent)
+        options = " ".join(f"-a {name},global,o,f,..." for name in absent)
+        raise InputError(
+            f"{where(ds)} does not have the global attribute{'s' * (len(absent) > 1)} {', '.join(absent)} (dx in m, "
+            f"time_step in s, cudt in min of the namelist): set {'them' if len(absent) > 1 else 'it'}, {lines}, or "
+            f"with ncatted {options}"
+        )
+    # STEPCU is not in WRF's output: it is what WRF itself computes of CUDT and DT.
     dt, cudt = _positive(ds, "DT"), _positive(ds, "CUDT", zero=True)
     return {
         "DX": _positive(ds, "DX"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import tempfile
 from typing import TYPE_CHECKING, Any, Final
@@ -11,15 +12,18 @@ import numpy as np
 import xarray as xr
 
 from sciml.errors import InputError, SciMLError
-from sciml.wrf.state import require, where, wind
+from sciml.wrf.projection import alignment, map_projection, require_projection
+from sciml.wrf.state import require_all, where, wind
 
 if TYPE_CHECKING:
     from pyproj import CRS
 
 __all__ = ["crs", "earth_wind", "projected"]
 
-# In these projections the grid's axes point east and north: Cartesian and Mercator.
-_ALIGNED: Final = {0, 3}
+# xwrf reads these whatever the projection; where the projection does not need them, they have no effect on it.
+_UNUSED: Final = dict.fromkeys(
+    ("CEN_LON", "CEN_LAT", "DX", "DY", "TRUELAT1", "MOAD_CEN_LAT", "STAND_LON"), 1.0
+)
 
 
 def earth_wind(ds: xr.Dataset, height: str = "levels") -> tuple[xr.DataArray, xr.DataArray]:
@@ -33,24 +37,26 @@ def earth_wind(ds: xr.Dataset, height: str = "levels") -> tuple[xr.DataArray, xr
     Notes
     -----
     ``east = u cos(alpha) - v sin(alpha)``, ``north = v cos(alpha) + u sin(alpha)`` with the COSALPHA and
-    SINALPHA of
-    the file. Grids in Mercator projection and Cartesian ones are not turned.
+    SINALPHA of the file; without them, of the projection (`sciml.wrf.projection.alignment`), and the attribute
+    `comment` says so. Grids in Mercator projection and Cartesian ones are not turned.
 
     Raises
     ------
     MissingVariable
         The grid is turned and the file does not tell by how much.
+    InputError
+        The projection itself was lost, and the grid is not seen to lie east and north.
     """
-    u, v = wind(ds) if height == "levels" else (require(ds, "U10"), require(ds, "V10"))
-    turned = int(ds.attrs.get("MAP_PROJ", 0)) not in _ALIGNED
-    if turned or ("COSALPHA" in ds.variables and "SINALPHA" in ds.variables):
-        why = "the map projection turns the grid"
-        cosine, sine = require(ds, "COSALPHA", why), require(ds, "SINALPHA", why)
-        dims = u.dims
+    u, v = wind(ds) if height == "levels" else require_all(ds, ("U10", "V10"))
+    turn, comment = alignment(ds)
+    if turn is not None:
+        (cosine, sine), dims = turn, u.dims
         u, v = (u * cosine - v * sine).transpose(*dims), (v * cosine + u * sine).transpose(*dims)
     east, north = u.rename("WIND_EAST"), v.rename("WIND_NORTH")
     east.attrs = {"standard_name": "eastward_wind", "long_name": "wind towards east", "units": "m s-1"}
     north.attrs = {"standard_name": "northward_wind", "long_name": "wind towards north", "units": "m s-1"}
+    if comment:
+        east.attrs["comment"] = north.attrs["comment"] = comment
     return east, north
 
 
@@ -80,13 +86,14 @@ def crs(ds: xr.Dataset) -> CRS:
     InputError
         The run is an idealised one without geography, or its projection is not known to xwrf.
     """
-    if int(ds.attrs.get("MAP_PROJ", 0)) == 0:
+    require_projection(ds)
+    if map_projection(ds) == 0:
         raise InputError(f"{where(ds)} is a Cartesian grid (MAP_PROJ = 0): it has no place on the Earth")
     _xwrf()
     # xwrf writes into what it is given: it gets the attributes and sizes alone.
     stand_in = xr.Dataset(
         {"HGT": (("south_north", "west_east"), np.zeros((ds.sizes["south_north"], ds.sizes["west_east"])))},
-        attrs=dict(ds.attrs),
+        attrs={**_UNUSED, **ds.attrs, "MAP_PROJ": map_projection(ds)},
     )
     try:
         made = stand_in.xwrf.postprocess(decode_times=False, calculate_diagnostic_variables=False)
@@ -111,17 +118,17 @@ def projected(ds: xr.Dataset) -> xr.Dataset:
     target = crs(ds)
     sphere = target.geodetic_crs
     forward = pyproj.Transformer.from_crs(sphere, target, always_xy=True)
-    lon, lat = (require(ds, name) for name in ("XLONG", "XLAT"))
+    lon, lat = require_all(ds, ("XLONG", "XLAT"))
     if "Time" in lon.dims:
         lon, lat = lon.isel(Time=0), lat.isel(Time=0)
     x, y = forward.transform(lon.values.astype(float), lat.values.astype(float))
     along_x, along_y = np.mean(x, axis=0), np.mean(y, axis=1)
     off = max(float(np.ptp(x, axis=0).max()), float(np.ptp(y, axis=1).max()))
-    spacing = float(ds.attrs["DX"])
+    spacing = float(np.abs(np.diff(along_x)).mean()) if along_x.size > 1 else math.inf
     if off > 0.1 * spacing:
         raise InputError(
             f"XLAT and XLONG of {where(ds)} are off the grid of its projection "
-            f"by {off:.0f} m (DX is {spacing:.0f} m)"
+            f"by {off:.0f} m (the spacing is {spacing:.0f} m)"
         )
     metres = {"units": "m"}
     return xr.Dataset(

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from sciml.errors import InputError
 from sciml.wrf.increments import DIFFERENCE, ELSEWHERE, NOT_KNOWN, TOTAL, increments
 from sciml.wrf.moving import before_on_ground, shifts
+from sciml.wrf.projection import number
 from sciml.wrf.runs import describe_seam, known_times, new_runs, run_starts
-from sciml.wrf.state import require, require_frames, where
+from sciml.wrf.state import require, require_all, require_frames, where
 
 __all__ = ["rain_since_last", "rain_total"]
 
@@ -42,6 +44,8 @@ def rain_total(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:
     ------
     MissingVariable
         RAINC or RAINNC (or, with a bucket, its count) is absent.
+    InputError
+        Buckets were emptied, and the attribute BUCKET_MM was lost.
     """
     if "Time" in ds.dims:
         new = new_runs(ds)
@@ -55,6 +59,7 @@ def rain_total(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:
 
 def _total(ds: xr.Dataset, name: str | None) -> xr.DataArray:
     if name is None:
+        require_all(ds, _PARTS[:2])
         parts = [_total(ds, part) for part in _PARTS if part != "RAINSH" or part in ds.variables]
         out = parts[0]
         for part in parts[1:]:
@@ -62,7 +67,7 @@ def _total(ds: xr.Dataset, name: str | None) -> xr.DataArray:
         out = out.rename("RAIN_TOTAL")
     else:
         out = require(ds, name).astype("float64")
-        bucket = float(ds.attrs.get("BUCKET_MM", -1.0))
+        bucket = _bucket(ds)
         count = f"I_{name}"
         if bucket > 0 and name != "RAINSH":
             out = out + bucket * require(
@@ -71,6 +76,29 @@ def _total(ds: xr.Dataset, name: str | None) -> xr.DataArray:
         out = out.rename(name)
     out.attrs = {"long_name": "precipitation since the start of the run", "units": "mm", "source": where(ds)}
     return out
+
+
+def _bucket(ds: xr.Dataset) -> float:
+    """BUCKET_MM [mm], negative without buckets.
+
+    Where the attribute was lost and no bucket is counted, there is none: that is WRF's default, and with buckets
+    WRF always writes their counts.
+
+    Raises
+    ------
+    InputError
+        The attribute was lost and the counts say that buckets were emptied.
+    """
+    if "BUCKET_MM" in ds.attrs:
+        return number(ds, "BUCKET_MM")
+    for count in (f"I_{part}" for part in _PARTS):
+        if count in ds.variables and ds[count].size and float(ds[count].max()) > 0:
+            raise InputError(
+                f"{where(ds)} has {count} up to {float(ds[count].max()):g}, so full buckets were emptied, but has lost "
+                "the attribute BUCKET_MM, their size: set it to bucket_mm of the namelist, ds.attrs['BUCKET_MM'] = "
+                "..., or with ncatted -a BUCKET_MM,global,o,f,..."
+            )
+    return -1.0
 
 
 def rain_since_last(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:

@@ -22,6 +22,7 @@ from sciml.wrf.runs import RUN_START, with_run_starts
 from sciml.wrf.state import require_faces, require_frames, where
 from sciml.wrf.table import TABLE
 from sciml.wrf.times import frame_times
+from sciml.wrf.units import contradicts
 
 __all__ = ["expand", "open_lazily", "open_wrfout", "require_whole"]
 
@@ -259,7 +260,9 @@ def _with_attributes(ds: xr.Dataset) -> xr.Dataset:
         row = TABLE.get(str(name))
         if row is not None:
             since = str(attrs.get("units", ""))
-            attrs |= {"units": row.units, "long_name": row.long_name}
+            # Units that a tool changed stay: `sciml.wrf.state.require` refuses them where they are used.
+            changed_units = contradicts(str(name), since)
+            attrs |= {"units": since if changed_units else row.units, "long_name": row.long_name}
             if row.standard_name:
                 attrs["standard_name"] = row.standard_name
             if variable.dtype.kind in "mM":

@@ -24,7 +24,7 @@ __all__ = ["CLASS_FIELDS", "Slab", "close_files", "needed", "read_header", "read
 _ALWAYS: Final = ("Times", "XTIME", "ITIMESTEP", RUN_START)
 _TARGETS: Final = (*TARGET_PROFILES, *TARGET_SCALARS, "TIMEC_KF")
 _MOIST: Final = ("QCLOUD", "QRAIN", "QICE", "QSNOW", "QGRAUP", "QHAIL")
-_PRESSURE: Final = ("MU", "MUB", "ZNW", "P_TOP", "C1H", "C2H", *_MOIST)
+_PRESSURE: Final = ("MU", "MUB", "ZNW", "P_TOP", "C1H", "C2H", "C3F", "C3H", *_MOIST)
 _STATE: Final = ("U", "V", "T", "P", "PB", "PH", "PHB", "QVAPOR", "W0AVG", *INPUT_SCALARS)
 # The netCDF library is not made for several threads; xarray's reads take the same lock.
 _LOCK: Final = NETCDF4_PYTHON_LOCK
@@ -119,7 +119,7 @@ def read_slab(path: str | Path, names: tuple[str, ...], slab: Slab | None = None
             f"{path} is damaged or not NetCDF: {name} cannot be read ({error}); copy it again, or leave it "
             "out"
         ) from error
-    out.encoding["source"] = str(path)
+    out.encoding = {"source": str(path), "piece": True}
     return out
 
 
@@ -178,8 +178,11 @@ def read_header(path: str | Path) -> xr.Dataset:
         for name in ("T", "THM", "T_PHY"):
             if name in found and variable_chunks(nc.variables[name]):
                 found[name].encoding["chunksizes"] = variable_chunks(nc.variables[name])
+        if "T" in found:
+            # Its description decides whether it is the moist potential temperature.
+            found["T"].attrs = {k: nc["T"].getncattr(k) for k in nc["T"].ncattrs()}
         out = out.drop_vars("THM", errors="ignore").assign(found)
-    out.encoding["source"] = str(path)
+    out.encoding = {"source": str(path)}
     return out
 
 

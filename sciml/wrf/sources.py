@@ -13,14 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from sciml.errors import MissingVariable
 from sciml.wrf import state
 from sciml.wrf.companion import companion_frames
 from sciml.wrf.forms import GRID, scheme_attrs
 from sciml.wrf.kinds import DEEP, HELD, SHALLOW, UNKNOWN, stored_kinds, true_kinds
+from sciml.wrf.missing import absent_targets, describe_missing, iofields_line, require_inputs
 from sciml.wrf.moving import lies_elsewhere
 from sciml.wrf.runs import describe_seam, new_runs
-from sciml.wrf.table import INPUT_SCALARS, SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS, missing
-from sciml.wrf.times import frame_times, run_minutes, start_minutes
+from sciml.wrf.table import INPUT_SCALARS, SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS
+from sciml.wrf.times import elapsed_seconds, frame_times, gregorian, run_minutes, start_minutes
+from sciml.wrf.vertical import warn_assumed
 
 __all__ = [
     "capture_kinds",
@@ -66,7 +69,7 @@ def _columns(
     t, j, i = np.meshgrid(*(np.arange(n, dtype=np.int32) for n in shape), indexing="ij")
     number = out.sizes["column"]
     return out.assign_coords(
-        Time=("column", times["Time"].values[t.ravel()]),
+        Time=("column", gregorian(times["Time"].values)[t.ravel()]),
         XTIME=("column", times["XTIME"].values.astype(np.float32)[t.ravel()], {"units": "minutes"}),
         south_north=("column", j.ravel()),
         west_east=("column", i.ravel()),
@@ -85,10 +88,11 @@ def _targets(ds: xr.Dataset, wanted: tuple[str, ...], *, partial: bool = False) 
     """The targets a source holds. RQSCUTEN, numerically nil in this scheme, is zero where it is absent."""
     if partial:
         wanted = tuple(name for name in wanted if name in ds.variables)
-    for name in wanted:
-        if name not in ds.variables and name != "RQSCUTEN":
-            raise missing(name, state.where(ds), "what the scheme returned is incomplete")
-    found = {name: ds[name] for name in (*wanted, *_OPTIONAL) if name in ds.variables}
+    absent = [name for name in wanted if name not in ds.variables and name != "RQSCUTEN"]
+    if absent:
+        why = "what the scheme returned is incomplete"
+        raise MissingVariable(describe_missing(absent, state.where(ds), why=why))
+    found = {name: state.require(ds, name) for name in (*wanted, *_OPTIONAL) if name in ds.variables}
     if "RQSCUTEN" in wanted and "RQSCUTEN" not in found:
         nil = xr.zeros_like(found["RQRCUTEN"])
         nil.attrs = {"comment": "absent from the source, where it is numerically nil: zero here"}
@@ -98,7 +102,7 @@ def _targets(ds: xr.Dataset, wanted: tuple[str, ...], *, partial: bool = False) 
 
 def from_pairs(ds: xr.Dataset) -> xr.Dataset:
     """Columns drawn before, (column, bottom_top); XTIME, J, I, RUN and WEIGHT where the file tells them."""
-    inputs = {name: state.require(ds, name) for name in SCHEME_INPUTS}
+    inputs = dict(zip(SCHEME_INPUTS, state.require_all(ds, SCHEME_INPUTS), strict=True))
     parts = {}
     for name, array in (inputs | _targets(ds, TARGET_PROFILES + TARGET_SCALARS)).items():
         data = array.transpose("column", ...).data
@@ -130,7 +134,7 @@ def from_pairs(ds: xr.Dataset) -> xr.Dataset:
 
 def from_capture(ds: xr.Dataset) -> xr.Dataset:
     """Columns of captured calls; those the scheme skipped (CU_ACT_FLAG 0, or NCA_IN >= DT/2) are held."""
-    inputs = {name: state.require(ds, name) for name in SCHEME_INPUTS}
+    inputs = dict(zip(SCHEME_INPUTS, state.require_all(ds, SCHEME_INPUTS), strict=True))
     parts = inputs | _targets(ds, TARGET_PROFILES + TARGET_SCALARS)
     kind = capture_kinds(ds)
     return _columns(parts, kind, grid_times(ds), kind.shape)
@@ -161,7 +165,7 @@ def from_wrfout(
     ds: xr.Dataset, truth: xr.Dataset | str | Path | None, before: xr.DataArray | None
 ) -> xr.Dataset:
     """Columns of a wrfout: inputs derived from its state, targets from the companion or as stored."""
-    state.require(ds, "W0AVG", "it decides where convection starts, and no other variable stands for it")
+    require_inputs(ds, truth=truth is not None)
     u, v = state.wind(ds)
     p = state.pressure(ds)
     pi = state.exner(ds, p)
@@ -175,7 +179,7 @@ def from_wrfout(
         "DZ8W": state.layer_thickness(ds),
         "RHO": state.density(ds, p, t),
         "PI_PHY": pi,
-        "W0AVG": ds["W0AVG"],
+        "W0AVG": state.require(ds, "W0AVG"),
     }
     parts |= {name: state.require(ds, name) for name in INPUT_SCALARS}
     assert set(parts) == set(SCHEME_INPUTS)
@@ -189,7 +193,7 @@ def from_wrfout(
         # What the scheme returned, before the step's end took one DT off it.
         fresh = np.isin(kind, (SHALLOW, DEEP))
         nca = stored["NCA"].transpose(*GRID)
-        stored["NCA"] = nca + np.where(fresh, np.float32(ds.attrs["DT"]), np.float32(0))
+        stored["NCA"] = nca + np.where(fresh, np.float32(scheme_attrs(ds)["DT"]), np.float32(0))
         parts |= stored
     out = _columns(parts, kind, times, kind.shape)
     if why:
@@ -215,12 +219,12 @@ def why_unknown(ds: xr.Dataset) -> str:
 
     By the names of its variables only, so that a header is enough.
     """
-    lacking = [name for name in _DECISIVE if name not in ds.variables]
-    if not lacking:
+    if all(name in ds.variables for name in _DECISIVE):
         return ""
+    absent = absent_targets(ds)
     return (
-        f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not in the file: add the line "
-        f"'+:h:0:{','.join(lacking)}' to the file named by iofields_filename in &time_control and run WRF "
+        f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not in the file: add the line "
+        f"'{iofields_line(absent)}' to the file named by iofields_filename in &time_control and run WRF "
         "again, or give the truth"
     )
 
@@ -229,7 +233,15 @@ def has_stored_targets(ds: xr.Dataset) -> bool:
     """Whether a wrfout tells what the MSKF scheme returned (warns where another scheme was run)."""
     if any(name not in ds.variables for name in _DECISIVE):
         return False
-    scheme = int(ds.attrs.get("CU_PHYSICS", MSKF))
+    if "CU_PHYSICS" not in ds.attrs:
+        text = (
+            f"{state.where(ds)} has lost the attribute CU_PHYSICS: its cumulus tendencies are taken as those of MSKF "
+            f"(cu_physics={MSKF}); if another scheme ran, set ds.attrs['CU_PHYSICS'] to it, or with ncatted -a "
+            "CU_PHYSICS,global,o,l,..."
+        )
+        warn_assumed(ds, text, stacklevel=4)
+        return True
+    scheme = int(ds.attrs["CU_PHYSICS"])
     if scheme != MSKF:
         warnings.warn(
             f"{state.where(ds)} was made with cu_physics={scheme}: its cumulus tendencies are not those of "
@@ -284,7 +296,7 @@ def _told_kinds(
     at = None if before is None else before["Time"].values
     for t, step in enumerate(steps):
         called = bool(np.isfinite(step)) and int(step) > 0 and (int(step) % stepcu == 0 or int(step) == 1)
-        gap = None if at is None else float((clock[t] - at) / np.timedelta64(1, "s"))
+        gap = None if at is None else float(elapsed_seconds(clock[t], at))
         kinds[t] = stored_kinds(
             nca[t],
             pratec[t],
@@ -308,6 +320,11 @@ def _steps(ds: xr.Dataset, times: xr.Dataset, dt: float) -> tuple[npt.NDArray[np
     """
     seconds = times["XTIME"].values.astype(np.float64) * 60
     if "ITIMESTEP" not in ds.variables:
+        if not np.isfinite(seconds).all():
+            return np.full(len(seconds), np.nan), (
+                "without ITIMESTEP, XTIME and the attribute SIMULATION_START_DATE the number of the time step is not "
+                "known;"
+            )
         steps = np.round(seconds / dt)
         off = np.abs(seconds - steps * dt) > 0.1 * dt + 1e-6 * np.abs(seconds)
         if not off.any():

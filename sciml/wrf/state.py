@@ -7,14 +7,18 @@ All functions are lazy where their input is lazy, and mutate nothing.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import numpy as np
 import xarray as xr
 
-from sciml.errors import InputError
-from sciml.wrf.table import TABLE, missing
+from sciml.errors import InputError, MissingVariable
+from sciml.wrf.dimensions import check_dimensions, check_time, dimensions_of
+from sciml.wrf.missing import describe_missing, missing, where
+from sciml.wrf.origin import other_origin, wrf_version
+from sciml.wrf.table import TABLE
+from sciml.wrf.units import check_units
+from sciml.wrf.vertical import dry_mass_factors, pressure_source, warn_assumed, warn_of_pressure
 
 __all__ = [
     "CP",
@@ -32,10 +36,12 @@ __all__ = [
     "potential_temperature",
     "pressure",
     "require",
+    "require_all",
     "require_faces",
     "require_frames",
     "temperature",
     "theta_source",
+    "where",
     "wind",
 ]
 
@@ -50,27 +56,42 @@ _SPECIES: Final = ("QVAPOR", "QCLOUD", "QRAIN", "QICE", "QSNOW", "QGRAUP", "QHAI
 _STAGGERED: Final = ("west_east_stag", "south_north_stag", "bottom_top_stag")
 
 
-def where(ds: xr.Dataset) -> str:
-    """The file a dataset came from, for messages."""
-    return str(ds.encoding.get("source", ds.attrs.get("SOURCE", "the dataset")))
-
-
 def require(ds: xr.Dataset, name: str, why: str = "") -> xr.DataArray:
     """A variable of the dataset.
 
     Raises
     ------
     MissingVariable
-        With the `iofields` line that makes WRF write it.
+        Telling whether WRF writes it unasked, or else the `iofields` line that makes WRF write it.
     InputError
-        It sits on faces that do not fit the grid (`require_faces`).
+        Its dimensions were renamed, its units are not WRF's, or it sits on faces that do not fit the grid
+        (`require_faces`).
     """
     if name not in ds.variables:
-        raise missing(name, where(ds), why)
+        raise missing(name, where(ds), why, other_origin(ds))
     found = ds[name]
+    check_units(name, found.attrs, where(ds))
+    if name in TABLE and not set(found.dims) <= set(dimensions_of(TABLE[name])):
+        check_dimensions(ds, where(ds))
     if any(dim in _STAGGERED for dim in found.dims):
         require_faces(ds)
     return found
+
+
+def require_all(ds: xr.Dataset, names: tuple[str, ...]) -> list[xr.DataArray]:
+    """Several variables of the dataset.
+
+    Raises
+    ------
+    MissingVariable
+        Naming all that are not there.
+    InputError
+        As `require`.
+    """
+    absent = [name for name in names if name not in ds.variables]
+    if absent:
+        raise MissingVariable(describe_missing(absent, where(ds), origin=other_origin(ds)))
+    return [require(ds, name) for name in names]
 
 
 def require_faces(ds: xr.Dataset) -> None:
@@ -92,18 +113,15 @@ def require_faces(ds: xr.Dataset) -> None:
 
 
 def require_frames(ds: xr.Dataset) -> None:
-    """Refuse a dataset without the dimension Time.
+    """Refuse a dataset without the dimension Time, or with dimensions that were renamed.
 
     Raises
     ------
     InputError
-        Telling how to choose one frame and keep the dimension.
+        With the line that renames the dimensions back, or that chooses one frame and keeps the dimension.
     """
-    if "Time" not in ds.dims:
-        raise InputError(
-            f"{where(ds)} has no dimension Time (dimensions: {', '.join(map(str, ds.dims)) or 'none'}): of "
-            "WRF output, choose one frame by a list, ds.isel(Time=[0]), which keeps it"
-        )
+    check_time(ds, where(ds))
+    check_dimensions(ds, where(ds))
 
 
 def labelled(array: xr.DataArray, name: str, comment: str = "") -> xr.DataArray:
@@ -155,14 +173,15 @@ def destagger(array: xr.DataArray, dim: str) -> xr.DataArray:
 
 def wind(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
     """Winds along the grid's axes at mass points [m s-1]."""
-    u = destagger(require(ds, "U"), "west_east_stag")
-    v = destagger(require(ds, "V"), "south_north_stag")
+    u, v = require_all(ds, ("U", "V"))
+    u, v = destagger(u, "west_east_stag"), destagger(v, "south_north_stag")
     return labelled(u, "U_PHY"), labelled(v, "V_PHY")
 
 
 def pressure(ds: xr.Dataset) -> xr.DataArray:
     """Full (non-hydrostatic) pressure P + PB [Pa]."""
-    out = (require(ds, "P") + require(ds, "PB")).rename("P_TOTAL")
+    perturbation, base = require_all(ds, ("P", "PB"))
+    out = (perturbation + base).rename("P_TOTAL")
     out.attrs = {"standard_name": "air_pressure", "long_name": "pressure", "units": "Pa"}
     return out
 
@@ -180,24 +199,56 @@ def theta_source(ds: xr.Dataset) -> tuple[str, bool]:
     any case and THM is beside it, moist if USE_THETA_M is 1. In between (3.7 to 3.9) T itself was the moist
     one under USE_THETA_M = 1; its description then begins "either 1) pert moist", which decides here, and
     where there is no description, the version in TITLE.
+
+    Raises
+    ------
+    InputError
+        The attribute USE_THETA_M was lost where it decides.
+    MissingVariable
+        Neither T nor THM is there.
+
+    Warns
+    -----
+    AssumedInput
+        USE_THETA_M, TITLE and the description were all lost: T is taken as dry.
     """
-    moist = int(ds.attrs.get("USE_THETA_M", 0)) == 1
+    told = "USE_THETA_M" in ds.attrs
+    moist = told and int(ds.attrs["USE_THETA_M"]) == 1
+    version = wrf_version(ds)
     if "T" in ds.variables:
-        if not moist or "THM" in ds.variables:
+        if "THM" in ds.variables or (told and not moist):
             return "T", False
         text = str(ds["T"].attrs.get("description", ""))
-        version = re.search(r"V(\d+)\.(\d+)", str(ds.attrs.get("TITLE", "")))
-        between = version is not None and (3, 7) <= (int(version[1]), int(version[2])) < (4, 0)
-        return "T", "moist" in text or (not text and between)
+        between = version is not None and (3, 7) <= version < (4, 0)
+        may_be_moist = "moist" in text or (not text and between)
+        if may_be_moist and not told:
+            raise InputError(_lost(ds, "T"))
+        if not told and not text and version is None:
+            text = (
+                f"{where(ds)} has lost the attributes USE_THETA_M and TITLE: T is taken as the dry potential "
+                "temperature, as in WRF up to 3.6 and from 4.0 on; for WRF 3.7 to 3.9 set ds.attrs['USE_THETA_M'] to "
+                "use_theta_m of the namelist"
+            )
+            warn_assumed(ds, text, stacklevel=4)
+        return "T", may_be_moist
     if "THM" in ds.variables:
+        if not told:
+            raise InputError(_lost(ds, "THM"))
         return "THM", moist
-    raise missing("T", where(ds))
+    raise missing("T", where(ds), origin=other_origin(ds))
+
+
+def _lost(ds: xr.Dataset, name: str) -> str:
+    return (
+        f"{where(ds)} has lost the attribute USE_THETA_M, which decides whether {name} is the moist potential "
+        "temperature: set it to use_theta_m of the namelist, ds.attrs['USE_THETA_M'] = 0 or 1"
+    )
 
 
 def potential_temperature(ds: xr.Dataset) -> xr.DataArray:
     """Dry potential temperature [K]; the attribute `comment` says from what it was made."""
     name, moist = theta_source(ds)
-    theta = ds[name] + T0
+    theta = require(ds, name) + T0
     comment = f"{name} + 300 K, dry as written"
     if moist:
         theta = theta / (np.float32(1) + RV / RD * require(ds, "QVAPOR"))
@@ -235,7 +286,8 @@ def density(
 
 def face_height(ds: xr.Dataset) -> xr.DataArray:
     """Geopotential height of the layer faces [m], (PH + PHB) / 9.81."""
-    out = ((require(ds, "PH") + require(ds, "PHB")) / GRAVITY).rename("Z_AT_W")
+    perturbation, base = require_all(ds, ("PH", "PHB"))
+    out = ((perturbation + base) / GRAVITY).rename("Z_AT_W")
     out.attrs = {
         "standard_name": "geopotential_height",
         "long_name": "height of the layer faces",
@@ -269,32 +321,39 @@ def hydrostatic_pressure(ds: xr.Dataset) -> xr.DataArray:
 
     P_HYD where the file has it. Else it is rebuilt as WRF does: from P_TOP downward, layer by layer, the
     weight (1 + sum of the mixing ratios) * (C1H * (MU + MUB) + C2H) * d(eta), and the mean of the two faces
-    of a layer; without C1H and C2H (WRF before 3.9) the column mass itself. Where ZNW, MU, MUB or P_TOP are
-    absent too, P + PB stands in (the scheme's answers then agree to R2 0.999). The attribute `comment` says
-    which it was.
+    of a layer. C1H and C2H are those of the file, or derived exactly: of each other, of C3F or C3H, or of the
+    attributes HYBRID_OPT = 2 and ETAC (Klemp 2011); with HYBRID_OPT = 0, and before WRF 3.9, the levels follow
+    the terrain. Where that is not known, or ZNW, MU, MUB or P_TOP are absent, P + PB stands in (the scheme's
+    answers then agree to R2 0.999). The attribute `comment` says which it was.
+
+    Warns
+    -----
+    AssumedInput
+        P + PB stands in; the warning names what is missing.
     """
-    if "P_HYD" in ds.variables:
-        return labelled(ds["P_HYD"], "P_HYD", "as written by WRF")
-    if any(name not in ds.variables for name in ("MU", "MUB", "ZNW", "P_TOP", "QVAPOR")):
-        return labelled(pressure(ds), "P_HYD", "P + PB: the file holds neither P_HYD nor MU, MUB, ZNW, P_TOP")
+    found, why = pressure_source(ds)
+    if found == "file":
+        return labelled(require(ds, "P_HYD"), "P_HYD", "as written by WRF")
+    if found == "full":
+        out = labelled(pressure(ds), "P_HYD", f"P + PB: the file does not have {why}")
+        warn_of_pressure(ds, stacklevel=3)
+        return out
     return rebuilt_hydrostatic_pressure(ds)
 
 
 def rebuilt_hydrostatic_pressure(ds: xr.Dataset) -> xr.DataArray:
     """The reconstruction described in `hydrostatic_pressure`, whether or not the file has P_HYD."""
-    mass = (ds["MU"] + ds["MUB"]).astype("float64")
-    eta = ds["ZNW"].astype("float64")
-    face = "bottom_top_stag"
-    upper, lower = eta.isel({face: slice(1, None)}), eta.isel({face: slice(None, -1)})
-    thickness = xr.DataArray(lower.data - upper.data, dims=eta.dims).rename({face: "bottom_top"})
+    found, _ = pressure_source(ds.drop_vars("P_HYD", errors="ignore"))
+    require_all(ds, ("MU", "MUB", "ZNW", "QVAPOR"))
+    for name in ("P_TOP", "PB"):
+        if name in ds.variables:
+            require(ds, name)
+    mass, thickness, top, comment = dry_mass_factors(ds, found)
     water = sum(
-        (ds[name].astype("float64") for name in _SPECIES[1:] if name in ds.variables),
+        (require(ds, name).astype("float64") for name in _SPECIES[1:] if name in ds.variables),
         ds["QVAPOR"].astype("float64"),
     )
-    dry = mass
-    if "C1H" in ds.variables and "C2H" in ds.variables:
-        dry = ds["C1H"] * mass + ds["C2H"]
-    weight = (1.0 + water) * dry * thickness
+    weight = (1.0 + water) * mass * thickness
     weight = weight.transpose(*ds["QVAPOR"].dims)
     # Sum from the top down: all the weight above a layer, and half its own.
     above = (
@@ -302,5 +361,6 @@ def rebuilt_hydrostatic_pressure(ds: xr.Dataset) -> xr.DataArray:
         .cumsum("bottom_top")
         .isel(bottom_top=slice(None, None, -1))
     )
-    out = (ds["P_TOP"].astype("float64") + above - 0.5 * weight).transpose(*ds["QVAPOR"].dims)
-    return labelled(out.astype("float32"), "P_HYD", "rebuilt from P_TOP, ZNW, MU + MUB and the mixing ratios")
+    out = (top + above - 0.5 * weight).transpose(*ds["QVAPOR"].dims)
+    of = f"rebuilt from P_TOP, ZNW, MU + MUB and the mixing ratios{comment}"
+    return labelled(out.astype("float32"), "P_HYD", of)

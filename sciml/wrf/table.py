@@ -11,8 +11,6 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sciml.errors import MissingVariable
-
 __all__ = [
     "INPUT_PROFILES",
     "INPUT_SCALARS",
@@ -20,9 +18,9 @@ __all__ = [
     "TABLE",
     "TARGET_PROFILES",
     "TARGET_SCALARS",
+    "TRAINING_TARGETS",
     "Role",
     "Variable",
-    "missing",
 ]
 
 Role = Literal["input", "target", "state", "coordinate", "rain"]
@@ -356,21 +354,11 @@ TARGET_PROFILES: Final = tuple(r.name for r in _ROWS if r.role == "target" and r
 TARGET_SCALARS: Final = tuple(
     r.name for r in _ROWS if r.role == "target" and r.dims == "2d" and r.name != "TIMEC_KF"
 )
-
-
-def missing(name: str, where: str, why: str = "") -> MissingVariable:
-    """The error that names a missing variable and the line that makes WRF write it.
-
-    Examples
-    --------
-    >>> str(missing("ZOL", "wrfout_d01").args[0]).startswith("ZOL (height over Obukhov length")
-    True
-    """
-    row = TABLE.get(name)
-    described = f"{name} ({row.long_name}, {row.units})" if row else name
-    line = row.iofields if row else f"+:h:0:{name}"
-    return MissingVariable(
-        f"{described} is not in {where}{': ' + why if why else ''}; add the line '{line}' "
-        "to the file named by iofields_filename in &time_control (with ignore_iofields_warning=.true.) "
-        "and run WRF again"
-    )
+# What training and its scores need; cloud fractions and condensate of the cumulus clouds are taken if they are there.
+TRAINING_TARGETS: Final = (
+    "NCA",
+    "PRATEC",
+    *(n for n in TARGET_PROFILES if n.endswith("CUTEN")),
+    "CUTOP",
+    "CUBOT",
+)

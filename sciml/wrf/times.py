@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from typing import Any, Final
 
+import cftime  # type: ignore[import-untyped]  # it has no stubs
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
@@ -12,12 +14,28 @@ import xarray as xr
 from sciml.errors import InputError
 from sciml.wrf.state import where
 
-__all__ = ["decode_stamps", "frame_times", "run_minutes", "since_units", "start_minutes"]
+__all__ = [
+    "decode_stamps",
+    "elapsed_seconds",
+    "frame_times",
+    "gregorian",
+    "run_minutes",
+    "run_start",
+    "since_units",
+    "start_minutes",
+]
 
 _STAMP: Final = re.compile(
     r"(\d{1,4})-(\d{1,2})-(\d{1,2})(?:[_T ](\d{1,2})[:_.-](\d{1,2})(?:[:_.-](\d{1,2}(?:\.\d+)?))?)?"
 )
-_SINCE: Final = re.compile(r"(second|minute|hour|day)s?\s+since\s+(.+)")
+_SINCE: Final = re.compile(r"(s|sec|second|min|minute|h|hr|hour|d|day)s?\s+since\s+(.+)", re.IGNORECASE)
+_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# CDO's absolute time axis: days as a number whose digits are the date.
+_ABSOLUTE: Final = re.compile(r"day\s+as\s+%Y%m%d\.%f")
+# Dates of these calendars are dates of datetime64 (a run of WRF never spans the change of 1582).
+_STANDARD: Final = ("standard", "gregorian", "proleptic_gregorian", "julian", "")
+
+Times = npt.NDArray[np.datetime64]
 
 
 def decode_stamps(stamps: list[str], source: str = "the file") -> npt.NDArray[np.datetime64]:
@@ -65,31 +83,38 @@ def decode_stamps(stamps: list[str], source: str = "the file") -> npt.NDArray[np
                 f"{source} has the time stamp {text!r} in frame {k}, which is no time of the Gregorian "
                 "calendar: cut that frame off (ncks -d Time,...), or set Times right"
             ) from None
+    return _finest(values)
+
+
+def _finest(values: npt.NDArray[Any]) -> Times:
+    """datetime64[us] as datetime64[ns] where the years allow it."""
     years = values.astype("datetime64[Y]").astype(int) + 1970
-    return (
-        values.astype("datetime64[ns]")
-        if not len(values) or (years.min() > 1678 and years.max() < 2262)
-        else values
-    )
+    fits = not len(values) or (years.min() > 1678 and years.max() < 2262)
+    return values.astype("datetime64[ns]") if fits else values
 
 
 def _texts(times: npt.NDArray[Any]) -> list[str]:
     if times.ndim == 2:
         times = np.array([b"".join(row.tolist()) for row in times.astype("S1")])
-    return [t.decode("ascii", "replace") if isinstance(t, bytes) else str(t) for t in times.tolist()]
+    return [t.decode("ascii", "replace") if isinstance(t, bytes) else str(t) for t in times.ravel().tolist()]
 
 
-def frame_times(ds: xr.Dataset) -> npt.NDArray[np.datetime64]:
+def frame_times(ds: xr.Dataset) -> Times:
     """The times of the frames: the coordinate Time (decoded, or with units), else Times, else XTIME with its
     units.
+
+    Returns
+    -------
+    datetime64[ns] where the years allow it, else datetime64[us]; objects of cftime in a calendar without leap
+    years, of 360 days and the like (`gregorian` converts them, `elapsed_seconds` subtracts them).
 
     Raises
     ------
     InputError
-        There is no time in any of them.
+        There is no time in any of them, or a frame without a time.
     """
     if "Time" in ds.variables:
-        found = _since(ds, "Time")
+        found = _decoded(ds, "Time")
         if found is not None:
             return found
     if "Times" in ds.variables and ds["Times"].dtype.kind in "SUO":
@@ -97,57 +122,199 @@ def frame_times(ds: xr.Dataset) -> npt.NDArray[np.datetime64]:
         if any(t.strip("\x00 ") for t in texts):
             return decode_stamps(texts, where(ds))
     if "XTIME" in ds.variables:
-        found = _since(ds, "XTIME")
+        found = _decoded(ds, "XTIME")
         if found is not None:
             return found
     raise InputError(
-        f"{where(ds)} tells no times: neither Times nor XTIME with units 'minutes since ...' is readable"
+        f"{where(ds)} has no times: neither Times nor XTIME with units 'minutes since ...' is readable; set "
+        "them, ds = ds.assign_coords(Time=...), or take the file as WRF wrote it"
     )
 
 
-def _since(ds: xr.Dataset, name: str) -> npt.NDArray[np.datetime64] | None:
-    """A variable decoded already, or by its units ``... since ...``; None where it has neither."""
+def _decoded(ds: xr.Dataset, name: str) -> Times | None:
+    """A variable as times: decoded already, text, or numbers with units; None where it is none of these."""
     values = np.atleast_1d(ds[name].values)
-    if values.dtype.kind == "M":
-        return values
-    units = since_units(ds[name])
-    if units is None or values.dtype.kind not in "iuf":
+    if values.ndim != 1:
         return None
-    start = decode_stamps([units[1]], where(ds))[0]
-    unit = units[0] / np.timedelta64(1, "us")
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
+    if values.dtype.kind == "M":
+        return _checked(ds, name, values, np.isnat(values))
+    if values.dtype.kind == "O" and len(values) and isinstance(values[0], (str, bytes)):
+        return decode_stamps(_texts(values), where(ds))
+    if values.dtype.kind == "O":
+        return _of_objects(ds, name, values)
+    if values.dtype.kind in "SU":
+        return decode_stamps(_texts(values), where(ds))
+    return _of_numbers(ds, name, values)
+
+
+def _checked(ds: xr.Dataset, name: str, values: npt.NDArray[Any], absent: npt.NDArray[np.bool_]) -> Times:
+    if absent.any():
         raise InputError(
-            f"{where(ds)} has {name} = NaN in frame {int(np.argmin(np.isfinite(values)))}: cut it off"
+            f"{where(ds)} has {name} = NaN in frame {int(np.argmax(absent))}: remove that frame, "
+            "ds.isel(Time=[...]), or with ncks -d Time,..."
         )
-    since = np.round(values.astype(float) * unit).astype("timedelta64[us]")
-    return np.asarray(start + since, dtype=start.dtype)
+    return values
+
+
+def _of_objects(ds: xr.Dataset, name: str, values: npt.NDArray[Any]) -> Times | None:
+    """Times that xarray keeps as objects: of cftime, or of Python's datetime."""
+    absent = np.array([value is None or value != value for value in values], bool)
+    _checked(ds, name, values, absent)
+    if not all(isinstance(value, (cftime.datetime, datetime.datetime)) for value in values):
+        return None
+    if any(getattr(value, "calendar", "") not in _STANDARD for value in values):
+        return values
+    return _finest(gregorian(values))
+
+
+def gregorian(times: npt.NDArray[Any]) -> Times:
+    """Times as datetime64: those of another calendar by their date and time of day.
+
+    Raises
+    ------
+    InputError
+        A date that the Gregorian calendar has not, such as 30 February of a year of 360 days.
+
+    Examples
+    --------
+    >>> gregorian(np.array([cftime.DatetimeNoLeap(1, 3, 1, 6)]))
+    array(['0001-03-01T06:00:00.000000'], dtype='datetime64[us]')
+    """
+    if times.dtype.kind != "O":
+        return times
+    out = np.empty(times.shape, dtype="datetime64[us]")
+    for k, one in enumerate(times):
+        try:
+            day = np.datetime64(f"{one.year:04d}-{one.month:02d}-{one.day:02d}", "us")
+        except ValueError:
+            raise InputError(
+                f"{one} is a date of the calendar '{one.calendar}' that the Gregorian calendar has not: "
+                "remove that frame, ds.isel(Time=[...])"
+            ) from None
+        second = (one.hour * 60 + one.minute) * 60 + one.second
+        out[k] = day + np.timedelta64(second * 1_000_000 + one.microsecond, "us")
+    return out
+
+
+def elapsed_seconds(times: Any, start: Any) -> npt.NDArray[np.float64]:
+    """Seconds from a start to times of the same kind: datetime64, or objects of cftime.
+
+    Examples
+    --------
+    >>> elapsed_seconds(np.array(["0001-01-02"], "datetime64[us]"), np.datetime64("0001-01-01"))
+    array([86400.])
+    """
+    passed = np.asarray(times) - (start[()] if isinstance(start, np.ndarray) else start)
+    if np.asarray(passed).dtype.kind == "m":
+        return np.asarray(passed / np.timedelta64(1, "us") / 1e6, dtype=np.float64)
+    passed = np.asarray(passed, dtype=object)
+    flat = [one.total_seconds() for one in passed.ravel()]
+    return np.array(flat, dtype=np.float64).reshape(passed.shape)
+
+
+def _units(ds: xr.Dataset, name: str) -> str:
+    """The units of a time: `open_wrfout` keeps those of XTIME as `since`, xarray those it decoded as encoding."""
+    array = ds[name]
+    return str(array.attrs.get("since", array.attrs.get("units", array.encoding.get("units", ""))))
+
+
+def _of_numbers(ds: xr.Dataset, name: str, values: npt.NDArray[Any]) -> Times | None:
+    """Numbers with units ``... since ...``, in the calendar of the variable; None without such units."""
+    text = _units(ds, name)
+    if values.dtype.kind == "f" and (" since " in text or _ABSOLUTE.fullmatch(text)):
+        _checked(ds, name, values, ~np.isfinite(values))
+    if _ABSOLUTE.fullmatch(text) and values.dtype.kind in "iuf":
+        days = np.floor(values.astype(np.float64))
+        stamps = [f"{int(day) // 10000:04d}-{int(day) // 100 % 100:02d}-{int(day) % 100:02d}" for day in days]
+        # The number has 8 digits before the point: its fraction is a time to some 0.3 ms.
+        part = np.round((values - days) * 86400).astype("timedelta64[s]")
+        return _finest(decode_stamps(stamps, where(ds)).astype("datetime64[us]") + part)
+    found = _SINCE.fullmatch(text.strip())
+    if not found or values.dtype.kind not in "iufm":
+        return None
+    micro = _microseconds(values, found[1])
+    calendar = str(ds[name].attrs.get("calendar", ds[name].encoding.get("calendar", ""))).lower()
+    if calendar not in _STANDARD:
+        return _in_calendar(micro, found[2], calendar)
+    start = decode_stamps([_plain(found[2])], where(ds)).astype("datetime64[us]")
+    return _finest(np.asarray(start + micro))
+
+
+def _plain(stamp: str) -> str:
+    """A start date without its time zone, which is UTC in all that WRF writes."""
+    return re.sub(r"\s*(Z|UTC|[+]0?0:?00)$", "", stamp.strip())
+
+
+def _microseconds(values: npt.NDArray[Any], unit: str) -> npt.NDArray[np.timedelta64]:
+    if values.dtype.kind == "m":
+        return values.astype("timedelta64[us]")
+    per = _SECONDS[unit[0].lower()]
+    return np.round(values.astype(np.float64) * per * 1e6).astype("timedelta64[us]")
+
+
+def _in_calendar(passed: npt.NDArray[np.timedelta64], start: str, calendar: str) -> Times:
+    found = _STAMP.fullmatch(_plain(start))
+    if not found:
+        raise InputError(f"the time units 'since {start}' are no date: set them right")
+    parts = [int(float(found[n] or 0)) for n in range(1, 7)]
+    try:
+        first = cftime.datetime(*parts, calendar=calendar)
+    except ValueError as error:
+        raise InputError(f"the time units 'since {start}' in the calendar '{calendar}': {error}") from error
+    out = np.empty(len(passed), dtype=object)
+    out[:] = [first + datetime.timedelta(microseconds=int(one)) for one in passed.astype(np.int64)]
+    return out
 
 
 def since_units(array: xr.DataArray) -> tuple[np.timedelta64, str] | None:
     """The unit of a variable and the date it counts from, of units ``... since ...``; None where it has no such."""
-    # `open_wrfout` keeps the units of XTIME under the name `since`.
-    found = _SINCE.match(str(array.attrs.get("since", array.attrs.get("units", ""))))
+    attrs = array.attrs
+    found = _SINCE.fullmatch(str(attrs.get("since", attrs.get("units", array.encoding.get("units", "")))).strip())
     if not found:
         return None
-    unit = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}[found[1]]
-    return np.timedelta64(unit, "s"), found[2]
+    return np.timedelta64(round(_SECONDS[found[1][0].lower()]), "s"), _plain(found[2])
 
 
-def run_minutes(ds: xr.Dataset, times: npt.NDArray[np.datetime64]) -> npt.NDArray[np.float32]:
-    """Minutes since the start of the run: XTIME, else from SIMULATION_START_DATE, else NaN."""
-    if "XTIME" in ds.variables and ds["XTIME"].dtype.kind == "f":
-        return np.atleast_1d(ds["XTIME"].values).astype(np.float32)
-    return _minutes(ds, times, "SIMULATION_START_DATE", "START_DATE")
+def run_start(ds: xr.Dataset) -> Any | None:
+    """When the run started: SIMULATION_START_DATE, else the date in the units of XTIME, which WRF counts from
+    the same start; None where both were lost.
+    """
+    text = str(ds.attrs.get("SIMULATION_START_DATE", ""))
+    if _STAMP.fullmatch(text):
+        return decode_stamps([text], where(ds))[0]
+    found = _SINCE.fullmatch(_units(ds, "XTIME").strip()) if "XTIME" in ds.variables else None
+    if not found or not _STAMP.fullmatch(_plain(found[2])):
+        return None
+    return decode_stamps([_plain(found[2])], where(ds))[0]
 
 
-def start_minutes(ds: xr.Dataset, times: npt.NDArray[np.datetime64]) -> npt.NDArray[np.float32]:
+def run_minutes(ds: xr.Dataset, times: Times) -> npt.NDArray[np.float32]:
+    """Minutes since the start of the run: XTIME, else from SIMULATION_START_DATE, else NaN.
+
+    START_DATE does not stand in: in a restart it is the start of the restart.
+    """
+    if "XTIME" in ds.variables and ds["XTIME"].dtype.kind in "iufm":
+        values = np.atleast_1d(ds["XTIME"].values)
+        found = _SINCE.fullmatch(_units(ds, "XTIME").strip())
+        if values.dtype.kind == "m" or (found and found[1][0].lower() != "m"):
+            return np.asarray(
+                _microseconds(values, found[1] if found else "m") / np.timedelta64(60, "s"), "f4"
+            )
+        return values.astype(np.float32)
+    return _minutes(times, run_start(ds))
+
+
+def start_minutes(ds: xr.Dataset, times: Times) -> npt.NDArray[np.float32]:
     """Minutes since this domain (or this restart) started: from START_DATE, else NaN."""
-    return _minutes(ds, times, "START_DATE")
+    text = str(ds.attrs.get("START_DATE", ""))
+    return _minutes(times, decode_stamps([text], where(ds))[0] if _STAMP.fullmatch(text) else None)
 
 
-def _minutes(ds: xr.Dataset, times: npt.NDArray[np.datetime64], *names: str) -> npt.NDArray[np.float32]:
-    text = next((str(ds.attrs[name]) for name in names if name in ds.attrs), "")
-    if not _STAMP.fullmatch(text):
+def _minutes(times: Times, start: Any | None) -> npt.NDArray[np.float32]:
+    if start is None:
         return np.full(len(times), np.nan, dtype=np.float32)
-    start = decode_stamps([text])[0]
-    return np.asarray((times - start) / np.timedelta64(1, "s") / 60, dtype=np.float32)
+    # A start is written without its calendar: it is read in that of the times.
+    if times.dtype.kind == "O" and len(times):
+        date = start.astype("datetime64[us]").item()
+        start = cftime.datetime(*date.timetuple()[:6], calendar=times[0].calendar)
+    return np.asarray(elapsed_seconds(times, start) / 60, dtype=np.float32)

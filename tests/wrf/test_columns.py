@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -195,10 +196,35 @@ def test_other_schemes_tendencies_are_left_out(frames: xr.Dataset) -> None:
     assert classes(columns).unknown == columns.sizes["column"]
 
 
-@pytest.mark.parametrize("name", ["W0AVG", "ZOL", "U", "PHB", "HFX"])
+@pytest.mark.parametrize("name", ["W0AVG", "ZOL"])
 def test_missing_inputs_are_named(frames: xr.Dataset, name: str) -> None:
     with pytest.raises(MissingVariable, match=rf"{name}.*\+:h:0:{name}"):
         convection_columns(open_wrfout(frames.drop_vars(name)))
+
+
+@pytest.mark.parametrize("name", ["U", "PHB", "HFX"])
+def test_what_wrf_always_writes_is_not_asked_of_it(frames: xr.Dataset, name: str) -> None:
+    with pytest.raises(MissingVariable, match=rf"^{name} .*WRF writes it to every wrfout") as caught:
+        convection_columns(open_wrfout(frames.drop_vars(name)))
+    assert "run WRF again" not in str(caught.value)
+
+
+def test_one_message_lists_all_that_is_missing(frames: xr.Dataset) -> None:
+    asked = ["W0AVG", "ZOL", "NCA", "PRATEC", "CUTOP", "CUBOT"]
+    asked += [str(name) for name in frames.data_vars if str(name).endswith("CUTEN")]
+    bare = open_wrfout(frames.drop_vars([*asked, "HFX", "PBLH"]))
+    with pytest.raises(MissingVariable, match="decides") as caught:
+        convection_columns(bare)
+    text = str(caught.value)
+    line = re.findall(r"\+:h:0:([A-Z0-9_,]+)", text)
+    assert len(line) == 1
+    assert sorted(line[0].split(",")) == sorted(asked)
+    assert "HFX" in text.split("run WRF again; ")[1]
+    assert "PBLH" in text.split("run WRF again; ")[1]
+    assert text.count("run WRF again") == 1
+    with pytest.raises(MissingVariable) as caught:
+        convection_columns(bare, truth=frames)  # the truth holds the targets
+    assert re.findall(r"\+:h:0:([A-Z0-9_,]+)", str(caught.value)) == ["W0AVG,ZOL"]
 
 
 def test_missing_attributes_are_named(frames: xr.Dataset) -> None:

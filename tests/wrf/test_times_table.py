@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sciml.errors import InputError
-from sciml.wrf.table import INPUT_PROFILES, INPUT_SCALARS, TABLE, TARGET_PROFILES, TARGET_SCALARS, missing
+from sciml.wrf.missing import missing
+from sciml.wrf.table import INPUT_PROFILES, INPUT_SCALARS, TABLE, TARGET_PROFILES, TARGET_SCALARS
 from sciml.wrf.times import decode_stamps, frame_times, run_minutes
 
 
@@ -80,7 +81,7 @@ def test_times_from_xtime_where_times_are_empty() -> None:
         }
     )
     assert frame_times(ds)[1] == np.datetime64("2005-08-28T00:07:30")
-    with pytest.raises(InputError, match="tells no times"):
+    with pytest.raises(InputError, match="has no times"):
         frame_times(ds.drop_vars("XTIME"))
 
 

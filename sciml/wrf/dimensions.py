@@ -1,0 +1,132 @@
+"""The dimensions of WRF, and how to rename those that a tool renamed (CDO, ncrename, xwrf, salem, xarray)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import xarray as xr
+
+from sciml.errors import InputError
+from sciml.wrf.table import TABLE, Variable
+
+__all__ = ["check_dimensions", "check_time", "dimensions_of", "renamed"]
+
+WRF: Final = (
+    "Time",
+    "bottom_top",
+    "south_north",
+    "west_east",
+    "bottom_top_stag",
+    "south_north_stag",
+    "west_east_stag",
+)
+_LEVEL: Final = ("lev", "level", "levels", "z", "k", "eta", "nz", "lev_2", "ilev", "model_level", "height")
+_Y: Final = ("y", "lat", "latitude", "rlat", "j", "ny", "south-north", "projection_y_coordinate")
+_X: Final = ("x", "lon", "longitude", "rlon", "i", "nx", "west-east", "projection_x_coordinate")
+_TIME: Final = ("time", "xtime", "times", "t", "valid_time", "date", "datetime")
+_WORDS: Final = {"Time": _TIME, "bottom_top": _LEVEL, "south_north": _Y, "west_east": _X}
+
+
+def dimensions_of(row: Variable) -> tuple[str, ...]:
+    """The dimensions that WRF gives a variable."""
+    level = "bottom_top_stag" if row.stagger == "Z" else "bottom_top"
+    y = "south_north_stag" if row.stagger == "Y" else "south_north"
+    x = "west_east_stag" if row.stagger == "X" else "west_east"
+    inner = {"3d": (level, y, x), "2d": (y, x), "1d": (level,), "0d": ()}[row.dims]
+    return ("Time", *inner)
+
+
+def _meaning(dim: str) -> str:
+    """The dimension that a name other tools use stands for, unstaggered; "" where it is not known."""
+    word = dim.lower().removesuffix("_stag").removesuffix("_dim").removesuffix("_2").removesuffix("_3")
+    return next((own for own, words in _WORDS.items() if word in words or word == own.lower()), "")
+
+
+def _pairs(found: tuple[str, ...], own: tuple[str, ...]) -> dict[str, str]:
+    """Which of the dimensions of a variable is which of WRF's; empty where that is not clear."""
+    if len(found) == len(own) - 1 and own[0] == "Time":
+        if found and _meaning(found[0]) == "Time":
+            return {}
+        own = own[1:]
+    if len(found) != len(own):
+        return {}
+    out = {dim: dim for dim in found if dim in own}
+    rest = [dim for dim in own if dim not in out]
+    for dim in found:
+        if dim not in out:
+            named = [one for one in rest if one.removesuffix("_stag") == _meaning(dim)]
+            if len(named) == 1:
+                out[dim] = named[0]
+                rest.remove(named[0])
+    # What has no name that is known stands in WRF's own order.
+    unknown = [dim for dim in found if dim not in out]
+    out |= dict(zip(unknown, rest, strict=True))
+    return out
+
+
+def renamed(ds: xr.Dataset) -> dict[str, str]:
+    """What the dimensions of a dataset must be renamed to, {name in the dataset: WRF's name}.
+
+    Found from the variables whose dimensions are known (`sciml.wrf.table`). Empty where no dimension was renamed, or
+    it is not clear which is which.
+
+    Examples
+    --------
+    >>> renamed(xr.Dataset({"PSFC": (("time", "lat", "lon"), [[[1e5]]])}))
+    {'time': 'Time', 'lat': 'south_north', 'lon': 'west_east'}
+    """
+    out: dict[str, str] = {}
+    full = sorted((str(name) for name in ds.variables if str(name) in TABLE), key=lambda n: -ds[n].ndim)
+    for name in full:
+        row = TABLE[name]
+        if row.role == "coordinate" or any(dim in ("column", "level") for dim in ds[name].dims):
+            continue
+        for dim, own in _pairs(tuple(map(str, ds[name].dims)), dimensions_of(row)).items():
+            if dim != own and dim not in WRF:
+                out.setdefault(dim, own)
+    # No two dimensions may get one name.
+    names = list(out.values())
+    return {dim: own for dim, own in out.items() if own not in ds.sizes and names.count(own) == 1}
+
+
+def check_dimensions(ds: xr.Dataset, source: str) -> None:
+    """Refuse a dataset whose dimensions were renamed.
+
+    Raises
+    ------
+    InputError
+        With the lines that rename them back, in xarray and by NCO.
+    """
+    found = renamed(ds)
+    if not found:
+        return
+    listed = ", ".join(f"{own} is named {dim}" for dim, own in found.items())
+    taken = [own for own in found.values() if own in ds.variables]
+    drop = f".drop_vars({taken!r})" if taken else ""
+    options = " ".join(f"-d {dim},{own}" for dim, own in found.items())
+    raise InputError(
+        f"{source} has renamed dimensions ({listed}): rename them back, ds = ds{drop}.rename({found!r}), or "
+        f"in the file, ncrename {options}"
+    )
+
+
+def check_time(ds: xr.Dataset, source: str) -> None:
+    """Refuse a dataset without the dimension Time.
+
+    Raises
+    ------
+    InputError
+        With the line that gives the dimension back, or that says what else was renamed.
+    """
+    if "Time" in ds.dims:
+        return
+    check_dimensions(ds, source)
+    sizes = ", ".join(map(str, ds.dims)) or "none"
+    known = any(name in ds.variables for name in TABLE)
+    remedy = (
+        "it has one frame, and its dimension was removed: ds = ds.expand_dims('Time') gives it back (or choose "
+        "one frame by a list, ds.isel(Time=[0]), which keeps it)"
+        if known
+        else "of WRF output, choose one frame by a list, ds.isel(Time=[0]), which keeps it"
+    )
+    raise InputError(f"{source} has no dimension Time (dimensions: {sizes}): {remedy}")

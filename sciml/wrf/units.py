@@ -1,0 +1,146 @@
+"""Units that tools change: hPa for Pa, degrees Celsius for kelvin, metres of rain for millimetres.
+
+WRF writes the units of the table. Where a variable has other ones of the same quantity, its values were
+converted, and a formula that takes them as WRF's would be wrong by that factor or offset.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from sciml.errors import InputError
+from sciml.wrf.table import TABLE
+
+__all__ = ["check_units", "contradicts"]
+
+
+class _Scale(NamedTuple):
+    """A unit as powers of m, kg, s, K, and its factor and offset to the SI unit of these powers."""
+
+    powers: tuple[int, int, int, int]
+    factor: float
+    offset: float = 0.0
+
+
+_M, _KG, _S, _K = (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)
+_PA, _NONE = (-1, 1, -2, 0), (0, 0, 0, 0)
+_W, _J = (2, 1, -3, 0), (2, 1, -2, 0)
+_NAMES: Final[dict[_Scale, str]] = {
+    _Scale(_NONE, 1.0): "1 dimensionless -",
+    _Scale(_NONE, 0.01): "% percent",
+    _Scale(_NONE, math.pi / 180): "degree degrees deg degree_north degrees_north degree_east degrees_east",
+    _Scale(_M, 1.0): "m meter meters metre metres gpm",
+    _Scale(_M, 1e3): "km",
+    _Scale(_M, 10.0): "dam gpdm",
+    _Scale(_M, 0.01): "cm",
+    _Scale(_M, 1e-3): "mm millimeter millimeters",
+    _Scale(_M, 0.3048): "ft feet foot",
+    _Scale(_M, 0.0254): "in inch inches",
+    _Scale(_KG, 1.0): "kg",
+    _Scale(_KG, 1e-3): "g",
+    _Scale(_KG, 1e-6): "mg",
+    _Scale(_S, 1.0): "s sec second seconds",
+    _Scale(_S, 60.0): "min minute minutes",
+    _Scale(_S, 3600.0): "h hr hour hours",
+    _Scale(_S, 86400.0): "d day days",
+    _Scale(_K, 1.0): "k kelvin degk",
+    _Scale(_K, 1.0, 273.15): "c degc deg_c °c celsius degree_celsius degrees_celsius degreesc",
+    _Scale(_K, 5 / 9, 459.67 * 5 / 9): "f degf deg_f °f fahrenheit degree_fahrenheit degrees_fahrenheit",
+    _Scale(_PA, 1.0): "pa pascal pascals",
+    _Scale(_PA, 100.0): "hpa mb mbar millibar millibars hectopascal",
+    _Scale(_PA, 1e3): "kpa",
+    _Scale(_PA, 1e5): "bar",
+    _Scale(_PA, 101325.0): "atm",
+    _Scale(_W, 1.0): "w watt",
+    _Scale(_J, 1.0): "j joule",
+    _Scale((1, 0, -1, 0), 1852 / 3600): "kt kts knot knots",
+    _Scale((1, 0, -1, 0), 0.44704): "mph",
+}
+_KNOWN: Final[dict[str, _Scale]] = {word: scale for scale, words in _NAMES.items() for word in words.split()}
+_WORD: Final = re.compile(r"([a-z%°_]+)\(?(-?\d+)?\)?|(?<![\w.])1(?![\w.])|-")
+_WATER: Final = 1e-3
+"""Metres of water that weigh 1 kg m-2."""
+
+
+def _scale(text: str) -> _Scale | None:
+    """A unit as written by WRF, CF or a tool; None where it is not understood."""
+    plain = re.sub(r"\*\*|[\^{}]", "", text.strip().lower())
+    powers, factor, offset = list(_NONE), 1.0, 0.0
+    for part, piece in enumerate(plain.split("/")):
+        words = piece.replace("*", " ").replace("·", " ").split()
+        for place, word in enumerate(words):
+            found = _WORD.fullmatch(word)
+            if not found:
+                return None
+            if not found[1]:
+                continue
+            known = _KNOWN.get(found[1])
+            if known is None:
+                return None
+            # Behind a slash only the first word is below the line.
+            power = int(found[2] or 1) * (-1 if part and place == 0 else 1)
+            powers = [a + power * b for a, b in zip(powers, known.powers, strict=True)]
+            factor *= known.factor**power
+            offset = known.offset if plain == word else 0.0
+    return _Scale((powers[0], powers[1], powers[2], powers[3]), factor, offset)
+
+
+def contradicts(name: str, units: object) -> bool:
+    """Whether these units of a variable are others than WRF's, so that its values were converted.
+
+    Units that are absent, not understood, or of another kind for a variable that WRF leaves without any, do not.
+
+    Examples
+    --------
+    >>> contradicts("PSFC", "hPa"), contradicts("PSFC", "Pa"), contradicts("RAINC", "kg m-2")
+    (True, False, False)
+    """
+    row = TABLE.get(name)
+    if row is None or not isinstance(units, str) or not units.strip() or " since " in units:
+        return False
+    own, found = _scale(row.units), _scale(units)
+    if own is None or found is None:
+        return False
+    if (found.powers[0], found.powers[1]) == (own.powers[0] - 3, 1) and own.powers[0] == 1:
+        # Water by its weight on the ground: 1 kg m-2 is 1 mm.
+        found = _Scale((own.powers[0], 0, *found.powers[2:]), found.factor * _WATER, 0.0)
+    if found.powers != own.powers:
+        return own.powers != _NONE and found.powers != _NONE and row.role != "target"
+    same = math.isclose(found.factor, own.factor, rel_tol=1e-6)
+    return not same or abs(found.offset - own.offset) > 1e-6
+
+
+def check_units(name: str, attrs: Mapping[Any, Any], source: str) -> None:
+    """Refuse a variable in other units than WRF's.
+
+    Raises
+    ------
+    InputError
+        With both units, and how to convert the variable back.
+    """
+    units = attrs.get("units")
+    if contradicts(name, units):
+        right = TABLE[name].units
+        raise InputError(
+            f"{name} of {source} is in {units}, but WRF writes it in {right}: convert it back, as in "
+            f"ds['{name}'] = ({_back(name, str(units))}).assign_attrs(units='{right}'), or take the file as WRF "
+            "wrote it"
+        )
+
+
+def _back(name: str, units: str) -> str:
+    """The expression that converts a variable to the units of the table."""
+    own, found = _scale(TABLE[name].units), _scale(units)
+    array = f"ds['{name}']"
+    if own is None or found is None:
+        return array
+    if found.powers != own.powers and found.powers[1] == 1:
+        found = _Scale(own.powers, found.factor * _WATER)
+    if found.powers != own.powers:
+        return f"{array} * ..."
+    by = found.factor / own.factor
+    shift = (found.offset - own.offset) / own.factor
+    return f"{array}{'' if math.isclose(by, 1) else f' * {by:.10g}'}{f' + {shift:.10g}' if shift else ''}"
