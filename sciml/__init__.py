@@ -1,6 +1,7 @@
 """sciml: neural emulators and operators by one verb, ``solve(problem, algorithm)``.
 
-The public names are loaded when they are first used: importing sciml imports neither torch nor xarray.
+The public names are loaded when they are first used: importing sciml imports neither torch nor xarray. It registers
+the accessor ``ds.sciml`` of xarray's datasets, before or after xarray is imported.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from sciml.accessor import register_accessor
 from sciml.errors import SciMLError
 from sciml.solve import Result, init, solve
 
@@ -81,6 +83,8 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+register_accessor()
 
 _WHERE = {
     "AdvectionDiffusion": "sciml.pde",

@@ -1,9 +1,12 @@
-"""The accessor ``ds.sciml``: derived fields of a WRF dataset, computed when asked for."""
+"""The accessor ``ds.sciml``: derived fields of a WRF dataset, computed when asked for.
+
+`sciml.accessor` registers it.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
@@ -133,8 +136,3 @@ class WRFFields:
     def columns(self, truth: xr.Dataset | str | Path | None = None, *, keep: Keep = "all") -> xr.Dataset:
         """The columns of this dataset: `convection_columns`."""
         return convection_columns(self._ds, truth, keep=keep)
-
-
-# xarray's decorator carries no types, hence the detour by Any.
-_accessor: Any = xr.register_dataset_accessor
-_accessor("sciml")(WRFFields)

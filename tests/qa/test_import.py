@@ -42,6 +42,30 @@ def test_help_of_a_group_is_light(group: str) -> None:
     assert not loaded & {"torch", "xarray", "matplotlib"}
 
 
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import sciml, xarray as xr",
+        "import xarray as xr, sciml",
+        "import sciml; from xarray import Dataset; import xarray as xr",
+        "import sciml.wrf, sciml.pde, xarray as xr",
+        "import xarray as xr, importlib, sciml; importlib.reload(sciml)",
+    ],
+)
+def test_the_accessor_is_there_in_any_order_of_imports(imports: str) -> None:
+    code = (
+        f"import warnings; warnings.simplefilter('error')\n{imports}\n"
+        "assert 'wind_east' in repr(xr.Dataset().sciml)\n"
+        "assert type(xr.__spec__.loader) is type(sciml.__spec__.loader)\n"
+        "assert not any(type(f).__module__.startswith('sciml') for f in __import__('sys').meta_path)"
+    )
+    assert "torch" not in modules_after(code)
+
+
+def test_the_accessor_waits_without_importing_xarray() -> None:
+    assert "xarray" not in modules_after("import sciml\ntry: import notthere\nexcept ImportError: pass")
+
+
 def test_every_public_name_is_there() -> None:
     import sciml
 
