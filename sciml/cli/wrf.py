@@ -45,21 +45,33 @@ Truth = Annotated[
     ),
 )
 def info(files: Files, truth: Truth = None, json_file: Json = None, quiet: Quiet = False) -> None:
-    """Tell what files are and which columns they hold."""
+    """Describe files: what they are, which columns they have, and what is missing for which purpose."""
     check_targets({"--json": json_file}, expanded([*files, *(truth or [])]))
     from sciml.convection.plan import count_slabs, describe_sources
+    from sciml.wrf.description import describe_file
     from sciml.wrf.kinds import Classes
+    from sciml.wrf.reading import expand
 
     answer = Answer(json_file, quiet)
-    sources = describe_sources(files, truth, None)
+    described = {path: describe_file(path) for path in dict.fromkeys(expand(files))}
+    usable = [path for path, one in described.items() if one.usable]
+    sources = describe_sources(usable, truth, None) if usable else []
     counts = [count_slabs(source, 1 << 30, "all")[1] for source in sources]
     total = sum(counts, start=Classes(0, 0, 0))
-    told = [_told(source, found) for source, found in zip(sources, counts, strict=True)]
-    answer.keep({"files": told, "total": _counted(total)})
+    by_path = {str(path.resolve()): one for path, one in described.items()}
+    listed = [
+        {**_told(source, found), "missing": by_path[source.path].to_json()["missing"]}
+        for source, found in zip(sources, counts, strict=True)
+    ]
+    listed += [one.to_json() for one in described.values() if not one.usable]
+    answer.keep({"files": listed, "total": _counted(total)})
     for source, found in zip(sources, counts, strict=True):
         answer.say(
-            *_lines(source), found if len(sources) == 1 else f"  {found.pairs} pairs of {found.total} columns"
+            *_lines(source),
+            *(f"  {line}" for line in by_path[source.path].messages if not source.truth),
+            found if len(sources) == 1 else f"  {found.pairs} pairs of {found.total} columns",
         )
+    answer.say(*(one for one in described.values() if not one.usable))
     if len(sources) > 1:
         answer.say(total)
     answer.files()

@@ -8,6 +8,7 @@ first message lists every such variable.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import xarray as xr
 
@@ -16,17 +17,21 @@ from sciml.wrf.origin import other_origin
 from sciml.wrf.table import INPUT_SCALARS, TABLE, TRAINING_TARGETS
 
 __all__ = [
+    "MSKF",
     "absent_inputs",
     "absent_targets",
     "describe_missing",
     "iofields_line",
     "missing",
+    "other_scheme",
     "require_inputs",
     "where",
 ]
 
-_STATE = ("U", "V", "T", "QVAPOR", "P", "PB", "PH", "PHB", "W0AVG", *INPUT_SCALARS)
-DECIDES = "W0AVG decides where convection starts, and no other variable stands for it"
+_STATE: Final = ("U", "V", "T", "QVAPOR", "P", "PB", "PH", "PHB", "W0AVG", *INPUT_SCALARS)
+MSKF: Final = 11
+"""The value of cu_physics that selects the scheme."""
+DECIDES: Final = "W0AVG decides where convection starts, and no other variable stands for it"
 
 
 def where(ds: xr.Dataset) -> str:
@@ -60,6 +65,15 @@ def absent_targets(ds: xr.Dataset) -> list[str]:
     return [] if names == ["RQSCUTEN"] else names
 
 
+def other_scheme(ds: xr.Dataset) -> int | None:
+    """CU_PHYSICS where another scheme than MSKF ran; None where MSKF did, or it is not known."""
+    try:
+        scheme = int(ds.attrs["CU_PHYSICS"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return None if scheme == MSKF else scheme
+
+
 def _on_request(name: str) -> bool:
     """Whether WRF writes a variable only where an `iofields` line asks for it."""
     row = TABLE.get(name)
@@ -74,7 +88,13 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def describe_missing(
-    names: Sequence[str], source: str, *, origin: str = "", why: str = "", training: Sequence[str] = ()
+    names: Sequence[str],
+    source: str,
+    *,
+    origin: str = "",
+    why: str = "",
+    training: Sequence[str] = (),
+    scheme: int | None = None,
 ) -> str:
     """What is missing and what to do about it.
 
@@ -90,6 +110,8 @@ def describe_missing(
         Why it is needed.
     training
         What training would need too: it goes into the same `iofields` line, so that WRF runs again only once.
+    scheme
+        The value of cu_physics where another scheme than MSKF ran, which keeps none of these variables.
     """
     because = f": {why}" if why else ""
     verb = "is" if len(names) == 1 else "are"
@@ -102,11 +124,12 @@ def describe_missing(
     parts = []
     if asked:
         also = [n for n in training if n not in asked]
-        note = f" ({', '.join(also)}: for training)" if also else ""
+        note = f" ({also[0]} and what follows it: for training)" if also else ""
+        again = "" if scheme is None else f" with cu_physics = {MSKF} (it was made with {scheme})"
         parts.append(
             f"{_listed(asked)} {'is' if len(asked) == 1 else 'are'} not in {source}{because}; add the line "
             f"'{iofields_line([*asked, *also])}'{note} to the file named by iofields_filename in &time_control "
-            "(with ignore_iofields_warning = .true.) and run WRF again"
+            f"(with ignore_iofields_warning = .true.) and run WRF again{again}"
         )
     if always:
         verb, them = ("is", "it") if len(always) == 1 else ("are", "them")
@@ -148,5 +171,13 @@ def require_inputs(ds: xr.Dataset, *, truth: bool = False) -> None:
     if names:
         targets = [] if truth else absent_targets(ds)
         why = DECIDES if "W0AVG" in names else ""
-        text = describe_missing(names, where(ds), origin=other_origin(ds), why=why, training=targets)
-        raise MissingVariable(text)
+        raise MissingVariable(
+            describe_missing(
+                names,
+                where(ds),
+                origin=other_origin(ds),
+                why=why,
+                training=targets,
+                scheme=other_scheme(ds),
+            )
+        )

@@ -18,7 +18,7 @@ from sciml.wrf import state
 from sciml.wrf.companion import companion_frames
 from sciml.wrf.forms import GRID, scheme_attrs
 from sciml.wrf.kinds import DEEP, HELD, SHALLOW, UNKNOWN, stored_kinds, true_kinds
-from sciml.wrf.missing import absent_targets, describe_missing, iofields_line, require_inputs
+from sciml.wrf.missing import MSKF, absent_targets, describe_missing, iofields_line, require_inputs
 from sciml.wrf.moving import lies_elsewhere
 from sciml.wrf.runs import describe_seam, new_runs
 from sciml.wrf.table import INPUT_SCALARS, SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS
@@ -37,7 +37,6 @@ __all__ = [
     "wrfout_kinds",
 ]
 
-MSKF: Final = 11
 _OPTIONAL: Final = ("TIMEC_KF",)
 UNFIT: Final = (
     "which columns the scheme computed cannot be told (they are unknown); give the truth, or capture the "

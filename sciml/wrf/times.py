@@ -94,6 +94,8 @@ def _finest(values: npt.NDArray[Any]) -> Times:
 
 
 def _texts(times: npt.NDArray[Any]) -> list[str]:
+    if times.ndim == 1 and times.dtype == np.dtype("S1") and times.size > 1:
+        times = times[None]  # the characters of one stamp, of a file whose dimension Time was removed
     if times.ndim == 2:
         times = np.array([b"".join(row.tolist()) for row in times.astype("S1")])
     return [t.decode("ascii", "replace") if isinstance(t, bytes) else str(t) for t in times.ravel().tolist()]
