@@ -19,7 +19,7 @@ from sciml.wrf.kinds import KIND_ATTRS
 from sciml.wrf.lossy import lossy_lines
 from sciml.wrf.slabs import read_slab
 from sciml.wrf.table import TABLE
-from sciml.wrf.times import frame_times
+from sciml.wrf.times import frame_times, gregorian
 
 __all__ = [
     "CHUNK",
@@ -83,6 +83,8 @@ def _arrays(columns: xr.Dataset, names: Sequence[str]) -> Iterator[tuple[str, np
         yield name, np.ascontiguousarray(columns[name].values, dtype=np.float32)
     for name, (dtype, _) in COORDS.items():
         values = columns[name].values
+        if name == "Time":
+            values = gregorian(values)
         if values.dtype.kind == "M":
             seconds = values.astype("datetime64[us]").astype(np.int64) / 1e6
             values = np.where(np.isnat(values), np.nan, seconds)

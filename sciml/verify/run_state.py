@@ -10,6 +10,8 @@ import xarray as xr
 
 from sciml.errors import MissingVariable
 from sciml.wrf.runs import new_runs
+from sciml.wrf.state import require
+from sciml.wrf.times import elapsed_seconds
 
 __all__ = ["budgets", "profiles"]
 
@@ -33,12 +35,12 @@ FIELDS: Final[Mapping[str, tuple[str, str, Callable[[xr.Dataset], xr.DataArray]]
 def _of(ds: xr.Dataset, name: str) -> xr.DataArray:
     if name not in ds.variables:
         raise MissingVariable(f"the file has no {name}")
-    return ds[name].astype("float64")
+    return require(ds, name).astype("float64")
 
 
 def _species(ds: xr.Dataset, names: tuple[str, ...]) -> xr.DataArray:
     _of(ds, "QVAPOR")
-    there = [ds[name].astype("float64") for name in names if name in ds.variables]
+    there = [require(ds, name).astype("float64") for name in names if name in ds.variables]
     return sum(there[1:], there[0]) if there else xr.zeros_like(_of(ds, "QVAPOR"))
 
 
@@ -102,7 +104,7 @@ def budgets(run: xr.Dataset, rain: float) -> tuple[dict[str, float], dict[str, s
         return {}, {"budgets": "one common time"}
     if new_runs(run).any():
         return {}, {"budgets": "the frames are of several runs; compare one run at a time"}
-    seconds = float((run["Time"].values[-1] - run["Time"].values[0]) / np.timedelta64(1, "s"))
+    seconds = float(elapsed_seconds(run["Time"].values[-1], run["Time"].values[0]))
     ends = run.isel(Time=[0, -1])
     try:
         mass = ends.sciml.rho * ends.sciml.dz8w
@@ -146,6 +148,8 @@ def _flux(run: xr.Dataset, names: tuple[str, ...]) -> float | None:
     """The mean of a sum of fluxes over time and grid, or None where one is missing."""
     if any(name not in run.variables for name in names):
         return None
-    mean = sum(run[name].astype("float64").mean(["south_north", "west_east"]).values for name in names)
-    times = (run["Time"].values - run["Time"].values[0]) / np.timedelta64(1, "s")
+    mean = sum(
+        require(run, name).astype("float64").mean(["south_north", "west_east"]).values for name in names
+    )
+    times = elapsed_seconds(run["Time"].values, run["Time"].values[0])
     return float(np.trapezoid(mean, times) / times[-1])

@@ -79,7 +79,7 @@ def renamed(ds: xr.Dataset) -> dict[str, str]:
     full = sorted((str(name) for name in ds.variables if str(name) in TABLE), key=lambda n: -ds[n].ndim)
     for name in full:
         row = TABLE[name]
-        if row.role == "coordinate" or any(dim in ("column", "level") for dim in ds[name].dims):
+        if row.role == "coordinate" or "column" in ds[name].dims:
             continue
         for dim, own in _pairs(tuple(map(str, ds[name].dims)), dimensions_of(row)).items():
             if dim != own and dim not in WRF:

@@ -38,7 +38,7 @@ def columns_to_map(columns: xr.Dataset, like: xr.Dataset | None = None) -> xr.Da
         raise InputError(
             f"there are no columns to put on a map (dimensions: {dict(columns.sizes)}): choose at least one"
         )
-    if any(c not in columns.coords for c in GRID) or np.isnat(columns["Time"].values).any():
+    if any(c not in columns.coords for c in GRID) or bool(columns["Time"].isnull().any()):
         raise InputError(
             f"columns of {columns.attrs.get('SOURCE', '?')} have no place on a map (drawn pairs have none)"
         )

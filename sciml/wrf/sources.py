@@ -22,7 +22,7 @@ from sciml.wrf.missing import MSKF, absent_targets, describe_missing, iofields_l
 from sciml.wrf.moving import lies_elsewhere
 from sciml.wrf.runs import describe_seam, new_runs
 from sciml.wrf.table import INPUT_SCALARS, SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS
-from sciml.wrf.times import elapsed_seconds, frame_times, gregorian, run_minutes, start_minutes
+from sciml.wrf.times import elapsed_seconds, frame_times, run_minutes, start_minutes
 from sciml.wrf.vertical import warn_assumed
 
 __all__ = [
@@ -68,7 +68,7 @@ def _columns(
     t, j, i = np.meshgrid(*(np.arange(n, dtype=np.int32) for n in shape), indexing="ij")
     number = out.sizes["column"]
     return out.assign_coords(
-        Time=("column", gregorian(times["Time"].values)[t.ravel()]),
+        Time=("column", times["Time"].values[t.ravel()]),
         XTIME=("column", times["XTIME"].values.astype(np.float32)[t.ravel()], {"units": "minutes"}),
         south_north=("column", j.ravel()),
         west_east=("column", i.ravel()),

@@ -1,0 +1,126 @@
+"""How the grid is turned where COSALPHA, SINALPHA or the projection's attributes were lost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from sciml.errors import InputError, MissingVariable
+
+pyproj = pytest.importorskip("pyproj")
+
+LAMBERT = {"MAP_PROJ": 1, "TRUELAT1": 30.0, "TRUELAT2": 60.0, "STAND_LON": 10.0}
+TANGENT = {"MAP_PROJ": 1, "TRUELAT1": 45.0, "TRUELAT2": 45.0, "STAND_LON": -100.0}
+SOUTH = {"MAP_PROJ": 1, "TRUELAT1": -20.0, "TRUELAT2": -50.0, "STAND_LON": 178.0}
+POLAR = {"MAP_PROJ": 2, "TRUELAT1": 70.0, "STAND_LON": -45.0}
+POLAR_SOUTH = {"MAP_PROJ": 2, "TRUELAT1": -71.0, "STAND_LON": 170.0}
+
+
+def _crs(attrs: dict[str, float]) -> str:
+    sphere = "+R=6370000"
+    if attrs["MAP_PROJ"] == 1:
+        lats = f"+lat_1={attrs['TRUELAT1']} +lat_2={attrs['TRUELAT2']} +lat_0={attrs['TRUELAT1']}"
+        return f"+proj=lcc {lats} +lon_0={attrs['STAND_LON']} {sphere}"
+    pole = np.copysign(90, attrs["TRUELAT1"])
+    return f"+proj=stere +lat_ts={attrs['TRUELAT1']} +lat_0={pole} +lon_0={attrs['STAND_LON']} {sphere}"
+
+
+def _grid(attrs: dict[str, float], centre: tuple[float, float]) -> xr.Dataset:
+    """A wind of 10 m/s along the grid's y axis, on a grid whose places pyproj gives."""
+    forward = pyproj.Transformer.from_crs("+proj=longlat +R=6370000", _crs(attrs), always_xy=True)
+    x0, y0 = forward.transform(*centre)
+    x, y = np.meshgrid(x0 + 30e3 * np.arange(-3, 4), y0 + 30e3 * np.arange(-2, 3))
+    lon, lat = forward.transform(x, y, direction="INVERSE")
+    plane = ("Time", "south_north", "west_east")
+    return xr.Dataset(
+        {
+            "U10": (plane, np.zeros((1, *x.shape), "f4")),
+            "V10": (plane, np.full((1, *x.shape), 10, "f4")),
+            "XLONG": (plane, lon[None]),
+            "XLAT": (plane, lat[None]),
+        },
+        attrs=attrs,
+    )
+
+
+def _towards(ds: xr.Dataset, attrs: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
+    """East and north of a unit step along y, by stepping 1 m on pyproj's own map."""
+    forward = pyproj.Transformer.from_crs("+proj=longlat +R=6370000", _crs(attrs), always_xy=True)
+    lon, lat = ds["XLONG"].values[0], ds["XLAT"].values[0]
+    x, y = forward.transform(lon, lat)
+    lon2, lat2 = forward.transform(x, y + 1, direction="INVERSE")
+    east = (lon2 - lon + 180) % 360 - 180
+    east, north = east * np.cos(np.deg2rad(lat)), lat2 - lat
+    length = np.hypot(east, north)
+    return 10 * east / length, 10 * north / length
+
+
+@pytest.mark.parametrize(
+    ("attrs", "centre"),
+    [
+        (LAMBERT, (25.0, 47.0)),
+        (TANGENT, (-120.0, 40.0)),
+        (SOUTH, (-175.0, -40.0)),
+        (POLAR, (-20.0, 75.0)),
+        (POLAR_SOUTH, (-160.0, -72.0)),
+    ],
+)
+def test_the_angle_is_that_of_the_projection(attrs: dict[str, float], centre: tuple[float, float]) -> None:
+    from sciml.wrf.geography import earth_wind
+
+    ds = _grid(attrs, centre)
+    east, north = earth_wind(ds, "10m")
+    right = _towards(ds, attrs)
+    np.testing.assert_allclose(east.values[0], right[0], atol=2e-3)
+    np.testing.assert_allclose(north.values[0], right[1], atol=2e-3)
+    assert "STAND_LON" in east.attrs["comment"]
+    named = ds.assign_attrs(
+        MAP_PROJ_CHAR="Lambert Conformal" if attrs["MAP_PROJ"] == 1 else "Polar Stereographic"
+    )
+    del named.attrs["MAP_PROJ"]
+    np.testing.assert_array_equal(earth_wind(named, "10m")[0], east)
+
+
+@pytest.mark.parametrize("lost", ["STAND_LON", "TRUELAT1", "TRUELAT2"])
+def test_what_the_angle_needs_is_named(lost: str) -> None:
+    from sciml.wrf.geography import earth_wind
+
+    ds = _grid(LAMBERT, (25.0, 47.0))
+    del ds.attrs[lost]
+    with pytest.raises(MissingVariable, match=f"COSALPHA.*{lost}"):
+        earth_wind(ds, "10m")
+    with pytest.raises(InputError, match=rf"lost the global attributes? .*{lost}.*ds.attrs\['{lost}'\]"):
+        _ = ds.sciml.crs
+
+
+def test_a_lost_projection() -> None:
+    from sciml.wrf.geography import earth_wind
+
+    ds = _grid(LAMBERT, (25.0, 47.0))
+    ds.attrs = {}
+    with pytest.raises(InputError, match="MAP_PROJ"):
+        earth_wind(ds, "10m")
+    with pytest.raises(InputError, match="MAP_PROJ"):
+        _ = ds.sciml.crs
+    with pytest.raises(InputError, match="MAP_PROJ"):
+        earth_wind(ds.drop_vars(["XLAT", "XLONG"]), "10m")
+    rows = ds.assign(XLAT=ds["XLAT"].isel(west_east=0) + 0 * ds["XLAT"])
+    both = rows.assign(XLONG=rows["XLONG"].isel(south_north=0) + 0 * rows["XLONG"])
+    east, north = earth_wind(both, "10m")
+    np.testing.assert_array_equal(north, ds["V10"])
+    assert "not turned" in east.attrs["comment"]
+    turned = both.assign(COSALPHA=0 * ds["XLAT"], SINALPHA=0 * ds["XLAT"] + 1)
+    np.testing.assert_allclose(earth_wind(turned, "10m")[0], -10)
+
+
+def test_a_grid_of_longitude_and_latitude() -> None:
+    from sciml.wrf.geography import earth_wind
+
+    ds = _grid(LAMBERT, (25.0, 47.0)).assign_attrs(MAP_PROJ=6, POLE_LAT=90.0)
+    np.testing.assert_array_equal(earth_wind(ds, "10m")[1], ds["V10"])
+    with pytest.raises(MissingVariable, match="COSALPHA"):
+        earth_wind(ds.assign_attrs(POLE_LAT=40.0), "10m")
+    del ds.attrs["POLE_LAT"]
+    with pytest.raises(MissingVariable, match="COSALPHA"):
+        earth_wind(ds, "10m")
