@@ -8,11 +8,11 @@ for the import of xarray, removes itself and registers it then. The fields thems
 
 from __future__ import annotations
 
-import importlib
 import importlib.abc
 import importlib.util
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -23,7 +23,7 @@ __all__ = ["register_accessor"]
 def _fields(ds: Any) -> Any:
     """Fields derived from a wrfout: `sciml.wrf.accessor.WRFFields`."""
     # By name, as the lazy public names: the package itself imports neither wrf nor pde.
-    return importlib.import_module("sciml.wrf.accessor").WRFFields(ds)
+    return import_module("sciml.wrf.accessor").WRFFields(ds)
 
 
 def _register(xarray: Any) -> None:
