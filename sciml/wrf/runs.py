@@ -74,18 +74,26 @@ def run_starts(ds: xr.Dataset, times: Times | None = None) -> Times:
         stored = _stored(ds)
         if not np.isnat(stored).all():
             return stored
-    times = known_times(ds) if times is None else _as_datetimes(times)
+    raw = _known(ds) if times is None else times
     header = _stamp(ds.attrs.get("SIMULATION_START_DATE"))
-    if times is None:
+    if raw is None:
         return np.full(ds.sizes["Time"], header)
     minutes = _minutes(ds)
-    return _by_steps(ds, times, header) if minutes is None else _by_minutes(ds, times, header, minutes)
+    if minutes is None:
+        return _by_steps(ds, _as_datetimes(raw), header)
+    return _by_minutes(ds, raw, header, minutes)
 
 
 def known_times(ds: xr.Dataset) -> Times | None:
     """The times of the frames, datetime64[us]; None where the dataset has none."""
+    raw = _known(ds)
+    return None if raw is None else _as_datetimes(raw)
+
+
+def _known(ds: xr.Dataset) -> npt.NDArray[Any] | None:
+    """The times of the frames as they are: datetime64, or cftime of another calendar."""
     try:
-        return _as_datetimes(frame_times(ds))
+        return frame_times(ds)
     except InputError:
         return None
 
@@ -195,11 +203,12 @@ def _minutes(ds: xr.Dataset) -> npt.NDArray[np.float64] | None:
 
 
 def _by_minutes(
-    ds: xr.Dataset, times: Times, header: np.datetime64, minutes: npt.NDArray[np.float64]
+    ds: xr.Dataset, times: npt.NDArray[Any], header: np.datetime64, minutes: npt.NDArray[np.float64]
 ) -> Times:
     """The times less XTIME; the start that the header names where that is the same but for rounding."""
     ran = np.round(minutes * 60).astype("timedelta64[s]")
-    starts: Times = times - ran
+    # Subtracted in the calendar of the times, in which the run was of that length.
+    starts = _as_datetimes(times - (ran.astype(object) if times.dtype.kind == "O" else ran))
     units = since_units(ds["XTIME"])
     since = _UNKNOWN if units is None else _stamp(units[1])
     named = header if not np.isnat(header) else since

@@ -271,7 +271,9 @@ def _in_calendar(passed: npt.NDArray[np.timedelta64], start: str, calendar: str)
 def since_units(array: xr.DataArray) -> tuple[np.timedelta64, str] | None:
     """The unit of a variable and the date it counts from, of units ``... since ...``; None where it has no such."""
     attrs = array.attrs
-    found = _SINCE.fullmatch(str(attrs.get("since", attrs.get("units", array.encoding.get("units", "")))).strip())
+    found = _SINCE.fullmatch(
+        str(attrs.get("since", attrs.get("units", array.encoding.get("units", "")))).strip()
+    )
     if not found:
         return None
     return np.timedelta64(round(_SECONDS[found[1][0].lower()]), "s"), _plain(found[2])

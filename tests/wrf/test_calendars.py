@@ -13,6 +13,7 @@ import xarray as xr
 from sciml.convection.store import open_columns, write_columns
 from sciml.errors import InputError
 from sciml.wrf import columns_to_map, convection_columns, open_wrfout
+from sciml.wrf.runs import new_runs, run_starts
 from sciml.wrf.times import elapsed_seconds, frame_times, gregorian, run_minutes, run_start
 
 STEP = datetime.timedelta(minutes=5)
@@ -86,6 +87,17 @@ def test_other_calendars(frames: xr.Dataset, tmp_path: Path, calendar: str, save
         found, right = convection_columns(opened), convection_columns(open_wrfout(frames))
         np.testing.assert_array_equal(found["KIND"], right["KIND"])
         np.testing.assert_array_equal(found["XTIME"], right["XTIME"])
+
+
+def test_no_run_ends_on_a_leap_day_that_is_not_there(frames: xr.Dataset) -> None:
+    first = cftime.datetime(2004, 2, 28, 23, 55, calendar="noleap")
+    times = np.array([first + k * STEP for k in range(3)], dtype=object)
+    begun = {"SIMULATION_START_DATE": "2004-02-28_20:25:00"}
+    ds = frames.drop_vars("Times").assign_coords(Time=("Time", times)).assign_attrs(begun)
+    ds = ds.assign(XTIME=ds["XTIME"].assign_attrs(units="minutes since 2004-02-28 20:25:00"))
+    opened = open_wrfout(ds)
+    assert not new_runs(opened).any()
+    assert (run_starts(opened) == np.datetime64("2004-02-28T20:25:00")).all()
 
 
 @pytest.mark.parametrize("units", ["minutes", "hours", "days", "s", "h"])
