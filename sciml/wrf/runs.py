@@ -14,7 +14,7 @@ import xarray as xr
 
 from sciml.errors import InputError
 from sciml.wrf.state import where
-from sciml.wrf.times import decode_stamps, frame_times, since_units
+from sciml.wrf.times import decode_stamps, elapsed_seconds, frame_times, since_units
 
 __all__ = ["RUN_START", "describe_seam", "known_times", "new_runs", "run_starts", "with_run_starts"]
 
@@ -80,7 +80,7 @@ def run_starts(ds: xr.Dataset, times: Times | None = None) -> Times:
         return np.full(ds.sizes["Time"], header)
     minutes = _minutes(ds)
     if minutes is None:
-        return _by_steps(ds, _as_datetimes(raw), header)
+        return _by_steps(ds, _evenly(raw), header)
     return _by_minutes(ds, raw, header, minutes)
 
 
@@ -96,6 +96,14 @@ def _known(ds: xr.Dataset) -> npt.NDArray[Any] | None:
         return frame_times(ds)
     except InputError:
         return None
+
+
+def _evenly(raw: npt.NDArray[Any]) -> Times:
+    """Times whose differences are those of their calendar, from the date of the first."""
+    if raw.dtype.kind == "M" or not len(raw):
+        return _as_datetimes(raw)
+    passed = np.round(elapsed_seconds(raw, raw[0]) * 1e6).astype("timedelta64[us]")
+    return np.asarray(_as_datetimes(raw[:1])[0] + passed)
 
 
 def new_runs(ds: xr.Dataset, before: xr.DataArray | None = None) -> Flags:
