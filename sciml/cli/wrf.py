@@ -45,7 +45,11 @@ Truth = Annotated[
     ),
 )
 def info(files: Files, truth: Truth = None, json_file: Json = None, quiet: Quiet = False) -> None:
-    """Describe files: what they are, which columns they have, and what is missing for which purpose."""
+    """Describe files, their columns, and what is missing in them.
+
+    For rain, prediction and training it says whether the file has all that is needed; if not, what is missing, and the
+    line of iofields_filename that makes WRF write it.
+    """
     check_targets({"--json": json_file}, expanded([*files, *(truth or [])]))
     from sciml.convection.plan import count_slabs, describe_sources
     from sciml.wrf.description import describe_file

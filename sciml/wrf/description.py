@@ -12,7 +12,14 @@ import xarray as xr
 from sciml.errors import InputError, SciMLError
 from sciml.wrf.dimensions import WRF, renamed
 from sciml.wrf.forms import form_of, scheme_attrs
-from sciml.wrf.missing import MSKF, absent_inputs, absent_targets, describe_missing, other_scheme
+from sciml.wrf.missing import (
+    MSKF,
+    absent_inputs,
+    absent_targets,
+    describe_missing,
+    other_scheme,
+    require_inputs,
+)
 from sciml.wrf.origin import other_origin, wrf_version
 from sciml.wrf.slabs import read_header
 from sciml.wrf.state import require_faces, require_frames, theta_source
@@ -157,6 +164,10 @@ def _problems(ds: xr.Dataset) -> Iterator[str]:
         if "T" in header.variables or "THM" in header.variables:
             theta_source(header)
 
+    def units(header: xr.Dataset) -> None:
+        if not absent_inputs(header):
+            require_inputs(header)
+
     def times(header: xr.Dataset) -> None:
         if "Time" in header.dims:
             frame_times(header)
@@ -167,6 +178,7 @@ def _problems(ds: xr.Dataset) -> Iterator[str]:
         times,
         scheme_attrs,
         potential_temperature,
+        units,
     )
     for check in checks:
         try:

@@ -15,6 +15,7 @@ import xarray as xr
 from sciml.errors import MissingVariable
 from sciml.wrf.origin import other_origin
 from sciml.wrf.table import INPUT_SCALARS, TABLE, TRAINING_TARGETS
+from sciml.wrf.units import check_units
 
 __all__ = [
     "MSKF",
@@ -155,7 +156,7 @@ def missing(name: str, source: str, why: str = "", origin: str = "") -> MissingV
 
 
 def require_inputs(ds: xr.Dataset, *, truth: bool = False) -> None:
-    """Refuse a wrfout that has not all variables the inputs of the scheme are made of.
+    """Refuse a wrfout that has not all variables the inputs of the scheme are made of, in WRF's units.
 
     Parameters
     ----------
@@ -166,6 +167,8 @@ def require_inputs(ds: xr.Dataset, *, truth: bool = False) -> None:
     ------
     MissingVariable
         Naming all of them, and of what WRF does not write unasked the `iofields` line, with the targets of training.
+    InputError
+        One of them is in other units than WRF's.
     """
     names = absent_inputs(ds)
     if names:
@@ -181,3 +184,6 @@ def require_inputs(ds: xr.Dataset, *, truth: bool = False) -> None:
                 scheme=other_scheme(ds),
             )
         )
+    for name in (*_STATE, "THM", "P_HYD"):
+        if name in ds.variables:
+            check_units(name, ds[name].attrs, where(ds))

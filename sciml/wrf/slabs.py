@@ -178,9 +178,11 @@ def read_header(path: str | Path) -> xr.Dataset:
         for name in ("T", "THM", "T_PHY"):
             if name in found and variable_chunks(nc.variables[name]):
                 found[name].encoding["chunksizes"] = variable_chunks(nc.variables[name])
-        if "T" in found:
-            # Its description decides whether it is the moist potential temperature.
-            found["T"].attrs = {k: nc["T"].getncattr(k) for k in nc["T"].ncattrs()}
+        # Units that a tool changed, and the description of T, which may say that it is the moist one.
+        for name in (name for name in (*_STATE, "THM", "P_HYD") if name in found):
+            variable = nc.variables[name]
+            told = {"units", "description"}.intersection(variable.ncattrs())
+            found[name].attrs = {key: variable.getncattr(key) for key in told}
         out = out.drop_vars("THM", errors="ignore").assign(found)
     out.encoding = {"source": str(path)}
     return out

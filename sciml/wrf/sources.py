@@ -20,6 +20,7 @@ from sciml.wrf.forms import GRID, scheme_attrs
 from sciml.wrf.kinds import DEEP, HELD, SHALLOW, UNKNOWN, stored_kinds, true_kinds
 from sciml.wrf.missing import MSKF, absent_targets, describe_missing, iofields_line, require_inputs
 from sciml.wrf.moving import lies_elsewhere
+from sciml.wrf.projection import number
 from sciml.wrf.runs import describe_seam, new_runs
 from sciml.wrf.table import INPUT_SCALARS, SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS
 from sciml.wrf.times import elapsed_seconds, frame_times, run_minutes, start_minutes
@@ -240,7 +241,7 @@ def has_stored_targets(ds: xr.Dataset) -> bool:
         )
         warn_assumed(ds, text, stacklevel=4)
         return True
-    scheme = int(ds.attrs["CU_PHYSICS"])
+    scheme = int(number(ds, "CU_PHYSICS"))
     if scheme != MSKF:
         warnings.warn(
             f"{state.where(ds)} was made with cu_physics={scheme}: its cumulus tendencies are not those of "

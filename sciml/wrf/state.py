@@ -16,6 +16,7 @@ from sciml.errors import InputError, MissingVariable
 from sciml.wrf.dimensions import check_dimensions, check_time, dimensions_of
 from sciml.wrf.missing import describe_missing, missing, where
 from sciml.wrf.origin import other_origin, wrf_version
+from sciml.wrf.projection import number
 from sciml.wrf.table import TABLE
 from sciml.wrf.units import check_units
 from sciml.wrf.vertical import dry_mass_factors, pressure_source, warn_assumed, warn_of_pressure
@@ -213,7 +214,7 @@ def theta_source(ds: xr.Dataset) -> tuple[str, bool]:
         USE_THETA_M, TITLE and the description were all lost: T is taken as dry.
     """
     told = "USE_THETA_M" in ds.attrs
-    moist = told and int(ds.attrs["USE_THETA_M"]) == 1
+    moist = told and number(ds, "USE_THETA_M") == 1
     version = wrf_version(ds)
     if "T" in ds.variables:
         if "THM" in ds.variables or (told and not moist):

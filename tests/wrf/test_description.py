@@ -51,6 +51,7 @@ def _bare(ds: xr.Dataset) -> xr.Dataset:
         (lambda ds: ds.isel(Time=slice(0, 0)), False, "no columns"),
         (lambda ds: ds.isel(south_north=slice(0, 3)), False, "crop both"),
         (lambda ds: ds.assign_attrs(CU_PHYSICS=5), True, "training: no: it was made with cu_physics=5"),
+        (lambda ds: ds.assign(P=ds["P"].assign_attrs(units="hPa")), False, "P of .* is in hPa"),
         (lambda ds: ds.drop_vars("T"), False, "prediction: no: T "),
         (lambda ds: ds.drop_vars("HFX").assign_attrs(TITLE="OUTPUT FROM REAL_EM V4"), False, "wrfinput"),
     ],
