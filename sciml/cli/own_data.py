@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Centring",
+    "Dims",
     "Inputs",
     "Layout",
     "Sides",
@@ -70,6 +71,15 @@ Layout = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+Dims = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dims",
+        metavar="AXES",
+        help="The axes in their order: y,x,sample; or of one array, NAME=AXES; may be repeated.",
+        rich_help_panel=PANEL,
+    ),
+]
 Stride = Annotated[
     int, typer.Option("--stride", min=1, help="Take every so many points.", rich_help_panel=PANEL)
 ]
@@ -96,11 +106,12 @@ def opened(
     inputs: list[str] | None,
     target: str | None,
     layout: str | None,
+    dims: list[str] | None,
     stride: int,
     boundary: str | None,
     centring: str | None,
 ) -> xr.Dataset:
-    """Open a dataset as these options say; what they do not say, the file does.
+    """Open a dataset with these options; what is not given is taken from the file.
 
     Raises
     ------
@@ -110,7 +121,9 @@ def opened(
     from sciml.pde import open_dataset
 
     sides = boundary_of(boundary)
-    named = open_dataset(data, inputs=variable_map(inputs), target=variable_map(target), layout=layout)
+    named = open_dataset(
+        data, inputs=variable_map(inputs), target=variable_map(target), layout=layout, dims=dims or None
+    )
     if sides is None and centring is None and stride == 1:
         return named
     return open_dataset(named, grid=_grid(named, sides, centring), stride=stride)

@@ -165,16 +165,18 @@ def _published(layout: Layout) -> dict[str, Any]:
         "sciml pde info d.zarr --check",
         "sciml pde info k.npz --inputs coefficient=k --target u=p --json -",
         "sciml pde info k.npz --target p --boundary neumann --centring cell",
+        "sciml pde info k.mat --inputs k --target p --dims y,x,sample",
     )
 )
 def info(
-    data: Annotated[Path, typer.Argument(help="A dataset: zarr, netCDF, HDF5, .mat, .npz, .npy.")],
+    data: Annotated[Path, typer.Argument(help="A dataset: zarr, netCDF, HDF5, .mat, .npz, .npy, .pt.")],
     check: Annotated[
         bool, typer.Option("--check", help="Read all values, and refuse what is no use.")
     ] = False,
     inputs: own_data.Inputs = None,
     target: own_data.Target = None,
     layout: own_data.Layout = None,
+    dims: own_data.Dims = None,
     stride: own_data.Stride = 1,
     boundary: own_data.Sides = None,
     centring: own_data.Centring = None,
@@ -187,7 +189,14 @@ def info(
 
     answer = Answer(json_file, quiet)
     ds = own_data.opened(
-        data, inputs=inputs, target=target, layout=layout, stride=stride, boundary=boundary, centring=centring
+        data,
+        inputs=inputs,
+        target=target,
+        layout=layout,
+        dims=dims,
+        stride=stride,
+        boundary=boundary,
+        centring=centring,
     )
     if check:
         check_values(ds)

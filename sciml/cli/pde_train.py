@@ -46,7 +46,7 @@ CLASSES = {Network.mgno: "MgNO", Network.hierarchy: "HierarchyNet", Network.fno:
 
 def train(
     network: Annotated[Network, typer.Argument(help="The kind of network.")],
-    data: Annotated[Path, typer.Argument(help="A dataset: zarr, netCDF, .mat (v7.3), .h5 or .npz.")],
+    data: Annotated[Path, typer.Argument(help="A dataset: zarr, netCDF, .mat, .h5, .npz or .pt.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The checkpoint to write (*.sciml).")],
     published: Annotated[
         str | None,
@@ -103,6 +103,7 @@ def train(
     inputs: own_data.Inputs = None,
     target: own_data.Target = None,
     layout: own_data.Layout = None,
+    dims: own_data.Dims = None,
     stride: own_data.Stride = 1,
     boundary: own_data.Sides = None,
     centring: own_data.Centring = None,
@@ -145,6 +146,7 @@ def train(
         inputs=own_data.variable_map(inputs),
         target=own_data.target_of(target),
         layout=layout,
+        dims=dims or None,
         stride=stride,
         boundary=own_data.boundary_of(boundary),
         centring=centring,  # type: ignore[arg-type]

@@ -59,6 +59,7 @@ def verify(
     inputs: own_data.Inputs = None,
     target: own_data.Target = None,
     layout: own_data.Layout = None,
+    dims: own_data.Dims = None,
     stride: own_data.Stride = 1,
     boundary: own_data.Sides = None,
     centring: own_data.Centring = None,
@@ -83,12 +84,13 @@ def verify(
     from sciml.verify.pde import assess
 
     truth: Path | xr.Dataset = data
-    if inputs or target or boundary or centring or stride > 1:
+    if inputs or target or dims or boundary or centring or stride > 1:
         truth = own_data.opened(
             data,
             inputs=inputs,
             target=target,
             layout=layout,
+            dims=dims,
             stride=stride,
             boundary=boundary,
             centring=centring,
@@ -160,6 +162,7 @@ def solve(
     inputs: own_data.Inputs = None,
     target: own_data.Target = None,
     layout: own_data.Layout = None,
+    dims: own_data.Dims = None,
     stride: own_data.Stride = 1,
     boundary: own_data.Sides = None,
     centring: own_data.Centring = None,
@@ -182,7 +185,13 @@ def solve(
     from sciml.verify.certify import certify
 
     if index is None:
-        named = {"--inputs": inputs, "--target": target, "--layout": layout, "--boundary": boundary}
+        named = {
+            "--inputs": inputs,
+            "--target": target,
+            "--layout": layout,
+            "--dims": dims,
+            "--boundary": boundary,
+        }
         _refuse_of_family(
             name, [*(option for option, value in named.items() if value)] + ["--stride"] * (stride > 1)
         )
@@ -195,6 +204,7 @@ def solve(
             inputs=inputs,
             target=target,
             layout=layout,
+            dims=dims,
             stride=stride,
             boundary=boundary,
             centring=centring,

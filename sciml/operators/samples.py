@@ -15,6 +15,7 @@ import numpy.typing as npt
 from sciml.errors import InputError, MissingVariable
 from sciml.operators.normalise import Moments
 from sciml.operators.series import TRUTH, bare, begun, broadened, is_line, line_grid, spacing, stepped
+from sciml.pde.axes import Dims, check_planes
 from sciml.pde.grid import Boundary, Centring, Grid, Side
 from sciml.train.source import BatchSource, TensorSource
 from sciml.train.store import StoreSource
@@ -82,6 +83,7 @@ class Samples:
         inputs: Names | None = None,
         target: str | Mapping[str, str] | None = None,
         layout: Any = None,
+        dims: Dims | None = None,
         boundary: Boundary | Side | None = None,
         centring: Centring | None = None,
         lengths: tuple[float, float] | None = None,
@@ -97,7 +99,7 @@ class Samples:
             Names, by default those of the dataset's family, else ``coefficient`` and ``u``; or ours and the file's,
             ``{"coefficient": "k"}``. Of a time series the target one step earlier is always the first input;
             ``inputs`` names what else there is.
-        layout, stride
+        layout, dims, stride
             See `sciml.pde.open_dataset`.
         boundary, centring, lengths
             Of the grid, where the dataset does not tell, or to correct it.
@@ -110,9 +112,9 @@ class Samples:
             Wrong dims, or nothing that tells the grid.
         """
         place = (boundary, centring, lengths)
-        data, place = _opened(data, inputs, target, layout, place, stride)
-        inputs = None if not inputs else (inputs,) if isinstance(inputs, str) else tuple(inputs)
-        target = next(iter(target)) if isinstance(target, Mapping) else target
+        opened, place = _opened(data, inputs, target, layout, dims, place, stride)
+        inputs, target = _names(opened, inputs, target, renamed=opened is not data)
+        data = opened
         family = str(data.attrs.get("family", ""))
         target = target or str(data.attrs.get("target") or "u")
         for name in (target, *(inputs or ())):
@@ -215,11 +217,29 @@ class Samples:
             )
 
 
+def _names(
+    data: xr.Dataset, inputs: Names | None, target: str | Mapping[str, str] | None, *, renamed: bool
+) -> tuple[tuple[str, ...] | None, str | None]:
+    """The names of the inputs and the target in a dataset, which may have got others when it was opened."""
+    if renamed and inputs:
+        from sciml.pde.dataset import inputs_of
+
+        inputs = inputs_of(data)
+    elif inputs:
+        inputs = (inputs,) if isinstance(inputs, str) else tuple(inputs)
+    else:
+        inputs = None
+    if target and renamed:
+        return inputs, str(data.attrs["target"])
+    return inputs, next(iter(target)) if isinstance(target, Mapping) else target
+
+
 def _opened(
     data: xr.Dataset | str | Path,
     inputs: Names | None,
     target: str | Mapping[str, str] | None,
     layout: Any,
+    dims: Dims | None,
     place: Place,
     stride: int,
 ) -> tuple[xr.Dataset, Place]:
@@ -229,9 +249,9 @@ def _opened(
     from sciml.pde import open_dataset
 
     renamed = isinstance(inputs, Mapping) or isinstance(target, Mapping)
-    if not isinstance(data, xr.Dataset) or renamed:
+    if not isinstance(data, xr.Dataset) or renamed or dims is not None:
         given: Any = inputs if isinstance(inputs, Mapping | str) or inputs is None else list(inputs)
-        opened: xr.Dataset = open_dataset(data, inputs=given, target=target, layout=layout)
+        opened: xr.Dataset = open_dataset(data, inputs=given, target=target, layout=layout, dims=dims)
     else:
         opened = data
     if stride == 1:
@@ -284,6 +304,7 @@ def _check_dims(data: xr.Dataset, inputs: tuple[str, ...], target: str, steps: b
                 f"the data lacks {name!r}: it has {', '.join(map(str, data.data_vars))}; "
                 "name the variables with inputs and target (--inputs, --target)"
             )
+        check_planes(name, [str(dim) for dim in data[name].dims])
         dims = set(data[name].dims)
         if name == TRUTH:
             raise InputError(f"an input or target named {TRUTH!r}: rename it, that name is taken")

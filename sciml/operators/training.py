@@ -19,6 +19,7 @@ from sciml.operators.normalise import How, Normalisation
 from sciml.operators.samples import TRUTH, Names, Rows, Samples, Survey
 from sciml.operators.systems import check_system
 from sciml.operators.trained import TrainedOperator, answer, build, system_of, takes
+from sciml.pde.axes import Dims
 from sciml.pde.grid import Boundary, Centring, Grid, Side
 from sciml.train import Batch, BatchSource, Fit, History, Progress, TensorSource, checkpoint, fit, relative_l2
 from sciml.train.environment import chosen_device
@@ -111,6 +112,7 @@ def train(
     inputs: Names | None = None,
     target: str | Mapping[str, str] | None = None,
     layout: Any = None,
+    dims: Dims | None = None,
     stride: int = 1,
     boundary: Boundary | Side | None = None,
     centring: Centring | None = None,
@@ -139,7 +141,7 @@ def train(
         from the seed, and the best epoch on them is kept. None validates with nothing.
     fit
         Settings that differ from `DEFAULTS` (fields of `Fit`).
-    inputs, target, layout, stride, boundary, centring
+    inputs, target, layout, dims, stride, boundary, centring
         See `sciml.operators.samples.Samples.of`.
     scaling
         Of inputs and target, see `sciml.operators.normalise.Standard`; by default ``scalar`` and, where a side is
@@ -170,7 +172,7 @@ def train(
         raise InputError(f"loss={loss!r}: give one of {', '.join(get_args(Loss))}")
     _check_output(Path(output), data, validation)
     given: dict[str, Any] = {"inputs": inputs, "target": target, "layout": layout, "stride": stride}
-    given |= {"boundary": boundary, "centring": centring}
+    given |= {"boundary": boundary, "centring": centring, "dims": dims}
     samples = Samples.of(data, **given)
     held, others = _held_out(samples, validation, settings.seed, given)
     training = samples.rows(np.setdiff1d(np.arange(samples.samples), held))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sciml.errors import InputError, MissingVariable, SchemaError, SciMLError
+from sciml.pde.axes import check_planes
 from sciml.pde.grid import Boundary, Field, Grid
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def check_dataset(dataset: xr.Dataset) -> xr.Dataset:
     for name in names:
         one = dataset[name]
         dims = tuple(map(str, one.dims))
+        check_planes(name, dims)
         space = dims[2:] if dims[1:2] == ("time",) else dims[1:]
         if dims[:1] != ("sample",) or space not in SPACE:
             raise InputError(
@@ -173,8 +175,16 @@ def _to_our_dims(dims: tuple[str, ...]) -> str:
     if not strange:
         return "transpose it, as ds.transpose('sample', ..., 'y', 'x')"
     free = [one for one in wanted if one not in dims]
-    renamed = ", ".join(f"{old}='{new}'" for old, new in zip(strange, free, strict=True))
-    return f"rename the dims, such as ds.rename({renamed})"
+    if free == ["time"]:
+        return (
+            f"if {strange[0]} is time or a channel, name the axes (--dims "
+            f"{','.join('time' if one in strange else one for one in dims)}, or channel for time; in Python dims=); "
+            "fields in three dimensions are not taken"
+        )
+    names = dict(zip(strange, free, strict=True))
+    renamed = ", ".join(f"{old}='{new}'" for old, new in names.items())
+    axes = ",".join(names.get(one, one) for one in dims)
+    return f"rename the dims, such as ds.rename({renamed}), or name the axes (--dims {axes}; in Python dims=)"
 
 
 @contextlib.contextmanager

@@ -5,33 +5,46 @@ from __future__ import annotations
 import operator
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 from zipfile import BadZipFile
 
 import numpy as np
 
-from sciml.errors import InputError
+from sciml.errors import InputError, MissingVariable
+from sciml.pde.tensors import LEGACY, holds_tensors, tensors_in
 
-__all__ = ["Form", "Found", "form_of", "found_in"]
+__all__ = ["Form", "Found", "absent", "form_of", "found_in"]
 
 Form: TypeAlias = str
 ArrayLike: TypeAlias = Any  # has shape, dtype, ndim, and can be indexed
-FORMS: Final = "netCDF (.nc), zarr (a folder), HDF5 (.h5, .hdf5), MATLAB (.mat), NumPy (.npz, .npy)"
+FORMS: Final = (
+    "netCDF (.nc), zarr (a folder), HDF5 (.h5, .hdf5), MATLAB (.mat), NumPy (.npz, .npy), torch (.pt)"
+)
 
 
 @dataclass(frozen=True)
 class Found:
-    """The arrays of a file, and its attributes."""
+    """The arrays of a file, its attributes, and its form."""
 
     arrays: Mapping[str, ArrayLike]
     attrs: Mapping[str, Any] = field(default_factory=dict)
+    form: Form = ""
 
     def __str__(self) -> str:
         return ", ".join(
             f"{name} {' x '.join(map(str, one.shape)) or 'number'}" for name, one in self.arrays.items()
         )
+
+
+def absent(ours: str, theirs: str, there: str) -> MissingVariable:
+    """The error where a variable is not in a file, with what is there and how to name it."""
+    kind = "target" if ours == "u" else "inputs"
+    return MissingVariable(
+        f"there is no {theirs!r} for {ours}: the file holds {there or 'nothing'}; say what it is called, such as "
+        f'{kind}={{"{ours}": "NAME"}} (--{kind} {ours}=NAME), or name a layout'
+    )
 
 
 @dataclass(frozen=True)
@@ -136,11 +149,23 @@ def form_of(path: Path) -> Form:
         (b"PK\x03\x04", "npz"),
     ):
         if head.startswith(start):
-            return form
+            return "torch" if form == "npz" and _of_torch(path) else form
+    if head.startswith(LEGACY):
+        raise InputError(
+            f"{path} was written by torch before 1.6, as a stream of pickles: load and save it with a newer torch, "
+            "or save the arrays with numpy.savez"
+        )
     if path.suffix == ".mat" and len(head) >= 20:  # version 4 has no magic bytes: scipy tells
         return "matlab"
     what = "is empty" if not head else "is of no known form"
     raise InputError(f"{path} {what}: a dataset may be {FORMS}")
+
+
+def _of_torch(path: Path) -> bool:
+    try:
+        return holds_tensors(path)
+    except BadZipFile:
+        return False
 
 
 def found_in(path: Path, form: Form) -> Found:
@@ -155,13 +180,22 @@ def found_in(path: Path, form: Form) -> Found:
         raise InputError(
             f"{path} ({form}) names its dims: give the path of one dataset that holds all variables"
         )
-    readers = {"hdf5": _hdf5, "matlab73": _hdf5, "matlab": _matlab, "npz": _npz, "npy": _npy}
+    readers = {
+        "hdf5": _hdf5,
+        "matlab73": _hdf5,
+        "matlab": _matlab,
+        "npz": _npz,
+        "npy": _npy,
+        "torch": _torch,
+    }
     try:
-        found = readers[form](path, form)
+        found = replace(readers[form](path, form), form=form)
+    except InputError:
+        raise
     except (OSError, ValueError, KeyError, NotImplementedError, EOFError, BadZipFile, zlib.error) as error:
         raise InputError(f"{path} cannot be read ({error}): is it whole?") from error
     if not found.arrays:
-        zipped = ", being no .npz but another zip (torch's, a zarr store): save the arrays with numpy.savez, or unzip"
+        zipped = ", being no .npz but another zip (a zarr store): save the arrays with numpy.savez, or unzip"
         raise InputError(
             f"{path} holds no arrays of numbers" + (zipped if path.suffix != ".npz" and form == "npz" else "")
         )
@@ -211,6 +245,10 @@ def _npy(path: Path, form: Form) -> Found:
     if not _numeric(one):
         return Found({})
     return Found({path.stem: NpyArray(str(path), path.stem, one.shape, one.dtype, _stamp(path))})
+
+
+def _torch(path: Path, form: Form) -> Found:
+    return Found({name: one for name, one in tensors_in(path).items() if _numeric(one)})
 
 
 def _numeric(one: Any) -> bool:

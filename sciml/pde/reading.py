@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
-
-from sciml.errors import InputError, MissingVariable
-from sciml.pde.dataset import INPUTS, check_dataset, grid_of_dataset, in_order
-from sciml.pde.families import Family
-from sciml.pde.files import Found, form_of, found_in
-from sciml.pde.grid import Boundary, Grid
-from sciml.pde.layouts import Layout, Points, layout_named, recognised
+from sciml.errors import InputError
+from sciml.pde.axes import AXES, Dims, check_planes, check_sizes, given_dims, variable
+from sciml.pde.axis_order import resolve
+from sciml.pde.by_layout import by_layout
+from sciml.pde.dataset import INPUTS, check_dataset, grid_of_dataset, in_order, inputs_of, target_of
+from sciml.pde.files import Found, absent, form_of, found_in
+from sciml.pde.grid import Grid
+from sciml.pde.layouts import Layout, layout_named, recognised
 from sciml.pde.thinning import placed
 
 if TYPE_CHECKING:
@@ -26,6 +26,22 @@ __all__ = ["Named", "open_dataset"]
 Named: TypeAlias = str | Sequence[str] | Mapping[str, str]
 """Names in the file, which are kept, or our names of them: ``{"coefficient": "coeff"}``."""
 BLOCK_BYTES = 4 << 20
+SUFFIX = "_values"
+"""Of a variable whose name is a dim here: neuraloperator's ``x`` and ``y`` become ``x_values`` and ``y_values``."""
+COORDINATES = {
+    "x": "x",
+    "x-coordinate": "x",
+    "grid_x": "x",
+    "y": "y",
+    "y-coordinate": "y",
+    "grid_y": "y",
+    "t": "time",
+    "time": "time",
+    "times": "time",
+    "t-coordinate": "time",
+}
+"""What files call the coordinates along an axis."""
+STATES = ("initial", "vorticity")  # inputs that are the first state of a series
 
 
 def open_dataset(
@@ -34,6 +50,7 @@ def open_dataset(
     inputs: Named | None = None,
     target: Named | None = None,
     layout: str | Layout | None = None,
+    dims: Dims | None = None,
     grid: Grid | None = None,
     stride: int = 1,
     sides: Literal["drop", "keep"] = "drop",
@@ -44,15 +61,21 @@ def open_dataset(
     ----------
     path
         A netCDF or HDF5 file, a zarr store, a MATLAB file of any version, a .npz, a .npy of a pair
-        (``*_inputs.npy``), or a .npy for each variable, ``{"coefficient": "k.npy", "u": "p.npy"}``; or a dataset that
-        is open. The form is told by the first bytes, not by the name. All but MATLAB files before 7.3 and .npz stay
-        lazy.
+        (``*_inputs.npy``), a .pt of tensors (see `sciml.pde.tensors`), or a .npy for each variable,
+        ``{"coefficient": "k.npy", "u": "p.npy"}``; or a dataset that is open. The first bytes decide on the form, not
+        the name. All but MATLAB files before 7.3, .npz and .pt stay lazy.
     inputs, target
         What the variables are called there, by default ``coefficient`` and ``u``: ``inputs="coeff"`` keeps the name,
-        ``inputs={"coefficient": "coeff"}`` gives it ours, which says what it is.
+        ``inputs={"coefficient": "coeff"}`` gives it ours, which says what it is. A name that is a dim here gets a
+        suffix: ``x`` becomes ``x_values``. Inputs with a dim ``channel`` become one input for each channel.
     layout
         A published one, see `sciml.pde.layouts.LAYOUTS`; by default it is recognised by its arrays. Names in
         ``inputs`` and ``target`` are then those that the layout gives. For files that do not name their dims.
+    dims
+        The axes of the arrays in the file, in their order: ``"y,x,sample"`` for all, or for each by its name in the
+        file, ``{"k": "sample,y,x", "p": "sample,time,y,x"}``. Names: sample, time, channel, y, x, ``1`` for an axis of
+        size one, ``y*x`` (or ``y:20*x:45``) for a flattened field. By default they are those that the file names, or a
+        layout, or the only ones that the shapes allow; where there are several, an error lists them.
     grid
         Where the unknowns lie, if the file does not say, or to correct it; before thinning out.
     stride
@@ -73,32 +96,40 @@ def open_dataset(
     MissingVariable
         With what is there and how to map it.
     InputError
-        No known form, wrong dims, unequal shapes, no samples, a stride that leaves no grid.
+        No known form, wrong dims, axes that can be read in several ways, fields in three dimensions, unequal shapes,
+        no samples, a stride that leaves no grid.
     SchemaError
         An attribute ``grid`` that is none.
     """
     import xarray as xr
 
+    axes = given_dims(dims)
+
     if layout is not None and isinstance(path, xr.Dataset | Mapping):
         raise InputError(f"layout={layout_named(layout).name!r} is of a file: name inputs and target instead")
     if isinstance(path, xr.Dataset):
-        opened = _chosen(path, _mapped(inputs, "coefficient"), _mapped(target, "u"))
+        opened = _chosen(path, _mapped(inputs, "coefficient"), _mapped(target, "u"), axes)
     elif isinstance(path, Mapping):
-        opened = _of_arrays(_pair(path), "", None, inputs, target)
+        opened = _of_arrays(_pair(path), "", inputs, target, axes, grid)
     elif isinstance(path, str | Path):
-        opened = _of_file(Path(path), layout, inputs, target)
+        opened = _of_file(Path(path), layout, inputs, target, axes, grid)
     else:
         raise InputError(
             f"a {type(path).__name__}: give the path of one file, an xarray Dataset, or {{name: path of a .npy}}"
         )
-    whole = check_dataset(placed(check_dataset(in_order(opened)), grid, stride, sides))
+    whole = check_dataset(placed(check_dataset(in_order(_by_channel(opened))), grid, stride, sides))
     if "grid" in whole.attrs and "y" in whole.dims:
         grid_of_dataset(whole)  # refuses one that is another's
     return whole
 
 
 def _of_file(
-    path: Path, layout: str | Layout | None, inputs: Named | None, target: Named | None
+    path: Path,
+    layout: str | Layout | None,
+    inputs: Named | None,
+    target: Named | None,
+    dims: Mapping[str, tuple[str, ...]],
+    grid: Grid | None,
 ) -> xr.Dataset:
     import xarray as xr
 
@@ -115,11 +146,37 @@ def _of_file(
             opened = xr.open_zarr(path, consolidated=False) if zarr else _netcdf(path)
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path} cannot be opened as {form} ({error}): is it whole?") from error
-        return _chosen(opened, _mapped(inputs, "coefficient"), _mapped(target, "u"))
+        return _chosen(opened, _mapped(inputs, "coefficient"), _mapped(target, "u"), dims)
     found = _with_partner(path, found_in(path, form)) if form == "npy" else found_in(path, form)
     if chosen is None and inputs is None and target is None:
         chosen = recognised(found, path.name)
-    return _of_arrays(found, path.name, chosen, inputs, target).assign_attrs(file=path.name)
+        if chosen is not None:
+            _check_square(chosen, found, path.name, dims)
+    if chosen is None:
+        return _of_arrays(found, path.name, inputs, target, dims, grid).assign_attrs(file=path.name)
+    known = by_layout(found, path.name, _with_dims(chosen, found, dims))
+    named = _chosen(known, _mapped(inputs, "coefficient"), _mapped(target, "u"), {})
+    return named.assign_attrs(file=path.name)
+
+
+def _check_square(layout: Layout, found: Found, name: str, dims: Mapping[str, tuple[str, ...]]) -> None:
+    """Ask for the axes where arrays have a published dataset's names but not its squares."""
+    planes = {theirs: found.arrays[theirs] for theirs, axes in layout.variables.values() if len(axes) == 3}
+    plain = all(axes == ("sample", "y", "x") for _, axes in layout.variables.values())
+    if plain and not dims and any(one.shape[1] != one.shape[2] for one in planes.values()):
+        resolve(planes, {}, {}, matlab=found.form.startswith("matlab"), series=False, where=name)
+
+
+def _with_dims(layout: Layout, found: Found, dims: Mapping[str, tuple[str, ...]]) -> Layout:
+    """The layout with the dims that are given."""
+    if not dims:
+        return layout
+    arrays = {
+        theirs: found.arrays[theirs] for theirs, _ in layout.variables.values() if theirs in found.arrays
+    }
+    told = resolve(arrays, dims, {}, matlab=False, series=False, where="")
+    variables = {ours: (theirs, told.get(theirs, axes)) for ours, (theirs, axes) in layout.variables.items()}
+    return replace(layout, variables=variables)
 
 
 def _netcdf(path: Path) -> xr.Dataset:
@@ -151,27 +208,86 @@ def _mapped(names: Named | None, usual: str) -> dict[str, str]:
     return {str(ours): str(theirs) for ours, theirs in found.items()}
 
 
-def _chosen(dataset: xr.Dataset, inputs: Mapping[str, str], target: Mapping[str, str]) -> xr.Dataset:
+def _chosen(
+    dataset: xr.Dataset,
+    inputs: Mapping[str, str],
+    target: Mapping[str, str],
+    dims: Mapping[str, tuple[str, ...]],
+) -> xr.Dataset:
     """A dataset with its variables under our names, and the attributes that say which is what."""
-    names = {**inputs, **target}
+    there = [str(name) for name in dataset.variables]
+    names = {ours: _in_file(theirs, there) for ours, theirs in {**inputs, **target}.items()}
     for ours, theirs in names.items():
-        if theirs not in dataset.data_vars:
-            raise _absent(ours, theirs, ", ".join(map(str, dataset.data_vars)))
+        if theirs not in dataset.data_vars and not (theirs in there and dataset[theirs].ndim > 1):
+            raise absent(ours, theirs, ", ".join(map(str, dataset.data_vars)))
     if len(target) > 1:
         raise InputError(f"target={dict(target)}: there is one")
-    renamed = {theirs: ours for ours, theirs in names.items() if ours != theirs}
+    dataset = dataset.reset_coords([one for one in names.values() if one in dataset.coords])
+    renamed = {theirs: _free(ours) for ours, theirs in names.items() if _free(ours) != theirs}
     in_the_way = [ours for ours in renamed.values() if ours in dataset.variables and ours not in renamed]
-    dataset = dataset.drop_vars(in_the_way).rename(renamed)
-    said = {"inputs": ",".join(inputs)} if inputs else {}
-    return dataset.assign_attrs(said | ({"target": next(iter(target))} if target else {}))
+    dataset = dataset.drop_vars(in_the_way).rename_vars(renamed)
+    said = {"inputs": ",".join(map(_free, inputs))} if inputs else {}
+    said |= {"target": _free(next(iter(target)))} if target else {}
+    return _renamed(dataset.assign_attrs(said), {theirs: ours for ours, theirs in names.items()}, dims)
 
 
-def _absent(ours: str, theirs: str, there: str) -> MissingVariable:
-    kind = "target" if ours == "u" else "inputs"
-    return MissingVariable(
-        f"there is no {theirs!r} for {ours}: the file holds {there or 'nothing'}; say what it is called, such as "
-        f'{kind}={{"{ours}": "NAME"}} (--{kind} {ours}=NAME), or name a layout'
-    )
+def _renamed(dataset: xr.Dataset, ours: Mapping[str, str], dims: Mapping[str, tuple[str, ...]]) -> xr.Dataset:
+    """A dataset whose variables have the dims that are given, whatever the file calls them."""
+    import xarray as xr
+
+    if not dims:
+        return dataset
+    chosen = [*inputs_of(dataset), target_of(dataset)]
+    theirs = {_free(name): one for one, name in ours.items()}
+    arrays = {theirs.get(name, name): dataset[name] for name in chosen}
+    told = resolve(arrays, dims, {}, matlab=False, series=False, where="")
+    variables = {name: variable(dataset[name].data, told[theirs.get(name, name)]) for name in chosen}
+    check_sizes(variables)
+    return xr.Dataset(variables, attrs=dataset.attrs)
+
+
+def _free(name: str) -> str:
+    """A name that is none of a dim."""
+    return name + SUFFIX if name in AXES else name
+
+
+def _in_file(name: str, there: Sequence[str]) -> str:
+    """The name in the file of a variable that may have got a suffix when it was trained on."""
+    bare = name.removesuffix(SUFFIX)
+    return bare if name not in there and bare in there else name
+
+
+def _by_channel(dataset: xr.Dataset) -> xr.Dataset:
+    """Inputs with several channels as one input for each.
+
+    Raises
+    ------
+    InputError
+        A target with several channels.
+    """
+    if "channel" not in dataset.dims:
+        return dataset
+    inputs, target = inputs_of(dataset), target_of(dataset)
+    count = dataset[target].sizes.get("channel", 1)
+    if count > 1:
+        raise InputError(
+            f"the target {target} has {count} channels, and one field is learned at a time: give a file with one of "
+            "them as a variable of its own"
+        )
+    named: list[str] = []
+    for name in inputs:
+        one = dataset[name]
+        parts = (
+            [one]
+            if "channel" not in one.dims
+            else [one.isel(channel=i, drop=True) for i in range(one.sizes["channel"])]
+        )
+        names = [name] if len(parts) == 1 else [f"{name}_{i}" for i in range(len(parts))]
+        dataset = dataset.drop_vars(name).assign(dict(zip(names, parts, strict=True)))
+        named += names
+    if "channel" in dataset[target].dims:
+        dataset = dataset.assign({target: dataset[target].isel(channel=0, drop=True)})
+    return dataset.drop_dims("channel", errors="ignore").assign_attrs(inputs=",".join(named))
 
 
 def _pair(paths: Mapping[Any, Any]) -> Found:
@@ -196,26 +312,60 @@ def _with_partner(path: Path, found: Found) -> Found:
 
 
 def _of_arrays(
-    found: Found, name: str, layout: Layout | None, inputs: Named | None, target: Named | None
+    found: Found,
+    name: str,
+    inputs: Named | None,
+    target: Named | None,
+    dims: Mapping[str, tuple[str, ...]],
+    grid: Grid | None,
 ) -> xr.Dataset:
-    """Name the arrays and their dims, by a layout or by what is asked for."""
+    """Name the arrays and their dims as they are asked for."""
     import xarray as xr
 
-    if layout is not None:
-        return _chosen(_by_layout(found, name, layout), _mapped(inputs, "coefficient"), _mapped(target, "u"))
     wanted = _mapped(inputs, "coefficient") or {one: one for one in INPUTS if one in found.arrays}
-    wanted = (wanted or {"coefficient": "coefficient"}) | (_mapped(target, "u") or {"u": "u"})
+    outputs = _mapped(target, "u") or {"u": "u"}
+    wanted = (wanted or {"coefficient": "coefficient"}) | outputs
     for ours, theirs in wanted.items():
-        if theirs not in found.arrays:
-            raise _absent(ours, theirs, str(found))
-    outputs = list(_mapped(target, "u") or {"u": "u"})
-    variables = {
-        ours: _variable(found.arrays[theirs], _usual_dims(ours, found.arrays[theirs]))
-        for ours, theirs in wanted.items()
-    }
-    _check_sizes(variables)
-    attrs = {"inputs": ",".join(one for one in wanted if one not in outputs), "target": outputs[0]}
-    return xr.Dataset(variables, attrs={**attrs, **_told(found)})
+        wanted[ours] = _in_file(theirs, list(found.arrays))
+        if wanted[ours] not in found.arrays:
+            raise absent(ours, theirs, str(found))
+    arrays = {theirs: found.arrays[theirs] for theirs in wanted.values()}
+    attrs = _told(found)
+    axes = resolve(
+        arrays,
+        dims,
+        _coordinates(found, [*arrays], grid or _grid_in(attrs)),
+        matlab=found.form.startswith("matlab"),
+        series=any(one in STATES for one in wanted),
+        where=name,
+    )
+    for ours, theirs in wanted.items():
+        check_planes(ours, axes[theirs])
+    variables = {_free(ours): variable(found.arrays[theirs], axes[theirs]) for ours, theirs in wanted.items()}
+    check_sizes(variables)
+    named = [_free(one) for one in wanted if one not in outputs]
+    return xr.Dataset(
+        variables, attrs={"inputs": ",".join(named), "target": _free(next(iter(outputs))), **attrs}
+    )
+
+
+def _coordinates(found: Found, fields: Sequence[str], grid: Grid | None) -> dict[str, int]:
+    """The sizes of y, x and time: those of a grid, or of one-dimensional arrays of such names in the file."""
+    if grid is not None:
+        return dict(zip(("y", "x"), grid.shape, strict=True))
+    sizes: dict[str, int] = {}
+    for name, one in found.arrays.items():
+        axis = COORDINATES.get(name.rsplit("/", 1)[-1].lower())
+        if axis and name not in fields and sum(n > 1 for n in one.shape) == 1:
+            sizes[axis] = max(one.shape)
+    return sizes
+
+
+def _grid_in(attrs: Mapping[str, Any]) -> Grid | None:
+    try:
+        return Grid.from_json(json.loads(attrs["grid"]))
+    except (KeyError, TypeError, ValueError):  # refused, with its reason, when the dataset is complete
+        return None
 
 
 def _told(found: Found) -> dict[str, Any]:
@@ -225,146 +375,3 @@ def _told(found: Found) -> dict[str, Any]:
         for name in ("grid", "family", "family_parameters")
         if name in found.attrs
     }
-
-
-def _usual_dims(name: str, array: Any) -> tuple[str, ...]:
-    """(sample, y, x), with an axis of size 1 for a channel dropped, or (sample, time, y, x)."""
-    shape = array.shape
-    if array.ndim == 4 and shape[1] == 1:
-        return ("sample", "1", "y", "x")
-    if array.ndim == 4 and shape[3] == 1:
-        return ("sample", "y", "x", "1")
-    usual = {2: ("sample", "x"), 3: ("sample", "y", "x"), 4: ("sample", "time", "y", "x")}
-    if array.ndim not in usual:
-        raise InputError(
-            f"{name} has {array.ndim} axes of sizes {shape}: give (sample, y, x) or (sample, time, y, x)"
-        )
-    return usual[array.ndim]
-
-
-def _variable(array: Any, dims: tuple[str, ...]) -> tuple[tuple[str, ...], Any]:
-    """An array as a dask array in chunks of whole samples, its axes in our order."""
-    import dask.array as da
-
-    at = dims.index("sample")
-    one = int(np.prod([size for axis, size in enumerate(array.shape) if axis != at])) * array.dtype.itemsize
-    block = max(1, min(array.shape[at] or 1, BLOCK_BYTES // max(one, 1)))
-    chunks = tuple(block if axis == at else max(size, 1) for axis, size in enumerate(array.shape))
-    lazy = da.from_array(array, chunks=chunks, fancy=False)
-    lazy = lazy[tuple(0 if dim == "1" else slice(None) for dim in dims)]
-    left = [dim for dim in dims if dim != "1"]
-    order = [dim for dim in ("sample", "time", "y", "x") if dim in left]
-    return tuple(order), lazy.transpose([left.index(dim) for dim in order])
-
-
-def _check_sizes(variables: Mapping[str, tuple[tuple[str, ...], Any]]) -> None:
-    sizes: dict[str, tuple[int, str]] = {}
-    for name, (dims, array) in variables.items():
-        for dim, size in zip(dims, array.shape, strict=True):
-            before = sizes.setdefault(dim, (size, name))
-            if before[0] != size:
-                raise InputError(
-                    f"{before[1]} has {before[0]} along {dim}, {name} has {size}: inputs and target must be of the "
-                    "same samples and points"
-                )
-
-
-def _by_layout(found: Found, name: str, layout: Layout) -> xr.Dataset:
-    """A published dataset as ours."""
-    import xarray as xr
-
-    for ours, (theirs, dims) in layout.variables.items():
-        if theirs not in found.arrays:
-            raise _absent(ours, theirs, str(found))
-        if found.arrays[theirs].ndim != len(dims):
-            raise InputError(
-                f"{theirs} has shape {found.arrays[theirs].shape}, and layout {layout.name!r} says "
-                f"({', '.join(dims)}): name another layout, or the variables"
-            )
-    variables = {
-        ours: _variable(found.arrays[theirs], dims) for ours, (theirs, dims) in layout.variables.items()
-    }
-    _check_sizes(variables)
-    dataset = xr.Dataset(variables)
-    if layout.time is not None and layout.time in found.arrays:
-        times = np.asarray(found.arrays[layout.time][:], np.float64).ravel()
-        dataset = dataset.assign_coords(time=times[: dataset.sizes["time"]])
-    dataset = _started(dataset, layout)
-    family = _family(layout, found, name, dataset)
-    attrs = {"layout": layout.name, "inputs": ",".join(layout.inputs), "target": layout.target}
-    if family is not None:
-        attrs |= {"family": family.name, "family_parameters": json.dumps(family.parameters())}
-    return _on_grid(dataset.assign_attrs(attrs), found, layout)
-
-
-def _started(dataset: xr.Dataset, layout: Layout) -> xr.Dataset:
-    """Time series in one dimension: the state at the start as the input, times as a dim."""
-    if layout.inputs != ("initial",):
-        return dataset
-    if "time" in dataset.dims:
-        return dataset.assign(initial=dataset["u"].isel(time=0, drop=True)).isel(time=slice(1, None))
-    return dataset.assign(u=dataset["u"].expand_dims(time=[1.0], axis=1))
-
-
-def _family(layout: Layout, found: Found, name: str, dataset: xr.Dataset) -> Family | None:
-    """The family of a file, with what its attributes, its times or its name tell."""
-    import re
-
-    family = layout.family
-    if family is not None and layout.name == "fno-navier-stokes":
-        told = re.search(r"V([0-9.]+(?:e[+-]?[0-9]+)?)", name)
-        viscosity = {"viscosity": float(told[1])} if told else {}
-        return replace(family, template=replace(family.template, **viscosity, **_course(dataset)))
-    if family is None or layout.name != "pdebench-darcy":
-        return family
-    told = re.search(r"beta([0-9.eE+-]*[0-9])", name)
-    beta = found.attrs.get("beta", told[1] if told else None)
-    if beta is None:
-        return family
-    return replace(family, template=replace(family.template, source=float(np.ravel(beta)[0])))
-
-
-def _course(dataset: xr.Dataset) -> dict[str, Any]:
-    """When a series ends and in how many steps, where its times are told and the first is a step after 0."""
-    if "time" not in dataset.coords or dataset.sizes["time"] == 0:
-        return {}
-    times = dataset["time"].values
-    if not np.allclose(np.diff(times, prepend=0.0), times[0], rtol=1e-6) or not times[0] > 0:
-        return {}
-    return {"final_time": float(times[-1]), "frames": len(times)}
-
-
-def _on_grid(dataset: xr.Dataset, found: Found, layout: Layout) -> xr.Dataset:
-    """Say on which grid a published dataset is; nodes on known sides are told by the attribute ``sides``."""
-    if "y" not in dataset.dims:
-        n = dataset.sizes["x"]
-        x = np.ravel(found.arrays["x-coordinate"][:n]) if "x-coordinate" in found.arrays else np.arange(n) / n
-        return dataset.assign_coords(x=np.asarray(x, np.float64))
-    shape = (dataset.sizes["y"], dataset.sizes["x"])
-    points = layout.points
-    if points == "coordinates":
-        points = _points_of(found)
-    if points == "sides":
-        u = check_dataset(dataset)[layout.target].isel(sample=0).values
-        edge = max(np.abs(u[[0, -1]]).max(), np.abs(u[:, [0, -1]]).max())
-        points = "nodes" if edge <= 1e-12 * np.abs(u).max() else "cells"
-    boundary = Boundary.all(layout.boundary)
-    if points == "nodes" and layout.boundary == "dirichlet":
-        # Counted as unknowns until it is decided whether they stay.
-        grid = Grid(shape, "vertex", Boundary.all("neumann"))
-        dataset = dataset.assign_attrs(sides="kept")
-    else:
-        grid = Grid(shape, "cell" if points == "cells" else "vertex", boundary)
-    y, x = grid.coordinates()
-    return dataset.assign_coords(y=y, x=x).assign_attrs(grid=json.dumps(grid.to_json()))
-
-
-def _points_of(found: Found) -> Points:
-    """Where the first of the coordinates in a file lies in its spacing."""
-    if "x-coordinate" not in found.arrays or found.arrays["x-coordinate"].shape[0] < 2:
-        return "cells"
-    first, second = (float(v) for v in np.ravel(found.arrays["x-coordinate"][:2]))
-    away = first / (second - first)
-    if round(2 * away) == 1:
-        return "cells"
-    return "nodes" if round(away) == 0 else "interior"

@@ -1,0 +1,309 @@
+"""The dims of arrays whose file does not name them: what the shapes and coordinates show, or a question."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from sciml.errors import InputError
+from sciml.pde.axes import AXES, parts_of
+
+__all__ = ["resolve"]
+
+FLAT: Final = "y*x"
+SMALLEST: Final = 9  # points of a line that may be a flattened square
+
+Reading: TypeAlias = tuple[tuple[str, ...], ...]
+"""The dims of each of several arrays."""
+
+_READINGS: Final[Mapping[int, tuple[tuple[str, ...], ...]]] = {
+    2: (("sample", "x"), ("sample", FLAT), ("x", "sample"), (FLAT, "sample"), ("y", "x")),
+    3: (("sample", "y", "x"), ("y", "x", "sample"), ("sample", "time", "x"), ("x", "time", "sample")),
+    4: (
+        ("sample", "time", "y", "x"),
+        ("sample", "y", "x", "time"),
+        ("sample", "channel", "y", "x"),
+        ("sample", "y", "x", "channel"),
+        ("sample", "z", "y", "x"),
+        ("y", "x", "time", "sample"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class _Question:
+    """Arrays by name, and what decides how their axes are read."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    told: Mapping[str, tuple[str, ...]]
+    sizes: Mapping[str, int]
+    matlab: bool
+    series: bool
+
+
+def resolve(
+    arrays: Mapping[str, Any],
+    dims: Mapping[str, tuple[str, ...]],
+    coordinates: Mapping[str, int],
+    *,
+    matlab: bool,
+    series: bool,
+    where: str,
+) -> dict[str, tuple[str, ...]]:
+    """The dims of arrays without names for their axes.
+
+    Parameters
+    ----------
+    arrays
+        By name in the file; of each only the shape is used.
+    dims
+        What `given_dims` returned.
+    coordinates
+        The sizes of y, x or time, where the file or a grid tells them.
+    matlab
+        Whether the file is MATLAB's, in which the sample often is the last axis.
+    series
+        Whether the inputs are the first states of time series.
+    where
+        The file, for messages.
+
+    Raises
+    ------
+    InputError
+        Dims that do not fit the axes, or axes that can be read in several ways, with each of them.
+
+    Warns
+    -----
+    UserWarning
+        Rectangles and lines without coordinates, which are read with the sample first.
+    """
+    shapes = {name: tuple(map(int, one.shape)) for name, one in arrays.items()}
+    lost = [name for name in dims if name and name not in shapes]
+    if lost:
+        raise InputError(f"dims of {', '.join(lost)}: {where or 'the data'} is read for {', '.join(shapes)}")
+    told = {name: _fitted(name, shape, dims) for name, shape in shapes.items() if name in dims or "" in dims}
+    asked = _Question(shapes, told, coordinates, matlab, series)
+    readings = _consistent(asked)
+    if len(readings) == 1:
+        return _with_sizes(asked, readings[0])
+    if len(told) == len(shapes):
+        return told
+    if not readings:  # unequal sizes, which are refused with the usual dims
+        return {name: told.get(name) or _usual(name, shape) for name, shape in shapes.items()}
+    return _decided(asked, readings, where)
+
+
+def _fitted(name: str, shape: tuple[int, ...], dims: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The dims that are given for a variable; those for all may have a time or channel that it has not."""
+    given = dims.get(name) or dims[""]
+    if len(given) == len(shape):
+        return given
+    for spare in ("time", "channel"):
+        if name not in dims and spare in given and len(given) == len(shape) + 1:
+            return tuple(one for one in given if one != spare)
+    raise InputError(
+        f"{name} has {len(shape)} axes ({_times(shape)}), dims {','.join(given)} name {len(given)}: name each axis, "
+        f"such as {name}={','.join(_READINGS.get(len(shape), (AXES,))[0])} (--dims)"
+    )
+
+
+def _candidates(shape: tuple[int, ...]) -> list[tuple[str, ...]]:
+    """How an array of this shape may be read, the usual way first."""
+    if len(shape) >= 3:  # an axis of size one is a channel
+        for at in (1, len(shape) - 1):
+            if shape[at] == 1:
+                less = _candidates((*shape[:at], *shape[at + 1 :]))
+                return [(*one[:at], "1", *one[at:]) for one in less]
+    return [
+        one for one in _READINGS.get(len(shape), ()) if FLAT not in one or shape[one.index(FLAT)] >= SMALLEST
+    ]
+
+
+def _usual(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+    found = _candidates(shape)
+    if not found:
+        raise InputError(
+            f"{name} has {len(shape)} axes of sizes {shape}: give (sample, y, x) or (sample, time, y, x), or name the "
+            "axes, such as --dims sample,time,y,x,channel (dims= in Python)"
+        )
+    return found[0]
+
+
+def _consistent(asked: _Question) -> list[Reading]:
+    """The ways to read all arrays together that agree in their sizes, and with the coordinates."""
+    choices = [
+        [asked.told[name]] if name in asked.told else _candidates(shape) or [_usual(name, shape)]
+        for name, shape in asked.shapes.items()
+    ]
+    found = [one for one in itertools.product(*choices) if _alike_read(one, asked) and _agree(one, asked, {})]
+    at_coordinates = [one for one in found if _agree(one, asked, asked.sizes)]
+    found = at_coordinates or found
+    timed = [one for one in found if any("time" in dims for dims in one)]
+    if timed and (asked.series or ("time" in asked.sizes and at_coordinates)):
+        found = timed
+    return found
+
+
+def _alike_read(reading: Reading, asked: _Question) -> bool:
+    """Whether arrays of one shape, for which no dims are given, are read in one way."""
+    ways: dict[tuple[int, ...], tuple[str, ...]] = {}
+    free = ((name, dims) for name, dims in zip(asked.shapes, reading, strict=True) if name not in asked.told)
+    return all(ways.setdefault(asked.shapes[name], dims) == dims for name, dims in free)
+
+
+def _agree(reading: Reading, asked: _Question, known: Mapping[str, int]) -> bool:
+    """Whether shared dims have one size, and every array the same dims in space."""
+    sizes: dict[str, int] = {}
+    flat: list[int] = []
+    spaces, sampled = set(), set()
+    for dims, shape in zip(reading, asked.shapes.values(), strict=True):
+        names = [part for dim in dims for part, _ in parts_of(dim)]
+        spaces.add(frozenset(names) & {"z", "y", "x"})
+        sampled.add("sample" in names)
+        for dim, size in zip(dims, shape, strict=True):
+            if dim == FLAT:
+                flat.append(size)
+                continue
+            for part, length in parts_of(dim):
+                length = length or size
+                if part not in ("1", "channel") and sizes.setdefault(part, length) != length:
+                    return False
+    if len(spaces) > 1 or len(sampled) > 1:
+        return False
+    for size in flat:
+        side = math.isqrt(size)
+        y, x = (sizes.get(dim, known.get(dim, side)) for dim in ("y", "x"))
+        if y * x != size:
+            return False
+        sizes |= {"y": y, "x": x}
+    space = next(iter(spaces))
+    if "y" in known and "y" not in space and "x" in known:
+        return False
+    return all(
+        sizes[dim] == size or (dim == "time" and sizes[dim] == size - 1)
+        for dim, size in known.items()
+        if dim in sizes
+    )
+
+
+def _decided(asked: _Question, readings: list[Reading], where: str) -> dict[str, tuple[str, ...]]:
+    """The one reading that the shapes suggest, else a question."""
+    shapes = list(asked.shapes.values())
+    usual = tuple(asked.told.get(name) or _candidates(shape)[0] for name, shape in asked.shapes.items())
+    first = [one for one in readings if all(dims[0] == "sample" for dims in one)]
+    if usual in readings and not any(_four(shape) for shape in shapes):
+        doubt = max(_doubt(shape, asked) for shape in shapes)
+        chosen = usual
+    elif len(first) == 1 and not asked.matlab:
+        chosen, doubt = first[0], 1
+    else:
+        doubt, chosen = 2, usual
+    if doubt == 2:
+        raise InputError(_question(asked, readings, where))
+    if doubt == 1:
+        _say(asked, chosen, where)
+    return _with_sizes(asked, chosen)
+
+
+def _with_sizes(asked: _Question, reading: Reading) -> dict[str, tuple[str, ...]]:
+    """The dims of each array, with the sizes of y and x where they share an axis."""
+    sizes = _sizes(asked, reading)
+    flat = f"y:{sizes.get('y')}*x:{sizes.get('x')}"
+    return {
+        name: tuple(flat if dim == FLAT else dim for dim in dims)
+        for name, dims in zip(asked.shapes, reading, strict=True)
+    }
+
+
+def _four(shape: tuple[int, ...]) -> bool:
+    return len(_squeezed(shape)) > 3
+
+
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    for at in (1, len(shape) - 1):
+        if len(shape) >= 3 and shape[at] == 1:
+            return (*shape[:at], *shape[at + 1 :])
+    return shape
+
+
+def _doubt(shape: tuple[int, ...], asked: _Question) -> int:
+    """0: the sample comes first. 1: probably. 2: nothing shows it."""
+    channel = len(_squeezed(shape)) < len(shape)
+    shape = _squeezed(shape)
+    if len(shape) == 2:
+        if asked.sizes.get("x") == shape[1] or asked.series:
+            return 0
+        root = math.isqrt(shape[1])
+        flat = root * root == shape[1] >= SMALLEST
+        return 2 if flat or shape[0] == shape[1] or (asked.matlab and not channel) else 1
+    count, height, width = shape
+    if channel:
+        return 0
+    if not _alike(height, width) > _alike(count, height):
+        return 2
+    return 0 if height == width or asked.sizes else 1
+
+
+def _alike(one: int, other: int) -> float:
+    """How near a rectangle is to a square."""
+    return min(one, other) / max(one, other, 1)
+
+
+def _question(asked: _Question, readings: list[Reading], where: str) -> str:
+    arrays = ", ".join(f"{name} ({_times(shape)})" for name, shape in asked.shapes.items())
+    ways = "; ".join(f"{_described(asked, one)}: {_option(asked, one)}" for one in readings[:6])
+    return (
+        f"the axes of {arrays}{f' in {where}' if where else ''} can be read in {len(readings)} ways: say which it is. "
+        f"{ways} (in Python dims=)"
+    )
+
+
+def _sizes(asked: _Question, reading: Reading) -> dict[str, int]:
+    """The size of each dim."""
+    sizes: dict[str, int] = {}
+    flat = 0
+    for dims, shape in zip(reading, asked.shapes.values(), strict=True):
+        for dim, size in zip(dims, shape, strict=True):
+            if dim == FLAT:
+                flat = size
+            elif dim != "1":
+                sizes |= {name: length or size for name, length in parts_of(dim)}
+    if flat and "y" not in sizes:
+        sizes["y"] = asked.sizes.get("y", math.isqrt(flat))
+        sizes["x"] = flat // sizes["y"]
+    return sizes
+
+
+def _described(asked: _Question, reading: Reading) -> str:
+    """A reading in words, such as 500 samples of 32 x 32 (y, x)."""
+    sizes = _sizes(asked, reading)
+    count = sizes.pop("sample", 1)
+    order = [dim for dim in ("time", "channel", "z", "y", "x") if dim in sizes]
+    steady = ", steady in three dimensions (cannot be trained on)" if "z" in sizes else ""
+    text = f"{' x '.join(str(sizes[dim]) for dim in order)} ({', '.join(order)})"
+    return f"{count} sample{'s' * (count != 1)} of {text}{steady}"
+
+
+def _option(asked: _Question, reading: Reading) -> str:
+    if len({*reading}) == 1:
+        return f"--dims {','.join(reading[0])}"
+    pairs = zip(asked.shapes, reading, strict=True)
+    return " ".join(f"--dims {name}={','.join(dims)}" for name, dims in pairs)
+
+
+def _say(asked: _Question, reading: Reading, where: str) -> None:
+    import warnings
+
+    names = " and ".join(asked.shapes)
+    warnings.warn(
+        f"{names}{f' of {where}' if where else ''} read as {_described(asked, reading)}: confirm it with "
+        f"{_option(asked, reading)}, or give the axes in another order",
+        stacklevel=2,
+    )
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
