@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Centring",
     "Dims",
+    "Dirichlet",
     "Inputs",
     "Layout",
     "Sides",
@@ -24,6 +25,7 @@ __all__ = [
     "Target",
     "boundary_of",
     "family_names",
+    "side_values",
     "opened",
     "target_of",
     "variable_map",
@@ -98,6 +100,15 @@ Centring = Annotated[
         "--centring", metavar="KIND", help="Where the values lie: vertex or cell.", rich_help_panel=PANEL
     ),
 ]
+Dirichlet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dirichlet",
+        metavar="SIDE=X",
+        help="The solution on Dirichlet sides: west=1,east=0, or one number; default: as the data show.",
+        rich_help_panel=PANEL,
+    ),
+]
 
 
 def opened(
@@ -110,6 +121,7 @@ def opened(
     stride: int,
     boundary: str | None,
     centring: str | None,
+    dirichlet: list[str] | None,
 ) -> xr.Dataset:
     """Open a dataset with these options; what is not given is taken from the file.
 
@@ -124,9 +136,10 @@ def opened(
     named = open_dataset(
         data, inputs=variable_map(inputs), target=variable_map(target), layout=layout, dims=dims or None
     )
-    if sides is None and centring is None and stride == 1:
+    values = side_values(dirichlet)
+    if sides is None and centring is None and stride == 1 and values is None:
         return named
-    return open_dataset(named, grid=_grid(named, sides, centring), stride=stride)
+    return open_dataset(named, grid=_grid(named, sides, centring), stride=stride, side_values=values)
 
 
 def _grid(dataset: xr.Dataset, boundary: Boundary | None, centring: str | None) -> Any:
@@ -168,6 +181,36 @@ def boundary_of(told: str | None) -> Boundary | None:
     if len(kinds) not in (1, 4):
         raise InputError(f"--boundary {told}: give one kind, or four as west,east,south,north")
     return Boundary(*(kinds * 4 if len(kinds) == 1 else kinds))  # type: ignore[arg-type]  # checked there
+
+
+def side_values(given: list[str] | None) -> dict[str, float] | float | None:
+    """Parse ``--dirichlet``: a number for each side that is named, or one for all.
+
+    Raises
+    ------
+    InputError
+        What is no number, or a side that is given twice.
+
+    Examples
+    --------
+    >>> side_values(["west=1,east=0"])
+    {'west': 1.0, 'east': 0.0}
+    """
+    if not given:
+        return None
+    found: dict[str, float] = {}
+    for part in (one.strip() for text in given for one in text.split(",") if one.strip()):
+        name, equals, value = part.rpartition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            raise InputError(
+                f"--dirichlet {part}: give numbers, such as west=1,east=0, or one for all"
+            ) from None
+        if name in found or (found and (not equals or "" in found)):
+            raise InputError(f"--dirichlet {','.join(given)}: give each side once, or one number for all")
+        found[name] = number
+    return found.get("", found)
 
 
 def variable_map(names: str | list[str] | None) -> list[str] | dict[str, str] | None:

@@ -164,7 +164,6 @@ def _published(layout: Layout) -> dict[str, Any]:
     epilog=examples(
         "sciml pde info d.zarr --check",
         "sciml pde info k.npz --inputs coefficient=k --target u=p --json -",
-        "sciml pde info k.npz --target p --boundary neumann --centring cell",
         "sciml pde info k.mat --inputs k --target p --dims y,x,sample",
     )
 )
@@ -180,12 +179,14 @@ def info(
     stride: own_data.Stride = 1,
     boundary: own_data.Sides = None,
     centring: own_data.Centring = None,
+    dirichlet: own_data.Dirichlet = None,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
     """Tell what a dataset holds and on which grid, as training sees it."""
     check_targets({"--json": json_file}, [data])
     from sciml.pde.dataset import check_values, grid_of_dataset, inputs_of, target_of
+    from sciml.pde.sides import seen_in
 
     answer = Answer(json_file, quiet)
     ds = own_data.opened(
@@ -197,6 +198,7 @@ def info(
         stride=stride,
         boundary=boundary,
         centring=centring,
+        dirichlet=dirichlet,
     )
     if check:
         check_values(ds)
@@ -204,14 +206,15 @@ def info(
     names, solution = inputs_of(ds), target_of(ds)
     grid = grid_of_dataset(ds) if "grid" in ds.attrs else None
     told = {"path": str(data), "samples": ds.sizes["sample"], "sizes": _sizes(ds), **about}
-    told |= {"inputs": names, "target": solution, "checked": check}
+    sides = seen_in(ds, grid, solution) if grid is not None else ""
+    told |= {"inputs": names, "target": solution, "checked": check, "sides": sides}
     answer.keep({**told, "grid": None if grid is None else grid.to_json()})
     answer.say(f"{data}: {ds.sizes['sample']} samples, {_shape(ds)}")
     if about:
         answer.say("  " + ", ".join(f"{name} {value}" for name, value in about.items()))
     answer.say(f"  {', '.join(names)} -> {solution}")
     if grid is not None:
-        answer.say(f"  grid {grid}")
+        answer.say(f"  grid {grid}", *([f"  {solution} on Dirichlet sides: {sides}"] if sides else []))
     elif "y" in ds.dims:
         answer.say("  the grid is not told: training needs --boundary and --centring")
     if check:

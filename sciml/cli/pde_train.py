@@ -107,6 +107,7 @@ def train(
     stride: own_data.Stride = 1,
     boundary: own_data.Sides = None,
     centring: own_data.Centring = None,
+    dirichlet: own_data.Dirichlet = None,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
@@ -150,6 +151,7 @@ def train(
         stride=stride,
         boundary=own_data.boundary_of(boundary),
         centring=centring,  # type: ignore[arg-type]
+        side_values=own_data.side_values(dirichlet),
         resume=not anew,
         progress=automatic(quiet),
     )

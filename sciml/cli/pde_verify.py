@@ -63,6 +63,7 @@ def verify(
     stride: own_data.Stride = 1,
     boundary: own_data.Sides = None,
     centring: own_data.Centring = None,
+    dirichlet: own_data.Dirichlet = None,
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="FILE", help="Write one picture (PNG).")
     ] = None,
@@ -84,7 +85,7 @@ def verify(
     from sciml.verify.pde import assess
 
     truth: Path | xr.Dataset = data
-    if inputs or target or dims or boundary or centring or stride > 1:
+    if inputs or target or dims or boundary or centring or dirichlet or stride > 1:
         truth = own_data.opened(
             data,
             inputs=inputs,
@@ -94,6 +95,7 @@ def verify(
             stride=stride,
             boundary=boundary,
             centring=centring,
+            dirichlet=dirichlet,
         )
     loaded = [(path.stem, TrainedOperator.load(path)) for path in others]
     found = []
@@ -166,6 +168,7 @@ def solve(
     stride: own_data.Stride = 1,
     boundary: own_data.Sides = None,
     centring: own_data.Centring = None,
+    dirichlet: own_data.Dirichlet = None,
     html_file: Html = None,
     after: After = None,
     title: Title = "A certified solution",
@@ -208,6 +211,7 @@ def solve(
             stride=stride,
             boundary=boundary,
             centring=centring,
+            dirichlet=dirichlet,
         )
         posed, said = problem_of(dataset, index), f"sample {index} of {Path(name).name}"
     found = certify(posed, Neural.load(operator) if operator else None, rtol=rtol, check=check, name=said)

@@ -6,14 +6,16 @@ differences that know the boundary; `relative_h1_fft` and `relative_h1_truncated
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sciml.errors import InputError
+from sciml.pde.sides import Given, Jumps, check_sides, extrapolated, line_next_to
 
 if TYPE_CHECKING:
     from sciml.pde.grid import Grid
@@ -30,6 +32,8 @@ __all__ = [
 ]
 
 TRUNCATION = 20  # wave number from which the official loss no longer weighs, along each axis
+NAMES = (("south", "north"), ("west", "east"))
+"""The sides at the beginning and the end of y and of x."""
 Apply = Callable[[Tensor], Tensor]
 
 
@@ -40,7 +44,7 @@ def mass(field: Tensor, grid: Grid) -> Tensor:
     return (field.square() * volumes).flatten(1).sum(1)
 
 
-def energy(field: Tensor, grid: Grid, *, boundary_value: float = 0.0) -> Tensor:
+def energy(field: Tensor, grid: Grid, *, boundary_value: Given = 0.0) -> Tensor:
     """The integral of the square of the gradient of a field, by the differences across the faces.
 
     Across a Dirichlet side the difference is that to the known value, over half a spacing (cells) or a whole one
@@ -53,7 +57,9 @@ def energy(field: Tensor, grid: Grid, *, boundary_value: float = 0.0) -> Tensor:
     grid
         Its boundary tells what holds at the sides.
     boundary_value
-        Of the field on Dirichlet sides: 0 for an error, whose boundary values are known.
+        Of the field on Dirichlet sides: 0 for an error, whose boundary values are known. A number, or by side (west,
+        east, south, north) a number, a tensor (sample,) or (sample, n) along the side, or None for the value to which
+        the field comes there (`sciml.pde.sides.extrapolated`); a side that is not named has 0.
 
     Returns
     -------
@@ -63,7 +69,7 @@ def energy(field: Tensor, grid: Grid, *, boundary_value: float = 0.0) -> Tensor:
     Raises
     ------
     InputError
-        A field that does not lie on the grid.
+        A field that does not lie on the grid, or values for a side that is not Dirichlet.
 
     Examples
     --------
@@ -75,6 +81,9 @@ def energy(field: Tensor, grid: Grid, *, boundary_value: float = 0.0) -> Tensor:
     1.0
     """
     field = _checked(field, grid)
+    values = check_sides(boundary_value, grid)
+    if grid.centring == "vertex" and _not_zero(values):
+        return energy(*_with_sides(field, grid, values))
     total = field.new_zeros(len(field))
     for axis, dim in ((0, -2), (1, -1)):
         h = grid.spacing[axis]
@@ -87,20 +96,91 @@ def energy(field: Tensor, grid: Grid, *, boundary_value: float = 0.0) -> Tensor:
             across = field.narrow(dim, 0, 1) - field.narrow(dim, grid.shape[axis] - 1, 1)
             total = total + (across.square() * (width / h)).flatten(1).sum(1)
         distance = h / 2 if grid.centring == "cell" else h
-        for side, place in ((first, 0), (last, grid.shape[axis] - 1)):
+        for end, (side, place) in enumerate(((first, 0), (last, grid.shape[axis] - 1))):
             if side == "dirichlet":
-                across = field.narrow(dim, place, 1) - boundary_value
+                name = NAMES[axis][end]
+                known = _on_side(values.get(name, 0.0), field, grid, name)
+                across = field.narrow(dim, place, 1) - known
                 total = total + (across.square() * (width / distance)).flatten(1).sum(1)
     return total
 
 
-def square_h1(field: Tensor, grid: Grid, *, boundary_value: float = 0.0) -> Tensor:
+def _not_zero(values: Mapping[str, Any]) -> bool:
+    return not all(isinstance(value, int | float) and value == 0 for value in values.values())
+
+
+def _with_sides(field: Tensor, grid: Grid, values: Mapping[str, Any]) -> tuple[Tensor, Grid]:
+    """A field at nodes with those on Dirichlet sides, and the grid that counts them as unknowns.
+
+    Half a spacing next to such a side belongs to its nodes, which matters where the field is not zero there.
+    """
+    added = {}
+    for axis, names in enumerate(NAMES):
+        for name, side in zip(names, grid.sides(axis), strict=True):
+            if side == "dirichlet":
+                line = line_next_to(field, name)
+                known = torch.as_tensor(_on_side(values.get(name, 0.0), field, grid, name)).to(line)
+                if known.ndim:
+                    known = known.squeeze(-2 if axis == 0 else -1)
+                added[name] = known.expand_as(line)
+    wide = torch.cat([*_columns(added, "west"), field, *_columns(added, "east")], -1)
+    for end, name in enumerate(NAMES[0]):
+        if name not in added:
+            continue
+        corners = {
+            side: (_beyond(added[side], -end) + _beyond(added[name], -at)) / 2
+            for at, side in enumerate(NAMES[1])
+            if side in added
+        }
+        row = torch.cat([*_columns(corners, "west"), added[name], *_columns(corners, "east")], -1)
+        parts = [row.unsqueeze(-2), wide]
+        wide = torch.cat(parts if end == 0 else parts[::-1], -2)
+    kinds = {name: "neumann" if name in added else kind for name, kind in grid.boundary.sides.items()}
+    boundary = type(grid.boundary)(**kinds)
+    return wide, replace(grid, shape=(wide.shape[-2], wide.shape[-1]), boundary=boundary)
+
+
+def _columns(lines: Mapping[str, Tensor], name: str) -> list[Tensor]:
+    return [lines[name].unsqueeze(-1)] if name in lines else []
+
+
+def _beyond(line: Tensor, end: int) -> Tensor:
+    """The value one spacing beyond the beginning (0) or the end (-1) of a line (..., n)."""
+    first, second = (line[..., 0], line[..., 1]) if end == 0 else (line[..., -1], line[..., -2])
+    return 2 * first - second
+
+
+def _on_side(value: Any, field: Tensor, grid: Grid, name: str) -> float | Tensor:
+    """The value on a side in the shape of the unknowns next to it."""
+    if value is None:
+        value = extrapolated(field, grid, name)
+    elif not isinstance(value, Tensor) and getattr(value, "ndim", 0) == 0:
+        return float(value)
+    along = torch.as_tensor(value, dtype=field.dtype, device=field.device)
+    given = tuple(along.shape)
+    if along.ndim < field.ndim - 1:  # (sample,) or (sample, n)
+        along = along.reshape(len(along), *(1,) * (field.ndim - 3), along.shape[1] if along.ndim > 1 else 1)
+    if along.shape[0] != len(field) or along.shape[-1] not in (1, line_next_to(field, name).shape[-1]):
+        raise InputError(f"{name} of shape {given} for fields {tuple(field.shape)}: give (sample, n)")
+    return along.unsqueeze(-2 if name in NAMES[0] else -1)
+
+
+def square_h1(field: Tensor, grid: Grid, *, boundary_value: Given = 0.0) -> Tensor:
     """The square of the H1 norm, (sample,): `mass` plus `energy`."""
+    values = check_sides(boundary_value, grid)
+    if grid.centring == "vertex" and _not_zero(values):
+        field, grid = _with_sides(_checked(field, grid), grid, values)
+        boundary_value = 0.0
     return mass(field, grid) + energy(field, grid, boundary_value=boundary_value)
 
 
 def relative_h1(
-    prediction: Tensor, target: Tensor, grid: Grid, *, boundary_value: float = 0.0, floor: float = 0.0
+    prediction: Tensor,
+    target: Tensor,
+    grid: Grid,
+    *,
+    boundary_value: Given | None = None,
+    floor: float = 0.0,
 ) -> Tensor:
     """The H1 norm of the error over the target's, sample by sample, and the mean over the samples.
 
@@ -113,7 +193,8 @@ def relative_h1(
     grid
         Where the values lie.
     boundary_value
-        What the target is on Dirichlet sides.
+        What the target is on Dirichlet sides, see `energy`; the error is taken as zero there. By default 0, but on
+        sides where a sample of the target is clearly not zero (`sciml.pde.sides.Jumps`) the value to which it comes.
     floor
         Least value of the target's norm, for samples that may vanish.
 
@@ -125,7 +206,7 @@ def relative_h1(
     Raises
     ------
     InputError
-        Different shapes, or fields that do not lie on the grid.
+        Different shapes, fields that do not lie on the grid, or values for a side that is not Dirichlet.
 
     Examples
     --------
@@ -137,8 +218,27 @@ def relative_h1(
     _same(prediction, target)
     kind = torch.promote_types(prediction.dtype, torch.float32)
     above = square_h1(prediction.to(kind) - target.to(kind), grid)
-    below = square_h1(target.to(kind), grid, boundary_value=boundary_value)
-    return _ratio(above, below, floor)
+    target = target.to(kind)
+    if boundary_value is None:
+        boundary_value = _seen(target, grid)
+    return _ratio(above, square_h1(target, grid, boundary_value=boundary_value), floor)
+
+
+def _seen(target: Tensor, grid: Grid) -> Given:
+    """The values on the sides where a sample is clearly not zero, and 0 elsewhere."""
+    clear: dict[str, list[int]] = {}
+    with torch.no_grad():
+        for index, one in enumerate(target):
+            jumps = Jumps(grid)
+            jumps.add(one.reshape(-1, *one.shape[-2:]).double().cpu().numpy())
+            for name in jumps.clear():
+                clear.setdefault(name, []).append(index)
+        values: dict[str, Tensor] = {}
+        for name, samples in clear.items():
+            found = extrapolated(target, grid, name)
+            values[name] = torch.zeros_like(found)
+            values[name][samples] = found[samples]
+    return values or 0.0
 
 
 def relative_h1_fft(prediction: Tensor, target: Tensor) -> Tensor:

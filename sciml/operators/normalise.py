@@ -58,8 +58,10 @@ class Moments:
         self.count = total
         self.least, self.most = min(self.least, float(block.min())), max(self.most, float(block.max()))
 
-    def standard(self, how: How) -> Standard:
+    def standard(self, how: How, lift: Array | None = None) -> Standard:
         """The scaling that these fields ask for.
+
+        With ``scale``, a lift (y, x) of values on the sides is subtracted first, so that what is left is zero there.
 
         Raises
         ------
@@ -73,6 +75,10 @@ class Moments:
         if how == "raw":
             return Standard(how, torch.tensor(0.0), torch.tensor(1.0))
         size = float(np.sqrt((self.squares / self.count + self.mean**2).mean())) or 1.0
+        if how == "scale" and lift is not None:
+            left = float(np.sqrt((self.squares / self.count + (self.mean - lift) ** 2).mean()))
+            scale = left if left > LEAST * size else size
+            return Standard(how, *(torch.tensor(x, dtype=torch.float32) for x in (lift, scale)))
         if how == "scale":
             return Standard(how, torch.tensor(0.0), torch.tensor(size, dtype=torch.float32))
         mean, squares = self.mean, self.squares
@@ -94,7 +100,8 @@ class Standard:
     ----------
     how
         ``scalar``: mean 0 and standard deviation 1 over all points. ``pointwise``: at each point, so for one grid
-        only. ``scale``: root mean square 1 and no shift, which leaves zero boundary values zero. ``raw``: as it is.
+        only. ``scale``: root mean square 1 and no shift, which leaves zero boundary values zero; where a Dirichlet
+        side is not zero, less a lift that has its values. ``raw``: as it is.
     mean, scale
         () or (y, x), float32.
     """
@@ -120,8 +127,9 @@ class Standard:
             Normalised point by point on a grid of another shape.
         """
         if self.mean.ndim and tuple(self.mean.shape) != shape:
+            what = "has a lift of its side values" if self.how == "scale" else "is normalised point by point"
             raise InputError(
-                f"{name} is normalised point by point on {tuple(self.mean.shape)}, the problem has {shape}: "
+                f"{name} {what} on {tuple(self.mean.shape)}, the problem has {shape}: "
                 "use that resolution, or train with scalar normalisation"
             )
 

@@ -17,6 +17,7 @@ from sciml.operators.normalise import Moments
 from sciml.operators.series import TRUTH, bare, begun, broadened, is_line, line_grid, spacing, stepped
 from sciml.pde.axes import Dims, check_planes
 from sciml.pde.grid import Boundary, Centring, Grid, Side
+from sciml.pde.sides import Given, Jumps, check_sides, sides_told
 from sciml.train.source import BatchSource, TensorSource
 from sciml.train.store import StoreSource
 
@@ -34,10 +35,11 @@ Place: TypeAlias = tuple[Boundary | Side | None, Centring | None, tuple[float, f
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What one look at every sample told."""
+    """What one look at every sample showed: moments, how the target comes to its sides, and a digest of all."""
 
     moments: dict[str, Moments]
     digest: str
+    jumps: Jumps
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,8 @@ class Samples:
         Of the steps, in the units of ``time``, or None.
     line
         Whether the data is one-dimensional: the fields are then `ROWS` equal rows, periodic along y.
+    side_values
+        Of the target on Dirichlet sides, where the data tell them.
     """
 
     fields: xr.Dataset
@@ -74,6 +78,7 @@ class Samples:
     spacing: float | None = None
     parameters: Mapping[str, Any] = dataclass_field(default_factory=dict)
     line: bool = False
+    side_values: Given | None = None
 
     @classmethod
     def of(
@@ -88,6 +93,7 @@ class Samples:
         centring: Centring | None = None,
         lengths: tuple[float, float] | None = None,
         stride: int = 1,
+        side_values: Given | None = None,
     ) -> Samples:
         """Of a dataset or file as `sciml.pde.open_dataset` opens it.
 
@@ -103,6 +109,8 @@ class Samples:
             See `sciml.pde.open_dataset`.
         boundary, centring, lengths
             Of the grid, where the dataset does not tell, or to correct it.
+        side_values
+            Of the target on Dirichlet sides, where the dataset does not tell: see `sciml.pde.sides`.
 
         Raises
         ------
@@ -136,7 +144,10 @@ class Samples:
         grid = line_grid(shape[1], place[0], place[1], family) if line else _grid(data, shape, *place)
         fields, whole = (stepped if steps else _plain)(data, names, target)
         step = spacing(data) if steps else None
-        return cls(fields, names, target, grid, family, whole, steps, step, _parameters(data), line)
+        told = sides_told(data) if side_values is None else side_values
+        if told is not None:
+            check_sides(told, grid)
+        return cls(fields, names, target, grid, family, whole, steps, step, _parameters(data), line, told)
 
     def __len__(self) -> int:
         return len(self.whole)
@@ -177,7 +188,7 @@ class Samples:
             NaN or infinity, a coefficient that is not positive, a target that is zero everywhere.
         """
         moments = {str(name): Moments(self.grid.shape) for name in self.fields.data_vars}
-        digest = hashlib.blake2b(digest_size=8)
+        digest, jumps = hashlib.blake2b(digest_size=8), Jumps(self.grid)
         chosen = np.zeros(len(self), dtype=bool)
         chosen[training] = True
         for rows, block in self.blocks():
@@ -186,7 +197,9 @@ class Samples:
                 digest.update(values.tobytes())
                 if chosen[rows].any():
                     moments[name].add(values[chosen[rows]])
-        return Survey(moments, digest.hexdigest())
+                    if name == TRUTH:
+                        jumps.add(values[chosen[rows]])
+        return Survey(moments, digest.hexdigest(), jumps)
 
     def source(self, rows: Rows) -> BatchSource:
         """Batches of rows: from memory where all of them fit, else from the store."""

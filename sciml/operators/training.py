@@ -17,10 +17,12 @@ from sciml.errors import InputError, SciMLError
 from sciml.operators import losses
 from sciml.operators.normalise import How, Normalisation
 from sciml.operators.samples import TRUTH, Names, Rows, Samples, Survey
+from sciml.operators.side_values import sides_lift, told_sides
 from sciml.operators.systems import check_system
 from sciml.operators.trained import TrainedOperator, answer, build, system_of, takes
 from sciml.pde.axes import Dims
 from sciml.pde.grid import Boundary, Centring, Grid, Side
+from sciml.pde.sides import Given, Sides
 from sciml.train import Batch, BatchSource, Fit, History, Progress, TensorSource, checkpoint, fit, relative_l2
 from sciml.train.environment import chosen_device
 from sciml.train.progress import automatic
@@ -57,13 +59,14 @@ class Objective:
         ``h1``: `sciml.operators.losses.relative_h1`; ``h1-truncated``, ``h1-fft``: the published ones; ``l2``;
         ``h1-helmholtz``: absolute; ``residual``: `residual_energy`, which looks at no truth. Computed in float32,
         whatever the network's precision.
-    normalisation, grid
+    normalisation, grid, side_values
         Of the samples.
     """
 
     loss: Loss
     normalisation: Normalisation
     grid: Grid
+    side_values: Given = 0.0
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         truth = batch[TRUTH]
@@ -78,13 +81,15 @@ class Objective:
             found = {"loss": self.cost(prediction, truth, fields)}
         if not model.training:
             found["relative_l2"] = relative_l2(prediction, truth)
-            found["relative_h1"] = losses.relative_h1(prediction, truth, self.grid)
+            found["relative_h1"] = losses.relative_h1(
+                prediction, truth, self.grid, boundary_value=self.side_values
+            )
         return found
 
     def cost(self, prediction: Tensor, truth: Tensor, fields: Mapping[str, Tensor]) -> Tensor:
         """The loss of a prediction (sample, y, x)."""
         if self.loss == "h1":
-            return losses.relative_h1(prediction, truth, self.grid)
+            return losses.relative_h1(prediction, truth, self.grid, boundary_value=self.side_values)
         if self.loss == "residual":
             from sciml.operators.cycling import StencilCycle
 
@@ -116,6 +121,7 @@ def train(
     stride: int = 1,
     boundary: Boundary | Side | None = None,
     centring: Centring | None = None,
+    side_values: Given | None = None,
     scaling: tuple[How, How] | None = None,
     resume: bool = True,
     progress: Progress | None = None,
@@ -141,7 +147,7 @@ def train(
         from the seed, and the best epoch on them is kept. None validates with nothing.
     fit
         Settings that differ from `DEFAULTS` (fields of `Fit`).
-    inputs, target, layout, dims, stride, boundary, centring
+    inputs, target, layout, dims, stride, boundary, centring, side_values
         See `sciml.operators.samples.Samples.of`.
     scaling
         Of inputs and target, see `sciml.operators.normalise.Standard`; by default ``scalar`` and, where a side is
@@ -172,7 +178,7 @@ def train(
         raise InputError(f"loss={loss!r}: give one of {', '.join(get_args(Loss))}")
     _check_output(Path(output), data, validation)
     given: dict[str, Any] = {"inputs": inputs, "target": target, "layout": layout, "stride": stride}
-    given |= {"boundary": boundary, "centring": centring, "dims": dims}
+    given |= {"boundary": boundary, "centring": centring, "dims": dims, "side_values": side_values}
     samples = Samples.of(data, **given)
     held, others = _held_out(samples, validation, settings.seed, given)
     training = samples.rows(np.setdiff1d(np.arange(samples.samples), held))
@@ -182,7 +188,8 @@ def train(
         torch.manual_seed(settings.seed)
         model = build(described)
     check_system(model, samples, by_residual=loss == "residual")
-    normalisation = _normalisation(model, samples, survey, scaling or recipe.scaling)
+    sides = Sides.of(samples.side_values, survey.jumps)
+    normalisation = _normalisation(model, samples, survey, sides, scaling or recipe.scaling)
     about = {
         "family": samples.family,
         "problem": dict(samples.parameters),
@@ -196,6 +203,7 @@ def train(
         "time_step": samples.spacing,
         "line": samples.line,
         "data": survey.digest,
+        **told_sides(samples, survey, sides),
         **{name: getattr(settings, name) for name in ("epochs", "batch_size", "learning_rate", "seed")},
     }
     operator = TrainedOperator(model, normalisation, samples.inputs, samples.target, samples.grid, about)
@@ -204,7 +212,8 @@ def train(
         checked = others.source(np.arange(len(others)))
     identity = _identity(operator, loss, held, others)
     source = _near(samples.source(training), device)
-    history = _fitted(operator, loss, source, checked, settings, output, resume, progress, identity)
+    objective = Objective(loss, normalisation, samples.grid, 0.0 if sides.zero else sides.values)
+    history = _fitted(operator, objective, source, checked, settings, output, resume, progress, identity)
     operator = replace(operator, network=operator.network.cpu().eval(), about=about | _errors(history))
     if history.stopped != "time limit":
         operator.save(output, history)
@@ -221,7 +230,7 @@ def _near(source: BatchSource, device: torch.device) -> BatchSource:
 
 def _fitted(
     operator: TrainedOperator,
-    loss: Loss,
+    objective: Objective,
     training: BatchSource,
     validation: BatchSource | None,
     settings: Fit,
@@ -232,7 +241,7 @@ def _fitted(
 ) -> History:
     return fit(
         operator.network,
-        Objective(loss, operator.normalisation, operator.grid),
+        objective,
         training,
         validation,
         replace(settings, patience=settings.patience if validation is not None else None),
@@ -339,7 +348,7 @@ def _described(network: Mapping[str, Any], samples: Samples) -> dict[str, Any]:
 
 
 def _normalisation(
-    model: nn.Module, samples: Samples, survey: Survey, scaling: tuple[How, How] | None
+    model: nn.Module, samples: Samples, survey: Survey, sides: Sides, scaling: tuple[How, How] | None
 ) -> Normalisation:
     if takes(model) == "system":
         return Normalisation.raw(samples.inputs)
@@ -347,7 +356,7 @@ def _normalisation(
     of_inputs, of_target = scaling or ("scalar", "scale" if held else "scalar")
     return Normalisation(
         {name: survey.moments[name].standard(of_inputs) for name in samples.inputs},
-        survey.moments[TRUTH].standard(of_target),
+        survey.moments[TRUTH].standard(of_target, sides_lift(samples, survey, sides)),
     )
 
 
@@ -365,6 +374,7 @@ def _identity(operator: TrainedOperator, loss: Loss, held: Rows, others: Samples
         "the network": ", ".join(f"{name} {value}" for name, value in described.items()),
         "the loss": loss,
         "the scaling": f"{', '.join(ways['inputs'].values())} to {ways['target']}",
+        **({"the sides": str(operator.about["sides"])} if "sides" in operator.about else {}),
     }
 
 

@@ -368,6 +368,8 @@ def problem_of(dataset: xr.Dataset, index: int, grid: Grid | None = None) -> Any
     >>> problem_of(generate("darcy-rough", 3, 15, seed=7), 2)
     Darcy(resolution=(15, 15), coefficient=array 15 x 15 in [2, 12], ...
     """
+    from sciml.pde.sides import posed
+
     check_dataset(dataset)
     count = dataset.sizes["sample"]
     if not -count <= index < count:
@@ -383,4 +385,4 @@ def problem_of(dataset: xr.Dataset, index: int, grid: Grid | None = None) -> Any
     fields: dict[str, Field] = {
         name: np.asarray(sample[name].transpose(*space).values, np.float64) for name in family.inputs
     }
-    return family.problem_with(grid, fields)
+    return posed(family.problem_with(grid, fields), dataset, grid)

@@ -16,6 +16,7 @@ from sciml.pde.dataset import INPUTS, check_dataset, grid_of_dataset, in_order, 
 from sciml.pde.files import Found, absent, form_of, found_in
 from sciml.pde.grid import Grid
 from sciml.pde.layouts import Layout, layout_named, recognised
+from sciml.pde.sides import with_sides
 from sciml.pde.thinning import placed
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def open_dataset(
     grid: Grid | None = None,
     stride: int = 1,
     sides: Literal["drop", "keep"] = "drop",
+    side_values: Mapping[str, float] | float | None = None,
 ) -> xr.Dataset:
     """Open a dataset of this package, a published one, or your own.
 
@@ -84,6 +86,9 @@ def open_dataset(
         Published solutions that hold the known zeros on Dirichlet sides: ``drop`` leaves them out, since they are no
         unknowns; ``keep`` keeps them, and then ``grid`` is a Neumann one, which counts such nodes (the attribute
         ``sides`` says so, and `problem_of` drops them).
+    side_values
+        Of the target on Dirichlet sides, ``{"west": 1.0}`` (0 on the others) or one number, kept as the attribute
+        ``side_values``. Where they are not given, training and verification look at the data, see `sciml.pde.sides`.
 
     Returns
     -------
@@ -120,7 +125,7 @@ def open_dataset(
     whole = check_dataset(placed(check_dataset(in_order(_by_channel(opened))), grid, stride, sides))
     if "grid" in whole.attrs and "y" in whole.dims:
         grid_of_dataset(whole)  # refuses one that is another's
-    return whole
+    return with_sides(whole, side_values)
 
 
 def _of_file(

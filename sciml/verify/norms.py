@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from sciml.errors import InputError
 from sciml.pde.grid import Grid
+from sciml.pde.sides import Given
 from sciml.pde.system import System
 
 __all__ = ["NORMS", "field_errors", "spread", "system_errors"]
@@ -20,7 +22,7 @@ NORMS: Final = {
     "− truth u",
     "relative_h1": "Sobolev norm of e over that of u: the integral of e² + |grad e|², by finite "
     "differences that know the "
-    "boundary; the H1 error in the usual sense",
+    "boundary and the truth's values on it; the H1 error in the usual sense",
     "relative_h1_truncated": "the number that the published MgNO tables call H1: Fourier "
     "coefficients weighted by "
     "sqrt(1 + k²) below wave number 20 and not at all above, of fields taken as periodic; it hardly "
@@ -37,8 +39,13 @@ NORMS: Final = {
 """What each number is."""
 
 
-def field_errors(prediction: Array, truth: Array, grid: Grid) -> dict[str, Array]:
+def field_errors(
+    prediction: Array, truth: Array, grid: Grid, *, side_values: Given | None = None
+) -> dict[str, Array]:
     """The errors that need nothing but the fields (sample, y, x), by name, each (sample,).
+
+    The truth's values on Dirichlet sides enter the H1 norm: ``side_values`` as in
+    `sciml.operators.losses.relative_h1`, by side a number, an array (sample,) or (sample, n), or None.
 
     Raises
     ------
@@ -72,14 +79,20 @@ def field_errors(prediction: Array, truth: Array, grid: Grid) -> dict[str, Array
     said, true = torch.tensor(prediction), torch.tensor(truth)
     index = range(len(truth))
 
-    def each(measure: Any, *more: Any) -> Array:
-        found = [float(measure(said[i : i + 1], true[i : i + 1], *more)) for i in index]
+    def each(measure: Any) -> Array:
+        found = [float(measure(said[i : i + 1], true[i : i + 1])) for i in index]
         return np.array(found, np.float64)
+
+    def sobolev(i: int) -> float:
+        here: Any = side_values
+        if isinstance(side_values, Mapping):
+            here = {k: v[i : i + 1] if getattr(v, "ndim", 0) else v for k, v in side_values.items()}
+        return float(losses.relative_h1(said[i : i + 1], true[i : i + 1], grid, boundary_value=here))
 
     error = prediction - truth
     return {
         "relative_l2": np.sqrt((error**2).sum((1, 2)) / (truth**2).sum((1, 2))),
-        "relative_h1": each(losses.relative_h1, grid),
+        "relative_h1": np.array([sobolev(i) for i in index], np.float64),
         "relative_h1_truncated": each(losses.relative_h1_truncated),
         "relative_h1_fft": each(losses.relative_h1_fft),
         "relative_max": np.abs(error).max((1, 2)) / np.abs(truth).max((1, 2)),

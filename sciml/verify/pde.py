@@ -140,6 +140,7 @@ def assess(
         model=model,
         data=data,
         closely=closely,
+        side_values=taken.side_values,
     )
     scores = dict(found.scores)
     if compared is not None:

@@ -110,6 +110,7 @@ class PdeEvaluation:
             f"{one['samples']:,} {'steps' if one.get('rollout') else 'samples'} on "
             f"{one['grid_text']}; means: " + " ".join(parts).replace(" ,", ","),
             *one.get("trained_on", ()),
+            *([f"the truths on Dirichlet sides: {one['sides']}"] if one.get("sides") else []),
         ]
 
     def tables(self) -> list[Table]:

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciml.pde.grid import Grid
+from sciml.pde.sides import Given, Jumps, Sides, described, lift, mean_sides
 from sciml.pde.system import System
 from sciml.verify import hierarchies
 from sciml.verify.certified import bound_field, energy_density
@@ -36,6 +37,7 @@ def evaluate(
     model: str = "prediction",
     data: str = "fields",
     closely: int = 8,
+    side_values: Given | None = None,
 ) -> PdeEvaluation:
     """Evaluate predicted fields.
 
@@ -57,13 +59,17 @@ def evaluate(
         What to call the two in tables.
     closely
         How many samples, evenly spread, are held against their multigrid hierarchies, which takes about a second each.
+    side_values
+        Of the truths on Dirichlet sides, a number or by side; by default what the truths show, see `sciml.pde.sides`.
 
     Raises
     ------
     InputError
         Different shapes, values that are not finite, a truth that vanishes.
     """
-    rows = field_errors(prediction, truth, grid)
+    sides = _sides(truth, grid, side_values)
+    rows = field_errors(prediction, truth, grid, side_values=0.0 if sides.zero else sides.values)
+    lifted = lift(mean_sides(truth.mean(0), grid, sides), grid)  # sines are zero on Dirichlet sides
     absent: dict[str, str] = {}
     known = [] if isinstance(systems, str) else systems
     if isinstance(systems, str):
@@ -75,12 +81,13 @@ def evaluate(
         "samples": len(truth),
         "grid": grid.to_json(),
         "grid_text": str(grid),
+        "sides": described(sides, truth.mean(0), grid),
         **{
             name: float(rows[name].mean()) if name in rows else None
             for name in ("relative_l2", "relative_h1", "relative_h1_truncated", "residual")
         },
         "norms": {name: spread(one) for name, one in rows.items()},
-        "frequency": error_by_frequency(prediction, truth, grid).to_json(),
+        "frequency": error_by_frequency(prediction - lifted, truth - lifted, grid).to_json(),
     }
     chosen = looked_at(len(truth), closely)
     cases: list[Case] = []
@@ -96,7 +103,7 @@ def evaluate(
         scores["truth_from_discrete_solution"] = float(np.mean(apart))
         if seconds:
             scores["time"] = _times(seconds, hierarchies.seconds_of(cases))
-    scores["baselines"] = _baselines(truth, prediction, grid, cases, chosen, scores.get("time"))
+    scores["baselines"] = _baselines(truth, prediction, grid, cases, chosen, scores.get("time"), sides)
     scores["absent"] = absent
     scores["definitions"] = dict(DEFINITIONS)
     shown = median_sample(rows["relative_l2"])
@@ -108,6 +115,14 @@ def evaluate(
     fields.attrs |= {"relative_l2": float(rows["relative_l2"][shown]), "samples": len(truth)}
     samples = xr.Dataset({name: ("sample", one) for name, one in rows.items()})
     return PdeEvaluation(model, data, scores, samples, fields)
+
+
+def _sides(truth: Array, grid: Grid, given: Given | None) -> Sides:
+    """The values of the truths on Dirichlet sides."""
+    jumps = Jumps(grid)
+    if truth.shape[1:] == grid.shape:
+        jumps.add(truth)
+    return Sides.of(given, jumps)
 
 
 def looked_at(samples: int, closely: int) -> NDArray[np.int64]:
@@ -158,6 +173,7 @@ def _baselines(
     cases: list[Case],
     chosen: Array,
     timed: Mapping[str, float] | None,
+    sides: Sides,
 ) -> dict[str, dict[str, float]]:
     """The operator and answers that need no training: with hierarchies on the samples looked at, else on all."""
     here = truth[chosen] if cases else truth
@@ -172,7 +188,8 @@ def _baselines(
             answers[counts[count]] = fields.reshape(here.shape)
     found = {}
     for name, fields in answers.items():
-        errors = {key: float(one.mean()) for key, one in field_errors(fields, here, grid).items()}
+        each = field_errors(fields, here, grid, side_values=0.0 if sides.zero else sides.values)
+        errors = {key: float(one.mean()) for key, one in each.items()}
         if cases:
             told = [system_errors(one.system, *pair) for one, *pair in zip(cases, fields, here, strict=True)]
             errors |= {key: float(np.mean([one[key] for one in told])) for key in told[0]}
