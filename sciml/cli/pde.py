@@ -82,7 +82,9 @@ def generate(
     refined: Annotated[
         int | None,
         typer.Option(
-            "--refined", min=1, help="Solve on a grid so many times finer (burgers, navier-stokes alone)."
+            "--refined",
+            min=1,
+            help="Solve on a grid so many times finer: burgers, navier-stokes, helmholtz (4: within 1 %).",
         ),
     ] = None,
     double: Annotated[bool, typer.Option("--double", help="Keep float64 instead of float32.")] = False,
@@ -128,11 +130,14 @@ def generate(
         "seed": seed,
     }
     content |= {"sizes": _sizes(dataset), "bytes": size, "seconds": time.monotonic() - begun}
+    content["caution"] = dataset.attrs.get("caution", "")
     answer.keep(content)
     if new:
         answer.say(f"{output}: {count} samples of {family}, {_shape(dataset)}, {size / 1e6:.1f} MB")
     else:
         answer.say(f"{output} is there already, made by this command: nothing to do")
+    if content["caution"]:
+        answer.say(f"caution: {content['caution']}")
     answer.files()
 
 
@@ -185,7 +190,7 @@ def info(
 ) -> None:
     """Tell what a dataset holds and on which grid, as training sees it."""
     check_targets({"--json": json_file}, [data])
-    from sciml.pde.dataset import check_values, grid_of_dataset, inputs_of, target_of
+    from sciml.pde.dataset import caution_of, check_values, grid_of_dataset, inputs_of, target_of
     from sciml.pde.sides import seen_in
 
     answer = Answer(json_file, quiet)
@@ -207,7 +212,8 @@ def info(
     grid = grid_of_dataset(ds) if "grid" in ds.attrs else None
     told = {"path": str(data), "samples": ds.sizes["sample"], "sizes": _sizes(ds), **about}
     sides = seen_in(ds, grid, solution) if grid is not None else ""
-    told |= {"inputs": names, "target": solution, "checked": check, "sides": sides}
+    caution = caution_of(ds)
+    told |= {"inputs": names, "target": solution, "checked": check, "sides": sides, "caution": caution}
     answer.keep({**told, "grid": None if grid is None else grid.to_json()})
     answer.say(f"{data}: {ds.sizes['sample']} samples, {_shape(ds)}")
     if about:
@@ -217,6 +223,8 @@ def info(
         answer.say(f"  grid {grid}", *([f"  {solution} on Dirichlet sides: {sides}"] if sides else []))
     elif "y" in ds.dims:
         answer.say("  the grid is not told: training needs --boundary and --centring")
+    if caution:
+        answer.say(f"  caution: {caution}")
     if check:
         answer.say("  all values can be used")
     answer.files()

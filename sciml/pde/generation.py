@@ -140,7 +140,7 @@ def _dataset(
     dims = dict.fromkeys(family.inputs, space) | {family.target: list(axes)}
     draw = delayed(partial(draw_block, family, problem), pure=True)
     solve = delayed(partial(solve_block, family, problem), pure=True)
-    keep = delayed(partial(_kept, family, dtype), pure=True)
+    keep = delayed(partial(_kept, family, dtype, _firsts(family, problem, len(space))), pure=True)
     pieces: dict[str, list[Any]] = {name: [] for name in dims}
     for start in range(0, len(seeds), chunk):
         these = seeds[start : start + chunk]
@@ -148,7 +148,7 @@ def _dataset(
         blocks = dict.fromkeys(family.inputs, drawn) | {family.target: {family.target: solve(drawn)}}
         for name, block in blocks.items():
             shape = (len(these), *(axes[dim].size for dim in dims[name]))
-            pieces[name].append(da.from_delayed(keep(block, name, len(space)), shape, dtype))
+            pieces[name].append(da.from_delayed(keep(block, name), shape, dtype))
     coords = {
         "sample": np.arange(len(seeds)),
         **{dim: (dim, values, _told_axis(dim)) for dim, values in axes.items()},
@@ -173,6 +173,7 @@ def _attributes(family: Family, problem: Any, seed: int) -> dict[str, Any]:
     from sciml import __version__
 
     grid: Grid | None = getattr(problem, "grid", None)
+    caution = family.caution(problem)
     return {
         "Conventions": "CF-1.10",
         "title": f"{family.name}: {family.about}" if family.about else family.name,
@@ -183,6 +184,7 @@ def _attributes(family: Family, problem: Any, seed: int) -> dict[str, Any]:
         "inputs": ",".join(family.inputs),
         "target": family.target,
         "seed": seed,
+        **({"caution": caution} if caution else {}),
         "sciml_dataset": SCHEMA,
         "sciml_version": __version__,
     }
@@ -192,8 +194,26 @@ def _fine(family: Family, problem: Any) -> Any:
     """The problem on the grid on which it is solved."""
     if family.refined == 1:
         return problem
+    if not family.stepped:
+        return replace(problem, resolution=_finer(problem.grid, family.refined))
     axes = [one for dim, one in _axes(problem).items() if dim != "time"]
     return replace(problem, resolution=tuple(family.refined * one.size for one in axes))
+
+
+def _finer(grid: Grid, times: int) -> tuple[int, int]:
+    """The unknowns of a vertex grid with so many intervals for each one."""
+    known = [
+        grid.sides(axis).count("dirichlet") - (0 if "periodic" in grid.sides(axis) else 1) for axis in (0, 1)
+    ]
+    ny, nx = (times * (n + k) - k for n, k in zip(grid.shape, known, strict=True))
+    return ny, nx
+
+
+def _firsts(family: Family, problem: Any, axes: int) -> tuple[int, ...]:
+    """Where the first point that is kept lies on the finer grid, along each axis."""
+    if family.refined == 1 or family.stepped:
+        return (0,) * axes
+    return tuple((family.refined - 1) * (problem.grid.sides(axis)[0] == "dirichlet") for axis in range(axes))
 
 
 def draw_block(family: Family, problem: Any, seeds: Sequence[int]) -> dict[str, Field]:
@@ -225,7 +245,9 @@ def solve_block(family: Family, problem: Any, inputs: Mapping[str, Field]) -> Fi
     return np.stack(found)
 
 
-def _kept(family: Family, dtype: Kept, block: Mapping[str, Field], name: str, axes: int) -> np.ndarray:
+def _kept(
+    family: Family, dtype: Kept, firsts: Sequence[int], block: Mapping[str, Field], name: str
+) -> np.ndarray:
     """A variable as it is kept: every so many points, in the type asked for."""
-    thin: Any = (..., *(slice(None, None, family.refined),) * axes)
+    thin: Any = (..., *(slice(first, None, family.refined) for first in firsts))
     return np.ascontiguousarray(block[name][thin], dtype)

@@ -15,6 +15,7 @@ from sciml.pde.grid import Field, Grid
 __all__ = [
     "Function",
     "LineFunction",
+    "Mass",
     "Scheme",
     "Terms",
     "Values",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 Scheme = Literal["finite_volume", "finite_element"]
+Mass = Literal["consistent", "blended"]
 
 Function: TypeAlias = Callable[[Field, Field], npt.ArrayLike]
 """Of x and y, arrays of one shape."""
@@ -52,6 +54,9 @@ class Terms:
         diffusion * du/dn, n outward, on the Neumann sides, likewise.
     scheme
         What `discretize` takes where it is not told.
+    mass
+        Of finite elements: ``consistent``, or ``blended``, the mean of the consistent and the lumped one along each
+        axis, whose waves have a phase error of fourth order instead of second (see `sciml.pde.finite_element`).
     """
 
     grid: Grid
@@ -62,6 +67,7 @@ class Terms:
     boundary_value: float | Function = 0.0
     flux: float | Function = 0.0
     scheme: Scheme = "finite_volume"
+    mass: Mass = "consistent"
 
 
 def sampled(values: Values, grid: Grid, name: str) -> Field:

@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciml.errors import InputError, MissingVariable, SciMLError
+from sciml.pde.dataset import caution_of
 from sciml.pde.grid import Grid
 from sciml.pde.system import System
 from sciml.verify.iterations import Apply, mean
@@ -155,6 +156,9 @@ def assess(
             for number in looked_at(count, closely)
         ]
         scores["certified"] = {**scores["certified"], "corrected": mean(told)}
+    caution = caution_of(opened)
+    if caution:
+        scores["caution"] = caution
     if taken.steps:
         scores["rollout"] = _rollout(trained, inputs, truth, taken, count)
     return dataclasses.replace(found, scores=scores)

@@ -111,6 +111,7 @@ class PdeEvaluation:
             f"{one['grid_text']}; means: " + " ".join(parts).replace(" ,", ","),
             *one.get("trained_on", ()),
             *([f"the truths on Dirichlet sides: {one['sides']}"] if one.get("sides") else []),
+            *([f"caution: {one['caution']}"] if one.get("caution") else []),
         ]
 
     def tables(self) -> list[Table]:
