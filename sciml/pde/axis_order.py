@@ -289,9 +289,10 @@ def _described(asked: _Question, reading: Reading) -> str:
 
 def _option(asked: _Question, reading: Reading) -> str:
     if len({*reading}) == 1:
-        return f"--dims {','.join(reading[0])}"
-    pairs = zip(asked.shapes, reading, strict=True)
-    return " ".join(f"--dims {name}={','.join(dims)}" for name, dims in pairs)
+        given = [",".join(reading[0])]
+    else:
+        given = [f"{name}={','.join(dims)}" for name, dims in zip(asked.shapes, reading, strict=True)]
+    return " ".join(f"--dims '{one}'" if "*" in one else f"--dims {one}" for one in given)
 
 
 def _say(asked: _Question, reading: Reading, where: str) -> None:

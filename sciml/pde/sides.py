@@ -204,10 +204,10 @@ def described(sides: Sides, mean: Field, grid: Grid) -> str:
     if sides.zero:
         return ""
     values = {name: along.mean() for name, along in mean_sides(mean, grid, sides).items()}
-    text = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+    text = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
     if sides.given:
         return f"{text} (given)"
-    option = ",".join(f"{name}={value:.4g}" for name, value in values.items())
+    option = ",".join(f"{name}={value:.3g}" for name, value in values.items())
     varying = [
         name
         for name, along in mean_sides(mean, grid, sides).items()

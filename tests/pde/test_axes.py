@@ -146,7 +146,7 @@ def test_channels_become_inputs(tmp_path: Path) -> None:
 
 
 def test_lines_and_flattened_fields(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"30 x 30 \(y, x\): --dims sample,y\*x"):
+    with pytest.raises(InputError, match=r"30 x 30 \(y, x\): --dims 'sample,y\*x'"):
         open_dataset(written(tmp_path, k=random(7, 900), p=random(7, 900)), **NAMED)
     k = random(7, 30, 30)
     flat = written(tmp_path, k=k.reshape(7, 900), p=k.reshape(7, 900))
@@ -188,6 +188,8 @@ def test_named_dims_of_another_hand(tmp_path: Path) -> None:
     deep = ds.expand_dims(z=4, axis=1)
     with pytest.raises(InputError, match=r"three in space.*take one z"):
         open_dataset(deep, inputs="source", target="u")
+    with pytest.raises(InputError, match="take one depth"):
+        open_dataset(strange.expand_dims(depth=4, axis=1), inputs="source", target="u")
     with pytest.raises(InputError, match="three in space"):
         Samples.of(deep, inputs="source", boundary="dirichlet", centring="vertex")
     with pytest.raises(InputError, match=r"if member is time or a channel, name the axes"):
