@@ -17,7 +17,7 @@ from sciml.operators.normalise import Moments
 from sciml.operators.series import TRUTH, bare, begun, broadened, is_line, line_grid, spacing, stepped
 from sciml.pde.axes import Dims, check_planes
 from sciml.pde.grid import Boundary, Centring, Grid, Side
-from sciml.pde.sides import Given, Jumps, check_sides, sides_told
+from sciml.pde.sides import Given, Jumps, check_sides, sides_of_dataset
 from sciml.train.source import BatchSource, TensorSource
 from sciml.train.store import StoreSource
 
@@ -144,7 +144,7 @@ class Samples:
         grid = line_grid(shape[1], place[0], place[1], family) if line else _grid(data, shape, *place)
         fields, whole = (stepped if steps else _plain)(data, names, target)
         step = spacing(data) if steps else None
-        told = sides_told(data) if side_values is None else side_values
+        told = sides_of_dataset(data) if side_values is None else side_values
         if told is not None:
             check_sides(told, grid)
         return cls(fields, names, target, grid, family, whole, steps, step, _parameters(data), line, told)

@@ -9,7 +9,7 @@ from sciml.operators.samples import TRUTH, Samples, Survey
 from sciml.pde.grid import Field
 from sciml.pde.sides import Sides, described, lift, mean_sides
 
-__all__ = ["sides_lift", "told_sides"]
+__all__ = ["sides_lift", "sides_about"]
 
 
 def sides_lift(samples: Samples, survey: Survey, sides: Sides) -> Field | None:
@@ -19,7 +19,7 @@ def sides_lift(samples: Samples, survey: Survey, sides: Sides) -> Field | None:
     return lift(mean_sides(survey.moments[TRUTH].mean, samples.grid, sides), samples.grid)
 
 
-def told_sides(samples: Samples, survey: Survey, sides: Sides) -> dict[str, Any]:
+def sides_about(samples: Samples, survey: Survey, sides: Sides) -> dict[str, Any]:
     """What a trained operator says of its target on Dirichlet sides; nothing where it is zero there.
 
     Warns

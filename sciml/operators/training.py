@@ -17,7 +17,7 @@ from sciml.errors import InputError, SciMLError
 from sciml.operators import losses
 from sciml.operators.normalise import How, Normalisation
 from sciml.operators.samples import TRUTH, Names, Rows, Samples, Survey
-from sciml.operators.side_values import sides_lift, told_sides
+from sciml.operators.side_values import sides_about, sides_lift
 from sciml.operators.systems import check_system
 from sciml.operators.trained import TrainedOperator, answer, build, system_of, takes
 from sciml.pde.axes import Dims
@@ -203,7 +203,7 @@ def train(
         "time_step": samples.spacing,
         "line": samples.line,
         "data": survey.digest,
-        **told_sides(samples, survey, sides),
+        **sides_about(samples, survey, sides),
         **{name: getattr(settings, name) for name in ("epochs", "batch_size", "learning_rate", "seed")},
     }
     operator = TrainedOperator(model, normalisation, samples.inputs, samples.target, samples.grid, about)

@@ -38,7 +38,7 @@ class _Question:
     """Arrays by name, and what decides how their axes are read."""
 
     shapes: Mapping[str, tuple[int, ...]]
-    told: Mapping[str, tuple[str, ...]]
+    given: Mapping[str, tuple[str, ...]]
     sizes: Mapping[str, int]
     matlab: bool
     series: bool
@@ -62,7 +62,7 @@ def resolve(
     dims
         What `given_dims` returned.
     coordinates
-        The sizes of y, x or time, where the file or a grid tells them.
+        The sizes of y, x or time, where the file or a grid has them.
     matlab
         Whether the file is MATLAB's, in which the sample often is the last axis.
     series
@@ -84,15 +84,15 @@ def resolve(
     lost = [name for name in dims if name and name not in shapes]
     if lost:
         raise InputError(f"dims of {', '.join(lost)}: {where or 'the data'} is read for {', '.join(shapes)}")
-    told = {name: _fitted(name, shape, dims) for name, shape in shapes.items() if name in dims or "" in dims}
-    asked = _Question(shapes, told, coordinates, matlab, series)
+    given = {name: _fitted(name, shape, dims) for name, shape in shapes.items() if name in dims or "" in dims}
+    asked = _Question(shapes, given, coordinates, matlab, series)
     readings = _consistent(asked)
     if len(readings) == 1:
         return _with_sizes(asked, readings[0])
-    if len(told) == len(shapes):
-        return told
+    if len(given) == len(shapes):
+        return given
     if not readings:  # unequal sizes, which are refused with the usual dims
-        return {name: told.get(name) or _usual(name, shape) for name, shape in shapes.items()}
+        return {name: given.get(name) or _usual(name, shape) for name, shape in shapes.items()}
     return _decided(asked, readings, where)
 
 
@@ -135,7 +135,7 @@ def _usual(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
 def _consistent(asked: _Question) -> list[Reading]:
     """The ways to read all arrays together that agree in their sizes, and with the coordinates."""
     choices = [
-        [asked.told[name]] if name in asked.told else _candidates(shape) or [_usual(name, shape)]
+        [asked.given[name]] if name in asked.given else _candidates(shape) or [_usual(name, shape)]
         for name, shape in asked.shapes.items()
     ]
     found = [one for one in itertools.product(*choices) if _alike_read(one, asked) and _agree(one, asked, {})]
@@ -150,7 +150,7 @@ def _consistent(asked: _Question) -> list[Reading]:
 def _alike_read(reading: Reading, asked: _Question) -> bool:
     """Whether arrays of one shape, for which no dims are given, are read in one way."""
     ways: dict[tuple[int, ...], tuple[str, ...]] = {}
-    free = ((name, dims) for name, dims in zip(asked.shapes, reading, strict=True) if name not in asked.told)
+    free = ((name, dims) for name, dims in zip(asked.shapes, reading, strict=True) if name not in asked.given)
     return all(ways.setdefault(asked.shapes[name], dims) == dims for name, dims in free)
 
 
@@ -192,7 +192,7 @@ def _agree(reading: Reading, asked: _Question, known: Mapping[str, int]) -> bool
 def _decided(asked: _Question, readings: list[Reading], where: str) -> dict[str, tuple[str, ...]]:
     """The one reading that the shapes suggest, else a question."""
     shapes = list(asked.shapes.values())
-    usual = tuple(asked.told.get(name) or _candidates(shape)[0] for name, shape in asked.shapes.items())
+    usual = tuple(asked.given.get(name) or _candidates(shape)[0] for name, shape in asked.shapes.items())
     first = [one for one in readings if all(dims[0] == "sample" for dims in one)]
     if usual in readings and not any(_four(shape) for shape in shapes):
         doubt = max(_doubt(shape, asked) for shape in shapes)

@@ -35,7 +35,7 @@ __all__ = [
     "on_sides",
     "posed",
     "seen_in",
-    "sides_told",
+    "sides_of_dataset",
     "with_sides",
 ]
 
@@ -159,7 +159,7 @@ class Sides:
     given: bool = False
 
     @classmethod
-    def of(cls, told: Given | None, jumps: Jumps) -> Sides:
+    def of(cls, given: Given | None, jumps: Jumps) -> Sides:
         """As given, else as the fields show.
 
         Raises
@@ -167,8 +167,8 @@ class Sides:
         InputError
             See `check_sides`.
         """
-        if told is not None:
-            values = check_sides(told, jumps.grid)
+        if given is not None:
+            values = check_sides(given, jumps.grid)
             arrays = [name for name, value in values.items() if getattr(value, "ndim", 0)]
             if arrays:
                 raise InputError(
@@ -257,7 +257,7 @@ def on_sides(values: Mapping[str, Any], grid: Grid) -> Function:
     return value
 
 
-def sides_told(dataset: xr.Dataset) -> dict[str, float] | float | None:
+def sides_of_dataset(dataset: xr.Dataset) -> dict[str, float] | float | None:
     """The values on Dirichlet sides that the attributes of a dataset tell: its own, else those of its family.
 
     Raises
@@ -265,16 +265,16 @@ def sides_told(dataset: xr.Dataset) -> dict[str, float] | float | None:
     SchemaError
         An attribute ``side_values`` that is no JSON of numbers by side.
     """
-    told = dataset.attrs.get(ATTRIBUTE)
-    if told is not None:
+    given = dataset.attrs.get(ATTRIBUTE)
+    if given is not None:
         try:
-            content = json.loads(told) if isinstance(told, str) else told
+            content = json.loads(given) if isinstance(given, str) else given
             if is_number(content):
                 return float(content)
             return {str(name): float(value) for name, value in content.items()}
         except (TypeError, ValueError, AttributeError) as error:
             raise SchemaError(
-                f'the attribute {ATTRIBUTE!r} is {told!r}: give JSON, such as {{"west": 1.0}}'
+                f'the attribute {ATTRIBUTE!r} is {given!r}: give JSON, such as {{"west": 1.0}}'
             ) from error
     from sciml.pde.dataset import parameters_of
 
@@ -308,7 +308,7 @@ def posed(problem: Any, dataset: xr.Dataset, grid: Grid | None) -> Any:
     """A problem with the values on its Dirichlet sides that the attribute of a dataset gives."""
     if grid is None or ATTRIBUTE not in dataset.attrs or not hasattr(problem, "boundary_value"):
         return problem
-    values = check_sides(sides_told(dataset) or 0.0, grid)
+    values = check_sides(sides_of_dataset(dataset) or 0.0, grid)
     if len(set(values.values())) == 1 and set(values) == set(dirichlet_sides(grid)):
         return replace(problem, boundary_value=next(iter(values.values())))
     return replace(problem, boundary_value=on_sides(values, grid) if values else 0.0)
@@ -316,10 +316,10 @@ def posed(problem: Any, dataset: xr.Dataset, grid: Grid | None) -> Any:
 
 def seen_in(dataset: xr.Dataset, grid: Grid, target: str, *, most: int = 8) -> str:
     """The values on Dirichlet sides in words, as given or as the first samples of a dataset show them."""
-    told = sides_told(dataset)
+    given = sides_of_dataset(dataset)
     jumps = Jumps(grid)
-    if told is not None or not dirichlet_sides(grid):
-        return described(Sides.of(told, jumps), np.zeros(grid.shape), grid)
+    if given is not None or not dirichlet_sides(grid):
+        return described(Sides.of(given, jumps), np.zeros(grid.shape), grid)
     from sciml.pde.dataset import readable
 
     with readable(target):

@@ -20,7 +20,7 @@ from sciml.operators.normalise import Moments
 from sciml.operators.samples import Samples
 from sciml.operators.training import train
 from sciml.pde import Boundary, Direct, Grid, Poisson, generate, open_dataset, problem_of
-from sciml.pde.sides import Jumps, Sides, described, extrapolated, lift, mean_sides, sides_told
+from sciml.pde.sides import Jumps, Sides, described, extrapolated, lift, mean_sides, sides_of_dataset
 from sciml.solve import solve
 from sciml.verify.norms import field_errors
 from sciml.verify.predictions import evaluate
@@ -118,7 +118,7 @@ def test_solutions_of_our_families_are_zero_on_their_sides_to_the_bit(name: str,
     jumps = Jumps(grid)
     jumps.add(ds.u.values)
     assert jumps.clear() == []
-    assert Sides.of(sides_told(ds), jumps).zero
+    assert Sides.of(sides_of_dataset(ds), jumps).zero
 
 
 def test_a_lift_has_the_values_and_nothing_else() -> None:
@@ -209,9 +209,9 @@ def test_a_problem_of_own_data_has_the_values_that_are_given() -> None:
         ds.drop_attrs().assign_attrs(inputs="source"), grid=Grid((8, 12), "cell"), side_values=2.0
     )
     assert problem_of(whole, 0).boundary_value == 2.0
-    assert sides_told(whole) == 2.0
+    assert sides_of_dataset(whole) == 2.0
     with pytest.raises(SchemaError, match="side_values"):
-        sides_told(ds.assign_attrs(side_values="west"))
+        sides_of_dataset(ds.assign_attrs(side_values="west"))
     with pytest.raises(InputError, match="'north' on a grid"):
         open_dataset(ds, side_values={"north": 1.0})
     assert grid.sides(1) == ("dirichlet", "dirichlet")
