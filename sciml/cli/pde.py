@@ -190,7 +190,8 @@ def info(
 ) -> None:
     """Tell what a dataset holds and on which grid, as training sees it."""
     check_targets({"--json": json_file}, [data])
-    from sciml.pde.dataset import caution_of, check_values, grid_of_dataset, inputs_of, target_of
+    from sciml.pde.caution import caution_of
+    from sciml.pde.dataset import check_values, grid_of_dataset, inputs_of, target_of
     from sciml.pde.sides import seen_in
 
     answer = Answer(json_file, quiet)

@@ -58,7 +58,7 @@ def resolve(
     Parameters
     ----------
     arrays
-        By name in the file; of each only the shape is used.
+        By name in the file, the target last; of each only the shape is used.
     dims
         What `given_dims` returned.
     coordinates
@@ -171,7 +171,8 @@ def _agree(reading: Reading, asked: _Question, known: Mapping[str, int]) -> bool
                 length = length or size
                 if part not in ("1", "channel") and sizes.setdefault(part, length) != length:
                     return False
-    if len(spaces) > 1 or len(sampled) > 1:
+    in_time = ["time" in dims for dims in reading]
+    if len(spaces) > 1 or len(sampled) > 1 or (any(in_time) and not in_time[-1]):
         return False
     for size in flat:
         side = math.isqrt(size)

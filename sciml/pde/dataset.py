@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from sciml.pde.families import Family
 
 __all__ = [
-    "caution_of",
     "check_dataset",
     "check_real",
     "check_values",
@@ -343,19 +342,6 @@ def family_of(dataset: xr.Dataset) -> Family:
             f"the dataset does not say of which equation it is: set ds.attrs['family'] to one of {', '.join(FAMILIES)}"
         )
     return replace(FAMILIES[name], inputs=inputs)
-
-
-def caution_of(dataset: xr.Dataset) -> str:
-    """What users of a dataset's solutions must know of their accuracy; "" where there is nothing.
-
-    It is the attribute ``caution``, or what the family says of the grid (`sciml.pde.helmholtz`).
-    """
-    told = dataset.attrs.get("caution")
-    waves = dataset.attrs.get("family") == "helmholtz" or parameters_of(dataset).get("problem") == "Helmholtz"
-    if told or not waves or not dataset.attrs.get("grid"):
-        return str(told or "")
-    family, grid = family_of(dataset), grid_told(dataset)
-    return family.caution(family.problem(grid.shape, 7)) if grid.centring == "vertex" else ""
 
 
 def problem_of(dataset: xr.Dataset, index: int, grid: Grid | None = None) -> Any:

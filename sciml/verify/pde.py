@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciml.errors import InputError, MissingVariable, SciMLError
-from sciml.pde.dataset import caution_of
+from sciml.pde.caution import caution_of
 from sciml.pde.grid import Grid
 from sciml.pde.system import System
 from sciml.verify.iterations import Apply, mean

@@ -116,15 +116,28 @@ def test_what_cannot_be_is_told_in_one_line(own: Path, words: tuple[str, ...], s
     assert len(shown.stderr.splitlines()) == 1
 
 
-def test_channels_are_refused_alike_by_info_and_train(tmp_path: Path) -> None:
+def test_channels_are_inputs_alike_in_info_and_train(own: Path, tmp_path: Path) -> None:
+    """An axis that the inputs have and the target has not: time it cannot be."""
     rng = np.random.default_rng(5)
     fields = {"coefficient": rng.uniform(1, 2, (6, 3, 15, 15)), "u": rng.random((6, 15, 15))}
     np.savez(tmp_path / "k.npz", **fields)
-    shown = [
-        sciml("pde", "info", tmp_path / "k.npz"),
-        sciml("pde", "train", "mgno", tmp_path / "k.npz", "-o", tmp_path / "m.sciml", *PLACED),
-    ]
-    for one in shown:
-        assert one.exit_code == 2
-        assert "if these are 3 channels, give each as an array of its own" in " ".join(one.output.split())
-    assert not (tmp_path / "m.sciml").exists()
+    named = ["coefficient_0", "coefficient_1", "coefficient_2"]
+    assert numbers("pde", "info", tmp_path / "k.npz")["inputs"] == named
+    settings = (
+        "--config",
+        own / "small.toml",
+        "--epochs",
+        1,
+        "--device",
+        "cpu",
+        "--json",
+        tmp_path / "m.json",
+    )
+    shown = sciml("pde", "train", "mgno", tmp_path / "k.npz", "-o", tmp_path / "m.sciml", *PLACED, *settings)
+    assert shown.exit_code == 0, shown.output
+    few = ("--closely", 1, "--preconditioned", 0)
+    assert numbers("pde", "verify", tmp_path / "m.sciml", tmp_path / "k.npz", *PLACED, *few)["samples"] == 6
+    fields["u"] = rng.random((6, 3, 15, 15))
+    np.savez(tmp_path / "k.npz", **fields)
+    shown = sciml("pde", "info", tmp_path / "k.npz", "--dims", "sample,channel,y,x")
+    assert shown.exit_code == 2 and "target u has 3 channels" in " ".join(shown.output.split())

@@ -135,6 +135,7 @@ def test_channels_become_inputs(tmp_path: Path) -> None:
     dims = {"k": "sample,channel,y,x", "p": "sample,y,x"}
     ds = open_dataset(written(tmp_path, k=k, p=p), **NAMED, dims=dims)
     assert ds.attrs["inputs"] == "k_0,k_1,k_2"
+    xr.testing.assert_equal(open_dataset(tmp_path / "d.npz", **NAMED), ds)  # no time, which p has not
     np.testing.assert_array_equal(ds.k_2, k[:, 2])
     place: dict[str, Any] = {"boundary": "dirichlet", "centring": "cell"}
     taken = Samples.of(tmp_path / "d.npz", inputs=["k"], target="p", dims=dims, **place)

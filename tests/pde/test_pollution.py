@@ -25,7 +25,7 @@ from sciml.pde import (
     grid_of_dataset,
     problem_of,
 )
-from sciml.pde.dataset import caution_of
+from sciml.pde.caution import caution_of
 from sciml.solve import solve
 from sciml.verify.pde import assess
 
