@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from sciml.operators.normalise import Standard
 from sciml.operators.samples import TRUTH, Samples, Survey
-from sciml.pde.grid import Field
+from sciml.pde.grid import Field, Grid
 from sciml.pde.sides import Sides, described, lift, mean_sides
 
-__all__ = ["sides_lift", "sides_about"]
+__all__ = ["finer_lift", "sides_about", "sides_lift"]
 
 
 def sides_lift(samples: Samples, survey: Survey, sides: Sides) -> Field | None:
@@ -33,3 +40,23 @@ def sides_about(samples: Samples, survey: Survey, sides: Sides) -> dict[str, Any
     if not sides.given:
         warnings.warn(f"{samples.target} is not zero on its Dirichlet sides: {text}", stacklevel=3)
     return {"sides": text, "side_values": dict(sides.values)}
+
+
+def finer_lift(standard: Standard, grid: Grid, finer: Grid) -> Tensor | None:
+    """The lift of a scaling on another grid of the same rectangle; None where the scaling has none."""
+    if standard.how != "scale" or not standard.mean.ndim:
+        return None
+    mean = standard.mean.double().cpu().numpy()
+    return torch.from_numpy(_on_finer(mean.tobytes(), grid, finer)).to(standard.mean)
+
+
+@functools.lru_cache(maxsize=4)
+def _on_finer(mean: bytes, grid: Grid, finer: Grid) -> Field:
+    field = np.frombuffer(mean).reshape(grid.shape)
+    dirichlet = [name for name, kind in grid.boundary.sides.items() if kind == "dirichlet"]
+    values = mean_sides(field, grid, Sides(dict.fromkeys(dirichlet)))
+    along = {}
+    for name, line in values.items():
+        axis = 1 if name in ("south", "north") else 0
+        along[name] = np.interp(finer.coordinates()[axis], grid.coordinates()[axis], line)
+    return lift(along, replace(finer, boundary=grid.boundary))

@@ -18,6 +18,7 @@ from sciml.operators.normalise import Normalisation
 from sciml.operators.requirements import check_fields, check_grid
 from sciml.operators.resampling import Resampling
 from sciml.operators.samples import Samples
+from sciml.operators.side_values import finer_lift
 from sciml.operators.trained_on import describe
 from sciml.pde.grid import Grid
 from sciml.tables import html_table
@@ -213,7 +214,12 @@ class TrainedOperator:
         resampling = self.resampling(grid)
         if resampling is not None:
             means = {name: resampling.average(one, name) for name, one in fields.items()}
-            return resampling.interpolate(answer(network, means, self.normalisation, self.grid))
+            found = answer(network, means, self.normalisation, self.grid)
+            on_sides = finer_lift(self.normalisation.target, self.grid, grid)
+            if on_sides is None:
+                return resampling.interpolate(found)
+            # Interpolation takes the sides as zero.
+            return resampling.interpolate(found - self.normalisation.target.mean) + on_sides
         if grid.shape == self.grid.shape:
             return answer(network, fields, self.normalisation, grid)
         try:

@@ -172,6 +172,10 @@ def test_training_says_what_the_sides_are(tmp_path: Path) -> None:
     x, _ = operator.grid.mesh()
     left = own().p.values - (1 - x)
     assert float(standard.scale) == pytest.approx(np.sqrt((left**2).mean()), rel=0.1)
+    fine = torch.full((1, 16, 24), 1.2)
+    found = operator.predict({"k": fine})[0].double().numpy()
+    coarse = operator.predict({"k": fine[:, ::2, ::2]})[0].double().numpy()
+    assert np.abs(found[:, 0] - extrapolated(coarse, operator.grid, "west").mean()).max() < 0.05
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         given = train(own(), tmp_path / "g.sciml", side_values={"west": 1.0}, validation=3, **PLACE, **SMALL)
