@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciml.errors import InputError
+from sciml.wrf.projection import map_projection
 
 __all__ = ["differing_levels", "grid_of", "place_of", "require_same_ground"]
 
@@ -197,6 +198,7 @@ def grid_of(run: xr.Dataset | None) -> dict[str, Any]:
         return result
     latitude, longitude = (one[0] if one.ndim == 3 else one for one in place)
     result["longitude"] = longitude
-    if int(run.attrs.get("MAP_PROJ", 0)) and float(np.ptp(longitude)) > 0:
+    # Where MAP_PROJ was lost, coordinates that vary show that the grid lies on the Earth.
+    if map_projection(run) != 0 and float(np.ptp(longitude)) > 0:
         result |= {"latitude": latitude, "georeferenced": True}
     return result
