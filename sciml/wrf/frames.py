@@ -12,7 +12,7 @@ import xarray as xr
 from sciml.errors import InputError
 from sciml.wrf.state import where
 
-__all__ = ["each_once", "in_order", "one_domain"]
+__all__ = ["in_order", "new_frames", "one_domain"]
 
 _SIZES: Final = ("bottom_top", "south_north", "west_east")
 # The number, and by how much (relative) it may differ between files of one domain.
@@ -48,9 +48,15 @@ def one_domain(parts: Sequence[xr.Dataset]) -> None:
                 )
 
 
-def each_once(parts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
-    """Every time once: of repeated frames the first copy, of the file that begins earliest."""
-    out: list[xr.Dataset] = []
+def new_frames(parts: Sequence[xr.Dataset]) -> list[list[int]]:
+    """The numbers of the frames that each part adds: of a time that is repeated the first copy is taken.
+
+    Parameters
+    ----------
+    parts
+        With the coordinate Time, in the order of their first times.
+    """
+    out: list[list[int]] = []
     seen: set[Any] = set()
     for ds in parts:
         times = ds["Time"].values
@@ -65,8 +71,7 @@ def each_once(parts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
             of = "its own" if lost == inside else "the file before"
             of += f" and {inside} of its own" if 0 < inside < lost and before else ""
             warnings.warn(f"{where(ds)} repeats {lost} frames of {of}: left out", stacklevel=4)
-        if new:
-            out.append(ds if len(new) == len(times) else ds.isel(Time=new))
+        out.append(new)
     return out
 
 

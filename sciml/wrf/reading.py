@@ -4,30 +4,28 @@ attributes.
 
 from __future__ import annotations
 
-import glob
+import os
 import re
 import warnings
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import xarray as xr
 
-from sciml.errors import InputError
-from sciml.wrf.classic import missing_bytes
-from sciml.wrf.frames import each_once, in_order, one_domain
+from sciml.wrf.frames import in_order, new_frames, one_domain
 from sciml.wrf.lossy import PACKING
+from sciml.wrf.many_files import datasets_of, parts_of
 from sciml.wrf.moving import corners, moves
-from sciml.wrf.runs import RUN_START, with_run_starts
-from sciml.wrf.state import require_faces, require_frames, where
+from sciml.wrf.one_file import ONE_FRAME, Chunks, open_lazily, require_whole
+from sciml.wrf.paths import PathLike, expand
+from sciml.wrf.runs import RUN_START
+from sciml.wrf.state import where
 from sciml.wrf.table import TABLE
-from sciml.wrf.times import frame_times
 from sciml.wrf.units import contradicts
 
 __all__ = ["expand", "open_lazily", "open_wrfout", "require_whole"]
 
-Chunks = Mapping[Any, int] | None
-_ONE_FRAME: Final[Mapping[Any, int]] = {"Time": 1}
 _HORIZONTAL: Final = ("XLAT", "XLONG", "XLAT_U", "XLONG_U", "XLAT_V", "XLONG_V")
 _UNITS: Final = {
     "": "1",
@@ -39,123 +37,12 @@ _UNITS: Final = {
 }
 
 
-def expand(paths: str | Path | Iterable[str | Path]) -> list[Path]:
-    """The files meant by a path, a glob, a directory, or several of them, sorted by name within each.
-
-    Raises
-    ------
-    InputError
-        Nothing is there, or a directory holds several domains.
-    """
-    if isinstance(paths, (str, Path)):
-        paths = [paths]
-    found: list[Path] = []
-    for item in paths:
-        path = Path(item)
-        if path.is_dir():
-            inside = sorted(p for p in path.glob("wrfout_d0*") if p.is_file())
-            domains = sorted({p.name[:10] for p in inside})
-            if len(domains) > 1:
-                raise InputError(
-                    f"{path} holds {len(domains)} domains ({', '.join(domains)}): "
-                    f"choose one, '{path}/{domains[0]}_*'"
-                )
-            if not inside:
-                stored = any((path / name).exists() for name in ("zarr.json", ".zgroup"))
-                hint = ": it is a zarr store, give what xr.open_zarr makes of it" if stored else ""
-                raise InputError(f"{path} holds no wrfout_d0* files{hint}")
-            found += inside
-        elif path.is_file():
-            found.append(path)
-        else:
-            matched = sorted(Path(p) for p in glob.glob(str(item)) if Path(p).is_file())
-            if not matched:
-                raise InputError(f"no such file: {item}")
-            found += matched
-    if not found:
-        raise InputError("no files were given")
-    return found
-
-
-def open_lazily(path: Path, *, chunks: Chunks = _ONE_FRAME, like: xr.Dataset | None = None) -> xr.Dataset:
-    """Open one file as it is: no times decoded, nothing read.
-
-    Parameters
-    ----------
-    path
-        A NetCDF file.
-    chunks
-        Dask's chunks; None reads without dask.
-    like
-        Take chunks from this dataset instead: none if it has none.
-
-    Raises
-    ------
-    InputError
-        The file is not there, not NetCDF, or damaged.
-    """
-    if like is not None and not like.chunks:
-        chunks = None
-    require_whole(path)
-    try:
-        ds = xr.open_dataset(
-            path,
-            engine="netcdf4",
-            decode_times=False,
-            decode_coords=False,
-            concat_characters=True,
-            cache=False,
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be opened as NetCDF ({error}): {_size(path)}; "
-            "copy it again, or see what 'ncdump -h' says"
-        ) from error
-    ds.encoding["source"] = str(path)
-    return _chunked(ds, chunks)
-
-
-def _chunked(ds: xr.Dataset, chunks: Chunks) -> xr.Dataset:
-    if chunks is None:
-        return ds
-    out = ds.chunk({k: v for k, v in chunks.items() if k in ds.dims})
-    if RUN_START in ds.coords:
-        out = out.assign_coords({RUN_START: ds.variables[RUN_START]})
-    out.encoding = dict(ds.encoding)
-    return out
-
-
-def require_whole(path: Path) -> None:
-    """Refuse a file that is not there, or a classic NetCDF file that was cut off.
-
-    Raises
-    ------
-    InputError
-        With the number of bytes it lacks.
-    """
-    if not path.is_file():
-        raise InputError(f"no such file: {path}")
-    lacking = missing_bytes(path)
-    if lacking:
-        raise InputError(
-            f"{path} was cut off: its header tells of {lacking} bytes more than its {path.stat().st_size}; copy it "
-            "again, or leave it out"
-        )
-
-
-def _size(path: Path) -> str:
-    number = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(4)
-    return f"it has {number} bytes and begins with {head!r}"
-
-
 def open_wrfout(
-    paths: str | Path | xr.Dataset | Iterable[str | Path],
+    paths: PathLike | xr.Dataset | Iterable[PathLike | xr.Dataset],
     *,
-    chunks: Chunks = _ONE_FRAME,
+    chunks: Chunks = ONE_FRAME,
 ) -> xr.Dataset:
-    """Open WRF output: one file, several, a glob, a directory of one domain, or a dataset opened already.
+    """Open WRF output: one file, several, a glob, a directory of one domain, or datasets opened already.
 
     Parameters
     ----------
@@ -164,7 +51,9 @@ def open_wrfout(
         in one, the first copy is taken, of the file that begins earliest. A dataset is not changed; what is
         returned is another.
     chunks
-        How dask cuts it, by default one frame a chunk. None: not at all, for small files.
+        How dask cuts what is read from files, by default one frame a chunk. As in xarray: lengths by
+        dimension, -1 or "auto" for one or for all; {} for one chunk a file. None: without dask. Datasets
+        keep the chunks that they have.
 
     Returns
     -------
@@ -180,23 +69,33 @@ def open_wrfout(
     ------
     InputError
         No such file, not NetCDF, damaged; domains or time steps that differ; faces that do not fit the grid
-        (cropped alone); times that are none.
+        (cropped alone); times that are none; chunks that cannot be made.
+
+    Notes
+    -----
+    Of several files the metadata of the first are read. Of each other file the times and some attributes are
+    read, and its variables, their shapes, types and packing are compared with those of the first; it is
+    opened again when its values are read. Files that differ are opened one by one.
     """
-    if isinstance(paths, xr.Dataset):
-        return _finish([paths])
-    return _finish([open_lazily(path, chunks=None) for path in expand(paths)], chunks)
+    listed: Any = [paths] if isinstance(paths, (xr.Dataset, str, bytes, os.PathLike)) else paths
+    if not isinstance(listed, Iterable):
+        listed = expand(listed)  # no path: refused there
+    given: list[xr.Dataset | Path] = []
+    for one in listed:
+        given += [one] if isinstance(one, xr.Dataset) else expand([one])
+    return _finish(given or list(expand([])), chunks)
 
 
-def _finish(parts: Sequence[xr.Dataset], chunks: Chunks = None) -> xr.Dataset:
-    timed = [_with_times(ds) for ds in parts]
-    if len(timed) > 1:
-        timed.sort(key=lambda ds: ds["Time"].values.min())
-        one_domain(timed)
-    places = [corners(ds) for ds in timed]
+def _finish(given: Sequence[xr.Dataset | Path], chunks: Chunks) -> xr.Dataset:
+    parts = parts_of(given)
+    if len(parts) > 1:
+        parts.sort(key=lambda part: part.ds["Time"].values.min())
+        one_domain([part.ds for part in parts])
+    places = [corners(part.ds) for part in parts]
     moving = moves([place for place in places if place is not None])
-    # Only now: what was read until here, times and corners, is read faster without dask.
-    timed = each_once([_chunked(ds, chunks) for ds in timed])
-    joined = in_order(timed[0] if len(timed) == 1 else _joined(timed))
+    # Chunks are made only now: times and corners are read faster without dask.
+    datasets = datasets_of(parts, new_frames([part.ds for part in parts]), chunks)
+    joined = in_order(datasets[0] if len(datasets) == 1 else _joined(datasets))
     return _with_attributes(_with_places(joined, moving))
 
 
@@ -216,23 +115,6 @@ def _joined(timed: list[xr.Dataset]) -> xr.Dataset:
     )
     joined.encoding["source"] = where(timed[0])
     return joined
-
-
-def _with_times(ds: xr.Dataset) -> xr.Dataset:
-    require_frames(ds)
-    if ds.sizes["Time"] == 0:
-        raise InputError(f"{where(ds)} holds no frame: Time has length 0")
-    require_faces(ds)
-    times = frame_times(ds)
-    out = ds.drop_vars([n for n in ("Times",) if n in ds.variables])
-    out = out.assign_coords(Time=("Time", times, {"standard_name": "time", "axis": "T"}))
-    out["Time"].encoding = {"units": f"seconds since {str(times[0])[:10]}", "dtype": "float64"}
-    out = with_run_starts(out, times)
-    out[RUN_START].encoding = dict(out["Time"].encoding)
-    if "XTIME" in out.coords:
-        out = out.reset_coords("XTIME")
-    out.encoding = {k: v for k, v in ds.encoding.items() if k == "source"}
-    return out
 
 
 def _with_places(ds: xr.Dataset, moving: bool) -> xr.Dataset:

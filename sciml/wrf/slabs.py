@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import netCDF4
 import numpy as np
 import xarray as xr
-from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
 from sciml.errors import InputError
 from sciml.wrf.forms import Form
 from sciml.wrf.moving import CORNERS
+from sciml.wrf.open_files import LOCK, close_files, netcdf_file, variable_chunks
 from sciml.wrf.reading import require_whole
 from sciml.wrf.runs import RUN_START
 from sciml.wrf.table import INPUT_SCALARS, SCHEME_INPUTS, TABLE, TARGET_PROFILES, TARGET_SCALARS
@@ -26,10 +24,6 @@ _TARGETS: Final = (*TARGET_PROFILES, *TARGET_SCALARS, "TIMEC_KF")
 _MOIST: Final = ("QCLOUD", "QRAIN", "QICE", "QSNOW", "QGRAUP", "QHAIL")
 _PRESSURE: Final = ("MU", "MUB", "ZNW", "P_TOP", "C1H", "C2H", "C3F", "C3H", *_MOIST)
 _STATE: Final = ("U", "V", "T", "P", "PB", "PH", "PHB", "QVAPOR", "W0AVG", *INPUT_SCALARS)
-# The netCDF library is not made for several threads; xarray's reads take the same lock.
-_LOCK: Final = NETCDF4_PYTHON_LOCK
-_OPEN: Final[OrderedDict[tuple[str, int, int], Any]] = OrderedDict()
-_CACHE: Final = 1 << 20
 CLASS_FIELDS: Final = ("NCA", "PRATEC", "CUTOP", "CU_ACT_FLAG", "NCA_IN", "RUN", *_ALWAYS)
 """What tells the class of a column: small fields, enough to plan a store."""
 
@@ -96,8 +90,8 @@ def read_slab(path: str | Path, names: tuple[str, ...], slab: Slab | None = None
     require_whole(path)
     name = "its header"
     try:
-        with _LOCK:
-            nc = _opened(path)
+        with LOCK:
+            nc = netcdf_file(path)
             found: dict[str, Any] = {}
             for name in names:
                 if name in nc.variables:
@@ -137,24 +131,6 @@ def _extra(nc: Any, found: dict[str, Any], slab: Slab | None) -> dict[str, Any]:
     return out
 
 
-def _opened(path: Path) -> Any:
-    """The file, opened; the last few are kept open, for opening one costs as much as reading a frame."""
-    stat = path.stat()
-    key = (str(path), stat.st_mtime_ns, stat.st_size)
-    if key not in _OPEN:
-        while len(_OPEN) >= 4:
-            _OPEN.popitem(last=False)[1].close()
-        opened = netCDF4.Dataset(path)
-        opened.set_auto_mask(False)
-        for variable in opened.variables.values():
-            if variable_chunks(variable):
-                # Slabs are cut along the chunks, each read once: a cache only holds memory (16 MB a variable).
-                variable.set_var_chunk_cache(_CACHE)
-        _OPEN[key] = opened
-    _OPEN.move_to_end(key)
-    return _OPEN[key]
-
-
 def read_header(path: str | Path) -> xr.Dataset:
     """What a file holds, without its values: names, dimensions, attributes, and the times.
 
@@ -168,8 +144,8 @@ def read_header(path: str | Path) -> xr.Dataset:
     """
     path = Path(path)
     out = read_slab(path, ("Times", "XTIME", RUN_START))
-    with _LOCK:
-        nc = _opened(path)
+    with LOCK:
+        nc = netcdf_file(path)
         found: dict[str, xr.Variable] = {}
         for name, variable in nc.variables.items():
             if name not in out.variables:
@@ -186,19 +162,6 @@ def read_header(path: str | Path) -> xr.Dataset:
         out = out.drop_vars("THM", errors="ignore").assign(found)
     out.encoding = {"source": str(path)}
     return out
-
-
-def variable_chunks(variable: Any) -> tuple[int, ...]:
-    """The pieces in which a variable is compressed; empty for a contiguous one."""
-    pieces = variable.chunking()
-    return tuple(pieces) if isinstance(pieces, list) else ()
-
-
-def close_files() -> None:
-    """Close what `read_slab` keeps open, so that the files can be written, moved and removed."""
-    with _LOCK:
-        while _OPEN:
-            _OPEN.popitem()[1].close()
 
 
 def _index(dim: str, slab: Slab | None) -> slice:

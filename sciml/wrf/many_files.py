@@ -1,0 +1,162 @@
+"""Several files or datasets of one run: their headers, and the datasets that their frames are put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from sciml.wrf.headers import Layout, header_of
+from sciml.wrf.one_file import Chunks, chunked, open_lazily, require_whole, with_clock, with_times
+from sciml.wrf.stacks import Frames, stacked
+from sciml.wrf.state import where
+
+__all__ = ["Part", "datasets_of", "parts_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A file or dataset among those that are opened together.
+
+    Attributes
+    ----------
+    ds
+        With the coordinate Time and the global attributes. Of a file of which the header alone was read these
+        are its `FILE_ATTRIBUTES`, and there are no values but what tells time and place.
+    path
+        Of a file; None for a dataset that was given.
+    layout
+        Of a file of which the header alone was read; else None.
+    """
+
+    ds: xr.Dataset
+    path: Path | None = None
+    layout: Layout | None = None
+
+
+def parts_of(given: Sequence[xr.Dataset | Path]) -> list[Part]:
+    """Read the times of each, and of several files the headers.
+
+    Raises
+    ------
+    InputError
+        A file that is damaged or not NetCDF; faces that do not fit; times that cannot be read.
+    """
+    known: dict[Layout, Layout] = {}
+    out = []
+    for one in given:
+        if isinstance(one, xr.Dataset):
+            out.append(Part(with_times(one)))
+            continue
+        header = None
+        if len(given) > 1:
+            require_whole(one)
+            header = header_of(one)
+        if header is None:
+            out.append(Part(with_times(open_lazily(one, chunks=None)), one))
+        else:
+            # Equal layouts are one object, for there may be thousands of files.
+            layout = known.setdefault(header.layout, header.layout)
+            out.append(Part(with_times(header.summary), one, layout))
+    return out
+
+
+def datasets_of(parts: Sequence[Part], taken: Sequence[list[int]], chunks: Chunks) -> list[xr.Dataset]:
+    """Datasets that hold the frames taken of each part: one for all files of one layout that follow each other.
+
+    Parameters
+    ----------
+    parts
+        In the order of their first times.
+    taken
+        The numbers of the frames that are taken of each.
+    chunks
+        Dask's, of what is read from files; datasets keep theirs.
+    """
+    used = [(part, frames) for part, frames in zip(parts, taken, strict=True) if frames]
+    out: list[xr.Dataset] = []
+    while used:
+        part, frames = used[0]
+        raw = None if part.path is None or part.layout is None else _stored(part.path)
+        number = 0 if raw is None else _alike([part for part, _ in used], _time_axes(raw))
+        if raw is not None and number:
+            out.append(_stack(raw, used[:number], chunks))
+        else:
+            out.append(_whole(part, frames, chunks))
+        used = used[max(1, number) :]
+    return out
+
+
+def _stored(path: Path) -> xr.Dataset:
+    """A file as it is stored, closed again: for the names, dimensions and attributes of its variables."""
+    with xr.open_dataset(path, engine="netcdf4", decode_cf=False, cache=False) as raw:
+        return raw
+
+
+def _time_axes(raw: xr.Dataset) -> dict[str, int]:
+    return {str(k): v.dims.index("Time") for k, v in raw.variables.items() if "Time" in v.dims}
+
+
+def _alike(parts: Sequence[Part], axes: dict[str, int]) -> int:
+    """How many parts from the first on have its layout, with as many frames in all variables along Time."""
+    first = parts[0].layout
+    for number, part in enumerate(parts):
+        if (
+            first is None
+            or part.layout is None
+            or not part.layout.is_like(first, axes)
+            or part.layout.frames(axes) != {part.ds.sizes["Time"]}
+        ):
+            return number
+    return len(parts)
+
+
+def _whole(part: Part, frames: list[int], chunks: Chunks) -> xr.Dataset:
+    """Some frames of a dataset that was given, or of a file that is read by xarray."""
+    ds = part.ds
+    if part.layout is not None and part.path is not None:
+        ds = _with_coords(
+            with_times(open_lazily(part.path, chunks=None)), [(part, list(range(ds.sizes["Time"])))]
+        )
+    if part.path is not None:
+        ds = chunked(ds, chunks)
+    if len(frames) == ds.sizes["Time"]:
+        return ds
+    out = ds.isel(Time=frames)
+    out.encoding = dict(ds.encoding)
+    return out
+
+
+def _stack(raw: xr.Dataset, used: Sequence[tuple[Part, list[int]]], chunks: Chunks) -> xr.Dataset:
+    """The frames taken of files of one layout, in the order of their times."""
+    parts = [part for part, _ in used]
+    lengths = [len(frames) for _, frames in used]
+    times = np.concatenate([part.ds["Time"].values[frames] for part, frames in used])
+    file = np.repeat(np.arange(len(used)), lengths)
+    frame = np.concatenate([frames for _, frames in used])
+    order = np.arange(len(times))
+    if (times[1:] < times[:-1]).any():
+        order, lengths = np.argsort(times, kind="stable"), [len(times)]
+    layout, paths = parts[0].layout, [part.path for part in parts if part.path is not None]
+    assert layout is not None
+    ds = stacked(raw, Frames.of(paths, file[order], frame[order], hdf5=layout.hdf5))
+    ds.encoding["source"] = where(parts[0].ds)
+    ds = _with_coords(with_clock(ds, times[order]), used, order)
+    return chunked(ds, chunks, tuple(lengths))
+
+
+def _with_coords(
+    ds: xr.Dataset, used: Sequence[tuple[Part, list[int]]], order: npt.NDArray[np.intp] | None = None
+) -> xr.Dataset:
+    """The dataset with the coordinates along Time that the parts have beside Time itself."""
+    names = [str(k) for k, v in used[0][0].ds.coords.items() if v.dims == ("Time",) and k != "Time"]
+    for name in names:
+        if name not in ds.variables:
+            values = np.concatenate([part.ds[name].values[frames] for part, frames in used])
+            attrs = used[0][0].ds[name].attrs
+            ds = ds.assign_coords({name: ("Time", values if order is None else values[order], attrs)})
+    return ds

@@ -1,0 +1,168 @@
+"""One file or dataset of WRF output: opened as it is, cut into dask's chunks, and given its times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from sciml.errors import InputError
+from sciml.wrf.classic import missing_bytes
+from sciml.wrf.runs import RUN_START, with_run_starts
+from sciml.wrf.state import require_faces, require_frames, where
+from sciml.wrf.times import frame_times
+
+__all__ = ["ONE_FRAME", "Chunks", "chunked", "open_lazily", "require_whole", "with_clock", "with_times"]
+
+Chunks = Mapping[Any, int | Literal["auto"] | tuple[int, ...] | None] | int | Literal["auto"] | None
+ONE_FRAME: Final[Mapping[Any, int]] = {"Time": 1}
+
+
+def open_lazily(path: Path, *, chunks: Chunks = ONE_FRAME, like: xr.Dataset | None = None) -> xr.Dataset:
+    """Open one file as it is: no times decoded, nothing read.
+
+    Parameters
+    ----------
+    path
+        A NetCDF file.
+    chunks
+        Dask's chunks; None reads without dask.
+    like
+        Take chunks from this dataset instead: none if it has none.
+
+    Raises
+    ------
+    InputError
+        The file is not there, not NetCDF, or damaged.
+    """
+    if like is not None and not like.chunks:
+        chunks = None
+    require_whole(path)
+    try:
+        ds = xr.open_dataset(
+            path,
+            engine="netcdf4",
+            decode_times=False,
+            decode_coords=False,
+            concat_characters=True,
+            cache=False,
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be opened as NetCDF ({error}): {_size(path)}; "
+            "copy it again, or see what 'ncdump -h' says"
+        ) from error
+    ds.encoding["source"] = str(path)
+    return chunked(ds, chunks)
+
+
+def require_whole(path: Path) -> None:
+    """Refuse a file that is not there, or a classic NetCDF file that was cut off.
+
+    Raises
+    ------
+    InputError
+        With the number of bytes it lacks.
+    """
+    if not path.is_file():
+        raise InputError(f"no such file: {path}")
+    lacking = missing_bytes(path)
+    if lacking:
+        raise InputError(
+            f"{path} was cut off: its header requires {lacking} bytes more than its {path.stat().st_size}; copy it "
+            "again, or leave it out"
+        )
+
+
+def _size(path: Path) -> str:
+    number = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(4)
+    return f"it has {number} bytes and begins with {head!r}"
+
+
+def chunked(ds: xr.Dataset, chunks: Chunks, frames: tuple[int, ...] = ()) -> xr.Dataset:
+    """Cut a dataset into dask's chunks.
+
+    Parameters
+    ----------
+    chunks
+        As for `xr.Dataset.chunk`; None leaves the dataset as it is.
+    frames
+        The lengths of the chunks along Time where `chunks` does not name it; default: one chunk.
+
+    Raises
+    ------
+    InputError
+        Dask cannot make such chunks, or the dataset has no such dimension.
+    """
+    if chunks is None:
+        return ds
+    wanted: Any = chunks
+    if chunks is ONE_FRAME:  # the default, which fits files of drawn columns too
+        wanted = {k: v for k, v in ONE_FRAME.items() if k in ds.dims}
+    elif isinstance(chunks, Mapping):
+        absent = [str(name) for name in chunks if name not in ds.dims]
+        if absent:
+            raise _unfit(chunks, f"{where(ds)} has no dimension {', '.join(absent)}: it has {_dims(ds)}")
+        wanted = dict(chunks)
+        if frames and "Time" not in wanted:
+            wanted["Time"] = frames
+    lengths = list(wanted.values()) if isinstance(wanted, dict) else [wanted]
+    for length in lengths:
+        if isinstance(length, bool) or (
+            isinstance(length, (int, np.integer)) and (length == 0 or length < -1)
+        ):
+            raise _unfit(chunks, f"{length} is no length of a chunk")
+    try:
+        out = ds.chunk(wanted)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise _unfit(chunks, " ".join(str(error).split())) from error
+    if RUN_START in ds.coords:
+        out = out.assign_coords({RUN_START: ds.variables[RUN_START]})
+    out.encoding = dict(ds.encoding)
+    return out
+
+
+def _dims(ds: xr.Dataset) -> str:
+    return ", ".join(map(str, ds.dims)) or "none"
+
+
+def _unfit(chunks: object, why: str) -> InputError:
+    return InputError(
+        f"chunks={chunks!r} cannot be used ({why}): give lengths by dimension such as {{'Time': 1}}, -1 for one "
+        "chunk, 'auto', or None to do without dask"
+    )
+
+
+def with_times(ds: xr.Dataset) -> xr.Dataset:
+    """The dataset with the times of its frames as its coordinate Time.
+
+    Raises
+    ------
+    InputError
+        No dimension Time, or none of its frames; faces that do not fit; times that cannot be read.
+    """
+    require_frames(ds)
+    if ds.sizes["Time"] == 0:
+        raise InputError(f"{where(ds)} holds no frame: Time has length 0")
+    require_faces(ds)
+    times = frame_times(ds)
+    out = with_run_starts(with_clock(ds, times), times)
+    out[RUN_START].encoding = dict(out["Time"].encoding)
+    return out
+
+
+def with_clock(ds: xr.Dataset, times: npt.NDArray[Any]) -> xr.Dataset:
+    """The dataset with these times as its coordinate Time, in place of what the file has."""
+    out = ds.drop_vars([n for n in ("Times",) if n in ds.variables])
+    out = out.assign_coords(Time=("Time", times, {"standard_name": "time", "axis": "T"}))
+    out["Time"].encoding = {"units": f"seconds since {str(times[0])[:10]}", "dtype": "float64"}
+    if "XTIME" in out.coords:
+        out = out.reset_coords("XTIME")
+    out.encoding = {k: v for k, v in ds.encoding.items() if k == "source"}
+    return out

@@ -1,0 +1,117 @@
+"""The files that are meant by paths, globs and folders."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from sciml.errors import InputError
+
+__all__ = ["PathLike", "expand"]
+
+PathLike = str | os.PathLike[str]
+_MOST: Final = 5
+_WRFOUT: Final = "wrfout_d[0-9][0-9]*"
+
+
+def expand(paths: PathLike | Iterable[PathLike]) -> list[Path]:
+    """The files meant by a path, a glob, a directory, or several of them, sorted by name within each.
+
+    A ``~`` at the start of a path is the home directory.
+
+    Raises
+    ------
+    InputError
+        Nothing is there, a directory holds several domains or no WRF output, or something is no path.
+    """
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        paths = [paths]
+    elif not isinstance(paths, Iterable):
+        raise InputError(f"{_shown(paths)} is no path: give a file, a glob, a directory, or a list of them")
+    found = [path for item in paths for path in _files(item)]
+    if not found:
+        raise InputError("no files were given: the list of paths is empty")
+    return found
+
+
+def _files(item: Any) -> list[Path]:
+    if not isinstance(item, (str, bytes, os.PathLike)):
+        raise InputError(f"{_shown(item)} is no path: give a file, a glob, or a directory")
+    text = os.fsdecode(item)
+    if not text.strip():
+        raise InputError(
+            f"{item!r} is no path: give a file, a glob, or a directory ('.' for the current one)"
+        )
+    if "://" in text:
+        raise InputError(
+            f"{text} is a URL, and only files are read: download it, or open it with xarray.open_dataset and give "
+            "the dataset"
+        )
+    text = os.path.expanduser(text)
+    path = Path(text)
+    try:
+        if path.is_dir():
+            return _inside(path)
+        if path.is_file():
+            return [path]
+        matched = sorted(Path(p) for p in glob.glob(text) if Path(p).is_file())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{text} cannot be looked for: {error}") from error
+    if not matched:
+        raise InputError(_nothing(text))
+    return matched
+
+
+def _shown(item: Any) -> str:
+    text = " ".join(repr(item).split())
+    return f"{text[:60]}{'...' if len(text) > 60 else ''} ({type(item).__name__})"
+
+
+def _inside(folder: Path) -> list[Path]:
+    inside = sorted(p for p in folder.glob(_WRFOUT) if p.is_file())
+    domains = sorted({p.name[:10] for p in inside})
+    if len(domains) > 1:
+        raise InputError(
+            f"{folder} holds {len(domains)} domains ({', '.join(domains)}): "
+            f"choose one, '{folder}/{domains[0]}_*'"
+        )
+    if inside:
+        return inside
+    if any((folder / name).exists() for name in ("zarr.json", ".zgroup")):
+        raise InputError(
+            f"{folder} holds no wrfout_d0* files: it is a zarr store, give what xr.open_zarr makes of it"
+        )
+    there = _listed(folder)
+    remedy = f"; give the files to open, such as '{folder}/{_pattern(folder)}'" if there else ""
+    raise InputError(f"{folder} holds no wrfout_d0* files, but {there or 'nothing at all'}{remedy}")
+
+
+def _listed(folder: Path) -> str:
+    """The first names in a folder, folders with a slash; empty where it is empty."""
+    names = sorted(p.name + ("/" if p.is_dir() else "") for p in folder.iterdir())
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return ", ".join(names[:_MOST]) + more
+
+
+def _pattern(folder: Path) -> str:
+    """A glob for what a folder holds: netCDF files, else files, else WRF output one level below."""
+    if any(folder.glob("*.nc")):
+        return "*.nc"
+    return "*" if any(p.is_file() for p in folder.iterdir()) else "*/wrfout_d01*"
+
+
+def _nothing(text: str) -> str:
+    """What to say where nothing matches a path or a glob."""
+    is_pattern = glob.has_magic(text)
+    folder = Path(text).parent
+    start = f"no such file: {text}" + (" (no file matches this pattern" if is_pattern else " (")
+    between = "; " if is_pattern else ""
+    if glob.has_magic(str(folder)):
+        return start + ")"
+    if not folder.is_dir():
+        return f"{start}{between}there is no directory {folder})"
+    there = _listed(folder)
+    return f"{start}{between}{folder} holds {there or 'nothing'})"

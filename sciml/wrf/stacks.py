@@ -1,0 +1,182 @@
+"""Variables over many files of one layout: one lazy array each, whose files are opened when it is read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from h5py import h5s
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from sciml.errors import InputError
+from sciml.wrf.open_files import LOCK, hdf5_variable, netcdf_file
+
+__all__ = ["Frames", "decoded", "stacked"]
+
+Array = npt.NDArray[Any]
+_CLOCKS: Final = ("Times", "Time")
+
+
+def decoded(ds: xr.Dataset) -> xr.Dataset:
+    """Values as CF's attributes say (missing values, packing, characters); times are left as they are."""
+    return xr.decode_cf(ds, decode_times=False, decode_coords=False, concat_characters=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Where the frames of a dataset are.
+
+    Attributes
+    ----------
+    paths
+        The files, absolute.
+    changed
+        When each was written [ns], by which dask knows a file that was written anew.
+    file, frame
+        By frame of the dataset: the number of its file, and its number within that.
+    hdf5
+        Whether the files are read by HDF5; else by netCDF4.
+    """
+
+    paths: tuple[str, ...]
+    changed: tuple[int, ...]
+    file: Array
+    frame: Array
+    hdf5: bool
+
+    @classmethod
+    def of(cls, paths: list[Path], file: Array, frame: Array, *, hdf5: bool) -> Frames:
+        """Of these files, which must exist; `file` and `frame` are as above."""
+        absolute = tuple(os.path.abspath(path) for path in paths)
+        return cls(absolute, tuple(os.stat(path).st_mtime_ns for path in absolute), file, frame, hdf5)
+
+
+class FrameStack(BackendArray):
+    """A variable over the frames of many files, as it is stored; of one without Time, that of the first file."""
+
+    def __init__(
+        self, frames: Frames, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], axis: int | None
+    ) -> None:
+        self._frames, self._name, self._axis = frames, name, axis
+        self.shape, self.dtype = shape, dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Array:
+        return np.asarray(
+            indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
+        )
+
+    def _read(self, key: tuple[Any, ...]) -> Array:
+        """By integers, slices and arrays of integers, each for its own axis."""
+        scalar = tuple(k for k, one in enumerate(key) if isinstance(one, (int, np.integer)))
+        chosen = [_chosen(one, length) for one, length in zip(key, self.shape, strict=True)]
+        inside = [_span(one) for one in chosen]
+        if self._axis is None:
+            out = _piece(self._frames, 0, self._name, inside, self.dtype)
+        else:
+            out = self._stack(chosen[self._axis], inside)
+        # What was read beside an array of integers is left out here.
+        for axis, (one, span) in enumerate(zip(chosen, inside, strict=True)):
+            if axis != self._axis and not (isinstance(one, range) and one.step > 0):
+                out = out.take([k - span[0] for k in one], axis)
+        return out.squeeze(scalar) if scalar else out
+
+    def _stack(self, wanted: npt.NDArray[np.intp] | range, inside: list[tuple[int, int, int]]) -> Array:
+        axis = self._axis
+        assert axis is not None
+        shape = [len(range(*span)) for span in inside]
+        shape[axis] = len(wanted)
+        out = np.empty(shape, self.dtype)
+        file, frame = self._frames.file[wanted], self._frames.frame[wanted]
+        # Frames that follow each other in one file are read together.
+        ends = np.flatnonzero((np.diff(file) != 0) | (np.diff(frame) != 1)) + 1
+        for first, last in zip([0, *ends.tolist()], [*ends.tolist(), len(wanted)], strict=True):
+            if last > first:
+                spans = list(inside)
+                spans[axis] = (int(frame[first]), int(frame[last - 1]) + 1, 1)
+                place = (slice(None),) * axis + (slice(first, last),)
+                out[place] = _piece(self._frames, int(file[first]), self._name, spans, self.dtype)
+        return out
+
+
+def _chosen(key: Any, length: int) -> npt.NDArray[np.intp] | range:
+    if isinstance(key, slice):
+        return range(*key.indices(length))
+    return np.atleast_1d(np.asarray(key, np.intp)) % max(length, 1)
+
+
+def _span(chosen: npt.NDArray[np.intp] | range) -> tuple[int, int, int]:
+    """The start, stop and positive step of a slice that holds what is chosen."""
+    if not len(chosen):
+        return 0, 0, 1
+    if isinstance(chosen, range) and chosen.step > 0:
+        return chosen.start, chosen[-1] + 1, chosen.step
+    return int(min(chosen)), int(max(chosen)) + 1, 1
+
+
+def _piece(
+    frames: Frames, file: int, name: str, spans: list[tuple[int, int, int]], dtype: np.dtype[Any]
+) -> Array:
+    path = frames.paths[file]
+    try:
+        with LOCK:
+            if frames.hdf5 and dtype.kind in "iufS":
+                try:
+                    return _by_hdf5(path, name, spans, dtype)
+                except (OSError, RuntimeError, KeyError, ValueError, TypeError):
+                    pass  # it may be compressed by a filter that netCDF4 alone has
+            variable = netcdf_file(path, raw=True).variables[name]
+            return np.asarray(variable[tuple(slice(*span) for span in spans)], dtype)
+    except (OSError, RuntimeError, KeyError, IndexError, ValueError) as error:
+        raise InputError(
+            f"{path}: {name} cannot be read ({error}); copy the file again, or leave it out"
+        ) from error
+
+
+def _by_hdf5(path: str, name: str, spans: list[tuple[int, int, int]], dtype: np.dtype[Any]) -> Array:
+    variable = hdf5_variable(path, name)
+    shape = tuple(len(range(*span)) for span in spans)
+    out = np.empty(shape, dtype)
+    if out.size and shape == variable.shape:
+        variable.read(h5s.ALL, h5s.ALL, out)
+    elif out.size:
+        space = variable.get_space()
+        space.select_hyperslab(
+            tuple(span[0] for span in spans), shape, stride=tuple(span[2] for span in spans)
+        )
+        variable.read(h5s.create_simple(shape), space, out)
+    return out
+
+
+def stacked(raw: xr.Dataset, frames: Frames) -> xr.Dataset:
+    """A dataset over the frames of files of one layout: nothing of them is read, and none is opened.
+
+    Parameters
+    ----------
+    raw
+        One of the files, opened without decoding.
+    frames
+        Where the frames are.
+
+    Returns
+    -------
+    xr.Dataset
+        Lazy, without dask, decoded but for times; without Times and the coordinate Time.
+    """
+    variables: dict[str, xr.Variable] = {}
+    for key, variable in raw.variables.items():
+        name = str(key)
+        if name in _CLOCKS:
+            continue
+        axis = variable.dims.index("Time") if "Time" in variable.dims else None
+        shape = tuple(len(frames.file) if n == axis else length for n, length in enumerate(variable.shape))
+        array = FrameStack(frames, name, shape, variable.dtype, axis)
+        variables[name] = xr.Variable(
+            variable.dims, indexing.LazilyIndexedArray(array), variable.attrs, variable.encoding
+        )
+    return decoded(xr.Dataset(variables, attrs=raw.attrs))
