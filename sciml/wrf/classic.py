@@ -1,84 +1,222 @@
-"""The size a classic NetCDF file must have: the library reads zeros, without a word, where one was cut off.
+"""The header of a classic NetCDF file: where its values are, and the size that the file must have.
 
-The layout is that of the published specification of the classic format (CDF-1, CDF-2 with 64-bit offsets, CDF-5).
+The netCDF library returns zeros, without an error, where a classic file was cut off. The layout is that of the
+published specification of the classic format (CDF-1, CDF-2 with 64-bit offsets, CDF-5).
 """
 
 from __future__ import annotations
 
 import math
 import struct
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, Final
 
-__all__ = ["missing_bytes"]
+import numpy as np
+import numpy.typing as npt
 
-_BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}
+__all__ = ["ClassicFile", "ClassicVariable", "missing_bytes", "read_classic", "read_values"]
+
+_TYPES: Final = {
+    1: ">i1", 2: "S1", 3: ">i2", 4: ">i4", 5: ">f4", 6: ">f8", 7: ">u1", 8: ">u2", 9: ">u4", 10: ">i8", 11: ">u8"
+}  # fmt: skip
+_VERSIONS: Final = (b"\x01", b"\x02", b"\x05")
+_PIECE: Final = 1 << 17
+
+
+@dataclass(frozen=True)
+class ClassicVariable:
+    """A variable of a classic file.
+
+    Attributes
+    ----------
+    dims, shape
+        Of all records.
+    dtype
+        As it is stored, big-endian.
+    attrs
+        By name: text as str, one number as a scalar.
+    begin
+        Where its values begin, in bytes from the start of the file.
+    is_record
+        Whether it has a record for each frame, or its values are stored in one piece.
+    """
+
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    attrs: dict[str, Any]
+    begin: int
+    is_record: bool
+
+
+@dataclass(frozen=True)
+class ClassicFile:
+    """What the header of a classic file says.
+
+    Attributes
+    ----------
+    record
+        The name of the record dimension; "" where there is none.
+    sizes
+        Of the dimensions.
+    step
+        Bytes from a record to the next.
+    end
+        Where the data end, in bytes from the start of the file.
+    """
+
+    record: str
+    sizes: dict[str, int]
+    attrs: dict[str, Any]
+    variables: dict[str, ClassicVariable]
+    step: int
+    end: int
 
 
 def missing_bytes(path: Path) -> int:
     """How many bytes a classic NetCDF file lacks at its end; 0 for whole ones, and for files of other formats."""
     with path.open("rb") as file:
         magic = file.read(4)
-        if magic[:3] != b"CDF" or magic[3:] not in (b"\x01", b"\x02", b"\x05"):
-            return 0
-        try:
-            expected = _Header(file, magic[3]).end()
-        except (struct.error, KeyError, IndexError, MemoryError):
-            return 1  # it ends within its header, or the header is no header
+    if magic[:3] != b"CDF" or magic[3:] not in _VERSIONS:
+        return 0
+    try:
+        expected = read_classic(path).end
+    except (struct.error, KeyError, IndexError, MemoryError, ValueError):
+        return 1  # it ends within its header, or the header is no header
     # The last value may lack the padding to four bytes.
     lacking = expected - path.stat().st_size
     return lacking if lacking > 3 else 0
 
 
+def read_classic(path: Path) -> ClassicFile:
+    """Read the header of a classic file.
+
+    Raises
+    ------
+    struct.error, KeyError, IndexError, ValueError
+        The header is cut off, or is none.
+    """
+    with path.open("rb") as file:
+        data = file.read(_PIECE)
+        while True:
+            try:
+                return _Header(data).read()
+            except (struct.error, IndexError):
+                more = file.read(len(data))
+                if not more:
+                    raise
+                data += more
+
+
 class _Header:
-    """Reads the header of a classic file from just behind its magic number."""
+    """Reads the header of a classic file from its first bytes; too few of them are a struct.error."""
 
-    def __init__(self, file: BinaryIO, version: int) -> None:
-        self._file = file
-        self._count = ">q" if version == 5 else ">i"
-        self._offset = ">i" if version == 1 else ">q"
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 4
+        version = data[3]
+        self._count = struct.Struct(">q" if version == 5 else ">i")
+        self._offset = struct.Struct(">i" if version == 1 else ">q")
+        self._kind = struct.Struct(">i")
 
-    def _number(self, form: str) -> int:
-        (value,) = struct.unpack(form, self._file.read(struct.calcsize(form)))
+    def _number(self, form: struct.Struct) -> int:
+        (value,) = form.unpack_from(self._data, self._at)
+        self._at += form.size
         return int(value)
 
-    def _skip(self, number: int) -> None:
-        self._file.seek(-(-number // 4) * 4, 1)
+    def _bytes(self, number: int) -> bytes:
+        start = self._at
+        self._at += -(-number // 4) * 4
+        if number < 0 or self._at > len(self._data):
+            raise struct.error("the header is cut off")
+        return self._data[start : start + number]
 
-    def _name(self) -> None:
-        self._skip(self._number(self._count))
+    def _name(self) -> str:
+        return self._bytes(self._number(self._count)).decode("utf-8", "replace")
 
     def _items(self) -> int:
-        self._number(">i")  # the tag; a list that is absent has tag and number 0
+        self._number(self._kind)  # the tag; a list that is absent has tag and number 0
         return self._number(self._count)
 
-    def _attributes(self) -> None:
+    def _attributes(self) -> dict[str, Any]:
+        out: dict[str, Any] = {}
         for _ in range(self._items()):
-            self._name()
-            kind = self._number(">i")
-            self._skip(self._number(self._count) * _BYTES[kind])
+            name, dtype = self._name(), np.dtype(_TYPES[self._number(self._kind)])
+            raw = self._bytes(self._number(self._count) * dtype.itemsize)
+            if dtype.kind == "S":
+                out[name] = raw.rstrip(b"\x00").decode("utf-8", "replace")
+            else:
+                values = np.frombuffer(raw, dtype).astype(dtype.newbyteorder("="))
+                out[name] = values[0] if values.size == 1 else values
+        return out
 
-    def end(self) -> int:
-        """Where the data end, in bytes from the start of the file."""
+    def read(self) -> ClassicFile:
         records = self._number(self._count)
-        lengths = []
+        dims = []
         for _ in range(self._items()):
-            self._name()
-            lengths.append(self._number(self._count))
-        self._attributes()
-        fixed, per_record = [self._file.tell()], []
+            name = self._name()
+            dims.append((name, self._number(self._count)))
+        attrs = self._attributes()
+        variables: dict[str, ClassicVariable] = {}
+        sizes: dict[str, int] = {}
         for _ in range(self._items()):
-            self._name()
-            dims = [lengths[self._number(self._count)] for _ in range(self._number(self._count))]
-            self._attributes()
-            width = _BYTES[self._number(">i")]
+            name = self._name()
+            mine = [dims[self._number(self._count)] for _ in range(self._number(self._count))]
+            more, dtype = self._attributes(), _TYPES[self._number(self._kind)]
             self._number(self._count)  # its size, which is wrong for large variables
             begin = self._number(self._offset)
-            if dims and dims[0] == 0:
-                per_record.append((begin, math.prod(dims[1:]) * width))
-            else:
-                fixed.append(begin + math.prod(dims) * width)
+            is_record = bool(mine) and mine[0][1] == 0
+            lengths = [length for _, length in mine]
+            sizes[name] = math.prod(lengths[is_record:]) * np.dtype(dtype).itemsize
+            if is_record:
+                lengths[0] = records
+            variables[name] = ClassicVariable(
+                tuple(n for n, _ in mine), tuple(lengths), dtype, more, begin, is_record
+            )
         # One record variable alone is packed, several are padded to four bytes each.
-        step = per_record[0][1] if len(per_record) == 1 else sum(-(-size // 4) * 4 for _, size in per_record)
-        last = [begin + (records - 1) * step + size for begin, size in per_record if records > 0]
-        return max([*fixed, *last])
+        repeated = [sizes[name] for name, v in variables.items() if v.is_record]
+        step = repeated[0] if len(repeated) == 1 else sum(-(-size // 4) * 4 for size in repeated)
+        ends = [self._at]
+        for name, v in variables.items():
+            if not v.is_record:
+                ends.append(v.begin + sizes[name])
+            elif records > 0:
+                ends.append(v.begin + (records - 1) * step + sizes[name])
+        record = next((n for n, length in dims if length == 0), "")
+        return ClassicFile(
+            record, {n: length or records for n, length in dims}, attrs, variables, step, max(ends)
+        )
+
+
+def read_values(
+    path: str, begin: int, shape: tuple[int, ...], dtype: npt.DTypeLike, spans: list[tuple[int, int, int]]
+) -> npt.NDArray[Any]:
+    """A part of values that are stored in one piece (of a variable with records: of one record).
+
+    Parameters
+    ----------
+    begin
+        Where they begin, in bytes from the start of the file.
+    shape, dtype
+        Of the whole, and as it is stored.
+    spans
+        Start, stop and step by axis.
+
+    Raises
+    ------
+    OSError
+        The file ends before.
+    """
+    kind = np.dtype(dtype)
+    first, last, by = spans[0] if spans else (0, 1, 1)
+    rows, row = max(0, last - first), math.prod(shape[1:])
+    with open(path, "rb") as file:
+        file.seek(begin + first * row * kind.itemsize)
+        raw = file.read(rows * row * kind.itemsize)
+    if len(raw) < rows * row * kind.itemsize:
+        raise OSError("the file ends before its values do")
+    values = np.frombuffer(raw, kind)
+    if not shape:
+        return values.reshape(())
+    steps = (slice(None, None, by), *(slice(*span) for span in spans[1:]))
+    return values.reshape(rows, *shape[1:])[steps]

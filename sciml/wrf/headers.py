@@ -1,28 +1,30 @@
 """What is read of every file of a run: times, where the grid lies, global attributes, and a check of its layout.
 
 The files of a run are alike, and reading all metadata of one takes about as long as reading a frame. Of a netCDF-4
-file the metadata are therefore read by HDF5 alone, object by object, and of a classic file by netCDF4.
+file the metadata are therefore read by HDF5 alone, object by object; the header of a classic file is in one piece.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-import netCDF4
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from h5py import h5a, h5d, h5g, h5s, h5t
+from h5py import h5a, h5d, h5ds, h5g, h5s, h5t
 
+from sciml.wrf.classic import read_classic, read_values
 from sciml.wrf.moving import CORNERS
 from sciml.wrf.open_files import LOCK, hdf5_file
 
-__all__ = ["FILE_ATTRIBUTES", "Header", "Layout", "header_of"]
+__all__ = ["FILE_ATTRIBUTES", "Header", "Layout", "Reader", "header_of"]
 
 Array = npt.NDArray[Any]
+Reader = Literal["hdf5", "classic"]
 
 FILE_ATTRIBUTES: Final[tuple[str, ...]] = (
     "TITLE",
@@ -73,6 +75,8 @@ _SIZES: Final[tuple[str, ...]] = (
     "west_east_stag",
 )
 _GRID: Final[tuple[str, ...]] = ("Time", "south_north", "west_east")
+# Whose order of dimensions is read: of all variables it takes longer than opening the file by netCDF4.
+_ORDERED: Final[tuple[str, ...]] = ("XLAT", "T")
 
 
 @dataclass(frozen=True)
@@ -84,16 +88,23 @@ class Layout:
     variables
         By name: the shape, the type, and the attributes by which stored values are decoded. Of HDF5 these are
         all datasets, dimensions included.
-    hdf5
-        Whether the file is read by HDF5.
+    reader
+        What reads the values.
+    begins, step
+        Of a classic file: where the values of each variable begin, and the bytes from a frame to the next. They
+        may differ between files that are read alike.
     """
 
     variables: tuple[tuple[str, tuple[Any, ...]], ...]
-    hdf5: bool
+    reader: Reader
+    begins: tuple[int, ...] = ()
+    step: int = 0
     _by_name: dict[str, tuple[Any, ...]] = field(init=False, repr=False, compare=False, hash=False)
+    _begins: dict[str, int] = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", dict(self.variables))
+        object.__setattr__(self, "_begins", dict(zip(self._by_name, self.begins, strict=False)))
 
     def is_like(self, other: Layout, axes: Mapping[str, int]) -> bool:
         """Whether both have the same variables, but for the number of frames.
@@ -103,13 +114,17 @@ class Layout:
         axes
             Which axis of a variable is Time, of those that depend on it.
         """
-        if self.hdf5 != other.hdf5 or self._by_name.keys() != other._by_name.keys():
+        if self.reader != other.reader or self._by_name.keys() != other._by_name.keys():
             return False
         return all(
             one[1:] == other._by_name[name][1:]
             and _without(one[0], axes.get(name)) == _without(other._by_name[name][0], axes.get(name))
             for name, one in self._by_name.items()
         )
+
+    def begin_of(self, name: str) -> int:
+        """Where the values of a variable begin; 0 unless the file is classic."""
+        return self._begins.get(name, 0)
 
     def frames(self, axes: Mapping[str, int]) -> set[int]:
         """The lengths of Time in the variables that depend on it."""
@@ -137,16 +152,20 @@ class Header:
 
 
 def header_of(path: Path) -> Header | None:
-    """Read the header of a file; None where it has no plain variables along Time, or cannot be read so.
+    """Read the header of a file; None where that cannot be done.
 
     Nothing is raised: such a file is for `open_lazily`, which takes more forms and says what is wrong.
     """
-    with path.open("rb") as file:
-        magic = file.read(4)
     try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+        if magic[:3] == b"CDF":
+            return _read_classic(path)
+        if magic != b"\x89HDF":
+            return None
         with LOCK:
-            return _read_hdf5(path) if magic == b"\x89HDF" else _read_netcdf(path)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError):
+            return _read_hdf5(path)
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, struct.error, MemoryError):
         return None
 
 
@@ -172,16 +191,20 @@ def _read_hdf5(path: Path) -> Header:
     file = hdf5_file(path)
     try:
         root = h5g.open(file, b"/")
-        listed: dict[str, tuple[Any, ...]] = {}
         marks = [(name, name.encode()) for name in _DECODING]
-        for name in root:
-            variable = h5d.open(root, name)
+        opened = {name.decode(): h5d.open(root, name) for name in root}
+        listed: dict[str, tuple[Any, ...]] = {}
+        for name, variable in opened.items():
             packing = tuple((k, _fixed(_attribute(variable, b))) for k, b in marks if h5a.exists(variable, b))
-            listed[name.decode()] = (variable.shape, variable.get_type().encode(), packing)
+            kind = variable.get_type().encode()
+            listed[name] = (variable.shape, kind, packing)
+        for name in _ORDERED:
+            if name in opened:
+                listed[name] += (_is_row_first(opened[name], opened),)
         found: dict[str, tuple[Array, dict[str, Any]]] = {}
         for name in _CLOCKS:
             if name in listed and len(listed[name][0]) == (2 if name == "Times" else 1):
-                variable = h5d.open(root, name.encode())
+                variable = opened[name]
                 if not h5a.exists(variable, b"CLASS") or name != "Time" or _is_variable(variable):
                     found[name] = (_values(variable), _attributes(variable, _CLOCK_ATTRS))
         sizes = {name: int(listed[name][0][0]) for name in _SIZES if name in listed}
@@ -189,13 +212,23 @@ def _read_hdf5(path: Path) -> Header:
         for short, name in zip(CORNERS, ("XLAT", "XLONG"), strict=True):
             shape = listed.get(name, ((),))[0]
             if len(shape) == 3 and shape[1:] == grid and all(shape):
-                found[short] = (_values(h5d.open(root, name.encode()), corner=True), {})
+                found[short] = (_values(opened[name], corner=True), {})
         return Header(
             _summary(path, sizes, found, _attributes(root, FILE_ATTRIBUTES)),
-            Layout(tuple(listed.items()), hdf5=True),
+            Layout(tuple(listed.items()), "hdf5"),
         )
     finally:
         file.close()
+
+
+def _is_row_first(variable: Any, opened: Mapping[str, Any]) -> bool:
+    """Whether south_north comes before west_east; of other grids than square ones the shape shows it."""
+    rows, columns = (opened.get(name) for name in _GRID[1:])
+    if rows is None or columns is None or variable.shape[-2:] != rows.shape + columns.shape:
+        return False
+    if rows.shape != columns.shape:
+        return True
+    return bool(h5ds.is_attached(variable, rows, len(variable.shape) - 2))
 
 
 def _is_variable(scale: Any) -> bool:
@@ -242,22 +275,37 @@ def _fixed(value: Any) -> Any:
     return value if isinstance(value, str) else (np.asarray(value).dtype.str, np.asarray(value).tobytes())
 
 
-def _read_netcdf(path: Path) -> Header:
-    with netCDF4.Dataset(path) as nc:
-        nc.set_auto_maskandscale(False)
-        nc.set_auto_chartostring(False)
-        listed: dict[str, tuple[Any, ...]] = {}
-        found: dict[str, tuple[Array, dict[str, Any]]] = {}
-        for name, variable in nc.variables.items():
-            known = variable.ncattrs()
-            packing = tuple((k, _fixed(variable.getncattr(k))) for k in _DECODING if k in known)
-            listed[name] = (variable.shape, np.dtype(variable.dtype).str, packing, variable.dimensions)
-            if name in _CLOCKS and variable.ndim == (2 if name == "Times" else 1):
-                attrs = {k: variable.getncattr(k) for k in _CLOCK_ATTRS if k in known}
-                found[name] = (np.asarray(variable[:]), attrs)
-        for short, name in zip(CORNERS, ("XLAT", "XLONG"), strict=True):
-            if name in listed and listed[name][3] == _GRID and all(listed[name][0]):
-                found[short] = (np.asarray(nc[name][:, 0, 0]), {})
-        sizes = {name: len(nc.dimensions[name]) for name in _SIZES if name in nc.dimensions}
-        attrs = {name: nc.getncattr(name) for name in FILE_ATTRIBUTES if name in nc.ncattrs()}
-        return Header(_summary(path, sizes, found, attrs), Layout(tuple(listed.items()), hdf5=False))
+def _read_classic(path: Path) -> Header | None:
+    whole = read_classic(path)
+    if whole.record != "Time" or whole.end - path.stat().st_size > 3:
+        return None
+    frames = whole.sizes["Time"]
+    listed: dict[str, tuple[Any, ...]] = {}
+    found: dict[str, tuple[Array, dict[str, Any]]] = {}
+
+    def by_frame(name: str, cut: tuple[int, ...] = ()) -> Array:
+        """The values of all frames, or those of the first grid point."""
+        variable = whole.variables[name]
+        one = variable.shape[1:]
+        spans = [(0, length, 1) for length in cut or one]
+        parts = [
+            read_values(str(path), variable.begin + k * whole.step, one, variable.dtype, spans)
+            for k in range(frames)
+        ]
+        return np.asarray(parts, np.dtype(variable.dtype).newbyteorder("="))
+
+    for name, variable in whole.variables.items():
+        packing = tuple((k, _fixed(variable.attrs[k])) for k in _DECODING if k in variable.attrs)
+        listed[name] = (variable.shape, variable.dtype, packing, variable.dims)
+        if name in _CLOCKS and variable.is_record and len(variable.dims) == (2 if name == "Times" else 1):
+            found[name] = (by_frame(name), {k: v for k, v in variable.attrs.items() if k in _CLOCK_ATTRS})
+    for short, name in zip(CORNERS, ("XLAT", "XLONG"), strict=True):
+        if name in listed and listed[name][3] == _GRID and all(listed[name][0]):
+            found[short] = (by_frame(name, (1, 1))[:, 0, 0], {})
+    sizes = {name: whole.sizes[name] for name in _SIZES if name in whole.sizes}
+    attrs = {name: whole.attrs[name] for name in FILE_ATTRIBUTES if name in whole.attrs}
+    begins = tuple(variable.begin for variable in whole.variables.values())
+    return Header(
+        _summary(path, sizes, found, attrs),
+        Layout(tuple(listed.items()), "classic", begins, whole.step),
+    )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from sciml.wrf.headers import Layout, header_of
-from sciml.wrf.one_file import Chunks, chunked, open_lazily, require_whole, with_clock, with_times
+from sciml.wrf.one_file import Chunks, chunked, open_lazily, with_clock, with_times
 from sciml.wrf.stacks import Frames, stacked
 from sciml.wrf.state import where
 
@@ -52,10 +52,7 @@ def parts_of(given: Sequence[xr.Dataset | Path]) -> list[Part]:
         if isinstance(one, xr.Dataset):
             out.append(Part(with_times(one)))
             continue
-        header = None
-        if len(given) > 1:
-            require_whole(one)
-            header = header_of(one)
+        header = header_of(one) if len(given) > 1 else None
         if header is None:
             out.append(Part(with_times(open_lazily(one, chunks=None)), one))
         else:
@@ -141,9 +138,9 @@ def _stack(raw: xr.Dataset, used: Sequence[tuple[Part, list[int]]], chunks: Chun
     order = np.arange(len(times))
     if (times[1:] < times[:-1]).any():
         order, lengths = np.argsort(times, kind="stable"), [len(times)]
-    layout, paths = parts[0].layout, [part.path for part in parts if part.path is not None]
-    assert layout is not None
-    ds = stacked(raw, Frames.of(paths, file[order], frame[order], hdf5=layout.hdf5))
+    paths = [part.path for part in parts if part.path is not None]
+    layouts = [part.layout for part in parts if part.layout is not None]
+    ds = stacked(raw, Frames.of(paths, file[order], frame[order], reader=layouts[0].reader), layouts)
     ds.encoding["source"] = where(parts[0].ds)
     ds = _with_coords(with_clock(ds, times[order]), used, order)
     return chunked(ds, chunks, tuple(lengths))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,11 +17,14 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from sciml.errors import InputError
+from sciml.wrf.classic import read_values
+from sciml.wrf.headers import Layout, Reader
 from sciml.wrf.open_files import LOCK, hdf5_variable, netcdf_file
 
 __all__ = ["Frames", "decoded", "stacked"]
 
 Array = npt.NDArray[Any]
+Span = tuple[int, int, int]
 _CLOCKS: Final = ("Times", "Time")
 
 
@@ -40,30 +45,37 @@ class Frames:
         When each was written [ns], by which dask knows a file that was written anew.
     file, frame
         By frame of the dataset: the number of its file, and its number within that.
-    hdf5
-        Whether the files are read by HDF5; else by netCDF4.
+    reader
+        What reads the values: HDF5, or for classic files a plain read.
     """
 
     paths: tuple[str, ...]
     changed: tuple[int, ...]
     file: Array
     frame: Array
-    hdf5: bool
+    reader: Reader
 
     @classmethod
-    def of(cls, paths: list[Path], file: Array, frame: Array, *, hdf5: bool) -> Frames:
+    def of(cls, paths: list[Path], file: Array, frame: Array, *, reader: Reader) -> Frames:
         """Of these files, which must exist; `file` and `frame` are as above."""
         absolute = tuple(os.path.abspath(path) for path in paths)
-        return cls(absolute, tuple(os.stat(path).st_mtime_ns for path in absolute), file, frame, hdf5)
+        return cls(absolute, tuple(os.stat(path).st_mtime_ns for path in absolute), file, frame, reader)
 
 
 class FrameStack(BackendArray):
     """A variable over the frames of many files, as it is stored; of one without Time, that of the first file."""
 
     def __init__(
-        self, frames: Frames, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], axis: int | None
+        self,
+        frames: Frames,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        axis: int | None,
+        places: tuple[Array, Array],
     ) -> None:
-        self._frames, self._name, self._axis = frames, name, axis
+        """Places are, by classic file, where the values begin and the bytes from a frame to the next."""
+        self._frames, self._name, self._axis, self._places = frames, name, axis, places
         self.shape, self.dtype = shape, dtype
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Array:
@@ -76,17 +88,14 @@ class FrameStack(BackendArray):
         scalar = tuple(k for k, one in enumerate(key) if isinstance(one, (int, np.integer)))
         chosen = [_chosen(one, length) for one, length in zip(key, self.shape, strict=True)]
         inside = [_span(one) for one in chosen]
-        if self._axis is None:
-            out = _piece(self._frames, 0, self._name, inside, self.dtype)
-        else:
-            out = self._stack(chosen[self._axis], inside)
+        out = self._piece(0, inside) if self._axis is None else self._stack(chosen[self._axis], inside)
         # What was read beside an array of integers is left out here.
         for axis, (one, span) in enumerate(zip(chosen, inside, strict=True)):
             if axis != self._axis and not (isinstance(one, range) and one.step > 0):
                 out = out.take([k - span[0] for k in one], axis)
         return out.squeeze(scalar) if scalar else out
 
-    def _stack(self, wanted: npt.NDArray[np.intp] | range, inside: list[tuple[int, int, int]]) -> Array:
+    def _stack(self, wanted: npt.NDArray[np.intp] | range, inside: list[Span]) -> Array:
         axis = self._axis
         assert axis is not None
         shape = [len(range(*span)) for span in inside]
@@ -100,8 +109,38 @@ class FrameStack(BackendArray):
                 spans = list(inside)
                 spans[axis] = (int(frame[first]), int(frame[last - 1]) + 1, 1)
                 place = (slice(None),) * axis + (slice(first, last),)
-                out[place] = _piece(self._frames, int(file[first]), self._name, spans, self.dtype)
+                out[place] = self._piece(int(file[first]), spans)
         return out
+
+    def _piece(self, file: int, spans: list[Span]) -> Array:
+        """From one file; by netCDF4 where the fast way cannot, as it may have more filters."""
+        path = self._frames.paths[file]
+        try:
+            with suppress(OSError, RuntimeError, KeyError, ValueError, TypeError):
+                if self._frames.reader == "classic":
+                    return self._of_classic(file, spans)
+                if self.dtype.kind in "iufS":
+                    with LOCK:
+                        return _by_hdf5(path, self._name, spans, self.dtype)
+            with LOCK:
+                variable = netcdf_file(path, raw=True).variables[self._name]
+                return np.asarray(variable[tuple(slice(*span) for span in spans)], self.dtype)
+        except (OSError, RuntimeError, KeyError, IndexError, ValueError) as error:
+            raise InputError(
+                f"{path}: {self._name} cannot be read ({error}); copy the file again, or leave it out"
+            ) from error
+
+    def _of_classic(self, file: int, spans: list[Span]) -> Array:
+        begin, step = (int(numbers[file]) for numbers in self._places)
+        path, stored = self._frames.paths[file], self.dtype.newbyteorder(">")
+        if self._axis is None:
+            return read_values(path, begin, self.shape, stored, spans).astype(self.dtype)
+        first, last, by = spans[0]
+        shape = self.shape[1:]
+        parts = [
+            read_values(path, begin + k * step, shape, stored, spans[1:]) for k in range(first, last, by)
+        ]
+        return np.asarray(parts, self.dtype)
 
 
 def _chosen(key: Any, length: int) -> npt.NDArray[np.intp] | range:
@@ -110,7 +149,7 @@ def _chosen(key: Any, length: int) -> npt.NDArray[np.intp] | range:
     return np.atleast_1d(np.asarray(key, np.intp)) % max(length, 1)
 
 
-def _span(chosen: npt.NDArray[np.intp] | range) -> tuple[int, int, int]:
+def _span(chosen: npt.NDArray[np.intp] | range) -> Span:
     """The start, stop and positive step of a slice that holds what is chosen."""
     if not len(chosen):
         return 0, 0, 1
@@ -119,26 +158,7 @@ def _span(chosen: npt.NDArray[np.intp] | range) -> tuple[int, int, int]:
     return int(min(chosen)), int(max(chosen)) + 1, 1
 
 
-def _piece(
-    frames: Frames, file: int, name: str, spans: list[tuple[int, int, int]], dtype: np.dtype[Any]
-) -> Array:
-    path = frames.paths[file]
-    try:
-        with LOCK:
-            if frames.hdf5 and dtype.kind in "iufS":
-                try:
-                    return _by_hdf5(path, name, spans, dtype)
-                except (OSError, RuntimeError, KeyError, ValueError, TypeError):
-                    pass  # it may be compressed by a filter that netCDF4 alone has
-            variable = netcdf_file(path, raw=True).variables[name]
-            return np.asarray(variable[tuple(slice(*span) for span in spans)], dtype)
-    except (OSError, RuntimeError, KeyError, IndexError, ValueError) as error:
-        raise InputError(
-            f"{path}: {name} cannot be read ({error}); copy the file again, or leave it out"
-        ) from error
-
-
-def _by_hdf5(path: str, name: str, spans: list[tuple[int, int, int]], dtype: np.dtype[Any]) -> Array:
+def _by_hdf5(path: str, name: str, spans: list[Span], dtype: np.dtype[Any]) -> Array:
     variable = hdf5_variable(path, name)
     shape = tuple(len(range(*span)) for span in spans)
     out = np.empty(shape, dtype)
@@ -153,7 +173,7 @@ def _by_hdf5(path: str, name: str, spans: list[tuple[int, int, int]], dtype: np.
     return out
 
 
-def stacked(raw: xr.Dataset, frames: Frames) -> xr.Dataset:
+def stacked(raw: xr.Dataset, frames: Frames, layouts: Sequence[Layout]) -> xr.Dataset:
     """A dataset over the frames of files of one layout: nothing of them is read, and none is opened.
 
     Parameters
@@ -162,6 +182,8 @@ def stacked(raw: xr.Dataset, frames: Frames) -> xr.Dataset:
         One of the files, opened without decoding.
     frames
         Where the frames are.
+    layouts
+        Of each file.
 
     Returns
     -------
@@ -169,13 +191,15 @@ def stacked(raw: xr.Dataset, frames: Frames) -> xr.Dataset:
         Lazy, without dask, decoded but for times; without Times and the coordinate Time.
     """
     variables: dict[str, xr.Variable] = {}
+    steps = np.array([layout.step for layout in layouts])
     for key, variable in raw.variables.items():
         name = str(key)
         if name in _CLOCKS:
             continue
         axis = variable.dims.index("Time") if "Time" in variable.dims else None
         shape = tuple(len(frames.file) if n == axis else length for n, length in enumerate(variable.shape))
-        array = FrameStack(frames, name, shape, variable.dtype, axis)
+        begins = np.array([layout.begin_of(name) for layout in layouts])
+        array = FrameStack(frames, name, shape, variable.dtype, axis, (begins, steps))
         variables[name] = xr.Variable(
             variable.dims, indexing.LazilyIndexedArray(array), variable.attrs, variable.encoding
         )
