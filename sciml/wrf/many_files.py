@@ -140,7 +140,10 @@ def _stack(raw: xr.Dataset, used: Sequence[tuple[Part, list[int]]], chunks: Chun
         order, lengths = np.argsort(times, kind="stable"), [len(times)]
     paths = [part.path for part in parts if part.path is not None]
     layouts = [part.layout for part in parts if part.layout is not None]
-    ds = stacked(raw, Frames.of(paths, file[order], frame[order], reader=layouts[0].reader), layouts)
+    known = {}
+    if all("XTIME" in part.ds.data_vars for part in parts):
+        known["XTIME"] = np.concatenate([part.ds["XTIME"].values[frames] for part, frames in used])[order]
+    ds = stacked(raw, Frames.of(paths, file[order], frame[order], reader=layouts[0].reader), layouts, known)
     ds.encoding["source"] = where(parts[0].ds)
     ds = _with_coords(with_clock(ds, times[order]), used, order)
     return chunked(ds, chunks, tuple(lengths))

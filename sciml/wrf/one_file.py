@@ -112,6 +112,8 @@ def chunked(ds: xr.Dataset, chunks: Chunks, frames: tuple[int, ...] = ()) -> xr.
         wanted = dict(chunks)
         if frames and "Time" not in wanted:
             wanted["Time"] = frames
+    elif not isinstance(chunks, (int, str)):
+        raise _unfit(chunks, f"it is of type {type(chunks).__name__}")
     lengths = list(wanted.values()) if isinstance(wanted, dict) else [wanted]
     for length in lengths:
         if isinstance(length, bool) or (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +12,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from h5py import h5s
+from h5py import h5d, h5s
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from sciml.errors import InputError
 from sciml.wrf.classic import read_values
 from sciml.wrf.headers import Layout, Reader
-from sciml.wrf.open_files import LOCK, hdf5_variable, netcdf_file
+from sciml.wrf.open_files import LOCK, hdf5_file, netcdf_file
 
 __all__ = ["Frames", "decoded", "stacked"]
 
@@ -159,21 +159,28 @@ def _span(chosen: npt.NDArray[np.intp] | range) -> Span:
 
 
 def _by_hdf5(path: str, name: str, spans: list[Span], dtype: np.dtype[Any]) -> Array:
-    variable = hdf5_variable(path, name)
     shape = tuple(len(range(*span)) for span in spans)
     out = np.empty(shape, dtype)
-    if out.size and shape == variable.shape:
-        variable.read(h5s.ALL, h5s.ALL, out)
-    elif out.size:
-        space = variable.get_space()
-        space.select_hyperslab(
-            tuple(span[0] for span in spans), shape, stride=tuple(span[2] for span in spans)
-        )
-        variable.read(h5s.create_simple(shape), space, out)
+    if not out.size:
+        return out
+    file = hdf5_file(path)
+    try:
+        variable = h5d.open(file, name.encode())
+        if shape == variable.shape:
+            variable.read(h5s.ALL, h5s.ALL, out)
+        else:
+            space = variable.get_space()
+            starts, strides = tuple(span[0] for span in spans), tuple(span[2] for span in spans)
+            space.select_hyperslab(starts, shape, stride=strides)
+            variable.read(h5s.create_simple(shape), space, out)
+    finally:
+        file.close()
     return out
 
 
-def stacked(raw: xr.Dataset, frames: Frames, layouts: Sequence[Layout]) -> xr.Dataset:
+def stacked(
+    raw: xr.Dataset, frames: Frames, layouts: Sequence[Layout], known: Mapping[str, Array]
+) -> xr.Dataset:
     """A dataset over the frames of files of one layout: nothing of them is read, and none is opened.
 
     Parameters
@@ -184,6 +191,8 @@ def stacked(raw: xr.Dataset, frames: Frames, layouts: Sequence[Layout]) -> xr.Da
         Where the frames are.
     layouts
         Of each file.
+    known
+        Values that were read already, as they are stored, by frame of the dataset.
 
     Returns
     -------
@@ -195,6 +204,9 @@ def stacked(raw: xr.Dataset, frames: Frames, layouts: Sequence[Layout]) -> xr.Da
     for key, variable in raw.variables.items():
         name = str(key)
         if name in _CLOCKS:
+            continue
+        if name in known:
+            variables[name] = xr.Variable(variable.dims, known[name], variable.attrs, variable.encoding)
             continue
         axis = variable.dims.index("Time") if "Time" in variable.dims else None
         shape = tuple(len(frames.file) if n == axis else length for n, length in enumerate(variable.shape))

@@ -1,0 +1,305 @@
+"""Many files opened by their headers: the same values as xarray's, and files that differ are named."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import netCDF4
+import numpy as np
+import pytest
+import xarray as xr
+
+from sciml.errors import InputError
+from sciml.wrf import many_files, open_wrfout
+from sciml.wrf.classic import read_classic
+from sciml.wrf.headers import header_of
+from sciml.wrf.open_files import close_files
+
+Writer = Callable[[xr.Dataset, str], Path]
+FORMS = ["NETCDF4", "NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA"]
+TUNED: dict[str, Any] = {
+    "combine": "nested",
+    "concat_dim": "Time",
+    "data_vars": "minimal",
+    "coords": "minimal",
+    "compat": "override",
+    "decode_times": False,
+}
+
+
+def _name(k: int) -> str:
+    return f"wrfout_d01_2007-06-10_11:{30 + 5 * k}:00"
+
+
+@pytest.fixture
+def files(frames: xr.Dataset, write: Writer) -> list[Path]:
+    return [write(frames.isel(Time=[k]), _name(k)) for k in range(3)]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Files that are opened whole by xarray."""
+    paths: list[Path] = []
+    whole = many_files.open_lazily
+
+    def counting(path: Path, **options: Any) -> xr.Dataset:
+        paths.append(path)
+        return whole(path, **options)
+
+    monkeypatch.setattr(many_files, "open_lazily", counting)
+    return paths
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_values_are_those_of_xarray(
+    frames: xr.Dataset, tmp_path: Path, form: str, opened: list[Path]
+) -> None:
+    names = ["Times", "XTIME", "ITIMESTEP", "XLAT", "XLONG", "T", "U", "RAINC", "RAINNC", "ZNU"]
+    small = frames[[name for name in names if name in frames]]
+    files = [tmp_path / _name(k) for k in range(3)]
+    for k, path in enumerate(files):
+        small.isel(Time=[k]).to_netcdf(path, format=form, engine="netcdf4", unlimited_dims=["Time"])
+    ours = open_wrfout(files)
+    theirs = xr.open_mfdataset(files, engine="netcdf4", **TUNED)
+    assert not opened
+    for name in set(theirs.variables) - {"Times", "XLAT", "XLONG"}:
+        assert ours[name].dims == theirs[name].dims
+        assert ours[name].values.tobytes() == theirs[name].values.tobytes(), name
+        assert ours[name].chunks is not None
+    np.testing.assert_array_equal(ours["XLAT"], theirs["XLAT"].isel(Time=0))
+    assert ours.attrs.keys() == theirs.attrs.keys()
+
+
+def test_it_looks_as_files_opened_one_by_one(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = open_wrfout(files)
+    monkeypatch.setattr(many_files, "header_of", lambda path: None)
+    slow = open_wrfout(files)
+    assert repr(quick) == repr(slow)
+    assert quick.encoding == slow.encoding
+    for name, array in slow.variables.items():
+        assert (quick[name].chunks, quick[name].encoding) == (array.chunks, array.encoding)
+        assert quick[name].attrs.keys() == array.attrs.keys()
+    xr.testing.assert_identical(quick.load(), slow.load())
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        {"Time": -1},
+        {"Time": [2, 0, 0]},
+        {"Time": slice(None, None, -1), "west_east": [3, 1, 2]},
+        {"Time": slice(0, 0)},
+        {"bottom_top": -1, "south_north": slice(4, None, -2)},
+        {"bottom_top": [], "Time": 1},
+        {"south_north": slice(1, 5, 3), "west_east": 7},
+    ],
+)
+def test_any_part_of_it(files: list[Path], frames: xr.Dataset, key: dict[str, Any]) -> None:
+    lazy = open_wrfout(files, chunks=None)["T"]
+    assert lazy.chunks is None
+    assert not lazy.variable._in_memory
+    wanted = frames["T"].isel(key)
+    got = lazy.isel(key)
+    assert (got.dims, got.shape) == (wanted.dims, wanted.shape)
+    np.testing.assert_array_equal(got.values, wanted.values)
+
+
+def test_several_frames_a_file_and_files_that_interleave(
+    frames: xr.Dataset, write: Writer, opened: list[Path]
+) -> None:
+    files = [write(frames.isel(Time=[0, 2]), "a.nc"), write(frames.isel(Time=[1]), "b.nc")]
+    found = open_wrfout(files)
+    assert not opened
+    np.testing.assert_array_equal(found["T"].values, frames["T"].values)
+    np.testing.assert_array_equal(found["XTIME"].values, frames["XTIME"].values)
+    assert found["T"].chunks is not None
+    assert found["T"].chunks[0] == (1, 1, 1)
+
+
+def test_nothing_is_read_but_what_is_asked_for(files: list[Path]) -> None:
+    found = open_wrfout(files)
+    close_files()
+    files[2].unlink()
+    assert np.isfinite(found["T2"].isel(Time=1).values).all()
+    with pytest.raises(InputError, match=r"11:40:00: T2 cannot be read"):
+        found["T2"].values  # noqa: B018
+
+
+def test_it_goes_to_another_process(files: list[Path], frames: xr.Dataset) -> None:
+    again = pickle.loads(pickle.dumps(open_wrfout(files)))
+    np.testing.assert_array_equal(again["T"].isel(Time=2).values, frames["T"].isel(Time=2).values)
+
+
+def test_a_file_written_anew_is_read_anew(files: list[Path], frames: xr.Dataset, write: Writer) -> None:
+    before = open_wrfout(files)["RAINC"]
+    before.values  # noqa: B018
+    write(frames.isel(Time=[1]).assign(RAINC=frames["RAINC"].isel(Time=[1]) + 1), _name(1))
+    after = open_wrfout(files)["RAINC"]
+    assert before.data.name != after.data.name
+    np.testing.assert_array_equal(after.values[1], frames["RAINC"].values[1] + 1)
+
+
+def test_a_variable_that_one_file_does_not_have(frames: xr.Dataset, write: Writer, files: list[Path]) -> None:
+    write(frames.isel(Time=[1]).drop_vars("T2"), _name(1))
+    with pytest.warns(UserWarning, match="not all files have them: T2"):
+        found = open_wrfout(files)
+    assert "T2" not in found
+    np.testing.assert_array_equal(found["T"].values, frames["T"].values)
+
+
+def test_a_variable_that_one_file_has_more(frames: xr.Dataset, write: Writer, files: list[Path]) -> None:
+    write(frames.isel(Time=[2]).assign(EXTRA=frames["T2"].isel(Time=[2])), _name(2))
+    with pytest.warns(UserWarning, match="not all files have them: EXTRA"):
+        found = open_wrfout(files)
+    np.testing.assert_array_equal(found["T2"].values, frames["T2"].values)
+
+
+@pytest.mark.parametrize("form", ["NETCDF4", "NETCDF3_64BIT_OFFSET"])
+def test_packing_and_types_that_differ_from_file_to_file(
+    frames: xr.Dataset, tmp_path: Path, form: str
+) -> None:
+    small = frames[["Times", "XTIME", "T2", "Q2"]] if "Q2" in frames else frames[["Times", "XTIME", "T2"]]
+    files = [tmp_path / _name(k) for k in range(3)]
+    steps = [None, 0.01, 0.25]
+    for path, k, step in zip(files, range(3), steps, strict=True):
+        packed = {"dtype": "i2", "scale_factor": step, "add_offset": 290.0, "_FillValue": -32768}
+        encoding = {} if step is None else {"T2": packed}
+        small.isel(Time=[k]).to_netcdf(
+            path, format=form, engine="netcdf4", encoding=encoding, unlimited_dims=["Time"]
+        )
+    found = open_wrfout(files)["T2"].values
+    for k, step in enumerate(steps):
+        wanted = xr.open_dataset(files[k], decode_times=False)["T2"].values[0]
+        np.testing.assert_array_equal(found[k], wanted.astype(found.dtype))
+        assert np.abs(found[k] - frames["T2"].values[k]).max() <= (step or 0) / 2 + 1e-4
+
+
+def test_compression_that_differs_is_no_difference(
+    files: list[Path], frames: xr.Dataset, opened: list[Path]
+) -> None:
+    plain = {str(name): {"zlib": False} for name in frames.data_vars}
+    frames.isel(Time=[1]).to_netcdf(files[1], engine="netcdf4", encoding=plain, unlimited_dims=["Time"])
+    np.testing.assert_array_equal(open_wrfout(files)["T"].values, frames["T"].values)
+
+
+@pytest.mark.skipif(not netCDF4.__has_zstandard_support__, reason="netCDF4 without zstandard")
+def test_a_filter_that_h5py_does_not_have(files: list[Path], frames: xr.Dataset, opened: list[Path]) -> None:
+    for k, path in enumerate(files):
+        one = frames.isel(Time=[k])
+        packed = {str(name): {"compression": "zstd"} for name in one.data_vars if one[name].ndim > 2}
+        one.to_netcdf(path, engine="netcdf4", encoding=packed, unlimited_dims=["Time"])
+    found = open_wrfout(files)
+    assert not opened
+    np.testing.assert_array_equal(found["T"].values, frames["T"].values)
+    np.testing.assert_array_equal(found["T2"].values, frames["T2"].values)
+
+
+def test_dimensions_in_another_order(frames: xr.Dataset, write: Writer, files: list[Path]) -> None:
+    square = frames.isel(west_east=slice(0, 6), west_east_stag=slice(0, 7))
+    for k in range(3):
+        one = square.isel(Time=[k])
+        if k == 1:
+            one = one.transpose("Time", "bottom_top", "west_east", "south_north", ...)
+        write(one, _name(k))
+    found = open_wrfout(files)
+    np.testing.assert_array_equal(found["T"].values, square["T"].values)
+
+
+def test_a_broken_file_among_many_is_named(files: list[Path]) -> None:
+    whole = files[1].read_bytes()
+    files[1].write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"11:35:00 cannot be opened as NetCDF"):
+        open_wrfout(files)
+    files[1].write_bytes(b"")
+    with pytest.raises(InputError, match=r"11:35:00 cannot be opened as NetCDF.*0 bytes"):
+        open_wrfout(files)
+
+
+def test_a_classic_file_cut_off_among_many_is_named(frames: xr.Dataset, tmp_path: Path) -> None:
+    files = [tmp_path / _name(k) for k in range(3)]
+    for k, path in enumerate(files):
+        frames[["Times", "XTIME", "T", "T2"]].isel(Time=[k]).to_netcdf(
+            path, format="NETCDF3_CLASSIC", engine="netcdf4", unlimited_dims=["Time"]
+        )
+    files[2].write_bytes(files[2].read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"11:40:00 was cut off"):
+        open_wrfout(files)
+
+
+def test_values_damaged_within_a_file_are_named(files: list[Path]) -> None:
+    found = open_wrfout(files)
+    content = bytearray(files[1].read_bytes())
+    # The metadata, in gaps between the values, stay as they are.
+    with h5py.File(files[1]) as file:
+        piece = file["T"].id.get_chunk_info(0)
+    content[piece.byte_offset : piece.byte_offset + piece.size] = bytes(piece.size)
+    files[1].write_bytes(bytes(content))
+    np.testing.assert_array_equal(found["T"].isel(Time=0).shape, (44, 6, 24))
+    with pytest.raises(InputError, match=r"11:35:00: T cannot be read"):
+        found["T"].load()
+
+
+def test_repeated_frames_of_restarts(frames: xr.Dataset, write: Writer) -> None:
+    later = frames.isel(Time=[1, 2]).assign(T2=frames["T2"].isel(Time=[1, 2]) + 5)
+    files = [write(frames.isel(Time=[0, 1]), _name(0)), write(later, _name(1))]
+    with pytest.warns(UserWarning, match="11:35:00 repeats 1 frames of the file before") as told:
+        found = open_wrfout(files)
+    assert len(told) == 1
+    wanted = frames["T2"].values + np.array([0, 0, 5], "f4")[:, None, None]
+    np.testing.assert_array_equal(found["T2"].values, wanted)
+
+
+def test_header_of_a_file(files: list[Path], tmp_path: Path) -> None:
+    header = header_of(files[0])
+    assert header is not None
+    with netCDF4.Dataset(files[0]) as nc:
+        for name, value in header.summary.attrs.items():
+            assert value == nc.getncattr(name)
+            assert type(value) is type(nc.getncattr(name))
+        assert {"DX", "DT", "SIMULATION_START_DATE", "BUCKET_MM"} <= header.summary.attrs.keys()
+        for dim in ("south_north", "west_east_stag", "bottom_top"):
+            assert header.summary.sizes[dim] == len(nc.dimensions[dim])
+        assert float(header.summary["corner_latitude"][0]) == float(nc["XLAT"][0, 0, 0])
+    (tmp_path / "notes").write_text("no netCDF")
+    assert header_of(tmp_path / "notes") is None
+    assert header_of(tmp_path / "nothing") is None
+
+
+@pytest.mark.parametrize("form", FORMS[1:])
+def test_header_of_a_classic_file(frames: xr.Dataset, tmp_path: Path, form: str) -> None:
+    path = tmp_path / "classic"
+    frames[["Times", "XTIME", "T", "ZNU"]].to_netcdf(
+        path, format=form, engine="netcdf4", unlimited_dims=["Time"]
+    )
+    whole = read_classic(path)
+    with netCDF4.Dataset(path) as nc:
+        assert list(whole.variables) == list(nc.variables)
+        for name, variable in whole.variables.items():
+            assert variable.shape == nc[name].shape
+            assert variable.dims == nc[name].dimensions
+            assert {k: str(v) for k, v in variable.attrs.items()} == {
+                k: str(nc[name].getncattr(k)) for k in nc[name].ncattrs()
+            }
+    assert 0 <= whole.end - path.stat().st_size + 3 <= 3
+
+
+def test_a_moving_nest_over_files(frames: xr.Dataset, write: Writer, files: list[Path]) -> None:
+    moved = frames.isel(Time=[2]).assign(XLONG=frames["XLONG"].isel(Time=[2]) + np.float32(0.5))
+    write(moved, _name(2))
+    found = open_wrfout(files)
+    assert found["XLONG"].dims == ("Time", "south_north", "west_east")
+    np.testing.assert_array_equal(found["XLONG"].values[2], moved["XLONG"].values[0])
+
+
+def test_threads_read_the_same(files: list[Path], frames: xr.Dataset) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = open_wrfout(files)
+    read = found[["T", "U", "QVAPOR", "PH"]].compute(scheduler="threads", num_workers=8)
+    for name in read.data_vars:
+        np.testing.assert_array_equal(read[name].values, frames[name].values)
