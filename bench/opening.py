@@ -122,9 +122,11 @@ def compare(number: int, variables: int, form: str, rounds: int) -> dict[str, An
         write_files(Path(folder), number, variables, form)
         taken: dict[str, list[dict[str, float]]] = {"xarray": [], "sciml": []}
         for _ in range(rounds):
-            for side, found in taken.items():
-                found.append(measure(side, Path(folder)))
-    least = {side: {key: min(one[key] for one in found) for key in found[0]} for side, found in taken.items()}
+            for side, results in taken.items():
+                results.append(measure(side, Path(folder)))
+    least = {
+        side: {key: min(one[key] for one in results) for key in results[0]} for side, results in taken.items()
+    }
     if not np.isclose(least["xarray"]["sum"], least["sciml"]["sum"], rtol=1e-5):
         raise SystemExit(f"the sums of rain differ: {least}")
     return {**least, "ratios": {key: least["sciml"][key] / least["xarray"][key] for key in GOALS}}
@@ -136,7 +138,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write every number here")
     given = parser.parse_args()
-    found = {}
+    results = {}
     print(f"{'files':>6}{'variables':>10}  {'form':8}{'':8}{'xarray':>10}{'sciml':>10}{'ratio':>8}   goal")
     for number in given.files:
         for variables, form in ((65, "NETCDF4"), (217, "NETCDF4"), (65, "NETCDF3_64BIT_OFFSET")):
@@ -144,7 +146,7 @@ def main() -> None:
                 continue
             one = compare(number, variables, form, given.rounds if number <= 500 else 1)
             short = "netCDF-4" if form == "NETCDF4" else "classic"
-            found[f"{number} files, {variables} variables, {short}"] = one
+            results[f"{number} files, {variables} variables, {short}"] = one
             for key, goal in GOALS.items():
                 ratio, unit = one["ratios"][key], "MB" if key == "memory" else "s"
                 verdict = "reached" if ratio <= goal else "MISSED"
@@ -154,7 +156,7 @@ def main() -> None:
                     flush=True,
                 )
     if given.json:
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
+        given.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ class ClassicFile:
 
 
 def missing_bytes(path: Path) -> int:
-    """How many bytes a classic NetCDF file lacks at its end; 0 for whole ones, and for files of other formats."""
+    """How many bytes a classic NetCDF file misses at its end; 0 for whole ones, and for files of other formats."""
     with path.open("rb") as file:
         magic = file.read(4)
     if magic[:3] != b"CDF" or magic[3:] not in _VERSIONS:
@@ -84,7 +84,7 @@ def missing_bytes(path: Path) -> int:
         expected = read_classic(path).end
     except (struct.error, KeyError, IndexError, MemoryError, ValueError):
         return 1  # it ends within its header, or the header is no header
-    # The last value may lack the padding to four bytes.
+    # The last value may be without the padding to four bytes.
     lacking = expected - path.stat().st_size
     return lacking if lacking > 3 else 0
 

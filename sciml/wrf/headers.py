@@ -172,12 +172,12 @@ def header_of(path: Path) -> Header | None:
 def _summary(
     path: Path,
     sizes: Mapping[str, int],
-    found: Mapping[str, tuple[Array, dict[str, Any]]],
+    clocks: Mapping[str, tuple[Array, dict[str, Any]]],
     attrs: dict[str, Any],
 ) -> xr.Dataset:
     """The dataset of a header: a dimension is there by a blank variable of its length."""
     variables: dict[str, Any] = {}
-    for name, (values, more) in found.items():
+    for name, (values, more) in clocks.items():
         dims = ("Time", "DateStrLen")[: values.ndim]
         variables[name] = xr.Variable(dims, values, more)
     for name, size in sizes.items():
@@ -201,20 +201,20 @@ def _read_hdf5(path: Path) -> Header:
         for name in _ORDERED:
             if name in opened:
                 listed[name] += (_is_row_first(opened[name], opened),)
-        found: dict[str, tuple[Array, dict[str, Any]]] = {}
+        clocks: dict[str, tuple[Array, dict[str, Any]]] = {}
         for name in _CLOCKS:
             if name in listed and len(listed[name][0]) == (2 if name == "Times" else 1):
                 variable = opened[name]
                 if not h5a.exists(variable, b"CLASS") or name != "Time" or _is_variable(variable):
-                    found[name] = (_values(variable), _attributes(variable, _CLOCK_ATTRS))
+                    clocks[name] = (_values(variable), _attributes(variable, _CLOCK_ATTRS))
         sizes = {name: int(listed[name][0][0]) for name in _SIZES if name in listed}
         grid = tuple(sizes.get(name, -1) for name in _GRID[1:])
         for short, name in zip(CORNERS, ("XLAT", "XLONG"), strict=True):
             shape = listed.get(name, ((),))[0]
             if len(shape) == 3 and shape[1:] == grid and all(shape):
-                found[short] = (_values(opened[name], corner=True), {})
+                clocks[short] = (_values(opened[name], corner=True), {})
         return Header(
-            _summary(path, sizes, found, _attributes(root, FILE_ATTRIBUTES)),
+            _summary(path, sizes, clocks, _attributes(root, FILE_ATTRIBUTES)),
             Layout(tuple(listed.items()), "hdf5"),
         )
     finally:
@@ -281,7 +281,7 @@ def _read_classic(path: Path) -> Header | None:
         return None
     frames = whole.sizes["Time"]
     listed: dict[str, tuple[Any, ...]] = {}
-    found: dict[str, tuple[Array, dict[str, Any]]] = {}
+    clocks: dict[str, tuple[Array, dict[str, Any]]] = {}
 
     def by_frame(name: str, cut: tuple[int, ...] = ()) -> Array:
         """The values of all frames, or those of the first grid point."""
@@ -298,14 +298,14 @@ def _read_classic(path: Path) -> Header | None:
         packing = tuple((k, _fixed(variable.attrs[k])) for k in _DECODING if k in variable.attrs)
         listed[name] = (variable.shape, variable.dtype, packing, variable.dims)
         if name in _CLOCKS and variable.is_record and len(variable.dims) == (2 if name == "Times" else 1):
-            found[name] = (by_frame(name), {k: v for k, v in variable.attrs.items() if k in _CLOCK_ATTRS})
+            clocks[name] = (by_frame(name), {k: v for k, v in variable.attrs.items() if k in _CLOCK_ATTRS})
     for short, name in zip(CORNERS, ("XLAT", "XLONG"), strict=True):
         if name in listed and listed[name][3] == _GRID and all(listed[name][0]):
-            found[short] = (by_frame(name, (1, 1))[:, 0, 0], {})
+            clocks[short] = (by_frame(name, (1, 1))[:, 0, 0], {})
     sizes = {name: whole.sizes[name] for name in _SIZES if name in whole.sizes}
     attrs = {name: whole.attrs[name] for name in FILE_ATTRIBUTES if name in whole.attrs}
     begins = tuple(variable.begin for variable in whole.variables.values())
     return Header(
-        _summary(path, sizes, found, attrs),
+        _summary(path, sizes, clocks, attrs),
         Layout(tuple(listed.items()), "classic", begins, whole.step),
     )

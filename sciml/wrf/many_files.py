@@ -26,7 +26,7 @@ class Part:
     ----------
     ds
         With the coordinate Time and the global attributes. Of a file of which the header alone was read these
-        are its `FILE_ATTRIBUTES`, and there are no values but what tells time and place.
+        are its `FILE_ATTRIBUTES`, and there are no values but those of time and place.
     path
         Of a file; None for a dataset that was given.
     layout

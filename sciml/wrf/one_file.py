@@ -66,7 +66,7 @@ def require_whole(path: Path) -> None:
     Raises
     ------
     InputError
-        With the number of bytes it lacks.
+        With the number of bytes that are missing.
     """
     if not path.is_file():
         raise InputError(f"no such file: {path}")

@@ -1,4 +1,4 @@
-"""The few files that are kept open between reads, and the lock of all reads."""
+"""The few files that stay open between reads, and the lock of all reads."""
 
 from __future__ import annotations
 

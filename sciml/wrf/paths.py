@@ -31,10 +31,10 @@ def expand(paths: PathLike | Iterable[PathLike]) -> list[Path]:
         paths = [paths]
     elif not isinstance(paths, Iterable):
         raise InputError(f"{_shown(paths)} is no path: give a file, a glob, a directory, or a list of them")
-    found = [path for item in paths for path in _files(item)]
-    if not found:
+    files = [path for item in paths for path in _files(item)]
+    if not files:
         raise InputError("no files were given: the list of paths is empty")
-    return found
+    return files
 
 
 def _files(item: Any) -> list[Path]:
@@ -53,13 +53,14 @@ def _files(item: Any) -> list[Path]:
     text = os.path.expanduser(text)
     path = Path(text)
     try:
-        if path.is_dir():
-            return _inside(path)
+        is_folder = path.is_dir()
         if path.is_file():
             return [path]
         matched = sorted(Path(p) for p in glob.glob(text) if Path(p).is_file())
     except (OSError, ValueError) as error:
         raise InputError(f"{text} cannot be looked for: {error}") from error
+    if is_folder:
+        return _inside(path)
     if not matched:
         raise InputError(_nothing(text))
     return matched
@@ -85,8 +86,11 @@ def _inside(folder: Path) -> list[Path]:
             f"{folder} holds no wrfout_d0* files: it is a zarr store, give what xr.open_zarr makes of it"
         )
     there = _listed(folder)
-    remedy = f"; give the files to open, such as '{folder}/{_pattern(folder)}'" if there else ""
-    raise InputError(f"{folder} holds no wrfout_d0* files, but {there or 'nothing at all'}{remedy}")
+    if not there:
+        raise InputError(f"{folder} is empty: it holds no wrfout_d0* files")
+    examples = [pattern for pattern in ("*.nc", "*/wrfout_d01*", "wrfout*") if any(folder.glob(pattern))]
+    remedy = f", such as '{folder}/{examples[0]}'" if examples else ", by their names or a pattern"
+    raise InputError(f"{folder} holds no wrfout_d0* files, but {there}: give the files to open{remedy}")
 
 
 def _listed(folder: Path) -> str:
@@ -94,13 +98,6 @@ def _listed(folder: Path) -> str:
     names = sorted(p.name + ("/" if p.is_dir() else "") for p in folder.iterdir())
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return ", ".join(names[:_MOST]) + more
-
-
-def _pattern(folder: Path) -> str:
-    """A glob for what a folder holds: netCDF files, else files, else WRF output one level below."""
-    if any(folder.glob("*.nc")):
-        return "*.nc"
-    return "*" if any(p.is_file() for p in folder.iterdir()) else "*/wrfout_d01*"
 
 
 def _nothing(text: str) -> str:

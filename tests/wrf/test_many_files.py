@@ -113,21 +113,21 @@ def test_several_frames_a_file_and_files_that_interleave(
     frames: xr.Dataset, write: Writer, opened: list[Path]
 ) -> None:
     files = [write(frames.isel(Time=[0, 2]), "a.nc"), write(frames.isel(Time=[1]), "b.nc")]
-    found = open_wrfout(files)
+    ds = open_wrfout(files)
     assert not opened
-    np.testing.assert_array_equal(found["T"].values, frames["T"].values)
-    np.testing.assert_array_equal(found["XTIME"].values, frames["XTIME"].values)
-    assert found["T"].chunks is not None
-    assert found["T"].chunks[0] == (1, 1, 1)
+    np.testing.assert_array_equal(ds["T"].values, frames["T"].values)
+    np.testing.assert_array_equal(ds["XTIME"].values, frames["XTIME"].values)
+    assert ds["T"].chunks is not None
+    assert ds["T"].chunks[0] == (1, 1, 1)
 
 
 def test_nothing_is_read_but_what_is_asked_for(files: list[Path]) -> None:
-    found = open_wrfout(files)
+    ds = open_wrfout(files)
     close_files()
     files[2].unlink()
-    assert np.isfinite(found["T2"].isel(Time=1).values).all()
+    assert np.isfinite(ds["T2"].isel(Time=1).values).all()
     with pytest.raises(InputError, match=r"11:40:00: T2 cannot be read"):
-        found["T2"].values  # noqa: B018
+        ds["T2"].values  # noqa: B018
 
 
 def test_it_goes_to_another_process(files: list[Path], frames: xr.Dataset) -> None:
@@ -147,16 +147,16 @@ def test_a_file_written_anew_is_read_anew(files: list[Path], frames: xr.Dataset,
 def test_a_variable_that_one_file_does_not_have(frames: xr.Dataset, write: Writer, files: list[Path]) -> None:
     write(frames.isel(Time=[1]).drop_vars("T2"), _name(1))
     with pytest.warns(UserWarning, match="not all files have them: T2"):
-        found = open_wrfout(files)
-    assert "T2" not in found
-    np.testing.assert_array_equal(found["T"].values, frames["T"].values)
+        ds = open_wrfout(files)
+    assert "T2" not in ds
+    np.testing.assert_array_equal(ds["T"].values, frames["T"].values)
 
 
 def test_a_variable_that_one_file_has_more(frames: xr.Dataset, write: Writer, files: list[Path]) -> None:
     write(frames.isel(Time=[2]).assign(EXTRA=frames["T2"].isel(Time=[2])), _name(2))
     with pytest.warns(UserWarning, match="not all files have them: EXTRA"):
-        found = open_wrfout(files)
-    np.testing.assert_array_equal(found["T2"].values, frames["T2"].values)
+        ds = open_wrfout(files)
+    np.testing.assert_array_equal(ds["T2"].values, frames["T2"].values)
 
 
 @pytest.mark.parametrize("form", ["NETCDF4", "NETCDF3_64BIT_OFFSET"])
@@ -172,11 +172,11 @@ def test_packing_and_types_that_differ_from_file_to_file(
         small.isel(Time=[k]).to_netcdf(
             path, format=form, engine="netcdf4", encoding=encoding, unlimited_dims=["Time"]
         )
-    found = open_wrfout(files)["T2"].values
+    ds = open_wrfout(files)["T2"].values
     for k, step in enumerate(steps):
         wanted = xr.open_dataset(files[k], decode_times=False)["T2"].values[0]
-        np.testing.assert_array_equal(found[k], wanted.astype(found.dtype))
-        assert np.abs(found[k] - frames["T2"].values[k]).max() <= (step or 0) / 2 + 1e-4
+        np.testing.assert_array_equal(ds[k], wanted.astype(ds.dtype))
+        assert np.abs(ds[k] - frames["T2"].values[k]).max() <= (step or 0) / 2 + 1e-4
 
 
 def test_compression_that_differs_is_no_difference(
@@ -193,10 +193,10 @@ def test_a_filter_that_h5py_does_not_have(files: list[Path], frames: xr.Dataset,
         one = frames.isel(Time=[k])
         packed = {str(name): {"compression": "zstd"} for name in one.data_vars if one[name].ndim > 2}
         one.to_netcdf(path, engine="netcdf4", encoding=packed, unlimited_dims=["Time"])
-    found = open_wrfout(files)
+    ds = open_wrfout(files)
     assert not opened
-    np.testing.assert_array_equal(found["T"].values, frames["T"].values)
-    np.testing.assert_array_equal(found["T2"].values, frames["T2"].values)
+    np.testing.assert_array_equal(ds["T"].values, frames["T"].values)
+    np.testing.assert_array_equal(ds["T2"].values, frames["T2"].values)
 
 
 def test_dimensions_in_another_order(frames: xr.Dataset, write: Writer, files: list[Path]) -> None:
@@ -206,8 +206,8 @@ def test_dimensions_in_another_order(frames: xr.Dataset, write: Writer, files: l
         if k == 1:
             one = one.transpose("Time", "bottom_top", "west_east", "south_north", ...)
         write(one, _name(k))
-    found = open_wrfout(files)
-    np.testing.assert_array_equal(found["T"].values, square["T"].values)
+    ds = open_wrfout(files)
+    np.testing.assert_array_equal(ds["T"].values, square["T"].values)
 
 
 def test_a_broken_file_among_many_is_named(files: list[Path]) -> None:
@@ -232,26 +232,26 @@ def test_a_classic_file_cut_off_among_many_is_named(frames: xr.Dataset, tmp_path
 
 
 def test_values_damaged_within_a_file_are_named(files: list[Path]) -> None:
-    found = open_wrfout(files)
+    ds = open_wrfout(files)
     content = bytearray(files[1].read_bytes())
     # The metadata, in gaps between the values, stay as they are.
     with h5py.File(files[1]) as file:
         piece = file["T"].id.get_chunk_info(0)
     content[piece.byte_offset : piece.byte_offset + piece.size] = bytes(piece.size)
     files[1].write_bytes(bytes(content))
-    np.testing.assert_array_equal(found["T"].isel(Time=0).shape, (44, 6, 24))
+    np.testing.assert_array_equal(ds["T"].isel(Time=0).shape, (44, 6, 24))
     with pytest.raises(InputError, match=r"11:35:00: T cannot be read"):
-        found["T"].load()
+        ds["T"].load()
 
 
 def test_repeated_frames_of_restarts(frames: xr.Dataset, write: Writer) -> None:
     later = frames.isel(Time=[1, 2]).assign(T2=frames["T2"].isel(Time=[1, 2]) + 5)
     files = [write(frames.isel(Time=[0, 1]), _name(0)), write(later, _name(1))]
-    with pytest.warns(UserWarning, match="11:35:00 repeats 1 frames of the file before") as told:
-        found = open_wrfout(files)
-    assert len(told) == 1
+    with pytest.warns(UserWarning, match="11:35:00 repeats 1 frames of the file before") as caught:
+        ds = open_wrfout(files)
+    assert len(caught) == 1
     wanted = frames["T2"].values + np.array([0, 0, 5], "f4")[:, None, None]
-    np.testing.assert_array_equal(found["T2"].values, wanted)
+    np.testing.assert_array_equal(ds["T2"].values, wanted)
 
 
 def test_header_of_a_file(files: list[Path], tmp_path: Path) -> None:
@@ -291,15 +291,15 @@ def test_header_of_a_classic_file(frames: xr.Dataset, tmp_path: Path, form: str)
 def test_a_moving_nest_over_files(frames: xr.Dataset, write: Writer, files: list[Path]) -> None:
     moved = frames.isel(Time=[2]).assign(XLONG=frames["XLONG"].isel(Time=[2]) + np.float32(0.5))
     write(moved, _name(2))
-    found = open_wrfout(files)
-    assert found["XLONG"].dims == ("Time", "south_north", "west_east")
-    np.testing.assert_array_equal(found["XLONG"].values[2], moved["XLONG"].values[0])
+    ds = open_wrfout(files)
+    assert ds["XLONG"].dims == ("Time", "south_north", "west_east")
+    np.testing.assert_array_equal(ds["XLONG"].values[2], moved["XLONG"].values[0])
 
 
 def test_threads_read_the_same(files: list[Path], frames: xr.Dataset) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = open_wrfout(files)
-    read = found[["T", "U", "QVAPOR", "PH"]].compute(scheduler="threads", num_workers=8)
+        ds = open_wrfout(files)
+    read = ds[["T", "U", "QVAPOR", "PH"]].compute(scheduler="threads", num_workers=8)
     for name in read.data_vars:
         np.testing.assert_array_equal(read[name].values, frames[name].values)

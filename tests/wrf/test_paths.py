@@ -75,18 +75,24 @@ def test_a_url(given: Any) -> None:
 
 
 def test_a_folder_without_wrf_output(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no wrfout_d0\* files, but nothing at all"):
+    with pytest.raises(InputError, match=r"^\S+ is empty: it holds no wrfout_d0\* files$"):
         expand(tmp_path)
-    for name in ("wrfinput_d01", "wrfbdy_d01", "namelist.input", "rsl.out.0000", "a.nc", "b.nc"):
+    for name in ("wrfinput_d01", "wrfbdy_d01", "namelist.input", "rsl.out.0000"):
         (tmp_path / name).touch()
-    (tmp_path / "post").mkdir()
-    message = r"but a\.nc, b\.nc, namelist\.input, post/, rsl\.out\.0000 and 2 more; give the files.*\*\.nc'"
-    with pytest.raises(InputError, match=message):
+    message = (
+        r"^\S+ holds no wrfout_d0\* files, but namelist\.input, rsl\.out\.0000, wrfbdy_d01, wrfinput_d01: "
+    )
+    with pytest.raises(InputError, match=message + "give the files to open, by their names or a pattern$"):
         expand(tmp_path)
-    below = tmp_path / "post"
-    (below / "run1").mkdir()
-    with pytest.raises(InputError, match=r"but run1/; give the files to open.*post/\*/wrfout_d01\*'"):
-        expand(below)
+    for name in ("a.nc", "b.nc", "post"):
+        (tmp_path / name).mkdir() if name == "post" else (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"but a\.nc, b\.nc, .*, post/, .* and 2 more: give .*\*\.nc'$"):
+        expand(tmp_path)
+    below = tmp_path / "post" / "run1"
+    below.mkdir()
+    (below / "wrfout_d01_2007-06-10_00:00:00").touch()
+    with pytest.raises(InputError, match=r"but run1/: give the files to open, such as '.*/\*/wrfout_d01\*'$"):
+        expand(tmp_path / "post")
 
 
 def test_a_folder_of_several_domains(folder: Path) -> None:
@@ -114,9 +120,9 @@ def test_lists_of_datasets(frames: xr.Dataset, write: Writer) -> None:
     parts = [frames.isel(Time=[k]) for k in range(3)]
     mixed: list[Any] = [parts[2], write(parts[0], "a.nc"), str(write(parts[1], "b.nc"))]
     for given in (parts, parts[::-1], iter(parts), mixed):
-        found = open_wrfout(given)
-        np.testing.assert_array_equal(found["T"].values, frames["T"].values)
-        assert (np.diff(found["Time"].values) > np.timedelta64(0, "s")).all()
+        ds = open_wrfout(given)
+        np.testing.assert_array_equal(ds["T"].values, frames["T"].values)
+        assert (np.diff(ds["Time"].values) > np.timedelta64(0, "s")).all()
     opened = [open_wrfout(part) for part in parts]
     np.testing.assert_array_equal(open_wrfout(opened)["T2"].values, frames["T2"].values)
 
@@ -126,10 +132,10 @@ def test_time_that_runs_backwards(sample: xr.Dataset, frames: xr.Dataset, write:
     one = write(back, "back.nc")
     two = [write(back.isel(Time=[0, 1]), "b.nc"), write(back.isel(Time=[2]), "a.nc")]
     for given in (back, one, two, [back.isel(Time=[k]) for k in range(3)]):
-        found = open_wrfout(given)
-        np.testing.assert_array_equal(found["Time"].values, sample["Time"].values[:3])
-        np.testing.assert_array_equal(found["T"].values, frames["T"].values)
-        np.testing.assert_array_equal(found["XTIME"].values, frames["XTIME"].values)
+        ds = open_wrfout(given)
+        np.testing.assert_array_equal(ds["Time"].values, sample["Time"].values[:3])
+        np.testing.assert_array_equal(ds["T"].values, frames["T"].values)
+        np.testing.assert_array_equal(ds["XTIME"].values, frames["XTIME"].values)
 
 
 @pytest.mark.parametrize(
@@ -148,10 +154,10 @@ def test_time_that_runs_backwards(sample: xr.Dataset, frames: xr.Dataset, write:
     ],
 )
 def test_chunks_as_in_xarray(sample: xr.Dataset, chunks: Any, wanted: tuple[int, ...]) -> None:
-    found = open_wrfout(SAMPLE_WRFOUT, chunks=chunks)["T2"]
-    assert found.chunks is not None
-    assert found.chunks[0] == wanted
-    np.testing.assert_array_equal(found.values, sample["T2"].values)
+    ds = open_wrfout(SAMPLE_WRFOUT, chunks=chunks)["T2"]
+    assert ds.chunks is not None
+    assert ds.chunks[0] == wanted
+    np.testing.assert_array_equal(ds.values, sample["T2"].values)
 
 
 @pytest.mark.parametrize(
@@ -162,10 +168,10 @@ def test_chunks_of_several_files(
     frames: xr.Dataset, write: Writer, chunks: Any, wanted: tuple[int, ...]
 ) -> None:
     files = [write(frames.isel(Time=[0, 1]), "a.nc"), write(frames.isel(Time=[2]), "b.nc")]
-    found = open_wrfout(files, chunks=chunks)["T2"]
-    assert found.chunks is not None
-    assert found.chunks[0] == wanted
-    np.testing.assert_array_equal(found.values, frames["T2"].values)
+    ds = open_wrfout(files, chunks=chunks)["T2"]
+    assert ds.chunks is not None
+    assert ds.chunks[0] == wanted
+    np.testing.assert_array_equal(ds.values, frames["T2"].values)
 
 
 @pytest.mark.parametrize(
