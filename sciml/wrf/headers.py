@@ -20,6 +20,7 @@ from h5py import h5a, h5d, h5ds, h5g, h5s, h5t
 from sciml.wrf.classic import read_classic, read_values
 from sciml.wrf.moving import CORNERS
 from sciml.wrf.open_files import LOCK, hdf5_file
+from sciml.wrf.runs import RUN_START
 
 __all__ = ["FILE_ATTRIBUTES", "Header", "Layout", "Reader", "header_of"]
 
@@ -64,7 +65,7 @@ _DECODING: Final[tuple[str, ...]] = (
     "_Unsigned",
     "_Encoding",
 )
-_CLOCKS: Final[tuple[str, ...]] = ("Times", "Time", "XTIME")
+_CLOCKS: Final[tuple[str, ...]] = ("Times", "Time", "XTIME", "ITIMESTEP", RUN_START)
 _CLOCK_ATTRS: Final[tuple[str, ...]] = ("units", "since", "calendar")
 _SIZES: Final[tuple[str, ...]] = (
     "bottom_top",
@@ -187,7 +188,7 @@ def _summary(
     return out
 
 
-def _read_hdf5(path: Path) -> Header:
+def _read_hdf5(path: Path) -> Header | None:
     file = hdf5_file(path)
     try:
         root = h5g.open(file, b"/")
@@ -207,6 +208,8 @@ def _read_hdf5(path: Path) -> Header:
                 variable = opened[name]
                 if not h5a.exists(variable, b"CLASS") or name != "Time" or _is_variable(variable):
                     clocks[name] = (_values(variable), _attributes(variable, _CLOCK_ATTRS))
+        if any(_is_packed(listed[name][2]) for name in clocks):
+            return None
         sizes = {name: int(listed[name][0][0]) for name in _SIZES if name in listed}
         grid = tuple(sizes.get(name, -1) for name in _GRID[1:])
         for short, name in zip(CORNERS, ("XLAT", "XLONG"), strict=True):
@@ -219,6 +222,12 @@ def _read_hdf5(path: Path) -> Header:
         )
     finally:
         file.close()
+
+
+def _is_packed(packing: tuple[tuple[str, Any], ...]) -> bool:
+    """Whether stored values are not the values themselves; a missing value that is NaN does not matter."""
+    nan = {_fixed(np.array(np.nan, kind)) for kind in ("f4", "f8")}
+    return any(name != "_FillValue" or value not in nan for name, value in packing)
 
 
 def _is_row_first(variable: Any, opened: Mapping[str, Any]) -> bool:
@@ -299,6 +308,8 @@ def _read_classic(path: Path) -> Header | None:
         listed[name] = (variable.shape, variable.dtype, packing, variable.dims)
         if name in _CLOCKS and variable.is_record and len(variable.dims) == (2 if name == "Times" else 1):
             clocks[name] = (by_frame(name), {k: v for k, v in variable.attrs.items() if k in _CLOCK_ATTRS})
+    if any(_is_packed(listed[name][2]) for name in clocks):
+        return None
     for short, name in zip(CORNERS, ("XLAT", "XLONG"), strict=True):
         if name in listed and listed[name][3] == _GRID and all(listed[name][0]):
             clocks[short] = (by_frame(name, (1, 1))[:, 0, 0], {})

@@ -116,9 +116,7 @@ def _whole(part: Part, frames: list[int], chunks: Chunks) -> xr.Dataset:
     """Some frames of a dataset that was given, or of a file that is read by xarray."""
     ds = part.ds
     if part.layout is not None and part.path is not None:
-        ds = _with_coords(
-            with_times(open_lazily(part.path, chunks=None)), [(part, list(range(ds.sizes["Time"])))]
-        )
+        ds = with_times(open_lazily(part.path, chunks=None))
     if part.path is not None:
         ds = chunked(ds, chunks)
     if len(frames) == ds.sizes["Time"]:
@@ -140,9 +138,11 @@ def _stack(raw: xr.Dataset, used: Sequence[tuple[Part, list[int]]], chunks: Chun
         order, lengths = np.argsort(times, kind="stable"), [len(times)]
     paths = [part.path for part in parts if part.path is not None]
     layouts = [part.layout for part in parts if part.layout is not None]
-    known = {}
-    if all("XTIME" in part.ds.data_vars for part in parts):
-        known["XTIME"] = np.concatenate([part.ds["XTIME"].values[frames] for part, frames in used])[order]
+    known = {
+        name: np.concatenate([part.ds[name].values[frames] for part, frames in used])[order]
+        for name in ("XTIME", "ITIMESTEP")
+        if all(name in part.ds.data_vars and part.ds[name].dims == ("Time",) for part in parts)
+    }
     ds = stacked(raw, Frames.of(paths, file[order], frame[order], reader=layouts[0].reader), layouts, known)
     ds.encoding["source"] = where(parts[0].ds)
     ds = _with_coords(with_clock(ds, times[order]), used, order)
@@ -150,13 +150,12 @@ def _stack(raw: xr.Dataset, used: Sequence[tuple[Part, list[int]]], chunks: Chun
 
 
 def _with_coords(
-    ds: xr.Dataset, used: Sequence[tuple[Part, list[int]]], order: npt.NDArray[np.intp] | None = None
+    ds: xr.Dataset, used: Sequence[tuple[Part, list[int]]], order: npt.NDArray[np.intp]
 ) -> xr.Dataset:
     """The dataset with the coordinates along Time that the parts have beside Time itself."""
-    names = [str(k) for k, v in used[0][0].ds.coords.items() if v.dims == ("Time",) and k != "Time"]
-    for name in names:
-        if name not in ds.variables:
-            values = np.concatenate([part.ds[name].values[frames] for part, frames in used])
-            attrs = used[0][0].ds[name].attrs
-            ds = ds.assign_coords({name: ("Time", values if order is None else values[order], attrs)})
+    first = used[0][0].ds
+    for name in [str(k) for k, v in first.coords.items() if v.dims == ("Time",) and k != "Time"]:
+        values = np.concatenate([part.ds[name].values[frames] for part, frames in used])
+        ds = ds.assign_coords({name: ("Time", values[order], first[name].attrs)})
+        ds[name].encoding = dict(first[name].encoding)
     return ds

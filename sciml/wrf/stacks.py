@@ -20,12 +20,13 @@ from sciml.errors import InputError
 from sciml.wrf.classic import read_values
 from sciml.wrf.headers import Layout, Reader
 from sciml.wrf.open_files import LOCK, hdf5_file, netcdf_file
+from sciml.wrf.runs import RUN_START
 
 __all__ = ["Frames", "decoded", "stacked"]
 
 Array = npt.NDArray[Any]
 Span = tuple[int, int, int]
-_CLOCKS: Final = ("Times", "Time")
+_CLOCKS: Final = ("Times", "Time", RUN_START)
 
 
 def decoded(ds: xr.Dataset) -> xr.Dataset:
@@ -197,7 +198,7 @@ def stacked(
     Returns
     -------
     xr.Dataset
-        Lazy, without dask, decoded but for times; without Times and the coordinate Time.
+        Lazy, without dask, decoded but for times; without Times, Time and RUN_START.
     """
     variables: dict[str, xr.Variable] = {}
     steps = np.array([layout.step for layout in layouts])

@@ -254,6 +254,38 @@ def test_repeated_frames_of_restarts(frames: xr.Dataset, write: Writer) -> None:
     np.testing.assert_array_equal(ds["T2"].values, wanted)
 
 
+def test_the_run_of_each_frame(frames: xr.Dataset, write: Writer, opened: list[Path]) -> None:
+    parts = [frames.isel(Time=[k]) for k in range(3)]
+    parts[2] = parts[2].assign(XTIME=parts[2]["XTIME"] * 0 + 20)
+    parts[2].attrs["SIMULATION_START_DATE"] = "2007-06-10_11:20:00"
+    ds = open_wrfout([write(part, _name(k)) for k, part in enumerate(parts)])
+    assert not opened
+    starts = np.array(["2007-06-10T08:00", "2007-06-10T08:00", "2007-06-10T11:20"], "M8[ns]")
+    np.testing.assert_array_equal(ds["RUN_START"].values, starts)
+    np.testing.assert_array_equal(ds["XTIME"].values, [210, 215, 20])
+
+
+def test_saved_files_opened_together(files: list[Path], tmp_path: Path, opened: list[Path]) -> None:
+    whole = open_wrfout(files)
+    saved = [tmp_path / f"saved{k}.nc" for k in range(3)]
+    for k, path in enumerate(saved):
+        whole.isel(Time=[k]).to_netcdf(path)
+    again = open_wrfout(saved)
+    assert not opened
+    xr.testing.assert_equal(again.load(), whole.load())
+
+
+def test_a_clock_with_missing_values_is_decoded(frames: xr.Dataset, tmp_path: Path) -> None:
+    files = [tmp_path / _name(k) for k in range(2)]
+    for k, path in enumerate(files):
+        one = frames[["XTIME", "T2"]].isel(Time=[k])
+        packed = {"XTIME": {"dtype": "i2", "scale_factor": 5.0, "_FillValue": -1}}
+        one.to_netcdf(path, engine="netcdf4", encoding=packed, unlimited_dims=["Time"])
+    np.testing.assert_array_equal(
+        open_wrfout(files)["Time"].values, np.array(["2007-06-10T11:30", "2007-06-10T11:35"], "M8[ns]")
+    )
+
+
 def test_header_of_a_file(files: list[Path], tmp_path: Path) -> None:
     header = header_of(files[0])
     assert header is not None
