@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
+from sciml.columns.open import open_columns
 from sciml.convection.emulator import Emulator
-from sciml.convection.published import PublishedEmulator, train_published
-from sciml.convection.store import open_columns
+from sciml.convection.published_bilstm import PublishedEmulator, train_published
 from sciml.convection.training import train
-from sciml.data_files import packaged
+from sciml.storage.packaged import packaged
 from sciml.train.progress import automatic
-from sciml.verify.emulator import assess
+from sciml.verify.emulator.evaluate import assess
 
 SEEDS = (7, 11, 23)
 TEST_RUN = 3

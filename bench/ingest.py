@@ -23,9 +23,9 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 
-from sciml import cluster
-from sciml.convection.ingest import write_columns
-from sciml.wrf.slabs import needed
+from sciml.columns.fields import needed
+from sciml.columns.write import write_columns
+from sciml.parallel import cluster
 
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "wrfout_d01_convrad_24x24_5min.nc"
 
@@ -95,7 +95,7 @@ def decompress(path: Path) -> float:
 def peak_memory(path: Path, store: Path) -> float:
     """Peak resident megabytes of a process that does nothing but write the store."""
     code = (
-        "import sys\nfrom sciml.convection.ingest import write_columns\n"
+        "import sys\nfrom sciml.columns.write import write_columns\n"
         "write_columns(sys.argv[1], sys.argv[2], keep='all', workers=1)\n"
         # Not ru_maxrss, which a process inherits from the one that started it.
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
@@ -113,7 +113,7 @@ def by_workers(files: list[Path], folder: Path, number: int, turn: int) -> tuple
     nothing else to do, if nothing here overlapped.
     """
     with cluster.client(n_workers=number) as client:
-        client.run(__import__, "sciml.convection.ingest")
+        client.run(__import__, "sciml.columns.write")
         write_columns(files[0], folder / f"warm{number}-{turn}.zarr", keep="all")
         os.sync()  # what was written before is not to be flushed meanwhile
         before = client.run(time.process_time)

@@ -27,9 +27,9 @@ sys.path.insert(0, str(ROOT))
 import sciml  # noqa: E402
 from sciml.convection.emulator import Emulator  # noqa: E402
 from sciml.coupling.build import build, fortran_compiler  # noqa: E402
-from sciml.coupling.packing import emulator_weights  # noqa: E402
-from sciml.coupling.weights import write_weights  # noqa: E402
-from sciml.data_files import packaged  # noqa: E402
+from sciml.coupling.export import emulator_weights  # noqa: E402
+from sciml.coupling.weights_file import write_weights  # noqa: E402
+from sciml.storage.packaged import packaged  # noqa: E402
 from tests.coupling.caller import NAMES, OUTPUTS, PROFILES, Model  # noqa: E402
 from tests.coupling.standin import ORDER, SCHEME, SOURCES  # noqa: E402
 

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from sciml.multigrid import AMG
-from sciml.multigrid.stencils import stencil_of
-from sciml.multigrid.tensors import StencilHierarchy, TorchHierarchy
+from sciml.multigrid.torch import StencilHierarchy, TorchHierarchy
+from sciml.multigrid.torch.stencils import stencil_of
 from sciml.pde import FAMILIES, System, discretize
 
 RTOL = 1e-8

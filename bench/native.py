@@ -32,14 +32,14 @@ import torch
 import sciml
 from sciml.convection.emulator import Emulator, sounding_of
 from sciml.convection.problem import Convection
-from sciml.convection.source import parcel_test
+from sciml.convection.source_layer import parcel_test
 from sciml.coupling.build import _C_FLAGS, _X86, build, c_compiler, sources
-from sciml.coupling.emulator import NativeColumns
+from sciml.coupling.export import emulator_weights
+from sciml.coupling.fortran_emulator import NativeColumns
 from sciml.coupling.library import Library
-from sciml.coupling.onnx_graph import onnx_session
-from sciml.coupling.packing import emulator_weights
-from sciml.coupling.weights import bilstm_weights, write_weights
-from sciml.data_files import packaged
+from sciml.coupling.onnx_oracle import onnx_session
+from sciml.coupling.weights_file import bilstm_weights, write_weights
+from sciml.storage.packaged import packaged
 
 CHANNELS, HIDDEN, LAYERS, OUTPUTS, LEVELS = 27, 32, 3, 8, 44
 GOALS = {"torch": 2.0, "onnxruntime": 2.0, "limit": 1.5}
@@ -73,7 +73,7 @@ def limit(isa: str, where: Path) -> Callable[[], float]:
     """A measurement of this core's multiply-add rate, in operations a second, with the kernel's own vectors."""
     made = where / "libpeak.so"
     flags = _X86[isa] if isa in _X86 and c_compiler().x86_64 else ()
-    source = str(sources() / "peak.c")
+    source = str(sources() / "engine" / "peak.c")
     command = [
         *c_compiler().command,
         *_C_FLAGS,

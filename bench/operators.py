@@ -27,7 +27,7 @@ from operators_speed import Plain
 
 import sciml.operators.losses as losses
 from sciml.multigrid import AMG
-from sciml.operators.trained import TrainedOperator
+from sciml.operators.trained_operator import TrainedOperator
 from sciml.operators.training import Objective, train
 from sciml.pde import generate, open_dataset, problem_of, write_dataset
 from sciml.pde.grid import Grid

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sciml.operators.deploy import compiled, inference
+from sciml.operators.export import compiled, inference
 from sciml.operators.mgno import MgNO
-from sciml.operators.published import PublishedMgNO, published
+from sciml.operators.published.network import PublishedMgNO, published
 
 GOALS = {"inference float32": 1.6, "inference bfloat16": 2.5}
 MOST = 1e-2  # relative difference in bfloat16

@@ -20,11 +20,11 @@ from typing import Any
 
 from sciml.convection.emulator import Emulator
 from sciml.coupling.build import build
-from sciml.coupling.packing import emulator_weights
-from sciml.coupling.weights import write_weights
-from sciml.data_files import packaged
+from sciml.coupling.export import emulator_weights
+from sciml.coupling.weights_file import write_weights
 from sciml.operators import FNO, MgNO, Neural
-from sciml.operators.published import published
+from sciml.operators.published.network import published
+from sciml.storage.packaged import packaged
 
 ROOT = Path(__file__).resolve().parents[1]
 GOALS = {"import": 1.2, "help_s": 0.5}

@@ -24,7 +24,7 @@ from torch import nn
 from sciml.convection.network import Architecture, Closure
 from sciml.operators.fno import FNO
 from sciml.operators.mgno import MgNO
-from sciml.operators.published import published
+from sciml.operators.published.network import published
 from sciml.train.environment import ONE_THREAD, step_size
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 import sciml as sm
 from sciml import plot
-from sciml.data_files import packaged
+from sciml.storage.packaged import packaged
 
 wrfout = sm.open_wrfout(packaged("wrfout_d01_convrad_24x24_5min.nc"))
 fields = wrfout.sciml

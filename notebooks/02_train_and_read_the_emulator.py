@@ -24,10 +24,10 @@ import sciml as sm
 from sciml import plot
 from sciml.convection.linear_response import linear_response
 from sciml.convection.training import train
-from sciml.data_files import packaged
+from sciml.storage.packaged import packaged
 from sciml.train import checkpoint
-from sciml.verify.emulator import assess
-from sciml.verify.figures import portrait
+from sciml.verify.emulator.evaluate import assess
+from sciml.verify.emulator.figures import portrait
 
 scratch = Path(tempfile.mkdtemp())
 wrfout = packaged("wrfout_d01_convrad_24x24_5min.nc")

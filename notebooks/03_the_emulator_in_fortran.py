@@ -24,10 +24,10 @@ import numpy as np
 import sciml as sm
 from sciml import plot
 from sciml.coupling.build import install
-from sciml.coupling.packing import emulator_weights
-from sciml.coupling.weights import write_weights
-from sciml.data_files import packaged
-from sciml.verify.parity import compare
+from sciml.coupling.export import emulator_weights
+from sciml.coupling.weights_file import write_weights
+from sciml.storage.packaged import packaged
+from sciml.verify.library.parity import compare
 
 emulator = sm.Emulator.load("mskf-convrad")
 emulator

@@ -20,10 +20,10 @@ import numpy as np
 import xarray as xr
 
 import sciml as sm
-from sciml.convection.store import open_columns
-from sciml.data_files import packaged
+from sciml.columns.open import open_columns
 from sciml.plot import rainfall as draw
-from sciml.verify.rainfall import accumulations, compare
+from sciml.storage.packaged import packaged
+from sciml.verify.forecast.rainfall import accumulations, compare
 
 sample = packaged("wrfout_d01_convrad_24x24_5min.nc")
 wrfout = sm.open_wrfout(sample)

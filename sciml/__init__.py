@@ -6,130 +6,51 @@ the accessor ``ds.sciml`` of xarray's datasets, before or after xarray is import
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sciml.accessor import register_accessor
-from sciml.errors import SciMLError
-from sciml.solve import Result, init, solve
+from sciml.errors import SciMLError as SciMLError
+from sciml.lazy import attach
+from sciml.solve import Result as Result
+from sciml.solve import init as init
+from sciml.solve import solve as solve
+from sciml.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from sciml.cluster import client
-    from sciml.convection import Convection, Emulator
-    from sciml.convection.store import open_columns, write_columns
-    from sciml.coupling import FortranEmulator
-    from sciml.multigrid import AMG
-    from sciml.operators import FNO, Corrected, HierarchyNet, MgNO, Neural, Stepper
-    from sciml.pde import (
-        AdvectionDiffusion,
-        Boundary,
-        Burgers,
-        Darcy,
-        Direct,
-        Helmholtz,
-        Lognormal,
-        Multiscale,
-        NavierStokes,
-        Poisson,
-        PseudoSpectral,
-        TwoPhase,
-        discretize,
-        generate,
-        open_dataset,
-        problem_of,
-        write_dataset,
-    )
-    from sciml.wrf import columns_to_map, convection_columns, open_wrfout
+    from sciml.columns import columns_to_map as columns_to_map
+    from sciml.columns import convection_columns as convection_columns
+    from sciml.columns.open import open_columns as open_columns
+    from sciml.columns.open import write_columns as write_columns
+    from sciml.convection import Convection as Convection
+    from sciml.convection import Emulator as Emulator
+    from sciml.coupling import FortranEmulator as FortranEmulator
+    from sciml.multigrid import AMG as AMG
+    from sciml.operators import FNO as FNO
+    from sciml.operators import Corrected as Corrected
+    from sciml.operators import HierarchyNet as HierarchyNet
+    from sciml.operators import MgNO as MgNO
+    from sciml.operators import Neural as Neural
+    from sciml.operators import Stepper as Stepper
+    from sciml.parallel.cluster import client as client
+    from sciml.pde import AdvectionDiffusion as AdvectionDiffusion
+    from sciml.pde import Boundary as Boundary
+    from sciml.pde import Burgers as Burgers
+    from sciml.pde import Darcy as Darcy
+    from sciml.pde import Direct as Direct
+    from sciml.pde import Helmholtz as Helmholtz
+    from sciml.pde import Lognormal as Lognormal
+    from sciml.pde import Multiscale as Multiscale
+    from sciml.pde import NavierStokes as NavierStokes
+    from sciml.pde import Poisson as Poisson
+    from sciml.pde import PseudoSpectral as PseudoSpectral
+    from sciml.pde import TwoPhase as TwoPhase
+    from sciml.pde import discretize as discretize
+    from sciml.pde import generate as generate
+    from sciml.pde import open_dataset as open_dataset
+    from sciml.pde import problem_of as problem_of
+    from sciml.pde import write_dataset as write_dataset
+    from sciml.wrf import open_wrfout as open_wrfout
 
-__all__ = [
-    "AMG",
-    "AdvectionDiffusion",
-    "Boundary",
-    "Burgers",
-    "Convection",
-    "Corrected",
-    "Darcy",
-    "Direct",
-    "Emulator",
-    "FNO",
-    "FortranEmulator",
-    "Helmholtz",
-    "HierarchyNet",
-    "Lognormal",
-    "MgNO",
-    "Multiscale",
-    "NavierStokes",
-    "Neural",
-    "Poisson",
-    "PseudoSpectral",
-    "Result",
-    "SciMLError",
-    "Stepper",
-    "TwoPhase",
-    "__version__",
-    "client",
-    "columns_to_map",
-    "convection_columns",
-    "discretize",
-    "generate",
-    "init",
-    "open_columns",
-    "open_dataset",
-    "open_wrfout",
-    "problem_of",
-    "solve",
-    "write_columns",
-    "write_dataset",
-]
-
-__version__ = "0.1.0"
+__getattr__, __dir__, __all__ = attach(__name__, __file__)
 
 register_accessor()
-
-_WHERE = {
-    "AdvectionDiffusion": "sciml.pde",
-    "AMG": "sciml.multigrid",
-    "Boundary": "sciml.pde",
-    "Burgers": "sciml.pde",
-    "client": "sciml.cluster",
-    "columns_to_map": "sciml.wrf",
-    "Convection": "sciml.convection",
-    "convection_columns": "sciml.wrf",
-    "Corrected": "sciml.operators",
-    "Darcy": "sciml.pde",
-    "Direct": "sciml.pde",
-    "discretize": "sciml.pde",
-    "Emulator": "sciml.convection",
-    "FNO": "sciml.operators",
-    "FortranEmulator": "sciml.coupling",
-    "generate": "sciml.pde",
-    "Helmholtz": "sciml.pde",
-    "HierarchyNet": "sciml.operators",
-    "Lognormal": "sciml.pde",
-    "MgNO": "sciml.operators",
-    "Multiscale": "sciml.pde",
-    "NavierStokes": "sciml.pde",
-    "Neural": "sciml.operators",
-    "open_columns": "sciml.convection.store",
-    "open_dataset": "sciml.pde",
-    "open_wrfout": "sciml.wrf",
-    "Poisson": "sciml.pde",
-    "problem_of": "sciml.pde",
-    "PseudoSpectral": "sciml.pde",
-    "Stepper": "sciml.operators",
-    "TwoPhase": "sciml.pde",
-    "write_columns": "sciml.convection.store",
-    "write_dataset": "sciml.pde",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'sciml' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_WHERE[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))

@@ -3,7 +3,7 @@
 ``import sciml`` must stay light, and ``ds.sciml`` must be there whichever of sciml and xarray is imported first.
 So it is registered at once where xarray is imported already; else a finder at the front of `sys.meta_path` waits
 for the import of xarray, removes itself and registers it then. The fields themselves
-(`sciml.wrf.accessor.WRFFields`) are imported when `ds.sciml` is first used.
+(`sciml.columns.accessor.WRFAccessor`) are imported when `ds.sciml` is first used.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ __all__ = ["register_accessor"]
 
 
 def _fields(ds: Any) -> Any:
-    """Fields derived from a wrfout: `sciml.wrf.accessor.WRFFields`."""
+    """Fields derived from a wrfout: `sciml.columns.accessor.WRFAccessor`."""
     # By name, as the lazy public names: the package itself imports neither wrf nor pde.
-    return import_module("sciml.wrf.accessor").WRFFields(ds)
+    return import_module("sciml.columns.accessor").WRFAccessor(ds)
 
 
 def _register(xarray: Any) -> None:

@@ -9,8 +9,8 @@ import distributed
 import pytest
 
 import sciml
-from sciml.cluster import address
 from sciml.errors import InputError
+from sciml.parallel.cluster import address
 
 pytestmark = [pytest.mark.dask, pytest.mark.xdist_group("dask")]
 

@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from sciml.data_files import packaged
 from sciml.errors import InputError
+from sciml.storage.packaged import packaged
 from tests.paths import DATA, SAMPLE_WRFOUT
 
 

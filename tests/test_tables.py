@@ -65,14 +65,14 @@ def checkpoint() -> Any:
 
 
 def tensor_hierarchy() -> Any:
-    from sciml.multigrid.tensors import TorchHierarchy
+    from sciml.multigrid.torch import TorchHierarchy
 
     return TorchHierarchy.of(sm.init(darcy(), sm.AMG()))
 
 
 def stencil_hierarchy() -> Any:
-    from sciml.multigrid.stencils import stencil_of
-    from sciml.multigrid.tensors import StencilHierarchy
+    from sciml.multigrid.torch import StencilHierarchy
+    from sciml.multigrid.torch.stencils import stencil_of
 
     system = sm.discretize(darcy())
     return StencilHierarchy(stencil_of(system.matrix, system.grid)[None], system.grid)

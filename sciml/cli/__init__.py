@@ -11,8 +11,8 @@ from sciml.cli.demo import EXAMPLES as DEMO
 from sciml.cli.demo import demo
 from sciml.cli.doctor import EXAMPLES as DOCTOR
 from sciml.cli.doctor import doctor
-from sciml.cli.pages import Room
-from sciml.cli.rooms import Rooms, warned
+from sciml.cli.help_pages import Room
+from sciml.cli.lazy_groups import Rooms, warned
 
 __all__ = ["GROUPS", "app", "main"]
 
@@ -58,7 +58,7 @@ for _name, _help in GROUPS.items():
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from sciml import __version__
+        from sciml.version import __version__
 
         typer.echo(f"sciml {__version__}")
         raise typer.Exit

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sciml.cli.pages import Room
-from sciml.cli.told import Answer, Json, Quiet, bar, check_targets, examples, expanded, settings
+from sciml.cli.help_pages import Room
+from sciml.cli.output import Answer, Json, Quiet, bar, check_targets, examples, expanded, settings
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from sciml.solve import Algorithm
-    from sciml.verify.evaluation import Evaluation
+    from sciml.verify.emulator.evaluation import Evaluation
 
 __all__ = ["app"]
 
@@ -76,7 +76,7 @@ def train(
 
     What is given here goes before what the file of --config says, and that before the defaults.
     """
-    from sciml.convection.store import open_columns
+    from sciml.columns.open import open_columns
     from sciml.convection.training import train as train_emulator
     from sciml.train import checkpoint
     from sciml.train.progress import automatic
@@ -150,7 +150,7 @@ def evaluate(
 
     Columns that the scheme did not compute at that call (held from an earlier one) are never scored.
     """
-    from sciml.verify.emulator import assess
+    from sciml.verify.emulator.evaluate import assess
 
     inputs = [*files, *(truth or []), *([weights] if weights else []), *map(Path, (model, *(also or [])))]
     targets = {"--json": json_file, "--html": html_file, "--picture": picture}
@@ -188,14 +188,14 @@ def _write(
         content["also"] = [one.to_json() for one in found[1:]]
     answer.keep(content)
     if html_file:
-        from sciml.verify.page import write_page
+        from sciml.verify.emulator.page import write_page
 
         write_page(html_file, found, title=title)
         answer.wrote("page", html_file)
     if picture:
         from sciml.plot import png
-        from sciml.verify.figures import portrait
-        from sciml.writing import replaced
+        from sciml.storage.atomic import replaced
+        from sciml.verify.emulator.figures import portrait
 
         with replaced(picture) as part:
             part.write_bytes(png(portrait(found[0])))
@@ -220,7 +220,7 @@ def _algorithm(model: str, weights: Path | None) -> Algorithm[Any, Any, Any]:
     if weights is not None:
         raise InputError(f"--weights {weights} goes with a library (*.so), and {model} is none")
     from sciml.convection.emulator import Emulator
-    from sciml.convection.published import KIND, PublishedEmulator
+    from sciml.convection.published_bilstm import KIND, PublishedEmulator
     from sciml.train import checkpoint
 
     loaded: Algorithm[Any, Any, Any]
@@ -255,7 +255,7 @@ def _columns(files: list[Path], truth: list[Path], run: list[int]) -> xr.Dataset
     """The columns of files of any form, held ones included, of the runs asked for."""
     import numpy as np
 
-    from sciml.convection.store import open_columns
+    from sciml.columns.open import open_columns
 
     columns = open_columns(files, truth=truth or None, keep="all")
     if not run:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sciml.cli.columns import EXAMPLES as RCE
-from sciml.cli.columns import rce
-from sciml.cli.coupling_inputs import columns_of, installed
-from sciml.cli.coupling_run import FLAGS, REPORT, flags, report
-from sciml.cli.pages import Room
-from sciml.cli.told import Answer, Json, Quiet, check_targets, examples, expanded
+from sciml.cli.coupling_in_wrf import FLAGS, REPORT, flags, report
+from sciml.cli.coupling_rce import EXAMPLES as RCE
+from sciml.cli.coupling_rce import rce
+from sciml.cli.help_pages import Room
+from sciml.cli.model_arguments import columns_of, installed
+from sciml.cli.output import Answer, Json, Quiet, check_targets, examples, expanded
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def response(
     """
     from sciml.convection.emulator import Emulator
     from sciml.convection.linear_response import linear_response
-    from sciml.writing import replaced
+    from sciml.storage.atomic import replaced
 
     check_targets({"--json": json_file, "--picture": picture}, expanded(file or []))
     answer = Answer(json_file, quiet)
@@ -145,7 +145,7 @@ def build(
     the weights. `sciml coupling check DIR` tries it all.
     """
     from sciml.coupling.build import install
-    from sciml.coupling.packing import emulator_weights
+    from sciml.coupling.export import emulator_weights
 
     check_targets({"--json": json_file}, [] if model is None else [model])
     answer, begun = Answer(json_file, quiet), time.monotonic()
@@ -182,7 +182,7 @@ def check(
     Its seal, parity with torch, the same bits for any tiling and by any number of threads. The last line is the
     verdict; exit code 0 if all is well, 1 if a check failed, 2 if there is nothing to check.
     """
-    from sciml.verify.installed import examine
+    from sciml.verify.library.checks import examine
 
     library, weights = installed(folder)
     check_targets({"--json": json_file}, [library, weights, *expanded(file or [])])
@@ -233,7 +233,7 @@ def replay(
     """
     from tempfile import TemporaryDirectory
 
-    from sciml.verify.replayed import replayed
+    from sciml.verify.library.replay import replayed
 
     library, weights = installed(folder)
     check_targets({"--json": json_file}, [library, weights, *expanded(files or [])])
@@ -257,8 +257,8 @@ for _command, _epilog in ((rce, RCE), (flags, FLAGS), (report, REPORT)):
 def _export(model: str, output: Path) -> tuple[dict[str, Any], str]:
     """Write the weights; what is told of them, as data and as a line."""
     from sciml.convection.emulator import Emulator
-    from sciml.coupling.packing import emulator_weights
-    from sciml.coupling.weights import read_weights, write_weights
+    from sciml.coupling.export import emulator_weights
+    from sciml.coupling.weights_file import read_weights, write_weights
 
     emulator = Emulator.load(model)
     write_weights(output, emulator_weights(emulator))

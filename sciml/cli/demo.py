@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sciml.cli.told import Answer, Json, Quiet, check_targets, examples
+from sciml.cli.output import Answer, Json, Quiet, check_targets, examples
 from sciml.errors import InputError
 
 __all__ = ["EXAMPLES", "Step", "demo", "walk"]
@@ -69,7 +69,7 @@ def road(
 
 def weather_road(output: Path, limits: tuple[str, ...], page: Path) -> list[Step]:
     """From WRF output to an emulator inside a Fortran program."""
-    from sciml.data_files import packaged
+    from sciml.storage.packaged import packaged
 
     sample, truth = str(packaged(SAMPLE)), str(packaged(TRUTH))
     columns, model, library = (str(output / name) for name in ("columns.zarr", "demo.sciml", "library"))
@@ -155,7 +155,7 @@ def walk(steps: list[Step], quiet: bool = False) -> list[dict[str, Any]]:
 
 def summary(scores: Path) -> str:
     """Say in a few lines how the two emulators did; every number is the evaluation's."""
-    from sciml.verify.evaluation import f1_text
+    from sciml.verify.emulator.evaluation import f1_text
 
     told = json.loads(scores.read_text(encoding="utf-8"))
     lines = [f"{'':24}{'trigger F1':>12}{'heating R2':>12}{'rain R2':>12}"]

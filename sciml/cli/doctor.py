@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from sciml.cli.told import Answer, Json, Quiet, check_targets, examples
+from sciml.cli.output import Answer, Json, Quiet, check_targets, examples
 
 __all__ = ["EXAMPLES", "Finding", "doctor", "examine"]
 
@@ -130,7 +130,7 @@ def torch_device() -> list[Finding]:
 
 def scheduler() -> Finding:
     """Look for a Dask scheduler that the environment names, and whether it answers."""
-    from sciml.cluster import address, cores
+    from sciml.parallel.cluster import address, cores
 
     cost = "stores and datasets cannot be written"
     named = address()
@@ -195,8 +195,8 @@ def extras() -> list[Finding]:
 
 def examine() -> list[Finding]:
     """Look at everything; nothing is changed."""
-    from sciml import __version__
-    from sciml.data_files import folder
+    from sciml.storage.packaged import folder
+    from sciml.version import __version__
 
     data = folder()
     lost = "sciml demo and the pretrained emulators are not to be had"

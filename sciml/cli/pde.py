@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sciml.cli import own_data
-from sciml.cli.pages import Room
+from sciml.cli import data_options as own_data
+from sciml.cli.help_pages import Room
+from sciml.cli.output import Answer, Json, Quiet, bar, check_targets, examples, size_of
 from sciml.cli.pde_train import EXAMPLES as TRAIN
 from sciml.cli.pde_train import train
 from sciml.cli.pde_verify import FINDINGS, SOLVE, VERIFY, findings, solve, verify
-from sciml.cli.told import Answer, Json, Quiet, bar, check_targets, examples, size_of
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sciml.pde.layouts import Layout
+    from sciml.pde.published_formats import Layout
 
 __all__ = ["app", "families", "generate", "info", "layouts"]
 
@@ -103,7 +103,7 @@ def generate(
 
     from sciml.pde.families import family_named
     from sciml.pde.generation import generate as draw
-    from sciml.pde.store import write_dataset
+    from sciml.pde.writing import write_dataset
 
     if centring not in ("vertex", "cell"):
         raise InputError(f"--centring {centring}: give vertex or cell")
@@ -145,7 +145,7 @@ def generate(
 def layouts(json_file: Json = None, quiet: Quiet = False) -> None:
     """List the published datasets that are recognised."""
     check_targets({"--json": json_file}, [])
-    from sciml.pde.layouts import LAYOUTS
+    from sciml.pde.published_formats import LAYOUTS
 
     answer = Answer(json_file, quiet)
     answer.keep({one.name: _published(one) for one in LAYOUTS.values()})

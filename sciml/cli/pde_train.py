@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from sciml.cli import own_data
-from sciml.cli.told import Answer, Json, Quiet, check_targets, examples, settings
+from sciml.cli import data_options as own_data
+from sciml.cli.output import Answer, Json, Quiet, check_targets, examples, settings
 from sciml.errors import InputError
 
 __all__ = ["EXAMPLES", "train"]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sciml.cli import own_data
-from sciml.cli.told import Answer, Json, Quiet, bar, check_targets, examples
+from sciml.cli import data_options as own_data
+from sciml.cli.output import Answer, Json, Quiet, bar, check_targets, examples
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sciml.verify.layout import Chapter
+    from sciml.verify.html_report import Chapter
 
 __all__ = ["FINDINGS", "SOLVE", "VERIFY", "findings", "solve", "verify"]
 
@@ -82,7 +82,7 @@ def verify(
     targets = {"--json": json_file, "--html": html_file, "--picture": picture}
     check_targets(targets, [*others, data, *(after or [])])
     from sciml.operators import TrainedOperator
-    from sciml.verify.pde import assess
+    from sciml.verify.operator.evaluate import assess
 
     truth: Path | xr.Dataset = data
     if inputs or target or dims or boundary or centring or dirichlet or stride > 1:
@@ -120,13 +120,13 @@ def verify(
     answer = Answer(json_file, quiet)  # first what is kept: a reader may have left
     answer.keep(content)
     if html_file:
-        from sciml.verify.pde_page import chapters
+        from sciml.verify.operator.page import chapters
 
         _write_page(answer, html_file, chapters(found), after or [], title)
     if picture:
         from sciml.plot import png
-        from sciml.verify.pde_figures import portrait
-        from sciml.writing import replaced
+        from sciml.storage.atomic import replaced
+        from sciml.verify.operator.figures import portrait
 
         with replaced(picture) as part:
             part.write_bytes(png(portrait(found[0])))
@@ -185,7 +185,7 @@ def solve(
     targets = {"--output": output, "--json": json_file, "--html": html_file}
     check_targets(targets, [*sources, *([operator] if operator else []), *(after or [])])
     from sciml.operators import Neural
-    from sciml.verify.certify import certify
+    from sciml.verify.operator.certificate import certify
 
     if index is None:
         named = {
@@ -220,7 +220,7 @@ def solve(
     if html_file:
         _write_page(answer, html_file, [found.chapter()], after or [], title)
     if output:
-        from sciml.writing import replaced
+        from sciml.storage.atomic import replaced
 
         with replaced(output) as part:
             found.solution.u.to_netcdf(part)
@@ -248,7 +248,7 @@ def findings(
         {"--json": json_file, "--html": html_file}, [*([operator] if operator else []), *(after or [])]
     )
     from sciml.operators import TrainedOperator
-    from sciml.verify.findings import chapters, reproduce
+    from sciml.verify.operator.negative_results import chapters, reproduce
 
     trained = TrainedOperator.load(operator) if operator else None
     found = reproduce(resolution=resolution, samples=samples, seed=seed, operator=trained)
@@ -263,7 +263,7 @@ def findings(
 def _write_page(
     answer: Answer, path: Path, chapters: Sequence[Chapter], after: Sequence[Path], title: str
 ) -> None:
-    from sciml.verify import layout
+    from sciml.verify import html_report as layout
 
     before = [chapter for page in after for chapter in layout.read_chapters(page)]
     layout.save(path, layout.render([*before, *chapters], title=title))

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sciml.cli.pages import Room
-from sciml.cli.told import Answer, Json, Quiet, check_targets, examples, expanded, size_of
+from sciml.cli.help_pages import Room
+from sciml.cli.output import Answer, Json, Quiet, check_targets, examples, expanded, size_of
 from sciml.cli.wrf_compare import EXAMPLES, compare
 from sciml.cli.wrf_perturb import EXAMPLES as PERTURB_EXAMPLES
 from sciml.cli.wrf_perturb import perturb
 
 if TYPE_CHECKING:
-    from sciml.convection.plan import Source
-    from sciml.wrf.kinds import Classes
+    from sciml.columns.classes import Classes
+    from sciml.columns.plan import Source
 
 __all__ = ["app", "columns", "info"]
 
@@ -51,10 +51,10 @@ def info(files: Files, truth: Truth = None, json_file: Json = None, quiet: Quiet
     line of iofields_filename that makes WRF write it.
     """
     check_targets({"--json": json_file}, expanded([*files, *(truth or [])]))
-    from sciml.convection.plan import count_slabs, describe_sources
-    from sciml.wrf.description import describe_file
-    from sciml.wrf.kinds import Classes
-    from sciml.wrf.reading import expand
+    from sciml.columns.classes import Classes
+    from sciml.columns.description import describe_file
+    from sciml.columns.plan import count_slabs, describe_sources
+    from sciml.wrf.opening import expand
 
     answer = Answer(json_file, quiet)
     described = {path: describe_file(path) for path in dict.fromkeys(expand(files))}
@@ -157,9 +157,9 @@ def columns(
     command goes on where it stopped when it is run again.
     """
     check_targets({"--json": json_file}, [*expanded([*files, *(truth or [])]), output])
-    from sciml.convection.ingest import write_columns
-    from sciml.convection.telling import Telling
-    from sciml.wrf.forms import run_number
+    from sciml.columns.formats import run_number
+    from sciml.columns.write import write_columns
+    from sciml.progress import Telling
 
     answer, begun = Answer(json_file, quiet), time.monotonic()
     found = write_columns(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sciml.cli.told import Answer, Json, Quiet, bar, check_targets, expanded
+from sciml.cli.output import Answer, Json, Quiet, bar, check_targets, expanded
 
 if TYPE_CHECKING:
-    from sciml.verify.run_comparison import Source
+    from sciml.verify.forecast.compare import Source
 
 __all__ = ["EXAMPLES", "compare"]
 
@@ -92,19 +92,19 @@ def compare(
     reference, candidate = _two(sides)
     floors = floor or []
     if window is not None:
-        from sciml.verify.run_times import duration
+        from sciml.verify.forecast.run_times import duration
 
         duration(window)
     if name is not None and len(name) != 2:
         raise InputError(
             f"--name is given {len(name)} times: give it twice, for the reference and the candidate"
         )
-    from sciml.verify.rain_blocks import require_scores
+    from sciml.verify.forecast.block_bootstrap import require_scores
 
     require_scores()
     targets = {"--json": json_file, "--html": html_file, "--picture": picture}
     check_targets(targets, expanded([reference, candidate, *floors]))
-    from sciml.verify.run_comparison import compare_runs
+    from sciml.verify.forecast.compare import compare_runs
 
     opened = _opened(
         [reference, candidate, *floors], [*(name or (None, None)), *[None] * len(floors)], variable, quiet
@@ -148,7 +148,7 @@ def _two(sides: Sequence[str]) -> tuple[str, str]:
 def _opened(
     paths: Sequence[str], names: Sequence[str | None], variable: str | None, quiet: bool
 ) -> list[Source]:
-    from sciml.verify.run_comparison import open_source
+    from sciml.verify.forecast.compare import open_source
 
     out = []
     with bar("reading", quiet) as progress:
@@ -162,7 +162,7 @@ def _opened(
 def _is_run(path: str) -> bool:
     """Whether its first file is WRF output."""
     from sciml.errors import SciMLError
-    from sciml.wrf.reading import expand, open_lazily
+    from sciml.wrf.opening import expand, open_lazily
 
     try:
         first = open_lazily(expand(path)[0], chunks=None)
@@ -176,10 +176,10 @@ def _draw(answer: Answer, result: object, html_file: Path | None, picture: Path 
     if html_file is None and picture is None:
         return
     from sciml.plot import png
-    from sciml.verify.layout import render, save
-    from sciml.verify.rain_page import chapters, pictures
-    from sciml.verify.run_comparison import RunComparison
-    from sciml.writing import replaced
+    from sciml.storage.atomic import replaced
+    from sciml.verify.forecast.compare import RunComparison
+    from sciml.verify.forecast.page import chapters, pictures
+    from sciml.verify.html_report import render, save
 
     assert isinstance(result, RunComparison)
     if picture is not None:

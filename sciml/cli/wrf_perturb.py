@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sciml.cli.told import Answer, Json, Quiet, check_targets
+from sciml.cli.output import Answer, Json, Quiet, check_targets
 
 __all__ = ["EXAMPLES", "perturb"]
 

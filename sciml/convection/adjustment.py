@@ -17,7 +17,7 @@ from sciml.convection import thermodynamics as td
 from sciml.convection.downdraft import Downdraft
 from sciml.convection.plume import SHALLOW, Plume
 from sciml.convection.sounding import Sounding, at
-from sciml.convection.source import scale_factor
+from sciml.convection.source_layer import scale_factor
 
 __all__ = ["Timing", "adjust", "greatest_strength", "shallow_strength", "timing"]
 

@@ -14,11 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from sciml.convection.adjustment import Timing, greatest_strength, shallow_strength, timing
-from sciml.convection.ascent import ascend
 from sciml.convection.downdraft import Downdraft, descend
+from sciml.convection.feature_scaling import Normalisation
 from sciml.convection.features import features
 from sciml.convection.network import LEAST_STRENGTH, Architecture, Closure
-from sciml.convection.normalise import Normalisation
 from sciml.convection.plume import DEEP, NONE, Plume
 from sciml.convection.problem import (
     INPUT_PROFILES,
@@ -30,7 +29,8 @@ from sciml.convection.problem import (
 )
 from sciml.convection.response import NCA_NONE, PROFILES, SCALARS, respond
 from sciml.convection.sounding import Sounding
-from sciml.convection.source import parcel_test
+from sciml.convection.source_layer import parcel_test
+from sciml.convection.updraft import ascend
 from sciml.errors import InputError, SchemaError
 from sciml.tables import html_table
 from sciml.train import Checkpoint, checkpoint

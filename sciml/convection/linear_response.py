@@ -22,7 +22,7 @@ from torch import Tensor
 
 from sciml.analysis import Part, Spectrum, differences, linearize, spectrum
 from sciml.convection import thermodynamics as td
-from sciml.convection.perturbed import Perturbed
+from sciml.convection.perturbation import Perturbed
 from sciml.errors import InputError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sciml.convection.sounding import Sounding, at
-from sciml.convection.source import LAPSE
+from sciml.convection.source_layer import LAPSE
 
 __all__ = ["DEEP", "NONE", "SHALLOW", "Plume", "completed"]
 

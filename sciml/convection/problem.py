@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sciml.columns.classes import DEEP, NONE, SHALLOW
 from sciml.errors import InputError, MissingVariable
 from sciml.solve import Result
 from sciml.tables import html_table
-from sciml.wrf.kinds import DEEP, NONE, SHALLOW
-from sciml.wrf.state import RD
-from sciml.wrf.table import TABLE
+from sciml.wrf.diagnostics import RD
+from sciml.wrf.variables import TABLE
 
 if TYPE_CHECKING:
     import xarray as xr

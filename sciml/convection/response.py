@@ -20,7 +20,7 @@ from sciml.convection.momentum import momentum, turned
 from sciml.convection.plume import DEEP, NONE, SHALLOW, Plume
 from sciml.convection.pressure import shear_push
 from sciml.convection.sounding import Sounding
-from sciml.convection.source import LAPSE
+from sciml.convection.source_layer import LAPSE
 
 __all__ = ["NCA_NONE", "PROFILES", "SCALARS", "Response", "enthalpy_imbalance", "lowered_base", "respond"]
 

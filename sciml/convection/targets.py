@@ -15,6 +15,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from sciml.columns.extract import check_finite
 from sciml.convection import thermodynamics as td
 from sciml.convection.adjustment import adjust, greatest_strength, shallow_strength
 from sciml.convection.emulator import physics, sounding_of
@@ -25,7 +26,6 @@ from sciml.convection.pressure import shear_push
 from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE
 from sciml.convection.response import enthalpy_imbalance, lowered_base
 from sciml.train import Batch
-from sciml.wrf.columns import check_finite
 
 __all__ = ["LOSSES", "TARGETS", "losses", "prepare", "prepared", "take_in"]
 

@@ -15,18 +15,18 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from sciml.columns.open import open_columns
 from sciml.convection.emulator import Emulator
+from sciml.convection.feature_scaling import Normalisation
 from sciml.convection.network import Architecture, Closure
-from sciml.convection.normalise import Normalisation
 from sciml.convection.problem import Convection
-from sciml.convection.store import open_columns
 from sciml.convection.targets import TARGETS, losses, prepared
 from sciml.errors import InputError, MissingVariable, SciMLError
 from sciml.train import BatchSource, Fit, TensorSource, checkpoint, fit
 from sciml.train.environment import chosen_device
 from sciml.train.progress import Progress, automatic
 from sciml.train.state import discard, resume_path
-from sciml.train.store import StoreSource
+from sciml.train.streaming import StoreSource
 from sciml.wrf.missing import absent_targets, iofields_line
 
 __all__ = ["DEFAULTS", "opened", "train"]
@@ -64,7 +64,7 @@ def train(
     Parameters
     ----------
     columns
-        A store, files of pairs, or a columns dataset (see `sciml.convection.store.open_columns`).
+        A store, files of pairs, or a columns dataset (see `sciml.columns.open.open_columns`).
     output
         The checkpoint to write; the resumable state of the training lies beside it until it is done. What
         stands there must be a checkpoint (see `sciml.train.checkpoint.check_target`).

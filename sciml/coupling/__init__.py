@@ -5,17 +5,11 @@ Names are loaded when they are first used: building the library needs no torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sciml.lazy import attach
 
 if TYPE_CHECKING:
-    from sciml.coupling.emulator import FortranEmulator
+    from sciml.coupling.fortran_emulator import FortranEmulator as FortranEmulator
 
-__all__ = ["FortranEmulator"]
-
-
-def __getattr__(name: str) -> Any:
-    if name != "FortranEmulator":
-        raise AttributeError(f"module 'sciml.coupling' has no attribute {name!r}")
-    from sciml.coupling.emulator import FortranEmulator
-
-    return FortranEmulator
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -42,19 +42,46 @@ __all__ = [
 LIBRARY = "libsciml_mskf.so"
 
 #: Compiled once per instruction set and precision, and once.
-_PHYSICS = (
-    *("adjustment.c", "ascent.c", "cloud.c", "downdraft.c", "features.c", "group.c", "momentum.c"),
-    *("plume.c", "pressure.c", "probe.c", "response.c", "sounding.c"),
+_PHYSICS = tuple(
+    f"mskf/{name}.c"
+    for name in (
+        *("adjustment", "columns", "downdraft", "features", "momentum", "plume", "pressure", "probe"),
+        *("response", "sounding", "updraft", "updraft_level"),
+    )
 )
-_KERNELS = {"bilstm.c": (32, 64), **dict.fromkeys(_PHYSICS, (64,))}
+_KERNELS = {"engine/lstm_kernel.c": (32, 64), **dict.fromkeys(_PHYSICS, (64,))}
+_ENGINE = (
+    "api",
+    "arena",
+    "disk",
+    "host_environment",
+    "netcdf_reader",
+    "netcdf_writer",
+    "network_weights",
+    "sha256",
+)
+_WRF = (
+    "capture",
+    "emulated_patch",
+    "namelist",
+    "scheme",
+    "session",
+    "settings",
+    "statistics",
+    "wrf_log",
+    "wrf_patch",
+)
 _PLAIN = (
-    *("announce.c", "answer.c", "api.c", "arena.c", "capture.c", "cdf.c", "cdf_write.c", "disk.c"),
-    *("emulator.c", "host.c", "namelist.c", "network.c", "scheme.c", "session.c", "settings.c"),
-    *("sha256.c", "tables.c", "tally.c", "tile.c"),
+    *(f"engine/{name}.c" for name in _ENGINE),
+    *("mskf/emulator.c", "mskf/tables.c"),
+    *(f"wrf/{name}.c" for name in _WRF),
 )
 _FORTRAN = "sciml_mskf.f90"
 #: What a host's own compilers need, and the settings.
-_FACES = ("sciml_mskf.h", "sciml_mskf_arguments.h", _FORTRAN, "sciml_cu_mskf.f90", "sciml_mskf.nml")
+_FACES = (
+    *("sciml_mskf.h", "wrf/sciml_mskf_arguments.h"),
+    *(_FORTRAN, "wrf/sciml_cu_mskf.f90", "sciml_mskf.nml"),
+)
 #: Before glibc 2.34 these were libraries of their own.
 _LIBRARIES = ("-lm", "-ldl", "-lpthread") if platform.system() == "Linux" else ("-lm",)
 
@@ -186,19 +213,21 @@ def compilations(c: Compiler) -> dict[str, list[str]]:
         for isa, flags in isas.items():
             for bits in precisions:
                 defines = (f"-DSCIML_ISA={isa}", f"-DSCIML_BITS={bits}")
-                words = [*c.command, *_C_FLAGS, *flags, *defines, "-c", str(native / name)]
-                commands[f"{name.removesuffix('.c')}_{isa}_{bits}.o"] = words
+                words = [*c.command, *_C_FLAGS, *flags, *defines, f"-I{native}", "-c", str(native / name)]
+                commands[f"{Path(name).stem}_{isa}_{bits}.o"] = words
     for name in _PLAIN:
-        words = [*c.command, *_C_FLAGS, *x86, "-c", str(native / name)]
-        commands[f"{name.removesuffix('.c')}.o"] = words
+        words = [*c.command, *_C_FLAGS, *x86, f"-I{native}", "-c", str(native / name)]
+        commands[f"{Path(name).stem}.o"] = words
     return commands
 
 
 def _object(name: str, command: list[str], compiler: Compiler, objects: Path, where: Path) -> str:
     """Compile one object, unless the same source has been compiled in the same way before."""
     source = Path(command[-1])
-    whole = hashlib.sha256(repr((compiler, command[:-1], source.name)).encode())
-    for part in (source, *sorted(source.parent.glob("*.h"))):
+    whole = hashlib.sha256(
+        repr((compiler, [word for word in command[:-1] if not word.startswith("-I")], source.name)).encode()
+    )
+    for part in (source, *sorted(sources().rglob("*.h"))):
         whole.update(part.read_bytes() + b"\0")
     made = objects / f"{whole.hexdigest()[:20]}.o"
     if not made.exists():
@@ -240,7 +269,7 @@ def _compile(c: Compiler, fortran: Compiler | None, where: Path, workers: int, p
 
 def _key(c: Compiler, fortran: Compiler | None, probe: bool) -> str:
     whole = hashlib.sha256()
-    for source in sorted(sources().iterdir()):
+    for source in sorted(sources().rglob("*")):
         if source.suffix in (".c", ".h", ".f90", ".map"):
             whole.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     settings = (_KERNELS, _PLAIN, _C_FLAGS, _FORTRAN_FLAGS, _X86, _LIBRARIES)

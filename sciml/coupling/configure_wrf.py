@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from sciml.errors import InputError
-from sciml.writing import replaced
+from sciml.storage.atomic import replaced
 
 __all__ = ["BACKUP", "apply_line", "compiled_case", "remove_line"]
 
@@ -33,7 +33,7 @@ def apply_line(path: str | Path, line: str) -> Literal["added", "replaced", "unc
     path
         A ``configure.wrf``, or the folder of WRF that holds one.
     line
-        What `sciml.coupling.linking.make_line` gives.
+        What `sciml.coupling.link_flags.make_line` gives.
 
     Raises
     ------

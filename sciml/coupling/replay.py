@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE, Convection
-from sciml.coupling.emulator import OUTPUT_PROFILES, OUTPUT_SURFACE
-from sciml.coupling.host_programs import compile_program, program_sources, run_program
+from sciml.coupling.fortran_emulator import OUTPUT_PROFILES, OUTPUT_SURFACE
+from sciml.coupling.fortran_programs import compile_program, program_sources, run_program
 from sciml.errors import InputError, SciMLError
 
 if TYPE_CHECKING:

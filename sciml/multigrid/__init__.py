@@ -5,40 +5,18 @@ The public names are loaded when they are first used; only those of `tensors` an
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sciml.lazy import attach
 
 if TYPE_CHECKING:
-    from sciml.multigrid.amg import AMG
-    from sciml.multigrid.bounds import Bounds, Contraction
-    from sciml.multigrid.geometric import CoarseGrid, prolongation
-    from sciml.multigrid.hierarchy import Hierarchy, Level
-    from sciml.multigrid.iteration import Iteration
+    from sciml.multigrid.amg import AMG as AMG
+    from sciml.multigrid.bounds import Bounds as Bounds
+    from sciml.multigrid.bounds import Contraction as Contraction
+    from sciml.multigrid.hierarchy import Hierarchy as Hierarchy
+    from sciml.multigrid.hierarchy import Level as Level
+    from sciml.multigrid.interpolation import CoarseGrid as CoarseGrid
+    from sciml.multigrid.interpolation import prolongation as prolongation
+    from sciml.multigrid.krylov import Iteration as Iteration
 
-__all__ = [
-    "AMG",
-    "Bounds",
-    "CoarseGrid",
-    "Contraction",
-    "Hierarchy",
-    "Iteration",
-    "Level",
-    "prolongation",
-]
-
-_WHERE = {
-    "AMG": "amg",
-    "Bounds": "bounds",
-    "CoarseGrid": "geometric",
-    "Contraction": "bounds",
-    "Hierarchy": "hierarchy",
-    "Iteration": "iteration",
-    "Level": "hierarchy",
-    "prolongation": "geometric",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'sciml.multigrid' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"sciml.multigrid.{_WHERE[name]}"), name)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -12,10 +12,10 @@ from sciml.errors import InputError
 from sciml.multigrid.coarsening import build
 from sciml.multigrid.hierarchy import Hierarchy, same_matrix, system_of
 from sciml.multigrid.smoothing import Smoother
-from sciml.pde.compatibility import check_compatible
 from sciml.pde.elliptic import Elliptic, Scheme
 from sciml.pde.grid import is_number
 from sciml.pde.solution import FieldSolution, labelled
+from sciml.pde.solvability import check_compatible
 from sciml.pde.system import System
 
 __all__ = ["AMG", "Accelerator", "Cycle", "Method"]

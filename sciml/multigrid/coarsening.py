@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import scipy.sparse as sp
 
-from sciml.multigrid.geometric import prolongations
 from sciml.multigrid.hierarchy import Hierarchy, assemble
+from sciml.multigrid.interpolation import prolongations
 from sciml.pde.system import System
 
 if TYPE_CHECKING:

@@ -14,16 +14,16 @@ import scipy.sparse as sp
 from sciml.errors import InputError
 from sciml.multigrid.coarsest import Coarsest, inverse_of
 from sciml.multigrid.smoothing import damping, smoothers
-from sciml.pde.compatibility import check_compatible
 from sciml.pde.elliptic import Elliptic, discretize
 from sciml.pde.grid import Field
+from sciml.pde.solvability import check_compatible
 from sciml.pde.system import Matrix, System
 from sciml.tables import html_table
 
 if TYPE_CHECKING:
     from sciml.multigrid.amg import AMG
     from sciml.multigrid.bounds import Bounds, Contraction
-    from sciml.multigrid.iteration import Iteration
+    from sciml.multigrid.krylov import Iteration
 
 __all__ = ["Hierarchy", "Level", "assemble", "same_matrix", "system_of"]
 
@@ -200,7 +200,7 @@ class Hierarchy:
             Values that do not fit or are not finite; a right-hand side without a solution (see `check_compatible`);
             a tolerance or number of cycles out of range.
         """
-        from sciml.multigrid.iteration import iterate
+        from sciml.multigrid.krylov import iterate
 
         given = self.algorithm
         rtol = given.rtol if rtol is None else rtol

@@ -2,52 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sciml.lazy import attach
 
 if TYPE_CHECKING:
-    from sciml.operators.aware import HierarchyNet
-    from sciml.operators.corrected import Corrected
-    from sciml.operators.fno import FNO
-    from sciml.operators.losses import relative_h1
-    from sciml.operators.mgno import MgNO
-    from sciml.operators.neural import Neural
-    from sciml.operators.preconditioning import Preconditioned, preconditioner
-    from sciml.operators.stepper import Stepper
-    from sciml.operators.trained import TrainedOperator
-    from sciml.operators.training import train
+    from sciml.operators.corrected import Corrected as Corrected
+    from sciml.operators.fno import FNO as FNO
+    from sciml.operators.hierarchy_net import HierarchyNet as HierarchyNet
+    from sciml.operators.losses import relative_h1 as relative_h1
+    from sciml.operators.mgno import MgNO as MgNO
+    from sciml.operators.neural import Neural as Neural
+    from sciml.operators.preconditioning import Preconditioned as Preconditioned
+    from sciml.operators.preconditioning import preconditioner as preconditioner
+    from sciml.operators.rollout import Stepper as Stepper
+    from sciml.operators.trained_operator import TrainedOperator as TrainedOperator
+    from sciml.operators.training import train as train
 
-__all__ = [
-    "Corrected",
-    "FNO",
-    "HierarchyNet",
-    "MgNO",
-    "Neural",
-    "Preconditioned",
-    "Stepper",
-    "TrainedOperator",
-    "preconditioner",
-    "relative_h1",
-    "train",
-]
-
-_ROOMS = {
-    "Corrected": "corrected",
-    "FNO": "fno",
-    "HierarchyNet": "aware",
-    "MgNO": "mgno",
-    "Neural": "neural",
-    "Preconditioned": "preconditioning",
-    "Stepper": "stepper",
-    "TrainedOperator": "trained",
-    "preconditioner": "preconditioning",
-    "relative_h1": "losses",
-    "train": "training",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what needs torch only when it is asked for."""
-    if name in _ROOMS:
-        return getattr(importlib.import_module(f"sciml.operators.{_ROOMS[name]}"), name)
-    raise AttributeError(f"module 'sciml.operators' has no attribute {name!r}")
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -14,12 +14,12 @@ from sciml.errors import InputError
 from sciml.multigrid.amg import AMG
 from sciml.multigrid.hierarchy import Hierarchy, same_matrix, system_of
 from sciml.operators.neural import Neural
-from sciml.operators.trained import TrainedOperator, takes
 from sciml.operators.trained_on import compare
-from sciml.pde.compatibility import check_compatible
+from sciml.operators.trained_operator import TrainedOperator, takes
 from sciml.pde.elliptic import Elliptic
 from sciml.pde.grid import Field, is_number
 from sciml.pde.solution import FieldSolution, labelled
+from sciml.pde.solvability import check_compatible
 from sciml.pde.system import System
 from sciml.solve import Result
 

@@ -194,7 +194,7 @@ class FNO(nn.Module):
     _repr_html_ = told_html
 
     def config(self) -> dict[str, Any]:
-        """What `sciml.operators.networks.build` needs to make this network again, as JSON holds it."""
+        """What `sciml.operators.registry.build` needs to make this network again, as JSON holds it."""
         return {"class": "FNO", **asdict(self.shape)}
 
     def real(self, *, on: bool = True) -> FNO:

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sciml.errors import InputError
-from sciml.multigrid.structured import Layout
-from sciml.operators.cycle import Cycle, Transfers
+from sciml.multigrid.torch.transfers import Layout
 from sciml.operators.input_fields import check_input_fields
+from sciml.operators.mgno_layer import Cycle, Transfers
 from sciml.operators.showing import told_html
 from sciml.pde.grid import Boundary, Centring
 
 if TYPE_CHECKING:
-    from sciml.operators.published import PublishedMgNO
+    from sciml.operators.published.network import PublishedMgNO
 
 __all__ = ["MgNO"]
 
@@ -119,7 +119,7 @@ class MgNO(nn.Module):
         InputError
             For another name.
         """
-        from sciml.operators.published import published
+        from sciml.operators.published.network import published
 
         return published(name)
 

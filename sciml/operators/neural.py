@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from sciml.errors import InputError
-from sciml.multigrid.stencils import stencil_of
-from sciml.multigrid.structured import Layout
+from sciml.multigrid.torch.stencils import stencil_of
+from sciml.multigrid.torch.transfers import Layout
 from sciml.operators.requirements import check_family
 from sciml.operators.samples import Samples
-from sciml.operators.trained import TrainedOperator, mean_free, samples_for, takes
 from sciml.operators.trained_on import Ranges, compare, compare_dataset
+from sciml.operators.trained_operator import TrainedOperator, mean_free, samples_for, takes
 from sciml.pde.elliptic import Elliptic, discretize
 from sciml.pde.grid import Field, Grid
 from sciml.pde.solution import FieldSolution, labelled

@@ -11,14 +11,14 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 
 from sciml.errors import InputError
-from sciml.multigrid.stencils import stencil_of
-from sciml.multigrid.structured import Layout
+from sciml.multigrid.torch.stencils import stencil_of
+from sciml.multigrid.torch.transfers import Layout
 from sciml.operators.neural import Neural
-from sciml.operators.trained import takes
-from sciml.pde.compatibility import check_compatible
+from sciml.operators.trained_operator import takes
 from sciml.pde.elliptic import Elliptic, discretize
 from sciml.pde.grid import Field
 from sciml.pde.solution import FieldSolution, labelled
+from sciml.pde.solvability import check_compatible
 from sciml.pde.system import System
 from sciml.solve import Result
 

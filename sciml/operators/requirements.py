@@ -15,7 +15,7 @@ from sciml.pde.families import Family
 from sciml.pde.grid import Grid
 
 if TYPE_CHECKING:
-    from sciml.operators.trained import TrainedOperator
+    from sciml.operators.trained_operator import TrainedOperator
 
 __all__ = ["SCALED", "check_family", "check_fields", "check_grid", "lengths_of", "shape_of", "short"]
 

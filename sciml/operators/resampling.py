@@ -48,7 +48,7 @@ class Resampling:
     Averages are weighted by the area that two control volumes share, so that the integral is conserved for any ratio;
     for a ratio of 2 they are the full weighting of multigrid on vertices and the mean of four cells on cells. Those of
     a positive coefficient are geometric, which is the effective one of a checkerboard in two dimensions (Dykhne 1971).
-    For a ratio of 2 the interpolation is `sciml.multigrid.structured.prolong`. `bench/operators.py` measures the
+    For a ratio of 2 the interpolation is `sciml.multigrid.torch.transfers.prolong`. `bench/operators.py` measures the
     errors at 2 and 4 times the trained resolution.
 
     Examples

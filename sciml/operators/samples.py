@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml.errors import InputError, MissingVariable
-from sciml.operators.normalise import Moments
-from sciml.operators.series import TRUTH, bare, begun, broadened, is_line, line_grid, spacing, stepped
+from sciml.operators.field_scaling import Moments
+from sciml.operators.time_series import TRUTH, bare, begun, broadened, is_line, line_grid, spacing, stepped
 from sciml.pde.axes import Dims, check_planes
 from sciml.pde.grid import Boundary, Centring, Grid, Side
 from sciml.pde.sides import Given, Jumps, check_sides, sides_of_dataset
-from sciml.train.source import BatchSource, TensorSource
-from sciml.train.store import StoreSource
+from sciml.train.batches import BatchSource, TensorSource
+from sciml.train.streaming import StoreSource
 
 if TYPE_CHECKING:
     import xarray as xr

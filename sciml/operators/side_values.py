@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sciml.operators.normalise import Standard
+from sciml.operators.field_scaling import Standard
 from sciml.operators.samples import TRUTH, Samples, Survey
 from sciml.pde.grid import Field, Grid
 from sciml.pde.sides import Sides, described, lift, mean_sides

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from sciml.errors import InputError
-from sciml.multigrid.stencils import stencil_of
+from sciml.multigrid.torch.stencils import stencil_of
 from sciml.operators.requirements import SCALED, lengths_of, shape_of, short
 from sciml.operators.resampling import POSITIVE, Resampling, refinement
 from sciml.pde.elliptic import Elliptic
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sciml.operators.samples import Samples
-    from sciml.operators.trained import TrainedOperator
+    from sciml.operators.trained_operator import TrainedOperator
 
 __all__ = [
     "Comparison",

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from sciml.errors import InputError, SciMLError
 from sciml.operators import losses
-from sciml.operators.normalise import How, Normalisation
+from sciml.operators.field_scaling import How, Normalisation
 from sciml.operators.samples import TRUTH, Names, Rows, Samples, Survey
 from sciml.operators.side_values import sides_about, sides_lift
-from sciml.operators.systems import check_system
-from sciml.operators.trained import TrainedOperator, answer, build, system_of, takes
+from sciml.operators.system_data import check_system
+from sciml.operators.trained_operator import TrainedOperator, answer, build, system_of, takes
 from sciml.pde.axes import Dims
 from sciml.pde.grid import Boundary, Centring, Grid, Side
 from sciml.pde.sides import Given, Sides
@@ -91,7 +91,7 @@ class Objective:
         if self.loss == "h1":
             return losses.relative_h1(prediction, truth, self.grid, boundary_value=self.side_values)
         if self.loss == "residual":
-            from sciml.operators.cycling import StencilCycle
+            from sciml.multigrid.torch.stencil_cycle import StencilCycle
 
             stencil, rhs = system_of(fields, self.grid)
             cycle = StencilCycle.of(stencil, self.grid)
@@ -150,7 +150,7 @@ def train(
     inputs, target, layout, dims, stride, boundary, centring, side_values
         See `sciml.operators.samples.Samples.of`.
     scaling
-        Of inputs and target, see `sciml.operators.normalise.Standard`; by default ``scalar`` and, where a side is
+        Of inputs and target, see `sciml.operators.field_scaling.Standard`; by default ``scalar`` and, where a side is
         Dirichlet, ``scale``.
     resume
         Go on with a training that was cut off, if it was one of the same data, network and settings.
@@ -264,8 +264,8 @@ def _recipe(name: str | None) -> _Recipe:
     """What the official code does for a benchmark, or our defaults."""
     if name is None:
         return _Recipe(None, DEFAULTS, "h1", None)
-    from sciml.operators.published import PublishedMgNO
-    from sciml.operators.recipes import RECIPES
+    from sciml.operators.published.benchmarks import RECIPES
+    from sciml.operators.published.network import PublishedMgNO
 
     if name not in RECIPES:
         raise InputError(f"published={name!r}: give one of {', '.join(RECIPES)}")

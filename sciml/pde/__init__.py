@@ -5,121 +5,45 @@ The public names are loaded when they are first used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sciml.lazy import attach
 
 if TYPE_CHECKING:
-    from sciml.pde.advection import AdvectionDiffusion
-    from sciml.pde.burgers import Burgers
-    from sciml.pde.compatibility import check_compatible
-    from sciml.pde.dataset import family_of, grid_of_dataset, inputs_of, problem_of, target_of
-    from sciml.pde.direct import Direct
-    from sciml.pde.elliptic import Darcy, Elliptic, Poisson, discretize
-    from sciml.pde.families import FAMILIES, Family
-    from sciml.pde.fields import (
-        AnyMedium,
-        GaussianField,
-        Lognormal,
-        Multiscale,
-        PeriodicField,
-        TwoPhase,
-        WaveSpeed,
-    )
-    from sciml.pde.generation import generate
-    from sciml.pde.grid import Boundary, Grid
-    from sciml.pde.helmholtz import Helmholtz
-    from sciml.pde.navier_stokes import NavierStokes
-    from sciml.pde.reading import open_dataset
-    from sciml.pde.solution import FieldSolution, labelled
-    from sciml.pde.spectral import PseudoSpectral, trajectories
-    from sciml.pde.store import write_dataset
-    from sciml.pde.system import System
-    from sciml.pde.terms import Terms
+    from sciml.pde.advection import AdvectionDiffusion as AdvectionDiffusion
+    from sciml.pde.burgers import Burgers as Burgers
+    from sciml.pde.dataset import family_of as family_of
+    from sciml.pde.dataset import grid_of_dataset as grid_of_dataset
+    from sciml.pde.dataset import inputs_of as inputs_of
+    from sciml.pde.dataset import problem_of as problem_of
+    from sciml.pde.dataset import target_of as target_of
+    from sciml.pde.direct import Direct as Direct
+    from sciml.pde.elliptic import Darcy as Darcy
+    from sciml.pde.elliptic import Elliptic as Elliptic
+    from sciml.pde.elliptic import Poisson as Poisson
+    from sciml.pde.elliptic import discretize as discretize
+    from sciml.pde.families import FAMILIES as FAMILIES
+    from sciml.pde.families import Family as Family
+    from sciml.pde.generation import generate as generate
+    from sciml.pde.grid import Boundary as Boundary
+    from sciml.pde.grid import Grid as Grid
+    from sciml.pde.helmholtz import Helmholtz as Helmholtz
+    from sciml.pde.navier_stokes import NavierStokes as NavierStokes
+    from sciml.pde.random_fields import AnyMedium as AnyMedium
+    from sciml.pde.random_fields import GaussianField as GaussianField
+    from sciml.pde.random_fields import Lognormal as Lognormal
+    from sciml.pde.random_fields import Multiscale as Multiscale
+    from sciml.pde.random_fields import PeriodicField as PeriodicField
+    from sciml.pde.random_fields import TwoPhase as TwoPhase
+    from sciml.pde.random_fields import WaveSpeed as WaveSpeed
+    from sciml.pde.reading import open_dataset as open_dataset
+    from sciml.pde.solution import FieldSolution as FieldSolution
+    from sciml.pde.solution import labelled as labelled
+    from sciml.pde.solvability import check_compatible as check_compatible
+    from sciml.pde.spectral import PseudoSpectral as PseudoSpectral
+    from sciml.pde.spectral import trajectories as trajectories
+    from sciml.pde.system import System as System
+    from sciml.pde.terms import Terms as Terms
+    from sciml.pde.writing import write_dataset as write_dataset
 
-__all__ = [
-    "PeriodicField",
-    "trajectories",
-    "PseudoSpectral",
-    "NavierStokes",
-    "Burgers",
-    "WaveSpeed",
-    "GaussianField",
-    "Helmholtz",
-    "AdvectionDiffusion",
-    "AnyMedium",
-    "Boundary",
-    "Darcy",
-    "Direct",
-    "Elliptic",
-    "FAMILIES",
-    "Family",
-    "FieldSolution",
-    "Grid",
-    "Lognormal",
-    "Multiscale",
-    "Poisson",
-    "System",
-    "Terms",
-    "TwoPhase",
-    "check_compatible",
-    "discretize",
-    "family_of",
-    "generate",
-    "grid_of_dataset",
-    "inputs_of",
-    "labelled",
-    "open_dataset",
-    "problem_of",
-    "target_of",
-    "write_dataset",
-]
-
-_WHERE = {
-    "PeriodicField": "fields",
-    "trajectories": "spectral",
-    "PseudoSpectral": "spectral",
-    "NavierStokes": "navier_stokes",
-    "Burgers": "burgers",
-    "FAMILIES": "families",
-    "Family": "families",
-    "family_of": "dataset",
-    "generate": "generation",
-    "grid_of_dataset": "dataset",
-    "inputs_of": "dataset",
-    "open_dataset": "reading",
-    "problem_of": "dataset",
-    "target_of": "dataset",
-    "write_dataset": "store",
-    "WaveSpeed": "fields",
-    "AnyMedium": "fields",
-    "GaussianField": "fields",
-    "Helmholtz": "helmholtz",
-    "AdvectionDiffusion": "advection",
-    "Boundary": "grid",
-    "Darcy": "elliptic",
-    "Direct": "direct",
-    "Elliptic": "elliptic",
-    "FieldSolution": "solution",
-    "Grid": "grid",
-    "Lognormal": "fields",
-    "Multiscale": "fields",
-    "Poisson": "elliptic",
-    "System": "system",
-    "Terms": "terms",
-    "TwoPhase": "fields",
-    "check_compatible": "compatibility",
-    "discretize": "elliptic",
-    "labelled": "solution",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'sciml.pde' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"sciml.pde.{_WHERE[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -8,9 +8,9 @@ import numpy as np
 
 from sciml.errors import InputError
 from sciml.pde.elliptic import drawn, grid_of, positive
-from sciml.pde.fields import Coefficient
 from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
-from sciml.pde.printing import told, told_html
+from sciml.pde.random_fields import Coefficient
+from sciml.pde.representation import told, told_html
 from sciml.pde.terms import Function, Terms, Values, sampled
 
 __all__ = ["AdvectionDiffusion"]

@@ -12,10 +12,10 @@ import scipy.fft
 
 from sciml.errors import InputError
 from sciml.pde.elliptic import check_seed
-from sciml.pde.fields import PeriodicField
 from sciml.pde.grid import Field
 from sciml.pde.periodic import Equation, Spectrum, check_times, kept_modes, wave_numbers
-from sciml.pde.printing import told, told_html
+from sciml.pde.random_fields import PeriodicField
+from sciml.pde.representation import told, told_html
 from sciml.pde.terms import LineFunction, sampled_on_line
 
 __all__ = ["Burgers"]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sciml.errors import InputError
+from sciml.pde.array_files import Found, absent
 from sciml.pde.axes import check_sizes, variable
 from sciml.pde.dataset import check_dataset
 from sciml.pde.families import Family
-from sciml.pde.files import Found, absent
 from sciml.pde.grid import Boundary, Grid
-from sciml.pde.layouts import Layout, Points
+from sciml.pde.published_formats import Layout, Points
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -10,10 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from sciml.errors import InputError
-from sciml.pde.compatibility import check_compatible
 from sciml.pde.elliptic import Elliptic, Scheme, discretize
 from sciml.pde.grid import Field
 from sciml.pde.solution import FieldSolution, labelled
+from sciml.pde.solvability import check_compatible
 from sciml.pde.system import System
 from sciml.solve import Result
 from sciml.tables import html_table

@@ -9,11 +9,11 @@ from typing import Protocol, get_args, runtime_checkable
 import numpy as np
 
 from sciml.errors import InputError
-from sciml.pde.fields import Coefficient, TwoPhase
 from sciml.pde.finite_element import finite_elements
 from sciml.pde.finite_volume import finite_volumes
 from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
-from sciml.pde.printing import told, told_html
+from sciml.pde.random_fields import Coefficient, TwoPhase
+from sciml.pde.representation import told, told_html
 from sciml.pde.system import Kind, System
 from sciml.pde.terms import Function, Scheme, Terms, Values, sampled
 

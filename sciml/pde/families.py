@@ -11,14 +11,14 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from sciml.errors import InputError, SchemaError
-from sciml.pde import fields as coefficients
+from sciml.pde import random_fields as coefficients
 from sciml.pde.advection import AdvectionDiffusion
 from sciml.pde.burgers import Burgers
 from sciml.pde.elliptic import Darcy, Poisson
-from sciml.pde.fields import AnyMedium, GaussianField, Lognormal, Multiscale, TwoPhase
 from sciml.pde.grid import Centring, Field, Grid
 from sciml.pde.helmholtz import Helmholtz
 from sciml.pde.navier_stokes import NavierStokes
+from sciml.pde.random_fields import AnyMedium, GaussianField, Lognormal, Multiscale, TwoPhase
 from sciml.pde.terms import in_axes
 from sciml.tables import html_table
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from sciml.errors import InputError
-from sciml.pde.compatibility import check_compatible
 from sciml.pde.elliptic import discretize
 from sciml.pde.families import Family, family_named
 from sciml.pde.grid import Centring, Field, Grid
+from sciml.pde.solvability import check_compatible
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -170,7 +170,7 @@ def _told(name: str, family: Family) -> dict[str, str]:
 
 
 def _attributes(family: Family, problem: Any, seed: int) -> dict[str, Any]:
-    from sciml import __version__
+    from sciml.version import __version__
 
     grid: Grid | None = getattr(problem, "grid", None)
     caution = family.caution(problem)
@@ -218,7 +218,7 @@ def _firsts(family: Family, problem: Any, axes: int) -> tuple[int, ...]:
 
 def draw_block(family: Family, problem: Any, seeds: Sequence[int]) -> dict[str, Field]:
     """The inputs of some samples in float64, on the grid on which they are solved."""
-    from sciml.pde.truth import one_thread
+    from sciml.pde.reference_solver import one_thread
 
     fine = _fine(family, problem)
     with one_thread():
@@ -228,7 +228,7 @@ def draw_block(family: Family, problem: Any, seeds: Sequence[int]) -> dict[str, 
 
 def solve_block(family: Family, problem: Any, inputs: Mapping[str, Field]) -> Field:
     """The solutions of the problems with these inputs, on the grid on which they are solved."""
-    from sciml.pde.truth import one_thread, solver, stepped
+    from sciml.pde.reference_solver import one_thread, solver, stepped
 
     fine = _fine(family, problem)
     if family.stepped:

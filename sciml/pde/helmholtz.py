@@ -9,9 +9,9 @@ import numpy as np
 
 from sciml.errors import InputError
 from sciml.pde.elliptic import drawn, grid_of, positive
-from sciml.pde.fields import Coefficient, WaveSpeed
 from sciml.pde.grid import Boundary, Centring, Field, Grid, Side, is_number
-from sciml.pde.printing import told, told_html
+from sciml.pde.random_fields import Coefficient, WaveSpeed
+from sciml.pde.representation import told, told_html
 from sciml.pde.terms import Function, Mass, Terms, Values, sampled
 
 __all__ = ["Helmholtz", "top_source"]

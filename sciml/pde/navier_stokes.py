@@ -10,10 +10,10 @@ import scipy.fft
 
 from sciml.errors import InputError
 from sciml.pde.elliptic import drawn, grid_of
-from sciml.pde.fields import Coefficient, PeriodicField
 from sciml.pde.grid import Field, Grid
 from sciml.pde.periodic import Equation, Spectrum, check_times, kept_modes, wave_numbers
-from sciml.pde.printing import told, told_html
+from sciml.pde.random_fields import Coefficient, PeriodicField
+from sciml.pde.representation import told, told_html
 from sciml.pde.terms import Values, sampled
 
 __all__ = ["NavierStokes", "diagonal_forcing"]

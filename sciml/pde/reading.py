@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sciml.errors import InputError
+from sciml.pde.array_files import Found, absent, form_of, found_in
 from sciml.pde.axes import AXES, Dims, check_planes, check_sizes, given_dims, variable
 from sciml.pde.axis_order import resolve
 from sciml.pde.by_layout import by_layout
 from sciml.pde.dataset import INPUTS, check_dataset, grid_of_dataset, in_order, inputs_of, target_of
-from sciml.pde.files import Found, absent, form_of, found_in
 from sciml.pde.grid import Grid
-from sciml.pde.layouts import Layout, layout_named, recognised
+from sciml.pde.published_formats import Layout, layout_named, recognised
 from sciml.pde.sides import with_sides
-from sciml.pde.thinning import placed
+from sciml.pde.subsampling import placed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -71,7 +71,7 @@ def open_dataset(
         ``inputs={"coefficient": "coeff"}`` gives it ours, which says what it is. A name that is a dim here gets a
         suffix: ``x`` becomes ``x_values``. Inputs with a dim ``channel`` become one input for each channel.
     layout
-        A published one, see `sciml.pde.layouts.LAYOUTS`; by default it is recognised by its arrays. Names in
+        A published one, see `sciml.pde.published_formats.LAYOUTS`; by default it is recognised by its arrays. Names in
         ``inputs`` and ``target`` are then those that the layout gives. For files that do not name their dims.
     dims
         The axes of the arrays in the file, in their order: ``"y,x,sample"`` for all, or for each by its name in the

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sciml.unfinished import PLAN, claimed, discard
+from sciml.storage.partial import PLAN, claimed, discard
 
 __all__ = ["Unfinished", "unfinished"]
 
@@ -56,6 +56,6 @@ class Unfinished:
 
 @contextlib.contextmanager
 def unfinished(target: Path) -> Iterator[Unfinished]:
-    """The unfinished dataset of a target, for this process alone; see `sciml.unfinished.claimed`."""
+    """The unfinished dataset of a target, for this process alone; see `sciml.storage.partial.claimed`."""
     with claimed(target, "dataset") as folder:
         yield Unfinished(folder)

@@ -62,7 +62,7 @@ def reliability(found: Mapping[str, Mapping[str, Any]]) -> Figure:
     Parameters
     ----------
     found
-        By the name of the event, what `sciml.verify.reliability.reliability` returns: ``probability``,
+        By the name of the event, what `sciml.verify.emulator.reliability.reliability` returns: ``probability``,
         ``frequency`` and ``count`` by bin, and ``brier``.
     """
     with style():

@@ -6,54 +6,24 @@ batch, and a source of batches.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sciml.train.checkpoint import Checkpoint
-from sciml.train.history import Epoch, History
+from sciml.lazy import attach
+from sciml.train.checkpoint import Checkpoint as Checkpoint
+from sciml.train.history import Epoch as Epoch
+from sciml.train.history import History as History
 
 if TYPE_CHECKING:
-    from sciml.train.loop import fit
-    from sciml.train.losses import relative_l2
-    from sciml.train.progress import Lines, Live, Progress, Quiet
-    from sciml.train.settings import Fit
-    from sciml.train.source import Batch, BatchSource, TensorSource
-    from sciml.train.store import StoreSource
+    from sciml.train.batches import Batch as Batch
+    from sciml.train.batches import BatchSource as BatchSource
+    from sciml.train.batches import TensorSource as TensorSource
+    from sciml.train.loop import fit as fit
+    from sciml.train.losses import relative_l2 as relative_l2
+    from sciml.train.progress import Lines as Lines
+    from sciml.train.progress import Live as Live
+    from sciml.train.progress import Progress as Progress
+    from sciml.train.progress import Quiet as Quiet
+    from sciml.train.settings import Fit as Fit
+    from sciml.train.streaming import StoreSource as StoreSource
 
-__all__ = [
-    "Batch",
-    "BatchSource",
-    "Checkpoint",
-    "Epoch",
-    "Fit",
-    "History",
-    "Lines",
-    "Live",
-    "Progress",
-    "Quiet",
-    "StoreSource",
-    "TensorSource",
-    "fit",
-    "relative_l2",
-]
-
-_ROOMS = {
-    "Batch": "source",
-    "BatchSource": "source",
-    "Fit": "settings",
-    "Lines": "progress",
-    "Live": "progress",
-    "Progress": "progress",
-    "Quiet": "progress",
-    "StoreSource": "store",
-    "TensorSource": "source",
-    "fit": "loop",
-    "relative_l2": "losses",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what needs torch only when it is asked for."""
-    if name in _ROOMS:
-        return getattr(importlib.import_module(f"sciml.train.{_ROOMS[name]}"), name)
-    raise AttributeError(f"module 'sciml.train' has no attribute {name!r}")
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -20,12 +20,12 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
-from sciml import data_files
 from sciml.errors import ChecksumError, InputError, SchemaError
+from sciml.storage import packaged as data_files
+from sciml.storage.atomic import check_apart, check_replaceable, replaced
 from sciml.tables import html_table
 from sciml.train.history import History
-from sciml.train.software import versions
-from sciml.writing import check_apart, check_replaceable, replaced
+from sciml.train.versions import versions
 
 if TYPE_CHECKING:
     import torch

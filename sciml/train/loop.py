@@ -15,15 +15,15 @@ from torch import Tensor, nn
 
 from sciml.errors import InputError, SciMLError
 from sciml.train import checkpoint, schedule
-from sciml.train.average import Average
+from sciml.train.batches import Batch, BatchSource, batches_from, epoch_generator
 from sciml.train.environment import chosen_device, environment, set_threads
 from sciml.train.history import Epoch, History, Stopped
-from sciml.train.interrupt import Interrupt
 from sciml.train.optimizer import optimizer
 from sciml.train.progress import Progress, Report, automatic
 from sciml.train.settings import Fit
-from sciml.train.source import Batch, BatchSource, batches_from, epoch_generator
+from sciml.train.signals import Interrupt
 from sciml.train.state import Origin, Position, State, resume_path
+from sciml.train.weight_average import Average
 
 __all__ = ["Fit", "Metrics", "NotFinite", "Objective", "fit"]
 
@@ -107,7 +107,7 @@ def fit(
     Examples
     --------
     >>> from sciml.train.progress import Quiet
-    >>> from sciml.train.source import TensorSource
+    >>> from sciml.train.batches import TensorSource
     >>> x = torch.linspace(-1, 1, 64)[:, None]
     >>> line = nn.Linear(1, 1)
     >>> def squares(model, batch):

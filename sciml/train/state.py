@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from sciml.errors import ChecksumError, InputError, SchemaError
 from sciml.train import checkpoint
-from sciml.train.average import Average
 from sciml.train.history import History
 from sciml.train.settings import ANEW, Fit
+from sciml.train.weight_average import Average
 
 __all__ = ["KIND", "Origin", "Position", "State", "discard", "misfit", "resume_path"]
 

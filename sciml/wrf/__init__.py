@@ -1,32 +1,16 @@
-"""WRF's files: opened, their derived fields, and the columns that the convection scheme sees."""
+"""WRF's files: opened, and their derived fields."""
 
-from sciml.wrf.accessor import WRFFields
-from sciml.wrf.columns import check_finite, convection_columns, only_pairs
-from sciml.wrf.forms import form_of, run_number
-from sciml.wrf.kinds import DEEP, HELD, KINDS, NONE, SHALLOW, UNKNOWN, Classes, classes
-from sciml.wrf.lossy import LossyInput
-from sciml.wrf.maps import columns_to_map
-from sciml.wrf.reading import open_wrfout
-from sciml.wrf.table import TABLE, Variable
+from __future__ import annotations
 
-__all__ = [
-    "DEEP",
-    "HELD",
-    "KINDS",
-    "NONE",
-    "SHALLOW",
-    "TABLE",
-    "UNKNOWN",
-    "Classes",
-    "LossyInput",
-    "Variable",
-    "WRFFields",
-    "check_finite",
-    "classes",
-    "columns_to_map",
-    "convection_columns",
-    "form_of",
-    "only_pairs",
-    "open_wrfout",
-    "run_number",
-]
+from typing import TYPE_CHECKING
+
+from sciml.lazy import attach
+
+if TYPE_CHECKING:
+    from sciml.wrf.accessor import WRFFields as WRFFields
+    from sciml.wrf.opening import open_wrfout as open_wrfout
+    from sciml.wrf.precision import LossyInput as LossyInput
+    from sciml.wrf.variables import TABLE as TABLE
+    from sciml.wrf.variables import Variable as Variable
+
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

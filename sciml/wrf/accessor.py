@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from sciml.wrf import geography, rain, state
-from sciml.wrf.columns import Keep, convection_columns
+from sciml.wrf import diagnostics as state
+from sciml.wrf import geography, rain
 
 if TYPE_CHECKING:
     from pyproj import CRS
@@ -132,7 +131,3 @@ class WRFFields:
     def projected(self) -> xr.Dataset:
         """Coordinates x and y in metres (needs the extra `wrf`)."""
         return geography.projected(self._ds)
-
-    def columns(self, truth: xr.Dataset | str | Path | None = None, *, keep: Keep = "all") -> xr.Dataset:
-        """The columns of this dataset: `convection_columns`."""
-        return convection_columns(self._ds, truth, keep=keep)

@@ -7,7 +7,7 @@ from typing import Final
 import xarray as xr
 
 from sciml.errors import InputError
-from sciml.wrf.table import TABLE, Variable
+from sciml.wrf.variables import TABLE, Variable
 
 __all__ = ["check_dimensions", "check_time", "dimensions_of", "renamed"]
 
@@ -67,8 +67,8 @@ def _pairs(found: tuple[str, ...], own: tuple[str, ...]) -> dict[str, str]:
 def renamed(ds: xr.Dataset) -> dict[str, str]:
     """What the dimensions of a dataset must be renamed to, {name in the dataset: WRF's name}.
 
-    Found from the variables whose dimensions are known (`sciml.wrf.table`). Empty where no dimension was renamed, or
-    it is not clear which is which.
+    Found from the variables whose dimensions are known (`sciml.wrf.variables`). Empty where no dimension was
+    renamed, or it is not clear which is which.
 
     Examples
     --------

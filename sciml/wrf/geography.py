@@ -12,8 +12,8 @@ import numpy as np
 import xarray as xr
 
 from sciml.errors import InputError, SciMLError
+from sciml.wrf.diagnostics import require_all, where, wind
 from sciml.wrf.projection import alignment, map_projection, require_projection
-from sciml.wrf.state import require_all, where, wind
 
 if TYPE_CHECKING:
     from pyproj import CRS

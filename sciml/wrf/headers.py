@@ -17,10 +17,10 @@ import numpy.typing as npt
 import xarray as xr
 from h5py import h5a, h5d, h5ds, h5g, h5s, h5t
 
-from sciml.wrf.classic import read_classic, read_values
-from sciml.wrf.moving import CORNERS
+from sciml.wrf.moving_nest import CORNERS
 from sciml.wrf.open_files import LOCK, hdf5_file
 from sciml.wrf.runs import RUN_START
+from sciml.wrf.truncation import read_classic, read_values
 
 __all__ = ["FILE_ATTRIBUTES", "Header", "Layout", "Reader", "header_of"]
 

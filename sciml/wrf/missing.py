@@ -14,8 +14,8 @@ import xarray as xr
 
 from sciml.errors import MissingVariable
 from sciml.wrf.origin import other_origin
-from sciml.wrf.table import INPUT_SCALARS, TABLE, TRAINING_TARGETS
 from sciml.wrf.units import check_units
+from sciml.wrf.variables import STATE, TABLE, TRAINING_TARGETS
 
 __all__ = [
     "MSKF",
@@ -29,7 +29,6 @@ __all__ = [
     "where",
 ]
 
-_STATE: Final = ("U", "V", "T", "QVAPOR", "P", "PB", "PH", "PHB", "W0AVG", *INPUT_SCALARS)
 MSKF: Final = 11
 """The value of cu_physics that selects the scheme."""
 DECIDES: Final = "W0AVG decides where convection starts, and no other variable stands for it"
@@ -53,7 +52,7 @@ def iofields_line(names: Iterable[str]) -> str:
 
 def absent_inputs(ds: xr.Dataset) -> list[str]:
     """The variables of a wrfout that the inputs of the scheme are made of and that are not there."""
-    names = [name for name in _STATE if name not in ds.variables]
+    names = [name for name in STATE if name not in ds.variables]
     return [name for name in names if name != "T" or "THM" not in ds.variables]
 
 
@@ -184,6 +183,6 @@ def require_inputs(ds: xr.Dataset, *, truth: bool = False) -> None:
                 scheme=other_scheme(ds),
             )
         )
-    for name in (*_STATE, "THM", "P_HYD"):
+    for name in (*STATE, "THM", "P_HYD"):
         if name in ds.variables:
             check_units(name, ds[name].attrs, where(ds))

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from sciml.errors import InputError
-from sciml.wrf.classic import missing_bytes
+from sciml.wrf.diagnostics import require_faces, require_frames, where
 from sciml.wrf.runs import RUN_START, with_run_starts
-from sciml.wrf.state import require_faces, require_frames, where
 from sciml.wrf.times import frame_times
+from sciml.wrf.truncation import missing_bytes
 
 __all__ = ["ONE_FRAME", "Chunks", "chunked", "open_lazily", "require_whole", "with_clock", "with_times"]
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml.errors import InputError
-from sciml.writing import check_apart, check_replaceable, replaced
+from sciml.storage.atomic import check_apart, check_replaceable, replaced
 
 __all__ = ["MARK", "NAMES", "Perturbed", "perturb"]
 

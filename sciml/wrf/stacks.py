@@ -17,10 +17,10 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from sciml.errors import InputError
-from sciml.wrf.classic import read_values
 from sciml.wrf.headers import Layout, Reader
 from sciml.wrf.open_files import LOCK, hdf5_file, netcdf_file
 from sciml.wrf.runs import RUN_START
+from sciml.wrf.truncation import read_values
 
 __all__ = ["Frames", "decoded", "stacked"]
 

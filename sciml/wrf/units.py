@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from sciml.errors import InputError
-from sciml.wrf.table import TABLE
+from sciml.wrf.variables import TABLE
 
 __all__ = ["check_units", "contradicts"]
 

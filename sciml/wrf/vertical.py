@@ -211,6 +211,6 @@ def warn_of_pressure(ds: xr.Dataset, *, stacklevel: int = 2) -> None:
 
 
 def warn_assumed(ds: xr.Dataset, text: str, *, stacklevel: int = 2) -> None:
-    """Warn of an approximation; not of a piece of a file (`sciml.wrf.slabs`), whose header was warned of."""
+    """Warn of an approximation; not of a piece of a file (`sciml.wrf.hyperslab`), whose header was warned of."""
     if not ds.encoding.get("piece"):
         warnings.warn(text, AssumedInput, stacklevel=stacklevel + 1)

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sciml.cli import app
-from sciml.cli.told import Answer
+from sciml.cli.output import Answer
 from sciml.errors import SciMLError
 from sciml.operators import MgNO
 from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT
@@ -120,7 +120,7 @@ def test_the_report_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         def scores(self) -> dict[str, float]:
             return {"calls": 7, "r2": float("nan")}
 
-    monkeypatch.setattr("sciml.verify.shadow.read_statistics", lambda listed: Statistics())
+    monkeypatch.setattr("sciml.verify.library.mode_statistics.read_statistics", lambda listed: Statistics())
     (tmp_path / "sciml_mskf_shadow_1.nc").touch()
     assert told("coupling", "report", tmp_path) == {"calls": 7, "r2": None}
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sciml.cli import app
-from sciml.cli.own_data import variable_map
+from sciml.cli.data_options import variable_map
 from sciml.pde import generate, open_dataset
 
 

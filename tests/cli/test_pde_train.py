@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sciml.cli import main
-from sciml.operators.trained import TrainedOperator
+from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde.grid import Boundary, Grid
 from sciml.train.state import resume_path
 from tests.operators.conftest import dataset

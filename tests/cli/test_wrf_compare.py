@@ -59,7 +59,7 @@ def test_without_the_package_scores_nothing_is_read(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *a: None if name == "scores" else there(name, *a)
     )
-    monkeypatch.setattr("sciml.verify.run_source.open_wrfout", lambda *a, **k: pytest.fail("read"))
+    monkeypatch.setattr("sciml.verify.forecast.run_source.open_wrfout", lambda *a, **k: pytest.fail("read"))
     line = refused(str(SAMPLE_WRFOUT), str(SAMPLE_WRFOUT))
     assert line.endswith("pip install scores")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import xarray as xr
 
+from sciml.columns import convection_columns
 from sciml.convection.emulator import Physics, physics, sounding_of
-from sciml.wrf import convection_columns, open_wrfout
+from sciml.wrf import open_wrfout
 from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT
 
 

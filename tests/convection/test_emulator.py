@@ -14,7 +14,7 @@ import sciml as sm
 from sciml.convection import training
 from sciml.convection.emulator import Emulator
 from sciml.convection.problem import Convection
-from sciml.convection.published import PublishedEmulator, train_published
+from sciml.convection.published_bilstm import PublishedEmulator, train_published
 from sciml.errors import InputError, MissingVariable
 from sciml.solve import Result, SolveFailed
 from sciml.train.progress import Quiet

@@ -16,7 +16,7 @@ from sciml.convection import thermodynamics as td
 from sciml.convection.emulator import Emulator, Physics
 from sciml.convection.linear_response import LinearResponse, linear_response
 from sciml.convection.network import Closure
-from sciml.convection.perturbed import Perturbed
+from sciml.convection.perturbation import Perturbed
 from sciml.convection.problem import Convection
 from sciml.errors import InputError
 

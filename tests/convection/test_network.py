@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sciml.convection import Architecture, BiLSTM
+from sciml.convection.feature_scaling import Normalisation
 from sciml.convection.network import LOG_STRENGTH_BOUND, PUSH_BOUND, Closure
-from sciml.convection.normalise import Normalisation
 from sciml.errors import InputError
 
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 import xarray as xr
 
-from sciml.convection.ascent import ascend
 from sciml.convection.downdraft import descend
 from sciml.convection.emulator import Physics, physics, sounding_of
 from sciml.convection.plume import SHALLOW
-from sciml.convection.source import candidates, parcel_test
+from sciml.convection.source_layer import candidates, parcel_test
+from sciml.convection.updraft import ascend
 from tests.paths import SHARED
 
 
@@ -101,8 +101,8 @@ def test_the_downdraft_takes_no_more_than_the_rain(known: Physics) -> None:
 @pytest.mark.shared
 def test_the_class_on_captured_columns() -> None:
     """Exact inputs, captured inside WRF: every column that the scheme evaluated at four calls."""
+    from sciml.columns import convection_columns
     from sciml.convection.emulator import physics
-    from sciml.wrf import convection_columns
 
     capture = xr.open_dataset(SHARED / "wrf/train/mskf_io_convrad_train3.nc")
     columns = convection_columns(capture, keep="pairs").isel(column=slice(None, None, 4)).load()

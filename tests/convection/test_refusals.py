@@ -19,7 +19,7 @@ import sciml as sm
 from sciml.convection import training
 from sciml.convection.emulator import Emulator, sounding_of
 from sciml.convection.problem import Convection
-from sciml.convection.published import PublishedEmulator, train_published
+from sciml.convection.published_bilstm import PublishedEmulator, train_published
 from sciml.errors import InputError, SchemaError
 from sciml.train import checkpoint
 from sciml.train.progress import Quiet

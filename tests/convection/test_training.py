@@ -11,7 +11,7 @@ import xarray as xr
 
 from sciml.convection import training
 from sciml.convection.emulator import Emulator
-from sciml.convection.published import train_published
+from sciml.convection.published_bilstm import train_published
 from sciml.errors import InputError
 from sciml.train import checkpoint
 from sciml.train.progress import Quiet

@@ -23,7 +23,8 @@ import numpy as np
 from sciml.coupling.build import sources
 
 NAMES = re.findall(
-    r"\bX\((\w+)\)", (sources() / "sciml_mskf_arguments.h").read_text().split("SCIML_ARGUMENT_NUMBER")[0]
+    r"\bX\((\w+)\)",
+    (sources() / "wrf" / "sciml_mskf_arguments.h").read_text().split("SCIML_ARGUMENT_NUMBER")[0],
 )
 INPUTS = ("u", "v", "t", "qv", "pcps", "dz8w", "rho", "pi", "w0avg", "w")
 PROFILES = (

@@ -10,9 +10,9 @@ import xarray as xr
 
 from sciml.convection.emulator import Emulator
 from sciml.coupling.build import build
+from sciml.coupling.export import emulator_weights
 from sciml.coupling.library import Library
-from sciml.coupling.packing import emulator_weights
-from sciml.coupling.weights import write_weights
+from sciml.coupling.weights_file import write_weights
 from tests.coupling.published import CASES, Case, Net, make
 from tests.coupling.standin import STEPS, compile_host, initial_state, link, mpi_compiler, run, write_state
 

@@ -7,11 +7,11 @@
  *
  * With -DLIBFUZZER it is a target of libFuzzer instead: files that are sealed before they are opened;
  * SCIML_COLUMNS and SCIML_LEVELS in the environment have the columns. */
-#include "arena.h"
-#include "cdf.h"
-#include "emulator.h"
-#include "network.h"
-#include "sha256.h"
+#include "engine/arena.h"
+#include "engine/netcdf_reader.h"
+#include "engine/network_weights.h"
+#include "engine/sha256.h"
+#include "mskf/emulator.h"
 
 #include <stdio.h>
 #include <stdlib.h>

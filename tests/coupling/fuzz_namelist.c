@@ -4,8 +4,8 @@
  *     fuzz_namelist NAMELIST ROUNDS
  *
  * With -DLIBFUZZER it is a target of libFuzzer instead. */
-#include "network.h"
-#include "settings.h"
+#include "engine/network_weights.h"
+#include "wrf/settings.h"
 
 #include <stdint.h>
 #include <stdio.h>

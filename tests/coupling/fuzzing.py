@@ -26,8 +26,8 @@ from sciml.convection.emulator import Emulator
 from sciml.convection.network import Architecture, Closure
 from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE
 from sciml.coupling.build import Compiler, c_compiler, compilations, sources
-from sciml.coupling.packing import emulator_weights
-from sciml.coupling.weights import write_weights
+from sciml.coupling.export import emulator_weights
+from sciml.coupling.weights_file import write_weights
 from tests.coupling.published import Net
 from tests.paths import SAMPLE_WRFOUT
 

@@ -4,7 +4,7 @@
  * on their kinds, sizes and order, and the calls inside the entry. The host's own scheme, if the library runs
  * it, counts as inside. */
 #define _GNU_SOURCE
-#include "sciml_mskf_arguments.h"
+#include "wrf/sciml_mskf_arguments.h"
 
 #include <errno.h>
 #include <fcntl.h>

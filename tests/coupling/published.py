@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sciml.coupling.weights import Weights, bilstm_weights
+from sciml.coupling.weights_file import Weights, bilstm_weights
 
 
 class Net(torch.nn.Module):

@@ -13,10 +13,10 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from sciml.cli import app
-from sciml.convection.store import open_columns
+from sciml.columns.open import open_columns
 from sciml.coupling.build import fortran_compiler
 from sciml.coupling.replay import Grid, answers, compile_host, run_host, write_stream
-from sciml.coupling.weights import Weights, read_weights, write_weights
+from sciml.coupling.weights_file import Weights, read_weights, write_weights
 from sciml.errors import ChecksumError, InputError, SchemaError, SciMLError
 from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT
 
@@ -175,7 +175,7 @@ def test_weights_of_another_schema_or_half_an_emulator(built: Path, tmp_path: Pa
     assert shown.exit_code == 1
     assert "no array of numbers `summary.bias`" in shown.output
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sciml.coupling.weights.SCHEMA", 99)
+        patch.setattr("sciml.coupling.weights_file.SCHEMA", 99)
         write_weights(tmp_path / "later.nc", weights)
     with pytest.raises(SchemaError, match="schema 99"):
         read_weights(tmp_path / "later.nc")
@@ -214,7 +214,7 @@ def test_columns_that_fill_no_rectangle(columns: xr.Dataset, tmp_path: Path) -> 
 
 
 def test_the_host_has_no_warnings(built: Path, tmp_path: Path) -> None:
-    from sciml.coupling.host_programs import program_sources
+    from sciml.coupling.fortran_programs import program_sources
 
     if "GNU" not in fortran_compiler().version:
         pytest.skip("warnings are looked at with gfortran")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from sciml.cli.coupling import app
 from sciml.coupling.configure_wrf import BACKUP, apply_line, compiled_case, remove_line
-from sciml.coupling.linking import link_flags, make_line
+from sciml.coupling.link_flags import link_flags, make_line
 from sciml.errors import InputError
 
 OWN = ["-L/wrf/external/io_netcdf", "-lwrfio_nf", "-L/usr/lib", "-lnetcdff", "-lnetcdf"]

@@ -10,7 +10,7 @@ import xarray as xr
 
 import sciml
 from sciml.convection.problem import Convection
-from sciml.coupling.emulator import FortranEmulator
+from sciml.coupling.fortran_emulator import FortranEmulator
 from sciml.coupling.library import Library
 from sciml.errors import InputError, SchemaError
 from sciml.solve import solve

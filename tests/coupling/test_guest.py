@@ -18,9 +18,9 @@ import sciml
 from sciml.convection.emulator import Emulator
 from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE
 from sciml.coupling.build import build, c_compiler, fortran_compiler, install, sources
+from sciml.coupling.export import emulator_weights
 from sciml.coupling.library import Library
-from sciml.coupling.packing import emulator_weights
-from sciml.coupling.weights import write_weights
+from sciml.coupling.weights_file import write_weights
 from sciml.errors import InputError
 from tests.coupling.conftest import ISAS
 from tests.coupling.host import probe

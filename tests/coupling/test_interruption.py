@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 import sciml
-from sciml.verify.shadow import read_statistics
+from sciml.verify.library.mode_statistics import read_statistics
 from tests.coupling.conftest import Settings
 from tests.coupling.standin import STEPS, run, same_bits
 

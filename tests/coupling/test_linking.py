@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from sciml.cli.coupling import app
 from sciml.convection.emulator import Emulator
 from sciml.coupling.build import fortran_compiler, install
-from sciml.coupling.linking import SCHEME, link_flags, wrf_lines
-from sciml.coupling.packing import emulator_weights
-from sciml.coupling.weights import write_weights
+from sciml.coupling.export import emulator_weights
+from sciml.coupling.link_flags import SCHEME, link_flags, wrf_lines
+from sciml.coupling.weights_file import write_weights
 from sciml.errors import InputError
 from tests.coupling.standin import ORDER, SOURCES, STEPS, Run, compile_objects, run, same_bits
 

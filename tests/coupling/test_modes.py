@@ -11,7 +11,7 @@ import xarray as xr
 
 import sciml
 from sciml.coupling.library import Library
-from sciml.verify.shadow import read_statistics
+from sciml.verify.library.mode_statistics import read_statistics
 from tests.coupling.conftest import Settings
 from tests.coupling.standin import (
     OPTIONS,

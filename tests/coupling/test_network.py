@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sciml.coupling.library import Library
-from sciml.coupling.onnx_graph import onnx_session
-from sciml.coupling.weights import read_weights, write_weights
+from sciml.coupling.onnx_oracle import onnx_session
+from sciml.coupling.weights_file import read_weights, write_weights
 from sciml.errors import BuildError, InputError
 from tests.coupling.published import CASES, Case, Net, inputs, make
 

@@ -13,14 +13,14 @@ import sciml
 from sciml.convection.emulator import Emulator
 from sciml.convection.network import Architecture
 from sciml.convection.problem import Convection
-from sciml.coupling.emulator import FortranEmulator, NativeColumns
+from sciml.coupling.export import emulator_from, emulator_weights
+from sciml.coupling.fortran_emulator import FortranEmulator, NativeColumns
 from sciml.coupling.library import Library
-from sciml.coupling.onnx_graph import onnx_session
-from sciml.coupling.packing import emulator_from, emulator_weights
-from sciml.coupling.weights import Weights, bilstm_weights, read_weights, write_weights
+from sciml.coupling.onnx_oracle import onnx_session
+from sciml.coupling.weights_file import Weights, bilstm_weights, read_weights, write_weights
 from sciml.errors import InputError, SchemaError
 from sciml.solve import solve
-from sciml.verify.parity import compare
+from sciml.verify.library.parity import compare
 from tests.paths import SAMPLE_WRFOUT
 
 pytestmark = [pytest.mark.native, pytest.mark.xdist_group("packaged")]

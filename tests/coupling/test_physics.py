@@ -17,13 +17,13 @@ import xarray as xr
 import sciml
 from sciml.convection import adjustment, momentum, plume, pressure, response
 from sciml.convection.emulator import Emulator, physics, sounding_of
+from sciml.convection.feature_scaling import Normalisation
 from sciml.convection.network import Architecture, Closure
-from sciml.convection.normalise import Normalisation
 from sciml.convection.problem import Convection
 from sciml.coupling.build import build, c_compiler, sources
+from sciml.coupling.export import emulator_weights
 from sciml.coupling.library import Library
-from sciml.coupling.packing import emulator_weights
-from sciml.coupling.weights import write_weights
+from sciml.coupling.weights_file import write_weights
 from sciml.solve import solve
 from tests.coupling.host import PROFILES, SURFACE, Host, probe
 from tests.paths import SAMPLE_WRFOUT
@@ -79,7 +79,7 @@ def test_mathematics(library: Library, tmp_path: Path) -> None:
         library.isa
     ]
     (tmp_path / "m.c").write_text(
-        '#include "lanes.h"\n'
+        '#include "mskf/vector_math.h"\n'
         "void run(int which, long n, const double *x, double *y) {\n"
         "    for (long i = 0; i < n; i += LANES) {\n"
         "        const vreal v = *(const vloose *)(x + i);\n"

@@ -13,9 +13,9 @@ import sciml
 from sciml.convection.adjustment import greatest_strength, shallow_strength
 from sciml.convection.emulator import Emulator, Physics, physics, sounding_of
 from sciml.convection.plume import DEEP, SHALLOW
+from sciml.coupling.export import emulator_weights
 from sciml.coupling.library import Library
-from sciml.coupling.packing import emulator_weights
-from sciml.coupling.weights import write_weights
+from sciml.coupling.weights_file import write_weights
 from tests.coupling.host import RATES, Answer, Host
 from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
 

@@ -13,13 +13,13 @@ import xarray as xr
 from typer.testing import CliRunner, Result
 
 from sciml.cli import app
+from sciml.columns.open import open_columns
 from sciml.convection.emulator import Emulator
 from sciml.convection.features import CHANNELS, SCALARS
-from sciml.convection.store import open_columns
-from sciml.coupling.column_host import compile_columns, history, run_columns, simulate
-from sciml.coupling.column_start import Climate, Start
+from sciml.coupling.rce_host import compile_columns, history, run_columns, simulate
+from sciml.coupling.rce_setup import Climate, Start
 from sciml.errors import InputError, SciMLError
-from sciml.verify.novel_features import novel_features
+from sciml.verify.emulator.novelty import novel_features
 from tests.paths import SAMPLE_WRFOUT
 
 pytestmark = [pytest.mark.native, pytest.mark.xdist_group("packaged")]

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sciml.cli import app
-from sciml.verify.shadow import read_statistics
+from sciml.verify.library.mode_statistics import read_statistics
 from tests.coupling.conftest import Settings
 from tests.coupling.standin import run
 

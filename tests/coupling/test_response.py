@@ -11,11 +11,11 @@ from PIL import Image
 from torch import Tensor
 from typer.testing import CliRunner
 
-from sciml import data_files
 from sciml.cli import app, coupling
 from sciml.convection.emulator import Emulator, Physics
 from sciml.convection.network import Closure
-from sciml.coupling.weights import read_weights
+from sciml.coupling.weights_file import read_weights
+from sciml.storage import packaged as data_files
 from tests.paths import SAMPLE_WRFOUT
 
 runner = CliRunner()

@@ -14,8 +14,8 @@ import pytest
 import sciml
 from sciml.convection.emulator import Emulator
 from sciml.coupling.build import c_compiler, compilations, sources
-from sciml.coupling.packing import emulator_weights
-from sciml.coupling.weights import write_weights
+from sciml.coupling.export import emulator_weights
+from sciml.coupling.weights_file import write_weights
 from tests.coupling.standin import compile_host, initial_state, run, write_state
 from tests.paths import SAMPLE_WRFOUT
 

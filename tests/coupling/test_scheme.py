@@ -15,14 +15,14 @@ import pytest
 import xarray as xr
 
 import sciml
+from sciml.columns.open import open_columns
 from sciml.convection.emulator import Emulator
-from sciml.convection.store import open_columns
 from sciml.coupling.build import sources
-from sciml.coupling.emulator import FortranEmulator
+from sciml.coupling.export import emulator_weights
+from sciml.coupling.fortran_emulator import FortranEmulator
 from sciml.coupling.library import Library
-from sciml.coupling.packing import emulator_weights
-from sciml.coupling.weights import read_weights, write_weights
-from sciml.verify.shadow import read_statistics
+from sciml.coupling.weights_file import read_weights, write_weights
+from sciml.verify.library.mode_statistics import read_statistics
 from tests.coupling.caller import OUTPUTS, PROFILES, own_scheme
 from tests.coupling.host import Host
 from tests.paths import SAMPLE_WRFOUT

@@ -7,7 +7,7 @@
  * 1 levels, zol hfx ust pblh. The settings are in sciml_mskf.nml. Prints how often the own scheme was asked
  * for a column. */
 #include "sciml_mskf.h"
-#include "sciml_mskf_arguments.h"
+#include "wrf/sciml_mskf_arguments.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

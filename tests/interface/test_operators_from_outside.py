@@ -10,8 +10,8 @@ import torch
 from numpy.testing import assert_allclose
 
 import sciml as sm
-from sciml.operators.normalise import Normalisation
-from sciml.operators.trained import TrainedOperator
+from sciml.operators.field_scaling import Normalisation
+from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde import Grid, Terms
 from sciml.pde.solution import FieldSolution, labelled
 

@@ -12,8 +12,8 @@ from sciml.errors import InputError
 from sciml.multigrid import AMG
 from sciml.pde.direct import Direct
 from sciml.pde.elliptic import Darcy, Poisson, discretize
-from sciml.pde.fields import TwoPhase
 from sciml.pde.grid import Boundary, Grid
+from sciml.pde.random_fields import TwoPhase
 from sciml.pde.system import System
 from sciml.pde.terms import Terms
 from sciml.solve import Result, SolveFailed, init, solve

@@ -13,8 +13,8 @@ from sciml.multigrid import AMG
 from sciml.multigrid.bounds import largest_possible, smallest_eigenvalue
 from sciml.pde.direct import Direct
 from sciml.pde.elliptic import Darcy, Poisson, discretize
-from sciml.pde.fields import Lognormal, Multiscale, TwoPhase
 from sciml.pde.grid import Boundary
+from sciml.pde.random_fields import Lognormal, Multiscale, TwoPhase
 from sciml.pde.system import System
 from sciml.solve import solve
 

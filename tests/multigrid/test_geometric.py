@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciml.multigrid import CoarseGrid, prolongation
-from sciml.multigrid.geometric import interpolation, prolongations
-from sciml.multigrid.structured import Layout, prolong
+from sciml.multigrid.interpolation import interpolation, prolongations
+from sciml.multigrid.torch.transfers import Layout, prolong
 from sciml.pde.grid import Boundary, Grid
 
 SIDES = [*itertools.product(("dirichlet", "neumann"), repeat=2), ("periodic", "periodic")]

@@ -10,8 +10,8 @@ import scipy.sparse as sp
 from sciml.errors import InputError
 from sciml.multigrid import AMG
 from sciml.pde.elliptic import Darcy, Poisson, discretize
-from sciml.pde.fields import Lognormal, TwoPhase
 from sciml.pde.grid import Boundary
+from sciml.pde.random_fields import Lognormal, TwoPhase
 
 METHODS = ("ruge_stuben", "smoothed_aggregation", "geometric")
 problem = Darcy(31, TwoPhase(3, 12))

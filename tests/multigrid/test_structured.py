@@ -10,11 +10,11 @@ import torch
 from numpy.testing import assert_allclose
 
 from sciml.errors import InputError
-from sciml.multigrid.stencils import apply_stencil, dense, diffusion_stencil, galerkin, stencil_of
-from sciml.multigrid.structured import Layout, extend, prolong, restrict
+from sciml.multigrid.torch.stencils import apply_stencil, dense, diffusion_stencil, galerkin, stencil_of
+from sciml.multigrid.torch.transfers import Layout, extend, prolong, restrict
 from sciml.pde.elliptic import Darcy, discretize
-from sciml.pde.fields import TwoPhase
 from sciml.pde.grid import Boundary, Grid
+from sciml.pde.random_fields import TwoPhase
 
 BOUNDARIES = (
     Boundary(),

@@ -14,16 +14,16 @@ from scipy.sparse.linalg import spsolve
 
 from sciml.errors import InputError
 from sciml.multigrid.amg import AMG
-from sciml.multigrid.geometric import CoarseGrid, prolongation
+from sciml.multigrid.interpolation import CoarseGrid, prolongation
 from sciml.multigrid.smoothing import damping
-from sciml.multigrid.stencils import dense, diffusion_stencil, galerkin, stencil_of
-from sciml.multigrid.structured import Layout
-from sciml.multigrid.tensors import StencilHierarchy, TorchHierarchy
-from sciml.multigrid.tensors.relaxation import Wavefronts
-from sciml.multigrid.tensors.stencils import StencilOperator
+from sciml.multigrid.torch import StencilHierarchy, TorchHierarchy
+from sciml.multigrid.torch.relaxation import Wavefronts
+from sciml.multigrid.torch.stencil_hierarchy import StencilOperator
+from sciml.multigrid.torch.stencils import dense, diffusion_stencil, galerkin, stencil_of
+from sciml.multigrid.torch.transfers import Layout
 from sciml.pde.elliptic import Darcy, Poisson, discretize
-from sciml.pde.fields import Lognormal, TwoPhase
 from sciml.pde.grid import Boundary, Grid
+from sciml.pde.random_fields import Lognormal, TwoPhase
 
 BOUNDARIES = [
     Boundary(),
@@ -366,8 +366,8 @@ def test_blocks_of_a_batch_change_nothing(monkeypatch):
     twin = TorchHierarchy.of(AMG(smoother="jacobi").init(Poisson(15)))
     same = twin.solve(b)
     for module in ("stencils", "hierarchy"):
-        monkeypatch.setattr(f"sciml.multigrid.tensors.{module}.BLOCK_BYTES", 1)
-        monkeypatch.setattr(f"sciml.multigrid.tensors.{module}.LEAST_BLOCK", 2)
+        monkeypatch.setattr(f"sciml.multigrid.torch.{module}.BLOCK_BYTES", 1)
+        monkeypatch.setattr(f"sciml.multigrid.torch.{module}.LEAST_BLOCK", 2)
     cut = StencilHierarchy(stencil, grid)
     assert len(cut.blocks) == 3
     torch.testing.assert_close(cut.solve(b.reshape(5, 15, 15)).u, whole.u, rtol=1e-12, atol=1e-15)

@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from sciml.operators import networks
+from sciml.operators import registry as networks
 from sciml.pde.elliptic import Darcy, discretize
 from sciml.pde.grid import Grid
 

@@ -8,12 +8,12 @@ import torch
 from numpy.testing import assert_allclose
 
 from sciml.errors import InputError
-from sciml.multigrid.stencils import apply_stencil, diffusion_stencil, stencil_of
-from sciml.multigrid.structured import Layout
-from sciml.operators.aware import HierarchyNet
+from sciml.multigrid.torch.stencils import apply_stencil, diffusion_stencil, stencil_of
+from sciml.multigrid.torch.transfers import Layout
+from sciml.operators.hierarchy_net import HierarchyNet
 from sciml.pde.elliptic import Darcy, discretize
-from sciml.pde.fields import TwoPhase
 from sciml.pde.grid import Boundary, Grid
+from sciml.pde.random_fields import TwoPhase
 
 BOUNDARIES = [
     Boundary(),

@@ -20,9 +20,9 @@ from sciml.multigrid.amg import AMG
 from sciml.operators.corrected import Corrected
 from sciml.pde.advection import AdvectionDiffusion
 from sciml.pde.elliptic import Darcy, Poisson, discretize
-from sciml.pde.fields import Lognormal, Multiscale, TwoPhase
 from sciml.pde.grid import Boundary
 from sciml.pde.helmholtz import Helmholtz
+from sciml.pde.random_fields import Lognormal, Multiscale, TwoPhase
 from sciml.solve import Result, init, solve
 
 

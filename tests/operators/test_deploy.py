@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from sciml.errors import InputError, SciMLError
-from sciml.multigrid.stencils import diffusion_stencil
-from sciml.operators.aware import HierarchyNet
-from sciml.operators.deploy import Inference, compiled, export_onnx, export_program, inference
+from sciml.multigrid.torch.stencils import diffusion_stencil
+from sciml.operators.export import Inference, compiled, export_onnx, export_program, inference
 from sciml.operators.fno import FNO
+from sciml.operators.hierarchy_net import HierarchyNet
 from sciml.operators.mgno import MgNO
-from sciml.operators.published import PublishedMgNO
-from sciml.operators.recipes import Architecture
+from sciml.operators.published.benchmarks import Architecture
+from sciml.operators.published.network import PublishedMgNO
 from sciml.pde.grid import Boundary, Grid
 
 TWO = {"smoothing": ((1, 0), (1, 1)), "prolongations": (4,)}

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 
 from sciml.errors import InputError
-from sciml.operators.convolution import MultigridConvolution
+from sciml.operators.published.layer import MultigridConvolution
 
 OMEGA = 0.8
 

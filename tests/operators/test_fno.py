@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from sciml.errors import InputError
 from sciml.operators.fno import FNO, SpectralConvolution
-from sciml.operators.networks import NETWORKS, build
-from sciml.operators.published import PublishedMgNO, published
-from sciml.operators.recipes import Architecture
+from sciml.operators.published.benchmarks import Architecture
+from sciml.operators.published.network import PublishedMgNO, published
+from sciml.operators.registry import NETWORKS, build
 
 
 def test_as_many_parameters_as_the_benchmark() -> None:

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from sciml.errors import InputError
-from sciml.operators.aware import HierarchyNet
 from sciml.operators.fno import FNO
+from sciml.operators.hierarchy_net import HierarchyNet
 from sciml.operators.mgno import MgNO
-from sciml.operators.published import PublishedMgNO
-from sciml.operators.recipes import Architecture
+from sciml.operators.published.benchmarks import Architecture
+from sciml.operators.published.network import PublishedMgNO
 
 NETWORKS: dict[str, Any] = {
     "MgNO": lambda: MgNO(2, channels=2, layers=1, levels=2),

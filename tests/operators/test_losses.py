@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciml.errors import InputError
-from sciml.multigrid.stencils import diffusion_stencil
+from sciml.multigrid.torch.stencil_cycle import StencilCycle
+from sciml.multigrid.torch.stencils import diffusion_stencil
 from sciml.operators import losses
-from sciml.operators.cycling import StencilCycle
 from sciml.pde.elliptic import Darcy, Poisson, discretize
 from sciml.pde.grid import Boundary, Grid
 

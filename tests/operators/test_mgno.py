@@ -10,11 +10,11 @@ import torch
 from numpy.testing import assert_allclose
 
 from sciml.errors import InputError
-from sciml.multigrid.stencils import diffusion_stencil, galerkin
-from sciml.multigrid.structured import Layout
-from sciml.operators.cycle import Cycle
+from sciml.multigrid.torch.stencils import diffusion_stencil, galerkin
+from sciml.multigrid.torch.transfers import Layout
+from sciml.operators.learned_transfer import Transfer
 from sciml.operators.mgno import MgNO
-from sciml.operators.transfers import Transfer
+from sciml.operators.mgno_layer import Cycle
 from sciml.pde.elliptic import Poisson, discretize
 from sciml.pde.grid import Boundary, Grid
 

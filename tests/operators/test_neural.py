@@ -14,15 +14,15 @@ import xarray as xr
 from sciml.errors import InputError, MissingVariable
 from sciml.multigrid.amg import AMG
 from sciml.operators import training
-from sciml.operators.aware import HierarchyNet
+from sciml.operators.field_scaling import Normalisation
+from sciml.operators.hierarchy_net import HierarchyNet
 from sciml.operators.neural import Neural
-from sciml.operators.normalise import Normalisation
 from sciml.operators.preconditioning import Preconditioned
-from sciml.operators.trained import TrainedOperator
+from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde.elliptic import Darcy, Poisson, discretize
-from sciml.pde.fields import TwoPhase
 from sciml.pde.grid import Boundary
 from sciml.pde.helmholtz import Helmholtz
+from sciml.pde.random_fields import TwoPhase
 from sciml.solve import Result, SolveFailed, solve
 from sciml.train.progress import Quiet
 
@@ -31,7 +31,7 @@ FIT = {"epochs": 6, "batch_size": 8, "learning_rate": 5e-3, "seed": 17, "threads
 
 @pytest.fixture(scope="module")
 def path(darcy: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from sciml.operators import networks
+    from sciml.operators import registry as networks
     from tests.operators.conftest import Small
 
     with pytest.MonkeyPatch.context() as patch:

@@ -15,19 +15,19 @@ from sciml.errors import InputError
 from sciml.multigrid.amg import AMG
 from sciml.operators import training
 from sciml.operators.corrected import Corrected
+from sciml.operators.field_scaling import Normalisation, Standard
 from sciml.operators.neural import Neural
-from sciml.operators.normalise import Normalisation, Standard
 from sciml.operators.preconditioning import Preconditioned
-from sciml.operators.published import PublishedMgNO
-from sciml.operators.recipes import Architecture
-from sciml.operators.trained import TrainedOperator
+from sciml.operators.published.benchmarks import Architecture
+from sciml.operators.published.network import PublishedMgNO
+from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde.direct import Direct
 from sciml.pde.elliptic import Darcy, Poisson, discretize
-from sciml.pde.fields import TwoPhase
 from sciml.pde.grid import Boundary, Grid
+from sciml.pde.random_fields import TwoPhase
 from sciml.solve import Result, solve
 from sciml.train.progress import Quiet
-from sciml.verify.pde import assess
+from sciml.verify.operator.evaluate import assess
 from tests.operators.conftest import dataset
 
 FIT = {"epochs": 8, "batch_size": 8, "learning_rate": 8e-3, "seed": 17, "threads": 1, "device": "cpu"}

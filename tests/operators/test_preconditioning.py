@@ -14,15 +14,15 @@ from scipy.sparse.linalg import LinearOperator, spsolve
 from sciml.errors import InputError
 from sciml.multigrid.amg import AMG
 from sciml.operators import training
-from sciml.operators.aware import HierarchyNet
+from sciml.operators.field_scaling import Normalisation, Standard
+from sciml.operators.hierarchy_net import HierarchyNet
 from sciml.operators.neural import Neural
-from sciml.operators.normalise import Normalisation, Standard
 from sciml.operators.preconditioning import Preconditioned, flexible_cg, preconditioner
-from sciml.operators.trained import TrainedOperator
+from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde.advection import AdvectionDiffusion
 from sciml.pde.elliptic import Darcy, Poisson, discretize
-from sciml.pde.fields import TwoPhase
 from sciml.pde.grid import Grid
+from sciml.pde.random_fields import TwoPhase
 from sciml.solve import Result, solve
 from sciml.train.progress import Quiet
 from tests.operators.conftest import Small

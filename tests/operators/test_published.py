@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from sciml.errors import InputError
-from sciml.operators.convolution import MultigridConvolution, level_sizes
-from sciml.operators.published import PublishedMgNO, published
-from sciml.operators.recipes import RECIPES, Architecture
+from sciml.operators.published.benchmarks import RECIPES, Architecture
+from sciml.operators.published.layer import MultigridConvolution, level_sizes
+from sciml.operators.published.network import PublishedMgNO, published
 
 COUNTS = {
     "darcy-smooth": 678_093,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from sciml.multigrid.structured import Layout, prolong
+from sciml.multigrid.torch.transfers import Layout, prolong
 from sciml.operators.resampling import Resampling, refinement
 from sciml.pde.grid import Boundary, Grid
 

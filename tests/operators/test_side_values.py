@@ -16,14 +16,14 @@ from typer.testing import CliRunner
 from sciml.cli import app
 from sciml.errors import InputError, SchemaError
 from sciml.operators import losses
-from sciml.operators.normalise import Moments
+from sciml.operators.field_scaling import Moments
 from sciml.operators.samples import Samples
 from sciml.operators.training import train
 from sciml.pde import Boundary, Direct, Grid, Poisson, generate, open_dataset, problem_of
 from sciml.pde.sides import Jumps, Sides, described, extrapolated, lift, mean_sides, sides_of_dataset
 from sciml.solve import solve
-from sciml.verify.norms import field_errors
-from sciml.verify.predictions import evaluate
+from sciml.verify.operator.fields import evaluate
+from sciml.verify.operator.norms import field_errors
 
 FLOW = Boundary("dirichlet", "dirichlet", "neumann", "neumann")
 LENGTHS = (0.7, 1.5)  # along y and x

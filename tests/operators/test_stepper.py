@@ -15,9 +15,9 @@ from torch import nn
 from sciml.errors import InputError
 from sciml.operators import training
 from sciml.operators.neural import Neural
+from sciml.operators.rollout import Stepper
 from sciml.operators.samples import Samples
-from sciml.operators.stepper import Stepper
-from sciml.operators.trained import TrainedOperator
+from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde import generate
 from sciml.pde.burgers import Burgers
 from sciml.pde.elliptic import Darcy

@@ -14,23 +14,23 @@ import xarray as xr
 
 from sciml.errors import InputError
 from sciml.operators import training
+from sciml.operators.field_scaling import Normalisation
 from sciml.operators.fno import FNO
 from sciml.operators.mgno import MgNO
 from sciml.operators.neural import Neural
-from sciml.operators.normalise import Normalisation
-from sciml.operators.published import PublishedMgNO
-from sciml.operators.recipes import Architecture
-from sciml.operators.stepper import Stepper
-from sciml.operators.trained import TrainedOperator
+from sciml.operators.published.benchmarks import Architecture
+from sciml.operators.published.network import PublishedMgNO
+from sciml.operators.rollout import Stepper
+from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde import generate
 from sciml.pde.burgers import Burgers
 from sciml.pde.direct import Direct
 from sciml.pde.elliptic import Darcy
 from sciml.pde.families import FAMILIES
-from sciml.pde.fields import TwoPhase
 from sciml.pde.grid import Boundary, Grid
 from sciml.pde.helmholtz import Helmholtz
 from sciml.pde.navier_stokes import NavierStokes
+from sciml.pde.random_fields import TwoPhase
 from sciml.solve import Result, solve
 from sciml.train.progress import Quiet
 

@@ -13,9 +13,9 @@ import xarray as xr
 from sciml.errors import InputError, MissingVariable, SchemaError
 from sciml.operators import samples as sampling
 from sciml.operators import training
-from sciml.operators.normalise import Moments
+from sciml.operators.field_scaling import Moments
 from sciml.operators.samples import Samples
-from sciml.operators.trained import TrainedOperator, samples_for
+from sciml.operators.trained_operator import TrainedOperator, samples_for
 from sciml.pde.grid import Boundary, Grid
 from sciml.train import checkpoint, relative_l2
 from sciml.train.progress import Quiet

@@ -4,7 +4,7 @@ from scipy.linalg import eigvalsh
 
 from sciml.errors import InputError
 from sciml.pde import Boundary, Darcy, Direct, Poisson, TwoPhase, check_compatible, discretize
-from sciml.pde.compatibility import imbalance
+from sciml.pde.solvability import imbalance
 from sciml.solve import init, solve
 
 

@@ -4,7 +4,7 @@ from scipy.fft import idctn
 
 from sciml.errors import InputError
 from sciml.pde import Boundary, GaussianField, Grid, Lognormal, Multiscale, PeriodicField, TwoPhase, WaveSpeed
-from sciml.pde.fields import gaussian_field, periodic_field
+from sciml.pde.random_fields import gaussian_field, periodic_field
 
 EVERY = [
     TwoPhase(2, 12, tau=20**0.5),

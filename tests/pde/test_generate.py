@@ -22,10 +22,10 @@ from sciml.solve import solve
 
 
 def test_nothing_is_computed_before_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sciml.pde.truth
+    import sciml.pde.reference_solver
 
     asked: list[int] = []
-    monkeypatch.setattr(sciml.pde.truth, "solver", lambda system: asked.append(1))
+    monkeypatch.setattr(sciml.pde.reference_solver, "solver", lambda system: asked.append(1))
     ds = generate("darcy-rough", 5, 15, seed=7, chunk=2)
     assert ds.u.chunks == ((2, 2, 1), (15,), (15,))
     assert float(ds.coefficient[3].max()) == 12.0
@@ -116,7 +116,7 @@ def test_seeds_are_63_bits_and_of_the_sample_alone() -> None:
 def test_one_thread_holds_until_the_last_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     import threadpoolctl
 
-    from sciml.pde.truth import one_thread
+    from sciml.pde.reference_solver import one_thread
 
     told: list[str] = []
 

@@ -27,7 +27,7 @@ from sciml.pde import (
 )
 from sciml.pde.caution import caution_of
 from sciml.solve import solve
-from sciml.verify.pde import assess
+from sciml.verify.operator.evaluate import assess
 
 WAVES = FAMILIES["helmholtz"]
 

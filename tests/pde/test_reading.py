@@ -24,8 +24,8 @@ from sciml.pde import (
     problem_of,
     write_dataset,
 )
-from sciml.pde.files import Hdf5Array, found_in
-from sciml.pde.layouts import LAYOUTS, layout_named
+from sciml.pde.array_files import Hdf5Array, found_in
+from sciml.pde.published_formats import LAYOUTS, layout_named
 from sciml.solve import solve
 
 Arrays = dict[str, np.ndarray]

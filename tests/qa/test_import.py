@@ -24,8 +24,8 @@ def modules_after(code: str) -> set[str]:
         "import sciml",
         "import sciml; sciml.solve, sciml.init, sciml.Result, dir(sciml)",
         "import sciml.cli",
-        "import sciml.cluster",
-        "import sciml.data_files",
+        "import sciml.parallel.cluster",
+        "import sciml.storage.packaged",
         "from sciml.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     ],
 )

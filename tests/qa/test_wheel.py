@@ -31,7 +31,7 @@ def test_it_is_pure_and_whole(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     wanted = {path.relative_to(REPO).as_posix() for path in (REPO / "sciml").rglob("*.py")}
-    wanted |= {path.relative_to(REPO).as_posix() for path in NATIVE.glob("*") if path.is_file()}
+    wanted |= {path.relative_to(REPO).as_posix() for path in NATIVE.rglob("*") if path.is_file()}
     wanted |= {f"sciml/data/{path.name}" for path in DATA.iterdir() if path.is_file()}
     wanted |= {"sciml/py.typed", "sciml/fortran_host/replay.f90"}
     hosted = (REPO / "workflows" / "column_host").glob("*.f90")
@@ -45,7 +45,7 @@ def test_it_is_pure_and_whole(wheel: Path) -> None:
 def test_it_finds_its_data_when_installed(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    code = f"import sciml, sciml.data_files as d; print(sciml.__file__, d.packaged('{SAMPLE_WRFOUT.name}'))"
+    code = f"import sciml, sciml.storage.packaged as d; print(sciml.__file__, d.packaged('{SAMPLE_WRFOUT.name}'))"
     done = subprocess.run(
         [sys.executable, "-P", "-c", code],
         cwd=tmp_path,

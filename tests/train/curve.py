@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sciml.train import Fit, Lines, TensorSource, fit
-from sciml.train.source import Batch
+from sciml.train.batches import Batch
 
 SETTINGS = Fit(
     epochs=4,

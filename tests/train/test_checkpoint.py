@@ -17,8 +17,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciml import data_files
 from sciml.errors import ChecksumError, InputError, SchemaError, SciMLError
+from sciml.storage import packaged as data_files
 from sciml.train import Epoch, History, checkpoint
 from tests.paths import REPO
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from sciml.train import Fit, schedule
-from sciml.train.average import Average
+from sciml.train.weight_average import Average
 
 
 def optimizer() -> torch.optim.AdamW:

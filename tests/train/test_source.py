@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sciml.errors import InputError
 from sciml.train import BatchSource, TensorSource
-from sciml.train.source import batches_from, epoch_generator
+from sciml.train.batches import batches_from, epoch_generator
 
 
 def numbers(batches) -> list[list[int]]:

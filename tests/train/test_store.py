@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from sciml.errors import InputError, MissingVariable
 from sciml.train import BatchSource, Quiet, StoreSource, fit
-from sciml.train.source import Batch, epoch_generator
+from sciml.train.batches import Batch, epoch_generator
 from tests.train.curve import SETTINGS, TRAINING, VALIDATION, Stopping, network, objective
 
 

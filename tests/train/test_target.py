@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from sciml.errors import ChecksumError, InputError
+from sciml.storage.atomic import check_apart, replaced
 from sciml.train import Epoch, History, checkpoint
-from sciml.writing import check_apart, replaced
 
 CONFIG, TENSORS = {"kind": "line"}, {"w": np.linspace(0, 1, 5, dtype=np.float32)}
 

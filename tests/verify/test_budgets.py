@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from sciml.verify.budgets import budgets, summary
-from sciml.verify.rain import contingency, rain_scores
-from sciml.verify.reliability import reliability
-from sciml.wrf.columns import convection_columns
-from sciml.wrf.reading import open_wrfout
+from sciml.columns.extract import convection_columns
+from sciml.verify.emulator.budgets import budgets, summary
+from sciml.verify.emulator.rain_rate import contingency, rain_scores
+from sciml.verify.emulator.reliability import reliability
+from sciml.wrf.opening import open_wrfout
 from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
 
 

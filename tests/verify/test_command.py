@@ -10,11 +10,12 @@ import pytest
 
 from sciml.cli import convection as command
 from sciml.cli import main
-from sciml.cli.told import settings
+from sciml.cli.output import settings
+from sciml.columns import convection_columns
 from sciml.solve import Result
-from sciml.verify.emulator import assess
-from sciml.verify.figures import pictures
-from sciml.wrf import convection_columns, open_wrfout
+from sciml.verify.emulator.evaluate import assess
+from sciml.verify.emulator.figures import pictures
+from sciml.wrf import open_wrfout
 from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
 
 
@@ -51,7 +52,7 @@ def run(*arguments):
 
 
 def test_a_wrfout_with_its_companion(parrot, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("sciml.verify.page.pictures", lambda one: islice(pictures(one), 2))
+    monkeypatch.setattr("sciml.verify.emulator.page.pictures", lambda one: islice(pictures(one), 2))
     numbers, page, picture = tmp_path / "a.json", tmp_path / "deep" / "a.html", tmp_path / "a.png"
     more = ["--truth", SAMPLE_OFFLINE, "--json", numbers, "--html", page, "--picture", picture]
     assert run("evaluate", "some.sciml", SAMPLE_WRFOUT, *more) == 0
@@ -276,7 +277,7 @@ def test_what_is_kept_is_written_before_anything_is_printed(parrot, tmp_path, mo
 
 
 def test_a_training_looks_at_its_output_before_it_opens_anything(taught, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("sciml.convection.store.open_columns", lambda *_, **__: pytest.fail("opened"))
+    monkeypatch.setattr("sciml.columns.open.open_columns", lambda *_, **__: pytest.fail("opened"))
     results, store = tmp_path / "results", tmp_path / "in.zarr"
     for folder in (results, store):
         folder.mkdir()

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from sciml.columns.extract import convection_columns
 from sciml.convection.emulator import Emulator
 from sciml.errors import InputError, MissingVariable
-from sciml.verify.emulator import assess, evaluate
-from sciml.verify.tally import OUTPUTS, Tally, classify
-from sciml.wrf.columns import convection_columns
-from sciml.wrf.reading import open_wrfout
+from sciml.verify.emulator.accumulate import OUTPUTS, Tally, classify
+from sciml.verify.emulator.evaluate import assess, evaluate
+from sciml.wrf.opening import open_wrfout
 from tests.paths import DATA, SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
 
 PRETRAINED = DATA / "mskf-convrad.sciml"

@@ -7,10 +7,10 @@ import pytest
 import xarray as xr
 
 from sciml import plot
-from sciml.cli.columns import _draw
+from sciml.cli.coupling_rce import _draw
 from sciml.errors import InputError
-from sciml.verify.equilibrium import equilibrium
-from sciml.verify.parcel import cape, saturation
+from sciml.verify.library.cape import cape, saturation
+from sciml.verify.library.equilibrium import equilibrium
 
 TIMES, MEMBERS, LEVELS = 7, 3, 12
 LV = 2.5e6

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sciml.verify.shadow import ModeStatistics
+from sciml.verify.library.mode_statistics import ModeStatistics
 
 sklearn = pytest.importorskip("sklearn.metrics")
 CONFUSION = np.array([[50, 3, 0], [2, 30, 1], [0, 4, 10]])  # rows scheme, columns emulator

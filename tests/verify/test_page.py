@@ -7,12 +7,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from sciml.columns import convection_columns
 from sciml.errors import InputError, SciMLError
 from sciml.plot import png
-from sciml.verify.emulator import evaluate
-from sciml.verify.figures import fullest_frame, pictures, portrait
-from sciml.verify.page import render_page, write_page
-from sciml.wrf import convection_columns, open_wrfout
+from sciml.verify.emulator.evaluate import evaluate
+from sciml.verify.emulator.figures import fullest_frame, pictures, portrait
+from sciml.verify.emulator.page import render_page, write_page
+from sciml.wrf import open_wrfout
 from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT
 
 VOID = {"meta", "img", "br", "link", "hr"}
@@ -52,7 +53,7 @@ def evaluation():
 @pytest.fixture(scope="module")
 def page(evaluation):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sciml.verify.page.DOTS", 40)
+        patch.setattr("sciml.verify.emulator.page.DOTS", 40)
         return render_page([evaluation], title="A & B")
 
 
@@ -92,7 +93,7 @@ def test_it_says_what_was_found(page, evaluation):
 
 
 def test_several_models_are_compared(evaluation, monkeypatch):
-    monkeypatch.setattr("sciml.verify.page.pictures", lambda _: [])
+    monkeypatch.setattr("sciml.verify.emulator.page.pictures", lambda _: [])
     page = render_page([evaluation, evaluation])
     Outline(page)
     assert "All together" in page
@@ -133,7 +134,7 @@ def test_the_portrait(evaluation):
 
 
 def test_nothing_is_left_where_it_cannot_be_written(evaluation, tmp_path, monkeypatch):
-    from sciml.verify import page
+    from sciml.verify.emulator.evaluate import page
 
     monkeypatch.setattr(page, "render_page", lambda *_, **__: "<html></html>")
     (tmp_path / "file").write_text("")

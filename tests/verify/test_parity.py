@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from sciml.errors import InputError
-from sciml.verify.parity import compare
+from sciml.verify.library.parity import compare
 
 
 @pytest.fixture

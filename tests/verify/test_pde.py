@@ -13,10 +13,10 @@ from sciml.operators import losses
 from sciml.pde import generate
 from sciml.pde.elliptic import Darcy, discretize
 from sciml.pde.grid import Boundary, Grid
-from sciml.verify.norms import field_errors, system_errors
-from sciml.verify.pde import assess, problems_of
-from sciml.verify.pde_figures import pictures
-from sciml.verify.predictions import evaluate
+from sciml.verify.operator.evaluate import assess, problems_of
+from sciml.verify.operator.fields import evaluate
+from sciml.verify.operator.figures import pictures
+from sciml.verify.operator.norms import field_errors, system_errors
 
 N = 15
 

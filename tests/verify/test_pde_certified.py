@@ -9,10 +9,10 @@ import pytest
 import scipy.sparse.linalg as spla
 
 from sciml.pde.elliptic import Darcy, Poisson, discretize
-from sciml.pde.fields import TwoPhase
 from sciml.pde.grid import Boundary
-from sciml.verify.certified import bound_field, cycles_until, effectivity, energy_density
-from sciml.verify.certify import certify
+from sciml.pde.random_fields import TwoPhase
+from sciml.verify.operator.certificate import certify
+from sciml.verify.operator.error_bounds import bound_field, cycles_until, effectivity, energy_density
 
 
 class Levels:

@@ -6,8 +6,8 @@ import pytest
 import scipy.sparse.linalg as spla
 
 from sciml.pde.elliptic import Darcy, discretize
-from sciml.pde.fields import TwoPhase
-from sciml.verify.iterations import conjugate_gradients, cycles, from_starts, jacobi, mean
+from sciml.pde.random_fields import TwoPhase
+from sciml.verify.operator.iterations import conjugate_gradients, cycles, from_starts, jacobi, mean
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import scipy.sparse as sp
 
 from sciml.errors import InputError
 from sciml.pde.elliptic import Darcy, Poisson, discretize
-from sciml.pde.fields import TwoPhase
-from sciml.verify.levels import LevelSplit
+from sciml.pde.random_fields import TwoPhase
+from sciml.verify.operator.levels import LevelSplit
 
 RNG = np.random.default_rng(31)
 

@@ -10,7 +10,7 @@ from sciml.errors import InputError
 from sciml.pde import finite_volume
 from sciml.pde.grid import Boundary, Grid
 from sciml.pde.terms import Terms
-from sciml.verify.spectra import amplitudes, error_by_frequency, waves
+from sciml.verify.operator.spectra import amplitudes, error_by_frequency, waves
 
 SIDES = [
     ("dirichlet", "dirichlet"),

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sciml.verify.rain_floor import ABOVE, PERFECT, WITHIN, Judged, departure, judge
-from sciml.verify.rain_tables import floor_range
+from sciml.verify.forecast.rain_floor import ABOVE, PERFECT, WITHIN, Judged, departure, judge
+from sciml.verify.forecast.rain_tables import floor_range
 
 pytest.importorskip("scores", reason="pip install scores")
 
-from sciml.verify.rainfall import compare
+from sciml.verify.forecast.rainfall import compare
 
 HOUR = np.timedelta64(1, "h")
 

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from sciml.cli import app
 from sciml.errors import InputError
-from sciml.verify.rainfall import accumulations, compare
-from sciml.verify.run_comparison import compare_runs, open_source
-from sciml.verify.run_state import budgets
+from sciml.verify.forecast.compare import compare_runs, open_source
+from sciml.verify.forecast.mean_state import budgets
+from sciml.verify.forecast.rainfall import accumulations, compare
 from sciml.wrf import open_wrfout
 from tests.paths import SAMPLE_WRFOUT
 

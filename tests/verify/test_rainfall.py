@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciml.errors import InputError
-from sciml.verify.rain_blocks import Blocks
-from sciml.verify.rain_distribution import by_local_hour
-from sciml.verify.rain_scores import CATEGORICAL, categorical, continuous, ensemble, fractions
-from sciml.verify.rainfall import accumulations, compare
+from sciml.verify.forecast.block_bootstrap import Blocks
+from sciml.verify.forecast.rain_distribution import by_local_hour
+from sciml.verify.forecast.rain_scores import CATEGORICAL, categorical, continuous, ensemble, fractions
+from sciml.verify.forecast.rainfall import accumulations, compare
 from sciml.wrf.rain import rain_since_last
 
 scores = pytest.importorskip("scores", reason="pip install scores")

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from sciml.cli import app
 from sciml.errors import InputError
-from sciml.verify.rain_page import pictures
-from sciml.verify.run_comparison import compare_runs, open_source
-from sciml.verify.run_state import budgets
-from sciml.wrf.reading import open_wrfout
+from sciml.verify.forecast.compare import compare_runs, open_source
+from sciml.verify.forecast.mean_state import budgets
+from sciml.verify.forecast.page import pictures
+from sciml.wrf.opening import open_wrfout
 from tests.paths import SAMPLE_WRFOUT, SHARED
 
 pytest.importorskip("scores", reason="pip install scores")

@@ -11,8 +11,8 @@ import pytest
 import xarray as xr
 
 from sciml.errors import InputError
-from sciml.verify.run_comparison import Source, compare_runs, open_source
-from sciml.verify.run_place import differing_levels, require_same_ground
+from sciml.verify.forecast.compare import Source, compare_runs, open_source
+from sciml.verify.forecast.run_place import differing_levels, require_same_ground
 from tests.paths import SAMPLE_WRFOUT
 
 pytest.importorskip("scores", reason="pip install scores")

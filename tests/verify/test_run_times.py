@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sciml.errors import InputError
-from sciml.verify.run_times import (
+from sciml.verify.forecast.run_times import (
     HOUR,
     MINUTE,
     SECOND,

@@ -12,9 +12,9 @@ import pytest
 import xarray as xr
 
 from sciml.errors import InputError
-from sciml.verify.run_comparison import RunComparison, Source, compare_runs, open_source
-from sciml.verify.run_times import hours_of_day, stamp
-from sciml.wrf.reading import open_wrfout
+from sciml.verify.forecast.compare import RunComparison, Source, compare_runs, open_source
+from sciml.verify.forecast.run_times import hours_of_day, stamp
+from sciml.wrf.opening import open_wrfout
 
 pytest.importorskip("scores", reason="pip install scores")
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from sciml.columns import convection_columns
+from sciml.columns.formats import scheme_attrs
 from sciml.errors import InputError
-from sciml.wrf import convection_columns, open_wrfout
-from sciml.wrf.forms import scheme_attrs
+from sciml.wrf import open_wrfout
 from sciml.wrf.vertical import AssumedInput
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sciml.convection.store import open_columns, write_columns
+from sciml.columns import columns_to_map, convection_columns
+from sciml.columns.open import open_columns, write_columns
 from sciml.errors import InputError
-from sciml.wrf import columns_to_map, convection_columns, open_wrfout
+from sciml.wrf import open_wrfout
 from sciml.wrf.runs import new_runs, run_starts
 from sciml.wrf.times import elapsed_seconds, frame_times, gregorian, run_minutes, run_start
 

@@ -8,27 +8,26 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sciml.errors import InputError, MissingVariable, SchemaError
-from sciml.wrf import (
+from sciml.columns import (
     DEEP,
     HELD,
     NONE,
     SHALLOW,
     UNKNOWN,
     Classes,
-    LossyInput,
     check_finite,
     classes,
     columns_to_map,
     convection_columns,
     form_of,
     only_pairs,
-    open_wrfout,
     run_number,
 )
-from sciml.wrf.kinds import stored_kinds
-from sciml.wrf.lossy import lossy_reason
-from sciml.wrf.table import SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS
+from sciml.columns.classes import stored_kinds
+from sciml.errors import InputError, MissingVariable, SchemaError
+from sciml.wrf import LossyInput, open_wrfout
+from sciml.wrf.precision import lossy_reason
+from sciml.wrf.variables import SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS
 from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
 
 Writer = Callable[[xr.Dataset, str], Path]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sciml.cli import main
-from sciml.convection.store import open_columns
+from sciml.columns.open import open_columns
 from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT
 
 

@@ -12,8 +12,8 @@ import pytest
 import xarray as xr
 
 from sciml.cli import main
+from sciml.columns.description import describe_file
 from sciml.errors import InputError
-from sciml.wrf.description import describe_file
 from tests.paths import SHARED
 
 Change = Callable[[xr.Dataset], xr.Dataset]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sciml.convection.plan import describe_sources
+from sciml.columns.plan import describe_sources
 from sciml.errors import InputError
 from sciml.wrf import open_wrfout
 from sciml.wrf.dimensions import renamed

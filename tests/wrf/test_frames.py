@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sciml.convection.store import open_columns
+from sciml.columns import convection_columns
+from sciml.columns.open import open_columns
 from sciml.errors import InputError
-from sciml.wrf import convection_columns, open_wrfout
+from sciml.wrf import open_wrfout
 from tests.paths import SAMPLE_WRFOUT
 
 Writer = Callable[[xr.Dataset, str], Path]

@@ -11,23 +11,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sciml.convection.store import open_columns
+from sciml.columns import DEEP, HELD, NONE, SHALLOW, UNKNOWN, classes, columns_to_map, convection_columns
+from sciml.columns.classes import stored_kinds, true_kinds
+from sciml.columns.formats import scheme_attrs
+from sciml.columns.open import open_columns
 from sciml.errors import InputError
-from sciml.wrf import (
-    DEEP,
-    HELD,
-    NONE,
-    SHALLOW,
-    UNKNOWN,
-    LossyInput,
-    classes,
-    columns_to_map,
-    convection_columns,
-    open_wrfout,
-)
-from sciml.wrf.forms import scheme_attrs
-from sciml.wrf.kinds import stored_kinds, true_kinds
-from sciml.wrf.lossy import lossy_lines, lossy_reason
+from sciml.wrf import LossyInput, open_wrfout
+from sciml.wrf.precision import lossy_lines, lossy_reason
 from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
 
 Writer = Callable[[xr.Dataset, str], Path]

@@ -16,9 +16,9 @@ import xarray as xr
 
 from sciml.errors import InputError
 from sciml.wrf import many_files, open_wrfout
-from sciml.wrf.classic import read_classic
 from sciml.wrf.headers import header_of
 from sciml.wrf.open_files import close_files
+from sciml.wrf.truncation import read_classic
 
 Writer = Callable[[xr.Dataset, str], Path]
 FORMS = ["NETCDF4", "NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA"]

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sciml.convection.ingest import write_columns
+from sciml.columns import convection_columns
+from sciml.columns.write import write_columns
 from sciml.errors import MissingVariable, SciMLError
-from sciml.wrf import convection_columns, open_wrfout
+from sciml.wrf import open_wrfout
 from sciml.wrf.missing import absent_inputs, absent_targets, describe_missing
 from sciml.wrf.origin import other_origin
-from sciml.wrf.table import TRAINING_TARGETS
+from sciml.wrf.variables import TRAINING_TARGETS
 
 LINE = re.compile(r"\+:h:0:([A-Z0-9_,]+)")
 WRITTEN = "WRF writes (it|them) to every wrfout"

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sciml.convection.store import open_columns, write_columns
-from sciml.wrf import HELD, UNKNOWN, convection_columns, open_wrfout
-from sciml.wrf.moving import lies_elsewhere, shifts
+from sciml.columns import HELD, UNKNOWN, convection_columns
+from sciml.columns.open import open_columns, write_columns
+from sciml.wrf import open_wrfout
+from sciml.wrf.moving_nest import lies_elsewhere, shifts
 from tests.paths import SAMPLE_WRFOUT, SHARED
 
 Writer = Callable[[xr.Dataset, str], Path]

@@ -12,7 +12,7 @@ import xarray as xr
 
 from sciml.errors import InputError
 from sciml.wrf import open_wrfout
-from sciml.wrf.reading import expand
+from sciml.wrf.opening import expand
 from tests.paths import SAMPLE_WRFOUT
 
 Writer = Callable[[xr.Dataset, str], Path]

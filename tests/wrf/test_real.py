@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from sciml.columns import convection_columns
 from sciml.errors import MissingVariable, SciMLError
-from sciml.wrf import convection_columns, geography, open_wrfout
+from sciml.wrf import geography, open_wrfout
 from tests.paths import SHARED
 
 REAL = SHARED / "wrf" / "real"

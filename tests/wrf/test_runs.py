@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sciml.convection.store import open_columns, write_columns
-from sciml.wrf import UNKNOWN, convection_columns, open_wrfout
+from sciml.columns import UNKNOWN, convection_columns
+from sciml.columns.open import open_columns, write_columns
+from sciml.wrf import open_wrfout
 from sciml.wrf.rain import rain_since_last, rain_total
 from sciml.wrf.runs import RUN_START, new_runs, run_starts
 from tests.paths import SAMPLE_WRFOUT

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sciml.errors import InputError, MissingVariable
-from sciml.wrf import open_wrfout, state
+from sciml.wrf import diagnostics as state
+from sciml.wrf import open_wrfout
 from tests.paths import SHARED
 
 fields = hnp.arrays(

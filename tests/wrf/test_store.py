@@ -17,17 +17,18 @@ import pytest
 import xarray as xr
 import zarr
 
-from sciml import cluster
-from sciml.convection import blocks, ingest
-from sciml.convection.blocks import CHUNK, put_chunks
-from sciml.convection.plan import count_slabs, describe_sources, slabs_of
-from sciml.convection.store import open_columns, write_columns
-from sciml.convection.telling import Bar, Lines
+from sciml.columns import blocks, classes, convection_columns
+from sciml.columns import write as ingest
+from sciml.columns.blocks import CHUNK, put_chunks
+from sciml.columns.classes import Classes
+from sciml.columns.open import open_columns, write_columns
+from sciml.columns.plan import count_slabs, describe_sources, slabs_of
 from sciml.errors import InputError, MissingVariable, SchemaError
-from sciml.unfinished import claimed
-from sciml.wrf import LossyInput, classes, convection_columns, open_wrfout
-from sciml.wrf.kinds import Classes
-from sciml.wrf.slabs import close_files
+from sciml.parallel import cluster
+from sciml.progress import Bar, Lines
+from sciml.storage.partial import claimed
+from sciml.wrf import LossyInput, open_wrfout
+from sciml.wrf.hyperslab import close_files
 from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
 
 Writer = Callable[[xr.Dataset, str], Path]
@@ -222,7 +223,7 @@ def test_ctrl_c_on_the_command_line(frames: xr.Dataset, write: Writer, tmp_path:
     code = (
         "import sys, time\nfrom sciml.convection import ingest\nreal = ingest.write_block\n"
         "def slowly(item):\n    time.sleep(0.4)\n    return real(item)\n"
-        "ingest.write_block = slowly\nfrom sciml.convection.ingest import write_columns\nfrom sciml.cli import main\n"
+        "ingest.write_block = slowly\nfrom sciml.columns.write import write_columns\nfrom sciml.cli import main\n"
         "import functools\ningest.BLOCK_BYTES = 1\n"
         "ingest.write_columns = functools.partial(write_columns, block_bytes=100_000)\n"
         "main(sys.argv[1:])\n"
@@ -484,7 +485,7 @@ def test_a_bounded_number_of_tasks() -> None:
     """However many blocks there are, Dask knows of a few at a time."""
     from distributed import Future
 
-    from sciml.convection.tasks import Hands
+    from sciml.parallel.bounded import Hands
 
     under_way: list[int] = []
 
@@ -518,7 +519,7 @@ def test_progress_speaks(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_counting_reads_only_small_fields(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sciml.convection import plan
+    from sciml.columns import plan
 
     read: list[str] = []
     real = plan.read_slab

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from sciml.errors import InputError
 from sciml.wrf.missing import missing
-from sciml.wrf.table import INPUT_PROFILES, INPUT_SCALARS, TABLE, TARGET_PROFILES, TARGET_SCALARS
 from sciml.wrf.times import decode_stamps, frame_times, run_minutes
+from sciml.wrf.variables import INPUT_PROFILES, INPUT_SCALARS, TABLE, TARGET_PROFILES, TARGET_SCALARS
 
 
 def test_the_table_knows_the_scheme() -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from sciml.columns import convection_columns
 from sciml.errors import InputError
-from sciml.wrf import convection_columns, open_wrfout
+from sciml.wrf import open_wrfout
 from sciml.wrf.units import contradicts
 from tests.paths import SHARED
 

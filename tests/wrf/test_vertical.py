@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from scipy.integrate import solve_bvp
 
-from sciml.wrf.slabs import needed
+from sciml.columns.fields import needed
 from sciml.wrf.vertical import AssumedInput, b_of_eta
 
 TOP = 5000.0

@@ -1,0 +1,194 @@
+"""From files to columns: what one call of the convection scheme read of each column, and what it returned.
+
+Three kinds of source are known. A *wrfout* holds the state, from which the inputs are derived, and perhaps
+the scheme's stored output or, in a companion file, the output of the true scheme for that state. A *capture*
+holds the scheme's arguments on entry and on return. *Pairs* are columns drawn from captures.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+
+from sciml.columns.classes import HELD, KIND_ATTRS, UNKNOWN
+from sciml.columns.formats import GRID, form_of, run_number, scheme_attrs
+from sciml.columns.inputs import from_capture, from_pairs, from_wrfout
+from sciml.columns.reference import opened_companion
+from sciml.errors import InputError
+from sciml.wrf.diagnostics import require_frames, where
+from sciml.wrf.precision import warn_if_lossy
+from sciml.wrf.variables import TABLE
+
+__all__ = ["Keep", "check_finite", "convection_columns", "make_columns", "only_pairs"]
+
+Keep = Literal["all", "pairs"]
+
+
+def convection_columns(
+    ds: xr.Dataset,
+    truth: xr.Dataset | str | Path | None = None,
+    *,
+    keep: Keep = "all",
+    run: int | None = None,
+    before: xr.DataArray | None = None,
+) -> xr.Dataset:
+    """The columns of a dataset as the MSKF scheme reads them, with what it returned where that is known.
+
+    Parameters
+    ----------
+    ds
+        A wrfout (see `open_wrfout`), a capture of the scheme's arguments (``mskf_io_*``), drawn pairs
+        (``mskf_pairs_*``), or columns made before, which are returned as they are.
+    truth
+        For a wrfout: the companion with the true scheme's output for its state (``mskf_offline_*``), a path
+        or a dataset. Every column then counts as evaluated. Without it the tendencies stored in the wrfout
+        are taken.
+    keep
+        "all" columns, with KIND telling held and unknown ones (its attribute `comment`, why some are unknown
+        that might be known); or only the "pairs" that may be trained on.
+    run
+        The run the columns come from; default: found in the file's name, else 0 (`run_number`).
+    before
+        NCA (south_north, west_east) of the output before the first of `ds`, with a scalar coordinate Time.
+
+    Returns
+    -------
+    xr.Dataset
+        Dimensions ``column`` and ``level`` (0 is the lowest); float32; lazy where `ds` is lazy. Inputs U_PHY,
+        V_PHY [m s-1], T_PHY [K], QVAPOR [kg kg-1], P_HYD [Pa], DZ8W [m], RHO [kg m-3], PI_PHY [1], W0AVG [m
+        s-1] by level; ZOL [1], HFX [W m-2], UST [m s-1], PBLH [m]. Targets, where known: the eight
+        tendencies, cloud fractions and condensate by level; PRATEC [mm s-1], NCA [s], CUTOP, CUBOT, and
+        TIMEC_KF [s] if there. Coordinates Time, XTIME, south_north, west_east, RUN, KIND, WEIGHT. Attributes
+        DX [m], DT [s], CUDT [min], STEPCU, sciml_schema, SOURCE, history.
+
+    Raises
+    ------
+    MissingVariable
+        An input the scheme needs is not there (W0AVG above all: it decides where convection starts).
+    InputError
+        No columns, no dimension Time, companion and wrfout do not belong together (a companion that names
+        another file is only warned of), attributes that are no numbers of a run, NaN (checked where values
+        are in memory).
+
+    Notes
+    -----
+    A stored NCA was decremented by one step after the call; here it is what the scheme returned, where it
+    triggered.
+    Stored tendencies belong to the state one step before the one beside them: pairs from captures are exact,
+    those
+    from a wrfout are not (its shallow columns differ by 1-7 %, its deep ones by up to 8 %).
+    """
+    if form_of(ds) == "columns":
+        return only_pairs(ds) if keep == "pairs" else ds
+    if form_of(ds) != "pairs":
+        require_frames(ds)
+    warn_if_lossy(ds)
+    if truth is not None and form_of(ds) == "wrfout":
+        truth = opened_companion(ds, truth)
+    out = make_columns(ds, truth, run=run, before=before)
+    _finite_in_memory(out)
+    return only_pairs(out) if keep == "pairs" else out
+
+
+def make_columns(
+    ds: xr.Dataset,
+    truth: xr.Dataset | str | Path | None = None,
+    *,
+    run: int | None = None,
+    before: xr.DataArray | None = None,
+) -> xr.Dataset:
+    """All columns of a source, without looking at the values: what `convection_columns` does but its
+    checks.
+    """
+    form = form_of(ds)
+    if any(ds.sizes[d] == 0 for d in ds.sizes if d in (*GRID, "column", "bottom_top")):
+        raise InputError(f"{where(ds)} holds no columns: its dimensions are {dict(ds.sizes)}")
+    if truth is not None and form != "wrfout":
+        raise InputError(
+            f"truth goes with a wrfout, but {where(ds)} is a file of {form}, which hold their own"
+        )
+    if form == "pairs":
+        out = from_pairs(ds)
+    elif form == "capture":
+        out = from_capture(ds)
+    else:
+        out = from_wrfout(ds, truth, before)
+    if "RUN" not in out.coords:
+        number = run_number(Path(where(ds)).name) if run is None else run
+        out = out.assign_coords(RUN=("column", np.full(out.sizes["column"], number, dtype=np.int32)))
+    out["RUN"].attrs = {"long_name": "the run the column comes from"}
+    # A comment says why columns are unknown that might be known.
+    out["KIND"].attrs = KIND_ATTRS | {k: v for k, v in out["KIND"].attrs.items() if k == "comment"}
+    out["WEIGHT"].attrs = {"long_name": "one over the probability of having been drawn", "units": "1"}
+    out.attrs = scheme_attrs(ds)
+    return out
+
+
+def only_pairs(columns: xr.Dataset) -> xr.Dataset:
+    """Only the columns that the scheme computed at that call: KIND none, shallow or deep.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    kind = columns["KIND"].values
+    chosen = (kind != HELD) & (kind != UNKNOWN)
+    if chosen.all() and chosen.size:
+        return columns
+    if not chosen.any():
+        why = columns["KIND"].attrs.get(
+            "comment",
+            "write history at multiples of CUDT with the tendencies (sciml wrf info), or give the truth",
+        )
+        raise InputError(
+            f"none of the {kind.size} columns of {where(columns)} was computed by the scheme at its output "
+            f"time: {why}"
+        )
+    return columns.isel(column=np.flatnonzero(chosen))
+
+
+def _finite_in_memory(columns: xr.Dataset) -> None:
+    """Check what is in memory already; what is lazy is checked when it is computed (the store does)."""
+    check_finite(columns[[n for n in columns.data_vars if isinstance(columns[n].data, np.ndarray)]])
+
+
+def check_finite(columns: xr.Dataset) -> None:
+    """Refuse NaN, infinity and values outside the physical bounds of the table in a columns dataset.
+
+    Raises
+    ------
+    InputError
+        Naming variable, count, and the first time and place.
+    """
+    for name, array in columns.data_vars.items():
+        values = array.values
+        if not values.size:
+            continue
+        low, high = TABLE[str(name)].bounds if name in TABLE else (-np.inf, np.inf)
+        # One pass each; NaN comes through both and fails the comparison.
+        if (
+            float(values.min()) >= low
+            and float(values.max()) <= high
+            and np.isfinite([values.min(), values.max()]).all()
+        ):
+            continue
+        good = np.isfinite(values)
+        source = columns.attrs.get("SOURCE", "the columns")
+        if good.all():
+            worst = float(values.min()) if float(values.min()) < low else float(values.max())
+            outside = int(((values < low) | (values > high)).sum())
+            raise InputError(
+                f"{name} of {source} reaches {worst:g}, and {outside} of its values lie outside {low:g} to {high:g} "
+                f"{TABLE[str(name)].units}: the file is damaged or in other units; leave it out"
+            )
+        row = int(np.flatnonzero(~good.reshape(good.shape[0], -1).all(axis=1))[0])
+        told = {c: str(columns[c].values[row]) for c in GRID if c in columns.coords}
+        place = {c: value for c, value in told.items() if value != "NaT"} or f"column {row}"
+        raise InputError(
+            f"{name} of {source} holds {int((~good).sum())} NaN or infinite values, the first at {place}: the run has "
+            "broken down or the file is damaged; leave out that time"
+        )

@@ -1,0 +1,356 @@
+"""The plan of a store: which files, cut into which blocks, and where in the store each block goes.
+
+The plan depends on the files and the options alone, never on who carries it out: that is why the store is the
+same to the byte however many workers write it, and why an interrupted one can be finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from sciml.columns.classes import DEEP, NONE, SHALLOW, UNKNOWN, Classes
+from sciml.columns.extract import Keep
+from sciml.columns.fields import CLASS_FIELDS, needed
+from sciml.columns.formats import Form, form_of, run_number, scheme_attrs
+from sciml.columns.inputs import capture_kinds, frame_kinds, grid_times, has_stored_targets, returned_kinds
+from sciml.columns.reference import companion_frames, match_companions
+from sciml.columns.segments import Member, experiment, linked
+from sciml.errors import InputError
+from sciml.wrf.diagnostics import require_all, require_faces, require_frames, theta_source
+from sciml.wrf.hyperslab import Slab, read_header, read_slab
+from sciml.wrf.missing import require_inputs
+from sciml.wrf.opening import expand
+from sciml.wrf.runs import RUN_START, run_starts
+from sciml.wrf.times import frame_times, gregorian
+from sciml.wrf.variables import SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS
+from sciml.wrf.vertical import warn_of_pressure
+
+__all__ = [
+    "Block",
+    "Source",
+    "before_slab",
+    "blocks_of",
+    "companion_slab",
+    "count_slabs",
+    "describe_sources",
+    "identity",
+    "slabs_of",
+]
+
+PAIRS: Final = (NONE, SHALLOW, DEEP)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of a store.
+
+    Attributes
+    ----------
+    path, truth
+        The file, and its companion or "".
+    form
+        Of the file.
+    run
+        The run its columns come from.
+    frames
+        Frames that are taken: from the first number up to the second (columns, for drawn pairs).
+    size
+        (bottom_top, south_north, west_east); (bottom_top, 1, 1) for drawn pairs.
+    before
+        The file that holds the output before the first frame, or "".
+    grain
+        Frames and rows (or columns) that the file compresses together.
+    fields
+        The variables of the file that its columns are made of.
+    targets
+        The targets its columns have.
+    attrs
+        DX, DT, CUDT, STEPCU.
+    fingerprint
+        Of the content, by its size, time of change, head and tail.
+    """
+
+    path: str
+    truth: str
+    form: Form
+    run: int
+    frames: tuple[int, int]
+    size: tuple[int, int, int]
+    before: str
+    grain: tuple[int, int]
+    fields: tuple[str, ...]
+    targets: tuple[str, ...]
+    attrs: dict[str, float]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one task reads and writes: a slab of a source, and the columns [first, last) of the store."""
+
+    number: int
+    source: int
+    slab: Slab
+    first: int
+    last: int
+
+
+def _fingerprint(path: Path) -> str:
+    """Size, time of change, and hash of the first and last 256 kB: cheap for many files.
+
+    The time is what tells a run made again: in WRF's uncompressed output head and tail hold no weather.
+    """
+    stat, piece = path.stat(), 1 << 18
+    size = stat.st_size
+    digest = hashlib.sha256(f"{size} {stat.st_mtime_ns}".encode())
+    with path.open("rb") as file:
+        digest.update(file.read(piece))
+        if size > piece:
+            file.seek(max(piece, size - piece))
+            digest.update(file.read())
+    return digest.hexdigest()[:16]
+
+
+def _targets(ds: xr.Dataset, form: Form, truth: str) -> tuple[str, ...]:
+    names = (*TARGET_PROFILES, *TARGET_SCALARS, "TIMEC_KF")
+    if truth:
+        present = set(map(str, read_header(truth).variables))
+    elif form == "wrfout" and not has_stored_targets(ds):
+        return ()
+    else:
+        present = set(map(str, ds.variables))
+    if (truth or form != "wrfout") and "RQRCUTEN" in present:
+        present.add("RQSCUTEN")  # zero where it is absent, as `convection_columns` has it
+    return tuple(name for name in names if name in present)
+
+
+def describe_sources(
+    paths: str | Path | Iterable[str | Path],
+    truth: str | Path | Iterable[str | Path] | None,
+    run: int | None,
+) -> list[Source]:
+    """Look at the headers of all files, put companions to wrfouts, and chain the wrfouts of one run.
+
+    Raises
+    ------
+    InputError
+        Files that cannot be used, or that do not belong in one store.
+    """
+    files = list(dict.fromkeys(path.resolve() for path in expand(paths)))
+    companions = {} if truth is None else match_companions([f for f in files if _form(f) == "wrfout"], truth)
+    sources: list[Source] = []
+    members: dict[int, Member] = {}
+    for path in files:
+        ds = read_header(path)
+        form = form_of(ds)
+        source = _describe(ds, path, form, companions.get(path), run)
+        if form == "wrfout":
+            times = frame_times(ds)
+            key = (*experiment(path), _start(ds, times), source.run)
+            members[len(sources)] = Member(source.path, key, gregorian(times), source.size)
+        sources.append(source)
+    _belong_together(sources)
+    parts = linked(members)
+    chained: list[Source] = []
+    for number, source in enumerate(sources):
+        if source.form == "wrfout":
+            mine = parts.get(number, [])  # the first of a run brings the others with it
+            chained += [replace(sources[p.member], frames=(p.first, p.last), before=p.before) for p in mine]
+        else:
+            chained.append(source)
+    return chained
+
+
+def _start(ds: xr.Dataset, times: npt.NDArray[np.datetime64]) -> str:
+    """When the run of the first frame started, to the minute: XTIME is rounded."""
+    return str((run_starts(ds, times)[0] + np.timedelta64(30, "s")).astype("datetime64[m]"))
+
+
+def _form(path: Path) -> Form:
+    return form_of(read_header(path))
+
+
+def _describe(ds: xr.Dataset, path: Path, form: Form, companion: Path | None, run: int | None) -> Source:
+    if form == "columns":
+        raise InputError(f"{path} holds columns already: open it with open_columns")
+    if form == "wrfout" and "SOURCE_FILE" in ds.attrs and "T" not in ds.variables:
+        raise InputError(
+            f"{path} is the truth of {ds.attrs['SOURCE_FILE']}, no state: give it with truth= (--truth)"
+        )
+    axis = "column" if form == "pairs" else "Time"
+    grid = () if form == "pairs" else ("south_north", "west_east")
+    if form != "pairs":
+        require_frames(ds)
+    if form == "wrfout":
+        require_inputs(ds, truth=companion is not None)
+    else:
+        require_all(ds, SCHEME_INPUTS)
+    if not all(ds.sizes.get(dim) for dim in (axis, *grid)):
+        raise InputError(f"{path} holds no columns: its dimensions are {dict(ds.sizes)}")
+    if form == "wrfout":
+        require_faces(ds)
+        theta_source(ds)
+        warn_of_pressure(ds)
+    profile = next(n for n in ("T_PHY", "T", "THM") if n in ds.variables)
+    levels = ds[profile].sizes
+    vertical = next(int(levels[d]) for d in levels if d in ("bottom_top", "level"))
+    size = (vertical, 1, 1) if form == "pairs" else (vertical, ds.sizes["south_north"], ds.sizes["west_east"])
+    attrs = {k: float(v) for k, v in scheme_attrs(ds).items() if k in ("DX", "DT", "CUDT", "STEPCU")}
+    truth = "" if companion is None else str(companion.resolve())
+    if companion is not None:
+        companion_frames(ds, read_header(companion), frame_times(ds))
+    return Source(
+        path=str(path),
+        truth=truth,
+        form=form,
+        run=run_number(path.name) if run is None else run,
+        frames=(0, ds.sizes[axis]),
+        size=size,
+        before="",
+        grain=_grain(ds, str(profile)),
+        fields=needed(form, set(map(str, ds.variables)), truth=bool(truth)),
+        targets=_targets(ds, form, truth),
+        attrs=attrs,
+        fingerprint=_fingerprint(path) + (_fingerprint(companion) if companion else ""),
+    )
+
+
+def _grain(ds: xr.Dataset, name: str) -> tuple[int, int]:
+    """Frames and rows in one compressed piece of the file, so that no piece is decompressed twice."""
+    lengths = dict(zip(ds[name].dims, ds[name].encoding.get("chunksizes") or (), strict=False))
+    frames = lengths.get("Time", lengths.get("column", 1))
+    return int(frames), int(lengths.get("south_north", 1))
+
+
+def _belong_together(sources: Sequence[Source]) -> None:
+    first = sources[0]
+    for other in sources[1:]:
+        for name, value in first.attrs.items():
+            if other.attrs[name] != value:
+                raise InputError(
+                    f"{other.path} has {name} = {other.attrs[name]:g} but {first.path} {value:g}: the scheme depends "
+                    "on it, make one store for each"
+                )
+        if other.size[0] != first.size[0]:
+            raise InputError(f"{other.path} has {other.size[0]} levels but {first.path} {first.size[0]}")
+
+
+def before_slab(source: Source, slab: Slab) -> xr.DataArray | None:
+    """NCA of the output before a slab, from the same file or the one before it; None where there is none.
+
+    Its coordinates Time and RUN_START are those of that output.
+    """
+    names = ("NCA", "Times", "XTIME", RUN_START)
+    if source.form != "wrfout" or source.truth:
+        return None
+    if slab.start > 0:
+        earlier = read_slab(source.path, names, Slab(slab.start - 1, slab.start, slab.rows))
+    elif source.before:
+        end = read_header(source.before).sizes["Time"]
+        earlier = read_slab(source.before, names, Slab(end - 1, end, slab.rows))
+    else:
+        return None
+    if "NCA" not in earlier:
+        return None
+    times = frame_times(earlier)
+    nca = earlier["NCA"].isel(Time=0)
+    return nca.assign_coords({"Time": times[0], RUN_START: run_starts(earlier, times)[0]})
+
+
+def count_source(source: Source) -> npt.NDArray[np.int8]:
+    """KIND of all columns of a source, (frame, row, column), from its small fields alone."""
+    whole = Slab(*source.frames)
+    ds = read_slab(source.path, CLASS_FIELDS, whole)
+    if source.form == "pairs":
+        return returned_kinds(ds, ("column",), scheme_attrs(ds)["CUDT"]).reshape(-1, 1, 1)
+    if source.form == "capture":
+        return capture_kinds(ds)
+    times = grid_times(ds)
+    if source.truth:
+        fields = ("NCA", "PRATEC", "CUTOP", "Times", "XTIME")
+        other = companion_slab(source, times["Time"].values, fields)
+        return returned_kinds(other, cudt=scheme_attrs(ds)["CUDT"])
+    if not source.targets:
+        return np.full((ds.sizes["Time"], *source.size[1:]), UNKNOWN, dtype=np.int8)
+    return frame_kinds(ds, times, before_slab(source, whole))
+
+
+def companion_slab(
+    source: Source, times: npt.NDArray[np.datetime64], names: tuple[str, ...], slab: Slab | None = None
+) -> xr.Dataset:
+    """The named fields of the companion at these times, in memory."""
+    stamps = frame_times(read_slab(source.truth, ("Times", "XTIME")))
+    order = {stamp: k for k, stamp in enumerate(stamps)}
+    wanted = [order[stamp] for stamp in times]
+    low = min(wanted)
+    rows = None if slab is None else slab.rows
+    return read_slab(source.truth, names, Slab(low, max(wanted) + 1, rows)).isel(
+        Time=[k - low for k in wanted]
+    )
+
+
+def rows_and_frames(source: Source, block_bytes: int) -> tuple[int, int]:
+    """How many frames and rows a block takes, so that what it reads stays near `block_bytes`."""
+    levels, rows, columns = source.size
+    profile = 4 * levels * (len(SCHEME_INPUTS) + len(source.targets))
+    frame = profile * rows * columns
+    grain_frames, grain_rows = source.grain
+    if frame * grain_frames <= block_bytes:
+        return block_bytes // (frame * grain_frames) * grain_frames, rows
+    fitting = block_bytes // (profile * columns * grain_frames)
+    return grain_frames, min(rows, max(1, fitting // grain_rows) * grain_rows)
+
+
+def blocks_of(
+    sources: Sequence[Source], counts: Iterator[list[int]] | Iterable[list[int]], block_bytes: int
+) -> list[Block]:
+    """Cut the sources into blocks and give each its place, by how many columns of each piece are kept."""
+    blocks: list[Block] = []
+    first = 0
+    for index, (source, kept) in enumerate(zip(sources, counts, strict=True)):
+        for slab, number in zip(slabs_of(source, block_bytes), kept, strict=True):
+            blocks.append(Block(len(blocks), index, slab, first, first + number))
+            first += number
+    return blocks
+
+
+def slabs_of(source: Source, block_bytes: int) -> list[Slab]:
+    """The slabs of a source, in the order of their columns in the store."""
+    frames, rows = rows_and_frames(source, block_bytes)
+    out = []
+    for start in range(*source.frames, frames):
+        stop = min(start + frames, source.frames[1])
+        if rows >= source.size[1]:
+            out.append(Slab(start, stop))
+        else:
+            out += [
+                Slab(start, stop, (j, min(j + rows, source.size[1]))) for j in range(0, source.size[1], rows)
+            ]
+    return out
+
+
+def count_slabs(source: Source, block_bytes: int, keep: Keep) -> tuple[list[int], Classes]:
+    """How many columns of each slab are kept, and the classes found in the whole source."""
+    kind = count_source(source)
+    chosen = np.isin(kind, PAIRS) if keep == "pairs" else np.ones(kind.shape, bool)
+    kept = []
+    for slab in slabs_of(source, block_bytes):
+        piece = chosen[slab.start - source.frames[0] : slab.stop - source.frames[0]]
+        kept.append(int(np.count_nonzero(piece if slab.rows is None else piece[:, slice(*slab.rows)])))
+    return kept, Classes.count(kind)
+
+
+def identity(sources: Sequence[Source], options: dict[str, Any]) -> str:
+    """A text that two plans share exactly if they make the same store."""
+    paths = ("path", "truth", "before")
+    listed = [asdict(s) | {k: Path(getattr(s, k)).name for k in paths} for s in sources]
+    return json.dumps({"sources": listed, "options": options}, sort_keys=True)

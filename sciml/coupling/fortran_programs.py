@@ -1,0 +1,82 @@
+"""Fortran programs that call the library: where their sources are, compiled against it, and run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from sciml.coupling.build import fortran_compiler, rpath
+from sciml.errors import BuildError, SciMLError
+from sciml.storage.packaged import PACKAGE
+
+__all__ = ["compile_program", "program_sources", "run_program"]
+
+
+def program_sources(folder: str, names: Sequence[str]) -> list[Path]:
+    """The sources of a host, in a checkout (``workflows/FOLDER``) or in an installed wheel.
+
+    Raises
+    ------
+    BuildError
+        They are in neither.
+    """
+    for home in (PACKAGE / folder, PACKAGE.parent / "workflows" / folder):
+        if all((home / name).is_file() for name in names):
+            return [home / name for name in names]
+    raise BuildError(f"{PACKAGE} has no host {folder}/{names[0]}: install sciml again")
+
+
+def compile_program(
+    sources: Sequence[Path], library: str | os.PathLike[str], directory: str | os.PathLike[str]
+) -> Path:
+    """Compile a host against a library, as a user would; it has the name of its last source.
+
+    Parameters
+    ----------
+    sources
+        In the order in which they use each other.
+    library
+        ``libsciml_mskf.so`` with ``sciml_mskf.f90`` beside it.
+    directory
+        Where the program goes.
+
+    Raises
+    ------
+    BuildError
+        Without a Fortran compiler, or when it fails.
+    """
+    library, directory = Path(library).resolve(), Path(directory).resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    program = directory / sources[-1].stem
+    module = library.parent / "sciml_mskf.f90"
+    words = [*fortran_compiler().command, "-O2", "-fopenmp", "-o", str(program), str(module)]
+    command = [*words, *map(str, sources), str(library), *rpath(library.parent)]
+    done = _run(command, directory)
+    if done.returncode:
+        raise BuildError(f"the host does not compile; `{shlex.join(command)}` says:\n{done.stderr[-2000:]}")
+    return program
+
+
+def run_program(program: Path, files: Sequence[Path], numbers: Sequence[int], where: Path) -> str:
+    """Run a host in a folder with its files and numbers; what it says of itself.
+
+    Raises
+    ------
+    SciMLError
+        With what it says, when it fails.
+    """
+    words = [str(path.resolve()) for path in (program, *files)]
+    done = _run([*words, *map(str, numbers)], where)
+    if done.returncode:
+        raise SciMLError((done.stderr or f"{program.name}: exit code {done.returncode}").strip()[-500:])
+    return done.stdout.strip()
+
+
+def _run(command: list[str], where: Path) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise BuildError(f"cannot run {command[0]}: {error.strerror}") from error

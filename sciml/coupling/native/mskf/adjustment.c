@@ -1,0 +1,145 @@
+/* How long convection acts, how strong it may be, and the compensating subsidence; the definition is
+ * sciml/convection/adjustment.py. */
+#include "mskf/physics.h"
+
+#define MOST_STEPS 200.0
+#define DAY 86400.0 /* s: nothing acts, or is held, for longer */
+#define KAPPA 0.2854
+#define SPECIES 5 /* potential temperature, vapour, liquid, ice, rain */
+
+timing NAMED(timing)(const setting *set, const sounding *s, const plume *up) {
+    vreal middle = splat(0.0);
+    for (int k = 1; k < s->levels; k++)
+        middle = choose(s->p[k] >= 0.5 * s->p[0], splat(k), middle);
+    const vreal u_low = at_level(s->u, up->cloud_base), v_low = at_level(s->v, up->cloud_base);
+    const vreal u_mid = at_level(s->u, middle), v_mid = at_level(s->v, middle);
+    const vreal wind = 0.5 * (root(u_low * u_low + v_low * v_low) + root(u_mid * u_mid + v_mid * v_mid));
+    const vreal passing = set->dx / at_least(wind, 1e-6);
+    const vreal length = MAX(up->least_height, up->height) * set->factor;
+    const vreal rise = MAX(up->z_lcl, at_level(s->z, up->source_top));
+    const vreal warmth = G / s->t[0] * at_least(s->hfx, 0.0) / (s->rho[0] * CP);
+    const vreal heating = power_of(at_least(warmth * rise, 1e-30), 0.333);
+    const vreal friction = 3.8 * s->ust * s->ust;
+    const vreal instability = at_least(-s->zol, 0.0);
+    const vreal stirring = only(instability > 0.0, power_of(at_least(instability, 1e-300), 2.0 / 3.0));
+    const vreal unstable = friction + 0.22 * heating * heating + 1.9 * s->ust * s->ust * stirring;
+    const vreal velocity = at_least(root(choose(s->zol <= 0.0, unstable, friction)), 0.1);
+    const vreal cape = choose(up->cape <= 0.0, splat(1.0), up->cape);
+    const vreal time = MAX(passing, length / power_of(0.03 * velocity * cape, 0.3333));
+    /* a calm column's passage takes for ever: bounded before it becomes an integer */
+    const vreal steps = floor_of(at_most(time / set->dt + 0.5, 2e9));
+    const vreal adjustment = at_most(steps * set->dt, DAY);
+    const vreal passing_steps = floor_of(at_most(passing / set->dt + 0.5, 2e9));
+    const vreal day = at_least(floor_of(at_most(splat(DAY / set->dt), 2e9)), 1.0);
+    vreal counter = MIN(choose(passing < adjustment, passing_steps, steps), day) * set->dt;
+    counter = choose(up->kind == (double)SHALLOW, splat(set->cudt * 60.0), counter);
+    return (timing){adjustment, counter};
+}
+
+vreal NAMED(shallow_strength)(const plume *up, timing times) {
+    /* where no plume rose there is no flux: the answer is not used, but must not divide by zero */
+    return 0.25 * up->source_depth / (at_least(up->flux_lcl, 1e-12) * G * times.adjustment);
+}
+
+vreal NAMED(greatest_strength)(const sounding *s, const plume *up, const downdraft *down, timing times) {
+    vreal limit = splat(1e3);
+    const vreal highest = MAX(up->cloud_base, down->start);
+    for (int k = 0; k < s->levels; k++) {
+        const vreal inflow = (up->entrained[k] + down->entrained[k]) * up->flux_lcl;
+        const vword within = (k >= up->base) & (k <= highest) & (inflow > 1e-12);
+        const vreal least = s->dp[k] / (G * (at_least(inflow, 1e-12) * times.adjustment));
+        limit = choose(within, MIN(least, limit), limit);
+    }
+    return limit;
+}
+
+/* Fluxes through the bottoms of the layers, positive upwards, and what the plumes leave in them. */
+typedef struct carriage {
+    vreal *through, *rate, *source[SPECIES], *state[SPECIES];
+} carriage;
+
+static void carry(const carriage *c, int reach, vreal steps) {
+    const int most = (int)greatest(steps);
+    for (int number = 0; number < most; number++) {
+        const vreal going = only(steps > (double)number, splat(1.0));
+        vreal face[SPECIES]; /* through the bottom of the lowest layer: nothing */
+        for (int x = 0; x < SPECIES; x++)
+            face[x] = splat(0.0);
+        for (int k = 0; k < reach; k++) {
+            const vreal rate = going * c->rate[k];
+            vreal through = splat(0.0);
+            if (k + 1 < reach) through = c->through[k + 1];
+            const vword up = through > 0.0;
+#pragma GCC unroll 5
+            for (int x = 0; x < SPECIES; x++) {
+                const vreal here = c->state[x][k];
+                vreal above = splat(0.0);
+                if (k + 1 < reach) above = c->state[x][k + 1];
+                const vreal next = through * choose(up, here, above);
+                c->state[x][k] = here + (face[x] - next + c->source[x][k]) * rate;
+                face[x] = next;
+            }
+        }
+    }
+}
+
+void NAMED(adjust)(const sounding *s, const plume *up, const downdraft *down, timing times, vreal strength,
+                   vreal *scratch, adjusted *out) {
+    const vreal zero = splat(0.0), scale = up->flux_lcl * strength, time = times.adjustment;
+    const int reach = up->reach, levels = s->levels;
+    carriage c;
+    c.through = scratch;
+    c.rate = scratch + levels;
+    for (int x = 0; x < SPECIES; x++) {
+        c.source[x] = scratch + (2 + x) * levels;
+        c.state[x] = scratch + (2 + SPECIES + x) * levels;
+    }
+    vreal *const exner_0 = scratch + (2 + 2 * SPECIES) * levels;
+    const vword shallow = up->kind == (double)SHALLOW;
+    vreal through = zero, step = time;
+    for (int k = 0; k < reach; k++) {
+        const vword cloud = k <= up->top;
+        const vreal entrained = up->entrained[k] * scale, detrained = up->detrained[k] * scale;
+        const vreal d_entrained = down->entrained[k] * scale, d_detrained = down->detrained[k] * scale;
+        c.through[k] = only(cloud, through);
+        /* the scheme's Courant rule compares with the layer below each face */
+        const vreal below = s->dp[k ? k - 1 : 0] / G;
+        step = MIN(0.75 * below / at_least(absolute(c.through[k]), 1e-12), step);
+        through += only(cloud, detrained + d_detrained - entrained - d_entrained);
+        const vreal log_p = s->log_p[k], taken = entrained + d_entrained;
+        exner_0[k] = exner(log_p, s->q[k]);
+        const vreal theta_0 = s->t[k] * exner_0[k];
+        /* what nobody detrains here need not be known: zero times anything is zero */
+        vreal theta_u = zero, theta_d = zero;
+        if (any(detrained != 0.0)) theta_u = up->t[k] * exner(log_p, up->q_undiluted[k]);
+        if (any(d_detrained != 0.0)) theta_d = down->t[k] * exner(log_p, down->q[k]);
+        c.source[0][k] = detrained * theta_u + d_detrained * theta_d - taken * theta_0;
+        c.source[1][k] = detrained * up->q_undiluted[k] + d_detrained * down->q[k] - taken * s->q[k];
+        c.source[2][k] = up->detrained_liquid[k] * scale;
+        c.source[3][k] = up->detrained_ice[k] * scale;
+        c.source[4][k] = only(shallow, up->rain[k]) * scale;
+        c.state[0][k] = theta_0;
+        c.state[1][k] = s->q[k];
+        c.state[2][k] = c.state[3][k] = c.state[4][k] = zero;
+    }
+    const vreal steps = floor_of(at_most(time / step + 1.5, MOST_STEPS)), dt = time / steps;
+    for (int k = 0; k < reach; k++)
+        c.rate[k] = only(k <= up->top, dt * G / s->dp[k]);
+    carry(&c, reach, steps);
+    const vreal per_time = 1.0 / time;
+    for (int k = 0; k < levels; k++) {
+        out->rth[k] = out->rqv[k] = out->rqc[k] = out->rqi[k] = out->rqr[k] = zero;
+        out->t[k] = s->t[k];
+        out->q[k] = s->q[k];
+        if (k >= reach) continue;
+        const vword cloud = k <= up->top;
+        const vreal q = c.state[1][k], t = c.state[0][k] / exner(s->log_p[k], q);
+        out->rth[k] = only(cloud, (t - s->t[k]) * per_time / s->pi[k]);
+        out->rqv[k] = only(cloud, (q - s->q[k]) * per_time);
+        out->rqc[k] = c.state[2][k] * per_time;
+        out->rqi[k] = c.state[3][k] * per_time;
+        out->rqr[k] = c.state[4][k] * per_time;
+        out->t[k] = t;
+        out->q[k] = q;
+    }
+}

@@ -1,0 +1,29 @@
+/* The columns of one call, in the host's arrays of float (bits = 32) or double (bits = 64). */
+#ifndef SCIML_COLUMN_ARRAYS_H
+#define SCIML_COLUMN_ARRAYS_H
+
+#include "sciml_mskf.h"
+
+/* Mass that the updraught leaves and takes up in a layer, and the downdraught, by WRF's names UDR_KF, ...;
+ * as in WRF, what the downdraught takes up is negative. */
+enum sciml_rate { SCIML_UDR, SCIML_DDR, SCIML_UER, SCIML_DER, SCIML_RATES };
+
+typedef struct sciml_columns {
+    int bits;
+    sciml_mskf_domain domain;
+    const void *in3[SCIML_INPUT_PROFILES];
+    const void *in2[SCIML_INPUT_SURFACES];
+    void *out3[SCIML_OUTPUT_PROFILES];
+    void *out2[SCIML_OUTPUT_SURFACES];
+    int32_t *kind;
+    /* what kf_edrates = 1 asks for, laid out as the other outputs; NULL where it is not wanted, all five
+     * alike */
+    void *rate[SCIML_RATES]; /* kg s-1 through the grid box */
+    void *timec;             /* s */
+} sciml_columns;
+
+/* sciml_mskf_run on arrays of either precision; with doubles the network runs in double precision too. */
+SCIML_API int sciml_mskf_run_any(const sciml_mskf *handle, const sciml_columns *columns, char *message,
+                                 size_t length);
+
+#endif

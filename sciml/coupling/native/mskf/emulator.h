@@ -1,0 +1,72 @@
+/* The whole emulator: what its weights hold beside the Bi-LSTM, and the physics around it. */
+#ifndef SCIML_EMULATOR_H
+#define SCIML_EMULATOR_H
+
+#include "engine/network_weights.h"
+#include "mskf/column_arrays.h"
+#include "mskf/tables.h"
+
+/* The features of sciml/convection/features.py: by level, and of the column. */
+#define SCIML_CHANNELS 14
+#define SCIML_FEATURE_SCALARS 11
+#define SCIML_MOST_HIDDEN 256 /* of the emulator's network, a direction */
+
+typedef struct sciml_emulator {
+    sciml_tables tables;
+    int32_t levels;         /* of the columns it was trained on */
+    int32_t network_levels; /* the lowest ones, which the network looks at */
+    int32_t pooled;         /* units between the mean state and the column's two numbers */
+    double enthalpy[2];     /* bounds of the enthalpy imbalance over the absolute heating */
+    double trained[3];      /* DX (m), DT (s), CUDT (min) of the training; NaN where the file does not tell */
+    double *pressure;       /* mean pressure of the levels over that of the lowest; NULL likewise */
+    /* standardised = (feature - mean) * per_scale; novelty = |standardised - middle| * per_reach;
+     * (network_levels, SCIML_CHANNELS) and (SCIML_FEATURE_SCALARS) */
+    double *mean, *per_scale, *middle, *per_reach;
+    double *scalar_mean, *scalar_per_scale, *scalar_middle, *scalar_per_reach;
+    double *pool, *pool_bias;     /* (pooled, 2 hidden + scalars), (pooled) */
+    double *column, *column_bias; /* (2, pooled), (2): logarithm of the strength, logit of the trigger */
+} sciml_emulator;
+
+/* Where the outputs of column (i, j) lie: as in sciml_mskf_domain. */
+typedef struct sciml_places {
+    ptrdiff_t s3[3], s2[2];
+} sciml_places;
+
+/* One call, as every thread sees it. */
+typedef struct sciml_call {
+    const sciml_emulator *emulator;
+    const sciml_network *network;
+    const sciml_kernel *kernel;
+    const sciml_columns *columns;
+    sciml_places out;
+} sciml_call;
+
+/* sciml_mskf_run on columns whose outputs (NCA, which is read, and KIND too) lie elsewhere than their inputs
+ * do. */
+int sciml_emulate(const sciml_mskf *handle, const sciml_columns *columns, const sciml_places *out,
+                  char *message, size_t length);
+
+/* The physics compiled for one instruction set. */
+typedef struct sciml_physics {
+    const char *isa;
+    /* Bytes of scratch for one thread. */
+    size_t (*scratch)(const sciml_call *call);
+    /* Columns [first, first + count), count <= SCIML_CHUNK, counted i fastest; the number of columns
+     * that were not sound. */
+    int64_t (*run)(const sciml_call *call, int64_t first, int64_t count, void *scratch);
+    /* See probe.h; all columns of the call. */
+    void (*probe)(const sciml_call *call, const double *strength, const double *push, double *profiles,
+                  double *scalars, void *scratch);
+} sciml_physics;
+#define SCIML_CHUNK 1024
+
+/* The physics for an instruction set, by its name. */
+const sciml_physics *sciml_physics_for(const char *isa);
+
+struct sciml_cdf;
+/* Read the emulator's part of a weights file whose network is loaded; NULL in *emulator on failure. */
+int sciml_emulator_load(const struct sciml_cdf *file, const sciml_network *net, sciml_emulator **emulator,
+                        char *message, size_t length);
+void sciml_emulator_free(sciml_emulator *emulator);
+
+#endif

@@ -1,0 +1,164 @@
+/* The scheme's physics on tiles of columns: one vector of columns, lane = column, level 0 the lowest.
+ *
+ * The definition of every quantity is the Python module of the same name in sciml/convection; units
+ * are SI. Profiles are arrays of `levels` vectors. Indices of levels are kept as doubles, so that
+ * they are compared and chosen by the same masks as everything else. */
+#ifndef SCIML_PHYSICS_H
+#define SCIML_PHYSICS_H
+
+#include "mskf/emulator.h"
+#include "mskf/thermo.h"
+#include "mskf/vector_math.h"
+
+enum { NONE = 0, SHALLOW = 1, DEEP = 2 };
+
+/* What all columns of a call have in common. */
+typedef struct setting {
+    const sciml_tables *tables;
+    const sciml_columns *in;
+    double dx, dt, cudt; /* m, s, min */
+    double factor;       /* Zheng et al. (2016): 1 + ln(25 km / dx) below 25 km */
+    double enthalpy[2];  /* bounds of the enthalpy imbalance over the absolute heating */
+    int levels;
+} setting;
+
+typedef struct sounding {
+    vreal *block; /* the profiles below lie in it, one after the other */
+    /* as given */
+    vreal *u, *v, *t, *qv, *p, *dz, *rho, *pi, *w;
+    /* derived */
+    vreal *q, *z, *dp, *tv, *rh, *theta_e, *humidity, *log_p, *index, *weight, *start;
+    vreal zol, hfx, ust, pblh;
+    int levels;
+} sounding;
+#define SOUNDING_PROFILES 20
+
+typedef struct plume {
+    vreal *flux, *entrained, *detrained, *t, *q_undiluted, *q, *liquid, *ice, *rain, *snow;
+    vreal *out_liquid, *out_ice, *dilution;
+    vreal *detrained_liquid, *detrained_ice; /* lie where out_liquid and out_ice do: close() turns them */
+    vreal kind, base, source_top, source_depth, t_mix, q_mix, z_mix, p_mix, cloud_base, buoyancy_top;
+    vreal top, t_lcl, z_lcl, height, least_height, cape, flux_lcl;
+    int reach; /* levels from here on are above every cloud of the tile */
+} plume;
+#define PLUME_PROFILES 13
+
+typedef struct downdraft {
+    vreal *flux, *entrained, *detrained, *t, *q;
+    vreal start, evaporated;
+} downdraft;
+#define DOWNDRAFT_PROFILES 5
+
+typedef struct timing {
+    vreal adjustment, counter; /* s */
+} timing;
+
+typedef struct adjusted {
+    vreal *rth, *rqv, *rqc, *rqi, *rqr, *t, *q;
+} adjusted;
+#define ADJUSTED_PROFILES 7
+
+/* What is learned: the strength of the mass flux over the plume's own, the change of the cloud's wind over
+ * each layer by its own circulation's pressure, along the mean wind (m/s), and whether it convects. */
+typedef struct learned {
+    vreal strength;
+    const vreal *push;
+    vword active;
+} learned;
+
+typedef struct response {
+    vreal *profiles[SCIML_OUTPUT_PROFILES];
+    vreal scalars[SCIML_NOVELTY]; /* PRATEC, NCA, CUTOP, CUBOT */
+    vreal *rate[SCIML_RATES];     /* NULL where they are not wanted */
+    vreal timec;
+    vreal kind;
+} response;
+
+/* A tile from its columns' sounding to the response. */
+typedef struct tile {
+    int64_t column[LANES]; /* in the call; padding repeats the last one */
+    int count;             /* lanes that are not padding */
+    sounding s;
+    plume up;
+    downdraft down;
+    timing times;
+} tile;
+
+/* A source layer that passes the parcel test, and the state in which its plume starts. */
+enum launch_item {
+    L_BASE,
+    L_TOP,
+    L_DEPTH,
+    L_T,
+    L_Q,
+    L_Z,
+    L_P,
+    L_T_LCL,
+    L_Z_LCL,
+    L_ABOVE,
+    L_TV_LCL,
+    L_TV_ENV,
+    L_FLUX_LCL,
+    L_MIX,
+    L_ENERGY,
+    L_THETA,
+    L_COUNT
+};
+#define MOST_SOURCES                                                                                         \
+    22 /* the base of one lies 15 hPa or more above that of the one before, up to 300 hPa                    \
+        */
+typedef struct launches {
+    int count[LANES];
+    double item[LANES][MOST_SOURCES][L_COUNT];
+} launches;
+
+/* Element `at` of a profile, lane by lane. */
+INLINE vreal at_level(const vreal *profile, vreal at) {
+    const vindex k = whole(at);
+    vreal x;
+    for (int l = 0; l < LANES; l++)
+        x[l] = profile[k[l]][l];
+    return x;
+}
+
+/* sounding.c */
+/* Read the columns of a tile, all levels; the mask of those that are sound: finite and physical. */
+vword NAMED(read)(const setting *set, const int64_t column[LANES], sounding *s);
+/* Derived profiles of the levels [from, to). */
+void NAMED(derive_low)(sounding *s, int from, int to);
+void NAMED(derive)(const setting *set, sounding *s);
+/* Which lanes have a buoyant source layer; only `derive_low` is needed, and is done on the way. */
+vword NAMED(parcel_test)(const setting *set, sounding *s, vword lanes);
+/* All source layers that pass, of a whole sounding. */
+void NAMED(sources)(const setting *set, sounding *s, launches *found);
+
+/* plume.c */
+/* Scratch: `levels` rows of PLUME_PROFILES vectors for each chain of lanes. */
+#define CHAINS 2
+void NAMED(ascend)(const setting *set, tile *tiles, int count, const launches *found, vreal *scratch);
+
+/* cloud.c and the files named like what they compute */
+void NAMED(close)(const sounding *s, plume *up);
+void NAMED(descend)(const setting *set, const sounding *s, const plume *up, downdraft *down);
+timing NAMED(timing)(const setting *set, const sounding *s, const plume *up);
+vreal NAMED(shallow_strength)(const plume *up, timing times);
+vreal NAMED(greatest_strength)(const sounding *s, const plume *up, const downdraft *down, timing times);
+void NAMED(turned)(const sounding *s, const plume *up, vreal *cosine, vreal *sine);
+void NAMED(adjust)(const sounding *s, const plume *up, const downdraft *down, timing times, vreal strength,
+                   vreal *scratch, adjusted *out);
+#define ADJUST_SCRATCH 13 /* profiles */
+void NAMED(shear_push)(const sounding *s, const plume *up, const downdraft *down, vreal base, vreal *scratch,
+                       vreal *push_u, vreal *push_v);
+#define PRESSURE_SCRATCH 21
+void NAMED(momentum)(const sounding *s, const plume *up, const downdraft *down, vreal strength, vreal base,
+                     const vreal *push_u, const vreal *push_v, vreal *du, vreal *dv);
+/* Channels (channel, level) of the lowest `levels` levels. */
+void NAMED(features)(const sounding *s, const plume *up, const downdraft *down, timing times, int levels,
+                     vreal *channels, vreal *scalars);
+void NAMED(respond)(const setting *set, const tile *t, const learned *said, vreal *scratch, response *out);
+/* probe.c */
+void NAMED(probe)(const sciml_call *call, const double *strength, const double *push, double *profiles,
+                  double *scalars, void *scratch);
+#define RESPONSE_SCRATCH (ADJUSTED_PROFILES + 2 + PRESSURE_SCRATCH)
+
+#endif

@@ -1,0 +1,263 @@
+/* Reading columns into lanes, what is derived from them, the source layers and the parcel test; the
+ * definitions are sciml/convection/sounding.py and source.py. */
+#include "mskf/physics.h"
+
+#include <math.h>
+
+#define SOURCE_DEPTH 5.0e3
+#define SOURCE_STEP 15.0e2
+#define SOURCE_REACH 300.0e2
+
+/* Far beyond all weather: what exceeds them is a host's mistake. ZOL goes with 1 / UST^2, and in WRF reaches
+ * 1e4 in calm nights. */
+#define MOST_WIND 500.0
+#define MOST_ZOL 1e8
+#define MOST_HFX 1e5
+#define MOST_UST 1e3
+#define MOST_PBLH 1e5
+
+/* One level of one field: the lanes' values, from any memory order. */
+INLINE vreal fetch(const void *field, int bits, const ptrdiff_t where[LANES]) {
+    vreal x = splat(0.0);
+    for (int l = 0; l < LANES; l++)
+        x[l] = bits == 64 ? ((const double *)field)[where[l]] : (double)((const float *)field)[where[l]];
+    return x;
+}
+
+/* All levels of one field. Two orders have a short way: neighbours in memory (WRF's own order, where the
+ * columns are neighbours too), and columns whose levels lie one after the other. */
+INLINE void fetch_profile(const void *field, int bits, const ptrdiff_t start[LANES], ptrdiff_t apart,
+                          int levels, vreal *to) {
+    ptrdiff_t where[LANES];
+    int neighbours = 1, k = 0;
+    for (int l = 0; l < LANES; l++) {
+        where[l] = start[l];
+        neighbours &= start[l] == start[0] + l;
+    }
+    if (neighbours && bits == 32) {
+        for (; k < levels; k++)
+            to[k] = from_floats((const float *)field + start[0] + k * apart);
+        return;
+    }
+#if VECTOR_BYTES == 32
+    for (; bits == 32 && apart == 1 && k + 4 <= levels; k += 4) {
+        const float *from = (const float *)field + k;
+        __m128 row[4];
+        for (int l = 0; l < 4; l++)
+            row[l] = _mm_loadu_ps(from + start[l]);
+        _MM_TRANSPOSE4_PS(row[0], row[1], row[2], row[3]);
+        for (int n = 0; n < 4; n++)
+            to[k + n] = (vreal)_mm256_cvtps_pd(row[n]);
+    }
+#endif
+    for (int l = 0; l < LANES; l++)
+        where[l] += k * apart;
+    for (; k < levels; k++) {
+        to[k] = fetch(field, bits, where);
+        for (int l = 0; l < LANES; l++)
+            where[l] += apart;
+    }
+}
+
+INLINE vword read_as(int bits, const setting *set, const int64_t column[LANES], sounding *s) {
+    const sciml_columns *in = set->in;
+    const sciml_mskf_domain *d = &in->domain;
+    vreal *to[SCIML_INPUT_PROFILES] = {s->u, s->v, s->t, s->qv, s->p, s->dz, s->rho, s->pi, s->w};
+    ptrdiff_t start[LANES], below[LANES];
+    for (int l = 0; l < LANES; l++) {
+        const int64_t i = column[l] % d->ni, j = column[l] / d->ni;
+        start[l] = i * d->s3[0] + j * d->s3[2];
+        below[l] = i * d->s2[0] + j * d->s2[1];
+    }
+    for (int f = 0; f < SCIML_INPUT_PROFILES; f++)
+        fetch_profile(in->in3[f], bits, start, d->s3[1], set->levels, to[f]);
+    s->zol = fetch(in->in2[SCIML_ZOL], bits, below);
+    s->hfx = fetch(in->in2[SCIML_HFX], bits, below);
+    s->ust = fetch(in->in2[SCIML_UST], bits, below);
+    s->pblh = fetch(in->in2[SCIML_PBLH], bits, below);
+    /* what is not a number fails every comparison; sciml_mskf.h lists the bounds */
+    vreal lower = splat(2.0e5);
+    vword sound = (absolute(s->zol) <= MOST_ZOL) & (absolute(s->hfx) <= MOST_HFX);
+    sound &= (s->ust >= 0.0) & (s->ust <= MOST_UST) & (s->pblh >= 0.0) & (s->pblh <= MOST_PBLH);
+    for (int k = 0; k < set->levels; k++) {
+        const vreal p = s->p[k], t = s->t[k], gas = s->rho[k] * R_DRY * t;
+        sound &= (absolute(s->u[k]) <= MOST_WIND) & (absolute(s->v[k]) <= MOST_WIND);
+        sound &= absolute(s->w[k]) <= MOST_WIND;
+        sound &= (t > 100.0) & (t < 400.0) & (p > 0.0) & (p < lower) & (absolute(s->qv[k]) < 1.0);
+        sound &= (s->dz[k] > 0.5) & (s->dz[k] < 2e4) & (gas > 0.5 * p) & (gas < 2.0 * p);
+        sound &= (s->pi[k] > 0.01) & (s->pi[k] < 10.0);
+        lower = p;
+    }
+    return sound;
+}
+
+vword NAMED(read)(const setting *set, const int64_t column[LANES], sounding *s) {
+    return set->in->bits == 64 ? read_as(64, set, column, s) : read_as(32, set, column, s);
+}
+
+/* The scheme's mixing ratio: no more than saturation, no less than 1e-6. */
+INLINE void derive_level(sounding *s, int k) {
+    const vreal saturated = saturation(s->p[k], s->t[k]);
+    s->q[k] = at_least(MIN(s->qv[k], saturated), 1e-6);
+    s->rh[k] = s->q[k] / saturated;
+    s->dp[k] = s->rho[k] * G * s->dz[k];
+    /* the mid-level's height; the level's own bottom is the last one's middle plus half of it */
+    vreal bottom = splat(0.0);
+    if (k) bottom = s->z[k - 1] + 0.5 * s->dz[k - 1];
+    s->z[k] = bottom + 0.5 * s->dz[k];
+}
+
+void NAMED(derive_low)(sounding *s, int from, int to) {
+    for (int k = from; k < to; k++)
+        derive_level(s, k);
+}
+
+void NAMED(derive)(const setting *set, sounding *s) {
+    const vreal p_zero = splat(P_ZERO);
+    for (int k = 0; k < s->levels; k++) {
+        derive_level(s, k);
+        const vreal p = s->p[k], t = s->t[k], q = s->q[k];
+        s->tv[k] = virtual(t, q);
+        s->log_p[k] = log_of(p_zero / p);
+        s->theta_e[k] = equivalent(s->log_p[k], t, q, lifted(set->tables, p, t, q));
+        const place at = place_of(set->tables, p);
+        s->index[k] = at.index;
+        s->weight[k] = at.weight;
+        s->start[k] = at.start;
+        /* relative humidity over ice below 273.16 K, over water above */
+        const vreal d = t - 273.16;
+        const vword cold = t <= 273.16;
+        const vreal power = choose(cold, splat(21.87), splat(17.67)) * d / choose(cold, t - 7.66, 243.5 + d);
+        const vreal e = 611.2 * exp_of(power);
+        s->humidity[k] = q / (RATIO * e / (p - e));
+    }
+}
+
+/* One source layer of every lane, mixed and lifted to its condensation level. */
+typedef struct source {
+    vreal top, depth, t, q, z, p, t_lcl, z_lcl, above, t_env, q_env, p_lcl, warming;
+    vword passes;
+} source;
+
+INLINE vreal mixed_at(vreal low, vreal high, vreal weight) {
+    return low + (high - low) * weight;
+}
+
+/* Mix the source layer that starts at `base`, lift it, and try the scheme's trigger. *ready: levels that
+ * are derived already; the lanes of `wanted` alone decide how far this looks. */
+INLINE source source_layer(const setting *set, sounding *s, int base, vword wanted, int *ready) {
+    source c = {0};
+    for (int k = base; k < s->levels; k++) {
+        const vword mixing = c.depth <= SOURCE_DEPTH;
+        if (!any(mixing & wanted)) break;
+        if (k >= *ready) derive_level(s, (*ready)++);
+        const vreal dp = only(mixing, s->dp[k]);
+        c.depth += dp;
+        c.t += dp * s->t[k];
+        c.q += dp * s->q[k];
+        c.z += dp * s->z[k];
+        c.p += dp * s->p[k];
+        c.top = choose(mixing, splat(k), c.top);
+    }
+    c.t /= c.depth;
+    c.q /= c.depth;
+    c.z /= c.depth;
+    c.p /= c.depth;
+    c.t_lcl = MIN(lifted(set->tables, c.p, c.t, c.q), c.t);
+    c.z_lcl = c.z + (c.t_lcl - c.t) / LAPSE;
+    /* the first level at or above it, and the environment between that level and the one below */
+    vword pending = wanted;
+    vreal w_lcl = splat(0.0);
+    c.p_lcl = c.t_env = c.q_env = splat(1.0);
+    for (int k = base > 1 ? base : 1; k < s->levels; k++) {
+        if (k >= *ready) derive_level(s, (*ready)++);
+        const vword reached = pending & (s->z[k] >= c.z_lcl);
+        if (!any(reached)) continue;
+        const vreal weight = (c.z_lcl - s->z[k - 1]) / (s->z[k] - s->z[k - 1]);
+        c.above = choose(reached, splat(k), c.above);
+        c.t_env = choose(reached, mixed_at(s->t[k - 1], s->t[k], weight), c.t_env);
+        c.q_env = choose(reached, mixed_at(s->q[k - 1], s->q[k], weight), c.q_env);
+        c.p_lcl = choose(reached, mixed_at(s->p[k - 1], s->p[k], weight), c.p_lcl);
+        w_lcl = choose(reached, mixed_at(s->w[k - 1], s->w[k], weight), w_lcl);
+        pending &= ~reached;
+        if (!any(pending)) break;
+    }
+    const double grid = set->dx >= 25.0e3 ? set->dx / 25.0e3 : 1.0;
+    const vreal excess = w_lcl * grid - 0.02 * at_most(c.z_lcl, 2000.0) / 2000.0;
+    c.passes = wanted & ~pending & (c.depth > SOURCE_DEPTH);
+    /* the warming by ascent takes a power: spare it where nothing can pass with the most there is */
+    const vword lifting = excess >= 1e-4;
+    c.warming = splat(0.0);
+    if (any(lifting & c.passes)) c.warming = only(lifting, 4.64 * power_of(at_least(excess, 1e-4), 0.33));
+    c.passes &= c.t_lcl + c.warming - c.t_env >= -1e-4;
+    return c;
+}
+
+/* Goes through the bases of the source layers; `step` is called for the lanes that start one there. */
+typedef struct bases {
+    vreal threshold, limit;
+} bases;
+
+INLINE bases first_base(const sounding *s) {
+    return (bases){s->p[0] - SOURCE_STEP, s->p[0] - SOURCE_REACH};
+}
+
+/* The lanes with a base at level k; *more: whether any lane can have one further up. */
+INLINE vword next_base(const sounding *s, int k, bases *b, vword lanes, int *more) {
+    *more = any(lanes & (s->p[k] >= b->limit));
+    if (k == 0) return lanes;
+    const vword hit = (s->p[k] < b->threshold) & (s->p[k] >= b->limit);
+    b->threshold -= only(hit, splat(SOURCE_STEP));
+    return hit & lanes;
+}
+
+vword NAMED(parcel_test)(const setting *set, sounding *s, vword lanes) {
+    vword found = {0};
+    bases b = first_base(s);
+    int more = 1, ready = 0;
+    for (int k = 0; k < s->levels && more; k++) {
+        const vword here = next_base(s, k, &b, lanes & ~found, &more);
+        if (any(here)) found |= source_layer(set, s, k, here, &ready).passes;
+    }
+    return found;
+}
+
+void NAMED(sources)(const setting *set, sounding *s, launches *found) {
+    const vword lanes = ~(vword){0};
+    bases b = first_base(s);
+    int more = 1, ready = s->levels;
+    memset(found->count, 0, sizeof found->count);
+    for (int k = 0; k < s->levels && more; k++) {
+        const vword here = next_base(s, k, &b, lanes, &more);
+        if (!any(here)) continue;
+        const source c = source_layer(set, s, k, here, &ready);
+        if (!any(c.passes)) continue;
+        vreal item[L_COUNT];
+        item[L_BASE] = splat(k);
+        item[L_TOP] = c.top;
+        item[L_DEPTH] = c.depth;
+        item[L_T] = c.t;
+        item[L_Q] = c.q;
+        item[L_Z] = c.z;
+        item[L_P] = c.p;
+        item[L_T_LCL] = c.t_lcl;
+        item[L_Z_LCL] = c.z_lcl;
+        item[L_ABOVE] = c.above;
+        item[L_TV_LCL] = virtual(c.t_lcl, c.q);
+        item[L_TV_ENV] = virtual(c.t_env, c.q_env);
+        item[L_FLUX_LCL] = 0.01 * c.p_lcl / (R_DRY * item[L_TV_LCL]);
+        const vreal radius = between(MAX(c.z_lcl, at_level(s->z, c.top)), 500.0, 4000.0);
+        item[L_MIX] = 0.03 * set->factor / radius;
+        const vreal rise = 1.0 + 0.5 * root(2.0 * G * c.warming * 500.0 / item[L_TV_ENV]);
+        const vreal speed = choose(c.warming > 1e-4, at_most(rise, 3.0), splat(1.0));
+        item[L_ENERGY] = speed * speed;
+        const vreal log_p = log_of(splat(P_ZERO) / c.p);
+        item[L_THETA] = equivalent(log_p, c.t, c.q, lifted(set->tables, c.p, c.t, c.q));
+        for (int l = 0; l < LANES; l++)
+            if (c.passes[l] && found->count[l] < MOST_SOURCES) {
+                double *to = found->item[l][found->count[l]++];
+                for (int i = 0; i < L_COUNT; i++)
+                    to[i] = item[i][l];
+            }
+    }
+}

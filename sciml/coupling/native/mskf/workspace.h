@@ -1,0 +1,144 @@
+/* A thread's scratch for the physics, and the stages that the emulator and the probe share. */
+#ifndef SCIML_WORKSPACE_H
+#define SCIML_WORKSPACE_H
+
+#include "mskf/physics.h"
+
+typedef struct workspace {
+    tile *tiles;
+    launches *found;
+    vreal *profiles; /* of all tiles */
+    vreal *tested;   /* the sounding of the parcel test */
+    vreal *ring;     /* of the ascent */
+    vreal *channels; /* of one tile's features */
+    vreal *push;     /* of all tiles */
+    vreal *response; /* the outputs of one tile */
+    vreal *after;
+    vreal *novelty, *scalars; /* of all tiles */
+    void *network;
+    size_t tile_count;
+} workspace;
+
+/* Bytes that it takes; with a base, its parts too. */
+INLINE size_t divide(const sciml_call *call, char *base, workspace *w) {
+    const size_t tiles = ((size_t)call->kernel->block + (size_t)LANES - 1) / (size_t)LANES;
+    const size_t levels = (size_t)call->columns->domain.levels, row = levels * sizeof(vreal);
+    const size_t profiles = SOUNDING_PROFILES + PLUME_PROFILES + DOWNDRAFT_PROFILES;
+    const size_t network =
+        call->network ? call->kernel->scratch(call->network, call->emulator->network_levels) : 0;
+    const size_t bytes[] = {tiles * sizeof(tile),
+                            tiles * sizeof(launches),
+                            tiles * profiles * row,
+                            SOUNDING_PROFILES * row,
+                            CHAINS * PLUME_PROFILES * row,
+                            SCIML_CHANNELS * row,
+                            tiles * row,
+                            (SCIML_OUTPUT_PROFILES + SCIML_RATES) * row,
+                            RESPONSE_SCRATCH * row,
+                            tiles * sizeof(vreal),
+                            tiles * SCIML_FEATURE_SCALARS * sizeof(vreal),
+                            network};
+    enum { PARTS = sizeof bytes / sizeof *bytes };
+    size_t at[PARTS + 1] = {0};
+    for (int i = 0; i < PARTS; i++)
+        at[i + 1] = at[i] + (bytes[i] + 63) / 64 * 64;
+    if (base)
+        *w = (workspace){(tile *)(base + at[0]),
+                         (launches *)(base + at[1]),
+                         (vreal *)(base + at[2]),
+                         (vreal *)(base + at[3]),
+                         (vreal *)(base + at[4]),
+                         (vreal *)(base + at[5]),
+                         (vreal *)(base + at[6]),
+                         (vreal *)(base + at[7]),
+                         (vreal *)(base + at[8]),
+                         (vreal *)(base + at[9]),
+                         (vreal *)(base + at[10]),
+                         base + at[11],
+                         tiles};
+    return at[PARTS];
+}
+
+INLINE void lay_sounding(sounding *s, vreal *block, int levels) {
+    vreal **parts[SOUNDING_PROFILES] = {&s->u,        &s->v,     &s->t,     &s->qv,     &s->p,
+                                        &s->dz,       &s->rho,   &s->pi,    &s->w,      &s->q,
+                                        &s->z,        &s->dp,    &s->tv,    &s->rh,     &s->theta_e,
+                                        &s->humidity, &s->log_p, &s->index, &s->weight, &s->start};
+    s->block = block;
+    s->levels = levels;
+    for (int i = 0; i < SOUNDING_PROFILES; i++)
+        *parts[i] = block + i * levels;
+}
+
+INLINE void lay_tile(tile *t, vreal *block, int levels) {
+    plume *up = &t->up;
+    downdraft *down = &t->down;
+    lay_sounding(&t->s, block, levels);
+    vreal **parts[PLUME_PROFILES + DOWNDRAFT_PROFILES] = {
+        &up->flux,     &up->entrained, &up->detrained,   &up->t,           &up->q_undiluted, &up->q,
+        &up->liquid,   &up->ice,       &up->rain,        &up->snow,        &up->out_liquid,  &up->out_ice,
+        &up->dilution, &down->flux,    &down->entrained, &down->detrained, &down->t,         &down->q};
+    for (int i = 0; i < PLUME_PROFILES + DOWNDRAFT_PROFILES; i++)
+        *parts[i] = block + (SOUNDING_PROFILES + i) * levels;
+    up->detrained_liquid = up->out_liquid;
+    up->detrained_ice = up->out_ice;
+}
+
+/* Spread `count` columns over tiles; the last lanes repeat the last column. The number of tiles. */
+INLINE int fill_tiles(workspace *w, const int64_t *column, int count, int levels) {
+    const int tiles = (count + LANES - 1) / LANES;
+    for (int i = 0; i < tiles; i++) {
+        tile *t = &w->tiles[i];
+        lay_tile(t,
+                 w->profiles +
+                     (ptrdiff_t)i * (SOUNDING_PROFILES + PLUME_PROFILES + DOWNDRAFT_PROFILES) * levels,
+                 levels);
+        t->count = count - i * LANES < LANES ? count - i * LANES : LANES;
+        for (int l = 0; l < LANES; l++)
+            t->column[l] = column[i * LANES + (l < t->count ? l : t->count - 1)];
+    }
+    return tiles;
+}
+
+/* Everything before the network, for columns that passed the parcel test. */
+INLINE void before_network(const setting *set, workspace *w, int tiles) {
+    for (int i = 0; i < tiles; i++) {
+        tile *t = &w->tiles[i];
+        NAMED(read)(set, t->column, &t->s);
+        NAMED(derive)(set, &t->s);
+        NAMED(sources)(set, &t->s, &w->found[i]);
+    }
+    NAMED(ascend)(set, w->tiles, tiles, w->found, w->ring);
+    for (int i = 0; i < tiles; i++) {
+        tile *t = &w->tiles[i];
+        NAMED(close)(&t->s, &t->up);
+        NAMED(descend)(set, &t->s, &t->up, &t->down);
+        t->times = NAMED(timing)(set, &t->s, &t->up);
+    }
+}
+
+INLINE response lay_response(workspace *w, int levels, int with_rates) {
+    response r = {0};
+    for (int f = 0; f < SCIML_OUTPUT_PROFILES; f++)
+        r.profiles[f] = w->response + f * levels;
+    for (int f = 0; f < SCIML_RATES && with_rates; f++)
+        r.rate[f] = w->response + (SCIML_OUTPUT_PROFILES + f) * levels;
+    return r;
+}
+
+INLINE setting setting_of(const sciml_call *call) {
+    const sciml_mskf_domain *d = &call->columns->domain;
+    const sciml_emulator *e = call->emulator;
+    return (setting){
+        .tables = &e->tables,
+        .in = call->columns,
+        .dx = d->dx,
+        .dt = d->dt,
+        .cudt = d->cudt,
+        .factor = d->dx >= 24999.0 ? 1.0 : 1.0 + __builtin_log(25.0e3 / d->dx),
+        .enthalpy = {e->enthalpy[0], e->enthalpy[1]},
+        .levels = d->levels,
+    };
+}
+
+#endif

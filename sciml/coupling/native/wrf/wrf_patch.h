@@ -1,0 +1,41 @@
+/* A tile of the host's arrays, as one call of the scheme gives it. */
+#ifndef SCIML_WRF_PATCH_H
+#define SCIML_WRF_PATCH_H
+
+#include "wrf/sciml_mskf_arguments.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct sciml_tile {
+    void *const *a;
+    int32_t ni, nj, nk; /* columns along i and j, levels */
+    int32_t i0, j0;     /* indices of the first column in the domain, from 0 */
+    ptrdiff_t s3[3], s2[2];
+    ptrdiff_t at3, at2; /* of (its,kts,jts) and (its,jts) in the arrays */
+    int32_t step;
+    float dx, dt, cudt;
+} sciml_tile;
+
+sciml_tile sciml_tile_of(void *const a[]);
+
+/* Where argument n has the column (i, j) of the tile: its lowest level, or its only value. */
+static inline float *tile_profile(const sciml_tile *t, int n, int32_t i, int32_t j) {
+    return (float *)t->a[n] + t->at3 + i * t->s3[0] + j * t->s3[2];
+}
+static inline float *tile_surface(const sciml_tile *t, int n, int32_t i, int32_t j) {
+    return (float *)t->a[n] + t->at2 + i * t->s2[0] + j * t->s2[1];
+}
+
+/* The arguments in the order of the enumerations in sciml_mskf.h; NOVELTY is none. */
+extern const int sciml_input_profile_arguments[9], sciml_input_surface_arguments[4];
+extern const int sciml_output_profile_arguments[12], sciml_output_surface_arguments[4];
+
+/* By enum sciml_rate of columns.h; and whether the host asks for them (kf_edrates), with room for all. */
+extern const int sciml_rate_arguments[4];
+int sciml_tile_wants_rates(const sciml_tile *tile);
+
+/* What the host's scheme has made of a column that it has just evaluated: 0 nothing, 1 shallow, 2 deep. */
+int sciml_tile_kind(const sciml_tile *tile, int32_t i, int32_t j);
+
+#endif

@@ -1,0 +1,191 @@
+"""The network of a weights file as an ONNX graph: an independent oracle for the native library.
+
+Needs the extra ``onnx``. Nothing in WRF's way uses it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sciml.coupling.weights_file import Weights
+from sciml.errors import InputError, SciMLError
+
+__all__ = ["bilstm_onnx", "closure_onnx", "onnx_session"]
+
+
+def _gates(array: npt.NDArray[np.generic], hidden: int) -> npt.NDArray[np.float32]:
+    """From torch's order of gates i, f, g, o to ONNX's i, o, f, g."""
+    i, f, g, o = (array[part * hidden : (part + 1) * hidden] for part in range(4))
+    return np.concatenate([i, o, f, g]).astype(np.float32)
+
+
+class _Graph:
+    """Nodes and constants, as they are put together."""
+
+    def __init__(self, weights: Weights) -> None:
+        try:
+            import onnx
+        except ImportError as error:
+            raise SciMLError("this needs onnx: pip install onnx onnxscript onnxruntime") from error
+        if weights.attributes.get("network") != "bilstm":
+            raise InputError(
+                f"the weights hold {weights.attributes.get('network')!r}, not a bilstm: export the network"
+            )
+        self.onnx, self.weights = onnx, weights
+        self.constants: list[Any] = []
+        self.nodes: list[Any] = []
+
+    def size(self, name: str) -> int:
+        return int(np.asarray(self.weights.attributes[name]))
+
+    def constant(self, name: str, array: npt.NDArray[np.generic] | None = None) -> str:
+        """A constant of its own, or an array of the weights as float32."""
+        value = self.weights.arrays[name].astype(np.float32) if array is None else array
+        self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def add(self, kind: str, inputs: list[str], outputs: str | list[str], **attributes: Any) -> str:
+        made = [outputs] if isinstance(outputs, str) else outputs
+        self.nodes.append(self.onnx.helper.make_node(kind, inputs, made, **attributes))
+        return made[0]
+
+    def states(self) -> str:
+        """The states (level, column, 2 hidden) after the last layer, from ``x`` (level, column, channel)."""
+        hidden, state = self.size("hidden"), "x"
+        arrays = self.weights.arrays
+        flat = self.constant("flat", np.array([0, 0, 2 * hidden], np.int64))
+        for layer in range(self.size("layers")):
+
+            def both(kind: str, layer: int = layer) -> list[npt.NDArray[np.float32]]:
+                return [_gates(arrays[f"lstm.{kind}_l{layer}{way}"], hidden) for way in ("", "_reverse")]
+
+            bias = [np.concatenate(pair) for pair in zip(both("bias_ih"), both("bias_hh"), strict=True)]
+            inputs = [
+                state,
+                self.constant(f"w{layer}", np.stack(both("weight_ih"))),
+                self.constant(f"r{layer}", np.stack(both("weight_hh"))),
+                self.constant(f"b{layer}", np.stack(bias)),
+            ]
+            self.add("LSTM", inputs, f"y{layer}", hidden_size=hidden, direction="bidirectional")
+            turned = self.add("Transpose", [f"y{layer}"], f"t{layer}", perm=[0, 2, 1, 3])
+            state = self.add("Reshape", [turned, flat], f"h{layer}")
+        return state
+
+    def head(self, state: str, name: str) -> str:
+        """The 1x1 map of every level's state."""
+        weight = self.constant("head.weight", self.weights.arrays["head.weight"].T.astype(np.float32))
+        return self.add(
+            "Add", [self.add("MatMul", [state, weight], "projected"), self.constant("head.bias")], name
+        )
+
+    def model(self, inputs: dict[str, list[int | None]], outputs: dict[str, list[int | None]]) -> Any:
+        helper, kind = self.onnx.helper, self.onnx.TensorProto.FLOAT
+        entry, results = (
+            [helper.make_tensor_value_info(name, kind, shape) for name, shape in infos.items()]
+            for infos in (inputs, outputs)
+        )
+        graph = helper.make_graph(self.nodes, "bilstm", entry, results, self.constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+        self.onnx.checker.check_model(model)
+        return model
+
+
+def bilstm_onnx(weights: Weights) -> Any:
+    """Make an ``onnx.ModelProto`` of the bare network of a weights file.
+
+    Its input is ``x`` (level, column, channel), ONNX's own order for sequences; its outputs are ``levels``
+    (level, column, output) and, where there is a pooled head, ``pooled`` (column, pooled).
+
+    Raises
+    ------
+    InputError
+        When the weights hold no Bi-LSTM.
+    SciMLError
+        Without the extra ``onnx``.
+    """
+    g = _Graph(weights)
+    outputs, pooled = g.size("outputs"), g.size("pooled")
+    results: dict[str, list[int | None]] = {"levels": [None, None, outputs]}
+    state = g.states()
+    if pooled:
+        inner = weights.arrays["head.weight"].shape[0] - outputs
+        split = g.constant("split", np.array([outputs, inner], np.int64))
+        g.add("Split", [g.head(state, "head"), split], ["levels", "inner"], axis=2)
+        # (pooled, input, level) against (level, column, input): both flattened to (input, level).
+        g.add("Flatten", [g.add("Transpose", ["inner"], "turned", perm=[1, 2, 0])], "rows", axis=1)
+        kernel = g.constant(
+            "pool.weight", weights.arrays["pool.weight"].reshape(pooled, -1).astype(np.float32)
+        )
+        g.add("Gemm", ["rows", kernel, g.constant("pool.bias")], "pooled", transB=1)
+        results["pooled"] = [None, pooled]
+    else:
+        g.head(state, "levels")
+    return g.model({"x": [None, None, g.size("channels")]}, results)
+
+
+def closure_onnx(weights: Weights) -> Any:
+    """Make an ``onnx.ModelProto`` of the network of a whole emulator, as `sciml.convection.network.Closure` defines it.
+
+    Its inputs, standardised, are ``x`` (level, column, channel), of which the last channels repeat the column's
+    scalars, and ``y`` (column, scalar); its outputs ``push`` (level, column, 1) in m/s and ``column``
+    (column, 2): log strength and the trigger's logit.
+
+    Raises
+    ------
+    InputError
+        When the weights hold no emulator.
+    SciMLError
+        Without the extra ``onnx``.
+    """
+    from sciml.convection.network import LOG_STRENGTH_BOUND, PUSH_BOUND
+
+    g = _Graph(weights)
+    if "pooled_units" not in weights.attributes:
+        raise InputError("the weights hold a bare network: export a whole emulator")
+
+    def bounded(name: str, bound: npt.NDArray[np.float32], to: str) -> None:
+        limit = g.constant(f"{to} bound", bound)
+        small = g.add("Div", [name, limit], f"{to} small")
+        g.add("Mul", [g.add("Tanh", [small], f"{to} tanh"), limit], to)
+
+    state = g.states()
+    bounded(g.head(state, "level"), np.array([PUSH_BOUND], np.float32), "push")
+    mean = g.add("ReduceMean", [state], "mean", axes=[0], keepdims=0)
+    both = g.add("Concat", [mean, "y"], "both", axis=1)
+    summary = g.add(
+        "Gemm", [both, g.constant("summary.weight"), g.constant("summary.bias")], "summary", transB=1
+    )
+    units = g.add("Tanh", [summary], "units")
+    g.add("Gemm", [units, g.constant("column.weight"), g.constant("column.bias")], "numbers", transB=1)
+    halves = g.constant("halves", np.array([1, 1], np.int64))
+    g.add("Split", ["numbers", halves], ["strength", "logit"], axis=1)
+    bounded("strength", np.array([LOG_STRENGTH_BOUND], np.float32), "log strength")
+    g.add("Concat", ["log strength", "logit"], "column", axis=1)
+    scalars = len(str(weights.attributes["scalar_names"]).split())
+    return g.model(
+        {"x": [None, None, g.size("channels")], "y": [None, scalars]},
+        {"push": [None, None, 1], "column": [None, 2]},
+    )
+
+
+def onnx_session(weights: Weights, threads: int = 1, *, closure: bool = False) -> Any:
+    """Open the graph of the bare network, or of the `closure_onnx`, in ONNX Runtime on the CPU, with so many threads.
+
+    Raises
+    ------
+    SciMLError
+        Without the extra ``onnx``.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise SciMLError("this needs onnxruntime: pip install onnx onnxscript onnxruntime") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    model = (closure_onnx if closure else bilstm_onnx)(weights).SerializeToString()
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

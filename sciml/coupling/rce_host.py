@@ -1,0 +1,177 @@
+"""Columns in radiative-convective equilibrium with the emulator as their only convection, run by a Fortran host.
+
+The host is ``workflows/column_host/``; the form of its streams is told at the head of ``column_domain.f90`` there.
+What it prescribes is `sciml.coupling.rce_setup.Climate`; where it starts, and how the vertical velocity fluctuates
+that the scheme's trigger lives on, is drawn from columns of a real run (`sciml.coupling.rce_setup.Start`).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from sciml.coupling.fortran_programs import compile_program, program_sources, run_program
+from sciml.coupling.rce_setup import DAY, Climate, Start
+from sciml.errors import InputError
+
+__all__ = ["compile_columns", "history", "run_columns", "simulate"]
+
+_SOURCES: Final = ("column_physics.f90", "column_domain.f90", "column_steps.f90", "column_host.f90")
+_PROFILES: Final = {
+    "T": ("K", "temperature"),
+    "QVAPOR": ("kg kg-1", "water vapour mixing ratio"),
+    "QCLOUD": ("kg kg-1", "condensate mixing ratio"),
+    "U": ("m s-1", "wind"),
+    "V": ("m s-1", "wind"),
+    "HEATING_CU": ("K s-1", "mean heating by convection"),
+    "MOISTENING_CU": ("kg kg-1 s-1", "mean moistening by convection"),
+    "HEATING_LS": ("K s-1", "mean heating by large-scale condensation"),
+    "W0AVG": ("m s-1", "running mean of the vertical velocity at the last call"),
+}
+_SUMS: Final = {
+    "WATER": ("kg m-2", "vapour and condensate of the column"),
+    "ENTHALPY": ("J m-2", "cp T + Lv qv of the column, Lv = 2.5e6 J kg-1"),
+    "PBLH": ("m", "depth of the boundary layer"),
+    "EVAPORATION": ("kg m-2", "from the sea"),
+    "RAIN_CU": ("kg m-2", "PRATEC while its tendencies are applied"),
+    "RAIN_LS": ("kg m-2", "of large-scale condensation, at the ground"),
+    "EVAPORATED_RAIN": ("kg m-2", "of large-scale rain on its way"),
+    "RAIN_LATE": (
+        "kg m-2",
+        "PRATEC after its tendencies are over: WRF adds it to RAINC, here it does not fall",
+    ),
+    "WATER_CU": ("kg m-2", "change of column water by the convective tendencies"),
+    "SENSIBLE": ("J m-2", "heat from the sea"),
+    "RADIATION": ("J m-2", "heating by radiation"),
+    "ENTHALPY_CU": ("J m-2", "change of ENTHALPY by the convective tendencies"),
+    "SCHEME_CU": ("J m-2", "the same with the scheme's Lv(T) = 3.15e6 - 2370 T"),
+    "ABSOLUTE_CU": ("J m-2", "sum of |cp dT| by the convective tendencies"),
+    "EVALUATED": ("1", "calls in which the column was not held"),
+    "SHALLOW": ("1", "of them shallow"),
+    "DEEP": ("1", "of them deep"),
+    "NOVEL": ("1", "of them beyond the range of the training"),
+    "NOVELTY": ("1", "the greatest"),
+    "UNSOUND": ("1", "calls in which the library refused the column"),
+    "LIMITED": ("1", "steps in which tendencies were made smaller to leave no negative water"),
+    "LEAST_VAPOUR": ("kg kg-1", "the least mixing ratio after any step"),
+}
+
+
+def compile_columns(library: str | os.PathLike[str], directory: str | os.PathLike[str]) -> Path:
+    """Compile the host against a library, as a user would.
+
+    Parameters
+    ----------
+    library
+        ``libsciml_mskf.so`` with ``sciml_mskf.f90`` beside it.
+    directory
+        Where the program goes.
+
+    Raises
+    ------
+    BuildError
+        Without a Fortran compiler, or when it fails.
+    """
+    return compile_program(program_sources("column_host", _SOURCES), library, directory)
+
+
+def run_columns(
+    host: Path,
+    weights: Path,
+    stream: Path,
+    output: Path,
+    state: Path,
+    steps: tuple[int, int],
+    *,
+    threads: int = 1,
+) -> str:
+    """Run the host from the first to the last of these steps; what it says of itself.
+
+    Parameters
+    ----------
+    host, weights, stream
+        From `compile_columns`, ``sciml coupling build`` and `Start.write`.
+    output
+        Written over; for `history`.
+    state
+        Where it goes on if the first step is not 1, and what it leaves for a run that goes on.
+    threads
+        Threads of the library, at most; the answers have the same bits for any number.
+
+    Raises
+    ------
+    SciMLError
+        With what it says, when it fails.
+    """
+    return run_program(host, [weights, stream, output, state], [*steps, threads], output.resolve().parent)
+
+
+def history(start: Start, *outputs: str | os.PathLike[str]) -> xr.Dataset:
+    """Read what the host wrote, of one run or of the parts of one in their order.
+
+    Returns
+    -------
+    xr.Dataset
+        Dimensions ``time`` (days), ``member``, ``level`` (lowest first); the state, and since the record before the
+        mean tendencies and the sums of what came and went. Coordinates PRESSURE (Pa) and MASS (kg m-2) by level.
+
+    Raises
+    ------
+    InputError
+        A file that is not whole, or of other columns.
+    """
+    members, levels = start.temperature.shape
+    size = len(_PROFILES) * members * levels + len(_SUMS) * members
+    parts = []
+    for path in outputs:
+        content = Path(path).read_bytes()
+        head = start.header.tobytes()
+        if content[: len(head)] != head or (len(content) - len(head)) % (8 * size):
+            raise InputError(f"{path} has {len(content)} bytes, not what these columns write: run it again")
+        parts.append(np.frombuffer(content[len(head) :], np.float64).reshape(-1, size))
+    records = np.concatenate(parts)
+    profiles = records[:, : -len(_SUMS) * members].reshape(-1, len(_PROFILES), members, levels)
+    sums = records[:, -len(_SUMS) * members :].reshape(-1, len(_SUMS), members)
+    found: dict[str, Any] = {}
+    for number, (name, (unit, told)) in enumerate(_PROFILES.items()):
+        named = {"units": unit, "long_name": told}
+        found[name] = (("time", "member", "level"), profiles[:, number], named)
+    for number, (name, (unit, told)) in enumerate(_SUMS.items()):
+        found[name] = (("time", "member"), sums[:, number], {"units": unit, "long_name": told})
+    days = np.arange(len(records)) * start.interval * start.dt / DAY
+    coordinates = {
+        "time": ("time", days, {"units": "day", "long_name": "time since the start"}),
+        "PRESSURE": ("level", start.pressure, {"units": "Pa"}),
+        "MASS": ("level", start.mass, {"units": "kg m-2"}),
+    }
+    about: dict[str, Any] = {"title": "columns in radiative-convective equilibrium"}
+    return xr.Dataset(found, coordinates, about | {"DX": start.dx, "DT": start.dt, "CUDT": start.cudt})
+
+
+def simulate(
+    library: Path, weights: Path, start: Start, climate: Climate, *, threads: int = 1
+) -> tuple[xr.Dataset, str]:
+    """Compile the host, run it from the first step to the last, and read what it wrote.
+
+    Returns
+    -------
+    tuple
+        As `history`, and what the host says of itself.
+
+    Raises
+    ------
+    BuildError, SciMLError
+        No compiler; what the host says when it fails.
+    """
+    with TemporaryDirectory(prefix="sciml-columns-") as temporary:
+        where = Path(temporary)
+        stream, output, state = (where / name for name in ("input", "output", "state"))
+        start.write(stream, climate)
+        host = compile_columns(library, where)
+        said = run_columns(host, weights, stream, output, state, (1, start.steps), threads=threads)
+        return history(start, output), said

@@ -1,0 +1,93 @@
+"""The levels of a pyamg hierarchy, as scipy holds them and as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from sciml.errors import InputError
+from sciml.multigrid.torch.relaxation import Jacobi, Smoother, smoother_of, sparse
+from sciml.pde.grid import Field
+from sciml.pde.system import Kind, Matrix
+
+__all__ = ["Level", "Matrices", "diagonals", "kind_of"]
+
+SYMMETRY = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """One level but the coarsest: its matrix and transfers, CSR tensors, and smoothers on (n, batch)."""
+
+    operator: Tensor
+    restriction: Tensor
+    prolongation: Tensor
+    before: Smoother
+    after: Smoother
+
+
+@dataclass(frozen=True, eq=False)
+class Matrices:
+    """A level as scipy holds it."""
+
+    operator: Matrix
+    restriction: Matrix | None
+    prolongation: Matrix | None
+    smoothers: tuple[Any, Any]
+
+    @classmethod
+    def of(cls, level: Any) -> Matrices:
+        operator = sp.csr_matrix(level.A)
+        if np.iscomplexobj(operator.data):
+            raise InputError("the hierarchy is complex: give one of a real matrix")
+        smoothers = (getattr(level, "presmoother", None), getattr(level, "postsmoother", None))
+        r, p = getattr(level, "R", None), getattr(level, "P", None)
+        return cls(
+            operator,
+            None if r is None else sp.csr_matrix(r),
+            None if p is None else sp.csr_matrix(p),
+            smoothers,
+        )
+
+    def transposed(self) -> Matrices:
+        def turned(m: Matrix | None) -> Matrix | None:
+            return None if m is None else m.T.tocsr()
+
+        return Matrices(
+            turned(self.operator), turned(self.prolongation), turned(self.restriction), (None, None)
+        )
+
+    def level(
+        self, device: torch.device, dtype: torch.dtype, smoothers: tuple[Smoother, Smoother] | None = None
+    ) -> Level:
+        operator = sparse(self.operator, device, dtype)
+        if smoothers is None:
+            before = smoother_of(self.smoothers[0], self.operator, operator)
+            smoothers = (before, smoother_of(self.smoothers[1], self.operator, operator))
+        return Level(
+            operator,
+            sparse(self.restriction, device, dtype),
+            sparse(self.prolongation, device, dtype),
+            *smoothers,
+        )
+
+
+def diagonals(level: Level) -> tuple[Field, Field] | None:
+    """The diagonals of the smoothers where both are one sweep of Jacobi."""
+    found = [s.inverse for s in (level.before, level.after) if isinstance(s, Jacobi) and s.iterations == 1]
+    return (found[0], found[1]) if len(found) == 2 else None
+
+
+def kind_of(matrix: Matrix) -> Kind:
+    """Whether a matrix is symmetric, and has the constants in its kernel; its definiteness is taken for granted."""
+    difference = abs(matrix - matrix.T)
+    largest = float(abs(matrix).max())
+    if difference.nnz and float(difference.max()) > SYMMETRY * largest:
+        return "nonsymmetric"
+    rows = np.abs(np.asarray(matrix.sum(axis=1))).max()
+    return "semidefinite" if float(rows) <= SYMMETRY * largest * matrix.shape[0] ** 0.5 else "definite"

@@ -1,0 +1,264 @@
+"""Matrices on structured grids as 9-point stencil fields, in torch and for whole batches.
+
+A stencil field (batch, 9, y, x) holds one matrix per sample: entry ``3 (dy + 1) + dx + 1`` at an unknown multiplies
+the neighbour at (y + dy, x + dx). Galerkin coarsening of it is one strided convolution with a fixed kernel, so a
+hierarchy for a batch of different coefficients costs about as much as smoothing a few times.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sciml.errors import InputError
+from sciml.multigrid.torch.transfers import VERTEX, Layout, ghost_sign, within_reach
+from sciml.pde.grid import Centring, Grid
+from sciml.pde.system import Matrix
+
+__all__ = [
+    "apply_stencil",
+    "constant_shift",
+    "dense",
+    "diffusion_stencil",
+    "galerkin",
+    "inverses",
+    "neighbourhood",
+    "stencil_of",
+]
+
+
+def apply_stencil(stencil: Tensor, u: Tensor, layout: Layout) -> Tensor:
+    """A u for stencil fields (batch, 9, y, x), or (1, 9, y, x) for all, and u (batch, channel, y, x)."""
+    ny, nx = layout.shape
+    padded = neighbourhood(u, layout)
+    result = stencil[:, 4:5] * u
+    for k in (0, 1, 2, 3, 5, 6, 7, 8):
+        dy, dx = divmod(k, 3)
+        result = torch.addcmul(result, stencil[:, k : k + 1], padded[..., dy : dy + ny, dx : dx + nx])
+    return result
+
+
+def neighbourhood(u: Tensor, layout: Layout) -> Tensor:
+    """Pad with zeros, which no stencil reaches, or around: a matrix has its boundary conditions in it."""
+    for axis in (1, 0):
+        ends = (1, 1) if axis == 1 else (0, 0, 1, 1)
+        if layout.sides[axis][0] == "periodic":
+            dim, n = axis - 2, u.shape[axis - 2]
+            u = torch.cat((u.narrow(dim, n - 1, 1), u, u.narrow(dim, 0, 1)), dim=dim)
+        else:
+            u = functional.pad(u, ends)
+    return u
+
+
+@cache
+def _galerkin_kernel(centring: Centring) -> Tensor:
+    """K (9, 9, m, m): coarse entry D from fine entry delta at offset p is w(p) w(p + delta - 2 D)."""
+    # sqrt(1/2) a transfer and axis and so 1/2 in all: what piecewise constants overestimate the energy by.
+    one = torch.tensor(VERTEX if centring == "vertex" else (0.5**0.25, 0.5**0.25), dtype=torch.float64)
+    m = len(one)
+    along = torch.zeros(3, 3, m, dtype=torch.float64)
+    for d in range(3):
+        for delta in range(3):
+            for p in range(m):
+                q = p + (delta - 1) - 2 * (d - 1)
+                if 0 <= q < m:
+                    along[d, delta, p] = one[p] * one[q]
+    return torch.einsum("adp,beq->abdepq", along, along).reshape(9, 9, m, m).contiguous()
+
+
+def galerkin(stencil: Tensor, fine: Layout) -> Tensor:
+    """The matrices of the next coarser level, as stencil fields on ``fine.coarse()``.
+
+    Vertex-centred: P^T A P to round-off, P the interpolation of `prolong`. Cell-centred, where that would reach
+    beyond nine points: half of P^T A P with piecewise constant P, which for finite volumes is the discretisation on
+    the coarse cells (Wesseling 1992, section 5.4).
+
+    Parameters
+    ----------
+    stencil
+        (batch, 9, *fine.shape).
+
+    Returns
+    -------
+    Tensor
+        (batch, 9, *fine.coarse().shape).
+
+    Raises
+    ------
+    InputError
+        A periodic axis with an odd number of unknowns, which has no coarse level that closes.
+    """
+    for axis in (0, 1):
+        if fine.sides[axis][0] == "periodic" and fine.shape[axis] % 2:
+            raise InputError(
+                f"a periodic axis of {fine.shape[axis]} unknowns has no coarse level: use a multiple of a power of 2"
+            )
+    coarse = fine.coarse()
+    kernel = _galerkin_kernel(fine.centring).to(stencil)
+    if fine.centring == "cell":
+        ends = [2 * c - n for c, n in zip(coarse.shape, fine.shape, strict=True)]
+        whole = functional.pad(stencil, (0, ends[1], 0, ends[0]))
+        return functional.conv2d(whole, kernel, stride=2)
+    extended = functional.conv2d(within_reach(stencil, fine), kernel, stride=2)
+    batch = extended.shape[0]
+    fields = extended.reshape(batch, 3, 3, *extended.shape[-2:])
+    for axis in (0, 1):
+        fields = _fold_stencil(fields, coarse, axis)
+    return fields.reshape(batch, 9, *coarse.shape)
+
+
+def _fold_stencil(fields: Tensor, coarse: Layout, axis: int) -> Tensor:
+    """Fold the ghosts of one axis: the rows that belong to them, then the columns that point at them."""
+    entry, dim = 1 + axis, 3 + axis
+    n = fields.shape[dim] - 2
+    inner = fields.narrow(dim, 1, n).clone()
+    for end in (0, 1):
+        side = coarse.sides[axis][end]
+        sign = ghost_sign(coarse, side)
+        at = (n - 1) * end
+        edge = inner.narrow(dim, at, 1)
+        outward, inward = 2 * end, 2 - 2 * end
+        row = fields.narrow(dim, (n + 1) * end, 1)
+        if side == "periodic":
+            # The ghost is the last unknown of the other end and sees the same neighbours.
+            inner.narrow(dim, (n - 1) * (1 - end), 1).add_(row)
+            continue
+        if sign:
+            # Seen from the ghost, the edge is its inward neighbour and the ghost itself; from the edge, itself.
+            edge.narrow(entry, 1, 1).add_(row.narrow(entry, inward, 1), alpha=sign)
+            edge.narrow(entry, 1, 1).add_(row.narrow(entry, 1, 1))
+            edge.narrow(entry, 1, 1).add_(edge.narrow(entry, outward, 1), alpha=sign)
+        edge.narrow(entry, outward, 1).zero_()
+    return inner
+
+
+def dense(stencil: Tensor, layout: Layout) -> Tensor:
+    """The matrices (batch, n, n) of stencil fields, for the coarsest level."""
+    batch = stencil.shape[0]
+    ny, nx = layout.shape
+    n = ny * nx
+    unit = torch.eye(n, dtype=stencil.dtype, device=stencil.device).reshape(1, n, ny, nx)
+    columns = apply_stencil(stencil, unit.expand(batch, n, ny, nx), layout)
+    return columns.reshape(batch, n, n).transpose(1, 2)
+
+
+def constant_shift(stencil: Tensor, layout: Layout) -> Tensor | None:
+    """For each matrix (batch,) a number of its size where constants are in its kernel, else 0; None where none is.
+
+    The entries of a matrix whose kernel holds constants sum to zero, but for rounding. They are looked at on the finest
+    level: on a coarsest one of a single unknown rounding is all there is.
+    """
+    if any(side == "dirichlet" for pair in layout.sides for side in pair):
+        return None
+    total, size = stencil.sum((1, 2, 3)), stencil.abs().sum((1, 2, 3))
+    negligible = 8 * torch.finfo(stencil.dtype).eps
+    return torch.where(total > negligible * size, 0.0, stencil[:, 4].mean((1, 2)))
+
+
+def inverses(stencil: Tensor, layout: Layout, shift: Tensor | None) -> Tensor:
+    """The inverses (batch, n, n) of symmetric matrices; the pseudo-inverse where constants are in the kernel.
+
+    There constants are given the eigenvalue ``shift``, by `constant_shift` of the finest level, and taken out of the
+    inverse again. A cut-off of small singular values would have to know how much rounding the levels have gathered.
+    """
+    matrices = dense(stencil, layout)
+    inverse = _by_halves if torch.compiler.is_exporting() else torch.linalg.inv
+    if shift is None:
+        return inverse(matrices)
+    each = shift[:, None, None]
+    n = matrices.shape[-1]
+    return inverse(matrices + each / n) - torch.where(each > 0, 1 / torch.where(each > 0, each, 1.0), 0.0) / n
+
+
+def _by_halves(matrices: Tensor) -> Tensor:
+    """Inverses of symmetric positive definite matrices by products alone, for ONNX, which has no inverse."""
+    n = matrices.shape[-1]
+    if n == 1:
+        return 1 / matrices
+    k = n // 2
+    first = _by_halves(matrices[..., :k, :k])
+    across = first @ matrices[..., :k, k:]
+    last = _by_halves(matrices[..., k:, k:] - matrices[..., k:, :k] @ across)
+    corner = across @ last
+    upper = torch.cat((first + corner @ across.mT, -corner), -1)
+    return torch.cat((upper, torch.cat((-corner.mT, last), -1)), -2)
+
+
+def stencil_of(matrix: Matrix, grid: Grid) -> Tensor:
+    """A sparse matrix on a grid as a stencil field (9, y, x), float64.
+
+    Raises
+    ------
+    InputError
+        The matrix couples unknowns that are no neighbours.
+    """
+    ny, nx = grid.shape
+    rows = np.repeat(np.arange(grid.size), np.diff(matrix.indptr))
+    y, x = np.divmod(rows, nx)
+    to_y, to_x = np.divmod(matrix.indices, nx)
+    dy, dx = to_y - y, to_x - x
+    if grid.sides(0)[0] == "periodic":
+        dy = (dy + 1) % ny - 1
+    if grid.sides(1)[0] == "periodic":
+        dx = (dx + 1) % nx - 1
+    if len(dy) and max(np.abs(dy).max(), np.abs(dx).max()) > 1:
+        raise InputError(
+            f"the matrix couples unknowns {max(np.abs(dy).max(), np.abs(dx).max())} apart: a stencil has 9 points"
+        )
+    field = np.zeros((9, ny, nx))
+    np.add.at(field, (3 * (dy + 1) + dx + 1, y, x), matrix.data)
+    return torch.from_numpy(field)
+
+
+def diffusion_stencil(coefficient: Tensor, grid: Grid) -> Tensor:
+    """The finite-volume matrices of -div(coefficient grad u), as `sciml.pde.discretize` makes them, differentiable.
+
+    Parameters
+    ----------
+    coefficient
+        (batch, y, x), positive.
+    grid
+        The rectangle and its sides.
+
+    Returns
+    -------
+    Tensor
+        (batch, 9, y, x), integrated over the control volumes; entries at the corners are zero.
+    """
+    batch = coefficient.shape[0]
+    flows: dict[tuple[int, int], Tensor] = {}
+    for axis in (0, 1):
+        dim, n = 1 + axis, grid.shape[axis]
+        width = torch.from_numpy(grid.weights(1 - axis)).to(coefficient)
+        across = width[None, None, :] if axis == 0 else width[None, :, None]
+        h = grid.spacing[axis]
+        sides = grid.sides(axis)
+        a, b = coefficient.narrow(dim, 0, n - 1), coefficient.narrow(dim, 1, n - 1)
+        inside = across * (2 * a * b / (a + b)) / h
+        if sides[0] == "periodic":
+            a, b = coefficient.narrow(dim, n - 1, 1), coefficient.narrow(dim, 0, 1)
+            ends = [across * (2 * a * b / (a + b)) / h] * 2
+        else:
+            distance = h / 2 if grid.centring == "cell" else h
+            ends = [
+                across * coefficient.narrow(dim, at, 1) * (float(side == "dirichlet") / distance)
+                for at, side in zip((0, n - 1), sides, strict=True)
+            ]
+        flows[axis, 0] = torch.cat((ends[0], inside), dim)
+        flows[axis, 1] = torch.cat((inside, ends[1]), dim)
+    zero = torch.zeros(batch, *grid.shape, dtype=coefficient.dtype, device=coefficient.device)
+    entries = [zero] * 9
+    for (axis, end), flow in flows.items():
+        at = 4 + (2 * end - 1) * (3 if axis == 0 else 1)
+        entries[at] = -flow
+        entries[4] = entries[4] + flow
+        side = grid.sides(axis)[end]
+        if side != "periodic":  # nothing lies beyond
+            keep = torch.ones(grid.shape[axis], dtype=flow.dtype, device=flow.device)
+            keep[-end] = 0.0
+            entries[at] = entries[at] * (keep[None, :, None] if axis == 0 else keep[None, None, :])
+    return torch.stack(entries, 1)

@@ -1,0 +1,285 @@
+"""Networks for use elsewhere and for speed: ONNX, torch.export, torch.compile, and fast inference on a CPU."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from sciml.errors import InputError, SciMLError
+from sciml.storage.atomic import check_replaceable, replaced
+
+if TYPE_CHECKING:
+    from sciml.operators.trained_operator import TrainedOperator
+
+__all__ = ["Inference", "compiled", "export_onnx", "export_program", "inference"]
+
+Precision = Literal["float32", "bfloat16"]
+
+PIECE = 7 << 20
+"""Bytes of hidden fields worked on at once on a CPU: they stay in its cache, and memory is used again, not anew."""
+
+
+class Inference(nn.Module):
+    """A network prepared for answering only: see `inference`."""
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype, *, channels_last: bool, piece: int) -> None:
+        super().__init__()
+        self.network = network
+        self.dtype, self.piece = dtype, piece
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.width = max(
+            (part.out_channels for part in network.modules() if isinstance(part, nn.Conv2d)), default=1
+        )
+
+    def forward(self, *fields: Tensor) -> Tensor:
+        """What the network says of its fields (sample, channel, y, x), in their precision; without gradients."""
+        with torch.inference_mode():
+            given = [one.to(self.dtype, memory_format=self.layout) for one in fields]
+            samples = max(len(one) for one in given)
+            pieces = self.pieces(samples, fields[-1])
+            if pieces == 1 or any(len(one) != samples for one in given):
+                found: Tensor = self.network(*given)
+                return found.to(fields[-1].dtype)
+            size = math.ceil(samples / pieces)
+            parts = zip(*(torch.split(one, size) for one in given), strict=True)
+            return torch.cat([self.network(*part).to(fields[-1].dtype) for part in parts])
+
+    def pieces(self, samples: int, x: Tensor) -> int:
+        """Into how many parts a batch is cut."""
+        if x.device.type != "cpu":
+            return 1
+        held = samples * self.width * x.shape[-1] * x.shape[-2] * self.dtype.itemsize
+        return min(samples, math.ceil(held / self.piece)) or 1
+
+
+def inference(
+    network: nn.Module,
+    dtype: Precision = "float32",
+    *,
+    channels_last: bool | None = None,
+    piece: int = PIECE,
+) -> Inference:
+    """A copy of a network for fast answers; the network stays as it is.
+
+    Parameters
+    ----------
+    network
+        Any of `sciml.operators.registry`.
+    dtype
+        ``bfloat16`` holds weights and fields in half the memory, with three digits.
+    channels_last
+        Whether the channels of a point lie together; by default but for the FNO, whose transforms want the points
+        together.
+    piece
+        Bytes of hidden fields to work on at once on a CPU.
+
+    Returns
+    -------
+    Inference
+        A module called as the network is; it takes and gives the caller's precision, and no gradients.
+
+    Raises
+    ------
+    InputError
+        For a precision that is unknown or that the network cannot do.
+
+    Examples
+    --------
+    >>> from sciml.operators.published.network import PublishedMgNO
+    >>> from sciml.operators.published.benchmarks import Architecture
+    >>> fast = inference(PublishedMgNO(Architecture(layers=1, channels=4)), "bfloat16")
+    >>> fast(torch.ones(3, 1, 32, 32)).dtype
+    torch.float32
+    """
+    if dtype not in get_args(Precision):
+        raise InputError(f"inference(dtype={dtype!r}): give one of {', '.join(get_args(Precision))}")
+    system = getattr(network, "takes", "fields") == "system"
+    if system and dtype != "float32":
+        raise InputError(
+            f"{type(network).__name__} solves systems in physical units, and {dtype} has three digits for "
+            "them: give dtype='float32'"
+        )
+    if channels_last is None:
+        channels_last = not system and type(network).__name__ != "FNO"
+    prepared = copy.deepcopy(network).eval().requires_grad_(False)
+    prepared = prepared.to(getattr(torch, dtype))
+    if channels_last:
+        prepared = prepared.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Inference(prepared, getattr(torch, dtype), channels_last=channels_last, piece=piece).eval()
+
+
+def compiled(network: nn.Module) -> nn.Module:
+    """The network through torch.compile, or as it is, with a warning, where there is no compiler.
+
+    Pays after the first call, which takes tens of seconds, and for one shape at a time.
+
+    Parameters
+    ----------
+    network
+        Any, also an `Inference`'s ``network``.
+    """
+    compilers = [name for name in ("g++", "c++", "clang++") if shutil.which(name)]
+    on_cpu = all(p.device.type == "cpu" for p in network.parameters())
+    if on_cpu and not compilers:
+        warnings.warn(
+            "torch.compile needs a C++ compiler for the CPU (apt-get install g++): the network runs as it is",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return network
+    made: nn.Module = torch.compile(network)  # type: ignore[assignment]
+    return made
+
+
+def export_program(
+    network: nn.Module | TrainedOperator,
+    shape: Sequence[Sequence[int]] | Sequence[int],
+    path: str | Path | None = None,
+) -> torch.export.ExportedProgram:
+    """The network as a graph that needs no source code: torch.export, for any number of samples.
+
+    Parameters
+    ----------
+    network
+        A network, or the operator that holds one: its graph takes and gives normalised fields.
+    shape
+        (sample, channel, y, x) of the field, or one such for each where a network takes several. The number of
+        samples stays free, the rest is fixed.
+    path
+        Where to write it too, as ``torch.export.load`` reads it.
+
+    Raises
+    ------
+    InputError
+        For a shape that the network cannot take, or a path that cannot be written.
+
+    Examples
+    --------
+    >>> from sciml.operators.published.network import PublishedMgNO
+    >>> from sciml.operators.published.benchmarks import Architecture
+    >>> program = export_program(PublishedMgNO(Architecture(layers=1, channels=4)), (2, 1, 32, 32))
+    >>> program.module()(torch.ones(5, 1, 32, 32)).shape
+    torch.Size([5, 1, 32, 32])
+    """
+    target = None if path is None else Path(path)
+    if target is not None:
+        check_replaceable(target)
+    graph, fields = _example(network, shape)
+    program = _program(graph, fields)
+    if target is not None:
+        with replaced(target) as temporary:
+            # torch.export.save insists on its own ending
+            written = temporary.with_name(temporary.name + ".pt2")
+            torch.export.save(program, written)
+            written.replace(temporary)
+    return program
+
+
+def export_onnx(
+    network: nn.Module | TrainedOperator, path: str | Path, shape: Sequence[Sequence[int]] | Sequence[int]
+) -> Path:
+    """Write the network as an ONNX graph with its weights inside, for any number of samples.
+
+    Inputs are named ``x0``, ``x1``, ... and the output ``u``. The FNO's transforms are written as products with real
+    matrices, which ONNX has everywhere.
+
+    Parameters
+    ----------
+    network, shape
+        As for `export_program`.
+    path
+        Of the file to write.
+
+    Raises
+    ------
+    InputError
+        As for `export_program`.
+    SciMLError
+        The extra ``onnx`` is not installed.
+    """
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise SciMLError("this needs onnx and onnxscript: pip install onnx onnxscript onnxruntime") from error
+    target = Path(path)
+    check_replaceable(target)
+    graph, fields = _example(network, shape)
+    names = [f"x{number}" for number in range(len(fields))]
+    with warnings.catch_warnings(), _Quiet("torch.onnx"), _Quiet("onnxscript"):
+        warnings.simplefilter("ignore")  # the exporter warns of its own insides
+        program = torch.onnx.export(
+            _program(graph, fields), input_names=names, output_names=["u"], dynamo=True, verbose=False
+        )
+        assert program is not None
+        with tempfile.TemporaryDirectory() as folder, replaced(target) as temporary:
+            made = Path(folder) / "graph.onnx"
+            program.save(str(made), external_data=False)
+            shutil.copyfile(made, temporary)
+    return target
+
+
+def _program(graph: nn.Module, fields: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
+    samples = torch.export.Dim("samples", min=1)
+    free = [{0: samples} for _ in fields]
+    try:
+        with torch.no_grad():
+            return torch.export.export(graph, fields, dynamic_shapes=tuple(free))
+    except (torch._dynamo.exc.UserError, RuntimeError) as error:
+        first = str(error).splitlines()[0]
+        raise SciMLError(
+            f"torch.export cannot follow this {type(graph).__name__} ({first}): give another shape"
+        ) from error
+
+
+def _example(
+    network: nn.Module | Any, shape: Sequence[Sequence[int]] | Sequence[int]
+) -> tuple[nn.Module, tuple[Tensor, ...]]:
+    """The network ready to be traced, and fields of the shapes."""
+    inner = network if isinstance(network, nn.Module) else network.network
+    whole = all(isinstance(n, int) for n in shape)
+    shapes: list[tuple[int, ...]] = [tuple(one) for one in ([shape] if whole else shape)]  # type: ignore[arg-type]
+    if not shapes or any(len(one) != 4 or min(one) < 1 for one in shapes):
+        raise InputError(f"shape={shape!r}: give (sample, channel, y, x) for each field")
+    graph = copy.deepcopy(inner).cpu().float().eval().requires_grad_(False)
+    graph = graph.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    for part in graph.modules():
+        if hasattr(part, "dft"):
+            part.dft = True
+    drawn = torch.Generator().manual_seed(7)
+    # A single sample would be taken for a constant
+    fields = tuple(torch.rand(max(2, one[0]), *one[1:], generator=drawn) + 0.5 for one in shapes)
+    try:
+        with torch.no_grad():
+            graph(*fields)
+    except SciMLError:
+        raise
+    except (RuntimeError, TypeError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(
+            f"{type(inner).__name__} cannot take shape={shape!r} ({first}): give the shapes it was made for"
+        ) from error
+    return graph, fields
+
+
+class _Quiet:
+    """A logger held to errors for the length of a block."""
+
+    def __init__(self, name: str) -> None:
+        self.logger = logging.getLogger(name)
+
+    def __enter__(self) -> None:
+        self.level = self.logger.level
+        self.logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        self.logger.setLevel(self.level)

@@ -1,0 +1,284 @@
+"""A multigrid cycle whose smoother is learned from the hierarchy of the very problem.
+
+Levels, matrices, interpolation and restriction are the geometric hierarchy's own (`sciml.multigrid.torch.stencils`, the
+same numbers as pyamg's triple products). What is learned is the smoother: on every level a small convolutional
+network looks at the stencils around an unknown and says how to smooth there. Its kernels know no grid spacing and
+are shared by all levels but the finest, so levels may be added or taken away after training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sciml.errors import InputError
+from sciml.multigrid.torch.stencils import apply_stencil, constant_shift, galerkin, inverses, neighbourhood
+from sciml.multigrid.torch.transfers import Layout, mirror, prolong, restrict
+from sciml.operators.input_fields import check_input_fields
+from sciml.operators.showing import told_html
+from sciml.pde.grid import Boundary, Centring
+
+__all__ = ["HierarchyNet", "Prepared"]
+
+DAMPING = 0.7
+"""Of the Jacobi part of the smoother, below 1 for every M-matrix in two dimensions."""
+LARGEST_INVERSE = 1000
+"""Unknowns of a coarsest level, which is solved exactly."""
+
+
+class Medium(nn.Module):
+    """From the stencils of one level to the gates of its smoother, (batch, 9, y, x) to (batch, channels, y, x)."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.look = nn.Conv2d(9, hidden, 3)
+        self.compare = nn.Conv2d(hidden, hidden, 3)
+        self.tell = nn.Conv2d(hidden, channels, 1)
+        with torch.no_grad():  # begin as damped Jacobi
+            self.tell.weight.mul_(0.1)
+            self.tell.bias.zero_()  # type: ignore[union-attr]
+
+    def forward(self, stencil: Tensor, layout: Layout) -> Tensor:
+        diagonal = stencil[:, 4:5]
+        strength = -4 * torch.cat((stencil[:, :4], stencil[:, 5:]), 1) / diagonal
+        size = torch.log(diagonal)
+        contrast = size - functional.avg_pool2d(mirror(size, layout), 3, 1)
+        fields = torch.cat((strength, contrast), 1).contiguous(memory_format=torch.channels_last)
+        seen = functional.gelu(self.look(mirror(fields, layout)))
+        seen = functional.gelu(self.compare(mirror(seen, layout)))
+        gates: Tensor = self.tell(seen)
+        return gates
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """All that a cycle needs and that depends on the medium only: make it once, use it for many residuals.
+
+    Lists run over the levels, the finest first.
+    """
+
+    layouts: list[Layout]
+    stencils: list[Tensor]
+    gates: list[Tensor]
+    scales: list[Tensor]
+    coarsest: Tensor
+
+
+class HierarchyNet(nn.Module):
+    """A learned multigrid cycle, linear in the right-hand side and symmetric, for any medium.
+
+    One smoothing step is ``u += D^-1/2 (w I + W^T G W) D^-1/2 (b - A u)``: D the diagonal, W one 3 x 3 convolution to
+    ``channels`` channels, G a diagonal of gates which a network of three layers makes from the stencils. Before and
+    after the coarse correction the same symmetric step is done, so that the whole cycle B is symmetric; a prediction
+    is ``cycles`` such cycles from zero, and its error (I - B A)^cycles.
+
+    Parameters
+    ----------
+    channels, hidden
+        Of the smoother; of the network that looks at the medium.
+    cycles
+        In a prediction; may be changed after training.
+    sweeps
+        Smoothing steps before and after each coarse correction.
+    centring, boundary
+        Of the grids it is used on, unless a layout is given with the call.
+
+    Raises
+    ------
+    InputError
+        For numbers below 1.
+
+    Examples
+    --------
+    >>> from sciml.multigrid.torch.stencils import diffusion_stencil
+    >>> from sciml.pde.grid import Grid
+    >>> grid = Grid((31, 31))
+    >>> stencil = diffusion_stencil(torch.ones(1, 31, 31), grid)
+    >>> HierarchyNet()(stencil, torch.full((1, 1, 31, 31), 1 / 32**2)).shape
+    torch.Size([1, 1, 31, 31])
+
+    Notes
+    -----
+    Symmetry makes it a preconditioner for conjugate gradients, where nothing ensures that a learned B is positive;
+    `sciml.operators.preconditioning` watches for that. The multigrid neural operator is He, Liu and Xu (2024); stencils
+    as inputs of learned smoothers follow the idea of Luz et al. (2020) and Huang, Li and Xi (2023).
+    """
+
+    takes: ClassVar[Literal["system"]] = "system"
+    any_resolution: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        channels: int = 16,
+        hidden: int = 16,
+        cycles: int = 2,
+        sweeps: int = 1,
+        centring: Centring = "vertex",
+        boundary: Boundary = Boundary(),  # noqa: B008
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("channels", channels),
+            ("hidden", hidden),
+            ("cycles", cycles),
+            ("sweeps", sweeps),
+        ):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InputError(f"HierarchyNet({name}={value!r}): give a whole number of 1 or more")
+        if centring not in get_args(Centring):
+            raise InputError(f"HierarchyNet(centring={centring!r}): give 'vertex' or 'cell'")
+        self.channels, self.hidden, self.cycles, self.sweeps = channels, hidden, cycles, sweeps
+        self.centring, self.boundary = centring, boundary
+        self.media = nn.ModuleList(Medium(channels, hidden) for _ in range(2))
+        self.kernels = nn.ParameterList(nn.Parameter(0.3 * torch.randn(channels, 1, 3, 3)) for _ in range(2))
+
+    _repr_html_ = told_html
+
+    def config(self) -> dict[str, Any]:
+        """All that is needed to build it again, as JSON holds it."""
+        return {
+            "class": "HierarchyNet",
+            **{name: getattr(self, name) for name in ("channels", "hidden", "cycles", "sweeps", "centring")},
+            "boundary": asdict(self.boundary),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> HierarchyNet:
+        """From what `config` gave."""
+        known = {name: value for name, value in config.items() if name not in ("class", "boundary")}
+        return cls(**known, boundary=Boundary(**config.get("boundary", {})))
+
+    def layout(self, stencil: Tensor) -> Layout:
+        """The layout of a stencil field, by the centring and boundary the network was made for."""
+        return Layout(
+            (stencil.shape[-2], stencil.shape[-1]), self.centring, (self.boundary.y, self.boundary.x)
+        )
+
+    def prepare(self, stencil: Tensor, layout: Layout | None = None) -> Prepared:
+        """The hierarchy of a batch of matrices and the gates on its levels.
+
+        Parameters
+        ----------
+        stencil
+            (batch, 9, y, x), symmetric with a positive diagonal; see `sciml.multigrid.torch.stencils`.
+        layout
+            Of another centring or boundary than the network was made for.
+
+        Raises
+        ------
+        InputError
+            A periodic axis with too many unknowns that cannot be halved.
+        """
+        layouts = (layout or self.layout(stencil)).levels()
+        coarsest = layouts[-1].shape
+        if coarsest[0] * coarsest[1] > LARGEST_INVERSE:
+            raise InputError(
+                f"coarsening stopped at {coarsest[0]} x {coarsest[1]}: along a periodic axis HierarchyNet needs a "
+                "multiple of a power of 2 unknowns, such as 64; MgNO takes any grid"
+            )
+        stencils = [stencil]
+        for fine in layouts[:-1]:
+            stencils.append(galerkin(stencils[-1], fine))
+        gates = [
+            self.media[min(level, 1)](matrix, place)
+            for level, (matrix, place) in enumerate(zip(stencils[:-1], layouts[:-1], strict=True))
+        ]
+        scales = [matrix[:, 4:5].rsqrt() for matrix in stencils[:-1]]
+        shift = constant_shift(stencil, layouts[0])
+        if coarsest == (1, 1) and shift is None:
+            inverse = 1 / stencils[-1][:, 4:5, :, 0]
+        else:
+            inverse = inverses(stencils[-1], layouts[-1], shift)
+        return Prepared(layouts, stencils, gates, scales, inverse)
+
+    def smooth(self, prepared: Prepared, residual: Tensor, level: int) -> Tensor:
+        """The correction of one smoothing step for a residual (batch, channel, y, x) of a level.
+
+        Every channel is a right-hand side of its own.
+        """
+        batch, sides = residual.shape[:2]
+        scaled = residual * prepared.scales[level]
+        flat = scaled.reshape(batch * sides, 1, *residual.shape[-2:])
+        gates = prepared.gates[level]
+        if sides > 1:
+            gates = gates.repeat_interleave(sides, 0)
+        kernel = self.kernels[min(level, 1)]
+        here = prepared.layouts[level]
+        inner = functional.conv2d(neighbourhood(flat, here), kernel) * gates
+        adjoint = kernel.flip(-2, -1).transpose(0, 1)
+        learned = functional.conv2d(neighbourhood(inner, here), adjoint).reshape(scaled.shape)
+        return (DAMPING * scaled + learned) * prepared.scales[level]
+
+    def cycle(self, prepared: Prepared, residual: Tensor, level: int = 0) -> Tensor:
+        """B r: the correction of one V-cycle, of the shape of the residual (batch, channel, y, x)."""
+        here = prepared.layouts[level]
+        if level == len(prepared.layouts) - 1:
+            flat = residual.flatten(2) @ prepared.coarsest
+            return flat.reshape(residual.shape)
+        matrix = prepared.stencils[level]
+        u = self.smooth(prepared, residual, level)
+        for _ in range(self.sweeps - 1):
+            u = u + self.smooth(prepared, residual - apply_stencil(matrix, u, here), level)
+        left = restrict(residual - apply_stencil(matrix, u, here), here)
+        u = u + prolong(self.cycle(prepared, left, level + 1), here)
+        for _ in range(self.sweeps):
+            u = u + self.smooth(prepared, residual - apply_stencil(matrix, u, here), level)
+        return u
+
+    def iterates(self, stencil: Tensor, rhs: Tensor, layout: Layout | None = None) -> list[Tensor]:
+        """The approximations after each cycle; arguments as for `forward`."""
+        prepared = self.prepare(stencil, layout)
+        u = self.cycle(prepared, rhs)
+        found = [u]
+        for _ in range(1, self.cycles):
+            u = u + self.cycle(prepared, rhs - apply_stencil(stencil, u, prepared.layouts[0]))
+            found.append(u)
+        return found
+
+    def forward(self, stencil: Tensor, rhs: Tensor, layout: Layout | None = None) -> Tensor:
+        """Approximate the solutions of a batch of systems.
+
+        Parameters
+        ----------
+        stencil
+            The matrices (batch, 9, y, x), as `sciml.multigrid.torch.stencils.diffusion_stencil` makes them.
+        rhs
+            (batch, channel, y, x), integrated over the control volumes; each channel is solved for.
+        layout
+            Of another centring or boundary than the network was made for.
+
+        Returns
+        -------
+        Tensor
+            Like rhs.
+
+        Raises
+        ------
+        InputError
+            Stencils or right-hand sides of another form, or on different grids.
+        """
+        check_input_fields("HierarchyNet (stencil)", stencil, 9)
+        check_input_fields("HierarchyNet (right-hand side)", rhs)
+        if stencil.shape[2:] != rhs.shape[2:]:
+            raise InputError(
+                f"stencils on {tuple(stencil.shape[2:])} points, right-hand sides on {tuple(rhs.shape[2:])}: "
+                "give both on one grid"
+            )
+        if stencil.shape[0] != rhs.shape[0]:
+            stencil, rhs = _together(stencil, rhs)
+        return self.iterates(stencil, rhs, layout)[-1]
+
+
+def _together(stencil: Tensor, rhs: Tensor) -> tuple[Tensor, Tensor]:
+    """One matrix for many right-hand sides, or one right-hand side for many matrices."""
+    batch = max(len(stencil), len(rhs))
+    if 1 not in (len(stencil), len(rhs)):
+        raise InputError(
+            f"{len(stencil)} matrices and {len(rhs)} right-hand sides: give equally many, or one"
+        )
+    return stencil.expand(batch, -1, -1, -1), rhs.expand(batch, -1, -1, -1)

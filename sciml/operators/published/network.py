@@ -1,0 +1,170 @@
+"""MgNO as its authors published it: linear operators of strided convolutions, and the recipes of their benchmarks.
+
+He, Liu and Xu, "MgNO: Efficient Parameterization of Linear Operators via Multigrid", ICLR 2024. Kept for
+comparison: `sciml.operators.mgno` is the network that this package trains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sciml.errors import InputError
+from sciml.operators.input_fields import check_input_fields
+from sciml.operators.published.benchmarks import RECIPES, Architecture
+from sciml.operators.published.layer import (
+    MultigridConvolution,
+    Pointwise,
+    gelu,
+    level_sizes,
+)
+from sciml.operators.showing import told_html
+
+__all__ = ["PublishedMgNO", "published"]
+
+
+class PublishedMgNO(nn.Module):
+    """The published network: u <- GELU(W u + B u) for every layer, then a head.
+
+    W is a `MultigridConvolution`, B a 1x1 convolution. The channels of a point lie together from the first layer on,
+    which is 1.5 times as fast.
+
+    Parameters
+    ----------
+    architecture
+        Its shape.
+
+    Examples
+    --------
+    >>> network = PublishedMgNO(Architecture(layers=2, channels=3))
+    >>> sum(p.numel() for p in network.parameters())
+    4125
+    """
+
+    takes = "fields"
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = shape = architecture
+        widths = [shape.in_channels] + [shape.channels] * (shape.layers - 1)
+        self.operators = nn.ModuleList(_operator(shape, source, shape.channels) for source in widths)
+        self.skips = nn.ModuleList(
+            Pointwise(source, shape.channels) if shape.skip else nn.Identity() for source in widths
+        )
+        grid = [shape.channels, shape.size, shape.size]
+        self.norms = nn.ModuleList(
+            nn.LayerNorm(grid) if shape.norm == "layer" else nn.Identity() for _ in widths
+        )
+        self.head: nn.Module
+        if shape.head == "operator":
+            self.head = _operator(shape, shape.channels, 1)
+        else:
+            self.head = Pointwise(shape.channels, 1, bias=False)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(sample, channel, y, x) to (sample, 1, y, x).
+
+        Raises
+        ------
+        InputError
+            For channels or a grid that the network cannot take; the message names sizes that work.
+        """
+        self.check(x)
+        u = x
+        for operator, skip, norm in zip(self.operators, self.skips, self.norms, strict=True):
+            v = operator(u)
+            if isinstance(skip, Pointwise):
+                v = skip.onto(v, u)
+            u = gelu(norm(v))
+        out: Tensor = self.head(u)
+        return x[:, :1] + out if self.architecture.increment else out
+
+    def check(self, x: Tensor) -> None:
+        """Refuse what the convolutions would not fit."""
+        shape = self.architecture
+        check_input_fields("PublishedMgNO", x, shape.in_channels)
+        ny, nx = x.shape[2:]
+        if shape.size is not None and (ny, nx) != (shape.size, shape.size):
+            raise InputError(
+                f"a grid of {ny} x {nx}: this network's layer norms hold {shape.size} x {shape.size} "
+                "points; give that, or make the network for another size"
+            )
+        for points in (ny, nx):
+            if not self._fits(points):
+                raise InputError(
+                    f"a grid of {ny} x {nx}: {points} points do not come back from {len(shape.smoothing)} "
+                    f"levels of these strided convolutions; sizes that work: {self._near(points)}"
+                )
+
+    def _fits(self, points: int) -> bool:
+        shape = self.architecture
+        least = 2 if shape.padding == "reflect" else 1
+        return level_sizes(points, shape.prolongations, shape.transfer_padding, least=least) is not None
+
+    def _near(self, points: int) -> str:
+        """The fitting sizes around one that does not, and how far they lie apart."""
+        step = 2 ** len(self.architecture.prolongations)
+        above = next((n for n in range(points, points + 8 * step) if self._fits(n)), None)
+        if above is None:
+            return "none"
+        known = [n for n in (above - step, above, above + step) if self._fits(n)]
+        return f"{', '.join(map(str, known))} and so on in steps of {step}"
+
+    _repr_html_ = told_html
+
+    def config(self) -> dict[str, Any]:
+        """What `sciml.operators.registry.build` needs to make this network again, as JSON holds it."""
+        plain = asdict(self.architecture)
+        plain["smoothing"] = [list(pair) for pair in self.architecture.smoothing]
+        plain["prolongations"] = list(self.architecture.prolongations)
+        return {"class": "PublishedMgNO", **plain}
+
+
+def _operator(shape: Architecture, source: int, channels: int) -> MultigridConvolution:
+    return MultigridConvolution(
+        source,
+        channels,
+        smoothing=shape.smoothing,
+        prolongations=shape.prolongations,
+        transfer_padding=shape.transfer_padding,
+        padding=shape.padding,
+        bias=shape.bias,
+        growing=shape.growing,
+        norm=shape.size if shape.norm == "level" else None,
+        restricted=shape.restricted,
+        spare_operator=shape.spare_operator,
+    )
+
+
+def published(name: str, *, size: int | None = None) -> PublishedMgNO:
+    """The network of a published benchmark, untrained.
+
+    Parameters
+    ----------
+    name
+        A key of `RECIPES`.
+    size
+        Points a side for the networks whose layer norms fix them (navier-stokes, helmholtz), if not theirs.
+
+    Raises
+    ------
+    InputError
+        For another name, or a size where none is fixed.
+
+    Examples
+    --------
+    >>> sum(p.numel() for p in published("darcy-rough").parameters())
+    572661
+    """
+    if name not in RECIPES:
+        raise InputError(f"published({name!r}): give one of {', '.join(RECIPES)}")
+    shape = RECIPES[name].architecture
+    if size is not None:
+        if shape.size is None:
+            raise InputError(f"published({name!r}, size={size}): its grid is free, leave size out")
+        shape = replace(shape, size=size)
+    return PublishedMgNO(shape)

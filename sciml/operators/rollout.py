@@ -1,0 +1,191 @@
+"""Rollouts: an operator trained on single steps, fed with its own answers."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sciml.errors import InputError
+from sciml.operators.requirements import check_family
+from sciml.operators.trained_on import compare_start
+from sciml.operators.trained_operator import TrainedOperator
+from sciml.pde.grid import Grid
+from sciml.pde.solution import FieldSolution
+from sciml.solve import Result
+from sciml.train.environment import chosen_device
+
+if TYPE_CHECKING:
+    from sciml.pde.periodic import Evolution
+
+__all__ = ["Stepper"]
+
+
+@dataclass(frozen=True, eq=False)
+class Stepper:
+    """Algorithm for problems in time: one step of a trained operator after the other.
+
+    Parameters
+    ----------
+    operator
+        Trained on a time series, whose step it takes.
+    steps
+        How many; by default as many as the problem has times.
+    device
+        ``cpu``, ``cuda``, ...; ``auto`` takes a GPU if there is one.
+
+    Raises
+    ------
+    InputError
+        An operator that does not step; when run: a problem of another family, rectangle, boundary or interval between
+        times than trained on, or a resolution that the network does not take.
+
+    Examples
+    --------
+    >>> solution = solve(NavierStokes(64, seed=7), Stepper.load("ns.sciml"))  # doctest: +SKIP
+    >>> solution.u.dims  # doctest: +SKIP
+    ('time', 'y', 'x')
+    """
+
+    operator: TrainedOperator
+    steps: int | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.operator, TrainedOperator):
+            raise InputError(
+                f"Stepper({type(self.operator).__name__}): give a TrainedOperator, or use Stepper.load(PATH)"
+            )
+        if not self.operator.steps:
+            raise InputError(
+                f"the operator of {self.operator.family} was not trained on a time series: use Neural(operator)"
+            )
+        if self.operator.inputs != (self.operator.target,):
+            others = ", ".join(name for name in self.operator.inputs if name != self.operator.target)
+            raise InputError(
+                f"the operator also takes {others}, which a rollout has no values of: use predict"
+            )
+        if self.steps is not None and (not isinstance(self.steps, int) or self.steps < 1):
+            raise InputError(f"steps={self.steps!r}: give a whole number of 1 or more")
+        chosen_device(self.device)
+
+    @classmethod
+    def load(cls, path: str | Path, *, steps: int | None = None, device: str = "cpu") -> Stepper:
+        """From a checkpoint; see `TrainedOperator.load`."""
+        return cls(TrainedOperator.load(path), steps, device)
+
+    def init(self, problem: Evolution) -> TrainedOperator:
+        """The operator on its device, having checked that it fits the problem."""
+        self._check(problem)
+        return self.operator.to(chosen_device(self.device))
+
+    def _check(self, problem: Evolution) -> Grid:
+        """Refuse a problem that the operator was not made for; the grid of its states as the operator takes them."""
+        mine = self.operator
+        if not callable(getattr(problem, "start", None)) or not callable(getattr(problem, "times", None)):
+            raise InputError(
+                f"a {type(problem).__name__} is not stepped in time: use Neural, or AMG() for an elliptic problem"
+            )
+        check_family(mine, problem)
+        trained, interval = mine.about.get("time_step"), _interval(problem)
+        if trained is not None and not np.isclose(interval, float(trained), rtol=1e-6):
+            raise InputError(
+                f"the operator steps by {trained:g}, the problem's times are {interval:g} apart: give frames and "
+                "final_time that agree, or train it on such a series"
+            )
+        axes = problem.axes()
+        if ("y" in axes) == bool(mine.about.get("line")):
+            raise InputError(
+                f"the operator was trained on {mine.grid}, the problem has the axes {', '.join(axes)}"
+            )
+        if not mine.about.get("line"):
+            grid: Grid = problem.grid  # type: ignore[attr-defined]
+        else:
+            x, rows = np.asarray(axes["x"], np.float64), mine.grid.shape[0]
+            lengths = (rows / len(x), len(x) * float(x[1] - x[0]))
+            grid = replace(mine.grid, shape=(rows, len(x)), lengths=lengths)
+        mine.check(grid)
+        return grid
+
+    def run(self, problem: Evolution, state: TrainedOperator) -> FieldSolution:
+        """The initial state and the states after each step, (time, y, x) or (time, x).
+
+        The result is NOVEL where the problem lies outside of the training, as ``notes`` say. It is NOT_FINITE where the
+        rollout reached infinity or NaN; ``stats["finite_steps"]`` says after how many steps, and what follows is NaN.
+        """
+        import xarray as xr
+
+        grid = self._check(problem)
+        if not isinstance(state, TrainedOperator) or state.about != self.operator.about:
+            raise InputError(
+                f"state={type(state).__name__} is not of this operator: give what init(problem, this Stepper) returns"
+            )
+        start = time.perf_counter()
+        steps = self.steps or len(problem.times()) - 1
+        line = bool(self.operator.about.get("line"))
+        first = np.asarray(problem.start(), dtype=np.float64)
+        rows = np.repeat(first[None], self.operator.grid.shape[0], 0) if line else first
+        device = next(state.network.parameters()).device
+        frames = self.rollout(torch.from_numpy(rows).float()[None].to(device), steps, state)[0]
+        values = frames.double().cpu().numpy()
+        values = values.mean(1) if line else values
+        values = np.concatenate([first[None], values])
+        finite = np.isfinite(values).reshape(len(values), -1).all(1)
+        times = problem.times()[0] + _interval(problem) * np.arange(steps + 1)
+        dims = {"time": times, **problem.axes()}
+        u = xr.DataArray(values, dims, tuple(dims), name="u")
+        seconds = time.perf_counter() - start
+        stats = {
+            "steps": float(steps),
+            "finite_steps": float(finite[1:].sum()),
+            "dt": _interval(problem),
+            "seconds": seconds,
+            "seconds_per_step": seconds / steps,
+        }
+        known = compare_start(self.operator, first, grid)
+        stats |= {"novelty": known.novelty, "refinement": known.refinement}
+        result = Result.NOVEL if known.reasons else Result.SUCCESS
+        return FieldSolution(u, result if finite.all() else Result.NOT_FINITE, stats, notes=known.notes)
+
+    @torch.no_grad()
+    def rollout(self, first: Tensor, steps: int, state: TrainedOperator | None = None) -> Tensor:
+        """The states after each step, for a batch.
+
+        Parameters
+        ----------
+        first
+            Initial states (sample, y, x), on the operator's device.
+        steps
+            How many.
+        state
+            What `init` gave; by default the operator where it is.
+
+        Returns
+        -------
+        Tensor
+            (sample, step, y, x); NaN from where a sample was not finite any more.
+        """
+        asked = state or self.operator
+        grid = replace(asked.grid, shape=(first.shape[-2], first.shape[-1]))
+        asked.check(grid)
+        u, frames = first, []
+        for _ in range(steps):
+            u = asked.ask(
+                {asked.target: u}, grid
+            )  # not predict, which refuses the values that a rollout may reach
+            if asked.about.get("line"):  # the rows of a line stay equal
+                u = u.mean(1, keepdim=True).expand_as(u)
+            lost = ~u.isfinite().all(-1).all(-1)
+            u = torch.where(lost[:, None, None], torch.nan, u)
+            frames.append(u)
+        return torch.stack(frames, 1)
+
+
+def _interval(problem: Any) -> float:
+    times = problem.times()
+    return float(times[1] - times[0])

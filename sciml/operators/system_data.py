@@ -1,0 +1,84 @@
+"""Which data a network that takes the system can be trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from sciml.errors import InputError
+from sciml.operators.samples import TRUTH, Samples
+from sciml.operators.trained_operator import takes
+from sciml.pde.direct import Direct
+from sciml.pde.elliptic import Darcy
+from sciml.solve import solve
+
+__all__ = ["check_system"]
+
+ALIKE = 0.05
+"""How far, in L2, the first truth may be from the solution: data of another discretisation differ a little."""
+
+
+def check_system(model: nn.Module, samples: Samples, *, by_residual: bool) -> None:
+    """Refuse samples whose system the coefficient and the source do not make.
+
+    Parameters
+    ----------
+    model
+        A network that takes the system, or any other, which is then looked at no further unless ``by_residual``.
+    samples
+        What it is to be trained on.
+    by_residual
+        Whether the loss is that of the residual, which takes the system too.
+
+    Raises
+    ------
+    InputError
+        Other inputs, a family of other sources or boundary data, or truths that are no solutions of the system.
+    """
+    if takes(model) != "system" and not by_residual:
+        return
+    what = type(model).__name__ if takes(model) == "system" else "the loss 'residual'"
+    if samples.steps or not set(samples.inputs) <= {"coefficient", "source"}:
+        raise InputError(
+            f"{what} takes -div(coefficient grad u) = source, the data has {', '.join(samples.inputs)}"
+            f"{' in time' if samples.steps else ''}: use a network that takes fields, with another loss"
+        )
+
+    known: Mapping[str, Any] = {"coefficient": 1.0, "source": 1.0, "boundary_value": 0.0, "flux": 0.0}
+    for name, value in known.items():
+        told = samples.parameters.get(name, value)
+        if name not in samples.inputs and told != value:
+            raise InputError(
+                f"{what} takes {name} {value:g} where the data has no such variable, its family has {told!r}: "
+                "add the variable to the data, or use a network that takes fields, with another loss"
+            )
+    _check_solved(what, samples)
+
+
+def _check_solved(what: str, samples: Samples) -> None:
+    """Refuse samples whose truths are solutions of something else than the system that is taken for theirs."""
+    grid = samples.grid
+    if "dirichlet" not in grid.boundary.sides.values():
+        return
+    first = samples.fields.isel(row=0).load()
+    given = {name: np.asarray(first[name].values, np.float64) for name in samples.inputs}
+    problem = Darcy(
+        grid.shape,
+        given.get("coefficient", 1.0),
+        given.get("source", 1.0),
+        grid.boundary,
+        centring=grid.centring,
+        lengths=grid.lengths,
+    )
+    truth, solution = np.asarray(first[TRUTH].values, np.float64), solve(problem, Direct()).u.values
+    apart = float(np.linalg.norm(truth - solution) / np.linalg.norm(solution))
+    if apart > ALIKE:
+        source = "source" if "source" in given else "1"
+        raise InputError(
+            f"{what} takes -div(coefficient grad u) = {source} with sides {grid.boundary}, whose solution is "
+            f"{apart:.0%} from the first truth: add the variable 'source', give the right boundary and centring, or "
+            "use a network that takes fields, with another loss"
+        )

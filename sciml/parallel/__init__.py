@@ -1,0 +1,1 @@
+"""The Dask client and bounded maps over its workers."""

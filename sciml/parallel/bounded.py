@@ -1,0 +1,92 @@
+"""Carrying out many tasks: in this process, or by Dask with a bounded number of them under way."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sciml.errors import InputError
+from sciml.parallel import cluster
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["Hands", "hands"]
+
+R = TypeVar("R")
+
+
+class Hands:
+    """Carries out a function on many items: in this process, or by Dask with a bounded number under way."""
+
+    def __init__(self, client: Client | None) -> None:
+        self._client = client
+
+    def __call__(
+        self, function: Callable[[Any], R], items: Sequence[Any], tell: Callable[[int, int], None]
+    ) -> Iterator[tuple[int, R]]:
+        tell(0, len(items))
+        if self._client is None:
+            for index, item in enumerate(items):
+                yield index, function(item)
+                tell(index + 1, len(items))
+            return
+        from distributed import as_completed
+
+        waiting = iter(enumerate(items))
+        window = 2 * max(1, sum(self._client.nthreads().values())) + 1
+        under_way: dict[Any, int] = {}
+        done = as_completed([], with_results=False)
+        try:
+            for index, item in waiting:
+                self._submit(function, item, index, under_way, done)
+                if len(under_way) >= window:
+                    break
+            for count, future in enumerate(done, start=1):
+                index = under_way.pop(future)
+                yield index, future.result()
+                future.release()
+                tell(count, len(items))
+                following = next(waiting, None)
+                if following is not None:
+                    self._submit(function, following[1], following[0], under_way, done)
+        finally:
+            if under_way:
+                self._client.cancel(list(under_way))
+
+    def _submit(
+        self, function: Callable[[Any], R], item: Any, index: int, under_way: dict[Any, int], done: Any
+    ) -> None:
+        assert self._client is not None
+        future = self._client.submit(function, item, pure=False)
+        under_way[future] = index
+        done.add(future)
+
+
+@contextlib.contextmanager
+def hands(workers: int | None, blocks: int, finish: Callable[[], None]) -> Iterator[Hands]:
+    """Who works: the scheduler that is there, else `workers` processes, else this process alone.
+
+    Parameters
+    ----------
+    workers
+        1 is this process; None is one process a core if there are at least four blocks, else this process.
+    blocks
+        How many tasks there will be.
+    finish
+        Called at the end in every process that worked, to close files for example.
+    """
+    if workers is not None and workers < 1:
+        raise InputError(f"workers={workers}: give at least 1, or leave it out")
+    alone = workers == 1 or (workers is None and blocks < 4)
+    if alone and not cluster.scheduler_there():
+        try:
+            yield Hands(None)
+        finally:
+            finish()
+        return
+    with cluster.client(n_workers=workers) as client:
+        yield Hands(client)
+        # A scheduler that was there lives on: its workers must not hold the files.
+        client.run(finish)

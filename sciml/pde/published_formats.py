@@ -1,0 +1,196 @@
+"""Published datasets: what their files call the fields, in which order the axes run, and on which grid they are.
+
+``Layout.known`` says where each fact comes from. Nothing here was read from the files themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from sciml.errors import InputError
+from sciml.pde.array_files import Found
+from sciml.pde.elliptic import Darcy
+from sciml.pde.families import FAMILIES, Family
+from sciml.pde.grid import Side
+
+__all__ = ["LAYOUTS", "Layout", "Points", "layout_named", "recognised"]
+
+Points: TypeAlias = Literal["nodes", "interior", "cells", "sides", "coordinates"]
+"""Where values lie: at all nodes, those on the sides being unknowns (``nodes``); at those inside (``interior``); at the
+centres of cells; ``sides``: at all nodes if the solution is zero on the sides, else at the centres of cells; or as the
+coordinates in the file say."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a published dataset lies in its files.
+
+    Parameters
+    ----------
+    name, about
+        By which it is asked for, and one line.
+    variables
+        Our name: the file's name and its dims; a dim ``1`` has size one and goes.
+    inputs, target
+        Our names.
+    boundary, points
+        Of the grid.
+    family
+        The equation, or None where it takes a name to tell.
+    time
+        The array of times, if any.
+    marks
+        What the file's name must have in it for the layout to be recognised, where the arrays alone do not tell.
+    known
+        Where the facts come from.
+    """
+
+    name: str
+    about: str
+    variables: Mapping[str, tuple[str, tuple[str, ...]]]
+    inputs: tuple[str, ...]
+    boundary: Side
+    points: Points
+    known: str
+    family: Family | None = None
+    target: str = "u"
+    time: str | None = None
+    marks: str = ""
+
+    def fits(self, found: Found, name: str) -> bool:
+        """Whether a file of that name has the arrays, of the right number of axes."""
+        if self.marks.lower() not in name.lower():
+            return False
+        for array, dims in self.variables.values():
+            if array not in found.arrays or found.arrays[array].ndim != len(dims):
+                return False
+            sizes = zip(dims, found.arrays[array].shape, strict=True)
+            if any(dim == "1" and size != 1 for dim, size in sizes):
+                return False
+        return True
+
+    def __str__(self) -> str:
+        told = ", ".join(
+            f"{ours} = {name} ({', '.join(dims)})" for ours, (name, dims) in self.variables.items()
+        )
+        return f"{self.name}: {self.about}\n  {told}\n  {self.boundary}, {self.points}; {self.known}"
+
+
+_DARCY: Final = Family(
+    "darcy", Darcy(3, 1.0), ("coefficient",), "steady flow through a porous medium, source 1"
+)
+_FIELDS: Final = ("sample", "y", "x")
+
+_ALL: Final = (
+    Layout(
+        "mgno-multiscale",
+        "trigonometric coefficients of MgNO and HANO, mul_tri_*.mat, 1023 x 1023",
+        {"coefficient": ("coeff", _FIELDS), "u": ("sol", _FIELDS)},
+        ("coefficient",),
+        "dirichlet",
+        "interior",
+        "names confirmed by the code that reads the files; that the 1023 nodes are those inside 1024 intervals is not",
+        _DARCY,
+        marks="mul_tri",
+    ),
+    Layout(
+        "fno-darcy",
+        "FNO's piececonst_r421_*.mat (421 x 421) and MgNO's darcy_alpha2_tau5_512_*.mat (512 x 512)",
+        {"coefficient": ("coeff", _FIELDS), "u": ("sol", _FIELDS)},
+        ("coefficient",),
+        "dirichlet",
+        "sides",
+        "names and shapes confirmed by the code that reads the files; whether the values lie at all nodes or at the "
+        "centres of cells (what the published generator makes) is told from the solution on the sides",
+        _DARCY,
+    ),
+    Layout(
+        "fno-navier-stokes",
+        "FNO's NavierStokes_V1e-5_N1200_T20.mat and ns_*.mat: vorticity, 64 x 64, periodic",
+        {"vorticity": ("a", ("sample", "x", "y")), "u": ("u", ("sample", "x", "y", "time"))},
+        ("vorticity",),
+        "periodic",
+        "nodes",
+        "names, shapes and the order of x and y confirmed by the generator and by the code that reads the files; the "
+        "viscosity is told by the file's name (V1e-3), or is 1e-5",
+        FAMILIES["navier-stokes"],
+        time="t",
+    ),
+    Layout(
+        "fno-burgers",
+        "FNO's burgers_data_R10.mat: from time 0 to time 1, 8192 points, periodic",
+        {"initial": ("a", ("sample", "x")), "u": ("u", ("sample", "x"))},
+        ("initial",),
+        "periodic",
+        "nodes",
+        "names and shapes confirmed by the code that reads the files",
+        FAMILIES["burgers"],
+    ),
+    Layout(
+        "pdebench-darcy",
+        "PDEBench's 2D_DarcyFlow_beta*_Train.hdf5, 128 x 128, the source being beta",
+        {"coefficient": ("nu", _FIELDS), "u": ("tensor", ("sample", "1", "y", "x"))},
+        ("coefficient",),
+        "dirichlet",
+        "coordinates",
+        "names and shapes confirmed by a listing of the file; that beta is the source is from the paper "
+        "(Takamoto et al. 2022)",
+        _DARCY,
+    ),
+    Layout(
+        "pdebench-burgers",
+        "PDEBench's 1D_Burgers_Sols_Nu*.hdf5, 1024 points, periodic",
+        {"u": ("tensor", ("sample", "time", "x"))},
+        ("initial",),
+        "periodic",
+        "coordinates",
+        "names and shapes confirmed by the code that reads the files; other equations of PDEBench in one dimension "
+        "have the same, so the file's name tells",
+        time="t-coordinate",
+        marks="burgers",
+    ),
+    Layout(
+        "mgno-helmholtz",
+        "Helmholtz_inputs.npy and Helmholtz_outputs.npy (de Hoop et al. 2022), 101 x 101",
+        {
+            "wave_speed": ("Helmholtz_inputs", ("x", "y", "sample")),
+            "u": ("Helmholtz_outputs", ("x", "y", "sample")),
+        },
+        ("wave_speed",),
+        "neumann",
+        "nodes",
+        "names, shapes and that the sample comes last confirmed by the code that reads the files; that x comes before "
+        "y is told by a README alone",
+        FAMILIES["helmholtz"],
+    ),
+)
+
+LAYOUTS: Final[Mapping[str, Layout]] = {layout.name: layout for layout in _ALL}
+"""By name, in the order in which they are tried."""
+
+
+def layout_named(name: str | Layout) -> Layout:
+    """A layout by its name, or as it is.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, with those there are.
+
+    Examples
+    --------
+    >>> layout_named("pdebench-darcy").variables["coefficient"]
+    ('nu', ('sample', 'y', 'x'))
+    """
+    if isinstance(name, Layout):
+        return name
+    if name not in LAYOUTS:
+        raise InputError(f"no layout {name!r}: there are {', '.join(LAYOUTS)}")
+    return LAYOUTS[name]
+
+
+def recognised(found: Found, name: str) -> Layout | None:
+    """The published layout of the arrays in a file of that name, or None."""
+    return next((layout for layout in LAYOUTS.values() if layout.fits(found, name)), None)

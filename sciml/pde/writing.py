@@ -1,0 +1,394 @@
+"""Writing datasets: block by block, in parallel, and on from where an interrupted call stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from sciml.errors import InputError, SciMLError
+from sciml.parallel import cluster
+from sciml.pde.unfinished import Unfinished, unfinished
+from sciml.storage.atomic import check_replaceable, replaced
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["write_dataset"]
+
+SMALL: Final = 2_000_000
+"""Values of a variable below which starting worker processes costs more than it saves."""
+IDENTITY: Final = "sciml_identity"
+Tell = Callable[[int, int], None]
+
+
+def write_dataset(
+    dataset: xr.Dataset,
+    path: str | Path,
+    *,
+    workers: int | None = None,
+    overwrite: bool = False,
+    progress: Tell | None = None,
+) -> bool:
+    """Write a dataset, computing it block by block, each of its variables once.
+
+    Parameters
+    ----------
+    dataset
+        With the dimension ``sample``: from `generate`, `open_dataset`, or your own. Lazy variables along ``sample``
+        are written block by block, that dimension first; all else is computed at once.
+    path
+        ``*.zarr`` (a folder) or ``*.nc`` (netCDF-4). It appears when it is complete; until then ``<path>.partial``
+        holds the blocks that are done, and the same call goes on with them.
+    workers
+        Dask worker processes; 1 works in this process. By default the scheduler that is there (see
+        `sciml.parallel.cluster.client`), else one worker a core where there is enough work for them.
+    overwrite
+        Replace a dataset of sciml at ``path``, and drop an unfinished one of other content. Nothing else is ever
+        replaced.
+    progress
+        Told how many samples of how many are done.
+
+    Returns
+    -------
+    bool
+        False where the dataset stood there already, finished by the same call earlier: it is left alone.
+
+    Raises
+    ------
+    InputError
+        A path that cannot be written; something else stands there, or an unfinished dataset that is another one
+        (a number of samples, a seed, a version of sciml that differs: a dataset does not grow); another process
+        writes it; no samples, or names, attributes or values that the file cannot hold.
+    OSError
+        The disk is full; what was done stays.
+    KeyboardInterrupt
+        Likewise.
+    """
+    path = Path(path).resolve()
+    if path.suffix not in (".zarr", ".nc"):
+        raise InputError(f"{path.name}: a dataset is written as NAME.zarr or NAME.nc")
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise InputError(f"workers={workers!r}: give at least 1, or leave it out")
+    if not path.parent.is_dir():
+        raise InputError(f"there is no folder {path.parent} to write {path.name} into")
+    dataset = _writable(dataset)
+    plan = _plan(dataset)
+    with unfinished(path) as partial:
+        if _finished(path, plan, overwrite):
+            return False
+        _take_up(partial, path, plan, dataset, overwrite)
+        try:
+            _compute(partial, plan, dataset, workers, progress or _silent)
+        except SciMLError:
+            partial.discard()  # the input is at fault: what was done of it is of no use
+            raise
+        except MemoryError as error:
+            if not partial.done(0):
+                partial.discard()
+            raise SciMLError(
+                f"{plan['block']} samples of {dict(dataset.sizes)} do not fit in memory ({error}): take smaller blocks "
+                "(chunk, --chunk) or a lower resolution"
+            ) from error
+        _finish(partial, path)
+    return True
+
+
+def _silent(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def _writable(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset with the samples first; in memory what is not written block by block.
+
+    Raises
+    ------
+    InputError
+        No dataset, no samples, or a name with a slash.
+    """
+    import xarray as xr
+
+    if not isinstance(dataset, xr.Dataset):
+        raise InputError(
+            f"a {type(dataset).__name__}: give an xarray Dataset, such as array.to_dataset(name='u')"
+        )
+    if dataset.sizes.get("sample", 0) == 0:
+        raise InputError(f"a dataset of dims {dict(dataset.sizes)} has no samples: nothing to write")
+    for name in dataset.variables:
+        if "/" in str(name):  # zarr and netCDF would make a group of it
+            raise InputError(
+                f"{name}: a variable's name has no slash: rename it, such as ds.rename({{{name!r}: 'u'}})"
+            )
+    dataset = dataset.transpose("sample", ...)
+    if not _rows(dataset):
+        raise InputError(
+            f"a dataset of {', '.join(map(str, dataset.variables))} has no variables along sample"
+        )
+    whole = {
+        name: one
+        for name, one in dataset.variables.items()
+        if name in dataset.coords or name not in _rows(dataset)
+    }
+    return dataset.assign({name: one.compute() for name, one in whole.items() if one.chunks is not None})
+
+
+def _plan(dataset: xr.Dataset) -> dict[str, Any]:
+    """What makes a dataset that one, and the block it is written in."""
+    arrays = {
+        str(name): [list(map(str, one.dims)), list(one.shape), str(one.dtype)]
+        for name, one in dataset.data_vars.items()
+    }
+    coords = {
+        str(name): hashlib.sha256(np.ascontiguousarray(one.values).tobytes()).hexdigest()
+        for name, one in dataset.coords.items()
+    }
+    attrs = {str(name): str(value) for name, value in dataset.attrs.items() if name != IDENTITY}
+    made_here = "family_parameters" in attrs and "seed" in attrs
+    names = {} if made_here else {str(name): _token(one) for name, one in dataset.data_vars.items()}
+    content = json.dumps([arrays, coords, attrs, names], sort_keys=True)
+    said: dict[str, Any] = {
+        name: attrs[name] for name in ("family", "seed", "sciml_version") if name in attrs
+    }
+    return {
+        "identity": hashlib.sha256(content.encode()).hexdigest(),
+        "block": _block(dataset),
+        "samples": dataset.sizes["sample"],
+        **said,
+    }
+
+
+def _token(one: xr.DataArray) -> str:
+    if one.chunks is not None:
+        return str(one.data.name)
+    return hashlib.sha256(np.ascontiguousarray(one.values).tobytes()).hexdigest()
+
+
+def _block(dataset: xr.Dataset) -> int:
+    """Samples written at a time: the first chunk of the first lazy variable by name, else about 2 MB."""
+    for name in sorted(map(str, dataset.data_vars)):  # a zarr store tells them in any order
+        one = dataset[name]
+        if one.chunks is not None and "sample" in one.dims:
+            return int(one.chunks[one.dims.index("sample")][0])
+    size = max(one.nbytes for one in dataset.data_vars.values()) // dataset.sizes["sample"]
+    return int(max(1, min(32, (2 << 20) // max(size, 1))))
+
+
+def _finished(path: Path, plan: Mapping[str, Any], overwrite: bool) -> bool:
+    """Whether the dataset is there already; refuses what may not be replaced."""
+    check_replaceable(path, folder=True)
+    if not path.exists():
+        return False
+    attrs = _attributes(path)
+    if attrs.get(IDENTITY) == plan["identity"]:
+        return not overwrite
+    if not overwrite:
+        raise InputError(
+            f"{path} exists and is not what this would write: remove it, choose another name, or pass overwrite=True "
+            "(--overwrite)"
+        )
+    if IDENTITY not in attrs:
+        raise InputError(f"{path} is no dataset that sciml wrote, and is not replaced: choose another name")
+    return False
+
+
+def _attributes(path: Path) -> Mapping[str, Any]:
+    """The attributes of a dataset; none where it is no such thing."""
+    try:
+        if path.is_dir():
+            import zarr
+
+            return dict(zarr.open_group(path, mode="r").attrs)
+        import netCDF4
+
+        with netCDF4.Dataset(path) as file:
+            return {name: file.getncattr(name) for name in file.ncattrs()}
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _take_up(
+    partial: Unfinished, path: Path, plan: Mapping[str, Any], dataset: xr.Dataset, overwrite: bool
+) -> None:
+    """Go on with what an interrupted call of the same plan left, or make the empty store."""
+    there = partial.plan()
+    if there == plan and not overwrite:
+        return
+    if there is not None and there != plan and not overwrite:
+        keys = [key for key in plan if key != "identity" and plan[key] != there.get(key)]
+        why = ", ".join(f"{key} {there.get(key)} instead of {plan[key]}" for key in keys) or "other content"
+        raise InputError(
+            f"{partial.folder} is an unfinished dataset of another command ({why}): finish that one, remove it, or "
+            "pass overwrite=True (--overwrite)"
+        )
+    partial.discard()
+    block = int(plan["block"])
+    out = dataset.drop_encoding().assign_attrs({IDENTITY: plan["identity"]})
+    lazy = _rows(out)
+    chunks = {
+        str(name): {"chunks": (min(block, plan["samples"]), *one.shape[1:])} for name, one in lazy.items()
+    }
+    with _held_by("zarr", path, partial):
+        empty = out.assign(
+            {name: one.chunk(dict.fromkeys(one.dims, -1) | {"sample": block}) for name, one in lazy.items()}
+        )
+        empty.to_zarr(
+            partial.store, mode="w", compute=False, zarr_format=3, consolidated=False, encoding=chunks
+        )
+    if path.suffix == ".nc":
+        with _held_by("netCDF", path, partial):
+            _try_netcdf(out, partial.folder / "trial.nc")
+    partial.begin(plan)
+
+
+@contextlib.contextmanager
+def _held_by(form: str, path: Path, partial: Unfinished) -> Iterator[None]:
+    """Leave nothing where a file of the form cannot hold the dataset."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        partial.discard()
+        raise InputError(
+            f"{path.name}: {form} cannot hold the dataset ({error}): drop or convert that"
+            + (", or write NAME.zarr" if form == "netCDF" else "")
+        ) from error
+
+
+def _try_netcdf(dataset: xr.Dataset, path: Path) -> None:
+    """Write one zero of each variable: what netCDF cannot hold should be told before the work, not after it."""
+    rows = _rows(dataset)
+    first = dataset.drop_vars(list(rows)).isel(
+        dict.fromkeys(dataset.dims, slice(0, 1)), missing_dims="ignore"
+    )
+    zeros = {name: (one.dims, np.zeros((1,) * one.ndim, one.dtype), one.attrs) for name, one in rows.items()}
+    with _netcdf_on_disk(path):
+        first.assign(zeros).to_netcdf(path, engine="netcdf4", format="NETCDF4")
+    path.unlink()
+
+
+@contextlib.contextmanager
+def _netcdf_on_disk(path: Path) -> Iterator[None]:
+    """Tell in words that a disk is full, for which netCDF4 raises a bare RuntimeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise SciMLError(
+            f"cannot write {path}: {error}, as on a full disk: free space, then the same call goes on"
+        ) from error
+
+
+def _rows(dataset: xr.Dataset) -> dict[Any, xr.DataArray]:
+    """The variables that are written block by block."""
+    return {name: one for name, one in dataset.data_vars.items() if one.dims[:1] == ("sample",)}
+
+
+def _compute(
+    partial: Unfinished, plan: Mapping[str, Any], dataset: xr.Dataset, workers: int | None, progress: Tell
+) -> None:
+    import zarr
+
+    block, total = int(plan["block"]), int(plan["samples"])
+    numbers = range(-(-total // block))
+    left = [number for number in numbers if not partial.done(number)]
+    done = total - sum(min(block, total - number * block) for number in left)
+    progress(done, total)
+    if not left:
+        return
+    rows = _rows(dataset)
+    group: Any = zarr.open_group(partial.store, mode="r+")
+    size = max(one.size for one in rows.values()) * len(left) // len(numbers)
+    alone = workers == 1 or (workers is None and (size < SMALL or len(left) < 2))
+
+    def lazy(number: int) -> dict[str, Any]:
+        here = slice(number * block, min(total, (number + 1) * block))
+        return {str(name): one.isel(sample=here).data for name, one in rows.items()}
+
+    for number, values in _carried_out(lazy, left, alone, workers):
+        start = number * block
+        length = min(block, total - start)
+        for name, array in values.items():
+            group[name][start : start + length] = np.asarray(array)
+        partial.mark(number)
+        done += length
+        progress(done, total)
+
+
+def _carried_out(
+    lazy: Callable[[int], dict[str, Any]], numbers: Sequence[int], alone: bool, workers: int | None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The blocks as they are done: in this process, or by Dask with a bounded number of them under way."""
+    from dask.base import compute
+    from dask.delayed import delayed
+
+    if alone and not cluster.scheduler_there():
+        for number in numbers:
+            yield number, compute(lazy(number), scheduler="synchronous")[0]
+        return
+    from distributed import as_completed
+
+    with cluster.client(n_workers=workers) as client:
+        window = 2 * max(1, sum(client.nthreads().values())) + 1
+        waiting = iter(numbers)
+        under_way: dict[Any, int] = {}
+        done = as_completed([], with_results=False)
+
+        def submit() -> None:
+            number = next(waiting, None)
+            if number is not None:
+                future = client.compute(delayed(lazy(number)))
+                under_way[future] = number
+                done.add(future)
+
+        for _ in range(window):
+            submit()
+        try:
+            for future in done:
+                number = under_way.pop(future)
+                yield number, future.result()
+                future.release()
+                submit()
+        finally:
+            with contextlib.suppress(Exception):
+                client.cancel(list(under_way))
+
+
+def _first_chunk(one: xr.DataArray) -> tuple[int, ...] | None:
+    return tuple(sizes[0] for sizes in one.chunks) if one.chunks else None
+
+
+def _finish(partial: Unfinished, path: Path) -> None:
+    """Put the complete dataset under its name."""
+    import warnings
+
+    import zarr
+
+    with (
+        warnings.catch_warnings()
+    ):  # xarray asks for one file of all metadata, though zarr 3 does not yet define it
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(partial.store)
+    if path.suffix == ".nc":
+        import xarray as xr
+
+        with xr.open_zarr(partial.store, consolidated=False) as whole, replaced(path) as part:
+            out = whole.drop_encoding()
+            packed = {
+                name: {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": _first_chunk(one)}
+                for name, one in out.data_vars.items()
+            }
+            with _netcdf_on_disk(path):
+                out.to_netcdf(part, engine="netcdf4", format="NETCDF4", encoding=packed)
+    elif path.exists():
+        old = path.with_name(f".{path.name}.{os.getpid()}.old")
+        os.replace(path, old)
+        os.replace(partial.store, path)
+        shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink()
+    else:
+        os.replace(partial.store, path)
+    partial.discard()

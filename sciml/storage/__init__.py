@@ -1,0 +1,1 @@
+"""Atomic files, resumable stores and packaged data."""

@@ -1,0 +1,313 @@
+"""Batches from a store larger than memory, shuffled by chunk and then within a buffer."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import xarray as xr
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from sciml.errors import InputError, MissingVariable
+from sciml.train.batches import Batch, TensorSource, check_batch_size
+
+__all__ = ["StoreSource", "Transform"]
+
+Transform = Callable[[Batch], Batch]
+Rows = npt.NDArray[np.int64]
+
+
+class StoreSource:
+    """Samples of a zarr store, a netCDF file, or a lazy dataset, read block by block.
+
+    An epoch takes the blocks in a random order, ``buffer`` of them at a time, and mixes the samples of those.
+    So a buffer should hold many more samples than a batch, and a store that lies in the order of time wants
+    small chunks.
+
+    Parameters
+    ----------
+    data
+        Path of a zarr store or netCDF file, or a dataset (which must be picklable if there are workers).
+    variables
+        Names of the variables to read; each has the dimension ``dim``, and comes as a tensor with that one
+        first.
+    dim
+        The dimension of the samples.
+    rows
+        Which samples to use, as a boolean mask over ``dim`` or as numbers (each is taken once); None for all.
+    transform
+        ``transform(batch) -> batch`` on the samples of one block, keeping their number and order: features,
+        for one. It runs in the workers; it must be a function of the batch alone, and picklable if there are
+        workers.
+    block
+        Samples a block; None takes the store's own chunks.
+    buffer
+        Blocks mixed with one another; so many are in memory at once.
+    workers
+        Processes that read and transform, or 0 for none. They hand blocks over in shared memory
+        (``/dev/shm``).
+    start_method
+        How they start. ``fork`` is quick and lets ``transform`` be any function, but is unsafe beside
+        threads.
+
+    Raises
+    ------
+    InputError
+        No such store, no samples, a variable without ``dim`` or that torch cannot hold, or a transform that
+        changes the number of samples.
+    MissingVariable
+        The store lacks a variable.
+    """
+
+    def __init__(
+        self,
+        data: str | Path | xr.Dataset,
+        variables: Sequence[str],
+        *,
+        dim: str = "column",
+        rows: npt.ArrayLike | None = None,
+        transform: Transform | None = None,
+        block: int | None = None,
+        buffer: int = 16,
+        workers: int = 0,
+        start_method: Literal["forkserver", "spawn", "fork"] = "forkserver",
+    ) -> None:
+        opened = data if isinstance(data, xr.Dataset) else _open(data)
+        _check(opened, variables, dim, data)
+        if buffer < 1 or workers < 0 or (block is not None and block < 1):
+            raise InputError(
+                f"block={block}, buffer={buffer}, workers={workers}: give block and buffer of 1 or more"
+            )
+        size = block or _chunk(opened[variables[0]], dim)
+        edges = _blocks(_rows(rows, opened.sizes[dim]), size)
+        if not edges:
+            raise InputError(
+                f"{_name(data)} has {opened.sizes[dim]} samples, none of them chosen: check rows"
+            )
+        self.buffer = buffer
+        self._blocks = _Blocks(data, tuple(variables), dim, edges, transform)
+        self._lengths = np.array([len(rows) for rows in edges])
+        self._order = _Order()
+        self._loader: DataLoader[Batch] = DataLoader(
+            self._blocks,
+            batch_size=None,
+            sampler=self._order,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            multiprocessing_context=start_method if workers else None,
+            worker_init_fn=_leave_signals if workers else None,
+            generator=torch.Generator(),  # its own: else each epoch would draw from torch's global one
+        )
+
+    def __len__(self) -> int:
+        return int(self._lengths.sum())
+
+    def __repr__(self) -> str:
+        blocks, name = len(self._lengths), _name(self._blocks.data)
+        return (
+            f"StoreSource: {len(self)} samples of {', '.join(self._blocks.variables)} in {blocks} blocks, "
+            f"{self.buffer} at a time, {self._loader.num_workers} workers, from {name}"
+        )
+
+    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """The batches of one epoch: shuffled with a generator, in order without."""
+        return self.batches_from(batch_size, generator, 0)
+
+    def batches_from(self, batch_size: int, generator: torch.Generator | None, start: int) -> Iterator[Batch]:
+        """The same from batch number ``start`` on; the blocks before it are not read."""
+        check_batch_size(batch_size)
+        order, seeds = self._plan(generator)
+        groups = [order[first : first + self.buffer] for first in range(0, len(order), self.buffer)]
+        ends = np.cumsum([self._lengths[group].sum() for group in groups])
+        skipped = start * batch_size
+        first = int(np.searchsorted(ends, skipped, side="right"))
+        skipped -= int(ends[first - 1]) if first else 0
+        self._order.blocks = [int(block) for group in groups[first:] for block in group]
+        loaded = iter(self._loader)
+        held: Batch | None = None
+        for group, seed in zip(groups[first:], seeds[first:], strict=True):
+            blocks = [next(loaded) for _ in group]
+            pool = _join(blocks)
+            mixed = _mix(int(self._lengths[group].sum()), seed)[skipped:]
+            skipped = 0
+            pieces = _pieces(held, mixed, batch_size)
+            for piece in pieces:
+                batch = {name: tensor.index_select(0, piece) for name, tensor in pool.items()}
+                batch = batch if held is None else _join([held, batch])
+                full = _length(batch) == batch_size
+                held = None if full else batch
+                if full:
+                    yield batch
+        if held is not None:
+            yield held
+
+    def in_memory(self) -> TensorSource:
+        """All samples, transformed, as one `TensorSource`: where they fit, it is the fastest."""
+        self._order.blocks = list(range(len(self._lengths)))
+        return TensorSource(_join(list(self._loader)))
+
+    def _plan(self, generator: torch.Generator | None) -> tuple[Rows, list[int | None]]:
+        """The order of the blocks, and a seed for each buffer of them."""
+        count = len(self._lengths)
+        groups = -(-count // self.buffer)
+        if generator is None:
+            return np.arange(count), [None] * groups
+        order = torch.randperm(count, generator=generator).numpy()
+        return order, [int(seed) for seed in torch.randint(2**62, (groups,), generator=generator)]
+
+
+class _Order(Sampler[int]):
+    """The blocks of the epoch to come."""
+
+    def __init__(self) -> None:
+        self.blocks: list[int] = []
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(list(self.blocks))
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+
+class _Blocks(Dataset[Batch]):
+    """Reads and transforms one block; each process opens the store for itself."""
+
+    def __init__(
+        self,
+        data: str | Path | xr.Dataset,
+        variables: tuple[str, ...],
+        dim: str,
+        blocks: list[Rows],
+        transform: Transform | None,
+    ) -> None:
+        self.data, self.variables, self.dim, self.blocks, self.transform = (
+            data,
+            variables,
+            dim,
+            blocks,
+            transform,
+        )
+        self._opened: xr.Dataset | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": None}
+
+    def __getitem__(self, index: int) -> Batch:
+        if self._opened is None:
+            self._opened = self.data if isinstance(self.data, xr.Dataset) else _open(self.data)
+        rows = self.blocks[index]
+        first, last = int(rows[0]), int(rows[-1]) + 1
+        chosen = self._opened[list(self.variables)].isel({self.dim: slice(first, last)}).load()
+        batch = {
+            name: _tensor(chosen[name].transpose(self.dim, ...), rows - first) for name in self.variables
+        }
+        if self.transform is None:
+            return batch
+        batch = self.transform(batch)
+        lengths = {name: len(tensor) for name, tensor in batch.items()}
+        if set(lengths.values()) != {len(rows)}:
+            raise InputError(
+                f"the transform made {lengths} samples of {len(rows)}: it must keep their number"
+            )
+        return batch
+
+
+def _open(data: str | Path) -> xr.Dataset:
+    path = Path(data)
+    if not path.exists():
+        raise InputError(f"no store {str(path)!r}: give the path of a zarr store or a netCDF file")
+    try:
+        return (
+            xr.open_zarr(path, chunks=None, consolidated=False)
+            if path.is_dir()
+            else xr.open_dataset(path, cache=False)
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is neither a zarr store nor a netCDF file ({error})") from error
+
+
+def _check(opened: xr.Dataset, variables: Sequence[str], dim: str, data: object) -> None:
+    if dim not in opened.sizes or not variables:
+        raise InputError(
+            f"{_name(data)} has the dimensions {dict(opened.sizes)}: give dim and one variable or more"
+        )
+    for name in variables:
+        if name not in opened:
+            raise MissingVariable(
+                f"{_name(data)} lacks {name!r}: it has {', '.join(map(str, opened.variables))}"
+            )
+        if dim not in opened[name].dims:
+            raise InputError(f"{name} has the dimensions {opened[name].dims}, not {dim!r}: leave it out")
+        if opened[name].dtype.kind not in "fiub":
+            raise InputError(f"{name} has dtype {opened[name].dtype}, which torch cannot hold: leave it out")
+
+
+def _chunk(variable: xr.DataArray, dim: str) -> int:
+    """Samples in one chunk of the store, in dask's chunks if it has none, else 4096."""
+    if variable.chunks is not None:
+        return int(variable.chunksizes[dim][0])
+    stored = variable.encoding.get("preferred_chunks", {}).get(dim)
+    return int(stored) if stored else 4096
+
+
+def _rows(rows: npt.ArrayLike | None, count: int) -> Rows:
+    if rows is None:
+        return np.arange(count)
+    chosen = np.asarray(rows)
+    if chosen.dtype == bool:
+        if chosen.shape != (count,):
+            raise InputError(f"rows is a mask of shape {chosen.shape}: give one for each of {count} samples")
+        return np.flatnonzero(chosen)
+    chosen = np.unique(chosen.astype(np.int64))
+    if len(chosen) and not 0 <= chosen[0] <= chosen[-1] < count:
+        raise InputError(f"rows reach from {chosen[0]} to {chosen[-1]}: give numbers in [0, {count})")
+    return chosen
+
+
+def _blocks(rows: Rows, size: int) -> list[Rows]:
+    """The rows that lie in each block of the store; blocks without any are left out."""
+    cuts = np.flatnonzero(np.diff(rows // size)) + 1
+    return [block for block in np.split(rows, cuts) if len(block)]
+
+
+def _tensor(values: xr.DataArray, rows: Rows) -> Tensor:
+    array = values.to_numpy()
+    whole = len(rows) == len(array)
+    array = np.array(array, order="C") if whole else array[rows]
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+
+
+def _join(batches: list[Batch]) -> Batch:
+    return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def _length(batch: Batch) -> int:
+    return len(next(iter(batch.values())))
+
+
+def _mix(count: int, seed: int | None) -> Tensor:
+    if seed is None:
+        return torch.arange(count)
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+
+
+def _pieces(held: Batch | None, mixed: Tensor, batch_size: int) -> list[Tensor]:
+    """Cut an order into batches, the first of them only as long as completes the held samples."""
+    missing = batch_size - _length(held) if held else 0
+    pieces = [mixed[:missing], *torch.split(mixed[missing:], batch_size)]
+    return [piece for piece in pieces if len(piece)]
+
+
+def _leave_signals(_worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal: the main one decides, and needs its workers until then."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _name(data: object) -> str:
+    return "the dataset" if isinstance(data, xr.Dataset) else str(data)

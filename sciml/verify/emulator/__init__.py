@@ -1,0 +1,1 @@
+"""Scores and reports of emulators of the convection scheme."""

@@ -1,0 +1,264 @@
+"""The running tally of an evaluation: columns come in blocks, sums and one short row per column stay."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciml.columns.classes import HELD, true_kinds
+from sciml.errors import InputError, MissingVariable
+from sciml.verify.emulator.evaluation import Evaluation
+from sciml.verify.emulator.moments import (
+    CLASSES,
+    DEEP,
+    NIL,
+    NONE,
+    Moments,
+    confusion,
+    output_scores,
+    plain,
+    trigger_scores,
+)
+from sciml.verify.emulator.rain_rate import rain_scores
+from sciml.verify.emulator.reliability import reliability
+from sciml.verify.emulator.tables import (
+    SOURCES,
+    STATISTICS,
+    budget_scores,
+    column_rows,
+    column_table,
+    novelty,
+    profile_table,
+)
+
+__all__ = ["LEVELS", "OUTPUTS", "Tally", "classify"]
+
+Array = NDArray[Any]
+
+OUTPUTS: Final = {
+    "RTHCUTEN": "K s-1",
+    "RQVCUTEN": "kg kg-1 s-1",
+    "RQCCUTEN": "kg kg-1 s-1",
+    "RQRCUTEN": "kg kg-1 s-1",
+    "RQICUTEN": "kg kg-1 s-1",
+    "RQSCUTEN": "kg kg-1 s-1",
+    "RUCUTEN": "m s-2",
+    "RVCUTEN": "m s-2",
+    "CLDFRA_DP": "1",
+    "CLDFRA_SH": "1",
+    "QC_CU": "kg kg-1",
+    "QI_CU": "kg kg-1",
+    "PRATEC": "mm s-1",
+    "NCA": "s",
+    "CUTOP": "level",
+    "CUBOT": "level",
+    "TIMEC_KF": "s",
+}
+"""What is scored where both sides have it, and its unit."""
+
+LEVELS: Final = ("CUTOP", "CUBOT")
+"""Model levels: without convection they have no value, so they are scored where both sides triggered."""
+
+STATE: Final = ("RHO", "DZ8W", "PI_PHY", "T_PHY", "QVAPOR")
+DEFINITIONS: Final = {
+    "r2": "1 - SSE/SST over all elements (column, level) of the truly triggered columns, SST about its mean",
+    "r2_all": "the same over all evaluated columns",
+    "CUTOP, CUBOT": "over the columns in which both the truth and the prediction triggered",
+    "r2_class_mean": "the r2 of the mean true profile of the class of these very columns, the class known",
+    "nmae": "sum |prediction - truth| / sum |truth|",
+    "levels": "by level over the truly triggered columns, lowest first; each r2 about the mean of its level",
+    "water": "(PRATEC + sum m R) / sum m |R|, R the total water tendency, m = RHO * DZ8W",
+    "enthalpy": "sum m (cp pi RTH + Lv(T) RQV) / sum m |cp pi RTH|",
+    "momentum": "|sum m (RU, RV)| / sum m |(RU, RV)|",
+    "confusion": "rows truth, columns prediction, in the order of classes",
+}
+
+
+def classify(columns: xr.Dataset) -> NDArray[np.int8]:
+    """Say the class of each column: 0 none, 1 shallow, 2 deep.
+
+    KIND where it is one of these; else from NCA and PRATEC, and CUDT and CUTOP where they are known: see
+    `true_kinds`.
+
+    Raises
+    ------
+    MissingVariable
+        If there is neither KIND, nor NCA and PRATEC.
+    """
+    said = columns["KIND"].values if "KIND" in columns.variables else np.array(-1)
+    known = (said >= NONE) & (said <= DEEP)
+    if known.all():
+        return said.astype(np.int8)
+    nca, rain = _values(columns, "NCA"), _values(columns, "PRATEC")
+    cudt, top = columns.attrs.get("CUDT"), columns.get("CUTOP")
+    kinds = true_kinds(nca, rain, None if cudt is None else float(cudt), None if top is None else top.values)
+    return np.where(known, said, kinds).astype(np.int8)
+
+
+def _values(columns: xr.Dataset, name: str) -> Array:
+    if name not in columns.variables:
+        raise MissingVariable(f"the columns have no {name}, without which they cannot be scored")
+    values: Array = columns[name].transpose("column", ...).values
+    return values
+
+
+class Tally:
+    """Scores blocks of columns as they come.
+
+    Parameters
+    ----------
+    model, data, weighted
+        As in `sciml.verify.emulator.evaluate.evaluate`.
+    """
+
+    def __init__(self, *, model: str = "prediction", data: str = "columns", weighted: bool = False) -> None:
+        self.model, self.data, self.weighted = model, data, weighted
+        self._moments: dict[tuple[str, bool], Moments] = {}
+        self._units: dict[str, str] = {}
+        self._rows: list[xr.Dataset] = []
+        self._heights: list[Array] = []
+        self._left = {"held": 0, "unknown": 0, "not_finite": 0}
+        self._absent: set[str] = set()
+        self._broken = 0
+        self._dt = 0.0
+
+    def select(self, truth: xr.Dataset) -> NDArray[np.bool_]:
+        """Tell which of these columns can be scored, and keep count of those left out."""
+        kind = _values(truth, "KIND")
+        held = kind == HELD
+        unknown = ~held & ((kind < NONE) | (kind > DEEP))
+        finite = np.ones(kind.shape, bool)
+        for name in OUTPUTS:
+            if name in truth:
+                finite &= _finite(_values(truth, name))
+        good: NDArray[np.bool_] = finite & ~held & ~unknown
+        self._left["held"] += int(held.sum())
+        self._left["unknown"] += int(unknown.sum())
+        self._left["not_finite"] += int((~finite & ~held & ~unknown).sum())
+        return good
+
+    def add(self, truth: xr.Dataset, prediction: xr.Dataset) -> None:
+        """Score columns that `select` has chosen; ``prediction`` holds the same columns in the same order.
+
+        Raises
+        ------
+        InputError
+            A WEIGHT that is not finite, or negative.
+        """
+        kind = {"truth": _values(truth, "KIND").astype(np.int8), "prediction": classify(prediction)}
+        matched = np.flatnonzero((kind["truth"] > NONE) & (kind["prediction"] > NONE))
+        both = dict(zip(SOURCES, (truth, prediction), strict=True))
+        outputs: dict[str, dict[str, Array]] = {source: {} for source in SOURCES}
+        weight = _weight(truth)
+        for name, units in OUTPUTS.items():
+            if name not in truth:
+                continue
+            if name not in prediction:
+                self._absent.add(name)
+                continue
+            self._units[name] = str(truth[name].attrs.get("units", "")) or units
+            for source, columns in both.items():
+                values = _values(columns, name)
+                outputs[source][name] = np.where(kind[source] > NONE, values, 0) if name == "NCA" else values
+            t, p = (outputs[source][name] for source in SOURCES)
+            scored = matched if name in LEVELS else slice(None)
+            levels = t.shape[1] if t.ndim > 1 else 1
+            for weigh, by in ((False, None), (True, weight)):
+                if not weigh or by is not None:
+                    sums = self._moments.setdefault((name, weigh), Moments.empty(levels))
+                    sums.add(t[scored], p[scored], kind["truth"][scored], None if by is None else by[scored])
+        finite = [_finite(values) for values in outputs["prediction"].values()]
+        self._broken += int((~np.logical_and.reduce(finite)).sum()) if finite else 0
+        self._dt = float(truth.attrs.get("DT", 0.0))
+        state = {name: _values(truth, name) for name in STATE}
+        thickness = state["DZ8W"].astype(np.float64)
+        self._heights.append((np.cumsum(thickness, 1) - thickness / 2).sum(0))
+        self._rows.append(column_rows(truth, prediction, state, outputs, kind, self._dt))
+
+    def result(self) -> Evaluation:
+        """Everything found so far.
+
+        Raises
+        ------
+        InputError
+            If no column was scored, or weights are wanted and there are none.
+        """
+        if not self._rows:
+            left = ", ".join(f"{count} {name}" for name, count in self._left.items())
+            raise InputError(
+                f"{self.data}: no column to evaluate (left out: {left}); give output at cumulus times, "
+                "captured or drawn pairs, or the true scheme's own answers with --truth"
+            )
+        columns = column_table(self._rows)
+        weighable = "WEIGHT" in columns and bool(np.ptp(columns["WEIGHT"].values) > 0)
+        if self.weighted and not weighable:
+            raise InputError(f"{self.data}: no WEIGHT that varies, so there is nothing to weigh by")
+        kind = columns["KIND"].sel(source="truth").values
+        height = np.sum(self._heights, axis=0) / kind.size / 1000
+        moments = {name: sums for (name, weigh), sums in self._moments.items() if weigh == self.weighted}
+        profiles = profile_table(moments, height, self._units)
+        scores: dict[str, Any] = {
+            "schema": 1,
+            "weighted_scores": self.weighted,
+            "columns": {
+                "evaluated": kind.size,
+                **{name: int((kind == index).sum()) for index, name in enumerate(CLASSES)},
+                **self._left,
+                "prediction_not_finite": self._broken,
+            },
+            **self._figures(columns, self.weighted),
+            "budgets": budget_scores(columns, self._dt),
+            "novelty": novelty(columns),
+            "not_scored": sorted(self._absent),
+            "height_km": plain(height),
+            "definitions": dict(DEFINITIONS),
+        }
+        for name in profiles.data_vars:
+            level = profiles[name].sel(subset="triggered")
+            scores["outputs"][name]["levels"] = {x: plain(level.sel(statistic=x).values) for x in STATISTICS}
+        if weighable and not self.weighted:
+            scores["weighted"] = self._figures(columns, True)
+        return Evaluation(self.model, self.data, scores, profiles, columns)
+
+    def _figures(self, columns: xr.Dataset, weighted: bool) -> dict[str, Any]:
+        kind, said = columns["KIND"].values
+        weight = columns["WEIGHT"].values if weighted else None
+        trigger = trigger_scores(confusion(kind, said, weight))
+        for name, event in (("P_TRIGGER", kind > NONE), ("P_DEEP", kind == DEEP)):
+            if name in columns:
+                stated = reliability(columns[name].values, event, weight)
+                trigger.setdefault("reliability", {})[name] = stated
+        figures: dict[str, Any] = {
+            "trigger": trigger,
+            "outputs": {
+                name: {"units": self._units[name], **output_scores(sums, NIL.get(name, 0.0))}
+                for (name, weigh), sums in self._moments.items()
+                if weigh == weighted
+            },
+        }
+        if "PRATEC" in columns:
+            true, predicted = columns["PRATEC"].values
+            figures["rain"] = rain_scores(true, predicted, weight)
+        return figures
+
+
+def _weight(columns: xr.Dataset) -> Array | None:
+    """Look the weights over, if there are any: NaN among them would make every weighted score vanish."""
+    if "WEIGHT" not in columns.variables:
+        return None
+    weight: Array = columns["WEIGHT"].values
+    bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
+    if bad.size:
+        raise InputError(
+            f"WEIGHT has {bad.size} values that are not finite or negative, such as {weight[bad[0]]}: "
+            "drop those columns, or drop WEIGHT"
+        )
+    return weight
+
+
+def _finite(values: Array) -> NDArray[np.bool_]:
+    good: NDArray[np.bool_] = (~np.isfinite(values)).reshape(len(values), values[:1].size).sum(1) == 0
+    return good

@@ -1,0 +1,145 @@
+"""Score predicted columns of convection against the true scheme.
+
+`evaluate` takes two datasets that fit in memory; `assess` runs an algorithm over a (lazy) columns dataset
+block by block and keeps only sums and a short row per column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sciml.errors import InputError
+from sciml.solve import Algorithm, init, solve
+from sciml.verify.emulator.accumulate import Tally
+from sciml.verify.emulator.evaluation import Evaluation
+from sciml.verify.emulator.tables import PLACE
+
+__all__ = ["assess", "evaluate"]
+
+
+def evaluate(
+    truth: xr.Dataset,
+    prediction: xr.Dataset,
+    *,
+    model: str = "prediction",
+    data: str = "columns",
+    weighted: bool = False,
+) -> Evaluation:
+    """Score predicted columns against true ones.
+
+    Parameters
+    ----------
+    truth
+        Columns as `sciml.convection_columns` makes them: inputs, targets, KIND; dims (column, level). Columns
+        held from an earlier call (KIND 3), unknown ones (-1) and those with a target that is not finite are
+        left out.
+    prediction
+        The same columns in the same order: an algorithm's ``outputs``, or any dataset with the WRF names.
+        Without KIND its classes come from NCA and PRATEC (`sciml.verify.emulator.accumulate.classify`).
+    model, data
+        What to call the two in tables.
+    weighted
+        Weigh columns by WEIGHT (which undoes a stratified drawing) in the main scores. Otherwise the main
+        scores are unweighted, and where WEIGHT varies the weighted ones stand beside them under ``weighted``.
+
+    Raises
+    ------
+    InputError
+        If the two do not hold the same columns in the same order, as far as Time, south_north, west_east and
+        RUN tell, or none can be evaluated.
+    MissingVariable
+        If the truth lacks a variable that the scores need.
+
+    Notes
+    -----
+    The scores are defined in `sciml.verify.emulator.moments`, the budgets in `sciml.verify.emulator.budgets`. NCA
+    counts as 0 where nothing triggered ("untouched").
+    """
+    if truth.sizes.get("column") != prediction.sizes.get("column"):
+        raise InputError(
+            f"the truth has {truth.sizes.get('column')} columns and the prediction "
+            f"{prediction.sizes.get('column')}: predict the very columns of the truth, in their order"
+        )
+    _check_same_columns(truth, prediction)
+    tally = Tally(model=model, data=data, weighted=weighted)
+    good = tally.select(truth)
+    if good.any():
+        tally.add(truth.isel(column=good), prediction.isel(column=good))
+    return tally.result()
+
+
+def _check_same_columns(truth: xr.Dataset, prediction: xr.Dataset) -> None:
+    """Compare where the columns come from, where both sides say it."""
+    for name in PLACE:
+        if not all(name in one.variables and one[name].dims == ("column",) for one in (truth, prediction)):
+            continue
+        mine, theirs = truth[name].values, prediction[name].values
+        other = np.flatnonzero((mine != theirs) & ~((mine != mine) & (theirs != theirs)))  # NaN is like NaN
+        if other.size:
+            first = int(other[0])
+            raise InputError(
+                f"{name} differs in {other.size} of {mine.size} columns (column {first}: {mine[first]} in the "
+                f"truth, {theirs[first]} in the prediction): predict the very columns of the truth, in their order"
+            )
+
+
+def assess(
+    columns: xr.Dataset,
+    algorithm: Algorithm[Any, Any, Any],
+    *,
+    model: str = "model",
+    data: str = "columns",
+    weighted: bool = False,
+    block: int = 8192,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Run an algorithm over columns with known targets, block by block, and score it.
+
+    Memory: one block of columns with its prediction, and about 100 bytes per evaluated column.
+
+    Parameters
+    ----------
+    columns
+        As `evaluate` takes for its truth; may be lazy.
+    algorithm
+        Such as ``sciml.Emulator.load(path)`` or ``sciml.FortranEmulator(library, weights)``.
+    model, data, weighted
+        As in `evaluate`.
+    block
+        Columns held in memory at a time.
+    progress
+        Called with (columns done, all columns) after each block.
+
+    Returns
+    -------
+    Evaluation
+        Its score ``seen_in_training`` tells whether the algorithm was trained on runs of these files.
+    """
+    from sciml.convection.problem import Convection
+
+    tally = Tally(model=model, data=data, weighted=weighted)
+    total, state = columns.sizes.get("column", 0), None
+    for start in range(0, total, block):
+        part = columns.isel(column=slice(start, start + block)).load()
+        part = part.isel(column=tally.select(part))
+        if part.sizes["column"]:
+            problem = Convection(part)
+            state = init(problem, algorithm) if state is None else state
+            tally.add(part, solve(problem, algorithm, state=state, throw=False).outputs)
+        if progress:
+            progress(min(start + block, total), total)
+    found = tally.result()
+    return replace(found, scores={**found.scores, "seen_in_training": _seen(columns, algorithm)})
+
+
+def _seen(columns: xr.Dataset, algorithm: Algorithm[Any, Any, Any]) -> bool:
+    """Whether it says that it was trained on runs of these very files: of such scores the reader must know."""
+    about = getattr(algorithm, "about", {})
+    mine, theirs = str(columns.attrs.get("SOURCE", "")), str(about.get("source", ""))
+    files = set(mine.split(", ")) & set(theirs.split(", ")) - {""}
+    return bool(files) and bool(np.isin(columns["RUN"].values, about.get("runs", ())).any())

@@ -1,0 +1,243 @@
+"""The pictures of an evaluation, each with the words that go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from sciml import plot
+from sciml.plot.maps import draw_map
+from sciml.plot.profiles import draw_profile
+from sciml.plot.style import letter
+from sciml.verify.emulator.evaluation import Evaluation
+from sciml.verify.html_report import Picture
+
+__all__ = ["Picture", "fullest_frame", "pictures", "portrait"]
+
+Array = NDArray[Any]
+
+DAY: Final = 86400.0
+SHOWN: Final = {
+    "RTHCUTEN": ("heating", DAY, "K day⁻¹"),
+    "RQVCUTEN": ("vapour", DAY * 1e3, "g kg⁻¹ day⁻¹"),
+    "RQCCUTEN": ("cloud water", DAY * 1e3, "g kg⁻¹ day⁻¹"),
+    "RQICUTEN": ("cloud ice", DAY * 1e3, "g kg⁻¹ day⁻¹"),
+    "RQRCUTEN": ("rain water", DAY * 1e3, "g kg⁻¹ day⁻¹"),
+    "RUCUTEN": ("wind, u", DAY, "m s⁻¹ day⁻¹"),
+    "RVCUTEN": ("wind, v", DAY, "m s⁻¹ day⁻¹"),
+    "CLDFRA_DP": ("deep cloud fraction", 100.0, "%"),
+    "CLDFRA_SH": ("shallow cloud fraction", 100.0, "%"),
+    "QC_CU": ("convective cloud water", 1e3, "g kg⁻¹"),
+    "QI_CU": ("convective cloud ice", 1e3, "g kg⁻¹"),
+}
+"""How a profile is named, by what it is multiplied, and the unit it then has."""
+
+PROFILES: Final = {
+    "deep": ("RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQICUTEN", "RUCUTEN", "RVCUTEN", "CLDFRA_DP", "QC_CU"),
+    "shallow": ("RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RUCUTEN", "RVCUTEN", "CLDFRA_SH", "QC_CU"),
+}
+NO_FRAME: Final = 0.3  # below this share of the grid a map would be mostly empty
+
+
+def pictures(evaluation: Evaluation) -> Iterator[Picture]:
+    """Draw what there is to see: maps, classes, reliability, profiles, errors, scores by level, scatter."""
+    yield from _maps(evaluation)
+    trigger = evaluation.scores["trigger"]
+    yield Picture(
+        "confusion",
+        plot.confusion(trigger["confusion"], trigger["classes"]),
+        "Which class the prediction gave to the columns of each true class.",
+        f"Confusion matrix, rows truth, of {', '.join(trigger['classes'])}: {trigger['confusion']}",
+    )
+    if "reliability" in trigger:
+        named = {"P_TRIGGER": "triggered", "P_DEEP": "deep"}
+        stated = {named[name]: found for name, found in trigger["reliability"].items()}
+        said = "; ".join(
+            f"{name}: Brier score {x['brier']:.4f}, calibration error {x['calibration_error']:.4f}"
+            for name, x in stated.items()
+        )
+        yield Picture(
+            "reliability",
+            plot.reliability(stated),
+            "How often convection came where it was stated with a probability; on the diagonal it is right.",
+            f"Reliability diagram. {said}",
+        )
+    for subset in PROFILES:
+        yield from _profiles(evaluation, subset)
+    yield from _levels(evaluation)
+    yield from _scatter(evaluation)
+
+
+def _panels(evaluation: Evaluation, subset: str, names: tuple[str, ...]) -> list[plot.Profile]:
+    panels = []
+    for name in names:
+        if name not in evaluation.profiles:
+            continue
+        title, factor, unit = SHOWN[name]
+        one = evaluation.profiles[name].sel(subset=subset)
+        values = {
+            x: one.sel(statistic=x).values * factor
+            for x in ("truth", "truth_std", "prediction", "prediction_std", "bias", "rmse")
+        }
+        panels.append(plot.Profile(title, unit, **values))
+    return panels
+
+
+def _top(evaluation: Evaluation, subset: str = "triggered") -> float:
+    """The height (km) above which the scheme does nothing in these columns, with some room."""
+    heights = evaluation.profiles["height"].values
+    heated = evaluation.profiles.get("RTHCUTEN")
+    if heated is None:
+        return float(heights[-1])
+    spread = np.nan_to_num(heated.sel(subset=subset, statistic="truth_std").values)
+    acting = np.flatnonzero(spread > 0.002 * spread.max())
+    return float(heights[min(acting[-1] + 2, heights.size - 1)]) if acting.size else float(heights[-1])
+
+
+def _profiles(evaluation: Evaluation, subset: str) -> Iterator[Picture]:
+    panels = _panels(evaluation, subset, PROFILES[subset])
+    count = evaluation.scores["columns"][subset]
+    if not panels or not count:
+        return
+    height, top = evaluation.profiles["height"].values, _top(evaluation, subset)
+    yield Picture(
+        f"profiles_{subset}",
+        plot.profiles(height, panels, top=top),
+        f"Mean profiles of the {count:,} truly {subset} columns, and their spread.",
+        f"Mean profiles of {subset} columns, truth and prediction: {', '.join(p.title for p in panels)}",
+    )
+    yield Picture(
+        f"errors_{subset}",
+        plot.errors(height, panels, top=top),
+        f"Bias and error (RMSE) in the {count:,} truly {subset} columns, against the spread of the truth.",
+        f"Error by height of {subset} columns: {', '.join(p.title for p in panels)}",
+    )
+
+
+def _levels(evaluation: Evaluation) -> Iterator[Picture]:
+    profiles = evaluation.profiles
+    names = [name for name in SHOWN if name in profiles]
+    if not names:
+        return
+    chosen = {x: profiles[x].sel(subset="triggered", statistic="r2").values for x in names}
+    yield Picture(
+        "r2_by_level",
+        plot.score_by_level(profiles["height"].values, chosen, top=_top(evaluation)),
+        "R² of each output, level by level, over the truly triggered columns.",
+        "R² by level of " + ", ".join(names),
+    )
+
+
+def _scatter(evaluation: Evaluation) -> Iterator[Picture]:
+    columns = evaluation.columns
+    true_kind = columns["KIND"].sel(source="truth").values
+    pairs = []
+    for name, title, factor, unit, least in (
+        ("PRATEC", "rain rate, deep columns", 3600.0, "mm h⁻¹", 2),
+        ("HEATING", "column heating, triggered columns", 1.0, "W m⁻²", 1),
+        ("MOISTENING", "column moistening, triggered", 3600.0, "mm h⁻¹", 1),
+    ):
+        if name in columns and (true_kind >= least).any():
+            true, said = columns[name].values[:, true_kind >= least] * factor
+            pairs.append(plot.Pair(title, unit, true, said))
+    if pairs:
+        yield Picture(
+            "scatter",
+            plot.density(pairs),
+            "Column integrals, predicted against true; on the line they agree.",
+            "Two-dimensional histograms of " + "; ".join(pair.title for pair in pairs),
+        )
+
+
+def fullest_frame(evaluation: Evaluation) -> tuple[str, dict[str, Array]] | None:
+    """Find the frame (one Time of one RUN) with the most evaluated columns, then the most rain, as maps.
+
+    Returns
+    -------
+    tuple or None
+        The time as text; by name of the column table, an array (2, south_north, west_east), truth and
+        prediction, NaN where nothing was evaluated. None where the columns do not cover a grid.
+    """
+    columns = evaluation.columns
+    if not {"Time", "south_north", "west_east", "PRATEC"} <= set(columns.variables):
+        return None
+    time = columns["Time"].values
+    run = columns["RUN"].values.astype(str) if "RUN" in columns.variables else np.zeros(time.size, "U1")
+    y, x = columns["south_north"].values.astype(int), columns["west_east"].values.astype(int)
+    keys, frame = np.unique(np.char.add(np.char.add(run, " "), time.astype(str)), return_inverse=True)
+    count = np.bincount(frame)
+    rain = np.bincount(frame, columns["PRATEC"].sel(source="truth").values)
+    best = int(np.lexsort((rain, count))[-1])
+    here = frame == best
+    y, x = y[here] - y[here].min(), x[here] - x[here].min()
+    shape = int(y.max()) + 1, int(x.max()) + 1
+    if here.sum() < max(NO_FRAME * shape[0] * shape[1], 16) or min(shape) < 4:
+        return None
+    maps = {}
+    for name in ("PRATEC", "HEATING", "KIND"):
+        if name in columns:
+            maps[name] = np.full((2, *shape), np.nan)
+            maps[name][:, y, x] = columns[name].values[:, here]
+    return str(keys[best]).split(" ", 1)[1].removesuffix(".000000000").replace("T", " "), maps
+
+
+def _maps(evaluation: Evaluation) -> Iterator[Picture]:
+    found = fullest_frame(evaluation)
+    if found is None:
+        return
+    time, maps = found
+    fields = [plot.Field("Rain rate", "mm h⁻¹", *(maps["PRATEC"] * 3600))]
+    if "HEATING" in maps:
+        fields.append(plot.Field("Column heating", "W m⁻²", *maps["HEATING"]))
+    yield Picture(
+        "maps",
+        plot.triptych(fields),
+        f"The frame of {time}. Grey: columns that were not evaluated at this time.",
+        f"Maps at {time}: true, predicted, and their difference, of rain rate and column heating",
+    )
+
+
+def portrait(evaluation: Evaluation) -> Figure:
+    """Draw one picture of what the model does: rain on the map, true and predicted, and the heating.
+
+    Without a map (drawn columns) only the profiles of heating and drying remain.
+    """
+    height, top = evaluation.profiles["height"].values, _top(evaluation)
+    found = fullest_frame(evaluation)
+    with plot.style():
+        if found is None:
+            figure = Figure(figsize=(6.4, 3.0))
+            axes = list(figure.subplots(1, 2, sharey=True))
+            kinds = [("deep", "RTHCUTEN"), ("deep", "RQVCUTEN")]
+        else:
+            figure = Figure(figsize=(10.0, 3.0))
+            grid = figure.subplots(1, 4, width_ratios=(1.2, 1.2, 0.95, 0.95))
+            _rain_maps(figure, list(grid[:2]), found[1]["PRATEC"] * 3600)
+            axes = list(grid[2:])
+            kinds = [("deep", "RTHCUTEN"), ("shallow", "RTHCUTEN")]
+        for one, (subset, name) in zip(axes, kinds, strict=True):
+            for panel in _panels(evaluation, subset, (name,)):
+                draw_profile(one, height, panel, top=top)
+                letter(one, f"{panel.title}, {subset}")
+        axes[0].set_ylabel("height (km)")
+        axes[1].tick_params(labelleft=False)
+        handles, _ = axes[0].get_legend_handles_labels()
+        axes[0].legend(
+            handles[1:3], ["MSKF", "emulator"], loc="upper right", borderaxespad=0, handlelength=1.2
+        )
+    return figure
+
+
+def _rain_maps(figure: Figure, axes: list[Any], rain: Array) -> None:
+    limit = float(np.nanmax(rain)) or 1.0
+    for one, values, title in zip(axes, rain, ("rain rate, MSKF", "rain rate, emulator"), strict=True):
+        mesh = draw_map(one, values, limit)
+        one.set_xlabel("west–east (grid points)")
+        letter(one, title)
+    axes[0].set_ylabel("south–north (grid points)")
+    axes[1].tick_params(labelleft=False)
+    figure.colorbar(mesh, ax=axes, shrink=0.85, aspect=20, pad=0.02, label="mm h⁻¹")

@@ -1,0 +1,152 @@
+"""The tables an evaluation carries: a row per column, a profile per output, and what they say in short."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciml.verify.emulator.budgets import budgets, summary
+from sciml.verify.emulator.moments import NIL, NONE, TRIGGERED, Moments, confusion, f1, plain
+
+__all__ = [
+    "PLACE",
+    "STATISTICS",
+    "SUBSETS",
+    "budget_scores",
+    "column_rows",
+    "column_table",
+    "novelty",
+    "profile_table",
+]
+
+Array = NDArray[Any]
+
+SOURCES: Final = ("truth", "prediction")
+SUBSETS: Final[Mapping[str, Sequence[int]]] = {"triggered": TRIGGERED, "shallow": (1,), "deep": (2,)}
+STATISTICS: Final = ("truth", "truth_std", "prediction", "prediction_std", "bias", "rmse", "r2")
+ROWS: Final = {
+    "heating": ("HEATING", "W m-2", "column integral of cp pi RTHCUTEN"),
+    "moistening": ("MOISTENING", "kg m-2 s-1", "column integral of RQVCUTEN"),
+    "water": ("WATER", "1", "relative imbalance of column water"),
+    "enthalpy": ("ENTHALPY", "1", "relative imbalance of column enthalpy"),
+    "momentum": ("MOMENTUM", "1", "relative imbalance of column momentum"),
+    "negative_vapour": ("NEGATIVE_VAPOUR", "1", "levels where one step makes vapour negative"),
+}
+PLACE: Final = ("Time", "south_north", "west_east", "RUN")
+"""What tells one column from another."""
+BESIDE: Final = ("NOVELTY", "P_TRIGGER", "P_DEEP")
+
+
+def column_rows(
+    truth: xr.Dataset,
+    prediction: xr.Dataset,
+    state: Mapping[str, Array],
+    outputs: Mapping[str, Mapping[str, Array]],
+    kind: Mapping[str, Array],
+    dt: float,
+) -> xr.Dataset:
+    """What is kept of each column of a block: its class, rain, integrals and residuals, on both sides."""
+    found = [budgets(state, outputs[source], dt=dt) for source in SOURCES]
+    rows = xr.Dataset(coords={"source": list(SOURCES)})
+    pair = ("source", "column")
+    rows["KIND"] = pair, np.stack([kind[source] for source in SOURCES]).astype(np.int8)
+    if "PRATEC" in outputs["truth"]:
+        rain = np.stack([outputs[source]["PRATEC"] for source in SOURCES])
+        rows["PRATEC"] = pair, rain.astype(np.float32), {"units": "mm s-1"}
+    for key, (name, units, meaning) in ROWS.items():
+        if key in found[0]:
+            values = np.stack([one[key] for one in found]).astype(np.float32)
+            rows[name] = pair, values, {"units": units, "long_name": meaning}
+    for name in BESIDE:
+        if name in prediction:
+            rows[name] = "column", prediction[name].values.astype(np.float32), {"units": "1"}
+    if "WEIGHT" in truth.variables:
+        rows["WEIGHT"] = "column", truth["WEIGHT"].values.astype(np.float32), {"units": "1"}
+    where = {
+        name: ("column", truth[name].values, truth[name].attrs)
+        for name in PLACE
+        if name in truth.variables and truth[name].dims == ("column",)
+    }
+    return rows.assign_coords(where)
+
+
+def column_table(rows: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Put the rows of all blocks into one dataset."""
+    return xr.concat(
+        rows, "column", data_vars="minimal", coords="minimal", compat="override", join="override"
+    )
+
+
+def profile_table(moments: Mapping[str, Moments], height: Array, units: Mapping[str, str]) -> xr.Dataset:
+    """Statistics by level of each output that has levels; dims (statistic, subset, level)."""
+    levels = height.size
+    table = xr.Dataset(
+        coords={
+            "statistic": list(STATISTICS),
+            "subset": list(SUBSETS),
+            "height": ("level", height, {"units": "km", "long_name": "mean height above ground"}),
+        }
+    )
+    for name, sums in moments.items():
+        if sums.sums.shape[1] != levels:
+            continue
+        values = np.empty((len(STATISTICS), len(SUBSETS), levels))
+        for column, kinds in enumerate(SUBSETS.values()):
+            means = sums.mean_profiles(kinds)
+            scores = sums.by_level(kinds, nil=NIL.get(name, 0.0))
+            for row, statistic in enumerate(STATISTICS):
+                values[row, column] = (
+                    means[statistic] if statistic in means else [getattr(x, statistic) for x in scores]
+                )
+        table[name] = ("statistic", "subset", "level"), values, {"units": units[name]}
+    return table
+
+
+def budget_scores(columns: xr.Dataset, dt: float) -> dict[str, Any]:
+    """The residuals of truth and prediction, each by the classes it has itself given its columns."""
+    found: dict[str, Any] = {}
+    for key in ("water", "enthalpy", "momentum"):
+        name = ROWS[key][0]
+        if name in columns:
+            found[key] = {
+                source: summary(columns[name].sel(source=source), columns["KIND"].sel(source=source))
+                for source in SOURCES
+            }
+    if "NEGATIVE_VAPOUR" in columns:
+        counted = (columns["NEGATIVE_VAPOUR"] > 0).sum("column")
+        found["negative_vapour_columns"] = {s: int(counted.sel(source=s)) for s in SOURCES}
+        found["negative_vapour_dt"] = dt
+    return found
+
+
+def novelty(columns: xr.Dataset) -> dict[str, Any] | None:
+    """How far the columns lie outside the training inputs, and whether the score tells where it goes wrong.
+
+    NOVELTY is 1 at the edge of the training range, and 0 where an emulator saw at once that nothing happens
+    and looked no further: those columns do not count here. ``inside`` and ``outside`` of the range: the number
+    of columns, the F1 of the trigger and the nmae of the column heating.
+    """
+    if "NOVELTY" not in columns:
+        return None
+    every = columns["NOVELTY"].values.astype(np.float64)
+    seen = every != 0
+    found: dict[str, Any] = {"looked_at": int(seen.sum()), "looked_at_fraction": seen.mean()}
+    if seen.any():
+        score = every[seen]
+        found |= {"median": np.median(score), "p99": np.quantile(score, 0.99), "max": score.max()}
+        found["fraction_above_1"] = (score > 1).mean()
+    kind, said = columns["KIND"].values
+    for name, where in (("inside", seen & (every <= 1)), ("outside", seen & ~(every <= 1))):
+        part: dict[str, Any] = {"columns": int(where.sum())}
+        part["f1"] = f1(confusion(kind[where], said[where]), TRIGGERED)
+        if "HEATING" in columns:
+            true, predicted = columns["HEATING"].values.astype(np.float64)[:, where & (kind > NONE)]
+            size = np.abs(true).sum()
+            part["heating_nmae"] = np.abs(predicted - true).sum() / size if size > 0 else float("nan")
+        found[name] = part
+    described: dict[str, Any] = plain(found)
+    return described

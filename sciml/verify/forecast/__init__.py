@@ -1,0 +1,1 @@
+"""Verification of WRF runs: rain, mean state, budgets."""

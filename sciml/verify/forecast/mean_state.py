@@ -1,0 +1,155 @@
+"""The mean state of two runs by level, and what water and energy of their columns came to, with the words for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from sciml.errors import MissingVariable
+from sciml.wrf.diagnostics import require
+from sciml.wrf.runs import new_runs
+from sciml.wrf.times import elapsed_seconds
+
+__all__ = ["budgets", "profiles"]
+
+CP: Final = 1004.5
+LV: Final = 2.5e6
+LF: Final = 3.34e5
+CONDENSATE: Final = ("QCLOUD", "QRAIN", "QICE", "QSNOW", "QGRAUP")
+ICE: Final = ("QICE", "QSNOW", "QGRAUP")
+RADIATION: Final = ("SWDNT", "SWUPT", "LWDNT", "LWUPT", "SWDNB", "SWUPB", "LWDNB", "LWUPB")
+"""Fluxes at the top and the bottom; what stays in the atmosphere is the difference of the net ones."""
+
+FIELDS: Final[Mapping[str, tuple[str, str, Callable[[xr.Dataset], xr.DataArray]]]] = {
+    "temperature": ("T", "K", lambda ds: ds.sciml.t),
+    "vapour": ("QVAPOR", "g kg⁻¹", lambda ds: 1000 * _of(ds, "QVAPOR")),
+    "condensate": ("QCLOUD", "g kg⁻¹", lambda ds: 1000 * _species(ds, CONDENSATE)),
+    "wind, u": ("U", "m s⁻¹", lambda ds: ds.sciml.u),
+    "wind, v": ("V", "m s⁻¹", lambda ds: ds.sciml.v),
+}
+
+
+def _of(ds: xr.Dataset, name: str) -> xr.DataArray:
+    if name not in ds.variables:
+        raise MissingVariable(f"the file has no {name}")
+    return require(ds, name).astype("float64")
+
+
+def _species(ds: xr.Dataset, names: tuple[str, ...]) -> xr.DataArray:
+    _of(ds, "QVAPOR")
+    there = [require(ds, name).astype("float64") for name in names if name in ds.variables]
+    return sum(there[1:], there[0]) if there else xr.zeros_like(_of(ds, "QVAPOR"))
+
+
+def _level_mean(field: xr.DataArray) -> np.ndarray[Any, Any]:
+    return np.asarray(field.mean([dim for dim in field.dims if dim != "bottom_top"]).values, dtype=np.float64)
+
+
+def profiles(reference: xr.Dataset, candidate: xr.Dataset) -> tuple[xr.Dataset | None, dict[str, str]]:
+    """Means by level over the frames and the grid, and the errors between the two.
+
+    Parameters
+    ----------
+    reference, candidate
+        Runs at the same times, on the same levels.
+
+    Returns
+    -------
+    xr.Dataset
+        ``NAME`` (source, level), ``NAME bias`` and ``NAME rmse`` (level,), with ``units``; coordinate ``height``
+        (km above the mean ground). None where heights are missing.
+    dict
+        What is absent, and why.
+    """
+    absent: dict[str, str] = {}
+    if reference.sizes.get("bottom_top") != candidate.sizes.get("bottom_top"):
+        levels = [one.sizes.get("bottom_top") for one in (reference, candidate)]
+        return None, {"profiles": f"{levels[0]} and {levels[1]} levels"}
+    try:
+        height = reference.sciml.z
+        ground = float(reference.sciml.z_faces.isel(bottom_top_stag=0).mean())
+    except MissingVariable as error:
+        return None, {"profiles": str(error)}
+    out = xr.Dataset(coords={"height": ("level", (_level_mean(height) - ground) / 1000, {"units": "km"})})
+    for name, (_, units, field) in FIELDS.items():
+        try:
+            one, other = field(reference), field(candidate)
+        except MissingVariable as error:
+            absent[f"profile of {name}"] = str(error)
+            continue
+        gap = (other.astype("float64") - one.astype("float64").values).compute()
+        out[name] = ("source", "level"), np.stack([_level_mean(one), _level_mean(other)]), {"units": units}
+        out[f"{name} bias"] = "level", _level_mean(gap), {"units": units}
+        out[f"{name} rmse"] = "level", np.sqrt(_level_mean(gap**2)), {"units": units}
+    return out, absent
+
+
+def budgets(run: xr.Dataset, rain: float) -> tuple[dict[str, float], dict[str, str]]:
+    """Water (kg m-2) and energy (W m-2) of the mean column between the first and the last frame.
+
+    Fluxes are means of the frames by the trapezoidal rule, so they are as good as the frames are dense; the residual
+    holds that, and what crosses the sides.
+
+    Parameters
+    ----------
+    run
+        At the compared times. The frames of several runs have no budget.
+    rain
+        Mean amount (mm) fallen between the first and the last of them.
+    """
+    if run.sizes["Time"] < 2:
+        return {}, {"budgets": "one common time"}
+    if new_runs(run).any():
+        return {}, {"budgets": "the frames are of several runs; compare one run at a time"}
+    seconds = float(elapsed_seconds(run["Time"].values[-1], run["Time"].values[0]))
+    ends = run.isel(Time=[0, -1])
+    try:
+        mass = ends.sciml.rho * ends.sciml.dz8w
+        vapour, ice = _of(ends, "QVAPOR"), _species(ends, ICE)
+        water = vapour + _species(ends, CONDENSATE)
+        enthalpy = CP * ends.sciml.t + LV * vapour - LF * ice
+        columns = [
+            (mass * field).sum("bottom_top").mean(["south_north", "west_east"]).values
+            for field in (water, enthalpy)
+        ]
+    except MissingVariable as error:
+        return {}, {"budgets": str(error)}
+    gained, warmed = (float(np.diff(one)[0]) for one in columns)
+    absent: dict[str, str] = {}
+    out = {"water: gained by the column (kg m-2)": gained, "water: rain (kg m-2)": rain}
+    evaporation = _flux(run, ("QFX",))
+    if evaporation is None:
+        absent["evaporation"] = "no QFX"
+    else:
+        out["water: evaporation (kg m-2)"] = evaporation * seconds
+        out["water: residual (kg m-2)"] = gained + rain - evaporation * seconds
+    out["energy: gained by the column (W m-2)"] = warmed / seconds
+    surface = _flux(run, ("HFX", "LH"))
+    if surface is None:
+        absent["surface heat fluxes"] = "no HFX and LH"
+    else:
+        out["energy: surface fluxes (W m-2)"] = surface
+    fluxes = {name: _flux(run, (name,)) for name in RADIATION}
+    if None in fluxes.values():
+        absent["radiation"] = f"no {', '.join(name for name, value in fluxes.items() if value is None)}"
+        return out, absent
+    signs = (("SWDN", 1), ("SWUP", -1), ("LWDN", 1), ("LWUP", -1))
+    top, bottom = (sum(sign * (fluxes[name + place] or 0.0) for name, sign in signs) for place in "TB")
+    out["energy: radiation (W m-2)"] = top - bottom
+    if surface is not None:
+        out["energy: residual (W m-2)"] = warmed / seconds - surface - (top - bottom)
+    return out, absent
+
+
+def _flux(run: xr.Dataset, names: tuple[str, ...]) -> float | None:
+    """The mean of a sum of fluxes over time and grid, or None where one is missing."""
+    if any(name not in run.variables for name in names):
+        return None
+    mean = sum(
+        require(run, name).astype("float64").mean(["south_north", "west_east"]).values for name in names
+    )
+    times = elapsed_seconds(run["Time"].values, run["Time"].values[0])
+    return float(np.trapezoid(mean, times) / times[-1])

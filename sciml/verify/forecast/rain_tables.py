@@ -1,0 +1,196 @@
+"""What a comparison of rain gives: its scores, fields and floor, as tables, text and data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciml.tables import html_table
+from sciml.verify.emulator.moments import plain
+from sciml.verify.forecast.rain_floor import RainFloor
+from sciml.verify.forecast.rain_scores import CATEGORICAL
+from sciml.verify.forecast.run_times import stamp
+
+__all__ = ["RainComparison", "figure", "floor_range", "text_table"]
+
+Array = NDArray[Any]
+
+AMOUNTS: Final = {
+    "mean_reference": "mean of the reference (mm)",
+    "mean_candidate": "mean of the candidate (mm)",
+    "bias": "bias (mm)",
+    "ratio": "ratio of the means",
+    "mae": "mean absolute error (mm)",
+    "rmse": "RMSE (mm)",
+    "correlation": "correlation",
+    "spread_ratio": "ratio of standard deviations",
+    "crps": "CRPS of the ensemble, fair (mm)",
+    "spread_skill": "spread of the ensemble over its error",
+}
+"""What the scores of the amounts are called in tables."""
+
+Table = tuple[str, list[str], list[list[str]]]
+
+
+@dataclass(frozen=True, eq=False)
+class RainComparison:
+    """The scores of a candidate's rain against a reference's.
+
+    Parameters
+    ----------
+    names
+        Of the two.
+    scores
+        Every score with ``estimate`` value, lower, upper: see `sciml.verify.forecast.rain_scores`.
+    fields
+        ``reference``, ``candidate`` (y, x): their mean amounts per window, mm; ``hovmoeller_x`` (source, Time, x),
+        ``hovmoeller_y``; ``intensity`` (source, bin); ``diurnal`` (source, hour), mm/h.
+    window
+        Hours; 0 where it is not known.
+    said
+        What was counted, left out, and how the intervals were made.
+    floor
+        The same scores of perturbed runs of the reference; None without such runs.
+    """
+
+    names: tuple[str, str]
+    scores: xr.Dataset = field(repr=False)
+    fields: xr.Dataset = field(repr=False)
+    window: float
+    said: tuple[str, ...]
+    floor: RainFloor | None = field(default=None, repr=False)
+
+    def tables(self) -> list[Table]:
+        """Caption, head and rows of each table: values, with their intervals in brackets.
+
+        Cells by threshold have lines: the value, its interval and, where there is a floor, its extent and the verdict.
+        """
+        whole = [str(name) for name in self.scores.data_vars if self.scores[name].dims == ("estimate",)]
+        rows = [
+            [AMOUNTS.get(name, name), _cell(self.scores[name].values), *self._beside(name)] for name in whole
+        ]
+        head = ["score", "value", *(["floor", "verdict"] if self.floor is not None else [])]
+        result: list[Table] = [("amounts", head, rows)]
+        limits = [float(x) for x in self.scores["threshold"].values]
+        by_threshold = [name for name in (*CATEGORICAL, "brier") if name in self.scores]
+        head = ["score", *(f"{x:g} mm" for x in limits)]
+        rows = [[name, *(self._stack(name, {"threshold": x}) for x in limits)] for name in by_threshold]
+        result.append(("by threshold", head, rows))
+        if "fss" in self.scores:
+            rows = [
+                [
+                    f"{side} x {side} cells",
+                    *(self._stack("fss", {"threshold": x, "scale": side}) for x in limits),
+                ]
+                for side in self.scores["scale"].values
+            ]
+            head = ["square", *head[1:]]
+            result.append(("fractions skill score, by square and threshold", head, rows))
+        return result
+
+    def _beside(self, name: str) -> list[str]:
+        """The floor of a score of the amounts, and the verdict."""
+        if self.floor is None:
+            return []
+        values = self.floor.values(name, {}) if name in self.floor.scores else []
+        return [floor_range(values), self.floor.verdict(name, {})]
+
+    def _stack(self, name: str, at: Mapping[str, Any]) -> str:
+        lines = _cell(self.scores[name].sel(**at).values).split(" ", 1)
+        if self.floor is not None and name in self.floor.scores:
+            known = [x for x in self.floor.values(name, at) if np.isfinite(x)]
+            if lines == ["-"] and not known:
+                return "-"
+            extent = " to ".join(dict.fromkeys(figure(x) for x in (min(known), max(known)))) if known else "-"
+            lines = [*lines, *[""] * (2 - len(lines)), f"floor {extent}"]
+            lines.append(self.floor.verdict(name, at))
+        return "\n".join(lines)
+
+    def headline(self) -> list[str]:
+        """What was compared, and how the intervals in brackets were made."""
+        floor = [self.floor.summary()] if self.floor is not None else []
+        return [f"{self.names[1]} against {self.names[0]}", *self.said, *floor]
+
+    def __str__(self) -> str:
+        return "\n".join([*self.headline(), *(text_table(*one) for one in self.tables())])
+
+    def _repr_html_(self) -> str:
+        tables = [html_table(caption, rows, head=tuple(head)) for caption, head, rows in self.tables()]
+        return html_table("\n".join(self.headline()), []) + "".join(tables)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every number, for `json.dumps`."""
+        scored = {str(name): plain(values.values) for name, values in self.scores.variables.items()}
+        drawn = {
+            str(name): plain(values.values)
+            for name, values in self.fields.variables.items()
+            if name != "Time"
+        }
+        return {
+            "schema": 1,
+            "reference": self.names[0],
+            "candidate": self.names[1],
+            "window_hours": self.window,
+            "times": [stamp(one) for one in self.fields["Time"].values],
+            "said": list(self.said),
+            "scores": {
+                **scored,
+                "dims": {str(name): list(v.dims) for name, v in self.scores.data_vars.items()},
+            },
+            "floor": None if self.floor is None else self.floor.to_json(),
+            "fields": drawn,
+        }
+
+
+def text_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    r"""A table as text; a cell may have several lines.
+
+    Examples
+    --------
+    >>> print(text_table("skill", ["score", "1 mm"], [["csi", "0.500\n[0.4, 0.6]"]]).lstrip())
+    skill
+    score  1 mm
+    csi    0.500
+           [0.4, 0.6]
+    """
+    cells = [[str(cell).split("\n") for cell in row] for row in [head, *rows]]
+    width = [max(len(line) for row in cells for line in row[k]) for k in range(len(head))]
+    lines = ["", caption]
+    for row in cells:
+        for parts in zip_longest(*row, fillvalue=""):
+            lines.append("  ".join(f"{part:<{w}}" for part, w in zip(parts, width, strict=True)).rstrip())
+    return "\n".join(lines)
+
+
+def floor_range(values: Sequence[float], form: Callable[[float], str] | None = None) -> str:
+    """Of one floor run its value; of several their mean and extent.
+
+    Examples
+    --------
+    >>> floor_range([0.5]), floor_range([0.4, 0.6])
+    ('0.500', '0.500 (0.400 to 0.600)')
+    """
+    form = form or figure
+    known = [one for one in values if np.isfinite(one)]
+    if len(known) < 2:
+        return form(known[0]) if known else "-"
+    return f"{form(float(np.mean(known)))} ({form(min(known))} to {form(max(known))})"
+
+
+def _cell(score: Array) -> str:
+    value, low, high = (float(x) for x in score)
+    known = bool(np.isfinite([low, high]).all())
+    return f"{figure(value)} [{figure(low)}, {figure(high)}]" if known else figure(value)
+
+
+def figure(value: float) -> str:
+    """A number in a table: three decimals, four digits from 100 on, a dash where it is not finite."""
+    if not np.isfinite(value):
+        return "-"
+    return f"{value:.3f}".replace("-0.000", "0.000") if abs(value) < 100 else f"{value:.4g}"

@@ -1,0 +1,166 @@
+"""One side of a comparison: a run with its rain, or observations on the grid of the run."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sciml.errors import InputError
+from sciml.verify.forecast.run_times import normalised, parsed
+from sciml.wrf.opening import open_wrfout
+from sciml.wrf.rain import rain_since_last, rain_total
+from sciml.wrf.runs import RUN_START
+
+__all__ = ["Source", "of_same_parts", "open_source"]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One side: rain amounts (Time, y, x) in mm, each since the time before, and the run they are of.
+
+    Parameters
+    ----------
+    name
+        What it is called.
+    amounts
+        Of a run the first is all that fell since its start.
+    run
+        A WRF dataset; None of observations.
+    start
+        When the run began (datetime64, or an object of cftime); None where it is not known.
+    """
+
+    name: str
+    amounts: xr.DataArray = field(repr=False)
+    run: xr.Dataset | None = field(default=None, repr=False)
+    start: Any = None
+
+    @property
+    def step(self) -> float | None:
+        """The time step of the run (s); None where it is not known."""
+        return None if self.run is None or "DT" not in self.run.attrs else float(self.run.attrs["DT"])
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is a nest that moves."""
+        return self.run is not None and "XLAT" in self.run.variables and "Time" in self.run["XLAT"].dims
+
+
+def open_source(path: str | Path, name: str | None = None, variable: str | None = None) -> Source:
+    """Open wrfout files (a name, a glob, a folder), or rain on a grid in any netCDF or zarr that xarray reads.
+
+    Parameters
+    ----------
+    variable
+        Of data that are no wrfout: its rain, (time, y, x) in mm since the time before.
+
+    Raises
+    ------
+    InputError
+        Neither; or a variable that is not there.
+    """
+    called = name or _short(path)
+    if variable is None:
+        run = open_wrfout(path)
+        if "RAINC" not in run.variables or "RAINNC" not in run.variables:
+            raise InputError(
+                f"{path} has no RAINC and RAINNC: name its rain with --variable (mm since the time before)"
+            )
+        return Source(called, _amounts(run), run, _start(run))
+    opened = _gridded(path)
+    if variable not in opened.variables:
+        there = ", ".join(map(str, opened.data_vars))
+        raise InputError(f"{path} has no {variable}: it has {there}")
+    rain = opened[variable]
+    times = [dim for dim in rain.dims if str(dim).lower() in ("time", "valid_time", "t")]
+    others = [dim for dim in rain.dims if dim not in times and dim != "member"]
+    if len(times) != 1 or len(others) != 2:
+        raise InputError(f"{variable} of {path} has dims {tuple(map(str, rain.dims))}: give (time, y, x)")
+    rain = rain.rename({times[0]: "Time", others[0]: "y", others[1]: "x"})
+    if "Time" not in rain.coords:
+        raise InputError(f"{variable} of {path} has no times: give its dimension {times[0]} a coordinate")
+    normalised(rain["Time"].values)
+    return Source(called, rain.load())
+
+
+def _amounts(run: xr.Dataset) -> xr.DataArray:
+    """Rain of each frame (mm), (Time, y, x): since the frame before, of the first since the start of the run."""
+    amounts = rain_total(run.isel(Time=[0])).load()
+    if run.sizes["Time"] > 1:
+        fallen = rain_since_last(run).load()
+        later = xr.DataArray(np.arange(fallen.sizes["Time"]) > 0, dims="Time")
+        amounts = fallen.where(later, amounts.isel(Time=0).drop_vars("Time"))
+    amounts = amounts.transpose("Time", "south_north", "west_east").assign_attrs(units="mm")
+    return amounts.rename({"south_north": "y", "west_east": "x"})
+
+
+def _gridded(path: str | Path) -> xr.Dataset:
+    try:
+        with warnings.catch_warnings():
+            # Dates beyond those of pandas come as objects of cftime, which are as good here.
+            warnings.simplefilter("ignore", xr.SerializationWarning)
+            if str(path).rstrip("/").endswith(".zarr"):
+                store: xr.Dataset = xr.open_zarr(path)
+                return store
+            return xr.open_dataset(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot open {path}: {' '.join(str(error).split())[:200]}") from error
+
+
+def _short(path: str | Path) -> str:
+    one = Path(path)
+    return one.parent.name if any(mark in one.name for mark in "*?[") and one.parent.name else one.name
+
+
+def _start(run: xr.Dataset) -> Any:
+    """When the run of the first frame began: by its attributes, else by XTIME; None where neither shows it."""
+    times = normalised(run["Time"].values)
+    for name in ("SIMULATION_START_DATE", "START_DATE"):
+        start = parsed(str(run.attrs.get(name, "")), times)
+        if start is not None:
+            return start
+    if RUN_START in run.variables and run[RUN_START].dtype.kind == times.dtype.kind == "M":
+        start = normalised(run[RUN_START].values)[0]
+        return None if np.isnat(start) else start
+    return None
+
+
+def of_same_parts(sides: Sequence[Source]) -> tuple[list[Source], list[str]]:
+    """The sides with rain of the same parts: without RAINSH where a run has it and another run has not.
+
+    Returns
+    -------
+    list of Source
+        The sides in their order.
+    list of str
+        What was left out.
+    """
+    runs = [one.run for one in sides if one.run is not None]
+    has = ["RAINSH" in run.variables for run in runs]
+    if not runs or all(has) or not any(has):
+        return list(sides), []
+    out, notes = [], []
+    without = ", ".join(
+        one.name for one in sides if one.run is not None and "RAINSH" not in one.run.variables
+    )
+    for one in sides:
+        if one.run is None or "RAINSH" not in one.run.variables:
+            out.append(one)
+            continue
+        mean = float(one.run["RAINSH"].isel(Time=-1).astype("float64").mean())
+        note = (
+            f"RAINSH (rain of shallow convection, mean {mean:.4g} mm at the last frame) is in {one.name} only, not in "
+            f"{without}: left out, so that RAINC + RAINNC are compared on both sides"
+        )
+        if mean > 0:
+            warnings.warn(note, stacklevel=3)
+        notes.append(note)
+        bare = one.run.drop_vars("RAINSH")
+        out.append(replace(one, amounts=_amounts(bare), run=bare))
+    return out, notes

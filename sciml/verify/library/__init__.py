@@ -1,0 +1,1 @@
+"""Checks of the native library: parity, replay, statistics of its modes."""

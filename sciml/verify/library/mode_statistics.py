@@ -1,0 +1,321 @@
+"""What the library wrote while a model ran: statistics of ranks and intervals, added up, as a table and a page.
+
+The files are those of the native library's modes (``sciml_mskf_shadow_*.nc`` and the like); what they hold is told
+in their own attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciml import plot
+from sciml.errors import InputError
+from sciml.verify.emulator.accumulate import LEVELS, OUTPUTS
+from sciml.verify.emulator.evaluation import f1_text
+from sciml.verify.emulator.figures import SHOWN
+from sciml.verify.emulator.moments import NIL, plain, trigger_scores
+from sciml.verify.html_report import Chapter, Picture, drawn, table
+
+__all__ = ["ModeStatistics", "read_statistics"]
+
+Array = NDArray[Any]
+
+COUNTS: Final = ("COLUMNS", "HELD", "NOVEL", "CLIPPED", "LIMITED", "UNSOUND", "RETURNED")
+#: What the emulator answered; files written before sciml counted them do not have them.
+CLASSES: Final = ("NONE", "SHALLOW", "DEEP")
+SUMS: Final = (
+    *COUNTS,
+    *CLASSES,
+    "SECONDS_EMULATOR",
+    "SECONDS_SCHEME",
+    "RAIN_SCHEME",
+    "RAIN_EMULATOR",
+    "CONFUSION",
+    "HEIGHT",
+)
+SCALARS: Final = ("PRATEC", "NCA", "CUTOP", "CUBOT")
+_TRUTH, _SQUARED, _ERROR, _ERROR_SQUARED, _LARGEST = range(5)
+_NIL: Final = 1e-30
+F1: Final = "{:.4f}"
+
+
+@final
+@dataclass(frozen=True)
+class ModeStatistics:
+    """The statistics of a run, over all its files.
+
+    Attributes
+    ----------
+    mode
+        ``shadow``, ``emulate`` or ``guard``.
+    files, ranks, steps
+        How many files of how many ranks; the first and the last step.
+    limit
+        The setting ``novelty``.
+    sums
+        Counts and sums by name, as in the files.
+    outputs
+        Moments by output, shape (moment, level) or (moment,): sums of the scheme's value, its square, the error, its
+        square; the largest error. Shadow files only.
+    """
+
+    mode: str
+    files: int
+    ranks: int
+    steps: tuple[int, int]
+    limit: float
+    sums: dict[str, Array]
+    outputs: dict[str, Array]
+
+    def scores(self) -> dict[str, Any]:
+        """All numbers, as JSON holds them."""
+        count = {name: int(self.sums[name]) for name in COUNTS}
+        found: dict[str, Any] = {
+            "mode": self.mode,
+            "files": self.files,
+            "ranks": self.ranks,
+            "first_step": self.steps[0],
+            "last_step": self.steps[1],
+            "columns": {name.lower(): value for name, value in count.items()},
+            "greatest_novelty": float(self.sums["NOVELTY"]),
+            "seconds": {"emulator": float(self.sums["SECONDS_EMULATOR"])},
+            "microseconds_per_column": self.microseconds(),
+        }
+        if self._has_classes:
+            found["answered"] = {name.lower(): int(self.sums[name]) for name in CLASSES}
+        if self.outputs:
+            found["seconds"]["scheme"] = float(self.sums["SECONDS_SCHEME"])
+            found["trigger"] = trigger_scores(self.sums["CONFUSION"])
+            rain = {name: float(self.sums[f"RAIN_{name.upper()}"]) for name in ("scheme", "emulator")}
+            found["rain"] = {**rain, "ratio": rain["emulator"] / rain["scheme"] if rain["scheme"] else None}
+            found["outputs"] = {name: self.score(name) for name in self.outputs}
+        plained: dict[str, Any] = plain(found)
+        return plained
+
+    @property
+    def _has_classes(self) -> bool:
+        return all(name in self.sums for name in CLASSES)
+
+    def microseconds(self) -> dict[str, float | None]:
+        """Time of the emulator, and in shadow mode of the scheme, for each column that was not held."""
+        asked = float(self.sums["COLUMNS"])
+        seconds = {name: f"SECONDS_{name.upper()}" for name in ("emulator", "scheme")}
+        return {
+            name: 1e6 * float(self.sums[key]) / asked if asked else None
+            for name, key in seconds.items()
+            if key in self.sums
+        }
+
+    @property
+    def triggered(self) -> float:
+        """Columns in which the scheme or the emulator triggered: those that the outputs are compared over."""
+        confusion = self.sums["CONFUSION"]
+        return float(confusion.sum() - confusion[0, 0])
+
+    @property
+    def matched(self) -> float:
+        """Number of columns in which both triggered: CUTOP and CUBOT are compared over these."""
+        return float(self.sums["CONFUSION"][1:, 1:].sum())
+
+    def score(self, name: str) -> dict[str, float | None]:
+        """R², bias and RMSE of an output, over the levels together, and its largest error.
+
+        R² is None where the scheme's values do not vary by more than `sciml.verify.emulator.moments.NIL`.
+        """
+        moments = self.outputs[name].reshape(5, -1)
+        count = (self.matched if name in LEVELS else self.triggered) * moments.shape[1]
+        if not count:
+            return {"r2": None, "bias": None, "rmse": None, "largest_error": None}
+        total = moments.sum(1)
+        spread = total[_SQUARED] - total[_TRUTH] ** 2 / count
+        return {
+            "r2": None
+            if total[_SQUARED] / count < _NIL or spread <= NIL.get(name, 0.0) ** 2 * count
+            else 1 - total[_ERROR_SQUARED] / spread,
+            "bias": total[_ERROR] / count,
+            "rmse": float(np.sqrt(total[_ERROR_SQUARED] / count)),
+            "largest_error": moments[_LARGEST].max(),
+        }
+
+    def rows(self) -> list[list[str]]:
+        """A table of the outputs, with its head."""
+        rows = [["output", "unit", "R²", "bias", "RMSE", "largest error"]]
+        for name in self.outputs:
+            found = self.score(name)
+            forms = ("{:.4f}", "{:+.2e}", "{:.2e}", "{:.2e}")
+            told = [
+                "–" if x is None else form.format(x) for x, form in zip(found.values(), forms, strict=True)
+            ]
+            rows.append([name, OUTPUTS[name], *told])
+        return rows
+
+    def headline(self) -> list[str]:
+        """What there is to say in short."""
+        count = {name: int(self.sums[name]) for name in COUNTS}
+        looked = max(count["COLUMNS"], 1)
+        lines = [
+            f"mode {self.mode}: {self.files} files of {self.ranks} ranks, steps {self.steps[0]} to {self.steps[1]}",
+            f"{count['COLUMNS']:,} columns asked, {count['HELD']:,} held",
+            f"{count['CLIPPED']:,} beyond the training and clipped to it ({count['CLIPPED'] / looked:.2%}), "
+            f"{count['NOVEL']:,} beyond novelty {self.limit:g}; the greatest is {float(self.sums['NOVELTY']):.3g}",
+            f"{count['LIMITED']:,} limited, {count['UNSOUND']:,} not sound, {count['RETURNED']:,} answered by the "
+            "model's own scheme",
+        ]
+        if self._has_classes:
+            none, shallow, deep = (int(self.sums[name]) for name in CLASSES)
+            lines.append(
+                f"the emulator answered {none:,} columns with no convection, {shallow:,} with shallow and {deep:,} "
+                "with deep convection"
+            )
+        if self.outputs:
+            scores = self.scores()
+            trigger, rain = scores["trigger"], scores["rain"]
+            ratio = "–" if rain["ratio"] is None else f"{rain['ratio']:.3f}"
+            lines.append(
+                f"trigger F1 {f1_text(trigger['f1'], F1)}, deep F1 {f1_text(trigger['f1_deep'], F1)}, shallow F1 "
+                f"{f1_text(trigger['f1_shallow'], F1)}; rain, emulator / scheme {ratio}"
+            )
+        each = self.microseconds()
+        lines.append(
+            ", ".join(
+                f"{name} {float(self.sums[f'SECONDS_{name.upper()}']):.3g} s"
+                + ("" if time is None else f" ({time:.1f} microseconds per column)")
+                for name, time in each.items()
+            )
+        )
+        return lines
+
+    def __str__(self) -> str:
+        rows = self.rows() if self.outputs else []
+        wide = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
+        lines = [
+            "  ".join(
+                [x.ljust(w) if i < 2 else x.rjust(w) for i, (x, w) in enumerate(zip(row, wide, strict=True))]
+            )
+            for row in rows
+        ]
+        return "\n".join([*self.headline(), *([""] if lines else []), *lines])
+
+    def chapter(self) -> Chapter:
+        """The chapter of a report page."""
+        told = "".join(f"<p>{line}</p>" for line in self.headline())
+        if not self.outputs:
+            return Chapter.of(f"The library in mode {self.mode}", told)
+        head, *rows = self.rows()
+        caption = (
+            "Over the columns in which the scheme or the emulator triggered; CUTOP and CUBOT where both did"
+        )
+        parts = [told, table(caption, head, rows)]
+        if self.triggered and self.score("RTHCUTEN")["r2"] is not None:
+            parts += [drawn(picture) for picture in self.pictures()]
+        return Chapter.of("The emulator in the model's shadow", *parts)
+
+    def pictures(self) -> Sequence[Picture]:
+        """R² by level, and bias and error by level."""
+        height = self.sums["HEIGHT"] / self.triggered / 1000.0
+        named = [name for name in SHOWN if name in self.outputs and self.score(name)["r2"] is not None]
+        moments = {name: self.outputs[name] / self.triggered for name in named}
+        spread = {name: x[_SQUARED] - x[_TRUTH] ** 2 for name, x in moments.items()}
+        share = {
+            name: np.where(
+                spread[name] > 1e-6 * spread[name].max(),
+                1 - x[_ERROR_SQUARED] / np.maximum(spread[name], _NIL),
+                np.nan,
+            )
+            for name, x in moments.items()
+        }
+        acting: Array = np.flatnonzero(spread["RTHCUTEN"] > 4e-6 * spread["RTHCUTEN"].max())
+        top = float(height[min(acting[-1] + 2, height.size - 1)]) if acting.size else float(height[-1])
+        panels = []
+        for name in named:
+            title, factor, unit = SHOWN[name]
+            x = moments[name]
+            deviation = np.sqrt(np.maximum(spread[name], 0)) * factor
+            truth, bias = x[_TRUTH] * factor, x[_ERROR] * factor
+            rmse = np.sqrt(x[_ERROR_SQUARED]) * factor
+            panels.append(plot.Profile(title, unit, truth, deviation, truth + bias, deviation, bias, rmse))
+        return [
+            Picture(
+                "r2_by_level",
+                plot.score_by_level(height, share, top=top),
+                "R² of each output, level by level.",
+                "R² by level of " + ", ".join(named),
+            ),
+            Picture(
+                "errors",
+                plot.errors(height, panels, top=top),
+                "Bias and error (RMSE) by height, against the spread of the scheme.",
+                "Error by height of " + ", ".join(named),
+            ),
+        ]
+
+
+def read_statistics(paths: Iterable[str | Path]) -> ModeStatistics:
+    """Add up the statistics files of a run.
+
+    Parameters
+    ----------
+    paths
+        Files that the library wrote in one mode, of any ranks and intervals of one domain; each once.
+
+    Raises
+    ------
+    InputError
+        When there is none, when one is no such file, or when they are of several modes, domains or numbers of levels.
+    """
+    listed = sorted({Path(path).resolve() for path in paths})
+    if not listed:
+        raise InputError("no statistics to report on: give the files sciml_mskf_shadow_*.nc that a run wrote")
+    opened = [_opened(path) for path in listed]
+    first = opened[0]
+    for path, one in zip(listed, opened, strict=True):
+        for name in ("MODE", "DX", "NX", "NY", "NOVELTY_LIMIT"):
+            if one.attrs[name] != first.attrs[name]:
+                raise InputError(
+                    f"{path.name} has {name} {one.attrs[name]}, {listed[0].name} has {first.attrs[name]}: report on "
+                    "one mode and one domain at a time"
+                )
+        if one.sizes.get("bottom_top") != first.sizes.get("bottom_top"):
+            raise InputError(
+                f"{path.name} and {listed[0].name} have other numbers of levels: report on one at a time"
+            )
+    sums = {name: np.sum([one[name].values for one in opened], 0) for name in SUMS if name in first}
+    sums["NOVELTY"] = np.max([one["NOVELTY"].values for one in opened], 0)
+    outputs = {}
+    for name in (*SHOWN, "RQSCUTEN", *SCALARS):
+        if name in first and (name not in LEVELS or "LEVEL_MOMENTS" in first.attrs):
+            parts = np.stack([one[name].values for one in opened])
+            outputs[name] = parts.sum(0)
+            outputs[name][_LARGEST] = parts[:, _LARGEST].max(0)
+    steps = [int(one.attrs[name]) for one in opened for name in ("FIRST_STEP", "LAST_STEP")]
+    ranks = {int(one.attrs["RANK"]) for one in opened}
+    return ModeStatistics(
+        str(first.attrs["MODE"]),
+        len(opened),
+        len(ranks),
+        (min(steps), max(steps)),
+        float(first.attrs["NOVELTY_LIMIT"]),
+        sums,
+        outputs,
+    )
+
+
+def _opened(path: Path) -> xr.Dataset:
+    try:
+        with xr.open_dataset(path, decode_times=False) as ds:
+            loaded: xr.Dataset = ds.load()
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot open {path} as netCDF: {error}") from error
+    if "CONFUSION" not in loaded and "RETURNED" not in loaded:
+        raise InputError(
+            f"{path.name} holds no statistics of the library: give sciml_mskf_shadow_*.nc, _emulate_*.nc or "
+            "_guard_*.nc (what `capture` wrote is for `sciml convection evaluate` and `train`)"
+        )
+    return loaded

@@ -1,0 +1,106 @@
+"""A wrfout replayed through a Fortran program, compared with torch and between tilings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+from sciml.convection.problem import Convection, solution_of
+from sciml.coupling.export import emulator_from
+from sciml.coupling.replay import answers, compile_host, run_host, write_stream
+from sciml.coupling.weights_file import read_weights
+from sciml.errors import InputError
+from sciml.solve import solve
+from sciml.verify.library.parity import Parity, compare
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Replayed", "replayed"]
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Replayed:
+    """What came of a replay; prints as a table, its last line the verdict.
+
+    Attributes
+    ----------
+    runs
+        What the program said of each run.
+    differing
+        The runs whose answers have other bits than those of the first.
+    parity
+        The first run against torch in double precision.
+    """
+
+    runs: tuple[str, ...]
+    differing: tuple[str, ...]
+    parity: Parity
+
+    @property
+    def ok(self) -> bool:
+        """Whether the runs have the same bits and agree with torch."""
+        return self.parity.ok and not self.differing
+
+    def __str__(self) -> str:
+        bits = f"other bits: {'; '.join(self.differing)}" if self.differing else "all with the same bits"
+        verdict = (
+            f"verdict: {'ok' if self.ok else 'FAILED'}, {self.parity.columns:,} columns through Fortran "
+            f"{len(self.runs)} times, {bits}"
+        )
+        return "\n".join([*self.runs, str(self.parity), verdict])
+
+    __repr__ = __str__
+
+
+def replayed(
+    library: Path,
+    weights: Path,
+    columns: xr.Dataset,
+    directory: Path,
+    tiles: list[tuple[int, int]],
+    threads: int = 2,
+) -> Replayed:
+    """Replay columns through the Fortran program, once for each tiling with one thread and once with several.
+
+    Parameters
+    ----------
+    library, weights
+        As ``sciml coupling build`` made them.
+    columns
+        Of whole wrfouts; the inputs alone are used.
+    directory
+        Where the program, its input and its last output go.
+    tiles
+        Sizes (west-east, south-north) of the tiles; zeros stand for the whole domain.
+    threads
+        OpenMP threads of the second runs; 1 for no second runs.
+
+    Raises
+    ------
+    InputError, BuildError, SciMLError
+        Columns that fill no rectangle; no compiler; what the program says when it fails.
+    """
+    if not tiles:
+        raise InputError("no tilings: give one or more, (0, 0) for the whole domain")
+    reference = solve(Convection(columns), emulator_from(read_weights(weights)))
+    host = compile_host(library, directory)
+    stream, output = directory / "columns.bin", directory / "answers.bin"
+    grid = write_stream(columns, stream)
+    said, differing = [], []
+    first = None
+    for tile in tiles:
+        for count in sorted({1, threads}):
+            run = run_host(host, weights, stream, output, tile, count)
+            size = "the whole domain" if tile == (0, 0) else f"{tile[0]} x {tile[1]} columns"
+            said.append(f"{size} a tile: {run}")
+            found = answers(output, grid)
+            first = first or found
+            if any(first[name].tobytes() != found[name].tobytes() for name in first):
+                differing.append(f"{size}, {count} threads")
+    assert first is not None
+    native = solution_of(Convection(columns), first, 0.0)
+    parity = compare(reference.outputs, native.outputs, names=("torch", "Fortran"))
+    return Replayed(tuple(said), tuple(differing), parity)

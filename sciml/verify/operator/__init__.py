@@ -1,0 +1,1 @@
+"""Scores and reports of neural operators, with error bounds."""

@@ -1,0 +1,144 @@
+"""What an evaluation of an operator found, as numbers and as tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, final
+
+import xarray as xr
+
+from sciml.tables import html_table
+from sciml.verify.operator.norms import NORMS
+
+__all__ = ["DEFINITIONS", "PdeEvaluation", "Table", "number"]
+
+DEFINITIONS: Final[Mapping[str, str]] = {
+    **NORMS,
+    "frequency": "the error expanded in the sines and cosines that belong to the boundary, in "
+    "octaves of wave number (half-"
+    "waves across the longer side); relative error within each octave, and its share of the whole "
+    "squared error",
+    "levels": "the error split by energy-orthogonal projections onto the levels of the algebraic "
+    "multigrid hierarchy of the "
+    "very problem; level 0 is what only the finest level can remove",
+    "baselines": "the same errors of answers that need no training: zero, the mean of the truths, "
+    "multigrid cycles from "
+    "zero, and as many of them as take the time of one prediction",
+    "iterations": "from zero and from the prediction, until the residual is 1e-8 of b, or the error "
+    "in L2 or energy 1e-4; "
+    "conjugate gradients (CG) without preconditioner, with the diagonal, with smoothed aggregation "
+    "and with Ruge-Stüben "
+    "cycles, and plain Ruge-Stüben cycles",
+    "as preconditioner": "flexible conjugate gradients from zero with the operator applied to each residual",
+    "certified": "cycles until the guaranteed bound of the energy error is under rtol of the "
+    "solution's energy",
+    "effectivity": "the guaranteed bound over the true error in the energy norm: an upper bound "
+    "below 1 would be false; the "
+    "bound is of the algebraic error, not of the discretisation",
+    "time": "wall-clock seconds on this machine, the least of a few: one prediction alone, one "
+    "within a batch, and "
+    "multigrid-preconditioned conjugate gradients to 1e-8 for the same problem, set-up included",
+    "rollout": "the operator fed with its own answers from the first field on; relative L2 error of "
+    "each step",
+}
+"""What each word in the tables and in the JSON means."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A caption, a head, and rows of text whose first cell is a name."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def __str__(self) -> str:
+        table = [list(self.head), *map(list, self.rows)]
+        width = [max(len(row[i]) for row in table) for i in range(len(self.head))]
+        lines = [
+            "  ".join(
+                cell.ljust(size) if i == 0 else cell.rjust(size)
+                for i, (cell, size) in enumerate(zip(row, width, strict=True))
+            ).rstrip()
+            for row in table
+        ]
+        return "\n".join([self.caption, lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+@final
+@dataclasses.dataclass(frozen=True, repr=False)
+class PdeEvaluation:
+    """The errors of one operator on one dataset, and what they mean to a multigrid solver.
+
+    Attributes
+    ----------
+    model, data
+        What was evaluated, and on what.
+    scores
+        Every number, nested as in the JSON file: ``relative_l2``, ``relative_h1``, ``relative_h1_truncated`` and
+        ``residual`` are means over samples; ``norms`` has their spread; ``frequency``, ``levels``, ``baselines``,
+        ``iterations``, ``preconditioner``, ``certified``, ``time``, ``rollout`` where they make sense, and ``absent``,
+        which says of what is not there why.
+    samples
+        Each norm by ``sample``: sort it to find the worst.
+    fields
+        The sample of median relative L2 error, dims (y, x): its inputs, ``truth``, ``prediction``; of a known problem
+        ``error_density`` and ``bound_density``; attrs ``sample``, ``error``, ``lower`` and ``upper`` (energy norm).
+    """
+
+    model: str
+    data: str
+    scores: Mapping[str, Any]
+    samples: xr.Dataset
+    fields: xr.Dataset
+
+    def to_json(self) -> dict[str, Any]:
+        """The numbers as a dict that `json.dump` takes."""
+        return {"model": self.model, "data": self.data, **self.scores}
+
+    def headline(self) -> list[str]:
+        """The lines above the tables."""
+        one = self.scores
+        parts = [f"relative L2 {number(one['relative_l2'])}, H1 {number(one['relative_h1'])}"]
+        parts.append(f"(official truncated “H1” {number(one['relative_h1_truncated'])})")
+        if one["residual"] is not None:
+            parts.append(f", residual {number(one['residual'])}")
+        return [
+            f"{self.model} on {self.data}",
+            f"{one['samples']:,} {'steps' if one.get('rollout') else 'samples'} on "
+            f"{one['grid_text']}; means: " + " ".join(parts).replace(" ,", ","),
+            *one.get("trained_on", ()),
+            *([f"the truths on Dirichlet sides: {one['sides']}"] if one.get("sides") else []),
+            *([f"caution: {one['caution']}"] if one.get("caution") else []),
+        ]
+
+    def tables(self) -> list[Table]:
+        """Every table there is something for."""
+        from sciml.verify.operator import tables as pde_tables
+
+        return pde_tables.tables(self.scores)
+
+    def __str__(self) -> str:
+        absent = [f"not there: {what}: {why}" for what, why in self.scores["absent"].items()]
+        return "\n".join(
+            [*self.headline(), *(f"\n{table}" for table in self.tables()), *([""] if absent else []), *absent]
+        )
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        told = "".join(html_table(one.caption, one.rows, head=one.head) for one in self.tables())
+        return f"<p>{'<br>'.join(html.escape(line) for line in self.headline())}</p>{told}"
+
+
+def number(value: float | None, form: str = ".3g") -> str:
+    """A number with three digits; a dash where there is none.
+
+    Examples
+    --------
+    >>> number(0.0123456), number(123.0), number(None), number(5.28)
+    ('0.0123', '123', '–', '5.28')
+    """
+    return "–" if value is None else format(value, form)

@@ -1,0 +1,367 @@
+"""What the physics of WRF sees, derived from what a wrfout holds.
+
+The formulas and their order are those of WRF's own preparation of the physics step, in single precision, so
+that a column made from a file is the column the scheme was given, but for the step between call and output.
+All functions are lazy where their input is lazy, and mutate nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import xarray as xr
+
+from sciml.errors import InputError, MissingVariable
+from sciml.wrf.dimensions import check_dimensions, check_time, dimensions_of
+from sciml.wrf.missing import describe_missing, missing, where
+from sciml.wrf.origin import other_origin, wrf_version
+from sciml.wrf.projection import number
+from sciml.wrf.units import check_units
+from sciml.wrf.variables import TABLE
+from sciml.wrf.vertical import dry_mass_factors, pressure_source, warn_assumed, warn_of_pressure
+
+__all__ = [
+    "CP",
+    "GRAVITY",
+    "P0",
+    "RD",
+    "RV",
+    "density",
+    "destagger",
+    "exner",
+    "face_height",
+    "height",
+    "hydrostatic_pressure",
+    "layer_thickness",
+    "potential_temperature",
+    "pressure",
+    "require",
+    "require_all",
+    "require_faces",
+    "require_frames",
+    "temperature",
+    "theta_source",
+    "where",
+    "wind",
+]
+
+RD: Final = np.float32(287.0)
+RV: Final = np.float32(461.6)
+CP: Final = np.float32(1004.5)  # 7 * RD / 2, the value WRF uses
+P0: Final = np.float32(1.0e5)
+GRAVITY: Final = np.float32(9.81)
+T0: Final = np.float32(300.0)
+
+_SPECIES: Final = ("QVAPOR", "QCLOUD", "QRAIN", "QICE", "QSNOW", "QGRAUP", "QHAIL")
+_STAGGERED: Final = ("west_east_stag", "south_north_stag", "bottom_top_stag")
+
+
+def require(ds: xr.Dataset, name: str, why: str = "") -> xr.DataArray:
+    """A variable of the dataset.
+
+    Raises
+    ------
+    MissingVariable
+        Telling whether WRF writes it unasked, or else the `iofields` line that makes WRF write it.
+    InputError
+        Its dimensions were renamed, its units are not WRF's, or it sits on faces that do not fit the grid
+        (`require_faces`).
+    """
+    if name not in ds.variables:
+        raise missing(name, where(ds), why, other_origin(ds))
+    found = ds[name]
+    check_units(name, found.attrs, where(ds))
+    if name in TABLE and not set(found.dims) <= set(dimensions_of(TABLE[name])):
+        check_dimensions(ds, where(ds))
+    if any(dim in _STAGGERED for dim in found.dims):
+        require_faces(ds)
+    return found
+
+
+def require_all(ds: xr.Dataset, names: tuple[str, ...]) -> list[xr.DataArray]:
+    """Several variables of the dataset.
+
+    Raises
+    ------
+    MissingVariable
+        Naming all that are not there.
+    InputError
+        As `require`.
+    """
+    absent = [name for name in names if name not in ds.variables]
+    if absent:
+        raise MissingVariable(describe_missing(absent, where(ds), origin=other_origin(ds)))
+    return [require(ds, name) for name in names]
+
+
+def require_faces(ds: xr.Dataset) -> None:
+    """Refuse a dataset whose grid was cropped and its faces not, or the other way round.
+
+    Raises
+    ------
+    InputError
+        A staggered dimension is not one longer than the mass points.
+    """
+    for stag in _STAGGERED:
+        dim = stag.removesuffix("_stag")
+        if stag in ds.sizes and dim in ds.sizes and ds.sizes[stag] != ds.sizes[dim] + 1:
+            mass, faces = ds.sizes[dim], ds.sizes[stag]
+            raise InputError(
+                f"{where(ds)} has {dim} = {mass} but {stag} = {faces}, which must be {mass + 1}: crop both "
+                f"alike, as in ds.isel({dim}=slice(0, {mass}), {stag}=slice(0, {mass + 1}))"
+            )
+
+
+def require_frames(ds: xr.Dataset) -> None:
+    """Refuse a dataset without the dimension Time, or with dimensions that were renamed.
+
+    Raises
+    ------
+    InputError
+        With the line that renames the dimensions back, or that chooses one frame and keeps the dimension.
+    """
+    check_time(ds, where(ds))
+    check_dimensions(ds, where(ds))
+
+
+def labelled(array: xr.DataArray, name: str, comment: str = "") -> xr.DataArray:
+    """The array with the name and the CF attributes of the table's row (or of the given name alone)."""
+    row = TABLE.get(name)
+    attrs: dict[str, str] = {}
+    if row is not None:
+        attrs = {"long_name": row.long_name, "units": row.units}
+        if row.standard_name:
+            attrs["standard_name"] = row.standard_name
+    if comment:
+        attrs["comment"] = comment
+    out = array.rename(name)
+    out.attrs = attrs
+    return out
+
+
+def destagger(array: xr.DataArray, dim: str) -> xr.DataArray:
+    """Average neighbouring faces onto the mass points between them.
+
+    Parameters
+    ----------
+    array
+        With the dimension `dim`, a staggered one (``*_stag``), of n + 1 faces.
+    dim
+        Which.
+
+    Returns
+    -------
+    xr.DataArray
+        n mass points along the dimension's unstaggered name; same units. Exact for fields linear in the
+        index.
+
+    Examples
+    --------
+    >>> faces = xr.DataArray([1.0, 3.0, 7.0], dims="bottom_top_stag")
+    >>> destagger(faces, "bottom_top_stag").values
+    array([2., 5.])
+    """
+    half = array.dtype.type(0.5)
+    low = array.isel({dim: slice(None, -1)})
+    high = array.isel({dim: slice(1, None)})
+    # Bare data: coordinates on the faces (XLAT_U ...) are not those of the mass points.
+    mean = xr.DataArray(half * (low.data + high.data), dims=array.dims)
+    on_mass = mean.rename({dim: dim.removesuffix("_stag")})
+    shared = {k: v for k, v in array.coords.items() if not set(v.dims) & set(_STAGGERED)}
+    return on_mass.assign_coords(shared)
+
+
+def wind(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """Winds along the grid's axes at mass points [m s-1]."""
+    u, v = require_all(ds, ("U", "V"))
+    u, v = destagger(u, "west_east_stag"), destagger(v, "south_north_stag")
+    return labelled(u, "U_PHY"), labelled(v, "V_PHY")
+
+
+def pressure(ds: xr.Dataset) -> xr.DataArray:
+    """Full (non-hydrostatic) pressure P + PB [Pa]."""
+    perturbation, base = require_all(ds, ("P", "PB"))
+    out = (perturbation + base).rename("P_TOTAL")
+    out.attrs = {"standard_name": "air_pressure", "long_name": "pressure", "units": "Pa"}
+    return out
+
+
+def exner(ds: xr.Dataset, full_pressure: xr.DataArray | None = None) -> xr.DataArray:
+    """Exner function of the full pressure, (p / 1e5 Pa) ** (Rd / cp)."""
+    p = pressure(ds) if full_pressure is None else full_pressure
+    return labelled((p / P0) ** (RD / CP), "PI_PHY")
+
+
+def theta_source(ds: xr.Dataset) -> tuple[str, bool]:
+    """Which variable holds the potential temperature, and whether it is the moist one.
+
+    WRF 3.x up to 3.6 and every version without `use_theta_m` writes the dry one as T. Since 4.0 T is dry in
+    any case and THM is beside it, moist if USE_THETA_M is 1. In between (3.7 to 3.9) T itself was the moist
+    one under USE_THETA_M = 1; its description then begins "either 1) pert moist", which decides here, and
+    where there is no description, the version in TITLE.
+
+    Raises
+    ------
+    InputError
+        The attribute USE_THETA_M was lost where it decides.
+    MissingVariable
+        Neither T nor THM is there.
+
+    Warns
+    -----
+    AssumedInput
+        USE_THETA_M, TITLE and the description were all lost: T is taken as dry.
+    """
+    told = "USE_THETA_M" in ds.attrs
+    moist = told and number(ds, "USE_THETA_M") == 1
+    version = wrf_version(ds)
+    if "T" in ds.variables:
+        if "THM" in ds.variables or (told and not moist):
+            return "T", False
+        text = str(ds["T"].attrs.get("description", ""))
+        between = version is not None and (3, 7) <= version < (4, 0)
+        may_be_moist = "moist" in text or (not text and between)
+        if may_be_moist and not told:
+            raise InputError(_lost(ds, "T"))
+        if not told and not text and version is None:
+            text = (
+                f"{where(ds)} has lost the attributes USE_THETA_M and TITLE: T is taken as the dry potential "
+                "temperature, as in WRF up to 3.6 and from 4.0 on; for WRF 3.7 to 3.9 set ds.attrs['USE_THETA_M'] to "
+                "use_theta_m of the namelist"
+            )
+            warn_assumed(ds, text, stacklevel=4)
+        return "T", may_be_moist
+    if "THM" in ds.variables:
+        if not told:
+            raise InputError(_lost(ds, "THM"))
+        return "THM", moist
+    raise missing("T", where(ds), origin=other_origin(ds))
+
+
+def _lost(ds: xr.Dataset, name: str) -> str:
+    return (
+        f"{where(ds)} has lost the attribute USE_THETA_M, which decides whether {name} is the moist potential "
+        "temperature: set it to use_theta_m of the namelist, ds.attrs['USE_THETA_M'] = 0 or 1"
+    )
+
+
+def potential_temperature(ds: xr.Dataset) -> xr.DataArray:
+    """Dry potential temperature [K]; the attribute `comment` says from what it was made."""
+    name, moist = theta_source(ds)
+    theta = require(ds, name) + T0
+    comment = f"{name} + 300 K, dry as written"
+    if moist:
+        theta = theta / (np.float32(1) + RV / RD * require(ds, "QVAPOR"))
+        comment = f"({name} + 300 K) / (1 + Rv/Rd QVAPOR): {name} is moist in this file (USE_THETA_M = 1)"
+    out = theta.rename("TH_PHY")
+    out.attrs = {
+        "standard_name": "air_potential_temperature",
+        "long_name": "dry potential temperature",
+        "units": "K",
+        "comment": comment,
+    }
+    return out
+
+
+def temperature(ds: xr.Dataset, pi: xr.DataArray | None = None) -> xr.DataArray:
+    """Air temperature [K]."""
+    theta = potential_temperature(ds)
+    return labelled(theta * (exner(ds) if pi is None else pi), "T_PHY", f"theta = {theta.attrs['comment']}")
+
+
+def density(
+    ds: xr.Dataset, full_pressure: xr.DataArray | None = None, t: xr.DataArray | None = None
+) -> xr.DataArray:
+    """Density of moist air [kg m-3]: p (1 + q) / (Rd T (1 + Rv/Rd q)) with the full pressure and mixing
+    ratio q.
+
+    The captured arguments of the scheme follow this to 4e-7.
+    """
+    q = require(ds, "QVAPOR")
+    one = np.float32(1)
+    p = pressure(ds) if full_pressure is None else full_pressure
+    out = p / (RD * (temperature(ds) if t is None else t) * (one + RV / RD * q)) * (one + q)
+    return labelled(out, "RHO")
+
+
+def face_height(ds: xr.Dataset) -> xr.DataArray:
+    """Geopotential height of the layer faces [m], (PH + PHB) / 9.81."""
+    perturbation, base = require_all(ds, ("PH", "PHB"))
+    out = ((perturbation + base) / GRAVITY).rename("Z_AT_W")
+    out.attrs = {
+        "standard_name": "geopotential_height",
+        "long_name": "height of the layer faces",
+        "units": "m",
+    }
+    return out
+
+
+def height(ds: xr.Dataset) -> xr.DataArray:
+    """Geopotential height of the mass levels [m]: the mean of the faces."""
+    out = destagger(face_height(ds), "bottom_top_stag").rename("Z")
+    out.attrs = {
+        "standard_name": "geopotential_height",
+        "long_name": "height of the mass levels",
+        "units": "m",
+    }
+    return out
+
+
+def layer_thickness(ds: xr.Dataset) -> xr.DataArray:
+    """Thickness of the layers [m]: differences of (PH + PHB) / 9.81 between faces."""
+    z = face_height(ds)
+    dim = "bottom_top_stag"
+    thick = z.isel({dim: slice(1, None)}).data - z.isel({dim: slice(None, -1)}).data
+    out = xr.DataArray(thick, dims=z.dims).rename({dim: "bottom_top"})
+    return labelled(out.assign_coords(z.coords), "DZ8W")
+
+
+def hydrostatic_pressure(ds: xr.Dataset) -> xr.DataArray:
+    """Hydrostatic pressure of moist air at the mass points [Pa].
+
+    P_HYD where the file has it. Else it is rebuilt as WRF does: from P_TOP downward, layer by layer, the
+    weight (1 + sum of the mixing ratios) * (C1H * (MU + MUB) + C2H) * d(eta), and the mean of the two faces
+    of a layer. C1H and C2H are those of the file, or derived exactly: of each other, of C3F or C3H, or of the
+    attributes HYBRID_OPT = 2 and ETAC (Klemp 2011); with HYBRID_OPT = 0, and before WRF 3.9, the levels follow
+    the terrain. Where that is not known, or ZNW, MU, MUB or P_TOP are absent, P + PB stands in (the scheme's
+    answers then agree to R2 0.999). The attribute `comment` says which it was.
+
+    Warns
+    -----
+    AssumedInput
+        P + PB stands in; the warning names what is missing.
+    """
+    found, why = pressure_source(ds)
+    if found == "file":
+        return labelled(require(ds, "P_HYD"), "P_HYD", "as written by WRF")
+    if found == "full":
+        out = labelled(pressure(ds), "P_HYD", f"P + PB: the file does not have {why}")
+        warn_of_pressure(ds, stacklevel=3)
+        return out
+    return rebuilt_hydrostatic_pressure(ds)
+
+
+def rebuilt_hydrostatic_pressure(ds: xr.Dataset) -> xr.DataArray:
+    """The reconstruction described in `hydrostatic_pressure`, whether or not the file has P_HYD."""
+    found, _ = pressure_source(ds.drop_vars("P_HYD", errors="ignore"))
+    require_all(ds, ("MU", "MUB", "ZNW", "QVAPOR"))
+    for name in ("P_TOP", "PB"):
+        if name in ds.variables:
+            require(ds, name)
+    mass, thickness, top, comment = dry_mass_factors(ds, found)
+    water = sum(
+        (require(ds, name).astype("float64") for name in _SPECIES[1:] if name in ds.variables),
+        ds["QVAPOR"].astype("float64"),
+    )
+    weight = (1.0 + water) * mass * thickness
+    weight = weight.transpose(*ds["QVAPOR"].dims)
+    # Sum from the top down: all the weight above a layer, and half its own.
+    above = (
+        weight.isel(bottom_top=slice(None, None, -1))
+        .cumsum("bottom_top")
+        .isel(bottom_top=slice(None, None, -1))
+    )
+    out = (top + above - 0.5 * weight).transpose(*ds["QVAPOR"].dims)
+    of = f"rebuilt from P_TOP, ZNW, MU + MUB and the mixing ratios{comment}"
+    return labelled(out.astype("float32"), "P_HYD", of)
