@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import scipy.sparse as sp
 
 from sciml.multigrid.hierarchy import Hierarchy, assemble
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
+STRONG = 0.08
+"""A connection is strong if it is at least this share of the geometric mean of its diagonal entries."""
+MANY = 500
+"""Unknowns on the coarsest level from which on coarsening goes on along weak connections."""
+
 
 def build(system: System, algorithm: AMG) -> Hierarchy:
     """Build the hierarchy of a system, reproducibly: no method draws random numbers."""
@@ -25,32 +31,55 @@ def build(system: System, algorithm: AMG) -> Hierarchy:
         found, grids = prolongations(system.grid, least=2 if system.kind == "semidefinite" else 1)
         pairs = [(p, sp.csr_matrix(p.T)) for p in found]
         return assemble(system, algorithm, pairs, [grid.shape for grid in grids], start=start)
-    made = _classical(system) if algorithm.method == "ruge_stuben" else _aggregated(system)
-    pairs = [(sp.csr_matrix(level.P), sp.csr_matrix(level.R)) for level in made.levels[:-1]]
+    levels = _classical(system) if algorithm.method == "ruge_stuben" else _aggregated(system)
+    pairs = [(sp.csr_matrix(level.P), sp.csr_matrix(level.R)) for level in levels[:-1]]
     shapes = [system.grid.shape] + [None] * len(pairs)
-    matrices = [level.A for level in made.levels]
+    matrices = [level.A for level in levels]
     return assemble(system, algorithm, pairs, shapes, matrices=matrices, start=start)
 
 
-def _classical(system: System) -> Any:
+def _classical(system: System) -> list[Any]:
     """Ruge and Stuben 1987: interpolation along strong connections."""
     from pyamg import ruge_stuben_solver
 
-    return ruge_stuben_solver(_own(system), presmoother=None, postsmoother=None)
+    return _useful(ruge_stuben_solver(_own(system), presmoother=None, postsmoother=None).levels)
 
 
-def _aggregated(system: System) -> Any:
+def _aggregated(system: System) -> list[Any]:
     """Vanek, Mandel and Brezina 1996: aggregates with the constant as near-nullspace, smoothed."""
+    # Aggregates end where the coefficient jumps.
+    levels = _useful(_aggregates(system, [STRONG]))
+    if levels[-1].A.shape[0] > MANY:
+        # No connection is strong there (a stretched grid, coarsened across): from there on all of them count.
+        levels = _useful(_aggregates(system, [STRONG] * (len(levels) - 1) + [0.0]))
+    return levels
+
+
+def _aggregates(system: System, strong: list[float]) -> list[Any]:
+    """The levels, with what is a strong connection on each; the last entry holds for all coarser ones."""
     from pyamg import smoothed_aggregation_solver
 
-    return smoothed_aggregation_solver(
+    made = smoothed_aggregation_solver(
         _own(system),
         symmetry="nonsymmetric" if system.kind == "nonsymmetric" else "hermitian",
-        strength=("symmetric", {"theta": 0.08}),  # aggregates end where the coefficient jumps
+        strength=[("symmetric", {"theta": theta}) for theta in strong],
         smooth=("jacobi", {"omega": 4.0 / 3.0, "weighting": "local"}),  # 'spectral' draws random numbers
         presmoother=None,
         postsmoother=None,
     )
+    return list(made.levels)
+
+
+def _useful(levels: list[Any]) -> list[Any]:
+    """The levels without those below a prolongation that reaches no unknown from some coarse one.
+
+    pyamg makes a level of a single zero where no connection is strong.
+    """
+    for k, level in enumerate(levels[:-1]):
+        reached = np.asarray(abs(sp.csr_matrix(level.P)).sum(axis=0)).ravel()
+        if reached.size == 0 or not reached.min() > 0:
+            return levels[: k + 1]
+    return levels
 
 
 def _own(system: System) -> Any:

@@ -10,10 +10,13 @@ from sciml.errors import InputError
 from sciml.pde.grid import Field
 from sciml.pde.system import Matrix
 
-__all__ = ["Coarsest", "inverse_of"]
+__all__ = ["LARGEST_INVERSE", "Coarsest", "inverse_of"]
 
 LARGEST_INVERSE = 3000
-NEGLIGIBLE = 1e-10
+NEGLIGIBLE = 1e-12
+"""Eigenvalues below this share of what the entries are made of are rounding errors."""
+INACCURATE = 1e-6
+"""How far the product of a matrix and its inverse may be from the identity."""
 
 
 class Coarsest:
@@ -29,19 +32,68 @@ class Coarsest:
         return "dense inverse"
 
 
-def inverse_of(chain: Sequence[Matrix], singular: bool) -> Field:
-    """The inverse of the coarsest matrix; of a singular one the pseudo-inverse, constants being its kernel."""
+def inverse_of(
+    chain: Sequence[Matrix], transfers: Sequence[tuple[Matrix, Matrix]], *, symmetric: bool, singular: bool
+) -> Field:
+    """The inverse of the coarsest matrix, or the pseudo-inverse B of a singular one.
+
+    Rows and columns are scaled first, so that a coefficient that varies by many orders of magnitude makes no matrix
+    look singular. B A B = B holds for the pseudo-inverse of a part of the spectrum too: the coarse correction stays an
+    orthogonal projection in the energy inner product, on which the bounds of `sciml.multigrid.bounds` rest.
+
+    Parameters
+    ----------
+    chain
+        The matrices of all levels, finest first.
+    transfers
+        (P, R) of all levels but the last.
+    symmetric
+        Whether the matrices are symmetric and positive semidefinite.
+    singular
+        Whether constants are in the kernel of the finest matrix.
+
+    Raises
+    ------
+    InputError
+        A level of more than 3,000 unknowns.
+    """
     last = chain[-1]
     if last.shape[0] > LARGEST_INVERSE:
         raise InputError(
             f"coarsening stopped at {last.shape[0]} unknowns: use another method ('ruge_stuben' coarsens most matrices)"
         )
-    full = np.asarray(last.toarray())
-    if not singular:
-        inverse = np.linalg.inv(full)
-        return (inverse + inverse.T) / 2 if np.allclose(full, full.T, rtol=1e-12) else inverse
-    values, vectors = np.linalg.eigh((full + full.T) / 2)
-    # Of a single unknown nothing but round-off is left, which only the level above can tell.
-    scale = max(float(np.abs(chain[-2].diagonal()).max()) if len(chain) > 1 else 0.0, float(values.max()))
-    kept = values > NEGLIGIBLE * scale
+    size = _size(chain, transfers)
+    scale = 1 / np.sqrt(np.where(size > 0, size, 1.0))
+    scaled = scale[:, None] * np.asarray(last.toarray()) * scale
+    inverse = None if singular else _regular(scaled)
+    if inverse is None:
+        inverse = _pseudo(scaled) if symmetric else np.linalg.pinv(scaled, rcond=NEGLIGIBLE)
+    if symmetric:
+        inverse = (inverse + inverse.T) / 2
+    return np.asarray(scale[:, None] * inverse * scale)
+
+
+def _size(chain: Sequence[Matrix], transfers: Sequence[tuple[Matrix, Matrix]]) -> Field:
+    """What the diagonal entries of the coarsest matrix are sums of, in absolute value: a true zero is only rounding."""
+    if not transfers:
+        return np.abs(chain[-1].diagonal())
+    prolong = abs(transfers[-1][0])
+    return np.asarray(prolong.multiply(abs(chain[-2]) @ prolong).sum(axis=0)).ravel()
+
+
+def _regular(matrix: Field) -> Field | None:
+    """The inverse, or None where the matrix is singular to rounding."""
+    try:
+        inverse = np.linalg.inv(matrix)
+    except np.linalg.LinAlgError:
+        return None
+    with np.errstate(all="ignore"):
+        defect = np.abs(inverse @ matrix - np.eye(len(matrix))).max()
+    return inverse if defect <= INACCURATE else None
+
+
+def _pseudo(matrix: Field) -> Field:
+    """The pseudo-inverse of a symmetric matrix without the eigenvalues that rounding makes."""
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    kept = values > NEGLIGIBLE
     return np.asarray((vectors[:, kept] / values[kept]) @ vectors[:, kept].T)

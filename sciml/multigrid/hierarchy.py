@@ -352,7 +352,8 @@ def assemble(
         if k < len(transfers):
             level.P, level.R = transfers[k]
         levels.append(level)
-    inverse = inverse_of(chain, system.kind == "semidefinite")
+    symmetric, singular = system.kind in ("definite", "semidefinite"), system.kind == "semidefinite"
+    inverse = inverse_of(chain, transfers, symmetric=symmetric, singular=singular)
     multilevel = MultilevelSolver(levels, coarse_solver=Coarsest(inverse))
     chosen = [smoothers(matrix, algorithm.smoother, algorithm.sweeps) for matrix in chain[:-1]]
     if chosen:
