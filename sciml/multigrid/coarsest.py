@@ -64,19 +64,18 @@ def inverse_of(
         )
     size = _size(chain, transfers)
     scale = 1 / np.sqrt(np.where(size > 0, size, 1.0))
-    scaled = scale[:, None] * np.asarray(last.toarray()) * scale
-    inverse = None if singular else _regular(scaled)
-    if inverse is None:
-        inverse = _pseudo(scaled) if symmetric else np.linalg.pinv(scaled, rcond=NEGLIGIBLE)
+    scaled = np.asarray(last.toarray()) * np.outer(scale, scale)
+    regular = None if singular else _regular(scaled)
+    inverse = _pseudo(scaled, symmetric) if regular is None else regular
     if symmetric:
         inverse = (inverse + inverse.T) / 2
-    return np.asarray(scale[:, None] * inverse * scale)
+    return np.asarray(inverse * np.outer(scale, scale))
 
 
 def _size(chain: Sequence[Matrix], transfers: Sequence[tuple[Matrix, Matrix]]) -> Field:
     """What the diagonal entries of the coarsest matrix are sums of, in absolute value: a true zero is only rounding."""
     if not transfers:
-        return np.abs(chain[-1].diagonal())
+        return np.asarray(np.abs(chain[-1].diagonal()))
     prolong = abs(transfers[-1][0])
     return np.asarray(prolong.multiply(abs(chain[-2]) @ prolong).sum(axis=0)).ravel()
 
@@ -84,7 +83,7 @@ def _size(chain: Sequence[Matrix], transfers: Sequence[tuple[Matrix, Matrix]]) -
 def _regular(matrix: Field) -> Field | None:
     """The inverse, or None where the matrix is singular to rounding."""
     try:
-        inverse = np.linalg.inv(matrix)
+        inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
     except np.linalg.LinAlgError:
         return None
     with np.errstate(all="ignore"):
@@ -92,8 +91,10 @@ def _regular(matrix: Field) -> Field | None:
     return inverse if defect <= INACCURATE else None
 
 
-def _pseudo(matrix: Field) -> Field:
-    """The pseudo-inverse of a symmetric matrix without the eigenvalues that rounding makes."""
+def _pseudo(matrix: Field, symmetric: bool) -> Field:
+    """The pseudo-inverse without the eigenvalues, or singular values, that rounding makes."""
+    if not symmetric:
+        return np.asarray(np.linalg.pinv(matrix, rcond=NEGLIGIBLE), dtype=np.float64)
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     kept = values > NEGLIGIBLE
     return np.asarray((vectors[:, kept] / values[kept]) @ vectors[:, kept].T)

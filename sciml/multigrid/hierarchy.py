@@ -211,7 +211,7 @@ class Hierarchy:
             )
         b = self.system.rhs if b is None else self._fitting(b, "b")
         x0 = np.zeros_like(b) if x0 is None else self._fitting(x0, "x0")
-        system = check_compatible(replace(self.system, rhs=b))
+        system = check_compatible(self.system.with_rhs(b))
         return iterate(self, system.rhs, x0, rtol, most)
 
     def _fitting(self, values: Field, name: str) -> Field:
@@ -313,8 +313,11 @@ def system_of(problem: Elliptic | System, algorithm: AMG) -> System:
             f"an indefinite system ({system.grid}): multigrid diverges where a coarse grid cannot tell the sign of an "
             "eigenvalue; use sm.pde.Direct(), or make the reaction (minus the squared wave number) nonnegative"
         )
-    if not np.isfinite(system.matrix.data).all():
-        raise InputError("the matrix has entries that are not finite: check the coefficient")
+    if system.kind == "nonsymmetric" and not system.matrix.diagonal().all():
+        at = int(np.argmin(np.abs(system.matrix.diagonal())))
+        raise InputError(
+            f"the diagonal entry {at} of the matrix is zero, by which the smoothers divide: use sm.pde.Direct()"
+        )
     return system
 
 

@@ -81,7 +81,7 @@ class Direct:
     Raises
     ------
     InputError
-        An incompatible problem (see `check_compatible`), or a state that belongs to another matrix.
+        An incompatible problem (see `check_compatible`), or a state that belongs to another matrix or grid.
 
     Examples
     --------
@@ -94,17 +94,20 @@ class Direct:
 
     scheme: Scheme | None = None
 
-    def init(self, problem: Elliptic) -> Factorisation:
-        """Factorise the matrix of a problem."""
-        return factorised(discretize(problem, self.scheme))
+    def init(self, problem: Elliptic | System) -> Factorisation:
+        """Factorise the matrix of a problem, or of a system."""
+        return factorised(self._system(problem))
 
-    def run(self, problem: Elliptic, state: Factorisation) -> FieldSolution:
-        """Solve a problem with its factors.
+    def _system(self, problem: Elliptic | System) -> System:
+        return problem if isinstance(problem, System) else discretize(problem, self.scheme)
+
+    def run(self, problem: Elliptic | System, state: Factorisation) -> FieldSolution:
+        """Solve a problem or system with its factors.
 
         The result is DIVERGED where rounding may have changed the answer by more than 0.1 % (a Helmholtz problem
         at a resonance), NOT_FINITE where the matrix is singular.
         """
-        system = check_compatible(discretize(problem, self.scheme))
+        system = check_compatible(self._system(problem))
         if not _same(system, state.system):
             raise InputError(
                 f"the factors are of another matrix ({state.system}) than this problem's ({system}): "

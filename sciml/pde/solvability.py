@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from sciml.errors import InputError
@@ -56,4 +54,4 @@ def check_compatible(system: System) -> System:
             f"solution only if they balance: subtract {total / area:.6g} from the source, "
             "or make a side 'dirichlet'"
         )
-    return replace(system, rhs=system.rhs - total * volumes / area)
+    return system.with_rhs(system.rhs - total * volumes / area)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import scipy.sparse as sp
 
+from sciml.errors import InputError
 from sciml.pde.grid import Field, Grid
+from sciml.pde.matrices import check_kind, real_matrix, real_vector
 from sciml.tables import html_table
 
 __all__ = ["Kind", "Matrix", "System"]
@@ -26,20 +29,48 @@ class System:
     Parameters
     ----------
     matrix
-        `scipy.sparse.csr_matrix` of float64, (n, n), n = grid.size, unknowns in C order of (y, x).
+        (n, n), n = grid.size, unknowns in C order of (y, x): any sparse or dense matrix of real numbers, held as
+        `scipy.sparse.csr_matrix` of float64 without duplicates.
     rhs
-        (n,).
+        (n,) or (y, x), held as (n,) of float64.
     grid
         Where the unknowns lie.
     kind
         ``definite``: symmetric positive definite. ``semidefinite``: symmetric, constants in its kernel.
         ``indefinite``: symmetric, eigenvalues of both signs possible. ``nonsymmetric``.
+
+    Raises
+    ------
+    InputError
+        What does not fit the grid, is not real or not finite, or a matrix that is visibly not of its kind (see
+        `sciml.pde.matrices.check_kind`).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> System(np.diag([2.0] * 9), np.ones(9), Grid((3, 3)), "definite").energy(np.ones(9))
+    4.242640687119285
     """
 
     matrix: Matrix
     rhs: Field
     grid: Grid
     kind: Kind
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.grid, Grid):
+            raise InputError(f"grid={self.grid!r}: give a Grid, such as Grid((31, 31))")
+        if self.kind not in get_args(Kind):
+            raise InputError(f"kind={self.kind!r}: give one of {', '.join(get_args(Kind))}")
+        object.__setattr__(self, "matrix", real_matrix(self.matrix, self.grid.size))
+        object.__setattr__(self, "rhs", real_vector(self.rhs, self.grid.shape))
+        check_kind(self.matrix, self.kind)
+
+    def with_rhs(self, rhs: Field) -> System:
+        """The same matrix with another right-hand side (n,) or (y, x); the matrix is not checked again."""
+        made = copy.copy(self)
+        object.__setattr__(made, "rhs", real_vector(rhs, self.grid.shape))
+        return made
 
     def field(self, vector: Field) -> Field:
         """A vector (n,) as a field (y, x)."""

@@ -1,0 +1,236 @@
+"""What the matrix of a system must be: real, finite, and of the kind that it is given as."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from sciml.errors import InputError
+from sciml.pde.grid import Field
+
+__all__ = ["check_kind", "real_matrix", "real_vector"]
+
+ALIKE = 1e-10
+"""Largest difference of mirrored entries of a symmetric matrix, relative to its largest entry in those rows."""
+CONSTANT = 1e-8
+"""Largest sum of a row of a semidefinite matrix, relative to the sum of the absolute values."""
+SMALLEST, LARGEST = 1e-140, 1e140
+"""Of the largest entry, or the squares in norms and energies would vanish or overflow."""
+ROUNDING = 4 * float(np.finfo(np.float64).eps)
+"""The same where nothing but rounding is left in every row."""
+
+
+def real_matrix(given: Any, size: int) -> Any:
+    """A matrix as `csr_matrix` of float64 without duplicates; one that is that already is returned as it is.
+
+    Parameters
+    ----------
+    given
+        A sparse matrix or array of any format, or what `numpy.asarray` makes an array of two axes.
+    size
+        Number of unknowns.
+
+    Raises
+    ------
+    InputError
+        Another shape, entries that are complex, no numbers, not finite, or out of the range of float64's squares.
+    """
+    sparse: Any = given if sp.issparse(given) else _array(given, "a matrix")
+    if sparse.shape != (size, size):
+        raise InputError(
+            f"a matrix of shape {sparse.shape}: the grid has {size} unknowns, give a matrix ({size}, {size})"
+        )
+    if sparse.dtype.kind == "c":
+        raise InputError(
+            f"a complex matrix ({sparse.dtype}): the solvers are for real ones; give matrix.real where the imaginary "
+            "part is zero, else the real system of twice the size, [[Re, -Im], [Im, Re]]"
+        )
+    if sparse.dtype.kind not in "biuf":
+        raise InputError(f"a matrix of {sparse.dtype}: give real numbers, as float64")
+    matrix = sparse
+    if not isinstance(given, sp.csr_matrix) or given.dtype != np.float64:
+        matrix = sp.csr_matrix(sparse, dtype=np.float64)
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    if not np.isfinite(matrix.data).all():
+        at = int(np.argmin(np.isfinite(matrix.data)))
+        row = int(np.searchsorted(matrix.indptr, at, side="right")) - 1
+        raise InputError(
+            f"the matrix has entries that are not finite, first {matrix.data[at]} at row {row}, column "
+            f"{matrix.indices[at]}: check the coefficient"
+        )
+    _check_range(matrix.data, "the matrix")
+    return matrix
+
+
+def real_vector(given: Any, shape: tuple[int, int]) -> Field:
+    """A right-hand side (n,) or (y, x) as (n,) of float64.
+
+    Raises
+    ------
+    InputError
+        Another shape, values that are complex, no numbers, not finite, or out of the range of float64's squares.
+    """
+    values = _array(given, "a right-hand side")
+    size = shape[0] * shape[1]
+    if values.shape not in ((size,), shape, (size, 1)):
+        raise InputError(
+            f"a right-hand side of shape {values.shape}: the grid has {size} unknowns, give ({size},) or {shape}"
+        )
+    if values.dtype.kind not in "biuf":
+        raise InputError(f"a right-hand side of {values.dtype}: give real numbers, as float64")
+    vector = np.asarray(values, dtype=np.float64).ravel()
+    if not np.isfinite(vector).all():
+        at = int(np.argmin(np.isfinite(vector)))
+        raise InputError(
+            f"the right-hand side is {vector[at]} at unknown {at}: give finite values, check the source"
+        )
+    _check_range(vector, "the right-hand side")
+    return vector
+
+
+def _array(given: Any, what: str) -> Any:
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise InputError(f"{what} that is no array ({error}): give real numbers, as float64") from None
+
+
+def _check_range(values: Field, what: str) -> None:
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest != 0 and not SMALLEST <= largest <= LARGEST:
+        raise InputError(
+            f"the largest entry of {what} is {largest:.3g}, the square of which float64 cannot hold: give it between "
+            f"{SMALLEST:g} and {LARGEST:g}, multiply the equations or the unknowns by a constant"
+        )
+
+
+def check_kind(matrix: Any, kind: str) -> None:
+    """Refuse a matrix that is visibly not of the kind it is given as: what costs no more than reading it.
+
+    Parameters
+    ----------
+    matrix
+        As `real_matrix` returns it.
+    kind
+        Of `sciml.pde.System`.
+
+    Raises
+    ------
+    InputError
+        A row or column of zeros; a matrix that is not symmetric; one given as definite or semidefinite with a
+        diagonal entry that is not positive; a definite one with constants in its kernel, a semidefinite one without
+        or with more. Of an indefinite one only the symmetry is looked at: `Direct` finds out whether it is singular.
+    """
+    if kind == "nonsymmetric":
+        _check_filled(matrix, "row")
+        _check_filled(matrix.T.tocsr(), "column")
+        return
+    _check_symmetric(matrix, kind)
+    if kind == "indefinite":
+        return
+    diagonal = matrix.diagonal()
+    if not diagonal.min() > 0:
+        _check_filled(matrix, "row")
+        _refuse_diagonal(diagonal, kind)
+    sums = np.abs(np.asarray(matrix.sum(axis=1)).ravel())
+    sizes = np.asarray(abs(matrix).sum(axis=1)).ravel()
+    if kind == "definite":
+        _check_definite(matrix, sums <= ROUNDING * sizes)
+    else:
+        _check_semidefinite(matrix, sums / sizes)
+
+
+def _check_symmetric(matrix: Any, kind: str) -> None:
+    difference = (matrix - matrix.T).tocoo()
+    if difference.nnz == 0:
+        return
+    largest = _largest_in_rows(matrix)
+    excess = np.abs(difference.data) - ALIKE * np.maximum(largest[difference.row], largest[difference.col])
+    if excess.max() > 0:
+        at = int(excess.argmax())
+        i, j = int(difference.row[at]), int(difference.col[at])
+        raise InputError(
+            f"kind={kind!r}, but the matrix is not symmetric: {matrix[i, j]:.6g} at ({i}, {j}), {matrix[j, i]:.6g} at "
+            f"({j}, {i}); give kind='nonsymmetric'"
+        )
+
+
+def _largest_in_rows(matrix: Any) -> Field:
+    """The largest absolute value in each row; 0 in an empty one."""
+    found = np.zeros(matrix.shape[0])
+    filled = np.flatnonzero(np.diff(matrix.indptr))
+    if filled.size:
+        found[filled] = np.maximum.reduceat(np.abs(matrix.data), matrix.indptr[filled])
+    return found
+
+
+def _check_filled(matrix: Any, what: str) -> None:
+    empty = _largest_in_rows(matrix) == 0
+    if empty.any():
+        raise InputError(
+            f"{what} {int(empty.argmax())} of the matrix is zero ({int(empty.sum())} such), which makes it singular: "
+            "leave that unknown out, or set its diagonal entry to 1 and its right-hand side to its value"
+        )
+
+
+def _refuse_diagonal(diagonal: Field, kind: str) -> None:
+    if diagonal.max() < 0:
+        raise InputError(
+            f"kind={kind!r}, but every diagonal entry is negative: solve its negative, System(-matrix, -rhs, ...)"
+        )
+    at = int(diagonal.argmin())
+    raise InputError(
+        f"kind={kind!r}, but the diagonal entry {at} is {diagonal[at]:.6g}: a definite matrix has positive ones; give "
+        "kind='indefinite' and solve with sm.pde.Direct()"
+    )
+
+
+def _parts(matrix: Any) -> tuple[int, Any]:
+    from scipy.sparse.csgraph import connected_components
+
+    stored = matrix
+    if not matrix.data.all():
+        stored = matrix.copy()
+        stored.eliminate_zeros()
+    count, part = connected_components(stored, directed=False)
+    return int(count), part
+
+
+def _check_definite(matrix: Any, balanced: Any) -> None:
+    """Refuse constants in the kernel, of the whole matrix or of a part that is not connected with the rest."""
+    if not balanced.any():
+        return
+    if balanced.all():
+        raise InputError(
+            "kind='definite', but every row of the matrix sums to zero: constants are in its kernel; give "
+            "kind='semidefinite'"
+        )
+    count, part = _parts(matrix)
+    if count == 1:
+        return
+    free = np.bincount(part, ~balanced, minlength=count) == 0
+    if free.any():
+        at = int(np.argmax(free[part]))
+        raise InputError(
+            f"kind='definite', but the {int((part == part[at]).sum())} unknowns connected with unknown {at} have no "
+            "connection to the others and rows that sum to zero: they are determined up to a constant; fix one of them"
+        )
+
+
+def _check_semidefinite(matrix: Any, sums: Field) -> None:
+    if sums.max() > CONSTANT:
+        at = int(sums.argmax())
+        raise InputError(
+            f"kind='semidefinite', but row {at} of the matrix sums to {sums[at]:.3g} of its absolute values: constants "
+            "are not in its kernel; give kind='definite'"
+        )
+    count, part = _parts(matrix)
+    if count > 1:
+        raise InputError(
+            f"kind='semidefinite', but the unknowns fall into {count} parts without connection (one has "
+            f"{int((part == part[0]).sum())}), each determined up to a constant: solve each part by itself"
+        )
