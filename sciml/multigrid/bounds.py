@@ -11,9 +11,13 @@ levels E = S* (I - P B_c P^T A) S with B_c <= A_c^-1, and I - P A_c^-1 P^T A is 
 With x = B r, one cycle, what is left is at most g ||e||, so eta^2 = x . (r + s) gives
 eta <= ||e|| <= eta / sqrt(1 - g^2): one cycle counts like two. Where that is not close enough, a step of conjugate
 gradients takes the larger part of the error into account exactly and the same is said of the rest, until it is small
-against the whole. That takes a few cycles where g = 0.99 and plain ones would take 90. The bounds hold at any step, in
-any arithmetic but for rounding. They bound the algebraic error, not that of the discretisation, of the residual as
-given: r carries rounding of about 1e-16 ||A|| ||u||, below which nothing can be said.
+against the whole. That takes a few cycles where g = 0.99 and plain ones would take 90. They bound the algebraic error,
+not that of the discretisation.
+
+**Rounding.** Each s is computed with twice the precision (`sciml.pde.residuals`), what may be wrong in it and in the
+inner products is bounded (`sciml.multigrid.rounding`) and added, and g is enlarged by what the cycle was seen to lose
+of its symmetry. So the bounds hold in float64. The given r counts as right to the last bit of each entry, which
+`System.residual` provides; b - A u computed plainly is wrong by up to 1e-15 (|A| |u| + |b|), which has to be given.
 
 **A bound of g.** Estimates of the largest eigenvalue converge from below. Lanczos with a random start x gives, besides
 an estimate, the orthonormal polynomials p_j of the spectral measure of x. The smallest integral of p^2 over all
@@ -29,14 +33,15 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 
 from sciml.errors import InputError
+from sciml.multigrid.eigenvalue import smallest_eigenvalue
+from sciml.multigrid.rounding import SAFE, Interval
 from sciml.pde.grid import Field
-from sciml.pde.system import Matrix
+from sciml.pde.residuals import UNIT
 
 if TYPE_CHECKING:
     from sciml.multigrid.hierarchy import Hierarchy
@@ -68,6 +73,8 @@ class Contraction:
         What finding it took, cycles of its side solve included.
     seconds
         The same in time.
+    smallest
+        A lower bound of the smallest eigenvalue of D^-1 A, D the diagonal; of a semidefinite matrix the second.
     """
 
     bound: float
@@ -75,6 +82,7 @@ class Contraction:
     failure: float
     cycles: int
     seconds: float
+    smallest: float
 
     @property
     def margin(self) -> float:
@@ -120,7 +128,7 @@ class Bounds:
         return self.upper / self.lower if self.lower > 0 else 1.0
 
 
-def bounds(hierarchy: Hierarchy, r: Field, effectivity: float = 1.1) -> Bounds:
+def bounds(hierarchy: Hierarchy, r: Field, effectivity: float = 1.1, rounding: Field | None = None) -> Bounds:
     """Bound the energy norm of the error whose residual is r.
 
     Parameters
@@ -128,9 +136,13 @@ def bounds(hierarchy: Hierarchy, r: Field, effectivity: float = 1.1) -> Bounds:
     hierarchy
         Of a symmetric cycle.
     r
-        (n,) or (y, x): b - A u.
+        (n,) or (y, x): b - A u. Its entries count as right to their last bit, in the precision they are given in.
     effectivity
-        At most how far the upper bound may lie above the error: cycles are spent until it does not.
+        At most how far the upper bound may lie above the error: cycles are spent until it does not. Where rounding
+        is most of the residual it may lie farther.
+    rounding
+        (n,) or (y, x), what the entries of r may be wrong by besides; of ``system.residual(u)`` that is
+        ``system.split.rounding(u)``, which only matters where the entries of r are 1e-22 times those of b or less.
 
     Raises
     ------
@@ -140,45 +152,74 @@ def bounds(hierarchy: Hierarchy, r: Field, effectivity: float = 1.1) -> Bounds:
     """
     if not effectivity > 1:
         raise InputError(f"effectivity={effectivity!r}: give a number above 1, such as 1.1")
-    grid = hierarchy.system.grid
-    if np.shape(r) not in ((grid.size,), grid.shape):
-        raise InputError(
-            f"a residual of shape {np.shape(r)}: give {grid.size} finite values, ({grid.size},) or {grid.shape}"
-        )
-    vector = np.array(r, dtype=np.float64).ravel()
-    if not np.isfinite(vector).all():
-        raise InputError(f"a residual that is not finite: give {grid.size} finite values")
+    vector, unit = _given(hierarchy, r, "a residual")
+    wrong = unit * np.abs(vector)
+    if rounding is not None:
+        wrong = wrong + np.abs(_given(hierarchy, rounding, "rounding")[0])
     if hierarchy.system.kind == "semidefinite":
         vector = _balanced(hierarchy, vector)
+        wrong = wrong + UNIT * np.abs(vector)
     found = hierarchy.contraction
-    size = float(np.abs(vector).max())
-    if size == 0.0:
+    largest = max(float(np.abs(vector).max()), float(wrong.max()))
+    if largest == 0.0:
         return Bounds(0.0, 0.0, found.bound, found.margin, 0)
-    matrix = hierarchy.system.matrix
     # Of size 1, or the squares of what is very small would vanish, and the upper bound with them.
-    known, left = 0.0, vector / size  # ||e||^2 = known + ||the error whose residual is left||^2
-    direction, old = np.zeros_like(vector), 1.0
+    exponent = -math.frexp(largest)[1]
+    lower, upper, count = _enclosed(
+        hierarchy, np.ldexp(vector, exponent), np.ldexp(wrong, exponent), effectivity
+    )
+    size = math.ldexp(1.0, -exponent)
+    return Bounds(size * lower, size * upper, found.bound, found.margin, count)
+
+
+def _enclosed(hierarchy: Hierarchy, r: Field, wrong: Field, effectivity: float) -> tuple[float, float, int]:
+    """Bounds of the energy norm of A^-1 r, r being known up to ``wrong``, and the cycles spent."""
+    matrix, g = hierarchy.system.matrix, hierarchy.contraction.bound
+    measure = hierarchy.rounding
+    x, left, of_left = np.zeros_like(r), r, np.zeros_like(r)
+    known = Interval(0.0, 0.0)  # ||e||^2 = known + ||the error of x||^2
+    direction, image = x, x
     count = 0
     while True:
         count += 1
         z = hierarchy.cycle(left)
-        rest = max(float(z @ (2 * left - matrix @ z)), 0.0)
-        lower, upper = math.sqrt(known + rest), math.sqrt(known + rest / (1 - found.bound**2))
-        if upper <= effectivity * lower or count == MOST:
+        rest, _ = measure.square(left, z)
+        noise = measure.energy(wrong) + measure.energy(of_left)
+        low, high = math.sqrt(known.low + rest.low), math.sqrt(known.high + rest.high / (1 - g * g))
+        lower, upper = max(low / SAFE - noise, 0.0), SAFE * high + noise
+        # Rounding, which no further cycle would take away, is no reason for more.
+        if high <= effectivity * low and (upper <= effectivity * lower or noise > 0.1 * (high - low)):
             break
-        new = float(left @ z)
-        direction = z + (new / old) * direction
+        if count == MOST or not high < math.inf:
+            break
+        beta = -float(z @ image) / float(direction @ image) if count > 1 else 0.0
+        direction = z + beta * direction
         image = matrix @ direction
-        step, old = new / float(direction @ image), new
-        known += step * float(direction @ (2 * left - step * image))
-        left = left - step * image
-    return Bounds(size * lower, size * upper, found.bound, found.margin, count)
+        x = x + (float(left @ direction) / float(direction @ image)) * direction
+        left, of_left = measure.left(r, x)
+        known = measure.product(r, x, left, of_left)
+    return lower, upper, count
+
+
+def _given(hierarchy: Hierarchy, r: Field, name: str) -> tuple[Field, float]:
+    """A vector (n,) of float64, and the unit roundoff of what it was given in."""
+    grid = hierarchy.system.grid
+    if np.shape(r) not in ((grid.size,), grid.shape):
+        raise InputError(
+            f"{name} of shape {np.shape(r)}: give {grid.size} finite values, ({grid.size},) or {grid.shape}"
+        )
+    values = np.asarray(r)
+    unit = float(np.finfo(values.dtype).eps) / 2 if values.dtype.kind == "f" else UNIT
+    vector = np.array(values, dtype=np.float64).ravel()
+    if not np.isfinite(vector).all():
+        raise InputError(f"{name} that is not finite: give {grid.size} finite values")
+    return vector, max(unit, UNIT)
 
 
 def _balanced(hierarchy: Hierarchy, r: Field) -> Field:
     """A residual without its sum, which must be round-off."""
     system = hierarchy.system
-    total = float(r.sum())
+    total = math.fsum(r)
     # Round-off of b - A u is small against |b|, not against a residual that is small itself.
     if abs(total) > 1e-9 * float(np.abs(r).sum() + np.abs(system.rhs).sum()):
         raise InputError(
@@ -201,8 +242,6 @@ def contraction(hierarchy: Hierarchy) -> Contraction:
         raise InputError(f"no bounds: {hierarchy.asymmetry}")
     start = time.perf_counter()
     matrix = hierarchy.system.matrix
-    if len(hierarchy.levels) == 1:  # solved exactly
-        return Contraction(0.0, 0.0, 0.0, 0, time.perf_counter() - start)
     smallest, spent = smallest_eigenvalue(hierarchy)
     # x = D^(-1/2) z: its component along an eigenvector v of unit energy is Gaussian with variance
     # v^T A D^-1 A v, which the smallest eigenvalue of D^-1 A bounds from below.
@@ -220,9 +259,12 @@ def contraction(hierarchy: Hierarchy) -> Contraction:
         if done or (bound < 1 and (1 - estimate**2) < ENOUGH**2 * (1 - bound**2)):
             break
     lanczos.check()
+    # What rounding in the cycle may add: the components that a symmetric one would not have are a sample of it.
+    bound += math.sqrt(matrix.shape[0]) * max(lanczos.defect, 8 * UNIT)
     if not bound < 1:
         raise InputError(f"no bounds: one cycle leaves up to {bound:.3g} of an error; {REMEDY}")
-    return Contraction(bound, estimate, FAILURE, spent + lanczos.count, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return Contraction(bound, estimate, FAILURE, spent + lanczos.count, seconds, smallest)
 
 
 class _Lanczos:
@@ -327,54 +369,3 @@ def _christoffel(t: float, diagonal: list[float], beside: list[float]) -> float:
         if not total < 1e300:
             break
     return total
-
-
-def smallest_eigenvalue(hierarchy: Hierarchy) -> tuple[float, int]:
-    """A lower bound of the smallest eigenvalue of D^-1 A, of a semidefinite matrix the second, and the cycles it took.
-
-    For a matrix without positive entries off the diagonal and any w > 0 the smallest (A w)_i / (d_i w_i) is one
-    (Collatz and Wielandt); A w = d serves. Leaving out an unknown of a semidefinite matrix brings its smallest
-    eigenvalue below the second (Cauchy). For other matrices the bound is found by factorising A - t D, which has only
-    positive pivots where t is below all eigenvalues (Sylvester). It need not be sharp: its logarithm is what counts.
-    """
-    matrix = hierarchy.system.matrix
-    diagonal = matrix.diagonal()
-    singular = hierarchy.system.kind == "semidefinite"
-    keep = np.ones(diagonal.size, dtype=bool)
-    b = diagonal.copy()
-    if singular:
-        keep[0] = False
-        b[0] -= b.sum()
-    off = matrix - sp.diags(diagonal)
-    spent = 0
-    if off.max() <= 1e-12 * diagonal.max():
-        from sciml.multigrid.krylov import iterate
-
-        w = np.zeros_like(b)
-        for rtol in (1e-2, 1e-4, 1e-8):
-            found = iterate(hierarchy, b, w, rtol, 60)
-            spent += found.cycles
-            w = found.x - (found.x[0] if singular else 0.0)
-            if np.isfinite(w).all() and w[keep].min() > 0:
-                quotient = float(((matrix @ w)[keep] / (diagonal * w)[keep]).min())
-                if quotient > 0:
-                    return 0.9 * quotient, spent
-    return _by_inertia(sp.csr_matrix(matrix)[keep][:, keep], diagonal[keep]), spent
-
-
-def _by_inertia(matrix: Matrix, diagonal: Field) -> float:
-    """The largest t = 10^-k for which A - t D is positive definite, by its pivots."""
-    from scipy.sparse.linalg import splu
-
-    settings: dict[str, Any] = {"diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
-    for t in (1e-6, 1e-9, 1e-12):
-        shifted = sp.csc_matrix(matrix - sp.diags(t * diagonal))
-        try:
-            factors = splu(shifted, permc_spec="MMD_AT_PLUS_A", **settings)
-        except RuntimeError:  # a pivot of zero
-            continue
-        if np.array_equal(factors.perm_r, factors.perm_c) and factors.U.diagonal().min() > 0:
-            return t
-    raise InputError(
-        "no bounds: the matrix is not positive definite to round-off; check the coefficient and the reaction"
-    )

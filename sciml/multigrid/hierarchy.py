@@ -23,7 +23,8 @@ from sciml.tables import html_table
 if TYPE_CHECKING:
     from sciml.multigrid.amg import AMG
     from sciml.multigrid.bounds import Bounds, Contraction
-    from sciml.multigrid.krylov import Iteration
+    from sciml.multigrid.iteration import Iteration
+    from sciml.multigrid.rounding import Rounding
 
 __all__ = ["Hierarchy", "Level", "assemble", "same_matrix", "system_of"]
 
@@ -259,19 +260,28 @@ class Hierarchy:
 
         return contraction(self)
 
-    def bounds(self, r: Field, effectivity: float = 1.1) -> Bounds:
+    @cached_property
+    def rounding(self) -> Rounding:
+        """What encloses energies in float64; see `sciml.multigrid.rounding`."""
+        from sciml.multigrid.rounding import Rounding
+
+        return Rounding.of(self.system, self.contraction.smallest)
+
+    def bounds(self, r: Field, effectivity: float = 1.1, rounding: Field | None = None) -> Bounds:
         """Guaranteed bounds of the energy norm of the error whose residual is r; see `sciml.multigrid.bounds`.
 
         Parameters
         ----------
         r
-            (n,) or (y, x): b - A u of an approximate u.
+            (n,) or (y, x): b - A u of an approximate u, as ``system.residual(u)`` gives it.
         effectivity
             At most how far the upper bound may lie above the error; decides on the number of cycles.
+        rounding
+            (n,) or (y, x): what the entries of r may be wrong by, besides their last bit. None: nothing.
         """
         from sciml.multigrid.bounds import bounds
 
-        return bounds(self, r, effectivity)
+        return bounds(self, r, effectivity, rounding)
 
     def __str__(self) -> str:
         lines = [self._title(), *(f"{name:<20}{value:>7}" for name, value in self._sums())]

@@ -13,11 +13,13 @@ import numpy as np
 from sciml.errors import InputError
 from sciml.multigrid.amg import AMG
 from sciml.multigrid.hierarchy import Hierarchy, same_matrix, system_of
+from sciml.multigrid.rounding import SAFE, SEEN, SUMMED, Rounding
 from sciml.operators.neural import Neural
 from sciml.operators.trained_on import compare
 from sciml.operators.trained_operator import TrainedOperator, takes
 from sciml.pde.elliptic import Elliptic
 from sciml.pde.grid import Field, is_number
+from sciml.pde.residuals import UNIT
 from sciml.pde.solution import FieldSolution, labelled
 from sciml.pde.solvability import check_compatible
 from sciml.pde.system import System
@@ -41,10 +43,10 @@ class State:
 class Corrected:
     """Algorithm: predict, smooth, scale, then cycle until the guaranteed bound of the error is small enough.
 
-    The answer is a SUCCESS only where ``error_bound``, which the error does not exceed (what that rests on is told in
-    `sciml.multigrid.bounds`), is at most rtol times the energy norm of the solution, by a lower bound of that. The
-    bound is of the algebraic error, in the energy norm sqrt(e^T A e): how well the discretised problem is solved, not
-    how well it is discretised.
+    The answer is a SUCCESS only where ``error_bound``, which the error does not exceed (`sciml.multigrid.bounds` says
+    what that rests on; rounding is included), is at most rtol times the energy norm of the solution, by a lower bound
+    of that. The bound is of the algebraic error, in the energy norm sqrt(e^T A e): how well the discretised problem is
+    solved, not how well it is discretised.
 
     Parameters
     ----------
@@ -145,18 +147,8 @@ class Corrected:
         for name, one in (("prediction_error", predicted), ("smoothed_error", smoothed)):
             if one is not None and size > 0:
                 stats[name] = system.energy(found.x - one) / size
-        u = found.x
-        if system.kind == "semidefinite":
-            u = u - np.average(u, weights=system.grid.volumes().ravel())
         bound = found.bound if math.isfinite(found.bound) else None
-        notes = self._notes(problem, state)
-        return FieldSolution(labelled(u, system.grid), found.result, stats, found.bounds, bound, notes)
-
-    def _notes(self, problem: Elliptic | System, state: State) -> tuple[str, ...]:
-        """How the prediction came to this grid and what it was not trained for; the bound holds all the same."""
-        if state.operator is None or not isinstance(self.neural, Neural):
-            return ()
-        return tuple(f"prediction: {note}" for note in compare(state.operator, problem).notes)
+        return FieldSolution(labelled(found.x, system.grid), found.result, stats, found.bounds, bound)
 
     def _predicted(self, problem: Elliptic | System, system: System, state: State) -> Field | None:
         """The prediction (n,), or None where there is none or its energy is not finite."""
@@ -205,12 +197,12 @@ def _certify(
     The cycle of each step, z = B r, also bounds the error of the x before it: eta^2 = z . (2 r - A z) is
     ||e||^2 - ||E e||^2 (see `sciml.multigrid.bounds`), so certifying costs no cycle but the last. Conjugate gradients
     are flexible (Notay 2000, one direction), with the residual computed from x, so that rounding cannot make the bound
-    one of another residual.
+    one of another residual. What rounding may still change is part of the bound (see `sciml.multigrid.rounding`).
     """
-    matrix, b = system.matrix, system.rhs
+    b = system.rhs
     if not b.any():
         return _Certified(np.zeros_like(b), Result.SUCCESS, 0.0, 0.0, 0, (0.0,), 0.0)
-    g = hierarchy.contraction.bound
+    g, measure = hierarchy.contraction.bound, hierarchy.rounding
     seen: list[float] = []
     x, cycles = x.copy(), 0
     direction, image = x, x
@@ -218,11 +210,13 @@ def _certify(
     result = Result.MAX_ITERATIONS
     with np.errstate(all="ignore"):
         while True:
-            r = _residual(system, x)
+            x = _of_mean_zero(system, x)
+            r, wrong = _residual(system, measure, x, SEEN * rtol * norm)
             z = hierarchy.cycle(r)
-            az = matrix @ z
+            square, s = measure.square(r, z)
+            az = r - s
             cycles += 1
-            bound = math.sqrt(max(float(z @ (2 * r - az)), 0.0) / (1 - g * g))
+            bound = SAFE * math.sqrt(square.high / (1 - g * g)) + measure.energy(wrong)
             norm = max(norm, _norm_below(b, x, r))
             best = min(best, bound)
             seen.append(bound)
@@ -245,22 +239,35 @@ def _certify(
             direction, image = (z, az) if first else (z + beta * direction, az + beta * image)
             x = x + (float(r @ direction) / float(direction @ image)) * direction
         if result is not Result.NOT_FINITE and (1 - g * g) * EFFECTIVITY**2 < 1:
-            sharper = hierarchy.bounds(r, EFFECTIVITY)
+            sharper = hierarchy.bounds(r, EFFECTIVITY, wrong)
             bound, cycles = min(bound, sharper.upper), cycles + sharper.cycles
     relative = float(np.linalg.norm(r) / np.linalg.norm(b))
     scale = norm if norm > 0 else 1.0
     return _Certified(x, result, bound, norm, cycles, tuple(one / scale for one in seen), relative)
 
 
-def _residual(system: System, x: Field) -> Field:
-    r = system.residual(x)
+def _of_mean_zero(system: System, x: Field) -> Field:
+    """The x that is answered, before its bound is computed: rounding in the shift counts too."""
+    if system.kind != "semidefinite":
+        return x
+    return np.asarray(x - np.average(x, weights=system.grid.volumes().ravel()))
+
+
+def _residual(system: System, measure: Rounding, x: Field, seen: float) -> tuple[Field, Field]:
+    """B - A x and what its entries may be wrong by; with twice the precision where that adds more than ``seen``."""
+    r, wrong = measure.left(system.rhs, x, plain=True)
+    if not measure.energy(wrong) <= seen:
+        r, wrong = measure.left(system.rhs, x)
     if system.kind == "semidefinite":  # of a compatible system it sums to zero, but for rounding
         volumes = system.grid.volumes().ravel()
-        r = r - r.sum() * volumes / volumes.sum()
-    return r
+        r = r - math.fsum(r) * volumes / volumes.sum()
+        wrong = wrong + 2 * UNIT * np.abs(r)
+    return r, wrong
 
 
 def _norm_below(b: Field, x: Field, r: Field) -> float:
     """A lower bound of the solution's energy norm: b . x / ||x||_A, by Cauchy and Schwarz; the best multiple of x."""
-    energy = float(x @ (b - r))
-    return max(float(b @ x), 0.0) / math.sqrt(energy) if energy > 0 else 0.0
+    products, energies = b * x, x * (b - r)
+    work = float(products.sum()) - SUMMED * float(np.abs(products).sum())
+    energy = float(energies.sum()) + SUMMED * float(np.abs(energies).sum())
+    return max(work, 0.0) / math.sqrt(energy) / SAFE if energy > 0 else 0.0

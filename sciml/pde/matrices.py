@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sciml.errors import InputError
 from sciml.pde.grid import Field
 
-__all__ = ["check_kind", "real_matrix", "real_vector"]
+__all__ = ["checked_kind", "real_matrix", "real_vector"]
 
 ALIKE = 1e-10
 """Largest difference of mirrored entries of a symmetric matrix, relative to its largest entry in those rows."""
@@ -108,7 +108,7 @@ def _check_range(values: Field, what: str) -> None:
         )
 
 
-def check_kind(matrix: Any, kind: str) -> None:
+def checked_kind(matrix: Any, kind: str) -> Any:
     """Refuse a matrix that is visibly not of the kind it is given as: what costs no more than reading it.
 
     Parameters
@@ -117,6 +117,12 @@ def check_kind(matrix: Any, kind: str) -> None:
         As `real_matrix` returns it.
     kind
         Of `sciml.pde.System`.
+
+    Returns
+    -------
+    csr_matrix
+        The matrix; of one that is symmetric but for rounding the mean of it and its transpose, as energies and the
+        bounds of errors are those of a symmetric matrix.
 
     Raises
     ------
@@ -128,10 +134,10 @@ def check_kind(matrix: Any, kind: str) -> None:
     if kind == "nonsymmetric":
         _check_filled(matrix, "row")
         _check_filled(matrix.T.tocsr(), "column")
-        return
-    _check_symmetric(matrix, kind)
+        return matrix
+    matrix = _symmetric(matrix, kind)
     if kind == "indefinite":
-        return
+        return matrix
     diagonal = matrix.diagonal()
     if not diagonal.min() > 0:
         _check_filled(matrix, "row")
@@ -142,12 +148,13 @@ def check_kind(matrix: Any, kind: str) -> None:
         _check_definite(matrix, sums <= ROUNDING * sizes)
     else:
         _check_semidefinite(matrix, sums / sizes)
+    return matrix
 
 
-def _check_symmetric(matrix: Any, kind: str) -> None:
+def _symmetric(matrix: Any, kind: str) -> Any:
     difference = (matrix - matrix.T).tocoo()
-    if difference.nnz == 0:
-        return
+    if not difference.data.any():
+        return matrix
     largest = _largest_in_rows(matrix)
     excess = np.abs(difference.data) - ALIKE * np.maximum(largest[difference.row], largest[difference.col])
     if excess.max() > 0:
@@ -157,6 +164,7 @@ def _check_symmetric(matrix: Any, kind: str) -> None:
             f"kind={kind!r}, but the matrix is not symmetric: {matrix[i, j]:.6g} at ({i}, {j}), {matrix[j, i]:.6g} at "
             f"({j}, {i}); give kind='nonsymmetric'"
         )
+    return sp.csr_matrix((matrix + matrix.T) / 2)
 
 
 def _largest_in_rows(matrix: Any) -> Field:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -11,7 +12,8 @@ import scipy.sparse as sp
 
 from sciml.errors import InputError
 from sciml.pde.grid import Field, Grid
-from sciml.pde.matrices import check_kind, real_matrix, real_vector
+from sciml.pde.matrices import checked_kind, real_matrix, real_vector
+from sciml.pde.residuals import SplitMatrix
 from sciml.tables import html_table
 
 __all__ = ["Kind", "Matrix", "System"]
@@ -43,7 +45,7 @@ class System:
     ------
     InputError
         What does not fit the grid, is not real or not finite, or a matrix that is visibly not of its kind (see
-        `sciml.pde.matrices.check_kind`).
+        `sciml.pde.matrices.checked_kind`).
 
     Examples
     --------
@@ -62,9 +64,9 @@ class System:
             raise InputError(f"grid={self.grid!r}: give a Grid, such as Grid((31, 31))")
         if self.kind not in get_args(Kind):
             raise InputError(f"kind={self.kind!r}: give one of {', '.join(get_args(Kind))}")
-        object.__setattr__(self, "matrix", real_matrix(self.matrix, self.grid.size))
+        matrix = checked_kind(real_matrix(self.matrix, self.grid.size), self.kind)
+        object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "rhs", real_vector(self.rhs, self.grid.shape))
-        check_kind(self.matrix, self.kind)
 
     def with_rhs(self, rhs: Field) -> System:
         """The same matrix with another right-hand side (n,) or (y, x); the matrix is not checked again."""
@@ -76,9 +78,18 @@ class System:
         """A vector (n,) as a field (y, x)."""
         return vector.reshape(self.grid.shape)
 
+    @cached_property
+    def split(self) -> SplitMatrix:
+        """The matrix for residuals of twice the precision."""
+        return SplitMatrix.of(self.matrix)
+
     def residual(self, u: Field) -> Field:
-        """B - A u for a field or vector u, as a vector."""
-        return np.asarray(self.rhs - self.matrix @ u.ravel())
+        """B - A u for a field or vector u, as a vector.
+
+        Near the solution the terms cancel, so it is computed with twice the precision: right to the last bit of each
+        entry and `SplitMatrix.rounding` (u), which is about 1e-23 of the terms.
+        """
+        return self.split.residual(self.rhs, np.asarray(u, dtype=np.float64).ravel())
 
     def energy(self, e: Field) -> float:
         """The energy norm sqrt(e^T A e) of a field or vector."""
