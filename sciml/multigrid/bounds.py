@@ -46,7 +46,7 @@ from sciml.pde.residuals import UNIT
 if TYPE_CHECKING:
     from sciml.multigrid.hierarchy import Hierarchy
 
-__all__ = ["Bounds", "Contraction", "bounds", "contraction", "smallest_eigenvalue"]
+__all__ = ["Bounds", "Contraction", "bounds", "contraction", "imbalance", "smallest_eigenvalue"]
 
 SEED = 20_211
 FAILURE = 1e-6
@@ -54,6 +54,8 @@ FEWEST, MOST = 6, 150
 EXHAUSTED = 1e-13
 ENOUGH = 1.05
 """How much the margin of g may lengthen the bound of one cycle before Lanczos goes on."""
+UNBALANCED = 1e-6
+"""Largest sum of the residual of a semidefinite system, relative to the sums of absolute values of r and b."""
 REMEDY = "use method='ruge_stuben', smoother='gauss_seidel' and, if need be, sweeps=(2, 2)"
 
 
@@ -156,9 +158,11 @@ def bounds(hierarchy: Hierarchy, r: Field, effectivity: float = 1.1, rounding: F
     wrong = unit * np.abs(vector)
     if rounding is not None:
         wrong = wrong + np.abs(_given(hierarchy, rounding, "rounding")[0])
+    extra = 0.0
     if hierarchy.system.kind == "semidefinite":
-        vector = _balanced(hierarchy, vector)
+        vector, total = _balanced(hierarchy, vector)
         wrong = wrong + UNIT * np.abs(vector)
+        extra = total * hierarchy.imbalance
     found = hierarchy.contraction
     largest = max(float(np.abs(vector).max()), float(wrong.max()))
     if largest == 0.0:
@@ -169,7 +173,7 @@ def bounds(hierarchy: Hierarchy, r: Field, effectivity: float = 1.1, rounding: F
         hierarchy, np.ldexp(vector, exponent), np.ldexp(wrong, exponent), effectivity
     )
     size = math.ldexp(1.0, -exponent)
-    return Bounds(size * lower, size * upper, found.bound, found.margin, count)
+    return Bounds(max(size * lower - extra, 0.0), size * upper + extra, found.bound, found.margin, count)
 
 
 def _enclosed(hierarchy: Hierarchy, r: Field, wrong: Field, effectivity: float) -> tuple[float, float, int]:
@@ -216,18 +220,36 @@ def _given(hierarchy: Hierarchy, r: Field, name: str) -> tuple[Field, float]:
     return vector, max(unit, UNIT)
 
 
-def _balanced(hierarchy: Hierarchy, r: Field) -> Field:
-    """A residual without its sum, which must be round-off."""
+def _balanced(hierarchy: Hierarchy, r: Field) -> tuple[Field, float]:
+    """A residual without its sum, and the absolute value of that, which must be round-off."""
     system = hierarchy.system
     total = math.fsum(r)
     # Round-off of b - A u is small against |b|, not against a residual that is small itself.
-    if abs(total) > 1e-9 * float(np.abs(r).sum() + np.abs(system.rhs).sum()):
+    if abs(total) > UNBALANCED * float(np.abs(r).sum() + np.abs(system.rhs).sum()):
         raise InputError(
             f"the residual sums to {total:.3e}, but where u is determined up to a constant "
             "every residual sums to zero: balance the right-hand side with sciml.pde.check_compatible"
         )
     volumes = system.grid.volumes().ravel()
-    return np.asarray(r - total * volumes / volumes.sum())
+    return np.asarray(r - total * volumes / volumes.sum()), abs(total)
+
+
+def imbalance(hierarchy: Hierarchy) -> float:
+    """How far solutions of a semidefinite system may be apart, in energy, for a sum of the residual of 1.
+
+    In float64 neither the right-hand side nor the columns of the matrix sum to zero exactly. So it makes a difference
+    whether the rest is spread over the volumes, over the unknowns, or left to the first equation, as by `Direct`.
+    """
+    volumes = hierarchy.system.grid.volumes().ravel()
+    first = np.zeros_like(volumes)
+    first[0] = 1.0
+    even = np.full_like(volumes, 1 / volumes.size)
+    found = 0.0
+    for other in (first, even):
+        r = volumes / volumes.sum() - other
+        if r.any():
+            found = max(found, _enclosed(hierarchy, r, 4 * UNIT * np.abs(r), 1.5)[1])
+    return found
 
 
 def contraction(hierarchy: Hierarchy) -> Contraction:

@@ -267,6 +267,13 @@ class Hierarchy:
 
         return Rounding.of(self.system, self.contraction.smallest)
 
+    @cached_property
+    def imbalance(self) -> float:
+        """What a sum of 1 in a residual that should sum to zero may change, in energy; see `bounds.imbalance`."""
+        from sciml.multigrid.bounds import imbalance
+
+        return imbalance(self)
+
     def bounds(self, r: Field, effectivity: float = 1.1, rounding: Field | None = None) -> Bounds:
         """Guaranteed bounds of the energy norm of the error whose residual is r; see `sciml.multigrid.bounds`.
 

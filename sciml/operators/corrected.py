@@ -13,7 +13,7 @@ import numpy as np
 from sciml.errors import InputError
 from sciml.multigrid.amg import AMG
 from sciml.multigrid.hierarchy import Hierarchy, same_matrix, system_of
-from sciml.multigrid.rounding import SAFE, SEEN, SUMMED, Rounding
+from sciml.multigrid.rounding import SAFE, SEEN, SUMMED
 from sciml.operators.neural import Neural
 from sciml.operators.trained_on import compare
 from sciml.operators.trained_operator import TrainedOperator, takes
@@ -211,13 +211,13 @@ def _certify(
     with np.errstate(all="ignore"):
         while True:
             x = _of_mean_zero(system, x)
-            r, wrong = _residual(system, measure, x, SEEN * rtol * norm)
+            r, wrong, extra = _residual(hierarchy, system, x, SEEN * rtol * norm)
             z = hierarchy.cycle(r)
             square, s = measure.square(r, z)
             az = r - s
             cycles += 1
-            bound = SAFE * math.sqrt(square.high / (1 - g * g)) + measure.energy(wrong)
-            norm = max(norm, _norm_below(b, x, r))
+            bound = SAFE * math.sqrt(square.high / (1 - g * g)) + measure.energy(wrong) + extra
+            norm = max(norm, _norm_below(b, x, r) - extra)
             best = min(best, bound)
             seen.append(bound)
             if not math.isfinite(bound) or not math.isfinite(norm):
@@ -240,7 +240,7 @@ def _certify(
             x = x + (float(r @ direction) / float(direction @ image)) * direction
         if result is not Result.NOT_FINITE and (1 - g * g) * EFFECTIVITY**2 < 1:
             sharper = hierarchy.bounds(r, EFFECTIVITY, wrong)
-            bound, cycles = min(bound, sharper.upper), cycles + sharper.cycles
+            bound, cycles = min(bound, sharper.upper + extra), cycles + sharper.cycles
     relative = float(np.linalg.norm(r) / np.linalg.norm(b))
     scale = norm if norm > 0 else 1.0
     return _Certified(x, result, bound, norm, cycles, tuple(one / scale for one in seen), relative)
@@ -253,16 +253,20 @@ def _of_mean_zero(system: System, x: Field) -> Field:
     return np.asarray(x - np.average(x, weights=system.grid.volumes().ravel()))
 
 
-def _residual(system: System, measure: Rounding, x: Field, seen: float) -> tuple[Field, Field]:
-    """B - A x and what its entries may be wrong by; with twice the precision where that adds more than ``seen``."""
+def _residual(hierarchy: Hierarchy, system: System, x: Field, seen: float) -> tuple[Field, Field, float]:
+    """B - A x, what its entries may be wrong by, and what its sum adds to the bound where it should be zero.
+
+    With twice the precision where rounding adds more than ``seen``.
+    """
+    measure, balanced = hierarchy.rounding, system.kind != "semidefinite"
     r, wrong = measure.left(system.rhs, x, plain=True)
-    if not measure.energy(wrong) <= seen:
+    if not measure.energy(wrong) + (0.0 if balanced else abs(math.fsum(r)) * hierarchy.imbalance) <= seen:
         r, wrong = measure.left(system.rhs, x)
-    if system.kind == "semidefinite":  # of a compatible system it sums to zero, but for rounding
-        volumes = system.grid.volumes().ravel()
-        r = r - math.fsum(r) * volumes / volumes.sum()
-        wrong = wrong + 2 * UNIT * np.abs(r)
-    return r, wrong
+    if balanced:
+        return r, wrong, 0.0
+    volumes, total = system.grid.volumes().ravel(), math.fsum(r)
+    r = r - total * volumes / volumes.sum()
+    return r, wrong + 2 * UNIT * np.abs(r), abs(total) * hierarchy.imbalance
 
 
 def _norm_below(b: Field, x: Field, r: Field) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from sciml.errors import InputError
@@ -15,7 +17,7 @@ QUADRATURE = 4.0
 
 def imbalance(system: System) -> float:
     """Integral of the source plus that of the flux: zero where a pure Neumann or periodic problem has solutions."""
-    return float(np.sum(system.rhs))
+    return math.fsum(system.rhs)
 
 
 def check_compatible(system: System) -> System:
@@ -54,4 +56,5 @@ def check_compatible(system: System) -> System:
             f"solution only if they balance: subtract {total / area:.6g} from the source, "
             "or make a side 'dirichlet'"
         )
-    return system.with_rhs(system.rhs - total * volumes / area)
+    rhs = system.rhs - total * volumes / area
+    return system.with_rhs(rhs - math.fsum(rhs) * volumes / area)

@@ -1,6 +1,7 @@
 """The bounds hold: for every family, contrast, boundary, centring and method, and for the worst of all errors."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,12 +12,14 @@ from hypothesis import strategies as st
 from sciml.errors import InputError
 from sciml.multigrid import AMG
 from sciml.multigrid.bounds import largest_possible, smallest_eigenvalue
+from sciml.pde.compatibility import check_compatible
 from sciml.pde.direct import Direct
 from sciml.pde.elliptic import Darcy, Poisson, discretize
 from sciml.pde.grid import Boundary
 from sciml.pde.random_fields import Lognormal, Multiscale, TwoPhase
 from sciml.pde.system import System
 from sciml.solve import solve
+from tests.multigrid.exact import ExactSolution, floats
 
 METHODS = ("ruge_stuben", "smoothed_aggregation", "geometric")
 ROUNDING = 1e-9
@@ -256,3 +259,103 @@ def test_a_cycle_that_does_not_converge_or_is_not_symmetric_after_all_is_refused
     skew = replace(wrong, restriction=sp.csr_matrix(wrong.restriction * 1.0)[::-1])
     with pytest.raises(InputError, match="no bounds"):
         _ = replace(hierarchy, levels=(skew, *hierarchy.levels[1:])).contraction
+
+
+def wave(x, y):
+    return np.cos(2 * np.pi * x) * np.cos(2 * np.pi * y)
+
+
+def nearly(system, hierarchy, exact):
+    """Approximations as good as float64 has them, and worse ones."""
+    u = exact.nearest
+    noise = np.random.default_rng(7).standard_normal(u.size)
+    yield from (u, u * (1 + 1e-15 * noise), u + 1e-13 * noise * np.abs(u).max(), 0 * u)
+    yield solve(system, Direct()).u.values.ravel()
+    largest = np.abs(u).max()
+    yield (u / largest).astype(np.float32).astype(np.float64) * largest
+    for rtol in (1e-4, 1e-9, 1e-12, 1e-15):
+        yield hierarchy.solve(rtol=rtol, max_cycles=40).x
+
+
+@given(
+    coefficient=st.sampled_from([1.0, TwoPhase(3, 12), TwoPhase(1, 1e8), Lognormal(2.0), Multiscale(4)]),
+    boundary=st.sampled_from(BOUNDARIES),
+    form=st.sampled_from((("vertex", None), ("vertex", "finite_element"), ("cell", None))),
+    method=st.sampled_from(METHODS),
+    shape=st.tuples(st.integers(3, 9), st.integers(3, 9)),
+    length=st.sampled_from((0.02, 1.0)),
+    size=st.sampled_from((1e-60, 1.0, 1e60)),
+    seed=st.integers(2, 10**6),
+    taken_by=st.sampled_from(("volumes", "all", "the first")),
+)
+@settings(max_examples=25, deadline=None)
+def test_no_bound_lies_below_the_error_at_all(
+    coefficient, boundary, form, method, shape, length, size, seed, taken_by
+):
+    """Not by a rounding error either: in rational arithmetic, of answers that are nothing but rounding away."""
+    centring, scheme = form
+    pure = boundary in ("neumann", "periodic")
+    source = (lambda x, y: size * wave(x, y / length)) if pure else size
+    problem = Darcy(shape, coefficient, source, boundary, centring=centring, seed=seed, lengths=(length, 1.0))
+    system = check_compatible(discretize(problem, scheme))
+    hierarchy = AMG(method).init(system)
+    exact = ExactSolution(system, taken_by)
+    for u in nearly(system, hierarchy, exact):
+        found, true = hierarchy.bounds(system.residual(u)), exact.squared_error(u)
+        assert Fraction(found.lower) ** 2 <= true <= Fraction(found.upper) ** 2
+
+
+@pytest.mark.parametrize("coefficient", [1.0, TwoPhase(1, 1000), Lognormal(2.0)])
+def test_bounds_of_what_is_only_rounding_are_as_good_as_others(coefficient):
+    hierarchy = AMG().init(Darcy((13, 12), coefficient, seed=11))
+    system = hierarchy.system
+    exact = ExactSolution(system)
+    for u in nearly(system, hierarchy, exact):
+        found = hierarchy.bounds(system.residual(u))
+        assert Fraction(found.upper) ** 2 <= Fraction(1.1) ** 2 * exact.squared_error(u)
+
+
+def test_rounding_in_a_residual_that_was_computed_plainly_has_to_be_given():
+    hierarchy = AMG().init(Darcy((13, 12), TwoPhase(1, 1000), seed=11))
+    system = hierarchy.system
+    exact = ExactSolution(system)
+    u, matrix = exact.nearest, system.matrix
+    plain = system.rhs - matrix @ u
+    rounding = 8 * np.finfo(np.float64).eps * (abs(matrix) @ np.abs(u) + np.abs(system.rhs))
+    found = hierarchy.bounds(plain, rounding=rounding)
+    assert Fraction(found.lower) ** 2 <= exact.squared_error(u) <= Fraction(found.upper) ** 2
+    assert (
+        found.upper >= hierarchy.bounds(rounding).upper / 10
+    )  # a smooth one, which the norm of it nearly is
+    large = hierarchy.bounds(1e9 * rounding, rounding=rounding)
+    assert large.effectivity <= 1.1 + 1e-6
+    with pytest.raises(InputError, match="rounding of shape"):
+        hierarchy.bounds(plain, rounding=rounding[:7])
+
+
+def test_a_residual_in_single_precision_counts_as_such():
+    """To which it was rounded: that changes the error by more than the bounds of it are apart."""
+    hierarchy = AMG("geometric", sweeps=(4, 4)).init(Poisson(15))
+    r = np.random.default_rng(7).standard_normal(225) + 30
+    double, single = hierarchy.bounds(r), hierarchy.bounds(r.astype(np.float32))
+    assert single.lower < double.lower < double.upper < single.upper
+    by_eigenvalue = np.linalg.norm(r) / 2 / np.sqrt(smallest_eigenvalue(hierarchy)[0])
+    assert single.upper - double.upper == pytest.approx(2.0**-24 * by_eigenvalue, rel=0.2)
+
+
+def test_solutions_without_any_rounding_have_no_error():
+    """x (1 - x) y (1 - y) on a dyadic grid; and zero, for a source of zero."""
+    problem = Poisson(15, lambda x, y: 2 * x * (1 - x) + 2 * y * (1 - y))
+    hierarchy = AMG().init(problem)
+    x, y = hierarchy.system.grid.mesh()
+    found = hierarchy.bounds(hierarchy.system.residual(x * (1 - x) * y * (1 - y)))
+    assert (found.lower, found.upper) == (0.0, 0.0)
+    nothing = AMG().init(Poisson(15, 0.0))
+    assert nothing.bounds(nothing.system.residual(np.zeros(225))).upper == 0.0
+
+
+def test_the_exact_solution_is_one():
+    system = discretize(Poisson((3, 5)))
+    exact = ExactSolution(system)
+    assert exact.nearest == pytest.approx(np.linalg.solve(system.matrix.toarray(), system.rhs), rel=1e-13)
+    assert np.abs(floats(exact.residual(exact.x))).max() < 1e-55 * np.abs(system.rhs).max()

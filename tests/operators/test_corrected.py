@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from dataclasses import dataclass
+from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -19,11 +20,13 @@ from sciml.errors import InputError
 from sciml.multigrid.amg import AMG
 from sciml.operators.corrected import Corrected
 from sciml.pde.advection import AdvectionDiffusion
+from sciml.pde.compatibility import check_compatible
 from sciml.pde.elliptic import Darcy, Poisson, discretize
 from sciml.pde.grid import Boundary
 from sciml.pde.helmholtz import Helmholtz
 from sciml.pde.random_fields import Lognormal, Multiscale, TwoPhase
 from sciml.solve import Result, init, solve
+from tests.multigrid.exact import ExactSolution
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +101,30 @@ def test_no_error_exceeds_its_bound(ny, nx, centring, sides, coefficient, rtol, 
     # From an error no larger than the solution each cycle leaves at most g of it; and a few to sharpen the bound.
     g = found.stats["contraction"]
     assert 1 <= found.stats["cycles"] <= 8 + np.log(rtol * np.sqrt(1 - g * g)) / np.log(g)
+
+
+@pytest.mark.parametrize("rtol", [1e-6, 1e-12])
+@pytest.mark.parametrize("accelerate", ["auto", None])
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Darcy((7, 9), TwoPhase(1, 1e8), seed=11),
+        Darcy((8, 6), Lognormal(2.0), lengths=(0.05, 1.0), centring="cell", seed=11),
+        Poisson((9, 8), lambda x, y: np.sin(9 * x + 4 * y), Boundary("periodic", "periodic", "neumann")),
+        Darcy(
+            (7, 8), TwoPhase(3, 12), lambda x, y: np.cos(2 * np.pi * x), "neumann", centring="cell", seed=11
+        ),
+    ],
+    ids=["contrast", "stretched", "cancelling", "neumann"],
+)
+def test_not_even_rounding_takes_an_error_beyond_its_bound(problem, accelerate, rtol):
+    """In rational arithmetic, for answers from everywhere."""
+    exact = ExactSolution(check_compatible(discretize(problem)))
+    for start in (None, exact.nearest, exact.nearest.astype(np.float32), 1.01 * exact.nearest):
+        neural: Any = None if start is None else Told(start)
+        found = solve(problem, Corrected(neural, AMG(accelerate=accelerate), rtol=rtol), throw=False)
+        assert exact.squared_error(found.u.values) <= Fraction(found.error_bound) ** 2
+        assert Fraction(found.stats["energy_norm"]) ** 2 <= exact.squared_norm()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, -1e160])
