@@ -188,7 +188,7 @@ def _enclosed(hierarchy: Hierarchy, r: Field, wrong: Field, effectivity: float) 
         count += 1
         z = hierarchy.cycle(left)
         rest, _ = measure.square(left, z)
-        noise = measure.energy(wrong) + measure.energy(of_left)
+        noise = measure.energy(wrong) + measure.energy(of_left) + measure.constant(x + z)
         low, high = math.sqrt(known.low + rest.low), math.sqrt(known.high + rest.high / (1 - g * g))
         lower, upper = max(low / SAFE - noise, 0.0), SAFE * high + noise
         # Rounding, which no further cycle would take away, is no reason for more.

@@ -67,6 +67,8 @@ class Rounding:
         (n,) of the matrix.
     smallest
         A lower bound of the smallest eigenvalue of D^-1 A, of a semidefinite matrix the second.
+    sums
+        (n,), of the rows of a semidefinite matrix, in absolute value: zero but for rounding. None of other matrices.
     """
 
     matrix: Matrix
@@ -74,11 +76,19 @@ class Rounding:
     split: SplitMatrix
     diagonal: Field
     smallest: float
+    sums: Field | None
 
     @classmethod
     def of(cls, system: System, smallest: float) -> Rounding:
         """Of a symmetric system whose smallest eigenvalue is known from below."""
-        return cls(system.matrix, abs(system.matrix), system.split, system.matrix.diagonal(), smallest)
+        matrix, split, sums = system.matrix, system.split, None
+        if system.kind == "semidefinite":
+            sums = np.abs(split.residual(np.zeros(matrix.shape[0]), np.ones(matrix.shape[0])))
+        return cls(matrix, abs(matrix), split, matrix.diagonal(), smallest, sums)
+
+    def constant(self, e: Field) -> float:
+        """Bound the energy by which an error like e is not determined, as a constant may be added to it."""
+        return 0.0 if self.sums is None else self.energy(2 * float(np.ptp(e)) * self.sums)
 
     def energy(self, change: Field) -> float:
         """Bound the energy norm of the error whose residual has entries of at most ``change``."""

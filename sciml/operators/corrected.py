@@ -217,6 +217,7 @@ def _certify(
             az = r - s
             cycles += 1
             bound = SAFE * math.sqrt(square.high / (1 - g * g)) + measure.energy(wrong) + extra
+            bound += measure.constant(z)
             norm = max(norm, _norm_below(b, x, r) - extra)
             best = min(best, bound)
             seen.append(bound)

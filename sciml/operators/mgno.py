@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sciml.errors import InputError
-from sciml.multigrid.torch.transfers import Layout
-from sciml.operators.input_fields import check_input_fields
-from sciml.operators.mgno_layer import Cycle, Transfers
+from sciml.multigrid.structured import Layout
+from sciml.operators.convolution import Pointwise, gelu
+from sciml.operators.cycle import Cycle, Transfers
 from sciml.operators.showing import told_html
 from sciml.pde.grid import Boundary, Centring
 
@@ -102,7 +101,7 @@ class MgNO(nn.Module):
             name: self.settings[name] for name in ("levels", "pre", "post", "bottom", "transfers", "shared")
         }
         self.cycles = nn.ModuleList(Cycle(f, u, **shape, centring=centring) for f, u in pairs)
-        self.points = nn.ModuleList(nn.Conv2d(f, u, 1) for f, u in pairs)
+        self.points = nn.ModuleList(Pointwise(f, u) for f, u in pairs)
         self.head = nn.Conv2d(channels, out_channels, 1, bias=False)
 
     @staticmethod
@@ -166,7 +165,9 @@ class MgNO(nn.Module):
         x = torch.cat((x, torch.ones_like(x[:, :1])), 1).contiguous(memory_format=torch.channels_last)
         size = self.integral(place)
         for cycle, point in zip(self.cycles, self.points, strict=True):
-            x = functional.gelu(cycle(x * size if size != 1.0 else x, place) + point(x))
+            assert isinstance(point, Pointwise)
+            u = cycle(x * size if size != 1.0 else x, place)
+            x = gelu(u.add_(point(x)) if torch.is_grad_enabled() else point.onto(u, x))
         found: Tensor = self.head(x)
         return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -107,15 +108,15 @@ class Cycle(nn.Module):
         last = min(layout.shape) < 2 or (depth + 1 == self.levels and not self.shared)
         u = _convolve(smoother, f, layout)
         for _ in range((self.bottom if last else self.pre) - 1):
-            u = u + _convolve(smoother, f - _convolve(matrix, u, layout), layout)
+            u = _convolve(smoother, _left(matrix, f, u, layout), layout).add_(u)
         if last:
             return u
-        residual = f - _convolve(matrix, u, layout)
-        u = u + self.prolong(
-            self.level(self.restrict(residual, layout, kind), coarse, depth + 1), layout, kind
-        )
+        below = self.level(self.restrict(_left(matrix, f, u, layout), layout, kind), coarse, depth + 1)
+        up = self.prolong(below, layout, kind)
+        # Where no gradient needs u it is nobody else's.
+        u = u + up if torch.is_grad_enabled() or torch.compiler.is_compiling() else u.add_(up)
         for _ in range(self.post):
-            u = u + _convolve(self.after[kind], f - _convolve(matrix, u, layout), layout)
+            u = _convolve(self.after[kind], _left(matrix, f, u, layout), layout).add_(u)
         return u
 
     def restrict(self, residual: Tensor, layout: Layout, kind: int) -> Tensor:
@@ -144,9 +145,15 @@ def _kernel(inputs: int, outputs: int, gain: float, groups: int = 1) -> nn.Conv2
     return made
 
 
-def _convolve(kernel: nn.Module, field: Tensor, layout: Layout) -> Tensor:
-    """A 3 x 3 convolution that obeys the boundary conditions."""
+def _left(matrix: nn.Module, f: Tensor, u: Tensor, layout: Layout) -> Tensor:
+    """F - A u, in the memory of A u; the sign belongs to the kernel, which is smaller than a field."""
+    return _convolve(matrix, u, layout, -1.0).add_(f)
+
+
+def _convolve(kernel: nn.Module, field: Tensor, layout: Layout, factor: float = 1.0) -> Tensor:
+    """A 3 x 3 convolution that obeys the boundary conditions, times a factor."""
     assert isinstance(kernel, nn.Conv2d)
+    weight = kernel.weight if factor == 1.0 else factor * kernel.weight
     if layout.zero:
-        return functional.conv2d(field, kernel.weight, padding=1, groups=kernel.groups)
-    return functional.conv2d(extend(field, layout), kernel.weight, groups=kernel.groups)
+        return functional.conv2d(field, weight, padding=1, groups=kernel.groups)
+    return functional.conv2d(extend(field, layout), weight, groups=kernel.groups)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sciml.multigrid.padding import Ghost, Ghosts, linear, with_ghosts, without_ghosts
 from sciml.pde.grid import Centring, Grid, Side
 
 __all__ = [
@@ -90,23 +91,19 @@ def extend(u: Tensor, layout: Layout) -> Tensor:
     """
     if layout.zero:
         return functional.pad(u, (1, 1, 1, 1))
-    for axis in (0, 1):
-        low, high = (_ghost(u, layout, axis, end) for end in (0, 1))
-        u = torch.cat((low, u, high), dim=axis - 2)
-    return u
+    y, x = (
+        (_condition(layout, axis, n, 0), _condition(layout, axis, n, 1))
+        for axis, n in enumerate(u.shape[-2:])
+    )
+    return with_ghosts(u, (y, x))
 
 
-def _ghost(u: Tensor, layout: Layout, axis: int, end: int) -> Tensor:
+def _condition(layout: Layout, axis: int, n: int, end: int) -> Ghost:
     side = layout.sides[axis][end]
-    dim, n = axis - 2, u.shape[axis - 2]
-    at = {"periodic": n - 1 - end * (n - 1), "dirichlet": end * (n - 1)}.get(side)
-    if at is None:  # Neumann: even about the face, or about the node
-        step = min(int(layout.centring == "vertex"), n - 1)
-        at = (n - 1 - step) if end else step
-    value = u.narrow(dim, at, 1)
-    if side == "dirichlet":
-        return torch.zeros_like(value) if layout.centring == "vertex" else -value
-    return value
+    if side != "neumann":
+        return _interpolated(layout, axis, n, end)
+    step = min(int(layout.centring == "vertex"), n - 1)  # even about the face, or about the node
+    return (n - 1 - step if end else step), 1.0
 
 
 def mirror(a: Tensor, layout: Layout) -> Tensor:
@@ -124,16 +121,20 @@ def ghosts(u: Tensor, layout: Layout) -> Tensor:
     """Ghosts of a coarse field for interpolation, which at a Neumann side is constant beyond the last node."""
     if layout.zero:
         return functional.pad(u, (1, 1, 1, 1))
-    for axis in (0, 1):
-        dim, n = axis - 2, u.shape[axis - 2]
-        parts = [u]
-        for end in (0, 1):
-            side = layout.sides[axis][end]
-            at = (n - 1) * (1 - end) if side == "periodic" else (n - 1) * end
-            value = u.narrow(dim, at, 1) * ghost_sign(layout, side)
-            parts = [value, *parts] if end == 0 else [*parts, value]
-        u = torch.cat(parts, dim=dim)
-    return u
+    return with_ghosts(u, _all_interpolated(layout, u.shape[-2], u.shape[-1]))
+
+
+def _all_interpolated(layout: Layout, ny: int, nx: int) -> Ghosts:
+    y, x = (
+        (_interpolated(layout, axis, n, 0), _interpolated(layout, axis, n, 1))
+        for axis, n in enumerate((ny, nx))
+    )
+    return y, x
+
+
+def _interpolated(layout: Layout, axis: int, n: int, end: int) -> Ghost:
+    side = layout.sides[axis][end]
+    return (n - 1) * (1 - end if side == "periodic" else end), ghost_sign(layout, side)
 
 
 def ghost_sign(layout: Layout, side: Side) -> float:
@@ -147,17 +148,7 @@ def fold(v: Tensor, layout: Layout) -> Tensor:
     """The transpose of the ghosts of interpolation: (..., y + 2, x + 2) to (..., y, x), nothing is lost."""
     if layout.zero:
         return v[..., 1:-1, 1:-1]
-    for axis in (0, 1):
-        dim, n = axis - 2, v.shape[axis - 2] - 2
-        inner = v.narrow(dim, 1, n).clone()
-        for end in (0, 1):
-            side = layout.sides[axis][end]
-            sign = ghost_sign(layout, side)
-            if sign:
-                at = (n - 1) * (1 - end) if side == "periodic" else (n - 1) * end
-                inner.narrow(dim, at, 1).add_(v.narrow(dim, (n + 1) * end, 1), alpha=sign)
-        v = inner
-    return v
+    return without_ghosts(v, _all_interpolated(layout, v.shape[-2] - 2, v.shape[-1] - 2))
 
 
 def prolong(u: Tensor, fine: Layout) -> Tensor:
@@ -173,11 +164,33 @@ def prolong(u: Tensor, fine: Layout) -> Tensor:
     Tensor
         (batch, channel, *fine.shape).
     """
+    return linear(u, lambda v: _prolong(v, fine), lambda r: _restrict(r, fine))
+
+
+def restrict(r: Tensor, fine: Layout) -> Tensor:
+    """The transpose of `prolong`: (batch, channel, *fine.shape) to (batch, channel, *fine.coarse().shape)."""
+    return linear(r, lambda v: _restrict(v, fine), lambda u: _prolong(u, fine))
+
+
+def _prolong(u: Tensor, fine: Layout) -> Tensor:
     padded = u if fine.zero else ghosts(u, fine.coarse())
     kernel = _kernel(fine.centring, u)
-    whole = functional.conv_transpose2d(padded, kernel, stride=2, groups=u.shape[1])
-    y, x = (0, 0) if fine.zero else _first(fine)
+    before, after = _margins(fine)
+    # What lies beyond both ends is not computed, what lies beyond one is cut off.
+    crop = [min(pair) for pair in zip(before, after, strict=True)]
+    whole = functional.conv_transpose2d(padded, kernel, stride=2, padding=crop, groups=u.shape[1])
+    y, x = (b - c for b, c in zip(before, crop, strict=True))
     return whole[..., y : y + fine.shape[0], x : x + fine.shape[1]]
+
+
+def _restrict(r: Tensor, fine: Layout) -> Tensor:
+    before, after = _margins(fine)
+    both = [min(pair) for pair in zip(before, after, strict=True)]
+    more = [(b - c, a - c) for b, a, c in zip(before, after, both, strict=True)]
+    if any(map(any, more)):
+        r = functional.pad(r, (*more[1], *more[0]))
+    sums = functional.conv2d(r, _kernel(fine.centring, r), stride=2, padding=both, groups=r.shape[1])
+    return sums if fine.zero else fold(sums, fine.coarse())
 
 
 def _kernel(centring: Centring, like: Tensor) -> Tensor:
@@ -186,30 +199,22 @@ def _kernel(centring: Centring, like: Tensor) -> Tensor:
     return torch.outer(one, one).expand(like.shape[1], 1, -1, -1)
 
 
-def _first(fine: Layout) -> tuple[int, int]:
-    """Where the first fine unknown lies in the interpolation of the extended coarse field."""
-    if fine.centring == "cell":
-        return 3, 3
-    return 3 - fine.offset(0), 3 - fine.offset(1)
+def _margins(fine: Layout) -> tuple[list[int], list[int]]:
+    """How far interpolation reaches beyond the fine unknowns, before them and after them, along y and x."""
+    if fine.zero:  # nothing comes from beyond the boundary
+        return [0, 0], [2 * c + 1 - n for c, n in zip(fine.coarse().shape, fine.shape, strict=True)]
+    return _reach(fine)
+
+
+def _reach(fine: Layout) -> tuple[list[int], list[int]]:
+    """The same with ghosts of the coarse field."""
+    width = len(CELL) if fine.centring == "cell" else len(VERTEX)
+    before = [3, 3] if fine.centring == "cell" else [3 - fine.offset(0), 3 - fine.offset(1)]
+    sizes = zip(fine.coarse().shape, before, fine.shape, strict=True)
+    return before, [2 * (c + 1) + width - b - n for c, b, n in sizes]
 
 
 def within_reach(v: Tensor, fine: Layout) -> Tensor:
     """Pad a fine field with zeros to all that the extended coarse field interpolates to."""
-    width = len(CELL) if fine.centring == "cell" else len(VERTEX)
-    before = _first(fine)
-    after = [
-        2 * (c + 1) + width - b - n for c, b, n in zip(fine.coarse().shape, before, fine.shape, strict=True)
-    ]
+    before, after = _reach(fine)
     return functional.pad(v, (before[1], after[1], before[0], after[0]))
-
-
-def restrict(r: Tensor, fine: Layout) -> Tensor:
-    """The transpose of `prolong`: (batch, channel, *fine.shape) to (batch, channel, *fine.coarse().shape)."""
-    kernel = _kernel(fine.centring, r)
-    if fine.zero:  # nothing comes from beyond the boundary, nothing is folded back
-        y, x = (2 * c + 1 - n for c, n in zip(fine.coarse().shape, fine.shape, strict=True))
-        return functional.conv2d(
-            functional.pad(r, (0, x, 0, y)) if x or y else r, kernel, stride=2, groups=r.shape[1]
-        )
-    sums = functional.conv2d(within_reach(r, fine), kernel, stride=2, groups=r.shape[1])
-    return fold(sums, fine.coarse())

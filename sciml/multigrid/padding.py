@@ -1,0 +1,111 @@
+"""One ghost value at each end of a field, in place of its memory, and linear maps with adjoints of their own.
+
+Each end is given by where its ghost comes from and what it is multiplied by. What autograd makes of concatenated
+slices, zeros of the whole field for each of them, takes several times as long as the convolution behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+__all__ = ["Ghost", "Ghosts", "linear", "with_ghosts", "without_ghosts"]
+
+Ghost: TypeAlias = tuple[int, float]
+"""The index that a ghost value is taken from, and its factor: 0, 1 or -1."""
+Ghosts: TypeAlias = tuple[tuple[Ghost, Ghost], tuple[Ghost, Ghost]]
+"""Before and after the unknowns along y, and along x."""
+Map: TypeAlias = Callable[[Tensor], Tensor]
+
+
+class _Linear(torch.autograd.Function):
+    """A linear map, whose gradient is its adjoint and whose gradient's gradient is itself."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, apply: Map, adjoint: Map) -> Tensor:
+        ctx.maps = adjoint, apply
+        return apply(u)
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: Tensor) -> Any:
+        return _Linear.apply(gradient[0], *ctx.maps), None, None  # type: ignore[no-untyped-call]
+
+
+def linear(u: Tensor, apply: Map, adjoint: Map) -> Tensor:
+    """Apply a linear map, with its adjoint for the gradient.
+
+    Parameters
+    ----------
+    u
+        What it is applied to.
+    apply, adjoint
+        The map and its transpose, of functions of torch, as compilers and exporters follow them.
+    """
+    if torch.compiler.is_compiling() or not (torch.is_grad_enabled() and u.requires_grad):
+        return apply(u)
+    found: Tensor = _Linear.apply(u, apply, adjoint)  # type: ignore[no-untyped-call]
+    return found
+
+
+def with_ghosts(u: Tensor, ends: Ghosts) -> Tensor:
+    """Add ghosts to (..., y, x), along y and then along x: (..., y + 2, x + 2)."""
+    if torch.compiler.is_compiling():
+        return _concatenated(u, ends)
+    return linear(u, lambda v: _added(v, ends), lambda v: _folded(v, ends))
+
+
+def without_ghosts(v: Tensor, ends: Ghosts) -> Tensor:
+    """The transpose of `with_ghosts`: (..., y + 2, x + 2) to (..., y, x)."""
+    return linear(v, lambda u: _folded(u, ends), lambda u: _added(u, ends))
+
+
+def _concatenated(u: Tensor, ends: Ghosts) -> Tensor:
+    """The same as `_added` without writing to memory."""
+    for axis in (0, 1):
+        dim = axis - 2
+        low, high = (u.narrow(dim, at, 1) * sign for at, sign in ends[axis])
+        u = torch.cat((low, u, high), dim=dim)
+    return u
+
+
+def _added(u: Tensor, ends: Ghosts) -> Tensor:
+    ny, nx = u.shape[-2:]
+    shape = (*u.shape[:-2], ny + 2, nx + 2)
+    around = u.ndim == 4 and u.is_contiguous(memory_format=torch.channels_last)
+    form = torch.channels_last if around else torch.contiguous_format
+    out = torch.empty(shape, dtype=u.dtype, device=u.device, memory_format=form)
+    out[..., 1:-1, 1:-1].copy_(u)
+    for end, (at, sign) in enumerate(ends[0]):
+        _write(out[..., (ny + 1) * end, 1:-1], u[..., at, :], sign)
+    for end, (at, sign) in enumerate(ends[1]):
+        _write(out[..., (nx + 1) * end], out[..., at + 1], sign)
+    return out
+
+
+def _write(ghost: Tensor, value: Tensor, sign: float) -> None:
+    if sign == 0.0:
+        ghost.zero_()
+    elif sign == -1.0:
+        torch.neg(value, out=ghost)
+    else:
+        ghost.copy_(value)
+
+
+def _folded(v: Tensor, ends: Ghosts) -> Tensor:
+    ny, nx = v.shape[-2] - 2, v.shape[-1] - 2
+    inner = v[..., 1:-1, 1:-1].clone(memory_format=torch.preserve_format)
+    for end, (at, sign) in enumerate(ends[1]):
+        if sign:
+            inner[..., at].add_(v[..., 1:-1, (nx + 1) * end], alpha=sign)
+    for end, (at, sign) in enumerate(ends[0]):
+        if sign:
+            row = v[..., (ny + 1) * end, :]
+            edge = inner[..., at, :]
+            edge.add_(row[..., 1:-1], alpha=sign)
+            for corner, (there, factor) in enumerate(ends[1]):
+                if factor:
+                    edge[..., there].add_(row[..., (nx + 1) * corner], alpha=sign * factor)
+    return inner
