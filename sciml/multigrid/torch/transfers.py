@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -195,8 +196,20 @@ def _restrict(r: Tensor, fine: Layout) -> Tensor:
 
 def _kernel(centring: Centring, like: Tensor) -> Tensor:
     """The weights of interpolation (channel, 1, m, m): grouped convolutions are the fastest way on a CPU."""
-    one = torch.tensor(VERTEX if centring == "vertex" else CELL, dtype=like.dtype, device=like.device)
-    return torch.outer(one, one).expand(like.shape[1], 1, -1, -1)
+    if torch.compiler.is_compiling():  # which keeps no tensors between traces
+        return _made_kernel(centring, like.shape[1], like.dtype, like.device)
+    return _cached_kernel(centring, like.shape[1], like.dtype, like.device)
+
+
+def _made_kernel(centring: Centring, channels: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    one = torch.tensor(VERTEX if centring == "vertex" else CELL, dtype=dtype, device=device)
+    return torch.outer(one, one).expand(channels, 1, -1, -1)
+
+
+@lru_cache(maxsize=64)
+def _cached_kernel(centring: Centring, channels: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return _made_kernel(centring, channels, dtype, device).contiguous()
 
 
 def _margins(fine: Layout) -> tuple[list[int], list[int]]:
