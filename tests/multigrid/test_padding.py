@@ -127,3 +127,18 @@ def test_no_gradient_fills_a_field_for_every_side():
         )
 
     assert large(extend) <= 4 < large(concatenated)
+
+
+@pytest.mark.parametrize(("centring", "y", "x"), PLACES)
+@pytest.mark.parametrize("shape", [(7, 6), (8, 5), (1, 4), (2, 2)])
+def test_few_values_are_interpolated_as_many_are(centring, y, x, shape):
+    """By torch's interpolation, or by convolutions: with many channels the same fields take the other way."""
+    fine = Layout(shape, centring, (y, x))
+    if min(shape) < 2 and centring == "vertex" and "dirichlet" in (y[0], x[0]):
+        return  # no coarse level
+    many = 1 + SMALL // (shape[0] * shape[1])
+    for apply, size in ((prolong, fine.coarse().shape), (restrict, shape)):
+        few = field(1, 2, *size)
+        found = apply(few, fine)
+        wanted = apply(few[:, :1].expand(1, many, *size).contiguous(), fine)
+        assert torch.allclose(found[:, 0], wanted[:, 0], rtol=0, atol=1e-13)

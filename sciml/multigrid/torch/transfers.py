@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sciml.multigrid.padding import Ghost, Ghosts, linear, with_ghosts, without_ghosts
+from sciml.multigrid.padding import SMALL, Ghost, Ghosts, linear, with_ghosts, without_ghosts
 from sciml.pde.grid import Centring, Grid, Side
 
 __all__ = [
@@ -174,6 +174,8 @@ def restrict(r: Tensor, fine: Layout) -> Tensor:
 
 
 def _prolong(u: Tensor, fine: Layout) -> Tensor:
+    if _few(fine, u):
+        return _interpolated_few(u, fine)
     padded = u if fine.zero else ghosts(u, fine.coarse())
     kernel = _kernel(fine.centring, u)
     before, after = _margins(fine)
@@ -185,6 +187,8 @@ def _prolong(u: Tensor, fine: Layout) -> Tensor:
 
 
 def _restrict(r: Tensor, fine: Layout) -> Tensor:
+    if _few(fine, r):
+        return _restricted_few(r, fine)
     before, after = _margins(fine)
     both = [min(pair) for pair in zip(before, after, strict=True)]
     more = [(b - c, a - c) for b, a, c in zip(before, after, both, strict=True)]
@@ -192,6 +196,38 @@ def _restrict(r: Tensor, fine: Layout) -> Tensor:
         r = functional.pad(r, (*more[1], *more[0]))
     sums = functional.conv2d(r, _kernel(fine.centring, r), stride=2, padding=both, groups=r.shape[1])
     return sums if fine.zero else fold(sums, fine.coarse())
+
+
+def _few(fine: Layout, like: Tensor) -> bool:
+    """Whether torch's own interpolation is faster than a convolution: it begins sooner and goes slower."""
+    batch, channels = like.shape[:2]
+    return batch * channels * fine.shape[0] * fine.shape[1] <= SMALL and not torch.compiler.is_compiling()
+
+
+def _interpolated_few(u: Tensor, fine: Layout) -> Tensor:
+    """The same as `_prolong`, from the coarse field with its ghosts."""
+    padded = functional.pad(u, (1, 1, 1, 1)) if fine.zero else ghosts(u, fine.coarse())
+    whole, first, aligned = _interpolation(fine)
+    made = functional.interpolate(padded, whole, mode="bilinear", align_corners=aligned)
+    return made[..., first[0] : first[0] + fine.shape[0], first[1] : first[1] + fine.shape[1]]
+
+
+def _restricted_few(r: Tensor, fine: Layout) -> Tensor:
+    whole, first, aligned = _interpolation(fine)
+    (y, x), (ny, nx) = first, fine.shape
+    padded = functional.pad(r, (x, whole[1] - x - nx, y, whole[0] - y - ny))
+    coarse = fine.coarse()
+    size = [*r.shape[:2], coarse.shape[0] + 2, coarse.shape[1] + 2]
+    sums: Tensor = torch.ops.aten.upsample_bilinear2d_backward(padded, whole, size, aligned)
+    return fold(sums, coarse)
+
+
+def _interpolation(fine: Layout) -> tuple[list[int], list[int], bool]:
+    """What a coarse field with ghosts is interpolated to, where the fine field begins there, and its form."""
+    ny, nx = fine.coarse().shape
+    if fine.centring == "cell":
+        return [2 * ny + 4, 2 * nx + 4], [2, 2], False
+    return [2 * ny + 3, 2 * nx + 3], [2 - fine.offset(0), 2 - fine.offset(1)], True
 
 
 def _kernel(centring: Centring, like: Tensor) -> Tensor:
