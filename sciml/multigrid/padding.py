@@ -14,7 +14,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Ghost", "Ghosts", "linear", "with_ghosts", "without_ghosts"]
+__all__ = [
+    "SMALL",
+    "Ghost",
+    "Ghosts",
+    "fill_ghosts",
+    "fold_ghosts",
+    "linear",
+    "with_ghosts",
+    "without_ghosts",
+]
 
 Ghost: TypeAlias = tuple[int, float]
 """The index that a ghost value is taken from, and its factor: 0, 1 or -1."""
@@ -62,7 +71,7 @@ def with_ghosts(u: Tensor, ends: Ghosts) -> Tensor:
         padded = functional.pad(u, (1, 1, 1, 1), mode="replicate")
         factors = _factors(padded, ends)
         return padded if factors is None else padded * factors
-    return linear(u, lambda v: _added(v, ends), lambda v: _folded(v, ends))
+    return linear(u, lambda v: _added(v, ends), lambda v: fold_ghosts(v, ends))
 
 
 def without_ghosts(v: Tensor, ends: Ghosts) -> Tensor:
@@ -75,7 +84,7 @@ def without_ghosts(v: Tensor, ends: Ghosts) -> Tensor:
             v if factors is None else v * factors, of, [1, 1, 1, 1]
         )
         return made
-    return linear(v, lambda u: _folded(u, ends), lambda u: _added(u, ends))
+    return linear(v, lambda u: fold_ghosts(u, ends), lambda u: _added(u, ends))
 
 
 def _repeats(field: Tensor, ends: Ghosts, ny: int, nx: int) -> bool:
@@ -114,11 +123,15 @@ def _concatenated(u: Tensor, ends: Ghosts) -> Tensor:
 
 
 def _added(u: Tensor, ends: Ghosts) -> Tensor:
-    ny, nx = u.shape[-2:]
-    shape = (*u.shape[:-2], ny + 2, nx + 2)
+    shape = (*u.shape[:-2], u.shape[-2] + 2, u.shape[-1] + 2)
     around = u.ndim == 4 and u.is_contiguous(memory_format=torch.channels_last)
     form = torch.channels_last if around else torch.contiguous_format
-    out = torch.empty(shape, dtype=u.dtype, device=u.device, memory_format=form)
+    return fill_ghosts(torch.empty(shape, dtype=u.dtype, device=u.device, memory_format=form), u, ends)
+
+
+def fill_ghosts(out: Tensor, u: Tensor, ends: Ghosts) -> Tensor:
+    """Write (..., y, x) with its ghosts to (..., y + 2, x + 2), which no gradient follows."""
+    ny, nx = u.shape[-2:]
     out[..., 1:-1, 1:-1].copy_(u)
     for end, (at, sign) in enumerate(ends[0]):
         _write(out[..., (ny + 1) * end, 1:-1], u[..., at, :], sign)
@@ -136,7 +149,8 @@ def _write(ghost: Tensor, value: Tensor, sign: float) -> None:
         ghost.copy_(value)
 
 
-def _folded(v: Tensor, ends: Ghosts) -> Tensor:
+def fold_ghosts(v: Tensor, ends: Ghosts) -> Tensor:
+    """Add what belongs to ghosts, of (..., y + 2, x + 2), to the unknowns that they come from."""
     ny, nx = v.shape[-2] - 2, v.shape[-1] - 2
     inner = v[..., 1:-1, 1:-1].clone(memory_format=torch.preserve_format)
     for end, (at, sign) in enumerate(ends[1]):

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sciml.errors import InputError
-from sciml.multigrid.torch.transfers import Layout, extend, prolong, restrict
-from sciml.operators.learned_transfer import Transfer
+from sciml.multigrid.convolution import convolve
+from sciml.multigrid.structured import Layout, conditions, prolong, restrict
+from sciml.operators.transfers import Transfer
 from sciml.pde.grid import Centring
 
 __all__ = ["Cycle", "Transfers"]
@@ -156,4 +157,4 @@ def _convolve(kernel: nn.Module, field: Tensor, layout: Layout, factor: float = 
     weight = kernel.weight if factor == 1.0 else factor * kernel.weight
     if layout.zero:
         return functional.conv2d(field, weight, padding=1, groups=kernel.groups)
-    return functional.conv2d(extend(field, layout), weight, groups=kernel.groups)
+    return convolve(field, weight, conditions(layout, field), kernel.groups)

@@ -14,6 +14,7 @@ from sciml.pde.grid import Centring, Grid, Side
 
 __all__ = [
     "Layout",
+    "conditions",
     "extend",
     "fold",
     "ghost_sign",
@@ -92,11 +93,16 @@ def extend(u: Tensor, layout: Layout) -> Tensor:
     """
     if layout.zero:
         return functional.pad(u, (1, 1, 1, 1))
+    return with_ghosts(u, conditions(layout, u))
+
+
+def conditions(layout: Layout, u: Tensor) -> Ghosts:
+    """Where the ghosts of `extend` come from, for fields (..., y, x)."""
     y, x = (
         (_condition(layout, axis, n, 0), _condition(layout, axis, n, 1))
         for axis, n in enumerate(u.shape[-2:])
     )
-    return with_ghosts(u, (y, x))
+    return y, x
 
 
 def _condition(layout: Layout, axis: int, n: int, end: int) -> Ghost:
