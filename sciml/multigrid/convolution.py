@@ -97,4 +97,4 @@ class _Convolution(torch.autograd.Function):
         of_padded, of_weight, _ = torch.ops.aten.convolution_backward(
             g, _padded(u, ends), weight, None, ones, zeros, ones, False, zeros, groups, need
         )
-        return fold_ghosts(of_padded, ends) if need[0] else None, of_weight, None, None
+        return fold_ghosts(of_padded, ends, copied=False) if need[0] else None, of_weight, None, None

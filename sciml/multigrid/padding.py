@@ -95,21 +95,23 @@ def _repeats(field: Tensor, ends: Ghosts, ny: int, nx: int) -> bool:
 
 def _factors(padded: Tensor, ends: Ghosts) -> Tensor | None:
     """What repeated edges are multiplied by, or None where that is 1."""
-    signs = tuple(sign for pair in ends for _, sign in pair)
-    if signs == (1.0, 1.0, 1.0, 1.0):
-        return None
-    return _signs(signs, padded.shape[-2], padded.shape[-1], padded.dtype, padded.device)
+    (south, north), (west, east) = ((low[1], high[1]) for low, high in ends)
+    return edge_factors((south, north, west, east), *padded.shape[-2:], padded.dtype, padded.device)
 
 
 @lru_cache(maxsize=256)
-def _signs(signs: tuple[float, ...], ny: int, nx: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Factors (1, 1, y, x) of a field with repeated edges."""
+def edge_factors(
+    factors: tuple[float, float, float, float], ny: int, nx: int, dtype: torch.dtype, device: torch.device
+) -> Tensor | None:
+    """Factors (1, 1, y, x): 1, at the edges those of south, north, west and east; None where all are 1."""
+    if factors == (1.0, 1.0, 1.0, 1.0):
+        return None
     with torch.inference_mode(False):
         found = torch.ones(1, 1, ny, nx, dtype=dtype, device=device)
-        found[..., 0, :] *= signs[0]
-        found[..., -1, :] *= signs[1]
-        found[..., 0] *= signs[2]
-        found[..., -1] *= signs[3]
+        found[..., 0, :] *= factors[0]
+        found[..., -1, :] *= factors[1]
+        found[..., 0] *= factors[2]
+        found[..., -1] *= factors[3]
         return found
 
 
@@ -149,10 +151,15 @@ def _write(ghost: Tensor, value: Tensor, sign: float) -> None:
         ghost.copy_(value)
 
 
-def fold_ghosts(v: Tensor, ends: Ghosts) -> Tensor:
-    """Add what belongs to ghosts, of (..., y + 2, x + 2), to the unknowns that they come from."""
+def fold_ghosts(v: Tensor, ends: Ghosts, *, copied: bool = True) -> Tensor:
+    """Add what belongs to ghosts, of (..., y + 2, x + 2), to the unknowns that they come from.
+
+    Into a copy, or into the inner part of a v that nobody else needs.
+    """
     ny, nx = v.shape[-2] - 2, v.shape[-1] - 2
-    inner = v[..., 1:-1, 1:-1].clone(memory_format=torch.preserve_format)
+    inner = v[..., 1:-1, 1:-1]
+    if copied:
+        inner = inner.clone(memory_format=torch.preserve_format)
     for end, (at, sign) in enumerate(ends[1]):
         if sign:
             inner[..., at].add_(v[..., 1:-1, (nx + 1) * end], alpha=sign)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sciml.multigrid.padding import SMALL, Ghost, Ghosts, linear, with_ghosts, without_ghosts
+from sciml.multigrid.padding import SMALL, Ghost, Ghosts, edge_factors, linear, with_ghosts, without_ghosts
 from sciml.pde.grid import Centring, Grid, Side
 
 __all__ = [
@@ -211,7 +211,12 @@ def _few(fine: Layout, like: Tensor) -> bool:
 
 
 def _interpolated_few(u: Tensor, fine: Layout) -> Tensor:
-    """The same as `_prolong`, from the coarse field with its ghosts."""
+    """The same as `_prolong`."""
+    if _clamped(fine):
+        factors = edge_factors(_halves(fine), *fine.shape, u.dtype, u.device)
+        whole = [2 * n for n in u.shape[-2:]]
+        made = functional.interpolate(u, whole, mode="bilinear")[..., : fine.shape[0], : fine.shape[1]]
+        return made if factors is None else made * factors
     padded = functional.pad(u, (1, 1, 1, 1)) if fine.zero else ghosts(u, fine.coarse())
     whole, first, aligned = _interpolation(fine)
     made = functional.interpolate(padded, whole, mode="bilinear", align_corners=aligned)
@@ -219,13 +224,35 @@ def _interpolated_few(u: Tensor, fine: Layout) -> Tensor:
 
 
 def _restricted_few(r: Tensor, fine: Layout) -> Tensor:
-    whole, first, aligned = _interpolation(fine)
-    (y, x), (ny, nx) = first, fine.shape
+    coarse, (ny, nx) = fine.coarse(), fine.shape
+    backward = torch.ops.aten.upsample_bilinear2d_backward
+    if _clamped(fine):
+        factors = edge_factors(_halves(fine), ny, nx, r.dtype, r.device)
+        scaled = r if factors is None else r * factors
+        whole, size = [2 * n for n in coarse.shape], [*r.shape[:2], *coarse.shape]
+        if whole != [ny, nx]:
+            scaled = functional.pad(scaled, (0, whole[1] - nx, 0, whole[0] - ny))
+        found: Tensor = backward(scaled, whole, size, False)
+        return found
+    whole, (y, x), aligned = _interpolation(fine)
     padded = functional.pad(r, (x, whole[1] - x - nx, y, whole[0] - y - ny))
-    coarse = fine.coarse()
-    size = [*r.shape[:2], coarse.shape[0] + 2, coarse.shape[1] + 2]
-    sums: Tensor = torch.ops.aten.upsample_bilinear2d_backward(padded, whole, size, aligned)
+    sums = backward(padded, whole, [*r.shape[:2], coarse.shape[0] + 2, coarse.shape[1] + 2], aligned)
     return fold(sums, coarse)
+
+
+def _clamped(fine: Layout) -> bool:
+    """Whether interpolation with repeated edges is the one of the grid but for factors of the edges."""
+    return fine.centring == "cell" and all(ends[0] != "periodic" for ends in fine.sides)
+
+
+def _halves(fine: Layout) -> tuple[float, float, float, float]:
+    """What a fine cell beside a Dirichlet side gets of the coarse one: 3/4 - 1/4; an odd last one lies farther in."""
+    found = [
+        0.5 if side == "dirichlet" and (end == 0 or n % 2 == 0) else 1.0
+        for n, ends in zip(fine.shape, fine.sides, strict=True)
+        for end, side in enumerate(ends)
+    ]
+    return found[0], found[1], found[2], found[3]
 
 
 def _interpolation(fine: Layout) -> tuple[list[int], list[int], bool]:
