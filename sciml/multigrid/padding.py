@@ -30,7 +30,7 @@ Ghost: TypeAlias = tuple[int, float]
 Ghosts: TypeAlias = tuple[tuple[Ghost, Ghost], tuple[Ghost, Ghost]]
 """Before and after the unknowns along y, and along x."""
 Map: TypeAlias = Callable[[Tensor], Tensor]
-SMALL = 2**16
+SMALL = 2**17
 """Values of a field up to which few operations count for more than a second pass over it."""
 
 
