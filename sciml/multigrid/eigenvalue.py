@@ -36,7 +36,7 @@ def smallest_eigenvalue(hierarchy: Hierarchy) -> tuple[float, int]:
     off = matrix - sp.diags(diagonal)
     spent = 0
     if off.max() <= 1e-12 * diagonal.max():
-        from sciml.multigrid.iteration import iterate
+        from sciml.multigrid.krylov import iterate
 
         w = np.zeros_like(b)
         for rtol in (1e-2, 1e-4, 1e-8):

@@ -23,7 +23,7 @@ from sciml.tables import html_table
 if TYPE_CHECKING:
     from sciml.multigrid.amg import AMG
     from sciml.multigrid.bounds import Bounds, Contraction
-    from sciml.multigrid.iteration import Iteration
+    from sciml.multigrid.krylov import Iteration
     from sciml.multigrid.rounding import Rounding
 
 __all__ = ["Hierarchy", "Level", "assemble", "same_matrix", "system_of"]

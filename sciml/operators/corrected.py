@@ -148,7 +148,14 @@ class Corrected:
             if one is not None and size > 0:
                 stats[name] = system.energy(found.x - one) / size
         bound = found.bound if math.isfinite(found.bound) else None
-        return FieldSolution(labelled(found.x, system.grid), found.result, stats, found.bounds, bound)
+        notes = self._notes(problem, state)
+        return FieldSolution(labelled(found.x, system.grid), found.result, stats, found.bounds, bound, notes)
+
+    def _notes(self, problem: Elliptic | System, state: State) -> tuple[str, ...]:
+        """How the prediction came to this grid and what it was not trained for; the bound holds all the same."""
+        if state.operator is None or not isinstance(self.neural, Neural):
+            return ()
+        return tuple(f"prediction: {note}" for note in compare(state.operator, problem).notes)
 
     def _predicted(self, problem: Elliptic | System, system: System, state: State) -> Field | None:
         """The prediction (n,), or None where there is none or its energy is not finite."""

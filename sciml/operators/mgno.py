@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from sciml.errors import InputError
-from sciml.multigrid.structured import Layout
-from sciml.operators.convolution import Pointwise, gelu
-from sciml.operators.cycle import Cycle, Transfers
+from sciml.multigrid.torch.transfers import Layout
+from sciml.operators.input_fields import check_input_fields
+from sciml.operators.mgno_layer import Cycle, Transfers
+from sciml.operators.published.layer import Pointwise, gelu
 from sciml.operators.showing import told_html
 from sciml.pde.grid import Boundary, Centring
 

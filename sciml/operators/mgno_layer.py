@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sciml.errors import InputError
-from sciml.multigrid.convolution import convolve
-from sciml.multigrid.structured import Layout, conditions, prolong, restrict
-from sciml.operators.transfers import Transfer
+from sciml.multigrid.torch.convolution import convolve
+from sciml.multigrid.torch.transfers import Layout, conditions, prolong, restrict
+from sciml.operators.learned_transfer import Transfer
 from sciml.pde.grid import Centring
 
 __all__ = ["Cycle", "Transfers"]

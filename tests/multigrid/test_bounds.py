@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from sciml.errors import InputError
 from sciml.multigrid import AMG
 from sciml.multigrid.bounds import largest_possible, smallest_eigenvalue
-from sciml.pde.compatibility import check_compatible
 from sciml.pde.direct import Direct
 from sciml.pde.elliptic import Darcy, Poisson, discretize
 from sciml.pde.grid import Boundary
 from sciml.pde.random_fields import Lognormal, Multiscale, TwoPhase
+from sciml.pde.solvability import check_compatible
 from sciml.pde.system import System
 from sciml.solve import solve
 from tests.multigrid.exact import ExactSolution, floats

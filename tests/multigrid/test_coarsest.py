@@ -8,11 +8,11 @@ import scipy.sparse as sp
 from sciml.errors import InputError
 from sciml.multigrid import AMG
 from sciml.multigrid.coarsest import inverse_of
-from sciml.multigrid.tensors import TorchHierarchy
+from sciml.multigrid.torch import TorchHierarchy
 from sciml.pde.direct import Direct
 from sciml.pde.elliptic import Darcy, Poisson, discretize
-from sciml.pde.fields import TwoPhase
 from sciml.pde.grid import Boundary
+from sciml.pde.random_fields import TwoPhase
 from sciml.pde.system import System
 from sciml.solve import solve
 

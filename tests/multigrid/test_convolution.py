@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sciml.multigrid.convolution import convolve
-from sciml.multigrid.padding import SMALL
-from sciml.multigrid.structured import Layout, conditions, extend
+from sciml.multigrid.torch.convolution import convolve
+from sciml.multigrid.torch.padding import SMALL
+from sciml.multigrid.torch.transfers import Layout, conditions, extend
 
 SIDES = (("dirichlet", "neumann"), ("dirichlet", "dirichlet"), ("periodic", "periodic"))
 PLACES = [*itertools.product(("vertex", "cell"), SIDES, SIDES)]

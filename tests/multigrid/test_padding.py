@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sciml.multigrid.padding import SMALL, linear, with_ghosts, without_ghosts
-from sciml.multigrid.structured import Layout, extend, fold, ghosts, prolong, restrict
+from sciml.multigrid.torch.padding import SMALL, linear, with_ghosts, without_ghosts
+from sciml.multigrid.torch.transfers import Layout, extend, fold, ghosts, prolong, restrict
 
 SIDES = (
     ("dirichlet", "dirichlet"),

@@ -20,11 +20,11 @@ from sciml.errors import InputError
 from sciml.multigrid.amg import AMG
 from sciml.operators.corrected import Corrected
 from sciml.pde.advection import AdvectionDiffusion
-from sciml.pde.compatibility import check_compatible
 from sciml.pde.elliptic import Darcy, Poisson, discretize
 from sciml.pde.grid import Boundary
 from sciml.pde.helmholtz import Helmholtz
 from sciml.pde.random_fields import Lognormal, Multiscale, TwoPhase
+from sciml.pde.solvability import check_compatible
 from sciml.solve import Result, init, solve
 from tests.multigrid.exact import ExactSolution
 

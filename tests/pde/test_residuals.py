@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sciml.pde.direct import Direct
 from sciml.pde.elliptic import Darcy, Poisson, discretize
-from sciml.pde.fields import Lognormal, TwoPhase
+from sciml.pde.random_fields import Lognormal, TwoPhase
 from sciml.pde.residuals import UNIT, SplitMatrix
 from sciml.solve import solve
 

@@ -9,10 +9,10 @@ import scipy.sparse as sp
 from sciml.errors import InputError
 from sciml.multigrid import AMG
 from sciml.operators import Corrected
-from sciml.pde.compatibility import check_compatible
 from sciml.pde.direct import Direct
 from sciml.pde.elliptic import Poisson, discretize
 from sciml.pde.grid import Grid
+from sciml.pde.solvability import check_compatible
 from sciml.pde.system import System
 from sciml.solve import SolveFailed, solve
 

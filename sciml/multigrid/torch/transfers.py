@@ -9,7 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sciml.multigrid.padding import SMALL, Ghost, Ghosts, edge_factors, linear, with_ghosts, without_ghosts
+from sciml.multigrid.torch.padding import (
+    SMALL,
+    Ghost,
+    Ghosts,
+    edge_factors,
+    linear,
+    with_ghosts,
+    without_ghosts,
+)
 from sciml.pde.grid import Centring, Grid, Side
 
 __all__ = [
@@ -206,8 +214,10 @@ def _restrict(r: Tensor, fine: Layout) -> Tensor:
 
 def _few(fine: Layout, like: Tensor) -> bool:
     """Whether torch's own interpolation is faster than a convolution: it begins sooner and goes slower."""
+    if torch.compiler.is_compiling():  # any comparison would tie the program to a size
+        return False
     batch, channels = like.shape[:2]
-    return batch * channels * fine.shape[0] * fine.shape[1] <= SMALL and not torch.compiler.is_compiling()
+    return batch * channels * fine.shape[0] * fine.shape[1] <= SMALL
 
 
 def _interpolated_few(u: Tensor, fine: Layout) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sciml.multigrid.padding import SMALL, Ghosts, fill_ghosts, fold_ghosts, with_ghosts
+from sciml.multigrid.torch.padding import SMALL, Ghosts, fill_ghosts, fold_ghosts, with_ghosts
 
 __all__ = ["convolve"]
 
@@ -40,7 +40,7 @@ def convolve(u: Tensor, weight: Tensor, ends: Ghosts, groups: int = 1) -> Tensor
     Tensor
         (batch, out channel, y, x).
     """
-    if not SMALL < u.numel() <= LARGEST or u.device.type != "cpu" or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or u.device.type != "cpu" or not SMALL < u.numel() <= LARGEST:
         return functional.conv2d(with_ghosts(u, ends), weight, groups=groups)
     if not torch.is_grad_enabled():
         return functional.conv2d(_padded(u, ends), weight, groups=groups)
