@@ -365,7 +365,7 @@ def test_blocks_of_a_batch_change_nothing(monkeypatch):
     whole = StencilHierarchy(stencil, grid).solve(b.reshape(5, 15, 15))
     twin = TorchHierarchy.of(AMG(smoother="jacobi").init(Poisson(15)))
     same = twin.solve(b)
-    for module in ("stencils", "hierarchy"):
+    for module in ("stencil_hierarchy", "hierarchy"):
         monkeypatch.setattr(f"sciml.multigrid.torch.{module}.BLOCK_BYTES", 1)
         monkeypatch.setattr(f"sciml.multigrid.torch.{module}.LEAST_BLOCK", 2)
     cut = StencilHierarchy(stencil, grid)
