@@ -17,9 +17,9 @@ help:
 	@echo "make fuzz    the fuzz targets for SECONDS=600: readers of weights files and namelists"
 	@echo "make check   formatting, lint, types, import directions, Fortran and C style"
 	@echo "make bench   the benchmarks"
-	@echo "make results run the benchmarks (ONLY='native modes' some) and write the README's results from them"
+	@echo "make results run the benchmarks (ONLY='native modes' some) and write docs/results.md and the README's key numbers"
 	@echo "make notebooks  run every notebook; their two forms must agree"
-	@echo "make docs    the reference of the package, into docs-output/"
+	@echo "make docs    build the documentation site into docs-output/html/, with executed notebooks"
 	@echo "make stranger  a fresh clone and environment, pip install alone, without a compiler (PYTHON=python3.13)"
 	@echo "make format  rewrite the sources as make check wants them"
 	@echo "make lock    resolve the versions in requirements.lock anew"
@@ -81,10 +81,12 @@ notebooks: $(READY) | system
 	@$(BIN)/python -m pytest -q tests/qa/test_notebooks.py
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --nbmake --nbmake-timeout=300 -n $(WORKERS) notebooks
 
+# The outputs of the notebooks stay in .jupyter_cache until the package changes.
 docs: $(READY) | system
 	@rm -rf docs-output
-	@$(BIN)/python .ci/reference.py docs-output
-	@echo "docs: docs-output/index.html"
+	@OMP_NUM_THREADS=1 $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs $(WORKERS) --doctree-dir docs-output/doctrees \
+		docs docs-output/html
+	@echo "docs: docs-output/html/index.html"
 
 stranger:
 	@PYTHON="$(PYTHON)" sh .ci/stranger

@@ -1,11 +1,11 @@
-"""Run the benchmarks, keep what they say in data/results.json, and write the results section of the README from it.
+"""Run the benchmarks, record their numbers in data/results.json, and write docs/results.md and the README's table.
 
-    python .ci/results.py                    # every benchmark: some hours; one that was cut off goes on
-    python .ci/results.py native modes       # these alone; the others keep what is recorded
-    python .ci/results.py --render           # run nothing: write the section from what is recorded
-    python .ci/results.py --check            # exit code 1 if the section is not what is recorded
+    python .ci/results.py                    # every benchmark: some hours; an interrupted one continues
+    python .ci/results.py native modes       # only these; the records of the others stay
+    python .ci/results.py --render           # run nothing: write the texts from the records
+    python .ci/results.py --check            # exit code 1 if a text differs from the records
 
-Each record tells its command, machine, day and commit. Nothing in the section between its two marks is typed by hand.
+Each record has machine, day and commit. Nothing between the marks of a text is written by hand.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / ".ci"), str(ROOT / "bench")]
 
-from results_page import render  # noqa: E402
+from results_page import key_numbers, render  # noqa: E402
 
 RECORDS = ROOT / "data" / "results.json"
-README = ROOT / "README.md"
 BEGIN = "<!-- results: written by make results from data/results.json; do not edit by hand -->"
 END = "<!-- end of results -->"
+TEXTS = {ROOT / "docs" / "results.md": render, ROOT / "README.md": key_numbers}
+"""Each text and what is written between its marks."""
 SCIML = ["-m", "sciml"]
 OPERATORS = "bench-output/operators"
 TERRAIN = ("sample/wrfout_d01_terrain3km_full.nc", "sample/mskf_offline_terrain3km.nc")
@@ -162,14 +163,14 @@ def recorded() -> dict[str, Any]:
     return json.loads(RECORDS.read_text(encoding="utf-8")) if RECORDS.exists() else {}
 
 
-def section(records: Mapping[str, Any]) -> str:
-    """The README with the section of the records in it."""
-    text = README.read_text(encoding="utf-8")
+def with_results(path: Path, records: Mapping[str, Any]) -> str:
+    """Return the text of a file with the results of the records between its marks."""
+    text = path.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"error: README.md has not both marks: {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{render(records)}\n{END}{after}"
+        raise SystemExit(f"error: {path.name} needs both marks: {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{TEXTS[path](records)}\n{END}{after}"
 
 
 def main() -> None:
@@ -180,7 +181,7 @@ def main() -> None:
     parser.add_argument(
         "names", nargs="*", help=f"of {', '.join(known)}; by default all", metavar="BENCHMARK"
     )
-    parser.add_argument("--render", action="store_true", help="run nothing, write the section")
+    parser.add_argument("--render", action="store_true", help="run nothing, write the texts")
     parser.add_argument("--check", action="store_true", help="run and write nothing, compare")
     given = parser.parse_args()
     unknown = [name for name in given.names if name not in known]
@@ -188,8 +189,9 @@ def main() -> None:
         parser.error(f"no benchmark {', '.join(unknown)}: there are {', '.join(known)}")
     records = recorded()
     if given.check:
-        if section(records) != README.read_text(encoding="utf-8"):
-            raise SystemExit("error: the README's results are not those of data/results.json: make results")
+        for path in TEXTS:
+            if with_results(path, records) != path.read_text(encoding="utf-8"):
+                raise SystemExit(f"error: {path.name} differs from data/results.json: make results")
         return
     if not given.render:
         for name in given.names or known:
@@ -198,8 +200,9 @@ def main() -> None:
             records["paper"] = {**records.get("paper", {}), **paper_scale()}
             ordered = {key: records[key] for key in [*known, "paper"] if records.get(key)}
             RECORDS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
-    README.write_text(section(records), encoding="utf-8")
-    print(f"results: {RECORDS.relative_to(ROOT)}, README.md")
+    for path in TEXTS:
+        path.write_text(with_results(path, records), encoding="utf-8")
+        print(f"results: {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""The results section of the README: the text of `results.md`, with the numbers and tables of the records in it."""
+"""The results page: the text of `results.md` with the recorded numbers and tables; the README's key numbers."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,11 +14,14 @@ from accuracy import table as accuracy_table
 Record = Mapping[str, Any]
 
 TEXT = Path(__file__).with_name("results.md")
+WRF_RUNS = Path(__file__).with_name("wrf_runs.json")
+"""Measured by the developers in a real WRF, outside this repository."""
 SHORT = {
     "HierarchyNet, 2 cycles": "`HierarchyNet`, 2 cycles",
     "MgNO": "`MgNO`",
     "MgNO shared": "`MgNO`, shared kernels",
 }
+WHO = ("scheme", "emulator")
 GOALS = {
     "L2 at 63": ("l2", 0.015),
     "H1": ("h1", 0.06),
@@ -34,7 +38,7 @@ PAPER = {
 
 
 def render(records: Mapping[str, Record]) -> str:
-    """The section without its marks; a benchmark without a record is said to be not run."""
+    """Write the section without its marks; a benchmark without a record is left out."""
     parts = re.split(r"^<!-- part: (\w+) -->\n", TEXT.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     machines = [_machine(record) for name, record in records.items() if name != "paper"]
     most = max(set(machines), key=machines.count) if machines else "no machine yet"
@@ -44,15 +48,62 @@ def render(records: Mapping[str, Record]) -> str:
             made.append(text.format(machine=most))
         elif name == "paper":
             made.append(text.format(table=_paper(records.get("paper", {}))))
-        elif name not in records:
-            made.append(f'*{name}: not run; `make results ONLY="{name}"`.*\n')
-        else:
+        elif name == "wrf":
+            made.append(text.format(**_wrf(wrf_runs())))
+        elif name in records:
             record = records[name]
             values = VALUES[name](record["numbers"]) if name in VALUES else {}
             made.append(text.format(**{"n": record["numbers"], "printed": _printed(name, record), **values}))
             if _machine(record) != most:
                 made.append(f"*(On {_machine(record)}.)*\n")
     return "\n".join(made)
+
+
+def wrf_runs() -> Record:
+    """Read what the developers measured in a real WRF."""
+    numbers: Record = json.loads(WRF_RUNS.read_text(encoding="utf-8"))
+    return numbers
+
+
+def key_numbers(records: Mapping[str, Record]) -> str:
+    """Write the table of the README, without its marks."""
+    n = {name: record["numbers"] for name, record in records.items() if name != "paper"}
+    wrf = wrf_runs()
+    shadow, us, rmsd = wrf["shadow"], wrf["us"], wrf["rmsd_theta"]
+    sample = [row for name, row in n["accuracy"]["rows"].items() if re.fullmatch(r"sciml, .*: sample", name)]
+    f1, r2 = (np.mean([row[score] for row in sample]) for score in ("f1_deep", "RTHCUTEN"))
+    perturbed = rmsd["control with a perturbation of the size of rounding"]
+    l2 = {name: np.mean([run["l2"] for run in n["operators"]["results"][name]["63"]]) for name in SHORT}
+    cycles = {k: n["operators"]["multigrid"][k - 1]["l2"] for k in (2, 4)}
+    bounds = [row["upper_greatest"] for rows in n["certified"].values() for row in rows.values()]
+    slower = _certified(n["certified"])
+    batches = [found["ratio"] for what, found in n["multigrid"].items() if "hierarchy at hand" in what]
+    rows = [
+        [
+            "Emulator on a run not used in training: F1 of deep convection; R² of heating",
+            f"{f1:.3f}; {r2:.3f}",
+        ],
+        [
+            "Real WRF¹, `shadow`: F1; R² of heating; rain over the scheme's rain",
+            f"{shadow['f1']}; {shadow['r2_heating']}; {shadow['rain_ratio']}",
+        ],
+        [
+            "Real WRF¹, `emulate`: RMSD of θ after 6 h (rounding-size perturbation; no scheme)",
+            f"{rmsd['emulate'][2]} K ({perturbed[2]} K; {rmsd['no convection scheme'][2]} K)",
+        ],
+        ["Real WRF¹: time of the emulator; of MSKF", f"{us['emulator']}; {us['mskf']} µs a column"],
+        [
+            "Darcy 63 x 63, relative L2 error: `MgNO`; `HierarchyNet`; multigrid, 2 and 4 cycles",
+            f"{l2['MgNO']:.4f}; {l2['HierarchyNet, 2 cycles']:.4f}; {cycles[2]:.4f} and {cycles[4]:.4f}",
+        ],
+        ["Certified solutions: guaranteed bound over true error, at most", f"{max(bounds):.2f}"],
+        [
+            "Certified solutions: time over multigrid-CG, which guarantees nothing",
+            f"{slower['least']:.1f} to {slower['most']:.1f}",
+        ],
+        ["64 solves in torch on one core: speed-up over pyamg", f"{min(batches):.1f} to {max(batches):.1f}"],
+    ]
+    return _table("what | measured", rows)
 
 
 def _machine(record: Record) -> str:
@@ -64,7 +115,7 @@ def _printed(name: str, record: Record) -> str:
     lines = list(record.get("printed", ()))
     if name == "multigrid":  # what it says at the end
         lines = lines[next(i for i, line in enumerate(lines) if line.startswith("best of torch")) :]
-    return "```\n" + "\n".join(lines).strip("\n") + "\n```"
+    return "```text\n" + "\n".join(lines).strip("\n") + "\n```"
 
 
 def _means(values: list[float]) -> str:
@@ -117,10 +168,43 @@ def _certified(n: Record) -> dict[str, float]:
 
 def _paper(n: Record) -> str:
     rows = [
-        [f"`{name}` ({size})", f"{published}", f"{n[name]:.5f}" if name in n else "not run"]
+        [f"`{name}` ({size})", f"{published}", f"{n[name]:.5f}"]
         for name, (size, published) in PAPER.items()
+        if name in n
     ]
-    return _table("workflow | published, relative L2 | here", rows)
+    if not rows:
+        return "No result is recorded yet."
+    return "\n\n" + _table("workflow | published, relative L2 | here", rows)
+
+
+def _wrf(n: Record) -> dict[str, Any]:
+    """Write the tables of the runs of a real WRF."""
+    day, short = n["shadow_24h"], n["shadow"]
+    scores = {"F1": "f1", "F1, deep": "f1_deep", "F1, shallow": "f1_shallow"}
+    shadow = [[what, f"{short[key]}", f"{day[key]}"] for what, key in scores.items()]
+    shadow += [
+        ["R² of RTHCUTEN", f"{short['r2_heating']}", ""],
+        ["R² of RQVCUTEN", f"{short['r2_moistening']}", ""],
+    ]
+    shadow += [["rain, emulator over scheme", f"{short['rain_ratio']:.3f}", ""]]
+    shadow += [["columns outside the training range", f"{short['novel_percent']} %", ""]]
+    hours = n["rmsd_theta"]["hours"]
+    rmsd = [
+        [what, *(f"{value:.3f} K" for value in values)]
+        for what, values in n["rmsd_theta"].items()
+        if what != "hours"
+    ]
+    column = n["equilibrium"]
+    equilibrium = [
+        [f"drift of T at {column['pressure_hpa']} hPa", *(f"{column['drift_k'][who]} K" for who in WHO)],
+        ["CAPE", *(f"{column['cape'][who]:,} J/kg" for who in WHO)],
+    ]
+    return {
+        "n": n,
+        "shadow": _table(f"score | {short['hours']} h | 24 h", shadow),
+        "rmsd": _table("run | " + " | ".join(f"{hour} h" for hour in hours), rmsd),
+        "equilibrium": _table(" | " + " | ".join(WHO), equilibrium),
+    }
 
 
 def _findings(n: Record) -> dict[str, Any]:
@@ -148,7 +232,7 @@ def _terrain(n: Record) -> dict[str, str]:
 
 
 def _equilibrium(n: Record) -> dict[str, Any]:
-    stripped = {key.strip(): value for key, value in n.items()}  # a row may be told under another
+    stripped = {key.strip(): value for key, value in n.items()}  # rows may be indented under another
     return {
         "n": stripped,
         "finite": "Everything stays finite" if n["finite"] else "NOT everything stays finite",
@@ -176,7 +260,7 @@ def _faults(n: Record) -> dict[str, str]:
         [row["fault"], row["promise"], ", ".join(f"{row[kind]} {kind}" for kind in kinds if row[kind])]
         for row in n["faults"]
     ]
-    return {"table": _table("fault | what then | cases", rows)}
+    return {"table": _table("fault | result | test cases", rows)}
 
 
 VALUES: Mapping[str, Callable[[Record], Mapping[str, Any]]] = {

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FAULTS = {
     "a training stopped by a signal at any moment": (
-        "goes on to the same bits",
+        "the training continues to the same bits",
         [
             "tests/train/test_loop.py::test_a_signal_anywhere_and_a_resumption_give_the_same_bits",
             "tests/train/test_loop.py::test_ctrl_c_in_a_program",
@@ -32,7 +32,7 @@ FAULTS = {
         ],
     ),
     "a training that crashes, or whose saved state is damaged": (
-        "goes on from the last saved step, or names the way out",
+        "the training continues from the last saved step, or one error names the remedy",
         [
             "tests/train/test_loop.py::test_a_crash_resumes_from_the_last_saved_step",
             "tests/train/test_resume.py::test_a_damaged_state_names_the_way_out",
@@ -40,7 +40,7 @@ FAULTS = {
         ],
     ),
     "NaN and other damage in training data": (
-        "refused and placed, or not learned",
+        "an error with the position, or the values are not used",
         [
             "tests/train/test_loop.py::test_not_finite",
             "tests/convection/test_training.py::test_damaged_values_are_not_learned",
@@ -49,7 +49,7 @@ FAULTS = {
         ],
     ),
     "a flipped bit anywhere in a checkpoint": (
-        "seen, or harmless",
+        "detected, or without effect",
         [
             "tests/train/test_checkpoint.py::test_a_flipped_bit_anywhere_is_seen_or_harmless",
             "tests/train/test_checkpoint.py::test_a_flipped_bit_in_the_content",
@@ -57,7 +57,7 @@ FAULTS = {
         ],
     ),
     "a disk that fills up": (
-        "told in words; what was there is still there",
+        "one clear error; existing files stay",
         [
             "tests/train/test_checkpoint.py::test_a_full_disk_leaves_what_was_there",
             "tests/train/test_checkpoint.py::test_a_file_that_may_not_grow",
@@ -67,7 +67,7 @@ FAULTS = {
         ],
     ),
     "a dataset interrupted while it is generated": (
-        "gone on with, to the same bits",
+        "the generation continues to the same bits",
         ["tests/pde/test_generate.py::test_an_interrupted_dataset_is_gone_on_with"],
     ),
     "a wrfout that is cut off": (
@@ -78,14 +78,14 @@ FAULTS = {
         ],
     ),
     "a network that diverges, before Corrected": (
-        "not used; the bound holds",
+        "the prediction is not used; the bound holds",
         [
             "tests/operators/test_corrected.py::test_what_a_diverged_network_says_is_not_used",
             "tests/operators/test_corrected.py::test_no_error_exceeds_its_bound",
         ],
     ),
     "singular, indefinite and incompatible problems": (
-        "refused, with what would work",
+        "an error that names what works",
         [
             "tests/multigrid/test_amg.py::test_what_multigrid_cannot_do_is_refused_with_what_would",
             "tests/pde/test_direct.py::test_an_incompatible_problem_is_refused_with_its_imbalance",
@@ -93,7 +93,7 @@ FAULTS = {
         ],
     ),
     "weights that are missing or damaged, inside a host": (
-        "the host's own scheme, or its own clean stop",
+        "the host's scheme takes over, or the host stops cleanly",
         [
             "tests/coupling/test_scheme.py::test_weights_that_are_missing_or_damaged",
             "tests/coupling/test_scheme.py::test_what_cannot_be_ends_in_the_models_own_scheme",
@@ -106,7 +106,7 @@ FAULTS = {
         ["tests/coupling/test_weights.py::test_the_readers_survive_anything"],
     ),
     "NaN in the state of a host": (
-        "stays in its column, which goes to the host's own scheme",
+        "only its column is affected, and goes to the host's scheme",
         [
             "tests/coupling/test_scheme.py::test_columns_that_are_not_sound_go_to_the_models_own_scheme",
             "tests/coupling/test_modes.py::test_columns_that_are_not_sound",
@@ -123,7 +123,7 @@ FAULTS = {
         ],
     ),
     "threads that all call first; memory misused": (
-        "no race, no leak, no error by the sanitizers and valgrind",
+        "no race, leak or error by the sanitizers and valgrind",
         [
             "tests/coupling/test_sanitizers.py::test_threads_do_not_race",
             "tests/coupling/test_sanitizers.py::test_addresses_and_behaviour_in_the_stand_in",
@@ -131,7 +131,7 @@ FAULTS = {
         ],
     ),
     "a host of 8-byte REAL": (
-        "refused with a message",
+        "an error message",
         ["tests/coupling/test_linking.py::test_a_host_of_eight_byte_reals_is_refused"],
     ),
 }

@@ -84,4 +84,5 @@ plot.panels(
 )
 
 # %% [markdown]
-# What to type for WRF comes next: `sciml coupling flags DIR`, and the README's *Inside WRF*.
+# What to type for WRF comes next: `sciml coupling flags DIR`, and the guide *Coupling in WRF*
+# (`docs/guides/coupling.md`).

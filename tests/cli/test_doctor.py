@@ -13,7 +13,7 @@ from sciml.cli.doctor import EXTRAS, PACKAGES, compiler, disk
 from tests.paths import REPO
 
 runner = CliRunner()
-FOLDERS = ("sciml", "tests", "bench", "notebooks", "workflows", "data", ".ci")
+FOLDERS = ("sciml", "tests", "bench", "notebooks", "workflows", "data", "docs", ".ci")
 TEXTS = (".py", ".md", ".toml", ".ipynb", ".sh", ".nml", ".f90", ".c", ".h")
 
 
