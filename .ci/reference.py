@@ -108,14 +108,6 @@ def _module_page(
         target = f":py:obj:`{shown} <{home}.{public}>`" if home != "sciml" else f"``{shown}``"
         yield from (f"   * - {target}", f"     - {_summary(value)}")
     yield ""
-    listed = [other for other in below if public_names(modules[other]) or _children(other, modules)]
-    if listed:
-        yield from _table_head("Packages and modules" if name == "sciml" else "Modules")
-        for other in listed:
-            yield from (f"   * - :doc:`{other} <{other}>`", f"     - {_summary(modules[other])}")
-        yield from ("", ".. toctree::", "   :hidden:", "")
-        yield from (f"   {other}" for other in listed)
-        yield ""
     for public, value in own if name != "sciml" else ():
         yield from (public, "-" * len(public), "")
         if inspect.isclass(value):
@@ -129,6 +121,15 @@ def _module_page(
             yield ""
         else:
             yield from (f".. autodata:: {public}", "   :no-value:", "")
+    listed = [other for other in below if public_names(modules[other]) or _children(other, modules)]
+    if listed:
+        title = "Packages and modules" if name == "sciml" else "Modules"
+        yield from (title, "-" * len(title), "", *_table_head(""))
+        for other in listed:
+            yield from (f"   * - :doc:`{other} <{other}>`", f"     - {_summary(modules[other])}")
+        yield from ("", ".. toctree::", "   :hidden:", "")
+        yield from (f"   {other.rpartition('.')[2]} <{other}>" for other in listed)
+        yield ""
 
 
 def _alias(value: Any) -> str:
@@ -141,7 +142,8 @@ def _children(name: str, modules: dict[str, ModuleType]) -> bool:
 
 
 def _table_head(title: str) -> Iterator[str]:
-    yield from (f".. rubric:: {title}", "")
+    if title:
+        yield from (f".. rubric:: {title}", "")
     yield from (".. list-table::", "   :widths: 35 65", "   :class: summary", "")
 
 

@@ -217,7 +217,7 @@ def _findings(n: Record) -> dict[str, Any]:
     return {
         "blind": blind["a Poisson cycle"]["residual"],
         "built": blind["RS"]["residual"],
-        "off": name.split(", ")[1],
+        "off": name.split(", ")[1].removesuffix(" off"),
         "near": near["iterations"]["RS"]["residual"],
         "zero": zero["iterations"]["RS"]["residual"],
         "before": layers["geometric"]["contraction"],
