@@ -11,7 +11,7 @@ C = $(shell git ls-files '*.c' '*.h')
 
 .PHONY: help demo test test-mpi fuzz check bench results notebooks docs stranger format lock system
 help:
-	@echo "make demo    the whole road on the sample in data/: train, evaluate, build the library, replay in Fortran"
+	@echo "make demo    both pipelines on the data in data/: train, evaluate, build the library, replay in Fortran, solve a PDE"
 	@echo "make test    every test"
 	@echo "make test-mpi  the tests on MPI ranks, which make test skips where there is no mpif90"
 	@echo "make fuzz    the fuzz targets for SECONDS=600: readers of weights files and namelists"

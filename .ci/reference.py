@@ -229,7 +229,7 @@ def _command_page(path: str, command: Any) -> Iterator[str]:
     yield from (f"# {path}", "", _prose(command.help), "")
     context: Any = typer.Context(command, info_name=path)
     usage = " ".join(command.get_usage(context).removeprefix("Usage: ").split())
-    shown = re.sub(r"[{\[](\w+)[}\]]", lambda found: found[0].strip("{}").upper(), usage)
+    shown = re.sub(r"[{\[](\w+)[}\]]", lambda match: match[0].strip("{}").upper(), usage)
     yield from ("```text", shown, "```", "")
     _, _, examples = (command.epilog or "").partition("Examples:\n")
     if examples:

@@ -38,7 +38,7 @@ TERRAIN = ("sample/wrfout_d01_terrain3km_full.nc", "sample/mskf_offline_terrain3
 
 
 class Bench(NamedTuple):
-    """What is run one after the other by the interpreter, where the numbers then are, and whether its print is kept."""
+    """Commands for the interpreter, in order; the file of their numbers; whether the printed lines are recorded."""
 
     commands: tuple[list[str], ...]
     numbers: str
@@ -46,12 +46,12 @@ class Bench(NamedTuple):
 
 
 def benches(shared: Path) -> dict[str, Bench]:
-    """Every benchmark by its name; `shared` holds the WRF data that are too large to come along."""
+    """List every benchmark by name; `shared` has the WRF data that are too large for the repository."""
     wrf = shared / "wrf"
     wrfout, truth = (str(wrf / name) for name in TERRAIN)
     trained = [f"{OPERATORS}/MgNO_63_3.sciml", f"{OPERATORS}/darcy_63_128_test.zarr"]
     picture = [*SCIML, "pde", "verify", *trained, "--picture", "data/operators.png"]
-    table, terrain, response, told = (
+    table, terrain, response, findings = (
         f"bench-output/{name}.json" for name in ("accuracy", "terrain", "response", "findings")
     )
     accuracy = ["bench/accuracy.py", str(wrf / "train"), "--out", table, "--work", "bench-output/accuracy"]
@@ -65,7 +65,7 @@ def benches(shared: Path) -> dict[str, Bench]:
         "certified": _bench("certified"),
         "multigrid": _bench("multigrid"),
         "operators_speed": _bench("operators_speed"),
-        "findings": Bench(([*SCIML, "pde", "findings", "--json", told],), told, False),
+        "findings": Bench(([*SCIML, "pde", "findings", "--json", findings],), findings, False),
         "accuracy": Bench((accuracy,), table, False),
         "terrain": Bench((far,), terrain, False),
         "native": _bench("native"),
@@ -84,12 +84,12 @@ def _bench(name: str) -> Bench:
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers depend on."""
+    """Describe the machine that the numbers depend on."""
     import torch
 
-    told = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
     fields = dict(
-        line.split(":", 1) for line in told.partition("\n\n")[0].replace("\t", "").splitlines() if ":" in line
+        line.split(":", 1) for line in text.partition("\n\n")[0].replace("\t", "").splitlines() if ":" in line
     )
     name = fields.get("model name", platform.processor() or platform.machine()).strip()
     family = ", ".join(f"{key} {fields[key].strip()}" for key in ("cpu family", "model") if key in fields)
@@ -105,7 +105,7 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit that is measured."""
+    """Return the commit that is measured."""
     done = subprocess.run(["git", "rev-parse", "--short=7", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return done.stdout.strip() or "unknown"
 
@@ -123,9 +123,7 @@ def run(name: str, bench: Bench) -> dict[str, Any]:
             print(line, end="", flush=True)
             printed.append(line.rstrip())
         if child.wait() != 0:
-            raise SystemExit(
-                f"error: {' '.join(words)} ended with {child.returncode}; nothing of it is recorded"
-            )
+            raise SystemExit(f"error: {' '.join(words)} ended with {child.returncode}; it is not recorded")
     record: dict[str, Any] = {
         "seconds": round(time.perf_counter() - begin),
         "machine": machine(),
@@ -139,17 +137,17 @@ def run(name: str, bench: Bench) -> dict[str, Any]:
 
 
 def paper_scale() -> dict[str, float]:
-    """The relative L2 of what the paper-scale workflows have scored in this checkout."""
-    found = (ROOT / "runs").glob("0[5-9]_*/scores.json")
+    """Read the relative L2 errors of the paper-scale workflows in this checkout."""
+    files = (ROOT / "runs").glob("0[5-9]_*/scores.json")
     return {
         path.parent.name: json.loads(path.read_text(encoding="utf-8"))["relative_l2"]
-        for path in found
+        for path in files
         if not path.parent.name.endswith("_smoke")
     }
 
 
 def rounded(value: Any, most: int = 400) -> Any:
-    """Six digits are enough; long lists (matrices, profiles) stay in the benchmark's own file."""
+    """Round to six digits; long lists (matrices, profiles) stay in the file of the benchmark."""
     if isinstance(value, Mapping):
         return {str(key): rounded(one, most) for key, one in value.items()}
     if isinstance(value, list):
@@ -159,7 +157,7 @@ def rounded(value: Any, most: int = 400) -> Any:
 
 
 def recorded() -> dict[str, Any]:
-    """The records so far."""
+    """Read the records."""
     return json.loads(RECORDS.read_text(encoding="utf-8")) if RECORDS.exists() else {}
 
 
@@ -196,7 +194,7 @@ def main() -> None:
     if not given.render:
         for name in given.names or known:
             one = run(name, known[name])
-            records = {**recorded(), name: one}  # another benchmark may have ended meanwhile
+            records = {**recorded(), name: one}  # another benchmark may have ended since
             records["paper"] = {**records.get("paper", {}), **paper_scale()}
             ordered = {key: records[key] for key in [*known, "paper"] if records.get(key)}
             RECORDS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")

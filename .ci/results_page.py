@@ -77,7 +77,7 @@ def key_numbers(records: Mapping[str, Record]) -> str:
     cycles = {k: n["operators"]["multigrid"][k - 1]["l2"] for k in (2, 4)}
     bounds = [row["upper_greatest"] for rows in n["certified"].values() for row in rows.values()]
     slower = _certified(n["certified"])
-    batches = [found["ratio"] for what, found in n["multigrid"].items() if "hierarchy at hand" in what]
+    batches = [row["ratio"] for what, row in n["multigrid"].items() if "hierarchy at hand" in what]
     rows = [
         [
             "Emulator on a run not used in training: F1 of deep convection; R² of heating",
@@ -107,13 +107,13 @@ def key_numbers(records: Mapping[str, Record]) -> str:
 
 
 def _machine(record: Record) -> str:
-    found = record["machine"]
-    return f"{found['cores']} cores of {found['processor']}, {found['isa']}, torch {found['torch']}"
+    machine = record["machine"]
+    return f"{machine['cores']} cores of {machine['processor']}, {machine['isa']}, torch {machine['torch']}"
 
 
 def _printed(name: str, record: Record) -> str:
     lines = list(record.get("printed", ()))
-    if name == "multigrid":  # what it says at the end
+    if name == "multigrid":  # only its summary
         lines = lines[next(i for i, line in enumerate(lines) if line.startswith("best of torch")) :]
     return "```text\n" + "\n".join(lines).strip("\n") + "\n```"
 
@@ -134,15 +134,15 @@ def _operators(n: Record) -> dict[str, str]:
     rows, verdicts = [["goal", goals[0], goals[1], "", goals[2], goals[3], "0.6"]], []
     for name, by_size in n["results"].items():
         coarse, fine = by_size.values()
-        found = {key: [run[key] for run in coarse] for key in ("l2", "h1", "l2_finer", "transfer")}
-        found["l2_127"] = [run["l2"] for run in fine]
+        scores = {key: [run[key] for run in coarse] for key in ("l2", "h1", "l2_finer", "transfer")}
+        scores["l2_127"] = [run["l2"] for run in fine]
         step = (
             n["times"][name][0] / n["times"]["official MgNO"][0] if "official MgNO" in n["times"] else np.nan
         )
-        cells = [_means(found[key]) for key in ("l2", "h1", "l2_finer", "transfer", "l2_127")]
+        cells = [_means(scores[key]) for key in ("l2", "h1", "l2_finer", "transfer", "l2_127")]
         rows.append([SHORT.get(name, name), *cells, f"{step:.2f}"])
         if name in SHORT:
-            met = {what: max(found[key]) <= goal for what, (key, goal) in GOALS.items()} | {
+            met = {what: max(scores[key]) <= goal for what, (key, goal) in GOALS.items()} | {
                 "the step": step <= 0.6
             }
             sides = [
@@ -162,7 +162,7 @@ def _operators(n: Record) -> dict[str, str]:
 
 
 def _certified(n: Record) -> dict[str, float]:
-    ratios = [row["ms"] / row["ms_amg"] for found in n.values() for row in found.values()]
+    ratios = [row["ms"] / row["ms_amg"] for rows in n.values() for row in rows.values()]
     return {"least": min(ratios), "most": max(ratios)}
 
 
@@ -208,7 +208,7 @@ def _wrf(n: Record) -> dict[str, Any]:
 
 
 def _findings(n: Record) -> dict[str, Any]:
-    blind = next(found for what, found in n["blind"].items() if "contrast 6" in what)
+    blind = next(row for what, row in n["blind"].items() if "contrast 6" in what)
     zero, (name, near) = (
         n["guesses"]["zero"],
         next(pair for pair in n["guesses"].items() if pair[0] != "zero"),

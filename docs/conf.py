@@ -61,7 +61,7 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 add_module_names = False
 numpydoc_show_class_members = False
-default_role = "literal"  # single backquotes in docstrings
+default_role = "py:obj"  # single backquotes in docstrings: a link where the name has a page, else code
 maximum_signature_line_length = 88
 
 suppress_warnings = ["ref.python"]  # an annotation such as Grid, which names two classes, gets no link
