@@ -74,6 +74,7 @@ def test_a_new_word_is_a_difference() -> None:
     assert differences("error 1", "bound 1") == ["'error 1': 'bound 1'"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", range(2), ids=["weather", "operators"])
 def test_the_code_of_the_readme_runs(example: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pyplot = pytest.importorskip("matplotlib.pyplot")
