@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import math
+import pydoc
 import re
 import subprocess
 import sys
@@ -151,3 +152,13 @@ def test_numbers_of_parameters(page: Path) -> None:
     known = json.loads((DATA / "results.json").read_text())["start"]["numbers"]["parameters"].values()
     text = page.read_text(encoding="utf-8")
     assert {int(number.replace(",", "")) for number in re.findall(r"([\d,]+) parameters", text)} <= set(known)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_named_modules_and_objects_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    names = set(re.findall(r"`(sciml(?:\.[A-Za-z_]\w*)+)", text))
+    names |= {
+        f"{module}.{name}" for module, name in re.findall(r"^from (sciml[\w.]*) import (\w+)", text, re.M)
+    }
+    assert [name for name in sorted(names) if pydoc.locate(name) is None] == []
