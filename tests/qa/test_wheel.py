@@ -20,7 +20,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*command, "--wheel-dir", str(out), str(REPO)], check=True, timeout=300)
-    (path,) = out.glob("sciml-*.whl")
+    (path,) = out.glob("sciml_weather-*.whl")
     return path
 
 
