@@ -157,7 +157,9 @@ def evaluate(
     check_targets(targets, expanded(inputs))
     named = [(model, _algorithm(model, weights)), *((name, _algorithm(name, None)) for name in also or [])]
     columns = _columns(files, truth or [], run or [])
-    data = ", ".join(path.name for path in files) + (f" (RUN {', '.join(map(str, run))})" if run else "")
+    data = ", ".join(path.resolve().name for path in files) + (
+        f" (RUN {', '.join(map(str, run))})" if run else ""
+    )
     found: list[Evaluation] = []
     for name, algorithm in named:
         with bar(f"evaluating {_short(name)}", quiet) as told:

@@ -22,13 +22,13 @@ from sciml.columns.extract import Keep
 from sciml.columns.fields import CLASS_FIELDS, needed
 from sciml.columns.formats import Form, form_of, run_number, scheme_attrs
 from sciml.columns.inputs import capture_kinds, frame_kinds, grid_times, has_stored_targets, returned_kinds
+from sciml.columns.paths import expand_columns
 from sciml.columns.reference import companion_frames, match_companions
 from sciml.columns.segments import Member, experiment, linked
 from sciml.errors import InputError
 from sciml.wrf.diagnostics import require_all, require_faces, require_frames, theta_source
 from sciml.wrf.hyperslab import Slab, read_header, read_slab
 from sciml.wrf.missing import require_inputs
-from sciml.wrf.opening import expand
 from sciml.wrf.runs import RUN_START, run_starts
 from sciml.wrf.times import frame_times, gregorian
 from sciml.wrf.variables import SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS
@@ -145,7 +145,7 @@ def describe_sources(
     InputError
         Files that cannot be used, or that do not belong in one store.
     """
-    files = list(dict.fromkeys(path.resolve() for path in expand(paths)))
+    files = list(dict.fromkeys(path.resolve() for path in expand_columns(paths)))
     companions = {} if truth is None else match_companions([f for f in files if _form(f) == "wrfout"], truth)
     sources: list[Source] = []
     members: dict[int, Member] = {}
