@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sciml.columns.classes import SHALLOW as SHALLOW
     from sciml.columns.classes import UNKNOWN as UNKNOWN
     from sciml.columns.classes import Classes as Classes
-    from sciml.columns.classes import classes as classes
+    from sciml.columns.classes import count_classes as count_classes
     from sciml.columns.extract import check_finite as check_finite
     from sciml.columns.extract import convection_columns as convection_columns
     from sciml.columns.extract import only_pairs as only_pairs

@@ -23,7 +23,7 @@ __all__ = [
     "DEEP",
     "UNKNOWN",
     "Classes",
-    "classes",
+    "count_classes",
     "stored_kinds",
     "true_kinds",
 ]
@@ -188,12 +188,12 @@ class Classes:
         return cls(*(int(np.count_nonzero(kind == value)) for value in KINDS.values()))
 
 
-def classes(columns: xr.Dataset) -> Classes:
+def count_classes(columns: xr.Dataset) -> Classes:
     """Count the classes of a columns dataset (what `convection_columns` returns).
 
     Examples
     --------
-    >>> print(classes(xr.Dataset(coords={"KIND": ("column", np.array([0, 0, 1, 3], "int8"))})))
+    >>> print(count_classes(xr.Dataset(coords={"KIND": ("column", np.array([0, 0, 1, 3], "int8"))})))
     none              2   50.0 %
     shallow           1   25.0 %
     deep              0    0.0 %

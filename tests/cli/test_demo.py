@@ -109,7 +109,9 @@ def missing() -> list[str]:
 @pytest.mark.skipif(bool(missing()), reason=f"not there yet: {', '.join(missing())}")
 @pytest.mark.skipif(not (DATA / f"{PRETRAINED}.sciml").exists(), reason=f"{PRETRAINED} is not in data/ yet")
 def test_the_whole_demo(tmp_path: Path) -> None:
-    shown = runner.invoke(app, ["demo", "-o", str(tmp_path / "demo"), "--epochs", "1"])
+    shown = runner.invoke(
+        app, ["demo", "-o", str(tmp_path / "demo"), "--epochs", "1", "--operator-epochs", "1"]
+    )
     assert shown.exit_code == 0, shown.output
     assert PRETRAINED in shown.output
     assert shown.output.splitlines()[-1] == f"The report is {tmp_path / 'demo' / 'report.html'}"

@@ -81,7 +81,7 @@ def test_a_name_that_is_not_there() -> None:
         _ = sciml.solver  # type: ignore[attr-defined]  # the point of the test
 
 
-@pytest.mark.parametrize("room", ["pde", "multigrid", "operators", "train"])
+@pytest.mark.parametrize("room", ["pde", "multigrid", "operators", "train", "columns", "wrf", "convection", "coupling"])
 def test_no_module_hides_a_public_name(room: str) -> None:
     """Importing a module puts it into its package, in the place of a lazy name spelled the same."""
     package = importlib.import_module(f"sciml.{room}")

@@ -134,7 +134,7 @@ def test_the_portrait(evaluation):
 
 
 def test_nothing_is_left_where_it_cannot_be_written(evaluation, tmp_path, monkeypatch):
-    from sciml.verify.emulator.evaluate import page
+    from sciml.verify.emulator import page
 
     monkeypatch.setattr(page, "render_page", lambda *_, **__: "<html></html>")
     (tmp_path / "file").write_text("")

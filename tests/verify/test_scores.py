@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sciml.errors import InputError
-from sciml.verify.emulator.evaluate import moments as sc
+from sciml.verify.emulator import moments as sc
 
 sklearn = pytest.importorskip("sklearn.metrics")
 

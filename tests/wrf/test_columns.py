@@ -16,9 +16,9 @@ from sciml.columns import (
     UNKNOWN,
     Classes,
     check_finite,
-    classes,
     columns_to_map,
     convection_columns,
+    count_classes,
     form_of,
     only_pairs,
     run_number,
@@ -64,7 +64,7 @@ def test_columns_are_lazy_where_the_file_is(sample: xr.Dataset) -> None:
 
 
 def test_classes_of_the_truth(truth: xr.Dataset) -> None:
-    found = classes(truth)
+    found = count_classes(truth)
     assert (found.held, found.unknown) == (0, 0)
     assert (found.none, found.shallow, found.deep) == (2865, 355, 812)
     triggered = (np.abs(truth["RTHCUTEN"].values) > 0).any(axis=1)
@@ -107,7 +107,7 @@ def test_a_capture_is_read_as_it_is() -> None:
     ds = xr.open_dataset(path, decode_times=False)
     columns = convection_columns(ds)
     assert form_of(ds) == "capture"
-    assert classes(columns) == Classes(none=7183, shallow=708, deep=134, held=1191)
+    assert count_classes(columns) == Classes(none=7183, shallow=708, deep=134, held=1191)
     assert (columns["RUN"].values == 3).all()
     np.testing.assert_array_equal(columns["KIND"].values == HELD, ds["CU_ACT_FLAG"].values.ravel() == 0)
     back = columns_to_map(columns, ds)
@@ -136,7 +136,7 @@ def test_real_terrain() -> None:
     columns = convection_columns(ds, folder / "mskf_offline_terrain3km.nc")
     assert columns.attrs["DX"] == 3000
     assert columns.attrs["STEPCU"] == 20
-    assert classes(columns).pairs == columns.sizes["column"]
+    assert count_classes(columns).pairs == columns.sizes["column"]
     check_finite(columns.isel(column=slice(None, None, 7)).compute())
 
 
@@ -181,18 +181,18 @@ def test_the_rule_where_the_scheme_is_called_every_step() -> None:
 
 def test_no_pairs_between_calls_nor_at_the_start(frames: xr.Dataset) -> None:
     between = open_wrfout(frames.assign(ITIMESTEP=frames["ITIMESTEP"] + 1))
-    assert classes(convection_columns(between)).pairs == 0
+    assert count_classes(convection_columns(between)).pairs == 0
     with pytest.raises(InputError, match="none of the"):
         only_pairs(convection_columns(between))
     start = open_wrfout(frames.assign(ITIMESTEP=frames["ITIMESTEP"] * 0))
-    assert classes(convection_columns(start)).pairs == 0
+    assert count_classes(convection_columns(start)).pairs == 0
 
 
 def test_other_schemes_tendencies_are_left_out(frames: xr.Dataset) -> None:
     with pytest.warns(UserWarning, match="cu_physics=5"):
         columns = convection_columns(open_wrfout(frames.assign_attrs(CU_PHYSICS=5)))
     assert "RTHCUTEN" not in columns
-    assert classes(columns).unknown == columns.sizes["column"]
+    assert count_classes(columns).unknown == columns.sizes["column"]
 
 
 @pytest.mark.parametrize("name", ["W0AVG", "ZOL"])

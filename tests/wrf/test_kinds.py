@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sciml.columns import DEEP, HELD, NONE, SHALLOW, UNKNOWN, classes, columns_to_map, convection_columns
+from sciml.columns import (
+    DEEP,
+    HELD,
+    NONE,
+    SHALLOW,
+    UNKNOWN,
+    columns_to_map,
+    convection_columns,
+    count_classes,
+)
 from sciml.columns.classes import stored_kinds, true_kinds
 from sciml.columns.formats import scheme_attrs
 from sciml.columns.open import open_columns
@@ -68,7 +77,7 @@ def test_a_changing_time_step(frames: xr.Dataset) -> None:
     ) as told:
         columns = convection_columns(adaptive)
     assert len(told) == 1
-    assert classes(columns).unknown == columns.sizes["column"]
+    assert count_classes(columns).unknown == columns.sizes["column"]
     with (
         pytest.warns(UserWarning, match="adaptive"),
         pytest.raises(InputError, match=r"none of the 432 columns.*adaptive or was changed"),
@@ -76,7 +85,7 @@ def test_a_changing_time_step(frames: xr.Dataset) -> None:
         convection_columns(adaptive, keep="pairs")
     odd = frames.drop_vars("ITIMESTEP").assign(XTIME=frames["XTIME"] + np.float32(0.3))
     with pytest.warns(UserWarning, match=r"XTIME 12618 s is no whole number of steps of DT = 50 s"):
-        assert classes(convection_columns(open_wrfout(odd))).pairs == 0
+        assert count_classes(convection_columns(open_wrfout(odd))).pairs == 0
     one = open_wrfout(frames.assign(ITIMESTEP=frames["ITIMESTEP"].copy(data=np.array([252, 258, 265], "i4"))))
     with pytest.warns(UserWarning, match="ITIMESTEP 265"):
         kind = convection_columns(one)["KIND"].values.reshape(3, -1)
@@ -108,7 +117,7 @@ def test_the_steps_of_ordinary_runs_fit(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         columns = convection_columns(open_wrfout(SHARED / "wrf" / name))
-    assert classes(columns).pairs > 0.5 * columns.sizes["column"]
+    assert count_classes(columns).pairs > 0.5 * columns.sizes["column"]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +150,7 @@ def test_outputs_between_calls_are_no_changing_step(frames: xr.Dataset) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         columns = convection_columns(open_wrfout(late))
-    assert classes(columns).unknown == columns.sizes["column"]
+    assert count_classes(columns).unknown == columns.sizes["column"]
     with pytest.raises(InputError, match="output time: write history at multiples of CUDT"):
         convection_columns(open_wrfout(late), keep="pairs")
 
@@ -153,7 +162,7 @@ def test_cudt_of_zero_is_a_number_of_a_run(frames: xr.Dataset) -> None:
 @pytest.mark.parametrize("names", [["NCA"], ["PRATEC"], ["RTHCUTEN", "RQVCUTEN"]])
 def test_stored_targets_that_are_missing_are_named(frames: xr.Dataset, names: list[str]) -> None:
     ds = open_wrfout(frames.drop_vars(names))
-    assert classes(convection_columns(ds)).unknown == 3 * 6 * 24
+    assert count_classes(convection_columns(ds)).unknown == 3 * 6 * 24
     with pytest.raises(
         InputError, match=rf"none of the 432 columns.*{', '.join(names)} .*'\+:h:0:{','.join(names)}'"
     ):

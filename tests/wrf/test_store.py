@@ -17,7 +17,7 @@ import pytest
 import xarray as xr
 import zarr
 
-from sciml.columns import blocks, classes, convection_columns
+from sciml.columns import blocks, convection_columns, count_classes
 from sciml.columns import write as ingest
 from sciml.columns.blocks import CHUNK, put_chunks
 from sciml.columns.classes import Classes
@@ -125,8 +125,8 @@ def test_held_columns_are_kept_out_or_told(frames: xr.Dataset, write: Writer, tm
     write_columns(file, tmp_path / "all.zarr", workers=1, keep="all")
     pairs, everything = open_columns(tmp_path / "pairs.zarr"), open_columns(tmp_path / "all.zarr", keep="all")
     assert pairs.sizes["column"] == found.pairs < found.total == everything.sizes["column"]
-    assert pairs.attrs["classes"]["held"] == found.held == classes(everything).held > 0
-    assert classes(pairs).held == 0
+    assert pairs.attrs["classes"]["held"] == found.held == count_classes(everything).held > 0
+    assert count_classes(pairs).held == 0
     assert open_columns(tmp_path / "all.zarr").sizes["column"] == found.pairs
 
 
@@ -221,7 +221,7 @@ def test_ctrl_c_on_the_command_line(frames: xr.Dataset, write: Writer, tmp_path:
     file = write(frames, "wrfout_d01_line")
     path = tmp_path / "line.zarr"
     code = (
-        "import sys, time\nfrom sciml.convection import ingest\nreal = ingest.write_block\n"
+        "import sys, time\nfrom sciml.columns import write as ingest\nreal = ingest.write_block\n"
         "def slowly(item):\n    time.sleep(0.4)\n    return real(item)\n"
         "ingest.write_block = slowly\nfrom sciml.columns.write import write_columns\nfrom sciml.cli import main\n"
         "import functools\ningest.BLOCK_BYTES = 1\n"
