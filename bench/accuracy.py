@@ -1,12 +1,12 @@
-"""Accuracy on a run that no training column came from: three seeds, the published network beside them.
+"""Train the emulator with three seeds, and the published network, and score them on a run not used in training.
 
     python bench/accuracy.py DIR [--out accuracy.json] [--work FOLDER] [--epochs N] [--baseline-epochs N]
     python bench/accuracy.py --table accuracy.json
 
-DIR holds `mskf_pairs_convrad_train123.nc` and `mskf_io_convrad_train3.nc`. Training takes runs 1 and 2, for a number of
-epochs fixed beforehand; no step of it sees run 3. People did: what the features and the network should be was found
-with a score on run 3 in sight. The sample in data/ is of a fourth run, first scored when all that was settled.
-Half an hour on two cores; a training that is cut off goes on where it stopped.
+DIR contains `mskf_pairs_convrad_train123.nc` and `mskf_io_convrad_train3.nc`. Training uses runs 1 and 2, for a fixed
+number of epochs, and never run 3. However, the features and the network were designed with the scores on run 3. The
+sample in data/ is of a fourth run, and was first scored after the design was fixed. The benchmark takes half an hour on
+two cores; an interrupted training resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ NAMES = ("RTHCUTEN RQVCUTEN RQCCUTEN RQRCUTEN RQICUTEN RUCUTEN RVCUTEN CLDFRA_DP
 
 
 def scores(algorithm: Any, columns: Any, data: str) -> dict[str, Any]:
-    """The R2 of every output over truly triggered columns, and the trigger's F1s."""
-    found = assess(columns, algorithm, model="", data=data, block=4096).to_json()
-    trigger = found["trigger"]
+    """Return the R2 of each output over the columns that the scheme triggers, and the F1 scores of the trigger."""
+    evaluation = assess(columns, algorithm, model="", data=data, block=4096).to_json()
+    trigger = evaluation["trigger"]
     return {
         "f1": trigger["f1"],
         "f1_deep": trigger["f1_deep"],
         "f1_shallow": trigger["f1_shallow"],
-        **{name: (found["outputs"].get(name) or {}).get("r2") for name in NAMES},
+        **{name: (evaluation["outputs"].get(name) or {}).get("r2") for name in NAMES},
     }
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
-    """A line per score and a column per model and test, in Markdown; of seeds the mean (and the worst)."""
+    """Write a Markdown table: a row per score, a column per model and test, with the mean (and worst) of the seeds."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for name, row in rows.items():
         model, test = name.split(": ")
@@ -66,12 +66,16 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path, nargs="?")
-    parser.add_argument("--table", type=Path, help="print the table of an earlier run")
-    parser.add_argument("--out", type=Path, default=Path("accuracy.json"))
-    parser.add_argument("--work", type=Path, default=Path("accuracy"))
-    parser.add_argument("--epochs", type=int)
-    parser.add_argument("--baseline-epochs", type=int)
+    parser.add_argument("data", type=Path, nargs="?", help="folder of the training data")
+    parser.add_argument(
+        "--table", type=Path, help="file with the numbers of an earlier run, to print as a table"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("accuracy.json"), help="file to write the numbers to"
+    )
+    parser.add_argument("--work", type=Path, default=Path("accuracy"), help="folder for the checkpoints")
+    parser.add_argument("--epochs", type=int, help="number of epochs of the emulator")
+    parser.add_argument("--baseline-epochs", type=int, help="number of epochs of the published network")
     given = parser.parse_args()
     if given.table:
         print(table(json.loads(given.table.read_text(encoding="utf-8"))["rows"]))

@@ -1,10 +1,10 @@
-"""The faults that the package is put through, by the tests that inject them.
+"""Run the tests that inject faults, and print their results by fault.
 
     python bench/faults.py [--json OUT]
 
-Each line of the table is a fault of the world, not of the code: a signal, a full disk, a damaged file, NaN from the
-host, threads that race. What is counted are the test cases that inject it and find what is promised: the same bits
-after a resumption, one clear error, nothing half-written, the host's own scheme in the place of the emulator.
+Each row of the table is a fault from outside the code: a signal, a full disk, a damaged file, NaN from the host,
+threads that race. The counts are those of the test cases that inject the fault and check the promised result: the same
+bits after a resumption, one clear error, no incomplete file, the host's own scheme in place of the emulator.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 FAULTS = {
-    "a training stopped by a signal at any moment": (
-        "the training continues to the same bits",
+    "a training run stopped by a signal at any moment": (
+        "the training resumes and gives the same bits",
         [
             "tests/train/test_loop.py::test_a_signal_anywhere_and_a_resumption_give_the_same_bits",
             "tests/train/test_loop.py::test_ctrl_c_in_a_program",
@@ -31,8 +31,8 @@ FAULTS = {
             "tests/operators/test_training.py::test_cut_off_it_goes_on_to_the_same_bits",
         ],
     ),
-    "a training that crashes, or whose saved state is damaged": (
-        "the training continues from the last saved step, or one error names the remedy",
+    "a training run that crashes, or whose saved state is damaged": (
+        "the training resumes from the last saved step, or one error names the remedy",
         [
             "tests/train/test_loop.py::test_a_crash_resumes_from_the_last_saved_step",
             "tests/train/test_resume.py::test_a_damaged_state_names_the_way_out",
@@ -56,7 +56,7 @@ FAULTS = {
             "tests/train/test_checkpoint.py::test_a_missing_part",
         ],
     ),
-    "a disk that fills up": (
+    "a disk that becomes full": (
         "one clear error; existing files stay",
         [
             "tests/train/test_checkpoint.py::test_a_full_disk_leaves_what_was_there",
@@ -67,10 +67,10 @@ FAULTS = {
         ],
     ),
     "a dataset interrupted while it is generated": (
-        "the generation continues to the same bits",
+        "the generation resumes and gives the same bits",
         ["tests/pde/test_generate.py::test_an_interrupted_dataset_is_gone_on_with"],
     ),
-    "a wrfout that is cut off": (
+    "a truncated wrfout file": (
         "one clear error",
         [
             "tests/wrf/test_reading.py::test_cut_off_classic_file",
@@ -85,7 +85,7 @@ FAULTS = {
         ],
     ),
     "singular, indefinite and incompatible problems": (
-        "an error that names what works",
+        "an error that names an algorithm that applies",
         [
             "tests/multigrid/test_amg.py::test_what_multigrid_cannot_do_is_refused_with_what_would",
             "tests/pde/test_direct.py::test_an_incompatible_problem_is_refused_with_its_imbalance",
@@ -106,7 +106,7 @@ FAULTS = {
         ["tests/coupling/test_weights.py::test_the_readers_survive_anything"],
     ),
     "NaN in the state of a host": (
-        "only its column is affected, and goes to the host's scheme",
+        "only its column is affected; the host's scheme computes it",
         [
             "tests/coupling/test_scheme.py::test_columns_that_are_not_sound_go_to_the_models_own_scheme",
             "tests/coupling/test_modes.py::test_columns_that_are_not_sound",
@@ -114,7 +114,7 @@ FAULTS = {
             "tests/coupling/test_fortran_emulator.py::test_nan",
         ],
     ),
-    "a host stopped and started again, cut into other tiles, on other threads": (
+    "a host that restarts, or uses other tiles or another number of threads": (
         "the same bits",
         [
             "tests/coupling/test_modes.py::test_restart",
@@ -122,8 +122,8 @@ FAULTS = {
             "tests/coupling/test_scheme.py::test_the_same_bits_for_any_tiles_and_threads",
         ],
     ),
-    "threads that all call first; memory misused": (
-        "no race, leak or error by the sanitizers and valgrind",
+    "threads that make the first call together; wrong use of memory": (
+        "no race, leak or error reported by the sanitizers and valgrind",
         [
             "tests/coupling/test_sanitizers.py::test_threads_do_not_race",
             "tests/coupling/test_sanitizers.py::test_addresses_and_behaviour_in_the_stand_in",
@@ -138,30 +138,30 @@ FAULTS = {
 
 
 def cases(report: Path) -> dict[str, list[str]]:
-    """The outcomes by test, parametrised ones together: passed, failed or skipped."""
-    found: dict[str, list[str]] = {}
+    """Return the outcomes (passed, failed or skipped) of each test, with those of a parametrised test together."""
+    outcomes: dict[str, list[str]] = {}
     for case in ET.parse(report).iter("testcase"):
         kinds = {child.tag for child in case}
         outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
         module = case.get("classname", "").replace(".", "/")
         name = case.get("name", "").split("[")[0]
-        found.setdefault(f"{module}.py::{name}", []).append(outcome)
-    return found
+        outcomes.setdefault(f"{module}.py::{name}", []).append(outcome)
+    return outcomes
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write every number here")
+    parser.add_argument("--json", type=Path, help="file to write the numbers to")
     given = parser.parse_args()
     named = [test for _, tests in FAULTS.values() for test in tests]
     with tempfile.TemporaryDirectory(prefix="sciml-faults-") as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "--no-header", f"--junitxml={report}", *named]
         subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-        found = cases(report)
+        results = cases(report)
     rows = []
     for fault, (promise, tests) in FAULTS.items():
-        outcomes = [one for test in tests for one in found.get(test, ["failed"])]
+        outcomes = [outcome for test in tests for outcome in results.get(test, ["failed"])]
         counts = {kind: outcomes.count(kind) for kind in ("passed", "failed", "skipped")}
         rows.append({"fault": fault, "promise": promise, **counts})
         print(

@@ -1,10 +1,10 @@
-"""How fast wrfout becomes a store, against netCDF4 merely decompressing the same variables; and what memory it takes.
+"""Measure the rate and the memory of writing a wrfout file as a store, compared with decompression by netCDF4.
 
     python bench/ingest.py [--frames 60] [--files 6] [--json OUT]
 
-The files are made from the sample in data/ by repeating its frames. All ratios come from one run; CPU seconds are
-printed beside wall seconds, because a busy machine spoils the latter. Goals: at least 60 % of the rate of
-decompression; two dask workers at least 1.6 times one; memory flat from 6 to 60 frames.
+The files are made from the sample in data/ by repeating its frames. All ratios are of one run. CPU seconds are printed
+beside wall-clock seconds, which depend on other work of the machine. Goals: at least 60 % of the rate of decompression;
+two Dask workers at least 1.6 times as fast as one; the same memory for 6 and 60 frames.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SAMPLE = Path(__file__).resolve().parent.parent / "data" / "wrfout_d01_convrad_2
 
 
 def doubled(values: np.ndarray, dims: tuple[str, ...]) -> np.ndarray:
-    """Twice the rows and columns: the field beside itself; a face between two is taken once."""
+    """Double the rows and columns by repeating the field; the face between the two copies is used once."""
     for axis, dim in enumerate(dims):
         if dim.removesuffix("_stag") in ("south_north", "west_east"):
             first = np.delete(values, -1, axis) if dim.endswith("_stag") else values
@@ -40,10 +40,10 @@ def doubled(values: np.ndarray, dims: tuple[str, ...]) -> np.ndarray:
 
 
 def repeat(target: Path, frames: int, *, day: int = 0, wide: bool = False) -> None:
-    """Write the sample's frames again and again, five minutes apart, compressed as the sample is.
+    """Write the frames of the sample repeatedly, five minutes apart, with the compression of the sample.
 
-    From so many days later on, as a frame that several files hold is taken once. If wide, on 48 x 48 points and
-    compressed less, to be quick about it.
+    The times start `day` days after those of the sample, because a time that is in several files is read once. With
+    `wide` the fields have 48 x 48 points and less compression, which is faster.
     """
     with netCDF4.Dataset(SAMPLE) as old, netCDF4.Dataset(target, "w") as new:
         old.set_auto_mask(False)
@@ -75,14 +75,14 @@ def repeat(target: Path, frames: int, *, day: int = 0, wide: bool = False) -> No
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Wall and CPU seconds of this process."""
+    """Return the wall-clock and CPU seconds of this process."""
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def decompress(path: Path) -> float:
-    """Read what columns are made of, a frame at a time; returns megabytes."""
+    """Read the variables that columns need, one frame at a time, and return their megabytes."""
     total = 0
     with netCDF4.Dataset(path) as nc:
         nc.set_auto_mask(False)
@@ -93,11 +93,11 @@ def decompress(path: Path) -> float:
 
 
 def peak_memory(path: Path, store: Path) -> float:
-    """Peak resident megabytes of a process that does nothing but write the store."""
+    """Return the peak resident megabytes of a process that only writes the store."""
     code = (
         "import sys\nfrom sciml.columns.write import write_columns\n"
         "write_columns(sys.argv[1], sys.argv[2], keep='all', workers=1)\n"
-        # Not ru_maxrss, which a process inherits from the one that started it.
+        # ru_maxrss is no use: a process inherits it from its parent.
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     )
     done = subprocess.run(
@@ -107,15 +107,15 @@ def peak_memory(path: Path, store: Path) -> float:
 
 
 def by_workers(files: list[Path], folder: Path, number: int, turn: int) -> tuple[float, float]:
-    """Wall seconds with so many worker processes, started and warm; and the CPU seconds one after another.
+    """Return the wall-clock seconds with a number of running workers, and the CPU seconds.
 
-    The latter are those of this process and of the busiest worker: what the wall would show on a machine with
-    nothing else to do, if nothing here overlapped.
+    The CPU seconds are the sum of those of this process and of the busiest worker: the wall-clock seconds on an idle
+    machine without overlap of the two.
     """
     with cluster.client(n_workers=number) as client:
         client.run(__import__, "sciml.columns.write")
         write_columns(files[0], folder / f"warm{number}-{turn}.zarr", keep="all")
-        os.sync()  # what was written before is not to be flushed meanwhile
+        os.sync()  # flush earlier writes before the measurement
         before = client.run(time.process_time)
         wall, cpu = timed(lambda: write_columns(files, folder / f"by{number}-{turn}.zarr", keep="all"))
         after = client.run(time.process_time)
@@ -124,12 +124,12 @@ def by_workers(files: list[Path], folder: Path, number: int, turn: int) -> tuple
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=60)
-    parser.add_argument("--files", type=int, default=6)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--frames", type=int, default=60, help="number of frames per file")
+    parser.add_argument("--files", type=int, default=6, help="number of files")
+    parser.add_argument("--repeats", type=int, default=3, help="number of rounds")
+    parser.add_argument("--json", type=Path, help="file to write the numbers to")
     chosen = parser.parse_args()
-    found: dict[str, float] = {}
+    results: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         files = [folder / f"wrfout_d01_run{k}" for k in range(chosen.files)]
@@ -146,32 +146,32 @@ def main() -> int:
             store = folder / f"store{k}.zarr"
             writes.append(timed(lambda store=store: write_columns(files[0], store, keep="all", workers=1)))
         read, write = np.min(reads, axis=0), np.min(writes, axis=0)
-        found["megabytes"] = megabytes
-        found["decompress_MB_per_s"] = megabytes / read[0]
-        found["store_MB_per_s"] = megabytes / write[0]
-        found["rate_wall"], found["rate_cpu"] = read[0] / write[0], read[1] / write[1]
+        results["megabytes"] = megabytes
+        results["decompress_MB_per_s"] = megabytes / read[0]
+        results["store_MB_per_s"] = megabytes / write[0]
+        results["rate_wall"], results["rate_cpu"] = read[0] / write[0], read[1] / write[1]
         turns = [[by_workers(files, folder, n, turn) for n in (1, 2)] for turn in range(chosen.repeats)]
-        one, two = np.median(turns, axis=0)
-        found["one_worker_s"], found["two_workers_s"], found["speedup"] = one[0], two[0], one[0] / two[0]
-        found["speedup_cpu"] = one[1] / two[1]
-        found["memory_6_MB"] = peak_memory(small, folder / "small.zarr")
-        found["memory_60_MB"] = peak_memory(large, folder / "large.zarr")
-        found["memory_ratio"] = found["memory_60_MB"] / found["memory_6_MB"]
-    print(f"decompress  {found['decompress_MB_per_s']:7.1f} MB/s of {found['megabytes']:.0f} MB")
-    print(f"store       {found['store_MB_per_s']:7.1f} MB/s")
+        single, double = np.median(turns, axis=0)
+        results["one_worker_s"], results["two_workers_s"] = single[0], double[0]
+        results["speedup"], results["speedup_cpu"] = single / double
+        results["memory_6_MB"] = peak_memory(small, folder / "small.zarr")
+        results["memory_60_MB"] = peak_memory(large, folder / "large.zarr")
+        results["memory_ratio"] = results["memory_60_MB"] / results["memory_6_MB"]
+    print(f"decompress  {results['decompress_MB_per_s']:7.1f} MB/s of {results['megabytes']:.0f} MB")
+    print(f"store       {results['store_MB_per_s']:7.1f} MB/s")
     print(
-        f"rate        {found['rate_wall']:7.2f} of decompression (CPU time: {found['rate_cpu']:.2f}), goal 0.60"
+        f"rate        {results['rate_wall']:7.2f} of decompression (CPU time: {results['rate_cpu']:.2f}), goal 0.60"
     )
     print(
-        f"two workers {found['speedup']:7.2f} times one ({two[0]:.1f} s, {one[0]:.1f} s; by CPU time: "
-        f"{found['speedup_cpu']:.2f}), goal 1.60"
+        f"two workers {results['speedup']:7.2f} times one ({double[0]:.1f} s, {single[0]:.1f} s; by CPU time: "
+        f"{results['speedup_cpu']:.2f}), goal 1.60"
     )
     print(
-        f"memory      {found['memory_60_MB']:7.0f} MB for 60 frames, {found['memory_6_MB']:.0f} MB for 6: "
-        f"{found['memory_ratio']:.2f}"
+        f"memory      {results['memory_60_MB']:7.0f} MB for 60 frames, {results['memory_6_MB']:.0f} MB for 6: "
+        f"{results['memory_ratio']:.2f}"
     )
     if chosen.json:
-        chosen.json.write_text(json.dumps(found, indent=1))
+        chosen.json.write_text(json.dumps(results, indent=1))
     return 0
 
 

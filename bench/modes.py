@@ -1,11 +1,11 @@
-"""What the modes of the library cost a host: each beside the scheme alone and the emulator alone, on one thread.
+"""Measure the time of each mode of the library in a host, and compare it with the scheme and with the emulator.
 
     python bench/modes.py [--rounds 30] [--json OUT]
 
-The host's own scheme is the stand-in of the tests, which is several times as cheap as MSKF, so that shares of its time
-are the harder ones; shares of MSKF's own time are told too (16 us a column on a core on which the published network's
-multiplications take 23.3 us: `bench/native.py` measures this one). One call for all columns of the sample, evaluated
-all, again and again on the same state; the least time of the rounds, in which the modes take turns.
+The host's own scheme is the stand-in of the tests. It is several times as fast as MSKF, so the fractions of its time are
+larger than in WRF; the fractions of MSKF's time are printed too (16 us per column on a core on which the published
+network's multiplications take 23.3 us: `bench/native.py` measures this core). Each call computes all columns of the
+sample, from the same state. The modes take turns on one thread, and the least time of the rounds counts.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ CONSTANTS |= {"svp1": 0.6112, "svp2": 17.67, "svp3": 29.65, "aercu_fct": 1.0}
 
 
 def model() -> Model:
-    """All columns of the sample as one domain, none held."""
+    """Return all columns of the sample as one domain in which every column is due."""
     columns = sciml.convection_columns(sciml.open_wrfout(str(packaged(SAMPLE)))).load()
     nj = columns.sizes["column"] // NI
     fields = {}
@@ -88,19 +88,19 @@ def model() -> Model:
 
 
 def own_scheme(folder: Path) -> Path:
-    """The stand-in's scheme as a library of its own."""
-    made = folder / "libown.so"
-    if not made.exists():
+    """Build the scheme of the stand-in as a separate library."""
+    library = folder / "libown.so"
+    if not library.exists():
         needed = [
             SOURCES / name for name in ORDER if name in ("standin_adjustment.f90", "module_cu_mskf.f90")
         ]
         words = [*fortran_compiler().command, "-O2", "-shared", "-fPIC", "-J", str(folder), *map(str, needed)]
-        subprocess.run([*words, "-o", str(made)], check=True)
-    return made
+        subprocess.run([*words, "-o", str(library)], check=True)
+    return library
 
 
 def child(mode: str, folder: Path) -> None:
-    """Time one call for each line that comes in, in microseconds a column."""
+    """Time a call for each line of standard input, in microseconds per column."""
     here = model()
     own = ctypes.CDLL(str(own_scheme(folder)))
     scheme = getattr(own, SCHEME)
@@ -115,9 +115,9 @@ def child(mode: str, folder: Path) -> None:
         for name, values in before.items():
             here.fields[name][...] = values
         here.fields["nca"][...] = -100.0
-        # W0AVG after the update is then what the sample has
+        # After the update by the scheme, W0AVG equals that of the sample.
         here.fields["w0avg"][...] = before["w0avg"] * np.float32(12 / 11)
-        pointers, _kept = here.arguments(step, (0, here.ni, 0, here.nj))
+        pointers, _arrays = here.arguments(step, (0, here.ni, 0, here.nj))
         begin = time.perf_counter()
         if mode == "alone":
             scheme(*(ctypes.c_void_p(pointers[n]) for n in range(100)))
@@ -132,20 +132,20 @@ def child(mode: str, folder: Path) -> None:
 
 
 def measure(rounds: int, folder: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """The least microseconds a column of each mode, and the share of columns that convect."""
+    """Return the least microseconds per column of each mode, and the share of columns that convect."""
     weights = folder / "mskf.nc"
     write_weights(weights, emulator_weights(Emulator.load("mskf-convrad")))
     own_scheme(folder)
-    crew = {}
+    children = {}
     for mode in MODES:
         where = folder / mode
         where.mkdir()
-        told = "original" if mode == "alone" else mode
+        setting = "original" if mode == "alone" else mode
         (where / "sciml_mskf.nml").write_text(
-            f"&sciml_mskf mode = '{told}', weights = '{weights}', interval = 10 /\n"
+            f"&sciml_mskf mode = '{setting}', weights = '{weights}', interval = 10 /\n"
         )
         words = [sys.executable, str(Path(__file__).resolve()), "--child", mode, str(folder)]
-        crew[mode] = subprocess.Popen(
+        children[mode] = subprocess.Popen(
             words,
             cwd=where,
             stdin=subprocess.PIPE,
@@ -155,22 +155,22 @@ def measure(rounds: int, folder: Path) -> tuple[dict[str, float], dict[str, floa
         )
     times: dict[str, list[float]] = {mode: [] for mode in MODES}
     for _ in range(rounds):
-        for mode, one in crew.items():
-            assert one.stdin is not None and one.stdout is not None
-            one.stdin.write("\n")
-            one.stdin.flush()
-            times[mode].append(float(one.stdout.readline()))
+        for mode, process in children.items():
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+            times[mode].append(float(process.stdout.readline()))
     shares = {}
-    for mode, one in crew.items():
-        shares[mode] = float(json.loads(one.communicate()[0]))
-    return {mode: min(found[1:]) for mode, found in times.items()}, shares
+    for mode, process in children.items():
+        shares[mode] = float(json.loads(process.communicate()[0]))
+    return {mode: min(values[1:]) for mode, values in times.items()}, shares
 
 
 def main() -> None:
-    """Measure and tell."""
+    """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--json", type=Path, help="write every number here")
+    parser.add_argument("--rounds", type=int, default=30, help="number of rounds")
+    parser.add_argument("--json", type=Path, help="file to write the numbers to")
     parser.add_argument("--child", nargs=2, metavar=("MODE", "FOLDER"))
     given = parser.parse_args()
     if given.child:
@@ -179,7 +179,7 @@ def main() -> None:
     assert len(NAMES) == 100
     with tempfile.TemporaryDirectory(prefix="sciml-modes-") as temporary:
         us, shares = measure(given.rounds, Path(temporary))
-    print(f"{'':12}{'us a column':>12}{'convecting':>12}")
+    print(f"{'':12}{'us/column':>12}{'convecting':>12}")
     for mode in MODES:
         name = {"alone": "scheme alone"}.get(mode, mode)
         print(f"{name:12}{us[mode]:12.2f}{shares[mode]:12.1%}")
@@ -202,8 +202,8 @@ def main() -> None:
         costs[mode] = {"us": cost, "share": cost / base, "share_of_mskf": cost / other, "goal": goal}
         what = "scheme and emulator" if mode == "shadow" else "scheme"
         print(
-            f"{mode}'s own cost {cost:+.2f} us a column: {cost / base:.1%} of {what} here, {cost / other:.1%} with "
-            f"MSKF's {MSKF_US:g} us; goal {goal:.0%}: {verdict}"
+            f"extra time of {mode} {cost:+.2f} us per column: {cost / base:.1%} of {what} here, {cost / other:.1%} "
+            f"with MSKF's {MSKF_US:g} us; goal {goal:.0%}: {verdict}"
         )
     if given.json:
         given.json.write_text(json.dumps({"us": us, "convecting": shares, "costs": costs}, indent=1) + "\n")

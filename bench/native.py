@@ -1,14 +1,15 @@
-"""The native library against torch, ONNX Runtime and this core's own limit, on one thread.
+"""Compare the native library with torch, with ONNX Runtime and with the limit of this core, on one thread.
 
     python bench/native.py [--json OUT] [--columns 1 32 256 4096] [--repeat 30]
 
-First the published network (27 channels, 3 x 32, 44 levels). All are run in turn, round after round, so that what else
-the machine does falls on all alike; medians of the thread's own processor time, in microseconds a column. The limit is
-what the multiplications alone take at the rate of a loop that does nothing but multiply and add in registers, measured
-in the same rounds. The first column of ratios is that to the limit: 1 cannot be beaten.
+The first part measures the published network (27 channels, 3 x 32, 44 levels). All programs run in turn, round after
+round, so that other work of the machine affects all of them alike. The numbers are medians of the thread's processor
+time, in microseconds per column. The limit is the time of the multiplications alone at the rate of a loop that only
+multiplies and adds in registers, measured in the same rounds. The first column of ratios is the time divided by the
+limit; it cannot be below 1.
 
-Then the whole emulator (parcel test, plume, features, network, response) on the columns of the sample, shuffled, 256 a
-call, in the same kind of rounds; and each kind of column for itself.
+The second part measures the whole emulator (parcel test, plume, features, network, response) in the same kind of
+rounds, on the shuffled columns of the sample, 256 per call, and on the columns of each class separately.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ from sciml.storage.packaged import packaged
 CHANNELS, HIDDEN, LAYERS, OUTPUTS, LEVELS = 27, 32, 3, 8, 44
 GOALS = {"torch": 2.0, "onnxruntime": 2.0, "limit": 1.5}
 SAMPLE = "wrfout_d01_convrad_24x24_5min.nc"
-CALL = 256  # columns a call of the whole emulator
-# The core that the goal for the whole emulator was set on: the original scheme takes 16 us a column there.
+CALL = 256  # columns per call of the whole emulator
+# The goal for the whole emulator was set on a core where the original scheme takes 16 us per column.
 GOAL_US, REFERENCE_LIMIT_US = 12.0, 23.3
 
 
@@ -63,15 +64,15 @@ class Published(torch.nn.Module):
 
 
 def operations() -> float:
-    """Multiplications and additions of matrices in a column."""
+    """Return the number of multiplications and additions of matrices in a column."""
     inputs = [CHANNELS] + [2 * HIDDEN] * (LAYERS - 1)
     lstm = sum(2 * 4 * HIDDEN * (n + HIDDEN) for n in inputs)
     return 2.0 * LEVELS * (lstm + 2 * HIDDEN * (OUTPUTS + 1))
 
 
 def limit(isa: str, where: Path) -> Callable[[], float]:
-    """A measurement of this core's multiply-add rate, in operations a second, with the kernel's own vectors."""
-    made = where / "libpeak.so"
+    """Return a function that measures this core's rate of multiply-adds (1/s) with the vectors of the kernel."""
+    output = where / "libpeak.so"
     flags = _X86[isa] if isa in _X86 and c_compiler().x86_64 else ()
     source = str(sources() / "engine" / "peak.c")
     command = [
@@ -82,10 +83,10 @@ def limit(isa: str, where: Path) -> Callable[[], float]:
         "-shared",
         source,
         "-o",
-        str(made),
+        str(output),
     ]
     subprocess.run(command, check=True)
-    peak = ctypes.CDLL(str(made)).sciml_peak
+    peak = ctypes.CDLL(str(output)).sciml_peak
     peak.restype, peak.argtypes = ctypes.c_double, (ctypes.c_double,)
     return lambda: float(peak(0.004))
 
@@ -97,7 +98,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def measure(columns: int, repeat: int, rounds: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Microseconds a column, medians of interleaved rounds; those of few columns are many calls long."""
+    """Return microseconds per column, medians of interleaved rounds; a round of few columns makes many calls."""
     calls = max(1, 64 // columns)
     taken: dict[str, list[float]] = {name: [] for name in rounds}
     for run in rounds.values():
@@ -111,7 +112,7 @@ def measure(columns: int, repeat: int, rounds: dict[str, Callable[[], object]]) 
 def whole_emulator(
     library: Library, there: Path, peak: Callable[[], float], published: Callable[[], object], repeat: int
 ) -> dict[str, float]:
-    """Microseconds a column of the packaged emulator, by kinds of column, and of what it is compared with."""
+    """Return microseconds per column of the packaged emulator, by class of column, and of its comparisons."""
     emulator = Emulator.load("mskf-convrad")
     write_weights(there / "mskf.nc", emulator_weights(emulator))
     state = library.open(there / "mskf.nc")
@@ -127,15 +128,15 @@ def whole_emulator(
         "deep": kind == 2,
     }
     calls: dict[str, list[ctypes.Structure]] = {}
-    kept = []  # the memory that the calls point into
+    alive = []  # the memory that the calls point to
     for name, where in {"sciml": np.ones(len(kind), bool), **groups}.items():
-        # Always whole calls: what there is, as often as it takes.
+        # Columns of a rare class are repeated to fill whole calls.
         chosen = (
             np.resize(np.flatnonzero(where), CALL * max(1, int(where.sum()) // CALL)) if where.any() else []
         )
         if len(chosen):
-            kept.append(NativeColumns(Convection(columns.isel(column=chosen))))
-            calls[name] = [kept[-1].call(start, start + CALL) for start in range(0, len(chosen), CALL)]
+            alive.append(NativeColumns(Convection(columns.isel(column=chosen))))
+            calls[name] = [alive[-1].call(start, start + CALL) for start in range(0, len(chosen), CALL)]
     run = library._dll.sciml_mskf_run_any
     handle = ctypes.c_void_p(state.handle)
     call = Convection(columns.isel(column=slice(0, CALL)))
@@ -147,8 +148,8 @@ def whole_emulator(
     x = x.astype(np.float32)
 
     def through(name: str) -> Callable[[], object]:
-        references = [ctypes.byref(one) for one in calls[name]]
-        return lambda: [run(handle, one, None, ctypes.c_size_t(0)) for one in references]
+        references = [ctypes.byref(arguments) for arguments in calls[name]]
+        return lambda: [run(handle, reference, None, ctypes.c_size_t(0)) for reference in references]
 
     rates: list[float] = []
     rounds: dict[str, Callable[[], object]] = {name: through(name) for name in calls}
@@ -160,42 +161,49 @@ def whole_emulator(
     }
     taken: dict[str, list[float]] = {name: [] for name in rounds}
     for _ in range(repeat):
-        for name, one in rounds.items():
-            taken[name].append(seconds(one) / (CALL * len(calls.get(name, [0]))) * 1e6)
-    found = {name: median(times) for name, times in taken.items()}
-    found["limit"] = operations() / median(rates) * 1e6
-    return found | {f"share {name}": float(where.mean()) for name, where in groups.items()}
+        for name, job in rounds.items():
+            taken[name].append(seconds(job) / (CALL * len(calls.get(name, [0]))) * 1e6)
+    result = {name: median(times) for name, times in taken.items()}
+    result["limit"] = operations() / median(rates) * 1e6
+    return result | {f"share {name}": float(where.mean()) for name, where in groups.items()}
 
 
-def tell(found: dict[str, float]) -> None:
-    """Print the whole emulator's table."""
+def print_emulator(times: dict[str, float]) -> None:
+    """Print the table of the whole emulator."""
     print(
-        f"\nthe whole emulator on the sample, {CALL} columns a call, one thread: {found['sciml']:.1f} us a column"
+        f"\nthe whole emulator on the sample, {CALL} columns per call, one thread: {times['sciml']:.1f} us per column"
     )
     print(f"{'':32}{'us':>8}{'share of columns':>18}{'us of the mean':>16}")
-    for name in (name.removeprefix("share ") for name in found if name.startswith("share ")):
-        share = found[f"share {name}"]
-        if name in found:
-            print(f"  {name:30}{found[name]:>8.1f}{share:>18.1%}{share * found[name]:>16.2f}")
-    convects = found["share shallow"] + found["share deep"]
-    print(f"  {'of which the network':30}{found['its network']:>8.1f}{convects:>18.1%}", end="")
-    print(f"{convects * found['its network']:>16.2f}")
-    for name, said in (("torch", "the same in torch"), ("published", "the published network, this kernel")):
-        print(f"  {said:36}{found[name]:>8.1f} us, {found[name] / found['sciml']:.1f} times as long")
-    of_limit, goal = found["sciml"] / found["limit"], GOAL_US / REFERENCE_LIMIT_US
+    for name in (name.removeprefix("share ") for name in times if name.startswith("share ")):
+        share = times[f"share {name}"]
+        if name in times:
+            print(f"  {name:30}{times[name]:>8.1f}{share:>18.1%}{share * times[name]:>16.2f}")
+    convects = times["share shallow"] + times["share deep"]
+    print(f"  {'of which the network':30}{times['its network']:>8.1f}{convects:>18.1%}", end="")
+    print(f"{convects * times['its network']:>16.2f}")
+    for name, title in (
+        ("torch", "the emulator in torch"),
+        ("published", "the published network, this kernel"),
+    ):
+        print(
+            f"  {title:36}{times[name]:>8.1f} us, {times[name] / times['sciml']:.1f} times as long as the library"
+        )
+    of_limit, goal = times["sciml"] / times["limit"], GOAL_US / REFERENCE_LIMIT_US
     print(
-        f"  in units of what the published network's multiplications take here ({found['limit']:.1f} us): "
-        f"{of_limit:.2f}\n  the goal of {GOAL_US:g} us is for a core on which they take {REFERENCE_LIMIT_US} us and "
-        f"the original scheme 16 us: {goal:.2f}, {'reached' if of_limit <= goal else 'MISSED'}; "
-        f"{GOAL_US:g} us on this core {'reached' if found['sciml'] <= GOAL_US else 'MISSED'}"
+        f"  divided by the time of the published network's multiplications here ({times['limit']:.1f} us): "
+        f"{of_limit:.2f}\n  the goal of {GOAL_US:g} us is for a core on which these take {REFERENCE_LIMIT_US} us and "
+        f"the original scheme takes 16 us: {goal:.2f}, {'reached' if of_limit <= goal else 'MISSED'}; "
+        f"{GOAL_US:g} us on this core {'reached' if times['sciml'] <= GOAL_US else 'MISSED'}"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the numbers here too")
-    parser.add_argument("--columns", type=int, nargs="+", default=[1, 32, 256, 4096], help="columns a call")
-    parser.add_argument("--repeat", type=int, default=30, help="rounds; fewer at 4096 columns")
+    parser.add_argument("--json", type=Path, help="file to write the numbers to")
+    parser.add_argument(
+        "--columns", type=int, nargs="+", default=[1, 32, 256, 4096], help="numbers of columns per call"
+    )
+    parser.add_argument("--repeat", type=int, default=30, help="number of rounds; fewer at 4096 columns")
     options = parser.parse_args()
 
     torch.set_num_threads(1)
@@ -222,7 +230,7 @@ def main() -> None:
             turned, tensor = np.ascontiguousarray(x.swapaxes(0, 1)), torch.from_numpy(x)
             rates: list[float] = []
             with torch.inference_mode():
-                found = measure(
+                times = measure(
                     columns,
                     options.repeat if columns < 1000 else max(3, options.repeat // 6),
                     {
@@ -232,8 +240,8 @@ def main() -> None:
                         "onnxruntime": lambda turned=turned: session.run(None, {"x": turned}),
                     },
                 )
-            found["limit"] = operations() / median(rates) * 1e6
-            results[columns] = {**found, "GFLOP/s": median(rates) / 1e9}
+            times["limit"] = operations() / median(rates) * 1e6
+            results[columns] = {**times, "GFLOP/s": median(rates) / 1e9}
         x = np.random.default_rng(23).standard_normal((CALL, LEVELS, CHANNELS)).astype(np.float32)
         emulated = whole_emulator(library, Path(there), peak, lambda: native.network(x), options.repeat)
 
@@ -262,7 +270,7 @@ def main() -> None:
             "goals at 256 columns: "
             + ", ".join(f"{k} {'reached' if v else 'MISSED'}" for k, v in reached.items())
         )
-    tell(emulated)
+    print_emulator(emulated)
     if options.json:
         whole = {
             "load": load,

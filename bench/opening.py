@@ -1,16 +1,16 @@
-"""Opening many WRF files of one frame each, and reading from them, beside xarray.
+"""Compare sciml with xarray in opening many WRF files of one frame each, and in reading from them.
 
     python bench/opening.py [--files 150 1000] [--rounds 3] [--json OUT]
 
 The files are made from the sample in data/, cut to 6 x 6 points, with its 65 variables or with 217 (the number that WRF
-writes by default), as netCDF-4 and as classic files. Each measurement is a process of its own that opens all files,
-reads one map of T2, and adds up the rain of all frames. The two sides take turns; the numbers are CPU seconds of the
-process and the growth of its peak memory (RSS), the least of the rounds, and the ratios are those of one run. Beyond
-500 files there is one round, and 217 variables are left out, because xarray takes minutes.
+writes by default), as netCDF-4 and as classic files. Each measurement is a separate process that opens all files, reads
+one map of T2, and computes the sum of rain of all frames. The two sides take turns; the numbers are CPU seconds of the
+process and the growth of its peak memory (RSS), the least of the rounds, and the ratios are of one run. For more than
+500 files there is one round, without 217 variables, because xarray takes minutes.
 
-xarray is used as its documentation advises for many files: `open_mfdataset` with combine="nested", data_vars="minimal",
-coords="minimal", compat="override", and without decoding times. Goals: 0.25 of its time and memory to open, and not
-more time for the map and the sum.
+xarray is used as its documentation recommends for many files: `open_mfdataset` with combine="nested",
+data_vars="minimal", coords="minimal", compat="override", and without decoding times. Goals: at most 0.25 of its time
+and memory to open, and at most its time for the map and the sum.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ print(json.dumps({"memory": memory, "sum": float(np.sum(rain, dtype="f8")),
 
 
 def template(path: Path, variables: int, form: str) -> None:
-    """One frame of the sample on fewer points; more variables are copies of those that it has."""
+    """Write one frame of the sample on fewer points; further variables are copies of those in the sample."""
     with netCDF4.Dataset(SAMPLE) as old, netCDF4.Dataset(path, "w", format=form) as new:
         old.set_auto_mask(False)
         sizes = {"south_north": POINTS, "west_east": POINTS}
@@ -87,7 +87,7 @@ def template(path: Path, variables: int, form: str) -> None:
 
 
 def write_files(folder: Path, number: int, variables: int, form: str) -> None:
-    """Files five minutes apart, whose rain and temperature grow."""
+    """Write files five minutes apart, in which rain and temperature increase."""
     first = folder / "first.nc"
     template(first, variables, form)
     with netCDF4.Dataset(first) as nc:
@@ -125,18 +125,19 @@ def compare(number: int, variables: int, form: str, rounds: int) -> dict[str, An
             for side, results in taken.items():
                 results.append(measure(side, Path(folder)))
     least = {
-        side: {key: min(one[key] for one in results) for key in results[0]} for side, results in taken.items()
+        side: {key: min(result[key] for result in results) for key in results[0]}
+        for side, results in taken.items()
     }
     if not np.isclose(least["xarray"]["sum"], least["sciml"]["sum"], rtol=1e-5):
-        raise SystemExit(f"the sums of rain differ: {least}")
+        raise SystemExit(f"error: the sums of rain differ: {least}")
     return {**least, "ratios": {key: least["sciml"][key] / least["xarray"][key] for key in GOALS}}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=int, nargs="+", default=[150, 1000])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="write every number here")
+    parser.add_argument("--files", type=int, nargs="+", default=[150, 1000], help="numbers of files")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds")
+    parser.add_argument("--json", type=Path, help="file to write the numbers to")
     given = parser.parse_args()
     results = {}
     print(f"{'files':>6}{'variables':>10}  {'form':8}{'':8}{'xarray':>10}{'sciml':>10}{'ratio':>8}   goal")
@@ -144,13 +145,13 @@ def main() -> None:
         for variables, form in ((65, "NETCDF4"), (217, "NETCDF4"), (65, "NETCDF3_64BIT_OFFSET")):
             if number > 500 and variables > 65:
                 continue
-            one = compare(number, variables, form, given.rounds if number <= 500 else 1)
+            result = compare(number, variables, form, given.rounds if number <= 500 else 1)
             short = "netCDF-4" if form == "NETCDF4" else "classic"
-            results[f"{number} files, {variables} variables, {short}"] = one
+            results[f"{number} files, {variables} variables, {short}"] = result
             for key, goal in GOALS.items():
-                ratio, unit = one["ratios"][key], "MB" if key == "memory" else "s"
+                ratio, unit = result["ratios"][key], "MB" if key == "memory" else "s"
                 verdict = "reached" if ratio <= goal else "MISSED"
-                sides = "".join(f"{one[side][key]:8.3f} {unit:2}" for side in ("xarray", "sciml"))
+                sides = "".join(f"{result[side][key]:8.3f} {unit:2}" for side in ("xarray", "sciml"))
                 print(
                     f"{number:6}{variables:10}  {short:8}  {key:8}{sides}{ratio:8.2f}   {goal}: {verdict}",
                     flush=True,

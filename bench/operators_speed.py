@@ -1,12 +1,12 @@
-"""How fast the published darcy-rough network answers and trains here, against a plain form of it.
+"""Compare inference and training of the published darcy-rough network with a plain form of it.
 
     python bench/operators_speed.py [--json OUT] [--rounds 12] [--compiled]
 
-One thread. The plain form is written as one would write it down: channels apart (NCHW), float32, a new tensor for
-every operation. All forms have the same weights and are run in turn, round after round, so that what else the machine
-does falls on all alike; the least of the thread's own processor time counts. Goals at 128 x 128, batch 8: 1.6 times
-in float32, and 2.5 in bfloat16 with a relative difference of at most 1e-2; at 64 x 64 a training step and an inference
-of `MgNO`, on vertices and on cells, at most 0.5 of the plain form's.
+The plain form follows the description of the network: NCHW layout, float32, a new tensor for every operation. All forms
+have the same weights and run in turn on one thread, round after round, so that other work of the machine affects all
+of them alike; the least processor time of the thread counts. Goals at 128 x 128, batch 8: 1.6 times as fast as the
+plain form in float32, and 2.5 times in bfloat16 with a relative difference of at most 1e-2. At 64 x 64, a training step
+and an inference of `MgNO`, on vertices and on cells, take at most 0.5 of the time of the plain form.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SHARE = 0.5  # of the plain form's time, for MgNO on vertices and on cells
 
 
 class Plain(nn.Module):
-    """The published network as its description reads, on the weights of one of ours."""
+    """The published network in its plain form, with the weights of a network of sciml."""
 
     channels_last = False
 
@@ -63,20 +63,20 @@ class Plain(nn.Module):
 
 
 def least(forms: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Seconds of the thread's processor time."""
+    """Run the forms in turn, and return the least seconds of the thread's processor time."""
     for work in forms.values():
         work()
-    found = dict.fromkeys(forms, float("inf"))
+    seconds = dict.fromkeys(forms, float("inf"))
     for _ in range(rounds):
         for name, work in forms.items():
             begin = time.thread_time()
             work()
-            found[name] = min(found[name], time.thread_time() - begin)
-    return found
+            seconds[name] = min(seconds[name], time.thread_time() - begin)
+    return seconds
 
 
 def step(network: nn.Module, x: Tensor, y: Tensor) -> Callable[[], object]:
-    """A training step."""
+    """Return a function that makes a training step."""
     optimiser = torch.optim.AdamW(network.parameters(), 5e-4)
 
     def work() -> None:
@@ -87,11 +87,11 @@ def step(network: nn.Module, x: Tensor, y: Tensor) -> Callable[[], object]:
     return work
 
 
-def apart(found: Tensor, wanted: Tensor) -> float:
-    return float((found - wanted).norm() / wanted.norm())
+def relative_difference(y: Tensor, reference: Tensor) -> float:
+    return float((y - reference).norm() / reference.norm())
 
 
-def ours(plain: Plain, network: PublishedMgNO, rounds: int) -> dict[str, dict[str, dict[str, float]]]:
+def compare_mgno(plain: Plain, network: PublishedMgNO, rounds: int) -> dict[str, dict[str, dict[str, float]]]:
     """Compare a training step and an inference of our network on vertices and on cells with the plain form."""
     x, y = torch.randn(8, 1, 64, 64), torch.randn(8, 1, 64, 64)
     networks = {
@@ -100,7 +100,7 @@ def ours(plain: Plain, network: PublishedMgNO, rounds: int) -> dict[str, dict[st
         "MgNO, vertices": MgNO(),
         "MgNO, cells": MgNO(centring="cell"),
     }
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    results: dict[str, dict[str, dict[str, float]]] = {}
     for what, title in (("training", "a training step"), ("inference", "inference")):
         print(f"\n{title}, 8 fields of 64 x 64")
         if what == "training":
@@ -108,20 +108,22 @@ def ours(plain: Plain, network: PublishedMgNO, rounds: int) -> dict[str, dict[st
         else:
             with torch.no_grad():
                 times = least({name: lambda form=form: form(x) for name, form in networks.items()}, rounds)
-        rows = found[f"{what} 64, batch 8"] = {}
+        rows = results[f"{what} 64, batch 8"] = {}
         for name, seconds in times.items():
             print(f"  {name:<28}{seconds * 1e3:8.1f} ms {seconds / times['plain']:6.2f} of plain")
             rows[name] = {"ms": seconds * 1e3, "share": seconds / times["plain"]}
-    return found
+    return results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--json", type=Path, help="write the numbers there too")
-    parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--compiled", action="store_true", help="torch.compile too, which takes a minute")
+    parser.add_argument("--json", type=Path, help="file to write the numbers to")
+    parser.add_argument("--rounds", type=int, default=12, help="number of rounds")
+    parser.add_argument(
+        "--compiled", action="store_true", help="also measure torch.compile, which takes a minute"
+    )
     asked = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(7)
@@ -134,8 +136,8 @@ def main() -> None:
         fast.network = compiled(fast.network)
         forms["inference float32, compiled"] = fast
     with torch.no_grad():
-        wanted = plain(x)
-        differences = {name: apart(form(x), wanted) for name, form in forms.items()}
+        reference = plain(x)
+        differences = {name: relative_difference(form(x), reference) for name, form in forms.items()}
         times = least({name: lambda form=form: form(x) for name, form in forms.items()}, asked.rounds)
     results: dict[str, dict[str, dict[str, float]]] = {"inference 128, batch 8": {}}
     print(f"torch {torch.__version__}, {platform.machine()}, one thread\n\ninference, 8 fields of 128 x 128")
@@ -150,12 +152,12 @@ def main() -> None:
             "ratio": ratio,
             "difference": differences[name],
         }
-    results |= ours(plain, network, asked.rounds)
+    results |= compare_mgno(plain, network, asked.rounds)
     met = {name: results["inference 128, batch 8"][name]["ratio"] >= goal for name, goal in GOALS.items()}
-    for what, found in results.items():
-        if "MgNO, cells" in found:
+    for what, rows in results.items():
+        if "MgNO, cells" in rows:
             met |= {
-                f"{name}, {what.split()[0]}": found[name]["share"] <= SHARE
+                f"{name}, {what.split()[0]}": rows[name]["share"] <= SHARE
                 for name in ("MgNO, vertices", "MgNO, cells")
             }
     met["bfloat16 difference"] = differences["inference bfloat16"] <= MOST

@@ -1,10 +1,10 @@
-"""What the package costs before it does anything: importing it, its command's help; and how large its parts are.
+"""Measure the time of importing the package and of the help of its command, and the sizes of its parts.
 
     python bench/start.py [--rounds 15] [--json OUT]
 
-Whole processes, taking turns, the least time of the rounds: `import sciml` beside `import numpy, xarray`, and
-`sciml --help` beside an interpreter that does nothing. Sizes are of the wheel, of the native library as the compilers
-here make it, of the weights file, and of the networks.
+The times are those of whole processes, run in turn, the least of the rounds: `import sciml` compared with
+`import numpy, xarray`, and `sciml --help` compared with an interpreter that runs no code. The sizes are those of the
+wheel, of the native library built by the compilers of this machine, of the weights file, and of the networks.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ PROCESSES = {
     "python": ["-c", "pass"],
     "numpy and xarray": ["-c", "import numpy, xarray"],
     "sciml": ["-c", "import sciml"],
-    "sciml, with a problem and the verb": ["-c", "import sciml; sciml.solve, sciml.Darcy, sciml.AMG"],
+    "sciml, with a problem and solve": ["-c", "import sciml; sciml.solve, sciml.Darcy, sciml.AMG"],
     "sciml --help": ["-m", "sciml", "--help"],
 }
 
 
 def starts(rounds: int) -> dict[str, float]:
-    """The least seconds of each process."""
+    """Run the processes in turn, and return the least seconds of each."""
     taken: dict[str, list[float]] = {name: [] for name in PROCESSES}
     for _ in range(rounds):
         for name, words in PROCESSES.items():
@@ -49,7 +49,7 @@ def starts(rounds: int) -> dict[str, float]:
 
 
 def sizes() -> dict[str, int]:
-    """Bytes of what is shipped, built and linked."""
+    """Return the bytes of the wheel, the library, the weights file and the checkpoints."""
     emulator = Emulator.load("mskf-convrad")
     with tempfile.TemporaryDirectory(prefix="sciml-sizes-") as folder:
         pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
@@ -67,7 +67,7 @@ def sizes() -> dict[str, int]:
 
 
 def parameters() -> dict[str, int]:
-    """Real parameters of the networks, complex ones counted twice."""
+    """Return the numbers of real parameters of the networks; a complex parameter counts twice."""
     networks: dict[str, Any] = {
         "mskf-convrad": Emulator.load("mskf-convrad").network,
         "darcy-any (HierarchyNet)": Neural.load("darcy-any").operator.network,
@@ -84,28 +84,28 @@ def parameters() -> dict[str, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", type=Path, help="write every number here")
+    parser.add_argument("--rounds", type=int, default=15, help="number of rounds")
+    parser.add_argument("--json", type=Path, help="file to write the numbers to")
     given = parser.parse_args()
     seconds = starts(given.rounds)
     ratio = seconds["sciml"] / seconds["numpy and xarray"]
     more = seconds["sciml --help"] - seconds["python"]
-    found = {"seconds": seconds, "import": ratio, "help_s": more}
+    results = {"seconds": seconds, "import": ratio, "help_s": more}
     for name, value in seconds.items():
         print(f"{name:36}{value:8.3f} s")
     for key, what in (
-        ("import", "import sciml over import numpy, xarray"),
-        ("help_s", "sciml --help, seconds more"),
+        ("import", "import sciml / import numpy, xarray"),
+        ("help_s", "sciml --help, additional seconds"),
     ):
-        verdict = "reached" if found[key] <= GOALS[key] else "MISSED"
-        print(f"{what:44}{found[key]:8.2f}   goal {GOALS[key]}: {verdict}")
-    found |= {"bytes": sizes(), "parameters": parameters()}
-    for name, value in found["bytes"].items():
+        verdict = "reached" if results[key] <= GOALS[key] else "MISSED"
+        print(f"{what:44}{results[key]:8.2f}   goal {GOALS[key]}: {verdict}")
+    results |= {"bytes": sizes(), "parameters": parameters()}
+    for name, value in results["bytes"].items():
         print(f"{name:36}{value / 1e3:10.0f} kB")
-    for name, value in found["parameters"].items():
+    for name, value in results["parameters"].items():
         print(f"{name:36}{value:10} parameters")
     if given.json:
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
+        given.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How long a training step takes with one torch thread and with all, for networks of several sizes.
+"""Measure the time of a training step with one torch thread and with all, for networks of several sizes.
 
     python bench/threads.py [--json OUT] [--rounds 12] [--threads 2] [--busy 2]
 
-Wall-clock, median of the rounds, one thread and all threads in turn. ``--busy N`` runs N processes that compute all the
-time beside it: then threads wait for each other at the end of every operation. The size of a step is the number of
-parameters times the number of values in its largest input (samples x points x channels), as
-`sciml.train.environment.step_size` computes it; below ``ONE_THREAD`` a training takes one thread.
+The numbers are wall-clock times, medians of the rounds, with one thread and all threads in turn. ``--busy N`` runs N
+processes that compute all the time: then threads wait for each other at the end of every operation. The size of a step
+is the number of parameters times the number of values in its largest input (samples x points x channels), as
+`sciml.train.environment.step_size` computes it; below ``ONE_THREAD`` a training uses one thread.
 """
 
 from __future__ import annotations
@@ -54,20 +54,23 @@ def cases() -> dict[str, tuple[nn.Module, dict[str, torch.Tensor]]]:
     torch.manual_seed(7)
     shape = Architecture()
     closure = Closure(shape)
-    found: dict[str, tuple[nn.Module, dict[str, torch.Tensor]]] = {}
+    networks: dict[str, tuple[nn.Module, dict[str, torch.Tensor]]] = {}
     columns = {
         "x": torch.randn(256, shape.levels, len(shape.channels)),
         "y": torch.randn(256, len(shape.scalars)),
     }
-    found["Bi-LSTM 1 x 24, 256 columns"] = closure, columns
+    networks["Bi-LSTM 1 x 24, 256 columns"] = closure, columns
     for points, batch in ((31, 8), (63, 8), (127, 8)):
-        found[f"MgNO, {batch} x {points} x {points}"] = MgNO(), {"x": torch.randn(batch, 1, points, points)}
-    found["FNO, 8 x 63 x 63"] = FNO(), {"x": torch.randn(8, 1, 63, 63)}
-    found["published darcy-rough, 8 x 128 x 128"] = (
+        networks[f"MgNO, {batch} x {points} x {points}"] = (
+            MgNO(),
+            {"x": torch.randn(batch, 1, points, points)},
+        )
+    networks["FNO, 8 x 63 x 63"] = FNO(), {"x": torch.randn(8, 1, 63, 63)}
+    networks["published darcy-rough, 8 x 128 x 128"] = (
         published("darcy-rough"),
         {"x": torch.randn(8, 1, 128, 128)},
     )
-    return found
+    return networks
 
 
 def main() -> None:
@@ -79,13 +82,13 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, default=2, help="number of threads to compare with one (default 2)"
     )
-    parser.add_argument("--busy", type=int, default=0, help="number of busy processes beside (default 0)")
+    parser.add_argument("--busy", type=int, default=0, help="number of busy processes (default 0)")
     asked = parser.parse_args()
-    beside = [multiprocessing.Process(target=spin, daemon=True) for _ in range(asked.busy)]
-    for process in beside:
+    busy = [multiprocessing.Process(target=spin, daemon=True) for _ in range(asked.busy)]
+    for process in busy:
         process.start()
     results: dict[str, dict[str, float]] = {}
-    print(f"torch {torch.__version__}, 1 against {asked.threads} threads, {asked.busy} busy processes beside")
+    print(f"torch {torch.__version__}, 1 and {asked.threads} threads, {asked.busy} busy processes")
     print(f"{'':40}{'size of a step':>16}{'1 thread':>12}{f'{asked.threads} threads':>12}{'ratio':>8}")
     for name, (network, batch) in cases().items():
         work, seconds = step_of(network, batch), {1: [], asked.threads: []}
@@ -96,15 +99,16 @@ def main() -> None:
                 work()
                 if number:
                     taken.append(time.perf_counter() - begin)
-        one, all_threads = (statistics.median(taken) for taken in seconds.values())
+        single, all_threads = (statistics.median(taken) for taken in seconds.values())
         size = step_size(network, batch)
-        results[name] = {"size": size, "one": one, "all": all_threads, "ratio": all_threads / one}
+        results[name] = {"size": size, "one": single, "all": all_threads, "ratio": all_threads / single}
         mark = "one thread" if size < ONE_THREAD else ""
         print(
-            f"{name:40}{size:16.2g}{one * 1e3:9.1f} ms{all_threads * 1e3:9.1f} ms{all_threads / one:8.2f}  {mark}",
+            f"{name:40}{size:16.2g}{single * 1e3:9.1f} ms{all_threads * 1e3:9.1f} ms"
+            f"{all_threads / single:8.2f}  {mark}",
             flush=True,
         )
-    for process in beside:
+    for process in busy:
         process.terminate()
     if asked.json:
         asked.json.write_text(json.dumps(results, indent=1) + "\n")
