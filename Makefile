@@ -1,28 +1,28 @@
-# make demo | test | check | bench: each installs what it needs into .venv first; a second run installs nothing.
+# Each target installs the packages that it needs into .venv; a second run installs nothing.
 
 PYTHON ?= $(or $(firstword $(foreach name,python3.11 python3.12 python3.13,$(if $(shell command -v $(name)),$(name)))),python3)
 WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
-# The stamp carries the hash of all that decides what is installed: change either file and the next make installs.
+# The name of this file contains a hash of both lists of packages: if one changes, the next make installs again.
 READY := $(VENV)/ready-$(shell cat requirements.lock pyproject.toml | sha256sum | cut -c1-16)
 FORTRAN = $(shell git ls-files '*.f90' '*.F90')
 C = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: help demo test test-mpi fuzz check bench results notebooks docs stranger format lock system
+.PHONY: help demo test test-mpi fuzz check bench results notebooks docs fresh-install format lock system
 help:
-	@echo "make demo    both pipelines on the data in data/: train, evaluate, build the library, replay in Fortran, solve a PDE"
-	@echo "make test    every test"
-	@echo "make test-mpi  the tests on MPI ranks, which make test skips where there is no mpif90"
-	@echo "make fuzz    the fuzz targets for SECONDS=600: readers of weights files and namelists"
-	@echo "make check   formatting, lint, types, import directions, Fortran and C style"
-	@echo "make bench   the benchmarks"
-	@echo "make results run the benchmarks (ONLY='native modes' some) and write docs/results.md and the README's key numbers"
-	@echo "make notebooks  run every notebook; their two forms must agree"
-	@echo "make docs    build the documentation site into docs-output/html/, with executed notebooks"
-	@echo "make stranger  a fresh clone and environment, pip install alone, without a compiler (PYTHON=python3.13)"
-	@echo "make format  rewrite the sources as make check wants them"
-	@echo "make lock    resolve the versions in requirements.lock anew"
+	@echo "make demo           run both pipelines on the data in data/: train, evaluate, build the library, replay, solve a PDE"
+	@echo "make test           run every test (WORKERS=2 processes)"
+	@echo "make test-mpi       run the tests on MPI ranks; make test skips them without mpif90"
+	@echo "make fuzz           fuzz the readers of weights files and namelists for SECONDS=600"
+	@echo "make check          check formatting, lint, types, import directions, words, Fortran and C style"
+	@echo "make bench          run the benchmarks"
+	@echo "make results        run the benchmarks (ONLY='native modes' for some) and write docs/results.md and the README's numbers"
+	@echo "make notebooks      run every notebook and compare its two forms"
+	@echo "make docs           build the documentation site into docs-output/html/, with executed notebooks"
+	@echo "make fresh-install  test a clone installed by pip alone, without a compiler (PYTHON=python3.13)"
+	@echo "make format         format the sources for make check"
+	@echo "make lock           resolve the versions in requirements.lock again"
 
 system:
 	@PYTHON="$(PYTHON)" sh .ci/system
@@ -40,20 +40,20 @@ demo: $(READY) | system
 test: $(READY) | system
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-# libFuzzer comes with clang; without it files are damaged at random.
+# libFuzzer is part of clang; without clang the files are damaged at random.
 SECONDS ?= 600
 fuzz: $(READY) | system
 	@command -v $${CLANG:-clang} >/dev/null 2>&1 || { echo "installing by apt: clang" && apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends clang libclang-rt-dev \
-		>/dev/null; } || echo "no clang: going on without"
+		>/dev/null; } || echo "clang is not available: the files are damaged at random"
 	@$(BIN)/python -m tests.coupling.fuzzing --seconds $(SECONDS)
 
-# MPI is no part of the package: only the stand-in host runs on ranks.
+# The package does not use MPI; only the stand-in host of the tests runs on MPI ranks.
 MPI_COMPILES = printf 'use mpi\nend\n' | mpif90 -x f95 -fsyntax-only - >/dev/null 2>&1
 test-mpi: $(READY) | system
 	@$(MPI_COMPILES) || { echo "installing by apt: mpich" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends mpich libmpich-dev >/dev/null; } || true
-	@$(MPI_COMPILES) || { echo "error: no mpif90 that compiles. As root: apt-get install mpich libmpich-dev" >&2; exit 1; }
+	@$(MPI_COMPILES) || { echo "error: mpif90 does not compile. Install it as root: apt-get install mpich libmpich-dev" >&2; exit 1; }
 	@$(BIN)/python -m pytest -m mpi tests/coupling
 
 check: $(READY) | system
@@ -61,8 +61,9 @@ check: $(READY) | system
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(if $(FORTRAN),$(BIN)/fortitude check $(FORTRAN),echo "no Fortran yet")
-	@$(if $(C),$(BIN)/clang-format --dry-run -Werror $(C),echo "no C yet")
+	@$(BIN)/python .ci/words.py
+	@$(if $(FORTRAN),$(BIN)/fortitude check $(FORTRAN),echo "no Fortran files")
+	@$(if $(C),$(BIN)/clang-format --dry-run -Werror $(C),echo "no C files")
 	@echo "check: all passed"
 
 format: $(READY)
@@ -81,15 +82,15 @@ notebooks: $(READY) | system
 	@$(BIN)/python -m pytest -q tests/qa/test_notebooks.py
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --nbmake --nbmake-timeout=300 -n $(WORKERS) notebooks
 
-# The outputs of the notebooks stay in .jupyter_cache until the package changes.
+# The outputs of the notebooks are reused from .jupyter_cache until the package changes.
 docs: $(READY) | system
 	@rm -rf docs-output
 	@OMP_NUM_THREADS=1 $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs $(WORKERS) --doctree-dir docs-output/doctrees \
 		docs docs-output/html
 	@echo "docs: docs-output/html/index.html"
 
-stranger:
-	@PYTHON="$(PYTHON)" sh .ci/stranger
+fresh-install:
+	@PYTHON="$(PYTHON)" sh .ci/fresh-install
 
 lock: | system
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock

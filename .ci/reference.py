@@ -1,7 +1,7 @@
 """Write the generated pages of the documentation: the API, the commands, and the gallery of notebooks.
 
 `docs/conf.py` calls `write_pages` before Sphinx reads the sources. The pages follow the code: every package, module and
-command that exists at build time has its page, so nothing here names one.
+command that exists at build time gets a page.
 """
 
 from __future__ import annotations
@@ -65,26 +65,26 @@ def public_names(module: ModuleType) -> list[str]:
 def write_api(folder: Path) -> None:
     """Write a page for each module; each object is documented once, at its shortest path below the root."""
     modules = public_modules()
-    homes: dict[tuple[str, int], str] = {}
+    documented_in: dict[tuple[str, int], str] = {}
     for name, module in sorted(modules.items(), key=lambda pair: pair[0].count(".")):
         if name == "sciml":
             continue
         for public in public_names(module):
             value = getattr(module, public)
             if getattr(value, "__module__", name).startswith(name):
-                homes.setdefault((public, id(value)), name)
+                documented_in.setdefault((public, id(value)), name)
     for name, module in modules.items():
         below = [other for other in modules if other.rpartition(".")[0] == name]
         if name != "sciml" and not public_names(module) and not below:
             continue
-        text = "\n".join(_module_page(name, module, homes, below, modules))
+        text = "\n".join(_module_page(name, module, documented_in, below, modules))
         (folder / f"{'index' if name == 'sciml' else name}.rst").write_text(text, encoding="utf-8")
 
 
 def _module_page(
     name: str,
     module: ModuleType,
-    homes: dict[tuple[str, int], str],
+    documented_in: dict[tuple[str, int], str],
     below: list[str],
     modules: dict[str, ModuleType],
 ) -> Iterator[str]:
@@ -101,7 +101,7 @@ def _module_page(
         yield from _table_head("Public names" if name == "sciml" else "Contents")
     for public in sorted(names, key=str.casefold):
         value = getattr(module, public)
-        home = homes.get((public, id(value)), name)
+        home = documented_in.get((public, id(value)), name)
         if home == name:
             own.append((public, value))
         shown = f"{name}.{public}" if name == "sciml" else public
@@ -153,7 +153,7 @@ def _summary(value: Any) -> str:
         return ""
     text = (inspect.getdoc(value) or "").partition("\n\n")[0]
     line = " ".join(text.split())
-    if line.startswith(f"{getattr(value, '__name__', '')}("):  # the signature that dataclasses make up
+    if line.startswith(f"{getattr(value, '__name__', '')}("):  # the signature that dataclasses generates
         return ""
     parts = re.split(r"(``.*?``|`.*?`)", line.removesuffix("::"))
     parts[::2] = [re.sub(r"([|*])", r"\\\1", part) for part in parts[::2]]
@@ -164,7 +164,7 @@ def _summary(value: Any) -> str:
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """Give every command and group by the words that one types, in the order of the help."""
+    """Give every command and group by its full name, in the order of the help."""
     root = typer.main.get_command(app)
     context: Any = typer.Context(root, info_name="sciml")
     for name in root.list_commands(context):  # type: ignore[attr-defined]
@@ -192,7 +192,7 @@ def write_commands(folder: Path) -> None:
     for path, command in every:
         page = path.removeprefix("sciml ").replace(" ", "_")
         if hasattr(command, "commands"):
-            members = [(other, one) for other, one in every if other.startswith(f"{path} ")]
+            members = [(other, member) for other, member in every if other.startswith(f"{path} ")]
             text = [
                 f"# {path}",
                 "",
@@ -256,8 +256,8 @@ def _command_page(path: str, command: Any) -> Iterator[str]:
 
 
 def _metavar(param: Any, context: Any) -> str:
-    made = param.metavar or (param.display_type(context) if hasattr(param, "display_type") else "")
-    return str(made or param.name).strip("<>{}").replace("|", "\\|")
+    metavar = param.metavar or (param.display_type(context) if hasattr(param, "display_type") else "")
+    return str(metavar or param.name).strip("<>{}").replace("|", "\\|")
 
 
 def _facts(param: Any, context: Any) -> str:

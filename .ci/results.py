@@ -48,20 +48,30 @@ class Bench(NamedTuple):
 def benches(shared: Path) -> dict[str, Bench]:
     """List every benchmark by name; `shared` has the WRF data that are too large for the repository."""
     wrf = shared / "wrf"
-    wrfout, truth = (str(wrf / name) for name in TERRAIN)
+    wrfout, reference = (str(wrf / name) for name in TERRAIN)
     trained = [f"{OPERATORS}/MgNO_63_3.sciml", f"{OPERATORS}/darcy_63_128_test.zarr"]
-    picture = [*SCIML, "pde", "verify", *trained, "--picture", "data/operators.png"]
+    figure = [*SCIML, "pde", "verify", *trained, "--figure", "data/operators.png"]
     table, terrain, response, findings = (
         f"bench-output/{name}.json" for name in ("accuracy", "terrain", "response", "findings")
     )
     accuracy = ["bench/accuracy.py", str(wrf / "train"), "--out", table, "--work", "bench-output/accuracy"]
-    far = [*SCIML, "convection", "evaluate", "mskf-convrad", wrfout, "--truth", truth, "--json", terrain]
+    far = [
+        *SCIML,
+        "convection",
+        "evaluate",
+        "mskf-convrad",
+        wrfout,
+        "--reference",
+        reference,
+        "--json",
+        terrain,
+    ]
     linear = [*SCIML, "coupling", "response", "mskf-convrad", "--json", response]
-    alone = ["workflows/climb.py", "workflows/11_radiative_convective.toml"]
+    workflow = ["workflows/run.py", "workflows/11_radiative_convective.toml"]
     equilibrium = "runs/11_radiative_convective"
-    drawn = ["-c", f"import shutil; shutil.copy('{equilibrium}/rce.png', 'data/rce.png')"]
+    copy = ["-c", f"import shutil; shutil.copy('{equilibrium}/rce.png', 'data/rce.png')"]
     return {
-        "operators": Bench((["bench/operators.py"], picture), f"{OPERATORS}/results.json", False),
+        "operators": Bench((["bench/operators.py"], figure), f"{OPERATORS}/results.json", False),
         "certified": _bench("certified"),
         "multigrid": _bench("multigrid"),
         "operators_speed": _bench("operators_speed"),
@@ -70,7 +80,7 @@ def benches(shared: Path) -> dict[str, Bench]:
         "terrain": Bench((far,), terrain, False),
         "native": _bench("native"),
         "modes": _bench("modes"),
-        "equilibrium": Bench((alone, drawn), f"{equilibrium}/rce.json", False),
+        "equilibrium": Bench((workflow, copy), f"{equilibrium}/rce.json", False),
         "response": Bench((linear,), response, False),
         "ingest": _bench("ingest"),
         "start": _bench("start"),
@@ -105,7 +115,7 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """Return the commit that is measured."""
+    """Return the commit of the checkout."""
     done = subprocess.run(["git", "rev-parse", "--short=7", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return done.stdout.strip() or "unknown"
 
@@ -149,10 +159,10 @@ def paper_scale() -> dict[str, float]:
 def rounded(value: Any, most: int = 400) -> Any:
     """Round to six digits; long lists (matrices, profiles) stay in the file of the benchmark."""
     if isinstance(value, Mapping):
-        return {str(key): rounded(one, most) for key, one in value.items()}
+        return {str(key): rounded(item, most) for key, item in value.items()}
     if isinstance(value, list):
         flat = json.dumps(value)
-        return [rounded(one, most) for one in value] if len(flat) < most * 20 else f"{len(value)} values"
+        return [rounded(item, most) for item in value] if len(flat) < most * 20 else f"{len(value)} values"
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
@@ -172,29 +182,31 @@ def with_results(path: Path, records: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    """Run, record, render."""
+    """Run the benchmarks, record their numbers, and write the texts."""
     shared = Path(os.environ.get("SCIML_SHARED", ROOT.parent / "shared"))
     known = benches(shared)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "names", nargs="*", help=f"of {', '.join(known)}; by default all", metavar="BENCHMARK"
+        "names", nargs="*", help=f"benchmarks: {', '.join(known)} (default: all)", metavar="BENCHMARK"
     )
-    parser.add_argument("--render", action="store_true", help="run nothing, write the texts")
-    parser.add_argument("--check", action="store_true", help="run and write nothing, compare")
+    parser.add_argument("--render", action="store_true", help="write the texts without running a benchmark")
+    parser.add_argument(
+        "--check", action="store_true", help="compare the texts with the records, without writing"
+    )
     given = parser.parse_args()
     unknown = [name for name in given.names if name not in known]
     if unknown:
-        parser.error(f"no benchmark {', '.join(unknown)}: there are {', '.join(known)}")
+        parser.error(f"unknown benchmark {', '.join(unknown)}; the benchmarks are {', '.join(known)}")
     records = recorded()
     if given.check:
         for path in TEXTS:
             if with_results(path, records) != path.read_text(encoding="utf-8"):
-                raise SystemExit(f"error: {path.name} differs from data/results.json: make results")
+                raise SystemExit(f"error: {path.name} differs from data/results.json: run make results")
         return
     if not given.render:
         for name in given.names or known:
-            one = run(name, known[name])
-            records = {**recorded(), name: one}  # another benchmark may have ended since
+            record = run(name, known[name])
+            records = {**recorded(), name: record}  # another process may have added a record
             records["paper"] = {**records.get("paper", {}), **paper_scale()}
             ordered = {key: records[key] for key in [*known, "paper"] if records.get(key)}
             RECORDS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")

@@ -41,26 +41,26 @@ def render(records: Mapping[str, Record]) -> str:
     """Write the section without its marks; a benchmark without a record is left out."""
     parts = re.split(r"^<!-- part: (\w+) -->\n", TEXT.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     machines = [_machine(record) for name, record in records.items() if name != "paper"]
-    most = max(set(machines), key=machines.count) if machines else "no machine yet"
-    made = []
+    most = max(set(machines), key=machines.count) if machines else "not recorded"
+    texts = []
     for name, text in zip(parts[::2], parts[1::2], strict=True):
         if name in ("head", "weather", "package"):
-            made.append(text.format(machine=most))
+            texts.append(text.format(machine=most))
         elif name == "paper":
-            made.append(text.format(table=_paper(records.get("paper", {}))))
+            texts.append(text.format(table=_paper(records.get("paper", {}))))
         elif name == "wrf":
-            made.append(text.format(**_wrf(wrf_runs())))
+            texts.append(text.format(**_wrf(wrf_runs())))
         elif name in records:
             record = records[name]
             values = VALUES[name](record["numbers"]) if name in VALUES else {}
-            made.append(text.format(**{"n": record["numbers"], "printed": _printed(name, record), **values}))
+            texts.append(text.format(**{"n": record["numbers"], "printed": _printed(name, record), **values}))
             if _machine(record) != most:
-                made.append(f"*(On {_machine(record)}.)*\n")
-    return "\n".join(made)
+                texts.append(f"*(On {_machine(record)}.)*\n")
+    return "\n".join(texts)
 
 
 def wrf_runs() -> Record:
-    """Read what the developers measured in a real WRF."""
+    """Read the developers' measurements in a real WRF."""
     numbers: Record = json.loads(WRF_RUNS.read_text(encoding="utf-8"))
     return numbers
 
@@ -119,7 +119,7 @@ def _printed(name: str, record: Record) -> str:
 
 
 def _means(values: list[float]) -> str:
-    """Mean and worst, to three digits or four places."""
+    """Format the mean and the worst, to three digits or four places."""
     digits = max(0, min(4, 2 - int(np.floor(np.log10(max(float(np.mean(values)), 1e-9))))))
     return f"{np.mean(values):.{digits}f} ({np.max(values):.{digits}f})"
 
@@ -235,7 +235,7 @@ def _equilibrium(n: Record) -> dict[str, Any]:
     stripped = {key.strip(): value for key, value in n.items()}  # rows may be indented under another
     return {
         "n": stripped,
-        "finite": "Everything stays finite" if n["finite"] else "NOT everything stays finite",
+        "finite": "All values stay finite" if n["finite"] else "Some values are not finite",
     }
 
 

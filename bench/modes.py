@@ -2,8 +2,8 @@
 
     python bench/modes.py [--rounds 30] [--json OUT]
 
-The host's own scheme is the stand-in of the tests. It is several times as fast as MSKF, so the fractions of its time are
-larger than in WRF; the fractions of MSKF's time are printed too (16 us per column on a core on which the published
+The host's own scheme is the stand-in of the tests. It is several times as fast as MSKF, so the fractions of its time
+are larger than in WRF; those of MSKF's time are printed too (16 us per column on a core on which the published
 network's multiplications take 23.3 us: `bench/native.py` measures this core). Each call computes all columns of the
 sample, from the same state. The modes take turns on one thread, and the least time of the rounds counts.
 """

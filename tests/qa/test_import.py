@@ -1,4 +1,4 @@
-"""What importing costs: the package and its command must start without torch, xarray or matplotlib."""
+"""Importing the package and starting its command load neither torch nor xarray nor matplotlib."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ HEAVY = ("torch", "xarray", "matplotlib", "distributed", "scipy", "netCDF4", "za
 
 def modules_after(code: str) -> set[str]:
     script = f"import sys\n{code}\nprint(' '.join(sorted({{name.split('.')[0] for name in sys.modules}})))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return set(done.stdout.splitlines()[-1].split())
+    completed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(completed.stdout.splitlines()[-1].split())
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,12 @@ def modules_after(code: str) -> set[str]:
         "from sciml.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     ],
 )
-def test_light(code: str) -> None:
+def test_no_heavy_package_is_imported(code: str) -> None:
     assert not modules_after(code) & set(HEAVY)
 
 
 @pytest.mark.parametrize("group", ["wrf", "convection", "coupling", "pde"])
-def test_help_of_a_group_is_light(group: str) -> None:
+def test_help_of_a_group_imports_no_heavy_package(group: str) -> None:
     pytest.importorskip(f"sciml.cli.{group}")
     loaded = modules_after(
         f"from sciml.cli import main\ntry: main(['{group}', '--help'])\nexcept SystemExit: pass"
@@ -52,7 +52,7 @@ def test_help_of_a_group_is_light(group: str) -> None:
         "import xarray as xr, importlib, sciml; importlib.reload(sciml)",
     ],
 )
-def test_the_accessor_is_there_in_any_order_of_imports(imports: str) -> None:
+def test_accessor_is_registered_in_any_order_of_imports(imports: str) -> None:
     code = (
         f"import warnings; warnings.simplefilter('error')\n{imports}\n"
         "assert 'wind_east' in repr(xr.Dataset().sciml)\n"
@@ -62,11 +62,11 @@ def test_the_accessor_is_there_in_any_order_of_imports(imports: str) -> None:
     assert "torch" not in modules_after(code)
 
 
-def test_the_accessor_waits_without_importing_xarray() -> None:
-    assert "xarray" not in modules_after("import sciml\ntry: import notthere\nexcept ImportError: pass")
+def test_the_accessor_does_not_import_xarray() -> None:
+    assert "xarray" not in modules_after("import sciml\ntry: import missing_module\nexcept ImportError: pass")
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_exists() -> None:
     import sciml
 
     for name in sciml.__all__:
@@ -74,17 +74,19 @@ def test_every_public_name_is_there() -> None:
         assert name in dir(sciml)
 
 
-def test_a_name_that_is_not_there() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     import sciml
 
     with pytest.raises(AttributeError, match="no attribute 'solver'"):
-        _ = sciml.solver  # type: ignore[attr-defined]  # the point of the test
+        _ = sciml.solver  # type: ignore[attr-defined]  # the error is expected
 
 
-@pytest.mark.parametrize("room", ["pde", "multigrid", "operators", "train", "columns", "wrf", "convection", "coupling"])
-def test_no_module_hides_a_public_name(room: str) -> None:
-    """Importing a module puts it into its package, in the place of a lazy name spelled the same."""
-    package = importlib.import_module(f"sciml.{room}")
+@pytest.mark.parametrize(
+    "name", ["pde", "multigrid", "operators", "train", "columns", "wrf", "convection", "coupling"]
+)
+def test_no_module_hides_a_public_name(name: str) -> None:
+    """Importing a module sets an attribute of its package, which would replace a lazy name with the same spelling."""
+    package = importlib.import_module(f"sciml.{name}")
     modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
     assert not modules & set(package.__all__)
-    assert all(getattr(package, name) is not None for name in package.__all__)
+    assert all(getattr(package, public) is not None for public in package.__all__)

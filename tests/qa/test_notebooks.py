@@ -1,4 +1,4 @@
-"""The notebooks' two forms agree, hold no outputs, and are Python; `make notebooks` runs them."""
+"""The notebooks: their two forms agree and contain no outputs. `make notebooks` runs them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ REMEDY = "jupytext --update --to ipynb notebooks/*.py"
 
 
 def cells(path: Path) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return found
+    content: list[dict[str, object]] = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return content
 
 
 def test_every_notebook_has_both_forms() -> None:
@@ -26,26 +26,28 @@ def test_every_notebook_has_both_forms() -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
-def test_its_text_is_python_and_defines_nothing(text: Path) -> None:
+def test_the_text_defines_no_function_or_class(text: Path) -> None:
     tree = ast.parse(text.read_text(encoding="utf-8"))
-    made = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-    assert not [node for node in ast.walk(tree) if isinstance(node, made)], (
-        "what has a name belongs into sciml/"
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+    assert not [node for node in ast.walk(tree) if isinstance(node, definitions)], (
+        "define functions and classes in sciml/"
     )
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
-def test_its_two_forms_agree(text: Path) -> None:
+def test_the_two_forms_agree(text: Path) -> None:
     jupytext = pytest.importorskip("jupytext", reason="pip install jupytext")
-    told = [(one.cell_type, one.source) for one in jupytext.read(text).cells]
-    held = [(one["cell_type"], "".join(one["source"])) for one in cells(text.with_suffix(".ipynb"))]
-    assert told == held, REMEDY
+    from_text = [(cell.cell_type, cell.source) for cell in jupytext.read(text).cells]
+    from_notebook = [
+        (cell["cell_type"], "".join(cell["source"])) for cell in cells(text.with_suffix(".ipynb"))
+    ]
+    assert from_text == from_notebook, REMEDY
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
-def test_it_holds_no_outputs(text: Path) -> None:
-    code = [one for one in cells(text.with_suffix(".ipynb")) if one["cell_type"] == "code"]
+def test_the_notebook_contains_no_outputs(text: Path) -> None:
+    code = [cell for cell in cells(text.with_suffix(".ipynb")) if cell["cell_type"] == "code"]
     assert code
-    assert not [one for one in code if one["outputs"] or one["execution_count"]], (
-        "clear all outputs, and save"
+    assert not [cell for cell in code if cell["outputs"] or cell["execution_count"]], (
+        "clear all outputs and save"
     )

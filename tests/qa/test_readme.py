@@ -67,11 +67,11 @@ def test_other_digits_are_a_difference(shown: str, computed: str) -> None:
 @pytest.mark.parametrize(
     ("shown", "computed"), [("0.0266", "0.02655"), ("4.0501", "4.0499"), ("4,032", "4032"), ("0", "0")]
 )
-def test_later_digits_are_none(shown: str, computed: str) -> None:
+def test_later_digits_are_no_difference(shown: str, computed: str) -> None:
     assert differences(f"error {shown}", f"error  {computed}") == []
 
 
-def test_a_new_word_is_a_difference() -> None:
+def test_another_word_is_a_difference() -> None:
     assert differences("error 1", "bound 1") == ["'error 1': 'bound 1'"]
 
 
@@ -115,7 +115,7 @@ def test_the_readme_is_short() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     targets = [name for name in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) if "://" not in name]
     missing = [name for name in targets if not exists(page.parent / name)]
@@ -125,7 +125,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def exists(path: Path) -> bool:
-    """Whether a target is there now, or is a page that the build writes."""
+    """Return whether a target exists, or is a page that the build writes."""
     relative = path.resolve().relative_to(REPO)
     if relative.parts[0] == "docs" and relative.parts[1] in GENERATED:
         kind, name = relative.parts[1:3]
@@ -133,22 +133,22 @@ def exists(path: Path) -> bool:
     return path.resolve().exists()
 
 
-def test_every_page_is_in_the_contents() -> None:
+def test_every_page_is_in_a_table_of_contents() -> None:
     for folder in (DOCS, DOCS / "guides"):
         trees = blocks(folder / "index.md", "{toctree}")
         listed = {line for tree in trees for line in tree.split() if not line.startswith(":")}
         assert {page.stem for page in folder.glob("*.md")} - {"index"} <= listed
 
 
-def test_the_results_are_those_on_record() -> None:
-    done = subprocess.run(
+def test_results_agree_with_the_records() -> None:
+    completed = subprocess.run(
         [sys.executable, ".ci/results.py", "--check"], cwd=REPO, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_numbers_of_parameters(page: Path) -> None:
+def test_numbers_of_parameters_agree_with_the_records(page: Path) -> None:
     known = json.loads((DATA / "results.json").read_text())["start"]["numbers"]["parameters"].values()
     text = page.read_text(encoding="utf-8")
     assert {int(number.replace(",", "")) for number in re.findall(r"([\d,]+) parameters", text)} <= set(known)

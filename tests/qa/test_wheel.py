@@ -1,4 +1,4 @@
-"""What an installed wheel holds: the native sources, the data, and the mark of a typed package."""
+"""The contents of the wheel: the modules, the native sources, the data and py.typed."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("wheel")
-def test_it_is_pure_and_whole(wheel: Path) -> None:
+def test_the_wheel_is_pure_and_complete(wheel: Path) -> None:
     assert wheel.name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    wanted = {path.relative_to(REPO).as_posix() for path in (REPO / "sciml").rglob("*.py")}
-    wanted |= {path.relative_to(REPO).as_posix() for path in NATIVE.rglob("*") if path.is_file()}
-    wanted |= {f"sciml/data/{path.name}" for path in DATA.iterdir() if path.is_file()}
-    wanted |= {"sciml/py.typed", "sciml/fortran_host/replay.f90"}
+    expected = {path.relative_to(REPO).as_posix() for path in (REPO / "sciml").rglob("*.py")}
+    expected |= {path.relative_to(REPO).as_posix() for path in NATIVE.rglob("*") if path.is_file()}
+    expected |= {f"sciml/data/{path.name}" for path in DATA.iterdir() if path.is_file()}
+    expected |= {"sciml/py.typed", "sciml/fortran_host/replay.f90"}
     hosted = (REPO / "workflows" / "column_host").glob("*.f90")
-    wanted |= {f"sciml/column_host/{path.name}" for path in hosted}
-    assert not wanted - names
+    expected |= {f"sciml/column_host/{path.name}" for path in hosted}
+    assert not expected - names
     assert not [name for name in names if name.startswith(("tests", "data/", "workflows"))]
 
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("wheel")
-def test_it_finds_its_data_when_installed(wheel: Path, tmp_path: Path) -> None:
+def test_an_installed_wheel_reads_its_data(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     code = f"import sciml, sciml.storage.packaged as d; print(sciml.__file__, d.packaged('{SAMPLE_WRFOUT.name}'))"
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-P", "-c", code],
         cwd=tmp_path,
         env={"PYTHONPATH": str(tmp_path)},
@@ -54,11 +54,11 @@ def test_it_finds_its_data_when_installed(wheel: Path, tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    module, data = done.stdout.split()
+    module, data = completed.stdout.split()
     assert Path(module) == tmp_path / "sciml" / "__init__.py"
     assert Path(data) == tmp_path / "sciml" / "data" / SAMPLE_WRFOUT.name
 
 
-def test_the_version_is_told_once() -> None:
+def test_the_version_is_that_of_the_metadata() -> None:
     metadata = importlib.import_module("tomllib").loads((REPO / "pyproject.toml").read_text())["project"]
     assert metadata["version"] == importlib.import_module("sciml").__version__
