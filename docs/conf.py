@@ -21,7 +21,7 @@ import sciml  # noqa: E402
 
 
 def source_hash() -> str:
-    """Hash what the outputs of the notebooks depend on: a change of the package runs them again."""
+    """Hash the files that the outputs of the notebooks depend on; after a change the notebooks run again."""
     digest = hashlib.sha256()
     files = [
         path for folder in ("sciml", "notebooks") for path in (ROOT / folder).rglob("*") if path.is_file()

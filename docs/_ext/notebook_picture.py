@@ -1,4 +1,4 @@
-"""The directive `notebook-picture`: the last picture of a notebook, as the build has drawn it."""
+"""The directive `notebook-picture` shows the last picture of a notebook that the build has run."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Replace the placeholders by pictures."""
     for placeholder in list(doctree.findall(Placeholder)):
         pictures = list(app.env.get_doctree(placeholder["notebook"]).findall(nodes.image))
-        made = pictures[-1].deepcopy() if pictures else None
-        if made is not None:
-            made["alt"] = "the last picture of the notebook"
-            made["classes"] = ["notebook-picture"]
-        placeholder.replace_self([made] if made is not None else [])
+        picture = pictures[-1].deepcopy() if pictures else None
+        if picture is not None:
+            picture["alt"] = "the last picture of the notebook"
+            picture["classes"] = ["notebook-picture"]
+        placeholder.replace_self([picture] if picture is not None else [])
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
