@@ -1,4 +1,4 @@
-"""What a file of WRF is and what can be made of it: rain, columns to predict, columns to train on."""
+"""Description of a WRF file: its kind, and whether rain, columns to predict or columns to train on can be made."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from typing import Any, Final
 
 import xarray as xr
 
+from sciml.columns.fields import read_header
 from sciml.columns.formats import form_of, scheme_attrs
-from sciml.errors import InputError, SciMLError
-from sciml.wrf.diagnostics import require_faces, require_frames, theta_source
-from sciml.wrf.dimensions import WRF, renamed
-from sciml.wrf.hyperslab import read_header
-from sciml.wrf.missing import (
-    MSKF,
+from sciml.columns.missing import (
     absent_inputs,
     absent_targets,
-    describe_missing,
     other_scheme,
     require_inputs,
+    rerun_setting,
 )
+from sciml.errors import InputError, SciMLError
+from sciml.schemes.mskf import MSKF
+from sciml.wrf.diagnostics import theta_source
+from sciml.wrf.dimensions import WRF, renamed
+from sciml.wrf.missing import describe_missing
 from sciml.wrf.origin import other_origin, wrf_version
+from sciml.wrf.requirements import require_faces, require_frames
 from sciml.wrf.times import frame_times
 from sciml.wrf.variables import TABLE
 
@@ -33,28 +35,28 @@ _RAIN: Final = ("RAINC", "RAINNC")
 
 @dataclass(frozen=True)
 class FileDescription:
-    """What one file is, what is missing in it, and what that prevents.
+    """Description of a WRF file, with its missing variables and their consequences.
 
     Attributes
     ----------
     path
-        The file.
+        Path of the file.
     what
-        "wrfout", "capture", "pairs", or what else it is, in words.
+        "wrfout", "capture", "pairs", or another kind of file in words.
     version
-        Of WRF, such as "4.3"; "" where it is not known.
+        Version of WRF, such as "4.3"; "" if it is not known.
     sizes
-        Frames, levels, rows and width: those that are known.
+        Numbers of frames, levels, rows and columns of the grid, as far as they are known.
     times
-        Of the first and the last frame; empty where they cannot be read.
+        Times of the first and the last frame; empty if they cannot be read.
     attrs
-        DX [m], DT [s], CUDT [min]: those that are there.
+        DX [m], DT [s], CUDT [min], as far as the file has them.
     missing
-        By purpose ("rain", "prediction", "training"), the variables that are not there.
+        Missing variables for each purpose ("rain", "prediction", "training").
     messages
-        What to do about it, a line each.
+        Remedies, one line each.
     usable
-        Whether columns can be made of it.
+        Whether columns can be made of the file.
     """
 
     path: str
@@ -95,12 +97,12 @@ class FileDescription:
 
 
 def describe_file(path: str | Path) -> FileDescription:
-    """Describe a file by its header, whatever is missing in it.
+    """Describe a file by its header, also if variables or attributes are missing.
 
     Raises
     ------
     InputError
-        It is not NetCDF, or has nothing of WRF.
+        The file is not NetCDF, or has no variable of WRF output.
     """
     ds = read_header(path)
     origin = other_origin(ds)
@@ -117,7 +119,7 @@ def describe_file(path: str | Path) -> FileDescription:
         "prediction": tuple(absent_inputs(ds)),
         "training": (*absent_inputs(ds), *absent_targets(ds)),
     }
-    # Of a file that is no wrfout, times and settings are no news.
+    # In a file that is not a wrfout, missing times and settings are expected.
     problems = [] if origin and missing["prediction"] else list(_problems(ds))
     version = None if origin else wrf_version(ds)
     return FileDescription(
@@ -158,7 +160,7 @@ def _settings(ds: xr.Dataset) -> Iterator[tuple[str, float]]:
 
 
 def _problems(ds: xr.Dataset) -> Iterator[str]:
-    """What else keeps columns from being made: each check by itself, so that all are listed."""
+    """Other problems that prevent columns: each check runs by itself, so that all problems are listed."""
 
     def potential_temperature(header: xr.Dataset) -> None:
         if "T" in header.variables or "THM" in header.variables:
@@ -190,13 +192,13 @@ def _problems(ds: xr.Dataset) -> Iterator[str]:
 
 
 def _lines(ds: xr.Dataset, missing: dict[str, tuple[str, ...]], origin: str, *, fit: bool) -> Iterator[str]:
-    """What can be made of the file, and of what cannot, what is missing and the remedy."""
+    """A line for each purpose: whether the file serves it, else what is missing and the remedy."""
     scheme = other_scheme(ds)
     for purpose, names in missing.items():
         if purpose == "training" and scheme is not None:
             yield (
                 f"training: no: it was made with cu_physics={scheme}, and the tendencies of MSKF are those of "
-                f"cu_physics={MSKF}"
+                f"cu_physics={MSKF.cu_physics}"
             )
         elif not names:
             yield (
@@ -208,5 +210,7 @@ def _lines(ds: xr.Dataset, missing: dict[str, tuple[str, ...]], origin: str, *, 
             yield f"training: no: the inputs of prediction are not there{targets if absent else ''}"
         else:
             targets_too = absent_targets(ds) if purpose == "prediction" else ()
-            what = describe_missing(names, "the file", origin=origin, training=targets_too, scheme=scheme)
+            what = describe_missing(
+                names, "the file", origin=origin, training=targets_too, run_with=rerun_setting(ds)
+            )
             yield f"{purpose}: no: {what}"

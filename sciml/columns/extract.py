@@ -18,8 +18,8 @@ from sciml.columns.formats import GRID, form_of, run_number, scheme_attrs
 from sciml.columns.inputs import from_capture, from_pairs, from_wrfout
 from sciml.columns.reference import opened_companion
 from sciml.errors import InputError
-from sciml.wrf.diagnostics import require_frames, where
 from sciml.wrf.precision import warn_if_lossy
+from sciml.wrf.requirements import require_frames, where
 from sciml.wrf.variables import TABLE
 
 __all__ = ["Keep", "check_finite", "convection_columns", "make_columns", "only_pairs"]

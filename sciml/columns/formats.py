@@ -12,7 +12,7 @@ from zlib import crc32
 import xarray as xr
 
 from sciml.errors import InputError, SchemaError
-from sciml.wrf.missing import where
+from sciml.wrf.requirements import where
 
 __all__ = ["GRID", "SCHEMA", "Form", "form_of", "run_number", "scheme_attrs"]
 

@@ -15,15 +15,17 @@ import xarray as xr
 
 from sciml.columns.classes import DEEP, HELD, SHALLOW, UNKNOWN, stored_kinds, true_kinds
 from sciml.columns.formats import GRID, scheme_attrs
+from sciml.columns.missing import absent_targets, require_inputs
 from sciml.columns.reference import companion_frames
 from sciml.errors import MissingVariable
-from sciml.wrf import diagnostics as state
-from sciml.wrf.missing import MSKF, absent_targets, describe_missing, iofields_line, require_inputs
+from sciml.schemes.mskf import MSKF
+from sciml.wrf import diagnostics
+from sciml.wrf.missing import describe_missing, iofields_line
 from sciml.wrf.moving_nest import lies_elsewhere
 from sciml.wrf.projection import number
+from sciml.wrf.requirements import require, require_all, where
 from sciml.wrf.runs import describe_seam, new_runs
 from sciml.wrf.times import elapsed_seconds, frame_times, run_minutes, start_minutes
-from sciml.wrf.variables import INPUT_SCALARS, SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS
 from sciml.wrf.vertical import warn_assumed
 
 __all__ = [
@@ -38,13 +40,10 @@ __all__ = [
     "wrfout_kinds",
 ]
 
-_OPTIONAL: Final = ("TIMEC_KF",)
 UNFIT: Final = (
     "which columns the scheme computed cannot be told (they are unknown); give the truth, or capture the "
     "scheme"
 )
-# Without these the class of a column cannot be told; the other stored targets are taken if they are there.
-_DECISIVE: Final = ("RTHCUTEN", "RQVCUTEN", "NCA", "PRATEC")
 
 
 def _column(array: xr.DataArray) -> xr.DataArray:
@@ -64,7 +63,10 @@ def _columns(
 ) -> xr.Dataset:
     """Put the arrays of a gridded source into one columns dataset with its coordinates."""
     out = xr.Dataset(
-        {name: _column(state.labelled(a, name, a.attrs.get("comment", ""))) for name, a in parts.items()}
+        {
+            name: _column(diagnostics.labelled(a, name, a.attrs.get("comment", "")))
+            for name, a in parts.items()
+        }
     )
     t, j, i = np.meshgrid(*(np.arange(n, dtype=np.int32) for n in shape), indexing="ij")
     number = out.sizes["column"]
@@ -91,8 +93,8 @@ def _targets(ds: xr.Dataset, wanted: tuple[str, ...], *, partial: bool = False) 
     absent = [name for name in wanted if name not in ds.variables and name != "RQSCUTEN"]
     if absent:
         why = "what the scheme returned is incomplete"
-        raise MissingVariable(describe_missing(absent, state.where(ds), why=why))
-    found = {name: state.require(ds, name) for name in (*wanted, *_OPTIONAL) if name in ds.variables}
+        raise MissingVariable(describe_missing(absent, where(ds), why=why))
+    found = {name: require(ds, name) for name in (*wanted, *MSKF.optional_names) if name in ds.variables}
     if "RQSCUTEN" in wanted and "RQSCUTEN" not in found:
         nil = xr.zeros_like(found["RQRCUTEN"])
         nil.attrs = {"comment": "absent from the source, where it is numerically nil: zero here"}
@@ -102,12 +104,12 @@ def _targets(ds: xr.Dataset, wanted: tuple[str, ...], *, partial: bool = False) 
 
 def from_pairs(ds: xr.Dataset) -> xr.Dataset:
     """Columns drawn before, (column, bottom_top); XTIME, J, I, RUN and WEIGHT where the file tells them."""
-    inputs = dict(zip(SCHEME_INPUTS, state.require_all(ds, SCHEME_INPUTS), strict=True))
+    inputs = dict(zip(MSKF.input_names, require_all(ds, MSKF.input_names), strict=True))
     parts = {}
-    for name, array in (inputs | _targets(ds, TARGET_PROFILES + TARGET_SCALARS)).items():
+    for name, array in (inputs | _targets(ds, MSKF.output_names)).items():
         data = array.transpose("column", ...).data
         bare = xr.DataArray(data, dims=("column", "level")[: data.ndim])
-        parts[name] = state.labelled(bare, name, str(array.attrs.get("comment", "")))
+        parts[name] = diagnostics.labelled(bare, name, str(array.attrs.get("comment", "")))
     out = xr.Dataset(parts)
     number = out.sizes["column"]
     minutes = (
@@ -134,8 +136,8 @@ def from_pairs(ds: xr.Dataset) -> xr.Dataset:
 
 def from_capture(ds: xr.Dataset) -> xr.Dataset:
     """Columns of captured calls; those the scheme skipped (CU_ACT_FLAG 0, or NCA_IN >= DT/2) are held."""
-    inputs = dict(zip(SCHEME_INPUTS, state.require_all(ds, SCHEME_INPUTS), strict=True))
-    parts = inputs | _targets(ds, TARGET_PROFILES + TARGET_SCALARS)
+    inputs = dict(zip(MSKF.input_names, require_all(ds, MSKF.input_names), strict=True))
+    parts = inputs | _targets(ds, MSKF.output_names)
     kind = capture_kinds(ds)
     return _columns(parts, kind, grid_times(ds), kind.shape)
 
@@ -145,7 +147,7 @@ def returned_kinds(
 ) -> npt.NDArray[np.int8]:
     """KIND along `dims` from what the scheme returned: NCA, PRATEC, and CUTOP where CUDT [min] is 0."""
     names = ("NCA", "PRATEC", "CUTOP") if cudt is not None and cudt <= 0 else ("NCA", "PRATEC")
-    nca, rain, *top = (state.require(ds, name).transpose(*dims).values for name in names)
+    nca, rain, *top = (require(ds, name).transpose(*dims).values for name in names)
     return true_kinds(nca, rain, cudt, *top)
 
 
@@ -156,7 +158,7 @@ def capture_kinds(ds: xr.Dataset) -> npt.NDArray[np.int8]:
     if "CU_ACT_FLAG" in ds.variables:
         held = ds["CU_ACT_FLAG"].transpose(*GRID).values == 0
     else:
-        held = state.require(ds, "NCA_IN").transpose(*GRID).values >= 0.5 * float(attrs["DT"])
+        held = require(ds, "NCA_IN").transpose(*GRID).values >= 0.5 * float(attrs["DT"])
     kind[held] = HELD
     return kind
 
@@ -166,30 +168,30 @@ def from_wrfout(
 ) -> xr.Dataset:
     """Columns of a wrfout: inputs derived from its state, targets from the companion or as stored."""
     require_inputs(ds, truth=truth is not None)
-    u, v = state.wind(ds)
-    p = state.pressure(ds)
-    pi = state.exner(ds, p)
-    t = state.temperature(ds, pi)
+    u, v = diagnostics.wind(ds)
+    p = diagnostics.pressure(ds)
+    pi = diagnostics.exner(ds, p)
+    t = diagnostics.temperature(ds, pi)
     parts = {
         "U_PHY": u,
         "V_PHY": v,
         "T_PHY": t,
-        "QVAPOR": state.require(ds, "QVAPOR"),
-        "P_HYD": state.hydrostatic_pressure(ds),
-        "DZ8W": state.layer_thickness(ds),
-        "RHO": state.density(ds, p, t),
+        "QVAPOR": require(ds, "QVAPOR"),
+        "P_HYD": diagnostics.hydrostatic_pressure(ds),
+        "DZ8W": diagnostics.layer_thickness(ds),
+        "RHO": diagnostics.density(ds, p, t),
         "PI_PHY": pi,
-        "W0AVG": state.require(ds, "W0AVG"),
+        "W0AVG": require(ds, "W0AVG"),
     }
-    parts |= {name: state.require(ds, name) for name in INPUT_SCALARS}
-    assert set(parts) == set(SCHEME_INPUTS)
+    parts |= {name: require(ds, name) for name in MSKF.input_scalars}
+    assert set(parts) == set(MSKF.input_names)
     times = grid_times(ds)
     companion = None if truth is None else companion_frames(ds, truth, times["Time"].values)
     kind, why = wrfout_kinds(ds, companion, times, before)
     if companion is not None:
-        parts |= _targets(companion, TARGET_PROFILES + TARGET_SCALARS)
+        parts |= _targets(companion, MSKF.output_names)
     elif has_stored_targets(ds):
-        stored = _targets(ds, TARGET_PROFILES + TARGET_SCALARS, partial=True)
+        stored = _targets(ds, MSKF.output_names, partial=True)
         # What the scheme returned, before the step's end took one DT off it.
         fresh = np.isin(kind, (SHALLOW, DEEP))
         nca = stored["NCA"].transpose(*GRID)
@@ -219,7 +221,7 @@ def why_unknown(ds: xr.Dataset) -> str:
 
     By the names of its variables only, so that a header is enough.
     """
-    if all(name in ds.variables for name in _DECISIVE):
+    if all(name in ds.variables for name in MSKF.decisive):
         return ""
     absent = absent_targets(ds)
     return (
@@ -231,21 +233,21 @@ def why_unknown(ds: xr.Dataset) -> str:
 
 def has_stored_targets(ds: xr.Dataset) -> bool:
     """Whether a wrfout tells what the MSKF scheme returned (warns where another scheme was run)."""
-    if any(name not in ds.variables for name in _DECISIVE):
+    if any(name not in ds.variables for name in MSKF.decisive):
         return False
     if "CU_PHYSICS" not in ds.attrs:
         text = (
-            f"{state.where(ds)} has lost the attribute CU_PHYSICS: its cumulus tendencies are taken as those of MSKF "
-            f"(cu_physics={MSKF}); if another scheme ran, set ds.attrs['CU_PHYSICS'] to it, or with ncatted -a "
-            "CU_PHYSICS,global,o,l,..."
+            f"{where(ds)} has lost the attribute CU_PHYSICS: its cumulus tendencies are taken as those of MSKF "
+            f"(cu_physics={MSKF.cu_physics}); if another scheme ran, set ds.attrs['CU_PHYSICS'] to it, or with "
+            "ncatted -a CU_PHYSICS,global,o,l,..."
         )
         warn_assumed(ds, text, stacklevel=4)
         return True
     scheme = int(number(ds, "CU_PHYSICS"))
-    if scheme != MSKF:
+    if scheme != MSKF.cu_physics:
         warnings.warn(
-            f"{state.where(ds)} was made with cu_physics={scheme}: its cumulus tendencies are not those of "
-            f"MSKF (cu_physics={MSKF}) and are left out; its columns can be predicted, not trained on",
+            f"{where(ds)} was made with cu_physics={scheme}: its cumulus tendencies are not those of "
+            f"MSKF (cu_physics={MSKF.cu_physics}) and are left out; its columns can be predicted, not trained on",
             stacklevel=4,
         )
         return False
@@ -283,7 +285,7 @@ def _told_kinds(
     new = new_runs(ds, before)
     told = [f"{reason} {UNFIT}" for reason in why if reason]
     for text in told:
-        warnings.warn(f"{state.where(ds)}: {text}", stacklevel=6)
+        warnings.warn(f"{where(ds)}: {text}", stacklevel=6)
     if new.any():
         seam = (
             f"{describe_seam(ds, new, before)}: KIND is unknown there; give the truth, or capture the scheme"

@@ -19,19 +19,20 @@ import xarray as xr
 
 from sciml.columns.classes import DEEP, NONE, SHALLOW, UNKNOWN, Classes
 from sciml.columns.extract import Keep
-from sciml.columns.fields import CLASS_FIELDS, needed
+from sciml.columns.fields import CLASS_FIELDS, TARGETS, needed, read_header
 from sciml.columns.formats import Form, form_of, run_number, scheme_attrs
 from sciml.columns.inputs import capture_kinds, frame_kinds, grid_times, has_stored_targets, returned_kinds
+from sciml.columns.missing import require_inputs
 from sciml.columns.paths import expand_columns
 from sciml.columns.reference import companion_frames, match_companions
 from sciml.columns.segments import Member, experiment, linked
 from sciml.errors import InputError
-from sciml.wrf.diagnostics import require_all, require_faces, require_frames, theta_source
-from sciml.wrf.hyperslab import Slab, read_header, read_slab
-from sciml.wrf.missing import require_inputs
+from sciml.schemes.mskf import MSKF
+from sciml.wrf.diagnostics import theta_source
+from sciml.wrf.hyperslab import Slab, read_slab
+from sciml.wrf.requirements import require_all, require_faces, require_frames
 from sciml.wrf.runs import RUN_START, run_starts
 from sciml.wrf.times import frame_times, gregorian
-from sciml.wrf.variables import SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS
 from sciml.wrf.vertical import warn_of_pressure
 
 __all__ = [
@@ -121,7 +122,6 @@ def _fingerprint(path: Path) -> str:
 
 
 def _targets(ds: xr.Dataset, form: Form, truth: str) -> tuple[str, ...]:
-    names = (*TARGET_PROFILES, *TARGET_SCALARS, "TIMEC_KF")
     if truth:
         present = set(map(str, read_header(truth).variables))
     elif form == "wrfout" and not has_stored_targets(ds):
@@ -130,7 +130,7 @@ def _targets(ds: xr.Dataset, form: Form, truth: str) -> tuple[str, ...]:
         present = set(map(str, ds.variables))
     if (truth or form != "wrfout") and "RQRCUTEN" in present:
         present.add("RQSCUTEN")  # zero where it is absent, as `convection_columns` has it
-    return tuple(name for name in names if name in present)
+    return tuple(name for name in TARGETS if name in present)
 
 
 def describe_sources(
@@ -193,7 +193,7 @@ def _describe(ds: xr.Dataset, path: Path, form: Form, companion: Path | None, ru
     if form == "wrfout":
         require_inputs(ds, truth=companion is not None)
     else:
-        require_all(ds, SCHEME_INPUTS)
+        require_all(ds, MSKF.input_names)
     if not all(ds.sizes.get(dim) for dim in (axis, *grid)):
         raise InputError(f"{path} holds no columns: its dimensions are {dict(ds.sizes)}")
     if form == "wrfout":
@@ -301,7 +301,7 @@ def companion_slab(
 def rows_and_frames(source: Source, block_bytes: int) -> tuple[int, int]:
     """How many frames and rows a block takes, so that what it reads stays near `block_bytes`."""
     levels, rows, columns = source.size
-    profile = 4 * levels * (len(SCHEME_INPUTS) + len(source.targets))
+    profile = 4 * levels * (len(MSKF.input_names) + len(source.targets))
     frame = profile * rows * columns
     grain_frames, grain_rows = source.grain
     if frame * grain_frames <= block_bytes:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from sciml.errors import InputError
-from sciml.wrf.diagnostics import where
 from sciml.wrf.opening import expand, open_lazily
+from sciml.wrf.requirements import where
 from sciml.wrf.times import frame_times
 
 __all__ = ["companion_frames", "match_companions", "opened_companion"]

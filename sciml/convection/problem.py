@@ -12,6 +12,7 @@ import numpy as np
 
 from sciml.columns.classes import DEEP, NONE, SHALLOW
 from sciml.errors import InputError, MissingVariable
+from sciml.schemes.mskf import MSKF
 from sciml.solve import Result
 from sciml.tables import html_table
 from sciml.wrf.diagnostics import RD
@@ -29,13 +30,12 @@ __all__ = [
     "solution_of",
 ]
 
-INPUT_PROFILES = ("U_PHY", "V_PHY", "T_PHY", "QVAPOR", "P_HYD", "DZ8W", "RHO", "PI_PHY", "W0AVG")
-INPUT_SURFACE = ("ZOL", "HFX", "UST", "PBLH")
-# The bounds of the native library, sciml_mskf.h.
-ANY_WEATHER = {"ZOL": (-1e8, 1e8), "HFX": (-1e5, 1e5), "UST": (0.0, 1e3), "PBLH": (0.0, 1e5)}
+INPUT_PROFILES = MSKF.input_profiles
+INPUT_SURFACE = MSKF.input_scalars
+# Limits of the native library, sciml_mskf.h.
+ANY_WEATHER = {entry.name: entry.limits for entry in MSKF.inputs if not entry.is_profile}
 SETTINGS = ("DX", "DT", "CUDT")
-UNITS = {"PRATEC": "mm s-1", "NCA": "s", "CUTOP": "1", "CUBOT": "1", "CLDFRA_DP": "1", "CLDFRA_SH": "1"}
-UNITS |= {"RTHCUTEN": "K s-1", "RUCUTEN": "m s-2", "RVCUTEN": "m s-2", "QC_CU": "kg kg-1", "QI_CU": "kg kg-1"}
+UNITS = {entry.name: entry.units for entry in MSKF.outputs}
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +220,7 @@ def solution_of(
     outputs = xr.Dataset(coords=coords, attrs=dict(problem.columns.attrs))
     for name, values in arrays.items():
         dims = ("column", "level") if values.ndim == 2 else ("column",)
-        attrs = {"units": UNITS.get(name, "1" if name in ("NOVELTY", "P_TRIGGER", "KIND") else "kg kg-1 s-1")}
+        attrs = {"units": UNITS.get(name, "1")}
         outputs[name] = xr.Variable(dims, values, attrs)
     outputs["KIND"].attrs.update(flag_values=[NONE, SHALLOW, DEEP], flag_meanings="none shallow deep")
     return _judged(outputs, seconds)

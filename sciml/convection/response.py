@@ -21,24 +21,12 @@ from sciml.convection.plume import DEEP, NONE, SHALLOW, Plume
 from sciml.convection.pressure import shear_push
 from sciml.convection.sounding import Sounding
 from sciml.convection.source_layer import LAPSE
+from sciml.schemes.mskf import MSKF
 
 __all__ = ["NCA_NONE", "PROFILES", "SCALARS", "Response", "enthalpy_imbalance", "lowered_base", "respond"]
 
-PROFILES = (
-    "RTHCUTEN",
-    "RQVCUTEN",
-    "RQCCUTEN",
-    "RQRCUTEN",
-    "RQICUTEN",
-    "RQSCUTEN",
-    "RUCUTEN",
-    "RVCUTEN",
-    "CLDFRA_DP",
-    "CLDFRA_SH",
-    "QC_CU",
-    "QI_CU",
-)
-SCALARS = ("PRATEC", "NCA", "CUTOP", "CUBOT")
+PROFILES = MSKF.output_profiles
+SCALARS = MSKF.output_scalars
 NCA_NONE = -100.0
 
 

@@ -15,6 +15,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from sciml.columns.missing import absent_targets
 from sciml.columns.open import open_columns
 from sciml.convection.emulator import Emulator
 from sciml.convection.feature_scaling import Normalisation
@@ -27,7 +28,7 @@ from sciml.train.environment import chosen_device
 from sciml.train.progress import Progress, automatic
 from sciml.train.state import discard, resume_path
 from sciml.train.streaming import StoreSource
-from sciml.wrf.missing import absent_targets, iofields_line
+from sciml.wrf.missing import iofields_line
 
 __all__ = ["DEFAULTS", "opened", "train"]
 

@@ -20,15 +20,13 @@ from sciml.convection.problem import (
     solution_of,
 )
 from sciml.coupling.library import Library, NativeNetwork
+from sciml.schemes.mskf import MSKF
 
 __all__ = ["FortranEmulator", "NativeColumns"]
 
 #: In the order of the enumerations in sciml_mskf.h.
-OUTPUT_PROFILES = (
-    *("RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RQICUTEN", "RQSCUTEN"),
-    *("RUCUTEN", "RVCUTEN", "CLDFRA_DP", "CLDFRA_SH", "QC_CU", "QI_CU"),
-)
-OUTPUT_SURFACE = ("PRATEC", "NCA", "CUTOP", "CUBOT", "NOVELTY")
+OUTPUT_PROFILES = MSKF.output_profiles
+OUTPUT_SURFACE = (*MSKF.output_scalars, "NOVELTY")
 
 
 class _Domain(ctypes.Structure):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from sciml.wrf import diagnostics as state
-from sciml.wrf import geography, rain
+from sciml.wrf import diagnostics, geography, rain
+from sciml.wrf.requirements import require, where
 
 if TYPE_CHECKING:
     from pyproj import CRS
@@ -38,22 +38,24 @@ class WRFFields:
 
     def __repr__(self) -> str:
         fields = [name for name in dir(type(self)) if isinstance(getattr(type(self), name), property)]
-        return f"<sciml fields of {state.where(self._ds)}: {', '.join(fields)}>"
+        return f"<sciml fields of {where(self._ds)}: {', '.join(fields)}>"
 
     @property
     def u(self) -> xr.DataArray:
         """Wind along the grid's x axis [m s-1]."""
-        return state.labelled(state.destagger(state.require(self._ds, "U"), "west_east_stag"), "U_PHY")
+        return diagnostics.labelled(diagnostics.destagger(require(self._ds, "U"), "west_east_stag"), "U_PHY")
 
     @property
     def v(self) -> xr.DataArray:
         """Wind along the grid's y axis [m s-1]."""
-        return state.labelled(state.destagger(state.require(self._ds, "V"), "south_north_stag"), "V_PHY")
+        return diagnostics.labelled(
+            diagnostics.destagger(require(self._ds, "V"), "south_north_stag"), "V_PHY"
+        )
 
     @property
     def w(self) -> xr.DataArray:
         """Vertical velocity, averaged to the mass levels [m s-1]."""
-        return state.labelled(state.destagger(state.require(self._ds, "W"), "bottom_top_stag"), "W")
+        return diagnostics.labelled(diagnostics.destagger(require(self._ds, "W"), "bottom_top_stag"), "W")
 
     @property
     def wind_east(self) -> xr.DataArray:
@@ -68,47 +70,47 @@ class WRFFields:
     @property
     def p(self) -> xr.DataArray:
         """Full pressure P + PB [Pa]."""
-        return state.pressure(self._ds)
+        return diagnostics.pressure(self._ds)
 
     @property
     def p_hyd(self) -> xr.DataArray:
         """Hydrostatic pressure [Pa]; rebuilt where the file has none."""
-        return state.hydrostatic_pressure(self._ds)
+        return diagnostics.hydrostatic_pressure(self._ds)
 
     @property
     def pi(self) -> xr.DataArray:
         """Exner function."""
-        return state.exner(self._ds)
+        return diagnostics.exner(self._ds)
 
     @property
     def theta(self) -> xr.DataArray:
         """Dry potential temperature [K]; its `comment` says what T is in this file."""
-        return state.potential_temperature(self._ds)
+        return diagnostics.potential_temperature(self._ds)
 
     @property
     def t(self) -> xr.DataArray:
         """Air temperature [K]."""
-        return state.temperature(self._ds)
+        return diagnostics.temperature(self._ds)
 
     @property
     def rho(self) -> xr.DataArray:
         """Density of moist air [kg m-3]."""
-        return state.density(self._ds)
+        return diagnostics.density(self._ds)
 
     @property
     def dz8w(self) -> xr.DataArray:
         """Thickness of the layers [m]."""
-        return state.layer_thickness(self._ds)
+        return diagnostics.layer_thickness(self._ds)
 
     @property
     def z(self) -> xr.DataArray:
         """Geopotential height above sea level of the mass levels [m]: the mean of the two faces."""
-        return state.height(self._ds)
+        return diagnostics.height(self._ds)
 
     @property
     def z_faces(self) -> xr.DataArray:
         """Geopotential height above sea level of the layer faces [m]."""
-        return state.face_height(self._ds)
+        return diagnostics.face_height(self._ds)
 
     @property
     def rain(self) -> xr.DataArray:

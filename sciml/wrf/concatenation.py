@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from sciml.errors import InputError
-from sciml.wrf.diagnostics import where
+from sciml.wrf.requirements import where
 
 __all__ = ["in_order", "new_frames", "one_domain"]
 

@@ -12,12 +12,11 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
-from sciml.errors import InputError, MissingVariable
-from sciml.wrf.dimensions import check_dimensions, check_time, dimensions_of
-from sciml.wrf.missing import describe_missing, missing, where
+from sciml.errors import InputError
+from sciml.wrf.missing import missing
 from sciml.wrf.origin import other_origin, wrf_version
 from sciml.wrf.projection import number
-from sciml.wrf.units import check_units
+from sciml.wrf.requirements import STAGGERED, require, require_all, where
 from sciml.wrf.variables import TABLE
 from sciml.wrf.vertical import dry_mass_factors, pressure_source, warn_assumed, warn_of_pressure
 
@@ -36,13 +35,8 @@ __all__ = [
     "layer_thickness",
     "potential_temperature",
     "pressure",
-    "require",
-    "require_all",
-    "require_faces",
-    "require_frames",
     "temperature",
     "theta_source",
-    "where",
     "wind",
 ]
 
@@ -54,75 +48,6 @@ GRAVITY: Final = np.float32(9.81)
 T0: Final = np.float32(300.0)
 
 _SPECIES: Final = ("QVAPOR", "QCLOUD", "QRAIN", "QICE", "QSNOW", "QGRAUP", "QHAIL")
-_STAGGERED: Final = ("west_east_stag", "south_north_stag", "bottom_top_stag")
-
-
-def require(ds: xr.Dataset, name: str, why: str = "") -> xr.DataArray:
-    """A variable of the dataset.
-
-    Raises
-    ------
-    MissingVariable
-        Telling whether WRF writes it unasked, or else the `iofields` line that makes WRF write it.
-    InputError
-        Its dimensions were renamed, its units are not WRF's, or it sits on faces that do not fit the grid
-        (`require_faces`).
-    """
-    if name not in ds.variables:
-        raise missing(name, where(ds), why, other_origin(ds))
-    found = ds[name]
-    check_units(name, found.attrs, where(ds))
-    if name in TABLE and not set(found.dims) <= set(dimensions_of(TABLE[name])):
-        check_dimensions(ds, where(ds))
-    if any(dim in _STAGGERED for dim in found.dims):
-        require_faces(ds)
-    return found
-
-
-def require_all(ds: xr.Dataset, names: tuple[str, ...]) -> list[xr.DataArray]:
-    """Several variables of the dataset.
-
-    Raises
-    ------
-    MissingVariable
-        Naming all that are not there.
-    InputError
-        As `require`.
-    """
-    absent = [name for name in names if name not in ds.variables]
-    if absent:
-        raise MissingVariable(describe_missing(absent, where(ds), origin=other_origin(ds)))
-    return [require(ds, name) for name in names]
-
-
-def require_faces(ds: xr.Dataset) -> None:
-    """Refuse a dataset whose grid was cropped and its faces not, or the other way round.
-
-    Raises
-    ------
-    InputError
-        A staggered dimension is not one longer than the mass points.
-    """
-    for stag in _STAGGERED:
-        dim = stag.removesuffix("_stag")
-        if stag in ds.sizes and dim in ds.sizes and ds.sizes[stag] != ds.sizes[dim] + 1:
-            mass, faces = ds.sizes[dim], ds.sizes[stag]
-            raise InputError(
-                f"{where(ds)} has {dim} = {mass} but {stag} = {faces}, which must be {mass + 1}: crop both "
-                f"alike, as in ds.isel({dim}=slice(0, {mass}), {stag}=slice(0, {mass + 1}))"
-            )
-
-
-def require_frames(ds: xr.Dataset) -> None:
-    """Refuse a dataset without the dimension Time, or with dimensions that were renamed.
-
-    Raises
-    ------
-    InputError
-        With the line that renames the dimensions back, or that chooses one frame and keeps the dimension.
-    """
-    check_time(ds, where(ds))
-    check_dimensions(ds, where(ds))
 
 
 def labelled(array: xr.DataArray, name: str, comment: str = "") -> xr.DataArray:
@@ -168,7 +93,7 @@ def destagger(array: xr.DataArray, dim: str) -> xr.DataArray:
     # Bare data: coordinates on the faces (XLAT_U ...) are not those of the mass points.
     mean = xr.DataArray(half * (low.data + high.data), dims=array.dims)
     on_mass = mean.rename({dim: dim.removesuffix("_stag")})
-    shared = {k: v for k, v in array.coords.items() if not set(v.dims) & set(_STAGGERED)}
+    shared = {k: v for k, v in array.coords.items() if not set(v.dims) & set(STAGGERED)}
     return on_mass.assign_coords(shared)
 
 

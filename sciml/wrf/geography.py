@@ -12,8 +12,9 @@ import numpy as np
 import xarray as xr
 
 from sciml.errors import InputError, SciMLError
-from sciml.wrf.diagnostics import require_all, where, wind
+from sciml.wrf.diagnostics import wind
 from sciml.wrf.projection import alignment, map_projection, require_projection
+from sciml.wrf.requirements import require_all, where
 
 if TYPE_CHECKING:
     from pyproj import CRS

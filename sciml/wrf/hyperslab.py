@@ -1,4 +1,4 @@
-"""Some frames and rows of a file, read at once and into memory: what one task of the store works on."""
+"""Hyperslabs: some frames and rows of a file, read into memory at once by one task of the store."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sciml.wrf.moving_nest import CORNERS
 from sciml.wrf.open_files import LOCK, close_files, netcdf_file, variable_chunks
 from sciml.wrf.opening import require_whole
 from sciml.wrf.runs import RUN_START
-from sciml.wrf.variables import STATE, TABLE
+from sciml.wrf.variables import TABLE
 
 __all__ = ["Slab", "close_files", "read_header", "read_slab"]
 
 
 @dataclass(frozen=True)
 class Slab:
-    """Frames (or, of drawn pairs, columns) and rows of a grid; both half open."""
+    """Range of frames (of columns, in a file of drawn pairs) and range of rows of a grid; both half open."""
 
     start: int
     stop: int
@@ -29,29 +29,28 @@ class Slab:
 
 
 def read_slab(path: str | Path, names: tuple[str, ...], slab: Slab | None = None) -> xr.Dataset:
-    """Read the named variables of a file, those it has, into memory, by netCDF4 alone.
+    """Read the named variables of a file into memory, with netCDF4 alone.
 
     Parameters
     ----------
     path
         A NetCDF file.
     names
-        Which variables; what is not there is left out.
+        Names of the variables; names that the file does not have are left out.
     slab
-        Which frames and rows; default: all.
+        Range of frames and rows; default: all.
 
     Returns
     -------
     xr.Dataset
-        In memory, attributes included, nothing decoded. With the times of the frames (Time) where the file
-        has them as a coordinate; and, beside NCA, with the place of the whole grid's first point by frame where
-        the file has it so (the coordinates `CORNERS`): of a nest that moves, the NCA before is another
-        cell's.
+        In memory, with attributes, not decoded. It has the times of the frames (Time) if the file has them as a
+        coordinate. With NCA it has the position of the first point of the whole grid for each frame, if the file
+        has it (the coordinates `CORNERS`): in a nest that moves, the NCA before belongs to another cell.
 
     Raises
     ------
     InputError
-        The file is not there, not NetCDF, or ends before its data do.
+        The file does not exist, is not NetCDF, or is truncated.
     """
     path = Path(path)
     require_whole(path)
@@ -59,7 +58,7 @@ def read_slab(path: str | Path, names: tuple[str, ...], slab: Slab | None = None
     try:
         with LOCK:
             nc = netcdf_file(path)
-            found: dict[str, Any] = {}
+            arrays: dict[str, Any] = {}
             for name in names:
                 if name in nc.variables:
                     variable = nc.variables[name]
@@ -68,12 +67,12 @@ def read_slab(path: str | Path, names: tuple[str, ...], slab: Slab | None = None
                     if values.dtype.kind == "f" and values.dtype.itemsize > 4 and name in TABLE:
                         values = values.astype(np.float32)
                     attrs = {k: variable.getncattr(k) for k in variable.ncattrs()}
-                    found[name] = (variable.dimensions, values, attrs)
+                    arrays[name] = (variable.dimensions, values, attrs)
             name = "where the grid lies"
-            placed = _extra(nc, found, slab)
-            out = xr.Dataset(found, placed, attrs={k: nc.getncattr(k) for k in nc.ncattrs()})
-            # T is dry where THM stands beside it; an empty stand-in says so without being read.
-            if "T" in found and "THM" in nc.variables:
+            placed = _extra(nc, arrays, slab)
+            out = xr.Dataset(arrays, placed, attrs={k: nc.getncattr(k) for k in nc.ncattrs()})
+            # T is dry if the file also has THM, so an empty THM is enough.
+            if "T" in arrays and "THM" in nc.variables:
                 out["THM"] = xr.DataArray(np.float32(np.nan))
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
@@ -84,49 +83,56 @@ def read_slab(path: str | Path, names: tuple[str, ...], slab: Slab | None = None
     return out
 
 
-def _extra(nc: Any, found: dict[str, Any], slab: Slab | None) -> dict[str, Any]:
-    """The coordinates that a slab has beside what was asked for."""
+def _extra(nc: Any, arrays: dict[str, Any], slab: Slab | None) -> dict[str, Any]:
+    """Coordinates that a slab has in addition to the named variables."""
     out: dict[str, Any] = {}
-    if "Time" in nc.variables and nc["Time"].dimensions == ("Time",) and "Time" not in found:
+    if "Time" in nc.variables and nc["Time"].dimensions == ("Time",) and "Time" not in arrays:
         variable = nc["Time"]
         attrs = {k: variable.getncattr(k) for k in variable.ncattrs()}
         out["Time"] = (("Time",), np.asarray(variable[_index("Time", slab)]), attrs)
-    if "NCA" in found:
+    if "NCA" in arrays:
         for short, name in zip(CORNERS, ("XLAT", "XLONG"), strict=True):
             if name in nc.variables and nc[name].dimensions == ("Time", "south_north", "west_east"):
                 out[short] = (("Time",), np.asarray(nc[name][_index("Time", slab), 0, 0]))
     return out
 
 
-def read_header(path: str | Path) -> xr.Dataset:
-    """What a file holds, without its values: names, dimensions, attributes, and the times.
+def read_header(path: str | Path, described: tuple[str, ...] = ()) -> xr.Dataset:
+    """Read the header of a file: names, dimensions, global attributes, and the times.
 
-    Several times faster than opening it for reading by xarray, which matters where there are thousands of files. The
-    values of all but Times, XTIME and RUN_START are one zero, repeated without memory.
+    This is several times faster than opening the file with xarray, which matters for thousands of files. The values
+    of all variables except Times, XTIME and RUN_START are a single zero, broadcast without memory.
+
+    Parameters
+    ----------
+    path
+        A NetCDF file.
+    described
+        Variables whose attributes units and description are read too: a tool may have changed the units, and
+        the description of T states whether T is the moist potential temperature.
 
     Raises
     ------
     InputError
-        The file is not there, not NetCDF, or cut off.
+        The file does not exist, is not NetCDF, or is truncated.
     """
     path = Path(path)
     out = read_slab(path, ("Times", "XTIME", RUN_START))
     with LOCK:
         nc = netcdf_file(path)
-        found: dict[str, xr.Variable] = {}
+        variables: dict[str, xr.Variable] = {}
         for name, variable in nc.variables.items():
             if name not in out.variables:
                 blank = np.broadcast_to(np.zeros((), np.int8), variable.shape)
-                found[name] = xr.Variable(variable.dimensions, blank)
+                variables[name] = xr.Variable(variable.dimensions, blank)
         for name in ("T", "THM", "T_PHY"):
-            if name in found and variable_chunks(nc.variables[name]):
-                found[name].encoding["chunksizes"] = variable_chunks(nc.variables[name])
-        # Units that a tool changed, and the description of T, which may say that it is the moist one.
-        for name in (name for name in (*STATE, "THM", "P_HYD") if name in found):
+            if name in variables and variable_chunks(nc.variables[name]):
+                variables[name].encoding["chunksizes"] = variable_chunks(nc.variables[name])
+        for name in (name for name in described if name in variables):
             variable = nc.variables[name]
-            told = {"units", "description"}.intersection(variable.ncattrs())
-            found[name].attrs = {key: variable.getncattr(key) for key in told}
-        out = out.drop_vars("THM", errors="ignore").assign(found)
+            present = {"units", "description"}.intersection(variable.ncattrs())
+            variables[name].attrs = {key: variable.getncattr(key) for key in present}
+        out = out.drop_vars("THM", errors="ignore").assign(variables)
     out.encoding = {"source": str(path)}
     return out
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from sciml.wrf.diagnostics import where
 from sciml.wrf.headers import Layout, header_of
 from sciml.wrf.one_file import Chunks, chunked, open_lazily, with_clock, with_times
+from sciml.wrf.requirements import where
 from sciml.wrf.stacks import Frames, stacked
 
 __all__ = ["Part", "datasets_of", "parts_of"]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from sciml.errors import InputError
-from sciml.wrf.diagnostics import require_faces, require_frames, where
+from sciml.wrf.requirements import require_faces, require_frames, where
 from sciml.wrf.runs import RUN_START, with_run_starts
 from sciml.wrf.times import frame_times
 from sciml.wrf.truncation import missing_bytes

@@ -14,12 +14,12 @@ from typing import Any, Final
 import xarray as xr
 
 from sciml.wrf.concatenation import in_order, new_frames, one_domain
-from sciml.wrf.diagnostics import where
 from sciml.wrf.many_files import datasets_of, parts_of
 from sciml.wrf.moving_nest import corners, moves
 from sciml.wrf.one_file import ONE_FRAME, Chunks, open_lazily, require_whole
 from sciml.wrf.paths import PathLike, expand
 from sciml.wrf.precision import PACKING
+from sciml.wrf.requirements import where
 from sciml.wrf.runs import RUN_START
 from sciml.wrf.units import contradicts
 from sciml.wrf.variables import TABLE

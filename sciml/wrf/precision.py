@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from sciml.wrf.diagnostics import where
+from sciml.wrf.requirements import where
 
 __all__ = ["PACKING", "LossyInput", "lossy_lines", "lossy_reason", "message", "warn_if_lossy"]
 

@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 
 from sciml.errors import InputError
-from sciml.wrf.missing import missing, where
+from sciml.wrf.missing import missing
 from sciml.wrf.origin import other_origin
+from sciml.wrf.requirements import where
 from sciml.wrf.units import check_units
 
 __all__ = ["alignment", "map_projection", "number", "require_projection"]

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from sciml.errors import InputError
-from sciml.wrf.diagnostics import require, require_all, require_frames, where
 from sciml.wrf.increments import DIFFERENCE, ELSEWHERE, NOT_KNOWN, TOTAL, increments
 from sciml.wrf.moving_nest import before_on_ground, shifts
 from sciml.wrf.projection import number
+from sciml.wrf.requirements import require, require_all, require_frames, where
 from sciml.wrf.runs import describe_seam, known_times, new_runs, run_starts
 
 __all__ = ["rain_since_last", "rain_total"]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from sciml.errors import InputError
-from sciml.wrf.diagnostics import where
+from sciml.wrf.requirements import where
 from sciml.wrf.times import decode_stamps, elapsed_seconds, frame_times, since_units
 
 __all__ = ["RUN_START", "describe_seam", "known_times", "new_runs", "run_starts", "with_run_starts"]

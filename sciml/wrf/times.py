@@ -12,7 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from sciml.errors import InputError
-from sciml.wrf.diagnostics import where
+from sciml.wrf.requirements import where
 
 __all__ = [
     "decode_stamps",

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from sciml.wrf.missing import where
 from sciml.wrf.origin import wrf_version
+from sciml.wrf.requirements import where
 
 __all__ = [
     "AssumedInput",

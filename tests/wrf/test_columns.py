@@ -25,9 +25,9 @@ from sciml.columns import (
 )
 from sciml.columns.classes import stored_kinds
 from sciml.errors import InputError, MissingVariable, SchemaError
+from sciml.schemes import MSKF
 from sciml.wrf import LossyInput, open_wrfout
 from sciml.wrf.precision import lossy_reason
-from sciml.wrf.variables import SCHEME_INPUTS, TARGET_PROFILES, TARGET_SCALARS
 from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
 
 Writer = Callable[[xr.Dataset, str], Path]
@@ -45,7 +45,7 @@ def stored() -> xr.Dataset:
 
 def test_the_form_of_columns(truth: xr.Dataset) -> None:
     assert truth.sizes == {"column": 7 * 24 * 24, "level": 44}
-    assert set(SCHEME_INPUTS + TARGET_PROFILES + TARGET_SCALARS) <= set(truth.data_vars)
+    assert set(MSKF.input_names + MSKF.output_names) <= set(truth.data_vars)
     assert all(v.dtype == np.float32 for v in truth.data_vars.values())
     assert set(truth.coords) == {"Time", "XTIME", "south_north", "west_east", "RUN", "KIND", "WEIGHT"}
     assert {k: truth.attrs[k] for k in ("DX", "DT", "CUDT", "STEPCU", "sciml_schema")} == {
@@ -60,7 +60,7 @@ def test_the_form_of_columns(truth: xr.Dataset) -> None:
 
 def test_columns_are_lazy_where_the_file_is(sample: xr.Dataset) -> None:
     columns = convection_columns(sample)
-    assert all(columns[n].chunks is not None for n in SCHEME_INPUTS)
+    assert all(columns[n].chunks is not None for n in MSKF.input_names)
 
 
 def test_classes_of_the_truth(truth: xr.Dataset) -> None:

@@ -10,12 +10,13 @@ import pytest
 import xarray as xr
 
 from sciml.columns import convection_columns
+from sciml.columns.missing import absent_inputs, absent_targets
 from sciml.columns.write import write_columns
 from sciml.errors import MissingVariable, SciMLError
+from sciml.schemes import MSKF
 from sciml.wrf import open_wrfout
-from sciml.wrf.missing import absent_inputs, absent_targets, describe_missing
+from sciml.wrf.missing import describe_missing
 from sciml.wrf.origin import other_origin
-from sciml.wrf.variables import TRAINING_TARGETS
 
 LINE = re.compile(r"\+:h:0:([A-Z0-9_,]+)")
 WRITTEN = "WRF writes (it|them) to every wrfout"
@@ -51,7 +52,7 @@ def test_a_single_field_of_a_subset(frames: xr.Dataset, field: str, names: list[
 
 
 def test_one_run_of_wrf_is_enough(frames: xr.Dataset, write: object, tmp_path: Path) -> None:
-    asked = ["W0AVG", "ZOL", *TRAINING_TARGETS]
+    asked = ["W0AVG", "ZOL", *MSKF.training]
     bare = frames.drop_vars([*asked, "TIMEC_KF"])
     bare.to_netcdf(tmp_path / "wrfout_d01_plain.nc")
     with pytest.raises(MissingVariable) as caught:

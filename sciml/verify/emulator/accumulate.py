@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sciml.columns.classes import HELD, true_kinds
 from sciml.errors import InputError, MissingVariable
+from sciml.schemes.mskf import MSKF
 from sciml.verify.emulator.evaluation import Evaluation
 from sciml.verify.emulator.moments import (
     CLASSES,
@@ -38,28 +39,10 @@ __all__ = ["LEVELS", "OUTPUTS", "Tally", "classify"]
 
 Array = NDArray[Any]
 
-OUTPUTS: Final = {
-    "RTHCUTEN": "K s-1",
-    "RQVCUTEN": "kg kg-1 s-1",
-    "RQCCUTEN": "kg kg-1 s-1",
-    "RQRCUTEN": "kg kg-1 s-1",
-    "RQICUTEN": "kg kg-1 s-1",
-    "RQSCUTEN": "kg kg-1 s-1",
-    "RUCUTEN": "m s-2",
-    "RVCUTEN": "m s-2",
-    "CLDFRA_DP": "1",
-    "CLDFRA_SH": "1",
-    "QC_CU": "kg kg-1",
-    "QI_CU": "kg kg-1",
-    "PRATEC": "mm s-1",
-    "NCA": "s",
-    "CUTOP": "level",
-    "CUBOT": "level",
-    "TIMEC_KF": "s",
-}
-"""What is scored where both sides have it, and its unit."""
+OUTPUTS: Final = MSKF.unit_labels
+"""Outputs that are scored where both sides have them, with their units."""
 
-LEVELS: Final = ("CUTOP", "CUBOT")
+LEVELS: Final = MSKF.levels
 """Model levels: without convection they have no value, so they are scored where both sides triggered."""
 
 STATE: Final = ("RHO", "DZ8W", "PI_PHY", "T_PHY", "QVAPOR")

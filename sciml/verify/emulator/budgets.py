@@ -24,13 +24,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sciml.schemes.mskf import MSKF
 from sciml.verify.emulator.moments import CLASSES, DEEP, SHALLOW, plain
 
 __all__ = ["WATER", "budgets", "summary"]
 
 Floats = NDArray[np.float64]
 
-WATER: Final = ("RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RQICUTEN", "RQSCUTEN")
+WATER: Final = tuple(name for name in MSKF.closures["water"] if name in MSKF.output_profiles)
 SPECIFIC_HEAT: Final = 7.0 * 287.0 / 2.0
 LATENT_HEAT_AT_ZERO: Final = 3.15e6
 LATENT_HEAT_SLOPE: Final = 2370.0

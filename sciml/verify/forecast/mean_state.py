@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from sciml.errors import MissingVariable
-from sciml.wrf.diagnostics import require
+from sciml.wrf.requirements import require
 from sciml.wrf.runs import new_runs
 from sciml.wrf.times import elapsed_seconds
 

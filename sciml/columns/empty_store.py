@@ -1,0 +1,116 @@
+"""The empty store of columns: its arrays and attributes, before any column is written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec
+
+from sciml.columns.blocks import CHUNK, CODEC, COORDS, KEY_SEPARATOR, LONG_CHUNK
+from sciml.columns.classes import KINDS, Classes
+from sciml.columns.extract import Keep
+from sciml.columns.formats import SCHEMA
+from sciml.columns.plan import Source
+from sciml.storage.partial import PLAN, discard
+from sciml.wrf.variables import TABLE
+
+__all__ = ["has_plan", "prepare_store", "stored_classes"]
+
+
+def has_plan(output: Path, plan: str) -> bool:
+    """Whether a complete store was written by this plan."""
+    try:
+        return bool(zarr.open_group(output, mode="r").attrs.get("plan") == _digest(plan))
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def stored_classes(output: Path) -> Classes:
+    """Numbers of columns of each class, from the attributes of a store."""
+    numbers: Any = zarr.open_group(output, mode="r").attrs["classes"]
+    return Classes(**numbers)
+
+
+def _digest(plan: str) -> str:
+    return hashlib.sha256(plan.encode()).hexdigest()
+
+
+def prepare_store(
+    partial: Path,
+    plan: str,
+    sources: Sequence[Source],
+    names: list[str],
+    total: int,
+    classes: Classes,
+    keep: Keep,
+) -> None:
+    """Make the empty store, or take up the store that an interrupted call with the same plan left.
+
+    Parameters
+    ----------
+    partial
+        Folder of the unfinished store.
+    plan
+        Text of the plan (`sciml.columns.plan.identity`).
+    sources, names, total
+        Files, variables, and number of columns of the store.
+    classes, keep
+        Numbers of columns of each class in the files, and the choice among them; written as attributes.
+    """
+    path = partial / PLAN
+    if path.exists() and path.read_text() == plan:
+        return
+    discard(partial)
+    (partial / "done").mkdir()
+    attrs = _attributes(plan, sources, classes, keep)
+    group = zarr.create_group(partial / "store", zarr_format=3, attributes=attrs)
+    levels = sources[0].size[0]
+    for name in names:
+        row = TABLE[name]
+        shape = (total, levels) if row.dims == "3d" else (total,)
+        about = {"long_name": row.long_name, "units": row.units}
+        if row.standard_name:
+            about["standard_name"] = row.standard_name
+        _create_array(group, name, shape, "float32", about)
+    for name, (dtype, about_coord) in COORDS.items():
+        _create_array(group, name, (total,), dtype, about_coord)
+    # Renamed last: the presence of the plan means that the empty store is complete.
+    path.with_suffix(".tmp").write_text(plan)
+    os.replace(path.with_suffix(".tmp"), path)
+
+
+def _attributes(plan: str, sources: Sequence[Source], classes: Classes, keep: Keep) -> dict[str, Any]:
+    files = [Path(s.path).name for s in sources]
+    return {
+        **sources[0].attrs,
+        "STEPCU": int(sources[0].attrs["STEPCU"]),
+        "sciml_schema": SCHEMA,
+        "SOURCE": ", ".join(files) if len(files) <= 8 else f"{len(files)} files, {files[0]} to {files[-1]}",
+        "history": f"columns of {len(files)} files by 'sciml wrf columns'",
+        "classes": {name: getattr(classes, name) for name in KINDS},
+        "kept": keep,
+        "plan": _digest(plan),
+        "coordinates": " ".join(COORDS),
+    }
+
+
+def _create_array(
+    group: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, attrs: dict[str, Any]
+) -> None:
+    group.create_array(
+        name,
+        shape=shape,
+        chunks=(CHUNK, *shape[1:]) if len(shape) > 1 else (LONG_CHUNK,),
+        dtype=dtype,
+        compressors=[BloscCodec(typesize=np.dtype(dtype).itemsize, shuffle="shuffle", **CODEC)],
+        fill_value=0,
+        chunk_key_encoding={"name": "default", "separator": KEY_SEPARATOR},
+        dimension_names=("column", "level")[: len(shape)],
+        attributes=attrs,
+    )

@@ -1,0 +1,187 @@
+"""The declaration of a column scheme: what it reads of a column, what it returns, and the laws that it obeys."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from sciml.errors import InputError
+from sciml.wrf.variables import TABLE
+
+__all__ = ["ColumnScheme", "Field"]
+
+UNBOUNDED: Final = (-math.inf, math.inf)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A quantity that a column scheme reads or returns.
+
+    Parameters
+    ----------
+    name
+        Name in the table of WRF's variables, `sciml.wrf.variables.TABLE`.
+    symbol
+        Name of its enumerator in the C header, without the prefix ``SCIML_``.
+    argument
+        Name of its argument in the Fortran interface of the scheme, in lower case.
+    limits
+        Smallest and largest value for which the native library computes the scheme.
+    is_level
+        Whether the values are model levels counted from 1: they have no value without convection.
+
+    Raises
+    ------
+    InputError
+        The table of WRF's variables has no such name, or the variable is neither a profile nor one value per column.
+    """
+
+    name: str
+    symbol: str
+    argument: str
+    limits: tuple[float, float] = UNBOUNDED
+    is_level: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name not in TABLE:
+            raise InputError(f"{self.name!r} is not in the table of WRF's variables: add a row for it there")
+        if TABLE[self.name].dims not in ("3d", "2d"):
+            raise InputError(
+                f"{self.name} has the dimensions {TABLE[self.name].dims}: give a 3d or a 2d variable"
+            )
+
+    @property
+    def is_profile(self) -> bool:
+        """Whether the field has a value on every level, and not one value per column."""
+        return TABLE[self.name].dims == "3d"
+
+    @property
+    def units(self) -> str:
+        """CF units."""
+        return TABLE[self.name].units
+
+    @property
+    def unit_label(self) -> str:
+        """Units as reports and captured files show them: "level" for numbers of levels, else the CF units."""
+        return "level" if self.is_level else self.units
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Physical bounds, inclusive."""
+        return TABLE[self.name].bounds
+
+
+@dataclass(frozen=True)
+class ColumnScheme:
+    """A physics scheme of WRF that works on columns, one by one.
+
+    Parameters
+    ----------
+    name
+        Short name, as in ``libsciml_<name>.so``.
+    cu_physics
+        Number of the scheme in WRF's namelist.
+    inputs
+        What a call of the scheme reads: profiles first, then one value per column; in the order of the C interface.
+    outputs
+        What the scheme returns, in the same order.
+    optional_outputs
+        What the scheme returns in some configurations only; not part of the C interface's enumerations.
+    state
+        Variables of a wrfout from which the inputs are derived.
+    training
+        Outputs without which columns cannot be trained on.
+    decisive
+        Outputs without which the class of a column cannot be determined.
+    zero_if_absent
+        Outputs that are numerically zero in this scheme, so that a file need not have them.
+    classes
+        Names of the classes of a column; a class is the position of its name.
+    closures
+        Budgets that the outputs close, by name, with the outputs that enter each.
+
+    Raises
+    ------
+    InputError
+        A name occurs twice, profiles do not come first, or a closure names no output.
+    """
+
+    name: str
+    cu_physics: int
+    inputs: tuple[Field, ...]
+    outputs: tuple[Field, ...]
+    optional_outputs: tuple[Field, ...]
+    state: tuple[str, ...]
+    training: tuple[str, ...]
+    decisive: tuple[str, ...]
+    zero_if_absent: tuple[str, ...]
+    classes: tuple[str, ...]
+    closures: Mapping[str, tuple[str, ...]] = field(hash=False)
+
+    def __post_init__(self) -> None:
+        fields = (*self.inputs, *self.outputs, *self.optional_outputs)
+        names = [f.name for f in fields]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise InputError(f"the scheme {self.name} names {', '.join(twice)} twice: name each field once")
+        for group in (self.inputs, self.outputs):
+            shapes = [f.is_profile for f in group]
+            if shapes != sorted(shapes, reverse=True):
+                raise InputError(
+                    f"the scheme {self.name} has a profile after a value per column among "
+                    f"{', '.join(f.name for f in group)}: give the profiles first"
+                )
+        returned = {f.name for f in (*self.outputs, *self.optional_outputs)}
+        listed = {*self.training, *self.decisive, *self.zero_if_absent}.union(*self.closures.values())
+        unknown = ", ".join(sorted(listed - returned))
+        if unknown:
+            raise InputError(
+                f"the scheme {self.name} does not return {unknown}: add an output, or remove the name"
+            )
+
+    @property
+    def input_profiles(self) -> tuple[str, ...]:
+        """Names of the inputs with a value on every level."""
+        return tuple(f.name for f in self.inputs if f.is_profile)
+
+    @property
+    def input_scalars(self) -> tuple[str, ...]:
+        """Names of the inputs with one value per column."""
+        return tuple(f.name for f in self.inputs if not f.is_profile)
+
+    @property
+    def output_profiles(self) -> tuple[str, ...]:
+        """Names of the outputs with a value on every level."""
+        return tuple(f.name for f in self.outputs if f.is_profile)
+
+    @property
+    def output_scalars(self) -> tuple[str, ...]:
+        """Names of the outputs with one value per column."""
+        return tuple(f.name for f in self.outputs if not f.is_profile)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of all inputs."""
+        return tuple(f.name for f in self.inputs)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs that every configuration returns."""
+        return tuple(f.name for f in self.outputs)
+
+    @property
+    def optional_names(self) -> tuple[str, ...]:
+        """Names of the outputs that some configurations return."""
+        return tuple(f.name for f in self.optional_outputs)
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Names of the outputs whose values are numbers of levels."""
+        return tuple(f.name for f in self.outputs if f.is_level)
+
+    @property
+    def unit_labels(self) -> dict[str, str]:
+        """Units of all outputs as reports show them, by name."""
+        return {f.name: f.unit_label for f in (*self.outputs, *self.optional_outputs)}
