@@ -1,4 +1,4 @@
-"""The accessor ``ds.sciml`` with the columns of the convection scheme; `sciml.accessor` registers it."""
+"""The accessor ``ds.sciml`` with the columns of the convection scheme, which `sciml.accessor` registers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one task of the store's writing does: read a block of a file, and write its columns."""
+"""Tasks that write the store: each reads a block of a file and writes its columns."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ __all__ = [
 ]
 
 CHUNK: Final = 4096
-"""Columns in a chunk of a profile variable."""
+"""Number of columns in a chunk of a profile variable."""
 LONG_CHUNK: Final = 16 * CHUNK
-"""Columns in a chunk of a variable without levels: opening a file costs more than writing 16 kB."""
+"""Number of columns in a chunk of a variable without levels: opening a file takes longer than writing 16 kB."""
 KEY_SEPARATOR: Final = "."
-"""Between the numbers of a chunk's key: with zarr's own, a slash, each chunk would have a folder of its own."""
+"""Separator in the key of a chunk. With the default of zarr, a slash, each chunk would need its own folder."""
 CODEC: Final[dict[str, Any]] = {"cname": "lz4", "clevel": 1}
-# A cheap codec: reading is bound by the decompression of the wrfouts, and training reads the store often.
+# A fast codec: decompression of the wrfouts limits reading, and training reads the store often.
 COORDS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "Time": ("float64", {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian"}),
     "XTIME": ("float32", {"long_name": "minutes since the start of the run"}),
     "south_north": ("int32", {"long_name": "row on the grid"}),
     "west_east": ("int32", {"long_name": "column on the grid"}),
-    "RUN": ("int32", {"long_name": "the run the column comes from"}),
+    "RUN": ("int32", {"long_name": "run of the column"}),
     "KIND": ("int8", {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in KIND_ATTRS.items()}),
-    "WEIGHT": ("float32", {"long_name": "one over the probability of having been drawn", "units": "1"}),
+    "WEIGHT": ("float32", {"long_name": "inverse of the sampling probability", "units": "1"}),
 }
 
 
 def block_columns(source: Source, block: Block, keep: Keep) -> tuple[xr.Dataset, list[str]]:
-    """The columns of one block, in memory and checked, and what looks rounded in them."""
+    """Read and check the columns of a block; also a line for each variable that looks rounded."""
     with_truth = bool(source.truth)
     ds = read_slab(source.path, source.fields, block.slab)
     lines = lossy_lines(ds, 16384)
@@ -78,7 +78,7 @@ def block_columns(source: Source, block: Block, keep: Keep) -> tuple[xr.Dataset,
 
 
 def _arrays(columns: xr.Dataset, names: Sequence[str]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    """The values to store, by name, in the order and precision of the store."""
+    """Names and values to store, in the order and precision of the store."""
     for name in names:
         yield name, np.ascontiguousarray(columns[name].values, dtype=np.float32)
     for name, (dtype, _) in COORDS.items():
@@ -92,7 +92,13 @@ def _arrays(columns: xr.Dataset, names: Sequence[str]) -> Iterator[tuple[str, np
 
 
 def write_block(item: tuple[str, Source, Block, Keep, int, list[str]]) -> tuple[str, list[str]]:
-    """Read a block, write its whole chunks, leave its edges for `write_seam`; returns what looks rounded."""
+    """Read a block, write its whole chunks and leave its edges for `write_seam`.
+
+    Returns
+    -------
+    str, list[str]
+        The file, and a line for each variable that looks rounded.
+    """
     place, source, block, keep, total, names = item
     columns, lines = block_columns(source, block, keep)
     partial = Path(place)
@@ -110,21 +116,22 @@ def write_block(item: tuple[str, Source, Block, Keep, int, list[str]]) -> tuple[
     target = left_by(partial, block.first, block.last)
     with open(target.with_suffix(".tmp"), "wb") as file:
         np.savez(file, **left)  # type: ignore[arg-type]  # numpy's stub takes no dict of arrays
-    # Last, by renaming: the file's presence means that the block is done.
+    # Renamed last: the presence of the file means that the block is finished.
     os.replace(target.with_suffix(".tmp"), target)
     return source.path, lines
 
 
 def left_by(partial: Path, first: int, last: int) -> Path:
-    """The file in which a block leaves its edges and its variables without levels; it marks the block as done."""
+    """File with the edges of a block and its variables without levels; it marks the block as finished."""
     return partial / "done" / f"{first}-{last}.npz"
 
 
 def put_chunks(store: Path, name: str, first: int, values: npt.NDArray[Any], chunk: int) -> None:
-    """Write whole chunks of an array, the first of them beginning at column `first`.
+    """Write whole chunks of an array, starting at column `first`.
 
-    By the specification of zarr 3 (key ``c.i[.0]``, content as the codecs give it) rather than by zarr-python,
-    whose scheduling costs four times the compression of a chunk. A chunk of zeros is the fill value: not written.
+    The files follow the specification of zarr 3 (key ``c.i[.0]``, content from the codecs). They are not written with
+    zarr-python, whose scheduling takes four times as long as the compression of a chunk. A chunk of zeros is the fill
+    value and is not written.
     """
     codec, folder = _codec(), store / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -133,7 +140,7 @@ def put_chunks(store: Path, name: str, first: int, values: npt.NDArray[Any], chu
         if not piece.any():
             continue
         if len(piece) < chunk:
-            # The last chunk of an array is stored whole.
+            # The last chunk of an array is stored with its full length.
             whole = np.zeros((chunk, *values.shape[1:]), values.dtype)
             whole[: len(piece)] = piece
             piece = whole
@@ -146,7 +153,7 @@ def _codec() -> numcodecs.Blosc:
 
 
 def _split(first: int, last: int, total: int) -> tuple[tuple[int, int] | None, list[tuple[int, int]]]:
-    """The whole chunks of the store in [first, last), and the edges that are parts of chunks."""
+    """Range of whole chunks of the store in [first, last), and the edges that are parts of chunks."""
     low = -(-first // CHUNK) * CHUNK
     high = last if last == total else last // CHUNK * CHUNK
     if low >= last:
@@ -161,10 +168,10 @@ Seam = tuple[str, str, int, list[tuple[int, int, int, int]], list[str]]
 
 
 def seams(partial: Path, blocks: Sequence[Block], total: int, names: Sequence[str]) -> list[Seam]:
-    """What is left to write when all blocks are done.
+    """Tasks for `write_seam`, which follow when all blocks are finished.
 
-    Each is a task for `write_seam`: the place, "edges" or "whole", the first column of the chunk, the pieces (first
-    and last column, and the block that left them), and the variables.
+    Each has the folder, "edges" or "whole", the first column of the chunk, the pieces (first and last column, and the
+    block that left them), and the variables.
     """
     profiles = [name for name in names if TABLE[name].dims == "3d"]
     flat = [*(name for name in names if TABLE[name].dims != "3d"), *COORDS]
@@ -188,7 +195,7 @@ def seams(partial: Path, blocks: Sequence[Block], total: int, names: Sequence[st
 
 
 def write_seam(seam: Seam) -> None:
-    """Put together one chunk of what blocks left: of each profile variable, or of each one without levels."""
+    """Write a chunk that blocks share, from the files they left: of profile variables, or of those without levels."""
     place, what, first, pieces, names = seam
     partial = Path(place)
     files = [np.load(left_by(partial, *piece[2:])) for piece in pieces]

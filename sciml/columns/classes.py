@@ -1,8 +1,7 @@
-"""Which columns the scheme computed at that call, and what it found there.
+"""Classes of columns: whether the scheme computed a column at a call, and which convection it diagnosed.
 
-A column whose tendencies are held from an earlier call shows tendencies that do not belong to the state
-beside them: it must never become a training pair. The rules are those measured on WRF 4.3.3 (see
-`stored_kinds`).
+In a column whose tendencies are held from an earlier call, the tendencies do not belong to the state in the same file,
+so it must not become a training pair. The rules were measured with WRF 4.3.3 (see `stored_kinds`).
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ HELD: Final = 3
 UNKNOWN: Final = -1
 KINDS: Final = {"none": NONE, "shallow": SHALLOW, "deep": DEEP, "held": HELD, "unknown": UNKNOWN}
 KIND_ATTRS: Final[dict[str, Any]] = {
-    "long_name": "what the scheme found in the column",
+    "long_name": "class of convection in the column",
     "flag_values": np.array([UNKNOWN, NONE, SHALLOW, DEEP, HELD], dtype=np.int8),
     "flag_meanings": "unknown none shallow deep held",
 }
@@ -46,19 +45,19 @@ KIND_ATTRS: Final[dict[str, Any]] = {
 def true_kinds(
     nca: Array, pratec: Array, cudt: float | None = None, cutop: Array | None = None
 ) -> npt.NDArray[np.int8]:
-    """Classes from the scheme's own return values, every column evaluated.
+    """Classes from the return values of the scheme, if it evaluated every column.
 
     Parameters
     ----------
     nca
-        The hold time on return [s], any shape; positive where something triggered.
+        Hold time on return [s], in any shape; positive where convection triggered.
     pratec
-        The precipitation rate [mm s-1], same shape; zero in shallow columns.
+        Precipitation rate [mm s-1], in the same shape; zero in shallow columns.
     cudt
-        Minutes between calls, which is the hold time of shallow columns: tells the deep ones whose rain
-        evaporates altogether. None if not known.
+        Minutes between calls, which is the hold time of shallow columns. It distinguishes them from deep columns
+        whose rain evaporates completely. None if it is not known.
     cutop
-        CUTOP, above 1 where something triggered; needed with CUDT = 0, where shallow columns return NCA = 0.
+        CUTOP, above 1 where convection triggered; needed with CUDT = 0, where shallow columns return NCA = 0.
 
     Examples
     --------
@@ -89,13 +88,13 @@ def stored_kinds(
     before: Array | None = None,
     interval: float | None = None,
 ) -> npt.NDArray[np.int8]:
-    """Classes from what a wrfout holds at one output time.
+    """Classes from the fields of a wrfout at an output time.
 
     Parameters
     ----------
     nca, pratec
-        NCA [s] and PRATEC [mm s-1] of the frame (south_north, west_east): NCA after the decrement at the
-        step's end.
+        NCA [s] and PRATEC [mm s-1] of the frame (south_north, west_east). NCA was decremented at the end of the
+        step.
     dt
         Time step [s].
     cudt
@@ -103,25 +102,23 @@ def stored_kinds(
     cumulus_step
         Whether the scheme was called in the step that ends at this time. If not, every column is unknown.
     cutop
-        CUTOP, above 1 where something triggered; only needed where the scheme is called every step (CUDT = 0,
-        or CUDT*60 = DT), for there the NCA of a shallow column has run down too.
+        CUTOP, above 1 where convection triggered. It is needed only if the scheme is called every step (CUDT = 0, or
+        CUDT*60 = DT), because the NCA of a shallow column has then expired too.
     before
-        NCA of the frame before, if there is one.
+        NCA of the frame before; None for the first frame.
     interval
         Seconds between the two frames.
 
     Returns
     -------
     int8, same shape
-        NONE, SHALLOW, DEEP where computed at this call; HELD; UNKNOWN where the file cannot tell.
+        NONE, SHALLOW or DEEP if computed at this call; HELD; UNKNOWN if the file does not determine it.
 
     Notes
     -----
-    With the frame before at most CUDT earlier, a column was evaluated iff the NCA it had on entry,
-    ``before - (steps - 1) * dt``, was less than half a time step. Without, shallow columns (NCA = CUDT*60 -
-    DT and no
-    rain) and columns without convection (NCA run down and no rain) are certain, and raining ones are held if
-    their
+    If the frame before is at most CUDT earlier, a column was evaluated if and only if its NCA on entry,
+    ``before - (steps - 1) * dt``, was less than half a time step. Otherwise, shallow columns (NCA = CUDT*60 - DT and no
+    rain) and columns without convection (NCA expired and no rain) are certain. Columns with rain are held if their
     NCA fell by exactly the interval, else unknown.
     """
     nca = np.asarray(nca)
@@ -130,7 +127,7 @@ def stored_kinds(
         return kind
     down = (nca < 0.5 * dt) & (pratec == 0)
     if cudt * 60 - dt < 0.5 * dt:
-        # A shallow column's NCA has run down at the step's end, as that of one where nothing triggered.
+        # At the end of the step the NCA of a shallow column has expired, as in a column without convection.
         triggered = np.zeros(nca.shape, bool) if cutop is None else cutop > 1
         shallow = down & triggered
         none = down & ~triggered & (cutop is not None)
@@ -153,7 +150,7 @@ def stored_kinds(
 
 @dataclass(frozen=True)
 class Classes:
-    """How many columns of each class there are; prints as a table."""
+    """Numbers of columns of each class; prints as a table."""
 
     none: int
     shallow: int
@@ -163,12 +160,12 @@ class Classes:
 
     @property
     def total(self) -> int:
-        """All columns."""
+        """Number of all columns."""
         return self.none + self.shallow + self.deep + self.held + self.unknown
 
     @property
     def pairs(self) -> int:
-        """Columns that may be trained on."""
+        """Number of columns that can be used for training."""
         return self.none + self.shallow + self.deep
 
     def __add__(self, other: Classes) -> Classes:

@@ -1,8 +1,8 @@
-"""From files to columns: what one call of the convection scheme read of each column, and what it returned.
+"""Extraction of columns from files: inputs and outputs of a call of the convection scheme in each column.
 
-Three kinds of source are known. A *wrfout* holds the state, from which the inputs are derived, and perhaps
-the scheme's stored output or, in a companion file, the output of the true scheme for that state. A *capture*
-holds the scheme's arguments on entry and on return. *Pairs* are columns drawn from captures.
+There are three kinds of source. A *wrfout* has the state, from which the inputs are derived. It may have stored output
+of the scheme too, or a companion file with the output of the true scheme for that state. A *capture* has the arguments
+of the scheme on entry and on return. *Pairs* are columns drawn from captures.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ def convection_columns(
     run: int | None = None,
     before: xr.DataArray | None = None,
 ) -> xr.Dataset:
-    """The columns of a dataset as the MSKF scheme reads them, with what it returned where that is known.
+    """The columns of a dataset as the MSKF scheme reads them, with its outputs if they are known.
 
     Parameters
     ----------
     ds
-        A wrfout (see `open_wrfout`), a capture of the scheme's arguments (``mskf_io_*``), drawn pairs
-        (``mskf_pairs_*``), or columns made before, which are returned as they are.
+        A wrfout (see `open_wrfout`), a capture of the arguments of the scheme (``mskf_io_*``), drawn pairs
+        (``mskf_pairs_*``), or a columns dataset, which is returned unchanged.
     truth
-        For a wrfout: the companion with the true scheme's output for its state (``mskf_offline_*``), a path
-        or a dataset. Every column then counts as evaluated. Without it the tendencies stored in the wrfout
+        For a wrfout: path or dataset of the companion with the output of the true scheme for its state
+        (``mskf_offline_*``). Every column then counts as evaluated. Without it the tendencies stored in the wrfout
         are taken.
     keep
-        "all" columns, with KIND telling held and unknown ones (its attribute `comment`, why some are unknown
-        that might be known); or only the "pairs" that may be trained on.
+        "all" returns all columns; KIND marks those that are held or unknown, and its attribute `comment` states why
+        columns are unknown. "pairs" returns only columns that can be used for training.
     run
-        The run the columns come from; default: found in the file's name, else 0 (`run_number`).
+        Number of the run of the columns; default: from the name of the file, else 0 (`run_number`).
     before
         NCA (south_north, west_east) of the output before the first of `ds`, with a scalar coordinate Time.
 
@@ -59,27 +59,26 @@ def convection_columns(
     xr.Dataset
         Dimensions ``column`` and ``level`` (0 is the lowest); float32; lazy where `ds` is lazy. Inputs U_PHY,
         V_PHY [m s-1], T_PHY [K], QVAPOR [kg kg-1], P_HYD [Pa], DZ8W [m], RHO [kg m-3], PI_PHY [1], W0AVG [m
-        s-1] by level; ZOL [1], HFX [W m-2], UST [m s-1], PBLH [m]. Targets, where known: the eight
+        s-1] by level; ZOL [1], HFX [W m-2], UST [m s-1], PBLH [m]. Targets, if known: the eight
         tendencies, cloud fractions and condensate by level; PRATEC [mm s-1], NCA [s], CUTOP, CUBOT, and
-        TIMEC_KF [s] if there. Coordinates Time, XTIME, south_north, west_east, RUN, KIND, WEIGHT. Attributes
+        TIMEC_KF [s] if present. Coordinates Time, XTIME, south_north, west_east, RUN, KIND, WEIGHT. Attributes
         DX [m], DT [s], CUDT [min], STEPCU, sciml_schema, SOURCE, history.
 
     Raises
     ------
     MissingVariable
-        An input the scheme needs is not there (W0AVG above all: it decides where convection starts).
+        An input of the scheme is missing (W0AVG in particular, which decides where convection starts).
     InputError
-        No columns, no dimension Time, companion and wrfout do not belong together (a companion that names
-        another file is only warned of), attributes that are no numbers of a run, NaN (checked where values
+        There are no columns or no dimension Time, the companion does not belong to the wrfout (a companion that names
+        another file only causes a warning), attributes are not valid numbers, or values are NaN (checked if they
         are in memory).
 
     Notes
     -----
-    A stored NCA was decremented by one step after the call; here it is what the scheme returned, where it
-    triggered.
-    Stored tendencies belong to the state one step before the one beside them: pairs from captures are exact,
-    those
-    from a wrfout are not (its shallow columns differ by 1-7 %, its deep ones by up to 8 %).
+    A stored NCA was decremented by a step after the call; here it is the value that the scheme returned, in columns
+    in which convection triggered. Stored tendencies belong to the state a step before the state in the same frame, so
+    pairs from captures are exact, and those from a wrfout are not (shallow columns differ by 1-7 %, deep columns by up
+    to 8 %).
     """
     if form_of(ds) == "columns":
         return only_pairs(ds) if keep == "pairs" else ds
@@ -100,9 +99,7 @@ def make_columns(
     run: int | None = None,
     before: xr.DataArray | None = None,
 ) -> xr.Dataset:
-    """All columns of a source, without looking at the values: what `convection_columns` does but its
-    checks.
-    """
+    """All columns of a source, as from `convection_columns`, without its checks of values."""
     form = form_of(ds)
     if any(ds.sizes[d] == 0 for d in ds.sizes if d in (*GRID, "column", "bottom_top")):
         raise InputError(f"{where(ds)} holds no columns: its dimensions are {dict(ds.sizes)}")
@@ -119,21 +116,21 @@ def make_columns(
     if "RUN" not in out.coords:
         number = run_number(Path(where(ds)).name) if run is None else run
         out = out.assign_coords(RUN=("column", np.full(out.sizes["column"], number, dtype=np.int32)))
-    out["RUN"].attrs = {"long_name": "the run the column comes from"}
-    # A comment says why columns are unknown that might be known.
+    out["RUN"].attrs = {"long_name": "run of the column"}
+    # The comment states why columns are unknown.
     out["KIND"].attrs = KIND_ATTRS | {k: v for k, v in out["KIND"].attrs.items() if k == "comment"}
-    out["WEIGHT"].attrs = {"long_name": "one over the probability of having been drawn", "units": "1"}
+    out["WEIGHT"].attrs = {"long_name": "inverse of the sampling probability", "units": "1"}
     out.attrs = scheme_attrs(ds)
     return out
 
 
 def only_pairs(columns: xr.Dataset) -> xr.Dataset:
-    """Only the columns that the scheme computed at that call: KIND none, shallow or deep.
+    """Select the columns that the scheme computed at that call: KIND none, shallow or deep.
 
     Raises
     ------
     InputError
-        There is none.
+        There are no such columns.
     """
     kind = columns["KIND"].values
     chosen = (kind != HELD) & (kind != UNKNOWN)
@@ -152,24 +149,24 @@ def only_pairs(columns: xr.Dataset) -> xr.Dataset:
 
 
 def _finite_in_memory(columns: xr.Dataset) -> None:
-    """Check what is in memory already; what is lazy is checked when it is computed (the store does)."""
+    """Check values in memory; lazy values are checked when they are computed, for example by the store."""
     check_finite(columns[[n for n in columns.data_vars if isinstance(columns[n].data, np.ndarray)]])
 
 
 def check_finite(columns: xr.Dataset) -> None:
-    """Refuse NaN, infinity and values outside the physical bounds of the table in a columns dataset.
+    """Check that a columns dataset has no NaN, no infinity, and no values outside the physical bounds of the table.
 
     Raises
     ------
     InputError
-        Naming variable, count, and the first time and place.
+        The message has the variable, the number of values, and the first time and position.
     """
     for name, array in columns.data_vars.items():
         values = array.values
         if not values.size:
             continue
         low, high = TABLE[str(name)].bounds if name in TABLE else (-np.inf, np.inf)
-        # One pass each; NaN comes through both and fails the comparison.
+        # A single pass each; NaN propagates through both and fails the comparison.
         if (
             float(values.min()) >= low
             and float(values.max()) <= high
@@ -186,8 +183,8 @@ def check_finite(columns: xr.Dataset) -> None:
                 f"{TABLE[str(name)].units}: the file is damaged or in other units; leave it out"
             )
         row = int(np.flatnonzero(~good.reshape(good.shape[0], -1).all(axis=1))[0])
-        told = {c: str(columns[c].values[row]) for c in GRID if c in columns.coords}
-        place = {c: value for c, value in told.items() if value != "NaT"} or f"column {row}"
+        coords = {c: str(columns[c].values[row]) for c in GRID if c in columns.coords}
+        place = {c: value for c, value in coords.items() if value != "NaT"} or f"column {row}"
         raise InputError(
             f"{name} of {source} holds {int((~good).sum())} NaN or infinite values, the first at {place}: the run has "
             "broken down or the file is damaged; leave out that time"

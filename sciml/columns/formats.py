@@ -1,4 +1,4 @@
-"""Which form a file has, which run it comes from, and the few numbers of the scheme it must tell."""
+"""Form of a file, number of its run, and the attributes of the scheme that it must have."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Form = Literal["wrfout", "capture", "pairs", "columns"]
 
 
 def form_of(ds: xr.Dataset) -> Form:
-    """Which kind of source a dataset is: columns made here, drawn pairs, a capture, or a wrfout."""
+    """Form of a dataset: columns of this package, drawn pairs, a capture, or a wrfout."""
     if "sciml_schema" in ds.attrs:
-        found = int(ds.attrs["sciml_schema"])
-        if found != SCHEMA:
+        schema = int(ds.attrs["sciml_schema"])
+        if schema != SCHEMA:
             raise SchemaError(
-                f"{where(ds)} has columns of schema {found}, this version reads schema {SCHEMA}: "
+                f"{where(ds)} has columns of schema {schema}, this version reads schema {SCHEMA}: "
                 "write it again with 'sciml wrf columns', or install the version of sciml that wrote it"
             )
         return "columns"
@@ -40,10 +40,10 @@ def form_of(ds: xr.Dataset) -> Form:
 
 
 def run_number(name: str) -> int:
-    """The number by which the run of a column is known.
+    """Number that identifies the run of a column.
 
-    A number is taken as it is. In a file name the digits after run, train, valid, test or member count, and 0
-    where there are none. Any other name gets a number made from its letters, the same every time.
+    A number is taken unchanged. In the name of a file it is the digits after run, train, valid, test or member, or 0 if
+    there are none. Any other name gets a number derived from its characters, always the same.
 
     Examples
     --------
@@ -54,22 +54,22 @@ def run_number(name: str) -> int:
     """
     if re.fullmatch(r"\d{1,9}", name):
         return int(name)
-    found = re.search(r"(?:run|train|valid|test|member)[_-]?(\d{1,6})(?!\d)", Path(name).name)
-    if found:
-        return int(found[1])
+    match = re.search(r"(?:run|train|valid|test|member)[_-]?(\d{1,6})(?!\d)", Path(name).name)
+    if match:
+        return int(match[1])
     return (
         0 if re.match(r"wrfout|mskf", Path(name).name) else 1_000_000 + crc32(name.encode()) % 1_000_000_000
     )
 
 
 def scheme_attrs(ds: xr.Dataset) -> dict[Hashable, Any]:
-    """DX [m], DT [s], CUDT [min], STEPCU and the provenance, as the columns carry them.
+    """Attributes of columns: DX [m], DT [s], CUDT [min], STEPCU and the provenance.
 
     Raises
     ------
     InputError
-        One of them is not among the global attributes, or is no such number: DX and DT are positive, CUDT is
-        not negative (0: the scheme is called every step), STEPCU is at least 1.
+        A global attribute is missing or invalid: DX and DT must be positive, CUDT must not be negative (0: the
+        scheme is called every step), STEPCU must be at least 1.
     """
     source = Path(where(ds)).name
     absent = [name for name in ("DX", "DT", "CUDT") if name not in ds.attrs]
@@ -81,7 +81,7 @@ def scheme_attrs(ds: xr.Dataset) -> dict[Hashable, Any]:
             f"time_step in s, cudt in min of the namelist): set {'them' if len(absent) > 1 else 'it'}, {lines}, or "
             f"with ncatted {options}"
         )
-    # STEPCU is not in WRF's output: it is what WRF itself computes of CUDT and DT.
+    # STEPCU is not in WRF's output: WRF computes it from CUDT and DT.
     dt, cudt = _positive(ds, "DT"), _positive(ds, "CUDT", zero=True)
     return {
         "DX": _positive(ds, "DX"),

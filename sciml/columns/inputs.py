@@ -1,6 +1,4 @@
-"""The three sources of columns: drawn pairs, captures of the scheme's arguments, and wrfouts with or without
-truth.
-"""
+"""Columns from the three sources: drawn pairs, captures of the arguments of the scheme, and wrfouts."""
 
 from __future__ import annotations
 
@@ -41,13 +39,13 @@ __all__ = [
 ]
 
 UNFIT: Final = (
-    "which columns the scheme computed cannot be told (they are unknown); give the truth, or capture the "
+    "the columns that the scheme computed cannot be determined (they are unknown); give the truth, or capture the "
     "scheme"
 )
 
 
 def _column(array: xr.DataArray) -> xr.DataArray:
-    """(Time, [level,] y, x) to (column[, level]), lazily where it is lazy."""
+    """Reshape (Time, [level,] y, x) to (column[, level]), lazily if the array is lazy."""
     level = [d for d in array.dims if d not in GRID]
     data = array.transpose(*GRID, *level).data
     shape = (-1, *(array.sizes[d] for d in level))
@@ -61,7 +59,7 @@ def _column(array: xr.DataArray) -> xr.DataArray:
 def _columns(
     parts: Mapping[str, xr.DataArray], kind: np.ndarray[Any, Any], times: xr.Dataset, shape: tuple[int, ...]
 ) -> xr.Dataset:
-    """Put the arrays of a gridded source into one columns dataset with its coordinates."""
+    """Combine the arrays of a gridded source to a columns dataset with its coordinates."""
     out = xr.Dataset(
         {
             name: _column(diagnostics.labelled(a, name, a.attrs.get("comment", "")))
@@ -87,23 +85,23 @@ def grid_times(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _targets(ds: xr.Dataset, wanted: tuple[str, ...], *, partial: bool = False) -> dict[str, xr.DataArray]:
-    """The targets a source holds. RQSCUTEN, numerically nil in this scheme, is zero where it is absent."""
+    """Targets in a source. If RQSCUTEN is missing, it is zero: it is numerically zero in this scheme."""
     if partial:
         wanted = tuple(name for name in wanted if name in ds.variables)
     absent = [name for name in wanted if name not in ds.variables and name != "RQSCUTEN"]
     if absent:
         why = "what the scheme returned is incomplete"
         raise MissingVariable(describe_missing(absent, where(ds), why=why))
-    found = {name: require(ds, name) for name in (*wanted, *MSKF.optional_names) if name in ds.variables}
-    if "RQSCUTEN" in wanted and "RQSCUTEN" not in found:
-        nil = xr.zeros_like(found["RQRCUTEN"])
+    targets = {name: require(ds, name) for name in (*wanted, *MSKF.optional_names) if name in ds.variables}
+    if "RQSCUTEN" in wanted and "RQSCUTEN" not in targets:
+        nil = xr.zeros_like(targets["RQRCUTEN"])
         nil.attrs = {"comment": "absent from the source, where it is numerically nil: zero here"}
-        found["RQSCUTEN"] = nil
-    return found
+        targets["RQSCUTEN"] = nil
+    return targets
 
 
 def from_pairs(ds: xr.Dataset) -> xr.Dataset:
-    """Columns drawn before, (column, bottom_top); XTIME, J, I, RUN and WEIGHT where the file tells them."""
+    """Columns from drawn pairs, (column, bottom_top); with XTIME, J, I, RUN and WEIGHT if the file has them."""
     inputs = dict(zip(MSKF.input_names, require_all(ds, MSKF.input_names), strict=True))
     parts = {}
     for name, array in (inputs | _targets(ds, MSKF.output_names)).items():
@@ -135,7 +133,7 @@ def from_pairs(ds: xr.Dataset) -> xr.Dataset:
 
 
 def from_capture(ds: xr.Dataset) -> xr.Dataset:
-    """Columns of captured calls; those the scheme skipped (CU_ACT_FLAG 0, or NCA_IN >= DT/2) are held."""
+    """Columns of captured calls; those that the scheme skipped (CU_ACT_FLAG 0, or NCA_IN >= DT/2) are held."""
     inputs = dict(zip(MSKF.input_names, require_all(ds, MSKF.input_names), strict=True))
     parts = inputs | _targets(ds, MSKF.output_names)
     kind = capture_kinds(ds)
@@ -145,7 +143,7 @@ def from_capture(ds: xr.Dataset) -> xr.Dataset:
 def returned_kinds(
     ds: xr.Dataset, dims: tuple[str, ...] = GRID, cudt: float | None = None
 ) -> npt.NDArray[np.int8]:
-    """KIND along `dims` from what the scheme returned: NCA, PRATEC, and CUTOP where CUDT [min] is 0."""
+    """KIND along `dims` from the outputs NCA and PRATEC, and CUTOP if CUDT [min] is 0."""
     names = ("NCA", "PRATEC", "CUTOP") if cudt is not None and cudt <= 0 else ("NCA", "PRATEC")
     nca, rain, *top = (require(ds, name).transpose(*dims).values for name in names)
     return true_kinds(nca, rain, cudt, *top)
@@ -192,7 +190,7 @@ def from_wrfout(
         parts |= _targets(companion, MSKF.output_names)
     elif has_stored_targets(ds):
         stored = _targets(ds, MSKF.output_names, partial=True)
-        # What the scheme returned, before the step's end took one DT off it.
+        # The value that the scheme returned, before the end of the step subtracted DT.
         fresh = np.isin(kind, (SHALLOW, DEEP))
         nca = stored["NCA"].transpose(*GRID)
         stored["NCA"] = nca + np.where(fresh, np.float32(scheme_attrs(ds)["DT"]), np.float32(0))
@@ -206,20 +204,20 @@ def from_wrfout(
 def wrfout_kinds(
     ds: xr.Dataset, companion: xr.Dataset | None, times: xr.Dataset, before: xr.DataArray | None = None
 ) -> tuple[npt.NDArray[np.int8], str]:
-    """KIND (Time, south_north, west_east) from the companion, else from what is stored, else unknown; and why
-    some or all are unknown that might be known, or "".
+    """KIND (Time, south_north, west_east) from the companion, else from stored outputs, else unknown; and the
+    reasons why columns are unknown, or "".
     """
     if companion is not None:
         return returned_kinds(companion, cudt=scheme_attrs(ds)["CUDT"]), ""
     if has_stored_targets(ds):
-        return _told_kinds(ds, times, before)
+        return _explained_kinds(ds, times, before)
     return np.full([ds.sizes[d] for d in GRID], UNKNOWN, dtype=np.int8), why_unknown(ds)
 
 
 def why_unknown(ds: xr.Dataset) -> str:
-    """Why a wrfout alone cannot tell which of its columns the scheme computed; empty where it may.
+    """Reason why a wrfout alone does not determine which columns the scheme computed; else "".
 
-    By the names of its variables only, so that a header is enough.
+    Only the names of its variables are examined, so that a header is enough.
     """
     if all(name in ds.variables for name in MSKF.decisive):
         return ""
@@ -232,7 +230,7 @@ def why_unknown(ds: xr.Dataset) -> str:
 
 
 def has_stored_targets(ds: xr.Dataset) -> bool:
-    """Whether a wrfout tells what the MSKF scheme returned (warns where another scheme was run)."""
+    """Whether a wrfout has the outputs of the MSKF scheme (warns if another scheme was run)."""
     if any(name not in ds.variables for name in MSKF.decisive):
         return False
     if "CU_PHYSICS" not in ds.attrs:
@@ -260,16 +258,16 @@ def frame_kinds(
     """KIND (Time, south_north, west_east) from the NCA and PRATEC stored in a wrfout (`stored_kinds`, frame
     by frame).
 
-    Unknown, with a warning, in frames of a nest that lie elsewhere than the frame before, in the first frame of a run
-    that follows another, and where ITIMESTEP steps of DT are not the time that passed.
+    It is unknown, with a warning, in frames in which the nest has moved, in the first frame of a run that follows
+    another, and in frames whose time is not ITIMESTEP steps of DT.
     """
-    return _told_kinds(ds, times, before)[0]
+    return _explained_kinds(ds, times, before)[0]
 
 
-def _told_kinds(
+def _explained_kinds(
     ds: xr.Dataset, times: xr.Dataset, before: xr.DataArray | None
 ) -> tuple[npt.NDArray[np.int8], str]:
-    """What `frame_kinds` returns, and why some are unknown."""
+    """Result of `frame_kinds`, and the reasons why columns are unknown."""
     attrs = scheme_attrs(ds)
     dt, cudt, stepcu = attrs["DT"], attrs["CUDT"], attrs["STEPCU"]
     nca, pratec = (ds[name].transpose(*GRID).values for name in ("NCA", "PRATEC"))
@@ -278,19 +276,19 @@ def _told_kinds(
     steps, *why = _steps(ds, times, dt)
     moved = lies_elsewhere(ds, before)
     if moved.any():
-        # No numbers of this piece of a file: of one read in pieces it is said once.
+        # Without frame numbers, so that a file that is read in parts causes a single warning.
         why.append(
             "the nest moves, and in a frame that lies elsewhere than the one before (by XLAT and XLONG)"
         )
     new = new_runs(ds, before)
-    told = [f"{reason} {UNFIT}" for reason in why if reason]
-    for text in told:
+    reasons = [f"{reason} {UNFIT}" for reason in why if reason]
+    for text in reasons:
         warnings.warn(f"{where(ds)}: {text}", stacklevel=6)
     if new.any():
         seam = (
             f"{describe_seam(ds, new, before)}: KIND is unknown there; give the truth, or capture the scheme"
         )
-        told.append(seam)
+        reasons.append(seam)
         warnings.warn(seam, stacklevel=6)
     moved |= new
     kinds = np.empty(nca.shape, dtype=np.int8)
@@ -310,15 +308,15 @@ def _told_kinds(
             interval=gap,
         )
         last, at = nca[t], clock[t]
-    return kinds, "; ".join(told)
+    return kinds, "; ".join(reasons)
 
 
 def _steps(ds: xr.Dataset, times: xr.Dataset, dt: float) -> tuple[npt.NDArray[np.float64], str]:
-    """The number of the time step that ends at each frame, NaN where it does not fit the clock; and what does
-    not.
+    """Number of the time step that ends at each frame, NaN if it does not agree with the clock; and a description of
+    the disagreement.
 
-    With an adaptive time step, or one that was changed at a restart, the number does not tell when the scheme
-    was called.
+    If the time step is adaptive or was changed at a restart, the number does not determine when the scheme was
+    called.
     """
     seconds = times["XTIME"].values.astype(np.float64) * 60
     if "ITIMESTEP" not in ds.variables:

@@ -1,4 +1,4 @@
-"""The store of columns: written once, read for training; or the files read directly, without one."""
+"""Opening columns from a store, or directly from files."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ def open_columns(
     keep: Keep = "pairs",
     run: int | None = None,
 ) -> xr.Dataset:
-    """Open a store, or captures, drawn pairs and wrfouts directly, as one columns dataset.
+    """Open a store, or captures, drawn pairs and wrfouts, as a columns dataset.
 
     Parameters
     ----------
     paths
-        A store (``*.zarr``), or files as for `open_wrfout`, of any form, mixed.
+        A store (``*.zarr``), or files as for `open_wrfout`, in any mixture of forms.
     truth
         Companions (``mskf_offline_*``) of wrfouts among the files.
     keep
-        Only the "pairs" that may be trained on, or "all" columns.
+        "pairs" returns only columns that can be used for training, "all" returns all columns.
     run
-        The run of the columns, where the files do not tell.
+        Number of the run of the columns, if the names of the files do not have it.
 
     Returns
     -------
     xr.Dataset
-        See `convection_columns`; lazy. Of several files only the variables that all have.
+        Lazy columns dataset, as from `convection_columns`, with the variables that all files have.
 
     Raises
     ------
     SchemaError
-        A store made by another schema.
+        The store has another schema.
     InputError
-        Files that cannot be used; of several grids in the vertical or time steps; none to keep.
+        The files cannot be used, have different vertical grids or time steps, or have no columns to return.
     """
     listed = [paths] if isinstance(paths, (str, Path)) else list(paths)
     if len(listed) == 1 and Path(listed[0]).is_dir() and (Path(listed[0]) / "zarr.json").exists():

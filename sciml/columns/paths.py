@@ -1,4 +1,4 @@
-"""The files that columns are drawn from: paths, patterns, and folders of WRF output or of captures."""
+"""Expansion of paths, patterns and folders to files of WRF output or captures."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _CAPTURES: Final = "sciml_mskf_capture_*.nc"
 
 
 def expand_columns(paths: PathLike | Iterable[PathLike]) -> list[Path]:
-    """The files meant by paths, as `sciml.wrf.paths.expand`; of a folder with captures alone, the captures.
+    """Expand paths to files, as `sciml.wrf.paths.expand`; a folder that has only captures gives the captures.
 
     Raises
     ------
     InputError
-        As `expand`; or a folder holds both captures and wrfout files, whose columns would not be the same.
+        As in `expand`; or a folder has both captures and wrfout files, whose columns would differ.
     """
     items = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     return [path for item in items for path in _files(item)]

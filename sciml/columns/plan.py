@@ -1,7 +1,7 @@
-"""The plan of a store: which files, cut into which blocks, and where in the store each block goes.
+"""The plan of a store: its files, their division into blocks, and the position of each block in the store.
 
-The plan depends on the files and the options alone, never on who carries it out: that is why the store is the
-same to the byte however many workers write it, and why an interrupted one can be finished.
+The plan depends only on the files and the options, not on the workers. Therefore the bytes of the store are the same
+for any number of workers, and an interrupted call can be resumed.
 """
 
 from __future__ import annotations
@@ -52,32 +52,32 @@ PAIRS: Final = (NONE, SHALLOW, DEEP)
 
 @dataclass(frozen=True)
 class Source:
-    """One file of a store.
+    """A file of a store.
 
     Attributes
     ----------
     path, truth
-        The file, and its companion or "".
+        Paths of the file and of its companion; "" without a companion.
     form
-        Of the file.
+        Form of the file.
     run
-        The run its columns come from.
+        Number of the run of its columns.
     frames
-        Frames that are taken: from the first number up to the second (columns, for drawn pairs).
+        Half-open range of the frames that are taken (of columns, for drawn pairs).
     size
         (bottom_top, south_north, west_east); (bottom_top, 1, 1) for drawn pairs.
     before
-        The file that holds the output before the first frame, or "".
+        Path of the file with the output before the first frame, or "".
     grain
-        Frames and rows (or columns) that the file compresses together.
+        Numbers of frames and rows (or columns) in a compressed chunk of the file.
     fields
-        The variables of the file that its columns are made of.
+        Variables of the file that its columns are made of.
     targets
-        The targets its columns have.
+        Targets of its columns.
     attrs
-        DX, DT, CUDT, STEPCU.
+        Attributes DX, DT, CUDT and STEPCU.
     fingerprint
-        Of the content, by its size, time of change, head and tail.
+        Hash of size, modification time, head and tail of the file.
     """
 
     path: str
@@ -96,7 +96,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Block:
-    """What one task reads and writes: a slab of a source, and the columns [first, last) of the store."""
+    """Slab of a source that a task reads, and range [first, last) of the columns that it writes."""
 
     number: int
     source: int
@@ -106,9 +106,9 @@ class Block:
 
 
 def _fingerprint(path: Path) -> str:
-    """Size, time of change, and hash of the first and last 256 kB: cheap for many files.
+    """Hash of size, modification time, and the first and last 256 kB, which is fast for many files.
 
-    The time is what tells a run made again: in WRF's uncompressed output head and tail hold no weather.
+    The time identifies a run that was repeated: head and tail of WRF's uncompressed output may be equal.
     """
     stat, piece = path.stat(), 1 << 18
     size = stat.st_size
@@ -129,7 +129,7 @@ def _targets(ds: xr.Dataset, form: Form, truth: str) -> tuple[str, ...]:
     else:
         present = set(map(str, ds.variables))
     if (truth or form != "wrfout") and "RQRCUTEN" in present:
-        present.add("RQSCUTEN")  # zero where it is absent, as `convection_columns` has it
+        present.add("RQSCUTEN")  # zero if it is missing, as in `convection_columns`
     return tuple(name for name in TARGETS if name in present)
 
 
@@ -138,12 +138,12 @@ def describe_sources(
     truth: str | Path | Iterable[str | Path] | None,
     run: int | None,
 ) -> list[Source]:
-    """Look at the headers of all files, put companions to wrfouts, and chain the wrfouts of one run.
+    """Read the headers of all files, assign companions to wrfouts, and order the wrfouts of each run.
 
     Raises
     ------
     InputError
-        Files that cannot be used, or that do not belong in one store.
+        Files cannot be used, or cannot be in the same store.
     """
     files = list(dict.fromkeys(path.resolve() for path in expand_columns(paths)))
     companions = {} if truth is None else match_companions([f for f in files if _form(f) == "wrfout"], truth)
@@ -163,7 +163,7 @@ def describe_sources(
     chained: list[Source] = []
     for number, source in enumerate(sources):
         if source.form == "wrfout":
-            mine = parts.get(number, [])  # the first of a run brings the others with it
+            mine = parts.get(number, [])  # the first file of a run also adds the others
             chained += [replace(sources[p.member], frames=(p.first, p.last), before=p.before) for p in mine]
         else:
             chained.append(source)
@@ -171,7 +171,7 @@ def describe_sources(
 
 
 def _start(ds: xr.Dataset, times: npt.NDArray[np.datetime64]) -> str:
-    """When the run of the first frame started, to the minute: XTIME is rounded."""
+    """Start of the run of the first frame, to the minute, because XTIME is rounded."""
     return str((run_starts(ds, times)[0] + np.timedelta64(30, "s")).astype("datetime64[m]"))
 
 
@@ -225,7 +225,7 @@ def _describe(ds: xr.Dataset, path: Path, form: Form, companion: Path | None, ru
 
 
 def _grain(ds: xr.Dataset, name: str) -> tuple[int, int]:
-    """Frames and rows in one compressed piece of the file, so that no piece is decompressed twice."""
+    """Numbers of frames and rows in a compressed chunk of the file, so that no chunk is decompressed twice."""
     lengths = dict(zip(ds[name].dims, ds[name].encoding.get("chunksizes") or (), strict=False))
     frames = lengths.get("Time", lengths.get("column", 1))
     return int(frames), int(lengths.get("south_north", 1))
@@ -245,9 +245,9 @@ def _belong_together(sources: Sequence[Source]) -> None:
 
 
 def before_slab(source: Source, slab: Slab) -> xr.DataArray | None:
-    """NCA of the output before a slab, from the same file or the one before it; None where there is none.
+    """NCA of the output before a slab, from the same file or the file before; None if there is no such output.
 
-    Its coordinates Time and RUN_START are those of that output.
+    Its coordinates are Time and RUN_START of that output.
     """
     names = ("NCA", "Times", "XTIME", RUN_START)
     if source.form != "wrfout" or source.truth:
@@ -267,7 +267,7 @@ def before_slab(source: Source, slab: Slab) -> xr.DataArray | None:
 
 
 def count_source(source: Source) -> npt.NDArray[np.int8]:
-    """KIND of all columns of a source, (frame, row, column), from its small fields alone."""
+    """KIND of all columns of a source, (frame, row, column), from its fields without levels."""
     whole = Slab(*source.frames)
     ds = read_slab(source.path, CLASS_FIELDS, whole)
     if source.form == "pairs":
@@ -287,7 +287,7 @@ def count_source(source: Source) -> npt.NDArray[np.int8]:
 def companion_slab(
     source: Source, times: npt.NDArray[np.datetime64], names: tuple[str, ...], slab: Slab | None = None
 ) -> xr.Dataset:
-    """The named fields of the companion at these times, in memory."""
+    """Named fields of the companion at these times, in memory."""
     stamps = frame_times(read_slab(source.truth, ("Times", "XTIME")))
     order = {stamp: k for k, stamp in enumerate(stamps)}
     wanted = [order[stamp] for stamp in times]
@@ -299,7 +299,7 @@ def companion_slab(
 
 
 def rows_and_frames(source: Source, block_bytes: int) -> tuple[int, int]:
-    """How many frames and rows a block takes, so that what it reads stays near `block_bytes`."""
+    """Numbers of frames and rows in a block that reads about `block_bytes`."""
     levels, rows, columns = source.size
     profile = 4 * levels * (len(MSKF.input_names) + len(source.targets))
     frame = profile * rows * columns
@@ -313,18 +313,18 @@ def rows_and_frames(source: Source, block_bytes: int) -> tuple[int, int]:
 def blocks_of(
     sources: Sequence[Source], counts: Iterator[list[int]] | Iterable[list[int]], block_bytes: int
 ) -> list[Block]:
-    """Cut the sources into blocks and give each its place, by how many columns of each piece are kept."""
+    """Divide the sources into blocks, and place each block by the number of columns that each slab contributes."""
     blocks: list[Block] = []
     first = 0
-    for index, (source, kept) in enumerate(zip(sources, counts, strict=True)):
-        for slab, number in zip(slabs_of(source, block_bytes), kept, strict=True):
+    for index, (source, numbers) in enumerate(zip(sources, counts, strict=True)):
+        for slab, number in zip(slabs_of(source, block_bytes), numbers, strict=True):
             blocks.append(Block(len(blocks), index, slab, first, first + number))
             first += number
     return blocks
 
 
 def slabs_of(source: Source, block_bytes: int) -> list[Slab]:
-    """The slabs of a source, in the order of their columns in the store."""
+    """Slabs of a source, in the order of their columns in the store."""
     frames, rows = rows_and_frames(source, block_bytes)
     out = []
     for start in range(*source.frames, frames):
@@ -339,18 +339,18 @@ def slabs_of(source: Source, block_bytes: int) -> list[Slab]:
 
 
 def count_slabs(source: Source, block_bytes: int, keep: Keep) -> tuple[list[int], Classes]:
-    """How many columns of each slab are kept, and the classes found in the whole source."""
+    """Number of columns that each slab contributes, and the classes of all columns of the source."""
     kind = count_source(source)
     chosen = np.isin(kind, PAIRS) if keep == "pairs" else np.ones(kind.shape, bool)
-    kept = []
+    numbers = []
     for slab in slabs_of(source, block_bytes):
         piece = chosen[slab.start - source.frames[0] : slab.stop - source.frames[0]]
-        kept.append(int(np.count_nonzero(piece if slab.rows is None else piece[:, slice(*slab.rows)])))
-    return kept, Classes.count(kind)
+        numbers.append(int(np.count_nonzero(piece if slab.rows is None else piece[:, slice(*slab.rows)])))
+    return numbers, Classes.count(kind)
 
 
 def identity(sources: Sequence[Source], options: dict[str, Any]) -> str:
-    """A text that two plans share exactly if they make the same store."""
+    """Text that is the same for two plans if and only if they make the same store."""
     paths = ("path", "truth", "before")
     listed = [asdict(s) | {k: Path(getattr(s, k)).name for k in paths} for s in sources]
     return json.dumps({"sources": listed, "options": options}, sort_keys=True)

@@ -1,4 +1,4 @@
-"""The companion of a wrfout: the true scheme's output for its state, in a file of its own."""
+"""The companion of a wrfout: a file with the output of the true scheme for its state."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from sciml.wrf.times import frame_times
 
 __all__ = ["companion_frames", "match_companions", "opened_companion"]
 
-# What a companion may hold of the state that it is the truth of.
+# State variables that a companion may have.
 _STATE: Final = ("W0AVG", "PBLH", "HFX", "QVAPOR", "T")
 
 
 def match_companions(
     wrfouts: Sequence[Path], truth: str | Path | Iterable[str | Path] | None
 ) -> dict[Path, Path]:
-    """Which companion belongs to which wrfout.
+    """Match companions to wrfouts.
 
-    By the attribute SOURCE_FILE of the companion, which names the wrfout (of several of that name the one in
-    its folder); a companion without it goes to the only wrfout, or by order where there are as many companions
-    as wrfouts. One that names another file goes to the only wrfout, which may have been renamed, with a warning.
+    The attribute SOURCE_FILE of a companion names its wrfout; if several have that name, it is the wrfout in the same
+    folder. A companion without the attribute belongs to the only wrfout, or is matched by order if there are as many
+    companions as wrfouts. A companion that names another file belongs to the only wrfout, which may have been renamed,
+    with a warning.
 
     Raises
     ------
     InputError
-        A companion that belongs to no file or may belong to several, or is known by its content to be another's.
+        A companion belongs to no file, may belong to several, or belongs to another file by its content.
     """
     if truth is None:
         return {}
@@ -65,7 +66,7 @@ def match_companions(
 
 
 def _named(companion: Path, wrfouts: Sequence[Path]) -> Path:
-    """Of several wrfouts of one name, that in the companion's folder."""
+    """The wrfout in the folder of the companion, among several with the same name."""
     beside = [path for path in wrfouts if path.resolve().parent == companion.resolve().parent]
     if len(wrfouts) == 1:
         return wrfouts[0]
@@ -78,12 +79,12 @@ def _named(companion: Path, wrfouts: Sequence[Path]) -> Path:
 
 
 def opened_companion(ds: xr.Dataset, truth: xr.Dataset | str | Path) -> xr.Dataset:
-    """The companion of a wrfout, opened as lazily as that is; a warning where it names another file.
+    """Open the companion of a wrfout, lazily if the wrfout is lazy; warns if it names another file.
 
     Raises
     ------
     InputError
-        It holds a variable of the state, and that is another's.
+        The companion has a state variable that differs from the wrfout's.
     """
     other = truth if isinstance(truth, xr.Dataset) else open_lazily(Path(truth), like=ds)
     _warn_of_name(ds, other)
@@ -91,25 +92,25 @@ def opened_companion(ds: xr.Dataset, truth: xr.Dataset | str | Path) -> xr.Datas
 
 
 def _warn_of_name(ds: xr.Dataset, other: xr.Dataset) -> None:
-    """Tell where the companion is by its SOURCE_FILE another file's, unless it holds this one's state."""
+    """Warn if SOURCE_FILE of the companion is another file, unless the companion has the state of this file."""
     source, name = Path(str(other.attrs.get("SOURCE_FILE", ""))).name, where(ds)
     if not source or ("source" not in ds.encoding and "SOURCE" not in ds.attrs) or source == Path(name).name:
         return
     shared = next((v for v in _STATE if v in ds.variables and v in other.variables), None)
     common = np.intersect1d(frame_times(ds), frame_times(other))
     if shared is not None and len(common):
-        one, two = (
+        own_values, other_values = (
             d[shared].isel(Time=int(np.flatnonzero(frame_times(d) == common[0])[0])).values
             for d in (ds, other)
         )
-        if one.shape == two.shape and np.array_equal(one, two):
+        if own_values.shape == other_values.shape and np.array_equal(own_values, other_values):
             return
         raise InputError(
             f"{where(other)} is the truth of {source}, not of {name}: {shared} at {common[0]} differs; give "
             "the companion made of this file"
         )
     warnings.warn(
-        f"{where(other)} says it is the truth of {source}, not of {name}: right only if that file was renamed"
+        f"{where(other)} is the truth of {source} by its SOURCE_FILE, not of {name}: right only if that was renamed"
         "; else give the companion made of this file",
         stacklevel=4,
     )
@@ -118,12 +119,12 @@ def _warn_of_name(ds: xr.Dataset, other: xr.Dataset) -> None:
 def companion_frames(
     ds: xr.Dataset, truth: xr.Dataset | str | Path, wanted: npt.NDArray[np.datetime64]
 ) -> xr.Dataset:
-    """The companion's frames that belong to the wrfout's, checked for size and time.
+    """Frames of the companion at the times of the wrfout, with a check of the grid.
 
     Raises
     ------
     InputError
-        Another grid, or a time of the wrfout that the companion lacks.
+        The grids differ, or the companion does not have a time of the wrfout.
     """
     other = truth if isinstance(truth, xr.Dataset) else open_lazily(Path(truth), like=ds)
     name = where(other)

@@ -1,4 +1,4 @@
-"""Columns, and predictions for them, back on the map."""
+"""Mapping of columns, and of predictions for them, to the horizontal grid."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ __all__ = ["columns_to_map"]
 
 
 def columns_to_map(columns: xr.Dataset, like: xr.Dataset | None = None) -> xr.Dataset:
-    """Put columns, or a prediction for them, back on the map.
+    """Map columns, or a prediction for them, to the horizontal grid.
 
     Parameters
     ----------
     columns
-        With the coordinates Time, south_north, west_east on ``column``.
+        Columns with the coordinates Time, south_north, west_east on ``column``.
     like
-        The dataset the columns came from: its size is taken, and its XLAT and XLONG. Default: the smallest
-        map that holds all columns.
+        Dataset from which the columns were made; the result has its size, XLAT and XLONG. Default: the smallest
+        map that contains all columns.
 
     Returns
     -------
     xr.Dataset
-        (Time[, bottom_top], south_north, west_east); NaN where there is no column (integers: -1).
+        Fields (Time[, bottom_top], south_north, west_east); NaN where there is no column (-1 for integers).
 
     Raises
     ------
     InputError
-        There are no columns, or they do not tell where they come from (drawn pairs).
+        There are no columns, or they do not have positions (drawn pairs).
     """
     if not columns.sizes.get("column"):
         raise InputError(

@@ -1,4 +1,4 @@
-"""What a store may replace: only what is a store."""
+"""Check that a store replaces only another store."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["check_replaceable"]
 
 
 def check_replaceable(output: Path, inputs: Iterable[Path]) -> None:
-    """Refuse to replace anything but a store of columns, or a folder that the inputs lie in.
+    """Check that the output is a store of columns, and contains no inputs.
 
     Raises
     ------
     InputError
-        With what stands there.
+        The output is something else, which the message describes.
     """
     for path in inputs:
         if path == output or output in path.parents:

@@ -1,4 +1,4 @@
-"""Which wrfouts are one run, one after another, and which of their frames are taken: each once."""
+"""Runs of several wrfouts: their order, and the frames that are taken, each once."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from sciml.wrf.hyperslab import Slab, read_slab
 __all__ = ["Member", "Part", "experiment", "linked"]
 
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([_T-]?\d\d.?\d\d.?\d\d)?")
-# Equal to the bit in one frame kept twice, and hardly in two runs.
-_TELLING: Final = ("T", "QVAPOR", "W0AVG", "NCA", "HFX", "XLAT", "XLONG")
+# Bit-identical in two copies of a frame, and hardly ever in two runs.
+_DISTINGUISHING: Final = ("T", "QVAPOR", "W0AVG", "NCA", "HFX", "XLAT", "XLONG")
 
 Times = npt.NDArray[np.datetime64]
 
 
 @dataclass(frozen=True)
 class Member:
-    """A file: its run (whatever tells runs apart), the times of its frames, and its grid."""
+    """A file: a key that identifies its run, the times of its frames, and the size of its grid."""
 
     path: str
     run: tuple[str | int, ...]
@@ -36,7 +36,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Part:
-    """Frames [first, last) of a member, by its number, and the file that holds the frame before, or ""."""
+    """Range [first, last) of the frames of a member, by its number, and the file with the frame before, or ""."""
 
     member: int
     first: int
@@ -45,7 +45,7 @@ class Part:
 
 
 def experiment(path: Path) -> tuple[str, str]:
-    """The folder and the name without its date: files that differ in either are not one run's.
+    """Folder, and name without its date; files that differ in either belong to different runs.
 
     Examples
     --------
@@ -56,24 +56,24 @@ def experiment(path: Path) -> tuple[str, str]:
 
 
 def linked(members: Mapping[int, Member]) -> dict[int, list[Part]]:
-    """Put the files of each run in the order of time; by the number of the run's file that was given first.
+    """Sort the files of each run by time; the key is the number of the first given file of the run.
 
-    A frame that two files of a run share (restarts) is taken from the first. Two runs are found to be one, kept
-    twice or in two folders, by the last frame that both have; this is warned of.
+    A frame that two files of a run share (restarts) is taken from the first. Two copies of the same run, for example
+    in two folders, are recognised by the last frame that both have, with a warning.
 
     Raises
     ------
     InputError
-        A file whose frames are not in the order of time.
+        The frames of a file are not sorted by time.
     """
     runs: dict[tuple[str | int, ...], list[int]] = {}
     for number, member in members.items():
         late = np.flatnonzero(np.diff(member.times) <= np.timedelta64(0, "ns"))
         if len(late):
-            one, two = member.times[late[0] : late[0] + 2]
+            time, following = member.times[late[0] : late[0] + 2]
             raise InputError(
-                f"{member.path}: frame {late[0] + 1} ({_clock(two)}) does not come after frame {late[0]} "
-                f"({_clock(one)}): sort its frames by time, each once"
+                f"{member.path}: frame {late[0] + 1} ({_clock(following)}) does not come after frame {late[0]} "
+                f"({_clock(time)}): sort its frames by time, each once"
             )
         runs.setdefault((*member.run, *member.size), []).append(number)
     parts: dict[int, list[Part]] = {}
@@ -98,15 +98,18 @@ def _clock(time: np.datetime64) -> str:
 
 
 def _one_run(a: dict[np.datetime64, tuple[str, int]], b: dict[np.datetime64, tuple[str, int]]) -> bool:
-    """Whether the last frame at a time that both have is the same to the bit.
+    """Whether the last frame that both have is bit-identical.
 
-    The last, since runs may well begin from one state.
+    The last frame is compared, because different runs may begin from the same state.
     """
     common = a.keys() & b.keys()
     if not common:
         return False
-    (one, i), (two, j) = (run[max(common)] for run in (a, b))
-    first, second = read_slab(one, _TELLING, Slab(i, i + 1)), read_slab(two, _TELLING, Slab(j, j + 1))
+    (path_a, i), (path_b, j) = (run[max(common)] for run in (a, b))
+    first, second = (
+        read_slab(path_a, _DISTINGUISHING, Slab(i, i + 1)),
+        read_slab(path_b, _DISTINGUISHING, Slab(j, j + 1)),
+    )
     shared = [name for name in first.data_vars if name in second]
     return bool(shared) and all(np.array_equal(first[n].values, second[n].values) for n in shared)
 

@@ -222,7 +222,7 @@ def _why_none(sources: Sequence[Source]) -> str:
     """Why none of the columns of these files is a pair."""
     alone = [Path(s.path) for s in sources if s.form == "wrfout" and not s.truth]
     reasons = {path: why_unknown(read_header(path)) for path in alone}
-    lines = [f"can be told held from computed: {path}: {why}" for path, why in reasons.items() if why]
+    lines = [f"can be classified as held or computed: {path}: {why}" for path, why in reasons.items() if why]
     return (
         lines[0]
         if lines
@@ -236,7 +236,7 @@ def _variables(sources: Sequence[Source]) -> list[str]:
     shared = [name for name in sources[0].targets if all(name in s.targets for s in sources)]
     left = sorted({name for s in sources for name in s.targets} - set(shared))
     if left:
-        warnings.warn(f"left out, for not all files tell them: {', '.join(left)}", stacklevel=3)
+        warnings.warn(f"left out, because not all files have them: {', '.join(left)}", stacklevel=3)
     _warn_of_training(sources, shared)
     return [*MSKF.input_names, *shared]
 

@@ -1,4 +1,4 @@
-"""The accessor ``ds.sciml``: derived fields of a WRF dataset, computed when asked for.
+"""The accessor ``ds.sciml``: derived fields of a WRF dataset, computed on access.
 
 `sciml.accessor` registers it.
 """
@@ -19,8 +19,7 @@ __all__ = ["WRFFields"]
 
 
 class WRFFields:
-    """Fields derived from a wrfout: lazy where the dataset is, with CF attributes, at mass points unless
-    said.
+    """Fields derived from a wrfout: lazy where the dataset is lazy, with CF attributes, at mass points by default.
 
     Examples
     --------
@@ -84,7 +83,7 @@ class WRFFields:
 
     @property
     def theta(self) -> xr.DataArray:
-        """Dry potential temperature [K]; its `comment` says what T is in this file."""
+        """Dry potential temperature [K]; its attribute `comment` describes T in this file."""
         return diagnostics.potential_temperature(self._ds)
 
     @property
@@ -114,14 +113,14 @@ class WRFFields:
 
     @property
     def rain(self) -> xr.DataArray:
-        """Precipitation since the last frame [mm], buckets counted in; NaN in the first frame of a run, unless it is
-        the start of the run: see `sciml.wrf.rain.rain_since_last`.
+        """Precipitation since the last frame [mm], including buckets. It is NaN in the first frame of a run, unless
+        that frame is the start of the run: see `sciml.wrf.rain.rain_since_last`.
         """
         return rain.rain_since_last(self._ds)
 
     @property
     def rain_total(self) -> xr.DataArray:
-        """Precipitation since the start of the run of each frame [mm], buckets counted in."""
+        """Precipitation since the start of the run of each frame [mm], including buckets."""
         return rain.rain_total(self._ds)
 
     @property

@@ -1,4 +1,4 @@
-"""Putting files together: one domain, its frames in the order of time, each once."""
+"""Concatenation of files of a single domain: frames in order of time, without repetition."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from sciml.wrf.requirements import where
 __all__ = ["in_order", "new_frames", "one_domain"]
 
 _SIZES: Final = ("bottom_top", "south_north", "west_east")
-# The number, and by how much (relative) it may differ between files of one domain.
+# Attributes, and the relative difference that is allowed between files of a domain.
 _NUMBERS: Final = {"GRID_ID": 0.0, "MAP_PROJ": 0.0, "DX": 1e-6, "DY": 1e-6, "DT": 1e-3}
 
 
 def one_domain(parts: Sequence[xr.Dataset]) -> None:
-    """Refuse files of several domains, or of one run with several time steps.
+    """Check that files are of the same domain and have the same time step.
 
     Raises
     ------
     InputError
-        Sizes, GRID_ID, MAP_PROJ, DX, DY or DT differ, each where both files tell it.
+        Sizes, GRID_ID, MAP_PROJ, DX, DY or DT differ, as far as both files have them.
     """
     first = parts[0]
     for ds in parts[1:]:
@@ -39,22 +39,22 @@ def one_domain(parts: Sequence[xr.Dataset]) -> None:
         for name, most in _NUMBERS.items():
             if name not in ds.attrs or name not in first.attrs:
                 continue
-            one, two = float(first.attrs[name]), float(ds.attrs[name])
-            if abs(one - two) > most * abs(one):
+            first_value, value = float(first.attrs[name]), float(ds.attrs[name])
+            if abs(first_value - value) > most * abs(first_value):
                 remedy = "one time step" if name == "DT" else "one domain"
                 raise InputError(
-                    f"{where(ds)} has {name} = {two:g} but {where(first)} has {one:g}: "
+                    f"{where(ds)} has {name} = {value:g} but {where(first)} has {first_value:g}: "
                     f"open {remedy} at a time"
                 )
 
 
 def new_frames(parts: Sequence[xr.Dataset]) -> list[list[int]]:
-    """The numbers of the frames that each part adds: of a time that is repeated the first copy is taken.
+    """Numbers of the frames that each part adds. If a time is repeated, the first copy is taken.
 
     Parameters
     ----------
     parts
-        With the coordinate Time, in the order of their first times.
+        Datasets with the coordinate Time, sorted by their first times.
     """
     out: list[list[int]] = []
     seen: set[Any] = set()
@@ -76,7 +76,7 @@ def new_frames(parts: Sequence[xr.Dataset]) -> list[list[int]]:
 
 
 def in_order(ds: xr.Dataset) -> xr.Dataset:
-    """The frames by time; the dataset itself where they are so already."""
+    """Sort the frames by time; returns the dataset itself if they are sorted already."""
     times = ds["Time"].values
     if (times[1:] >= times[:-1]).all():
         return ds

@@ -1,8 +1,8 @@
-"""What the physics of WRF sees, derived from what a wrfout holds.
+"""Fields that WRF passes to its physics, derived from the variables of a wrfout.
 
-The formulas and their order are those of WRF's own preparation of the physics step, in single precision, so
-that a column made from a file is the column the scheme was given, but for the step between call and output.
-All functions are lazy where their input is lazy, and mutate nothing.
+The formulas and their order are those with which WRF prepares its physics step, in single precision. A column made
+from a file is therefore the column that the scheme received, except for the step between the call and the output.
+All functions are lazy where their input is lazy, and do not change it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _SPECIES: Final = ("QVAPOR", "QCLOUD", "QRAIN", "QICE", "QSNOW", "QGRAUP", "QHAI
 
 
 def labelled(array: xr.DataArray, name: str, comment: str = "") -> xr.DataArray:
-    """The array with the name and the CF attributes of the table's row (or of the given name alone)."""
+    """The array with a name and the CF attributes of its row in the table, if there is such a row."""
     row = TABLE.get(name)
     attrs: dict[str, str] = {}
     if row is not None:
@@ -71,14 +71,14 @@ def destagger(array: xr.DataArray, dim: str) -> xr.DataArray:
     Parameters
     ----------
     array
-        With the dimension `dim`, a staggered one (``*_stag``), of n + 1 faces.
+        Array with the staggered dimension `dim`, of n + 1 faces.
     dim
-        Which.
+        Name of the staggered dimension (``*_stag``).
 
     Returns
     -------
     xr.DataArray
-        n mass points along the dimension's unstaggered name; same units. Exact for fields linear in the
+        n mass points along the unstaggered dimension, in the same units. Exact for fields that are linear in the
         index.
 
     Examples
@@ -90,7 +90,7 @@ def destagger(array: xr.DataArray, dim: str) -> xr.DataArray:
     half = array.dtype.type(0.5)
     low = array.isel({dim: slice(None, -1)})
     high = array.isel({dim: slice(1, None)})
-    # Bare data: coordinates on the faces (XLAT_U ...) are not those of the mass points.
+    # Without coordinates: those of the faces (XLAT_U ...) are not those of the mass points.
     mean = xr.DataArray(half * (low.data + high.data), dims=array.dims)
     on_mass = mean.rename({dim: dim.removesuffix("_stag")})
     shared = {k: v for k, v in array.coords.items() if not set(v.dims) & set(STAGGERED)}
@@ -119,37 +119,37 @@ def exner(ds: xr.Dataset, full_pressure: xr.DataArray | None = None) -> xr.DataA
 
 
 def theta_source(ds: xr.Dataset) -> tuple[str, bool]:
-    """Which variable holds the potential temperature, and whether it is the moist one.
+    """Name of the variable with the potential temperature, and whether that is the moist potential temperature.
 
-    WRF 3.x up to 3.6 and every version without `use_theta_m` writes the dry one as T. Since 4.0 T is dry in
-    any case and THM is beside it, moist if USE_THETA_M is 1. In between (3.7 to 3.9) T itself was the moist
-    one under USE_THETA_M = 1; its description then begins "either 1) pert moist", which decides here, and
-    where there is no description, the version in TITLE.
+    In WRF up to 3.6, and in every version without `use_theta_m`, T is the dry potential temperature. Since WRF 4.0 T
+    is always dry, and THM is written too, moist if USE_THETA_M is 1. In WRF 3.7 to 3.9 T is moist if USE_THETA_M = 1.
+    Its description then begins with "either 1) pert moist", which decides; without a description, the version in TITLE
+    decides.
 
     Raises
     ------
     InputError
-        The attribute USE_THETA_M was lost where it decides.
+        The attribute USE_THETA_M decides and is missing.
     MissingVariable
-        Neither T nor THM is there.
+        The dataset has neither T nor THM.
 
     Warns
     -----
     AssumedInput
-        USE_THETA_M, TITLE and the description were all lost: T is taken as dry.
+        USE_THETA_M, TITLE and the description are all missing: T is taken as dry.
     """
-    told = "USE_THETA_M" in ds.attrs
-    moist = told and number(ds, "USE_THETA_M") == 1
+    known = "USE_THETA_M" in ds.attrs
+    moist = known and number(ds, "USE_THETA_M") == 1
     version = wrf_version(ds)
     if "T" in ds.variables:
-        if "THM" in ds.variables or (told and not moist):
+        if "THM" in ds.variables or (known and not moist):
             return "T", False
         text = str(ds["T"].attrs.get("description", ""))
         between = version is not None and (3, 7) <= version < (4, 0)
         may_be_moist = "moist" in text or (not text and between)
-        if may_be_moist and not told:
+        if may_be_moist and not known:
             raise InputError(_lost(ds, "T"))
-        if not told and not text and version is None:
+        if not known and not text and version is None:
             text = (
                 f"{where(ds)} has lost the attributes USE_THETA_M and TITLE: T is taken as the dry potential "
                 "temperature, as in WRF up to 3.6 and from 4.0 on; for WRF 3.7 to 3.9 set ds.attrs['USE_THETA_M'] to "
@@ -158,7 +158,7 @@ def theta_source(ds: xr.Dataset) -> tuple[str, bool]:
             warn_assumed(ds, text, stacklevel=4)
         return "T", may_be_moist
     if "THM" in ds.variables:
-        if not told:
+        if not known:
             raise InputError(_lost(ds, "THM"))
         return "THM", moist
     raise missing("T", where(ds), origin=other_origin(ds))
@@ -172,7 +172,7 @@ def _lost(ds: xr.Dataset, name: str) -> str:
 
 
 def potential_temperature(ds: xr.Dataset) -> xr.DataArray:
-    """Dry potential temperature [K]; the attribute `comment` says from what it was made."""
+    """Dry potential temperature [K]; the attribute `comment` describes how it was derived."""
     name, moist = theta_source(ds)
     theta = require(ds, name) + T0
     comment = f"{name} + 300 K, dry as written"
@@ -204,9 +204,9 @@ def density(
     The captured arguments of the scheme follow this to 4e-7.
     """
     q = require(ds, "QVAPOR")
-    one = np.float32(1)
+    unity = np.float32(1)
     p = pressure(ds) if full_pressure is None else full_pressure
-    out = p / (RD * (temperature(ds) if t is None else t) * (one + RV / RD * q)) * (one + q)
+    out = p / (RD * (temperature(ds) if t is None else t) * (unity + RV / RD * q)) * (unity + q)
     return labelled(out, "RHO")
 
 
@@ -245,22 +245,22 @@ def layer_thickness(ds: xr.Dataset) -> xr.DataArray:
 def hydrostatic_pressure(ds: xr.Dataset) -> xr.DataArray:
     """Hydrostatic pressure of moist air at the mass points [Pa].
 
-    P_HYD where the file has it. Else it is rebuilt as WRF does: from P_TOP downward, layer by layer, the
+    P_HYD if the file has it. Otherwise it is rebuilt as in WRF: from P_TOP downward, layer by layer, the
     weight (1 + sum of the mixing ratios) * (C1H * (MU + MUB) + C2H) * d(eta), and the mean of the two faces
-    of a layer. C1H and C2H are those of the file, or derived exactly: of each other, of C3F or C3H, or of the
-    attributes HYBRID_OPT = 2 and ETAC (Klemp 2011); with HYBRID_OPT = 0, and before WRF 3.9, the levels follow
-    the terrain. Where that is not known, or ZNW, MU, MUB or P_TOP are absent, P + PB stands in (the scheme's
-    answers then agree to R2 0.999). The attribute `comment` says which it was.
+    of a layer. C1H and C2H are those of the file, or are derived exactly from each other, from C3F or C3H, or from
+    the attributes HYBRID_OPT = 2 and ETAC (Klemp 2011); with HYBRID_OPT = 0, and before WRF 3.9, the levels follow
+    the terrain. If the coordinate is not known, or ZNW, MU, MUB or P_TOP are missing, P + PB is used instead (the
+    outputs of the scheme then agree to R2 0.999). The attribute `comment` describes the derivation.
 
     Warns
     -----
     AssumedInput
-        P + PB stands in; the warning names what is missing.
+        P + PB is used; the warning names the missing variables.
     """
-    found, why = pressure_source(ds)
-    if found == "file":
+    source, why = pressure_source(ds)
+    if source == "file":
         return labelled(require(ds, "P_HYD"), "P_HYD", "as written by WRF")
-    if found == "full":
+    if source == "full":
         out = labelled(pressure(ds), "P_HYD", f"P + PB: the file does not have {why}")
         warn_of_pressure(ds, stacklevel=3)
         return out
@@ -269,19 +269,19 @@ def hydrostatic_pressure(ds: xr.Dataset) -> xr.DataArray:
 
 def rebuilt_hydrostatic_pressure(ds: xr.Dataset) -> xr.DataArray:
     """The reconstruction described in `hydrostatic_pressure`, whether or not the file has P_HYD."""
-    found, _ = pressure_source(ds.drop_vars("P_HYD", errors="ignore"))
+    source, _ = pressure_source(ds.drop_vars("P_HYD", errors="ignore"))
     require_all(ds, ("MU", "MUB", "ZNW", "QVAPOR"))
     for name in ("P_TOP", "PB"):
         if name in ds.variables:
             require(ds, name)
-    mass, thickness, top, comment = dry_mass_factors(ds, found)
+    mass, thickness, top, comment = dry_mass_factors(ds, source)
     water = sum(
         (require(ds, name).astype("float64") for name in _SPECIES[1:] if name in ds.variables),
         ds["QVAPOR"].astype("float64"),
     )
     weight = (1.0 + water) * mass * thickness
     weight = weight.transpose(*ds["QVAPOR"].dims)
-    # Sum from the top down: all the weight above a layer, and half its own.
+    # Sum from the top down: the weight above a layer, and half of its own weight.
     above = (
         weight.isel(bottom_top=slice(None, None, -1))
         .cumsum("bottom_top")

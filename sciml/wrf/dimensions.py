@@ -1,4 +1,4 @@
-"""The dimensions of WRF, and how to rename those that a tool renamed (CDO, ncrename, xwrf, salem, xarray)."""
+"""Dimensions of WRF output, and how to rename dimensions that a tool renamed (CDO, ncrename, xwrf, salem, xarray)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WORDS: Final = {"Time": _TIME, "bottom_top": _LEVEL, "south_north": _Y, "west_e
 
 
 def dimensions_of(row: Variable) -> tuple[str, ...]:
-    """The dimensions that WRF gives a variable."""
+    """Dimensions of a variable in WRF output."""
     level = "bottom_top_stag" if row.stagger == "Z" else "bottom_top"
     y = "south_north_stag" if row.stagger == "Y" else "south_north"
     x = "west_east_stag" if row.stagger == "X" else "west_east"
@@ -37,38 +37,38 @@ def dimensions_of(row: Variable) -> tuple[str, ...]:
 
 
 def _meaning(dim: str) -> str:
-    """The dimension that a name other tools use stands for, unstaggered; "" where it is not known."""
+    """Unstaggered dimension of WRF for a name that other tools use; "" if the name is not known."""
     word = dim.lower().removesuffix("_stag").removesuffix("_dim").removesuffix("_2").removesuffix("_3")
     return next((own for own, words in _WORDS.items() if word in words or word == own.lower()), "")
 
 
-def _pairs(found: tuple[str, ...], own: tuple[str, ...]) -> dict[str, str]:
-    """Which of the dimensions of a variable is which of WRF's; empty where that is not clear."""
-    if len(found) == len(own) - 1 and own[0] == "Time":
-        if found and _meaning(found[0]) == "Time":
+def _pairs(dims: tuple[str, ...], own: tuple[str, ...]) -> dict[str, str]:
+    """Map the dimensions of a variable to WRF's; empty if the mapping is ambiguous."""
+    if len(dims) == len(own) - 1 and own[0] == "Time":
+        if dims and _meaning(dims[0]) == "Time":
             return {}
         own = own[1:]
-    if len(found) != len(own):
+    if len(dims) != len(own):
         return {}
-    out = {dim: dim for dim in found if dim in own}
+    out = {dim: dim for dim in dims if dim in own}
     rest = [dim for dim in own if dim not in out]
-    for dim in found:
+    for dim in dims:
         if dim not in out:
-            named = [one for one in rest if one.removesuffix("_stag") == _meaning(dim)]
+            named = [candidate for candidate in rest if candidate.removesuffix("_stag") == _meaning(dim)]
             if len(named) == 1:
                 out[dim] = named[0]
                 rest.remove(named[0])
-    # What has no name that is known stands in WRF's own order.
-    unknown = [dim for dim in found if dim not in out]
+    # Dimensions without a known name are in WRF's own order.
+    unknown = [dim for dim in dims if dim not in out]
     out |= dict(zip(unknown, rest, strict=True))
     return out
 
 
 def renamed(ds: xr.Dataset) -> dict[str, str]:
-    """What the dimensions of a dataset must be renamed to, {name in the dataset: WRF's name}.
+    """New names for renamed dimensions of a dataset, {name in the dataset: WRF's name}.
 
-    Found from the variables whose dimensions are known (`sciml.wrf.variables`). Empty where no dimension was
-    renamed, or it is not clear which is which.
+    They are derived from the variables whose dimensions are known (`sciml.wrf.variables`). The mapping is empty if
+    no dimension was renamed, or if it is ambiguous.
 
     Examples
     --------
@@ -84,39 +84,39 @@ def renamed(ds: xr.Dataset) -> dict[str, str]:
         for dim, own in _pairs(tuple(map(str, ds[name].dims)), dimensions_of(row)).items():
             if dim != own and dim not in WRF:
                 out.setdefault(dim, own)
-    # No two dimensions may get one name.
+    # Two dimensions must not get the same name.
     names = list(out.values())
     return {dim: own for dim, own in out.items() if own not in ds.sizes and names.count(own) == 1}
 
 
 def check_dimensions(ds: xr.Dataset, source: str) -> None:
-    """Refuse a dataset whose dimensions were renamed.
+    """Check that no dimension was renamed.
 
     Raises
     ------
     InputError
-        With the lines that rename them back, in xarray and by NCO.
+        A dimension was renamed. The message has the lines that rename it back, for xarray and NCO.
     """
-    found = renamed(ds)
-    if not found:
+    names = renamed(ds)
+    if not names:
         return
-    listed = ", ".join(f"{own} is named {dim}" for dim, own in found.items())
-    taken = [own for own in found.values() if own in ds.variables]
+    listed = ", ".join(f"{own} is named {dim}" for dim, own in names.items())
+    taken = [own for own in names.values() if own in ds.variables]
     drop = f".drop_vars({taken!r})" if taken else ""
-    options = " ".join(f"-d {dim},{own}" for dim, own in found.items())
+    options = " ".join(f"-d {dim},{own}" for dim, own in names.items())
     raise InputError(
-        f"{source} has renamed dimensions ({listed}): rename them back, ds = ds{drop}.rename({found!r}), or "
+        f"{source} has renamed dimensions ({listed}): rename them back, ds = ds{drop}.rename({names!r}), or "
         f"in the file, ncrename {options}"
     )
 
 
 def check_time(ds: xr.Dataset, source: str) -> None:
-    """Refuse a dataset without the dimension Time.
+    """Check that a dataset has the dimension Time.
 
     Raises
     ------
     InputError
-        With the line that gives the dimension back, or that says what else was renamed.
+        The dimension is missing. The message has the line that restores it, or names the renamed dimension.
     """
     if "Time" in ds.dims:
         return

@@ -1,4 +1,4 @@
-"""Where the grid lies: winds towards north and east, the map projection, coordinates in metres."""
+"""Position of the grid on the Earth: winds towards north and east, the map projection, coordinates in metres."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["crs", "earth_wind", "projected"]
 
-# xwrf reads these whatever the projection; where the projection does not need them, they have no effect on it.
+# xwrf reads these for every projection; where the projection does not need them, they have no effect.
 _UNUSED: Final = dict.fromkeys(
     ("CEN_LON", "CEN_LAT", "DX", "DY", "TRUELAT1", "MOAD_CEN_LAT", "STAND_LON"), 1.0
 )
@@ -33,20 +33,20 @@ def earth_wind(ds: xr.Dataset, height: str = "levels") -> tuple[xr.DataArray, xr
     Parameters
     ----------
     height
-        "levels": at all mass points. "10m": U10 and V10.
+        "levels" for all mass points, "10m" for U10 and V10.
 
     Notes
     -----
-    ``east = u cos(alpha) - v sin(alpha)``, ``north = v cos(alpha) + u sin(alpha)`` with the COSALPHA and
-    SINALPHA of the file; without them, of the projection (`sciml.wrf.projection.alignment`), and the attribute
-    `comment` says so. Grids in Mercator projection and Cartesian ones are not turned.
+    ``east = u cos(alpha) - v sin(alpha)``, ``north = v cos(alpha) + u sin(alpha)`` with COSALPHA and SINALPHA
+    of the file. If they are missing, the angle is derived from the projection (`sciml.wrf.projection.alignment`),
+    and the attribute `comment` states it. Mercator and Cartesian grids are not rotated.
 
     Raises
     ------
     MissingVariable
-        The grid is turned and the file does not tell by how much.
+        The grid is rotated, and its angle is missing.
     InputError
-        The projection itself was lost, and the grid is not seen to lie east and north.
+        The projection is missing, and the coordinates do not show that the grid is aligned with east and north.
     """
     u, v = wind(ds) if height == "levels" else require_all(ds, ("U10", "V10"))
     turn, comment = alignment(ds)
@@ -62,7 +62,7 @@ def earth_wind(ds: xr.Dataset, height: str = "levels") -> tuple[xr.DataArray, xr
 
 
 def _xwrf() -> Any:
-    """Return xwrf, imported so that the configuration file it writes on import goes to a temporary folder."""
+    """Import xwrf, with a temporary folder for the configuration file that it writes on import."""
     chosen = os.environ.get("XWRF_CONFIG")
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -85,35 +85,35 @@ def crs(ds: xr.Dataset) -> CRS:
     SciMLError
         The extra `wrf` is not installed.
     InputError
-        The run is an idealised one without geography, or its projection is not known to xwrf.
+        The run is idealised, without geography, or xwrf does not support its projection.
     """
     require_projection(ds)
     if map_projection(ds) == 0:
         raise InputError(f"{where(ds)} is a Cartesian grid (MAP_PROJ = 0): it has no place on the Earth")
     _xwrf()
-    # xwrf writes into what it is given: it gets the attributes and sizes alone.
+    # xwrf changes its input, so it gets a dataset with the attributes and sizes alone.
     stand_in = xr.Dataset(
         {"HGT": (("south_north", "west_east"), np.zeros((ds.sizes["south_north"], ds.sizes["west_east"])))},
         attrs={**_UNUSED, **ds.attrs, "MAP_PROJ": map_projection(ds)},
     )
     try:
         made = stand_in.xwrf.postprocess(decode_times=False, calculate_diagnostic_variables=False)
-        found: CRS = made["wrf_projection"].item()
-        return found
+        projection: CRS = made["wrf_projection"].item()
+        return projection
     except (NotImplementedError, KeyError, AttributeError) as error:
         raise InputError(f"{where(ds)} has a projection xwrf cannot read: {error}") from error
 
 
 def projected(ds: xr.Dataset) -> xr.Dataset:
-    """The grid in metres: x (west_east) and y (south_north) of the mass points in the file's own projection.
+    """Coordinates in metres: x (west_east) and y (south_north) of the mass points in the projection of the file.
 
-    Computed from XLONG and XLAT, so that it is right for cropped files too, where the attributes tell the
-    centre of a larger grid.
+    They are computed from XLONG and XLAT, so that they are right for cropped files too, in which the attributes
+    describe the centre of a larger grid.
 
     Raises
     ------
     InputError
-        XLAT and XLONG do not make a regular grid in that projection, so one of them is wrong.
+        XLAT and XLONG do not form a regular grid in that projection, so one of them is wrong.
     """
     pyproj = importlib.import_module("pyproj")
     target = crs(ds)

@@ -1,7 +1,7 @@
-"""What is read of every file of a run: times, where the grid lies, global attributes, and a check of its layout.
+"""Headers of the files of a run: times, position of the grid, global attributes, and a check of the layout.
 
-The files of a run are alike, and reading all metadata of one takes about as long as reading a frame. Of a netCDF-4
-file the metadata are therefore read by HDF5 alone, object by object; the header of a classic file is in one piece.
+The files of a run are alike, and reading all metadata of a file takes about as long as reading a frame. The metadata
+of a netCDF-4 file are therefore read with HDF5 alone, object by object; a classic file has a contiguous header.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ FILE_ATTRIBUTES: Final[tuple[str, ...]] = (
     "SOURCE",
     "SOURCE_FILE",
 )
-"""The global attributes that are read of every file; the others are those of the first file."""
+"""Global attributes that are read from every file; the others are those of the first file."""
 
 _DECODING: Final[tuple[str, ...]] = (
     "_FillValue",
@@ -76,24 +76,24 @@ _SIZES: Final[tuple[str, ...]] = (
     "west_east_stag",
 )
 _GRID: Final[tuple[str, ...]] = ("Time", "south_north", "west_east")
-# Whose order of dimensions is read: of all variables it takes longer than opening the file by netCDF4.
+# Variables whose order of dimensions is read; for all variables that takes longer than netCDF4 to open the file.
 _ORDERED: Final[tuple[str, ...]] = ("XLAT", "T")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What two files must have in common to be read alike.
+    """Properties that two files must share to be read in the same way.
 
     Attributes
     ----------
     variables
-        By name: the shape, the type, and the attributes by which stored values are decoded. Of HDF5 these are
-        all datasets, dimensions included.
+        Name of each variable with its shape, its type, and the attributes that decode stored values. For HDF5
+        these are all datasets, including dimensions.
     reader
-        What reads the values.
+        Name of the reader of the values.
     begins, step
-        Of a classic file: where the values of each variable begin, and the bytes from a frame to the next. They
-        may differ between files that are read alike.
+        Position of the first value of each variable, and number of bytes between frames, in a classic file. They
+        may differ between files that are read in the same way.
     """
 
     variables: tuple[tuple[str, tuple[Any, ...]], ...]
@@ -108,27 +108,27 @@ class Layout:
         object.__setattr__(self, "_begins", dict(zip(self._by_name, self.begins, strict=False)))
 
     def is_like(self, other: Layout, axes: Mapping[str, int]) -> bool:
-        """Whether both have the same variables, but for the number of frames.
+        """Whether both have the same variables, except for the number of frames.
 
         Parameters
         ----------
         axes
-            Which axis of a variable is Time, of those that depend on it.
+            Axis of Time in each variable that depends on it.
         """
         if self.reader != other.reader or self._by_name.keys() != other._by_name.keys():
             return False
         return all(
-            one[1:] == other._by_name[name][1:]
-            and _without(one[0], axes.get(name)) == _without(other._by_name[name][0], axes.get(name))
-            for name, one in self._by_name.items()
+            entry[1:] == other._by_name[name][1:]
+            and _without(entry[0], axes.get(name)) == _without(other._by_name[name][0], axes.get(name))
+            for name, entry in self._by_name.items()
         )
 
     def begin_of(self, name: str) -> int:
-        """Where the values of a variable begin; 0 unless the file is classic."""
+        """Position of the first value of a variable in a classic file; else 0."""
         return self._begins.get(name, 0)
 
     def frames(self, axes: Mapping[str, int]) -> set[int]:
-        """The lengths of Time in the variables that depend on it."""
+        """Lengths of Time in the variables that depend on it."""
         return {int(self._by_name[name][0][axis]) for name, axis in axes.items() if name in self._by_name}
 
 
@@ -138,14 +138,14 @@ def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """What was read of a file.
+    """Header of a file.
 
     Attributes
     ----------
     summary
-        Times, XTIME and `CORNERS` by frame, sizes of the grid, and the `FILE_ATTRIBUTES`; no values else.
+        Times, XTIME and `CORNERS` for each frame, sizes of the grid, and the `FILE_ATTRIBUTES`; no other values.
     layout
-        Of its variables.
+        Layout of the variables.
     """
 
     summary: xr.Dataset
@@ -153,9 +153,9 @@ class Header:
 
 
 def header_of(path: Path) -> Header | None:
-    """Read the header of a file; None where that cannot be done.
+    """Read the header of a file; None if that is not possible.
 
-    Nothing is raised: such a file is for `open_lazily`, which takes more forms and says what is wrong.
+    It raises no error: `open_lazily` reads more formats, and describes what is wrong with a file.
     """
     try:
         with path.open("rb") as file:
@@ -176,7 +176,7 @@ def _summary(
     clocks: Mapping[str, tuple[Array, dict[str, Any]]],
     attrs: dict[str, Any],
 ) -> xr.Dataset:
-    """The dataset of a header: a dimension is there by a blank variable of its length."""
+    """Dataset of a header; a blank variable gives each dimension its length."""
     variables: dict[str, Any] = {}
     for name, (values, more) in clocks.items():
         dims = ("Time", "DateStrLen")[: values.ndim]
@@ -225,13 +225,13 @@ def _read_hdf5(path: Path) -> Header | None:
 
 
 def _is_packed(packing: tuple[tuple[str, Any], ...]) -> bool:
-    """Whether stored values are not the values themselves; a missing value that is NaN does not matter."""
+    """Whether stored values must be decoded; a missing value that is NaN does not count."""
     nan = {_fixed(np.array(np.nan, kind)) for kind in ("f4", "f8")}
     return any(name != "_FillValue" or value not in nan for name, value in packing)
 
 
 def _is_row_first(variable: Any, opened: Mapping[str, Any]) -> bool:
-    """Whether south_north comes before west_east; of other grids than square ones the shape shows it."""
+    """Whether south_north comes before west_east. For grids that are not square, the shape shows it."""
     rows, columns = (opened.get(name) for name in _GRID[1:])
     if rows is None or columns is None or variable.shape[-2:] != rows.shape + columns.shape:
         return False
@@ -241,13 +241,13 @@ def _is_row_first(variable: Any, opened: Mapping[str, Any]) -> bool:
 
 
 def _is_variable(scale: Any) -> bool:
-    """Whether a dimension scale is a coordinate variable too, and not only a dimension."""
+    """Whether a dimension scale is also a coordinate variable."""
     name = _attribute(scale, b"NAME") if h5a.exists(scale, b"NAME") else ""
     return not str(name).startswith("This is a netCDF dimension but not a netCDF variable")
 
 
 def _values(variable: Any, *, corner: bool = False) -> Array:
-    """All values, or by frame that of the first grid point."""
+    """All values, or the value of the first grid point for each frame."""
     if not corner:
         out = np.empty(variable.shape, variable.dtype)
         variable.read(h5s.ALL, h5s.ALL, out)
@@ -265,11 +265,11 @@ def _attributes(place: Any, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _attribute(place: Any, name: bytes) -> Any:
-    """An attribute as netCDF4 gives it: text as str, one number as a scalar."""
+    """An attribute as netCDF4 returns it: text as str, a single number as a scalar."""
     attribute = h5a.open(place, name)
     kind = attribute.get_type()
     if isinstance(kind, h5t.TypeStringID):
-        # netCDF's text is one string of a fixed length, or an array of strings of any length.
+        # Text in netCDF is a string of fixed length, or an array of strings of any length.
         out = np.empty(attribute.shape, object if kind.is_variable_str() else f"S{kind.get_size()}")
         attribute.read(out, mtype=kind if kind.is_variable_str() else None)
         texts = [t.decode("utf-8", "replace") if isinstance(t, bytes) else str(t) for t in out.ravel()]
@@ -280,7 +280,7 @@ def _attribute(place: Any, name: bytes) -> Any:
 
 
 def _fixed(value: Any) -> Any:
-    """A value that can be compared and hashed; NaN is like NaN."""
+    """A value that can be compared and hashed; NaN equals NaN."""
     return value if isinstance(value, str) else (np.asarray(value).dtype.str, np.asarray(value).tobytes())
 
 
@@ -293,12 +293,12 @@ def _read_classic(path: Path) -> Header | None:
     clocks: dict[str, tuple[Array, dict[str, Any]]] = {}
 
     def by_frame(name: str, cut: tuple[int, ...] = ()) -> Array:
-        """The values of all frames, or those of the first grid point."""
+        """Values of all frames, or those of the first grid point."""
         variable = whole.variables[name]
-        one = variable.shape[1:]
-        spans = [(0, length, 1) for length in cut or one]
+        shape = variable.shape[1:]
+        spans = [(0, length, 1) for length in cut or shape]
         parts = [
-            read_values(str(path), variable.begin + k * whole.step, one, variable.dtype, spans)
+            read_values(str(path), variable.begin + k * whole.step, shape, variable.dtype, spans)
             for k in range(frames)
         ]
         return np.asarray(parts, np.dtype(variable.dtype).newbyteorder("="))

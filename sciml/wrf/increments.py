@@ -1,6 +1,6 @@
-"""Amounts between frames from running totals: falls by rounding, totals set to zero, frames without a frame before.
+"""Amounts between frames from running totals, with rounding, resets to zero, and frames without a predecessor.
 
-One task a chunk of time, which reads each total once.
+Each chunk along time is a task, which reads each total once.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ Array = npt.NDArray[Any]
 Rules = npt.NDArray[np.int8]
 
 DIFFERENCE: Final = 0
-"""The amount of a frame is its total less that of the frame before."""
+"""The amount of a frame is its total minus the total of the frame before."""
 ELSEWHERE: Final = 1
-"""The same, but the frame before was moved to this ground: where the total falls, nothing is known."""
+"""The same with the frame before shifted to the same ground: where the total falls, the amount is not known."""
 TOTAL: Final = 2
-"""The amount is the total: it began at the time of the frame before, or there is none."""
+"""The amount is the total: the run began at the time of the frame before, or there is no such frame."""
 NOT_KNOWN: Final = 3
 """The amount is NaN."""
 
-# Of the largest total before. No format in use rounds that coarsely.
+# Fraction of the largest total before. No format in use rounds so coarsely.
 _BEYOND_ROUNDING: Final = 0.1
 _SMALLEST_WARNED: Final = 0.1  # mm
 
 
 class _Warner:
-    """Warns once in its life, from whichever task comes first."""
+    """Warns once, from the first task that calls it."""
 
     def __init__(self, source: str) -> None:
         self._left = [source]
@@ -56,20 +56,20 @@ class _Warner:
 
 
 def amount_between(now: Array, before: Array, *, moved: bool = False, warner: _Warner | None = None) -> Array:
-    """What fell between two frames [mm], from the totals of one whole field at both.
+    """Precipitation between two frames [mm], from the totals of a whole field in both.
 
     Parameters
     ----------
     now, before
-        Totals [mm], same shape, any precision; NaN where not known.
+        Totals [mm] of the same shape, in any precision; NaN where they are not known.
     moved
-        Whether the nest moved: then a total that falls by more than rounding is NaN, and nothing is a reset.
+        Whether the nest moved. Then a total that falls by more than rounding gives NaN, and no reset is assumed.
 
     Notes
     -----
-    Totals were reset if more than half of the cells with at least a tenth of the largest total before lost more than
-    a third of theirs. Otherwise a total that falls was rounded (packed, quantised), and the amount is 0; so it is where
-    no total falls by more than the steps of the values.
+    Totals were reset if more than half of the cells with at least a tenth of the largest total before have lost more
+    than a third of their total. Otherwise a total that falls was rounded (packed, quantised), and the amount is 0. The
+    same holds where no total falls by more than the step between values.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def amount_between(now: Array, before: Array, *, moved: bool = False, warner: _W
 
 
 def _step(totals: Array) -> float:
-    """The smallest difference between totals [mm] where they are few values, each in many cells; else 0."""
+    """Smallest difference between totals [mm] if they have few values, each in many cells; else 0."""
     wet = totals[np.isfinite(totals) & (totals != 0)]
     values = np.unique(wet)
     return float(np.diff(values).min()) if 4 <= values.size <= wet.size / 2 else 0.0
@@ -104,18 +104,18 @@ def _step(totals: Array) -> float:
 def increments(
     total: xr.DataArray, rules: Rules, source: str, before: xr.DataArray | None = None
 ) -> xr.DataArray:
-    """What fell between each frame and the one before [mm], float32, lazy where `total` is lazy.
+    """Precipitation between each frame and the frame before [mm], float32, lazy where `total` is lazy.
 
     Parameters
     ----------
     total
-        With the dimension Time.
+        Running total with the dimension Time.
     rules
-        `DIFFERENCE`, `ELSEWHERE`, `TOTAL` or `NOT_KNOWN` by frame; not one of the first two for the first frame.
+        `DIFFERENCE`, `ELSEWHERE`, `TOTAL` or `NOT_KNOWN` for each frame; for the first frame `TOTAL` or `NOT_KNOWN`.
     source
-        The file, for the warning of falls that no rounding explains.
+        Name of the file, for the warning about totals that fall by more than rounding.
     before
-        The total at the frame before each, of the same dims, where it is not that of the frame before in `total`.
+        Total in the frame before each frame, with the same dims; default: the frame before in `total`.
     """
     ordered = total.transpose("Time", ...)
     warner = _Warner(source)
@@ -130,7 +130,7 @@ def increments(
 
 
 def _shifted(totals: Array, last: Array | None = None) -> list[Any]:
-    """The frame before each frame of a block; `last`, or None, before the first."""
+    """The frame before each frame of a block; `last` before the first frame."""
     return [last, *totals[:-1]]
 
 
@@ -152,7 +152,7 @@ def _after(now: Array, chunk_before: Array | None, rules: Rules, warner: _Warner
 
 
 def _lazily(ordered: xr.DataArray, rules: Rules, before: xr.DataArray | None, warner: _Warner) -> da.Array:
-    # Whether totals were reset is decided for a whole field, so a chunk holds whole fields.
+    # A reset is detected in a whole field, so a chunk has whole fields.
     whole = ordered.chunk(dict.fromkeys(ordered.dims[1:], -1)).data
     chunks, tail = whole.chunks, (0,) * (ordered.ndim - 1)
     others = [whole]
@@ -163,12 +163,12 @@ def _lazily(ordered: xr.DataArray, rules: Rules, before: xr.DataArray | None, wa
     edges = np.concatenate([[0], np.cumsum(chunks[0])])
     for k in range(len(chunks[0])):
         own = rules[edges[k] : edges[k + 1]]
-        one = (whole.name, k, *tail)
+        chunk = (whole.name, k, *tail)
         if before is not None:
             call = functools.partial(_block, rules=own, warner=warner)
-            graph[(name, k, *tail)] = (call, one, (others[1].name, k, *tail))
+            graph[(name, k, *tail)] = (call, chunk, (others[1].name, k, *tail))
         else:
             call = functools.partial(_after, rules=own, warner=warner)
-            graph[(name, k, *tail)] = (call, one, (whole.name, k - 1, *tail) if k else None)
+            graph[(name, k, *tail)] = (call, chunk, (whole.name, k - 1, *tail) if k else None)
     layers = HighLevelGraph.from_collections(name, graph, dependencies=others)
     return da.Array(layers, name, chunks, dtype=np.float32)

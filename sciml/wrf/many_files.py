@@ -1,4 +1,4 @@
-"""Several files or datasets of one run: their headers, and the datasets that their frames are put together from."""
+"""Several files or datasets of a run: their headers, and the datasets from which their frames are joined."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Part:
     Attributes
     ----------
     ds
-        With the coordinate Time and the global attributes. Of a file of which the header alone was read these
-        are its `FILE_ATTRIBUTES`, and there are no values but those of time and place.
+        Dataset with the coordinate Time and the global attributes. If only the header of a file was read, these
+        are its `FILE_ATTRIBUTES`, and the only values are those of time and position.
     path
-        Of a file; None for a dataset that was given.
+        Path of the file; None if the part is a dataset.
     layout
-        Of a file of which the header alone was read; else None.
+        Layout of the file if only its header was read; else None.
     """
 
     ds: xr.Dataset
@@ -39,26 +39,26 @@ class Part:
 
 
 def parts_of(given: Sequence[xr.Dataset | Path]) -> list[Part]:
-    """Read the times of each, and of several files the headers.
+    """Read the times of each item; if there are several files, read their headers only.
 
     Raises
     ------
     InputError
-        A file that is damaged or not NetCDF; faces that do not fit; times that cannot be read.
+        A file is damaged or not NetCDF, its faces do not fit the grid, or its times cannot be read.
     """
     known: dict[Layout, Layout] = {}
     out = []
-    for one in given:
-        if isinstance(one, xr.Dataset):
-            out.append(Part(with_times(one)))
+    for item in given:
+        if isinstance(item, xr.Dataset):
+            out.append(Part(with_times(item)))
             continue
-        header = header_of(one) if len(given) > 1 else None
+        header = header_of(item) if len(given) > 1 else None
         if header is None:
-            out.append(Part(with_times(open_lazily(one, chunks=None)), one))
+            out.append(Part(with_times(open_lazily(item, chunks=None)), item))
         else:
-            # Equal layouts are one object, for there may be thousands of files.
+            # Equal layouts share an object, because there may be thousands of files.
             layout = known.setdefault(header.layout, header.layout)
-            out.append(Part(with_times(header.summary), one, layout))
+            out.append(Part(with_times(header.summary), item, layout))
     return out
 
 
@@ -89,7 +89,7 @@ def datasets_of(parts: Sequence[Part], taken: Sequence[list[int]], chunks: Chunk
 
 
 def _stored(path: Path) -> xr.Dataset:
-    """A file as it is stored, closed again: for the names, dimensions and attributes of its variables."""
+    """Names, dimensions and attributes of the variables of a file, not decoded; the file is closed again."""
     with xr.open_dataset(path, engine="netcdf4", decode_cf=False, cache=False) as raw:
         return raw
 
@@ -99,7 +99,7 @@ def _time_axes(raw: xr.Dataset) -> dict[str, int]:
 
 
 def _alike(parts: Sequence[Part], axes: dict[str, int]) -> int:
-    """How many parts from the first on have its layout, with as many frames in all variables along Time."""
+    """Number of leading parts with the layout of the first, and the same number of frames in all variables."""
     first = parts[0].layout
     for number, part in enumerate(parts):
         if (
@@ -113,7 +113,7 @@ def _alike(parts: Sequence[Part], axes: dict[str, int]) -> int:
 
 
 def _whole(part: Part, frames: list[int], chunks: Chunks) -> xr.Dataset:
-    """Some frames of a dataset that was given, or of a file that is read by xarray."""
+    """Some frames of a dataset, or of a file that xarray reads."""
     ds = part.ds
     if part.layout is not None and part.path is not None:
         ds = with_times(open_lazily(part.path, chunks=None))
@@ -127,7 +127,7 @@ def _whole(part: Part, frames: list[int], chunks: Chunks) -> xr.Dataset:
 
 
 def _stack(raw: xr.Dataset, used: Sequence[tuple[Part, list[int]]], chunks: Chunks) -> xr.Dataset:
-    """The frames taken of files of one layout, in the order of their times."""
+    """Frames of files with the same layout, sorted by time."""
     parts = [part for part, _ in used]
     lengths = [len(frames) for _, frames in used]
     times = np.concatenate([part.ds["Time"].values[frames] for part, frames in used])
@@ -152,7 +152,7 @@ def _stack(raw: xr.Dataset, used: Sequence[tuple[Part, list[int]]], chunks: Chun
 def _with_coords(
     ds: xr.Dataset, used: Sequence[tuple[Part, list[int]]], order: npt.NDArray[np.intp]
 ) -> xr.Dataset:
-    """The dataset with the coordinates along Time that the parts have beside Time itself."""
+    """The dataset with the coordinates along Time, other than Time, that the parts have."""
     first = used[0][0].ds
     for name in [str(k) for k, v in first.coords.items() if v.dims == ("Time",) and k != "Time"]:
         values = np.concatenate([part.ds[name].values[frames] for part, frames in used])

@@ -1,6 +1,6 @@
-"""Nests that move: which frames lie elsewhere than the one before, and by how many cells.
+"""Moving nests: frames in which the nest has moved since the frame before, and by how many cells.
 
-Fields of two frames of a moving nest are compared cell by cell of the ground, never by array index.
+Fields of two frames of a moving nest are compared at the same ground, never by array index.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ __all__ = ["CORNERS", "before_on_ground", "corners", "lies_elsewhere", "moves", 
 Array = npt.NDArray[Any]
 
 CORNERS: Final = ("corner_latitude", "corner_longitude")
-"""Where the first point of the whole grid lies, frame by frame: what a slab tells instead of XLAT."""
+"""Position of the first point of the whole grid in each frame, which a slab has in place of XLAT and XLONG."""
 _PLACES: Final = ("XLAT", "XLONG")
 _GRID: Final = ("south_north", "west_east")
 
 
 def corners(ds: xr.Dataset | xr.DataArray) -> Array | None:
-    """Latitude and longitude of the first grid point [degrees], (frame, 2), or (2,) of a single frame.
+    """Latitude and longitude of the first grid point [degrees], (frame, 2), or (2,) for a single frame.
 
-    None where the dataset does not tell them by frame: no such coordinates, or none that depend on Time (an
-    array of one frame may have them without).
+    None if the dataset does not have them for each frame: it has no such coordinates, or they do not depend on Time
+    (they need not in an array of a single frame).
 
     Notes
     -----
-    Two numbers a frame are read, and nothing else.
+    Only two numbers for each frame are read.
     """
     known: Any = ds.coords if isinstance(ds, xr.DataArray) else ds.variables
     single = "Time" not in ds.dims
-    found = []
+    points = []
     for name, short in zip(_PLACES, CORNERS, strict=True):
         if short in known:
             place = ds[short]
@@ -43,29 +43,30 @@ def corners(ds: xr.Dataset | xr.DataArray) -> Array | None:
             continue
         if not single and "Time" not in place.dims:
             return None
-        found.append(place)
-    if len(found) < len(_PLACES):
+        points.append(place)
+    if len(points) < len(_PLACES):
         return None
-    # Together, so that dask has one graph to go through.
-    read = xr.Dataset({n: a.variable for n, a in zip(_PLACES, found, strict=True)}).compute()
+    # Computed together, so that dask traverses the graph once.
+    read = xr.Dataset({n: a.variable for n, a in zip(_PLACES, points, strict=True)}).compute()
     return np.stack([np.asarray(read[name].values, np.float64) for name in _PLACES], axis=-1)
 
 
 def moves(places: list[Array]) -> bool:
-    """Whether the first grid points of all frames of some files (what `corners` gives) are not one point."""
+    """Whether the first grid points of all frames of some files (from `corners`) differ."""
     return bool(places) and any(not (place == places[0][0]).all() for place in places)
 
 
 def lies_elsewhere(ds: xr.Dataset, before: xr.DataArray | None = None) -> npt.NDArray[np.bool_]:
-    """Which frames lie elsewhere than the frame before.
+    """Flags of the frames in which the nest has moved since the frame before.
 
     Parameters
     ----------
     ds
-        With XLAT and XLONG (Time, south_north, west_east), or the `CORNERS` of a slab. Without, none does.
+        Dataset with XLAT and XLONG (Time, south_north, west_east), or the `CORNERS` of a slab. Without them no frame
+        is flagged.
     before
-        A field of the frame before the first, with the same as coordinates. Of a nest that moves within
-        `ds`, a frame before that does not tell its place counts as lying elsewhere.
+        Field of the frame before the first, with the same coordinates. If the nest moves within `ds`, and `before` has
+        no such coordinates, the first frame is flagged.
     """
     out = np.zeros(ds.sizes["Time"], bool)
     place, earlier = corners(ds), None if before is None else corners(before)
@@ -80,19 +81,19 @@ def lies_elsewhere(ds: xr.Dataset, before: xr.DataArray | None = None) -> npt.ND
 
 
 def _on_sphere(latitude: Array, longitude: Array) -> Array:
-    """Points on the unit sphere, (..., 3): no seam at 180 degrees, no poles."""
+    """Points on the unit sphere, (..., 3), without a seam at 180 degrees and without poles."""
     lat, lon = np.deg2rad(latitude.astype(np.float64)), np.deg2rad(longitude.astype(np.float64))
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
 
 
 def _overlap(length: int, shift: int) -> tuple[slice, slice]:
-    """Where the cells of a frame and of the one before lie on the same ground: slices of the two."""
+    """Slices of a frame and of the frame before that cover the same ground."""
     now = slice(max(0, -shift), max(0, length - max(0, shift)))
     return now, slice(now.start + shift, now.stop + shift)
 
 
 def _shift(now: Array, last: Array) -> tuple[int, int] | None:
-    """By how many cells a frame lies further than the one before, from their points on the sphere."""
+    """Number of cells by which a frame has moved since the frame before, from points on the sphere."""
     rows, columns = now.shape[:2]
     if rows < 2 or columns < 2:
         return None
@@ -107,24 +108,24 @@ def _shift(now: Array, last: Array) -> tuple[int, int] | None:
                 continue
             dj, di = int(at[0]) - j, int(at[1]) - i
             (a, b), (c, d) = _overlap(rows, dj), _overlap(columns, di)
-            # One point may lie well by chance: all must.
+            # A single point may agree by chance, so all points are compared.
             off = np.linalg.norm(now[a, c] - last[b, d], axis=-1)
             return (dj, di) if float(off.max()) < 0.1 * spacing else None
     return None
 
 
 def shifts(ds: xr.Dataset) -> list[tuple[int, int] | None] | None:
-    """How many rows and columns each frame lies further than the one before.
+    """Number of rows and columns by which each frame has moved since the frame before.
 
     Returns
     -------
     list
-        (rows, columns) by frame, (0, 0) of the first; None where it is no whole number of cells that XLAT and
-        XLONG tell, or the two frames have no ground in common. None for the whole where no frame moves.
+        (rows, columns) for each frame, (0, 0) for the first. An entry is None if XLAT and XLONG do not differ by a
+        whole number of cells, or if the two frames have no ground in common. The result is None if no frame moves.
 
     Notes
     -----
-    XLAT and XLONG are read only of nests that move; two numbers a frame of others whose XLAT depends on Time.
+    XLAT and XLONG are read only for nests that move; for others whose XLAT depends on Time, two numbers a frame.
     """
     moved = lies_elsewhere(ds)
     if not moved.any():
@@ -152,19 +153,19 @@ def _points(ds: xr.Dataset, t: int) -> Array:
 
 
 def before_on_ground(field: xr.DataArray, by: list[tuple[int, int] | None]) -> xr.DataArray:
-    """The field as it was one frame before at the same ground; NaN in the first frame and where not known.
+    """The field of the frame before at the same ground; NaN in the first frame and where it is not known.
 
     Parameters
     ----------
     field
-        (Time, south_north, west_east), floats.
+        Floats, (Time, south_north, west_east).
     by
-        What `shifts` gives.
+        Result of `shifts`.
 
     Returns
     -------
     xr.DataArray
-        Of the same dims, without coordinates; lazy where `field` is lazy.
+        Array with the same dims, without coordinates; lazy where `field` is lazy.
     """
     bare = field.drop_vars(list(field.coords))
     parts = [xr.full_like(bare.isel(Time=[0]), np.nan)]

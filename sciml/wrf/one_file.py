@@ -1,4 +1,4 @@
-"""One file or dataset of WRF output: opened as it is, cut into dask's chunks, and given its times."""
+"""A single file or dataset of WRF output: opened lazily, divided into Dask chunks, with its times."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ ONE_FRAME: Final[Mapping[Any, int]] = {"Time": 1}
 
 
 def open_lazily(path: Path, *, chunks: Chunks = ONE_FRAME, like: xr.Dataset | None = None) -> xr.Dataset:
-    """Open one file as it is: no times decoded, nothing read.
+    """Open a file lazily, without decoding its times.
 
     Parameters
     ----------
     path
         A NetCDF file.
     chunks
-        Dask's chunks; None reads without dask.
+        Dask chunks; None reads without Dask.
     like
-        Take chunks from this dataset instead: none if it has none.
+        Dataset that decides whether Dask is used: no chunks are made if it has none.
 
     Raises
     ------
     InputError
-        The file is not there, not NetCDF, or damaged.
+        The file does not exist, is not NetCDF, or is damaged.
     """
     if like is not None and not like.chunks:
         chunks = None
@@ -61,19 +61,19 @@ def open_lazily(path: Path, *, chunks: Chunks = ONE_FRAME, like: xr.Dataset | No
 
 
 def require_whole(path: Path) -> None:
-    """Refuse a file that is not there, or a classic NetCDF file that was cut off.
+    """Check that a file exists, and that a classic NetCDF file is complete.
 
     Raises
     ------
     InputError
-        With the number of bytes that are missing.
+        The file does not exist, or is truncated. The message has the number of missing bytes.
     """
     if not path.is_file():
         raise InputError(f"no such file: {path}")
-    lacking = missing_bytes(path)
-    if lacking:
+    absent = missing_bytes(path)
+    if absent:
         raise InputError(
-            f"{path} was cut off: its header requires {lacking} bytes more than its {path.stat().st_size}; copy it "
+            f"{path} was cut off: its header requires {absent} bytes more than its {path.stat().st_size}; copy it "
             "again, or leave it out"
         )
 
@@ -86,19 +86,19 @@ def _size(path: Path) -> str:
 
 
 def chunked(ds: xr.Dataset, chunks: Chunks, frames: tuple[int, ...] = ()) -> xr.Dataset:
-    """Cut a dataset into dask's chunks.
+    """Divide a dataset into Dask chunks.
 
     Parameters
     ----------
     chunks
-        As for `xr.Dataset.chunk`; None leaves the dataset as it is.
+        Chunks as in `xr.Dataset.chunk`; None leaves the dataset unchanged.
     frames
-        The lengths of the chunks along Time where `chunks` does not name it; default: one chunk.
+        Lengths of the chunks along Time if `chunks` does not have them; default: a single chunk.
 
     Raises
     ------
     InputError
-        Dask cannot make such chunks, or the dataset has no such dimension.
+        Dask does not support the chunks, or the dataset does not have a dimension of theirs.
     """
     if chunks is None:
         return ds
@@ -147,7 +147,7 @@ def with_times(ds: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     InputError
-        No dimension Time, or none of its frames; faces that do not fit; times that cannot be read.
+        The dimension Time is missing or has length 0, the faces do not fit the grid, or the times cannot be read.
     """
     require_frames(ds)
     if ds.sizes["Time"] == 0:
@@ -160,7 +160,7 @@ def with_times(ds: xr.Dataset) -> xr.Dataset:
 
 
 def with_clock(ds: xr.Dataset, times: npt.NDArray[Any]) -> xr.Dataset:
-    """The dataset with these times as its coordinate Time, in place of what the file has."""
+    """The dataset with these times as its coordinate Time, instead of the times in the file."""
     out = ds.drop_vars([n for n in ("Times",) if n in ds.variables])
     out = out.assign_coords(Time=("Time", times, {"standard_name": "time", "axis": "T"}))
     out["Time"].encoding = {"units": f"seconds since {str(times[0])[:10]}", "dtype": "float64"}

@@ -1,6 +1,4 @@
-"""Opening WRF's history files: one, many, a glob, a directory; lazily, with times, coordinates and CF
-attributes.
-"""
+"""Opening WRF history files: a file, several files, a glob or directory, with times, coordinates and CF attributes."""
 
 from __future__ import annotations
 
@@ -42,47 +40,46 @@ def open_wrfout(
     *,
     chunks: Chunks = ONE_FRAME,
 ) -> xr.Dataset:
-    """Open WRF output: one file, several, a glob, a directory of one domain, or datasets opened already.
+    """Open WRF output: a file, several files, a glob, a directory of a single domain, or open datasets.
 
     Parameters
     ----------
     paths
-        Frames are put in the order of their times; of a time that is there twice, in two files (restarts) or
-        in one, the first copy is taken, of the file that begins earliest. A dataset is not changed; what is
-        returned is another.
+        Files or datasets. Frames are sorted by time. If a time occurs twice, in two files (restarts) or in the same
+        file, the copy in the file that begins earliest is taken. A dataset is not changed; the result is a new one.
     chunks
-        How dask cuts what is read from files, by default one frame a chunk. As in xarray: lengths by
-        dimension, -1 or "auto" for one or for all; {} for one chunk a file. None: without dask. Datasets
-        keep the chunks that they have.
+        Dask chunks of values that are read from files; default: a chunk for each frame. As in xarray: lengths by
+        dimension, -1 or "auto" for one or for all dimensions; {} for a chunk for each file; None to read without
+        Dask. Datasets keep their chunks.
 
     Returns
     -------
     xr.Dataset
-        Lazy. The variables and dimensions of WRF with CF attributes; Time is a datetime64 coordinate; XLAT
-        and XLONG (and those of the faces) are coordinates, (south_north, west_east), or with Time where the
-        nest moves. Derived fields: the accessor ``.sciml``. It can be saved (``to_netcdf``, ``to_zarr``) and
-        what was saved opened again. The units of XTIME are minutes; its attribute ``since`` says since when.
-        The coordinate RUN_START (Time) is the start of the run of each frame, NaT where it is not known. Several
-        runs may be joined; rain and KIND are then not known in the first frame of each run that follows another.
+        Lazy dataset with the variables and dimensions of WRF and CF attributes. Time is a datetime64 coordinate. XLAT
+        and XLONG (and those of the faces) are coordinates, (south_north, west_east), or with Time if the nest moves.
+        The accessor ``.sciml`` has derived fields. The dataset can be saved (``to_netcdf``, ``to_zarr``) and opened
+        again. The units of XTIME are minutes; its attribute ``since`` has the reference date. The coordinate RUN_START
+        (Time) is the start of the run of each frame, NaT where it is not known. Several runs may be joined; rain and
+        KIND are then not known in the first frame of each run that follows another.
 
     Raises
     ------
     InputError
-        No such file, not NetCDF, damaged; domains or time steps that differ; faces that do not fit the grid
-        (cropped alone); times that are none; chunks that cannot be made.
+        A file does not exist, is not NetCDF or is damaged; domains or time steps differ; faces do not fit the grid
+        (only mass points or faces were cropped); times are missing or invalid; the chunks are not possible.
 
     Notes
     -----
-    Of several files the metadata of the first are read. Of each other file the times and some attributes are
-    read, and its variables, their shapes, types and packing are compared with those of the first; it is
-    opened again when its values are read. Files that differ are opened one by one.
+    For several files, all metadata are read from the first file. From each other file the times and some attributes
+    are read, and its variables, their shapes, types and packing are compared with those of the first file; it is
+    opened again when its values are read. Files that differ are opened separately.
     """
     listed: Any = [paths] if isinstance(paths, (xr.Dataset, str, bytes, os.PathLike)) else paths
     if not isinstance(listed, Iterable):
-        listed = expand(listed)  # no path: refused there
+        listed = expand(listed)  # raises: it is not a path
     given: list[xr.Dataset | Path] = []
-    for one in listed:
-        given += [one] if isinstance(one, xr.Dataset) else expand([one])
+    for item in listed:
+        given += [item] if isinstance(item, xr.Dataset) else expand([item])
     return _finish(given or list(expand([])), chunks)
 
 
@@ -93,7 +90,7 @@ def _finish(given: Sequence[xr.Dataset | Path], chunks: Chunks) -> xr.Dataset:
         one_domain([part.ds for part in parts])
     places = [corners(part.ds) for part in parts]
     moving = moves([place for place in places if place is not None])
-    # Chunks are made only now: times and corners are read faster without dask.
+    # Chunks are made last: times and corners are read faster without Dask.
     datasets = datasets_of(parts, new_frames([part.ds for part in parts]), chunks)
     joined = in_order(datasets[0] if len(datasets) == 1 else _joined(datasets))
     return _with_attributes(_with_places(joined, moving))
@@ -103,7 +100,7 @@ def _joined(timed: list[xr.Dataset]) -> xr.Dataset:
     shared = set.intersection(*({str(n) for n in ds.variables} for ds in timed))
     dropped = sorted({str(n) for ds in timed for n in ds.variables} - shared)
     if dropped:
-        warnings.warn(f"left out, for not all files have them: {', '.join(dropped)}", stacklevel=4)
+        warnings.warn(f"left out, because not all files have them: {', '.join(dropped)}", stacklevel=4)
     joined = xr.concat(
         [ds.drop_vars(dropped, errors="ignore") for ds in timed],
         dim="Time",
@@ -131,7 +128,7 @@ def _with_places(ds: xr.Dataset, moving: bool) -> xr.Dataset:
 
 
 def _with_attributes(ds: xr.Dataset) -> xr.Dataset:
-    """CF attributes from the table; and an encoding with which the dataset can be saved anywhere."""
+    """CF attributes from the table, and an encoding with which the dataset can be saved in any format."""
     changed: dict[Hashable, xr.Variable] = {}
     for name in ds.variables:
         if name in ("Time", RUN_START):
@@ -142,20 +139,20 @@ def _with_attributes(ds: xr.Dataset) -> xr.Dataset:
         row = TABLE.get(str(name))
         if row is not None:
             since = str(attrs.get("units", ""))
-            # Units that a tool changed stay: `sciml.wrf.diagnostics.require` refuses them where they are used.
+            # Units that a tool changed stay: `sciml.wrf.requirements.require` raises where they are used.
             changed_units = contradicts(str(name), since)
             attrs |= {"units": since if changed_units else row.units, "long_name": row.long_name}
             if row.standard_name:
                 attrs["standard_name"] = row.standard_name
             if variable.dtype.kind in "mM":
-                del attrs["units"]  # decoded: what it is saved with is xarray's to say
+                del attrs["units"]  # decoded: xarray chooses the units for saving
             elif " since " in since:
                 attrs["since"] = since
         elif isinstance(attrs.get("units"), str):
             attrs["units"] = _units(str(attrs["units"]))
         marks = [k for k in variable.encoding if k in PACKING and variable.encoding[k] is not None]
         if marks:
-            # What the reader took out of the attributes; kept as words, so that saving does not pack again.
+            # Recorded as text, so that saving does not pack the values again.
             attrs["read_with"] = ", ".join(marks)
         variable.attrs = attrs
         variable.encoding = {}
@@ -167,7 +164,7 @@ def _with_attributes(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _units(text: str) -> str:
-    """Units as CF writes them: ``m/s`` and ``m s{-1}`` to ``m s-1``; nothing and ``-`` to 1."""
+    """Units in CF notation: ``m/s`` and ``m s{-1}`` become ``m s-1``; an empty text and ``-`` become 1."""
     text = text.strip()
     if text.lower() in _UNITS:
         return _UNITS[text.lower()]

@@ -1,4 +1,4 @@
-"""Which program wrote a dataset: WRF itself, another program of WRF and WPS, or a tool that processed it."""
+"""The program that wrote a dataset: WRF, another program of WRF or WPS, or a tool that processed it."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _LEVELS: Final = ("P_PL", "T_PL", "U_PL", "GHT_PL")
 
 
 def wrf_version(ds: xr.Dataset) -> tuple[int, int] | None:
-    """Major and minor version of WRF by the attribute TITLE; None where that was lost.
+    """Major and minor version of WRF from the attribute TITLE; None if it is missing.
 
     Examples
     --------
     >>> wrf_version(xr.Dataset(attrs={"TITLE": " OUTPUT FROM WRF V4.3.3 MODEL"}))
     (4, 3)
     """
-    found = re.search(r"V(\d+)\.(\d+)", str(ds.attrs.get("TITLE", "")))
-    return (int(found[1]), int(found[2])) if found else None
+    match = re.search(r"V(\d+)\.(\d+)", str(ds.attrs.get("TITLE", "")))
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def other_origin(ds: xr.Dataset) -> str:
-    """What a dataset is that WRF did not write to its history stream, as words for a message; "" otherwise.
+    """Kind of a dataset that WRF did not write to its history stream, as text for a message; else "".
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The files that are meant by paths, globs and folders."""
+"""Expansion of paths, globs and folders to files."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _WRFOUT: Final = "wrfout_d[0-9][0-9]*"
 
 
 def expand(paths: PathLike | Iterable[PathLike]) -> list[Path]:
-    """The files meant by a path, a glob, a directory, or several of them, sorted by name within each.
+    """Expand a path, a glob, a directory, or several of them, to files sorted by name.
 
     A ``~`` at the start of a path is the home directory.
 
     Raises
     ------
     InputError
-        Nothing is there, a directory holds several domains or no WRF output, or something is no path.
+        No file exists, a directory contains several domains or no WRF output, or an item is not a path.
     """
     if isinstance(paths, (str, bytes, os.PathLike)):
         paths = [paths]
@@ -94,14 +94,14 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _listed(folder: Path) -> str:
-    """The first names in a folder, folders with a slash; empty where it is empty."""
+    """First names in a folder, with a slash after names of folders; "" for an empty folder."""
     names = sorted(p.name + ("/" if p.is_dir() else "") for p in folder.iterdir())
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return ", ".join(names[:_MOST]) + more
 
 
 def _nothing(text: str) -> str:
-    """What to say where nothing matches a path or a glob."""
+    """Message for a path or a glob without a match."""
     is_pattern = glob.has_magic(text)
     folder = Path(text).parent
     start = f"no such file: {text}" + (" (no file matches this pattern" if is_pattern else " (")

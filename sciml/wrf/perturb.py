@@ -1,7 +1,7 @@
-"""Perturb the start of a run by rounding-size errors, to learn what chaos alone does to its scores.
+"""Perturbation of the start of a run by errors of the size of rounding, which measures the effect of chaos on scores.
 
-A run from a perturbed wrfinput differs from its control by nothing but the growth of rounding errors. Its scores
-against the control are the floor of `sciml wrf compare --floor`.
+A run from a perturbed wrfinput differs from its control only by the growth of rounding errors. Its scores against the
+control are the floor of `sciml wrf compare --floor`.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ __all__ = ["MARK", "NAMES", "Perturbed", "perturb"]
 NAMES: Final = ("T", "THM", "T_1", "T_2", "THM_1", "THM_2")
 """Potential temperatures less 300 K: of wrfinput (T dry, THM moist), and both time levels of wrfrst."""
 MARK: Final = "SCIML_PERTURBATION"
-"""The global attribute that records what was done."""
+"""Global attribute that records the perturbation."""
 BASE: Final = 300.0
 LARGEST: Final = 0.01
 
 
 @dataclass(frozen=True)
 class Perturbed:
-    """What `perturb` did.
+    """Result of `perturb`.
 
     Parameters
     ----------
     output
-        The file.
+        Path of the perturbed file.
     variables
-        The perturbed ones.
+        Names of the perturbed variables.
     size, seed
-        As given.
+        Size of the perturbation and seed, as in the call.
     relative
-        Standard deviation of the relative change of the full potential temperature, of the values as stored.
+        Standard deviation of the relative change of the full potential temperature, from the stored values.
     largest
         Largest absolute change (K).
     """
@@ -69,28 +69,28 @@ def perturb(source: str | Path, output: str | Path, *, size: float = 1e-6, seed:
     source
         A wrfinput or wrfrst file (netCDF).
     output
-        The file to write.
+        Path of the file to write.
     size
         Standard deviation of the relative perturbation; at most 0.01.
     seed
-        Of the random numbers (numpy's `default_rng`). Other seeds give other floor runs.
+        Seed of the random numbers (numpy's `default_rng`). Other seeds give other floor runs.
 
     Returns
     -------
     Perturbed
-        With the size of the change as stored in float32.
+        Includes the size of the change as stored in float32.
 
     Notes
     -----
-    The file holds theta - 300 K: T becomes (T + 300) (1 + size N(0, 1)) - 300. Dry and moist potential temperature get
-    the same random numbers, so that their ratio, the moisture, stays as it is. Every other variable is a copy, bit by
-    bit; the attributes `history` and `SCIML_PERTURBATION` record what was done.
+    The file contains theta - 300 K: T becomes (T + 300) (1 + size N(0, 1)) - 300. Dry and moist potential temperature
+    get the same random numbers, so that their ratio, the moisture, does not change. Every other variable is copied
+    bit by bit; the attributes `history` and `SCIML_PERTURBATION` record what was done.
 
     Raises
     ------
     InputError
-        No such variable, a size out of range or below the precision of the file, an output that is the input, or one
-        that exists and is no perturbed copy.
+        The variables are missing, the size is out of range or below the precision of the file, or the output is the
+        input or a file that is not a perturbed copy.
     """
     source, output = Path(source), Path(output)
     if not 0 < size <= LARGEST:
@@ -158,12 +158,12 @@ def _present(file: Any) -> tuple[str, ...]:
 
 
 def _names_in(source: Path) -> tuple[str, ...]:
-    """The variables that are perturbed.
+    """Names of the variables that are perturbed.
 
     Raises
     ------
     InputError
-        None is there, or the file is no netCDF.
+        The file has none of the variables, or is not netCDF.
     """
     try:
         with netCDF4.Dataset(source) as file:

@@ -1,6 +1,7 @@
-"""Lossy compression, recognised in the values: it spoils training pairs, so it must be seen and said.
+"""Detection of lossy compression from the values of a file.
 
-The scheme amplifies rounding: a relative error of 1e-4 in its inputs caps R2 at 0.99, 1e-3 at 0.87.
+Rounded values make poor training pairs, because the scheme amplifies rounding: a relative error of 1e-4 in its inputs
+limits R2 to 0.99, and 1e-3 to 0.87.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _WATCHED: Final = ("T", "T_PHY", "QVAPOR", "W0AVG", "U", "U_PHY", "P", "PH")
 _BITS: Final = {"P": 9}
 _SAMPLE: Final = 2048
 
-# Kept by `open_wrfout` in the attribute read_with, as the reader takes them out of the attributes.
+# `open_wrfout` copies these to the attribute read_with, because xarray removes them from the attributes.
 PACKING: Final = ("scale_factor", "least_significant_digit", "quantize_mode", "significant_digits")
 
 
@@ -31,21 +32,21 @@ class LossyInput(UserWarning):
 
 
 def lossy_reason(values: npt.NDArray[Any], bits: int = 5) -> str:
-    """Why these values look rounded; empty if they do not.
+    """Describe why values look rounded; empty if they do not.
 
     Parameters
     ----------
     values
-        Floats of one variable, any shape. Fewer than 64 different ones are not judged.
+        Floats of a single variable, in any shape. Fewer than 64 different values are not examined.
     bits
-        How many bits at the end of a mantissa are not zero by nature in all of them.
+        Number of last bits of the mantissa that are not all zero in values without rounding.
 
     Returns
     -------
     str
-        Which of the three marks was found: the last five (`bits`) or more bits of the mantissa zero in all
-        (bit rounding, bit shaving), all equal within each value (bit grooming), or all values multiples of a
-        power of ten far above the precision of a float.
+        The mark of rounding: the last `bits` or more bits of the mantissa are zero in all values (bit rounding, bit
+        shaving), they are all equal within each value (bit grooming), or all values are multiples of a power of ten
+        far above the precision of a float.
 
     Examples
     --------
@@ -55,7 +56,7 @@ def lossy_reason(values: npt.NDArray[Any], bits: int = 5) -> str:
     """
     flat = np.asarray(values, dtype=np.float32).ravel()
     flat = flat[np.isfinite(flat) & (np.abs(flat) > np.finfo(np.float32).tiny)]
-    # A mark must be on all values: a few without it spare the others the search.
+    # All values must have the mark, so a few values without it end the search.
     few = flat[:: max(1, flat.size // _SAMPLE)]
     if not _zeros(few) >= bits and not _groomed(few, bits) and not _steps(few, flat):
         return ""
@@ -72,7 +73,7 @@ def lossy_reason(values: npt.NDArray[Any], bits: int = 5) -> str:
 
 
 def _zeros(flat: npt.NDArray[np.float32]) -> int:
-    """How many bits at the end of the mantissa are zero in all."""
+    """Number of last bits of the mantissa that are zero in all values."""
     used = int(np.bitwise_or.reduce(flat.view(np.uint32) & np.uint32(0x7FFFFF)))
     return 23 if used == 0 else (used & -used).bit_length() - 1
 
@@ -83,7 +84,7 @@ def _groomed(flat: npt.NDArray[np.float32], bits: int) -> bool:
 
 
 def _steps(some: npt.NDArray[np.float32], flat: npt.NDArray[np.float32]) -> list[float]:
-    """The powers of ten that divide `some` of the values, as far as their precision allows to tell."""
+    """Powers of ten that divide all of `some`, within their precision."""
     size, ulp = np.sort(np.abs(flat)), np.spacing(np.abs(some)).astype(np.float64)
     out = []
     for digits in range(1, 8):
@@ -98,33 +99,31 @@ def _steps(some: npt.NDArray[np.float32], flat: npt.NDArray[np.float32]) -> list
     return out
 
 
-def _told(array: xr.DataArray) -> str:
-    """What the attributes say of rounding: packing, or one of netCDF's own quantisations."""
+def _stated_rounding(array: xr.DataArray) -> str:
+    """Rounding that the attributes state: packing, or a quantisation of netCDF."""
     marks = [str(k) for k in array.attrs if "Quantize" in str(k)]
     marks += [k for k in PACKING if array.encoding.get(k) is not None or k in array.attrs]
     return ", ".join([*marks, *str(array.attrs.get("read_with", "")).split(", ")]).strip(", ")
 
 
 def lossy_lines(ds: xr.Dataset, most: int = 1 << 20) -> list[str]:
-    """One line for each watched variable of a dataset that looks rounded, judged by its first and last frame,
-    `most` values of each.
-    """
-    found = []
+    """A line for each examined variable that looks rounded, from at most `most` values of its first and last frame."""
+    lines = []
     for name in _WATCHED:
         if name not in ds.variables:
             continue
         array = ds[name]
-        reason = _told(array)
-        reason = f"the file says {reason}" if reason else _judged(array, name, most)
+        reason = _stated_rounding(array)
+        reason = f"the attributes of the file state {reason}" if reason else _judged(array, name, most)
         if reason:
-            found.append(f"{name}: {reason}")
-    return found
+            lines.append(f"{name}: {reason}")
+    return lines
 
 
 def _judged(array: xr.DataArray, name: str, most: int) -> str:
-    """Why the first or the last frame (of drawn pairs: the first columns) looks rounded."""
+    """Describe why the first or the last frame (in drawn pairs, the first columns) looks rounded."""
     first = array.dims[0]
-    # Both ends by one slice, so that dask is asked once.
+    # Both ends with a single slice, so that dask computes once.
     ends = slice(None, None, max(1, array.sizes[first] - 1))
     read = array[{first: ends if array.ndim > 2 else slice(0, 2048)}].values
     for values in read[::-1] if array.ndim > 2 else [read]:
@@ -138,22 +137,22 @@ def _judged(array: xr.DataArray, name: str, most: int) -> str:
 
 
 def warn_if_lossy(ds: xr.Dataset) -> list[str]:
-    """Look at the first and last frame of a few inputs and warn (`LossyInput`) if they were rounded.
+    """Examine the first and last frame of a few inputs, and warn (`LossyInput`) if they were rounded.
 
     Returns
     -------
     list[str]
-        One line for each variable that shows it; empty for a faithful file.
+        A line for each rounded variable; empty if none was rounded.
     """
-    found = lossy_lines(ds)
-    if found:
-        warnings.warn(message(where(ds), found), LossyInput, stacklevel=3)
-    return found
+    lines = lossy_lines(ds)
+    if lines:
+        warnings.warn(message(where(ds), lines), LossyInput, stacklevel=3)
+    return lines
 
 
-def message(path: str, found: list[str]) -> str:
-    """What to tell of a file in which these lines were found."""
+def message(path: str, lines: list[str]) -> str:
+    """Warning for a file whose variables were rounded; `lines` describes them."""
     return (
-        f"{path} was compressed with loss ({'; '.join(found)}): the scheme amplifies rounding, an emulator trained "
+        f"{path} was compressed with loss ({'; '.join(lines)}): the scheme amplifies rounding, an emulator trained "
         "on such columns learns noise; use the files as WRF wrote them"
     )

@@ -1,4 +1,4 @@
-"""The map projection by the global attributes: which it is, and how the grid is turned against east and north."""
+"""Map projection from the global attributes, and the rotation of the grid against east and north."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAMES: Final = {
     "mercator": MERCATOR,
     "lat/lon": LATLON,
 }
-# What the definition of each projection needs (geogrid's namelist names are the same, in small letters).
+# Attributes that define each projection (the namelist of geogrid has the same names in lower case).
 _DEFINED_BY: Final = {
     LAMBERT: ("TRUELAT1", "TRUELAT2", "STAND_LON", "MOAD_CEN_LAT"),
     POLAR: ("TRUELAT1", "STAND_LON"),
@@ -44,36 +44,36 @@ def number(ds: xr.Dataset, name: str) -> float:
     Raises
     ------
     InputError
-        It is not there, or no number.
+        The attribute is missing, or is not a number.
     """
     value = ds.attrs.get(name)
     try:
-        found = float(np.asarray(value, dtype=float).reshape(()))
+        result = float(np.asarray(value, dtype=float).reshape(()))
     except (TypeError, ValueError):
-        found = math.nan
-    if not math.isfinite(found):
+        result = math.nan
+    if not math.isfinite(result):
         state = f"has the global attribute {name} = {value!r}" if name in ds.attrs else f"has lost {name}"
         raise InputError(
             f"{where(ds)} {state}, which must be a number: set it to what the run had, ds.attrs['{name}'] = ..., or "
             f"with ncatted -a {name},global,o,f,..."
         )
-    return found
+    return result
 
 
 def map_projection(ds: xr.Dataset) -> int | None:
-    """MAP_PROJ, or what MAP_PROJ_CHAR names; None where both were lost."""
+    """MAP_PROJ, or the number for MAP_PROJ_CHAR; None if both are missing."""
     if "MAP_PROJ" in ds.attrs:
         return int(number(ds, "MAP_PROJ"))
     return _NAMES.get(str(ds.attrs.get("MAP_PROJ_CHAR", "")).strip().lower())
 
 
 def require_projection(ds: xr.Dataset) -> None:
-    """Refuse a dataset that does not have all attributes which define its map projection.
+    """Check that a dataset has all attributes that define its map projection.
 
     Raises
     ------
     InputError
-        Naming all that were lost.
+        Attributes are missing; the message lists all of them.
     """
     kind = map_projection(ds)
     lost = ["MAP_PROJ"] if kind is None else []
@@ -87,24 +87,24 @@ def require_projection(ds: xr.Dataset) -> None:
 
 
 def alignment(ds: xr.Dataset) -> tuple[tuple[xr.DataArray, xr.DataArray] | None, str]:
-    """Cosine and sine of the angle between the grid and north, None where the axes point east and north.
+    """Cosine and sine of the angle between the grid and north, None if the axes point east and north.
 
-    COSALPHA and SINALPHA of the file. Where they were lost, the angle of a Lambert or polar stereographic grid is
-    ``-n (longitude - STAND_LON)``, positive on the northern hemisphere, with the cone's constant ``n`` of TRUELAT1
-    and TRUELAT2 (Snyder 1987, USGS Professional Paper 1395, eq. 15-8), as WPS computes it. A grid whose projection
-    was lost too counts as aligned where XLAT depends on the row alone and XLONG on the column alone.
+    They are COSALPHA and SINALPHA of the file. If these are missing, the angle of a Lambert or polar stereographic
+    grid is ``-n (longitude - STAND_LON)``, positive on the northern hemisphere, with the cone constant ``n`` of
+    TRUELAT1 and TRUELAT2 (Snyder 1987, USGS Professional Paper 1395, eq. 15-8), as in WPS. If the projection is
+    missing too, the grid is aligned if XLAT depends only on the row and XLONG only on the column.
 
     Returns
     -------
     tuple
-        (cosine, sine) or None; and a comment on what was derived, or "".
+        (cosine, sine) or None; and a comment on the derivation, or "".
 
     Raises
     ------
     MissingVariable
-        COSALPHA and SINALPHA are not there, and cannot be derived.
+        COSALPHA and SINALPHA are missing, and cannot be derived.
     InputError
-        The attribute MAP_PROJ was lost, and the grid is not seen to be aligned.
+        The attribute MAP_PROJ is missing, and the coordinates do not show that the grid is aligned.
     """
     kind = map_projection(ds)
     if "COSALPHA" in ds.variables and "SINALPHA" in ds.variables:
@@ -145,12 +145,12 @@ def _angle(ds: xr.Dataset, kind: int) -> tuple[tuple[xr.DataArray, xr.DataArray]
 
 
 def _cone(first: float, second: float) -> float:
-    """The constant of the cone that cuts the sphere at two latitudes [degrees], or touches it at one."""
-    one, two = (math.radians(abs(lat)) for lat in (first, second))
-    if abs(one - two) < math.radians(0.1):
-        return math.sin(one)
-    tangents = [math.tan(math.pi / 4 - lat / 2) for lat in (one, two)]
-    return math.log(math.cos(one) / math.cos(two)) / math.log(tangents[0] / tangents[1])
+    """Constant of the cone that cuts the sphere at two latitudes [degrees], or touches it at a single latitude."""
+    first_radians, second_radians = (math.radians(abs(lat)) for lat in (first, second))
+    if abs(first_radians - second_radians) < math.radians(0.1):
+        return math.sin(first_radians)
+    tangents = [math.tan(math.pi / 4 - lat / 2) for lat in (first_radians, second_radians)]
+    return math.log(math.cos(first_radians) / math.cos(second_radians)) / math.log(tangents[0] / tangents[1])
 
 
 def _lies_east_and_north(ds: xr.Dataset) -> bool:

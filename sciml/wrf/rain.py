@@ -1,4 +1,4 @@
-"""Rain as amounts per interval, from WRF's running totals and their buckets."""
+"""Precipitation per interval, from WRF's running totals and their buckets."""
 
 from __future__ import annotations
 
@@ -24,28 +24,27 @@ _PARTS: Final = ("RAINC", "RAINNC", "RAINSH")
 
 
 def rain_total(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:
-    """Precipitation accumulated since the start of the run [mm], with the buckets counted in.
+    """Precipitation accumulated since the start of the run [mm], including buckets.
 
-    Of several runs joined, each frame counts since the start of its own run (a warning names two of them).
+    If several runs are joined, each frame counts from the start of its own run (a warning names two of the runs).
 
     Parameters
     ----------
     name
-        "RAINC", "RAINNC" or "RAINSH" alone; default: their sum (those the file has; RAINC and RAINNC it must
-        have).
+        "RAINC", "RAINNC" or "RAINSH" for a single total; default: the sum of those that the file has (RAINC and RAINNC
+        are required).
 
     Notes
     -----
-    With the attribute BUCKET_MM positive, WRF empties RAINC and RAINNC whenever they pass it and counts that
-    in
-    I_RAINC and I_RAINNC: total = I_RAINC * BUCKET_MM + RAINC.
+    If the attribute BUCKET_MM is positive, WRF reduces RAINC and RAINNC by it whenever they exceed it, and counts the
+    reductions in I_RAINC and I_RAINNC: total = I_RAINC * BUCKET_MM + RAINC.
 
     Raises
     ------
     MissingVariable
-        RAINC or RAINNC (or, with a bucket, its count) is absent.
+        RAINC or RAINNC (or, with a bucket, its count) is missing.
     InputError
-        Buckets were emptied, and the attribute BUCKET_MM was lost.
+        Buckets were emptied, and the attribute BUCKET_MM is missing.
     """
     if "Time" in ds.dims:
         new = new_runs(ds)
@@ -81,13 +80,13 @@ def _total(ds: xr.Dataset, name: str | None) -> xr.DataArray:
 def _bucket(ds: xr.Dataset) -> float:
     """BUCKET_MM [mm], negative without buckets.
 
-    Where the attribute was lost and no bucket is counted, there is none: that is WRF's default, and with buckets
-    WRF always writes their counts.
+    If the attribute is missing and the counts of buckets are zero, there are no buckets. That is WRF's default, and
+    with buckets WRF always writes their counts.
 
     Raises
     ------
     InputError
-        The attribute was lost and the counts say that buckets were emptied.
+        The attribute is missing, and the counts show that buckets were emptied.
     """
     if "BUCKET_MM" in ds.attrs:
         return number(ds, "BUCKET_MM")
@@ -102,23 +101,23 @@ def _bucket(ds: xr.Dataset) -> float:
 
 
 def rain_since_last(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:
-    """Precipitation that fell since the frame before [mm].
+    """Precipitation since the frame before [mm].
 
-    The first frame is NaN, unless it is the start of the run; then it is the total. So is the first frame of each run
-    that follows another (with a warning), unless its run started at the time of the frame before.
+    The first frame is NaN, unless it is the start of the run; then it is the total. The first frame of each run that
+    follows another is NaN too (with a warning), unless its run started at the time of the frame before.
 
-    Where the totals were reset (a restart set them to zero), the new total itself is what is known to have fallen.
-    That is decided for the whole field: see `sciml.wrf.increments.amount_between`. In all other frames a total that
-    falls was rounded after WRF wrote it (packed, quantised), and the amount is 0. Falls that no rounding explains are
-    warned of, once, when they are computed.
+    If the totals were reset (a restart set them to zero), the amount is the new total. A reset is detected in the
+    whole field: see `sciml.wrf.increments.amount_between`. In all other frames a total that falls was rounded after
+    WRF wrote it (packed, quantised), and the amount is 0. A warning, issued once when the values are computed, reports
+    totals that fall by more than rounding.
 
-    Of a nest that moves, the difference is that of the same ground: NaN in cells that have just come in, and (with a
-    warning) in frames whose XLAT and XLONG do not lie on those of the frame before.
+    In a nest that moves, the difference is taken at the same ground: it is NaN in cells that are new, and (with a
+    warning) in frames whose XLAT and XLONG do not coincide with those of the frame before.
 
     Raises
     ------
     MissingVariable
-        As `rain_total`.
+        As in `rain_total`.
     InputError
         The dataset has no dimension Time.
     """
@@ -143,13 +142,13 @@ def rain_since_last(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:
 
 
 def _rules(ds: xr.Dataset) -> npt.NDArray[np.int8]:
-    """How the amount of each frame is found (see `increments`); warns where two runs meet."""
+    """Rule for the amount of each frame (see `increments`); warns where two runs meet."""
     rules = np.full(ds.sizes["Time"], DIFFERENCE, np.int8)
     new = new_runs(ds)
     starts, times = run_starts(ds), known_times(ds)
     rules[new] = NOT_KNOWN
     if times is not None:
-        # A run that started at the time of the frame before: its total is what fell since then.
+        # The run started at the time of the frame before, so its total is the amount since then.
         rules[1:][new[1:] & (starts[1:] == times[:-1])] = TOTAL
     if new.any() and (rules[new] == NOT_KNOWN).any():
         warnings.warn(

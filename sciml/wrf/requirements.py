@@ -20,30 +20,30 @@ STAGGERED: Final = ("west_east_stag", "south_north_stag", "bottom_top_stag")
 
 
 def where(ds: xr.Dataset) -> str:
-    """The file a dataset came from, for messages."""
+    """Name of the file of a dataset, for messages."""
     return str(ds.encoding.get("source", ds.attrs.get("SOURCE", "the dataset")))
 
 
 def require(ds: xr.Dataset, name: str, why: str = "") -> xr.DataArray:
-    """A variable of the dataset.
+    """A variable of the dataset, with WRF's dimensions and units.
 
     Raises
     ------
     MissingVariable
-        Telling whether WRF writes it unasked, or else the `iofields` line that makes WRF write it.
+        The variable is missing. The message has the `iofields` line if WRF does not write it by default.
     InputError
-        Its dimensions were renamed, its units are not WRF's, or it sits on faces that do not fit the grid
+        Its dimensions were renamed, its units are not WRF's, or it lies on faces that do not fit the grid
         (`require_faces`).
     """
     if name not in ds.variables:
         raise missing(name, where(ds), why, other_origin(ds))
-    found = ds[name]
-    check_units(name, found.attrs, where(ds))
-    if name in TABLE and not set(found.dims) <= set(dimensions_of(TABLE[name])):
+    array = ds[name]
+    check_units(name, array.attrs, where(ds))
+    if name in TABLE and not set(array.dims) <= set(dimensions_of(TABLE[name])):
         check_dimensions(ds, where(ds))
-    if any(dim in STAGGERED for dim in found.dims):
+    if any(dim in STAGGERED for dim in array.dims):
         require_faces(ds)
-    return found
+    return array
 
 
 def require_all(ds: xr.Dataset, names: tuple[str, ...]) -> list[xr.DataArray]:
@@ -52,9 +52,9 @@ def require_all(ds: xr.Dataset, names: tuple[str, ...]) -> list[xr.DataArray]:
     Raises
     ------
     MissingVariable
-        Naming all that are not there.
+        Variables are missing; the message lists all of them.
     InputError
-        As `require`.
+        As in `require`.
     """
     absent = [name for name in names if name not in ds.variables]
     if absent:
@@ -63,12 +63,12 @@ def require_all(ds: xr.Dataset, names: tuple[str, ...]) -> list[xr.DataArray]:
 
 
 def require_faces(ds: xr.Dataset) -> None:
-    """Refuse a dataset whose grid was cropped and its faces not, or the other way round.
+    """Check that faces and mass points fit, which they do not if only one of them was cropped.
 
     Raises
     ------
     InputError
-        A staggered dimension is not one longer than the mass points.
+        The length of a staggered dimension is not that of the mass points plus 1.
     """
     for stag in STAGGERED:
         dim = stag.removesuffix("_stag")
@@ -81,12 +81,12 @@ def require_faces(ds: xr.Dataset) -> None:
 
 
 def require_frames(ds: xr.Dataset) -> None:
-    """Refuse a dataset without the dimension Time, or with dimensions that were renamed.
+    """Check that a dataset has the dimension Time, and that no dimension was renamed.
 
     Raises
     ------
     InputError
-        With the line that renames the dimensions back, or that chooses one frame and keeps the dimension.
+        The message has the line that renames the dimensions back, or that selects a frame with its dimension.
     """
     check_time(ds, where(ds))
     check_dimensions(ds, where(ds))

@@ -1,7 +1,7 @@
-"""Runs: when the run of each frame started, and which frames are the first of another run.
+"""Runs: the start of the run of each frame, and the frames that are the first of another run.
 
-WRF's totals (RAINC, RAINNC) and hold times (NCA) belong to one run: a difference between frames of two runs means
-nothing.
+WRF's totals (RAINC, RAINNC) and hold times (NCA) belong to a single run, so a difference between frames of two runs
+has no meaning.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sciml.wrf.times import decode_stamps, elapsed_seconds, frame_times, since_u
 __all__ = ["RUN_START", "describe_seam", "known_times", "new_runs", "run_starts", "with_run_starts"]
 
 RUN_START: Final = "RUN_START"
-"""The coordinate (Time) of `open_wrfout` that holds the start of the run of each frame."""
+"""Name of the coordinate (Time) of `open_wrfout` with the start of the run of each frame."""
 
 Times = npt.NDArray[np.datetime64]
 Flags = npt.NDArray[np.bool_]
@@ -27,7 +27,7 @@ Flags = npt.NDArray[np.bool_]
 _SECOND: Final = np.timedelta64(1_000_000, "us")
 # XTIME is a float32 of minutes, and Times has whole seconds.
 _NEAR: Final = 60 * _SECOND
-# More than any error of two starts, less than the time between two analyses.
+# More than the error of two starts, less than the time between two analyses.
 _APART: Final = 180 * _SECOND
 _UNKNOWN: Final = np.datetime64("NaT", "us")
 
@@ -40,7 +40,7 @@ def with_run_starts(ds: xr.Dataset, times: Times) -> xr.Dataset:
     ds
         A wrfout.
     times
-        Of its frames.
+        Times of its frames.
     """
     starts = run_starts(ds, times)
     if times.dtype.kind == "M":
@@ -55,20 +55,20 @@ def with_run_starts(ds: xr.Dataset, times: Times) -> xr.Dataset:
 
 
 def run_starts(ds: xr.Dataset, times: Times | None = None) -> Times:
-    """When the run of each frame started, datetime64[us]; NaT where nothing shows it.
+    """Start of the run of each frame, datetime64[us]; NaT where it is not known.
 
     Parameters
     ----------
     ds
-        A wrfout, as WRF wrote it, joined by another tool, or from `open_wrfout`.
+        A wrfout as WRF wrote it, joined by another tool, or from `open_wrfout`.
     times
-        Of its frames; default: read from it.
+        Times of its frames; default: read from the dataset.
 
     Notes
     -----
-    In this order: the coordinate `RUN_START`; the time less XTIME, frame by frame (a file that was joined by another
-    tool has the attributes of the first file only); where XTIME is no number of minutes, a jump of ITIMESTEP;
-    SIMULATION_START_DATE. A restart, which changes START_DATE alone, is of the same run.
+    The sources, in this order, are: the coordinate `RUN_START`; the time minus XTIME for each frame (a file that was
+    joined by another tool has the attributes of the first file only); if XTIME is not in minutes, a jump of ITIMESTEP;
+    SIMULATION_START_DATE. A restart, which changes START_DATE alone, belongs to the same run.
     """
     if RUN_START in ds.variables:
         stored = _stored(ds)
@@ -85,13 +85,13 @@ def run_starts(ds: xr.Dataset, times: Times | None = None) -> Times:
 
 
 def known_times(ds: xr.Dataset) -> Times | None:
-    """The times of the frames, datetime64[us]; None where the dataset has none."""
+    """Times of the frames, datetime64[us]; None if the dataset has none."""
     raw = _known(ds)
     return None if raw is None else _as_datetimes(raw)
 
 
 def _known(ds: xr.Dataset) -> npt.NDArray[Any] | None:
-    """The times of the frames as they are: datetime64, or cftime of another calendar."""
+    """Times of the frames, not converted: datetime64, or cftime in another calendar."""
     try:
         return frame_times(ds)
     except InputError:
@@ -99,7 +99,7 @@ def _known(ds: xr.Dataset) -> npt.NDArray[Any] | None:
 
 
 def _evenly(raw: npt.NDArray[Any]) -> Times:
-    """Times whose differences are those of their calendar, from the date of the first."""
+    """Times with the differences of their calendar, counted from the date of the first."""
     if raw.dtype.kind == "M" or not len(raw):
         return _as_datetimes(raw)
     passed = np.round(elapsed_seconds(raw, raw[0]) * 1e6).astype("timedelta64[us]")
@@ -107,15 +107,15 @@ def _evenly(raw: npt.NDArray[Any]) -> Times:
 
 
 def new_runs(ds: xr.Dataset, before: xr.DataArray | None = None) -> Flags:
-    """Which frames are the first of another run than the frame before.
+    """Flags of the frames that belong to another run than the frame before.
 
     Parameters
     ----------
     ds
-        With the dimension Time.
+        Dataset with the dimension Time.
     before
-        A field of the frame before the first, with the scalar coordinate `RUN_START`. Without that coordinate it is
-        taken to be of the same run.
+        Field of the frame before the first, with the scalar coordinate `RUN_START`. Without that coordinate it counts
+        as a field of the same run.
     """
     starts = run_starts(ds)
     out = np.zeros(len(starts), bool)
@@ -138,11 +138,11 @@ def describe_seam(ds: xr.Dataset, new: Flags, before: xr.DataArray | None = None
     ds, before
         As for `new_runs`.
     new
-        What `new_runs` gave; at least one is true.
+        Result of `new_runs`; at least one flag is set.
     """
     k, number = int(np.argmax(new)), int(np.count_nonzero(new))
     starts, times = run_starts(ds), known_times(ds)
-    # By its time: the number would be that of a piece of a file.
+    # The time, because the number of the frame may be that within a part of a file.
     frame = f"{where(ds)}: frame {k}" if times is None else f"{where(ds)}: the frame of {_date(times[k])}"
     if np.isnat(starts[k]):
         text = f"{frame} is of another run than the frame before, for XTIME falls"
@@ -167,7 +167,7 @@ def _start_of(before: xr.DataArray | None) -> np.datetime64:
 
 
 def _as_datetimes(values: npt.NDArray[Any]) -> Times:
-    """datetime64[us] of datetime64 or cftime; NaT for a date that the Gregorian calendar lacks."""
+    """datetime64[us] of datetime64 or cftime; NaT for a date that the Gregorian calendar does not have."""
     if values.dtype.kind == "M":
         return values.astype("datetime64[us]")
     out = np.full(values.shape, _UNKNOWN)
@@ -180,16 +180,16 @@ def _as_datetimes(values: npt.NDArray[Any]) -> Times:
 
 
 def _stored(ds: xr.Dataset) -> Times:
-    """The coordinate as it is, or as numbers with units where the file was opened undecoded."""
+    """The coordinate as it is, or decoded from numbers with units if the file was opened without decoding."""
     values = np.atleast_1d(ds[RUN_START].values)
     units = since_units(ds[RUN_START])
     if values.dtype.kind in "iuf" and units is not None:
         passed = np.where(np.isfinite(values), values, 0) * (units[0] / _SECOND)
         whole = _stamp(units[1]) + np.round(passed).astype("timedelta64[s]")
-        found = np.where(np.isfinite(values), whole, _UNKNOWN)
+        starts = np.where(np.isfinite(values), whole, _UNKNOWN)
     else:
-        found = _as_datetimes(values) if values.dtype.kind in "MO" else np.full(1, _UNKNOWN)
-    return np.broadcast_to(found, (ds.sizes["Time"],))
+        starts = _as_datetimes(values) if values.dtype.kind in "MO" else np.full(1, _UNKNOWN)
+    return np.broadcast_to(starts, (ds.sizes["Time"],))
 
 
 def _stamp(text: Any) -> np.datetime64:
@@ -200,7 +200,7 @@ def _stamp(text: Any) -> np.datetime64:
 
 
 def _minutes(ds: xr.Dataset) -> npt.NDArray[np.float64] | None:
-    """XTIME in minutes; None where it is absent, decoded to dates, or not finite."""
+    """XTIME in minutes; None if it is missing, decoded to dates, or not finite."""
     if "XTIME" not in ds.variables or ds["XTIME"].dtype.kind not in "iuf":
         return None
     values = np.atleast_1d(ds["XTIME"].values).astype(np.float64)
@@ -213,9 +213,9 @@ def _minutes(ds: xr.Dataset) -> npt.NDArray[np.float64] | None:
 def _by_minutes(
     ds: xr.Dataset, times: npt.NDArray[Any], header: np.datetime64, minutes: npt.NDArray[np.float64]
 ) -> Times:
-    """The times less XTIME; the start that the header names where that is the same but for rounding."""
+    """The times minus XTIME; if the start in the header differs only by rounding, that start."""
     ran = np.round(minutes * 60).astype("timedelta64[s]")
-    # Subtracted in the calendar of the times, in which the run was of that length.
+    # Subtracted in the calendar of the times, in which XTIME was counted.
     starts = _as_datetimes(times - (ran.astype(object) if times.dtype.kind == "O" else ran))
     units = since_units(ds["XTIME"])
     since = _UNKNOWN if units is None else _stamp(units[1])
@@ -224,7 +224,7 @@ def _by_minutes(
         return starts
     near = _NEAR + (120 * np.spacing(minutes.astype(np.float32))).astype("timedelta64[s]")
     same = np.zeros(len(times), bool)
-    # Saved again, XTIME may count from its first frame; without units, in a restart of an old WRF, from START_DATE.
+    # In a saved copy, XTIME may count from its first frame; in a restart of an old WRF, without units, from START_DATE.
     other = since if units is not None else _stamp(ds.attrs.get("START_DATE"))
     for start in (header, other):
         if not np.isnat(start):
@@ -233,7 +233,7 @@ def _by_minutes(
 
 
 def _by_steps(ds: xr.Dataset, times: Times, header: np.datetime64) -> Times:
-    """The start of the header; another behind a jump of ITIMESTEP."""
+    """The start in the header, and another start after a jump of ITIMESTEP."""
     out = np.full(len(times), header)
     if "ITIMESTEP" not in ds.variables or not float(ds.attrs.get("DT", 0)) > 0 or len(times) < 2:
         return out
@@ -244,7 +244,7 @@ def _by_steps(ds: xr.Dataset, times: Times, header: np.datetime64) -> Times:
     begun = (times - np.round(steps * float(ds.attrs["DT"])).astype("timedelta64[s]"))[order]
     off, passed = abs(np.diff(begun)), np.diff(times[order])
     jump = off > _APART
-    # A seam stands alone between intervals of whole steps; an adaptive time step fits none.
+    # A seam is isolated between intervals of whole steps; an adaptive time step has no such intervals.
     alone = jump & ~np.append(False, jump[:-1]) & ~np.append(jump[1:], False)
     alone &= len(jump) > 1 and bool((off <= 2 * _SECOND + passed // 1000)[~jump].all())
     seams = np.flatnonzero(alone | (np.diff(steps[order]) < 0)) + 1

@@ -1,4 +1,4 @@
-"""Variables over many files of one layout: one lazy array each, whose files are opened when it is read."""
+"""Variables over many files with the same layout: lazy arrays whose files are opened when they are read."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ _CLOCKS: Final = ("Times", "Time", RUN_START)
 
 
 def decoded(ds: xr.Dataset) -> xr.Dataset:
-    """Values as CF's attributes say (missing values, packing, characters); times are left as they are."""
+    """Decode values by their CF attributes (missing values, packing, characters), except times."""
     return xr.decode_cf(ds, decode_times=False, decode_coords=False, concat_characters=True)
 
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """Where the frames of a dataset are.
+    """Positions of the frames of a dataset in files.
 
     Attributes
     ----------
     paths
-        The files, absolute.
+        Absolute paths of the files.
     changed
-        When each was written [ns], by which dask knows a file that was written anew.
+        Modification time of each file [ns], by which Dask recognises a file that was written again.
     file, frame
-        By frame of the dataset: the number of its file, and its number within that.
+        Number of the file, and number within the file, for each frame of the dataset.
     reader
-        What reads the values: HDF5, or for classic files a plain read.
+        Name of the reader of the values: HDF5, or a plain read for classic files.
     """
 
     paths: tuple[str, ...]
@@ -58,13 +58,13 @@ class Frames:
 
     @classmethod
     def of(cls, paths: list[Path], file: Array, frame: Array, *, reader: Reader) -> Frames:
-        """Of these files, which must exist; `file` and `frame` are as above."""
+        """Make the positions of frames in files, which must exist; `file` and `frame` as above."""
         absolute = tuple(os.path.abspath(path) for path in paths)
         return cls(absolute, tuple(os.stat(path).st_mtime_ns for path in absolute), file, frame, reader)
 
 
 class FrameStack(BackendArray):
-    """A variable over the frames of many files, as it is stored; of one without Time, that of the first file."""
+    """A stored variable over the frames of many files; a variable without Time is read from the first file."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class FrameStack(BackendArray):
         axis: int | None,
         places: tuple[Array, Array],
     ) -> None:
-        """Places are, by classic file, where the values begin and the bytes from a frame to the next."""
+        """`places` has, for each classic file, the position of the first value and the bytes between frames."""
         self._frames, self._name, self._axis, self._places = frames, name, axis, places
         self.shape, self.dtype = shape, dtype
 
@@ -85,15 +85,15 @@ class FrameStack(BackendArray):
         )
 
     def _read(self, key: tuple[Any, ...]) -> Array:
-        """By integers, slices and arrays of integers, each for its own axis."""
-        scalar = tuple(k for k, one in enumerate(key) if isinstance(one, (int, np.integer)))
-        chosen = [_chosen(one, length) for one, length in zip(key, self.shape, strict=True)]
-        inside = [_span(one) for one in chosen]
+        """Read values by integers, slices and arrays of integers, independently for each axis."""
+        scalar = tuple(k for k, index in enumerate(key) if isinstance(index, (int, np.integer)))
+        chosen = [_chosen(index, length) for index, length in zip(key, self.shape, strict=True)]
+        inside = [_span(index) for index in chosen]
         out = self._piece(0, inside) if self._axis is None else self._stack(chosen[self._axis], inside)
-        # What was read beside an array of integers is left out here.
-        for axis, (one, span) in enumerate(zip(chosen, inside, strict=True)):
-            if axis != self._axis and not (isinstance(one, range) and one.step > 0):
-                out = out.take([k - span[0] for k in one], axis)
+        # Drop the values between those that an array of integers selects.
+        for axis, (index, span) in enumerate(zip(chosen, inside, strict=True)):
+            if axis != self._axis and not (isinstance(index, range) and index.step > 0):
+                out = out.take([k - span[0] for k in index], axis)
         return out.squeeze(scalar) if scalar else out
 
     def _stack(self, wanted: npt.NDArray[np.intp] | range, inside: list[Span]) -> Array:
@@ -103,7 +103,7 @@ class FrameStack(BackendArray):
         shape[axis] = len(wanted)
         out = np.empty(shape, self.dtype)
         file, frame = self._frames.file[wanted], self._frames.frame[wanted]
-        # Frames that follow each other in one file are read together.
+        # Successive frames in a file are read together.
         ends = np.flatnonzero((np.diff(file) != 0) | (np.diff(frame) != 1)) + 1
         for first, last in zip([0, *ends.tolist()], [*ends.tolist(), len(wanted)], strict=True):
             if last > first:
@@ -114,7 +114,7 @@ class FrameStack(BackendArray):
         return out
 
     def _piece(self, file: int, spans: list[Span]) -> Array:
-        """From one file; by netCDF4 where the fast way cannot, as it may have more filters."""
+        """Read from a single file; with netCDF4, which may have more filters, if the fast reader fails."""
         path = self._frames.paths[file]
         try:
             with suppress(OSError, RuntimeError, KeyError, ValueError, TypeError):
@@ -151,7 +151,7 @@ def _chosen(key: Any, length: int) -> npt.NDArray[np.intp] | range:
 
 
 def _span(chosen: npt.NDArray[np.intp] | range) -> Span:
-    """The start, stop and positive step of a slice that holds what is chosen."""
+    """Start, stop and positive step of a slice that contains the selection."""
     if not len(chosen):
         return 0, 0, 1
     if isinstance(chosen, range) and chosen.step > 0:
@@ -182,23 +182,23 @@ def _by_hdf5(path: str, name: str, spans: list[Span], dtype: np.dtype[Any]) -> A
 def stacked(
     raw: xr.Dataset, frames: Frames, layouts: Sequence[Layout], known: Mapping[str, Array]
 ) -> xr.Dataset:
-    """A dataset over the frames of files of one layout: nothing of them is read, and none is opened.
+    """A dataset over the frames of files with the same layout. No file is opened.
 
     Parameters
     ----------
     raw
-        One of the files, opened without decoding.
+        A dataset of one of the files, opened without decoding.
     frames
-        Where the frames are.
+        Positions of the frames.
     layouts
-        Of each file.
+        Layout of each file.
     known
-        Values that were read already, as they are stored, by frame of the dataset.
+        Stored values that were read already, for each frame of the dataset.
 
     Returns
     -------
     xr.Dataset
-        Lazy, without dask, decoded but for times; without Times, Time and RUN_START.
+        Lazy dataset without Dask, decoded except for times; without Times, Time and RUN_START.
     """
     variables: dict[str, xr.Variable] = {}
     steps = np.array([layout.step for layout in layouts])

@@ -1,7 +1,7 @@
-"""The header of a classic NetCDF file: where its values are, and the size that the file must have.
+"""The header of a classic NetCDF file: positions of the values, and the size of a complete file.
 
-The netCDF library returns zeros, without an error, where a classic file was cut off. The layout is that of the
-published specification of the classic format (CDF-1, CDF-2 with 64-bit offsets, CDF-5).
+The netCDF library returns zeros, without an error, for missing parts of a truncated classic file. The layout follows
+the published specification of the classic format (CDF-1, CDF-2 with 64-bit offsets, CDF-5).
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class ClassicVariable:
     Attributes
     ----------
     dims, shape
-        Of all records.
+        Names and lengths of the dimensions, over all records.
     dtype
-        As it is stored, big-endian.
+        Stored type, big-endian.
     attrs
-        By name: text as str, one number as a scalar.
+        Attributes by name: text as str, a single number as a scalar.
     begin
-        Where its values begin, in bytes from the start of the file.
+        Position of the first value, in bytes from the start of the file.
     is_record
-        Whether it has a record for each frame, or its values are stored in one piece.
+        Whether the variable has a record for each frame; otherwise its values are contiguous.
     """
 
     dims: tuple[str, ...]
@@ -52,18 +52,18 @@ class ClassicVariable:
 
 @dataclass(frozen=True)
 class ClassicFile:
-    """What the header of a classic file says.
+    """Header of a classic file.
 
     Attributes
     ----------
     record
-        The name of the record dimension; "" where there is none.
+        Name of the record dimension; "" if there is none.
     sizes
-        Of the dimensions.
+        Lengths of the dimensions.
     step
-        Bytes from a record to the next.
+        Number of bytes between records.
     end
-        Where the data end, in bytes from the start of the file.
+        End of the data, in bytes from the start of the file.
     """
 
     record: str
@@ -75,7 +75,7 @@ class ClassicFile:
 
 
 def missing_bytes(path: Path) -> int:
-    """How many bytes a classic NetCDF file misses at its end; 0 for whole ones, and for files of other formats."""
+    """Number of bytes missing at the end of a classic NetCDF file; 0 for a complete file and for other formats."""
     with path.open("rb") as file:
         magic = file.read(4)
     if magic[:3] != b"CDF" or magic[3:] not in _VERSIONS:
@@ -83,10 +83,10 @@ def missing_bytes(path: Path) -> int:
     try:
         expected = read_classic(path).end
     except (struct.error, KeyError, IndexError, MemoryError, ValueError):
-        return 1  # it ends within its header, or the header is no header
-    # The last value may be without the padding to four bytes.
-    lacking = expected - path.stat().st_size
-    return lacking if lacking > 3 else 0
+        return 1  # the file ends within its header, or the header is invalid
+    # The padding of the last value to four bytes may be missing.
+    absent = expected - path.stat().st_size
+    return absent if absent > 3 else 0
 
 
 def read_classic(path: Path) -> ClassicFile:
@@ -95,7 +95,7 @@ def read_classic(path: Path) -> ClassicFile:
     Raises
     ------
     struct.error, KeyError, IndexError, ValueError
-        The header is cut off, or is none.
+        The header is truncated or invalid.
     """
     with path.open("rb") as file:
         data = file.read(_PIECE)
@@ -110,7 +110,7 @@ def read_classic(path: Path) -> ClassicFile:
 
 
 class _Header:
-    """Reads the header of a classic file from its first bytes; too few of them are a struct.error."""
+    """Reads the header of a classic file from its first bytes; raises struct.error if there are too few."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 4
@@ -135,7 +135,7 @@ class _Header:
         return self._bytes(self._number(self._count)).decode("utf-8", "replace")
 
     def _items(self) -> int:
-        self._number(self._kind)  # the tag; a list that is absent has tag and number 0
+        self._number(self._kind)  # the tag; a missing list has tag and number 0
         return self._number(self._count)
 
     def _attributes(self) -> dict[str, Any]:
@@ -173,7 +173,7 @@ class _Header:
             variables[name] = ClassicVariable(
                 tuple(n for n, _ in mine), tuple(lengths), dtype, more, begin, is_record
             )
-        # One record variable alone is packed, several are padded to four bytes each.
+        # A single record variable is not padded; several are padded to four bytes each.
         repeated = [sizes[name] for name, v in variables.items() if v.is_record]
         step = repeated[0] if len(repeated) == 1 else sum(-(-size // 4) * 4 for size in repeated)
         ends = [self._at]
@@ -191,21 +191,21 @@ class _Header:
 def read_values(
     path: str, begin: int, shape: tuple[int, ...], dtype: npt.DTypeLike, spans: list[tuple[int, int, int]]
 ) -> npt.NDArray[Any]:
-    """A part of values that are stored in one piece (of a variable with records: of one record).
+    """Read a part of contiguous values (in a variable with records, of a single record).
 
     Parameters
     ----------
     begin
-        Where they begin, in bytes from the start of the file.
+        Position of the first value, in bytes from the start of the file.
     shape, dtype
-        Of the whole, and as it is stored.
+        Shape of all values, and their stored type.
     spans
-        Start, stop and step by axis.
+        Start, stop and step for each axis.
 
     Raises
     ------
     OSError
-        The file ends before.
+        The file ends before the values.
     """
     kind = np.dtype(dtype)
     first, last, by = spans[0] if spans else (0, 1, 1)

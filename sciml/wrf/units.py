@@ -1,7 +1,7 @@
-"""Units that tools change: hPa for Pa, degrees Celsius for kelvin, metres of rain for millimetres.
+"""Detection of units that a tool changed: hPa for Pa, degrees Celsius for kelvin, metres of rain for millimetres.
 
-WRF writes the units of the table. Where a variable has other ones of the same quantity, its values were
-converted, and a formula that takes them as WRF's would be wrong by that factor or offset.
+WRF writes the units of the table. If a variable has other units of the same quantity, its values were converted, and a
+formula for WRF's units would be wrong by that factor or offset.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["check_units", "contradicts"]
 
 
 class _Scale(NamedTuple):
-    """A unit as powers of m, kg, s, K, and its factor and offset to the SI unit of these powers."""
+    """A unit as powers of m, kg, s and K, with its factor and offset to the SI unit of these powers."""
 
     powers: tuple[int, int, int, int]
     factor: float
@@ -62,26 +62,26 @@ _NAMES: Final[dict[_Scale, str]] = {
 _KNOWN: Final[dict[str, _Scale]] = {word: scale for scale, words in _NAMES.items() for word in words.split()}
 _WORD: Final = re.compile(r"([a-z%°_]+)\(?(-?\d+)?\)?|(?<![\w.])1(?![\w.])|-")
 _WATER: Final = 1e-3
-"""Metres of water that weigh 1 kg m-2."""
+"""Depth in metres of water with a mass of 1 kg m-2."""
 
 
 def _scale(text: str) -> _Scale | None:
-    """A unit as written by WRF, CF or a tool; None where it is not understood."""
+    """Parse a unit as written by WRF, CF or a tool; None if it is not understood."""
     plain = re.sub(r"\*\*|[\^{}]", "", text.strip().lower())
     powers, factor, offset = list(_NONE), 1.0, 0.0
     for part, piece in enumerate(plain.split("/")):
         words = piece.replace("*", " ").replace("·", " ").split()
         for place, word in enumerate(words):
-            found = _WORD.fullmatch(word)
-            if not found:
+            match = _WORD.fullmatch(word)
+            if not match:
                 return None
-            if not found[1]:
+            if not match[1]:
                 continue
-            known = _KNOWN.get(found[1])
+            known = _KNOWN.get(match[1])
             if known is None:
                 return None
-            # Behind a slash only the first word is below the line.
-            power = int(found[2] or 1) * (-1 if part and place == 0 else 1)
+            # Only the first word after a slash is in the denominator.
+            power = int(match[2] or 1) * (-1 if part and place == 0 else 1)
             powers = [a + power * b for a, b in zip(powers, known.powers, strict=True)]
             factor *= known.factor**power
             offset = known.offset if plain == word else 0.0
@@ -89,9 +89,9 @@ def _scale(text: str) -> _Scale | None:
 
 
 def contradicts(name: str, units: object) -> bool:
-    """Whether these units of a variable are others than WRF's, so that its values were converted.
+    """Whether the units of a variable differ from WRF's, so that its values were converted.
 
-    Units that are absent, not understood, or of another kind for a variable that WRF leaves without any, do not.
+    Units do not count as different if they are missing or not understood, or if WRF writes none for the variable.
 
     Examples
     --------
@@ -101,25 +101,25 @@ def contradicts(name: str, units: object) -> bool:
     row = TABLE.get(name)
     if row is None or not isinstance(units, str) or not units.strip() or " since " in units:
         return False
-    own, found = _scale(row.units), _scale(units)
-    if own is None or found is None:
+    own, other = _scale(row.units), _scale(units)
+    if own is None or other is None:
         return False
-    if (found.powers[0], found.powers[1]) == (own.powers[0] - 3, 1) and own.powers[0] == 1:
-        # Water by its weight on the ground: 1 kg m-2 is 1 mm.
-        found = _Scale((own.powers[0], 0, *found.powers[2:]), found.factor * _WATER, 0.0)
-    if found.powers != own.powers:
-        return own.powers != _NONE and found.powers != _NONE and row.role != "target"
-    same = math.isclose(found.factor, own.factor, rel_tol=1e-6)
-    return not same or abs(found.offset - own.offset) > 1e-6
+    if (other.powers[0], other.powers[1]) == (own.powers[0] - 3, 1) and own.powers[0] == 1:
+        # Water as mass per area: 1 kg m-2 is 1 mm.
+        other = _Scale((own.powers[0], 0, *other.powers[2:]), other.factor * _WATER, 0.0)
+    if other.powers != own.powers:
+        return own.powers != _NONE and other.powers != _NONE and row.role != "target"
+    same = math.isclose(other.factor, own.factor, rel_tol=1e-6)
+    return not same or abs(other.offset - own.offset) > 1e-6
 
 
 def check_units(name: str, attrs: Mapping[Any, Any], source: str) -> None:
-    """Refuse a variable in other units than WRF's.
+    """Check that a variable has WRF's units.
 
     Raises
     ------
     InputError
-        With both units, and how to convert the variable back.
+        The units differ. The message has both units and the expression that converts the variable back.
     """
     units = attrs.get("units")
     if contradicts(name, units):
@@ -132,15 +132,15 @@ def check_units(name: str, attrs: Mapping[Any, Any], source: str) -> None:
 
 
 def _back(name: str, units: str) -> str:
-    """The expression that converts a variable to the units of the table."""
-    own, found = _scale(TABLE[name].units), _scale(units)
+    """Expression that converts a variable to the units of the table."""
+    own, other = _scale(TABLE[name].units), _scale(units)
     array = f"ds['{name}']"
-    if own is None or found is None:
+    if own is None or other is None:
         return array
-    if found.powers != own.powers and found.powers[1] == 1:
-        found = _Scale(own.powers, found.factor * _WATER)
-    if found.powers != own.powers:
+    if other.powers != own.powers and other.powers[1] == 1:
+        other = _Scale(own.powers, other.factor * _WATER)
+    if other.powers != own.powers:
         return f"{array} * ..."
-    by = found.factor / own.factor
-    shift = (found.offset - own.offset) / own.factor
+    by = other.factor / own.factor
+    shift = (other.offset - own.offset) / own.factor
     return f"{array}{'' if math.isclose(by, 1) else f' * {by:.10g}'}{f' + {shift:.10g}' if shift else ''}"

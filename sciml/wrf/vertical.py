@@ -1,4 +1,4 @@
-"""WRF's vertical coordinate: what the dry mass of a layer is, and the hydrostatic pressure made of it.
+"""WRF's vertical coordinate: the dry mass of a layer, and the sources of the hydrostatic pressure.
 
 The dry mass of a layer is (C1H (MU + MUB) + C2H) times its thickness in eta, where C1H is dB/deta of
 B(eta) on the layer, and C2H = (1 - C1H) (1e5 Pa - P_TOP). The terrain-following coordinate has B = eta, the
@@ -41,7 +41,7 @@ _COMMENTS: Final[dict[str, str]] = {
 
 
 class AssumedInput(UserWarning):
-    """Something a file does not tell was replaced by an approximation; the message names it."""
+    """An approximation replaced something that a file does not have; the message names both."""
 
 
 def b_of_eta(eta: npt.NDArray[np.float64], etac: float) -> npt.NDArray[np.float64]:
@@ -65,17 +65,17 @@ def _number(ds: xr.Dataset, name: str) -> float | None:
 
 
 def pressure_source(ds: xr.Dataset) -> tuple[Source, str]:
-    """From what the hydrostatic pressure is made, and where that is an approximation, why.
+    """Source of the hydrostatic pressure, and the missing variables if it is an approximation.
 
-    Decided by the names of variables and the global attributes alone.
+    Only the names of variables and the global attributes are examined.
 
     Returns
     -------
     source
-        "file": P_HYD itself; "C1H", "C2H", "C3F", "C3H", "ETAC": the mass formula with coefficients of the file
-        or derived exactly of these; "terrain": the mass formula of terrain-following levels; "full": P + PB.
+        "file": P_HYD itself; "C1H", "C2H", "C3F", "C3H", "ETAC": the mass formula with coefficients of the file, or
+        derived exactly from them; "terrain": the mass formula of terrain-following levels; "full": P + PB.
     why
-        What is missing for better; "" where nothing is.
+        Missing variables and attributes; "" if the source is exact.
     """
     has = set(map(str, ds.variables))
     if "P_HYD" in has:
@@ -83,13 +83,13 @@ def pressure_source(ds: xr.Dataset) -> tuple[Source, str]:
     absent = [name for name in ("MU", "MUB", "ZNW", "QVAPOR") if name not in has]
     if absent:
         return "full", f"P_HYD and {', '.join(absent)}"
-    found = _coordinate(ds, has)
-    if found == "full":
+    source = _coordinate(ds, has)
+    if source == "full":
         lost = "" if "HYBRID_OPT" in ds.attrs else ", the attribute HYBRID_OPT"
         return "full", f"P_HYD, C1H, C2H{lost}{'' if 'ETAC' in ds.attrs else ', the attribute ETAC'}"
-    if "P_TOP" not in has and _top_source(ds, has, found) == "":
+    if "P_TOP" not in has and _top_source(ds, has, source) == "":
         return "full", "P_HYD and P_TOP"
-    return found, ""
+    return source, ""
 
 
 def _coordinate(ds: xr.Dataset, has: set[str]) -> Source:
@@ -107,29 +107,29 @@ def _coordinate(ds: xr.Dataset, has: set[str]) -> Source:
     if option == 2 and etac is not None and 0 < etac < 1:
         return "ETAC"
     version = wrf_version(ds)
-    # Up to 3.8 there are no hybrid levels and no attribute; later WRF always writes HYBRID_OPT.
+    # WRF up to 3.8 has neither hybrid levels nor the attribute; later versions always write HYBRID_OPT.
     if option is None and etac is None and version is not None and version < (3, 9):
         return "terrain"
     return "full"
 
 
-def _top_source(ds: xr.Dataset, has: set[str], found: Source) -> str:
-    """How P_TOP can be derived of the base state; "" where it cannot."""
+def _top_source(ds: xr.Dataset, has: set[str], source: Source) -> str:
+    """Method to derive P_TOP from the base state; "" if there is none."""
     if "PB" not in has:
         return ""
     if "C3H" in has:
         return "C3H"
     option = _number(ds, "HYBRID_OPT")
-    if found == "terrain" or option == 0:
+    if source == "terrain" or option == 0:
         return "terrain"
     return "ETAC" if option == 2 and _number(ds, "ETAC") is not None else ""
 
 
-def _top(ds: xr.Dataset, found: Source) -> tuple[xr.DataArray, str]:
-    """P_TOP [Pa], of the file or from the base state: PB = C3H MUB + (eta - C3H) (1e5 Pa - P_TOP) + P_TOP."""
+def _top(ds: xr.Dataset, source: Source) -> tuple[xr.DataArray, str]:
+    """P_TOP [Pa], from the file or from the base state: PB = C3H MUB + (eta - C3H) (1e5 Pa - P_TOP) + P_TOP."""
     if "P_TOP" in ds.variables:
         return ds["P_TOP"].astype("float64"), ""
-    kind = _top_source(ds, set(map(str, ds.variables)), found)
+    kind = _top_source(ds, set(map(str, ds.variables)), source)
     faces = ds["ZNW"].astype("float64")
     eta = 0.5 * (faces.isel({_FACE: -1}) + faces.isel({_FACE: -2}))
     if kind == "C3H":
@@ -145,16 +145,16 @@ def _top(ds: xr.Dataset, found: Source) -> tuple[xr.DataArray, str]:
 
 
 def _b(ds: xr.Dataset) -> xr.DataArray:
-    """B(eta) on the faces by the attribute ETAC."""
+    """B(eta) on the faces from the attribute ETAC."""
     faces = ds["ZNW"].astype("float64")
     return faces.copy(data=b_of_eta(np.asarray(faces.values), float(ds.attrs["ETAC"])))
 
 
-def _share_on_faces(ds: xr.Dataset, found: Source) -> xr.DataArray:
-    """B on the faces: C3F, or from C3H downward from the top, where B is 0."""
-    if found == "C3F":
+def _share_on_faces(ds: xr.Dataset, source: Source) -> xr.DataArray:
+    """B on the faces: C3F, or integrated from C3H downward from the top, where B is 0."""
+    if source == "C3F":
         return ds["C3F"].astype("float64")
-    if found == "ETAC":
+    if source == "ETAC":
         return _b(ds)
     half = ds["C3H"].astype("float64").transpose(..., "bottom_top")
     out = np.zeros((*half.shape[:-1], half.sizes["bottom_top"] + 1))
@@ -169,28 +169,28 @@ def _by_layer(faces: xr.DataArray) -> xr.DataArray:
     return xr.DataArray(lower.data - upper.data, dims=faces.dims).rename({_FACE: "bottom_top"})
 
 
-def dry_mass_factors(ds: xr.Dataset, found: Source) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray, str]:
-    """What makes the dry mass of a layer, by the source that `pressure_source` gives.
+def dry_mass_factors(ds: xr.Dataset, source: Source) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray, str]:
+    """Factors of the dry mass of a layer, for the source from `pressure_source`.
 
     Returns
     -------
     mass
         C1H (MU + MUB) + C2H [Pa].
     thickness
-        Of the layers in eta.
+        Thickness of the layers in eta.
     top
         P_TOP [Pa].
     comment
-        What was derived, and of what.
+        Description of the derivation.
     """
     column = (ds["MU"] + ds["MUB"]).astype("float64")
     thickness = _by_layer(ds["ZNW"].astype("float64"))
-    top, comment = _top(ds, found)
-    comment = _COMMENTS[found] + comment
-    if found == "terrain":
+    top, comment = _top(ds, source)
+    comment = _COMMENTS[source] + comment
+    if source == "terrain":
         return column, thickness, top, comment
-    if found in ("C3F", "C3H", "ETAC"):
-        share = _by_layer(_share_on_faces(ds, found)) / thickness
+    if source in ("C3F", "C3H", "ETAC"):
+        share = _by_layer(_share_on_faces(ds, source)) / thickness
     elif "C1H" in ds.variables:
         share = ds["C1H"].astype("float64")
     else:
@@ -200,9 +200,9 @@ def dry_mass_factors(ds: xr.Dataset, found: Source) -> tuple[xr.DataArray, xr.Da
 
 
 def warn_of_pressure(ds: xr.Dataset, *, stacklevel: int = 2) -> None:
-    """Warn where P + PB stands for the hydrostatic pressure, naming what is missing for better."""
-    found, why = pressure_source(ds)
-    if found == "full":
+    """Warn if P + PB is used for the hydrostatic pressure; the warning names the missing variables."""
+    source, why = pressure_source(ds)
+    if source == "full":
         text = (
             f"{where(ds)} does not have {why}: P + PB stands for the hydrostatic pressure (the scheme's answers then "
             "agree to R2 0.999); for the exact one take the file as WRF wrote it"
@@ -211,6 +211,6 @@ def warn_of_pressure(ds: xr.Dataset, *, stacklevel: int = 2) -> None:
 
 
 def warn_assumed(ds: xr.Dataset, text: str, *, stacklevel: int = 2) -> None:
-    """Warn of an approximation; not of a piece of a file (`sciml.wrf.hyperslab`), whose header was warned of."""
+    """Warn about an approximation, except for a slab (`sciml.wrf.hyperslab`): its header caused the warning."""
     if not ds.encoding.get("piece"):
         warnings.warn(text, AssumedInput, stacklevel=stacklevel + 1)

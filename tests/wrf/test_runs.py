@@ -218,7 +218,7 @@ def test_a_run_that_starts_after_the_frame_before(fallen: np.ndarray, write: Wri
     assert (ds.isel(Time=slice(4, None)).sciml.rain.values[0] == 0).all()
 
 
-@pytest.mark.filterwarnings("ignore:left out, for not all files have them")
+@pytest.mark.filterwarnings("ignore:left out, because not all files have them")
 def test_a_start_that_only_xtime_or_only_the_attribute_has(
     two: list[xr.Dataset], fallen: np.ndarray, write: Writer
 ) -> None:
