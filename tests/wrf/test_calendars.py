@@ -50,9 +50,9 @@ def test_year_1_is_understood_however_it_was_opened(ideal: xr.Dataset, frames: x
     opened = open_wrfout(ideal)
     expected = np.datetime64("0001-01-01T11:30:00") + np.arange(3) * np.timedelta64(5, "m")
     np.testing.assert_array_equal(opened["Time"], expected)
-    found = convection_columns(opened)
+    result = convection_columns(opened)
     for name in ("KIND", "NCA", "XTIME", "T_PHY"):
-        np.testing.assert_array_equal(found[name], right[name], err_msg=name)
+        np.testing.assert_array_equal(result[name], right[name], err_msg=name)
     np.testing.assert_array_equal(opened.sciml.rain, open_wrfout(frames).sciml.rain)
 
 
@@ -78,16 +78,16 @@ def test_other_calendars(frames: xr.Dataset, tmp_path: Path, calendar: str, save
         open_wrfout(ds).to_zarr(tmp_path / "a.zarr", consolidated=False)
         ds = xr.open_zarr(tmp_path / "a.zarr", consolidated=False, decode_times=False)
     opened = open_wrfout(ds)
-    for one, other in zip(opened["Time"].values, times, strict=True):
-        assert str(one)[:19].replace("T", " ") == other.isoformat(" ")
+    for single, other in zip(opened["Time"].values, times, strict=True):
+        assert str(single)[:19].replace("T", " ") == other.isoformat(" ")
     np.testing.assert_array_equal(
         elapsed_seconds(opened["Time"].values, opened["Time"].values[0]), [0, 300, 600]
     )
     np.testing.assert_array_equal(opened.sciml.rain, open_wrfout(frames).sciml.rain)
     if not saved:
-        found, right = convection_columns(opened), convection_columns(open_wrfout(frames))
-        np.testing.assert_array_equal(found["KIND"], right["KIND"])
-        np.testing.assert_array_equal(found["XTIME"], right["XTIME"])
+        result, right = convection_columns(opened), convection_columns(open_wrfout(frames))
+        np.testing.assert_array_equal(result["KIND"], right["KIND"])
+        np.testing.assert_array_equal(result["XTIME"], right["XTIME"])
 
 
 def test_no_run_ends_on_a_leap_day_that_is_not_there(frames: xr.Dataset) -> None:
@@ -107,9 +107,9 @@ def test_units_and_calendars_as_cftime_decodes_them(units: str, calendar: str) -
     since = f"{units} since 2004-02-28 18:00:00"
     values = np.array([0.0, 0.25, 12.0, 36.0])
     ds = xr.Dataset(coords={"Time": ("Time", values, {"units": since, "calendar": calendar})})
-    found = frame_times(ds)
+    result = frame_times(ds)
     oracle = cftime.num2date(values, since, calendar)
-    assert [str(t)[:19].replace("T", " ") for t in found] == [t.isoformat(" ")[:19] for t in oracle]
+    assert [str(t)[:19].replace("T", " ") for t in result] == [t.isoformat(" ")[:19] for t in oracle]
 
 
 def test_the_absolute_time_of_cdo() -> None:
@@ -127,8 +127,8 @@ def test_the_absolute_time_of_cdo() -> None:
     ],
 )
 def test_other_forms_of_a_time(times: np.ndarray) -> None:
-    found = frame_times(xr.Dataset(coords={"Time": ("Time", times)}))
-    np.testing.assert_array_equal(found, np.array(["2007-06-10T06", "2007-06-10T07"], "M8[ns]"))
+    result = frame_times(xr.Dataset(coords={"Time": ("Time", times)}))
+    np.testing.assert_array_equal(result, np.array(["2007-06-10T06", "2007-06-10T07"], "M8[ns]"))
 
 
 @pytest.mark.parametrize(

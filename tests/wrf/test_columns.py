@@ -64,15 +64,15 @@ def test_columns_are_lazy_where_the_file_is(sample: xr.Dataset) -> None:
 
 
 def test_classes_of_the_truth(truth: xr.Dataset) -> None:
-    found = count_classes(truth)
-    assert (found.held, found.unknown) == (0, 0)
-    assert (found.none, found.shallow, found.deep) == (2865, 355, 812)
+    result = count_classes(truth)
+    assert (result.held, result.unknown) == (0, 0)
+    assert (result.none, result.shallow, result.deep) == (2865, 355, 812)
     triggered = (np.abs(truth["RTHCUTEN"].values) > 0).any(axis=1)
     np.testing.assert_array_equal(triggered, np.isin(truth["KIND"].values, (SHALLOW, DEEP)))
-    assert "pairs" in str(found)
+    assert "pairs" in str(result)
 
 
-def test_held_columns_are_told_from_computed_ones(truth: xr.Dataset, stored: xr.Dataset) -> None:
+def test_held_columns_differ_from_computed_columns(truth: xr.Dataset, stored: xr.Dataset) -> None:
     kind, real = stored["KIND"].values, truth["KIND"].values
     fresh = np.isin(kind, (NONE, SHALLOW, DEEP))
     # A step lies between the state of the truth and that of the stored tendencies.
@@ -267,9 +267,9 @@ def test_a_companion_of_another_file(frames: xr.Dataset, answers: xr.Dataset) ->
         convection_columns(ds, answers.isel(south_north=slice(0, 5)))
     with pytest.raises(InputError, match="no truth for 2007-06-10T11:40"):
         convection_columns(ds, answers.isel(Time=[0, 1]))
-    one = convection_columns(ds.isel(Time=[1]), answers)
-    assert (one["Time"].values == np.datetime64("2007-06-10T11:35")).all()
-    np.testing.assert_array_equal(one["PRATEC"].values, answers["PRATEC"].values[1].ravel())
+    first = convection_columns(ds.isel(Time=[1]), answers)
+    assert (first["Time"].values == np.datetime64("2007-06-10T11:35")).all()
+    np.testing.assert_array_equal(first["PRATEC"].values, answers["PRATEC"].values[1].ravel())
 
 
 def test_columns_of_another_schema(truth: xr.Dataset) -> None:

@@ -12,8 +12,8 @@ from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT
 def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as ended:
         main(["wrf", *arguments])
-    told = capsys.readouterr()
-    return int(ended.value.code or 0), told.out, told.err
+    record = capsys.readouterr()
+    return int(ended.value.code or 0), record.out, record.err
 
 
 def test_info_counts_the_classes(capsys: pytest.CaptureFixture[str]) -> None:

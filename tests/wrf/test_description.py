@@ -59,10 +59,10 @@ def _bare(ds: xr.Dataset) -> xr.Dataset:
 def test_any_file_is_described(
     frames: xr.Dataset, tmp_path: Path, change: Change, usable: bool, message: str
 ) -> None:
-    found = describe_file(_changed(frames, tmp_path, change))
-    assert found.usable == usable
-    assert re.search(message, str(found))
-    assert json.loads(json.dumps(found.to_json()))["usable"] == usable
+    result = describe_file(_changed(frames, tmp_path, change))
+    assert result.usable == usable
+    assert re.search(message, str(result))
+    assert json.loads(json.dumps(result.to_json()))["usable"] == usable
 
 
 def test_the_command_describes_them_all(
@@ -83,9 +83,9 @@ def test_the_command_describes_them_all(
         assert words in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["wrf", "info", str(whole), str(plain), "--json", "-"])
-    told = json.loads(capsys.readouterr().out)
-    assert [one.get("usable", True) for one in told["files"]] == [True, False]
-    assert told["files"][1]["missing"]["prediction"] == ["W0AVG"]
+    record = json.loads(capsys.readouterr().out)
+    assert [item.get("usable", True) for item in record["files"]] == [True, False]
+    assert record["files"][1]["missing"]["prediction"] == ["W0AVG"]
 
 
 def test_what_is_not_wrf_at_all(tmp_path: Path) -> None:
@@ -104,8 +104,8 @@ def test_what_is_not_wrf_at_all(tmp_path: Path) -> None:
     ],
 )
 def test_real_files(name: str, version: str, rain: bool) -> None:
-    found = describe_file(SHARED / "wrf" / "real" / name)
-    assert (found.version, found.usable) == (version, False)
-    assert ("rain" not in found.missing) == rain
-    assert {"W0AVG", "ZOL"} <= set(found.missing["prediction"])
-    assert "cu_physics = 11" in str(found)
+    result = describe_file(SHARED / "wrf" / "real" / name)
+    assert (result.version, result.usable) == (version, False)
+    assert ("rain" not in result.missing) == rain
+    assert {"W0AVG", "ZOL"} <= set(result.missing["prediction"])
+    assert "cu_physics = 11" in str(result)

@@ -64,8 +64,8 @@ def test_transposed_is_as_good(frames: xr.Dataset) -> None:
     turned = open_wrfout(frames.transpose("west_east", "bottom_top", "south_north", "Time", ...))
     xr.testing.assert_equal(turned.sciml.columns(), right.sciml.columns())
     for field in ("rho", "p_hyd", "dz8w", "u", "wind_east", "rain"):
-        one, two = getattr(turned.sciml, field), getattr(right.sciml, field)
-        xr.testing.assert_equal(one.transpose(*two.dims), two)
+        first, second = getattr(turned.sciml, field), getattr(right.sciml, field)
+        xr.testing.assert_equal(first.transpose(*second.dims), second)
 
 
 def test_time_swapped_for_xtime(frames: xr.Dataset) -> None:
@@ -78,10 +78,10 @@ def test_time_swapped_for_xtime(frames: xr.Dataset) -> None:
 
 
 def test_a_removed_time(frames: xr.Dataset) -> None:
-    one = frames.isel(Time=1)
+    frame = frames.isel(Time=1)
     with pytest.raises(InputError, match=r"no dimension Time.*ds = ds.expand_dims\('Time'\)"):
-        open_wrfout(one)
-    back = open_wrfout(one.expand_dims("Time"))
+        open_wrfout(frame)
+    back = open_wrfout(frame.expand_dims("Time"))
     xr.testing.assert_equal(back.sciml.rho, open_wrfout(frames).isel(Time=[1]).sciml.rho)
 
 

@@ -60,9 +60,9 @@ def test_a_time_repeated_within_a_file(raw: xr.Dataset, rain: np.ndarray, write:
     twice = raw.isel(Time=[0, 1, 1, 2, 3])
     twice["RAINC"].values[2] += 7  # the first copy is taken
     path = write(twice, "wrfout_d01_twice")
-    with pytest.warns(UserWarning, match="wrfout_d01_twice repeats 1 frames of its own") as told:
+    with pytest.warns(UserWarning, match="wrfout_d01_twice repeats 1 frames of its own") as record:
         opened = open_wrfout(path)
-    assert len(told) == 1
+    assert len(record) == 1
     assert opened.sizes["Time"] == 4
     np.testing.assert_array_equal(opened.sciml.rain.values, rain[:4])
     other = write(raw.isel(Time=[3, 4, 4]), "wrfout_d01_more")
@@ -168,6 +168,6 @@ def test_one_frame_without_its_dimension(frames: xr.Dataset, tmp_path: Path) -> 
     bare.to_netcdf(tmp_path / "wrfout_d01_bare.nc")
     with pytest.raises(InputError, match=message):
         open_wrfout(tmp_path / "wrfout_d01_bare.nc")
-    kept = open_wrfout(frames).isel(Time=[0])
-    assert convection_columns(kept).sizes["column"] == 6 * 24
-    assert kept.sciml.rain.sizes["Time"] == 1
+    chosen = open_wrfout(frames).isel(Time=[0])
+    assert convection_columns(chosen).sizes["column"] == 6 * 24
+    assert chosen.sciml.rain.sizes["Time"] == 1

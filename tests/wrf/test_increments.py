@@ -258,11 +258,11 @@ def test_missing_cells_stay_missing() -> None:
 def test_one_frame(tmp_path: Path, chunks: dict[str, int] | None, start: bool) -> None:
     """NaN; at the start of the run, the total."""
     with xr.open_dataset(SAMPLE_WRFOUT, decode_times=False) as sample:
-        one = sample.isel(Time=[3])
+        frame = sample.isel(Time=[3])
         if start:
-            one = one.assign_attrs(SIMULATION_START_DATE="2007-06-10_11:45:00")
-            one["XTIME"] = "Time", np.zeros(1, "f4"), {"units": "minutes since 2007-06-10 11:45:00"}
-        one[["RAINC", "RAINNC", "XTIME", "Times"]].to_netcdf(tmp_path / "wrfout_d01_one")
+            frame = frame.assign_attrs(SIMULATION_START_DATE="2007-06-10_11:45:00")
+            frame["XTIME"] = "Time", np.zeros(1, "f4"), {"units": "minutes since 2007-06-10 11:45:00"}
+        frame[["RAINC", "RAINNC", "XTIME", "Times"]].to_netcdf(tmp_path / "wrfout_d01_one")
     ds = open_wrfout(tmp_path / "wrfout_d01_one", chunks=chunks)
     rain = ds.sciml.rain
     wanted = ds["RAINC"].values + ds["RAINNC"].values if start else np.full((1, 24, 24), np.nan)

@@ -74,9 +74,9 @@ def test_a_changing_time_step(frames: xr.Dataset) -> None:
     adaptive = open_wrfout(frames.assign(ITIMESTEP=steps))
     with pytest.warns(
         UserWarning, match=r"ITIMESTEP 300 of DT = 50 s make 15000 s but XTIME is 12600 s"
-    ) as told:
+    ) as record:
         columns = convection_columns(adaptive)
-    assert len(told) == 1
+    assert len(record) == 1
     assert count_classes(columns).unknown == columns.sizes["column"]
     with (
         pytest.warns(UserWarning, match="adaptive"),
@@ -86,9 +86,11 @@ def test_a_changing_time_step(frames: xr.Dataset) -> None:
     odd = frames.drop_vars("ITIMESTEP").assign(XTIME=frames["XTIME"] + np.float32(0.3))
     with pytest.warns(UserWarning, match=r"XTIME 12618 s is no whole number of steps of DT = 50 s"):
         assert count_classes(convection_columns(open_wrfout(odd))).pairs == 0
-    one = open_wrfout(frames.assign(ITIMESTEP=frames["ITIMESTEP"].copy(data=np.array([252, 258, 265], "i4"))))
+    changed = open_wrfout(
+        frames.assign(ITIMESTEP=frames["ITIMESTEP"].copy(data=np.array([252, 258, 265], "i4")))
+    )
     with pytest.warns(UserWarning, match="ITIMESTEP 265"):
-        kind = convection_columns(one)["KIND"].values.reshape(3, -1)
+        kind = convection_columns(changed)["KIND"].values.reshape(3, -1)
     np.testing.assert_array_equal(
         kind[:2], convection_columns(open_wrfout(frames))["KIND"].values.reshape(3, -1)[:2]
     )
@@ -172,9 +174,9 @@ def test_stored_targets_that_are_missing_are_named(frames: xr.Dataset, names: li
 def test_a_companion_that_names_another_file(frames: xr.Dataset, answers: xr.Dataset, write: Writer) -> None:
     renamed = write(frames, "wrfout_d01_renamed")
     message = "truth of wrfout_d01_convrad_24x24_5min.nc, not of .*wrfout_d01_renamed"
-    with pytest.warns(UserWarning, match=message) as told:
+    with pytest.warns(UserWarning, match=message) as record:
         columns = convection_columns(open_wrfout(renamed), answers)
-    assert len(told) == 1
+    assert len(record) == 1
     np.testing.assert_array_equal(columns["PRATEC"].values, answers["PRATEC"].values.ravel())
     companion = write(answers, "truth.nc")
     with pytest.warns(UserWarning, match=message):
@@ -230,7 +232,7 @@ def test_real_files_look_faithful(name: str) -> None:
 
 
 @pytest.mark.parametrize("bits", [5, 9])
-def test_marks_are_found_though_few_values_are_looked_at_first(bits: int) -> None:
+def test_marks_are_detected_although_few_values_are_examined_first(bits: int) -> None:
     noise = np.random.default_rng(23).normal(0, 30, 50_000).astype("f4")
     whole = noise.copy()
     noise.view(np.uint32)[:] &= np.uint32(0xFFFFFFFF << bits & 0xFFFFFFFF)

@@ -190,9 +190,9 @@ def test_compression_that_differs_is_no_difference(
 @pytest.mark.skipif(not netCDF4.__has_zstandard_support__, reason="netCDF4 without zstandard")
 def test_a_filter_that_h5py_does_not_have(files: list[Path], frames: xr.Dataset, opened: list[Path]) -> None:
     for k, path in enumerate(files):
-        one = frames.isel(Time=[k])
-        packed = {str(name): {"compression": "zstd"} for name in one.data_vars if one[name].ndim > 2}
-        one.to_netcdf(path, engine="netcdf4", encoding=packed, unlimited_dims=["Time"])
+        frame = frames.isel(Time=[k])
+        packed = {str(name): {"compression": "zstd"} for name in frame.data_vars if frame[name].ndim > 2}
+        frame.to_netcdf(path, engine="netcdf4", encoding=packed, unlimited_dims=["Time"])
     ds = open_wrfout(files)
     assert not opened
     np.testing.assert_array_equal(ds["T"].values, frames["T"].values)
@@ -202,10 +202,10 @@ def test_a_filter_that_h5py_does_not_have(files: list[Path], frames: xr.Dataset,
 def test_dimensions_in_another_order(frames: xr.Dataset, write: Writer, files: list[Path]) -> None:
     square = frames.isel(west_east=slice(0, 6), west_east_stag=slice(0, 7))
     for k in range(3):
-        one = square.isel(Time=[k])
+        frame = square.isel(Time=[k])
         if k == 1:
-            one = one.transpose("Time", "bottom_top", "west_east", "south_north", ...)
-        write(one, _name(k))
+            frame = frame.transpose("Time", "bottom_top", "west_east", "south_north", ...)
+        write(frame, _name(k))
     ds = open_wrfout(files)
     np.testing.assert_array_equal(ds["T"].values, square["T"].values)
 
@@ -278,9 +278,9 @@ def test_saved_files_opened_together(files: list[Path], tmp_path: Path, opened: 
 def test_a_clock_with_missing_values_is_decoded(frames: xr.Dataset, tmp_path: Path) -> None:
     files = [tmp_path / _name(k) for k in range(2)]
     for k, path in enumerate(files):
-        one = frames[["XTIME", "T2"]].isel(Time=[k])
+        frame = frames[["XTIME", "T2"]].isel(Time=[k])
         packed = {"XTIME": {"dtype": "i2", "scale_factor": 5.0, "_FillValue": -1}}
-        one.to_netcdf(path, engine="netcdf4", encoding=packed, unlimited_dims=["Time"])
+        frame.to_netcdf(path, engine="netcdf4", encoding=packed, unlimited_dims=["Time"])
     np.testing.assert_array_equal(
         open_wrfout(files)["Time"].values, np.array(["2007-06-10T11:30", "2007-06-10T11:35"], "M8[ns]")
     )

@@ -1,4 +1,4 @@
-"""What is missing is said at once, with the one line for WRF; what WRF always writes is not asked of it."""
+"""A message lists all missing variables, with a line for WRF that has only what WRF does not write by default."""
 
 from __future__ import annotations
 

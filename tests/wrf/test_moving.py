@@ -66,10 +66,10 @@ def test_rain_is_that_of_the_ground(recwarn: pytest.WarningsRecorder) -> None:
     assert not recwarn.list
 
 
-def test_rain_is_nan_where_the_ground_cannot_be_told() -> None:
-    with pytest.warns(UserWarning, match=r"in 1 of 5 frames \(the first is number 4\)") as told:
+def test_rain_is_nan_where_the_ground_is_not_known() -> None:
+    with pytest.warns(UserWarning, match=r"in 1 of 5 frames \(the first is number 4\)") as record:
         rain = open_wrfout(_nest(CORNERS, off=0.04)).sciml.rain.values
-    assert len(told) == 1
+    assert len(record) == 1
     assert np.isnan(rain[[0, 4]]).all()
     assert np.isfinite(rain[1]).all()
     far = [*CORNERS[:3], (45, 40), (45, 40)]
@@ -137,9 +137,9 @@ def _drifting(by: tuple[int, ...] = (0, 0, 3, 6, 9, 12, 12)) -> xr.Dataset:
 def test_columns_of_moved_frames_are_unknown(write: Writer, tmp_path: Path) -> None:
     path = write(_drifting(), "wrfout_d02_drifting")
     still = convection_columns(open_wrfout(SAMPLE_WRFOUT))["KIND"].values.reshape(7, 24, 24)
-    with pytest.warns(UserWarning, match="the nest moves") as told:
+    with pytest.warns(UserWarning, match="the nest moves") as record:
         columns = convection_columns(open_wrfout(path))
-    assert len(told) == 1
+    assert len(record) == 1
     kind = columns["KIND"].values.reshape(7, 24, 24)
     np.testing.assert_array_equal(kind[:2], still[:2])
     assert (kind[2:6] == UNKNOWN).all()

@@ -129,9 +129,9 @@ def test_lists_of_datasets(frames: xr.Dataset, write: Writer) -> None:
 
 def test_time_that_runs_backwards(sample: xr.Dataset, frames: xr.Dataset, write: Writer) -> None:
     back = frames.isel(Time=slice(None, None, -1))
-    one = write(back, "back.nc")
-    two = [write(back.isel(Time=[0, 1]), "b.nc"), write(back.isel(Time=[2]), "a.nc")]
-    for given in (back, one, two, [back.isel(Time=[k]) for k in range(3)]):
+    first = write(back, "back.nc")
+    second = [write(back.isel(Time=[0, 1]), "b.nc"), write(back.isel(Time=[2]), "a.nc")]
+    for given in (back, first, second, [back.isel(Time=[k]) for k in range(3)]):
         ds = open_wrfout(given)
         np.testing.assert_array_equal(ds["Time"].values, sample["Time"].values[:3])
         np.testing.assert_array_equal(ds["T"].values, frames["T"].values)

@@ -36,7 +36,7 @@ def start(
 def raw(path: Path) -> dict[str, np.ndarray]:
     with netCDF4.Dataset(path) as file:
         file.set_auto_maskandscale(False)
-        return {name: np.asarray(one[:]) for name, one in file.variables.items()}
+        return {name: np.asarray(variable[:]) for name, variable in file.variables.items()}
 
 
 @pytest.mark.parametrize("form", ["NETCDF4", "NETCDF3_64BIT"])
@@ -59,9 +59,9 @@ def test_theta_changes_by_its_size_and_nothing_else(
     for name in set(before) - set(names):
         assert (before[name] == after[name]).all()
     assert set(after) == set(before)
-    with netCDF4.Dataset(source) as one, netCDF4.Dataset(tmp_path / "perturbed") as other:
-        assert set(other.ncattrs()) - set(one.ncattrs()) == {MARK, "history"}
-        assert all(one.getncattr(name) == other.getncattr(name) for name in one.ncattrs())
+    with netCDF4.Dataset(source) as first, netCDF4.Dataset(tmp_path / "perturbed") as other:
+        assert set(other.ncattrs()) - set(first.ncattrs()) == {MARK, "history"}
+        assert all(first.getncattr(name) == other.getncattr(name) for name in first.ncattrs())
         assert "seed 23" in other.getncattr(MARK)
         assert "1e-06" in other.history
 
@@ -71,7 +71,7 @@ def test_dry_and_moist_theta_get_the_same_numbers(tmp_path: Path) -> None:
     source = start(tmp_path / "wrfinput_d01", dtype="f8")
     perturb(source, tmp_path / "perturbed", size=1e-3)
     before, after = raw(source), raw(tmp_path / "perturbed")
-    ratio = [(one["THM"] + 300) / (one["T"] + 300) for one in (before, after)]
+    ratio = [(values["THM"] + 300) / (values["T"] + 300) for values in (before, after)]
     assert np.allclose(*ratio, rtol=1e-12)
 
 
@@ -80,9 +80,9 @@ def test_the_seed_decides(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("one", "again", "other")]
     for path, seed in zip(files, (3, 3, 4), strict=True):
         perturb(source, path, seed=seed)
-    one, again, other = (raw(path)["T"] for path in files)
-    assert (one == again).all()
-    assert (one != other).mean() > 0.5
+    first, again, other = (raw(path)["T"] for path in files)
+    assert (first == again).all()
+    assert (first != other).mean() > 0.5
 
 
 def test_a_perturbed_copy_may_be_written_again_and_nothing_else(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_perturbed_copy_may_be_written_again_and_nothing_else(tmp_path: Path) 
         with pytest.raises(InputError, match=words):
             perturb(source, output)
     assert source.read_bytes() == chosen
-    assert sorted(one.name for one in tmp_path.iterdir()) == [
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
         "link",
         "perturbed",
         "wrfinput_d01",
@@ -124,7 +124,7 @@ def test_refused(tmp_path: Path, options: dict[str, float], words: str) -> None:
     source = start(tmp_path / "wrfinput_d01")
     with pytest.raises(InputError, match=words):
         perturb(source, tmp_path / "out", **options)
-    assert [one.name for one in tmp_path.iterdir()] == ["wrfinput_d01"]
+    assert [path.name for path in tmp_path.iterdir()] == ["wrfinput_d01"]
 
 
 def test_files_that_are_no_start(tmp_path: Path) -> None:

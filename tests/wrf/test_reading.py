@@ -30,14 +30,14 @@ def test_the_sample(sample: xr.Dataset) -> None:
 def test_one_many_glob_directory_dataset_agree(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
     files = [write(frames.isel(Time=[k]), f"wrfout_d01_2007-06-10_11:{30 + 5 * k}:00") for k in range(3)]
     whole = open_wrfout(frames)
-    for found in (
+    for result in (
         open_wrfout(files[::-1]),
         open_wrfout(str(tmp_path / "wrfout_d01*")),
         open_wrfout(tmp_path),
         open_wrfout([str(f) for f in files], chunks=None),
     ):
-        assert found.sizes == whole.sizes
-        xr.testing.assert_equal(found[["T", "U", "NCA"]].compute(), whole[["T", "U", "NCA"]])
+        assert result.sizes == whole.sizes
+        xr.testing.assert_equal(result[["T", "U", "NCA"]].compute(), whole[["T", "U", "NCA"]])
     shutil.copy(files[0], tmp_path / "wrfout_d02_2007-06-10_11:30:00")
     with pytest.raises(InputError, match="2 domains"):
         open_wrfout(tmp_path)

@@ -26,9 +26,9 @@ def _faces(values: npt.NDArray[np.float64]) -> xr.DataArray:
 def test_destagger_is_linear(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], c: float) -> None:
     if a.shape != b.shape:
         return
-    one, two = (state.destagger(_faces(v), "bottom_top_stag").values for v in (a, b))
+    first, second = (state.destagger(_faces(v), "bottom_top_stag").values for v in (a, b))
     both = state.destagger(_faces(a + c * b), "bottom_top_stag").values
-    np.testing.assert_allclose(both, one + c * two, atol=1e-9)
+    np.testing.assert_allclose(both, first + c * second, atol=1e-9)
 
 
 @given(fields)

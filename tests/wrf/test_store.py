@@ -104,30 +104,30 @@ def test_pieces_cover_the_store_once(total: int, step: int) -> None:
 
 
 def test_the_blocks_do_not_show(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
-    """Cut by rows, by frames or not at all, from one file or three: the same columns, held ones told alike."""
+    """Blocks by rows, by frames or whole, from a file or from three, give the same columns and classes."""
     whole = write(frames, "wrfout_d01_whole")
     pieces = [write(frames.isel(Time=[k]), f"wrfout_d01_2007-06-10_11:{30 + 5 * k}:00") for k in range(3)]
     assert slabs_of(describe_sources(whole, None, None)[0], 100_000)[0].rows is not None
     stores = [tmp_path / f"{k}.zarr" for k in range(4)]
     for path, size in zip(stores, (100_000, SMALL, 1 << 30), strict=False):
         write_columns(whole, path, workers=1, block_bytes=size)
-    found = write_columns(pieces, stores[3], workers=1)
+    result = write_columns(pieces, stores[3], workers=1)
     assert _digest(stores[0]) == _digest(stores[1]) == _digest(stores[2])
-    assert found.held > 0
+    assert result.held > 0
     _same(open_columns(stores[3]).compute(), open_columns(stores[0]).compute())
     _same(open_columns(whole).compute(), open_columns(stores[0]).compute())
     _same(open_columns(pieces).compute(), open_columns(stores[0]).compute())
 
 
-def test_held_columns_are_kept_out_or_told(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+def test_held_columns_are_left_out_or_marked(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
     file = write(frames, "wrfout_d01_held")
-    found = write_columns(file, tmp_path / "pairs.zarr", workers=1)
+    result = write_columns(file, tmp_path / "pairs.zarr", workers=1)
     write_columns(file, tmp_path / "all.zarr", workers=1, keep="all")
     pairs, everything = open_columns(tmp_path / "pairs.zarr"), open_columns(tmp_path / "all.zarr", keep="all")
-    assert pairs.sizes["column"] == found.pairs < found.total == everything.sizes["column"]
-    assert pairs.attrs["classes"]["held"] == found.held == count_classes(everything).held > 0
+    assert pairs.sizes["column"] == result.pairs < result.total == everything.sizes["column"]
+    assert pairs.attrs["classes"]["held"] == result.held == count_classes(everything).held > 0
     assert count_classes(pairs).held == 0
-    assert open_columns(tmp_path / "all.zarr").sizes["column"] == found.pairs
+    assert open_columns(tmp_path / "all.zarr").sizes["column"] == result.pairs
 
 
 @pytest.mark.dask
@@ -144,9 +144,9 @@ def test_all_forms_in_one_store(tmp_path: Path) -> None:
     folder = SHARED / "wrf" / "train"
     files = [folder / f"{n}.nc" for n in ("mskf_io_convrad_train3", "wrfout_d01_convrad_train1")]
     truth = folder / "mskf_offline_convrad_train1.nc"
-    found = write_columns(files, tmp_path / "mixed.zarr", truth=truth, workers=1)
+    result = write_columns(files, tmp_path / "mixed.zarr", truth=truth, workers=1)
     read = open_columns(tmp_path / "mixed.zarr")
-    assert read.sizes["column"] == found.pairs == 8025 + 13824
+    assert read.sizes["column"] == result.pairs == 8025 + 13824
     assert set(np.unique(read["RUN"].values)) == {1, 3}
     _same(read.compute(), open_columns(files, truth=truth).compute())
 
@@ -250,14 +250,14 @@ def test_ctrl_c_on_the_command_line(frames: xr.Dataset, write: Writer, tmp_path:
 
 def test_what_is_there_is_not_overwritten(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
     file, path = write(frames, "wrfout_d01_a"), tmp_path / "a.zarr"
-    found = write_columns(file, path, workers=1)
+    result = write_columns(file, path, workers=1)
     before = (path / "zarr.json").stat().st_mtime_ns
-    assert write_columns(file, path, workers=1) == found
+    assert write_columns(file, path, workers=1) == result
     assert (path / "zarr.json").stat().st_mtime_ns == before
     with pytest.raises(InputError, match="exists"):
         write_columns(file, path, workers=1, keep="all")
     write_columns(file, path, workers=1, keep="all", overwrite=True)
-    assert open_columns(path, keep="all").sizes["column"] == found.total
+    assert open_columns(path, keep="all").sizes["column"] == result.total
     with pytest.raises(InputError, match="no folder"):
         write_columns(file, tmp_path / "not" / "there.zarr", workers=1)
 
@@ -266,7 +266,7 @@ def test_only_a_store_is_replaced(frames: xr.Dataset, write: Writer, tmp_path: P
     file = write(frames, "wrfout_d01_a")
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.tex").write_text("years")
-    (tmp_path / "note").write_text("kept")
+    (tmp_path / "note").write_text("unchanged")
     (tmp_path / "new.zarr.partial").mkdir()
     (tmp_path / "new.zarr.partial" / "thesis.tex").write_text("more years")
     before = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*"))
@@ -326,11 +326,11 @@ def test_a_file_changed_in_its_middle(frames: xr.Dataset, write: Writer, tmp_pat
 
 
 def _counts(files: Any) -> dict[str, int]:
-    found = sum(
+    result = sum(
         (count_slabs(s, 1 << 30, "all")[1] for s in describe_sources(files, None, None)), Classes(0, 0, 0)
     )
     close_files()
-    return {**vars(found), "pairs": found.pairs, "total": found.total}
+    return {**vars(result), "pairs": result.pairs, "total": result.total}
 
 
 def test_a_frame_is_taken_once(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
@@ -356,11 +356,11 @@ def test_two_experiments_are_two_runs(frames: xr.Dataset, write: Writer) -> None
     """In one folder, from one state: neither loses frames to the other, nor takes its NCA."""
     warm = frames["W0AVG"] * np.float32(1.01)
     hot = frames.assign(W0AVG=frames["W0AVG"].where(np.arange(3)[:, None, None, None] == 0, warm))
-    one, two = write(frames, "wrfout_d01_ctl"), write(hot, "wrfout_d01_hot")
-    alone = [_counts(file) for file in (one, two)]
-    both = _counts([one, two])
+    first, second = write(frames, "wrfout_d01_ctl"), write(hot, "wrfout_d01_hot")
+    alone = [_counts(file) for file in (first, second)]
+    both = _counts([first, second])
     assert both == {name: alone[0][name] + alone[1][name] for name in both}
-    assert [s.before for s in describe_sources([one, two], None, None)] == ["", ""]
+    assert [s.before for s in describe_sources([first, second], None, None)] == ["", ""]
 
 
 def test_frames_out_of_order(frames: xr.Dataset, write: Writer) -> None:
@@ -435,7 +435,7 @@ def test_bad_input_of_a_store(frames: xr.Dataset, answers: xr.Dataset, write: Wr
     assert not list(tmp_path.glob("x.zarr*"))
 
 
-def test_why_nothing_can_be_told(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+def test_why_no_column_can_be_classified(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
     file = write(frames.drop_vars("NCA"), "wrfout_d01_no_nca")
     with pytest.raises(
         InputError, match=r"none of the 432 columns .*no_nca: NCA is not in the file.*\+:h:0:NCA"
@@ -465,17 +465,19 @@ def test_companions_of_files_of_one_name(
         wrfout = write(frames.assign(T=frames["T"] + np.float32(name == "two")), f"{name}/wrfout_d01_same")
         folders.append((wrfout, write(named, f"{name}/mskf_offline.nc")))
     wrfouts, truths = zip(*folders, strict=True)
-    found = describe_sources(wrfouts, truths[::-1], None)
+    result = describe_sources(wrfouts, truths[::-1], None)
     assert (
-        [Path(s.truth).parent.name for s in found]
-        == [Path(s.path).parent.name for s in found]
+        [Path(s.truth).parent.name for s in result]
+        == [Path(s.path).parent.name for s in result]
         == ["one", "two"]
     )
     with pytest.raises(InputError, match="2 files of that name"):
         describe_sources(wrfouts, write(named, "mskf_offline.nc"), None)
 
 
-def test_lossy_input_is_told_while_writing(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+def test_lossy_input_causes_a_warning_while_writing(
+    frames: xr.Dataset, write: Writer, tmp_path: Path
+) -> None:
     rounded = frames.assign(W0AVG=frames["W0AVG"].round(3))
     with pytest.warns(LossyInput, match=r"wrfout_d01_r .*W0AVG: all values are multiples of 0\.001"):
         write_columns(write(rounded, "wrfout_d01_r"), tmp_path / "x.zarr", workers=1)
@@ -530,8 +532,8 @@ def test_counting_reads_only_small_fields(monkeypatch: pytest.MonkeyPatch) -> No
         return out
 
     monkeypatch.setattr(plan, "read_slab", reading)
-    _, found = count_slabs(describe_sources(SAMPLE_WRFOUT, SAMPLE_OFFLINE, None)[0], 1 << 20, "pairs")
-    assert (found.deep, read) == (812, [])
+    _, result = count_slabs(describe_sources(SAMPLE_WRFOUT, SAMPLE_OFFLINE, None)[0], 1 << 20, "pairs")
+    assert (result.deep, read) == (812, [])
 
 
 @pytest.mark.parametrize("name", ["columns.nc", "columns.NC4", "columns.h5", "columns.csv"])

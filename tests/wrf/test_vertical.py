@@ -80,19 +80,19 @@ _ALL = ["C1H", "C2H", "C3F", "C3H"]
 )
 def test_what_was_lost_is_derived_exactly(lost: list[str], comment: str) -> None:
     ds, right = _hybrid()
-    found = ds.drop_vars(lost).sciml.p_hyd
-    np.testing.assert_allclose(found.values, right.values, rtol=2e-7)
-    assert found.attrs["comment"].startswith("rebuilt from")
-    assert not comment or xr.DataArray([found.attrs["comment"]]).str.contains(comment).all()
+    result = ds.drop_vars(lost).sciml.p_hyd
+    np.testing.assert_allclose(result.values, right.values, rtol=2e-7)
+    assert result.attrs["comment"].startswith("rebuilt from")
+    assert not comment or xr.DataArray([result.attrs["comment"]]).str.contains(comment).all()
 
 
 @pytest.mark.parametrize("lost", [["P_TOP"], ["P_TOP", "C3H"], ["P_TOP", *_ALL]])
 def test_the_top_is_derived_of_the_base_state(lost: list[str]) -> None:
     ds, right = _hybrid()
     base = ds.assign(MU=0 * ds["MU"], MUB=ds["MU"] + ds["MUB"])
-    found = base.drop_vars(lost).sciml.p_hyd
-    np.testing.assert_allclose(found.values, right.values, rtol=2e-7)
-    assert "P_TOP from PB" in found.attrs["comment"]
+    result = base.drop_vars(lost).sciml.p_hyd
+    np.testing.assert_allclose(result.values, right.values, rtol=2e-7)
+    assert "P_TOP from PB" in result.attrs["comment"]
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,10 @@ def test_what_cannot_be_derived_is_warned_of_once(attrs: list[str], named: str) 
     bare = ds.drop_vars(_ALL)
     bare.attrs = {key: value for key, value in bare.attrs.items() if key not in attrs}
     with pytest.warns(AssumedInput, match=rf"C1H, C2H.*{named}.*P \+ PB") as caught:
-        found = bare.sciml.p_hyd
+        result = bare.sciml.p_hyd
     assert len(caught) == 1
-    np.testing.assert_allclose(found.values, right.values, rtol=2e-7)
-    assert "P + PB" in found.attrs["comment"]
+    np.testing.assert_allclose(result.values, right.values, rtol=2e-7)
+    assert "P + PB" in result.attrs["comment"]
 
 
 @pytest.mark.parametrize("attrs", [{"HYBRID_OPT": 0}, {"TITLE": " OUTPUT FROM WRF V3.8.1 MODEL"}])
@@ -121,10 +121,10 @@ def test_levels_that_follow_the_terrain(attrs: dict[str, object]) -> None:
     bare.attrs = attrs
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = bare.sciml.p_hyd
+        result = bare.sciml.p_hyd
     eta = 0.5 * (ds["ZNW"].values[:, 1:] + ds["ZNW"].values[:, :-1])
     right = TOP + eta[:, :, None, None] * (ds["MU"] + ds["MUB"]).values[:, None]
-    np.testing.assert_allclose(found.values, right, rtol=2e-7)
+    np.testing.assert_allclose(result.values, right, rtol=2e-7)
 
 
 def test_a_task_reads_what_the_derivation_needs() -> None:
