@@ -1,4 +1,4 @@
-"""The declaration of a column scheme: what it reads of a column, what it returns, and the laws that it obeys."""
+"""The declaration of a column scheme: its inputs, outputs, units, bounds, classes, and the budgets that it closes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Field:
     Raises
     ------
     InputError
-        The table of WRF's variables has no such name, or the variable is neither a profile nor one value per column.
+        The table of WRF's variables has no such name, or the variable is neither 3d nor 2d.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Field:
 
     @property
     def is_profile(self) -> bool:
-        """Whether the field has a value on every level, and not one value per column."""
+        """Whether the field has a value on every level; a scalar has a single value per column."""
         return TABLE[self.name].dims == "3d"
 
     @property
@@ -75,7 +75,7 @@ class Field:
 
 @dataclass(frozen=True)
 class ColumnScheme:
-    """A physics scheme of WRF that works on columns, one by one.
+    """A physics scheme of WRF that works on each column independently.
 
     Parameters
     ----------
@@ -84,11 +84,11 @@ class ColumnScheme:
     cu_physics
         Number of the scheme in WRF's namelist.
     inputs
-        What a call of the scheme reads: profiles first, then one value per column; in the order of the C interface.
+        Fields that a call of the scheme reads: profiles first, then scalars; in the order of the C interface.
     outputs
-        What the scheme returns, in the same order.
+        Fields that the scheme returns, in the same order.
     optional_outputs
-        What the scheme returns in some configurations only; not part of the C interface's enumerations.
+        Fields that it returns in some configurations only; they are not in the enumerations of the C interface.
     state
         Variables of a wrfout from which the inputs are derived.
     training

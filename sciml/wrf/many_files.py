@@ -63,7 +63,7 @@ def parts_of(given: Sequence[xr.Dataset | Path]) -> list[Part]:
 
 
 def datasets_of(parts: Sequence[Part], taken: Sequence[list[int]], chunks: Chunks) -> list[xr.Dataset]:
-    """Datasets that hold the frames taken of each part: one for all files of one layout that follow each other.
+    """Datasets with the frames that are taken from each part; successive files with the same layout share a dataset.
 
     Parameters
     ----------
