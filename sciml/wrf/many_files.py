@@ -68,11 +68,11 @@ def datasets_of(parts: Sequence[Part], taken: Sequence[list[int]], chunks: Chunk
     Parameters
     ----------
     parts
-        In the order of their first times.
+        Files and datasets, sorted by their first times.
     taken
-        The numbers of the frames that are taken of each.
+        Numbers of the frames that are taken from each part.
     chunks
-        Dask's, of what is read from files; datasets keep theirs.
+        Dask chunks of values that are read from files; datasets keep their chunks.
     """
     used = [(part, frames) for part, frames in zip(parts, taken, strict=True) if frames]
     out: list[xr.Dataset] = []
