@@ -53,9 +53,7 @@ def test_a_list_that_names_no_output_is_an_error(part: str) -> None:
 
 def test_a_closure_that_names_no_output_is_an_error() -> None:
     with pytest.raises(InputError, match="does not return RUCUTEN"):
-        replace(
-            MSKF, closures={"momentum": ("RUCUTEN",)}, outputs=MSKF.outputs[-4:], training=(), decisive=()
-        )
+        replace(SECOND, closures={"momentum": ("RUCUTEN",)})
 
 
 @pytest.mark.parametrize("name", ["RTHBLTEN", ""])
