@@ -110,7 +110,7 @@ def _warn_of_name(ds: xr.Dataset, other: xr.Dataset) -> None:
             "the companion made of this file"
         )
     warnings.warn(
-        f"{where(other)} is the truth of {source} by its SOURCE_FILE, not of {name}: right only if that was renamed"
+        f"{where(other)} is the truth of {source}, not of {name}, by its SOURCE_FILE: right only if that was renamed"
         "; else give the companion made of this file",
         stacklevel=4,
     )
