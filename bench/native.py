@@ -34,12 +34,13 @@ import sciml
 from sciml.convection.emulator import Emulator, sounding_of
 from sciml.convection.problem import Convection
 from sciml.convection.source_layer import parcel_test
+from sciml.coupling.bilstm_export import bilstm_weights
 from sciml.coupling.build import _C_FLAGS, _X86, build, c_compiler, sources
 from sciml.coupling.export import emulator_weights
 from sciml.coupling.fortran_emulator import NativeColumns
 from sciml.coupling.library import Library
 from sciml.coupling.onnx_oracle import onnx_session
-from sciml.coupling.weights_file import bilstm_weights, write_weights
+from sciml.coupling.weights_file import write_weights
 from sciml.storage.packaged import packaged
 
 CHANNELS, HIDDEN, LAYERS, OUTPUTS, LEVELS = 27, 32, 3, 8, 44

@@ -51,18 +51,21 @@ _PHYSICS = tuple(
 )
 _KERNELS = {"engine/lstm_kernel.c": (32, 64), **dict.fromkeys(_PHYSICS, (64,))}
 _ENGINE = (
-    "api",
     "arena",
     "disk",
     "host_environment",
+    "kernel_table",
+    "message",
     "netcdf_reader",
     "netcdf_writer",
+    "network_run",
     "network_weights",
     "sha256",
 )
 _WRF = (
     "capture",
     "emulated_patch",
+    "host_run",
     "namelist",
     "scheme",
     "session",
@@ -73,7 +76,7 @@ _WRF = (
 )
 _PLAIN = (
     *(f"engine/{name}.c" for name in _ENGINE),
-    *("mskf/emulator.c", "mskf/tables.c"),
+    *(f"mskf/{name}.c" for name in ("emulate", "emulator", "handle", "tables")),
     *(f"wrf/{name}.c" for name in _WRF),
 )
 _FORTRAN = "sciml_mskf.f90"

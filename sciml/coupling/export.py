@@ -1,4 +1,4 @@
-"""From a trained emulator to the weights file that the native library runs, and back."""
+"""Convert a trained emulator into the weights file that the native library runs, and back."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sciml.coupling.weights_file import Attribute, Weights, bilstm_weights
+from sciml.coupling.bilstm_export import bilstm_weights
+from sciml.coupling.weights_file import Attribute, Weights
 from sciml.errors import InputError, SchemaError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Literal
 
     from sciml.convection.emulator import Emulator
@@ -34,19 +36,20 @@ _DESCRIPTIONS = {
 
 
 def emulator_weights(emulator: Emulator) -> Weights:
-    """The arrays and attributes of a whole emulator, as the native library wants them.
+    """Return the arrays and attributes of a whole emulator, as the native library reads them.
 
     Parameters
     ----------
     emulator
-        As trained or loaded. Weights are stored in float32, whatever its precision.
+        Trained or loaded emulator. Weights are stored in float32, whatever its precision.
 
     Returns
     -------
     Weights
-        For `sciml.coupling.weights_file.write_weights`. Attributes: the network's sizes, ``levels`` (of the columns),
-        ``network_levels`` (the lowest ones, which the network looks at), ``pooled_units``, and what the emulator
-        says of its training.
+        Argument of `sciml.coupling.weights_file.write_weights`. Attributes: the network's sizes, ``levels`` (of the columns),
+        ``network_levels`` (the lowest ones, which the network takes), ``pooled_units``, the constants of the
+        network (``push_bound``, ``log_strength_bound``, ``least_strength``, ``clip``), and the description of
+        the training (``about_*``).
 
     Raises
     ------
@@ -80,23 +83,25 @@ def emulator_weights(emulator: Emulator) -> Weights:
         "channel_names": " ".join(shape.channels),
         "scalar_names": " ".join(shape.scalars),
     }
+    attributes |= _network_constants()
     return replace(bare, arrays=arrays, attributes=attributes, descriptions=_DESCRIPTIONS)
 
 
 def emulator_from(weights: Weights, precision: Literal["float32", "float64"] = "float64") -> Emulator:
-    """The torch emulator that a weights file was made of: what the library is compared with.
+    """Return the torch emulator of a weights file, the reference of the native library.
 
     Parameters
     ----------
     weights
-        As `sciml.coupling.weights_file.read_weights` reads them.
+        Weights from `sciml.coupling.weights_file.read_weights`.
     precision
-        Of the network.
+        Precision of the network.
 
     Raises
     ------
     SchemaError
-        When the weights hold a bare network, or lack a part of the emulator.
+        When the weights are those of a bare network, a part of the emulator is missing, or the constants of the
+        network are missing or differ from those of this version.
     """
     import torch
 
@@ -104,34 +109,62 @@ def emulator_from(weights: Weights, precision: Literal["float32", "float64"] = "
     from sciml.convection.feature_scaling import Normalisation
     from sciml.convection.network import Architecture, Closure
 
-    told = weights.attributes
+    attributes = weights.attributes
     try:
         shape = Architecture(
-            hidden=_whole(told["hidden"]),
-            layers=_whole(told["layers"]),
-            pooled=_whole(told["pooled_units"]),
-            levels=_whole(told["network_levels"]),
-            channels=tuple(str(told["channel_names"]).split()),
-            scalars=tuple(str(told["scalar_names"]).split()),
+            hidden=_whole(attributes["hidden"]),
+            layers=_whole(attributes["layers"]),
+            pooled=_whole(attributes["pooled_units"]),
+            levels=_whole(attributes["network_levels"]),
+            channels=tuple(str(attributes["channel_names"]).split()),
+            scalars=tuple(str(attributes["scalar_names"]).split()),
         )
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in weights.arrays.items()}
         state = {name: tensors[_PLACES.get(name, name)] for name in Closure(shape).state_dict()}
         normalisation = Normalisation.from_tensors(tensors)
-        about: dict[str, object] = {"levels": _whole(told["levels"])}
+        about: dict[str, object] = {"levels": _whole(attributes["levels"])}
         about["enthalpy"] = [float(bound) for bound in tensors["enthalpy"]]
     except KeyError as missing:
         raise SchemaError(
-            f"the weights hold no {missing} and so no whole emulator: export one with `sciml coupling export`"
+            f"the weights have no {missing} and so no whole emulator: export one with `sciml coupling export`"
         ) from missing
+    _check_constants(attributes)
     if "level_pressure" in tensors:
         about["level_pressure"] = [float(share) for share in tensors["level_pressure"]]
-    about |= {n.removeprefix("about_"): v for n, v in told.items() if n.startswith("about_")}
+    about |= {n.removeprefix("about_"): v for n, v in attributes.items() if n.startswith("about_")}
     network = Closure(shape)
     network.load_state_dict(state)
-    return Emulator(network.eval(), normalisation, {"runs": "not told", **about}, precision)
+    return Emulator(network.eval(), normalisation, {"runs": "unknown", **about}, precision)
 
 
-#: Where the weights file has the parts of the network, for those that are not under their own name.
+def _network_constants() -> dict[str, float]:
+    """Return the constants of the network by their attribute names; the native library reads them from the file."""
+    from sciml.convection.feature_scaling import CLIP
+    from sciml.convection.network import LEAST_STRENGTH, LOG_STRENGTH_BOUND, PUSH_BOUND
+
+    return {
+        "push_bound": PUSH_BOUND,
+        "log_strength_bound": LOG_STRENGTH_BOUND,
+        "least_strength": LEAST_STRENGTH,
+        "clip": CLIP,
+    }
+
+
+def _check_constants(attributes: Mapping[str, Attribute]) -> None:
+    for name, expected in _network_constants().items():
+        if name not in attributes:
+            raise SchemaError(
+                f"the weights file has no number `{name}`: write it again with `sciml coupling export`"
+            )
+        value = float(np.asarray(attributes[name], np.float64))
+        if value != expected:
+            raise SchemaError(
+                f"`{name}` is {value:g} in the weights file, and {expected:g} in this version of sciml: "
+                "write the file again with `sciml coupling export`"
+            )
+
+
+#: Names in the weights file of the parts of the network that have another name there.
 _PLACES = {
     "level.weight": "head.weight",
     "level.bias": "head.bias",

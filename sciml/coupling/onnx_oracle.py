@@ -140,11 +140,15 @@ def closure_onnx(weights: Weights) -> Any:
     SciMLError
         Without the extra ``onnx``.
     """
-    from sciml.convection.network import LOG_STRENGTH_BOUND, PUSH_BOUND
-
     g = _Graph(weights)
-    if "pooled_units" not in weights.attributes:
-        raise InputError("the weights hold a bare network: export a whole emulator")
+    names = ("pooled_units", "push_bound", "log_strength_bound")
+    missing = [name for name in names if name not in weights.attributes]
+    if missing:
+        raise InputError(
+            f"the weights have no {', '.join(missing)} and so no whole emulator: "
+            "export one with `sciml coupling export`"
+        )
+    bounds = {name: np.array([weights.attributes[name]], np.float32) for name in names[1:]}
 
     def bounded(name: str, bound: npt.NDArray[np.float32], to: str) -> None:
         limit = g.constant(f"{to} bound", bound)
@@ -152,7 +156,7 @@ def closure_onnx(weights: Weights) -> Any:
         g.add("Mul", [g.add("Tanh", [small], f"{to} tanh"), limit], to)
 
     state = g.states()
-    bounded(g.head(state, "level"), np.array([PUSH_BOUND], np.float32), "push")
+    bounded(g.head(state, "level"), bounds["push_bound"], "push")
     mean = g.add("ReduceMean", [state], "mean", axes=[0], keepdims=0)
     both = g.add("Concat", [mean, "y"], "both", axis=1)
     summary = g.add(
@@ -162,7 +166,7 @@ def closure_onnx(weights: Weights) -> Any:
     g.add("Gemm", [units, g.constant("column.weight"), g.constant("column.bias")], "numbers", transB=1)
     halves = g.constant("halves", np.array([1, 1], np.int64))
     g.add("Split", ["numbers", halves], ["strength", "logit"], axis=1)
-    bounded("strength", np.array([LOG_STRENGTH_BOUND], np.float32), "log strength")
+    bounded("strength", bounds["log_strength_bound"], "log strength")
     g.add("Concat", ["log strength", "logit"], "column", axis=1)
     scalars = len(str(weights.attributes["scalar_names"]).split())
     return g.model(

@@ -9,9 +9,8 @@
  * SCIML_COLUMNS and SCIML_LEVELS in the environment have the columns. */
 #include "engine/arena.h"
 #include "engine/netcdf_reader.h"
-#include "engine/network_weights.h"
 #include "engine/sha256.h"
-#include "mskf/emulator.h"
+#include "mskf/handle.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,8 +79,8 @@ static int32_t levels;
 
 static int run_emulator(const sciml_network *net, const sciml_emulator *emulator) {
     const sciml_mskf handle = {.network = *net,
-                               .f32 = sciml_kernel_for(32, NULL),
-                               .f64 = sciml_kernel_for(64, NULL),
+                               .f32 = sciml_kernel_for(32, NULL, net->format),
+                               .f64 = sciml_kernel_for(64, NULL, net->format),
                                .emulator = (sciml_emulator *)emulator};
     const ptrdiff_t n = (ptrdiff_t)columns, k = levels;
     const sciml_mskf_domain domain = {.ni = n,
@@ -132,7 +131,7 @@ static int open_exactly(uint8_t *exact, size_t size) {
         result = run_emulator(&net, emulator);
         sciml_emulator_free(emulator);
     } else if (net.hidden <= 64 && net.channels <= 64 && net.head <= 64) {
-        const sciml_kernel *kernel = sciml_kernel_for(32, NULL);
+        const sciml_kernel *kernel = sciml_kernel_for(32, NULL, net.format);
         const int many = net.pool_levels ? net.pool_levels : 3;
         void *scratch = sciml_aligned(kernel->scratch(&net, many)), *head, *pooled;
         memset(scratch, 0, kernel->scratch(&net, many));

@@ -4,7 +4,7 @@
  *     fuzz_namelist NAMELIST ROUNDS
  *
  * With -DLIBFUZZER it is a target of libFuzzer instead. */
-#include "engine/network_weights.h"
+#include "engine/message.h"
 #include "wrf/settings.h"
 
 #include <stdint.h>

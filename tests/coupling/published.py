@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sciml.coupling.weights_file import Weights, bilstm_weights
+from sciml.coupling.bilstm_export import bilstm_weights
+from sciml.coupling.weights_file import Weights
 
 
 class Net(torch.nn.Module):

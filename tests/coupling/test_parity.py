@@ -13,11 +13,12 @@ import sciml
 from sciml.convection.emulator import Emulator
 from sciml.convection.network import Architecture
 from sciml.convection.problem import Convection
+from sciml.coupling.bilstm_export import bilstm_weights
 from sciml.coupling.export import emulator_from, emulator_weights
 from sciml.coupling.fortran_emulator import FortranEmulator, NativeColumns
 from sciml.coupling.library import Library
 from sciml.coupling.onnx_oracle import onnx_session
-from sciml.coupling.weights_file import Weights, bilstm_weights, read_weights, write_weights
+from sciml.coupling.weights_file import Weights, read_weights, write_weights
 from sciml.errors import InputError, SchemaError
 from sciml.solve import solve
 from sciml.verify.library.parity import compare

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sciml.coupling import weights_file as module
+from sciml.coupling.bilstm_export import bilstm_weights
 from sciml.coupling.build import c_compiler
 from sciml.coupling.library import Library
-from sciml.coupling.weights_file import Weights, bilstm_weights, read_weights, write_weights
+from sciml.coupling.weights_file import Weights, read_weights, write_weights
 from sciml.errors import ChecksumError, InputError, SchemaError, SciMLError
 from tests.coupling.fuzzing import NoSanitizers, blind, build_targets, write_seeds
 from tests.coupling.published import Net

@@ -127,3 +127,11 @@ void *sciml_enlarge(void *block, size_t old_bytes, size_t bytes) {
     }
     return larger;
 }
+
+size_t sciml_aligned_bytes(size_t bytes) {
+    return (bytes + 63) / 64 * 64 + 64;
+}
+
+void *sciml_aligned(size_t bytes) {
+    return sciml_take(sciml_aligned_bytes(bytes));
+}

@@ -21,7 +21,12 @@ void *sciml_take_zeroed(size_t count, size_t bytes);
 /* A larger block with the content of the old one, which is given back; on failure NULL, and the old one
  * stays. A NULL block is a new one. */
 void *sciml_enlarge(void *block, size_t old_bytes, size_t bytes);
-/* NULL is left alone. */
+/* Give a block back; NULL has no effect. */
 void sciml_give(void *block);
+
+/* Take memory with space for one vector behind it, beyond which kernels do not read. */
+void *sciml_aligned(size_t bytes);
+/* The size of such a block. */
+size_t sciml_aligned_bytes(size_t bytes);
 
 #endif

@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "engine/disk.h"
 #include "engine/arena.h"
-#include "engine/network_weights.h"
+#include "engine/message.h"
 
 #include <errno.h>
 #include <fcntl.h>

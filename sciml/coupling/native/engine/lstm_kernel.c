@@ -7,7 +7,7 @@
  * units stay in the innermost cache until the activations take them. Hoisting the input part of all levels
  * into one product per layer, as is usual, would write and read them for every level at once.
  * Lanes beyond the last column are padding: computed like the others, never read. */
-#include "engine/network_weights.h"
+#include "engine/lstm_kernel.h"
 #include "engine/vectors.h"
 
 #include <string.h>

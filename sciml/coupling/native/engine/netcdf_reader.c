@@ -7,7 +7,7 @@
 #include "engine/netcdf_reader.h"
 #include "engine/arena.h"
 #include "engine/disk.h"
-#include "engine/network_weights.h"
+#include "engine/message.h"
 #include "engine/sha256.h"
 
 #include <string.h>

@@ -2,8 +2,8 @@
 #include "engine/netcdf_writer.h"
 #include "engine/arena.h"
 #include "engine/disk.h"
+#include "engine/message.h"
 #include "engine/netcdf_reader.h"
-#include "engine/network_weights.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,34 +1,16 @@
-/* From the weights file to the order the kernel reads, and the choice of the kernel. */
+/* Pack the weights of a file into the order that the kernels read. */
 #include "engine/network_weights.h"
 #include "engine/arena.h"
+#include "engine/message.h"
 #include "engine/netcdf_reader.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #define ROWS 4
 
-int sciml_say(int status, char *message, size_t length, const char *format, ...) {
-    if (message && length > 0) {
-        va_list list;
-        va_start(list, format);
-        vsnprintf(message, length, format, list);
-        va_end(list);
-    }
-    return status;
-}
-
-size_t sciml_aligned_bytes(size_t bytes) {
-    return (bytes + 63) / 64 * 64 + 64;
-}
-
-void *sciml_aligned(size_t bytes) {
-    return sciml_take(sciml_aligned_bytes(bytes));
-}
-
-/* One array of the file as doubles: exact for float32 and float64 alike. */
+/* Read one array of the file as doubles, which is exact for float32 and float64. */
 static int fetch(const sciml_cdf *file, const char *name, uint32_t rank, const uint32_t *shape,
                  double **values, char *message, size_t length) {
     *values = NULL;
@@ -60,8 +42,9 @@ static int fetch(const sciml_cdf *file, const char *name, uint32_t rank, const u
     return SCIML_OK;
 }
 
-/* Both precisions of one packed array. */
-static int keep(const double *values, size_t count, void **f32, void **f64, char *message, size_t length) {
+/* Store one packed array in both precisions. */
+static int store_both(const double *values, size_t count, void **f32, void **f64, char *message,
+                      size_t length) {
     float *single = sciml_aligned(count * sizeof *single);
     double *full = sciml_aligned(count * sizeof *full);
     *f32 = single;
@@ -105,8 +88,8 @@ static int pack_direction(const sciml_cdf *file, sciml_network *net, int layer, 
                 for (size_t k = 0; k < h; k++)
                     to[ROWS * (1 + n + k)] = factor * part[1][row * h + k];
             }
-        status = keep(packed, h * apart, &net->f32.lstm[layer][direction], &net->f64.lstm[layer][direction],
-                      message, length);
+        status = store_both(packed, h * apart, &net->f32.lstm[layer][direction],
+                            &net->f64.lstm[layer][direction], message, length);
     }
     sciml_give(packed);
     for (int i = 0; i < 4; i++)
@@ -129,7 +112,7 @@ static int pack_head(const sciml_cdf *file, sciml_network *net, char *message, s
         for (size_t k = 0; k < n; k++)
             to[ROWS * (1 + k)] = weight[o * n + k];
     }
-    if (!status) status = keep(packed, groups * apart, &net->f32.head, &net->f64.head, message, length);
+    if (!status) status = store_both(packed, groups * apart, &net->f32.head, &net->f64.head, message, length);
     sciml_give(weight);
     sciml_give(bias);
     sciml_give(packed);
@@ -147,7 +130,7 @@ static int pack_pool(const sciml_cdf *file, sciml_network *net, char *message, s
     if (!status) {
         memcpy(packed, weight, n * sizeof *packed);
         memcpy(packed + n, bias, shape[0] * sizeof *packed);
-        status = keep(packed, n + shape[0], &net->f32.pool, &net->f64.pool, message, length);
+        status = store_both(packed, n + shape[0], &net->f32.pool, &net->f64.pool, message, length);
     }
     sciml_give(weight);
     sciml_give(bias);
@@ -165,6 +148,24 @@ static int within(const sciml_cdf *file, const char *name, int32_t low, int32_t 
     return status;
 }
 
+/* Read the storage of the weights; a file without the attribute has floats. */
+static int read_format(const sciml_cdf *file, sciml_network *net, char *message, size_t length) {
+    static const char *const names[] = {[SCIML_WEIGHTS_FLOAT] = "float"};
+    const cdf_attribute *a = sciml_cdf_attribute(file, "weight_format");
+    if (!a) return SCIML_OK;
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++)
+        if (a->type == CDF_CHAR && a->count == strlen(names[n]) &&
+            memcmp(a->values, names[n], a->count) == 0) {
+            net->format = (enum sciml_weight_format)n;
+            return SCIML_OK;
+        }
+    const int shown = a->type == CDF_CHAR && a->count < 40 ? (int)a->count : 0;
+    return sciml_say(SCIML_SCHEMA, message, length,
+                     "this library has no kernel for the weight format `%.*s` of the weights file: build the "
+                     "library with the sciml that wrote the file",
+                     shown, (const char *)a->values);
+}
+
 int sciml_network_load(const sciml_cdf *file, sciml_network *net, char *message, size_t length) {
     *net = (sciml_network){0};
     const struct {
@@ -179,7 +180,7 @@ int sciml_network_load(const sciml_cdf *file, sciml_network *net, char *message,
         {"pooled", 0, SCIML_MAX_WIDTH, &net->pooled},
         {"pool_levels", 0, SCIML_MAX_LEVELS, &net->pool_levels},
     };
-    int status = SCIML_OK;
+    int status = read_format(file, net, message, length);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes && !status; i++)
         status = within(file, sizes[i].name, sizes[i].low, sizes[i].high, sizes[i].value, message, length);
     net->head = net->outputs + net->pool_inputs;
@@ -213,28 +214,4 @@ void sciml_network_free(sciml_network *net) {
     free_packed(&net->f32);
     free_packed(&net->f64);
     *net = (sciml_network){0};
-}
-
-/* The build defines SCIML_X86 when it has compiled the kernel for the instruction sets of x86-64. */
-extern const sciml_kernel sciml_f32_baseline, sciml_f64_baseline;
-#ifdef SCIML_X86
-extern const sciml_kernel sciml_f32_avx2, sciml_f64_avx2;
-extern const sciml_kernel sciml_f32_avx512, sciml_f64_avx512;
-#endif
-
-const sciml_kernel *sciml_kernel_for(int bits, const char *isa) {
-    const int single = bits == 32;
-    const int at_most = !isa || strcmp(isa, "avx512") == 0 ? 2
-                        : strcmp(isa, "avx2") == 0         ? 1
-                        : strcmp(isa, "baseline") == 0     ? 0
-                                                           : 2;
-    (void)at_most;
-#ifdef SCIML_X86
-    __builtin_cpu_init();
-    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (at_most >= 2 && avx2 && __builtin_cpu_supports("avx512f"))
-        return single ? &sciml_f32_avx512 : &sciml_f64_avx512;
-    if (at_most >= 1 && avx2) return single ? &sciml_f32_avx2 : &sciml_f64_avx2;
-#endif
-    return single ? &sciml_f32_baseline : &sciml_f64_baseline;
 }

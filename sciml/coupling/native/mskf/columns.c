@@ -5,10 +5,6 @@
  * last column of a group repeat it. */
 #include "mskf/workspace.h"
 
-#define PUSH_BOUND 8.0 /* m/s over one layer */
-#define LOG_STRENGTH_BOUND 4.0
-#define LEAST_STRENGTH 0.05
-#define CLIP 10.0
 #define NCA_NONE (-100.0)
 #define NOT_SOUND (-1)
 #define HELD 3
@@ -119,12 +115,12 @@ static int put_response(const sciml_call *call, const tile *t, const response *r
 
 /* Standardise one feature and clip it to the range of the training; *novelty grows to how far it lies
  * outside. */
-INLINE vreal standardised(vreal x, double mean, double per_scale, double mid, double per_reach,
+INLINE vreal standardised(vreal x, double mean, double per_scale, double mid, double per_reach, double clip,
                           vreal *novelty) {
     const vreal z = (x - mean) * per_scale;
     const double reach = 1.0 / per_reach;
     *novelty = MAX(absolute(z - mid) * per_reach, *novelty);
-    return between(between(z, mid - reach, mid + reach), -CLIP, CLIP);
+    return between(between(z, mid - reach, mid + reach), -clip, clip);
 }
 
 /* The features of tile n, standardised, into the network's inputs of `width` lanes. */
@@ -136,7 +132,7 @@ static vreal put_features(const sciml_call *call, workspace *w, int n, int width
     NAMED(features)(&t->s, &t->up, &t->down, t->times, levels, w->channels, scalars);
     for (int c = 0; c < SCIML_FEATURE_SCALARS; c++)
         scalars[c] = standardised(scalars[c], e->scalar_mean[c], e->scalar_per_scale[c], e->scalar_middle[c],
-                                  e->scalar_per_reach[c], &novelty);
+                                  e->scalar_per_reach[c], e->clip, &novelty);
     void *input = call->kernel->input(call->network, levels, w->network);
     const int single = call->columns->bits == 32;
     for (int k = 0; k < levels; k++)
@@ -145,7 +141,7 @@ static vreal put_features(const sciml_call *call, workspace *w, int n, int width
             if (c < SCIML_CHANNELS) {
                 const int i = k * SCIML_CHANNELS + c;
                 z = standardised(w->channels[c * levels + k], e->mean[i], e->per_scale[i], e->middle[i],
-                                 e->per_reach[i], &novelty);
+                                 e->per_reach[i], e->clip, &novelty);
             } else {
                 z = scalars[c - SCIML_CHANNELS];
             }
@@ -189,7 +185,8 @@ static void column_numbers(const sciml_call *call, const vreal *mean, const vrea
 static learned ask(const sciml_call *call, workspace *w, int n, int width, const void *head,
                    const vreal *scalars) {
     const sciml_network *net = call->network;
-    const int levels = call->emulator->network_levels, all = call->columns->domain.levels;
+    const sciml_emulator *e = call->emulator;
+    const int levels = e->network_levels, all = call->columns->domain.levels;
     const int single = call->columns->bits == 32, states = 2 * net->hidden;
     const tile *t = &w->tiles[n];
     const void *state = call->kernel->state(net, levels, w->network);
@@ -202,16 +199,16 @@ static learned ask(const sciml_call *call, workspace *w, int n, int width, const
         for (int i = 0; i < states; i++)
             mean[i] += from_network(state, single, ((ptrdiff_t)k * states + i) * width + n * LANES);
         const int rows = (net->head + 3) / 4 * 4;
-        const vreal said = from_network(head, single, (ptrdiff_t)k * rows * width + n * LANES);
-        push[k] = PUSH_BOUND * tanh_of(said / PUSH_BOUND);
+        const vreal output = from_network(head, single, (ptrdiff_t)k * rows * width + n * LANES);
+        push[k] = e->push_bound * tanh_of(output / e->push_bound);
     }
     for (int i = 0; i < states; i++)
         mean[i] /= (double)levels;
     column_numbers(call, mean, scalars, number);
     const vreal most = NAMED(greatest_strength)(&t->s, &t->up, &t->down, t->times);
     const vreal quiet = NAMED(shallow_strength)(&t->up, t->times);
-    const vreal bounded = LOG_STRENGTH_BOUND * tanh_of(number[0] / LOG_STRENGTH_BOUND);
-    const vreal strength = MIN(at_least(exp_of(bounded), LEAST_STRENGTH), most);
+    const vreal bounded = e->log_strength_bound * tanh_of(number[0] / e->log_strength_bound);
+    const vreal strength = MIN(at_least(exp_of(bounded), e->least_strength), most);
     return (learned){choose(t->up.kind == (double)DEEP, strength, quiet), push, number[1] > 0.0};
 }
 

@@ -1,8 +1,8 @@
-/* The whole emulator: what its weights hold beside the Bi-LSTM, and the physics around it. */
+/* The emulator's part of a weights file, and the interface of the physics around the network. */
 #ifndef SCIML_EMULATOR_H
 #define SCIML_EMULATOR_H
 
-#include "engine/network_weights.h"
+#include "engine/lstm_kernel.h"
 #include "mskf/column_arrays.h"
 #include "mskf/tables.h"
 
@@ -17,8 +17,13 @@ typedef struct sciml_emulator {
     int32_t network_levels; /* the lowest ones, which the network looks at */
     int32_t pooled;         /* units between the mean state and the column's two numbers */
     double enthalpy[2];     /* bounds of the enthalpy imbalance over the absolute heating */
-    double trained[3];      /* DX (m), DT (s), CUDT (min) of the training; NaN where the file does not tell */
-    double *pressure;       /* mean pressure of the levels over that of the lowest; NULL likewise */
+    /* Constants of the network (sciml/convection/network.py and feature_scaling.py). */
+    double push_bound;         /* m/s over one layer */
+    double log_strength_bound; /* of the logarithm of the strength */
+    double least_strength;
+    double clip;       /* of a standardised feature */
+    double trained[3]; /* DX (m), DT (s), CUDT (min) of the training; NaN where the file does not have them */
+    double *pressure;  /* mean pressure of the levels over that of the lowest; NULL where the file has none */
     /* standardised = (feature - mean) * per_scale; novelty = |standardised - middle| * per_reach;
      * (network_levels, SCIML_CHANNELS) and (SCIML_FEATURE_SCALARS) */
     double *mean, *per_scale, *middle, *per_reach;
@@ -41,11 +46,6 @@ typedef struct sciml_call {
     sciml_places out;
 } sciml_call;
 
-/* sciml_mskf_run on columns whose outputs (NCA, which is read, and KIND too) lie elsewhere than their inputs
- * do. */
-int sciml_emulate(const sciml_mskf *handle, const sciml_columns *columns, const sciml_places *out,
-                  char *message, size_t length);
-
 /* The physics compiled for one instruction set. */
 typedef struct sciml_physics {
     const char *isa;
@@ -59,9 +59,6 @@ typedef struct sciml_physics {
                   double *scalars, void *scratch);
 } sciml_physics;
 #define SCIML_CHUNK 1024
-
-/* The physics for an instruction set, by its name. */
-const sciml_physics *sciml_physics_for(const char *isa);
 
 struct sciml_cdf;
 /* Read the emulator's part of a weights file whose network is loaded; NULL in *emulator on failure. */

@@ -4,9 +4,9 @@
  * a run that is interrupted loses no captured call, and leaves a file that can be read. */
 #include "wrf/capture.h"
 #include "engine/arena.h"
+#include "engine/message.h"
 #include "engine/netcdf_reader.h"
 #include "engine/netcdf_writer.h"
-#include "engine/network_weights.h"
 #include "mskf/column_arrays.h"
 #include "wrf/wrf_log.h"
 

@@ -2,8 +2,7 @@
 #include "wrf/emulated_patch.h"
 #include "engine/arena.h"
 #include "engine/host_environment.h"
-#include "engine/network_weights.h"
-#include "mskf/emulator.h"
+#include "mskf/emulate.h"
 
 #include <math.h>
 #include <string.h>

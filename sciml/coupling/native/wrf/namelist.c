@@ -1,7 +1,7 @@
 /* What to say of a namelist that is not there, or that had no effect. */
 #define _GNU_SOURCE
 #include "wrf/namelist.h"
-#include "engine/network_weights.h"
+#include "mskf/handle.h"
 #include "wrf/session.h"
 #include "wrf/wrf_log.h"
 
@@ -13,8 +13,6 @@
 
 #define VARIABLE "SCIML_MSKF_NAMELIST"
 #define FILE_NAME "sciml_mskf.nml"
-
-static _Atomic(int) not_wanted;
 
 static const char *named_path(void) {
     const char *path = getenv(VARIABLE);
@@ -53,10 +51,6 @@ void sciml_namelist_explain(void) {
         "starts in, or set " VARIABLE " to its path on every rank (mpiexec -x or -genv)");
 }
 
-void sciml_namelist_not_wanted(void) {
-    atomic_store(&not_wanted, 1);
-}
-
 /* WRF's other programs are linked with the same flags and never call the scheme. */
 static int is_preprocessor(void) {
     static const char *const names[] = {"real", "ideal", "ndown", "nup", "tc"};
@@ -81,7 +75,7 @@ void sciml_namelist_not_used(void) {
     static sciml_settings settings; /* large */
     char why[SCIML_MESSAGE_ROOM];
     const char *path = sciml_namelist_path();
-    if (atomic_load(&not_wanted) || access(path, R_OK) != 0 || is_preprocessor() || !is_wrf()) return;
+    if (sciml_init_was_called() || access(path, R_OK) != 0 || is_preprocessor() || !is_wrf()) return;
     const int status = sciml_settings_read(path, &settings, why, sizeof why);
     if ((!status && settings.mode == MODE_ORIGINAL) || sciml_rank() != 0) return;
     sciml_announce(

@@ -14,7 +14,4 @@ void sciml_namelist_explain(void);
  * with this library, and its namelist asks for another mode than `original`. */
 void sciml_namelist_not_used(void);
 
-/* The process uses the library by its other entries: it is not WRF with a mislaid option. */
-void sciml_namelist_not_wanted(void);
-
 #endif

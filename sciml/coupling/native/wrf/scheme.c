@@ -1,10 +1,10 @@
 /* The scheme as the host calls it: in each mode, what is called and what goes into the host's arrays. */
 #include "engine/arena.h"
 #include "engine/host_environment.h"
-#include "engine/network_weights.h"
+#include "engine/message.h"
 #include "wrf/capture.h"
 #include "wrf/emulated_patch.h"
-#include "wrf/session.h"
+#include "wrf/host_run.h"
 #include "wrf/statistics.h"
 #include "wrf/wrf_log.h"
 #include "wrf/wrf_patch.h"

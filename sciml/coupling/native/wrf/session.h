@@ -50,22 +50,12 @@ typedef struct sciml_session {
     sciml_record record[SCIML_MOST_DOMAINS];
 } sciml_session;
 
-/* The session, made if this is the first call. Never NULL. */
-sciml_session *sciml_session_of(void *const a[], sciml_naming naming);
-
-/* The record of the domain that a call is for; NULL where there are too many. Warns, once a domain, of what
- * is not as in the training. */
-sciml_record *sciml_record_of(sciml_session *session, void *const a[]);
-
 /* Something cannot go on: tell why and, by the settings, stop the host or go over to its own scheme for good.
  */
 void sciml_give_up(sciml_session *session, const char *why);
 
 /* Run the host's own scheme on the call's arguments; 0 where there is none. */
 int sciml_original(const sciml_session *session, void *const a[]);
-
-/* Note the step of a call: where it begins another interval, the file of the last one is written. */
-void sciml_turn_over(sciml_session *session, sciml_record *record, void *const a[]);
 
 /* Where the record's file of this interval goes. */
 void sciml_record_path(const sciml_session *session, const sciml_record *record, char *path, size_t size);
@@ -75,8 +65,5 @@ void sciml_not_written(sciml_session *session, const char *why);
 
 /* As the namelist has it. */
 const char *sciml_mode_name(int mode);
-
-/* Write what is in hand of all domains; safe to call at any time, and called when the process ends. */
-void sciml_flush(sciml_session *session);
 
 #endif

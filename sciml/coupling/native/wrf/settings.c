@@ -6,7 +6,7 @@
 #include "wrf/settings.h"
 #include "engine/arena.h"
 #include "engine/disk.h"
-#include "engine/network_weights.h"
+#include "engine/message.h"
 
 #include <ctype.h>
 #include <math.h>

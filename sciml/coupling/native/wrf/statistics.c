@@ -1,9 +1,9 @@
 /* Sums by output and level; the file that `sciml coupling report` reads. */
 #include "wrf/statistics.h"
 #include "engine/arena.h"
+#include "engine/message.h"
 #include "engine/netcdf_reader.h"
 #include "engine/netcdf_writer.h"
-#include "engine/network_weights.h"
 
 #include <math.h>
 #include <string.h>
