@@ -1,6 +1,6 @@
-"""From a trained emulator to the library that a Fortran host links: weights file, native sources, build.
+"""Convert a trained emulator into the library that a Fortran host links: weights file, native sources, build.
 
-Names are loaded when they are first used: building the library needs no torch.
+Names are loaded at first use: building the library does not import torch.
 """
 
 from __future__ import annotations

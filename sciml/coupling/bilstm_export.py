@@ -24,7 +24,7 @@ def bilstm_weights(
     Parameters
     ----------
     lstm
-        The state of a bidirectional ``torch.nn.LSTM`` (batch_first, with biases): ``weight_ih_l0`` (4H, C),
+        State of a bidirectional ``torch.nn.LSTM`` (batch_first, with biases): ``weight_ih_l0`` (4H, C),
         ``weight_hh_l0`` (4H, H), ``bias_ih_l0``, ``bias_hh_l0`` (4H), the same ``_reverse``, and so on by
         layer; gates in torch's order i, f, g, o.
     head
@@ -36,7 +36,7 @@ def bilstm_weights(
     Raises
     ------
     InputError
-        When the shapes do not fit together.
+        When the shapes do not match.
     """
     state = {name: np.asarray(value) for name, value in lstm.items()}
     layers = sum(1 for name in state if re.fullmatch(r"weight_ih_l\d+", name))

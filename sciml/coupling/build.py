@@ -1,8 +1,8 @@
-"""Building the native library on demand, with the user's own compilers.
+"""Build the native library on demand, with the user's compilers.
 
 The wheel carries sources only: a library must match the WRF it is linked to. Compilers come from ``$CC`` and
-``$FC``, else gcc and gfortran; what was built is kept under a name that is the hash of the sources, the flags
-and the compilers' versions. The environment's ``CFLAGS`` are not used: the answers must not depend on them.
+``$FC``, else gcc and gfortran; a library is cached under the hash of the sources, the flags and
+the compilers' versions. The environment's ``CFLAGS`` are not used: the answers must not depend on them.
 """
 
 from __future__ import annotations
@@ -80,12 +80,12 @@ _PLAIN = (
     *(f"wrf/{name}.c" for name in _WRF),
 )
 _FORTRAN = "sciml_mskf.f90"
-#: What a host's own compilers need, and the settings.
+#: Files for a host's own compilers, and the settings.
 _FACES = (
     *("sciml_mskf.h", "wrf/sciml_mskf_arguments.h"),
     *(_FORTRAN, "wrf/sciml_cu_mskf.f90", "sciml_mskf.nml"),
 )
-#: Before glibc 2.34 these were libraries of their own.
+#: Separate libraries before glibc 2.34.
 _LIBRARIES = ("-lm", "-ldl", "-lpthread") if platform.system() == "Linux" else ("-lm",)
 
 _C_FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off")
@@ -104,16 +104,16 @@ _INSTALL = {
 
 @dataclass(frozen=True)
 class Compiler:
-    """A compiler that answers.
+    """A compiler that runs.
 
     Attributes
     ----------
     command
-        The words of its command, as ``$CC`` or ``$FC`` has them.
+        Words of its command, from ``$CC`` or ``$FC``.
     version
-        The first line of its ``--version``.
+        First line of its ``--version``.
     machine
-        What it compiles for, such as ``x86_64-linux-gnu``.
+        Target of the compiler, such as ``x86_64-linux-gnu``.
     """
 
     command: tuple[str, ...]
@@ -127,17 +127,17 @@ class Compiler:
 
 
 def sources() -> Path:
-    """The directory of the native sources in this installation."""
+    """Return the directory of the native sources in this installation."""
     return Path(str(resources.files("sciml.coupling") / "native"))
 
 
 def cache_directory() -> Path:
-    """Where built libraries are kept: ``$SCIML_CACHE``, else the user's cache directory of this platform."""
+    """Return the directory of built libraries: ``$SCIML_CACHE``, else the user's cache directory of this platform."""
     return Path(os.environ.get("SCIML_CACHE") or pooch.os_cache("sciml"))
 
 
 def rpath(directory: Path) -> tuple[str, ...]:
-    """What tells a compiler's driver that a program finds its libraries there."""
+    """Return the flags by which a program loads libraries from a directory."""
     if "," in str(directory):  # -Wl would split it
         return ("-Xlinker", "-rpath", "-Xlinker", str(directory))
     return (f"-Wl,-rpath,{directory}",)
@@ -203,11 +203,13 @@ def _run(command: list[str], where: Path) -> None:
         raise BuildError(f"cannot run {command[0]}: {error.strerror}") from error
     if done.returncode:
         complaint = (done.stderr or done.stdout).strip()[-2000:]
-        raise BuildError(f"the native library does not compile; `{shlex.join(command)}` says:\n{complaint}")
+        raise BuildError(
+            f"the native library does not compile; output of `{shlex.join(command)}`:\n{complaint}"
+        )
 
 
 def compilations(c: Compiler) -> dict[str, list[str]]:
-    """What compiles each object of the C part: the object's name, and the command less its ``-o``."""
+    """Return the command of each object of the C part, without ``-o``, by the object's name."""
     isas: dict[str, tuple[str, ...]] = _X86 if c.x86_64 else {"baseline": ()}
     x86 = ("-DSCIML_X86",) if c.x86_64 else ()
     native = sources()
@@ -240,7 +242,7 @@ def _object(name: str, command: list[str], compiler: Compiler, objects: Path, wh
 
 
 def _exports(where: Path, probe: bool) -> Path:
-    """What the library shows: its interface and, for parity checks of the physics' stages, the probe."""
+    """Write the linker script of the exported names: the interface and, for parity checks, the probe."""
     text = (sources() / "exports.map").read_text(encoding="utf-8")
     script = where / "exports.map"
     script.write_text(
@@ -283,7 +285,7 @@ def _key(c: Compiler, fortran: Compiler | None, probe: bool) -> str:
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """Let one process at a time build in a directory: the ranks of a job may all ask at once."""
+    """Let one process at a time build in a directory: all ranks of a job may start together."""
     with (directory / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -299,27 +301,27 @@ def _build_into(home: Path, c: Compiler, fortran: Compiler | None, workers: int,
 
 
 def build(*, fortran: bool = True, workers: int | None = None, probe: bool = False) -> Path:
-    """Build ``libsciml_mskf.so``, or find the one that was built before.
+    """Build ``libsciml_mskf.so``, or return the one that was built before.
 
     Parameters
     ----------
     fortran
-        Put the Fortran module into the library too. Without it no Fortran compiler is needed, and the library
+        Include the Fortran module in the library. Without it no Fortran compiler is needed, and the library
         serves C and Python, and Fortran hosts that compile ``sciml_mskf.f90`` themselves.
     workers
-        Compilers to run at once; as many as there are processors by default.
+        Number of compilers to run in parallel; by default the number of processors.
     probe
-        Show ``sciml_mskf_probe`` of probe.h too, which lays the physics' stages open to parity checks.
+        Export ``sciml_mskf_probe`` of probe.h too, for parity checks of the stages of the physics.
 
     Returns
     -------
     Path
-        The library, in the cache. Sources, flags and compilers all count in its name.
+        Path of the library in the cache. Its name depends on sources, flags and compilers.
 
     Raises
     ------
     BuildError
-        Without a compiler (the message says how to install one), or when one fails (with what it said).
+        Without a compiler (the message says how to install one), or when one fails (with its output).
     """
     c = c_compiler()
     module = fortran_compiler() if fortran else None
@@ -340,17 +342,17 @@ def build(*, fortran: bool = True, workers: int | None = None, probe: bool = Fal
 
 
 def install(directory: str | os.PathLike[str], *, fortran: bool = True) -> Path:
-    """Build the library and put all that a host needs into a directory.
+    """Build the library and copy all files that a host needs into a directory.
 
-    That is the library, ``sciml_mskf.h`` and ``sciml_mskf_arguments.h`` for C, and for the host's own Fortran
+    These are the library, ``sciml_mskf.h`` and ``sciml_mskf_arguments.h`` for C, and for the host's own Fortran
     compiler ``sciml_mskf.f90`` (the emulator) and ``sciml_cu_mskf.f90`` (the scheme with WRF's arguments); module
-    files are compiler specific, so none is shipped. And ``sciml_mskf.nml``, the settings of the modes with what they
-    mean.
+    files are compiler specific, so none is shipped. And ``sciml_mskf.nml``, the settings with
+    comments.
 
     Returns
     -------
     Path
-        The library in that directory.
+        Path of the library in that directory.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The flags of the library in a ``configure.wrf``: put in, replaced, taken out."""
+"""Add the flags of the library to a ``configure.wrf``, replace or remove them."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ _DEFINITION: Final = re.compile(r"^[ ]*LIB_EXTERNAL[ \t]*(?:[:?+]{0,2}=)", re.MU
 
 
 def apply_line(path: str | Path, line: str) -> Literal["added", "replaced", "unchanged"]:
-    """Put a line of make below the last definition of LIB_EXTERNAL, between two comments.
+    """Add a line of make below the last definition of LIB_EXTERNAL, between two comments.
 
-    Applied again, it changes nothing; with another line, it replaces the one that is there. The file as it was
-    is kept beside it under a name that ends in `BACKUP`.
+    The same line again changes nothing; another line replaces the one in the file. The original file stays
+    beside it under a name that ends in `BACKUP`.
 
     Parameters
     ----------
     path
-        A ``configure.wrf``, or the folder of WRF that holds one.
+        Path of a ``configure.wrf``, or of the folder of WRF that has one.
     line
-        What `sciml.coupling.link_flags.make_line` gives.
+        Line from `sciml.coupling.link_flags.make_line`.
 
     Raises
     ------
     InputError
-        There is no such file, or nothing in it defines LIB_EXTERNAL.
+        When there is no such file, or it does not define LIB_EXTERNAL.
     SciMLError
-        It cannot be written; it is then as it was.
+        When it cannot be written; it is then unchanged.
     """
     path, text = _read(path)
     bare = _BLOCK.sub("", text)
@@ -62,21 +62,21 @@ def apply_line(path: str | Path, line: str) -> Literal["added", "replaced", "unc
 
 
 def remove_line(path: str | Path) -> bool:
-    """Take the line out again; whether there was one. A backup that equals the result is removed.
+    """Remove the line, and return whether there was one. A backup that equals the result is removed.
 
     Raises
     ------
     InputError
-        There is no such file.
+        When there is no such file.
     SciMLError
-        It cannot be written; it is then as it was.
+        When it cannot be written; it is then unchanged.
     """
     path, text = _read(path)
     bare = _BLOCK.sub("", text)
     backup = path.with_name(path.name + BACKUP)
     before = backup.read_bytes().decode(errors="surrogateescape") if backup.is_file() else None
     if before is not None and bare.rstrip("\n") == before.rstrip("\n"):
-        bare = before  # the last line had no end, and got one when the flags were added
+        bare = before  # adding the flags completed the last line
     if bare != text:
         _write(path, bare, like=path)
     if before == bare:
@@ -85,7 +85,7 @@ def remove_line(path: str | Path) -> bool:
 
 
 def compiled_case(path: str | Path) -> str | None:
-    """The case that the WRF of a ``configure.wrf`` was compiled as; None if none or several were.
+    """Return the case that the WRF of a ``configure.wrf`` was compiled as; None if none or several were.
 
     WRF links ``wrf.exe`` into the folder of the case, ``test/em_real`` for example.
     """
@@ -101,7 +101,7 @@ def _read(path: str | Path) -> tuple[Path, str]:
     path = path.resolve()
     if not path.is_file():
         raise InputError(f"{path} is not there: give the configure.wrf that WRF's ./configure wrote")
-    return path, path.read_bytes().decode(errors="surrogateescape")  # byte for byte, line ends too
+    return path, path.read_bytes().decode(errors="surrogateescape")  # all bytes, line ends too
 
 
 def _write(path: Path, text: str, like: Path) -> None:
@@ -112,7 +112,7 @@ def _write(path: Path, text: str, like: Path) -> None:
 
 
 def _logical_end(text: str, start: int) -> int:
-    """Where the line that begins at ``start`` ends, with the lines that continue it."""
+    """Return the end of the line that begins at ``start``, with the lines that continue it."""
     while True:
         end = text.find("\n", start)
         if end < 0:

@@ -46,8 +46,8 @@ def emulator_weights(emulator: Emulator) -> Weights:
     Returns
     -------
     Weights
-        Argument of `sciml.coupling.weights_file.write_weights`. Attributes: the network's sizes, ``levels`` (of the columns),
-        ``network_levels`` (the lowest ones, which the network takes), ``pooled_units``, the constants of the
+        Argument of `sciml.coupling.weights_file.write_weights`. Attributes: the network's sizes, ``levels`` (of the
+        columns), ``network_levels`` (the lowest ones, which the network takes), ``pooled_units``, the constants of the
         network (``push_bound``, ``log_strength_bound``, ``least_strength``, ``clip``), and the description of
         the training (``about_*``).
 

@@ -1,7 +1,7 @@
 """The native library through f2py: an extension module that is linked TO the shared library.
 
-An extension with its own copy of the sources would hold its own state; linked to the library it shares handles with
-everyone else in the process who uses that library.
+An extension with its own copy of the sources would have its own state; linked to the library it shares handles with
+all other users of that library in the process.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def _key(library: Path) -> str:
 
 
 def build_extension(library: str | os.PathLike[str]) -> Path:
-    """Build the extension module for a library, or find the one that was built before.
+    """Build the extension module for a library, or return the one that was built before.
 
     Parameters
     ----------
     library
-        ``libsciml_mskf.so``; the extension finds it again at this very path.
+        ``libsciml_mskf.so``; the extension loads it from this path.
 
     Raises
     ------
@@ -75,9 +75,9 @@ def build_extension(library: str | os.PathLike[str]) -> Path:
 
 
 def _run_f2py(library: Path, there: Path, path: str) -> Path:
-    """Build in an empty directory; what was made."""
+    """Build in an empty directory and return the extension module."""
     shutil.copyfile(sources() / _SHIM, there / _SHIM)
-    # meson splits LDFLAGS as a shell does; f2py's own options would not bear every name of a directory.
+    # meson splits LDFLAGS as a shell does; f2py's own options do not accept every name of a directory.
     link = shlex.join((f"-L{library.parent}", *rpath(library.parent)))
     compiler = shlex.join(fortran_compiler().command)
     environment = {**os.environ, "PATH": path, "FC": compiler, "LDFLAGS": link}
@@ -88,17 +88,17 @@ def _run_f2py(library: Path, there: Path, path: str) -> Path:
     )
     made = sorted(there.glob(f"{NAME}*{importlib.machinery.EXTENSION_SUFFIXES[0]}"))
     if done.returncode or not made:
-        said = (done.stdout + done.stderr).strip()[-2000:]
-        raise BuildError(f"f2py cannot build the extension module; it says:\n{said}")
+        output = (done.stdout + done.stderr).strip()[-2000:]
+        raise BuildError(f"f2py cannot build the extension module; output:\n{output}")
     return made[0]
 
 
 def load_extension(library: str | os.PathLike[str]) -> ModuleType:
-    """Build the extension module if need be, and import it.
+    """Build the extension module if necessary, and import it.
 
     Its member ``emulator`` has ``open_weights(path)``, ``run_network(handle, x, threads, outputs, pooled)`` and
     ``close_weights(handle)``; arrays are in Fortran's order, (channel, level, column). Sizes that are not the
-    network's give status 5 and a message. f2py copies an array in another order or type without a word.
+    network's give status 5 and a message. f2py copies an array in another order or type without a warning.
     """
     extension = build_extension(library)
     spec = importlib.util.spec_from_file_location(NAME, extension)

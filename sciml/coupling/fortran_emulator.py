@@ -1,4 +1,4 @@
-"""What WRF will run, as an algorithm for the same problem: the native library on columns."""
+"""The native library, which WRF runs, as an algorithm for the convection problem."""
 
 from __future__ import annotations
 
@@ -54,20 +54,20 @@ class _Columns(ctypes.Structure):
         ("out3", ctypes.c_void_p * len(OUTPUT_PROFILES)),
         ("out2", ctypes.c_void_p * len(OUTPUT_SURFACE)),
         ("kind", ctypes.c_void_p),
-        ("rate", ctypes.c_void_p * 4),  # not wanted here: NULL
+        ("rate", ctypes.c_void_p * 4),  # not used here: NULL
         ("timec", ctypes.c_void_p),
     )
 
 
 class NativeColumns:
-    """The columns of a problem as the library reads them, and the room for its answers.
+    """The columns of a problem in the library's memory order, and arrays for its outputs.
 
     Parameters
     ----------
     problem
-        Its inputs are taken as they are: columns with NaN are the library's own business.
+        Its inputs are not checked: the library handles columns with NaN.
     precision
-        Of inputs, outputs and the network.
+        Precision of inputs, outputs and the network.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class NativeColumns:
         self.outputs["KIND"] = np.zeros(self.count, np.int32)
 
     def call(self, start: int = 0, stop: int | None = None, threads: int = 1) -> ctypes.Structure:
-        """What `NativeNetwork.emulate` takes by reference, for some of the columns; valid while this object lives."""
+        """Return the argument of `NativeNetwork.emulate` for some of the columns; valid while this object exists."""
         stop = self.count if stop is None else min(stop, self.count)
 
         def places(arrays: dict[str, npt.NDArray[Any]], names: tuple[str, ...]) -> tuple[int, ...]:
@@ -113,9 +113,9 @@ class NativeColumns:
     def run(
         self, state: NativeNetwork, threads: int = 1, *, tile: int | None = None
     ) -> dict[str, npt.NDArray[Any]]:
-        """Fill the outputs, in one call or in calls of ``tile`` columns, and give copies of them."""
+        """Fill the outputs, in one call or in calls of ``tile`` columns, and return copies of them."""
         for values in self.outputs.values():
-            values.fill(-9)  # nothing that the library would say
+            values.fill(-9)  # no value that the library writes
         for start in range(0, self.count, tile or self.count):
             state.emulate(ctypes.byref(self.call(start, start + (tile or self.count), threads)))
         return {name: values.copy() for name, values in self.outputs.items()}
@@ -132,8 +132,8 @@ class FortranEmulator:
     weights
         A weights file of a whole emulator.
     threads
-        Threads at most: never more than there are processors, nor than ``OMP_THREAD_LIMIT`` says.
-        The answer has the same bits for any number.
+        Maximum number of threads, limited by the number of processors and by ``OMP_THREAD_LIMIT``.
+        The outputs have the same bits for any number.
     precision
         ``float64`` for parity checks: the same source in double precision, network and all. WRF runs ``float32``.
 
@@ -161,15 +161,15 @@ class FortranEmulator:
         return Library(self.library).open(self.weights)
 
     def run(self, problem: Convection, state: NativeNetwork) -> ConvectionSolution:
-        """All outputs for all columns; see `ConvectionSolution`.
+        """Compute all outputs for all columns; see `ConvectionSolution`.
 
         Raises
         ------
         InputError
-            NaN among the inputs, inputs in other units or upside down, or columns of another number of levels
-            than the emulator is for.
+            When an input has NaN, other units or the wrong order of levels, or the columns have another number of
+            levels than the emulator.
         SchemaError
-            When the weights hold a bare network.
+            When the weights are those of a bare network.
         """
         begun = time.perf_counter()
         columns = NativeColumns(problem, self.precision)

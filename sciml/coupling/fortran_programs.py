@@ -1,4 +1,4 @@
-"""Fortran programs that call the library: where their sources are, compiled against it, and run."""
+"""Locate, compile and run Fortran programs that call the library."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["compile_program", "program_sources", "run_program"]
 
 
 def program_sources(folder: str, names: Sequence[str]) -> list[Path]:
-    """The sources of a host, in a checkout (``workflows/FOLDER``) or in an installed wheel.
+    """Return the sources of a host, in a checkout (``workflows/FOLDER``) or in an installed wheel.
 
     Raises
     ------
     BuildError
-        They are in neither.
+        When they are in neither.
     """
     for home in (PACKAGE / folder, PACKAGE.parent / "workflows" / folder):
         if all((home / name).is_file() for name in names):
@@ -37,16 +37,16 @@ def compile_program(
     Parameters
     ----------
     sources
-        In the order in which they use each other.
+        Sources in the order of their dependencies.
     library
         ``libsciml_mskf.so`` with ``sciml_mskf.f90`` beside it.
     directory
-        Where the program goes.
+        Directory of the program.
 
     Raises
     ------
     BuildError
-        Without a Fortran compiler, or when it fails.
+        Without a Fortran compiler, or when the compilation fails.
     """
     library, directory = Path(library).resolve(), Path(directory).resolve()
     directory.mkdir(parents=True, exist_ok=True)
@@ -56,17 +56,19 @@ def compile_program(
     command = [*words, *map(str, sources), str(library), *rpath(library.parent)]
     done = _run(command, directory)
     if done.returncode:
-        raise BuildError(f"the host does not compile; `{shlex.join(command)}` says:\n{done.stderr[-2000:]}")
+        raise BuildError(
+            f"the host does not compile; output of `{shlex.join(command)}`:\n{done.stderr[-2000:]}"
+        )
     return program
 
 
 def run_program(program: Path, files: Sequence[Path], numbers: Sequence[int], where: Path) -> str:
-    """Run a host in a folder with its files and numbers; what it says of itself.
+    """Run a host in a folder with its files and numbers, and return its standard output.
 
     Raises
     ------
     SciMLError
-        With what it says, when it fails.
+        When the host fails, with its standard error.
     """
     words = [str(path.resolve()) for path in (program, *files)]
     done = _run([*words, *map(str, numbers)], where)

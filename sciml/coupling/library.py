@@ -1,4 +1,4 @@
-"""The native library from Python: what WRF will run, run on the same columns."""
+"""Run the native library from Python."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sciml.errors import BuildError, ChecksumError, InputError, SchemaError, Sci
 
 __all__ = ["Description", "Library", "NativeNetwork"]
 
-#: What each status of `sciml_mskf.h` is here.
+#: Error class by the status of `sciml_mskf.h`.
 _ERRORS: dict[int, type[SciMLError]] = {
     1: InputError,
     2: InputError,
@@ -25,7 +25,7 @@ _ERRORS: dict[int, type[SciMLError]] = {
     5: InputError,
     6: SciMLError,
 }
-_ROOM = 512
+_MESSAGE_SIZE = 512
 
 
 class _Description(ctypes.Structure):
@@ -37,7 +37,7 @@ class _Description(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Description:
-    """What a weights file holds, as the library read it.
+    """Content of a weights file, as the library read it.
 
     Attributes
     ----------
@@ -48,9 +48,9 @@ class Description:
     outputs, pooled
         Outputs per level and per column.
     pool_levels
-        The number of levels the pooled outputs are for; 0 for any.
+        Number of levels for the pooled outputs; 0 for any.
     emulator
-        Whether it is a whole emulator and not a bare network.
+        Whether the file has a whole emulator and not a bare network.
     """
 
     schema: int
@@ -69,7 +69,7 @@ class Library:
     Parameters
     ----------
     path
-        The library, as `sciml.coupling.build.build` or ``sciml coupling build`` makes it.
+        Library from `sciml.coupling.build.build` or ``sciml coupling build``.
 
     Raises
     ------
@@ -109,12 +109,12 @@ class Library:
 
     @property
     def isa(self) -> str:
-        """The best instruction set that both this processor and this library have."""
+        """Best instruction set that both this processor and this library have."""
         return str(self._isa(None).decode())
 
     @property
     def fortran_module(self) -> bool:
-        """Whether the Fortran module is in it, under the name that gfortran, ifx or flang gives it."""
+        """Whether the library contains the Fortran module, under the name of gfortran, ifx or flang."""
         names = (
             "__sciml_mskf_MOD_sciml_mskf_run",
             "sciml_mskf_mp_sciml_mskf_run_",
@@ -123,7 +123,7 @@ class Library:
         return any(self.shows(name) for name in names)
 
     def shows(self, name: str) -> bool:
-        """Whether it has a symbol of that name for others to link to."""
+        """Whether the library exports a symbol of that name."""
         return hasattr(self._dll, name)
 
     def open(self, weights: str | os.PathLike[str]) -> NativeNetwork:
@@ -132,7 +132,7 @@ class Library:
         Raises
         ------
         InputError, ChecksumError, SchemaError
-            As the library's own message tells.
+            With the message of the library.
         """
         return NativeNetwork(self, weights)
 
@@ -147,28 +147,28 @@ class NativeNetwork:
     Attributes
     ----------
     handle
-        The address of the C handle, for other users of the same library (the f2py module).
+        Address of the C handle, for other users of the same library (the f2py module).
     description
-        What the file holds.
+        Content of the file.
     """
 
     def __init__(self, library: Library, weights: str | os.PathLike[str]) -> None:
         self._library = library
         self._handle = ctypes.c_void_p()
-        message = ctypes.create_string_buffer(_ROOM)
-        status = library._init(os.fsencode(weights), ctypes.byref(self._handle), message, _ROOM)
+        message = ctypes.create_string_buffer(_MESSAGE_SIZE)
+        status = library._init(os.fsencode(weights), ctypes.byref(self._handle), message, _MESSAGE_SIZE)
         self._check(status, message)
-        found = _Description()
-        self._check(library._describe(self._handle, ctypes.byref(found), message, _ROOM), message)
+        fields = _Description()
+        self._check(library._describe(self._handle, ctypes.byref(fields), message, _MESSAGE_SIZE), message)
         self.description = Description(
-            schema=found.schema,
-            channels=found.channels,
-            layers=found.layers,
-            hidden=found.hidden,
-            outputs=found.outputs,
-            pooled=found.pooled,
-            pool_levels=found.pool_levels,
-            emulator=bool(found.emulator),
+            schema=fields.schema,
+            channels=fields.channels,
+            layers=fields.layers,
+            hidden=fields.hidden,
+            outputs=fields.outputs,
+            pooled=fields.pooled,
+            pool_levels=fields.pool_levels,
+            emulator=bool(fields.emulator),
         )
 
     @staticmethod
@@ -182,7 +182,7 @@ class NativeNetwork:
 
     @property
     def isa(self) -> str:
-        """The instruction set in use."""
+        """Instruction set in use."""
         return str(self._library._isa(self._handle).decode())
 
     def network(
@@ -196,8 +196,8 @@ class NativeNetwork:
             (column, level, channel), float32, or float64 for the same network in double precision; any
             strides, not copied.
         threads
-            Threads at most: never more than there are processors, nor than ``OMP_THREAD_LIMIT`` says. The
-            bits of the answer do not depend on it.
+            Maximum number of threads, limited by the number of processors and by ``OMP_THREAD_LIMIT``. The
+            bits of the outputs do not depend on it.
 
         Returns
         -------
@@ -217,14 +217,16 @@ class NativeNetwork:
                 f"(column, level, {self.description.channels})"
             )
         if not x.flags.aligned or any(step % x.itemsize for step in x.strides):
-            x = np.ascontiguousarray(x)  # a field of a record, say: its strides are no whole elements
+            x = np.ascontiguousarray(
+                x
+            )  # strides that are not whole elements, such as those of a record's field
         columns, levels, _ = x.shape
         y = np.empty((columns, levels, self.description.outputs), x.dtype)
         pooled = np.empty((columns, self.description.pooled), x.dtype)
-        message = ctypes.create_string_buffer(_ROOM)
+        message = ctypes.create_string_buffer(_MESSAGE_SIZE)
         pairs = [part for array in (x, y, pooled) for part in (array.ctypes.data, _strides(array))]
         run = self._library._run[x.dtype.type]
-        self._check(run(self._handle, columns, levels, *pairs, threads, message, _ROOM), message)
+        self._check(run(self._handle, columns, levels, *pairs, threads, message, _MESSAGE_SIZE), message)
         return y, pooled
 
     def emulate(self, columns: object) -> str:
@@ -233,15 +235,15 @@ class NativeNetwork:
         Returns
         -------
         str
-            What the library remarks; empty if nothing.
+            Message of the library; empty if there is none.
 
         Raises
         ------
         InputError, SchemaError
-            As the library's own message tells.
+            With the message of the library.
         """
-        message = ctypes.create_string_buffer(_ROOM)
-        self._check(self._library._emulate(self._handle, columns, message, _ROOM), message)
+        message = ctypes.create_string_buffer(_MESSAGE_SIZE)
+        self._check(self._library._emulate(self._handle, columns, message, _MESSAGE_SIZE), message)
         return message.value.decode(errors="replace")
 
     def close(self) -> None:

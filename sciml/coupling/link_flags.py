@@ -1,7 +1,7 @@
-"""The link line that leads WRF's calls of the convection scheme to the library, with no line of WRF changed.
+"""The link line that redirects WRF's calls of the convection scheme to the library, without a change of WRF.
 
-The linker's ``--wrap`` gives undefined references to the scheme another name, which the library has; and the
-executable shows the scheme's own name and WRF's message routines, so that the library can call them.
+The linker's ``--wrap`` gives undefined references to the scheme another name, which the library defines; and the
+executable exports the scheme's own name and WRF's message routines, so that the library can call them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["SCHEME", "Family", "link_flags", "make_line", "relinking", "wrf_line
 
 Family = Literal["gnu", "intel"]
 
-#: What compilers call ``mskf_cps`` of ``module_cu_mskf``.
+#: Symbol of ``mskf_cps`` of ``module_cu_mskf`` by compiler family.
 SCHEME: Final[dict[Family, str]] = {
     "gnu": "__module_cu_mskf_MOD_mskf_cps",
     "intel": "module_cu_mskf_mp_mskf_cps_",
@@ -31,22 +31,22 @@ _OLDEST = (2, 35)  # of binutils with --export-dynamic-symbol
 def link_flags(
     directory: str | Path, family: Family = "gnu", *, linker: tuple[int, int] | None = None
 ) -> list[str]:
-    """The words to add to a link line, behind all objects.
+    """Return the words to add to a link line, after all objects.
 
     Parameters
     ----------
     directory
-        The folder of ``libsciml_mskf.so``.
+        Folder of ``libsciml_mskf.so``.
     family
-        Of the Fortran compiler: ``gnu`` (gfortran) or ``intel`` (ifort, ifx).
+        Family of the Fortran compiler: ``gnu`` (gfortran) or ``intel`` (ifort, ifx).
     linker
-        The version of GNU ld; by default that of the ``ld`` on the path. Before 2.35 it cannot show single names, so
-        that the executable shows all (``-rdynamic``).
+        Version of GNU ld; by default that of the ``ld`` on the path. Before 2.35 it cannot export single names, so
+        the executable exports all (``-rdynamic``).
 
     Raises
     ------
     InputError
-        When the library is not there, or for another family.
+        When there is no library, or for another family.
 
     Examples
     --------
@@ -61,33 +61,33 @@ def link_flags(
         raise InputError(f"no compilers called {family!r}: give {' or '.join(SCHEME)}")
     if not (directory / LIBRARY).is_file():
         raise InputError(
-            f"{directory} has no {LIBRARY}: make it with `sciml coupling build -o {directory} MODEL`"
+            f"{directory} has no {LIBRARY}: build it with `sciml coupling build -o {directory} MODEL`"
         )
     name = SCHEME[family]
     version = linker or linker_version()
     if version is None or version >= _OLDEST:
-        shown = [f"-Wl,--export-dynamic-symbol={one}" for one in (name, *_SHOWN)]
+        shown = [f"-Wl,--export-dynamic-symbol={symbol}" for symbol in (name, *_SHOWN)]
     else:
         shown = ["-rdynamic"]
     return [f"-Wl,--wrap={name}", *shown, str(directory / LIBRARY), *rpath(directory)]
 
 
 def linker_version() -> tuple[int, int] | None:
-    """The version of GNU ld on the path; None for another linker, or without one."""
+    """Return the version of GNU ld on the path; None for another linker, or without one."""
     if shutil.which("ld") is None:
         return None
-    said = subprocess.run(["ld", "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"GNU ld .*?(\d+)\.(\d+)", said)
-    return (int(found[1]), int(found[2])) if found else None
+    output = subprocess.run(["ld", "--version"], capture_output=True, text=True, check=False).stdout
+    match = re.search(r"GNU ld .*?(\d+)\.(\d+)", output)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def wrf_lines(directory: str | Path, family: Family = "gnu", *, case: str | None = None) -> str:
-    """What to change in ``configure.wrf`` and to type afterwards, as text to print.
+    """Return the change of ``configure.wrf`` and the commands after it, as text to print.
 
     Parameters
     ----------
     case
-        What WRF was compiled as, such as ``em_real``; by default the text says to put it there.
+        Case that WRF was compiled as, such as ``em_real``; by default the text has a placeholder.
 
     Raises
     ------
@@ -103,14 +103,14 @@ def wrf_lines(directory: str | Path, family: Family = "gnu", *, case: str | None
 
 
 def make_line(directory: str | Path, family: Family = "gnu") -> str:
-    """The line of GNU make that adds the flags to WRF's libraries.
+    """Return the line of GNU make that adds the flags to WRF's libraries.
 
-    ``+=`` needs no continuation of the lines before it, whichever way they end.
+    ``+=`` needs no continuation of the lines before it.
 
     Raises
     ------
     InputError
-        As `link_flags`; or the path has a character that make does not take.
+        As `link_flags`; or the path has a character that make does not accept.
     """
     flags = link_flags(directory, family)
     if any(re.search(r"[\s$#]", word) for word in flags):
@@ -121,7 +121,7 @@ def make_line(directory: str | Path, family: Family = "gnu") -> str:
 
 
 def relinking(directory: str | Path, family: Family = "gnu", case: str | None = None) -> str:
-    """What to type once configure.wrf has the flags: link again, check, copy the settings."""
+    """Return the commands after the change of configure.wrf: link again, check, copy the settings."""
     folder, name = Path(directory).resolve(), case or "CASE"
     which = "" if case else ", with the case that you compiled, such as em_real, for CASE"
     return f"""# 2. link again, in WRF's folder{which}:

@@ -1,6 +1,6 @@
 """The network of a weights file as an ONNX graph: an independent oracle for the native library.
 
-Needs the extra ``onnx``. Nothing in WRF's way uses it.
+Needs the extra ``onnx``. The coupling with WRF does not use it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ __all__ = ["bilstm_onnx", "closure_onnx", "onnx_session"]
 
 
 def _gates(array: npt.NDArray[np.generic], hidden: int) -> npt.NDArray[np.float32]:
-    """From torch's order of gates i, f, g, o to ONNX's i, o, f, g."""
+    """Convert torch's order of gates i, f, g, o to ONNX's i, o, f, g."""
     i, f, g, o = (array[part * hidden : (part + 1) * hidden] for part in range(4))
     return np.concatenate([i, o, f, g]).astype(np.float32)
 
 
 class _Graph:
-    """Nodes and constants, as they are put together."""
+    """Nodes and constants of a graph."""
 
     def __init__(self, weights: Weights) -> None:
         try:
@@ -32,7 +32,7 @@ class _Graph:
             raise SciMLError("this needs onnx: pip install onnx onnxscript onnxruntime") from error
         if weights.attributes.get("network") != "bilstm":
             raise InputError(
-                f"the weights hold {weights.attributes.get('network')!r}, not a bilstm: export the network"
+                f"the weights are those of {weights.attributes.get('network')!r}, not a bilstm: export the network"
             )
         self.onnx, self.weights = onnx, weights
         self.constants: list[Any] = []
@@ -42,7 +42,7 @@ class _Graph:
         return int(np.asarray(self.weights.attributes[name]))
 
     def constant(self, name: str, array: npt.NDArray[np.generic] | None = None) -> str:
-        """A constant of its own, or an array of the weights as float32."""
+        """Add a constant, or an array of the weights as float32."""
         value = self.weights.arrays[name].astype(np.float32) if array is None else array
         self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
@@ -102,7 +102,7 @@ def bilstm_onnx(weights: Weights) -> Any:
     Raises
     ------
     InputError
-        When the weights hold no Bi-LSTM.
+        When the weights are not those of a Bi-LSTM.
     SciMLError
         Without the extra ``onnx``.
     """
@@ -136,7 +136,7 @@ def closure_onnx(weights: Weights) -> Any:
     Raises
     ------
     InputError
-        When the weights hold no emulator.
+        When the weights are not those of an emulator.
     SciMLError
         Without the extra ``onnx``.
     """

@@ -1,8 +1,8 @@
 """Columns in radiative-convective equilibrium with the emulator as their only convection, run by a Fortran host.
 
-The host is ``workflows/column_host/``; the form of its streams is told at the head of ``column_domain.f90`` there.
-What it prescribes is `sciml.coupling.rce_setup.Climate`; where it starts, and how the vertical velocity fluctuates
-that the scheme's trigger lives on, is drawn from columns of a real run (`sciml.coupling.rce_setup.Start`).
+The host is ``workflows/column_host/``; the head of ``column_domain.f90`` there describes the format of its streams.
+`sciml.coupling.rce_setup.Climate` has the prescribed conditions; `sciml.coupling.rce_setup.Start` draws the initial
+state and the fluctuations of the vertical velocity, which the trigger needs, from columns of a real run.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _SUMS: Final = {
     "DEEP": ("1", "of them deep"),
     "NOVEL": ("1", "of them beyond the range of the training"),
     "NOVELTY": ("1", "the greatest"),
-    "UNSOUND": ("1", "calls in which the library refused the column"),
+    "UNSOUND": ("1", "calls in which the column was not sound"),
     "LIMITED": ("1", "steps in which tendencies were made smaller to leave no negative water"),
     "LEAST_VAPOUR": ("kg kg-1", "the least mixing ratio after any step"),
 }
@@ -70,12 +70,12 @@ def compile_columns(library: str | os.PathLike[str], directory: str | os.PathLik
     library
         ``libsciml_mskf.so`` with ``sciml_mskf.f90`` beside it.
     directory
-        Where the program goes.
+        Directory of the program.
 
     Raises
     ------
     BuildError
-        Without a Fortran compiler, or when it fails.
+        Without a Fortran compiler, or when the compilation fails.
     """
     return compile_program(program_sources("column_host", _SOURCES), library, directory)
 
@@ -90,40 +90,40 @@ def run_columns(
     *,
     threads: int = 1,
 ) -> str:
-    """Run the host from the first to the last of these steps; what it says of itself.
+    """Run the host from the first to the last of these steps and return its standard output.
 
     Parameters
     ----------
     host, weights, stream
         From `compile_columns`, ``sciml coupling build`` and `Start.write`.
     output
-        Written over; for `history`.
+        Output file, overwritten; for `history`.
     state
-        Where it goes on if the first step is not 1, and what it leaves for a run that goes on.
+        State file: read if the first step is not 1, and written for a run that continues.
     threads
         Threads of the library, at most; the answers have the same bits for any number.
 
     Raises
     ------
     SciMLError
-        With what it says, when it fails.
+        When the host fails, with its standard error.
     """
     return run_program(host, [weights, stream, output, state], [*steps, threads], output.resolve().parent)
 
 
 def history(start: Start, *outputs: str | os.PathLike[str]) -> xr.Dataset:
-    """Read what the host wrote, of one run or of the parts of one in their order.
+    """Read the outputs of one run of the host, or of its parts in their order.
 
     Returns
     -------
     xr.Dataset
-        Dimensions ``time`` (days), ``member``, ``level`` (lowest first); the state, and since the record before the
-        mean tendencies and the sums of what came and went. Coordinates PRESSURE (Pa) and MASS (kg m-2) by level.
+        Dimensions ``time`` (days), ``member``, ``level`` (lowest first); the state, and the mean tendencies and
+        the sums of sources and sinks since the record before. Coordinates PRESSURE (Pa) and MASS (kg m-2) by level.
 
     Raises
     ------
     InputError
-        A file that is not whole, or of other columns.
+        When a file is incomplete, or of other columns.
     """
     members, levels = start.temperature.shape
     size = len(_PROFILES) * members * levels + len(_SUMS) * members
@@ -132,17 +132,17 @@ def history(start: Start, *outputs: str | os.PathLike[str]) -> xr.Dataset:
         content = Path(path).read_bytes()
         head = start.header.tobytes()
         if content[: len(head)] != head or (len(content) - len(head)) % (8 * size):
-            raise InputError(f"{path} has {len(content)} bytes, not what these columns write: run it again")
+            raise InputError(f"{path} has {len(content)} bytes, not those of these columns: run it again")
         parts.append(np.frombuffer(content[len(head) :], np.float64).reshape(-1, size))
     records = np.concatenate(parts)
     profiles = records[:, : -len(_SUMS) * members].reshape(-1, len(_PROFILES), members, levels)
     sums = records[:, -len(_SUMS) * members :].reshape(-1, len(_SUMS), members)
-    found: dict[str, Any] = {}
-    for number, (name, (unit, told)) in enumerate(_PROFILES.items()):
-        named = {"units": unit, "long_name": told}
-        found[name] = (("time", "member", "level"), profiles[:, number], named)
-    for number, (name, (unit, told)) in enumerate(_SUMS.items()):
-        found[name] = (("time", "member"), sums[:, number], {"units": unit, "long_name": told})
+    variables: dict[str, Any] = {}
+    for number, (name, (unit, long_name)) in enumerate(_PROFILES.items()):
+        named = {"units": unit, "long_name": long_name}
+        variables[name] = (("time", "member", "level"), profiles[:, number], named)
+    for number, (name, (unit, long_name)) in enumerate(_SUMS.items()):
+        variables[name] = (("time", "member"), sums[:, number], {"units": unit, "long_name": long_name})
     days = np.arange(len(records)) * start.interval * start.dt / DAY
     coordinates = {
         "time": ("time", days, {"units": "day", "long_name": "time since the start"}),
@@ -150,28 +150,28 @@ def history(start: Start, *outputs: str | os.PathLike[str]) -> xr.Dataset:
         "MASS": ("level", start.mass, {"units": "kg m-2"}),
     }
     about: dict[str, Any] = {"title": "columns in radiative-convective equilibrium"}
-    return xr.Dataset(found, coordinates, about | {"DX": start.dx, "DT": start.dt, "CUDT": start.cudt})
+    return xr.Dataset(variables, coordinates, about | {"DX": start.dx, "DT": start.dt, "CUDT": start.cudt})
 
 
 def simulate(
     library: Path, weights: Path, start: Start, climate: Climate, *, threads: int = 1
 ) -> tuple[xr.Dataset, str]:
-    """Compile the host, run it from the first step to the last, and read what it wrote.
+    """Compile the host, run it from the first step to the last, and read its outputs.
 
     Returns
     -------
     tuple
-        As `history`, and what the host says of itself.
+        The dataset of `history`, and the standard output of the host.
 
     Raises
     ------
     BuildError, SciMLError
-        No compiler; what the host says when it fails.
+        Without a compiler; or when the host fails, with its standard error.
     """
     with TemporaryDirectory(prefix="sciml-columns-") as temporary:
         where = Path(temporary)
         stream, output, state = (where / name for name in ("input", "output", "state"))
         start.write(stream, climate)
         host = compile_columns(library, where)
-        said = run_columns(host, weights, stream, output, state, (1, start.steps), threads=threads)
-        return history(start, output), said
+        log = run_columns(host, weights, stream, output, state, (1, start.steps), threads=threads)
+        return history(start, output), log

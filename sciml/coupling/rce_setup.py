@@ -1,4 +1,4 @@
-"""What is given to columns in radiative-convective equilibrium: a climate, a start, and what blows through them."""
+"""Conditions of columns in radiative-convective equilibrium: climate, initial state and vertical velocity."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ DAY: Final = 86400.0
 GRAVITY: Final = 9.81
 MOST: Final = 10**8  # steps
 _MAGIC: Final = 1396919629
-_ROOM: Final = 20  # integers of the header
+_HEADER_SIZE: Final = 20  # integers of the header
 
 
 @dataclass(frozen=True)
 class Climate:
-    """What is prescribed to the columns; the Fortran type of the same name.
+    """Prescribed conditions of the columns; the Fortran type has the same name.
 
     Attributes
     ----------
     sst
-        Of the sea, K.
+        Temperature of the sea surface, K.
     wind
-        That the bulk fluxes see, m s-1.
+        Wind speed of the bulk fluxes, m s-1.
     exchange
-        Their coefficient.
+        Coefficient of the bulk fluxes.
     cooling
-        Of air warmer than `tropopause`, K per day.
+        Radiative cooling of air warmer than `tropopause`, K per day.
     tropopause, stratosphere, relaxation
         Colder air (K) is relaxed to a temperature (K) in so many days (Pauluis and Garner 2006).
     rain_time
-        In which condensate falls out of its layer, s.
+        Time in which condensate falls out of its layer, s.
     evaporation
-        The share of the large-scale rain that evaporates in 100 hPa of air without vapour.
+        Share of the large-scale rain that evaporates in 100 hPa of air without vapour.
     nudging
-        The time in which the wind comes back to its profile, s.
+        Relaxation time of the wind to its profile, s.
     gusts
-        The time in which the vertical velocity forgets itself, s.
+        Decorrelation time of the vertical velocity, s.
 
     References
     ----------
@@ -81,7 +81,7 @@ class Climate:
                 raise InputError(f"{field.name} = {value}: give a number from {low:g} to {high:g}")
 
     def numbers(self, p_surface: float) -> Array:
-        """In the order of the stream."""
+        """Return the numbers in the order of the stream."""
         sst, wind, exchange, cooling, tropopause, stratosphere, relaxation, *rest = astuple(self)
         rates = (cooling / DAY, tropopause, stratosphere, relaxation * DAY)
         return np.array([sst, p_surface, wind, exchange, *rates, *rest[:3]], np.float64)
@@ -89,20 +89,20 @@ class Climate:
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Where the columns begin, and what blows through them.
+    """Initial state of the columns, and their vertical velocity.
 
     Attributes
     ----------
     pressure, mass
-        Of the layers, which keep them: (level,), Pa and kg m-2.
+        Pressure and mass of the layers, constant in time: (level,), Pa and kg m-2.
     wind
-        The profile that the wind is nudged to, (2, level), m s-1.
+        Profile to which the wind is nudged, (2, level), m s-1.
     temperature, vapour
         (member, level), K and kg kg-1.
     gusts
-        Of w: the profile, m s-1, (level,), and what it is multiplied by at each call, (call, member).
+        Fluctuation of w: its profile, m s-1, (level,), and its amplitude at each call, (call, member).
     dx, dt, cudt, stepcu
-        m, s, min, steps: of the run that the columns come from.
+        Settings of the run of the columns: m, s, min, steps.
     """
 
     pressure: Array
@@ -130,30 +130,29 @@ class Start:
         hours: float = 6.0,
         gusts: float = Climate.gusts,
     ) -> Start:
-        """Members about the mean sounding of columns.
+        """Draw members about the mean sounding of columns.
 
-        Each begins at the mean and a share of the way to a column that is drawn. W0AVG, for which a column has no
-        cause, is a fluctuation without preferred sign: a random walk that forgets itself in the time `gusts`, times
-        the standard deviation of W0AVG by level in the columns, so scaled that WRF's running mean of it has that
-        standard deviation too.
+        Each member starts between the mean and a drawn column. W0AVG, which a single column cannot compute, is a
+        fluctuation of zero mean: an autoregressive series of decorrelation time `gusts`, times the standard deviation
+        of W0AVG by level in the columns, scaled so that WRF's running mean of it has that standard deviation too.
 
         Parameters
         ----------
         columns
-            As for `sciml.convection.Convection`.
+            Columns for `sciml.convection.Convection`.
         days, hours
-            To run for, and between records.
+            Length of the run, and time between records.
         members, seed
-            A member is the same whatever others there are, and its first days whatever the number of days.
+            Number of members, and seed. A member does not depend on the number of members or of days.
         spread
-            The share; 0 for members that differ by their gusts alone.
+            Share of the way to the drawn column; 0 for members that differ by their gusts alone.
         gusts
-            s.
+            Decorrelation time, s.
 
         Raises
         ------
         InputError
-            Columns without what is needed, or numbers that make no run.
+            When columns have no required variable, or the numbers are out of range.
         """
         settings = Convection(columns).settings
         dt, cudt = settings["DT"], settings["CUDT"]
@@ -184,7 +183,7 @@ class Start:
             wind=np.stack([mean["U_PHY"], mean["V_PHY"]]),
             temperature=begin["T_PHY"],
             vapour=np.maximum(begin["QVAPOR"], 0.0),
-            gusts=(taken["W0AVG"].std(0) / _kept(forget, 1 / (2 * stepcu)), amplitude),
+            gusts=(taken["W0AVG"].std(0) / _mean_deviation(forget, 1 / (2 * stepcu)), amplitude),
             dx=settings["DX"],
             dt=dt,
             cudt=cudt,
@@ -195,8 +194,8 @@ class Start:
 
     @property
     def header(self) -> NDArray[np.int32]:
-        """The integers of the streams."""
-        header = np.zeros(_ROOM, np.int32)
+        """Integers of the header of the streams."""
+        header = np.zeros(_HEADER_SIZE, np.int32)
         members, levels = self.temperature.shape
         header[:7] = (_MAGIC, 1, members, levels, self.steps, self.stepcu, self.interval)
         return header
@@ -222,9 +221,9 @@ class Start:
             raise InputError(f"cannot write {path}: {error.strerror}; choose another folder") from error
 
 
-def _kept(forget: float, weight: float) -> float:
-    """The standard deviation of a running mean with this weight, of a series of standard deviation 1 that keeps
-    the share `forget` of itself from one value to the next.
+def _mean_deviation(forget: float, weight: float) -> float:
+    """Return the standard deviation of a running mean with this weight, of an autoregressive series of standard
+    deviation 1 and lag-1 correlation `forget`.
     """
     both = forget * (1 - weight)
     return math.sqrt(weight / (2 - weight) * (1 + both) / (1 - both))

@@ -1,6 +1,6 @@
-"""Columns through a Fortran program: a stream in WRF's own memory order, the program, and its answers.
+"""Run columns through a Fortran program: a stream in WRF's memory order, the program, and its outputs.
 
-The form of the stream is told at the head of ``workflows/fortran_host/replay.f90``, which is the program.
+The head of ``workflows/fortran_host/replay.f90``, the program, describes the format of the stream.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ __all__ = ["Grid", "answers", "compile_host", "run_host", "write_stream"]
 
 _MAGIC = 1396919628
 _HALO = 3
-_ROOM = 20  # integers of the header
+_HEADER_SIZE = 20  # integers of the header
 _UNTOUCHED = np.float32(-777.0)
 _NONE = np.float32(-100.0)  # NCA of a column that is not held
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where columns lie in a stream: (record, j, i) of each, and how many of each there are."""
+    """Positions of columns in a stream: (record, j, i) of each, and the sizes of the grid."""
 
     place: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]
     records: int
@@ -42,7 +42,7 @@ class Grid:
 
     @classmethod
     def of(cls, columns: xr.Dataset) -> Grid:
-        """From the coordinates of columns.
+        """Return the grid of columns from their coordinates.
 
         Raises
         ------
@@ -51,7 +51,7 @@ class Grid:
         """
         for name in ("Time", "south_north", "west_east"):
             if name not in columns.coords:
-                raise InputError(f"the columns do not tell their {name}: replay a wrfout, not drawn pairs")
+                raise InputError(f"the columns have no coordinate {name}: replay a wrfout, not drawn pairs")
         times, record = np.unique(columns["Time"].values, return_inverse=True)
         j, i = (columns[name].values.astype(np.intp) for name in ("south_north", "west_east"))
         j, i = j - j.min(), i - i.min()
@@ -67,15 +67,15 @@ class Grid:
 
     @property
     def header(self) -> npt.NDArray[np.int32]:
-        """Its integers: the domain counts from 1, the memory has a halo and one level more."""
-        header = np.zeros(_ROOM, np.int32)
+        """Integers of the header: the domain counts from 1, the memory has a halo and one level more."""
+        header = np.zeros(_HEADER_SIZE, np.int32)
         header[:9] = (_MAGIC, 1, self.records, 1, self.ni, 1, self.nj, 1, self.levels)
         header[9:15] = (1 - _HALO, self.ni + _HALO, 1 - _HALO, self.nj + _HALO, 1, self.levels + 1)
         return header
 
     @property
     def memory(self) -> tuple[int, int, int]:
-        """The shape of a profile's field in C's order: (j, k, i)."""
+        """Shape of a profile's field in C order: (j, k, i)."""
         return self.nj + 2 * _HALO, self.levels + 1, self.ni + 2 * _HALO
 
 
@@ -85,7 +85,7 @@ def write_stream(columns: xr.Dataset, path: str | os.PathLike[str]) -> Grid:
     Raises
     ------
     InputError
-        When the columns fill no rectangle, lack an input, or the file cannot be written.
+        When the columns fill no rectangle, an input is missing, or the file cannot be written.
     """
     problem = Convection(columns)
     grid = Grid.of(columns)
@@ -118,28 +118,28 @@ def write_stream(columns: xr.Dataset, path: str | os.PathLike[str]) -> Grid:
 
 
 def answers(path: str | os.PathLike[str], grid: Grid) -> dict[str, npt.NDArray[Any]]:
-    """Read what the program wrote, column by column as they were given to `write_stream`.
+    """Read the outputs of the program, in the order of the columns given to `write_stream`.
 
     Raises
     ------
     InputError
         When the file is not whole, or of another grid.
     SciMLError
-        When the library has written outside its tiles.
+        When the library wrote outside its tiles.
     """
     content = np.fromfile(path, np.uint8)
     nj, nk, ni = grid.memory
     surface, profile = nj * ni, nj * nk * ni
     fields = len(OUTPUT_PROFILES) * profile + (len(OUTPUT_SURFACE) + 1) * surface
-    head = 4 * (_ROOM + 3)
+    head = 4 * (_HEADER_SIZE + 3)
     if (
         len(content) != head + 4 * fields * grid.records
-        or content[: 4 * _ROOM].tobytes() != grid.header.tobytes()
+        or content[: 4 * _HEADER_SIZE].tobytes() != grid.header.tobytes()
     ):
         raise InputError(f"{path} has {len(content)} bytes, not the answers to the columns: run it again")
     values = content[head:].view(np.float32).reshape(grid.records, fields)
     record, j, i = grid.place
-    found: dict[str, npt.NDArray[Any]] = {}
+    outputs: dict[str, npt.NDArray[Any]] = {}
     inside = np.zeros((nj, nk, ni), bool)
     inside[_HALO:-_HALO, : grid.levels, _HALO:-_HALO] = True
     at = 0
@@ -147,16 +147,16 @@ def answers(path: str | os.PathLike[str], grid: Grid) -> dict[str, npt.NDArray[A
         block = values[:, at : at + profile].reshape(grid.records, nj, nk, ni)
         if (block[:, ~inside] != _UNTOUCHED).any():
             raise SciMLError(
-                f"the library wrote {name} outside the domain: this is a fault of sciml, tell us"
+                f"the library wrote {name} outside the domain: this is an error of sciml, please report it"
             )
-        found[name] = np.ascontiguousarray(block[record, j + _HALO, :, i + _HALO][:, : grid.levels])
+        outputs[name] = np.ascontiguousarray(block[record, j + _HALO, :, i + _HALO][:, : grid.levels])
         at += profile
     for name in (*OUTPUT_SURFACE, "KIND"):
         plane = values[:, at : at + surface].reshape(grid.records, nj, ni)
         chosen = np.ascontiguousarray(plane[record, j + _HALO, i + _HALO])
-        found[name] = chosen.view(np.int32).astype(np.int8) if name == "KIND" else chosen
+        outputs[name] = chosen.view(np.int32).astype(np.int8) if name == "KIND" else chosen
         at += surface
-    return found
+    return outputs
 
 
 def compile_host(library: str | os.PathLike[str], directory: str | os.PathLike[str]) -> Path:
@@ -167,12 +167,12 @@ def compile_host(library: str | os.PathLike[str], directory: str | os.PathLike[s
     library
         ``libsciml_mskf.so`` with ``sciml_mskf.f90`` beside it.
     directory
-        Where the program goes.
+        Directory of the program.
 
     Raises
     ------
     BuildError
-        Without a Fortran compiler, or when it fails.
+        Without a Fortran compiler, or when the compilation fails.
     """
     return compile_program(program_sources("fortran_host", ["replay.f90"]), library, directory)
 
@@ -180,11 +180,11 @@ def compile_host(library: str | os.PathLike[str], directory: str | os.PathLike[s
 def run_host(
     host: Path, weights: Path, stream: Path, output: Path, tile: tuple[int, int] = (0, 0), threads: int = 1
 ) -> str:
-    """Run the program; what it says of itself.
+    """Run the program and return its standard output.
 
     Raises
     ------
     SciMLError
-        With what it says, when it fails.
+        When the program fails, with its standard error.
     """
     return run_program(host, [weights, stream, output], [*tile, threads], output.resolve().parent)

@@ -1,8 +1,8 @@
-"""The weights file: classic netCDF that says what it holds, sealed with a checksum.
+"""The weights file: self-describing classic netCDF with a checksum.
 
-Any netCDF tool opens it, and the native library reads it without one: the form is CDF-2 (64-bit offset).
+Any netCDF tool opens it, and the native library reads it without one: the format is CDF-2 (64-bit offset).
 The global attribute ``checksum`` is ``sha256:`` and 64 digits, the SHA-256 of the whole file in which these
-digits are zeros, so that one flipped bit anywhere is found, on both sides.
+digits are zeros, so that Python and the library detect a change of any bit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sciml.errors import ChecksumError, InputError, SchemaError
 
 __all__ = ["SCHEMA", "Weights", "read_weights", "write_weights"]
 
-#: The schema this version writes and reads; `SCIML_WEIGHTS_SCHEMA` in the native sources is the same number.
+#: Schema that this version writes and reads; `SCIML_WEIGHTS_SCHEMA` in the native sources is the same number.
 SCHEMA = 1
 
 Attribute = str | int | float | Sequence[float]
@@ -37,18 +37,18 @@ _OWN = ("Conventions", "title", "sciml_schema", "checksum")
 
 @dataclass(frozen=True)
 class Weights:
-    """What a weights file holds.
+    """Content of a weights file.
 
     Attributes
     ----------
     arrays
         Named arrays of float32, float64 or int32, in native byte order.
     attributes
-        The global attributes, without those that the file form itself uses.
+        Global attributes, without those of the file format itself.
     descriptions
-        A sentence on an array (its ``long_name``), for those that have one.
+        Description of an array (its ``long_name``), for those that have one.
     dims
-        The names of the dimensions of the arrays.
+        Names of the dimensions of the arrays.
     """
 
     arrays: Mapping[str, npt.NDArray[np.generic]]
@@ -58,7 +58,7 @@ class Weights:
 
 
 def _classic(weights: Weights) -> bytes:
-    """The file before it is sealed."""
+    """Return the bytes of the file before its checksum is set."""
     dataset = netCDF4.Dataset("weights", "w", memory=4096, format="NETCDF3_64BIT_OFFSET")
     dataset.setncattr("Conventions", "CF-1.11")
     dataset.setncattr("title", "Weights of a sciml emulator")
@@ -116,15 +116,15 @@ def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
     Parameters
     ----------
     path
-        Where to; an old file is replaced, whole or not at all.
+        Path of the file; an old file is replaced, completely or not at all.
     weights
         Arrays and attributes. The same weights give the same bytes.
 
     Raises
     ------
     InputError
-        For types, shapes or names that the file cannot take, or when it cannot be written (disk full, or there
-        is a directory or a device of that name).
+        For types, shapes or names that the format does not have, or when the file cannot be written (disk full,
+        or a directory or device of that name).
 
     Examples
     --------
@@ -175,14 +175,14 @@ def _plain(value: object) -> Attribute:
 
 
 def read_weights(path: str | os.PathLike[str]) -> Weights:
-    """Read a weights file and check its seal.
+    """Read a weights file and check its checksum.
 
     Raises
     ------
     InputError
-        When it cannot be opened, or is no classic netCDF file.
+        When it cannot be opened, or is not a classic netCDF file.
     ChecksumError
-        When its content is not what its checksum says, or it has none.
+        When its content does not match its checksum, or it has none.
     SchemaError
         When it is of another schema.
     """
@@ -199,10 +199,10 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
     match = _CHECKSUM.search(content)
     if match is None:
         raise ChecksumError(f"{path} has no checksum: it is damaged, or not a weights file of sciml")
-    found = _sum(content, match.start(1))
-    if found != match.group(1):
+    computed = _sum(content, match.start(1))
+    if computed != match.group(1):
         raise ChecksumError(
-            f"{path} is damaged: its content has the checksum {found[:12].decode()}..., its header says "
+            f"{path} is damaged: its content has the checksum {computed[:12].decode()}..., its header has "
             f"{match.group(1)[:12].decode()}...; copy or export it again"
         )
     with netCDF4.Dataset("weights", memory=content) as dataset:

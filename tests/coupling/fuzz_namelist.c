@@ -29,7 +29,7 @@ static int read_exactly(const uint8_t *bytes, size_t size) {
     for (int n = 0; n < 3; n++)
         if (!(s.capture[n] >= 0 && s.capture[n] <= 1)) return -1;
     lines = 0;
-    sciml_settings_tell(&s, count_line);
+    sciml_settings_describe(&s, count_line);
     const int sane = s.mode >= MODE_ORIGINAL && s.mode <= MODE_GUARD && (s.stop == 0 || s.stop == 1) &&
                      s.novelty >= 0 && s.limited >= 0 && s.limited <= 1 && s.interval > 0 && s.heating > 0 &&
                      s.moistening > 0 && s.capture_columns >= 1 && s.capture_every >= 1 &&

@@ -208,7 +208,7 @@ def test_the_stream(columns: xr.Dataset, tmp_path: Path) -> None:
 def test_columns_that_fill_no_rectangle(columns: xr.Dataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="do not fill 2 times 24 x 24"):
         write_stream(columns.isel(column=slice(1, None)), tmp_path / "in.bin")
-    with pytest.raises(InputError, match="do not tell their Time"):
+    with pytest.raises(InputError, match="have no coordinate Time"):
         Grid.of(columns.drop_vars("Time"))
     assert not list(tmp_path.iterdir())
 

@@ -66,7 +66,7 @@ def test_a_constant_that_is_no_positive_number_is_an_error(
     library: Library, packaged: Weights, tmp_path: Path, value: Attribute
 ) -> None:
     write_weights(tmp_path / "bad.nc", changed(packaged, push_bound=value))
-    with pytest.raises((InputError, SchemaError), match="`push_bound`.*again with `sciml coupling export`"):
+    with pytest.raises((InputError, SchemaError), match=r"`push_bound`.*again with `sciml coupling export`"):
         library.open(tmp_path / "bad.nc")
 
 

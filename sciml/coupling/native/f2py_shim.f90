@@ -1,6 +1,6 @@
 !> The procedures that f2py wraps.
 !>
-!> They hold nothing: every call goes to libsciml_mskf.so, which the extension module is linked to, so
+!> They have no state: every call goes to libsciml_mskf.so, which the extension module is linked to, so
 !> that Python through ctypes, Python through f2py and a Fortran host in one process share one
 !> library and its handles. A handle is an address, in an integer of 8 bytes.
 module emulator
@@ -97,16 +97,16 @@ contains
       integer, intent(out) :: status
       character(len=512), intent(out) :: message
       integer(c_intptr_t) :: xs(3), ys(3), ps(2)
-      type(c_description) :: found
+      type(c_description) :: network
 
       message = " "
-      status = int(c_describe(transfer(handle, c_null_ptr), found, message, 512_c_size_t))
-      if (status == 0 .and. (channels /= found%channels .or. outputs /= found%outputs .or. &
-                             pooled /= found%pooled)) then
+      status = int(c_describe(transfer(handle, c_null_ptr), network, message, 512_c_size_t))
+      if (status == 0 .and. (channels /= network%channels .or. outputs /= network%outputs .or. &
+                             pooled /= network%pooled)) then
          status = 5
          write (message, "(6(a, i0), a)") "x has ", channels, " channels, for ", outputs, " outputs and ", &
-            pooled, " pooled; this network takes ", found%channels, " channels and has ", found%outputs, &
-            " outputs and ", found%pooled, " pooled"
+            pooled, " pooled; this network takes ", network%channels, " channels and has ", network%outputs, &
+            " outputs and ", network%pooled, " pooled"
       end if
       if (status /= 0) then
          y = 0
@@ -120,7 +120,7 @@ contains
                              x, xs, y, ys, p, ps, int(threads, c_int32_t), message, 512_c_size_t))
    end subroutine run_network
 
-   !> Free an open weights file. Its handle must not be used again, by anyone.
+   !> Free an open weights file. Its handle must not be used again.
    subroutine close_weights(handle)
       integer(c_int64_t), intent(in) :: handle
       type(c_ptr) :: address

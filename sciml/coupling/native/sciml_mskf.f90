@@ -1,6 +1,6 @@
-!> The Fortran face of libsciml_mskf: init, run, finalise.
+!> The Fortran interface of libsciml_mskf: init, run, finalise.
 !>
-!> It holds no state of its own and never stops: each procedure gives a status (0 is good) and a
+!> It has no state and never stops: each procedure returns a status (0 is success) and a
 !> message. An emulator is read-only after sciml_mskf_init, so the tiles of an OpenMP loop may share
 !> it; init and finalise are for serial regions. The host's floating-point traps, flags and rounding
 !> stay as they are, and no column can trap. Compile this file with the host's own compiler (module
@@ -68,20 +68,20 @@ module sciml_mskf
       end subroutine c_finalise
    end interface
 
-   integer, parameter :: room = 512 !< characters of a message
-   integer, parameter :: path_room = 4096 !< characters of a path
+   integer, parameter :: message_size = 512 !< characters of a message
+   integer, parameter :: path_size = 4096 !< characters of a path
    integer, parameter :: blank = iachar(" ")
 
 contains
 
-   !> Open a weights file. An emulator that is open already is finalised first, whatever comes of it.
+   !> Open a weights file. An emulator that is open already is finalised first, in any case.
    subroutine sciml_mskf_init(path, emulator, status, message)
       character(len=*), intent(in) :: path
       type(sciml_emulator), intent(inout) :: emulator
       integer, intent(out) :: status
       ! allow(C072)
       character(len=*), intent(out) :: message
-      character(kind=c_char) :: text(room), name(path_room + 1)
+      character(kind=c_char) :: text(message_size), name(path_size + 1)
       integer :: i, last
 
       call sciml_mskf_finalise(emulator)
@@ -90,7 +90,7 @@ contains
          if (iachar(path(last:last)) /= blank) exit ! len_trim would need gfortran's run-time library
          last = last - 1
       end do
-      if (last > path_room) then
+      if (last > path_size) then
          status = 1
          message = "sciml_mskf_init: the path has more than 4096 characters: give a shorter one"
          return
@@ -100,8 +100,8 @@ contains
       end do
       name(last + 1) = c_null_char
       text(1) = c_null_char
-      status = int(c_init(name, emulator%handle, text, int(room, c_size_t)))
-      call tell(text, message)
+      status = int(c_init(name, emulator%handle, text, int(message_size, c_size_t)))
+      call copy_message(text, message)
    end subroutine sciml_mskf_init
 
    !> Run the emulator on the tile (its:ite, kts:kte, jts:jte) of arrays in WRF's memory order.
@@ -114,7 +114,7 @@ contains
    !> kind: 0 nothing triggered, 1 shallow, 2 deep, 3 held, -1 not sound: the inputs are not finite or not
    !> physical (sciml_mskf.h lists the bounds), or the physics cannot carry them through. Such a column is
    !> left at rest, as one in which nothing triggers, and its novelty is infinite; status stays 0, and
-   !> message tells how many there are. A host that wants to stop, or to call its own scheme there, tests
+   !> message has their number. A host that stops, or calls its own scheme there, tests
    !> any(kind(its:ite, jts:jte) == -1), or message /= "". novelty: 1 at the edge of the training.
    subroutine sciml_mskf_run(emulator, u, v, t, qv, p_hyd, dz8w, rho, pi, w0avg, zol, hfx, ust, pblh, &
                              dx, dt, cudt, nca, rthcuten, rqvcuten, rqccuten, rqrcuten, rqicuten, &
@@ -139,7 +139,7 @@ contains
       character(len=*), intent(out) :: message
       type(c_domain) :: domain
       type(c_fields) :: fields
-      character(kind=c_char) :: text(room)
+      character(kind=c_char) :: text(message_size)
       integer(c_ptrdiff_t) :: wide, deep
 
       if (.not. c_associated(emulator%handle)) then
@@ -184,11 +184,11 @@ contains
                      c_loc(cubot(its, jts)), c_loc(novelty(its, jts))]
       fields%kind = c_loc(kind(its, jts))
       text(1) = c_null_char
-      status = int(c_run(emulator%handle, domain, fields, text, int(room, c_size_t)))
-      call tell(text, message)
+      status = int(c_run(emulator%handle, domain, fields, text, int(message_size, c_size_t)))
+      call copy_message(text, message)
    end subroutine sciml_mskf_run
 
-   !> Free an emulator. One that was never opened is left alone.
+   !> Free an emulator. One that was never opened does not change.
    subroutine sciml_mskf_finalise(emulator)
       type(sciml_emulator), intent(inout) :: emulator
       call c_finalise(emulator%handle)
@@ -203,16 +203,16 @@ contains
    end subroutine assign_closed
 
    !> A message of C into a Fortran string.
-   subroutine tell(text, message)
-      character(kind=c_char), intent(in) :: text(room)
+   subroutine copy_message(text, message)
+      character(kind=c_char), intent(in) :: text(message_size)
       ! allow(C072)
       character(len=*), intent(out) :: message
       integer :: i
       message = ""
-      do i = 1, min(room, len(message))
+      do i = 1, min(message_size, len(message))
          if (text(i) == c_null_char) exit
          message(i:i) = text(i)
       end do
-   end subroutine tell
+   end subroutine copy_message
 
 end module sciml_mskf

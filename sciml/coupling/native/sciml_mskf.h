@@ -1,7 +1,7 @@
-/* The C interface of libsciml_mskf: an emulator of the MSKF convection scheme for a host that runs
- * neither Python nor an inference engine.
+/* The C interface of libsciml_mskf: an emulator of the MSKF convection scheme for hosts without Python and
+ * without an inference engine.
  *
- * Every entry returns a status (0 is good) and writes one line into `message`, which may be NULL or
+ * Every entry returns a status (0 is success) and writes one line into `message`, which may be NULL or
  * have length 0. No entry prints, aborts or exits. A handle is read-only once made, so any number
  * of threads may use it at the same time; all scratch belongs to the call.
  *
@@ -9,14 +9,14 @@
  * default one (no traps, to nearest) and puts back the host's, flags and rounding as they were. So NaN in a
  * column cannot trap in a host that has traps.
  *
- * Threads: `threads` is the most that a call may use. It gets no more than there are processors for this
- * process, than OMP_THREAD_LIMIT says, or than there is work for; the answer has the same bits for any
- * number. They live as long as the call, so that a process may fork between calls; a thread that the system
- * refuses is done without.
+ * Threads: `threads` is the most that a call may use. It uses at most as many as this process has processors,
+ * as OMP_THREAD_LIMIT allows, and as there are pieces of work; the answer has the same bits for any
+ * number. They live as long as the call, so that a process may fork between calls; if the system
+ * creates fewer threads, the call uses those.
  *
  * Memory: all of it is mapped from the system, none comes from the host's heap, from loading the library on,
- * as long as a call asks for one thread (the scheme's entry always does). A host that reads heap memory which
- * it never wrote thus reads what it would read without the library. */
+ * as long as a call asks for one thread (the scheme's entry always does). A host that reads uninitialised
+ * heap memory thus reads the same bytes with and without the library. */
 #ifndef SCIML_MSKF_H
 #define SCIML_MSKF_H
 
@@ -48,7 +48,7 @@ enum sciml_status {
 
 typedef struct sciml_mskf sciml_mskf;
 
-/* What a weights file holds. */
+/* The content of a weights file. */
 typedef struct sciml_mskf_description {
     int32_t schema;      /* schema number of the file */
     int32_t channels;    /* input channels of the network, per level */
@@ -57,16 +57,16 @@ typedef struct sciml_mskf_description {
     int32_t outputs;     /* outputs per level */
     int32_t pooled;      /* outputs per column */
     int32_t pool_levels; /* the number of levels the pooled head is for; 0: any */
-    int32_t emulator;    /* 1: the file holds the whole emulator, 0: a bare network */
+    int32_t emulator;    /* 1: the file contains the whole emulator, 0: a bare network */
 } sciml_mskf_description;
 
-/* Open a weights file. On failure *handle is NULL. What *handle was before is overwritten, never freed:
- * finalise an open handle first. The environment variable SCIML_ISA (baseline, avx2, avx512) asks for an
- * instruction set, by default the best there is; SCIML_ARGUMENT if it has another value, or one that this
- * processor or this build lacks. */
+/* Open a weights file. On failure *handle is NULL. The old *handle is overwritten, never freed:
+ * finalise an open handle first. The environment variable SCIML_ISA (baseline, avx2, avx512) selects an
+ * instruction set, by default the best one; SCIML_ARGUMENT if it has another value, or one that this
+ * processor or this build does not have. */
 SCIML_API int sciml_mskf_init(const char *path, sciml_mskf **handle, char *message, size_t length);
 
-/* Free a handle and set it to NULL; a NULL handle is left alone. */
+/* Free a handle and set it to NULL; a NULL handle has no effect. */
 SCIML_API void sciml_mskf_finalise(sciml_mskf **handle);
 
 SCIML_API int sciml_mskf_describe(const sciml_mskf *handle, sciml_mskf_description *description,
@@ -161,7 +161,7 @@ typedef struct sciml_mskf_fields {
     /* 0 nothing triggers, 1 shallow, 2 deep, 3 held; -1 where the inputs are not finite or not physical (or
      * the physics cannot carry them through): the outputs are those of a column in which nothing
      * triggers, the novelty is infinite, `message` counts them, and the status is SCIML_OK all the same: a
-     * host that wants to know of them looks for -1 here. Strides s2.
+     * host tests for -1 here. Strides s2.
      *
      * Physical is, at every level: 100 K < T < 400 K; P_HYD less than 2000 hPa and falling with height;
      * |QV| < 1; 0.5 m < DZ8W < 20 km; RHO within a factor of 2 of P_HYD / (287 T); 0.01 < PI < 10; |U|, |V|
@@ -170,32 +170,32 @@ typedef struct sciml_mskf_fields {
     int32_t *kind;
 } sciml_mskf_fields;
 
-/* SCIML_SCHEMA where the weights hold a bare network (description.emulator is 0). */
+/* Run the emulator; SCIML_SCHEMA if the weights are those of a bare network (description.emulator is 0). */
 SCIML_API int sciml_mskf_run(const sciml_mskf *handle, const sciml_mskf_domain *domain,
                              const sciml_mskf_fields *fields, char *message, size_t length);
 
 /* The scheme in the host's place: WRF's MSKF_CPS, by a namelist of its own.
  *
  * A namelist file, `sciml_mskf.nml` in the working directory or what the environment variable
- * SCIML_MSKF_NAMELIST names, chooses what a call does: run the host's own scheme (`original`), and write what
- * it was given and returned (`capture`), or compare the emulator with it (`shadow`); run the emulator
- * (`emulate`), or the emulator and, where it should not be trusted, the host's own (`guard`). Without the
- * file it is the host's own. It is read at the first call, by whichever thread comes first; rank 0 tells
- * every setting on standard error, which is rsl.error.0000 where WRF runs on ranks.
+ * SCIML_MSKF_NAMELIST names, selects the mode of a call: run the host's own scheme (`original`), and write
+ * its inputs and outputs (`capture`), or compare the emulator with it (`shadow`); run the emulator
+ * (`emulate`), or the emulator and, in columns outside its training, the host's own scheme (`guard`). Without
+ * the file the mode is `original`. The first call reads the file; rank 0 prints every setting on standard
+ * error, which is rsl.error.0000 where WRF runs on ranks.
  *
- * arguments[n] points to argument n of sciml_mskf_arguments.h. The linker's --wrap leads WRF's calls to
+ * arguments[n] points to argument n of sciml_mskf_arguments.h. The linker's --wrap redirects WRF's calls to
  * __wrap___module_cu_mskf_MOD_mskf_cps (gfortran) or __wrap_module_cu_mskf_mp_mskf_cps_ (ifort, ifx), which
  * do the same; for Fortran hosts there is the module sciml_cu_mskf. Any number of threads may call at the
- * same time, for different columns. What fails is told there too and, once and for all, ends in the
- * host's own scheme or in wrf_error_fatal, as the namelist says; the status then stays what it was, with the
+ * same time, for different columns. A failure is reported there too; from then on the host's own
+ * scheme is used, or wrf_error_fatal stops the host, by the namelist; later calls return the same status and
  * message. */
 SCIML_API int sciml_mskf_scheme(void *const arguments[100], char *message, size_t length);
 
-/* The host's own scheme, for hosts whose executable does not show it by name (see `sciml coupling flags`): a
- * procedure of those 100 arguments. Before the first call of the scheme. */
+/* Set the host's own scheme, for hosts whose executable does not export it (see `sciml coupling flags`): a
+ * procedure of those 100 arguments. To be called before the first call of the scheme. */
 SCIML_API void sciml_mskf_original(void (*scheme)(void));
 
-/* Write captures and statistics that are in hand; done by itself when the process ends. */
+/* Write pending captures and statistics; the end of the process does this too. */
 SCIML_API void sciml_mskf_flush(void);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-/* Blocks by size class on lists, each block a mapping of its own. */
+/* Lists of free blocks by size class; each block is a mapping of its own. */
 #include "engine/arena.h"
 
 #include <stdint.h>
@@ -41,10 +41,10 @@ void sciml_give(void *block) {
 #    define CLASSES 53 /* four to an octave: up to 128 MiB; larger blocks go back to the system */
 #    define SPINS 1000
 
-/* Before each block, in a line of its own. */
+/* The header before each block, in a cache line of its own. */
 typedef struct head {
-    struct head *next; /* of the list; NULL while the block is in use */
-    size_t room;       /* of the mapping */
+    struct head *next; /* next block of the list; NULL while the block is in use */
+    size_t size;       /* of the mapping */
     int class;         /* CLASSES: on no list */
 } head;
 
@@ -52,19 +52,19 @@ static head *list[CLASSES];
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 
 /* 16 KiB times 1, 1.25, 1.5, 1.75, 2, 2.5, ... */
-static size_t room_of(int class) {
+static size_t bytes_of(int class) {
     return (SMALLEST << class / 4) / 4 * (size_t)(4 + class % 4);
 }
 
-static int class_of(size_t room) {
+static int class_of(size_t size) {
     int class = 0;
-    while (class < CLASSES && room_of(class) < room)
+    while (class < CLASSES && bytes_of(class) < size)
         class++;
     return class;
 }
 
-/* Whether the lists are this thread's. A forked child may find them locked for ever, so nobody waits long:
- * without them a block comes from the system, or goes back to it. */
+/* Whether the lists are this thread's. In a forked child they may stay locked, so the wait is short:
+ * without the lists a block comes from the system, or goes back to it. */
 static int enter(void) {
     for (int n = 0; n < SPINS; n++)
         if (!atomic_flag_test_and_set_explicit(&busy, memory_order_acquire)) return 1;
@@ -76,26 +76,26 @@ static void leave(void) {
 }
 
 void *sciml_take(size_t bytes) {
-    /* a line before the block for its head, and one behind it */
+    /* one cache line before the block for its header, and one behind it */
     if (bytes > SIZE_MAX - 2 * ALIGNMENT) return NULL;
-    size_t room = bytes + 2 * ALIGNMENT;
-    const int class = class_of(room);
-    head *found = NULL;
+    size_t size = bytes + 2 * ALIGNMENT;
+    const int class = class_of(size);
+    head *h = NULL;
     if (class < CLASSES) {
-        room = room_of(class);
+        size = bytes_of(class);
         if (enter()) {
-            found = list[class];
-            if (found) list[class] = found->next;
+            h = list[class];
+            if (h) list[class] = h->next;
             leave();
         }
     }
-    if (!found) {
-        void *mapped = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (!h) {
+        void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (mapped == MAP_FAILED) return NULL;
-        found = mapped;
+        h = mapped;
     }
-    *found = (head){NULL, room, class};
-    return (char *)found + ALIGNMENT;
+    *h = (head){NULL, size, class};
+    return (char *)h + ALIGNMENT;
 }
 
 void sciml_give(void *block) {
@@ -106,7 +106,7 @@ void sciml_give(void *block) {
         list[h->class] = h;
         leave();
     } else {
-        munmap(h, h->room);
+        munmap(h, h->size);
     }
 }
 

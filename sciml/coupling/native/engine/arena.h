@@ -1,22 +1,22 @@
-/* Memory of the library's own: mapped from the system, never from the host's heap. */
+/* The memory of the library: mapped from the system, never from the host's heap. */
 #ifndef SCIML_ARENA_H
 #define SCIML_ARENA_H
 
 #include <stddef.h>
 
-/* Some hosts read heap memory that they never wrote (WRF 4.3.3 on 2 ranks does), so that their answers depend
- * on which blocks were freed before. With all of the library's memory outside the heap, the heap is the same
- * with the library as without it: no call of malloc or free comes from here, from loading the library on.
+/* Some hosts read uninitialised heap memory (WRF 4.3.3 on 2 ranks does), so that their results depend on
+ * which blocks were freed before. All of the library's memory is outside the heap, so the heap is the same
+ * with and without the library: nothing here calls malloc or free, from loading the library on.
  *
- * Blocks are aligned to 64 bytes; the content of a block is undefined. A block that is given back is kept for
- * the next one of its size. Any number of threads may call, and so may the child of a fork.
+ * Blocks are aligned to 64 bytes; the content of a block is undefined. A block that is given back is reused
+ * for the next one of its size. Any number of threads may call, and the child of a fork too.
  *
  * A build with -DSCIML_HEAP, or with a sanitizer, uses the heap, so that sanitizers and valgrind see each
  * block. */
 
 /* NULL without memory. */
 void *sciml_take(size_t bytes);
-/* The same, zeroed; NULL too where count * bytes overflows. */
+/* The same, zeroed; NULL also if count * bytes overflows. */
 void *sciml_take_zeroed(size_t count, size_t bytes);
 /* A larger block with the content of the old one, which is given back; on failure NULL, and the old one
  * stays. A NULL block is a new one. */

@@ -1,4 +1,4 @@
-/* Whole reads and whole writes, however the system cuts them up. */
+/* Read and write whole files, in as many system calls as needed. */
 #define _GNU_SOURCE
 #include "engine/disk.h"
 #include "engine/arena.h"
@@ -9,12 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FIRST_ROOM ((size_t)1 << 16)
+#define FIRST_SIZE ((size_t)1 << 16)
 
 const char *sciml_error_text(int reason) {
 #if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
 #    if __GLIBC_PREREQ(2, 32)
-    const char *text = strerrordesc_np(reason); /* strerror would look for a translation, and take memory */
+    const char *text = strerrordesc_np(reason); /* strerror would look up a translation, which takes memory */
     return text ? text : "unknown error";
 #    endif
 #endif
@@ -23,12 +23,12 @@ const char *sciml_error_text(int reason) {
 
 /* Read to the end of the file, or to `most` bytes: 0, or errno. */
 static int read_to_end(int file, size_t most, uint8_t **bytes, size_t *size) {
-    size_t room = most < FIRST_ROOM ? most : FIRST_ROOM;
-    uint8_t *block = sciml_take(room);
+    size_t capacity = most < FIRST_SIZE ? most : FIRST_SIZE;
+    uint8_t *block = sciml_take(capacity);
     *size = 0;
     *bytes = NULL;
     while (block) {
-        const ssize_t n = read(file, block + *size, room - *size);
+        const ssize_t n = read(file, block + *size, capacity - *size);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) {
             const int reason = errno;
@@ -40,12 +40,12 @@ static int read_to_end(int file, size_t most, uint8_t **bytes, size_t *size) {
             *bytes = block;
             return 0;
         }
-        if (*size < room) continue;
-        const size_t more = room > most / 2 ? most : 2 * room;
-        uint8_t *larger = sciml_enlarge(block, room, more);
+        if (*size < capacity) continue;
+        const size_t more = capacity > most / 2 ? most : 2 * capacity;
+        uint8_t *larger = sciml_enlarge(block, capacity, more);
         if (!larger) sciml_give(block);
         block = larger;
-        room = more;
+        capacity = more;
     }
     return ENOMEM;
 }

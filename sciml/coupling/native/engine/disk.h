@@ -1,4 +1,4 @@
-/* Files by their descriptors: the C library's streams would take memory from the host's heap. */
+/* Files by their descriptors, because the C library's streams take memory from the host's heap. */
 #ifndef SCIML_DISK_H
 #define SCIML_DISK_H
 
@@ -10,7 +10,7 @@
 int sciml_read_file(const char *what, const char *path, size_t most, uint8_t **bytes, size_t *size,
                     char *message, size_t length);
 
-/* Write all bytes at a place of the file: 0, or errno. */
+/* Write all bytes at an offset of the file: 0, or errno. */
 int sciml_write_at(int file, const void *bytes, size_t size, uint64_t at);
 
 /* What errno means, in English. */

@@ -27,13 +27,13 @@ static int count_processors(void) {
     cpu_set_t usable;
     if (sched_getaffinity(0, sizeof usable, &usable) == 0) return CPU_COUNT(&usable);
 #endif
-    const long found = sysconf(_SC_NPROCESSORS_ONLN);
-    return found < 1 ? 1 : found > 1024 ? 1024 : (int)found;
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return processors < 1 ? 1 : processors > 1024 ? 1024 : (int)processors;
 }
 
 static int team_of(int32_t asked, int64_t pieces) {
     int64_t team = asked < pieces ? asked : pieces;
-    if (team <= 1) return 1; /* as hosts mostly ask: the count of processors is a system call */
+    if (team <= 1) return 1; /* the usual case, without the system call that counts processors */
     const int processors = count_processors();
     const char *limit = getenv("OMP_THREAD_LIMIT");
     const long most = limit ? strtol(limit, NULL, 10) : 0;
@@ -45,7 +45,7 @@ static int team_of(int32_t asked, int64_t pieces) {
 /* What the threads of a call share. */
 typedef struct crew {
     const sciml_work *work;
-    _Atomic(int64_t) next;   /* the first piece that nobody has begun */
+    _Atomic(int64_t) next;   /* the next piece to run */
     _Atomic(int64_t) result; /* summed up */
 } crew;
 
@@ -70,12 +70,12 @@ int sciml_share(const sciml_work *work, int32_t threads, int64_t *result) {
     const int team = team_of(threads, work->pieces);
     int begun = 0;
     if (team > 1) {
-        /* the host's signals are for its own threads */
+        /* the host's threads handle its signals */
         sigset_t all, before;
         sigfillset(&all);
         thread = sciml_take(sizeof *thread * (size_t)team);
         pthread_sigmask(SIG_SETMASK, &all, &before);
-        /* a thread that the system refuses is done without */
+        /* the system may create fewer threads */
         while (thread && begun < team - 1 && pthread_create(&thread[begun], NULL, work_along, &c) == 0)
             begun++;
         pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -84,7 +84,7 @@ int sciml_share(const sciml_work *work, int32_t threads, int64_t *result) {
     for (int n = 0; n < begun; n++)
         pthread_join(thread[n], NULL);
     sciml_give(thread);
-    /* a thread without memory has left its pieces to the others */
+    /* the other threads run the pieces of a thread without memory */
     if (work->pieces && atomic_load(&c.next) < work->pieces) return 0;
     *result = atomic_load(&c.result);
     return 1;

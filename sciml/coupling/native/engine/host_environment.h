@@ -1,5 +1,4 @@
-/* What the library owes its host: the floating-point environment as it was, and no more threads than
- * there are processors. */
+/* Restore the host's floating-point environment, and limit threads to the number of processors. */
 #ifndef SCIML_HOST_ENVIRONMENT_H
 #define SCIML_HOST_ENVIRONMENT_H
 
@@ -7,14 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Set the calling thread's floating-point environment aside and take the default one: no traps (a column
+/* Save the calling thread's floating-point environment and set the default one: no traps (a column
  * that is not finite must not end the host), rounding to nearest, no flushing to zero (a worker of the pool
  * may have another environment than the thread that called, and bits must not depend on either). */
 void sciml_hold(fenv_t *host);
-/* Back to it, flags and all: nothing that was raised in between shows. */
+/* Restore it with its flags; exceptions raised in between are discarded. */
 void sciml_release(const fenv_t *host);
 
-/* A call, cut into pieces that any thread may run: `run` gives a number that is summed up. */
+/* A call, split into pieces that any thread may run; the results of `run` are added. */
 typedef struct sciml_work {
     const void *call;
     int64_t pieces;
@@ -22,8 +21,8 @@ typedef struct sciml_work {
     int64_t (*run)(const void *call, int64_t piece, void *scratch);
 } sciml_work;
 
-/* Run all pieces on at most so many threads: see sciml_mskf.h. One thread is the caller's; the others live as
- * long as the call. No memory is taken from the heap for one thread. 0 without memory, else *result. */
+/* Run all pieces on at most `threads` threads: see sciml_mskf.h. One thread is the caller's; the others live
+ * as long as the call. No memory is taken from the heap for one thread. 0 without memory, else *result. */
 int sciml_share(const sciml_work *work, int32_t threads, int64_t *result);
 
 #endif

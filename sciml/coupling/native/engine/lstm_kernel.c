@@ -1,11 +1,11 @@
 /* The network on one tile of columns.
  *
  * Compiled once per instruction set and precision (SCIML_ISA, SCIML_BITS). A tile is up to three
- * vectors of columns wide, column = lane. The micro-kernel keeps the four gates of one hidden unit
+ * vectors of columns wide, column = lane. The micro-kernel holds the four gates of one hidden unit
  * for the whole tile in registers (4 x 3 accumulators: with 3 loads and a broadcast that is all 16
- * registers of AVX2) and goes once through the unit's inputs and hidden state. The sums of a few
+ * registers of AVX2) and reads once the unit's inputs and hidden state. The sums of a few
  * units stay in the innermost cache until the activations take them. Hoisting the input part of all levels
- * into one product per layer, as is usual, would write and read them for every level at once.
+ * into one product per layer, as is usual, would write them to memory and read them back.
  * Lanes beyond the last column are padding: computed like the others, never read. */
 #include "engine/lstm_kernel.h"
 #include "engine/vectors.h"
@@ -131,7 +131,7 @@ INLINE void sweep(int nv, const real *weights, int inputs, int hidden, int level
         for (int first = 0; first < hidden; first += BATCH) {
             const int last = first + BATCH < hidden ? first + BATCH : hidden;
             int u = first;
-            /* A single vector leaves registers for two units, and needs them to hide the latency. */
+            /* With a single vector there are registers for two units, which hide the latency. */
             if (nv == 1)
                 for (; u + 2 <= last; u += 2)
                     units(2, nv, weights + (size_t)u * apart, inputs, hidden, x, before,
@@ -264,7 +264,7 @@ static void run_columns(const sciml_network *net, int32_t levels, int32_t column
     const ptrdiff_t s0 = a->xs[0], s2 = a->xs[2];
     for (int k = 0; k < levels; k++) {
         const real *from = (const real *)a->x + first * s0 + k * a->xs[1];
-        /* The next level, which no prefetcher sees coming in as many streams as there are lanes. */
+        /* Prefetch the next level: hardware does not follow one stream per lane. */
         if (k + 1 < levels)
             for (int lane = 0; lane < columns; lane++)
                 for (int c = 0; c < channels; c += 64 / (int)sizeof(real))

@@ -1,6 +1,6 @@
 /* The form is that of "The NetCDF Classic Format Specification" (Unidata, netCDF user's guide,
- * appendix B): a header of big-endian lists, then the variables. Everything in the file is taken to
- * be hostile: each length is checked against what is left before it is used.
+ * appendix B): a header of big-endian lists, then the variables. No value of the file
+ * is trusted: each length is compared with the remaining bytes before it is used.
  *
  * The global attribute `checksum` is "sha256:" and 64 hexadecimal digits, the SHA-256 of the whole
  * file in which these digits are zeros. */
@@ -17,7 +17,7 @@
 #define PREFIX "sha256:"
 #define DIGITS 64
 
-/* A place in the header; once `bad`, every further reading gives zeros. */
+/* A position in the header; once `bad`, every further read returns zeros. */
 typedef struct cursor {
     const uint8_t *at;
     size_t left;
@@ -81,8 +81,8 @@ static const uint8_t *name(cursor *c, uint32_t *length) {
 
 /* The head of a list: its tag and how many elements follow, each of at least `least` bytes. */
 static uint32_t list(cursor *c, uint32_t tag, size_t least) {
-    const uint32_t found = number(c), n = number(c);
-    if ((found != tag && (found != 0 || n != 0)) || n > c->left / least) c->bad = 1;
+    const uint32_t actual = number(c), n = number(c);
+    if ((actual != tag && (actual != 0 || n != 0)) || n > c->left / least) c->bad = 1;
     return c->bad ? 0 : n;
 }
 
@@ -91,7 +91,7 @@ static uint32_t bytes_of(uint32_t type) {
     return type >= CDF_BYTE && type <= CDF_DOUBLE ? bytes[type] : 0;
 }
 
-/* Attributes into `into`, or past them when it is NULL. */
+/* Read attributes into `into`, or skip them if it is NULL. */
 static void attributes(cursor *c, cdf_attribute **into, uint32_t *count) {
     const uint32_t n = list(c, 0x0c, 16);
     if (into) {
@@ -131,7 +131,7 @@ static void variable(cursor *c, const sciml_cdf *file, const uint32_t *lengths, 
     }
     attributes(c, NULL, NULL);
     v->type = number(c);
-    number(c); /* vsize: says nothing that the shape does not */
+    number(c); /* vsize: follows from the shape */
     uint64_t begin;
     if (file->bytes[3] == 1) {
         begin = number(c);
@@ -150,7 +150,7 @@ static void variable(cursor *c, const sciml_cdf *file, const uint32_t *lengths, 
 
 static void header(cursor *c, sciml_cdf *file) {
     uint32_t lengths[DIMENSIONS];
-    take(c, 4);                     /* the magic number, looked at already */
+    take(c, 4);                     /* the magic number, checked before */
     if (number(c) != 0) c->bad = 1; /* records: never in a weights file */
     const uint32_t dimensions = list(c, 0x0a, 12);
     if (dimensions > DIMENSIONS) c->bad = 1;
@@ -182,17 +182,17 @@ static int verify(const sciml_cdf *file, const char *path, char *message, size_t
     static const uint8_t zeros[DIGITS] = "0000000000000000000000000000000000000000000000000000000"
                                          "000000000";
     sciml_sha256 sum;
-    char found[DIGITS + 1];
+    char computed[DIGITS + 1];
     sciml_sha256_start(&sum);
     sciml_sha256_add(&sum, file->bytes, at);
     sciml_sha256_add(&sum, zeros, DIGITS);
     sciml_sha256_add(&sum, file->bytes + at + DIGITS, file->size - at - DIGITS);
-    sciml_sha256_finish(&sum, found);
-    if (memcmp(found, file->bytes + at, DIGITS) != 0)
+    sciml_sha256_finish(&sum, computed);
+    if (memcmp(computed, file->bytes + at, DIGITS) != 0)
         return sciml_say(SCIML_CHECKSUM, message, length,
-                         "%s is damaged: its content has the checksum %.12s..., its header says "
+                         "%s is damaged: its content has the checksum %.12s..., its header has "
                          "%.12s...; copy or export it again",
-                         path, found, (const char *)(file->bytes + at));
+                         path, computed, (const char *)(file->bytes + at));
     return SCIML_OK;
 }
 

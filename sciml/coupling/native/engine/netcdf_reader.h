@@ -1,4 +1,4 @@
-/* A strict reader of classic netCDF files (CDF-1 and CDF-2), for the weights: it needs no library. */
+/* A strict reader of classic netCDF files (CDF-1 and CDF-2), for the weights, without the netCDF library. */
 #ifndef SCIML_NETCDF_READER_H
 #define SCIML_NETCDF_READER_H
 
@@ -35,9 +35,9 @@ typedef struct sciml_cdf {
     cdf_variable *variable;
 } sciml_cdf;
 
-/* Read the whole file, check its form and its checksum. On failure nothing is left allocated. */
+/* Read the whole file, check its form and its checksum. On failure nothing stays allocated. */
 int sciml_cdf_open(const char *path, sciml_cdf *file, char *message, size_t length);
-/* The same from memory that sciml_take gave; the file owns it from then on, failure or not. */
+/* The same from memory of sciml_take, which the file owns from then on, also on failure. */
 int sciml_cdf_parse(uint8_t *bytes, size_t size, const char *name, sciml_cdf *file, char *message,
                     size_t length);
 void sciml_cdf_close(sciml_cdf *file);

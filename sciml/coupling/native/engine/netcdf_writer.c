@@ -1,4 +1,5 @@
-/* The form is that of "The NetCDF Classic Format Specification" (see cdf.c), with 64-bit offsets. */
+/* The form is that of "The NetCDF Classic Format Specification" (see netcdf_reader.c), with 64-bit offsets.
+ */
 #include "engine/netcdf_writer.h"
 #include "engine/arena.h"
 #include "engine/disk.h"
@@ -11,27 +12,27 @@
 #include <string.h>
 #include <unistd.h>
 
-#define COUNT_AT 4 /* where a file has the number of its records */
+#define COUNT_AT 4 /* offset of the number of records */
 
 enum { LIST_DIMENSIONS = 10, LIST_VARIABLES = 11, LIST_ATTRIBUTES = 12 };
 
 typedef struct bytes {
     uint8_t *at;
-    size_t size, room;
+    size_t size, capacity;
     int bad;
 } bytes;
 
 static void put(bytes *b, const void *from, size_t n) {
     if (b->bad) return;
-    if (b->size + n > b->room) {
-        const size_t room = 2 * (b->size + n);
-        uint8_t *more = sciml_enlarge(b->at, b->size, room);
+    if (b->size + n > b->capacity) {
+        const size_t capacity = 2 * (b->size + n);
+        uint8_t *more = sciml_enlarge(b->at, b->size, capacity);
         if (!more) {
             b->bad = 1;
             return;
         }
         b->at = more;
-        b->room = room;
+        b->capacity = capacity;
     }
     memcpy(b->at + b->size, from, n);
     b->size += n;
@@ -195,15 +196,15 @@ static int cannot_write(const char *path, int reason, char *message, size_t leng
 }
 
 int sciml_cdf_write(const cdf_writer *w, const char *path, char *message, size_t length) {
-    const size_t room = strlen(path) + 32;
-    char *temporary = sciml_take(room);
+    const size_t capacity = strlen(path) + 32;
+    char *temporary = sciml_take(capacity);
     bytes header = header_of(w, 0);
     if (!temporary || header.bad) {
         sciml_give(temporary);
         sciml_give(header.at);
         return sciml_say(SCIML_MEMORY, message, length, "no memory to write %s", path);
     }
-    snprintf(temporary, room, "%s.part%ld", path, (long)getpid());
+    snprintf(temporary, capacity, "%s.part%ld", path, (long)getpid());
     const int file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     int reason = file < 0 ? errno : write_all(w, file, &header);
     if (file >= 0 && close(file) != 0 && !reason) reason = errno;
@@ -246,7 +247,7 @@ int sciml_cdf_append(cdf_growing *g, const void *records, uint32_t count, char *
                                 g->begin + (uint64_t)g->records * g->record_bytes);
     const uint32_t now = g->records + count;
     const uint8_t big[4] = {(uint8_t)(now >> 24), (uint8_t)(now >> 16), (uint8_t)(now >> 8), (uint8_t)now};
-    /* behind the records, so that the file is whole at any moment */
+    /* after the records, so that the file is complete at any moment */
     if (!reason) reason = sciml_write_at(g->file, big, sizeof big, COUNT_AT);
     if (reason) return cannot_write(g->path, reason, message, length);
     g->records = now;

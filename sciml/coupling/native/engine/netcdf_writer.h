@@ -1,11 +1,11 @@
-/* A writer of classic netCDF files (CDF-2), for captures and statistics: it needs no library. */
+/* A writer of classic netCDF files (CDF-2), for captures and statistics, without the netCDF library. */
 #ifndef SCIML_NETCDF_WRITER_H
 #define SCIML_NETCDF_WRITER_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define CDF_PATH_ROOM 2048
+#define CDF_PATH_SIZE 2048
 
 #define CDF_WRITE_MOST 64 /* variables and dimensions of a file */
 
@@ -31,13 +31,13 @@ typedef struct cdf_writer {
     } attribute[CDF_WRITE_MOST];
 } cdf_writer;
 
-/* A file that gets record after record, and is a whole netCDF file after each, also if the process is
+/* A file to which records are appended; it is a complete netCDF file after each, also if the process is
  * killed. */
 typedef struct cdf_growing {
     int file;                     /* -1: none */
     uint64_t begin, record_bytes; /* of the first record; of one */
     uint32_t records;
-    char path[CDF_PATH_ROOM];
+    char path[CDF_PATH_SIZE];
 } cdf_growing;
 
 /* All names and texts must outlive the writer. */
@@ -47,7 +47,7 @@ void sciml_cdf_number(cdf_writer *writer, const char *name, double number, int w
 void sciml_cdf_values(cdf_writer *writer, const cdf_written *variable);
 
 /* Write the file under a temporary name in the same directory, then rename it; on failure (SCIML_FILE,
- * SCIML_MEMORY) nothing is left there. */
+ * SCIML_MEMORY) no file stays there. */
 int sciml_cdf_write(const cdf_writer *writer, const char *path, char *message, size_t length);
 
 /* Begin a file without records, for a writer that grows. */
@@ -59,7 +59,7 @@ int sciml_cdf_append(cdf_growing *file, const void *records, uint32_t count, cha
 int sciml_cdf_rewrite(const cdf_growing *file, const cdf_writer *writer, char *message, size_t length);
 void sciml_cdf_end(cdf_growing *file);
 
-/* Put a float or a 4-byte integer in the file's byte order; the place behind it. */
+/* Put a float or a 4-byte integer in the file's byte order; return the address behind it. */
 uint8_t *sciml_cdf_put(uint8_t *at, const void *value);
 
 #endif

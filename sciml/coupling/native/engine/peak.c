@@ -1,4 +1,4 @@
-/* For the benchmark alone: how fast this core multiplies and adds when it does nothing else.
+/* The peak rate of multiply-adds of this core, for the benchmark.
  *
  * The widest vectors this file is compiled for, twelve independent chains (more than latency times
  * issue width asks for), all operands in registers. Not part of libsciml_mskf. */

@@ -31,14 +31,14 @@ static void digest(uint32_t state[8], const uint8_t block[64]) {
     memcpy(v, state, sizeof v);
     for (int t = 0; t < 64; t++) {
         const uint32_t a = v[0], e = v[4];
-        const uint32_t choose = (e & v[5]) ^ (~e & v[6]);                      /* Ch */
-        const uint32_t majority = (a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]);     /* Maj */
-        const uint32_t one = v[7] + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + /* T1 */
-                             choose + round_constant[t] + w[t];
-        const uint32_t two = (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + majority; /* T2 */
+        const uint32_t choose = (e & v[5]) ^ (~e & v[6]);                  /* Ch */
+        const uint32_t majority = (a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]); /* Maj */
+        const uint32_t t1 =
+            v[7] + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + choose + round_constant[t] + w[t];
+        const uint32_t t2 = (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + majority;
         memmove(v + 1, v, 7 * sizeof v[0]);
-        v[4] += one;
-        v[0] = one + two;
+        v[4] += t1;
+        v[0] = t1 + t2;
     }
     for (int i = 0; i < 8; i++)
         state[i] += v[i];
@@ -61,7 +61,7 @@ void sciml_sha256_add(sciml_sha256 *s, const uint8_t *data, size_t size) {
             size -= 64;
             continue;
         }
-        const size_t room = 64 - s->held, part = size < room ? size : room;
+        const size_t space = 64 - s->held, part = size < space ? size : space;
         memcpy(s->block + s->held, data, part);
         s->held += part;
         data += part;

@@ -1,6 +1,6 @@
 /* Vectors of the instruction set this file is compiled for, and the activations on them.
  *
- * SCIML_BITS is 32 or 64. A fused multiply-add is written as FMA(a, b, c) and the compiler is told
+ * SCIML_BITS is 32 or 64. A fused multiply-add is written as FMA(a, b, c) and the compiler has the flag
  * not to contract on its own (-ffp-contract=off): then a lane's bits depend on nothing but its own
  * inputs, whatever the shape of the loop around it. */
 #ifndef SCIML_VECTORS_H
@@ -69,7 +69,7 @@ typedef word vword __attribute__((vector_size(VECTOR_BYTES), may_alias));
 #    else
 #        define FMA(a, b, c) ((a) * (b) + (c))
 #    endif
-/* Lane by lane with masks: a where the comparison holds, b elsewhere (and so where NaN is). */
+/* Lane by lane with masks: a where the comparison is true, b elsewhere (and for NaN). */
 #    define PICK(m, a, b) ((vreal)(((vword)(m) & (vword)(a)) | (~(vword)(m) & (vword)(b))))
 #    define MIN(a, b) PICK((a) < (b), a, b)
 #    define MAX(a, b) PICK((a) > (b), a, b)
@@ -102,8 +102,8 @@ INLINE void store(real *p, vreal v) {
  * operations would leave the units idle. Within the ranges above; NaN stays NaN.
  *
  * x = i + r with i whole, |r| <= 1/2; 2^x - 1 = 2^i (2^r - 1) + (2^i - 1). Adding 1.5 * 2^mantissa
- * rounds to the whole number and leaves it in the low bits; the shift drops all else, and one adds
- * the bias of the exponent. In single precision the polynomial is the one of least largest relative
+ * rounds to the whole number and leaves it in the low bits; the shift drops all else, and adding exponent_one
+ * sets the bias of the exponent. In single precision the polynomial is the one of least largest relative
  * error (2e-8 with these coefficients), in double precision Taylor's (2e-16). */
 INLINE void power_less_one(int n, vreal *x) {
 #if SCIML_BITS == 32
@@ -111,7 +111,7 @@ INLINE void power_less_one(int n, vreal *x) {
                              0x1.c6af6ep-5f,  0x1.ebfbdep-3f,  0x1.62e43p-1f};
     const real magic = 12582912.0f;
     const int mantissa = 23;
-    const word one = 0x3f800000;
+    const word exponent_one = 0x3f800000;
 #else
     static const real c[] = {1.3691488853904128e-12, 2.5678435993488206e-11, 4.4455382718708116e-10,
                              7.0549116208011234e-9,  1.0178086009239701e-7,  1.3215486790144310e-6,
@@ -120,7 +120,7 @@ INLINE void power_less_one(int n, vreal *x) {
                              6.9314718055994531e-1};
     const real magic = 6755399441055744.0;
     const int mantissa = 52;
-    const word one = 0x3ff0000000000000;
+    const word exponent_one = 0x3ff0000000000000;
 #endif
     const int terms = (int)(sizeof c / sizeof *c);
     vreal t[MOST_CHAINS], q[MOST_CHAINS];
@@ -140,7 +140,7 @@ INLINE void power_less_one(int n, vreal *x) {
             q[j] = FMA(q[j], x[j], splat(c[k]));
 #pragma GCC unroll 12
     for (int j = 0; j < n; j++) {
-        const vreal s = (vreal)(((vword)t[j] << mantissa) + one);
+        const vreal s = (vreal)(((vword)t[j] << mantissa) + exponent_one);
         x[j] = FMA(s, q[j] * x[j], s - R(1.0));
     }
 }
@@ -153,7 +153,7 @@ INLINE void power_and_one(int n, vreal *x) {
                              0x1.ebf9bep-3f, 0x1.62e42ap-1f, 1.0f};
     const int terms = (int)(sizeof c / sizeof *c);
     const real magic = 12582912.0f;
-    const word one = 0x3f800000;
+    const word exponent_one = 0x3f800000;
     vreal t[MOST_CHAINS], q[MOST_CHAINS];
 #    pragma GCC unroll 12
     for (int j = 0; j < n; j++)
@@ -171,7 +171,7 @@ INLINE void power_and_one(int n, vreal *x) {
             q[j] = FMA(q[j], x[j], splat(c[k]));
 #    pragma GCC unroll 12
     for (int j = 0; j < n; j++)
-        x[j] = FMA((vreal)(((vword)t[j] << 23) + one), q[j], splat(R(1.0)));
+        x[j] = FMA((vreal)(((vword)t[j] << 23) + exponent_one), q[j], splat(R(1.0)));
 #else
     power_less_one(n, x);
 #    pragma GCC unroll 12

@@ -1,9 +1,9 @@
-/* How long convection acts, how strong it may be, and the compensating subsidence; the definition is
+/* The duration of convection, the bound of its strength, and the compensating subsidence; the definition is
  * sciml/convection/adjustment.py. */
 #include "mskf/physics.h"
 
 #define MOST_STEPS 200.0
-#define DAY 86400.0 /* s: nothing acts, or is held, for longer */
+#define DAY 86400.0 /* s: the longest duration and hold */
 #define KAPPA 0.2854
 #define SPECIES 5 /* potential temperature, vapour, liquid, ice, rain */
 
@@ -26,7 +26,7 @@ timing NAMED(timing)(const setting *set, const sounding *s, const plume *up) {
     const vreal velocity = at_least(root(choose(s->zol <= 0.0, unstable, friction)), 0.1);
     const vreal cape = choose(up->cape <= 0.0, splat(1.0), up->cape);
     const vreal time = MAX(passing, length / power_of(0.03 * velocity * cape, 0.3333));
-    /* a calm column's passage takes for ever: bounded before it becomes an integer */
+    /* bounded before the conversion to an integer: in calm air it is infinite */
     const vreal steps = floor_of(at_most(time / set->dt + 0.5, 2e9));
     const vreal adjustment = at_most(steps * set->dt, DAY);
     const vreal passing_steps = floor_of(at_most(passing / set->dt + 0.5, 2e9));
@@ -53,7 +53,7 @@ vreal NAMED(greatest_strength)(const sounding *s, const plume *up, const downdra
     return limit;
 }
 
-/* Fluxes through the bottoms of the layers, positive upwards, and what the plumes leave in them. */
+/* Fluxes through the bottoms of the layers, positive upwards, and the detrainment of the plumes in them. */
 typedef struct carriage {
     vreal *through, *rate, *source[SPECIES], *state[SPECIES];
 } carriage;
@@ -109,7 +109,7 @@ void NAMED(adjust)(const sounding *s, const plume *up, const downdraft *down, ti
         const vreal log_p = s->log_p[k], taken = entrained + d_entrained;
         exner_0[k] = exner(log_p, s->q[k]);
         const vreal theta_0 = s->t[k] * exner_0[k];
-        /* what nobody detrains here need not be known: zero times anything is zero */
+        /* without detrainment the value is not used: zero times it is zero */
         vreal theta_u = zero, theta_d = zero;
         if (any(detrained != 0.0)) theta_u = up->t[k] * exner(log_p, up->q_undiluted[k]);
         if (any(d_detrained != 0.0)) theta_d = down->t[k] * exner(log_p, down->q[k]);

@@ -16,7 +16,7 @@ typedef struct sciml_columns {
     void *out3[SCIML_OUTPUT_PROFILES];
     void *out2[SCIML_OUTPUT_SURFACES];
     int32_t *kind;
-    /* what kf_edrates = 1 asks for, laid out as the other outputs; NULL where it is not wanted, all five
+    /* the outputs of kf_edrates = 1, with the strides of the other outputs; NULL without, all five
      * alike */
     void *rate[SCIML_RATES]; /* kg s-1 through the grid box */
     void *timec;             /* s */

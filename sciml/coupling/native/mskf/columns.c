@@ -1,7 +1,7 @@
 /* A thread's share of a call: the parcel test on all its columns, everything else on those that pass,
  * gathered into groups of as many as the network takes at a time.
  *
- * What a column gets depends on that column alone: lanes do not see each other, and the lanes beyond the
+ * The outputs of a column depend on that column alone: lanes are independent, and the lanes beyond the
  * last column of a group repeat it. */
 #include "mskf/workspace.h"
 
@@ -20,7 +20,7 @@ INLINE void put(void *field, int bits, ptrdiff_t at, double x) {
         ((float *)field)[at] = (float)x;
 }
 
-/* Where column c of a call lies in its output profiles, and in its output surface fields. */
+/* The offset of column c of a call in its output profiles, and in its output surface fields. */
 INLINE ptrdiff_t in_profiles(const sciml_call *call, int64_t c) {
     const int64_t ni = call->columns->domain.ni;
     return c % ni * call->out.s3[0] + c / ni * call->out.s3[2];
@@ -70,7 +70,7 @@ INLINE void put_profile(void *field, int bits, const ptrdiff_t start[LANES], ptr
             put(field, bits, start[l] + k * apart, from[k][l]);
 }
 
-/* Lanes whose outputs are all finite in the precision that they are handed out in. */
+/* Lanes whose outputs are all finite in their precision. */
 INLINE vword all_finite(const tile *t, const response *r, int bits) {
     const vreal most = splat(bits == 64 ? __DBL_MAX__ : (double)__FLT_MAX__);
     vword well = absolute(r->scalars[SCIML_PRATEC]) <= most;
@@ -181,7 +181,7 @@ static void column_numbers(const sciml_call *call, const vreal *mean, const vrea
     }
 }
 
-/* What the network says of tile n, from its heads and states. */
+/* The predictions of the network for tile n, from its heads and states. */
 static learned ask(const sciml_call *call, workspace *w, int n, int width, const void *head,
                    const vreal *scalars) {
     const sciml_network *net = call->network;
@@ -212,8 +212,8 @@ static learned ask(const sciml_call *call, workspace *w, int n, int width, const
     return (learned){choose(t->up.kind == (double)DEEP, strength, quiet), push, number[1] > 0.0};
 }
 
-/* Columns that passed the parcel test, at most as many as the network takes at a time; how many of them could
- * not be carried through. */
+/* Columns that passed the parcel test, at most as many as the network takes at a time; returns the number
+ * of those that the physics could not carry through. */
 static int run_group(const sciml_call *call, const setting *set, workspace *w, const int64_t *column,
                      int count) {
     const int tiles = fill_tiles(w, column, count, set->levels);
@@ -230,8 +230,8 @@ static int run_group(const sciml_call *call, const setting *set, workspace *w, c
     response r = lay_response(w, set->levels, call->columns->rate[0] != NULL);
     int lost = 0;
     for (int n = 0; n < tiles; n++) {
-        const learned said = ask(call, w, n, width, head, w->scalars + n * SCIML_FEATURE_SCALARS);
-        NAMED(respond)(set, &w->tiles[n], &said, w->after, &r);
+        const learned predicted = ask(call, w, n, width, head, w->scalars + n * SCIML_FEATURE_SCALARS);
+        NAMED(respond)(set, &w->tiles[n], &predicted, w->after, &r);
         lost += put_response(call, &w->tiles[n], &r, w->novelty[n]);
     }
     return lost;

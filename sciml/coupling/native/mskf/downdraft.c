@@ -5,7 +5,7 @@
 #define LEAST 50.0e2
 #define FUSION 3.339e5
 
-/* How far air sinks from `handover` on, and what it is like at each level; the level where it stops. */
+/* The state of sinking air at each level from `handover` on; returns the level where it stops. */
 static vreal sink(const setting *set, const sounding *s, vreal handover, vreal theta, vreal q, vword exists,
                   downdraft *down) {
     const vreal z_handover = at_level(s->z, handover), zero = splat(0.0);

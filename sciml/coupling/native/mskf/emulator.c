@@ -7,12 +7,12 @@
 #include <math.h>
 #include <string.h>
 
-/* The arrays of the weights file, and where they go. */
+/* An array of the weights file, and its destination. */
 typedef struct wanted {
     const char *name;
     uint32_t rank, shape[2];
     double **to;
-    int inverted; /* 1: kept as its reciprocal */
+    int inverted; /* 1: stored as its reciprocal */
 } wanted;
 
 static int take(const sciml_cdf *file, const wanted *want, char *message, size_t length) {

@@ -14,7 +14,7 @@
 typedef struct sciml_emulator {
     sciml_tables tables;
     int32_t levels;         /* of the columns it was trained on */
-    int32_t network_levels; /* the lowest ones, which the network looks at */
+    int32_t network_levels; /* the lowest ones, which the network takes */
     int32_t pooled;         /* units between the mean state and the column's two numbers */
     double enthalpy[2];     /* bounds of the enthalpy imbalance over the absolute heating */
     /* Constants of the network (sciml/convection/network.py and feature_scaling.py). */
@@ -32,7 +32,7 @@ typedef struct sciml_emulator {
     double *column, *column_bias; /* (2, pooled), (2): logarithm of the strength, logit of the trigger */
 } sciml_emulator;
 
-/* Where the outputs of column (i, j) lie: as in sciml_mskf_domain. */
+/* The strides of the outputs, as in sciml_mskf_domain. */
 typedef struct sciml_places {
     ptrdiff_t s3[3], s2[2];
 } sciml_places;

@@ -1,4 +1,4 @@
-/* What the network sees; the definition is sciml/convection/features.py. */
+/* The inputs of the network; the definition is sciml/convection/features.py. */
 #include "mskf/physics.h"
 
 /* The order is that of CHANNELS and SCALARS there. */

@@ -1,7 +1,7 @@
 /* The scheme's physics on tiles of columns: one vector of columns, lane = column, level 0 the lowest.
  *
  * The definition of every quantity is the Python module of the same name in sciml/convection; units
- * are SI. Profiles are arrays of `levels` vectors. Indices of levels are kept as doubles, so that
+ * are SI. Profiles are arrays of `levels` vectors. Indices of levels are doubles, so that
  * they are compared and chosen by the same masks as everything else. */
 #ifndef SCIML_PHYSICS_H
 #define SCIML_PHYSICS_H
@@ -12,7 +12,7 @@
 
 enum { NONE = 0, SHALLOW = 1, DEEP = 2 };
 
-/* What all columns of a call have in common. */
+/* The settings that all columns of a call share. */
 typedef struct setting {
     const sciml_tables *tables;
     const sciml_columns *in;
@@ -36,7 +36,7 @@ typedef struct sounding {
 typedef struct plume {
     vreal *flux, *entrained, *detrained, *t, *q_undiluted, *q, *liquid, *ice, *rain, *snow;
     vreal *out_liquid, *out_ice, *dilution;
-    vreal *detrained_liquid, *detrained_ice; /* lie where out_liquid and out_ice do: close() turns them */
+    vreal *detrained_liquid, *detrained_ice; /* lie where out_liquid and out_ice do: close() converts them */
     vreal kind, base, source_top, source_depth, t_mix, q_mix, z_mix, p_mix, cloud_base, buoyancy_top;
     vreal top, t_lcl, z_lcl, height, least_height, cape, flux_lcl;
     int reach; /* levels from here on are above every cloud of the tile */
@@ -58,8 +58,9 @@ typedef struct adjusted {
 } adjusted;
 #define ADJUSTED_PROFILES 7
 
-/* What is learned: the strength of the mass flux over the plume's own, the change of the cloud's wind over
- * each layer by its own circulation's pressure, along the mean wind (m/s), and whether it convects. */
+/* The predictions of the network: the strength of the mass flux over the plume's own, the change of the
+ * cloud's wind over each layer by its own circulation's pressure, along the mean wind (m/s), and whether the
+ * column convects. */
 typedef struct learned {
     vreal strength;
     const vreal *push;
@@ -69,7 +70,7 @@ typedef struct learned {
 typedef struct response {
     vreal *profiles[SCIML_OUTPUT_PROFILES];
     vreal scalars[SCIML_NOVELTY]; /* PRATEC, NCA, CUTOP, CUBOT */
-    vreal *rate[SCIML_RATES];     /* NULL where they are not wanted */
+    vreal *rate[SCIML_RATES];     /* NULL if the host does not ask for them */
     vreal timec;
     vreal kind;
 } response;
@@ -104,9 +105,7 @@ enum launch_item {
     L_THETA,
     L_COUNT
 };
-#define MOST_SOURCES                                                                                         \
-    22 /* the base of one lies 15 hPa or more above that of the one before, up to 300 hPa                    \
-        */
+#define MOST_SOURCES 22 /* the bases of two source layers are 15 hPa or more apart, up to 300 hPa */
 typedef struct launches {
     int count[LANES];
     double item[LANES][MOST_SOURCES][L_COUNT];
@@ -127,17 +126,17 @@ vword NAMED(read)(const setting *set, const int64_t column[LANES], sounding *s);
 /* Derived profiles of the levels [from, to). */
 void NAMED(derive_low)(sounding *s, int from, int to);
 void NAMED(derive)(const setting *set, sounding *s);
-/* Which lanes have a buoyant source layer; only `derive_low` is needed, and is done on the way. */
+/* The mask of the lanes that have a buoyant source layer; calls `derive_low` for the levels that it needs. */
 vword NAMED(parcel_test)(const setting *set, sounding *s, vword lanes);
 /* All source layers that pass, of a whole sounding. */
-void NAMED(sources)(const setting *set, sounding *s, launches *found);
+void NAMED(sources)(const setting *set, sounding *s, launches *starts);
 
-/* plume.c */
+/* updraft.c */
 /* Scratch: `levels` rows of PLUME_PROFILES vectors for each chain of lanes. */
 #define CHAINS 2
-void NAMED(ascend)(const setting *set, tile *tiles, int count, const launches *found, vreal *scratch);
+void NAMED(ascend)(const setting *set, tile *tiles, int count, const launches *starts, vreal *scratch);
 
-/* cloud.c and the files named like what they compute */
+/* plume.c and the files with the names of what they compute */
 void NAMED(close)(const sounding *s, plume *up);
 void NAMED(descend)(const setting *set, const sounding *s, const plume *up, downdraft *down);
 timing NAMED(timing)(const setting *set, const sounding *s, const plume *up);
@@ -155,7 +154,8 @@ void NAMED(momentum)(const sounding *s, const plume *up, const downdraft *down, 
 /* Channels (channel, level) of the lowest `levels` levels. */
 void NAMED(features)(const sounding *s, const plume *up, const downdraft *down, timing times, int levels,
                      vreal *channels, vreal *scalars);
-void NAMED(respond)(const setting *set, const tile *t, const learned *said, vreal *scratch, response *out);
+void NAMED(respond)(const setting *set, const tile *t, const learned *predicted, vreal *scratch,
+                    response *out);
 /* probe.c */
 void NAMED(probe)(const sciml_call *call, const double *strength, const double *push, double *profiles,
                   double *scalars, void *scratch);

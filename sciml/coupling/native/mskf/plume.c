@@ -40,12 +40,12 @@ void NAMED(close)(const sounding *s, plume *up) {
         const vreal share = only(mixed, s->dp[k] * per_source);
         share_passed += share;
         flux = choose(inside, choose(mixed, share_passed, one), flux);
-        const vword cloud = (level > start) & (level <= top), kept = cloud | inside;
-        up->flux[k] = only(kept, flux);
-        up->entrained[k] = only(kept, choose(inside, share, entrained));
+        const vword cloud = (level > start) & (level <= top), layers = cloud | inside;
+        up->flux[k] = only(layers, flux);
+        up->entrained[k] = only(layers, choose(inside, share, entrained));
         up->detrained[k] = only(cloud, detrained);
-        up->t[k] = only(kept, choose(inside, up->t_mix + (s->z[k] - up->z_mix) * LAPSE, up->t[k]));
-        up->q[k] = only(kept, choose(inside, up->q_mix, up->q[k]));
+        up->t[k] = only(layers, choose(inside, up->t_mix + (s->z[k] - up->z_mix) * LAPSE, up->t[k]));
+        up->q[k] = only(layers, choose(inside, up->q_mix, up->q[k]));
         up->rain[k] = only(cloud, rain);
         up->snow[k] = only(cloud, snow);
         /* what detrains has not been diluted by this level's own mixing yet; from here on the two arrays

@@ -122,7 +122,7 @@ void NAMED(shear_push)(const sounding *s, const plume *up, const downdraft *down
         e.right_u[k] = only(rising, forcing * (u - lower_u));
         e.right_v[k] = only(rising, forcing * (v - lower_v));
         e.total_u[k] = e.total_v[k] = zero;
-        /* what turns the sum of the modes into a change of the cloud's wind; kept where the answer goes */
+        /* what turns the sum of the modes into a change of the cloud's wind; stored in the output array */
         const vreal lift = at_least(0.5 * (net + lower_net), 1e-12), mid_area = 0.5 * (area + lower_area);
         const vreal factor = -s->dz[k] * mid_area * (4.0 / (FAR * FAR)) / lift;
         push_u[k] = push_v[k] = only(rising & (k < top), factor);
@@ -134,7 +134,7 @@ void NAMED(shear_push)(const sounding *s, const plume *up, const downdraft *down
     }
     for (int m = 0; m < MODES; m += TOGETHER)
         solve(&e, m, levels, reach);
-    /* adding zero makes a negative zero, which would tell of the tile's other columns, a positive one */
+    /* adding zero makes a negative zero, which would depend on the tile's other columns, a positive one */
     for (int k = 0; k < reach; k++) {
         push_u[k] = push_u[k] * e.total_u[k] + 0.0;
         push_v[k] = push_v[k] * e.total_v[k] + 0.0;

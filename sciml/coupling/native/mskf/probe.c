@@ -90,9 +90,9 @@ static void write_response(const sheet *to, const setting *set, workspace *w, co
         for (int k = 0; k < set->levels; k++)
             w->push[k][l] = push[t->column[l] * set->levels + k];
     }
-    const learned said = {given, w->push, ~(vword){0}};
+    const learned predicted = {given, w->push, ~(vword){0}};
     response r = lay_response(w, set->levels, 0);
-    NAMED(respond)(set, t, &said, w->after, &r);
+    NAMED(respond)(set, t, &predicted, w->after, &r);
     write_profiles(to, t, 17, SCIML_OUTPUT_PROFILES, r.profiles, set->levels);
     write_scalars(to, t, 25, SCIML_NOVELTY, r.scalars);
     /* before the adjustment: the cloud's base as the plume has it */

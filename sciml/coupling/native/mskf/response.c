@@ -1,4 +1,4 @@
-/* Everything a host needs of one call, and the laws it holds to; the definition is
+/* Everything a host needs of one call, and the conservation laws; the definition is
  * sciml/convection/response.py. */
 #include "mskf/physics.h"
 
@@ -6,7 +6,7 @@
 
 /* The level above the condensation level of the same source layer after the adjustment. */
 static vreal lowered_base(const setting *set, const sounding *s, const plume *up, const adjusted *after) {
-    vreal t = splat(0.0), q = t, found = splat(-1.0);
+    vreal t = splat(0.0), q = t, level = splat(-1.0);
     const vreal per_depth = 1.0 / up->source_depth;
     const int top = (int)greatest(up->source_top);
     for (int k = 0; k <= top; k++) {
@@ -18,9 +18,9 @@ static vreal lowered_base(const setting *set, const sounding *s, const plume *up
     q = at_least(q, 1e-8);
     const vreal t_lcl = MIN(lifted(set->tables, up->p_mix, t, q), t);
     const vreal z_lcl = up->z_mix + (t_lcl - t) / LAPSE;
-    for (int k = 0; k < s->levels && any(found < 0.0); k++)
-        found = choose((found < 0.0) & (s->z[k] >= z_lcl) & (k >= up->base), splat(k), found);
-    return at_least(found, 0.0);
+    for (int k = 0; k < s->levels && any(level < 0.0); k++)
+        level = choose((level < 0.0) & (s->z[k] >= z_lcl) & (k >= up->base), splat(k), level);
+    return at_least(level, 0.0);
 }
 
 /* Cloud fraction from mass flux; Xu and Krueger (1991). */
@@ -74,13 +74,14 @@ static void put_rates(const setting *set, const plume *up, const downdraft *down
     }
 }
 
-void NAMED(respond)(const setting *set, const tile *of, const learned *said, vreal *scratch, response *out) {
-    const vreal zero = splat(0.0), one = splat(1.0);
+void NAMED(respond)(const setting *set, const tile *of, const learned *predicted, vreal *scratch,
+                    response *out) {
+    const vreal zero = splat(0.0), unity = splat(1.0);
     const sounding *s = &of->s;
     const plume *up = &of->up;
     const int levels = s->levels;
-    const vword active = said->active & (up->kind != (double)NONE);
-    const vreal strength = choose(active, said->strength, splat(0.1));
+    const vword active = predicted->active & (up->kind != (double)NONE);
+    const vreal strength = choose(active, predicted->strength, splat(0.1));
     adjusted a;
     vreal *push_u, *push_v,
         **parts[] = {&a.rth, &a.rqv, &a.rqc, &a.rqi, &a.rqr, &a.t, &a.q, &push_u, &push_v};
@@ -96,8 +97,8 @@ void NAMED(respond)(const setting *set, const tile *of, const learned *said, vre
     vreal cosine, sine;
     NAMED(turned)(s, up, &cosine, &sine);
     for (int k = 0; k < levels; k++) {
-        push_u[k] += said->push[k] * cosine;
-        push_v[k] += said->push[k] * sine;
+        push_u[k] += predicted->push[k] * cosine;
+        push_v[k] += predicted->push[k] * sine;
     }
     NAMED(momentum)(s, up, &of->down, strength, base, push_u, push_v, out->profiles[SCIML_RUCUTEN],
                     out->profiles[SCIML_RVCUTEN]);
@@ -126,7 +127,7 @@ void NAMED(respond)(const setting *set, const tile *of, const learned *said, vre
     }
     out->scalars[SCIML_PRATEC] = only(active, rain * limit);
     out->scalars[SCIML_NCA] = choose(active, of->times.counter, splat(NCA_NONE));
-    out->scalars[SCIML_CUTOP] = choose(active, up->top + 1.0, one);
+    out->scalars[SCIML_CUTOP] = choose(active, up->top + 1.0, unity);
     out->scalars[SCIML_CUBOT] = choose(active, up->cloud_base + 1.0, splat(levels + 1.0));
     out->kind = only(active, up->kind);
     if (!out->rate[0]) return;

@@ -212,21 +212,21 @@ INLINE vword next_base(const sounding *s, int k, bases *b, vword lanes, int *mor
 }
 
 vword NAMED(parcel_test)(const setting *set, sounding *s, vword lanes) {
-    vword found = {0};
+    vword passed = {0};
     bases b = first_base(s);
     int more = 1, ready = 0;
     for (int k = 0; k < s->levels && more; k++) {
-        const vword here = next_base(s, k, &b, lanes & ~found, &more);
-        if (any(here)) found |= source_layer(set, s, k, here, &ready).passes;
+        const vword here = next_base(s, k, &b, lanes & ~passed, &more);
+        if (any(here)) passed |= source_layer(set, s, k, here, &ready).passes;
     }
-    return found;
+    return passed;
 }
 
-void NAMED(sources)(const setting *set, sounding *s, launches *found) {
+void NAMED(sources)(const setting *set, sounding *s, launches *starts) {
     const vword lanes = ~(vword){0};
     bases b = first_base(s);
     int more = 1, ready = s->levels;
-    memset(found->count, 0, sizeof found->count);
+    memset(starts->count, 0, sizeof starts->count);
     for (int k = 0; k < s->levels && more; k++) {
         const vword here = next_base(s, k, &b, lanes, &more);
         if (!any(here)) continue;
@@ -254,8 +254,8 @@ void NAMED(sources)(const setting *set, sounding *s, launches *found) {
         const vreal log_p = log_of(splat(P_ZERO) / c.p);
         item[L_THETA] = equivalent(log_p, c.t, c.q, lifted(set->tables, c.p, c.t, c.q));
         for (int l = 0; l < LANES; l++)
-            if (c.passes[l] && found->count[l] < MOST_SOURCES) {
-                double *to = found->item[l][found->count[l]++];
+            if (c.passes[l] && starts->count[l] < MOST_SOURCES) {
+                double *to = starts->item[l][starts->count[l]++];
                 for (int i = 0; i < L_COUNT; i++)
                     to[i] = item[i][l];
             }

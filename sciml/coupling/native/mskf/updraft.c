@@ -10,7 +10,7 @@
 /* Columns that wait for a lane. */
 typedef struct queue {
     tile *tiles;
-    const launches *found;
+    const launches *starts;
     int count, tile, lane;
 } queue;
 
@@ -47,16 +47,16 @@ static void take_up(queue *q, chain *c, int l) {
     c->busy[l] = 0;
     while (q->tile < q->count) {
         tile *t = &q->tiles[q->tile];
-        const launches *found = &q->found[q->tile];
+        const launches *starts = &q->starts[q->tile];
         const int lane = q->lane++;
         if (q->lane >= t->count) {
             q->tile++;
             q->lane = 0;
         }
-        if (found->count[lane]) {
+        if (starts->count[lane]) {
             c->home[l] = t;
             c->lane[l] = lane;
-            c->from[l] = found;
+            c->from[l] = starts;
             c->next[l] = 0;
             c->busy[l] = 1;
             launch(c, l);
@@ -95,7 +95,7 @@ static int judge(chain *c, int l, int top) {
     vreal *const to[PLUME_PROFILES] = {
         up->flux, up->entrained, up->detrained, up->t,          up->q_undiluted, up->q,       up->liquid,
         up->ice,  up->rain,      up->snow,      up->out_liquid, up->out_ice,     up->dilution};
-    if (up->kind[lane] != NONE) /* forget the one kept before */
+    if (up->kind[lane] != NONE) /* discard the previous updraft */
         for (int k = (int)up->cloud_base[lane]; k <= (int)up->top[lane]; k++)
             for (int f = 0; f < PLUME_PROFILES; f++)
                 to[f][k][lane] = f == PLUME_PROFILES - 1 ? 1.0 : 0.0;
@@ -138,8 +138,8 @@ static void begin(plume *up, int levels) {
     up->source_depth = up->cloud_base = up->top = one;
 }
 
-void NAMED(ascend)(const setting *set, tile *tiles, int count, const launches *found, vreal *scratch) {
-    queue q = {tiles, found, count, 0, 0};
+void NAMED(ascend)(const setting *set, tile *tiles, int count, const launches *starts, vreal *scratch) {
+    queue q = {tiles, starts, count, 0, 0};
     chain chains[CHAINS];
     int busy = 0;
     for (int i = 0; i < count; i++)

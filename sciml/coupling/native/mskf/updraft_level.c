@@ -1,4 +1,4 @@
-/* A plume's way through one level: saturated ascent, freezing, fallout, mixing with its surroundings; the
+/* A plume's way through unity level: saturated ascent, freezing, fallout, mixing with its surroundings; the
  * definition is sciml/convection/updraft.py. */
 #include "mskf/updraft_lanes.h"
 
@@ -10,8 +10,8 @@ INLINE vreal mixture(const sciml_tables *tables, place at, vreal theta, vreal q,
     const vreal deficit = air.q - q;
     const vreal rate = latent_heat(air.t) / (1004.5 * (1.0 + 0.89 * q));
     const vword dry = deficit > water, empty = water < 1e-10;
-    const vreal lack = choose(empty, deficit, deficit - water);
-    const vreal t = air.t + only(dry, rate * (lack / (1.0 + lack)));
+    const vreal missing = choose(empty, deficit, deficit - water);
+    const vreal t = air.t + only(dry, rate * (missing / (1.0 + missing)));
     const vreal q_mixed = choose(dry, choose(empty, q, q + water), air.q);
     const vreal rest = at_least(water - deficit, 0.0) * water / (water + 1e-10);
     const vreal left = choose(deficit <= 0.0, water, rest);
@@ -51,7 +51,7 @@ vword NAMED(rise)(const setting *set, chain *c, const sounding *s0) {
     vreal S[S_COUNT];
     for (int i = 0; i < S_COUNT; i++)
         S[i] = load(c->state[i]);
-    const vreal one = splat(1.0), zero = splat(0.0), level = S[S_LEVEL];
+    const vreal unity = splat(1.0), zero = splat(0.0), level = S[S_LEVEL];
     for (int l = 0; l < LANES; l++)
         offset[l] = (size_t)whole(level)[l] * LANES;
     const vreal p = TAKE(p), tv_env = TAKE(tv), z = TAKE(z), q_env = TAKE(q), dp = TAKE(dp);
@@ -64,15 +64,16 @@ vword NAMED(rise)(const setting *set, chain *c, const sounding *s0) {
     const wet air = wet_adiabat(set->tables, at, theta);
     vreal t = air.t;
     const vreal deficit = air.q - q, fresh = at_least(-deficit, 0.0), water = liquid + ice;
-    const vword lacking = deficit > 0.0, dry = lacking & ~(water >= deficit), empty = water < 1e-10;
-    vreal kept = choose(lacking & ~dry, 1.0 - deficit / (water + 1e-10), one);
+    const vword short_of_water = deficit > 0.0, dry = short_of_water & ~(water >= deficit),
+                empty = water < 1e-10;
+    vreal share_left = choose(short_of_water & ~dry, 1.0 - deficit / (water + 1e-10), unity);
     const vreal rate = latent_heat(t) / (1004.5 * (1.0 + 0.89 * q));
-    const vreal lack = choose(empty, deficit, deficit - water);
-    t += only(dry, rate * (lack / (1.0 + lack)));
+    const vreal missing = choose(empty, deficit, deficit - water);
+    t += only(dry, rate * (missing / (1.0 + missing)));
     q = choose(dry, choose(empty, q, q + water), air.q);
-    kept = choose(dry & ~empty, zero, kept);
-    liquid *= kept;
-    ice *= kept;
+    share_left = choose(dry & ~empty, zero, share_left);
+    liquid *= share_left;
+    ice *= share_left;
 
     /* freezing */
     const vword cold = t <= FREEZE_START;
@@ -80,7 +81,7 @@ vword NAMED(rise)(const setting *set, chain *c, const sounding *s0) {
     if (any(cold)) {
         const vreal bounded = at_most(S[S_FREEZING], FREEZE_START), range = bounded - FREEZE_END;
         const vreal span = choose(absolute(range) < 1e-6, splat(1e-6), range);
-        const vreal share = only(cold, choose(t > FREEZE_END, (bounded - t) / span, one));
+        const vreal share = only(cold, choose(t > FREEZE_END, (bounded - t) / span, unity));
         S[S_FREEZING] = choose(cold, t, S[S_FREEZING]);
         const vreal frozen = (liquid + fresh) * share, d = t - 273.16;
         fresh_liquid = choose(cold, fresh - fresh * share, fresh);
@@ -121,7 +122,7 @@ vword NAMED(rise)(const setting *set, chain *c, const sounding *s0) {
     const vreal loaded = t * (1.0 + 0.608 * q - liquid - ice);
     const vreal work = ((S[S_LOADED] + loaded) * per_tv - 1.0) * depth;
     const vword buoyant = loaded > tv_env;
-    vreal e2 = splat(0.5), d2 = one;
+    vreal e2 = splat(0.5), d2 = unity;
     if (any(buoyant & rising)) {
         const vreal condensate = liquid + ice;
         const vreal mostly = mixture(set->tables, at, 0.95 * theta_env + 0.05 * theta,
@@ -130,12 +131,12 @@ vword NAMED(rise)(const setting *set, chain *c, const sounding *s0) {
             mixture(set->tables, at, 0.1 * theta_env + 0.9 * theta, 0.1 * q_env + 0.9 * q, 0.9 * condensate);
         const vreal change = little - loaded;
         const vword flat = absolute(change) < 1e-3;
-        const vreal critical = between((tv_env - loaded) * 0.1 / choose(flat, one, change), 0.0, 1.0);
+        const vreal critical = between((tv_env - loaded) * 0.1 / choose(flat, unity, change), 0.0, 1.0);
         vreal e, d;
         mixing(critical, &e, &d);
         const vword all_in = (mostly > tv_env) | flat | (critical >= 1.0), none_in = critical <= 0.0;
-        e = choose(all_in, one, choose(none_in, zero, e));
-        d = choose(all_in, zero, choose(none_in, one, d));
+        e = choose(all_in, unity, choose(none_in, zero, e));
+        d = choose(all_in, zero, choose(none_in, unity, d));
         e2 = at_least(choose(buoyant, e, e2), 0.5);
         d2 = choose(buoyant, d, d2);
     }
@@ -146,7 +147,7 @@ vword NAMED(rise)(const setting *set, chain *c, const sounding *s0) {
     /* a plume that detrains altogether ends a level lower */
     S[S_TURN] = choose(goes_on & buoyant, level, choose(rising & ~goes_on, level - 1.0, S[S_TURN]));
     S[S_CAPE] += only(goes_on, at_least(work * G, 0.0));
-    const vreal left = choose(goes_on, remaining, one), diluted = left + entrained,
+    const vreal left = choose(goes_on, remaining, unity), diluted = left + entrained,
                 per_diluted = 1.0 / diluted;
     vreal *row = c->ring + (ptrdiff_t)c->row * PLUME_PROFILES;
     const vreal q_mixed = (left * q + entrained * q_env) * per_diluted;

@@ -157,7 +157,7 @@ INLINE vreal log_of(vreal x) {
     const vword shifted = bits - 0x3fe6a09e667f3bcd; /* the bits of sqrt(1/2) */
     const vword exponent = shifted & (int64_t)0xfff0000000000000;
     const vreal f = (vreal)(bits - exponent) - 1.0;
-    /* n as a double without a conversion, which AVX2 lacks: n + 2048 in the low bits of 2^52 */
+    /* n as a double without a conversion, which AVX2 does not have: n + 2048 in the low bits of 2^52 */
     const vword biased = (vword)(((vbits)exponent >> 52) ^ 0x800);
     const vreal n = (vreal)(biased | 0x4330000000000000) - 4503599627372544.0;
     const vreal s = f / (2.0 + f), z = s * s, y = z * z;

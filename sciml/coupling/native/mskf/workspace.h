@@ -6,7 +6,7 @@
 
 typedef struct workspace {
     tile *tiles;
-    launches *found;
+    launches *starts;
     vreal *profiles; /* of all tiles */
     vreal *tested;   /* the sounding of the parcel test */
     vreal *ring;     /* of the ascent */
@@ -19,7 +19,7 @@ typedef struct workspace {
     size_t tile_count;
 } workspace;
 
-/* Bytes that it takes; with a base, its parts too. */
+/* The size of the workspace in bytes; with a base, set its parts too. */
 INLINE size_t divide(const sciml_call *call, char *base, workspace *w) {
     const size_t tiles = ((size_t)call->kernel->block + (size_t)LANES - 1) / (size_t)LANES;
     const size_t levels = (size_t)call->columns->domain.levels, row = levels * sizeof(vreal);
@@ -106,9 +106,9 @@ INLINE void before_network(const setting *set, workspace *w, int tiles) {
         tile *t = &w->tiles[i];
         NAMED(read)(set, t->column, &t->s);
         NAMED(derive)(set, &t->s);
-        NAMED(sources)(set, &t->s, &w->found[i]);
+        NAMED(sources)(set, &t->s, &w->starts[i]);
     }
-    NAMED(ascend)(set, w->tiles, tiles, w->found, w->ring);
+    NAMED(ascend)(set, w->tiles, tiles, w->starts, w->ring);
     for (int i = 0; i < tiles; i++) {
         tile *t = &w->tiles[i];
         NAMED(close)(&t->s, &t->up);

@@ -1,7 +1,7 @@
 /* Drawing columns, and the file of pairs that sciml.wrf.convection_columns reads.
  *
- * A drawn column is a record of the file, and all that a call has drawn is in the file when the call returns:
- * a run that is interrupted loses no captured call, and leaves a file that can be read. */
+ * A drawn column is a record of the file, and all columns of a call are in the file when the call returns:
+ * an interrupted run loses no captured call, and its file can be read. */
 #include "wrf/capture.h"
 #include "engine/arena.h"
 #include "engine/message.h"
@@ -18,16 +18,16 @@
 enum { PROFILES = SCIML_INPUT_PROFILES + SCIML_OUTPUT_PROFILES, SURFACES = SCIML_INPUT_SURFACES + 4 };
 
 struct sciml_capture {
-    int32_t levels, room;
-    int32_t taken;                     /* into the file in hand, those that wait included */
+    int32_t levels, capacity;
+    int32_t taken;                     /* for the current file, pending records included */
     int32_t waiting;                   /* records that are not in the file yet */
-    int64_t passed_over, written_over; /* drawn, but the file was full; as the file has it */
+    int64_t passed_over, written_over; /* drawn, but the file was full; the number in the file */
     int failed;                        /* nothing more goes into this file */
     int with_rates;                    /* the host has kf_edrates = 1 */
     float cudt;
     int32_t stepcu;
     cdf_growing file;
-    uint8_t *record; /* those that wait, in the file's byte order */
+    uint8_t *record; /* the pending records, in the file's byte order */
     size_t record_bytes;
 };
 
@@ -69,7 +69,7 @@ static void describe(cdf_writer *w, const sciml_capture *c, const sciml_session 
         "Inputs are the arguments on entry, W0AVG the value that the scheme used (after its own update; "
         "W0AVG_IN: before). WEIGHT is one over the "
         "probability of having been drawn. NCA is -100 where nothing triggered. "
-        "SCIML_PASSED_OVER columns were drawn for which capture_columns left no room.");
+        "SCIML_PASSED_OVER columns were drawn beyond the limit capture_columns.");
 #define VARIABLE(form, ...)                                                                                  \
     do {                                                                                                     \
         cdf_written v = form;                                                                                \
@@ -104,15 +104,15 @@ sciml_capture *sciml_capture_new(const sciml_settings *settings, int32_t levels,
     const size_t numbers = SURFACES + 7 + (with_rates ? 1 : 0);
     c->levels = levels;
     c->with_rates = with_rates;
-    c->room = settings->capture_columns;
+    c->capacity = settings->capture_columns;
     c->file.file = -1;
     c->record_bytes = 4 * (profiles * (size_t)levels + numbers);
     c->record = sciml_take(WAITING * c->record_bytes);
-    if (!c->record) c->room = 0; /* nothing is taken, everything counted as passed over */
+    if (!c->record) c->capacity = 0; /* no memory: no column is captured, all are counted */
     return c;
 }
 
-/* A number in [0, 1) for a place and a step: the mixing of "SplitMix64" (Steele, Lea and Flood 2014). */
+/* A number in [0, 1) for a position and a step: the mixing of "SplitMix64" (Steele, Lea and Flood 2014). */
 static double drawn(int32_t i, int32_t j, int32_t step, int32_t seed) {
     const uint64_t parts[] = {(uint32_t)i, (uint32_t)j, (uint32_t)step};
     uint64_t z = (uint64_t)(uint32_t)seed;
@@ -148,7 +148,7 @@ static void put_record(sciml_capture *c, const sciml_tile *t, int32_t i, int32_t
         const int argument = f < SCIML_INPUT_SURFACES
                                  ? sciml_input_surface_arguments[f]
                                  : sciml_output_surface_arguments[f - SCIML_INPUT_SURFACES];
-        /* where nothing triggers the scheme leaves NCA as it was, which could pass for a hold of a fraction
+        /* where nothing triggers the scheme does not change NCA, which could be read as a hold of a fraction
          * of a step */
         const int untouched = kind == 0 && argument == ARG_nca;
         to = sciml_cdf_put(to, untouched ? &none : tile_surface(t, argument, i, j));
@@ -166,16 +166,16 @@ static void put_record(sciml_capture *c, const sciml_tile *t, int32_t i, int32_t
     c->taken++;
 }
 
-/* What waits into the file, which is made for the first columns; with the record's lock held. */
+/* Append the pending records to the file, which the first ones create; the caller holds the record's lock. */
 static void write_waiting(sciml_capture *c, sciml_session *session, const sciml_record *record) {
-    char why[SCIML_MESSAGE_ROOM];
+    char why[SCIML_MESSAGE_SIZE];
     int status = SCIML_OK;
     if (!c->waiting || c->failed) {
         c->waiting = 0;
         return;
     }
     if (c->file.file < 0) {
-        char path[CDF_PATH_ROOM];
+        char path[CDF_PATH_SIZE];
         cdf_writer w;
         sciml_record_path(session, record, path, sizeof path);
         describe(&w, c, session, record);
@@ -189,7 +189,7 @@ static void write_waiting(sciml_capture *c, sciml_session *session, const sciml_
 
 /* The number of columns passed over, where it has changed. */
 static void write_passed_over(sciml_capture *c, sciml_session *session, const sciml_record *record) {
-    char why[SCIML_MESSAGE_ROOM];
+    char why[SCIML_MESSAGE_SIZE];
     cdf_writer w;
     if (c->file.file < 0 || c->failed || c->passed_over == c->written_over) return;
     describe(&w, c, session, record);
@@ -213,7 +213,7 @@ void sciml_capture_take(sciml_session *session, sciml_record *record, const scim
             c->cudt = t->cudt;
             c->stepcu = argument_integer(t->a, ARG_stepcu);
             if (c->waiting == WAITING) write_waiting(c, session, record);
-            if (c->taken < c->room)
+            if (c->taken < c->capacity)
                 put_record(c, t, i, j, kind, (float)(1.0 / s->capture[kind]), s->run, before);
             else
                 c->passed_over++;
@@ -235,7 +235,7 @@ void sciml_capture_close(sciml_capture *c, sciml_session *session, const sciml_r
     if (c->passed_over && session->rank == 0)
         sciml_announce("%lld drawn columns were passed over: %s holds capture_columns = %d of them; capture "
                        "less or more often",
-                       (long long)c->passed_over, c->file.path, c->room);
+                       (long long)c->passed_over, c->file.path, c->capacity);
     if (c->file.file >= 0) fsync(c->file.file);
     sciml_cdf_end(&c->file);
     c->taken = 0;

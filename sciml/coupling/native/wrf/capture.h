@@ -1,4 +1,4 @@
-/* Captured columns: what the scheme read and what it returned, drawn and written as exact training pairs. */
+/* Captured columns: inputs and outputs of the scheme, drawn and written as exact training pairs. */
 #ifndef SCIML_CAPTURE_H
 #define SCIML_CAPTURE_H
 
@@ -17,15 +17,15 @@ typedef struct sciml_before {
     const uint8_t *held;
 } sciml_before;
 
-/* Draw from the columns of a tile that the original scheme has just evaluated, and write them. What is drawn
- * depends on the place, the step and the seed alone, not on tiles or ranks. */
+/* Draw from the columns of a tile that the original scheme has just evaluated, and write them. The
+ * draw depends on the position, the step and the seed alone, not on tiles or ranks. */
 void sciml_capture_take(sciml_session *session, sciml_record *record, const sciml_tile *tile,
                         const sciml_before *before);
 
-/* Write what waits, if anything does; the file stays open. */
+/* Write the pending columns; the file stays open. */
 void sciml_capture_write(sciml_session *session, sciml_record *record);
 
-/* The same, and end the file: what is taken next goes into another one. With the record's lock held. */
+/* The same, and close the file; later columns go into another. The caller holds the record's lock. */
 void sciml_capture_close(sciml_capture *capture, sciml_session *session, const sciml_record *record);
 
 #endif

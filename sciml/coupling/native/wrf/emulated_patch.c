@@ -1,4 +1,4 @@
-/* Running the emulator beside the host's arrays, and the limits of a response. */
+/* Run the emulator on rows of a tile, and limit its response. */
 #include "wrf/emulated_patch.h"
 #include "engine/arena.h"
 #include "engine/host_environment.h"
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#define ROW_COLUMNS 512 /* enough for the kernel, little enough for a cache */
+#define ROW_COLUMNS 512 /* large enough for the kernel, small enough for a cache */
 #define DAY 86400.0
 
 double sciml_seconds(void) {

@@ -23,24 +23,24 @@ static sciml_session session = {.lock = PTHREAD_MUTEX_INITIALIZER};
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(int) called, made;
 
-static void tell_line(const char *text) {
+static void announce_line(const char *text) {
     sciml_announce("%s", text);
 }
 
-/* The host's own scheme by the name that its compiler gave it; the executable must show it. */
+/* Look up the host's own scheme by its compiler's name for it; the executable must export it. */
 static sciml_scheme find_original(sciml_naming naming) {
-    sciml_scheme found;
-    *(void **)&found = dlsym(RTLD_DEFAULT, scheme_name[naming]);
-    if (!found) *(void **)&found = dlsym(RTLD_DEFAULT, scheme_name[1 - naming]);
-    return found;
+    sciml_scheme scheme;
+    *(void **)&scheme = dlsym(RTLD_DEFAULT, scheme_name[naming]);
+    if (!scheme) *(void **)&scheme = dlsym(RTLD_DEFAULT, scheme_name[1 - naming]);
+    return scheme;
 }
 
 static int near_to(double x, double y) {
     return fabs(x - y) <= 1e-4 * fabs(y);
 }
 
-/* A host whose REAL has 8 bytes, told by the physical constants that WRF passes. */
-static const char *refused_reals(void *const a[], char *why) {
+/* Check that REAL has 4 bytes, by the physical constants that WRF passes; NULL if it has. */
+static const char *check_reals(void *const a[], char *why) {
     const double r = 287.0, g = 9.81, zero = 273.15;
     if (near_to(argument_real(a, ARG_r), r) && near_to(argument_real(a, ARG_g), g) &&
         near_to(argument_real(a, ARG_svpt0), zero))
@@ -48,30 +48,30 @@ static const char *refused_reals(void *const a[], char *why) {
     double long_r;
     memcpy(&long_r, a[ARG_r], sizeof long_r);
     if (near_to(long_r, r))
-        snprintf(why, SCIML_MESSAGE_ROOM,
-                 "this host has REAL of 8 bytes (its gas constant reads %.8g only so): the library is for "
+        snprintf(why, SCIML_MESSAGE_SIZE,
+                 "this host has REAL of 8 bytes (its gas constant is %.8g when it is read as such): the "
+                 "library is for "
                  "WRF's default REAL of 4 bytes; configure WRF without -r8",
                  long_r);
     else
-        snprintf(why, SCIML_MESSAGE_ROOM,
-                 "the scheme's constants are not WRF's: R = %g, G = %g, SVPT0 = %g, where 287, 9.81 and "
-                 "273.15 are wanted: is this WRF 4.3.3 to 4.7?",
+        snprintf(why, SCIML_MESSAGE_SIZE,
+                 "the scheme's constants are not WRF's: R = %g, G = %g, SVPT0 = %g, not 287, 9.81 and "
+                 "273.15: use WRF 4.3.3 to 4.7",
                  argument_real(a, ARG_r), argument_real(a, ARG_g), argument_real(a, ARG_svpt0));
     return why;
 }
 
-/* A host that asks the scheme for something that no emulator of it was trained on. */
-static const char *refused_options(void *const a[], char *why) {
+/* Check the options that no emulator was trained with; NULL if none is set. */
+static const char *check_options(void *const a[], char *why) {
     const int aerosols = argument_integer(a, ARG_aercu_opt);
     if (aerosols != 0)
-        snprintf(why, SCIML_MESSAGE_ROOM,
-                 "aercu_opt = %d: emulators know nothing of aerosols; set aercu_opt = 0", aerosols);
+        snprintf(why, SCIML_MESSAGE_SIZE,
+                 "aercu_opt = %d: emulators are trained without aerosols; set aercu_opt = 0", aerosols);
     else if (argument_true(a, ARG_warm_rain) || !argument_true(a, ARG_f_qr) || !argument_true(a, ARG_f_qi) ||
              !argument_true(a, ARG_f_qs))
-        snprintf(why, SCIML_MESSAGE_ROOM,
+        snprintf(why, SCIML_MESSAGE_SIZE,
                  "warm_rain %s, F_QR %s, F_QI %s, F_QS %s: emulators are trained with microphysics that has "
-                 "rain, ice "
-                 "and snow (mp_physics 6, 8, 10, ...); choose such a one",
+                 "rain, ice and snow; choose mp_physics 6, 8 or 10",
                  argument_true(a, ARG_warm_rain) ? "T" : "F", argument_true(a, ARG_f_qr) ? "T" : "F",
                  argument_true(a, ARG_f_qi) ? "T" : "F", argument_true(a, ARG_f_qs) ? "T" : "F");
     else
@@ -83,33 +83,33 @@ static int runs_emulator(int mode) {
     return mode == MODE_SHADOW || mode == MODE_EMULATE || mode == MODE_GUARD;
 }
 
-/* What makes the chosen mode impossible; NULL if nothing does. */
-static const char *refused(sciml_session *s, void *const a[], char *why) {
+/* Check that the chosen mode is possible; NULL if it is, else the reason. */
+static const char *check_mode(sciml_session *s, void *const a[], char *why) {
     const int mode = atomic_load(&s->mode);
     if (mode == MODE_ORIGINAL) return NULL;
-    const char *wrong = refused_reals(a, why);
-    if (!wrong && runs_emulator(mode)) wrong = refused_options(a, why);
+    const char *wrong = check_reals(a, why);
+    if (!wrong && runs_emulator(mode)) wrong = check_options(a, why);
     if (wrong) return wrong;
-    if (runs_emulator(mode) && sciml_mskf_init(s->settings.weights, &s->emulator, why, SCIML_MESSAGE_ROOM))
+    if (runs_emulator(mode) && sciml_mskf_init(s->settings.weights, &s->emulator, why, SCIML_MESSAGE_SIZE))
         return why;
     if (s->emulator && !s->emulator->emulator) {
         snprintf(
-            why, SCIML_MESSAGE_ROOM,
-            "%.200s holds a bare network, not the whole emulator: export one with `sciml coupling export`",
+            why, SCIML_MESSAGE_SIZE,
+            "%.200s contains a bare network, not the whole emulator: export one with `sciml coupling export`",
             s->settings.weights);
         return why;
     }
     if (mode != MODE_EMULATE && !s->original) {
-        snprintf(
-            why, SCIML_MESSAGE_ROOM,
-            "mode = '%s' needs the host's own scheme, and %s is not to be found: link with the flags that "
-            "`sciml coupling flags` prints",
-            sciml_mode_name(mode), scheme_name[0]);
+        snprintf(why, SCIML_MESSAGE_SIZE,
+                 "mode = '%s' needs the host's own scheme, but the executable does not export %s: link with "
+                 "the flags that "
+                 "`sciml coupling flags` prints",
+                 sciml_mode_name(mode), scheme_name[0]);
         return why;
     }
     if (access(s->settings.directory, W_OK) != 0) {
-        snprintf(why, SCIML_MESSAGE_ROOM,
-                 "cannot write into directory = '%.200s': make it, or name another in the namelist",
+        snprintf(why, SCIML_MESSAGE_SIZE,
+                 "cannot write into directory = '%.200s': create it, or give another in the namelist",
                  s->settings.directory);
         return why;
     }
@@ -118,31 +118,31 @@ static const char *refused(sciml_session *s, void *const a[], char *why) {
 
 static void read_settings(sciml_session *s, char *why, int *status) {
     const char *path = sciml_namelist_path();
-    *status = sciml_settings_read(path, &s->settings, why, SCIML_MESSAGE_ROOM);
+    *status = sciml_settings_read(path, &s->settings, why, SCIML_MESSAGE_SIZE);
     if (*status) sciml_settings_default(&s->settings);
-    /* A wrong namelist must not pass for the wish to run without: there is no setting that says what to do.
-     */
+    /* A wrong namelist is not the same as none, and its setting `stop` is unknown: stop. */
     if (*status == SCIML_ARGUMENT) s->settings.stop = 1;
     if (s->rank == 0 && !*status) {
         sciml_announce("settings, from %.900s:", path);
-        sciml_settings_tell(&s->settings, tell_line);
+        sciml_settings_describe(&s->settings, announce_line);
     }
 }
 
 static void make(sciml_session *s, void *const a[], sciml_naming naming) {
-    char why[SCIML_MESSAGE_ROOM];
+    char why[SCIML_MESSAGE_SIZE];
     int status;
     s->yes = naming == NAMED_BY_INTEL ? -1 : 1;
     if (!s->original) s->original = find_original(naming);
     s->rank = sciml_rank();
     read_settings(s, why, &status);
-    atomic_store(&s->mode, status ? MODE_EMULATE : s->settings.mode); /* not original: giving up says so */
+    atomic_store(&s->mode,
+                 status ? MODE_EMULATE : s->settings.mode); /* not original, so that sciml_give_up reports */
     if (status) {
         sciml_give_up(s, why);
         if (status == SCIML_FILE && s->rank == 0) sciml_namelist_explain();
         return;
     }
-    const char *wrong = refused(s, a, why);
+    const char *wrong = check_mode(s, a, why);
     if (wrong) {
         sciml_give_up(s, wrong);
         return;
@@ -177,7 +177,7 @@ void sciml_mskf_flush(void) {
     if (atomic_load_explicit(&made, memory_order_acquire)) sciml_flush(&session);
 }
 
-/* Differences from the training are no reason to stop, but to look at the novelty: said once a domain. */
+/* Warn of differences from the training, once for each domain; the run goes on. */
 static void warn(const sciml_session *s, const sciml_record *r, void *const a[]) {
     static const char *const names[] = {"DX", "DT", "CUDT"};
     const sciml_emulator *e = s->emulator ? s->emulator->emulator : NULL;
@@ -185,8 +185,8 @@ static void warn(const sciml_session *s, const sciml_record *r, void *const a[])
     const double here[] = {r->dx, r->dt, argument_real(a, ARG_cudt)};
     for (int n = 0; n < 3; n++)
         if (!isnan(e->trained[n]) && !near_to(here[n], e->trained[n]))
-            sciml_announce("WARNING: %s is %g, the emulator was trained with %g: expect less of it", names[n],
-                           here[n], e->trained[n]);
+            sciml_announce("WARNING: %s is %g, the emulator was trained with %g: larger errors are likely",
+                           names[n], here[n], e->trained[n]);
     if (!e->pressure || r->levels != e->levels) return;
     const ptrdiff_t wide = argument_integer(a, ARG_ime) - argument_integer(a, ARG_ims) + 1;
     const ptrdiff_t deep = argument_integer(a, ARG_kme) - argument_integer(a, ARG_kms) + 1;
@@ -206,7 +206,7 @@ static void warn(const sciml_session *s, const sciml_record *r, void *const a[])
     if (worst > LEVELS_APART)
         sciml_announce(
             "WARNING: level %d lies at %.3f of the lowest level's pressure, in the training at %.3f: other "
-            "eta levels than it was trained on; expect less of it",
+            "eta levels than it was trained on; larger errors are likely",
             where + 1, (double)p[where * wide] / (double)p[0], e->pressure[where]);
 }
 
@@ -214,29 +214,30 @@ sciml_record *sciml_record_of(sciml_session *s, void *const a[]) {
     const int32_t nx = argument_integer(a, ARG_ide) - argument_integer(a, ARG_ids);
     const int32_t ny = argument_integer(a, ARG_jde) - argument_integer(a, ARG_jds);
     const float dx = argument_real(a, ARG_dx);
-    sciml_record *found = NULL;
+    sciml_record *record = NULL;
     pthread_mutex_lock(&s->lock);
-    for (int n = 0; n < s->records && !found; n++)
-        if (s->record[n].nx == nx && s->record[n].ny == ny && s->record[n].dx == dx) found = &s->record[n];
-    if (!found && s->records < SCIML_MOST_DOMAINS) {
-        found = &s->record[s->records++];
-        *found = (sciml_record){.nx = nx, .ny = ny, .dx = dx, .dt = argument_real(a, ARG_dt), .interval = -1};
-        found->levels = argument_integer(a, ARG_kte) - argument_integer(a, ARG_kts) + 1;
-        pthread_mutex_init(&found->lock, NULL);
+    for (int n = 0; n < s->records && !record; n++)
+        if (s->record[n].nx == nx && s->record[n].ny == ny && s->record[n].dx == dx) record = &s->record[n];
+    if (!record && s->records < SCIML_MOST_DOMAINS) {
+        record = &s->record[s->records++];
+        *record =
+            (sciml_record){.nx = nx, .ny = ny, .dx = dx, .dt = argument_real(a, ARG_dt), .interval = -1};
+        record->levels = argument_integer(a, ARG_kte) - argument_integer(a, ARG_kts) + 1;
+        pthread_mutex_init(&record->lock, NULL);
         const int mode = atomic_load(&s->mode);
         const sciml_tile tile = sciml_tile_of(a);
         if (mode == MODE_CAPTURE)
-            found->capture = sciml_capture_new(&s->settings, found->levels, sciml_tile_wants_rates(&tile));
-        if (runs_emulator(mode)) found->tally = sciml_tally_new(found->levels);
-        warn(s, found, a);
+            record->capture = sciml_capture_new(&s->settings, record->levels, sciml_tile_wants_rates(&tile));
+        if (runs_emulator(mode)) record->tally = sciml_tally_new(record->levels);
+        warn(s, record, a);
     }
     pthread_mutex_unlock(&s->lock);
-    return found;
+    return record;
 }
 
-/* The file of the interval so far, with the record's lock held. */
+/* Write the file of the interval so far; the caller holds the record's lock. */
 static void write_statistics(sciml_session *s, sciml_record *r) {
-    char path[CDF_PATH_ROOM], why[SCIML_MESSAGE_ROOM];
+    char path[CDF_PATH_SIZE], why[SCIML_MESSAGE_SIZE];
     if (!r->tally) return;
     sciml_record_path(s, r, path, sizeof path);
     if (sciml_tally_write(r->tally, s, r, path, why, sizeof why)) sciml_not_written(s, why);
@@ -255,14 +256,15 @@ void sciml_flush(sciml_session *s) {
     }
 }
 
-/* When the process ends, or unloads the library. A destructor needs no room in the C library's list, unlike
- * atexit, and does not run where a process is killed or aborts. */
+/* Write the files when the process ends, or unloads the library. A destructor takes no space in the C
+ * library's list, unlike atexit, and does not run where a process is killed or aborts. */
 __attribute__((destructor)) static void end(void) {
     if (!atomic_load_explicit(&called, memory_order_acquire)) {
         sciml_namelist_not_used();
         return;
     }
-    if (!atomic_load_explicit(&made, memory_order_acquire)) return; /* the host stops before it is made */
+    if (!atomic_load_explicit(&made, memory_order_acquire))
+        return; /* the host stops before the session is made */
     sciml_flush(&session);
     for (int n = 0; n < session.records; n++)
         if (session.record[n].capture) {

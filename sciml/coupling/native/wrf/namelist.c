@@ -1,4 +1,4 @@
-/* What to say of a namelist that is not there, or that had no effect. */
+/* Report a namelist that is missing, or that had no effect. */
 #define _GNU_SOURCE
 #include "wrf/namelist.h"
 #include "mskf/handle.h"
@@ -24,8 +24,8 @@ const char *sciml_namelist_path(void) {
     return path ? path : FILE_NAME;
 }
 
-static const char *working_directory(char *room, size_t size) {
-    return getcwd(room, size) ? room : "(unknown)";
+static const char *working_directory(char *buffer, size_t size) {
+    return getcwd(buffer, size) ? buffer : "(unknown)";
 }
 
 void sciml_namelist_explain(void) {
@@ -65,7 +65,7 @@ static int is_preprocessor(void) {
     return 0;
 }
 
-/* Whether the process shows both the scheme and WRF's messages, as the link flags make it. */
+/* Whether the process exports both the scheme and WRF's messages, as with the link flags. */
 static int is_wrf(void) {
     return dlsym(RTLD_DEFAULT, "wrf_message_") &&
            (dlsym(RTLD_DEFAULT, SCIML_GNU_SCHEME) || dlsym(RTLD_DEFAULT, SCIML_INTEL_SCHEME));
@@ -73,7 +73,7 @@ static int is_wrf(void) {
 
 void sciml_namelist_not_used(void) {
     static sciml_settings settings; /* large */
-    char why[SCIML_MESSAGE_ROOM];
+    char why[SCIML_MESSAGE_SIZE];
     const char *path = sciml_namelist_path();
     if (sciml_init_was_called() || access(path, R_OK) != 0 || is_preprocessor() || !is_wrf()) return;
     const int status = sciml_settings_read(path, &settings, why, sizeof why);

@@ -1,4 +1,4 @@
-/* The namelist file of the settings, wherever it lies. */
+/* The path of the namelist file, and reports on it. */
 #ifndef SCIML_NAMELIST_H
 #define SCIML_NAMELIST_H
 
@@ -7,11 +7,11 @@
 /* The path that the environment variable SCIML_MSKF_NAMELIST names, else sciml_mskf.nml. */
 const char *sciml_namelist_path(void);
 
-/* Announce where the namelist was looked for, what holds without it, and what to do. */
+/* Report the path of the missing namelist, the settings without it, and the remedy. */
 void sciml_namelist_explain(void);
 
-/* At the end of a process in which the scheme was never called: announce it, if the process is WRF, linked
- * with this library, and its namelist asks for another mode than `original`. */
+/* At the end of a process in which the scheme was never called: report it, if the process is WRF, linked
+ * with this library, and its namelist has another mode than `original`. */
 void sciml_namelist_not_used(void);
 
 #endif

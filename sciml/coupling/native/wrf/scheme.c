@@ -1,4 +1,4 @@
-/* The scheme as the host calls it: in each mode, what is called and what goes into the host's arrays. */
+/* The scheme as the host calls it: the calls and the outputs of each mode. */
 #include "engine/arena.h"
 #include "engine/host_environment.h"
 #include "engine/message.h"
@@ -14,11 +14,11 @@
 
 enum { NOT_SOUND = -1, NONE = 0, HELD = 3 };
 
-/* What a call needs beside the host's arrays. */
+/* The scratch of a call. */
 typedef struct scratch {
     int32_t rows;
-    float *nca, *w0avg; /* before the call, of all rows and of the rows in hand */
-    uint8_t *flag;      /* held (all rows), or returned (the rows in hand) */
+    float *nca, *w0avg; /* before the call, of all rows and of the current rows */
+    uint8_t *flag;      /* held (all rows), or returned (the current rows) */
     sciml_answer answer;
     sciml_tally *tally;
 } scratch;
@@ -31,19 +31,19 @@ static void close_scratch(scratch *x) {
     sciml_tally_free(x->tally);
 }
 
-/* What a mode keeps of a call: all rows as they were, or a few rows at a time with the emulator's answers to
- * them, which the host may take over. */
-enum room { ROOM_FOR_CAPTURE, ROOM_TO_COMPARE, ROOM_TO_ANSWER };
+/* The mode's use of the scratch: all rows before the call, or a few rows at a time with the emulator's
+ * outputs, to compare with the host's or to return to it. */
+enum scratch_use { FOR_CAPTURE, TO_COMPARE, TO_ANSWER };
 
-static int open_scratch(scratch *x, const sciml_tile *t, enum room room) {
+static int open_scratch(scratch *x, const sciml_tile *t, enum scratch_use use) {
     const size_t columns = (size_t)t->ni * (size_t)t->nj;
-    *x = (scratch){.rows = room == ROOM_FOR_CAPTURE ? t->nj : sciml_answer_rows(t)};
+    *x = (scratch){.rows = use == FOR_CAPTURE ? t->nj : sciml_answer_rows(t)};
     x->nca = sciml_take(columns * sizeof(float));
     x->flag = sciml_take_zeroed(columns, 1);
     x->w0avg = sciml_take((size_t)x->rows * (size_t)t->ni * (size_t)t->nk * sizeof(float));
     int good = x->nca && x->flag && x->w0avg;
-    if (good && room != ROOM_FOR_CAPTURE) {
-        const int with_rates = room == ROOM_TO_ANSWER && sciml_tile_wants_rates(t);
+    if (good && use != FOR_CAPTURE) {
+        const int with_rates = use == TO_ANSWER && sciml_tile_wants_rates(t);
         x->tally = sciml_tally_new(t->nk);
         good = x->tally && sciml_answer_open(&x->answer, t, x->rows, with_rates);
     }
@@ -56,26 +56,26 @@ static void copy_nca(const sciml_tile *t, float *to) {
         memcpy(to + (ptrdiff_t)j * t->ni, tile_surface(t, ARG_nca, 0, j), sizeof(float) * (size_t)t->ni);
 }
 
-/* Whether the scheme passes a column over: as WRF has it, in single precision. NaN is not held. */
+/* Whether the scheme skips a column, as in WRF, in single precision. NaN is not held. */
 static int is_held(const sciml_tile *t, float nca) {
     return isgreaterequal(nca, 0.5f * t->dt);
 }
 
-/* W0AVG of some rows as it is: level by level, columns i fastest. */
-static void keep_w0avg(const sciml_tile *t, int32_t first, int32_t rows, float *kept) {
+/* Save W0AVG of some rows: level by level, columns i fastest. */
+static void save_w0avg(const sciml_tile *t, int32_t first, int32_t rows, float *saved) {
     const ptrdiff_t columns = (ptrdiff_t)rows * t->ni;
     for (int32_t j = 0; j < rows; j++)
         for (int32_t k = 0; k < t->nk; k++)
-            memcpy(kept + k * columns + (ptrdiff_t)j * t->ni,
+            memcpy(saved + k * columns + (ptrdiff_t)j * t->ni,
                    tile_profile(t, ARG_w0avg, 0, first + j) + k * t->s3[1], sizeof(float) * (size_t)t->ni);
 }
 
 static void capture(sciml_session *s, sciml_record *r, void *const a[], const sciml_tile *t) {
     scratch x;
-    const int good = open_scratch(&x, t, ROOM_FOR_CAPTURE);
+    const int good = open_scratch(&x, t, FOR_CAPTURE);
     if (good) {
         copy_nca(t, x.nca);
-        keep_w0avg(t, 0, t->nj, x.w0avg);
+        save_w0avg(t, 0, t->nj, x.w0avg);
         for (ptrdiff_t n = 0; n < (ptrdiff_t)t->ni * t->nj; n++)
             x.flag[n] = (uint8_t)is_held(t, x.nca[n]);
     }
@@ -92,10 +92,10 @@ static void add_tally(sciml_record *r, scratch *x) {
 }
 
 static void shadow(sciml_session *s, sciml_record *r, void *const a[], const sciml_tile *t) {
-    char why[SCIML_MESSAGE_ROOM];
+    char why[SCIML_MESSAGE_SIZE];
     scratch x;
     int status = SCIML_OK;
-    const int good = open_scratch(&x, t, ROOM_TO_COMPARE);
+    const int good = open_scratch(&x, t, TO_COMPARE);
     if (good) copy_nca(t, x.nca);
     const double begun = sciml_seconds();
     sciml_original(s, a);
@@ -120,14 +120,14 @@ static void shadow(sciml_session *s, sciml_record *r, void *const a[], const sci
     close_scratch(&x);
 }
 
-/* W0AVG of the rows in hand: keep what it was, and bring it up to this step as the scheme does. */
-static void update_w0avg(const sciml_tile *t, int32_t first, int32_t rows, float *kept) {
+/* Save W0AVG of the current rows, and update it to this step as the scheme does. */
+static void update_w0avg(const sciml_tile *t, int32_t first, int32_t rows, float *saved) {
     const float twice = 2.0f * (float)argument_integer(t->a, ARG_stepcu);
     const int adaptive = argument_true(t->a, ARG_adapt_step_flag);
     const float span = 2.0f * fmaxf(t->cudt * 60.0f, t->dt);
     const float old = adaptive ? span - t->dt : twice - 1.0f, now = adaptive ? t->dt : 1.0f;
     const float whole = adaptive ? span : twice;
-    keep_w0avg(t, first, rows, kept);
+    save_w0avg(t, first, rows, saved);
     for (int32_t j = 0; j < rows; j++)
         for (int32_t k = 0; k < t->nk; k++) {
             float *mean = tile_profile(t, ARG_w0avg, 0, first + j) + k * t->s3[1];
@@ -137,7 +137,7 @@ static void update_w0avg(const sciml_tile *t, int32_t first, int32_t rows, float
         }
 }
 
-/* The emulator's answer to a column into the host's arrays. */
+/* Write the emulator's outputs of a column into the host's arrays. */
 static void accept(const sciml_session *s, const sciml_tile *t, int32_t i, int32_t j,
                    const sciml_answer *answer, int32_t n, int32_t columns) {
     for (int f = 0; f < SCIML_OUTPUT_PROFILES; f++) {
@@ -147,7 +147,7 @@ static void accept(const sciml_session *s, const sciml_tile *t, int32_t i, int32
     }
     for (int f = 0; f < 4; f++)
         if (f != SCIML_NCA ||
-            answer->kind[n] > NONE) /* where nothing triggers the scheme leaves NCA as it was */
+            answer->kind[n] > NONE) /* where nothing triggers the scheme does not change NCA */
             *tile_surface(t, sciml_output_surface_arguments[f], i, j) = answer->surface[f][n];
     *tile_surface(t, ARG_raincv, i, j) = t->dt * answer->surface[SCIML_PRATEC][n];
     ((int32_t *)t->a[ARG_cu_act_flag])[t->at2 + i * t->s2[0] + j * t->s2[1]] = s->yes;
@@ -160,7 +160,7 @@ static void accept(const sciml_session *s, const sciml_tile *t, int32_t i, int32
     *tile_surface(t, ARG_timec, i, j) = answer->timec[n];
 }
 
-/* The host's own scheme on one column, as if the emulator had not been there. */
+/* Run the host's own scheme on one column, as without the emulator. */
 static void give_back(const sciml_session *s, const sciml_tile *t, int32_t i, int32_t j, const float *w0avg,
                       int32_t columns) {
     void *a[SCIML_ARGUMENT_COUNT];
@@ -176,8 +176,8 @@ static void give_back(const sciml_session *s, const sciml_tile *t, int32_t i, in
     sciml_original(s, a);
 }
 
-/* Whether the host's scheme answers instead: where the emulator cannot, and in guard mode where it should
- * not. */
+/* Whether the host's scheme is used instead: for columns that are not sound, and in guard mode by the limits.
+ */
 static int is_returned(const sciml_session *s, const sciml_answer *answer, int32_t n) {
     if (answer->kind[n] == HELD || !s->original) return 0;
     if (answer->kind[n] == NOT_SOUND) return 1;
@@ -209,20 +209,20 @@ static void hand_out(sciml_session *s, const sciml_tile *t, int32_t first, int32
     }
 }
 
-/* Undo what was done to W0AVG in these rows, so that the host's scheme can still take the call. */
-static void restore_w0avg(const sciml_tile *t, int32_t first, int32_t rows, const float *kept) {
+/* Restore W0AVG in these rows, so that the host's scheme can still run the call. */
+static void restore_w0avg(const sciml_tile *t, int32_t first, int32_t rows, const float *saved) {
     const ptrdiff_t columns = (ptrdiff_t)rows * t->ni;
     for (int32_t j = 0; j < rows; j++)
         for (int32_t k = 0; k < t->nk; k++)
             memcpy(tile_profile(t, ARG_w0avg, 0, first + j) + k * t->s3[1],
-                   kept + k * columns + (ptrdiff_t)j * t->ni, sizeof(float) * (size_t)t->ni);
+                   saved + k * columns + (ptrdiff_t)j * t->ni, sizeof(float) * (size_t)t->ni);
 }
 
 static void emulate(sciml_session *s, sciml_record *r, void *const a[], const sciml_tile *t) {
-    char why[SCIML_MESSAGE_ROOM];
+    char why[SCIML_MESSAGE_SIZE];
     scratch x;
     fenv_t host;
-    if (!open_scratch(&x, t, ROOM_TO_ANSWER)) {
+    if (!open_scratch(&x, t, TO_ANSWER)) {
         sciml_give_up(s, "no memory for the emulator's answers");
         sciml_original(s, a);
         return;
@@ -287,7 +287,7 @@ int sciml_mskf_scheme(void *const arguments[100], char *message, size_t length) 
     return status;
 }
 
-/* What a Fortran host calls: by the linker's --wrap under the names that compilers give, or by name. */
+/* The entries for Fortran hosts: by the linker's --wrap under the compilers' names, or by name. */
 #define PARAMETER(name) void *name
 #define ITEM(name) name
 #define SCHEME(symbol, naming)                                                                               \

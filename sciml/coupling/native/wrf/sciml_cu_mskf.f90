@@ -1,11 +1,11 @@
-!> The convection scheme with WRF's own arguments, by libsciml_mskf: for hosts that would rather change one
+!> The convection scheme with WRF's own arguments, by libsciml_mskf: for hosts that change one
 !> `use` than link with --wrap.
 !>
-!> `use sciml_cu_mskf, only: mskf_cps` in the place of `use module_cu_mskf, only: mskf_cps` leads
-!> the calls to the library, which does what its namelist says (see sciml_mskf_scheme in
+!> `use sciml_cu_mskf, only: mskf_cps` in the place of `use module_cu_mskf, only: mskf_cps` redirects
+!> the calls to the library, which runs the mode of its namelist (see sciml_mskf_scheme in
 !> sciml_mskf.h). Its modes that run the host's own scheme need to know it: call
 !> sciml_mskf_original(c_funloc(the_scheme)) before the first step, or link the executable so that
-!> it shows the scheme's name (`sciml coupling flags`).
+!> it exports the scheme's name (`sciml coupling flags`).
 module sciml_cu_mskf
    use, intrinsic :: iso_c_binding, only: c_float, c_funptr, c_int32_t
    implicit none(type, external)
@@ -53,7 +53,7 @@ module sciml_cu_mskf
          type(c_funptr), intent(in), value :: scheme
       end subroutine sciml_mskf_original
 
-      !> Write captures and statistics that are in hand; done by itself when the process ends.
+      !> Write pending captures and statistics; the end of the process does this too.
       subroutine sciml_mskf_flush() bind(C, name="sciml_mskf_flush")
          implicit none(type, external)
       end subroutine sciml_mskf_flush

@@ -20,7 +20,7 @@
 #define SCIML_ARGUMENT_NUMBER(name) ARG_##name
 enum sciml_argument { SCIML_ARGUMENTS(SCIML_ARGUMENT_NUMBER), SCIML_ARGUMENT_COUNT };
 
-/* The scheme itself, the host's own or one in its place. */
+/* The scheme, the host's own or a replacement. */
 #define SCIML_ARGUMENT_TYPE(name) void *
 typedef void (*sciml_scheme)(SCIML_ARGUMENTS(SCIML_ARGUMENT_TYPE));
 
@@ -32,14 +32,14 @@ typedef void (*sciml_scheme)(SCIML_ARGUMENTS(SCIML_ARGUMENT_TYPE));
         (scheme)(SCIML_ARGUMENTS(SCIML_ARGUMENT_ITEM));                                                      \
     } while (0)
 
-/* The integer and the number behind an argument. */
+/* The value of an integer and of a real argument. */
 static inline int argument_integer(void *const a[], int n) {
     return *(const int *)a[n];
 }
 static inline float argument_real(void *const a[], int n) {
     return *(const float *)a[n];
 }
-/* Whether a LOGICAL is there and true: compilers differ in all its bits but the lowest. */
+/* Whether a LOGICAL is present and true; compilers agree on its lowest bit only. */
 static inline int argument_true(void *const a[], int n) {
     return a[n] && (*(const int *)a[n] & 1);
 }

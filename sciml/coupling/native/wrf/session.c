@@ -17,7 +17,7 @@ int sciml_original(const sciml_session *s, void *const a[]) {
 }
 
 void sciml_give_up(sciml_session *s, const char *why) {
-    if (atomic_exchange(&s->mode, MODE_ORIGINAL) == MODE_ORIGINAL) return; /* said already */
+    if (atomic_exchange(&s->mode, MODE_ORIGINAL) == MODE_ORIGINAL) return; /* reported before */
     pthread_mutex_lock(&s->lock);
     s->failed = SCIML_ARGUMENT;
     snprintf(s->failure, sizeof s->failure, "%s", why);
@@ -26,13 +26,15 @@ void sciml_give_up(sciml_session *s, const char *why) {
         if (sciml_ask_to_stop(why)) return;
         sciml_announce("%s", why);
         sciml_announce(
-            "%s", s->original ? "the host has no wrf_error_fatal to stop by: its own scheme goes on"
-                              : "neither wrf_error_fatal nor the host's own scheme can be reached (link as "
-                                "`sciml coupling flags` says): there is NO convection from here on");
+            "%s",
+            s->original
+                ? "the host has no wrf_error_fatal to stop it: its own scheme is used from here on"
+                : "neither wrf_error_fatal nor the host's own scheme can be reached (link with the flags "
+                  "of `sciml coupling flags`): there is NO convection from here on");
         return;
     }
     sciml_announce("%s", why);
-    sciml_announce("the host's own scheme is used from here on; nothing of the emulator is");
+    sciml_announce("the host's own scheme is used from here on, not the emulator");
 }
 
 void sciml_record_path(const sciml_session *s, const sciml_record *r, char *path, size_t size) {

@@ -1,8 +1,8 @@
-/* A reader of one namelist group, and what each setting may be.
+/* A reader of one namelist group, and the bounds of each setting.
  *
- * Of Fortran's namelist form it takes what people write: `name = value` pairs parted by commas, blanks or
+ * It reads a subset of Fortran's namelist format: `name = value` pairs separated by commas, blanks or
  * newlines, strings in ' or ", numbers (1.5d0 too), comments from ! to the end of the line, any case. It has
- * no arrays, repeats or null values, and says so. Everything in the file is taken to be hostile. */
+ * no arrays, repeats or null values, which are errors. Nothing in the file is trusted. */
 #include "wrf/settings.h"
 #include "engine/arena.h"
 #include "engine/disk.h"
@@ -29,7 +29,7 @@ typedef struct entry {
     const char *name;
     enum value_form form;
     size_t offset;
-    const char *words; /* FORM_WORD: what it may be, parted by blanks; its place among them is stored */
+    const char *words; /* FORM_WORD: the choices, separated by blanks; the index of the choice is stored */
     double low, high;
 } entry;
 
@@ -100,9 +100,9 @@ static size_t take_name(reader *r, char word[WORD]) {
     return n;
 }
 
-/* A string in quotes (doubled inside to mean one), or a bare word; its length, -1 if it has no end or no
- * room. */
-static long take_text(reader *r, char *text, size_t room) {
+/* A string in quotes (doubled inside to mean one), or a bare word; its length, -1 if it has no end or is too
+ * long. */
+static long take_text(reader *r, char *text, size_t capacity) {
     size_t n = 0;
     const char quote = r->at < r->end && (*r->at == '\'' || *r->at == '"') ? *r->at++ : 0;
     for (; r->at < r->end; r->at++) {
@@ -117,7 +117,7 @@ static long take_text(reader *r, char *text, size_t room) {
         } else if (quote ? c == '\n' || c == 0 : isspace((unsigned char)c) || strchr(",!=&", c) != NULL) {
             break;
         }
-        if (n + 1 == room) return -1;
+        if (n + 1 == capacity) return -1;
         text[n++] = c;
     }
     text[n] = 0;
@@ -158,7 +158,7 @@ static int set(const entry *e, const char *text, const reader *r, sciml_settings
     int32_t place;
     if (e->form == FORM_PATH) {
         if (*text) {
-            strcpy(to, text); /* both have SCIML_PATH_ROOM */
+            strcpy(to, text); /* both have SCIML_PATH_SIZE */
             return SCIML_OK;
         }
         return sciml_say(SCIML_ARGUMENT, message, length, "%s, line %d: %s is empty: give a path", r->file,
@@ -191,7 +191,7 @@ static int fail(const reader *r, const char *what, char *message, size_t length)
     return sciml_say(SCIML_ARGUMENT, message, length, "%s, line %d: %s", r->file, r->line, what);
 }
 
-/* To the group &sciml_mskf; other groups of the file are passed over. */
+/* Skip to the group &sciml_mskf, past other groups of the file. */
 static int find_group(reader *r, char *message, size_t length) {
     char word[WORD];
     for (; r->at < r->end; r->at++) {
@@ -211,7 +211,7 @@ static int find_group(reader *r, char *message, size_t length) {
 }
 
 static int take_entry(reader *r, uint32_t *seen, sciml_settings *settings, char *message, size_t length) {
-    char name[WORD], text[SCIML_PATH_ROOM];
+    char name[WORD], text[SCIML_PATH_SIZE];
     size_t n = 0;
     if (!take_name(r, name)) return fail(r, "a setting is wanted, or / to end them", message, length);
     while (n < ENTRIES && strcmp(entries[n].name, name) != 0)
@@ -271,8 +271,8 @@ int sciml_settings_read(const char *path, sciml_settings *settings, char *messag
     return status;
 }
 
-void sciml_settings_tell(const sciml_settings *settings, void (*line)(const char *text)) {
-    char text[SCIML_PATH_ROOM + 64];
+void sciml_settings_describe(const sciml_settings *settings, void (*line)(const char *text)) {
+    char text[SCIML_PATH_SIZE + 64];
     for (size_t n = 0; n < ENTRIES; n++) {
         const entry *e = &entries[n];
         const void *from = (const char *)settings + e->offset;

@@ -1,4 +1,4 @@
-/* Sums by output and level; the file that `sciml coupling report` reads. */
+/* Sums by output and level, and the file of them that `sciml coupling report` reads. */
 #include "wrf/statistics.h"
 #include "engine/arena.h"
 #include "engine/message.h"
@@ -34,7 +34,7 @@ struct sciml_tally {
     double confusion[KINDS][KINDS]; /* truth, emulator */
     double novelty, seconds[2], rain[2];
     double *profile; /* (output, moment, level) over the columns where either triggered */
-    double *height;  /* (level), m, summed over the same columns; lies behind `profile` */
+    double *height;  /* (level), m, summed over the same columns; stored behind `profile` */
     double surface[SURFACES][MOMENTS];
 };
 
@@ -84,8 +84,8 @@ void sciml_tally_count(sciml_tally *t, const sciml_answer *answer, int32_t colum
     }
 }
 
-static void moment(double *to, ptrdiff_t apart, double truth, double said) {
-    const double error = said - truth;
+static void moment(double *to, ptrdiff_t apart, double truth, double emulated) {
+    const double error = emulated - truth;
     to[MOMENT_TRUTH * apart] += truth;
     to[MOMENT_TRUTH_SQUARED * apart] += truth * truth;
     to[MOMENT_ERROR * apart] += error;
@@ -95,11 +95,11 @@ static void moment(double *to, ptrdiff_t apart, double truth, double said) {
 
 static void compare(sciml_tally *t, const sciml_tile *tile, int32_t i, int32_t j, const sciml_answer *answer,
                     int32_t n, int32_t columns) {
-    const int truth = sciml_tile_kind(tile, i, j), said = answer->kind[n];
-    t->confusion[truth][said]++;
+    const int truth = sciml_tile_kind(tile, i, j), emulated = answer->kind[n];
+    t->confusion[truth][emulated]++;
     t->rain[0] += (double)*tile_surface(tile, ARG_pratec, i, j) * (double)tile->dt;
     t->rain[1] += (double)answer->surface[SCIML_PRATEC][n] * (double)tile->dt;
-    if (truth == 0 && said == 0) return;
+    if (truth == 0 && emulated == 0) return;
     const float *dz = tile_profile(tile, ARG_dz8w, i, j);
     double face = 0;
     for (int k = 0; k < t->levels; k++) {
@@ -114,12 +114,12 @@ static void compare(sciml_tally *t, const sciml_tile *tile, int32_t i, int32_t j
                    (double)answer->profile[f][n + (ptrdiff_t)k * columns]);
     }
     for (int f = 0; f < SURFACES; f++) {
-        /* Without convection a level has no value, and NCA is what an earlier call has left. */
-        if ((f == SCIML_CUTOP || f == SCIML_CUBOT) && (truth == 0 || said == 0)) continue;
+        /* Without convection a level has no value, and NCA is from an earlier call. */
+        if ((f == SCIML_CUTOP || f == SCIML_CUBOT) && (truth == 0 || emulated == 0)) continue;
         const double scheme = (double)*tile_surface(tile, sciml_output_surface_arguments[f], i, j);
         const double emulator = (double)answer->surface[f][n];
         const int nca = f == SCIML_NCA;
-        moment(t->surface[f], 1, nca && truth == 0 ? 0 : scheme, nca && said == 0 ? 0 : emulator);
+        moment(t->surface[f], 1, nca && truth == 0 ? 0 : scheme, nca && emulated == 0 ? 0 : emulator);
     }
 }
 
@@ -190,7 +190,7 @@ int sciml_tally_write(sciml_tally *t, const sciml_session *session, const sciml_
     sciml_cdf_values(&w, &(cdf_written){"SECONDS_EMULATOR", "s", NULL, CDF_DOUBLE, 0, {0}, &t->seconds[1]});
     if (session->settings.mode == MODE_SHADOW) {
         const uint32_t truth = sciml_cdf_dimension(&w, "scheme", KINDS);
-        const uint32_t said = sciml_cdf_dimension(&w, "emulator", KINDS);
+        const uint32_t emulated = sciml_cdf_dimension(&w, "emulator", KINDS);
         const uint32_t level = sciml_cdf_dimension(&w, "bottom_top", (uint32_t)t->levels);
         const uint32_t part = sciml_cdf_dimension(&w, "moment", MOMENTS);
         sciml_cdf_text(
@@ -212,7 +212,7 @@ int sciml_tally_write(sciml_tally *t, const sciml_session *session, const sciml_
                                             "columns with none, shallow, deep convection",
                                             CDF_DOUBLE,
                                             2,
-                                            {truth, said},
+                                            {truth, emulated},
                                             t->confusion});
         sciml_cdf_values(&w, &(cdf_written){"HEIGHT",
                                             "m",

@@ -1,8 +1,8 @@
 /* Lines go to standard error, which is rsl.error.NNNN where WRF runs on ranks. WRF's own wrf_message would
- * take memory from the heap for each of them, and the heap is to be as if the library were not there.
+ * take memory from the heap for each of them, and the library leaves the heap unchanged.
  *
- * WRF's wrf_error_fatal and wrf_get_myproc are external subroutines, found by name where the executable shows
- * them (`sciml coupling flags` gives the link line that does). */
+ * WRF's wrf_error_fatal and wrf_get_myproc are external subroutines, looked up by name where the executable
+ * exports them (`sciml coupling flags` gives the link line that does). */
 #define _GNU_SOURCE
 #include "wrf/wrf_log.h"
 
@@ -27,8 +27,8 @@ void sciml_announce(const char *format, ...) {
     vsnprintf(text + begin, sizeof text - begin - 1, format, values);
     va_end(values);
     const size_t size = strlen(text);
-    text[size] = '\n';                                    /* the room is for one more */
-    if (write(STDERR_FILENO, text, size + 1) < 0) return; /* there is nobody to tell */
+    text[size] = '\n';                                    /* the buffer has one more byte */
+    if (write(STDERR_FILENO, text, size + 1) < 0) return; /* no other way to report */
 }
 
 int sciml_ask_to_stop(const char *text) {

@@ -1,4 +1,4 @@
-/* Finding columns in the host's arrays. */
+/* The position of columns in the host's arrays. */
 #include "wrf/wrf_patch.h"
 #include "sciml_mskf.h"
 
@@ -45,7 +45,7 @@ sciml_tile sciml_tile_of(void *const a[]) {
     };
 }
 
-/* As sciml/columns/classes.py has it: CUTOP lies above the lowest level where something triggered, shallow
+/* As in sciml/columns/classes.py: CUTOP lies above the lowest level where something triggered, shallow
  * columns are held for CUDT and have no rain. */
 int sciml_tile_kind(const sciml_tile *t, int32_t i, int32_t j) {
     const float top = *tile_surface(t, ARG_cutop, i, j), rain = *tile_surface(t, ARG_pratec, i, j);

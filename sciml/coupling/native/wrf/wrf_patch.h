@@ -19,7 +19,7 @@ typedef struct sciml_tile {
 
 sciml_tile sciml_tile_of(void *const a[]);
 
-/* Where argument n has the column (i, j) of the tile: its lowest level, or its only value. */
+/* The address of the column (i, j) of the tile in argument n: its lowest level, or its only value. */
 static inline float *tile_profile(const sciml_tile *t, int n, int32_t i, int32_t j) {
     return (float *)t->a[n] + t->at3 + i * t->s3[0] + j * t->s3[2];
 }
@@ -31,11 +31,11 @@ static inline float *tile_surface(const sciml_tile *t, int n, int32_t i, int32_t
 extern const int sciml_input_profile_arguments[9], sciml_input_surface_arguments[4];
 extern const int sciml_output_profile_arguments[12], sciml_output_surface_arguments[4];
 
-/* By enum sciml_rate of columns.h; and whether the host asks for them (kf_edrates), with room for all. */
+/* By enum sciml_rate of columns.h; and whether the host asks for them (kf_edrates) and has arrays for all. */
 extern const int sciml_rate_arguments[4];
 int sciml_tile_wants_rates(const sciml_tile *tile);
 
-/* What the host's scheme has made of a column that it has just evaluated: 0 nothing, 1 shallow, 2 deep. */
+/* The class of a column that the host's scheme has just evaluated: 0 none, 1 shallow, 2 deep. */
 int sciml_tile_kind(const sciml_tile *tile, int32_t i, int32_t j);
 
 #endif
