@@ -95,8 +95,8 @@ FAULTS = {
     "weights that are missing or damaged, inside a host": (
         "the host's scheme takes over, or the host stops cleanly",
         [
-            "tests/coupling/test_scheme.py::test_weights_that_are_missing_or_damaged",
-            "tests/coupling/test_scheme.py::test_what_cannot_be_ends_in_the_models_own_scheme",
+            "tests/coupling/scheme/test_settings.py::test_weights_that_are_missing_or_damaged",
+            "tests/coupling/scheme/test_settings.py::test_a_failure_ends_in_the_models_own_scheme",
             "tests/coupling/test_modes.py::test_without_weights",
             "tests/coupling/test_command.py::test_damaged_weights",
         ],
@@ -108,7 +108,7 @@ FAULTS = {
     "NaN in the state of a host": (
         "only its column is affected; the host's scheme computes it",
         [
-            "tests/coupling/test_scheme.py::test_columns_that_are_not_sound_go_to_the_models_own_scheme",
+            "tests/coupling/scheme/test_outputs.py::test_columns_that_are_not_sound_go_to_the_models_own_scheme",
             "tests/coupling/test_modes.py::test_columns_that_are_not_sound",
             "tests/coupling/test_network.py::test_large_inputs_saturate_and_nan_stays_in_its_column",
             "tests/coupling/test_fortran_emulator.py::test_nan",
@@ -119,7 +119,7 @@ FAULTS = {
         [
             "tests/coupling/test_modes.py::test_restart",
             "tests/coupling/test_modes.py::test_tiles_and_threads",
-            "tests/coupling/test_scheme.py::test_the_same_bits_for_any_tiles_and_threads",
+            "tests/coupling/scheme/test_outputs.py::test_the_same_bits_for_any_tiles_and_threads",
         ],
     ),
     "threads that make the first call together; wrong use of memory": (

@@ -1,11 +1,11 @@
-"""A host in Python that calls the scheme's entry with WRF's 100 arguments; one process, one session.
+"""A host in Python that calls the scheme's entry with WRF's 100 arguments; entry process, entry session.
 
     python -m tests.coupling.caller SPECIFICATION
 
 The specification is JSON: the library, an npz file of fields (j, k, i) and (j, i), and a list of calls, each with a
 step and tiles (i0, i1, j0, j1), first counted from 0, last not included. The host's own scheme, which stands in for
 WRF's, doubles nothing and triggers where the first wind is above a threshold: known answers, written in numpy. What
-the fields are afterwards goes to an npz file, what the library said to standard output.
+the fields are afterwards goes to an npz file, the library's messages to standard output.
 """
 
 from __future__ import annotations
@@ -58,22 +58,22 @@ class Model:
         real = {**CONSTANTS, "dt": 50.0, "dx": 10000.0, "cudt": 5.0}
         for name, value in self.numbers.items():
             (whole if name in whole else real)[name] = value
-        kept: list[Any] = []
+        values: list[Any] = []
         pointers = (ctypes.c_void_p * 100)()
         for n, name in enumerate(NAMES):
             if name in self.fields:
                 pointers[n] = self.fields[name].ctypes.data
             elif name in whole and whole[name] is not None:
-                kept.append(ctypes.c_int(int(whole[name])))
-                pointers[n] = ctypes.addressof(kept[-1])
+                values.append(ctypes.c_int(int(whole[name])))
+                pointers[n] = ctypes.addressof(values[-1])
             elif name in real:
                 wide = self.numbers.get("wide") == 1
-                kept.append((ctypes.c_double if wide else ctypes.c_float)(real[name]))
-                pointers[n] = ctypes.addressof(kept[-1])
-        return pointers, kept
+                values.append((ctypes.c_double if wide else ctypes.c_float)(real[name]))
+                pointers[n] = ctypes.addressof(values[-1])
+        return pointers, values
 
     def scheme(self, *a: int) -> None:
-        """The model's own scheme on a tile: what it writes is told by the column's place alone."""
+        """The model's own scheme on a tile: its outputs depend on the column's position alone."""
         at = dict(zip(NAMES, a, strict=True))
         i0, i1, j0, j1 = (ctypes.c_int.from_address(at[n]).value for n in ("its", "ite", "jts", "jte"))
         self.calls.append((i0 - 1, i1, j0 - 1, j1))
@@ -81,7 +81,7 @@ class Model:
 
 
 def own_scheme(f: dict[str, np.ndarray[Any, Any]], j: slice, i: slice) -> None:
-    """W0AVG as WRF has it; where the lowest wind blows east, a shallow cloud, where it is strong, a deep one."""
+    """W0AVG as in WRF; where the lowest wind blows east, a shallow cloud, where it is strong, a deep entry."""
     nk = f["t"].shape[1] - 1
     f["w0avg"][j, :nk, i] = (
         f["w0avg"][j, :nk, i] * np.float32(11) + np.float32(0.5) * (f["w"][j, :nk, i] + f["w"][j, 1:, i])
@@ -107,7 +107,7 @@ def own_scheme(f: dict[str, np.ndarray[Any, Any]], j: slice, i: slice) -> None:
 
 
 def main() -> None:
-    """Run what the specification says."""
+    """Run the calls of the specification."""
     given = json.loads(Path(sys.argv[1]).read_text())
     with np.load(given["fields"]) as file:
         fields = {name: np.ascontiguousarray(file[name]) for name in file.files}
@@ -123,17 +123,17 @@ def main() -> None:
         status = dll.sciml_mskf_scheme(pointers, message, ctypes.c_size_t(512))
         statuses.append((status, message.value.decode()))
 
-    for one in given["calls"]:
-        tiles = [tuple(tile) for tile in one["tiles"]]
-        if one.get("threads"):
-            crew = [threading.Thread(target=call, args=(one["step"], tile)) for tile in tiles]
+    for entry in given["calls"]:
+        tiles = [tuple(tile) for tile in entry["tiles"]]
+        if entry.get("threads"):
+            crew = [threading.Thread(target=call, args=(entry["step"], tile)) for tile in tiles]
             for each in crew:
                 each.start()
             for each in crew:
                 each.join()
         else:
             for tile in tiles:
-                call(one["step"], tile)
+                call(entry["step"], tile)
     dll.sciml_mskf_flush()
     np.savez(given["output"], **fields)
     print(json.dumps({"statuses": statuses, "calls": model.calls}))

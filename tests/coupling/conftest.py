@@ -36,8 +36,8 @@ def isa(request: pytest.FixtureRequest, library: Library, monkeypatch: pytest.Mo
 
 @pytest.fixture(scope="session", params=CASES, ids=lambda case: case.name)
 def case(request: pytest.FixtureRequest) -> Case:
-    found: Case = request.param
-    return found
+    case: Case = request.param
+    return case
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +88,7 @@ def standin_on_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def plain(standin: Path, state: Path, tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
-    """Its history by its own scheme: one tile, one thread, one rank, no stop."""
+    """The history of the stand-in with its own scheme: one tile, one thread, one rank, no stop."""
     return run(standin, tmp_path_factory.mktemp("plain"), state=state, steps=STEPS, kf_edrates=True).history
 
 

@@ -71,7 +71,7 @@ static void damage(uint8_t *bytes, size_t *size) {
 
 #endif
 
-/* The columns to run, and the room for the answers. */
+/* The columns to run, and memory for the outputs. */
 static float *given, *answered;
 static int32_t kind_of[64];
 static size_t columns;
@@ -104,14 +104,14 @@ static int run_emulator(const sciml_network *net, const sciml_emulator *emulator
     char message[200] = "";
     const int status = sciml_mskf_run(&handle, &domain, &fields, message, sizeof message);
     if (status) return message[0] ? 0 : -1;
-    /* Whatever the weights, what is told to be sound is finite. */
+    /* With any weights, sound columns have finite outputs. */
     for (ptrdiff_t c = 0; c < n; c++)
         for (ptrdiff_t j = 0; j < SCIML_OUTPUT_PROFILES * k; j++)
             if (!__builtin_isfinite(answered[j / k * n * k + c * k + j % k])) return -1;
     return 1;
 }
 
-/* Open a file in memory, which is freed, and run it: 1 if it opened, 0 if it was refused with a message, -1
+/* Open a file in memory, which is freed, and run it: 1 if it opened, 0 if it failed with a message, -1
  * if something is wrong with the reader. */
 static int open_exactly(uint8_t *exact, size_t size) {
     char message[200] = "";

@@ -1,5 +1,5 @@
-/* Damage a namelist at random and give it to the reader: it must refuse it with a message, or read settings
- * that lie within their bounds and are told as they are.
+/* Damage a namelist at random and give it to the reader: it must fail with a message, or read settings
+ * within their bounds and describe them.
  *
  *     fuzz_namelist NAMELIST ROUNDS
  *
@@ -18,7 +18,7 @@ static void count_line(const char *text) {
     lines += strchr(text, '=') != NULL;
 }
 
-/* 1 if it was read, 0 if it was refused, -1 if something is wrong with the reader. */
+/* 1 if it was read, 0 if it failed with a message, -1 if something is wrong with the reader. */
 static int read_exactly(const uint8_t *bytes, size_t size) {
     char *exact = malloc(size ? size : 1), message[300] = "";
     sciml_settings s;
@@ -55,7 +55,7 @@ static uint32_t draw(uint32_t below) {
 }
 
 /* Put a word, or a byte, in the place of some bytes. */
-static size_t damage(uint8_t *bytes, size_t size, size_t room) {
+static size_t damage(uint8_t *bytes, size_t size, size_t capacity) {
     static const char *const words[] = {"&",           "/",
                                         "=",           "'",
                                         "\"",          "!",
@@ -70,11 +70,11 @@ static size_t damage(uint8_t *bytes, size_t size, size_t room) {
     for (uint32_t n = 1 + draw(4); n > 0; n--) {
         const char *word = words[draw(sizeof words / sizeof *words)];
         const size_t at = draw((uint32_t)size + 1), cut = draw(6) < size - at ? draw(6) : 0;
-        const size_t put = draw(4) ? strlen(word) : 0, kept = cut < size - at ? cut : 0;
-        if (size - kept + put > room) continue;
-        memmove(bytes + at + put, bytes + at + kept, size - at - kept);
+        const size_t put = draw(4) ? strlen(word) : 0, removed = cut < size - at ? cut : 0;
+        if (size - removed + put > capacity) continue;
+        memmove(bytes + at + put, bytes + at + removed, size - at - removed);
         memcpy(bytes + at, word, put);
-        size += put - kept;
+        size += put - removed;
         if (size && draw(3) == 0) bytes[draw((uint32_t)size)] = (uint8_t)draw(256);
         if (draw(20) == 0) size = draw((uint32_t)size + 1);
     }

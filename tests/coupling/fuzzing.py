@@ -96,10 +96,10 @@ def small_emulator() -> Emulator:
 
 def write_columns(path: Path) -> None:
     """A few of each kind."""
-    found = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT))).isel(column=slice(0, 576, 24))
+    columns = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT))).isel(column=slice(0, 576, 24))
     with path.open("wb") as file:
         for name in (*INPUT_PROFILES, *INPUT_SURFACE):
-            file.write(np.asarray(found[name].values, np.float32).tobytes())
+            file.write(np.asarray(columns[name].values, np.float32).tobytes())
 
 
 def write_seeds(folder: Path) -> dict[str, Path]:
@@ -153,7 +153,7 @@ def main() -> int:
     """Run for some time."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--corpus", type=Path, help="keep what is found here")
+    parser.add_argument("--corpus", type=Path, help="Folder for the corpus and failing inputs")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sciml-fuzz-") as temporary:
         folder = given.corpus or Path(temporary)

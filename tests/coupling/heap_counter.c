@@ -70,7 +70,7 @@ void free(void *block) {
 #define PARAMETER(name) void *name
 #define ITEM(name) name
 
-/* NULL in a host without the library; dlsym would take memory to say so. */
+/* NULL in a host without the library; dlsym would take memory for its error. */
 extern void sciml_mskf_original(void (*scheme)(void)) __attribute__((weak));
 extern void sciml_mskf_cps(SCIML_ARGUMENTS(PARAMETER)) __attribute__((weak));
 extern void __module_cu_mskf_MOD_mskf_cps(SCIML_ARGUMENTS(PARAMETER)) __attribute__((weak));
@@ -93,7 +93,7 @@ void __wrap___module_cu_mskf_MOD_mskf_cps(SCIML_ARGUMENTS(PARAMETER)) {
     inside--;
 }
 
-__attribute__((destructor)) static void tell(void) {
+__attribute__((destructor)) static void report(void) {
     char line[100];
     const char *path = getenv("HEAP_COUNTS");
     const int file = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666) : -1;

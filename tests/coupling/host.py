@@ -18,7 +18,7 @@ PROFILES = (
 )
 RATES = ("UDR_KF", "DDR_KF", "UER_KF", "DER_KF")
 SURFACE = ("PRATEC", "NCA", "CUTOP", "CUBOT", "NOVELTY")
-ROOM = 512
+MESSAGE_SIZE = 512
 Array = npt.NDArray[np.generic]
 
 
@@ -62,9 +62,11 @@ class Host:
     def __init__(self, library: Path, weights: Path) -> None:
         self.dll = ctypes.CDLL(str(library))
         self.handle = ctypes.c_void_p()
-        message = ctypes.create_string_buffer(ROOM)
+        message = ctypes.create_string_buffer(MESSAGE_SIZE)
         path = str(weights).encode()
-        status = self.dll.sciml_mskf_init(path, ctypes.byref(self.handle), message, ctypes.c_size_t(ROOM))
+        status = self.dll.sciml_mskf_init(
+            path, ctypes.byref(self.handle), message, ctypes.c_size_t(MESSAGE_SIZE)
+        )
         assert status == 0, message.value
 
     def close(self) -> None:
@@ -95,8 +97,8 @@ class Host:
         out2 = [np.full(n, 7e7 if nca is None else nca, kind) for _ in SURFACE]
         rate3 = [np.full((n, levels), 7e7, kind, order=order) for _ in RATES] if rates else []
         timec = np.full(n, 7e7, kind)
-        found = np.full(n, 77, np.int32)
-        message = ctypes.create_string_buffer(ROOM)
+        classes = np.full(n, 77, np.int32)
+        message = ctypes.create_string_buffer(MESSAGE_SIZE)
         for start in range(0, max(n, 1), tile or max(n, 1)):
             count = min(tile or n, n - start)
             dx, dt, cudt = (float(columns.attrs[name]) for name in ("DX", "DT", "CUDT"))
@@ -104,15 +106,15 @@ class Host:
             places = [tuple(x[start:].ctypes.data for x in part) for part in (in3, in2, out3, out2)]
             wanted = (tuple(x[start:].ctypes.data for x in rate3), timec[start:].ctypes.data) if rates else ()
             bits = np.dtype(kind).itemsize * 8
-            call = _Columns(bits, domain, *places, found[start:].ctypes.data, *wanted)
+            call = _Columns(bits, domain, *places, classes[start:].ctypes.data, *wanted)
             status = self.dll.sciml_mskf_run_any(
-                self.handle, ctypes.byref(call), message, ctypes.c_size_t(ROOM)
+                self.handle, ctypes.byref(call), message, ctypes.c_size_t(MESSAGE_SIZE)
             )
             assert status == 0, message.value
         fields: dict[str, Array] = dict(zip((*PROFILES, *SURFACE), (*out3, *out2), strict=True))
         if rates:
             fields |= dict(zip((*RATES, "TIMEC_KF"), (*rate3, timec), strict=True))
-        return Answer({**fields, "KIND": found}, message.value.decode())
+        return Answer({**fields, "KIND": classes}, message.value.decode())
 
 
 def probe(
@@ -123,7 +125,7 @@ def probe(
     push: npt.NDArray[np.float64],
     isa: str,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Profiles and scalars of the physics alone, in the order that probe.h tells."""
+    """Profiles and scalars of the physics alone, in the order of probe.h."""
     n, levels = columns.sizes["column"], columns.sizes["level"]
     in3 = [np.array(columns[name].values, np.float32) for name in INPUT_PROFILES]
     in2 = [np.array(columns[name].values, np.float32) for name in INPUT_SURFACE]
@@ -132,11 +134,11 @@ def probe(
     places = [tuple(x.ctypes.data for x in part) for part in (in3, in2)]
     call = _Columns(32, domain, *places)
     profiles, scalars = np.empty((n, 45, levels)), np.empty((n, 41))
-    message = ctypes.create_string_buffer(ROOM)
+    message = ctypes.create_string_buffer(MESSAGE_SIZE)
     given = [np.ascontiguousarray(x, np.float64) for x in (enthalpy, strength, push)]
     arrays = [ctypes.c_void_p(x.ctypes.data) for x in (*given, profiles, scalars)]
     status = ctypes.CDLL(str(library)).sciml_mskf_probe(
-        ctypes.byref(call), *arrays, isa.encode(), message, ctypes.c_size_t(ROOM)
+        ctypes.byref(call), *arrays, isa.encode(), message, ctypes.c_size_t(MESSAGE_SIZE)
     )
     assert status == 0, message.value
     return profiles, scalars

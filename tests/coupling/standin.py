@@ -28,7 +28,7 @@ from tests.paths import SAMPLE_WRFOUT
 
 SOURCES = Path(__file__).with_name("standin")
 SCHEME = "__module_cu_mskf_MOD_mskf_cps"
-#: What a library finds in the program: the scheme that it stands before, and WRF's way to speak and to stop.
+#: Symbols that a library uses of the program: the scheme, and WRF's routines to print and to stop.
 EXPORTED = (SCHEME, "wrf_message_", "wrf_error_fatal_", "wrf_get_myproc_")
 ORDER = (
     *("standin_adjustment.f90", "module_cu_mskf.f90", "standin_fields.f90", "standin_ranks.F90"),
@@ -50,9 +50,9 @@ SURFACE = (
     *("ZOL", "HFX", "UST", "PBLH", "XLAND", "NCA", "PRATEC", "RAINCV", "CUTOP", "CUBOT"),
     *("RAINC", "RAIN_LATE", "MOISTENED", "CU_ACT_FLAG", "TIMEC_KF", "AINC_FRAC"),
 )
-#: Optional arguments; microphysics whose rain, ice or snow is not told (f_qr, f_qi, f_qs) has none.
+#: Optional arguments; microphysics whose rain, ice or snow has no flag (f_qr, f_qi, f_qs) has none.
 OPTIONS = ("adapt_step_flag", "f_qv", "f_qc", "f_qr", "f_qi", "f_qs", "aerocu")
-#: Of a run that the tests hold others against.
+#: Number of steps of the run that the tests compare others with.
 STEPS = 24
 _MAGIC = 1396919628
 
@@ -69,7 +69,7 @@ def mpi_compiler() -> str | None:
 
 
 def initial_state(time: int = 3, moister: float = 1.0) -> xr.Dataset:
-    """The sample at one of its times, on the map; what it lacks is zero, and no column is held.
+    """The sample at one of its times, on the map; missing fields are zero, and no column is held.
 
     `moister`: the factor of the vapour in every second row, which makes columns that no emulator was trained on.
 
@@ -80,24 +80,24 @@ def initial_state(time: int = 3, moister: float = 1.0) -> xr.Dataset:
     record, j, i = grid.place
     here = record == time
     along = ("south_north", "level", "west_east")
-    found: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
+    fields: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
     for name in INPUT_PROFILES:
         profile = np.empty((grid.nj, grid.levels, grid.ni), np.float32)
         profile[j[here], :, i[here]] = everything[name].values[here]
-        found[name] = (along, profile)
+        fields[name] = (along, profile)
     for name in INPUT_SURFACE:
         surface = np.empty((grid.nj, grid.ni), np.float32)
         surface[j[here], i[here]] = everything[name].values[here]
-        found[name] = (("south_north", "west_east"), surface)
-    pi = found["PI_PHY"][1]
-    found["QVAPOR"][1][::2] *= np.float32(moister)
-    found["TH_PHY"] = (along, found.pop("T_PHY")[1] / pi)
+        fields[name] = (("south_north", "west_east"), surface)
+    pi = fields["PI_PHY"][1]
+    fields["QVAPOR"][1][::2] *= np.float32(moister)
+    fields["TH_PHY"] = (along, fields.pop("T_PHY")[1] / pi)
     with xr.open_dataset(SAMPLE_WRFOUT) as file:
         w = file["W"].isel(Time=time).values.transpose(1, 0, 2)
-        found["W_MEAN"] = (("south_north", "face", "west_east"), w)
-        found["XLAND"] = (("south_north", "west_east"), file["XLAND"].isel(Time=time).values)
+        fields["W_MEAN"] = (("south_north", "face", "west_east"), w)
+        fields["XLAND"] = (("south_north", "west_east"), file["XLAND"].isel(Time=time).values)
     settings = {name: float(everything.attrs[name]) for name in ("DX", "DT", "CUDT")}
-    return xr.Dataset(found, attrs=settings)
+    return xr.Dataset(fields, attrs=settings)
 
 
 def write_state(state: xr.Dataset, path: Path) -> Path:
@@ -119,7 +119,7 @@ def write_state(state: xr.Dataset, path: Path) -> Path:
     return path
 
 
-def _say(words: Sequence[str | Path], where: Path) -> str:
+def _run_compiler(words: Sequence[str | Path], where: Path) -> str:
     done = subprocess.run(list(map(str, words)), cwd=where, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{shlex.join(map(str, words))}\n{done.stderr[-3000:]}"
     return done.stderr
@@ -130,10 +130,10 @@ def _compiler(mpi: bool) -> tuple[str, ...]:
 
 
 def compile_objects(directory: Path, *, mpi: bool = False, extra: Sequence[str] = ()) -> str:
-    """Compile the host's objects into a directory, with more flags; what the compiler remarks."""
+    """Compile the host's objects into a directory, with more flags, and return the compiler's warnings."""
     directory.mkdir(parents=True, exist_ok=True)
     words = [*_compiler(mpi), *FLAGS, *extra, "-c", *(SOURCES / name for name in ORDER)]
-    return _say(words, directory)
+    return _run_compiler(words, directory)
 
 
 def link(
@@ -146,7 +146,7 @@ def link(
     if library is not None:
         words += [f"-Wl,--wrap={SCHEME}", *(f"-Wl,--export-dynamic-symbol={name}" for name in EXPORTED)]
         words += [library.resolve(), *rpath(library.resolve().parent)]
-    _say([*words, "-o", host.name], directory)
+    _run_compiler([*words, "-o", host.name], directory)
     return host
 
 
@@ -160,7 +160,7 @@ def compile_host(
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left: its history (Time, ..., south_north, west_east), its output, its exit code."""
+    """The results of a run: its history (Time, ..., south_north, west_east), its output, its exit code."""
 
     directory: Path
     stdout: str
@@ -174,7 +174,7 @@ class Run:
 
     @property
     def microseconds(self) -> float:
-        """What the scheme, or what took its place, needed for a column of rank 0."""
+        """Time of the scheme, or of its replacement, for a column of rank 0."""
         line = next(text for text in self.stdout.splitlines() if text.strip().startswith("cumulus:"))
         return float(line.split()[1])
 
@@ -217,11 +217,11 @@ def run(
     namelist
         The group ``&sciml_mskf``, written to ``sciml_mskf.nml`` there.
     state
-        Where the run begins: of `write_state`, or the `state_out` of another run.
+        Initial state, from `write_state` or the `state_out` of another run.
     steps
-        How many to go.
+        Number of steps.
     tile
-        At most so many columns (i, j) a call; 0 stands for all that a rank has.
+        Maximum number of columns (i, j) of a call; 0 for all of a rank.
     ranks
         More than one needs a host with MPI.
     absent
@@ -271,18 +271,18 @@ def read_history(directory: Path) -> xr.Dataset:
     return xr.concat(whole, "Time", data_vars="minimal", coords="minimal", compat="equals")
 
 
-def same_bits(one: xr.Dataset, other: xr.Dataset) -> list[str]:
-    """The fields that differ in any bit (none: the answer is the same)."""
-    assert set(one.data_vars) == set(other.data_vars)
+def same_bits(first: xr.Dataset, second: xr.Dataset) -> list[str]:
+    """Return the fields that differ in any bit."""
+    assert set(first.data_vars) == set(second.data_vars)
     return [
         str(name)
-        for name, field in one.data_vars.items()
-        if field.values.tobytes() != other[name].values.tobytes()
+        for name, field in first.data_vars.items()
+        if field.values.tobytes() != second[name].values.tobytes()
     ]
 
 
 def water_gap(history: xr.Dataset) -> float:
-    """How far a column's water at any time is from what the host put in less the rain, in mm."""
+    """Largest difference between the water of a column and the host's input less the rain, in mm."""
     mass = (history["RHO"] * history["DZ8W"]).isel(Time=0).astype(np.float64)
     species = ("QVAPOR", "QCLOUD", "QRAIN", "QICE", "QSNOW")
     water = sum((history[name] * mass for name in species), xr.zeros_like(mass)).sum("bottom_top")

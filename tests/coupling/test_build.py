@@ -1,4 +1,4 @@
-"""Building: what is exported, what is cached, and what is said when a compiler is missing or fails."""
+"""Building: what is exported, what is cached, and the errors when a compiler is missing or fails."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_fortran_calls_it(library: Library, published: tuple[Net, Path], tmp_pat
 
 @pytest.mark.slow
 def test_f2py_in_any_folder(library: Library, published: tuple[Net, Path], tmp_path: Path) -> None:
-    """A name that a shell or a linker would split; and sizes that are not the network's are told."""
+    """A name that a shell or a linker would split; and an error for sizes that are not the network's."""
     pytest.importorskip("mesonbuild")
     (tmp_path / "a b, c").mkdir()
     copied = Path(shutil.copy(library.path, tmp_path / "a b, c"))

@@ -1,4 +1,4 @@
-"""`sciml coupling`, from a checkpoint to a replay through Fortran, and what is said when it cannot be."""
+"""`sciml coupling`, from a checkpoint to a replay through Fortran, and its errors."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def columns() -> xr.Dataset:
     """Two of the sample's seven times."""
-    found = open_columns(SAMPLE_WRFOUT, keep="all")
-    return found.isel(column=np.flatnonzero(found["Time"] <= np.unique(found["Time"])[1])).load()
+    columns = open_columns(SAMPLE_WRFOUT, keep="all")
+    return columns.isel(column=np.flatnonzero(columns["Time"] <= np.unique(columns["Time"])[1])).load()
 
 
 def spoilt(built: Path, folder: Path, content: bytes) -> Path:
@@ -77,15 +77,15 @@ def test_evaluate_takes_the_folder(built: Path, tmp_path: Path) -> None:
     words = ["convection", "evaluate", str(built), str(SAMPLE_WRFOUT), "--truth", str(SAMPLE_OFFLINE)]
     shown = runner.invoke(app, [*words, "--json", str(tmp_path / "native.json")])
     assert shown.exit_code == 0, shown.output
-    told = json.loads((tmp_path / "native.json").read_text())
+    native = json.loads((tmp_path / "native.json").read_text())
     words[2] = "mskf-convrad"
     shown = runner.invoke(app, [*words, "--json", str(tmp_path / "torch.json")])
     assert shown.exit_code == 0, shown.output
     torch = json.loads((tmp_path / "torch.json").read_text())
-    assert told["trigger"]["confusion"] == torch["trigger"]["confusion"]
+    assert native["trigger"]["confusion"] == torch["trigger"]["confusion"]
     for name, scores in torch["outputs"].items():
         if scores["r2"] is not None and name != "RQSCUTEN":  # of which there is next to none
-            assert told["outputs"][name]["r2"] == pytest.approx(scores["r2"], abs=1e-6), name
+            assert native["outputs"][name]["r2"] == pytest.approx(scores["r2"], abs=1e-6), name
 
 
 def test_replay(built: Path, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_replay(built: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["coupling", "check", "{tmp}"], "no library"),
         (["coupling", "check", "{tmp}/nowhere"], "is no folder"),
@@ -111,10 +111,10 @@ def test_replay(built: Path, tmp_path: Path) -> None:
         (["coupling", "build", "-o", "{tmp}/lib", "no-such-model"], "no-such-model"),
     ],
 )
-def test_refused_in_one_line(built: Path, tmp_path: Path, words: list[str], said: str) -> None:
+def test_errors_are_one_line(built: Path, tmp_path: Path, words: list[str], message: str) -> None:
     shown = runner.invoke(app, [word.format(tmp=tmp_path, built=built) for word in words])
     assert shown.exit_code == 2
-    assert said in shown.stderr
+    assert message in shown.stderr
     assert len(shown.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())
 
@@ -134,7 +134,7 @@ def flipped(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("damage", "error", "status", "said"),
+    ("damage", "error", "status", "message"),
     [
         (flipped, ChecksumError, 3, "damaged"),
         (lambda content: content[:-1000], ChecksumError, None, ""),
@@ -149,7 +149,7 @@ def test_damaged_weights(
     damage: object,
     error: type[SciMLError],
     status: int | None,
-    said: str,
+    message: str,
 ) -> None:
     assert callable(damage)
     folder = spoilt(built, tmp_path / "spoilt", damage((built / "mskf.nc").read_bytes()))
@@ -158,11 +158,11 @@ def test_damaged_weights(
     shown = runner.invoke(app, ["coupling", "check", str(folder), "--columns", "20"])
     assert shown.exit_code == 1
     assert shown.output.splitlines()[-1] == "verdict: FAILED (weights)"
-    # The Fortran program is told by a status and a message, and not ended by the library.
+    # The library returns a status and a message, and does not stop the Fortran program.
     grid = write_stream(columns, tmp_path / "in.bin")
     assert grid.records == 2
     host = compile_host(folder / "libsciml_mskf.so", tmp_path)
-    with pytest.raises(SciMLError, match="replay: .*" + said):
+    with pytest.raises(SciMLError, match="replay: .*" + message):
         run_host(host, folder / "mskf.nc", tmp_path / "in.bin", tmp_path / "out.bin")
 
 

@@ -1,4 +1,4 @@
-"""The native library as an algorithm: what it refuses. Parity is tested where the emulators are."""
+"""The native library as an algorithm: its errors. Parity is tested with the emulators."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.native
 
 @pytest.fixture(scope="module")
 def columns() -> xr.Dataset:
-    found: xr.Dataset = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT)))
-    return found.isel(column=slice(0, 5)).load()
+    sample: xr.Dataset = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT)))
+    return sample.isel(column=slice(0, 5)).load()
 
 
 def test_a_bare_network(library: Library, published: tuple[Net, Path], columns: xr.Dataset) -> None:

@@ -101,7 +101,7 @@ def test_sound_columns_raise_nothing(library: Library, columns: xr.Dataset, isa:
 
 
 def script(library: Library, folder: Path, text: str, **environment: str) -> str:
-    """What a process of its own says, that has the library, a network and many columns."""
+    """Return the output of a new process with the library, a network and many columns."""
     net = make(CASES[3])
     write_weights(folder / "w.nc", net.weights())
     head = (
@@ -154,7 +154,7 @@ def test_a_forked_child(library: Library, tmp_path: Path) -> None:
 
 @linux
 def test_a_thread_that_the_system_refuses(library: Library, tmp_path: Path) -> None:
-    """No room for its stack: the call goes on without it."""
+    """No memory for its stack: the call goes on without it."""
     text = (
         "import resource, threading\nwhole = run(1)\n"
         "size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
@@ -194,7 +194,7 @@ def test_init_without_a_path(library: Library) -> None:
 def test_an_instruction_set_that_is_not_there(
     library: Library, published: tuple[Net, Path], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """A misspelt one is told, and one that this processor lacks; nothing else is taken in its place."""
+    """An error for a misspelt name, and for a set that this processor does not have."""
     monkeypatch.setenv("SCIML_ISA", name)
     if name in ISAS[: ISAS.index(library.isa) + 1]:
         with library.open(published[1]) as native:
@@ -231,5 +231,5 @@ def test_an_emulator_has_one_owner(library: Library, published: tuple[Net, Path]
         preexec_fn=narrow,
     )
     assert done.returncode == 0, done
-    said = ["0", "first: 4", "second: 1", "second again: 1", "first after a failure: 1"]
-    assert [line.strip() for line in done.stdout.splitlines()] == said
+    lines = ["0", "first: 4", "second: 1", "second again: 1", "first after a failure: 1"]
+    assert [line.strip() for line in done.stdout.splitlines()] == lines

@@ -95,14 +95,14 @@ def test_freed_memory_does_not_matter(
     host: Path, state: Path, settings: Settings, plain: xr.Dataset, tmp_path: Path
 ) -> None:
     """The C library fills what is given out and given back: what nobody may read."""
-    kept = dict(state=state, steps=STEPS, kf_edrates=True)
+    options = dict(state=state, steps=STEPS, kf_edrates=True)
     filled = {"MALLOC_PERTURB_": "165"}
     for mode in MODES:
-        done = run(host, tmp_path / mode, settings(mode), environment=filled, **kept)
+        done = run(host, tmp_path / mode, settings(mode), environment=filled, **options)
         other = (
             plain
             if mode in SILENT
-            else run(host, tmp_path / f"{mode}_bare", settings(mode), environment={}, **kept).history
+            else run(host, tmp_path / f"{mode}_bare", settings(mode), environment={}, **options).history
         )
         assert same_bits(other, done.history) == []
 

@@ -26,7 +26,7 @@ def loaded(path: Path) -> xr.Dataset:
 
 
 def columns_in(path: Path) -> int:
-    """The number of records that the header of a file tells; 0 without a file."""
+    """Return the number of records in the header of a file; 0 without a file."""
     if not path.exists():
         return 0
     with path.open("rb") as file:
@@ -51,17 +51,17 @@ def test_a_killed_run_leaves_what_it_captured(
         while columns_in(captured) < enough and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
-    found = loaded(captured)
-    assert found.sizes["column"] >= enough
-    assert found.isel(column=slice(0, enough)).equals(expected)
-    assert found.attrs == expected.attrs
-    steps, counts = np.unique(found["ITIMESTEP"].values, return_counts=True)
+    captured_columns = loaded(captured)
+    assert captured_columns.sizes["column"] >= enough
+    assert captured_columns.isel(column=slice(0, enough)).equals(expected)
+    assert captured_columns.attrs == expected.attrs
+    steps, counts = np.unique(captured_columns["ITIMESTEP"].values, return_counts=True)
     assert len(steps) >= STEPS / 6 and (counts > 0).all()
-    assert sciml.convection_columns(found).sizes["column"] == found.sizes["column"]
+    assert sciml.convection_columns(captured_columns).sizes["column"] == captured_columns.sizes["column"]
 
 
 def test_every_record_is_a_whole_file(host: Path, state: Path, settings: Settings, tmp_path: Path) -> None:
-    """A file that is read while it grows: its first columns are always the same, and it has the size it says."""
+    """A file that is read while it grows: its first columns are always the same, and its size matches its header."""
     done = run(host, tmp_path, settings("capture"), state=state, steps=STEPS, tile=(7, 5), kf_edrates=True)
     (path,) = done.directory.glob("sciml_mskf_capture_*.nc")
     expected, content = loaded(path), path.read_bytes()
@@ -76,11 +76,11 @@ def test_every_record_is_a_whole_file(host: Path, state: Path, settings: Setting
 
 
 def test_intervals_are_files(host: Path, state: Path, settings: Settings, tmp_path: Path) -> None:
-    """Together they hold what one file holds."""
-    kept = dict(state=state, steps=STEPS, kf_edrates=True)
-    one = run(host, tmp_path / "one", settings("capture", interval=1e6), **kept)
-    many = run(host, tmp_path / "many", settings("capture", interval=5), **kept)
-    (whole,) = one.directory.glob("sciml_mskf_capture_*.nc")
+    """Together they have the columns of one file."""
+    options = dict(state=state, steps=STEPS, kf_edrates=True)
+    single = run(host, tmp_path / "one", settings("capture", interval=1e6), **options)
+    many = run(host, tmp_path / "many", settings("capture", interval=5), **options)
+    (whole,) = single.directory.glob("sciml_mskf_capture_*.nc")
     parts = [loaded(path) for path in sorted(many.directory.glob("sciml_mskf_capture_*.nc"))]
     assert len(parts) > 2
     assert xr.concat(parts, "column").equals(loaded(whole))
@@ -114,10 +114,10 @@ def test_a_full_disk_ends_the_capture_alone(
 
 def test_statistics_count_once(host: Path, state: Path, settings: Settings, tmp_path: Path) -> None:
     """Intervals add up to the whole."""
-    kept = dict(state=state, steps=STEPS)
-    one = run(host, tmp_path / "one", settings("guard", interval=1e6), **kept)
-    many = run(host, tmp_path / "many", settings("guard", interval=5), **kept)
-    whole = read_statistics(one.directory.glob("sciml_mskf_guard_*.nc"))
+    options = dict(state=state, steps=STEPS)
+    single = run(host, tmp_path / "one", settings("guard", interval=1e6), **options)
+    many = run(host, tmp_path / "many", settings("guard", interval=5), **options)
+    whole = read_statistics(single.directory.glob("sciml_mskf_guard_*.nc"))
     parts = read_statistics(many.directory.glob("sciml_mskf_guard_*.nc"))
     assert parts.files > whole.files == 1
     for name in ("COLUMNS", "HELD", "NOVEL", "RETURNED"):

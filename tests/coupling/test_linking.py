@@ -1,4 +1,4 @@
-"""The printed link line, the module for hosts that do not wrap, and hosts that are refused."""
+"""The printed link line, the module for hosts that do not wrap, and errors for other hosts."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def go(host: Path, folder: Path, where: Path, mode: str, state: Path, **given: A
 @pytest.fixture(scope="module")
 def wrapped(folder: Path, standin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The host, linked by what `sciml coupling flags --only` prints."""
-    said = CliRunner().invoke(app, ["flags", str(folder), "--only"])
-    assert said.exit_code == 0, said.output
+    flags = CliRunner().invoke(app, ["flags", str(folder), "--only"])
+    assert flags.exit_code == 0, flags.output
     host = tmp_path_factory.mktemp("wrapped") / "wrf.exe"
     objects = [str(standin.parent / Path(name).with_suffix(".o")) for name in ORDER]
-    words = [*fortran_compiler().command, "-fopenmp", *objects, *shlex.split(said.output), "-o", str(host)]
+    words = [*fortran_compiler().command, "-fopenmp", *objects, *shlex.split(flags.output), "-o", str(host)]
     subprocess.run(words, check=True)
     return host
 
@@ -82,10 +82,10 @@ def test_make_links_with_the_flags_in_configure_wrf(folder: Path, standin: Path,
 
 
 def test_what_is_printed_for_wrf(folder: Path) -> None:
-    told = CliRunner().invoke(app, ["flags", str(folder)]).output
-    assert "LIB_EXTERNAL" in told
-    assert f"--wrap={SCHEME['gnu']}" in told
-    assert str(folder.resolve() / "sciml_mskf.nml") in told
+    text = CliRunner().invoke(app, ["flags", str(folder)]).output
+    assert "LIB_EXTERNAL" in text
+    assert f"--wrap={SCHEME['gnu']}" in text
+    assert str(folder.resolve() / "sciml_mskf.nml") in text
     intel = CliRunner().invoke(app, ["flags", str(folder), "--compiler", "intel"]).output
     assert f"--wrap={SCHEME['intel']}" in intel
     wrong = CliRunner().invoke(app, ["flags", str(folder), "--compiler", "nag"])
@@ -217,11 +217,11 @@ def test_report_on_captures(wrapped: Path, folder: Path, state: Path, tmp_path: 
 
 
 def test_what_cannot_be_reported_on(logs: Path, folder: Path, tmp_path: Path) -> None:
-    for words, said in (
+    for words, message in (
         ([str(tmp_path)], "no file sciml_mskf_"),
         ([str(folder / "mskf.nc")], "holds no statistics"),
         ([str(folder / "sciml_mskf.h")], "cannot open"),
     ):
         done = CliRunner().invoke(app, ["report", *words])
         assert isinstance(done.exception, InputError)
-        assert said in str(done.exception)
+        assert message in str(done.exception)

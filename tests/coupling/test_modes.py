@@ -1,4 +1,4 @@
-"""The library in the scheme's place, in a host that links it as WRF does: every mode, however the host is run."""
+"""The library in the scheme's place, in a host linked as WRF is: modes, tiles, threads, ranks and restarts."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def whole(
 ) -> dict[str, Run]:
     """Each mode with one tile, one thread, one rank, no stop."""
     where = tmp_path_factory.mktemp("whole")
-    kept = dict(state=state, steps=STEPS, kf_edrates=True)
-    return {mode: run(host, where / mode, settings(mode), **kept) for mode in MODES}
+    options = dict(state=state, steps=STEPS, kf_edrates=True)
+    return {mode: run(host, where / mode, settings(mode), **options) for mode in MODES}
 
 
 def test_the_link_line(host: Path, library: Library) -> None:
@@ -60,14 +60,14 @@ def test_the_link_line(host: Path, library: Library) -> None:
 @pytest.mark.parametrize("mode", SILENT)
 def test_the_hosts_answers_do_not_change(whole: dict[str, Run], plain: xr.Dataset, mode: str) -> None:
     assert same_bits(plain, whole[mode].history) == []
-    assert said(whole[mode]) == whole[mode].stderr.splitlines()
+    assert library_lines(whole[mode]) == whole[mode].stderr.splitlines()
     assert whole[mode].stderr.count(f"mode            = '{mode}'") == 1
 
 
 def test_the_answers_that_change(whole: dict[str, Run], plain: xr.Dataset) -> None:
     emulated, guarded = whole["emulate"].history, whole["guard"].history
-    for one, other in ((plain, emulated), (plain, guarded), (emulated, guarded)):
-        assert {"RTHCUTEN", "RAINC"} <= set(same_bits(one, other))
+    for first, second in ((plain, emulated), (plain, guarded), (emulated, guarded)):
+        assert {"RTHCUTEN", "RAINC"} <= set(same_bits(first, second))
     counts = read_statistics(whole["guard"].directory.glob("sciml_mskf_guard_*.nc")).sums
     assert 50 < counts["RETURNED"] < counts["COLUMNS"] - 50
 
@@ -84,13 +84,13 @@ def test_tiles_and_threads(
     tile: tuple[int, int],
     threads: int,
 ) -> None:
-    kept = dict(state=state, steps=STEPS, kf_edrates=True)
-    done = run(host, tmp_path, settings(mode), tile=tile, threads=threads, **kept)
+    options = dict(state=state, steps=STEPS, kf_edrates=True)
+    done = run(host, tmp_path, settings(mode), tile=tile, threads=threads, **options)
     assert same_bits(whole[mode].history, done.history) == []
-    assert said(done) == said(whole[mode])
+    assert library_lines(done) == library_lines(whole[mode])
 
 
-def said(done: Run) -> list[str]:
+def library_lines(done: Run) -> list[str]:
     """The lines of the library."""
     return [line for line in done.stderr.splitlines() if line.startswith("sciml:")]
 
@@ -117,10 +117,10 @@ def test_ranks(
     mode: str,
     ranks: int,
 ) -> None:
-    kept = dict(state=state, steps=STEPS, kf_edrates=True)
-    done = run(host_on_ranks, tmp_path, settings(mode), ranks=ranks, tile=(7, 5), **kept)
+    options = dict(state=state, steps=STEPS, kf_edrates=True)
+    done = run(host_on_ranks, tmp_path, settings(mode), ranks=ranks, tile=(7, 5), **options)
     assert same_bits(whole[mode].history, done.history) == []
-    assert said(done) == said(whole[mode])
+    assert library_lines(done) == library_lines(whole[mode])
     assert len(list(tmp_path.glob(f"sciml_mskf_{mode}_*.nc"))) == (mode != "original") * ranks
 
 
@@ -157,21 +157,21 @@ def test_the_contract_of_a_call(
     host: Path, state: Path, settings: Settings, each_step: xr.Dataset, tmp_path: Path
 ) -> None:
     """What the host itself does not do between two steps: compare its own scheme's history."""
-    kept = dict(state=state, steps=STEPS, history_interval=1, kf_edrates=True)
-    found = run(host, tmp_path, settings("emulate"), tile=(7, 5), **kept).history
-    assert found["W0AVG"].values.tobytes() == each_step["W0AVG"].values.tobytes()
-    dt, levels = found.attrs["DT"], found.sizes["bottom_top"]
-    assert (found["RAINCV"] == np.float32(dt) * found["PRATEC"]).all()
-    left = found["NCA"] / dt
+    options = dict(state=state, steps=STEPS, history_interval=1, kf_edrates=True)
+    history = run(host, tmp_path, settings("emulate"), tile=(7, 5), **options).history
+    assert history["W0AVG"].values.tobytes() == each_step["W0AVG"].values.tobytes()
+    dt, levels = history.attrs["DT"], history.sizes["bottom_top"]
+    assert (history["RAINCV"] == np.float32(dt) * history["PRATEC"]).all()
+    left = history["NCA"] / dt
     assert (left == np.round(left)).all()
-    first = found.isel(Time=1)
+    first = history.isel(Time=1)
     nothing = first["NCA"] < 0
     assert 0 < int(nothing.sum()) < nothing.size
     for name in (*TENDENCIES, "CLDFRA_DP", "CLDFRA_SH", "QC_CU", "QI_CU"):
         assert not first[name].where(nothing, 0).any()
     for name, value in (("CUTOP", 1), ("CUBOT", levels + 1), ("PRATEC", 0), ("NCA", -100)):
         assert (first[name].where(nothing, value) == value).all()
-    before, after = found.isel(Time=5), found.isel(Time=6)
+    before, after = history.isel(Time=5), history.isel(Time=6)
     held = after["CU_ACT_FLAG"] == 0
     assert held.equals(before["NCA"] >= 0.5 * dt)
     for name in (*TENDENCIES[6:], "PRATEC", "CUTOP", "CUBOT", "CLDFRA_DP", "CLDFRA_SH", "QC_CU", "QI_CU"):
@@ -189,13 +189,13 @@ def test_captures_are_the_hosts_own(
     run(host, tmp_path, settings("capture", **drawn), state=state, steps=1, tile=(7, 5), threads=2)
     (path,) = tmp_path.glob("sciml_mskf_capture_*.nc")
     with xr.open_dataset(path, decode_times=False) as ds:
-        found = sciml.convection_columns(ds.load())
+        history = sciml.convection_columns(ds.load())
     first = each_step.isel(Time=1)
-    assert found.sizes["column"] == first.sizes["south_north"] * first.sizes["west_east"]
-    j, i = (xr.DataArray(found[name].values, dims="column") for name in ("south_north", "west_east"))
+    assert history.sizes["column"] == first.sizes["south_north"] * first.sizes["west_east"]
+    j, i = (xr.DataArray(history[name].values, dims="column") for name in ("south_north", "west_east"))
     for name in (*TENDENCIES, "PRATEC", "CUTOP", "CUBOT", "QC_CU", "T_PHY", "P_HYD", "DZ8W", "W0AVG"):
         here = first[name].isel(south_north=j - int(j.min()), west_east=i - int(i.min()))
-        np.testing.assert_array_equal(found[name].values.T, here.values, err_msg=name)
+        np.testing.assert_array_equal(history[name].values.T, here.values, err_msg=name)
 
 
 def test_absent_arguments(
@@ -203,8 +203,8 @@ def test_absent_arguments(
 ) -> None:
     for mode in MODES:
         absent = ("adapt_step_flag", "f_qv", "f_qc", "aerocu")
-        kept = dict(state=state, steps=STEPS, kf_edrates=True, absent=absent)
-        done = run(host, tmp_path / mode, settings(mode), tile=(7, 5), **kept)
+        options = dict(state=state, steps=STEPS, kf_edrates=True, absent=absent)
+        done = run(host, tmp_path / mode, settings(mode), tile=(7, 5), **options)
         assert same_bits(whole[mode].history, done.history) == []
 
 
@@ -212,12 +212,12 @@ def test_absent_arguments(
 def test_microphysics_without_ice(
     host: Path, standin: Path, state: Path, settings: Settings, tmp_path: Path, mode: str
 ) -> None:
-    """Not told (all optional arguments absent) or told: the host's own scheme, and one message but in capture."""
+    """All optional arguments absent, or present: the host's own scheme, and one message except in capture."""
     for place, given in (("absent", dict(absent=OPTIONS)), ("ice", dict(ice=False))):
         alone = run(standin, tmp_path / f"alone_{place}", state=state, **given)
         done = run(host, tmp_path / place, settings(mode), state=state, tile=(7, 5), threads=2, **given)
         assert same_bits(alone.history, done.history) == []
-        assert sum("microphysics" in line for line in said(done)) == (mode != "capture")
+        assert sum("microphysics" in line for line in library_lines(done)) == (mode != "capture")
 
 
 def test_columns_that_are_not_sound(
@@ -241,14 +241,14 @@ def test_without_weights(
 ) -> None:
     """By setting, the host's own scheme for the whole run, or a stop by the host itself."""
     nowhere = str(tmp_path / "nowhere.nc")
-    kept = dict(state=state, steps=STEPS, tile=(2, 2), threads=2, kf_edrates=True)
-    done = run(host, tmp_path / "on", settings(mode, weights=nowhere), **kept)
+    options = dict(state=state, steps=STEPS, tile=(2, 2), threads=2, kf_edrates=True)
+    done = run(host, tmp_path / "on", settings(mode, weights=nowhere), **options)
     assert same_bits(plain, done.history) == []
-    assert sum(nowhere in line and "cannot" in line for line in said(done)) == 1
+    assert sum(nowhere in line and "cannot" in line for line in library_lines(done)) == 1
     stop = settings(mode, weights=nowhere, on_failure="stop")
-    ended = run(host, tmp_path / "off", stop, check=False, **kept)
+    ended = run(host, tmp_path / "off", stop, check=False, **options)
     assert ended.code == 9
-    assert said(ended) == ended.stderr.splitlines()
+    assert library_lines(ended) == ended.stderr.splitlines()
     assert ended.stdout.splitlines()[-1].startswith("FATAL: sciml: ")
 
 
@@ -265,7 +265,7 @@ def test_another_grid_is_warned_of_once(host: Path, settings: Settings, tmp_path
     other.attrs["DX"] = 20000.0
     state = write_state(other, tmp_path / "state")
     done = run(host, tmp_path, settings("emulate"), state=state, tile=(2, 2), threads=2)
-    assert sum("WARNING: DX is 20000" in line for line in said(done)) == 1
+    assert sum("WARNING: DX is 20000" in line for line in library_lines(done)) == 1
 
 
 def test_other_levels(host: Path, standin: Path, settings: Settings, tmp_path: Path) -> None:
@@ -275,4 +275,4 @@ def test_other_levels(host: Path, standin: Path, settings: Settings, tmp_path: P
     alone = run(standin, tmp_path / "alone", state=state)
     done = run(host, tmp_path, settings("emulate"), state=state, tile=(2, 2), threads=2)
     assert same_bits(alone.history, done.history) == []
-    assert sum("the columns have 40 levels" in line for line in said(done)) == 1
+    assert sum("the columns have 40 levels" in line for line in library_lines(done)) == 1

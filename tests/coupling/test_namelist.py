@@ -1,4 +1,4 @@
-"""What the library says of a namelist that is not where it looks, and of one that had no effect."""
+"""Messages of the library on a namelist that is missing, and on one that had no effect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.native, pytest.mark.xdist_group("standin")]
 VARIABLE = "SCIML_MSKF_NAMELIST"
 
 
-def said(done: Run) -> list[str]:
+def library_lines(done: Run) -> list[str]:
     """The lines of the library, without its name."""
     return [line.removeprefix("sciml: ") for line in done.stderr.splitlines()]
 
@@ -28,7 +28,7 @@ def test_no_namelist(host: Path, state: Path, plain: xr.Dataset, tmp_path: Path)
     """Where it was looked for, what holds, what to do: once, and the host's own answers."""
     done = run(host, tmp_path, state=state, steps=STEPS, tile=(7, 5), threads=2, kf_edrates=True)
     assert same_bits(plain, done.history) == []
-    lines = said(done)
+    lines = library_lines(done)
     assert lines[0] == "cannot open the namelist sciml_mskf.nml: No such file or directory"
     assert f"working directory {tmp_path}; the environment variable {VARIABLE} is not set" in lines[2]
     assert "the mode is 'original': nothing is captured, compared or emulated" in lines[3]
@@ -44,7 +44,7 @@ def test_a_variable_that_points_nowhere(
     nowhere = str(tmp_path / "elsewhere" / "settings.nml")
     namelist = settings("emulate") if beside else None
     done = run(host, tmp_path, namelist, state=state, environment={VARIABLE: nowhere})
-    lines = said(done)
+    lines = library_lines(done)
     assert lines[0] == f"cannot open the namelist {nowhere}: No such file or directory"
     assert f"at {nowhere}, which the environment variable {VARIABLE} names" in lines[2]
     assert sum("exists and was not read" in line for line in lines) == beside
@@ -54,7 +54,7 @@ def test_a_variable_that_points_nowhere(
 
 def test_a_directory_in_the_namelists_place(host: Path, state: Path, tmp_path: Path) -> None:
     done = run(host, tmp_path, state=state, environment={VARIABLE: str(tmp_path)})
-    assert said(done)[0] == f"cannot read the namelist {tmp_path}: Is a directory"
+    assert library_lines(done)[0] == f"cannot read the namelist {tmp_path}: Is a directory"
 
 
 @pytest.mark.parametrize("mode", ["capture", "emulate", "guard", "original"])

@@ -55,10 +55,10 @@ def exact(problem: Convection, emulator: Emulator) -> xr.Dataset:
 def test_in_single_precision(library: Library, weights: Path, problem: Convection, exact: xr.Dataset) -> None:
     parity = compare(exact, solve(problem, FortranEmulator(library.path, weights)).outputs)
     assert parity.classes_differ == 0
-    assert {one.name for one in parity.agreements} >= {"RTHCUTEN", "RUCUTEN", "PRATEC", "NCA", "CUTOP"}
-    for one in parity.agreements:
-        assert one.median <= 1e-6, one
-        assert one.within >= 0.999, one
+    assert {x.name for x in parity.agreements} >= {"RTHCUTEN", "RUCUTEN", "PRATEC", "NCA", "CUTOP"}
+    for agreement in parity.agreements:
+        assert agreement.median <= 1e-6, agreement
+        assert agreement.within >= 0.999, agreement
     assert parity.ok
 
 

@@ -193,7 +193,7 @@ def test_bits(host: Host, columns: xr.Dataset, isa: str) -> None:
 
 
 def test_unsound_columns(host: Host, columns: xr.Dataset) -> None:
-    """A column that is not finite or not physical is told, left at rest, and harms no other."""
+    """A column that is not finite or not physical is marked, has no tendencies, and does not change others."""
     some = columns.isel(column=slice(0, 400))
     well, spoilt = host.run(some), some.copy(deep=True)
     rng = np.random.default_rng(9)
@@ -267,7 +267,7 @@ def test_light_wind(host: Host, emulator: Emulator, columns: xr.Dataset, share: 
     ],
 )
 def test_unphysical_columns(host: Host, columns: xr.Dataset, name: str, most: float, least: float) -> None:
-    """What no weather has is told as what is not finite is; the bounds themselves are sound."""
+    """Values outside the physical bounds are marked like NaN; the bounds themselves are sound."""
     some = columns.isel(column=slice(0, 60))
     well = host.run(some)
     for value in (most, least):
@@ -307,7 +307,7 @@ def test_strange_columns(host: Host, columns: xr.Dataset) -> None:
 def test_answers_beyond_single_precision(
     library: Library, emulator: Emulator, columns: xr.Dataset, tmp_path: Path
 ) -> None:
-    """What is finite in double but not in the host's float is no answer: the column is told as not sound."""
+    """Outputs that are finite in double but not in the host's float mark the column as not sound."""
     strange = replace(emulator, about={**emulator.about, "enthalpy": [1e50, 1e51]})
     write_weights(tmp_path / "strange.nc", emulator_weights(strange))
     host = Host(library.path, tmp_path / "strange.nc")

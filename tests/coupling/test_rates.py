@@ -71,14 +71,14 @@ def test_the_plumes_own_fluxes(answer: Answer, columns: xr.Dataset, emulator: Em
         RATES, (plume.detrained, down.detrained, plume.entrained, -down.entrained), strict=True
     ):
         expected = (flux.numpy() * whole).T
-        found = answer.fields[name][index]
+        rates = answer.fields[name][index]
         size = np.abs(expected).sum(1)
-        share = np.abs(found).sum(1) / np.where(size > 0, size, 1)
-        assert (found[~active] == 0).all()
+        share = np.abs(rates).sum(1) / np.where(size > 0, size, 1)
+        assert (rates[~active] == 0).all()
         some = active & (size > 0)
         assert (share[some] < 1 + 1e-9).all()
         assert np.median(share[some]) == pytest.approx(1, abs=1e-9)
-        np.testing.assert_allclose(found[some], (expected * share[:, None])[some], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(rates[some], (expected * share[:, None])[some], rtol=1e-6, atol=1e-6)
     nothing = np.setdiff1d(np.arange(columns.sizes["column"]), index[active])
     for name in (*RATES, "TIMEC_KF"):
         assert not answer.fields[name][nothing].any()
@@ -137,15 +137,15 @@ def test_rates_of_wrf(host: Host) -> None:
             for name in RATES
         }
         time = file["TIMEC_KF"].values.ravel()
-    found = host.run(columns, rates=True).fields
-    fresh = (time > 0) & (found["TIMEC_KF"] == time)
+    rates = host.run(columns, rates=True).fields
+    fresh = (time > 0) & (rates["TIMEC_KF"] == time)
     for kind, most in ((SHALLOW, 1e-4), (DEEP, 5e-3)):
-        here = fresh & (found["KIND"] == kind)
+        here = fresh & (rates["KIND"] == kind)
         assert here.sum() > 30
-        strength = truth["UER_KF"][here].sum(1) / found["UER_KF"][here].sum(1)
+        strength = truth["UER_KF"][here].sum(1) / rates["UER_KF"][here].sum(1)
         if kind == SHALLOW:
             np.testing.assert_allclose(strength, 1, rtol=1e-3)
         for name in RATES:
             size = np.abs(truth[name][here]).sum(1)
-            off = np.abs(found[name][here] * strength[:, None] - truth[name][here]).sum(1)
+            off = np.abs(rates[name][here] * strength[:, None] - truth[name][here]).sum(1)
             assert np.quantile(off / np.maximum(size, 1), 0.9) < most, name

@@ -1,4 +1,4 @@
-"""Columns in radiative-convective equilibrium: budgets, bits, the scheme's contract, and what is refused."""
+"""Columns in radiative-convective equilibrium: budgets, bits, the scheme's contract, and errors."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def start(columns: xr.Dataset) -> Start:
 
 @pytest.fixture(scope="module")
 def run(built: Built, start: Start) -> xr.Dataset:
-    found, said = simulate(built.library, built.weights, start, Climate(), threads=1)
-    assert said.startswith(f"{start.steps} steps of {MEMBERS} columns, 1 threads")
-    return found
+    records, log = simulate(built.library, built.weights, start, Climate(), threads=1)
+    assert log.startswith(f"{start.steps} steps of {MEMBERS} columns, 1 threads")
+    return records
 
 
 class Here:
@@ -89,7 +89,7 @@ def test_it_is_sound(run: xr.Dataset) -> None:
     assert since(run, "LEAST_VAPOUR").min() >= 0
     assert run["QCLOUD"].min() >= 0
     assert since(run, "UNSOUND").sum() == 0
-    # or the rest would say nothing
+    # otherwise the other tests have no effect
     for name in ("SHALLOW", "DEEP", "RAIN_CU", "RAIN_LS", "EVAPORATED_RAIN"):
         assert since(run, name).sum() > 0, name
 
@@ -108,7 +108,7 @@ def test_enthalpy_closes(run: xr.Dataset) -> None:
     come = since(run, "SENSIBLE") + LV * since(run, "EVAPORATION") + since(run, "RADIATION")
     come += since(run, "ENTHALPY_CU")
     assert np.abs(change - come).max() < 1e-13 * run["ENTHALPY"].values.max()
-    # the scheme's own balance is a bound: the emulator's is told to stay within what the scheme shows
+    # the balance of the scheme bounds that of the emulator
     share = since(run, "SCHEME_CU").sum() / since(run, "ABSOLUTE_CU").sum()
     assert abs(share) < 0.03
 
@@ -142,20 +142,20 @@ def test_stopped_and_started_again(
     assert (here.folder / "state").read_bytes() == (here.folder / "state of the whole").read_bytes()
 
 
-def test_a_member_is_the_same_whatever_others_there_are(
+def test_a_member_does_not_depend_on_the_others(
     built: Built, columns: xr.Dataset, run: xr.Dataset, tmp_path: Path
 ) -> None:
     fewer = Start.of(columns, days=0.5, members=2, seed=11, hours=3.0)
-    found = ran(built, fewer, tmp_path)
-    xr.testing.assert_identical(found, run.isel(time=slice(None, 5), member=slice(None, 2)))
+    records = ran(built, fewer, tmp_path)
+    xr.testing.assert_identical(records, run.isel(time=slice(None, 5), member=slice(None, 2)))
 
 
 def test_tendencies_are_held_as_wrf_holds_them(built: Built, columns: xr.Dataset, tmp_path: Path) -> None:
     """They change at calls, every sixth step, and vanish when their time is over; nothing else."""
     each = Start.of(columns, days=1, members=MEMBERS, seed=11, hours=50 / 3600)
-    found = ran(built, each, tmp_path)
-    heating = since(found, "HEATING_CU")
-    assert since(found, "LIMITED").sum() == 0
+    records = ran(built, each, tmp_path)
+    heating = since(records, "HEATING_CU")
+    assert since(records, "LIMITED").sum() == 0
     step = np.arange(2, len(heating) + 1)
     changed = (np.diff(heating, axis=0) != 0).any(2)
     over = (heating[1:] == 0).all(2)
@@ -163,42 +163,42 @@ def test_tendencies_are_held_as_wrf_holds_them(built: Built, columns: xr.Dataset
     assert not (changed & ~called & ~over).any()
     assert (changed & called).any()
     assert (changed & over & ~called).sum() > 0  # deep ones end where they end
-    evaluated = since(found, "EVALUATED")[1:]
+    evaluated = since(records, "EVALUATED")[1:]
     assert not evaluated[step % 6 != 0].any()
     assert (evaluated[step % 6 == 0] == 0).any()  # some are held
 
 
 def test_w0avg_has_the_spread_of_the_sample(built: Built, columns: xr.Dataset, tmp_path: Path) -> None:
     many = Start.of(columns, days=2, members=60, seed=13, hours=6.0)
-    found = ran(built, many, tmp_path)
-    spread = found["W0AVG"].values[3:].std((0, 1))
+    records = ran(built, many, tmp_path)
+    spread = records["W0AVG"].values[3:].std((0, 1))
     np.testing.assert_allclose(spread, columns["W0AVG"].values.std(0), rtol=0.15)
 
 
 def test_rain_follows_the_cooling(built: Built, columns: xr.Dataset, tmp_path: Path) -> None:
-    """Radiation is what convection answers to."""
+    """Convection balances the radiative cooling."""
     rained = []
     for cooling in (0.5, 3.0):
         begin = Start.of(columns, days=2, members=MEMBERS, seed=11)
-        found = ran(built, begin, tmp_path, Climate(cooling=cooling))
-        rained.append(since(found, "RAIN_CU").sum())
+        records = ran(built, begin, tmp_path, Climate(cooling=cooling))
+        rained.append(since(records, "RAIN_CU").sum())
     assert rained[1] > 1.2 * rained[0]
 
 
 def test_without_vapour_nothing_rains(built: Built, start: Start, tmp_path: Path) -> None:
     dry = replace(start, vapour=np.zeros_like(start.vapour), steps=432)
-    found = ran(built, dry, tmp_path, Climate(exchange=1e-5))
-    assert since(found, "RAIN_CU").sum() == since(found, "RAIN_LS").sum() == 0
-    assert since(found, "LEAST_VAPOUR").min() >= 0
+    records = ran(built, dry, tmp_path, Climate(exchange=1e-5))
+    assert since(records, "RAIN_CU").sum() == since(records, "RAIN_LS").sum() == 0
+    assert since(records, "LEAST_VAPOUR").min() >= 0
 
 
 def test_novel_features(run: xr.Dataset) -> None:
     emulator = Emulator.load("mskf-convrad")
-    found = novel_features(emulator, run, most=100)
-    assert all(one.name in (*CHANNELS, *SCALARS) and 0 < one.share <= 1 < one.novelty for one in found)
-    assert [one.share for one in found] == sorted((one.share for one in found), reverse=True)
+    features = novel_features(emulator, run, most=100)
+    assert all(x.name in (*CHANNELS, *SCALARS) and 0 < x.share <= 1 < x.novelty for x in features)
+    assert [x.share for x in features] == sorted((x.share for x in features), reverse=True)
     moist = run.assign(QVAPOR=run["QVAPOR"].where(run["PRESSURE"] > 3e4, 1e-4))
-    (humid,) = [one for one in novel_features(emulator, moist, most=100) if one.name == "humidity"]
+    (humid,) = [x for x in novel_features(emulator, moist, most=100) if x.name == "humidity"]
     assert humid.share > 0.9
     assert humid.high is not None
     assert humid.high < 310
@@ -207,7 +207,7 @@ def test_novel_features(run: xr.Dataset) -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "spoil", "said"),
+    ("steps", "spoil", "message"),
     [
         ((0, 5), "", "FIRST to LAST are to lie within 1 to 2592"),
         ((1, 10**6), "", "FIRST to LAST are to lie within 1 to 2592"),
@@ -222,8 +222,8 @@ def test_novel_features(run: xr.Dataset) -> None:
         ((1, 8), "weights", "mskf.nc"),
     ],
 )
-def test_the_host_refuses_in_one_line(
-    built: Built, start: Start, tmp_path: Path, steps: tuple[int, int], spoil: str, said: str
+def test_errors_of_the_host_are_one_line(
+    built: Built, start: Start, tmp_path: Path, steps: tuple[int, int], spoil: str, message: str
 ) -> None:
     here = Here(built, start, tmp_path)
     given, state = tmp_path / "input", tmp_path / "state"
@@ -242,11 +242,11 @@ def test_the_host_refuses_in_one_line(
         given.unlink()
     elif spoil == "weights":
         here.built = built._replace(weights=tmp_path / "mskf.nc")
-    with pytest.raises(SciMLError) as told:
+    with pytest.raises(SciMLError) as error:
         here("output", steps)
-    assert said in str(told.value)
-    assert str(told.value).startswith("column_host: ")
-    assert "\n" not in str(told.value)
+    assert message in str(error.value)
+    assert str(error.value).startswith("column_host: ")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -255,21 +255,21 @@ def test_the_host_refuses_in_one_line(
     ids=str,
 )
 def test_no_run(columns: xr.Dataset, numbers: dict[str, float]) -> None:
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         Start.of(columns, **numbers)  # type: ignore[arg-type]
-    assert "give" in str(told.value)
+    assert "give" in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("numbers", "said"),
+    ("numbers", "message"),
     [
         ({"sst": 28.0}, "sst = 28.0: give a number from 250 to 320"),
         ({"wind": float("nan")}, "wind = nan: give"),
         ({"rain_time": 0.0}, "rain_time = 0.0: give"),
     ],
 )
-def test_no_climate(numbers: dict[str, float], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_no_climate(numbers: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         Climate(**numbers)
 
 
@@ -278,7 +278,7 @@ def test_answers_of_other_columns(built: Built, start: Start, tmp_path: Path) ->
     assert history(start, output).sizes["time"] == 2
     for spoilt in (output.read_bytes()[:-4], b"\0" * 80 + output.read_bytes()[80:]):
         output.write_bytes(spoilt)
-        with pytest.raises(InputError, match="not what these columns write"):
+        with pytest.raises(InputError, match="not those of these columns"):
             history(start, output)
 
 
@@ -288,23 +288,23 @@ def command(*words: str | Path) -> Result:
 
 def test_the_command(built: Built, tmp_path: Path) -> None:
     names = ("rce.nc", "rce.png", "rce.json")
-    output, picture, told = (tmp_path / name for name in names)
+    output, picture, summary = (tmp_path / name for name in names)
     words = (built.library.parent, "--days", "1", "--members", "4", "--seed", "11", "--threads", "1")
-    shown = command(*words, "-o", output, "--picture", picture, "--json", told)
+    shown = command(*words, "-o", output, "--picture", picture, "--json", summary)
     assert shown.exit_code == 0, shown.output
     assert shown.output.splitlines()[-1].startswith("verdict: ok")
     assert picture.read_bytes()[:4] == b"\x89PNG"
-    numbers = json.loads(told.read_text())
+    numbers = json.loads(summary.read_text())
     assert (numbers["members"], numbers["days"], numbers["calls refused"]) == (4, 1.0, 0)
     with xr.open_dataset(output) as written:
         assert dict(written.sizes) == {"time": 5, "member": 4, "level": 44}
-    again = command(*words, "--json", told)
+    again = command(*words, "--json", summary)
     assert again.output.splitlines()[1:] == shown.output.splitlines()[1:]  # all but the time it took
-    assert json.loads(told.read_text()) == numbers
+    assert json.loads(summary.read_text()) == numbers
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("{tmp}",), "no library"),
         (("{tmp}/nowhere",), "is no folder"),
@@ -315,12 +315,12 @@ def test_the_command(built: Built, tmp_path: Path) -> None:
         (("{built}", "--days", "1", "--json", "{built}/mskf.nc/x"), "not a folder"),
     ],
 )
-def test_the_command_refuses_in_one_line(
-    built: Built, tmp_path: Path, words: tuple[str, ...], said: str
+def test_errors_of_the_command_are_one_line(
+    built: Built, tmp_path: Path, words: tuple[str, ...], message: str
 ) -> None:
     places = {"tmp": tmp_path, "built": built.library.parent}
     shown = command(*(word.format(**places) for word in words))
     assert shown.exit_code == 2
-    assert said in shown.stderr
+    assert message in shown.stderr
     assert len(shown.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())

@@ -46,10 +46,10 @@ def test_the_report_prints_classes_and_time(
     for name, word in (("none", "columns with no"), ("shallow", "with shallow"), ("deep", "with deep")):
         assert f"{answered[name]:,} {word}" in text
     assert (columns["returned"] > 0) == (mode == "guard")
-    found = re.search(r"emulator \S+ s \((\S+) microseconds per column\)", text)
-    assert found is not None
+    match = re.search(r"emulator \S+ s \((\S+) microseconds per column\)", text)
+    assert match is not None
     each = 1e6 * scores["seconds"]["emulator"] / columns["columns"]
-    assert float(found[1]) == pytest.approx(each, abs=0.06)
+    assert float(match[1]) == pytest.approx(each, abs=0.06)
     assert ("scheme" in scores["microseconds_per_column"]) == (mode == "shadow")
     assert text.count("microseconds per column") == (2 if mode == "shadow" else 1)
 

@@ -1,4 +1,4 @@
-"""`sciml coupling response`, and what `export` says of growing modes."""
+"""`sciml coupling response`, and the report of `export` on growing modes."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def test_export_without_the_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(data_files, "folder", lambda: tmp_path / "data")
     shown = runner.invoke(app, ["coupling", "export", str(model), "-o", str(tmp_path / "a.nc")])
     assert shown.exit_code == 0, shown.output
-    wrote, told = shown.output.splitlines()
+    wrote, report = shown.output.splitlines()
     assert wrote.startswith("wrote")
-    assert told.startswith("not looked for growing modes: no data file")
+    assert report.startswith("not looked for growing modes: no data file")
     read_weights(tmp_path / "a.nc")
 
 
@@ -91,13 +91,13 @@ def test_response(tmp_path: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "of 24 soundings" in shown.output
     assert shown.output.splitlines()[-1] == STABLE.replace("1 per", "2 per")
-    told = json.loads((tmp_path / "r.json").read_text())
-    assert np.array(told["matrix"]).shape == (88, 88)
+    response = json.loads((tmp_path / "r.json").read_text())
+    assert np.array(response["matrix"]).shape == (88, 88)
     assert Image.open(tmp_path / "r.png").size[0] > 1000
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["no-such-model"], "no-such-model"),
         (["mskf-convrad", "--file", "{tmp}/nowhere.nc"], "nowhere.nc"),
@@ -105,9 +105,9 @@ def test_response(tmp_path: Path) -> None:
         (["mskf-convrad", "--json", "{tmp}"], "is a folder"),
     ],
 )
-def test_refused_in_one_line(tmp_path: Path, words: list[str], said: str) -> None:
+def test_errors_are_one_line(tmp_path: Path, words: list[str], message: str) -> None:
     shown = runner.invoke(app, ["coupling", "response", *(word.format(tmp=tmp_path) for word in words)])
     assert shown.exit_code == 2
-    assert said in shown.stderr
+    assert message in shown.stderr
     assert len(shown.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())

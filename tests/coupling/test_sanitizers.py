@@ -40,8 +40,8 @@ def sanitised(folder: Path, flags: Sequence[str]) -> Path:
     for name, words in compilations(c_compiler()).items():
         if "_avx" in name:
             continue
-        kept = [word for word in words if word not in ("-O3", "-DSCIML_X86", "-fvisibility=hidden")]
-        subprocess.run([*kept, "-O1", "-g", *flags, "-o", str(folder / name)], check=True)
+        command = [word for word in words if word not in ("-O3", "-DSCIML_X86", "-fvisibility=hidden")]
+        subprocess.run([*command, "-O1", "-g", *flags, "-o", str(folder / name)], check=True)
         objects.append(str(folder / name))
     library = folder / "libsciml_mskf.so"
     words = [

@@ -1,4 +1,4 @@
-"""The stand-in host: the same bits however it is run, its budgets, and the contract that its scheme keeps."""
+"""The stand-in host: the same bits for all tiles, threads and ranks, its budgets, and the contract of its scheme."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ aercu_fct,aercu_opt, EFCS,EFIS,EFSS, RUCUTEN,RVCUTEN,XLAND
 
 def test_order_of_arguments() -> None:
     text = (SOURCES / "module_cu_mskf.f90").read_text()
-    found = re.search(r"subroutine mskf_cps\((.*?)\)", text, re.DOTALL)
-    assert found is not None
-    names = [name.strip(" &\n").lower() for name in found[1].split(",")]
+    match = re.search(r"subroutine mskf_cps\((.*?)\)", text, re.DOTALL)
+    assert match is not None
+    names = [name.strip(" &\n").lower() for name in match[1].split(",")]
     assert names == [name.strip().lower() for name in ARGUMENTS.split(",")]
     assert len(names) == 100
 
@@ -78,10 +78,10 @@ def test_restart_on_other_ranks(
 ) -> None:
     half, whole = tmp_path / "half", tmp_path / "whole"
     run(standin_on_ranks, tmp_path, state=state, steps=9, ranks=2, state_out=half, kf_edrates=True)
-    kept = dict(state=half, steps=STEPS - 9, kf_edrates=True)
-    again = run(standin_on_ranks, tmp_path, ranks=4, threads=2, state_out=whole, **kept)
+    options = dict(state=half, steps=STEPS - 9, kf_edrates=True)
+    again = run(standin_on_ranks, tmp_path, ranks=4, threads=2, state_out=whole, **options)
     assert same_bits(plain, again.history) == []
-    run(standin, tmp_path / "one", state_out=tmp_path / "same", **kept)
+    run(standin, tmp_path / "one", state_out=tmp_path / "same", **options)
     assert whole.read_bytes() == (tmp_path / "same").read_bytes()
 
 

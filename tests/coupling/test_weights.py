@@ -1,4 +1,4 @@
-"""The weights file: what goes in comes out, and no damage goes unnoticed, on either side."""
+"""The weights file: round trips, and errors on any damage, in Python and in the library."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_same_weights_same_bytes_and_others_can_read_them(
         np.testing.assert_array_equal(file["lstm.weight_hh_l1"][:], net.weights().arrays["lstm.weight_hh_l1"])
 
 
-def refused(library: Library, path: Path) -> None:
+def check_error(library: Library, path: Path) -> None:
     with pytest.raises(SciMLError):
         read_weights(path)
     with pytest.raises(SciMLError):
@@ -74,7 +74,7 @@ def refused(library: Library, path: Path) -> None:
 
 
 @pytest.mark.native
-def test_one_flipped_bit_anywhere_is_found(
+def test_one_flipped_bit_anywhere_is_detected(
     library: Library, published: tuple[Net, Path], tmp_path: Path
 ) -> None:
     good = published[1].read_bytes()
@@ -89,7 +89,7 @@ def test_one_flipped_bit_anywhere_is_found(
         bad = bytearray(good)
         bad[bit // 8] ^= 1 << (bit % 8)
         path.write_bytes(bad)
-        refused(library, path)
+        check_error(library, path)
 
 
 @pytest.mark.native
@@ -98,15 +98,15 @@ def test_cut_short(library: Library, published: tuple[Net, Path], tmp_path: Path
     good = published[1].read_bytes()
     path = tmp_path / "short.nc"
     path.write_bytes(good[: int(keep if keep in (0, 1, 3, 4, 50) else keep * len(good))])
-    refused(library, path)
+    check_error(library, path)
     path.write_bytes(good + b"\0")
-    refused(library, path)
+    check_error(library, path)
 
 
 @pytest.mark.native
 def test_what_is_no_weights_file(library: Library, tmp_path: Path) -> None:
     for path in (tmp_path / "absent.nc", tmp_path):
-        refused(library, path)
+        check_error(library, path)
         with pytest.raises(InputError, match=path.name):
             read_weights(path)
     text = tmp_path / "text.nc"
@@ -118,7 +118,7 @@ def test_what_is_no_weights_file(library: Library, tmp_path: Path) -> None:
         file.createDimension("x", 3)
         file.createVariable("x", "f4", ("x",))[:] = 1
     for path in (text, hdf, classic):
-        refused(library, path)
+        check_error(library, path)
     with pytest.raises(ChecksumError, match="no checksum"):
         read_weights(classic)
 
@@ -199,7 +199,7 @@ def test_shapes_that_do_not_fit() -> None:
 
 
 def test_only_a_file_is_replaced(tmp_path: Path) -> None:
-    """Not a device, say, in whose place there would be a file."""
+    """A device is not replaced by a file, for example."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "pipe")

@@ -49,7 +49,7 @@ static void own(SCIML_ARGUMENTS(PARAMETER)) {
 
 static void *work(void *which) {
     const int mine = *(const int *)which, share = (nj + crew - 1) / crew;
-    int one = 1, zero = 0, wide = ni, tall = nj, deep = nk + 1, top = nk, six = 6, first = mine * share + 1;
+    int unit = 1, zero = 0, wide = ni, tall = nj, deep = nk + 1, top = nk, six = 6, first = mine * share + 1;
     int last = first + share - 1 < nj ? first + share - 1 : nj, step;
     float dt = 50, dx = 1e4f, cudt = 5, r = 287, g = 9.81f, melting = 273.15f;
     void *a[SCIML_ARGUMENT_COUNT];
@@ -59,7 +59,7 @@ static void *work(void *which) {
         ARG_ids,     ARG_jds,  ARG_kds,  ARG_ims,  ARG_jms,  ARG_kms,  ARG_its,        ARG_kts,
         ARG_trigger, ARG_f_qv, ARG_f_qc, ARG_f_qr, ARG_f_qi, ARG_f_qs, ARG_kf_edrates, ARG_no_src_types_cu};
     for (int n = 0; n < COUNT(ones); n++)
-        a[ones[n]] = &one;
+        a[ones[n]] = &unit;
     a[ARG_warm_rain] = a[ARG_aercu_opt] = a[ARG_adapt_step_flag] = &zero;
     a[ARG_ide] = a[ARG_ime] = a[ARG_ite] = &wide;
     a[ARG_jde] = a[ARG_jme] = &tall;
@@ -86,7 +86,7 @@ static void *work(void *which) {
     return NULL;
 }
 
-static float *room(int profile, FILE *file) {
+static float *read_field(int profile, FILE *file) {
     const size_t count = (size_t)ni * (size_t)nj * (size_t)(profile ? nk + 1 : 1);
     float *x = calloc(count, sizeof *x);
     if (file && fread(x, sizeof *x, count, file) != count) exit(2);
@@ -103,14 +103,14 @@ int main(int count, char **arguments) {
     crew = atoi(arguments[2]);
     steps = atoi(arguments[3]);
     for (int n = 0; n < COUNT(read_profiles); n++)
-        fields[read_profiles[n]] = room(1, file);
+        fields[read_profiles[n]] = read_field(1, file);
     for (int n = 0; n < COUNT(read_surfaces); n++)
-        fields[read_surfaces[n]] = room(0, file);
+        fields[read_surfaces[n]] = read_field(0, file);
     fclose(file);
     for (int n = 0; n < COUNT(made_profiles); n++)
-        fields[made_profiles[n]] = room(1, NULL);
+        fields[made_profiles[n]] = read_field(1, NULL);
     for (int n = 0; n < COUNT(made_surfaces); n++)
-        fields[made_surfaces[n]] = room(0, NULL);
+        fields[made_surfaces[n]] = read_field(0, NULL);
     sciml_mskf_original((void (*)(void))own);
     pthread_barrier_init(&barrier, NULL, (unsigned)crew);
     pthread_t thread[64];

@@ -52,7 +52,7 @@ contains
 
       adaptive = .false.
       if (present(adapt_step_flag)) adaptive = adapt_step_flag
-      rain = .false. ! what is not told is not there
+      rain = .false. ! an absent flag means no rain
       if (present(f_qr)) rain = f_qr
       ice = .false.
       if (present(f_qi)) ice = f_qi .and. .not. warm_rain

@@ -2,8 +2,8 @@
 !>
 !>     standin SETTINGS      a file with the namelist &standin of standin_forecast.f90
 !>
-!> Columns know no neighbours, so the answer must have the same bits for all tiles, threads and ranks, and for
-!> a run that stops and starts again. Whatever serves `mskf_cps` in the scheme's place is held against that.
+!> Columns are independent, so the outputs must have the same bits for all tiles, threads and ranks, and for
+!> a run that stops and starts again. The tests compare replacements of `mskf_cps` with that.
 program standin
    use standin_forecast, only: forecast
    use standin_ranks, only: finish_ranks, start_ranks

@@ -1,4 +1,4 @@
-!> The convective adjustment of one column: what the stand-in scheme does between its arguments.
+!> The convective adjustment of one column: the computation of the stand-in scheme.
 !>
 !> A plume rises from the lowest 50 hPa. It starts where the source air, lifted to its condensation level
 !> (Bolton 1980, eq. 21) and warmed by a bonus of the cube root of W0AVG there (Fritsch and Chappell 1980), is
@@ -39,7 +39,7 @@ module standin_adjustment
       real(dp) :: zol, hfx, ust, pblh
    end type sounding
 
-   !> Tendencies (a second) and what else the scheme tells; zero where nothing happens.
+   !> Tendencies (a second) and the other outputs of the scheme; zero where nothing happens.
    type :: answer
       integer :: kind
       integer :: bottom, top

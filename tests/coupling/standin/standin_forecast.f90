@@ -4,7 +4,7 @@ module standin_forecast
    use module_cu_mskf, only: mskf_cps
    use standin_domain, only: domain, halo_is_untouched, read_state, write_state
    ! allow(C121)
-   use standin_fields ! its names all begin with f_ or s_, or tell how many there are
+   use standin_fields ! its names all begin with f_ or s_, or are counts
    use standin_history, only: begin_history, end_history, history, write_record
    use standin_ranks, only: me
    use standin_steps, only: advance, prepare
