@@ -20,7 +20,7 @@ BAD = [
     ("mode = 'guard', novelty = -1", {}, "give a number from 0 to"),
     ("mode = 'capture', capture_every = 1.5", {}, "give a whole number from 1"),
     ("mode = 'capture'\n mode = 'shadow'", {}, "mode is set twice"),
-    ("mode 'capture'", {}, "= and one value are wanted"),
+    ("mode 'capture'", {}, "give = and one value"),
     ("mode = 'capture", {}, "a string does not end"),
     ("mode = 'shadow', directory = '/nowhere/at/all'", {}, "cannot write into directory"),
     ("mode = 'emulate'\n weights_ = 1", {}, "weights_"),

@@ -26,7 +26,7 @@ static int take(const sciml_cdf *file, const wanted *want, char *message, size_t
     if (!fits)
         return sciml_say(SCIML_SHAPE, message, length,
                          "`%s` in the weights file does not have the shape that its emulator needs: export "
-                         "it again with the sciml that this library is of",
+                         "it again with the same version of sciml as the library",
                          want->name);
     double *d = sciml_take(sizeof *d * (size_t)v->count);
     if (!d) return sciml_say(SCIML_MEMORY, message, length, "no memory for `%s`", want->name);

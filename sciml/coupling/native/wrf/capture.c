@@ -55,8 +55,7 @@ static void describe(cdf_writer *w, const sciml_capture *c, const sciml_session 
     const cdf_written profile = {.type = CDF_FLOAT, .rank = 2, .dims = {column, level}};
     const cdf_written number = {.type = CDF_FLOAT, .rank = 1, .dims = {column}};
     const cdf_written whole = {.units = "1", .type = CDF_INT, .rank = 1, .dims = {column}};
-    sciml_cdf_text(w, "TITLE",
-                   "input-output pairs of MSKF_CPS captured at the call inside the host by libsciml_mskf");
+    sciml_cdf_text(w, "TITLE", "input-output pairs of MSKF_CPS captured in the host by libsciml_mskf");
     sciml_cdf_number(w, "DX", record->dx, 0);
     sciml_cdf_number(w, "DT", record->dt, 0);
     sciml_cdf_number(w, "CUDT", c->cudt, 0);
@@ -88,11 +87,11 @@ static void describe(cdf_writer *w, const sciml_capture *c, const sciml_session 
     VARIABLE(number, "WEIGHT", "1", "one over the probability of having been drawn");
     VARIABLE(number, "XTIME", "min", "since the start of the run");
     VARIABLE(whole, "ITIMESTEP", NULL, NULL);
-    VARIABLE(whole, "RUN", NULL, "the run the column comes from");
+    VARIABLE(whole, "RUN", NULL, "the run of the column");
     VARIABLE(whole, "J", NULL, NULL);
     VARIABLE(whole, "I", NULL, NULL);
     for (int f = 0; f < SCIML_RATES && c->with_rates; f++)
-        VARIABLE(profile, rate_name[f], "kg s-1", "of the grid box, as kf_edrates = 1 has it");
+        VARIABLE(profile, rate_name[f], "kg s-1", "of the grid box, as with kf_edrates = 1");
     if (c->with_rates) VARIABLE(number, "TIMEC_KF", "s", "adjustment time");
 #undef VARIABLE
 }
@@ -233,9 +232,10 @@ void sciml_capture_close(sciml_capture *c, sciml_session *session, const sciml_r
     write_waiting(c, session, record);
     write_passed_over(c, session, record);
     if (c->passed_over && session->rank == 0)
-        sciml_announce("%lld drawn columns were passed over: %s holds capture_columns = %d of them; capture "
-                       "less or more often",
-                       (long long)c->passed_over, c->file.path, c->capacity);
+        sciml_announce(
+            "%lld drawn columns were passed over: %s has the maximum, capture_columns = %d; capture "
+            "less or more often",
+            (long long)c->passed_over, c->file.path, c->capacity);
     if (c->file.file >= 0) fsync(c->file.file);
     sciml_cdf_end(&c->file);
     c->taken = 0;

@@ -49,7 +49,7 @@ static const char *check_reals(void *const a[], char *why) {
     memcpy(&long_r, a[ARG_r], sizeof long_r);
     if (near_to(long_r, r))
         snprintf(why, SCIML_MESSAGE_SIZE,
-                 "this host has REAL of 8 bytes (its gas constant is %.8g when it is read as such): the "
+                 "this host has REAL of 8 bytes (its gas constant as an 8-byte REAL is %.8g): the "
                  "library is for "
                  "WRF's default REAL of 4 bytes; configure WRF without -r8",
                  long_r);

@@ -223,7 +223,7 @@ static void emulate(sciml_session *s, sciml_record *r, void *const a[], const sc
     scratch x;
     fenv_t host;
     if (!open_scratch(&x, t, TO_ANSWER)) {
-        sciml_give_up(s, "no memory for the emulator's answers");
+        sciml_give_up(s, "no memory for the emulator's outputs");
         sciml_original(s, a);
         return;
     }
@@ -262,7 +262,7 @@ static void call(void *const a[], sciml_naming naming) {
     sciml_record *r = mode == MODE_ORIGINAL || t.ni < 1 || t.nj < 1 ? NULL : sciml_record_of(s, a);
     if (!r) {
         if (mode != MODE_ORIGINAL && t.ni > 0 && t.nj > 0)
-            sciml_give_up(s, "more than 32 domains of different size or DX: the library keeps no more");
+            sciml_give_up(s, "more than 32 domains of different size or DX: use at most 32");
         sciml_original(s, a);
         return;
     }

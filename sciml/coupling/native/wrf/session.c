@@ -44,5 +44,5 @@ void sciml_record_path(const sciml_session *s, const sciml_record *r, char *path
 
 void sciml_not_written(sciml_session *s, const char *why) {
     if (!atomic_exchange(&s->not_written, 1))
-        sciml_announce("WARNING: %s; the host's answers do not depend on it", why);
+        sciml_announce("WARNING: %s; the host's fields do not depend on it", why);
 }

@@ -213,7 +213,7 @@ static int find_group(reader *r, char *message, size_t length) {
 static int take_entry(reader *r, uint32_t *seen, sciml_settings *settings, char *message, size_t length) {
     char name[WORD], text[SCIML_PATH_SIZE];
     size_t n = 0;
-    if (!take_name(r, name)) return fail(r, "a setting is wanted, or / to end them", message, length);
+    if (!take_name(r, name)) return fail(r, "give a setting, or / to end the group", message, length);
     while (n < ENTRIES && strcmp(entries[n].name, name) != 0)
         n++;
     if (n == ENTRIES) {
@@ -231,7 +231,7 @@ static int take_entry(reader *r, uint32_t *seen, sciml_settings *settings, char 
     while (r->at < r->end && (*r->at == ' ' || *r->at == '\t'))
         r->at++;
     if (r->at == r->end || *r->at != '=')
-        return sciml_say(SCIML_ARGUMENT, message, length, "%s, line %d: after %s, = and one value are wanted",
+        return sciml_say(SCIML_ARGUMENT, message, length, "%s, line %d: after %s, give = and one value",
                          r->file, r->line, name);
     r->at++;
     while (r->at < r->end && (*r->at == ' ' || *r->at == '\t'))

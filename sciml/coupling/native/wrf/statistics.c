@@ -18,15 +18,15 @@ static const char *const count_name[TALLY_COUNTS] = {"COLUMNS", "HELD",     "NOV
                                                      "UNSOUND", "RETURNED", "NONE",  "SHALLOW", "DEEP"};
 static const char *const count_text[TALLY_COUNTS] = {
     "columns that were not held",
-    "held columns, which no scheme is asked about",
-    "columns further out than the setting novelty (the attribute NOVELTY_LIMIT)",
+    "held columns, in which no scheme is called",
+    "columns of more novelty than the setting (the attribute NOVELTY_LIMIT)",
     "columns beyond the training range, whose features were clipped to it",
     "columns whose response the limits scaled",
     "columns that are not finite or not physical",
-    "columns that were given to the host's own scheme",
-    "columns that the emulator answered with no convection",
-    "columns that the emulator answered with shallow convection",
-    "columns that the emulator answered with deep convection"};
+    "columns in which the host's own scheme was used",
+    "columns in which the emulator had no convection",
+    "columns in which the emulator had shallow convection",
+    "columns in which the emulator had deep convection"};
 
 struct sciml_tally {
     int32_t levels;
