@@ -21,7 +21,7 @@ __all__ = ["emulator_from", "emulator_weights"]
 
 _DESCRIPTIONS = {
     "normalisation.mean": "Mean of each feature at each level, in the units of sciml.convection.features",
-    "normalisation.scale": "Its scale: standardised = (feature - mean) / scale, clipped at 10",
+    "normalisation.scale": "Its scale: standardised = (feature - mean) / scale, clipped at the attribute clip",
     "normalisation.middle": "Middle of the training range, standardised",
     "normalisation.reach": "Half its width: novelty = |standardised - middle| / reach, of the worst feature",
     "normalisation.scalar_mean": "The same for the features of the column",
@@ -156,10 +156,9 @@ def _check_constants(attributes: Mapping[str, Attribute]) -> None:
             raise SchemaError(
                 f"the weights file has no number `{name}`: write it again with `sciml coupling export`"
             )
-        value = float(np.asarray(attributes[name], np.float64))
-        if value != expected:
+        if attributes[name] != expected:
             raise SchemaError(
-                f"`{name}` is {value:g} in the weights file, and {expected:g} in this version of sciml: "
+                f"`{name}` is {attributes[name]} in the weights file, and {expected} in this version of sciml: "
                 "write the file again with `sciml coupling export`"
             )
 

@@ -71,7 +71,7 @@ def test_a_constant_that_is_no_positive_number_is_an_error(
 
 
 def test_torch_does_not_take_other_constants(packaged: Weights) -> None:
-    with pytest.raises(SchemaError, match="`clip` is 9 in the weights file, and 10 in this version"):
+    with pytest.raises(SchemaError, match=r"`clip` is 9\.0 in the weights file, and 10\.0 in this version"):
         emulator_from(changed(packaged, clip=9.0))
 
 
