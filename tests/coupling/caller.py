@@ -1,4 +1,4 @@
-"""A host in Python that calls the scheme's entry with WRF's 100 arguments; entry process, entry session.
+"""A host in Python that calls the scheme's entry with WRF's 100 arguments, in one process and one session.
 
     python -m tests.coupling.caller SPECIFICATION
 
@@ -39,7 +39,7 @@ assert len(NAMES) == 100
 
 
 class Model:
-    """Fields in WRF's memory order, and the scheme of the model itself."""
+    """Fields in WRF's memory order, and the model's own scheme."""
 
     def __init__(self, fields: dict[str, np.ndarray[Any, Any]], numbers: dict[str, float]) -> None:
         self.fields, self.numbers = fields, numbers
@@ -81,7 +81,7 @@ class Model:
 
 
 def own_scheme(f: dict[str, np.ndarray[Any, Any]], j: slice, i: slice) -> None:
-    """W0AVG as in WRF; where the lowest wind blows east, a shallow cloud, where it is strong, a deep entry."""
+    """W0AVG as in WRF; where the lowest wind blows east, a shallow cloud; where it is strong, a deep cloud."""
     nk = f["t"].shape[1] - 1
     f["w0avg"][j, :nk, i] = (
         f["w0avg"][j, :nk, i] * np.float32(11) + np.float32(0.5) * (f["w"][j, :nk, i] + f["w"][j, 1:, i])

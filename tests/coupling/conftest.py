@@ -27,7 +27,7 @@ def library() -> Library:
 
 @pytest.fixture(params=ISAS)
 def isa(request: pytest.FixtureRequest, library: Library, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each instruction set that this processor and this build have, in use."""
+    """Use each instruction set that this processor and this build have."""
     if library.isa not in ISAS[ISAS.index(request.param) :]:
         pytest.skip(f"this processor or this build has {library.isa} at most")
     monkeypatch.setenv("SCIML_ISA", request.param)
@@ -50,7 +50,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Net, Path]:
 
 @pytest.fixture(scope="session")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the stand-in host begins; some columns are strange to the packaged emulator."""
+    """Initial state of the stand-in host; some columns are outside the training of the packaged emulator."""
     return write_state(initial_state(moister=1.15), tmp_path_factory.mktemp("state") / "state")
 
 
@@ -94,6 +94,6 @@ def plain(standin: Path, state: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def each_step(standin: Path, state: Path, tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
-    """The same after each step."""
+    """The history of the stand-in after each step."""
     where = tmp_path_factory.mktemp("steps")
     return run(standin, where, state=state, steps=STEPS, kf_edrates=True, history_interval=1).history

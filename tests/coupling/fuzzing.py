@@ -38,11 +38,11 @@ READERS = ("emulator.o", "handle.o", "netcdf_reader.o", "network_weights.o", "se
 
 
 class NoSanitizers(Exception):
-    """This compiler has none."""
+    """This compiler has no sanitizers."""
 
 
 def build_targets(folder: Path, compiler: Compiler, extra: Sequence[str] = ()) -> dict[str, Path]:
-    """Compile the targets, and of the library what they need, without optimisation.
+    """Compile the targets, and the sources of the library that they need, without optimisation.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def build_targets(folder: Path, compiler: Compiler, extra: Sequence[str] = ()) -
         if "_avx" not in name
     }
     objects = [str(folder / name) for name in commands]
-    # The kernels read no file: to count what is reached in their long vectors would take clang minutes.
+    # The kernels read no file, and coverage of their long vectors takes clang minutes.
     coverage = {name: ["-fsanitize=fuzzer-no-link"] if extra and name in READERS else [] for name in commands}
     build = [
         [*words, "-O0", *SANITIZERS, *coverage[name], "-o", str(folder / name)]
@@ -85,7 +85,7 @@ def build_targets(folder: Path, compiler: Compiler, extra: Sequence[str] = ()) -
 
 
 def small_emulator() -> Emulator:
-    """The packaged one's normalisation of the lowest levels, around a network of the least size."""
+    """The packaged normalisation of the lowest levels, with a network of the smallest size."""
     packaged = Emulator.load("mskf-convrad")
     torch.manual_seed(17)
     network = Closure(Architecture(hidden=2, pooled=3, levels=7))
@@ -95,7 +95,7 @@ def small_emulator() -> Emulator:
 
 
 def write_columns(path: Path) -> None:
-    """A few of each kind."""
+    """Write a few columns of each class."""
     columns = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT))).isel(column=slice(0, 576, 24))
     with path.open("wb") as file:
         for name in (*INPUT_PROFILES, *INPUT_SURFACE):
@@ -150,7 +150,7 @@ def blind(
 
 
 def main() -> int:
-    """Run for some time."""
+    """Run the targets for the given time."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--corpus", type=Path, help="Folder for the corpus and failing inputs")

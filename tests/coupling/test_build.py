@@ -148,7 +148,7 @@ def test_a_compiler_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_names_with_commas_and_spaces(
     library: Library, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Of the cache and of the folder a host is linked to; what is compiled already need not be again."""
+    """Names of the cache and of the folder of a host; objects are compiled once."""
     cache = tmp_path / "a, b" / "native"
     shutil.copytree(library.path.parent.parent / "objects", cache / "objects")
     monkeypatch.setenv("SCIML_CACHE", str(cache.parent))
@@ -238,7 +238,7 @@ def test_f2py_shares_the_library(library: Library, published: tuple[Net, Path]) 
     x = inputs(net, 33, 44)
     native = library.open(path)
     truth = native.network(x)
-    # A handle that ctypes opened: one library, one state.
+    # A handle opened by ctypes: both use one library and one state.
     y, p, status, message = emulator.run_network(native.handle, x.T, 1, 8, 1)
     assert (status, message.strip()) == (0, b"")
     np.testing.assert_array_equal(y.T, truth[0])

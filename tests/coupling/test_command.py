@@ -41,7 +41,7 @@ def columns() -> xr.Dataset:
 
 
 def spoilt(built: Path, folder: Path, content: bytes) -> Path:
-    """The folder again, with other weights."""
+    """Copy the folder, with other weights."""
     folder.mkdir()
     for path in built.iterdir():
         shutil.copyfile(path, folder / path.name)

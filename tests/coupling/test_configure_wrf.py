@@ -34,7 +34,7 @@ SHAPES = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder that looks as `sciml coupling build` leaves it."""
+    """A folder with the files of `sciml coupling build`."""
     made = tmp_path / "build"
     made.mkdir()
     (made / "libsciml_mskf.so").write_bytes(b"")
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def libraries(configure: Path) -> list[str]:
-    """The words of $(LIB), by GNU make, as WRF's main/Makefile includes the file."""
+    """Return the words of $(LIB) by GNU make, with the file included as in WRF's main/Makefile."""
     rule = f"include {configure}\n.DEFAULT_GOAL := words\nwords:\n\t@echo '$(LIB)'\n"
     done = subprocess.run(["make", "-f", "-"], input=rule, capture_output=True, text=True, check=True)
     return shlex.split(done.stdout)
@@ -89,7 +89,7 @@ def test_other_flags_replace_those_that_are_there(tmp_path: Path, folder: Path) 
 
 
 def test_the_printed_line_works_where_it_is_pasted(tmp_path: Path, folder: Path) -> None:
-    """Below the definition, as the text says, whether or not that ends with a backslash."""
+    """The line goes below the definition, with or without a backslash at its end."""
     printed = CliRunner().invoke(app, ["flags", str(folder)]).output
     (line,) = [line for line in printed.splitlines() if line.startswith("LIB_EXTERNAL")]
     for shape in SHAPES.values():
@@ -124,7 +124,7 @@ def test_the_case_is_that_of_the_wrf_beside_the_file(tmp_path: Path, folder: Pat
         (["--apply", "{other}", "--undo", "{other}"], "give one of them"),
     ],
 )
-def test_what_cannot_be(tmp_path: Path, folder: Path, words: list[str], message: str) -> None:
+def test_errors_are_one_line(tmp_path: Path, folder: Path, words: list[str], message: str) -> None:
     other = tmp_path / "namelist.input"
     other.write_text("&time_control\n/\n")
     filled = [word.format(other=other) for word in words]

@@ -67,7 +67,7 @@ def guest(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_traps(guest: Path, weights: Path, columns: xr.Dataset, isa: str, tmp_path: Path) -> None:
-    """Traps, flags and rounding neither end the host nor show in the answer, and come back as they were."""
+    """Traps, flags and rounding of the host do not change the outputs, and are restored."""
     spoilt = columns.copy(deep=True)
     spoilt["T_PHY"].values[3, 7] = np.nan
     spoilt["U_PHY"].values[11, 0] = np.inf
@@ -91,7 +91,7 @@ def test_traps(guest: Path, weights: Path, columns: xr.Dataset, isa: str, tmp_pa
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="flags by their numbers on x86")
 def test_sound_columns_raise_nothing(library: Library, columns: xr.Dataset, isa: str) -> None:
-    """Not even where the host's environment is not held: the probe does not hold it."""
+    """The probe, which does not save the host's environment, raises no flags."""
     n = columns.sizes["column"]
     mathematics = ctypes.CDLL("libm.so.6")
     mathematics.feclearexcept(INVALID | DIVISION | OVERFLOW)
@@ -121,7 +121,7 @@ def script(library: Library, folder: Path, text: str, **environment: str) -> str
 
 @linux
 def test_no_more_threads_than_processors(library: Library, tmp_path: Path) -> None:
-    """While a call lasts; afterwards none is left."""
+    """During a call; after it all threads have ended."""
     text = (
         "import threading\nwhole, done, most = run(1), threading.Event(), [0]\n"
         "def watch():\n"
@@ -139,7 +139,7 @@ def test_no_more_threads_than_processors(library: Library, tmp_path: Path) -> No
 
 @linux
 def test_a_forked_child(library: Library, tmp_path: Path) -> None:
-    """Whether its parent has run threads or not, it may run threads of its own."""
+    """A child may start threads, after a parent with or without threads."""
     text = (
         "def child():\n"
         "    known = os.fork()\n"
@@ -166,7 +166,7 @@ def test_a_thread_that_the_system_refuses(library: Library, tmp_path: Path) -> N
 
 @linux
 def test_the_library_takes_no_heap_when_it_is_loaded(library: Library) -> None:
-    """Of the run-time libraries of C alone it needs any; those of Fortran and OpenMP take memory at their start."""
+    """It needs the run-time library of C only; those of Fortran and OpenMP take memory at their start."""
     words = ["readelf", "-d", str(library.path)]
     done = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     needed = {line.split("[")[1].split(".so")[0] for line in done.splitlines() if "(NEEDED)" in line}
@@ -213,7 +213,7 @@ def test_no_instruction_set(
 
 
 def test_an_emulator_has_one_owner(library: Library, published: tuple[Net, Path], tmp_path: Path) -> None:
-    """Opening it again frees what was open (700 of them would not fit); a copy is not open."""
+    """Opening an emulator again frees the old one (700 do not fit into memory); a copy is not open."""
     installed = install(tmp_path / "native")
     words = [*fortran_compiler().command, "-O1", "-g", "-o", "owner", tmp_path / "native" / "sciml_mskf.f90"]
     words += [Path(__file__).with_name("owner.f90"), installed, f"-Wl,-rpath,{installed.parent}"]

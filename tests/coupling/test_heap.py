@@ -1,4 +1,4 @@
-"""The host's heap is as if the library were not there: same calls, sizes and order; and nobody reads freed memory."""
+"""The library does not change the host's heap: same calls, sizes and order; and it reads no freed memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MODES = (*SILENT, "emulate", "guard")
 
 @dataclass(frozen=True)
 class Heap:
-    """Calls of malloc and its like in a run: all, what their order and sizes come to, inside the library."""
+    """Calls of malloc and similar functions: their number, the hash of sizes and order, those in the library."""
 
     all: int
     order: int
@@ -32,7 +32,7 @@ class Heap:
 
 @pytest.fixture(scope="module")
 def counter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is preloaded to count."""
+    """The preloaded library that counts."""
     made = tmp_path_factory.mktemp("counter") / "heap_counter.so"
     words = [*c_compiler().command, "-std=gnu11", "-O1", "-shared", "-fPIC", f"-I{sources()}"]
     words += [str(Path(__file__).with_name("heap_counter.c")), "-ldl", "-o", str(made)]
@@ -60,7 +60,7 @@ def counted(
 def test_the_heap_is_that_of_the_host_alone(
     counter: Path, standin: Path, host: Path, state: Path, settings: Settings, tmp_path: Path, mode: str
 ) -> None:
-    """From start to end, files of every second interval included."""
+    """The whole run, with the files of every second interval."""
     alone, plain = counted(counter, standin, tmp_path / "alone", None, state=state)
     with_library, done = counted(counter, host, tmp_path / "with", settings(mode, interval=10), state=state)
     assert alone.all > 100
@@ -75,7 +75,7 @@ def test_the_heap_is_that_of_the_host_alone(
 def test_no_heap_calls_inside_the_entry(
     counter: Path, host: Path, state: Path, settings: Settings, tmp_path: Path, mode: str, threads: int
 ) -> None:
-    """Not even in the first call, which reads namelist and weights; and not on threads of the host."""
+    """The first call too, which reads namelist and weights, and calls on threads of the host."""
     given = settings(mode, interval=10)
     heap, _ = counted(counter, host, tmp_path, given, state=state, tile=(7, 5), threads=threads)
     assert heap.all > 100
@@ -94,7 +94,7 @@ def test_a_message_of_failure_takes_no_heap(
 def test_freed_memory_does_not_matter(
     host: Path, state: Path, settings: Settings, plain: xr.Dataset, tmp_path: Path
 ) -> None:
-    """The C library fills what is given out and given back: what nobody may read."""
+    """The C library fills new and freed memory with a pattern, which must not be read."""
     options = dict(state=state, steps=STEPS, kf_edrates=True)
     filled = {"MALLOC_PERTURB_": "165"}
     for mode in MODES:
@@ -108,7 +108,7 @@ def test_freed_memory_does_not_matter(
 
 
 def test_loading_takes_no_heap(counter: Path, library: Library, tmp_path: Path) -> None:
-    """In a host that has neither OpenMP nor Fortran of its own."""
+    """In a host without OpenMP and Fortran."""
     text = "void sciml_mskf_flush(void);\nint main(void) { CALL; return 0; }\n"
     (tmp_path / "host.c").write_text(text)
     counts = []
@@ -122,7 +122,7 @@ def test_loading_takes_no_heap(counter: Path, library: Library, tmp_path: Path) 
 
 
 def test_the_counter_counts(counter: Path, tmp_path: Path) -> None:
-    """A program that takes and gives back memory; else the tests above would show nothing."""
+    """Check the counter itself with a program that allocates and frees memory."""
     (tmp_path / "taker.c").write_text(
         "#include <stdlib.h>\nint main(void) { char *volatile p = malloc(77); free(p); return p == NULL; }\n"
     )

@@ -36,7 +36,7 @@ def columns_in(path: Path) -> int:
 def test_a_killed_run_leaves_what_it_captured(
     host: Path, state: Path, settings: Settings, tmp_path: Path
 ) -> None:
-    """At any moment, without a signal that it could see: the file holds all columns of the calls before."""
+    """Killed at any moment, by a signal that cannot be handled: the file has all columns of the calls before."""
     given = settings("capture", interval=1e6, capture_columns=100000)
     whole = run(host, tmp_path / "whole", given, state=state, steps=STEPS, kf_edrates=True)
     (path,) = whole.directory.glob("sciml_mskf_capture_*.nc")
@@ -101,7 +101,7 @@ def test_rates_are_captured_where_the_host_has_them(
 def test_a_full_disk_ends_the_capture_alone(
     host: Path, state: Path, settings: Settings, plain: xr.Dataset, tmp_path: Path
 ) -> None:
-    """One line, and the host's own answers to the last bit."""
+    """One message, and the host's own fields, bit for bit."""
     named = run(host, tmp_path / "named", settings("capture"), state=state, steps=1, kf_edrates=True)
     (path,) = named.directory.glob("sciml_mskf_capture_*.nc")
     (tmp_path / "full").mkdir()

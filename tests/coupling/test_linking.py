@@ -41,7 +41,7 @@ def go(host: Path, folder: Path, where: Path, mode: str, state: Path, **given: A
 
 @pytest.fixture(scope="module")
 def wrapped(folder: Path, standin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The host, linked by what `sciml coupling flags --only` prints."""
+    """The host, linked with the flags of `sciml coupling flags --only`."""
     flags = CliRunner().invoke(app, ["flags", str(folder), "--only"])
     assert flags.exit_code == 0, flags.output
     host = tmp_path_factory.mktemp("wrapped") / "wrf.exe"
@@ -105,7 +105,7 @@ def test_folders_that_cannot_be(folder: Path, tmp_path: Path) -> None:
 def test_the_fortran_module_in_the_place_of_wraps(
     folder: Path, wrapped: Path, state: Path, tmp_path: Path
 ) -> None:
-    """A host whose `use` names the library's module, and which shows its own scheme by name."""
+    """A host that uses the library's module, and exports its own scheme by name."""
     compile_objects(tmp_path)
     (source,) = [name for name in ORDER if "use module_cu_mskf" in (SOURCES / name).read_text()]
     text = (SOURCES / source).read_text()
@@ -137,7 +137,7 @@ def test_a_misspelt_namelist_stops_the_host(wrapped: Path, folder: Path, state: 
 
 
 def test_a_host_of_eight_byte_reals_is_refused(folder: Path, tmp_path: Path) -> None:
-    """As gfortran compiles it with -fdefault-real-8: the constants of WRF read as other numbers."""
+    """Compiled by gfortran with -fdefault-real-8, where WRF's constants have other bytes."""
     (tmp_path / "wide.f90").write_text(WIDE)
     (tmp_path / "sciml_mskf.nml").write_text("&sciml_mskf mode = 'emulate' /\n")
     words = [*fortran_compiler().command, "-fdefault-real-8", "wide.f90", *link_flags(folder), "-o", "wide"]
@@ -184,7 +184,7 @@ end program wide
 
 @pytest.fixture(scope="module")
 def logs(wrapped: Path, folder: Path, state: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a run in the shadow has written, in two intervals."""
+    """Files of a run in shadow mode, of two intervals."""
     where = tmp_path_factory.mktemp("logs")
     go(wrapped, folder, where, "shadow", state, settings={"interval": 10})
     return where

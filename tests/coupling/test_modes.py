@@ -141,7 +141,7 @@ def test_restart_on_other_ranks(
 
 
 def test_the_emulated_weather(whole: dict[str, Run]) -> None:
-    """Deep, shallow, held and calm columns at all times, and the host's water is where it should be."""
+    """Deep, shallow, held and calm columns at all times, and the host conserves water."""
     history = whole["emulate"].history
     for time in range(1, history.sizes["Time"]):
         here = history.isel(Time=time)
@@ -156,7 +156,7 @@ def test_the_emulated_weather(whole: dict[str, Run]) -> None:
 def test_the_contract_of_a_call(
     host: Path, state: Path, settings: Settings, each_step: xr.Dataset, tmp_path: Path
 ) -> None:
-    """What the host itself does not do between two steps: compare its own scheme's history."""
+    """Fields that the host does not change between two steps, as in the history of its own scheme."""
     options = dict(state=state, steps=STEPS, history_interval=1, kf_edrates=True)
     history = run(host, tmp_path, settings("emulate"), tile=(7, 5), **options).history
     assert history["W0AVG"].values.tobytes() == each_step["W0AVG"].values.tobytes()
@@ -184,7 +184,7 @@ def test_the_contract_of_a_call(
 def test_captures_are_the_hosts_own(
     host: Path, state: Path, settings: Settings, each_step: xr.Dataset, tmp_path: Path
 ) -> None:
-    """At the first call of all columns: what went in is the state, what came out is in the history."""
+    """At the first call of all columns: inputs are the initial state, outputs are in the history."""
     drawn = dict.fromkeys(("capture_none", "capture_shallow", "capture_deep"), 1.0)
     run(host, tmp_path, settings("capture", **drawn), state=state, steps=1, tile=(7, 5), threads=2)
     (path,) = tmp_path.glob("sciml_mskf_capture_*.nc")

@@ -1,4 +1,4 @@
-"""The native network: right, and with the same bits however the columns are cut up."""
+"""The native network: parity with torch, and the same bits for all tiles and threads."""
 
 from __future__ import annotations
 

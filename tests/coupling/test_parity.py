@@ -1,4 +1,4 @@
-"""The packaged emulator in the native library against torch, against ONNX Runtime, and however it is cut up."""
+"""The packaged emulator in the native library against torch, against ONNX Runtime, and for all tiles."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_in_double_precision(library: Library, weights: Path, problem: Convectio
 
 
 class _Runtime:
-    """The network in ONNX Runtime, where the torch emulator expects its own."""
+    """The network in ONNX Runtime, in the place of the torch network."""
 
     def __init__(self, weights: Weights, shape: Architecture) -> None:
         self.session, self.shape = onnx_session(weights, closure=True), shape

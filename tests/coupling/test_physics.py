@@ -1,4 +1,4 @@
-"""The native physics and the native emulator against torch; the same bits whatever the tiles; bad columns."""
+"""The native physics and the native emulator against torch; the same bits for all tiles; bad columns."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def columns() -> xr.Dataset:
 
 @pytest.fixture(scope="module")
 def emulator(columns: xr.Dataset) -> Emulator:
-    """Random weights, that use all of the network."""
+    """An emulator of random weights, which uses all of the network."""
     torch.manual_seed(17)
     network = Closure(Architecture())
     with torch.no_grad():
@@ -175,7 +175,7 @@ def test_emulator(host: Host, emulator: Emulator, columns: xr.Dataset, isa: str)
 
 
 def test_bits(host: Host, columns: xr.Dataset, isa: str) -> None:
-    """Tiles, threads, the order of the columns and of the memory do not show."""
+    """Outputs do not depend on tiles, threads, and the order of columns and memory."""
     some = columns.isel(column=slice(0, 500))
     whole = host.run(some)
     assert len(np.unique(whole.fields["KIND"])) == 3
@@ -287,7 +287,7 @@ def test_unphysical_columns(host: Host, columns: xr.Dataset, name: str, most: fl
 
 
 def test_strange_columns(host: Host, columns: xr.Dataset) -> None:
-    """Random disturbances, small to absurd: an answer that is finite, or none, and never a crash."""
+    """Random disturbances, small to extreme: the outputs are finite or marked, without a crash."""
     some = columns.isel(column=slice(0, 300))
     rng = np.random.default_rng(31)
     seen: set[int] = set()

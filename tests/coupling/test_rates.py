@@ -1,4 +1,4 @@
-"""What kf_edrates = 1 asks for: entrainment and detrainment rates and the adjustment time of the native library."""
+"""Outputs of kf_edrates = 1: entrainment and detrainment rates and the adjustment time of the native library."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def answer(host: Host, columns: xr.Dataset) -> Answer:
 
 @torch.no_grad()
 def strength_of(known: Physics, emulator: Emulator) -> torch.Tensor:
-    """Cloud-base mass flux over the plume's own, as torch has it."""
+    """Cloud-base mass flux over that of the plume, by torch."""
     s, plume, times = known.sounding, known.plume, known.times
     network = emulator.network.double()
     _, logarithm, _ = network(*emulator.normalisation.standardise(known.channels, known.scalars))
@@ -59,7 +59,7 @@ def strength_of(known: Physics, emulator: Emulator) -> torch.Tensor:
 
 
 def test_the_plumes_own_fluxes(answer: Answer, columns: xr.Dataset, emulator: Emulator) -> None:
-    """Of the strength of the tendencies, and weakened with them where a layer has too little vapour."""
+    """Fluxes have the strength of the tendencies, reduced with them where a layer has too little vapour."""
     known = physics(sounding_of(columns), emulator.network.shape.levels)
     assert known is not None
     index = known.index.numpy()
@@ -102,7 +102,7 @@ def test_mass_that_is_taken_up_is_left(answer: Answer) -> None:
 
 
 def test_adjustment_times_of_the_scheme(answer: Answer) -> None:
-    """Where both trigger alike: the true scheme's own, in whole steps of 50 s."""
+    """Where both trigger alike, they equal those of the scheme, in whole steps of 50 s."""
     with xr.open_dataset(SAMPLE_OFFLINE) as file:
         truth = file["TIMEC_KF"].values.ravel()
     both = (truth > 0) & (answer.fields["KIND"] > 0)

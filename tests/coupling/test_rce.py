@@ -61,7 +61,7 @@ def run(built: Built, start: Start) -> xr.Dataset:
 
 
 class Here:
-    """One place to run the host in, with its input."""
+    """A folder to run the host in, with its input."""
 
     def __init__(self, built: Built, start: Start, folder: Path, climate: Climate | None = None) -> None:
         self.built, self.folder = built, folder
@@ -133,7 +133,7 @@ def test_threads_do_not_change_the_bits(
 def test_stopped_and_started_again(
     built: Built, start: Start, run: xr.Dataset, tmp_path: Path, stop: int
 ) -> None:
-    """Within a held column's time and an interval, and at a record."""
+    """Stops while columns are held, within an interval, and at a record."""
     here = Here(built, start, tmp_path)
     parts = here("first", (1, stop)), here("second", (stop + 1, start.steps), 2)
     xr.testing.assert_identical(run, history(start, *parts))
@@ -151,7 +151,7 @@ def test_a_member_does_not_depend_on_the_others(
 
 
 def test_tendencies_are_held_as_wrf_holds_them(built: Built, columns: xr.Dataset, tmp_path: Path) -> None:
-    """They change at calls, every sixth step, and vanish when their time is over; nothing else."""
+    """Tendencies change at calls, every sixth step, and end after their time, and at no other step."""
     each = Start.of(columns, days=1, members=MEMBERS, seed=11, hours=50 / 3600)
     records = ran(built, each, tmp_path)
     heating = since(records, "HEATING_CU")

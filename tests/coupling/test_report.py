@@ -1,4 +1,4 @@
-"""`sciml coupling report` on what the library wrote in the modes that answer."""
+"""`sciml coupling report` on the files of the modes with the emulator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.native, pytest.mark.xdist_group("standin")]
 
 
 def test_classes_of_the_answers(host: Path, state: Path, settings: Settings, tmp_path: Path) -> None:
-    """Those of the host's own fields after the first call, in which no column is held."""
+    """Classes equal those of the host's fields after the first call, in which no column is held."""
     done = run(host, tmp_path, settings("emulate"), state=state, steps=1, history_interval=1)
     first = done.history.isel(Time=1)
     deep = int((first["PRATEC"] > 0).sum())

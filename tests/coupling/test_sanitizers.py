@@ -70,7 +70,7 @@ def settings(mode: str, weights: Path) -> dict[str, str | int | float | bool]:
 def test_addresses_and_behaviour_in_the_stand_in(weights: Path, tmp_path: Path) -> None:
     flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     library = sanitised(tmp_path / "library", flags)
-    # the host's own code is not on trial, but the run-time library must come first
+    # the sanitizer's run-time library must come first
     host = compile_host(tmp_path / "host", library=library, extra=["-fsanitize=address"])
     state = write_state(initial_state(3), tmp_path / "state")
     quiet = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
@@ -94,7 +94,7 @@ def foreign_lines(text: str) -> list[str]:
 
 
 def write_fields(path: Path) -> Path:
-    """What threads.c reads: part of the last frame of the sample."""
+    """Write the input of threads.c: part of the last frame of the sample."""
     columns = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT))).isel(
         column=slice(-NI * NJ, None)
     )
@@ -127,7 +127,7 @@ def write_settings(where: Path, mode: str, weights: Path) -> None:
 
 @pytest.mark.xdist_group("sanitized")
 def test_threads_do_not_race(weights: Path, tmp_path: Path) -> None:
-    """Eight threads, from the first call on, which makes the session; files are written meanwhile."""
+    """Eight threads call from the first call on, which makes the session, while files are written."""
     flags = ["-fsanitize=thread"]
     program = build_threads(sanitised(tmp_path / "library", flags), flags)
     fields = write_fields(tmp_path / "fields")
@@ -157,7 +157,7 @@ def test_threads_do_not_race(weights: Path, tmp_path: Path) -> None:
 @pytest.mark.xdist_group("sanitized")
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="no valgrind here: apt-get install valgrind")
 def test_valgrind_is_content(weights: Path, tmp_path: Path) -> None:
-    """No byte is used that was never written, and nothing is left behind that nobody knows of."""
+    """No use of uninitialised memory, and no leak."""
     library = sanitised(tmp_path / "library", ["-DSCIML_HEAP"])  # valgrind watches the heap
     program = build_threads(library, [])
     fields = write_fields(tmp_path / "fields")

@@ -55,7 +55,7 @@ def test_tiles_and_threads(
 
 @pytest.mark.parametrize("stop", [6, 9])
 def test_restart(standin: Path, state: Path, plain: xr.Dataset, tmp_path: Path, stop: int) -> None:
-    """Also in the middle between two calls."""
+    """Stops at a call, and between two calls."""
     half = tmp_path / "half"
     run(standin, tmp_path, state=state, steps=stop, state_out=half, kf_edrates=True)
     again = run(standin, tmp_path, state=half, steps=STEPS - stop, tile=(7, 5), kf_edrates=True)
@@ -120,7 +120,7 @@ def test_regimes(plain: xr.Dataset) -> None:
 
 
 def test_water_of_the_columns(each_step: xr.Dataset) -> None:
-    """What a column gains is what the host puts in less the rain, but for float32's round-off."""
+    """The change of water equals the host's input less the rain, to float32 rounding."""
     assert float(each_step["RAINC"].max()) > 0.1
     assert water_gap(each_step) < 1e-4
 
@@ -144,7 +144,7 @@ def test_the_scheme_conserves(each_step: xr.Dataset) -> None:
         assert (np.abs(total(now[name])) <= 2e-7 * total(np.abs(now[name]))).all()
     latent = 3.15e6 - 2370 * 273.15
     warm, moist = 3.5 * 287 * now["PI_PHY"] * now["RTHCUTEN"], latent * now["RQVCUTEN"]
-    # freezing and melting are left out, as the scheme leaves them out
+    # without freezing and melting, as in the scheme
     assert (np.abs(total(warm + moist)) <= 1e-6 * total(np.abs(warm)) + 1e-12).all()
 
 
@@ -202,7 +202,7 @@ def test_mean_of_w(standin: Path, state: Path, tmp_path: Path, adapt: bool) -> N
 
 
 def test_absent_arguments(standin: Path, state: Path, tmp_path: Path, plain: xr.Dataset) -> None:
-    """Of no consequence, but for the water that the microphysics has."""
+    """Absent arguments change nothing, except the water classes of the microphysics."""
     silent = ("adapt_step_flag", "f_qv", "f_qc", "aerocu")
     done = run(standin, tmp_path / "some", state=state, steps=STEPS, kf_edrates=True, absent=silent)
     assert same_bits(plain, done.history) == []

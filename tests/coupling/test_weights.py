@@ -78,7 +78,7 @@ def test_one_flipped_bit_anywhere_is_detected(
     library: Library, published: tuple[Net, Path], tmp_path: Path
 ) -> None:
     good = published[1].read_bytes()
-    # All of the header, where a flip could hide, and samples of the data, its end included.
+    # All bits of the header, and samples of the data with its end.
     header = good.index(b"pool.bias") + 200
     draw = np.random.default_rng(31)
     bits = np.concatenate(

@@ -1,5 +1,5 @@
-/* A plume's way through unity level: saturated ascent, freezing, fallout, mixing with its surroundings; the
- * definition is sciml/convection/updraft.py. */
+/* The ascent of a plume through one level: saturated ascent, freezing, fallout, mixing with its surroundings;
+ * the definition is sciml/convection/updraft.py. */
 #include "mskf/updraft_lanes.h"
 
 #define CONVERSION 0.03
