@@ -1,4 +1,4 @@
-"""The `sciml` command: a file per group, loaded when called, and one way of telling what went wrong."""
+"""The `sciml` command: one module for each group of commands, imported when it is called."""
 
 from __future__ import annotations
 
@@ -11,43 +11,44 @@ from sciml.cli.demo import EXAMPLES as DEMO
 from sciml.cli.demo import demo
 from sciml.cli.doctor import EXAMPLES as DOCTOR
 from sciml.cli.doctor import doctor
-from sciml.cli.help_pages import Room
-from sciml.cli.lazy_groups import Rooms, warned
+from sciml.cli.error_lines import plain_warnings
+from sciml.cli.help_pages import CommandGroup
+from sciml.cli.lazy_groups import LazyGroups
 
 __all__ = ["GROUPS", "app", "main"]
 
 GROUPS = {
-    "wrf": "1) Look into WRF output, and draw training columns from it.",
+    "wrf": "1) Describe and compare WRF output, and extract training columns.",
     "convection": "2) Train emulators of the convection scheme, and score them.",
     "coupling": "3) Build an emulator into the library that WRF links.",
-    "pde": "Pose PDE problems, train operators on them, solve to a bound.",
+    "pde": "Generate PDE data, train neural operators, solve with error bounds.",
 }
-"""The groups and their help, here so that `sciml --help` need not build them."""
+"""The groups and their help texts, so that `sciml --help` works without importing the groups."""
 
 START = "Start"
-WEATHER = "Weather: from WRF output into WRF"
-OPERATORS = "Operators: PDE problems against multigrid"
+WEATHER = "Weather: from WRF output to an emulator in WRF"
+OPERATORS = "Operators: neural operators and multigrid for PDEs"
 
-ABOUT = "Neural operators held against multigrid, and emulators of weather-model physics that WRF links."
+ABOUT = "Emulators of convection for WRF, and neural operators compared with multigrid."
 
-LAST = (
+EPILOG = (
     "sciml COMMAND --help ends with examples. Every command takes --json FILE (- for standard output) and --quiet. "
-    "sciml --install-completion lets TAB complete commands and options; sciml --version tells the version."
+    "sciml --install-completion lets TAB complete commands and options; sciml --version prints the version."
 )
 
 
-class Contents(Rooms):
-    """The rooms of this command."""
+class Groups(LazyGroups):
+    """The groups of the command `sciml`."""
 
     groups = GROUPS
 
 
-app = Room(
-    cls=Contents,
+app = CommandGroup(
+    cls=Groups,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help=ABOUT,
-    epilog=LAST,
+    epilog=EPILOG,
 )
 app.command(rich_help_panel=START, epilog=DOCTOR)(doctor)
 app.command(rich_help_panel=START, epilog=DEMO)(demo)
@@ -56,8 +57,8 @@ for _name, _help in GROUPS.items():
     app.add_typer(typer.Typer(help=_help), name=_name, rich_help_panel=_panel)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         from sciml.version import __version__
 
         typer.echo(f"sciml {__version__}")
@@ -67,13 +68,13 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def top(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Neural operators held against multigrid, and emulators of weather-model physics that WRF links."""
+    """Emulators of convection for WRF, and neural operators compared with multigrid."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the `sciml` command with the arguments given, or with those of the process."""
-    with warned():
+    """Run the `sciml` command with the given arguments, or with those of the process."""
+    with plain_warnings():
         app(args=None if arguments is None else list(arguments), prog_name="sciml")

@@ -1,4 +1,4 @@
-"""``sciml coupling``: from an emulator to the library that a Fortran host links."""
+"""``sciml coupling``: build an emulator into the library that a Fortran host links, and test it."""
 
 from __future__ import annotations
 
@@ -6,37 +6,35 @@ import re
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from sciml.cli.coupling_in_wrf import FLAGS, REPORT, flags, report
 from sciml.cli.coupling_rce import EXAMPLES as RCE
 from sciml.cli.coupling_rce import rce
-from sciml.cli.help_pages import Room
-from sciml.cli.model_arguments import columns_of, installed
-from sciml.cli.output import Answer, Json, Quiet, check_targets, examples, expanded
+from sciml.cli.help_pages import CommandGroup, examples
+from sciml.cli.model_arguments import find_library, load_columns
+from sciml.cli.output import Json, Output, Quiet
+from sciml.cli.targets import check_targets, expand_inputs
 from sciml.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["app"]
 
-app = Room(no_args_is_help=True, help="Build an emulator into the library that WRF links.")
+app = CommandGroup(no_args_is_help=True, help="Build an emulator into the library that WRF links.")
 
 WEIGHTS = "mskf.nc"
-QUICK = 100  # soundings of the linear response that is looked at on the way
+QUICK = 100  # number of soundings of the linear response that `export` computes
 
 Model = Annotated[
-    str, typer.Argument(help="A checkpoint (*.sciml), or the name of one that comes with sciml.")
+    str, typer.Argument(help="Checkpoint (*.sciml), or the name of one that comes with sciml.")
 ]
-Built = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that `sciml coupling build` made.")]
-
-
+Library = Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `sciml coupling build` made.")]
 Wrfouts = Annotated[
     list[Path] | None,
-    typer.Option("--file", metavar="FILE", help="wrfout files, in place of the packaged sample."),
+    typer.Option(
+        "--file", metavar="FILE", help="wrfout file to use instead of the packaged sample; may be repeated."
+    ),
 ]
 
 
@@ -49,33 +47,33 @@ Wrfouts = Annotated[
 def export(
     model: Model,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="The weights file to write (*.nc).")
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Weights file to write (*.nc).")
     ],
     response: Annotated[
-        bool, typer.Option("--response/--no-response", help="Look for modes that grow (some seconds).")
+        bool, typer.Option("--response/--no-response", help="Compute growing modes (takes some seconds).")
     ] = True,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write an emulator's weights file, and say if it is stable.
+    """Write an emulator's weights file and report its stability.
 
-    The modes are those of its linear response about the packaged sample's mean sounding; see `response`.
+    The modes are those of the linear response about the mean sounding of the packaged sample; see `response`.
     """
     check_targets({"--output": output, "--json": json_file}, [model])
-    answer = Answer(json_file, quiet)
-    told, line = _export(model, output)
-    answer.say(line)
+    report = Output(json_file, quiet)
+    content, line = _export(model, output)
+    report.print(line)
     if response:
-        found, verdict = _stability(model)
-        told = {**told, **found}
-        answer.say(verdict)
-    answer.keep(told)
-    answer.files()
+        growth, verdict = _compute_growth(model)
+        content = {**content, **growth}
+        report.print(verdict)
+    report.write_json(content)
+    report.print_files()
 
 
 @app.command(
     epilog=examples(
-        "sciml coupling response mskf-convrad --picture response.png",
+        "sciml coupling response mskf-convrad --figure response.png",
         "sciml coupling response mine.sciml --file wrfout_d01_a.nc --smooth",
     )
 )
@@ -83,40 +81,50 @@ def response(
     model: Model,
     file: Wrfouts = None,
     columns: Annotated[
-        int, typer.Option("--columns", min=8, max=5000, help="At most so many soundings.")
+        int, typer.Option("--columns", min=8, max=5000, help="Maximum number of soundings.")
     ] = 400,
     threshold: Annotated[
-        float, typer.Option("--threshold", min=0.0, help="Growth per day that is warned of.")
+        float, typer.Option("--threshold", min=0.0, help="Growth rate per day above which to warn.")
     ] = 1.0,
     smooth: Annotated[
-        bool, typer.Option("--smooth", help="Also by automatic differentiation: what of it is no step.")
+        bool,
+        typer.Option(
+            "--smooth", help="Also compute the smooth part of the response by automatic differentiation."
+        ),
     ] = False,
-    picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE", help="Draw it (PNG).")] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", metavar="FILE", help="Write a figure of the response (PNG).")
+    ] = None,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Show how convection answers small changes, and which of them grow.
+    """Compute the linear response of convection and its growing modes.
 
-    The same small change is put on many soundings at fixed pressure, and the mean of the answers taken: d(dT/dt,
-    dq/dt) / d(T, q). Its eigenvalues are growth rates; convection should damp.
+    The same small change is added to many soundings at fixed pressure, and the responses are averaged: d(dT/dt,
+    dq/dt) / d(T, q). The eigenvalues of this matrix are growth rates; convection should damp.
     """
     from sciml.convection.emulator import Emulator
     from sciml.convection.linear_response import linear_response
     from sciml.storage.atomic import replaced
 
-    check_targets({"--json": json_file, "--picture": picture}, expanded(file or []))
-    answer = Answer(json_file, quiet)
-    found = linear_response(Emulator.load(model), columns_of(file, columns), smooth=smooth)
-    answer.keep(found.to_json(), indent=0)
-    if picture is not None:
+    check_targets({"--json": json_file, "--figure": figure}, expand_inputs(file or []))
+    output = Output(json_file, quiet)
+    result = linear_response(Emulator.load(model), load_columns(file, columns), smooth=smooth)
+    output.write_json(result.to_json(), indent=0)
+    if figure is not None:
         from sciml import plot
 
         drawn = plot.linear_response(
-            found.matrix, found.rain, found.spectrum.rates, found.pressure, found.mass, threshold=threshold
+            result.matrix,
+            result.rain,
+            result.spectrum.rates,
+            result.pressure,
+            result.mass,
+            threshold=threshold,
         )
-        with replaced(picture) as part:
+        with replaced(figure) as part:
             part.write_bytes(plot.png(drawn))
-    answer.say(found, found.verdict(threshold))
+    output.print(result, result.verdict(threshold))
 
 
 @app.command(
@@ -128,40 +136,40 @@ def response(
 )
 def build(
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to put the library into.")
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write the library to.")
     ],
     model: Annotated[
-        str | None, typer.Argument(help="An emulator, whose weights are written to DIR/mskf.nc.")
+        str | None, typer.Argument(help="Emulator whose weights are written to DIR/mskf.nc.")
     ] = None,
     fortran: Annotated[
-        bool, typer.Option(help="Put the Fortran module into the library (needs a Fortran compiler).")
+        bool, typer.Option(help="Include the Fortran module in the library (needs a Fortran compiler).")
     ] = True,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
     """Build the library with $CC and $FC, else gcc and gfortran.
 
-    Into the folder go also sciml_mskf.h for C, sciml_mskf.f90 for the host's own Fortran compiler and, with MODEL,
-    the weights. `sciml coupling check DIR` tries it all.
+    The folder also gets sciml_mskf.h for C, sciml_mskf.f90 for the host's own Fortran compiler and, with MODEL, the
+    weights. `sciml coupling check DIR` tests the result.
     """
     from sciml.coupling.build import install
     from sciml.coupling.export import emulator_weights
 
     check_targets({"--json": json_file}, [] if model is None else [model])
-    answer, begun = Answer(json_file, quiet), time.monotonic()
+    report, begun = Output(json_file, quiet), time.monotonic()
     if model is not None:
         from sciml.convection.emulator import Emulator
 
-        emulator_weights(Emulator.load(model))  # a model that is not there is told before the compilers run
+        emulator_weights(Emulator.load(model))  # so that an error in the model is raised before compiling
     library = install(output, fortran=fortran)
-    answer.say(f"built {library}")
-    told: dict[str, Any] = {"library": str(library), "fortran": fortran, "weights": None}
+    report.print(f"built {library}")
+    content: dict[str, Any] = {"library": str(library), "fortran": fortran, "weights": None}
     if model is not None:
-        told["weights"], line = _export(model, output / WEIGHTS)
-        answer.say(line)
-    files = {one.name: one.stat().st_size for one in sorted(output.iterdir()) if one.is_file()}
-    answer.keep({**told, "files": files, "seconds": time.monotonic() - begun})
-    answer.files()
+        content["weights"], line = _export(model, output / WEIGHTS)
+        report.print(line)
+    files = {file.name: file.stat().st_size for file in sorted(output.iterdir()) if file.is_file()}
+    report.write_json({**content, "files": files, "seconds": time.monotonic() - begun})
+    report.print_files()
 
 
 @app.command(
@@ -171,33 +179,35 @@ def build(
     )
 )
 def check(
-    folder: Built,
+    folder: Library,
     file: Wrfouts = None,
-    columns: Annotated[int, typer.Option("--columns", min=14, help="Try it on at most so many.")] = 500,
+    columns: Annotated[
+        int, typer.Option("--columns", min=14, help="Maximum number of columns to test on.")
+    ] = 500,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Try a built library: parity with torch, bits, threads.
+    """Test a built library: parity with torch, bits, threads.
 
-    Its seal, parity with torch, the same bits for any tiling and by any number of threads. The last line is the
-    verdict; exit code 0 if all is well, 1 if a check failed, 2 if there is nothing to check.
+    Checks the checksum of the library, parity with torch, and equal bits for any tiling and number of threads. The last
+    line is the verdict. Exit code 0 if all checks pass, 1 if one fails, 2 if there is nothing to check.
     """
     from sciml.verify.library.checks import examine
 
-    library, weights = installed(folder)
-    check_targets({"--json": json_file}, [library, weights, *expanded(file or [])])
-    answer, done = Answer(json_file, quiet), []
-    for one in examine(library, weights, columns_of(file, columns)):
-        answer.say(one)
-        done.append(one)
-    failed = [one.name for one in done if not one.ok]
-    told = {"library": str(library), "weights": str(weights), "ok": not failed}
-    answer.keep({**told, "checks": [asdict(one) for one in done]})
-    answer.files()
+    library, weights = find_library(folder)
+    check_targets({"--json": json_file}, [library, weights, *expand_inputs(file or [])])
+    output, results = Output(json_file, quiet), []
+    for result in examine(library, weights, load_columns(file, columns)):
+        output.print(result)
+        results.append(result)
+    failed = [result.name for result in results if not result.ok]
+    content = {"library": str(library), "weights": str(weights), "ok": not failed}
+    output.write_json({**content, "checks": [asdict(result) for result in results]})
+    output.print_files()
     if failed:
-        answer.say(f"verdict: FAILED ({', '.join(failed)})")
+        output.print(f"verdict: FAILED ({', '.join(failed)})")
         raise typer.Exit(1)
-    answer.say(f"verdict: ok, {library} runs {weights.name} as torch does")
+    output.print(f"verdict: ok, {library} runs {weights.name} as torch does")
 
 
 @app.command(
@@ -207,46 +217,50 @@ def check(
     )
 )
 def replay(
-    folder: Built,
-    files: Annotated[list[Path] | None, typer.Argument(help="wrfout files; by default the sample.")] = None,
+    folder: Library,
+    files: Annotated[list[Path] | None, typer.Argument(help="wrfout files; default: the sample.")] = None,
     tile: Annotated[
         list[str] | None,
-        typer.Option("--tile", metavar="WxH", help="Tiles of so many columns, as 7x5; may be repeated."),
+        typer.Option(
+            "--tile",
+            metavar="WxH",
+            help="Size of a tile in columns, such as 7x5; 0x0: the domain; may be repeated.",
+        ),
     ] = None,
     threads: Annotated[
         int,
         typer.Option(
-            "--threads", min=1, max=1024, help="Threads of the library, at most; never more than processors."
+            "--threads", min=1, max=1024, help="Maximum number of threads, limited to the processors."
         ),
     ] = 2,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="DIR", help="Keep the program, its input and output here."),
+        typer.Option("-o", "--output", metavar="DIR", help="Folder for the program, its input and output."),
     ] = None,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Replay wrfouts through a Fortran program, against torch.
+    """Replay wrfouts through a Fortran program, compared with torch.
 
-    The program is compiled with $FC against the library in DIR. It holds the fields in WRF's own memory order
-    with a halo, and calls the library from inside an OpenMP loop over tiles. Exit code 1 if it does not agree.
+    The program is compiled with $FC and linked with the library in DIR. It stores the fields in WRF's memory order
+    with a halo, and calls the library inside an OpenMP loop over tiles. Exit code 1 if the results differ.
     """
     from tempfile import TemporaryDirectory
 
     from sciml.verify.library.replay import replayed
 
-    library, weights = installed(folder)
-    check_targets({"--json": json_file}, [library, weights, *expanded(files or [])])
-    tiles = [_tile(text) for text in tile or ("1x1", "7x5", "0x0")]
-    columns = columns_of(files, None)
+    library, weights = find_library(folder)
+    check_targets({"--json": json_file}, [library, weights, *expand_inputs(files or [])])
+    tiles = [_parse_tile(text) for text in tile or ("1x1", "7x5", "0x0")]
+    columns = load_columns(files, None)
     with TemporaryDirectory(prefix="sciml-replay-") as temporary:
-        found = replayed(library, weights, columns, output or Path(temporary), tiles, threads)
-    answer = Answer(json_file, quiet)
-    told = {"ok": found.ok, "runs": found.runs, "differing": found.differing}
-    answer.keep({**told, "parity": found.parity.to_json()})
-    answer.files()
-    answer.say(found)
-    if not found.ok:
+        result = replayed(library, weights, columns, output or Path(temporary), tiles, threads)
+    report = Output(json_file, quiet)
+    content = {"ok": result.ok, "runs": result.runs, "differing": result.differing}
+    report.write_json({**content, "parity": result.parity.to_json()})
+    report.print_files()
+    report.print(result)
+    if not result.ok:
         raise typer.Exit(1)
 
 
@@ -255,37 +269,37 @@ for _command, _epilog in ((rce, RCE), (flags, FLAGS), (report, REPORT)):
 
 
 def _export(model: str, output: Path) -> tuple[dict[str, Any], str]:
-    """Write the weights; what is told of them, as data and as a line."""
+    """Write the weights file; return its description as data and as a line."""
     from sciml.convection.emulator import Emulator
     from sciml.coupling.export import emulator_weights
     from sciml.coupling.weights_file import read_weights, write_weights
 
     emulator = Emulator.load(model)
     write_weights(output, emulator_weights(emulator))
-    read_weights(output)  # what cannot be read again is not said to be written
+    read_weights(output)  # so that only a readable file is reported as written
     shape, levels, size = emulator.network.shape, emulator.about["levels"], output.stat().st_size
-    told = {"layers": shape.layers, "hidden": shape.hidden, "levels": levels, "bytes": size}
+    content = {"layers": shape.layers, "hidden": shape.hidden, "levels": levels, "bytes": size}
     line = f"wrote {output}: Bi-LSTM {shape.layers} x {shape.hidden} for columns of {levels} levels, {size:,} bytes"
-    return {"model": model, "weights": str(output), **told}, line
+    return {"model": model, "weights": str(output), **content}, line
 
 
-def _stability(model: str) -> tuple[dict[str, Any], str]:
-    """What is said of an emulator's growing modes, as data and as text; one line where that cannot be known."""
+def _compute_growth(model: str) -> tuple[dict[str, Any], str]:
+    """Compute the growing modes of an emulator; return them as data and as text, or the reason why not."""
     from sciml.convection.emulator import Emulator
     from sciml.convection.linear_response import linear_response
 
     emulator = Emulator.load(model)
     try:
-        own = {name: float(emulator.about[name.lower()]) for name in ("DX", "DT", "CUDT")}
-        found = linear_response(emulator, columns_of(None, QUICK).assign_attrs(own))
+        attrs = {name: float(emulator.about[name.lower()]) for name in ("DX", "DT", "CUDT")}
+        result = linear_response(emulator, load_columns(None, QUICK).assign_attrs(attrs))
     except InputError as error:
-        return {"growing": None}, f"not looked for growing modes: {error}"
-    table = f"{found.spectrum.table()}\n" if found.spectrum.growing else ""
-    told = {"growing": [{"per_day": mode.growth, "part": mode.part} for mode in found.spectrum.growing]}
-    return told, f"{table}{found.verdict()}"
+        return {"growing": None}, f"growing modes were not computed: {error}"
+    table = f"{result.spectrum.table()}\n" if result.spectrum.growing else ""
+    modes = [{"per_day": mode.growth, "part": mode.part} for mode in result.spectrum.growing]
+    return {"growing": modes}, f"{table}{result.verdict()}"
 
 
-def _tile(text: str) -> tuple[int, int]:
+def _parse_tile(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
     if match is None:
         raise InputError(f"--tile {text}: give WIDTHxHEIGHT in columns, as 7x5, or 0x0 for the whole domain")

@@ -1,4 +1,4 @@
-"""`sciml coupling flags` and `report`: linking WRF with the library, and what it wrote while WRF ran."""
+"""`sciml coupling flags` and `report`: link WRF with the library, and evaluate the files that it wrote in WRF."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from sciml.cli.output import Answer, Json, Quiet, check_targets, examples
+from sciml.cli.help_pages import examples
+from sciml.cli.output import Json, Output, Quiet
+from sciml.cli.targets import check_targets
 from sciml.errors import InputError
 
 __all__ = ["FLAGS", "REPORT", "flags", "report"]
@@ -25,7 +27,7 @@ REPORT = examples(
 
 def flags(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="Folder of libsciml_mskf.so; not needed to --undo.")
+        Path | None, typer.Argument(metavar="DIR", help="Folder with libsciml_mskf.so; not needed for --undo.")
     ] = None,
     compiler: Annotated[
         str,
@@ -36,16 +38,16 @@ def flags(
     only: Annotated[bool, typer.Option("--only", help="Print only the flags, on one line.")] = False,
     apply: Annotated[
         Path | None,
-        typer.Option("--apply", metavar="FILE", help="Put the flags into this configure.wrf, with a backup."),
+        typer.Option("--apply", metavar="FILE", help="Add the flags to this configure.wrf, after a backup."),
     ] = None,
     undo: Annotated[
         Path | None,
-        typer.Option("--undo", metavar="FILE", help="Take the flags out of this configure.wrf again."),
+        typer.Option("--undo", metavar="FILE", help="Remove the flags from this configure.wrf."),
     ] = None,
     case: Annotated[
         str | None,
         typer.Option(
-            "--case", metavar="NAME", help="Case that WRF was compiled as; default: looked up beside FILE."
+            "--case", metavar="NAME", help="Case that WRF was compiled for; default: read from the folder of FILE."
         ),
     ] = None,
     json_file: Json = None,
@@ -53,8 +55,8 @@ def flags(
 ) -> None:
     """Link WRF with the library: print the flags or apply them.
 
-    WRF's calls of its convection scheme then go through the library. No line of WRF changes: configure.wrf gets the
-    flags, and wrf.exe is linked again.
+    WRF's calls of its convection scheme then go through the library. The source of WRF does not change: the flags are
+    added to configure.wrf, and wrf.exe is linked again.
     """
     from sciml.coupling.configure_wrf import BACKUP, apply_line, compiled_case, remove_line
     from sciml.coupling.link_flags import link_flags, make_line, relinking, wrf_lines
@@ -63,15 +65,15 @@ def flags(
         raise InputError(f"--compiler {compiler}: give gnu (gfortran) or intel (ifort, ifx)")
     if sum(map(bool, (only, apply, undo))) > 1:
         raise InputError("--only, --apply and --undo: give one of them")
-    check_targets({"--json": json_file}, [one for one in (apply, undo) if one])
-    answer = Answer(json_file, quiet)
+    check_targets({"--json": json_file}, [path for path in (apply, undo) if path])
+    output = Output(json_file, quiet)
     if undo is not None:
         removed = remove_line(undo)
-        answer.keep({"file": str(undo), "removed": removed})
-        answer.say(
-            f"{undo}: the flags are taken out; link WRF again" if removed else f"{undo} has no flags of sciml"
+        output.write_json({"file": str(undo), "removed": removed})
+        output.print(
+            f"{undo}: flags removed; link WRF again" if removed else f"{undo} has no flags of sciml"
         )
-        answer.files()
+        output.print_files()
         return
     if folder is None:
         raise InputError("no DIR given: name the folder that `sciml coupling build -o DIR MODEL` made")
@@ -81,62 +83,61 @@ def flags(
     if apply is None:
         text = " ".join(words) if only else wrf_lines(folder, family, case=case)
     else:
-        done = apply_line(apply, make_line(folder, family))
-        content |= {"file": str(apply), "change": done}
-        backup = f"; the file as it was is {apply.name}{BACKUP}" if done == "added" else ""
+        change = apply_line(apply, make_line(folder, family))
+        content |= {"file": str(apply), "change": change}
+        backup = f"; the original file is {apply.name}{BACKUP}" if change == "added" else ""
         text = (
-            f"# 1. {apply}: flags {done}{backup}\n{relinking(folder, family, case or compiled_case(apply))}"
+            f"# 1. {apply}: flags {change}{backup}\n{relinking(folder, family, case or compiled_case(apply))}"
         )
-    answer.keep(content)
-    answer.say(text)
-    answer.files()
+    output.write_json(content)
+    output.print(text)
+    output.print_files()
 
 
 def report(
-    files: Annotated[list[Path], typer.Argument(help="Files sciml_mskf_<mode>_*.nc, or folders of them.")],
+    files: Annotated[list[Path], typer.Argument(help="Files sciml_mskf_<mode>_*.nc, or folders with such files.")],
     model: Annotated[
         str | None,
-        typer.Option("--model", metavar="MODEL", help="Of captures: the emulator that is scored on them."),
+        typer.Option("--model", metavar="MODEL", help="Emulator to score on files of captures."),
     ] = None,
     html_file: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures.")
+        Path | None, typer.Option("--html", metavar="FILE", help="Write an HTML page with figures.")
     ] = None,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Evaluate what the library wrote while a model ran.
+    """Evaluate the files that the library wrote while WRF ran.
 
-    Statistics of `shadow`, `emulate` and `guard` are added up over ranks and intervals. Columns of `capture` are
-    scored with an emulator, as `sciml convection evaluate` does.
+    Statistics of the modes `shadow`, `emulate` and `guard` are summed over ranks and intervals. Columns of the mode
+    `capture` are scored with an emulator, as by `sciml convection evaluate`.
     """
     from sciml.verify.html_report import render, save
     from sciml.verify.library.mode_statistics import read_statistics
 
     listed = [
-        one for path in files for one in (sorted(path.glob("sciml_mskf_*.nc")) if path.is_dir() else [path])
+        file for path in files for file in (sorted(path.glob("sciml_mskf_*.nc")) if path.is_dir() else [path])
     ]
     captured = [path for path in listed if "_capture_" in path.name]
     if not listed:
         raise InputError(
-            f"{', '.join(map(str, files))}: no file sciml_mskf_*.nc there. The library writes them into the setting "
-            "`directory` of sciml_mskf.nml, except with mode = 'original'; with another cu_physics than 11 WRF never "
-            "calls it"
+            f"{', '.join(map(str, files))}: no file sciml_mskf_*.nc there. The library writes them into `directory` "
+            "of sciml_mskf.nml, except with mode = 'original'; WRF calls the library only with cu_physics = 11"
         )
     if captured and len(captured) < len(listed):
-        raise InputError("captures and statistics together: report on one of them at a time")
+        raise InputError("captures and statistics together: give one kind of file at a time")
     check_targets({"--json": json_file, "--html": html_file}, listed)
     if captured:
         from sciml.cli.convection import evaluate
 
         if model is None:
-            raise InputError("captures are exact pairs, for an emulator to be scored on: give one by --model")
+            raise InputError("captures contain pairs to score an emulator on: give the emulator with --model")
         evaluate(model, captured, json_file=json_file, html_file=html_file, quiet=quiet)
         return
-    found = read_statistics(listed)
-    answer = Answer(json_file, quiet)
-    answer.keep(found.scores())
+    statistics = read_statistics(listed)
+    output = Output(json_file, quiet)
+    output.write_json(statistics.scores())
     if html_file is not None:
-        save(html_file, render([found.chapter()], title="The emulator inside the model"))
-        answer.wrote("page", html_file)
-    answer.say(found)
-    answer.files()
+        save(html_file, render([statistics.chapter()], title="The emulator in WRF"))
+        output.add_file("page", html_file)
+    output.print(statistics)
+    output.print_files()

@@ -1,4 +1,4 @@
-"""How a command's help is laid out: its examples at the end, as they were written."""
+"""The layout of a command's help: examples at the end, line by line."""
 
 from __future__ import annotations
 
@@ -9,14 +9,30 @@ import typer
 from typer.core import TyperCommand
 from typer.models import CommandFunctionType
 
-__all__ = ["Page", "Room"]
+__all__ = ["CommandGroup", "CommandWithExamples", "examples"]
 
 
-class Page(TyperCommand):
+def examples(*commands: str) -> str:
+    r"""Return the epilog of a command's help: command lines that can be copied.
+
+    Parameters
+    ----------
+    commands
+        Lines of at most 76 characters, so that they are not wrapped at 80 columns.
+
+    Examples
+    --------
+    >>> examples("sciml doctor")
+    'Examples:\n  sciml doctor'
+    """
+    return "\n".join(["Examples:", *(f"  {command}" for command in commands)])
+
+
+class CommandWithExamples(TyperCommand):
     """A command whose help ends with its epilog line by line, which typer would wrap as prose."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the help, by rich or into the formatter, and then the epilog."""
+        """Print the help with rich, or write it into the formatter; then the epilog."""
         last, self.epilog = self.epilog, None
         try:
             super().format_help(ctx, formatter)
@@ -31,9 +47,9 @@ class Page(TyperCommand):
             typer.echo(f"\n{lines}")
 
 
-class Room(typer.Typer):
-    """A group of commands whose help are such pages."""
+class CommandGroup(typer.Typer):
+    """A group whose commands print their examples at the end of their help."""
 
     def command(self, *args: Any, **kwargs: Any) -> Callable[[CommandFunctionType], CommandFunctionType]:
-        """As typer's, for a `Page`."""
-        return super().command(*args, **{"cls": Page, **kwargs})
+        """As `typer.Typer.command`, with `CommandWithExamples` as the class of the command."""
+        return super().command(*args, **{"cls": CommandWithExamples, **kwargs})

@@ -1,46 +1,91 @@
-"""What several commands of `sciml coupling` are given: a folder with a library, and columns to try it on."""
+"""Arguments of commands that name a model, a folder with a built library, or columns to run it on."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["columns_of", "installed"]
+    from sciml.solve import Algorithm
+
+__all__ = ["find_library", "load_algorithm", "load_columns"]
 
 SAMPLE = "wrfout_d01_convrad_24x24_5min.nc"
 
 
-def installed(folder: Path) -> tuple[Path, Path]:
-    """The library and the weights in a folder that `build` made.
+def find_library(folder: Path) -> tuple[Path, Path]:
+    """Return the library and the weights file in a folder that `sciml coupling build` made.
 
     Raises
     ------
     InputError
-        When one is not there, or there are several.
+        A file is missing, or there are several.
     """
-    found = []
+    paths = []
     remedy = f"make both with `sciml coupling build -o {folder} MODEL`"
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: {remedy}")
-    for pattern, what in (("libsciml*.so", "library"), ("*.nc", "weights file")):
-        there = sorted(folder.glob(pattern))
-        if len(there) != 1:
-            names = ", ".join(path.name for path in there)
-            raise InputError(f"{folder} has {names or 'no ' + what} where one {what} is wanted: {remedy}")
-        found.append(there[0])
-    return found[0], found[1]
+    for pattern, kind in (("libsciml*.so", "library"), ("*.nc", "weights file")):
+        matches = sorted(folder.glob(pattern))
+        if len(matches) != 1:
+            names = ", ".join(path.name for path in matches)
+            raise InputError(f"{folder} has {names or 'no ' + kind} where one {kind} is wanted: {remedy}")
+        paths.append(matches[0])
+    return paths[0], paths[1]
 
 
-def columns_of(files: list[Path] | None, most: int | None) -> xr.Dataset:
-    """The columns of files or of the sample; if there are too many, every so many."""
+def load_columns(files: list[Path] | None, most: int | None) -> xr.Dataset:
+    """Load the columns of files, or of the packaged sample; at most ``most``, evenly spaced."""
     from sciml.columns.open import open_columns
     from sciml.storage.packaged import packaged
 
     columns = open_columns(files or [packaged(SAMPLE)], keep="all")
     step = 1 if most is None else -(-columns.sizes["column"] // most)
     return columns.isel(column=slice(None, None, step)).load()
+
+
+def load_algorithm(model: str, weights: Path | None) -> Algorithm[Any, Any, Any]:
+    """Load a checkpoint, a library with its weights, or the folder that `sciml coupling build` made."""
+    path = Path(model)
+    if path.suffix == ".so" or (path.is_dir() and any(path.glob("*.so"))):
+        library, weights = _library_and_weights(path, weights)
+        from sciml.coupling import FortranEmulator
+
+        native: Algorithm[Any, Any, Any] = FortranEmulator(str(library), str(weights))
+        return native
+    if weights is not None:
+        raise InputError(f"--weights {weights} goes with a library (*.so), and {model} is none")
+    from sciml.convection.emulator import Emulator
+    from sciml.convection.published_bilstm import KIND, PublishedEmulator
+    from sciml.train import checkpoint
+
+    loaded: Algorithm[Any, Any, Any]
+    if checkpoint.load(checkpoint.resolve(model)).kind == KIND:
+        loaded = PublishedEmulator.load(model)
+    else:
+        loaded = Emulator.load(model)
+    return loaded
+
+
+def _library_and_weights(path: Path, weights: Path | None) -> tuple[Path, Path]:
+    """Return a library and its weights: the given files, or the only ones in the folder."""
+    folder = path if path.is_dir() else path.parent
+
+    def find_only(pattern: str, kind: str, remedy: str) -> Path:
+        matches = sorted(folder.glob(pattern))
+        if len(matches) != 1:
+            names = ", ".join(match.name for match in matches) or "none"
+            raise InputError(f"{folder} has {len(matches)} {kind} ({names}): {remedy}")
+        return matches[0]
+
+    library = find_only("libsciml*.so", "libraries", "name the library itself") if path.is_dir() else path
+    if weights is None:
+        weights = find_only("*.nc", "weights files", "give one with --weights")
+    for file in (library, weights):
+        if not file.is_file():
+            raise InputError(f"{file} is not there: make it with 'sciml coupling build -o DIR MODEL'")
+    return library, weights

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sciml.cli import data_options as own_data
-from sciml.cli.help_pages import Room
-from sciml.cli.output import Answer, Json, Quiet, bar, check_targets, examples, size_of
+from sciml.cli.data_options import DataOptions, complete_family
+from sciml.cli.help_pages import CommandGroup, examples
+from sciml.cli.option_groups import expand_options
+from sciml.cli.output import Json, Output, Quiet, progress_bar
 from sciml.cli.pde_train import EXAMPLES as TRAIN
 from sciml.cli.pde_train import train
 from sciml.cli.pde_verify import FINDINGS, SOLVE, VERIFY, findings, solve, verify
+from sciml.cli.targets import check_targets, total_size
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "families", "generate", "info", "layouts"]
 
-app = Room(
+app = CommandGroup(
     no_args_is_help=True,
-    help="Pose PDE problems, train operators on them, solve to a bound.",
+    help="Generate PDE data, train neural operators, solve with error bounds.",
 )
 
 
@@ -35,14 +37,20 @@ def families(json_file: Json = None, quiet: Quiet = False) -> None:
     check_targets({"--json": json_file}, [])
     from sciml.pde.families import FAMILIES
 
-    answer = Answer(json_file, quiet)
-    told = {
-        one.name: {"about": one.about, "inputs": one.inputs, "target": one.target, **one.parameters()}
-        for one in FAMILIES.values()
-    }
-    answer.keep(told)
-    answer.say(*(f"{family}\n" for family in FAMILIES.values()))
-    answer.files()
+    output = Output(json_file, quiet)
+    output.write_json(
+        {
+            family.name: {
+                "about": family.about,
+                "inputs": family.inputs,
+                "target": family.target,
+                **family.parameters(),
+            }
+            for family in FAMILIES.values()
+        }
+    )
+    output.print(*(f"{family}\n" for family in FAMILIES.values()))
+    output.print_files()
 
 
 @app.command(
@@ -55,50 +63,61 @@ def generate(
     family: Annotated[
         str,
         typer.Argument(
-            help="Which problems: see 'sciml pde families'.", autocompletion=own_data.family_names
+            help="Family of problems: see 'sciml pde families'.", autocompletion=complete_family
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The dataset to write: NAME.zarr or NAME.nc (netCDF-4).")
+        Path, typer.Option("--output", "-o", help="Dataset to write: NAME.zarr or NAME.nc (netCDF-4).")
     ],
     resolution: Annotated[
         int,
         typer.Option(
-            "--resolution", min=3, help="Unknowns along each axis: 2^k - 1 suits vertices, 2^k cells."
+            "--resolution",
+            min=3,
+            help="Unknowns along each axis; best for multigrid: 2^k - 1 (vertex), 2^k (cell).",
         ),
     ] = 63,
-    count: Annotated[int, typer.Option("--count", min=1, help="Samples.")] = 1024,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same bits.")] = 7,
-    centring: Annotated[str, typer.Option("--centring", help="vertex or cell.")] = "vertex",
+    count: Annotated[int, typer.Option("--count", min=1, help="Number of samples.")] = 1024,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Seed of the random fields; same seed, same bits.")
+    ] = 7,
+    centring: Annotated[
+        str, typer.Option("--centring", help="Position of the unknowns: vertex or cell.")
+    ] = "vertex",
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", min=1, help="Processes; default: the Dask scheduler that is there, else one a core."
+            "--workers",
+            min=1,
+            help="Number of processes; default: an existing Dask scheduler, else one process per core.",
         ),
     ] = None,
     chunk: Annotated[
-        int | None, typer.Option("--chunk", min=1, help="Samples a block; the values do not depend on it.")
+        int | None,
+        typer.Option("--chunk", min=1, help="Samples per block; the values do not depend on it."),
     ] = None,
     refined: Annotated[
         int | None,
         typer.Option(
             "--refined",
             min=1,
-            help="Solve on a grid so many times finer: burgers, navier-stokes, helmholtz (4: within 1 %).",
+            help="Factor of a finer grid to solve on: burgers, navier-stokes, helmholtz (4: within 1 %).",
         ),
     ] = None,
-    double: Annotated[bool, typer.Option("--double", help="Keep float64 instead of float32.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset of that name.")] = False,
+    double: Annotated[bool, typer.Option("--double", help="Store float64 instead of float32.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing dataset of that name.")
+    ] = False,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
     """Draw problems of a family, solve them, and write a dataset.
 
-    Every sample is solved by multigrid (or a direct solver) far below the rounding of what is kept. Cut off by
-    Ctrl-C, the same command goes on where it stopped; finished, it does nothing.
+    Every sample is solved with multigrid or a direct solver to an error far below the rounding of the stored values.
+    After Ctrl-C the same command goes on where it stopped; if the dataset is complete, it does nothing.
     """
     check_targets({"--json": json_file}, [output])
-    answer, begun = Answer(json_file, quiet), time.monotonic()
+    report, begun = Output(json_file, quiet), time.monotonic()
     from dataclasses import replace
 
     from sciml.pde.families import family_named
@@ -119,9 +138,9 @@ def generate(
         dtype="float64" if double else "float32",
         chunk=chunk,
     )
-    with bar(f"solving {family}", quiet) as told:
-        new = write_dataset(dataset, output, workers=workers, overwrite=overwrite, progress=told)
-    size = size_of(output)
+    with progress_bar(f"solving {family}", quiet) as progress:
+        new = write_dataset(dataset, output, workers=workers, overwrite=overwrite, progress=progress)
+    size = total_size(output)
     content: dict[str, Any] = {
         "dataset": str(output),
         "new": bool(new),
@@ -131,14 +150,14 @@ def generate(
     }
     content |= {"sizes": _sizes(dataset), "bytes": size, "seconds": time.monotonic() - begun}
     content["caution"] = dataset.attrs.get("caution", "")
-    answer.keep(content)
+    report.write_json(content)
     if new:
-        answer.say(f"{output}: {count} samples of {family}, {_shape(dataset)}, {size / 1e6:.1f} MB")
+        report.print(f"{output}: {count} samples of {family}, {_format_sizes(dataset)}, {size / 1e6:.1f} MB")
     else:
-        answer.say(f"{output} is there already, made by this command: nothing to do")
+        report.print(f"{output} exists already and is complete: nothing to do")
     if content["caution"]:
-        answer.say(f"caution: {content['caution']}")
-    answer.files()
+        report.print(f"caution: {content['caution']}")
+    report.print_files()
 
 
 @app.command(epilog=examples("sciml pde layouts", "sciml pde layouts --json layouts.json"))
@@ -147,13 +166,13 @@ def layouts(json_file: Json = None, quiet: Quiet = False) -> None:
     check_targets({"--json": json_file}, [])
     from sciml.pde.published_formats import LAYOUTS
 
-    answer = Answer(json_file, quiet)
-    answer.keep({one.name: _published(one) for one in LAYOUTS.values()})
-    answer.say(*(f"{layout}\n" for layout in LAYOUTS.values()))
-    answer.files()
+    output = Output(json_file, quiet)
+    output.write_json({layout.name: _describe_layout(layout) for layout in LAYOUTS.values()})
+    output.print(*(f"{layout}\n" for layout in LAYOUTS.values()))
+    output.print_files()
 
 
-def _published(layout: Layout) -> dict[str, Any]:
+def _describe_layout(layout: Layout) -> dict[str, Any]:
     variables = {ours: {"name": name, "dims": dims} for ours, (name, dims) in layout.variables.items()}
     grid = {"boundary": layout.boundary, "points": layout.points, "known": layout.known}
     return {
@@ -172,75 +191,60 @@ def _published(layout: Layout) -> dict[str, Any]:
         "sciml pde info k.mat --inputs k --target p --dims y,x,sample",
     )
 )
+@expand_options
 def info(
-    data: Annotated[Path, typer.Argument(help="A dataset: zarr, netCDF, HDF5, .mat, .npz, .npy, .pt.")],
+    data: Annotated[Path, typer.Argument(help="Dataset: zarr, netCDF, HDF5, .mat, .npz, .npy or .pt.")],
+    *,
     check: Annotated[
-        bool, typer.Option("--check", help="Read all values, and refuse what is no use.")
+        bool, typer.Option("--check", help="Read all values; stop with an error if some cannot be used.")
     ] = False,
-    inputs: own_data.Inputs = None,
-    target: own_data.Target = None,
-    layout: own_data.Layout = None,
-    dims: own_data.Dims = None,
-    stride: own_data.Stride = 1,
-    boundary: own_data.Sides = None,
-    centring: own_data.Centring = None,
-    dirichlet: own_data.Dirichlet = None,
+    data_options: DataOptions,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Tell what a dataset holds and on which grid, as training sees it."""
+    """Describe a dataset and its grid as training uses them."""
     check_targets({"--json": json_file}, [data])
     from sciml.pde.caution import caution_of
     from sciml.pde.dataset import check_values, grid_of_dataset, inputs_of, target_of
     from sciml.pde.sides import seen_in
 
-    answer = Answer(json_file, quiet)
-    ds = own_data.opened(
-        data,
-        inputs=inputs,
-        target=target,
-        layout=layout,
-        dims=dims,
-        stride=stride,
-        boundary=boundary,
-        centring=centring,
-        dirichlet=dirichlet,
-    )
+    output = Output(json_file, quiet)
+    ds = data_options.open(data)
     if check:
         check_values(ds)
     about = {name: ds.attrs[name] for name in ("family", "layout", "seed") if name in ds.attrs}
     names, solution = inputs_of(ds), target_of(ds)
     grid = grid_of_dataset(ds) if "grid" in ds.attrs else None
-    told = {"path": str(data), "samples": ds.sizes["sample"], "sizes": _sizes(ds), **about}
+    content = {"path": str(data), "samples": ds.sizes["sample"], "sizes": _sizes(ds), **about}
     sides = seen_in(ds, grid, solution) if grid is not None else ""
     caution = caution_of(ds)
-    told |= {"inputs": names, "target": solution, "checked": check, "sides": sides, "caution": caution}
-    answer.keep({**told, "grid": None if grid is None else grid.to_json()})
-    answer.say(f"{data}: {ds.sizes['sample']} samples, {_shape(ds)}")
+    content |= {"inputs": names, "target": solution, "checked": check, "sides": sides, "caution": caution}
+    output.write_json({**content, "grid": None if grid is None else grid.to_json()})
+    output.print(f"{data}: {ds.sizes['sample']} samples, {_format_sizes(ds)}")
     if about:
-        answer.say("  " + ", ".join(f"{name} {value}" for name, value in about.items()))
-    answer.say(f"  {', '.join(names)} -> {solution}")
+        output.print("  " + ", ".join(f"{name} {value}" for name, value in about.items()))
+    output.print(f"  {', '.join(names)} -> {solution}")
     if grid is not None:
-        answer.say(f"  grid {grid}", *([f"  {solution} on Dirichlet sides: {sides}"] if sides else []))
+        output.print(f"  grid {grid}", *([f"  {solution} on Dirichlet sides: {sides}"] if sides else []))
     elif "y" in ds.dims:
-        answer.say("  the grid is not told: training needs --boundary and --centring")
+        output.print("  the file does not contain the grid: training needs --boundary and --centring")
     if caution:
-        answer.say(f"  caution: {caution}")
+        output.print(f"  caution: {caution}")
     if check:
-        answer.say("  all values can be used")
-    answer.files()
+        output.print("  all values can be used")
+    output.print_files()
 
 
 def _sizes(dataset: xr.Dataset) -> dict[str, int]:
-    """The sizes of a solution, by dim."""
+    """Return the sizes of a solution by dimension."""
     from sciml.pde.dataset import target_of
 
     dims = [str(dim) for dim in dataset[target_of(dataset)].dims if dim != "sample"]
     return {dim: dataset.sizes[dim] for dim in dims}
 
 
-def _shape(dataset: xr.Dataset) -> str:
-    """The sizes of a solution, such as 127 x 127 (y, x)."""
+def _format_sizes(dataset: xr.Dataset) -> str:
+    """Return the sizes of a solution as text, such as 127 x 127 (y, x)."""
     sizes = _sizes(dataset)
     return f"{' x '.join(map(str, sizes.values()))} ({', '.join(sizes)})"
 

@@ -1,4 +1,4 @@
-"""`sciml wrf compare`: the rain, profiles and budgets of one run, or of observations, against another."""
+"""`sciml wrf compare`: rain, profiles and budgets of a run or of observations, compared with a reference."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sciml.cli.output import Answer, Json, Quiet, bar, check_targets, expanded
+from sciml.cli.output import Json, Output, Quiet, progress_bar
+from sciml.cli.targets import check_targets, expand_inputs
 
 if TYPE_CHECKING:
     from sciml.verify.forecast.compare import Source
@@ -27,7 +28,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="REFERENCE CANDIDATE",
-            help="wrfout files (a name, a pattern in quotes, a folder), or rain on a grid, of each.",
+            help="wrfout files (file, quoted pattern or folder) or gridded rain, for each.",
             show_default=False,
         ),
     ],
@@ -36,7 +37,7 @@ def compare(
         typer.Option(
             "--floor",
             metavar="RUN",
-            help="The reference with a perturbed start (sciml wrf perturb); may be repeated.",
+            help="Run of the reference from a perturbed start (sciml wrf perturb); may be repeated.",
         ),
     ] = None,
     window: Annotated[
@@ -44,52 +45,60 @@ def compare(
         typer.Option(
             "--window",
             metavar="TIME",
-            help="Add rain up to windows such as 1h, 3h, 24h; default: the common times.",
+            help="Length of accumulation windows, such as 1h, 3h, 24h; default: between common times.",
         ),
     ] = None,
     threshold: Annotated[
-        list[float] | None, typer.Option("--threshold", metavar="MM", help="Of a window; may be repeated.")
+        list[float] | None,
+        typer.Option("--threshold", metavar="MM", help="Threshold of rain in a window; may be repeated."),
     ] = None,
     scale: Annotated[
         list[int] | None,
-        typer.Option("--scale", metavar="CELLS", help="Side of the squares of the FSS; may be repeated."),
+        typer.Option("--scale", metavar="CELLS", help="Neighbourhood width of the FSS; may be repeated."),
     ] = None,
     align: Annotated[
         Literal["time", "start"],
-        typer.Option("--align", help="By date, or by the time since each run's start."),
+        typer.Option("--align", help="Match times by date (time) or since each run's start (start)."),
     ] = "time",
     variable: Annotated[
         str | None,
         typer.Option(
-            "--variable", metavar="NAME", help="The rain of what is no wrfout: (time, y, x), mm a time step."
+            "--variable",
+            metavar="NAME",
+            help="Rain variable of files other than wrfouts: (time, y, x), mm per time step.",
+       
         ),
     ] = None,
     name: Annotated[
-        list[str] | None, typer.Option("--name", metavar="TEXT", help="What to call the two; give it twice.")
+        list[str] | None,
+        typer.Option("--name", metavar="TEXT", help="Display name; give it twice: reference, candidate."),
     ] = None,
     block: Annotated[
-        int | None, typer.Option("--block", min=1, metavar="N", help="Windows in a block of the bootstrap.")
+        int | None,
+        typer.Option("--block", min=1, metavar="N", help="Number of windows in a bootstrap block."),
     ] = None,
-    resamples: Annotated[int, typer.Option("--resamples", min=0, help="Of the bootstrap.")] = 1000,
-    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 7,
+    resamples: Annotated[
+        int, typer.Option("--resamples", min=0, help="Number of bootstrap resamples.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the bootstrap.")] = 7,
     html_file: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures.")
+        Path | None, typer.Option("--html", metavar="FILE", help="Write an HTML page with figures.")
     ] = None,
-    picture: Annotated[
-        Path | None, typer.Option("--picture", metavar="FILE", help="Write the maps (PNG).")
+    figure: Annotated[
+        Path | None, typer.Option("--figure", metavar="FILE", help="Write the maps as a figure (PNG).")
     ] = None,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
     """Compare a run's rain, profiles and budgets with another's.
 
-    A control run and a run with the emulator, two models, or observations on the grid of the run. Every score comes
-    with the 95 % interval of a block bootstrap. With --floor every score stands beside the same score of perturbed
-    runs of the reference: only what is above the floor is more than chaos.
+    The two may be a control run and a run with the emulator, two models, or observations on the grid of the run. Each
+    score has the 95 % interval of a block bootstrap. With --floor it is printed beside the same score of perturbed runs
+    of the reference: only differences above this floor are larger than chaos.
     """
     from sciml.errors import InputError
 
-    reference, candidate = _two(sides)
+    reference, candidate = _split_sides(sides)
     floors = floor or []
     if window is not None:
         from sciml.verify.forecast.run_times import duration
@@ -102,17 +111,17 @@ def compare(
     from sciml.verify.forecast.block_bootstrap import require_scores
 
     require_scores()
-    targets = {"--json": json_file, "--html": html_file, "--picture": picture}
-    check_targets(targets, expanded([reference, candidate, *floors]))
+    targets = {"--json": json_file, "--html": html_file, "--figure": figure}
+    check_targets(targets, expand_inputs([reference, candidate, *floors]))
     from sciml.verify.forecast.compare import compare_runs
 
-    opened = _opened(
+    sources = _open_sources(
         [reference, candidate, *floors], [*(name or (None, None)), *[None] * len(floors)], variable, quiet
     )
     result = compare_runs(
-        opened[0],
-        opened[1],
-        floor=opened[2:],
+        sources[0],
+        sources[1],
+        floor=sources[2:],
         window=window,
         align=align,
         thresholds=threshold,
@@ -121,15 +130,15 @@ def compare(
         resamples=resamples,
         seed=seed,
     )
-    answer = Answer(json_file, quiet)
-    answer.keep(result.to_json)
-    _draw(answer, result, html_file, picture)
-    answer.say(result)
-    answer.files()
+    output = Output(json_file, quiet)
+    output.write_json(result.to_json)
+    _write_figures(output, result, html_file, figure)
+    output.print(result)
+    output.print_files()
 
 
-def _two(sides: Sequence[str]) -> tuple[str, str]:
-    """The reference and the candidate."""
+def _split_sides(sides: Sequence[str]) -> tuple[str, str]:
+    """Return the reference and the candidate."""
     from sciml.errors import InputError
 
     if len(sides) == 2:
@@ -140,27 +149,27 @@ def _two(sides: Sequence[str]) -> tuple[str, str]:
     if len(sides) < 2:
         raise InputError(f"one side only ({sides[0]}): give REFERENCE and CANDIDATE; {remedy}")
     raise InputError(
-        f"{len(sides)} names are given ({sides[0]}, {sides[1]}, ...) where compare takes two, REFERENCE and CANDIDATE: "
+        f"{len(sides)} names are given ({sides[0]}, {sides[1]}, ...) and compare takes two, REFERENCE and CANDIDATE: "
         f"the shell expands a pattern without quotes; {remedy}"
     )
 
 
-def _opened(
+def _open_sources(
     paths: Sequence[str], names: Sequence[str | None], variable: str | None, quiet: bool
 ) -> list[Source]:
     from sciml.verify.forecast.compare import open_source
 
-    out = []
-    with bar("reading", quiet) as progress:
-        for k, (path, called) in enumerate(zip(paths, names, strict=True), start=1):
-            out.append(open_source(path, called, None if _is_run(path) else variable))
+    sources = []
+    with progress_bar("reading", quiet) as progress:
+        for number, (path, name) in enumerate(zip(paths, names, strict=True), start=1):
+            sources.append(open_source(path, name, None if _is_run(path) else variable))
             if progress is not None:
-                progress(k, len(paths))
-    return out
+                progress(number, len(paths))
+    return sources
 
 
 def _is_run(path: str) -> bool:
-    """Whether its first file is WRF output."""
+    """Return whether the first file is WRF output."""
     from sciml.errors import SciMLError
     from sciml.wrf.opening import expand, open_lazily
 
@@ -172,8 +181,8 @@ def _is_run(path: str) -> bool:
         return "RAINC" in first.variables and "RAINNC" in first.variables
 
 
-def _draw(answer: Answer, result: object, html_file: Path | None, picture: Path | None) -> None:
-    if html_file is None and picture is None:
+def _write_figures(output: Output, result: object, html_file: Path | None, figure: Path | None) -> None:
+    if html_file is None and figure is None:
         return
     from sciml.plot import png
     from sciml.storage.atomic import replaced
@@ -182,11 +191,11 @@ def _draw(answer: Answer, result: object, html_file: Path | None, picture: Path 
     from sciml.verify.html_report import render, save
 
     assert isinstance(result, RunComparison)
-    if picture is not None:
-        with replaced(picture) as part:
+    if figure is not None:
+        with replaced(figure) as part:
             part.write_bytes(png(pictures(result)[0].figure))
-        answer.wrote("picture", picture)
+        output.add_file("figure", figure)
     if html_file is not None:
         reference, candidate = result.rain.names
         save(html_file, render(chapters(result), title=f"{candidate} against {reference}"))
-        answer.wrote("page", html_file)
+        output.add_file("page", html_file)

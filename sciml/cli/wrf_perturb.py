@@ -1,4 +1,4 @@
-"""`sciml wrf perturb`: the start of a run with rounding-size errors, for the floor of `sciml wrf compare`."""
+"""`sciml wrf perturb`: initial state with rounding-size errors, for the floor of `sciml wrf compare`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from sciml.cli.output import Answer, Json, Quiet, check_targets
+from sciml.cli.output import Json, Output, Quiet
+from sciml.cli.targets import check_targets
 
 __all__ = ["EXAMPLES", "perturb"]
 
@@ -19,26 +20,28 @@ EXAMPLES = (
 
 
 def perturb(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="A wrfinput or wrfrst file.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The file to write.")],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="wrfinput or wrfrst file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File to write.")],
     size: Annotated[
         float, typer.Option("--size", help="Standard deviation of the relative change of theta.")
     ] = 1e-6,
-    seed: Annotated[int, typer.Option("--seed", help="Of the random numbers; one for each run.")] = 7,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Seed of the random numbers; use another for each run.")
+    ] = 7,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Copy the start of a run with rounding-size errors in theta.
+    """Copy an initial state with rounding-size errors in theta.
 
     T and THM (of a restart both time levels) become (T + 300 K) (1 + SIZE N(0,1)) - 300 K with the same random numbers;
     everything else is copied bit by bit. Run WRF from the copy, then give that run to `sciml wrf compare --floor`: it
-    shows how far chaos alone drives a run from its control.
+    shows how far chaos alone separates a run from its control.
     """
     check_targets({"--json": json_file, "--output": output}, [source])
-    from sciml.wrf.perturb import perturb as perturbed
+    from sciml.wrf.perturb import perturb as write_perturbed
 
-    result = perturbed(source, output, size=size, seed=seed)
-    answer = Answer(json_file, quiet)
-    answer.keep(asdict(result))
-    answer.say(result)
-    answer.files()
+    result = write_perturbed(source, output, size=size, seed=seed)
+    report = Output(json_file, quiet)
+    report.write_json(asdict(result))
+    report.print(result)
+    report.print_files()

@@ -1,4 +1,4 @@
-"""The frame of the command: help, version, and one line for each way of going wrong."""
+"""The top of the command: help, version, and errors as one line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def raising(error: BaseException) -> typer.Typer:
 
 
 def run_failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> tuple[int, str]:
-    """Run such a command in the place of the group `wrf`; return the exit code and what was said."""
+    """Run such a command as the group `wrf`; return the exit code and standard error."""
     monkeypatch.setitem(sys.modules, "sciml.cli.wrf", types.SimpleNamespace(app=raising(error)))
     outcome = runner.invoke(app, ["wrf", "fail"])
     assert outcome.stdout == ""
@@ -63,24 +63,24 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     assert runner.invoke(app, ["nonsense"]).exit_code == 2
 
 
-def test_our_errors_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    code, said = run_failing(monkeypatch, InputError("3 levels:\n  the emulator wants 44"))
-    assert (code, said) == (2, "error: 3 levels: the emulator wants 44\n")
+def test_errors_of_sciml_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, message = run_failing(monkeypatch, InputError("3 levels:\n  the emulator wants 44"))
+    assert (code, message) == (2, "error: 3 levels: the emulator wants 44\n")
 
 
 @pytest.mark.parametrize(
-    ("interrupt", "said"),
+    ("interrupt", "message"),
     [
         (KeyboardInterrupt(), "interrupted; run the same command again to go on where it stopped\n"),
         (KeyboardInterrupt("epoch 3 is saved"), "interrupted; epoch 3 is saved\n"),
     ],
 )
-def test_ctrl_c(monkeypatch: pytest.MonkeyPatch, interrupt: BaseException, said: str) -> None:
-    assert run_failing(monkeypatch, interrupt) == (130, said)
+def test_ctrl_c(monkeypatch: pytest.MonkeyPatch, interrupt: BaseException, message: str) -> None:
+    assert run_failing(monkeypatch, interrupt) == (130, message)
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (
             OSError(errno.ENOSPC, "No space left on device", "columns.zarr"),
@@ -93,14 +93,14 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch, interrupt: BaseException, said:
         (TimeoutError("no answer"), "no answer"),
     ],
 )
-def test_the_system_says_no(monkeypatch: pytest.MonkeyPatch, error: OSError, said: str) -> None:
+def test_errors_of_the_operating_system(monkeypatch: pytest.MonkeyPatch, error: OSError, message: str) -> None:
     code, line = run_failing(monkeypatch, error)
     assert code == 2
-    assert line.startswith(f"error: {said}")
+    assert line.startswith(f"error: {message}")
     assert line.count("\n") == 1
 
 
-def test_a_traceback_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_traceback_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCIML_TRACEBACK", "yes")
     error = InputError("a bad argument")
     monkeypatch.setitem(sys.modules, "sciml.cli.wrf", types.SimpleNamespace(app=raising(error)))
@@ -109,7 +109,7 @@ def test_a_traceback_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("nonsense", "No such command 'nonsense': there are doctor, demo, wrf, convection, coupling, pde."),
         ("dcotor", "No such command 'dcotor'. Did you mean 'doctor'?"),
@@ -131,10 +131,10 @@ def test_a_traceback_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
         ("pde generate poisson -o d.zarr --count 0", "Invalid value for '--count': "),
     ],
 )
-def test_a_misused_command_is_told_in_one_line(line: str, said: str) -> None:
+def test_a_usage_error_is_one_line(line: str, message: str) -> None:
     shown = runner.invoke(app, line.split(), prog_name="sciml")
     assert (shown.exit_code, shown.stdout) == (2, "")
-    assert said in shown.stderr
+    assert message in shown.stderr
     assert shown.stderr.startswith("error: ")
     assert shown.stderr.count("\n") == 1
 

@@ -1,4 +1,4 @@
-"""TAB completes commands, also of groups that are loaded when they are called, and options."""
+"""TAB completes commands, of lazily loaded groups too, and options."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.paths import REPO
 
 
 def completed(line: str, shell: str = "bash") -> list[str]:
-    """What the shell is offered at the end of a line."""
+    """Return the suggestions for the end of a line."""
     words = line.split(" ")
     asked = {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1), "_TYPER_COMPLETE_ARGS": line}
     done = subprocess.run(
@@ -45,18 +45,18 @@ def completed(line: str, shell: str = "bash") -> list[str]:
     ],
 )
 def test_bash(line: str, offered: set[str]) -> None:
-    found = {one for one in completed(line) if one}
-    assert found >= offered
-    assert line.endswith(" ") or found == offered
+    suggestions = {word for word in completed(line) if word}
+    assert suggestions >= offered
+    assert line.endswith(" ") or suggestions == offered
 
 
-def test_zsh_is_told_what_each_does() -> None:
-    said = "".join(completed("sciml pde fam", "zsh"))
-    assert '"families":"List the families of problems and their parameters."' in said
+def test_zsh_gets_the_help_of_each_command() -> None:
+    script = "".join(completed("sciml pde fam", "zsh"))
+    assert '"families":"List the families of problems and their parameters."' in script
 
 
 def test_the_script_for_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked for by name: which shell started a test is nobody's business."""
+    """The shell is named, so that the test does not depend on the shell that runs it."""
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
     shown = CliRunner().invoke(app, ["--show-completion", "bash"], prog_name="sciml")
     assert "_SCIML_COMPLETE=complete_bash" in shown.stdout, shown.output

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sciml.cli import app
-from sciml.cli.doctor import EXTRAS, PACKAGES, compiler, disk
+from sciml.cli.doctor import EXTRAS, PACKAGES, check_compiler, check_disk
 from tests.paths import REPO
 
 runner = CliRunner()
@@ -17,12 +17,12 @@ FOLDERS = ("sciml", "tests", "bench", "notebooks", "workflows", "data", "docs", 
 TEXTS = (".py", ".md", ".toml", ".ipynb", ".sh", ".nml", ".f90", ".c", ".h")
 
 
-def test_json_tells_everything_looked_at() -> None:
+def test_json_contains_every_check() -> None:
     shown = runner.invoke(app, ["doctor", "--json", "-", "--quiet"])
     assert shown.exit_code == 0, shown.output
-    told = json.loads(shown.stdout)
-    findings = {finding["name"]: finding for finding in told["findings"]}
-    looked_at = {
+    content = json.loads(shown.stdout)
+    findings = {finding["name"]: finding for finding in content["findings"]}
+    names = {
         "sciml",
         "FC compiler",
         "CC compiler",
@@ -34,31 +34,31 @@ def test_json_tells_everything_looked_at() -> None:
         "GPU",
         "Dask",
     }
-    assert looked_at | {"disk", "data"} | set(EXTRAS) == set(findings)
+    assert names | {"disk", "data"} | set(EXTRAS) == set(findings)
     for name, finding in findings.items():
         assert finding["found"]
         assert finding["ok"] or (finding["cost"] and finding["remedy"]), (
-            f"{name}: a lack without cost or remedy"
+            f"{name}: a failed check without consequence or remedy"
         )
-    assert told["lacking"] == [name for name, finding in findings.items() if not finding["ok"]]
+    assert content["lacking"] == [name for name, finding in findings.items() if not finding["ok"]]
 
 
-def test_a_table_and_a_verdict() -> None:
+def test_the_table_and_the_summary() -> None:
     shown = runner.invoke(app, ["doctor"])
     assert shown.exit_code == 0, shown.output
-    assert shown.stdout.splitlines()[-1].startswith(("nothing is lacking", "lacking: "))
+    assert shown.stdout.splitlines()[-1].startswith(("nothing is missing", "missing: "))
 
 
-def test_a_compiler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FC", "no-such-fortran -O2")
-    found = compiler("FC", "gfortran", "apt-get install gfortran", "the library cannot be built")
-    assert not found.ok
-    assert found.found == "$FC=no-such-fortran not found"
-    assert (found.cost, found.remedy) == ("the library cannot be built", "apt-get install gfortran")
+    check = check_compiler("FC", "gfortran", "apt-get install gfortran", "the library cannot be built")
+    assert not check.ok
+    assert check.result == "$FC=no-such-fortran not found"
+    assert (check.consequence, check.remedy) == ("the library cannot be built", "apt-get install gfortran")
 
 
 def test_the_disk(tmp_path: Path) -> None:
-    assert str(tmp_path) in disk(tmp_path).found
+    assert str(tmp_path) in check_disk(tmp_path).result
 
 
 def test_the_packages_of_an_extra_are_those_of_the_project() -> None:

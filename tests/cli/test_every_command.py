@@ -1,4 +1,4 @@
-"""What holds of every command: examples that work, `--json` and `--quiet`, and a help that fits 80 columns."""
+"""Every command has examples that parse, `--json` and `--quiet`, and a help that fits 80 columns."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import typer
 from typer.testing import CliRunner
 
 from sciml.cli import GROUPS, app
-from sciml.cli.demo import road
+from sciml.cli.demo import demo_steps
 from tests.paths import REPO
 
 ROOT: Any = typer.main.get_command(app)
 
 
 def commands() -> dict[str, Any]:
-    """All commands by what one types after `sciml`."""
-    alone = {name: one for name, one in ROOT.commands.items() if name not in GROUPS}
-    grouped = {f"{group} {name}": one for group in GROUPS for name, one in ROOT.room(group).commands.items()}
+    """Return all commands by the words after `sciml`."""
+    alone = {name: command for name, command in ROOT.commands.items() if name not in GROUPS}
+    grouped = {f"{group} {name}": command for group in GROUPS for name, command in ROOT.load(group).commands.items()}
     return alone | grouped
 
 
@@ -39,7 +39,7 @@ def examples(command: Any) -> list[str]:
 
 
 def parse(line: str) -> None:
-    """Parse a command line with the parser of its command; nothing is run."""
+    """Parse a command line with the parser of its command, without running it."""
     program, *words = shlex.split(line, comments=True)
     assert program == "sciml"
     path = " ".join(words[:2]) if words[0] in GROUPS else words[0]
@@ -58,7 +58,7 @@ def test_its_examples_work(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_it_has_json_and_quiet_which_mean_the_same_everywhere(name: str) -> None:
+def test_json_and_quiet_are_the_same_everywhere(name: str) -> None:
     there, elsewhere = options(EVERY[name]), options(EVERY["doctor"])
     for option in ("--json", "--quiet", "-q"):
         assert there[option].help == elsewhere[option].help
@@ -76,14 +76,14 @@ def test_its_help_fits(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_line_says_what_it_does(name: str) -> None:
+def test_the_summary_is_one_line(name: str) -> None:
     summary = EVERY[name].help.strip().split("\n\n")[0]
     assert summary.endswith(".")
     assert len(summary) <= 66, "two lines in the help of its group"
 
 
 def test_without_rich_the_help_has_the_same_lines() -> None:
-    """As where TYPER_USE_RICH is 0; decided when typer is imported."""
+    """TYPER_USE_RICH=0 is read when typer is imported."""
     done = subprocess.run(
         [sys.executable, "-m", "sciml", "pde", "solve", "--help"],
         env={"TYPER_USE_RICH": "0", "COLUMNS": "80", "PYTHONPATH": str(REPO)},
@@ -96,20 +96,20 @@ def test_without_rich_the_help_has_the_same_lines() -> None:
     assert "─" not in done.stdout
 
 
-def test_the_contents() -> None:
+def test_the_help_lists_all_commands() -> None:
     shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"})
     words = shown.stdout.split()
     for name in EVERY:
         assert {word.strip(",") for word in words} >= set(name.split())
     chapters = [line.split(" ─")[0].strip("╭─ ") for line in shown.stdout.splitlines() if "╭" in line]
-    assert [one.split(":")[0] for one in chapters] == ["Start", "Weather", "Operators"]
+    assert [title.split(":")[0] for title in chapters] == ["Start", "Weather", "Operators"]
     assert len(shown.stdout.splitlines()) <= 32
 
 
-def test_the_readme_the_docs_and_the_demo_give_lines_that_work(tmp_path: Any) -> None:
+def test_commands_in_the_readme_the_docs_and_the_demo_parse(tmp_path: Any) -> None:
     pages = [REPO / "README.md", *(REPO / "docs").glob("*.md"), *(REPO / "docs" / "guides").glob("*.md")]
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     lines = [line.strip() for line in text.splitlines() if line.startswith("    sciml ")]
     assert len(lines) > 40
-    for line in [*lines, *map(str, road(tmp_path, 3))]:
+    for line in [*lines, *map(str, demo_steps(tmp_path, 3))]:
         parse(line)

@@ -1,4 +1,4 @@
-"""Ctrl-C as a terminal sends it: to the command and to every process that it started."""
+"""Ctrl-C in a terminal reaches the command and every process that it started."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.paths import REPO
 
-# A group in the place of `sciml wrf` whose command works for a long time.
+# A group that replaces `sciml wrf`, with commands that run for a long time.
 PROGRAM = """
 import sys, time, types
 import typer
@@ -62,6 +62,6 @@ def test_one_line_and_130(command: str, tmp_path: os.PathLike[str]) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-    assert said == "interrupted; run the same command again to go on where it stopped\n"
+        _, stderr = process.communicate(timeout=60)
+    assert stderr == "interrupted; run the same command again to go on where it stopped\n"
     assert process.returncode == 130

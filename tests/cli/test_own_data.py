@@ -1,4 +1,4 @@
-"""The options for data that do not tell what they are: the same in `sciml pde info`, `train`, `verify` and `solve`."""
+"""Options for data without a description are the same in `sciml pde info`, `train`, `verify` and `solve`."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def sciml(*words: object) -> Result:
 def numbers(*words: object) -> dict[str, object]:
     shown = sciml(*words, "--json", "-")
     assert shown.exit_code == 0, shown.output
-    found: dict[str, object] = json.loads(shown.stdout)
-    return found
+    result: dict[str, object] = json.loads(shown.stdout)
+    return result
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Problems under names of their own, in a file that does not say where the values lie."""
+    """Problems with their own names, in a file without the position of the values."""
     home = tmp_path_factory.mktemp("own")
     known = dataset(GRID, 5)
     known.to_netcdf(home / "known.nc")
@@ -43,7 +43,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def test_info_tells_the_grid_that_it_is_told(own: Path) -> None:
+def test_info_reports_the_given_grid(own: Path) -> None:
     assert numbers("pde", "info", own / "own.nc", *NAMED)["grid"] is None
     assert numbers("pde", "info", own / "own.nc", *NAMED, *PLACED)["grid"] == GRID.to_json()
     corrected = numbers("pde", "info", own / "known.nc", "--centring", "cell")["grid"]
@@ -52,10 +52,10 @@ def test_info_tells_the_grid_that_it_is_told(own: Path) -> None:
     assert coarse["sizes"] == {"y": 7, "x": 8}
 
 
-def test_solve_poses_the_same_problem_as_the_file_that_tells_all(own: Path, tmp_path: Path) -> None:
+def test_solve_poses_the_same_problem_as_a_described_file(own: Path, tmp_path: Path) -> None:
     mine, known = tmp_path / "mine.nc", tmp_path / "known.nc"
-    found = numbers("pde", "solve", f"{own}/own.nc[3]", *NAMED, *PLACED, "--check", "-o", mine)
-    assert numbers("pde", "solve", f"{own}/known.nc[3]", "--check", "-o", known)["cycles"] == found["cycles"]
+    result = numbers("pde", "solve", f"{own}/own.nc[3]", *NAMED, *PLACED, "--check", "-o", mine)
+    assert numbers("pde", "solve", f"{own}/known.nc[3]", "--check", "-o", known)["cycles"] == result["cycles"]
     with (
         xr.open_dataarray(mine) as a,
         xr.open_dataarray(known) as b,
@@ -65,35 +65,35 @@ def test_solve_poses_the_same_problem_as_the_file_that_tells_all(own: Path, tmp_
         np.testing.assert_allclose(a, truth["u"][3], rtol=1e-3)
 
 
-def test_verify_takes_what_train_took(own: Path, tmp_path: Path) -> None:
+def test_verify_takes_the_options_of_train(own: Path, tmp_path: Path) -> None:
     model, settings = tmp_path / "m.sciml", ("--config", own / "small.toml", "--epochs", 1, "--device", "cpu")
     assert (
         sciml("pde", "train", "mgno", own / "own.nc", "-o", model, *NAMED, *PLACED, *settings).exit_code == 0
     )
-    few = ("--closely", 1, "--preconditioned", 0)
-    found = numbers("pde", "verify", model, own / "own.nc", *NAMED, *PLACED, *few)
-    told = numbers("pde", "verify", model, own / "known.nc", *few)
-    assert found["relative_l2"] == told["relative_l2"]
+    few = ("--multigrid-samples", 1, "--preconditioned", 0)
+    result = numbers("pde", "verify", model, own / "own.nc", *NAMED, *PLACED, *few)
+    reference = numbers("pde", "verify", model, own / "known.nc", *few)
+    assert result["relative_l2"] == reference["relative_l2"]
     other = sciml(
         "pde", "verify", model, own / "own.nc", *NAMED, "--boundary", "dirichlet", *PLACED[2:], *few
     )
     assert other.exit_code == 2 and len(other.stderr.splitlines()) == 1
 
 
-def test_verify_thins_out_as_train_did(own: Path, tmp_path: Path) -> None:
+def test_verify_subsamples_as_train_does(own: Path, tmp_path: Path) -> None:
     model, settings = tmp_path / "m.sciml", ("--config", own / "small.toml", "--epochs", 1, "--device", "cpu")
     data = (own / "own.nc", *NAMED, *PLACED, "--stride", 2)
     assert sciml("pde", "train", "mgno", *data[:1], "-o", model, *data[1:], *settings).exit_code == 0
-    few = ("--closely", 1, "--preconditioned", 0)
-    found, told = (
+    few = ("--multigrid-samples", 1, "--preconditioned", 0)
+    result, reference = (
         numbers("pde", "verify", model, *words, *few) for words in (data, (own / "known.nc", "--stride", 2))
     )
-    assert found["relative_l2"] == told["relative_l2"]
-    assert found["relative_l2"] != numbers("pde", "verify", model, own / "known.nc", *few)["relative_l2"]
+    assert result["relative_l2"] == reference["relative_l2"]
+    assert result["relative_l2"] != numbers("pde", "verify", model, own / "known.nc", *few)["relative_l2"]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("info", "{own}/own.nc", *NAMED, "--centring", "cell"), "give both, --boundary and --centring"),
         (("info", "{own}/own.nc", *NAMED, "--boundary", "dirichlet,neumann"), "west,east,south,north"),
@@ -101,23 +101,23 @@ def test_verify_thins_out_as_train_did(own: Path, tmp_path: Path) -> None:
         (("info", "{own}/line.nc", *PLACED), "leave them out for fields along a line"),
         (
             ("solve", "darcy-rough", "--boundary", "neumann"),
-            "--boundary with darcy-rough: they are of a sample",
+            "--boundary with darcy-rough: these options apply to a sample",
         ),
         (("solve", "poisson", "--stride", "2", "--inputs", "k"), "--inputs, --stride with poisson"),
         (("solve", "poisson", "--centring", "corner"), "--centring corner: give vertex or cell"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line(own: Path, words: tuple[str, ...], said: str) -> None:
+def test_invalid_options_are_one_line(own: Path, words: tuple[str, ...], message: str) -> None:
     if not (own / "line.nc").exists():
         generate("burgers", 2, 16, seed=7).compute().to_netcdf(own / "line.nc")
     shown = sciml("pde", *(word.format(own=own) for word in words))
     assert (shown.exit_code, shown.stdout) == (2, "")
-    assert said in shown.stderr
+    assert message in shown.stderr
     assert len(shown.stderr.splitlines()) == 1
 
 
-def test_channels_are_inputs_alike_in_info_and_train(own: Path, tmp_path: Path) -> None:
-    """An axis that the inputs have and the target has not: time it cannot be."""
+def test_channels_are_inputs_in_info_and_train(own: Path, tmp_path: Path) -> None:
+    """An axis of the inputs that the target does not have cannot be time."""
     rng = np.random.default_rng(5)
     fields = {"coefficient": rng.uniform(1, 2, (6, 3, 15, 15)), "u": rng.random((6, 15, 15))}
     np.savez(tmp_path / "k.npz", **fields)
@@ -135,7 +135,7 @@ def test_channels_are_inputs_alike_in_info_and_train(own: Path, tmp_path: Path) 
     )
     shown = sciml("pde", "train", "mgno", tmp_path / "k.npz", "-o", tmp_path / "m.sciml", *PLACED, *settings)
     assert shown.exit_code == 0, shown.output
-    few = ("--closely", 1, "--preconditioned", 0)
+    few = ("--multigrid-samples", 1, "--preconditioned", 0)
     assert numbers("pde", "verify", tmp_path / "m.sciml", tmp_path / "k.npz", *PLACED, *few)["samples"] == 6
     fields["u"] = rng.random((6, 3, 15, 15))
     np.savez(tmp_path / "k.npz", **fields)

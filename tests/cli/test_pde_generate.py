@@ -10,15 +10,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sciml.cli import app
-from sciml.cli.data_options import variable_map
+from sciml.cli.data_options import parse_variables
 from sciml.pde import generate, open_dataset
 
 
 def sciml(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(one) for one in arguments])
+    return CliRunner().invoke(app, [str(word) for word in arguments])
 
 
-def test_generate_twice_and_look(tmp_path: Path) -> None:
+def test_generate_twice_and_describe(tmp_path: Path) -> None:
     target = tmp_path / "d.zarr"
     command = ("pde", "generate", "darcy-rough", "--resolution", 15, "--count", 5, "--seed", 11, "-o", target)
     first = sciml(*command)
@@ -29,10 +29,10 @@ def test_generate_twice_and_look(tmp_path: Path) -> None:
     again = sciml(*command)
     assert again.exit_code == 0
     assert "nothing to do" in again.output
-    told = sciml("pde", "info", target, "--check").output
-    assert "coefficient -> u" in told
-    assert "15 x 15 vertex-centred, dirichlet" in told
-    assert "all values can be used" in told
+    shown = sciml("pde", "info", target, "--check").output
+    assert "coefficient -> u" in shown
+    assert "15 x 15 vertex-centred, dirichlet" in shown
+    assert "all values can be used" in shown
 
 
 def test_options(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_options(tmp_path: Path) -> None:
         (("helmholtz", "--resolution", 15, "--count", 2), "cannot hold the wave"),
     ],
 )
-def test_refusals_are_one_line_and_leave_nothing(
+def test_errors_are_one_line_and_leave_no_files(
     tmp_path: Path, arguments: tuple[object, ...], message: str
 ) -> None:
     result = sciml("pde", "generate", *arguments, "-o", tmp_path / "d.zarr")
@@ -70,15 +70,15 @@ def test_refusals_are_one_line_and_leave_nothing(
 
 def test_only_datasets_are_overwritten(tmp_path: Path) -> None:
     target = tmp_path / "d.nc"
-    target.write_text("years of work")
+    target.write_text("other data")
     command = ("pde", "generate", "poisson", "--resolution", 7, "--count", 2, "-o", target)
     for extra in ((), ("--overwrite",)):
         result = sciml(*command, *extra)
         assert result.exit_code == 2
-        assert target.read_text() == "years of work"
+        assert target.read_text() == "other data"
 
 
-def test_info_of_somebody_elses_file(tmp_path: Path) -> None:
+def test_info_of_a_file_with_other_names(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "d.h5", "w") as file:
         file["k"] = file["p"] = np.ones((3, 9, 9))
     path = tmp_path / "d.h5"
@@ -86,9 +86,9 @@ def test_info_of_somebody_elses_file(tmp_path: Path) -> None:
     assert missing.exit_code == 2
     assert "k 3 x 9 x 9" in missing.stderr
     assert "--inputs coefficient=NAME" in missing.stderr
-    told = sciml("pde", "info", path, "--inputs", "coefficient=k", "--target", "u=p")
-    assert "the grid is not told" in told.output
-    assert "coefficient -> u" in told.output
+    shown = sciml("pde", "info", path, "--inputs", "coefficient=k", "--target", "u=p")
+    assert "the file does not contain the grid" in shown.output
+    assert "coefficient -> u" in shown.output
 
 
 def test_families_are_listed() -> None:
@@ -98,6 +98,6 @@ def test_families_are_listed() -> None:
     assert "coefficient = nu (sample, y, x)" in sciml("pde", "layouts").output
 
 
-def test_variable_maps() -> None:
-    assert variable_map(None) is None
-    assert variable_map(["coefficient=k", "source"]) == {"coefficient": "k", "source": "source"}
+def test_variables_are_parsed() -> None:
+    assert parse_variables(None) is None
+    assert parse_variables(["coefficient=k", "source"]) == {"coefficient": "k", "source": "source"}

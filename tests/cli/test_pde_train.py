@@ -1,4 +1,4 @@
-"""`sciml pde train`: from a file to a checkpoint, and one line for what is wrong."""
+"""`sciml pde train`: from a dataset to a checkpoint, and errors as one line."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ projection = 4
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("pde")
+    folder = tmp_path_factory.mktemp("pde")
     made = dataset(Grid((9, 9)), 12)
-    made.to_netcdf(home / "d.nc")
-    made.drop_attrs().rename(coefficient="k", u="p").to_netcdf(home / "own.nc")
-    (home / "fno.toml").write_text(CONFIG)
-    return home
+    made.to_netcdf(folder / "d.nc")
+    made.drop_attrs().rename(coefficient="k", u="p").to_netcdf(folder / "own.nc")
+    (folder / "fno.toml").write_text(CONFIG)
+    return folder
 
 
 def run(*arguments: Any) -> int:
@@ -54,7 +54,7 @@ def test_a_file_becomes_a_checkpoint(
         folder / "fno.toml",
         "--epochs",
         3,
-        "--batch",
+        "--batch-size",
         8,
         "--seed",
         3,
@@ -63,20 +63,20 @@ def test_a_file_becomes_a_checkpoint(
         "-q",
     ]
     assert run("fno", folder / "d.nc", "-o", output, *settings, "--time-limit", 1e-6) == 0
-    assert "run the same command again" in capsys.readouterr().err  # who wants it quiet must know this too
+    assert "run the same command again" in capsys.readouterr().err  # printed even with --quiet
     assert resume_path(output).exists()
     assert run("fno", folder / "d.nc", "-o", output, *settings) == 0
-    said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
     assert (
-        run("fno", folder / "d.nc", "-o", output, *settings[:-1], "--json", tmp_path / "t.json", "--anew")
+        run("fno", folder / "d.nc", "-o", output, *settings[:-1], "--json", tmp_path / "t.json", "--restart")
         == 0
     )
-    said = capsys.readouterr()
-    assert said.out.startswith("TrainedOperator of darcy-smooth")
-    assert f"saved: {output}" in said.out
-    told = json.loads((tmp_path / "t.json").read_text())
-    assert (told["finished"], told["about"]["samples"], told["bytes"]) == (True, 8, output.stat().st_size)
+    captured = capsys.readouterr()
+    assert captured.out.startswith("TrainedOperator of darcy-smooth")
+    assert f"saved: {output}" in captured.out
+    content = json.loads((tmp_path / "t.json").read_text())
+    assert (content["finished"], content["about"]["samples"], content["bytes"]) == (True, 8, output.stat().st_size)
     operator = TrainedOperator.load(output)
     assert (operator.about["batch_size"], operator.about["seed"], len(operator.about["held_out"])) == (
         8,
@@ -87,7 +87,7 @@ def test_a_file_becomes_a_checkpoint(
     assert not resume_path(output).exists()
 
 
-def test_own_data_with_its_own_names(folder: Path, tmp_path: Path) -> None:
+def test_own_data_with_own_names(folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "own.sciml"
     settings = ["--config", folder / "fno.toml", "--epochs", 1, "--loss", "l2", "-q"]
     named = ["--inputs", "k", "--target", "p", "--centring", "cell"]
@@ -97,12 +97,12 @@ def test_own_data_with_its_own_names(folder: Path, tmp_path: Path) -> None:
     assert operator.grid == Grid((9, 9), "cell", Boundary(west="neumann", east="neumann"))
     assert (operator.inputs, operator.target, operator.about["loss"]) == (("k",), "p", "l2")
     ours = ["--inputs", "coefficient=k", "--target", "u=p", "--boundary", "dirichlet", "--centring", "vertex"]
-    assert run("fno", folder / "own.nc", "-o", output, *settings, *ours, "--stride", 2, "--anew") == 0
+    assert run("fno", folder / "own.nc", "-o", output, *settings, *ours, "--stride", 2, "--restart") == 0
     operator = TrainedOperator.load(output)
     assert (operator.inputs, operator.target, operator.grid) == (("coefficient",), "u", Grid((4, 4)))
 
 
-def test_own_names_are_verified_as_they_were_trained(tmp_path: Path) -> None:
+def test_verify_takes_the_names_of_train(tmp_path: Path) -> None:
     data, output = tmp_path / "own.nc", tmp_path / "own.sciml"
     dataset(Grid((15, 15)), 4).drop_attrs().rename(coefficient="k", u="p").to_netcdf(data)
     named = ["--inputs", "coefficient=k", "--target", "u=p"]
@@ -116,11 +116,11 @@ def test_own_names_are_verified_as_they_were_trained(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "v.json").read_text())["relative_l2"] > 0
 
 
-def test_what_is_wrong_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_are_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.toml").write_text("[fit\n")
     (tmp_path / "odd.toml").write_text("[fits]\nepochs = 3\n")
     (tmp_path / "unknown.toml").write_text("[network]\ndepth = 3\n")
-    (tmp_path / "notes.sciml").write_text("precious")
+    (tmp_path / "notes.sciml").write_text("other content")
     output = tmp_path / "m.sciml"
     good = ["fno", folder / "d.nc", "-o", output, "-q"]
     for arguments, match in [
@@ -146,20 +146,20 @@ def test_what_is_wrong_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.
         (["fno", folder / "d.nc", "-o", tmp_path / "notes.sciml"], "no checkpoint"),
     ]:
         assert run(*arguments) == 2, arguments
-        said = capsys.readouterr()
-        assert match in said.err
-        assert said.err.startswith("error: ")
-        assert said.err.count("\n") == 1
-        assert said.out == ""
+        captured = capsys.readouterr()
+        assert match in captured.err
+        assert captured.err.startswith("error: ")
+        assert captured.err.count("\n") == 1
+        assert captured.out == ""
     assert not output.exists()
-    assert (tmp_path / "notes.sciml").read_text() == "precious"
+    assert (tmp_path / "notes.sciml").read_text() == "other content"
 
 
 @pytest.mark.parametrize("name", ["mgno", "hierarchy"])
 def test_the_other_networks_train_too(folder: Path, tmp_path: Path, name: str) -> None:
     output = tmp_path / "m.sciml"
     (tmp_path / "c.toml").write_text("[fit]\nthreads = 1\n[network]\nchannels = 4\n")
-    settings = ["--epochs", 1, "--batch", 6, "--device", "cpu", "--config", tmp_path / "c.toml", "-q"]
+    settings = ["--epochs", 1, "--batch-size", 6, "--device", "cpu", "--config", tmp_path / "c.toml", "-q"]
     assert run(name, folder / "d.nc", "-o", output, *settings) == 0
     operator = TrainedOperator.load(output)
     assert operator.predict({"coefficient": torch.ones(2, 9, 9)}).shape == (2, 9, 9)

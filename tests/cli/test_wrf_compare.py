@@ -1,4 +1,4 @@
-"""`sciml wrf compare` as it is typed: patterns without quotes, windows without a unit, no package scores, a floor."""
+"""`sciml wrf compare` with unquoted patterns, windows without a unit, without the package scores, and with a floor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not SAMPLE_WRFOUT.exists(), reason="no sample in
 runner = CliRunner()
 
 
-def refused(*words: str) -> str:
+def error_line(*words: str) -> str:
     shown = runner.invoke(app, ["wrf", "compare", *words])
     assert shown.exit_code == 2, shown.output
     (line,) = [line for line in shown.output.splitlines() if line.startswith("error:")]
@@ -28,7 +28,7 @@ def refused(*words: str) -> str:
 
 @pytest.fixture(scope="module")
 def perturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample as a run whose showers differ by some per cent."""
+    """The sample as a run whose convective rain differs by up to 5 %."""
     path = tmp_path_factory.mktemp("perturbed") / "wrfout_d01_perturbed.nc"
     with xr.open_dataset(SAMPLE_WRFOUT, decode_times=False) as ds:
         other = ds[["Times", "XTIME", "RAINC", "RAINNC", "XLAT", "XLONG"]].load()
@@ -40,18 +40,18 @@ def perturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_pattern_without_quotes() -> None:
-    """What the shell makes of `a/wrfout* b/wrfout*`."""
-    line = refused("a/wrfout_1", "a/wrfout_2", "b/wrfout_1", "b/wrfout_2")
+    """The words that the shell makes of `a/wrfout* b/wrfout*`."""
+    line = error_line("a/wrfout_1", "a/wrfout_2", "b/wrfout_1", "b/wrfout_2")
     assert "4 names are given (a/wrfout_1, a/wrfout_2, ...)" in line
     assert "quote the pattern" in line
     assert "give the two folders" in line
-    assert "one side only (a)" in refused("a")
+    assert "one side only (a)" in error_line("a")
 
 
 @pytest.mark.parametrize("window", ["3", "24", "1.5"])
 def test_a_window_without_a_unit(window: str) -> None:
     """Before anything is read: the files need not exist."""
-    assert f"the window {window} has no unit: give {window}h" in refused("a", "b", "--window", window)
+    assert f"the window {window} has no unit: give {window}h" in error_line("a", "b", "--window", window)
 
 
 def test_without_the_package_scores_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_without_the_package_scores_nothing_is_read(monkeypatch: pytest.MonkeyPa
         importlib.util, "find_spec", lambda name, *a: None if name == "scores" else there(name, *a)
     )
     monkeypatch.setattr("sciml.verify.forecast.run_source.open_wrfout", lambda *a, **k: pytest.fail("read"))
-    line = refused(str(SAMPLE_WRFOUT), str(SAMPLE_WRFOUT))
+    line = error_line(str(SAMPLE_WRFOUT), str(SAMPLE_WRFOUT))
     assert line.endswith("pip install scores")
 
 

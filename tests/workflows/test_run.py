@@ -1,4 +1,4 @@
-"""The ladders: every command in them is one that exists, and the first can be climbed."""
+"""The workflows: variables, errors, resumption, and a trial of the first ones."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 
 from tests.paths import REPO
 
-CLIMB = REPO / "workflows" / "climb.py"
-LADDERS = sorted(path for path in (REPO / "workflows").glob("*.toml") if "{shared}" in path.read_text())
+SCRIPT = REPO / "workflows" / "run.py"
+WORKFLOWS = sorted(path for path in (REPO / "workflows").glob("*.toml") if "{shared}" in path.read_text())
 
 
-def climb(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(CLIMB), *arguments],
+        [sys.executable, str(SCRIPT), *arguments],
         cwd=cwd,
         env={**os.environ, **environment},
         capture_output=True,
@@ -28,14 +28,14 @@ def climb(*arguments: str, cwd: Path, **environment: str) -> subprocess.Complete
     )
 
 
-def written(folder: Path, text: str) -> str:
-    path = folder / "ladder.toml"
+def write(folder: Path, text: str) -> str:
+    path = folder / "workflow.toml"
     path.write_text(text)
     return str(path)
 
 
 def test_variables_become_words(tmp_path: Path) -> None:
-    ladder = written(
+    workflow = write(
         tmp_path,
         """
         [variables]
@@ -46,51 +46,51 @@ def test_variables_become_words(tmp_path: Path) -> None:
         command = ["{none}", "{flags}"]
         """,
     )
-    done = climb(ladder, cwd=tmp_path)
+    done = run(workflow, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "[1/1] Which version\n$ sciml --version\nsciml " in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("text", "arguments", "said"),
+    ("text", "arguments", "message"),
     [
         ("[variables", [], "is not a TOML file"),
         ('[[step]]\npurpose = "p"\ncommand = ["{wind}"]', [], "'{wind}' names 'wind', which is not among"),
         ("[variables]\nepochs = 7", ["--set", "epoch=3"], "give NAME=VALUE with a name out of epochs"),
         (
-            '[variables]\nf = ["--truth", "no.nc"]\n[absent]\nf = "WRF writes it"',
+            '[variables]\nf = ["--reference", "no.nc"]\n[absent]\nf = "WRF writes it"',
             [],
             "no.nc is not there: WRF writes it",
         ),
     ],
 )
-def test_what_is_wrong_is_one_line(tmp_path: Path, text: str, arguments: list[str], said: str) -> None:
-    done = climb(written(tmp_path, text), *arguments, cwd=tmp_path)
+def test_what_is_wrong_is_one_line(tmp_path: Path, text: str, arguments: list[str], message: str) -> None:
+    done = run(write(tmp_path, text), *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 def test_a_step_that_fails_ends_it_with_its_code(tmp_path: Path) -> None:
     step = '[[step]]\npurpose = "p"\ncommand = ["wrf", "info", "no-such-file.nc"]\n'
-    done = climb(written(tmp_path, step * 2), cwd=tmp_path)
+    done = run(write(tmp_path, step * 2), cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout.count("$ sciml") == 1
     assert done.stderr.startswith("error: ")
 
 
-@pytest.mark.parametrize("ladder", LADDERS, ids=lambda path: path.stem)
-def test_the_training_data_is_named_when_it_is_absent(ladder: Path, tmp_path: Path) -> None:
-    done = climb(str(ladder), cwd=tmp_path, SCIML_SHARED=str(tmp_path / "nowhere"))
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
+def test_the_training_data_is_named_when_it_is_absent(workflow: Path, tmp_path: Path) -> None:
+    done = run(str(workflow), cwd=tmp_path, SCIML_SHARED=str(tmp_path / "nowhere"))
     assert done.returncode == 2
     assert "is not there: " in done.stderr
     assert "SCIML_SHARED" in done.stderr
 
 
 @pytest.mark.slow
-def test_the_first_ladder(tmp_path: Path) -> None:
-    done = climb(str(REPO / "workflows" / "01_sample.toml"), "--smoke", cwd=tmp_path)
+def test_the_first_workflow(tmp_path: Path) -> None:
+    done = run(str(REPO / "workflows" / "01_sample.toml"), "--smoke", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     scores = json.loads((tmp_path / "runs" / "01_smoke" / "scores.json").read_text())
     assert 0.9 < scores["trigger"]["f1"] <= 1
@@ -98,8 +98,8 @@ def test_the_first_ladder(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_ladder_of_the_operators(tmp_path: Path) -> None:
-    done = climb(str(REPO / "workflows" / "04_darcy.toml"), "--smoke", cwd=tmp_path)
+def test_the_workflow_of_the_operators(tmp_path: Path) -> None:
+    done = run(str(REPO / "workflows" / "04_darcy.toml"), "--smoke", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     scores = json.loads((tmp_path / "runs" / "04_smoke" / "scores.json").read_text())
     assert 0 < scores["also"][0]["relative_l2"] < scores["relative_l2"]
@@ -107,18 +107,18 @@ def test_the_ladder_of_the_operators(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_paper_scale_ladder_goes_on_until_it_is_done(tmp_path: Path) -> None:
-    """Climbed with hardly any time it trains a step and stops; climbed again it goes on, and scores at the end."""
-    ladder, output = (
+def test_a_paper_scale_workflow_goes_on_until_it_is_finished(tmp_path: Path) -> None:
+    """With a short time limit it trains one step and stops; the second run goes on, and scores at the end."""
+    workflow, output = (
         str(REPO / "workflows" / "06_darcy_rough.toml"),
         tmp_path / "runs" / "06_darcy_rough_smoke",
     )
-    first = climb(ladder, "--smoke", "--set", "epochs=2", "--set", "time_limit=0.01", cwd=tmp_path)
+    first = run(workflow, "--smoke", "--set", "epochs=2", "--set", "time_limit=0.01", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
-    assert "not done yet: type the same command again to go on" in first.stdout
+    assert "not finished yet: run the same command again to go on" in first.stdout
     assert "Score it" not in first.stdout
     assert not (output / "official.sciml").exists()
-    last = climb(ladder, "--smoke", "--set", "epochs=2", cwd=tmp_path)
+    last = run(workflow, "--smoke", "--set", "epochs=2", cwd=tmp_path)
     assert last.returncode == 0, last.stderr
     assert "resumed from" in last.stderr
     assert json.loads((output / "scores.json").read_text())["relative_l2"] > 0

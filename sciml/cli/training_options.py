@@ -1,0 +1,102 @@
+"""Options of the two training commands, and the TOML file of `--config`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sciml.errors import InputError
+
+__all__ = ["TrainingOptions", "read_settings"]
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Settings of a training; those not given come from the file of ``--config``, else from the defaults."""
+
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", help="TOML file of settings with tables \\[fit] and \\[network]."
+        ),
+    ] = None
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", metavar="N", help="Number of passes over the training data.")
+    ] = None
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", metavar="N", help="Number of samples (columns) in a training step."),
+    ] = None
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", metavar="X", help="Highest learning rate.")
+    ] = None
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="N", help="Seed of the initial weights and of all random choices."),
+    ] = None
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="NAME", help="Device to train on: auto, cpu, cuda, ...")
+    ] = None
+    time_limit: Annotated[
+        float | None,
+        typer.Option("--time-limit", metavar="S", help="Seconds after which to stop; can be resumed."),
+    ] = None
+    time_budget: Annotated[
+        float | None,
+        typer.Option(
+            "--time-budget",
+            metavar="S",
+            help="Seconds for the whole training: the learning rate decays over this time.",
+        ),
+    ] = None
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Start from the beginning, even if a training was interrupted.")
+    ] = False
+
+    def read(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the settings of the fit and of the network.
+
+        Raises
+        ------
+        InputError
+            The file of ``--config`` is not TOML, or has other tables.
+        """
+        tables = read_settings(self.config)
+        given = {
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "seed": self.seed,
+            "device": self.device,
+            "time_limit_s": self.time_limit,
+            "time_budget_s": self.time_budget,
+        }
+        fit = {**tables["fit"], **{name: value for name, value in given.items() if value is not None}}
+        return fit, tables["network"]
+
+
+def read_settings(config: Path | None) -> dict[str, dict[str, Any]]:
+    """Read the tables of a TOML file: ``fit`` (settings of the training) and ``network``.
+
+    Raises
+    ------
+    InputError
+        The file is not TOML, or has other tables.
+    """
+    import tomllib
+
+    tables: dict[str, dict[str, Any]] = {"fit": {}, "network": {}}
+    if config is None:
+        return tables
+    try:
+        content = tomllib.loads(config.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{config} is not a TOML file: {error}") from error
+    for name, table in content.items():
+        if name not in tables or not isinstance(table, dict):
+            raise InputError(f"{config} has [{name}]: it may have the tables {', '.join(tables)}")
+        tables[name] = table
+    return tables
