@@ -47,7 +47,7 @@ def rce(
     ] = 1.5,
     file: Annotated[
         list[Path] | None,
-        typer.Option("--file", metavar="FILE", help="wrfout file for the initial states; default: the sample; may be repeated."),
+        typer.Option("--file", metavar="FILE", help="wrfout file for the initial states; default: the sample."),
     ] = None,
     threads: Annotated[
         int, typer.Option("--threads", min=1, max=1024, help="Maximum number of threads of the library.")

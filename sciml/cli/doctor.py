@@ -123,7 +123,8 @@ def check_torch() -> list[Check]:
     except (ImportError, OSError) as error:
         return [Check("torch", False, str(error).splitlines()[0], consequence, "pip install torch")]
     limit = f", OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}" if "OMP_NUM_THREADS" in os.environ else ""
-    installed = Check("torch", True, f"torch {torch.__version__}, {torch.get_num_threads()} threads{limit}", consequence)
+    version = f"torch {torch.__version__}, {torch.get_num_threads()} threads{limit}"
+    installed = Check("torch", True, version, consequence)
     consequence = "training takes hours, not minutes"
     remedy = "train on a machine with a GPU: a checkpoint runs on any machine"
     if torch.cuda.is_available():
@@ -131,8 +132,8 @@ def check_torch() -> list[Check]:
         return [installed, Check("GPU", True, ", ".join(names), consequence, remedy)]
     if torch.backends.mps.is_available():
         return [installed, Check("GPU", True, "mps", consequence, remedy)]
-    version = torch.version.cuda
-    why = f"torch with CUDA {version} detects no GPU" if version else "torch is built for the CPU only"
+    cuda = torch.version.cuda
+    why = f"torch with CUDA {cuda} detects no GPU" if cuda else "torch is built for the CPU only"
     return [installed, Check("GPU", False, why, consequence, remedy)]
 
 

@@ -1,14 +1,13 @@
-!> The columns of the host: their state, what is known of the scheme's answers, and how both are read and
-!> written.
+!> The columns of the host: their state, the outputs of the scheme, and input and output of both.
 !>
-!> All streams are raw, in the machine's own byte order, without record marks.
+!> All streams are raw, in native byte order, without record markers.
 !>   INPUT: 20 integers of 4 bytes: 1396919629, 1, members, levels, steps, STEPCU, steps between records,
 !>     zeros; reals of 8 bytes: DX (m), DT (s), CUDT (min); the 11 numbers of type(climate); p (Pa), mass (kg
-!>     m-2), u, v (m s-1), w (m s-1), each by level; t (K), qv (kg kg-1), each (level, member); the number by
-!>     which w is multiplied at each call of the scheme, (member, 1 + steps/STEPCU).
-!>   OUTPUT: those integers; in each record, reals of 8 bytes: t, qv, qc, u, v, the means since the record
-!>     before of heating by convection (K s-1), moistening by convection (kg kg-1 s-1) and heating by
-!>     condensation (K s-1), W0AVG (m s-1), each (level, member); then the sums s_*, each (member).
+!>     m-2), u, v (m s-1), w (m s-1), each by level; t (K), qv (kg kg-1), each (level, member); the factor
+!>     of w at each call of the scheme, (member, 1 + steps/STEPCU).
+!>   OUTPUT: the same integers; in each record, reals of 8 bytes: t, qv, qc, u, v, the means since the
+!>     previous record of heating by convection (K s-1), moistening by convection (kg kg-1 s-1) and heating
+!>     by condensation (K s-1), W0AVG (m s-1), each (level, member); then the sums s_*, each (member).
 module column_domain
    use, intrinsic :: iso_fortran_env, only: int32, real32, real64
    use column_physics, only: climate, cp, gravity, lv, surface_layer
@@ -18,12 +17,11 @@ module column_domain
 
    integer(int32), parameter :: magic = 1396919629_int32, state_magic = 1396919630_int32
    integer, parameter, public :: f_t = 1, f_qv = 2, f_qc = 3, f_u = 4, f_v = 5, fields = 5
-   integer, parameter, public :: w0avg = 9 ! of what the scheme reads
+   integer, parameter, public :: w0avg = 9 ! index among the inputs of the scheme
    integer, parameter, public :: m_heating = 1, m_moistening = 2, m_condensing = 3, means = 3
-   !> Per member. Of the state: water (kg m-2), enthalpy (J m-2), depth of the boundary layer (m). Since the
-   !> last record: kg m-2 of water, J m-2 of heat, and counts. `coupled` is what the tendencies that were
-   !> applied change of the column: its water; its enthalpy with the host's lv; that with the scheme's Lv(T);
-   !> and sum |cp dT|.
+   !> Indices of sums per member. State: water (kg m-2), enthalpy (J m-2), depth of the boundary layer (m).
+   !> Since the last record: water (kg m-2), heat (J m-2), counts. `coupled`: change of the column by the
+   !> applied tendencies: water, enthalpy with the host's lv, enthalpy with the scheme's Lv(T), sum |cp dT|.
    enum, bind(C)
       enumerator :: s_water = 1, s_enthalpy, s_depth, s_evaporation, s_rain_convective, s_rain_condensed
       enumerator :: s_returned, s_rain_late, s_coupled_water, s_sensible, s_radiation, s_coupled_enthalpy
@@ -38,7 +36,7 @@ module column_domain
 
    type :: domain
       integer :: members = 0, levels = 0, steps = 0, stepcu = 1, interval = 1
-      integer :: step = 0 !< that was done last
+      integer :: step = 0 !< last step completed
       real(real64) :: dx = 0, dt = 0, cudt = 0
       type(climate) :: climate
       real(real64), allocatable :: p(:), mass(:), pi(:), u(:), v(:), w(:) !< by level
@@ -47,8 +45,8 @@ module column_domain
       real(real64), allocatable :: mean(:, :, :)                          !< (level, member, m_*): sums
       real(real64), allocatable :: total(:, :)                            !< (member, s_*)
       type(surface_layer), allocatable :: surface(:)
-      ! What the scheme reads and writes, in WRF's order (i, k, j) with the members along i. The last index
-      ! counts the fields: U V T QV P_HYD DZ8W RHO PI W0AVG, ZOL HFX UST PBLH, RTHCUTEN RQVCUTEN RQCCUTEN
+      ! Inputs and outputs of the scheme, in WRF's order (i, k, j) with the members along i. The last index
+      ! is the field: U V T QV P_HYD DZ8W RHO PI W0AVG, ZOL HFX UST PBLH, RTHCUTEN RQVCUTEN RQCCUTEN
       ! RQRCUTEN RQICUTEN RQSCUTEN RUCUTEN RVCUTEN CLDFRA_DP CLDFRA_SH QC_CU QI_CU, PRATEC NCA CUTOP CUBOT
       ! NOVELTY.
       real(real32), allocatable :: in3(:, :, :, :), in2(:, :, :), out3(:, :, :, :), out2(:, :, :)
@@ -57,7 +55,7 @@ module column_domain
 
 contains
 
-   !> Read INPUT; complaint is empty when all is well.
+   !> Read INPUT; complaint is empty if there is no error.
    subroutine read_input(path, d, header, complaint)
       character(len=*), intent(in) :: path
       type(domain), intent(out) :: d
@@ -93,7 +91,7 @@ contains
       d%pi = (d%p/1.0e5_real64)**(2.0_real64/7)
    end subroutine read_input
 
-   !> All that the header asks for, at rest.
+   !> Allocate the arrays that the header describes, with initial values.
    subroutine make(d, header, trouble)
       type(domain), intent(inout) :: d
       integer(int32), intent(in) :: header(20)
@@ -105,7 +103,7 @@ contains
       d%stepcu = header(6)
       d%interval = header(7)
       associate (n => d%members, kte => d%levels)
-         allocate (d%amplitude(n, 1 + d%steps/d%stepcu), stat=trouble) ! what may be large
+         allocate (d%amplitude(n, 1 + d%steps/d%stepcu), stat=trouble) ! which may be large
          if (trouble /= 0) return
          allocate (d%p(kte), d%mass(kte), d%pi(kte), d%u(kte), d%v(kte), d%w(kte), d%state(kte, n, fields), &
                    d%mean(kte, n, means), d%total(n, sums), d%surface(n), d%in3(n, kte, 1, 9), &
@@ -113,7 +111,7 @@ contains
       end associate
       d%mean = 0
       d%total = 0
-      d%in3 = 0 ! W0AVG among them, as WRF starts
+      d%in3 = 0 ! includes W0AVG, as at the start of WRF
       d%in2 = 0
       d%out3 = 0
       d%out2 = 0
@@ -121,7 +119,7 @@ contains
       d%answered = 0
    end subroutine make
 
-   !> A record of OUTPUT; sums begin again.
+   !> Write a record of OUTPUT and reset the sums.
    subroutine write_record(unit, d, trouble)
       integer, intent(in) :: unit
       type(domain), intent(inout) :: d
@@ -143,7 +141,7 @@ contains
       d%total(:, s_least_vapour) = huge(1.0_real64)
    end subroutine write_record
 
-   !> Write all that a run needs to go on.
+   !> Write the state from which a run can be resumed.
    subroutine write_state(path, d, trouble)
       character(len=*), intent(in) :: path
       type(domain), intent(in) :: d
@@ -157,15 +155,15 @@ contains
          d%state, d%mean, d%total, d%in3, d%in2, d%out3, d%out2, d%answered
       if (trouble /= 0) return
       close (unit, iostat=trouble)
-      if (trouble /= 0) return ! the last of it did not fit
+      if (trouble /= 0) return ! the file is incomplete
    end subroutine write_state
 
-   !> Go on from a state that was written for the same columns.
+   !> Read the state of a previous run of the same columns.
    subroutine read_state(path, d, complaint)
       character(len=*), intent(in) :: path
       type(domain), intent(inout) :: d
       character(len=:), allocatable, intent(out) :: complaint
-      integer(int32) :: found(5)
+      integer(int32) :: stamp(5)
       real(real64) :: dt
       integer :: unit, trouble
 
@@ -176,9 +174,9 @@ contains
          complaint = "cannot open the state "//path
          return
       end if
-      read (unit, iostat=trouble) found, d%step, dt
+      read (unit, iostat=trouble) stamp, d%step, dt
       if (trouble == 0) then
-         if (any(found /= [state_magic, d%members, d%levels, d%stepcu, d%interval]) .or. &
+         if (any(stamp /= [state_magic, d%members, d%levels, d%stepcu, d%interval]) .or. &
              abs(dt - d%dt) > 0) complaint = path//" is no state of these columns"
          if (complaint == "") read (unit, iostat=trouble) d%state, d%mean, d%total, d%in3, d%in2, d%out3, &
             d%out2, d%answered

@@ -4,10 +4,10 @@
 !>        column_steps.f90 column_host.f90 DIR/libsciml_mskf.so -Wl,-rpath,DIR
 !>     ./column_host DIR/mskf.nc INPUT OUTPUT STATE FIRST LAST THREADS
 !>
-!> DIR is what `sciml coupling build -o DIR MODEL` made; `sciml coupling rce DIR` writes INPUT, does the above
-!> and reads OUTPUT; column_domain.f90 tells the form of both. Steps FIRST to LAST are done; with FIRST > 1 it
-!> goes on from STATE, where the last run has left it, and the end of this one goes there too. A run that was
-!> stopped and begun again, and one on other numbers of threads, has the same bits.
+!> DIR is the folder that `sciml coupling build -o DIR MODEL` made. `sciml coupling rce DIR` writes INPUT,
+!> runs the commands above and reads OUTPUT; column_domain.f90 describes both formats. Steps FIRST to LAST are
+!> run. With FIRST > 1 the run starts from STATE; the final state is written to STATE. A run in several parts,
+!> or with another number of threads, has the same bits.
 program column_host
    use, intrinsic :: iso_fortran_env, only: error_unit, int32, int64
    use column_domain, only: domain, read_input, read_state, write_record, write_state
@@ -73,27 +73,27 @@ program column_host
 
 contains
 
-   !> Some steps, the members shared out to the threads: as they know nothing of each other, no thread waits
-   !> for another before the last step.
+   !> Run steps with the members distributed over the threads. Members are independent, so that no thread
+   !> waits for another before the last step.
    subroutine do_steps(from, to)
       integer, intent(in) :: from, to
-      character(len=512) :: said, worst
+      character(len=512) :: text, worst
       integer :: now, tile, trouble, troubles
 
       troubles = 0
       worst = ""
-      !$omp parallel do default(shared) private(tile, now, trouble, said) schedule(static) &
+      !$omp parallel do default(shared) private(tile, now, trouble, text) schedule(static) &
       !$omp num_threads(threads)
       do tile = 0, threads - 1
          do now = from, to
             call advance(d, emulator, now, 1 + tile*d%members/threads, (tile + 1)*d%members/threads, &
-                         trouble, said)
+                         trouble, text)
             if (trouble /= 0) exit
          end do
          if (trouble /= 0) then
             !$omp critical
             troubles = trouble
-            worst = said
+            worst = text
             !$omp end critical
          end if
       end do
@@ -102,7 +102,7 @@ contains
       d%step = to
    end subroutine do_steps
 
-   !> A whole number of the command line.
+   !> Read an integer argument of the command line.
    subroutine number(position, value)
       integer, intent(in) :: position
       integer, intent(out) :: value
@@ -112,7 +112,7 @@ contains
       if (trouble /= 0) call give_up(trim(word)//" is no whole number")
    end subroutine number
 
-   !> The library never stops its host; this host, which is an example, does.
+   !> Stop with a message. The library never stops its host; this example host does.
    subroutine give_up(why)
       character(len=*), intent(in) :: why
       write (error_unit, "(a)") "column_host: "//trim(why)

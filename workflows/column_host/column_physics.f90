@@ -1,10 +1,9 @@
-!> The physics of a column in radiative-convective equilibrium, but for convection: prescribed radiation, bulk
-!> fluxes from a sea of fixed temperature, mixing in the boundary layer, and condensation of what is
-!> saturated.
+!> The physics of a column in radiative-convective equilibrium except convection: prescribed radiation, bulk
+!> fluxes from a sea of fixed temperature, mixing in the boundary layer, and condensation of saturated air.
 !>
-!> Layers keep their pressure p (Pa) and their mass (kg m-2); height follows from temperature and vapour. The
-!> enthalpy of a layer is mass*(cp*t + lv*qv) with a constant lv, so that each process closes to round-off:
-!> condensation and mixing change it by nothing, radiation and the sea by what they say. Everything is real64.
+!> Pressure p (Pa) and mass (kg m-2) of the layers are constant; height follows from temperature and vapour.
+!> The enthalpy of a layer is mass*(cp*t + lv*qv) with a constant lv, so that budgets close to round-off:
+!> condensation and mixing conserve it, radiation and surface fluxes are its only sources. All is real64.
 module column_physics
    use, intrinsic :: iso_fortran_env, only: real64
    implicit none(type, external)
@@ -16,34 +15,34 @@ module column_physics
    real(real64), parameter :: von_karman = 0.4_real64, virtual = 0.608_real64
    real(real64), parameter :: t_zero = 273.15_real64, e_slope = 17.67_real64, e_shift = 29.65_real64
 
-   !> What is prescribed; the order is that of the input stream.
+   !> Prescribed parameters, in the order of the input stream.
    type :: climate
       sequence
-      real(real64) :: sst             !< of the sea, K
+      real(real64) :: sst             !< sea surface temperature, K
       real(real64) :: p_surface       !< Pa
-      real(real64) :: wind            !< that the sea sees, m s-1
+      real(real64) :: wind            !< wind speed in the bulk fluxes, m s-1
       real(real64) :: exchange        !< coefficient of the bulk fluxes
-      real(real64) :: cooling         !< of the troposphere, K s-1
+      real(real64) :: cooling         !< radiative cooling of the troposphere, K s-1
       real(real64) :: t_tropopause    !< colder air is relaxed, K
       real(real64) :: t_stratosphere  !< to this temperature, K
       real(real64) :: relaxation      !< in this time, s
-      real(real64) :: rain_time       !< in which condensate falls out of its layer, s
+      real(real64) :: rain_time       !< time in which condensate leaves its layer, s
       real(real64) :: evaporation     !< share of the rain per 100 hPa of air without vapour that evaporates
-      real(real64) :: nudging         !< time in which the wind comes back to its profile, s
+      real(real64) :: nudging         !< relaxation time of the wind to its profile, s
    end type climate
 
-   !> What the scheme and the mixing want to know of the surface.
+   !> Surface quantities for the scheme and the mixing.
    type :: surface_layer
       real(real64) :: heat = 0, vapour = 0 !< fluxes upwards, W m-2 and kg m-2 s-1
       real(real64) :: ust = 0              !< friction velocity, m s-1
       real(real64) :: zol = 0              !< height of the lowest level over Obukhov's length
-      real(real64) :: depth = 0            !< of the boundary layer, m
-      real(real64) :: buoyancy = 0         !< flux, m2 s-3
+      real(real64) :: depth = 0            !< depth of the boundary layer, m
+      real(real64) :: buoyancy = 0         !< buoyancy flux, m2 s-3
    end type surface_layer
 
 contains
 
-   !> Saturation mixing ratio over water (Bolton 1980, eq. 10), and its derivative by temperature.
+   !> Saturation mixing ratio over water (Bolton 1980, eq. 10), and its derivative in temperature.
    elemental subroutine saturation(p, t, q, slope)
       real(real64), intent(in) :: p, t
       real(real64), intent(out) :: q, slope
@@ -67,7 +66,7 @@ contains
    end subroutine heights
 
    !> Change of temperature by radiation (K s-1): a constant cooling of the troposphere, and relaxation of
-   !> what is colder than its top (Pauluis and Garner 2006).
+   !> air that is colder than the tropopause (Pauluis and Garner 2006).
    elemental function radiation(c, t) result(rate)
       type(climate), intent(in) :: c
       real(real64), intent(in) :: t
@@ -76,7 +75,7 @@ contains
       if (t < c%t_tropopause) rate = (c%t_stratosphere - t)/c%relaxation
    end function radiation
 
-   !> Bulk fluxes over a sea of fixed temperature whose air is at 98 % of saturation, as over salt water.
+   !> Bulk fluxes over a sea of fixed temperature with surface air at 98 % of saturation, as over salt water.
    pure function sea_fluxes(c, p, t, qv, rho, z) result(s)
       type(climate), intent(in) :: c
       real(real64), dimension(:), intent(in) :: p, t, qv, rho, z
@@ -92,8 +91,8 @@ contains
       s%buoyancy = gravity/t(1)*(s%heat/(rho(1)*cp) + virtual*t(1)*s%vapour/rho(1))
       s%zol = max(-20.0_real64, min(20.0_real64, -von_karman*z(1)*s%buoyancy/s%ust**3))
 
-      ! The boundary layer ends where the virtual potential temperature is half a kelvin above that at the
-      ! ground.
+      ! The top of the boundary layer is where the virtual potential temperature exceeds that at the ground by
+      ! 0.5 K.
       thetav = t*(p_zero/p)**(r_dry/cp)*(1 + virtual*qv)
       limit = thetav(1) + 0.5_real64
       s%depth = z(1)
@@ -108,9 +107,8 @@ contains
       s%depth = max(100.0_real64, min(4000.0_real64, s%depth))
    end function sea_fluxes
 
-   !> Mix dry static energy and vapour for dt by a cubic profile of diffusivity in the boundary layer, and
-   !> where air is unstable above it, with the fluxes of the sea at the ground; implicit, in the form of
-   !> fluxes.
+   !> Mix dry static energy and vapour for dt with a cubic profile of diffusivity in the boundary layer and in
+   !> unstable air above it, with the surface fluxes as boundary condition; implicit, in flux form.
    pure subroutine mix(s, mass, rho, z, dz, dt, t, qv)
       type(surface_layer), intent(in) :: s
       real(real64), dimension(:), intent(in) :: mass, rho, z, dz
@@ -138,7 +136,7 @@ contains
       t = (energy - gravity*z)/cp
    end subroutine mix
 
-   !> One implicit step of diffusion, with what comes in at the ground (per m2).
+   !> Do one implicit step of diffusion with the source at the ground (per m2).
    pure subroutine diffuse(mass, through, inflow, x)
       real(real64), dimension(:), intent(in) :: mass, through
       real(real64), intent(in) :: inflow
@@ -164,7 +162,7 @@ contains
       do k = n - 1, 1, -1
          new(k) = new(k) + upper(k)*new(k + 1)
       end do
-      ! In the form of fluxes the rounding of the solution moves between layers and is not lost.
+      ! In flux form the rounding errors of the solution move between layers and conserve the sum.
       below = inflow
       do k = 1, n
          pivot = 0
@@ -174,9 +172,8 @@ contains
       end do
    end subroutine diffuse
 
-   !> Condense what is saturated, evaporate condensate where it is not, and let condensate fall to the ground
-   !> within the step; part of it evaporates on its way. rain and returned (evaporated on the way) are in kg
-   !> m-2.
+   !> Condense vapour in saturated air, evaporate condensate elsewhere, and let condensate fall to the ground
+   !> within the step; part of it evaporates while it falls (returned). rain and returned are in kg m-2.
    pure subroutine rain_out(c, p, mass, dt, t, qv, qc, rain, returned)
       type(climate), intent(in) :: c
       real(real64), dimension(:), intent(in) :: p, mass
@@ -207,21 +204,21 @@ contains
       end do
    end subroutine rain_out
 
-   !> Vapour that condenses (kg kg-1) until air is saturated; less than nothing evaporates, at most what there
-   !> is.
+   !> Vapour that condenses (kg kg-1) until air is saturated; negative for evaporation, which the condensate
+   !> limits.
    pure function saturating(p, t, qv, qc) result(change)
       real(real64), intent(in) :: p, t, qv, qc
       real(real64) :: change, q, slope
       integer :: turn
       change = 0
-      do turn = 1, 4 ! Newton: the third changes nothing that matters
+      do turn = 1, 4 ! Newton iterations; the third already changes little
          call saturation(p, t + lv/cp*change, q, slope)
          change = change + (qv - change - q)/(1 + lv/cp*slope)
       end do
       change = max(-qc, min(qv, change))
    end function saturating
 
-   !> Turn so much vapour (kg kg-1) into condensate, with its heat.
+   !> Condense the given vapour (kg kg-1) and add the latent heat.
    elemental subroutine condense(change, t, qv)
       real(real64), intent(in) :: change
       real(real64), intent(inout) :: t, qv

@@ -1,5 +1,5 @@
 !> A step of the columns, in WRF's order: the convection scheme is called every CUDT with the state at the
-!> start of the step, what it answers is held until its time (NCA) is over, and is applied in every step.
+!> start of the step; its tendencies are held until their time (NCA) is over, and are applied in each step.
 module column_steps
    use, intrinsic :: iso_fortran_env, only: real32, real64
    use column_domain, only: domain, f_qc, f_qv, f_t, f_u, f_v, m_condensing, m_heating, m_moistening, &
@@ -18,8 +18,8 @@ module column_steps
 
 contains
 
-   !> Step members first..last from step - 1 to step. Members know nothing of each other, so that threads may
-   !> have some each, and their answers have the same bits.
+   !> Step members first..last from step - 1 to step. Members are independent, so that threads may share them
+   !> with the same bits.
    subroutine advance(d, emulator, step, first, last, status, message)
       type(domain), intent(inout) :: d
       type(sciml_emulator), intent(in) :: emulator
@@ -53,9 +53,9 @@ contains
       end do
    end subroutine advance
 
-   !> What the scheme reads, in single precision. There is no vertical velocity in a column, but the scheme's
-   !> trigger lives on its running mean: w is a profile that an amplitude multiplies, and W0AVG is what WRF
-   !> makes of it, in all columns, held or not.
+   !> Set the inputs of the scheme in single precision. A column has no vertical velocity, but the scheme's
+   !> trigger needs its running mean: w is a profile times an amplitude, and W0AVG is computed from it as in
+   !> WRF, in all columns, held or not.
    subroutine prepare(d, m, step, rho, dz)
       type(domain), intent(inout) :: d
       integer, intent(in) :: m, step
@@ -80,7 +80,7 @@ contains
       end associate
    end subroutine prepare
 
-   !> The scheme on these members, a tile of WRF's.
+   !> Call the scheme for these members, as for a tile of WRF.
    subroutine convection(d, emulator, first, last, status, message)
       type(domain), intent(inout) :: d
       type(sciml_emulator), intent(in) :: emulator
@@ -100,7 +100,7 @@ contains
       end associate
    end subroutine convection
 
-   !> Of the columns that were not held: what came, and how strange they were to the emulator.
+   !> Count classes and novelty of the columns that were not held.
    subroutine count_answers(d, first, last)
       type(domain), intent(inout) :: d
       integer, intent(in) :: first, last
@@ -117,7 +117,7 @@ contains
          case (2)
             d%total(m, s_deep) = d%total(m, s_deep) + 1
          case default
-            cycle ! nothing triggers: the emulator was not asked
+            cycle ! no trigger: the emulator was not evaluated
          end select
          if (d%out2(m, 1, novelty) > 1) d%total(m, s_novel) = d%total(m, s_novel) + 1
          d%total(m, s_novelty) = max(d%total(m, s_novelty), real(d%out2(m, 1, novelty), real64))
@@ -142,10 +142,10 @@ contains
       d%state(:, m, f_v) = d%state(:, m, f_v) + part*(d%v - d%state(:, m, f_v))
    end subroutine apply_radiation_and_mixing
 
-   !> The tendencies of convection for one step. They were made for a state that may be an hour old: where
-   !> they would take more vapour or condensate than there is, all of them and the rain are made smaller
-   !> together, which keeps every budget. All condensate, also the rain that shallow clouds leave in the air,
-   !> is the host's qc.
+   !> Apply the tendencies of convection for one step. They belong to a state that may be an hour old: if they
+   !> would remove more vapour or condensate than there is, all of them and the rain are reduced by the same
+   !> factor, so that each budget closes. All condensate, including the rain that shallow clouds leave in the
+   !> air, is the host's qc.
    subroutine apply_convection(d, m)
       type(domain), intent(inout) :: d
       integer, intent(in) :: m
@@ -155,8 +155,8 @@ contains
 
       rain = d%dt*real(d%out2(m, 1, pratec), real64)
       if (.not. d%out2(m, 1, nca) > 0) then
-         ! WRF clears the tendencies when their time is over, but PRATEC only at the next call: what falls
-         ! until then comes from nowhere. It is counted, and does not fall here.
+         ! WRF clears the tendencies when their time is over, but PRATEC only at the next call: the rain until
+         ! then has no source. Here it is counted, but not added to the rain.
          d%total(m, s_rain_late) = d%total(m, s_rain_late) + rain
          return
       end if
@@ -208,7 +208,7 @@ contains
       d%total(m, s_returned) = d%total(m, s_returned) + returned
    end subroutine apply_condensation
 
-   !> As WRF does at the end of a step.
+   !> Count down the time of the tendencies (NCA) at the end of a step, as WRF does.
    subroutine count_down(d, m)
       type(domain), intent(inout) :: d
       integer, intent(in) :: m

@@ -1,20 +1,20 @@
-!> A host as WRF is one: it replays a stream of columns through libsciml_mskf.so, tile by tile.
+!> A host like WRF: it replays a stream of columns through libsciml_mskf.so, tile by tile.
 !>
 !>     gfortran -O2 -fopenmp -o replay DIR/sciml_mskf.f90 replay.f90 DIR/libsciml_mskf.so -Wl,-rpath,DIR
 !>     ./replay DIR/mskf.nc INPUT OUTPUT TILE_I TILE_J THREADS
 !>
-!> DIR is what `sciml coupling build -o DIR MODEL` made; `sciml coupling replay DIR WRFOUT` writes INPUT, does
-!> the above and compares OUTPUT with torch. A tile has at most TILE_I x TILE_J columns; 0 stands for the
-!> whole domain.
+!> DIR is the folder that `sciml coupling build -o DIR MODEL` made. `sciml coupling replay DIR WRFOUT` writes
+!> INPUT, runs the commands above and compares OUTPUT with torch. A tile has at most TILE_I x TILE_J columns;
+!> 0 means the whole domain.
 !>
-!> INPUT and OUTPUT are raw streams in the machine's own byte order, without record marks:
+!> INPUT and OUTPUT are raw streams in native byte order, without record markers:
 !>   20 integers of 4 bytes: 1396919628, 1, records, ids, ide, jds, jde, kds, kde, ims, ime, jms, jme, kms,
 !>   kme, and five zeros, where kds:kde are the mass levels, the lowest first;
 !>   3 reals of 4 bytes: DX (m), DT (s), CUDT (min);
 !>   in each record, whole fields of 4-byte reals, (ims:ime,kms:kme,jms:jme) or (ims:ime,jms:jme).
 !>   INPUT: U V T QV P_HYD DZ8W RHO PI W0AVG, ZOL HFX UST PBLH, NCA.
 !>   OUTPUT: RTHCUTEN RQVCUTEN RQCCUTEN RQRCUTEN RQICUTEN RQSCUTEN RUCUTEN RVCUTEN CLDFRA_DP CLDFRA_SH QC_CU
-!>   QI_CU, PRATEC NCA CUTOP CUBOT NOVELTY, KIND (4-byte integers). What the library leaves alone stays -777.
+!>   QI_CU, PRATEC NCA CUTOP CUBOT NOVELTY, KIND (4-byte integers). Values not set by the library are -777.
 program replay
    use, intrinsic :: iso_fortran_env, only: error_unit, int32, int64, real32
    use sciml_mskf, only: sciml_emulator, sciml_mskf_finalise, sciml_mskf_init, sciml_mskf_run
@@ -23,18 +23,18 @@ program replay
    integer(int32), parameter :: magic = 1396919628_int32
    real(real32), parameter :: untouched = -777.0_real32
    integer, parameter :: profiles_in = 9, surfaces_in = 4, profiles_out = 12, surfaces_out = 5
-   integer, parameter :: nca = 2 ! of the surfaces that come out
+   integer, parameter :: nca = 2 ! index among the surface outputs
 
    type(sciml_emulator) :: emulator
    character(len=1024) :: weights, input, output, word
-   character(len=512) :: message, said
+   character(len=512) :: message, text
    integer(int32) :: header(20)
    integer :: ids, ide, jds, jde, kds, kde, ims, ime, jms, jme, kms, kme
    integer :: tile_i, tile_j, threads, tiles_i, tiles_j, tile, record, status, worst
    integer :: its, ite, jts, jte, reader, writer
    integer(int64) :: begin, finish, rate, ticks
    real(real32) :: settings(3)
-   ! The last index counts the fields: each field lies in memory as it does in WRF.
+   ! The last index is the field: each field has the memory layout of WRF.
    real(real32), allocatable :: in3(:, :, :, :), in2(:, :, :), out3(:, :, :, :), out2(:, :, :)
    integer(int32), allocatable :: kind_of(:, :)
 
@@ -85,7 +85,7 @@ program replay
    tiles_i = (ide - ids)/tile_i + 1
    tiles_j = (jde - jds)/tile_j + 1
    worst = 0
-   said = ""
+   text = ""
    ticks = 0
    do record = 1, header(3)
       out3 = untouched
@@ -113,28 +113,28 @@ program replay
          if (status /= 0 .or. message /= "") then
             !$omp critical
             worst = max(worst, status)
-            said = message
+            text = message
             !$omp end critical
          end if
       end do
       !$omp end parallel do
       call system_clock(finish)
       ticks = ticks + finish - begin
-      if (worst /= 0) call give_up(said)
+      if (worst /= 0) call give_up(text)
       write (writer, iostat=status) out3, out2, kind_of
       if (status /= 0) call give_up("cannot write "//trim(output)//": is the disk full?")
    end do
    close (writer, iostat=status)
    if (status /= 0) call give_up("cannot write "//trim(output)//": is the disk full?")
    call sciml_mskf_finalise(emulator)
-   if (said /= "") print "(a)", "the library remarks: "//trim(said)
+   if (text /= "") print "(a)", "message of the library: "//trim(text)
    print "(i0, a, i0, a, i0, a, f0.2, a)", header(3), " records of ", tiles_i*tiles_j, " tiles, ", threads, &
       " threads: ", real(ticks)/real(rate)*1.0e6/real(header(3)*(ide - ids + 1)*(jde - jds + 1)), &
       " us a column"
 
 contains
 
-   !> A whole number of the command line.
+   !> Read an integer argument of the command line.
    subroutine number(position, value)
       integer, intent(in) :: position
       integer, intent(out) :: value
@@ -144,7 +144,7 @@ contains
       if (trouble /= 0) call give_up(trim(word)//" is no whole number")
    end subroutine number
 
-   !> The library never stops its host; this host, which is an example, does.
+   !> Stop with a message. The library never stops its host; this example host does.
    subroutine give_up(why)
       character(len=*), intent(in) :: why
       write (error_unit, "(a)") "replay: "//trim(why)
