@@ -206,7 +206,7 @@ def _lines(ds: xr.Dataset, missing: dict[str, tuple[str, ...]], origin: str, *, 
             )
         elif purpose == "training" and missing["prediction"]:
             absent = absent_targets(ds)
-            targets = "" if origin else f", nor are {', '.join(absent)} (or give the truth with --truth)"
+            targets = "" if origin else f", nor are {', '.join(absent)} (or give the truth with --reference)"
             yield f"training: no: the inputs of prediction are not there{targets if absent else ''}"
         else:
             targets_too = absent_targets(ds) if purpose == "prediction" else ()

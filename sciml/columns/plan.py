@@ -184,7 +184,7 @@ def _describe(ds: xr.Dataset, path: Path, form: Form, companion: Path | None, ru
         raise InputError(f"{path} holds columns already: open it with open_columns")
     if form == "wrfout" and "SOURCE_FILE" in ds.attrs and "T" not in ds.variables:
         raise InputError(
-            f"{path} is the truth of {ds.attrs['SOURCE_FILE']}, no state: give it with truth= (--truth)"
+            f"{path} is the truth of {ds.attrs['SOURCE_FILE']}, no state: give it with truth= (--reference)"
         )
     axis = "column" if form == "pairs" else "Time"
     grid = () if form == "pairs" else ("south_north", "west_east")

@@ -227,7 +227,7 @@ def _why_none(sources: Sequence[Source]) -> str:
         lines[0]
         if lines
         else "was computed by the scheme at its output time: write history at multiples of CUDT with the tendencies, "
-        "or give the truth (--truth)"
+        "or give the truth (--reference)"
     )
 
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from sciml.errors import InputError
 
-__all__ = ["ANEW", "Fit", "Precision", "ScheduleName"]
+__all__ = ["RESTART", "Fit", "Precision", "ScheduleName"]
 
 ScheduleName = Literal["onecycle", "cosine", "constant", "plateau"]
 Precision = Literal["float32", "bfloat16"]
 
-ANEW = "or begin anew with resume=False (--anew)"
+RESTART = "or restart with resume=False (--restart)"
 """The end of every refusal to resume."""
 
 # These may change between an interruption and its resumption: they decide when to stop, not what is computed.
@@ -146,7 +146,7 @@ class Fit:
             if mine.get(name) != earlier.get(name):
                 raise InputError(
                     f"{where} was begun with {name}={earlier.get(name)!r}, now it is {mine.get(name)!r}: "
-                    f"give the same settings, {ANEW}"
+                    f"give the same settings, {RESTART}"
                 )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sciml.errors import ChecksumError, InputError, SchemaError
 from sciml.train import checkpoint
 from sciml.train.history import History
-from sciml.train.settings import ANEW, Fit
+from sciml.train.settings import RESTART, Fit
 from sciml.train.weight_average import Average
 
 __all__ = ["KIND", "Origin", "Position", "State", "discard", "misfit", "resume_path"]
@@ -55,24 +55,24 @@ class Origin:
         if earlier["samples"] != self.samples:
             raise InputError(
                 f"{path} is a training on {earlier['samples']} samples, now there are {self.samples}: "
-                f"give the same data, {ANEW}"
+                f"give the same data, {RESTART}"
             )
         if "identity" not in earlier or "validated" not in earlier:
             raise InputError(
                 f"{path} was written by an earlier version and does not tell what it was trained on: "
-                f"finish it with that version, {ANEW}"
+                f"finish it with that version, {RESTART}"
             )
         if earlier["validated"] != self.validated:
             raise InputError(
                 f"{path} is a training validated with {earlier['validated']} samples, now there are "
-                f"{self.validated}: give the same data, {ANEW}"
+                f"{self.validated}: give the same data, {RESTART}"
             )
         known = earlier["identity"]
         for name in [*self.identity, *(name for name in known if name not in self.identity)]:
             then, now = known.get(name, "not told"), self.identity.get(name, "not told")
             if then != now:
                 raise InputError(
-                    f"{path} was begun with {name} {then}, now it is {now}: give the same, {ANEW}"
+                    f"{path} was begun with {name} {then}, now it is {now}: give the same, {RESTART}"
                 )
 
 
@@ -170,7 +170,7 @@ class State:
         try:
             saved = checkpoint.load(path, kind=KIND)
         except (ChecksumError, InputError, SchemaError) as error:
-            raise type(error)(f"{error}, {ANEW}") from error
+            raise type(error)(f"{error}, {RESTART}") from error
         origin.check_same(saved.config, path)
         groups: dict[str, dict[str, Tensor]] = {}
         for name, tensor in saved.state_dict().items():
@@ -242,6 +242,6 @@ def _load_model(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> 
         name, there, here = wrong
         raise InputError(
             f"{path} is a training of another model: {name} has shape {there} there, "
-            f"{here} here: give the same model, {ANEW}"
+            f"{here} here: give the same model, {RESTART}"
         )
     model.load_state_dict(dict(tensors))

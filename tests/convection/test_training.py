@@ -116,7 +116,7 @@ def test_only_the_same_training_is_resumed(runs: xr.Dataset, tmp_path: Path) -> 
     warmer = runs.assign(T_PHY=runs["T_PHY"] + 1e-3)
     count = runs["RUN"].values
     swapped = runs.assign_coords(RUN=("column", np.where(count == 2, 2, np.where(count == 1, 4, 3))))
-    with pytest.raises(InputError, match=r"columns of digest \w+, now it is \w+.*--anew"):
+    with pytest.raises(InputError, match=r"columns of digest \w+, now it is \w+.*--restart"):
         train(warmer, output, hold_out=[2], exclude=[3])
     with pytest.raises(InputError, match="the training runs 1, now it is 4"):
         train(swapped, output, hold_out=[2], exclude=[3])

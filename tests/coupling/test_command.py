@@ -74,7 +74,7 @@ def test_check(built: Path) -> None:
 
 
 def test_evaluate_takes_the_folder(built: Path, tmp_path: Path) -> None:
-    words = ["convection", "evaluate", str(built), str(SAMPLE_WRFOUT), "--truth", str(SAMPLE_OFFLINE)]
+    words = ["convection", "evaluate", str(built), str(SAMPLE_WRFOUT), "--reference", str(SAMPLE_OFFLINE)]
     shown = runner.invoke(app, [*words, "--json", str(tmp_path / "native.json")])
     assert shown.exit_code == 0, shown.output
     native = json.loads((tmp_path / "native.json").read_text())

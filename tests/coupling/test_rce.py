@@ -290,7 +290,7 @@ def test_the_command(built: Built, tmp_path: Path) -> None:
     names = ("rce.nc", "rce.png", "rce.json")
     output, picture, summary = (tmp_path / name for name in names)
     words = (built.library.parent, "--days", "1", "--members", "4", "--seed", "11", "--threads", "1")
-    shown = command(*words, "-o", output, "--picture", picture, "--json", summary)
+    shown = command(*words, "-o", output, "--figure", picture, "--json", summary)
     assert shown.exit_code == 0, shown.output
     assert shown.output.splitlines()[-1].startswith("verdict: ok")
     assert picture.read_bytes()[:4] == b"\x89PNG"

@@ -73,7 +73,7 @@ def test_export_without_the_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert shown.exit_code == 0, shown.output
     wrote, report = shown.output.splitlines()
     assert wrote.startswith("wrote")
-    assert report.startswith("not looked for growing modes: no data file")
+    assert report.startswith("growing modes were not computed: no data file")
     read_weights(tmp_path / "a.nc")
 
 
@@ -84,7 +84,7 @@ def test_response(tmp_path: Path) -> None:
         str(SAMPLE_WRFOUT),
         "--json",
         str(tmp_path / "r.json"),
-        "--picture",
+        "--figure",
         str(tmp_path / "r.png"),
     ]
     shown = runner.invoke(app, words)
@@ -101,7 +101,7 @@ def test_response(tmp_path: Path) -> None:
     [
         (["no-such-model"], "no-such-model"),
         (["mskf-convrad", "--file", "{tmp}/nowhere.nc"], "nowhere.nc"),
-        (["mskf-convrad", "--json", "{tmp}/a", "--picture", "{tmp}/a"], "--json and --picture both name"),
+        (["mskf-convrad", "--json", "{tmp}/a", "--figure", "{tmp}/a"], "--json and --figure both name"),
         (["mskf-convrad", "--json", "{tmp}"], "is a folder"),
     ],
 )

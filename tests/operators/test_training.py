@@ -73,7 +73,7 @@ def test_cut_off_it_goes_on_to_the_same_bits(darcy: xr.Dataset, tmp_path: Path, 
 def test_only_the_same_training_goes_on(darcy: xr.Dataset, tmp_path: Path) -> None:
     output = tmp_path / "m.sciml"
     train(darcy, output, validation=6, fit={**FAST, "time_limit_s": 1e-6})
-    with pytest.raises(InputError, match=r"the data of digest \w+, now it is \w+.*--anew"):
+    with pytest.raises(InputError, match=r"the data of digest \w+, now it is \w+.*--restart"):
         train(darcy.assign(u=darcy["u"] * 1.001), output, validation=6)
     with pytest.raises(InputError, match="the loss h1, now it is l2"):
         train(darcy, output, validation=6, loss="l2")

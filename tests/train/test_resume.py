@@ -27,7 +27,7 @@ def test_another_identity_is_refused_by_name(tmp_path):
         ({"the files": "a.nc"}, "digest 12, now it is not told"),
         ({"the files": "a.nc", "digest": "12", "more": "x"}, "more not told, now it is x"),
     ]:
-        with pytest.raises(InputError, match=f"{said}.*resume=False \\(--anew\\)$"):
+        with pytest.raises(InputError, match=f"{said}.*resume=False \\(--restart\\)$"):
             train(output, identity=other)
     train(output, identity={"the files": "a.nc", "digest": "12"})
     train(output, identity={"the files": "b.nc"}, resume=False)
@@ -35,7 +35,7 @@ def test_another_identity_is_refused_by_name(tmp_path):
 
 def test_another_validation_is_refused(tmp_path):
     train(tmp_path / "m.sciml")
-    with pytest.raises(InputError, match=r"validated with 40 samples, now there are 12.*--anew"):
+    with pytest.raises(InputError, match=r"validated with 40 samples, now there are 12.*--restart"):
         train(tmp_path / "m.sciml", curve(12, 5))
     with pytest.raises(InputError, match=r"validated with 40 samples, now there are 0"):
         train(tmp_path / "m.sciml", None)
@@ -47,7 +47,7 @@ def test_a_state_that_does_not_tell_is_refused(tmp_path):
     saved = checkpoint.load(path)
     bare = {name: value for name, value in saved.config.items() if name not in ("identity", "validated")}
     checkpoint.save(path, bare, saved.tensors, history=saved.history)
-    with pytest.raises(InputError, match=r"earlier version.*resume=False \(--anew\)"):
+    with pytest.raises(InputError, match=r"earlier version.*resume=False \(--restart\)"):
         train(tmp_path / "m.sciml")
 
 
@@ -56,10 +56,10 @@ def test_a_damaged_state_names_the_way_out(tmp_path):
     train(tmp_path / "m.sciml")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ChecksumError, match="--anew"):
+    with pytest.raises(ChecksumError, match="--restart"):
         train(tmp_path / "m.sciml")
     path.write_bytes(b"")
-    with pytest.raises(InputError, match="--anew"):
+    with pytest.raises(InputError, match="--restart"):
         train(tmp_path / "m.sciml")
     train(tmp_path / "m.sciml", resume=False)
 

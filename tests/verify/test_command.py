@@ -10,7 +10,7 @@ import pytest
 
 from sciml.cli import convection as command
 from sciml.cli import main
-from sciml.cli.output import settings
+from sciml.cli.training_options import read_settings
 from sciml.columns import convection_columns
 from sciml.solve import Result
 from sciml.verify.emulator.evaluate import assess
@@ -41,7 +41,7 @@ class Parrot:
 @pytest.fixture
 def parrot(monkeypatch):
     one = Parrot()
-    monkeypatch.setattr(command, "_algorithm", lambda model, weights: one)
+    monkeypatch.setattr(command, "load_algorithm", lambda model, weights: one)
     return one
 
 
@@ -54,7 +54,7 @@ def run(*arguments):
 def test_a_wrfout_with_its_companion(parrot, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sciml.verify.emulator.page.pictures", lambda one: islice(pictures(one), 2))
     numbers, page, picture = tmp_path / "a.json", tmp_path / "deep" / "a.html", tmp_path / "a.png"
-    more = ["--truth", SAMPLE_OFFLINE, "--json", numbers, "--html", page, "--picture", picture]
+    more = ["--reference", SAMPLE_OFFLINE, "--json", numbers, "--html", page, "--figure", picture]
     assert run("evaluate", "some.sciml", SAMPLE_WRFOUT, *more) == 0
     found = json.loads(numbers.read_text())
     assert found["model"] == "some"
@@ -83,7 +83,7 @@ def test_a_wrfout_alone_counts_only_what_was_computed_then(parrot, tmp_path):
 
 
 def test_several_models_share_the_files(parrot, tmp_path):
-    more = ["--truth", SAMPLE_OFFLINE, "--also", "dir/other.sciml", "--json", tmp_path / "a.json"]
+    more = ["--reference", SAMPLE_OFFLINE, "--compare", "dir/other.sciml", "--json", tmp_path / "a.json"]
     assert run("evaluate", "one.sciml", SAMPLE_WRFOUT, *more) == 0
     found = json.loads((tmp_path / "a.json").read_text())
     assert [one["model"] for one in found["also"]] == ["other"]
@@ -170,13 +170,13 @@ def test_interrupted(parrot, tmp_path, monkeypatch, capsys):
 def test_the_settings_of_a_training(tmp_path, capsys):
     config = tmp_path / "fit.toml"
     config.write_text("[fit]\nepochs = 3\n[network]\nhidden = 48\n")
-    assert settings(config) == {"fit": {"epochs": 3}, "network": {"hidden": 48}}
+    assert read_settings(config) == {"fit": {"epochs": 3}, "network": {"hidden": 48}}
     config.write_text("[other]\nx = 1\n")
     with pytest.raises(ValueError, match="fit, network"):
-        settings(config)
+        read_settings(config)
     config.write_text("epochs ==")
     with pytest.raises(ValueError, match="not a TOML file"):
-        settings(config)
+        read_settings(config)
 
 
 @pytest.fixture
@@ -197,8 +197,8 @@ def test_what_is_given_goes_before_the_file_and_that_before_the_defaults(taught,
     config = tmp_path / "fit.toml"
     config.write_text("[fit]\nepochs = 3\nseed = 5\n[network]\nhidden = 48\n")
     output = tmp_path / "a.sciml"
-    more = ["--truth", SAMPLE_OFFLINE, "-o", output, "--config", config, "--epochs", 9, "--hold-out", 0]
-    assert run("train", SAMPLE_WRFOUT, *more, "--anew", "--quiet") == 0
+    more = ["--reference", SAMPLE_OFFLINE, "-o", output, "--config", config, "--epochs", 9, "--hold-out", 0]
+    assert run("train", SAMPLE_WRFOUT, *more, "--restart", "--quiet") == 0
     assert taught["fit"] == {"epochs": 9, "seed": 5}
     assert taught["network"] == {"hidden": 48}
     assert list(taught["hold_out"]) == [0]
@@ -206,7 +206,7 @@ def test_what_is_given_goes_before_the_file_and_that_before_the_defaults(taught,
     assert taught["columns"].sizes["column"] == 4032
     assert capsys.readouterr().out == ""
     output.unlink()
-    assert run("train", SAMPLE_WRFOUT, *more, "--anew") == 0
+    assert run("train", SAMPLE_WRFOUT, *more, "--restart") == 0
     assert capsys.readouterr().out == f"an emulator\nsaved: {output}\n"
 
 
@@ -215,7 +215,7 @@ def test_a_training_cut_off_by_its_time_limit_says_so(taught, tmp_path, capsys):
 
     output = tmp_path / "a.sciml"
     resume_path(output).write_text("")
-    assert run("train", SAMPLE_WRFOUT, "--truth", SAMPLE_OFFLINE, "-o", output, "--time-limit", 1) == 0
+    assert run("train", SAMPLE_WRFOUT, "--reference", SAMPLE_OFFLINE, "-o", output, "--time-limit", 1) == 0
     assert taught["fit"] == {"time_limit_s": 1.0}
     assert "run the same command again" in capsys.readouterr().out
 
@@ -232,13 +232,13 @@ def test_a_library_is_found_with_its_weights(tmp_path, monkeypatch):
     library.write_bytes(b"")
     weights.write_bytes(b"")
     both = (str(library), str(weights))
-    assert command._algorithm(str(tmp_path), None) == both
-    assert command._algorithm(str(library), None) == both
-    assert command._algorithm(str(library), weights) == both
+    assert command.load_algorithm(str(tmp_path), None) == both
+    assert command.load_algorithm(str(library), None) == both
+    assert command.load_algorithm(str(library), weights) == both
 
 
 def test_nothing_that_is_read_is_written_over(parrot, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(command, "_columns", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr(command, "_open_runs", lambda *_: pytest.fail("read"))
     data, model, library = tmp_path / "wrfout_d01_x.nc", tmp_path / "m.sciml", tmp_path / "built"
     library.mkdir()
     for path in (data, model, library / "libsciml_mskf.so", library / "mskf.nc"):
@@ -246,10 +246,10 @@ def test_nothing_that_is_read_is_written_over(parrot, tmp_path, capsys, monkeypa
     page = tmp_path / "x.html"
     for arguments, match in [
         (["--json", data], "one of the inputs"),
-        (["--truth", tmp_path / "t.nc", "--html", tmp_path / "t.nc"], "one of the inputs"),
-        (["--picture", model], "one of the inputs"),
-        (["--also", library, "--json", library / "mskf.nc"], "one of the inputs"),
-        (["--html", page, "--picture", tmp_path / "." / "x.html"], "--html and --picture both name"),
+        (["--reference", tmp_path / "t.nc", "--html", tmp_path / "t.nc"], "one of the inputs"),
+        (["--figure", model], "one of the inputs"),
+        (["--compare", library, "--json", library / "mskf.nc"], "one of the inputs"),
+        (["--html", page, "--figure", tmp_path / "." / "x.html"], "--html and --figure both name"),
         (["--json", "/dev/null"], "is a device"),
         (["--json", library], "is a folder"),
     ]:
@@ -272,7 +272,7 @@ def test_what_is_kept_is_written_before_anything_is_printed(parrot, tmp_path, mo
 
     monkeypatch.setattr(command.typer, "echo", closed)
     numbers = tmp_path / "a.json"
-    assert run("evaluate", "m", SAMPLE_WRFOUT, "--truth", SAMPLE_OFFLINE, "--json", numbers) == 1
+    assert run("evaluate", "m", SAMPLE_WRFOUT, "--reference", SAMPLE_OFFLINE, "--json", numbers) == 1
     assert json.loads(numbers.read_text())["columns"]["evaluated"] == 4032
 
 
@@ -287,7 +287,7 @@ def test_a_training_looks_at_its_output_before_it_opens_anything(taught, tmp_pat
     truth.write_text("truth")
     assert "no checkpoint" in fails(capsys, "train", store, "-o", results)
     assert "one of the inputs" in fails(capsys, "train", store, "-o", store)
-    assert "one of the inputs" in fails(capsys, "train", "w.nc", "--truth", truth, "-o", truth)
+    assert "one of the inputs" in fails(capsys, "train", "w.nc", "--reference", truth, "-o", truth)
     assert "device" in fails(capsys, "train", store, "-o", "/dev/null")
     assert (results / "thesis.txt").read_text() == "precious"
     assert not taught

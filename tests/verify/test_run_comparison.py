@@ -140,7 +140,7 @@ def test_runs_that_began_at_other_times(tmp_path: Path) -> None:
 def test_the_command_and_its_page(moved: Path, tmp_path: Path) -> None:
     page, numbers, maps = (tmp_path / name for name in ("page.html", "numbers.json", "maps.png"))
     words = ["wrf", "compare", str(SAMPLE_WRFOUT), str(moved), "--window", "10min", "--threshold", "0.1"]
-    outputs = ["--html", str(page), "--json", str(numbers), "--picture", str(maps), "--resamples", "50"]
+    outputs = ["--html", str(page), "--json", str(numbers), "--figure", str(maps), "--resamples", "50"]
     names = ["--name", "control", "--name", "moved"]
     shown = runner.invoke(app, [*words, *outputs, *names, "--floor", str(SAMPLE_WRFOUT)])
     assert shown.exit_code == 0, shown.output

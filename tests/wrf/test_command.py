@@ -21,13 +21,13 @@ def test_info_counts_the_classes(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     assert "held            694" in out
     assert "7 frames of 24 x 24, 44 levels" in out
-    code, out, _ = _run(capsys, "info", str(SAMPLE_WRFOUT), "--truth", str(SAMPLE_OFFLINE))
+    code, out, _ = _run(capsys, "info", str(SAMPLE_WRFOUT), "--reference", str(SAMPLE_OFFLINE))
     assert "deep            812" in out
 
 
 def test_columns_and_their_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = tmp_path / "columns.zarr"
-    truth = ["--truth", str(SAMPLE_OFFLINE)]
+    truth = ["--reference", str(SAMPLE_OFFLINE)]
     code, out, err = _run(
         capsys, "columns", str(SAMPLE_WRFOUT), "-o", str(store), *truth, "--run", "8", "--workers", "1"
     )

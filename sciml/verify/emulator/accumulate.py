@@ -173,7 +173,7 @@ class Tally:
             left = ", ".join(f"{count} {name}" for name, count in self._left.items())
             raise InputError(
                 f"{self.data}: no column to evaluate (left out: {left}); give output at cumulus times, "
-                "captured or drawn pairs, or the true scheme's own answers with --truth"
+                "captured or drawn pairs, or the true scheme's own answers with --reference"
             )
         columns = column_table(self._rows)
         weighable = "WEIGHT" in columns and bool(np.ptp(columns["WEIGHT"].values) > 0)
