@@ -66,9 +66,7 @@ def substitute(word: str, words: dict[str, list[str]]) -> list[str]:
         raise InputError(f"{word!r} names {missing}, which is not among {', '.join(words)}") from None
 
 
-def run_workflow(
-    path: Path, *, smoke: bool = False, first: int = 1, given: list[str] | None = None
-) -> None:
+def run_workflow(path: Path, *, smoke: bool = False, first: int = 1, given: list[str] | None = None) -> None:
     """Run the steps of a workflow, beginning with step number ``first``."""
     words, listed = read_workflow(path, smoke, given or [])
     steps = []
@@ -95,9 +93,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     try:
-        run_workflow(
-            arguments.workflow, smoke=arguments.smoke, first=arguments.first, given=arguments.given
-        )
+        run_workflow(arguments.workflow, smoke=arguments.smoke, first=arguments.first, given=arguments.given)
     except typer.Exit as end:
         sys.exit(end.exit_code)
     except (SciMLError, OSError) as error:

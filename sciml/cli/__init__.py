@@ -18,10 +18,10 @@ from sciml.cli.lazy_groups import LazyGroups
 __all__ = ["GROUPS", "app", "main"]
 
 GROUPS = {
-    "wrf": "1) Describe and compare WRF output, and extract training columns.",
+    "wrf": "1) Describe and compare WRF output, and extract columns.",
     "convection": "2) Train emulators of the convection scheme, and score them.",
     "coupling": "3) Build an emulator into the library that WRF links.",
-    "pde": "Generate PDE data, train neural operators, solve with error bounds.",
+    "pde": "Generate PDE data, train operators, solve with error bounds.",
 }
 """The groups and their help texts, so that `sciml --help` works without importing the groups."""
 
@@ -68,7 +68,8 @@ def _print_version(requested: bool) -> None:
 @app.callback()
 def top(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     """Emulators of convection for WRF, and neural operators compared with multigrid."""

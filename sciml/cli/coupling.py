@@ -26,9 +26,7 @@ app = CommandGroup(no_args_is_help=True, help="Build an emulator into the librar
 WEIGHTS = "mskf.nc"
 QUICK = 100  # number of soundings of the linear response that `export` computes
 
-Model = Annotated[
-    str, typer.Argument(help="Checkpoint (*.sciml), or the name of one that comes with sciml.")
-]
+Model = Annotated[str, typer.Argument(help="Checkpoint (*.sciml), or the name of one that comes with sciml.")]
 Library = Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `sciml coupling build` made.")]
 Wrfouts = Annotated[
     list[Path] | None,

@@ -27,7 +27,8 @@ REPORT = examples(
 
 def flags(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="Folder with libsciml_mskf.so; not needed for --undo.")
+        Path | None,
+        typer.Argument(metavar="DIR", help="Folder with libsciml_mskf.so; not needed for --undo."),
     ] = None,
     compiler: Annotated[
         str,
@@ -47,7 +48,9 @@ def flags(
     case: Annotated[
         str | None,
         typer.Option(
-            "--case", metavar="NAME", help="Case that WRF was compiled for; default: read from the folder of FILE."
+            "--case",
+            metavar="NAME",
+            help="Case that WRF was compiled for; default: read from the folder of FILE.",
         ),
     ] = None,
     json_file: Json = None,
@@ -70,9 +73,7 @@ def flags(
     if undo is not None:
         removed = remove_line(undo)
         output.write_json({"file": str(undo), "removed": removed})
-        output.print(
-            f"{undo}: flags removed; link WRF again" if removed else f"{undo} has no flags of sciml"
-        )
+        output.print(f"{undo}: flags removed; link WRF again" if removed else f"{undo} has no flags of sciml")
         output.print_files()
         return
     if folder is None:
@@ -95,7 +96,9 @@ def flags(
 
 
 def report(
-    files: Annotated[list[Path], typer.Argument(help="Files sciml_mskf_<mode>_*.nc, or folders with such files.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Files sciml_mskf_<mode>_*.nc, or folders with such files.")
+    ],
     model: Annotated[
         str | None,
         typer.Option("--model", metavar="MODEL", help="Emulator to score on files of captures."),

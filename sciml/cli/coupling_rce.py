@@ -29,9 +29,7 @@ MOST_STATES = 1000  # number of states in which novel features are counted
 
 
 def rce(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder that `sciml coupling build` made.")
-    ],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `sciml coupling build` made.")],
     days: Annotated[
         float, typer.Option("--days", min=1.0, max=10000.0, help="Length of the run in days.")
     ] = 30.0,
@@ -47,13 +45,16 @@ def rce(
     ] = 1.5,
     file: Annotated[
         list[Path] | None,
-        typer.Option("--file", metavar="FILE", help="wrfout file for the initial states; default: the sample."),
+        typer.Option(
+            "--file", metavar="FILE", help="wrfout file for the initial states; default: the sample."
+        ),
     ] = None,
     threads: Annotated[
         int, typer.Option("--threads", min=1, max=1024, help="Maximum number of threads of the library.")
     ] = 2,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the history of the run (*.nc).")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write the history of the run (*.nc)."),
     ] = None,
     figure: Annotated[
         Path | None, typer.Option("--figure", metavar="FILE", help="Write a figure of the run (PNG).")
@@ -140,5 +141,7 @@ def _draw(result: Equilibrium) -> Figure:
         course("CAPE", "kJ kg⁻¹", {"CAPE": "CAPE"}),
     ]
     days, members = result.numbers["days"], result.numbers["members"]
-    title = f"{members} columns with the emulator as convection, {days:g} days: mean (line) and range (shaded)"
+    title = (
+        f"{members} columns with the emulator as convection, {days:g} days: mean (line) and range (shaded)"
+    )
     return plot.equilibrium(result.pressure / 100, profiles, result.days, courses, title=title)

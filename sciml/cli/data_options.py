@@ -183,7 +183,9 @@ def _make_grid(dataset: xr.Dataset, boundary: Boundary | None, centring: str | N
     if boundary is None and centring is None:
         return None
     if "y" not in dataset.dims:
-        raise InputError("--boundary and --centring apply to fields (y, x): omit them for fields along a line")
+        raise InputError(
+            "--boundary and --centring apply to fields (y, x): omit them for fields along a line"
+        )
     shape = (dataset.sizes["y"], dataset.sizes["x"])
     known = grid_of_dataset(dataset) if "grid" in dataset.attrs else None
     if known is None and (boundary is None or centring is None):

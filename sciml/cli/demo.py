@@ -202,9 +202,7 @@ def operator_summary(numbers: Path, certified: Path) -> str:
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path(
-        "demo-output"
-    ),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("demo-output"),
     epochs: Annotated[
         int, typer.Option("--epochs", min=1, help="Maximum number of epochs of the emulator's training.")
     ] = EPOCHS,
@@ -241,7 +239,9 @@ def demo(
         completed = run_steps(demo_steps(output, epochs, operator_epochs, time_budget, restart), quiet)
     scores, numbers, certified = (output / f"{name}.json" for name in ("scores", "operator", "certified"))
     report = (output / "report.html").resolve()
-    content = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (scores, numbers, certified)}
+    content = {
+        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (scores, numbers, certified)
+    }
     result.write_json({"report": str(report), "steps": completed, **content})
     result.print("\n" + summary(scores) + "\n\n" + operator_summary(numbers, certified))
     result.print_files()

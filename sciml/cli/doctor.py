@@ -110,7 +110,9 @@ def check_memory() -> Check:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return Check("memory", True, "unknown on this system")
-    consequence = f"under {MEMORY_WANTED / 1024**3:.0f} GiB a training or a Dask cluster may run out of memory"
+    consequence = (
+        f"under {MEMORY_WANTED / 1024**3:.0f} GiB a training or a Dask cluster may run out of memory"
+    )
     remedy = "use smaller values of --batch-size, --block or --workers"
     return Check("memory", total >= MEMORY_WANTED, f"{total / 1024**3:.1f} GiB", consequence, remedy)
 
@@ -144,7 +146,9 @@ def check_scheduler() -> Check:
     consequence = "stores and datasets cannot be written"
     named = address()
     if named is None:
-        result = f"no scheduler in the environment: a local cluster of {cores()} workers is started when needed"
+        result = (
+            f"no scheduler in the environment: a local cluster of {cores()} workers is started when needed"
+        )
         return Check("Dask", True, result, consequence)
     import distributed
 
@@ -162,7 +166,9 @@ def check_disk(place: Path) -> Check:
     free = shutil.disk_usage(place).free
     consequence = f"under {DISK_WANTED / 1024**3:.0f} GiB a store or a training may fill the disk and stop"
     remedy = "free some space, or write elsewhere with -o; the same command goes on where it stopped"
-    return Check("disk", free >= DISK_WANTED, f"{free / 1024**3:.1f} GiB free in {place}", consequence, remedy)
+    return Check(
+        "disk", free >= DISK_WANTED, f"{free / 1024**3:.1f} GiB free in {place}", consequence, remedy
+    )
 
 
 def check_f2py() -> Check:
@@ -188,7 +194,9 @@ def check_linker() -> Check:
     version = _first_line([path, "--version"]) if path else "ld not found"
     consequence = "the link line of `sciml coupling flags` requires GNU ld or lld"
     ok = any(name in version for name in ("GNU ld", "GNU gold", "LLD"))
-    return Check("linker", ok, f"{path}: {version}" if path else version, consequence, "apt-get install binutils")
+    return Check(
+        "linker", ok, f"{path}: {version}" if path else version, consequence, "apt-get install binutils"
+    )
 
 
 def check_extras() -> list[Check]:

@@ -27,7 +27,7 @@ __all__ = ["app", "families", "generate", "info", "layouts"]
 
 app = CommandGroup(
     no_args_is_help=True,
-    help="Generate PDE data, train neural operators, solve with error bounds.",
+    help="Generate PDE data, train operators, solve with error bounds.",
 )
 
 
@@ -62,9 +62,7 @@ def families(json_file: Json = None, quiet: Quiet = False) -> None:
 def generate(
     family: Annotated[
         str,
-        typer.Argument(
-            help="Family of problems: see 'sciml pde families'.", autocompletion=complete_family
-        ),
+        typer.Argument(help="Family of problems: see 'sciml pde families'.", autocompletion=complete_family),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Dataset to write: NAME.zarr or NAME.nc (netCDF-4).")

@@ -64,15 +64,11 @@ def train(
     ] = None,
     loss: Annotated[
         LossName | None,
-        typer.Option(
-            "--loss", metavar="NAME", help=f"Loss to minimise: {', '.join(LossName)}; default: h1."
-        ),
+        typer.Option("--loss", metavar="NAME", help=f"Loss to minimise: {', '.join(LossName)}; default: h1."),
     ] = None,
     validation: Annotated[
         Path | None,
-        typer.Option(
-            "--validation", metavar="DATA", help="Dataset for validation: the best epoch is saved."
-        ),
+        typer.Option("--validation", metavar="DATA", help="Dataset for validation: the best epoch is saved."),
     ] = None,
     hold_out: Annotated[
         int | None,

@@ -37,9 +37,7 @@ FINDINGS = examples("sciml pde findings", "sciml pde findings --resolution 31 --
 @expand_options
 def verify(
     operator: Annotated[Path, typer.Argument(help="Checkpoint that 'sciml pde train' wrote.")],
-    data: Annotated[
-        Path, typer.Argument(help="Dataset with true solutions, not the one used for training.")
-    ],
+    data: Annotated[Path, typer.Argument(help="Dataset with true solutions, not the one used for training.")],
     *,
     compare: Annotated[
         list[Path] | None,
@@ -107,9 +105,7 @@ def verify(
     _write(Output(json_file, quiet), evaluations, figure, page)
 
 
-def _write(
-    output: Output, evaluations: list[PdeEvaluation], figure: Path | None, page: PageOptions
-) -> None:
+def _write(output: Output, evaluations: list[PdeEvaluation], figure: Path | None, page: PageOptions) -> None:
     """Write the files, then print the scores: a pipe that is closed early must not lose the files."""
     content = evaluations[0].to_json()
     if len(evaluations) > 1:
@@ -146,18 +142,16 @@ def solve(
     rtol: Annotated[
         float,
         typer.Option(
-            "--rtol", metavar="X", help="Guaranteed error in the energy norm, relative to the solution's norm."
+            "--rtol",
+            metavar="X",
+            help="Guaranteed error in the energy norm, relative to the solution's norm.",
         ),
     ] = 1e-6,
     resolution: Annotated[
         int,
-        typer.Option(
-            "--resolution", metavar="N", help="Unknowns along each axis of a problem of a family."
-        ),
+        typer.Option("--resolution", metavar="N", help="Unknowns along each axis of a problem of a family."),
     ] = 63,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="Seed of the problem of a family.")
-    ] = 7,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the problem of a family.")] = 7,
     check: Annotated[
         bool, typer.Option("--check", help="Also solve with sparse LU and report the true error.")
     ] = False,
@@ -216,13 +210,9 @@ def findings(
             "--operator", metavar="MODEL", help="Trained operator for the table of initial guesses."
         ),
     ] = None,
-    resolution: Annotated[
-        int, typer.Option("--resolution", min=15, help="Unknowns along each axis.")
-    ] = 63,
+    resolution: Annotated[int, typer.Option("--resolution", min=15, help="Unknowns along each axis.")] = 63,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Number of problems of each kind.")] = 4,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="Seed of all random choices.")
-    ] = 7,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of all random choices.")] = 7,
     page: PageOptions,
     json_file: Json = None,
     quiet: Quiet = False,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "columns", "info"]
 
-app = CommandGroup(help="Describe and compare WRF output, and extract training columns.", no_args_is_help=True)
+app = CommandGroup(help="Describe and compare WRF output, and extract columns.", no_args_is_help=True)
 
 Files = Annotated[
     list[str],
@@ -90,7 +90,11 @@ def _source_to_json(source: Source, counts: Classes) -> dict[str, Any]:
     place = {"columns": source.frames[1] - source.frames[0]} if pairs else {"run": source.run}
     shape = {} if pairs else {"frames": source.frames[1] - source.frames[0], "rows": rows, "width": width}
     return {
-        **{"path": source.path, "form": source.form, **place, **shape, "levels": levels},
+        "path": source.path,
+        "form": source.form,
+        **place,
+        **shape,
+        "levels": levels,
         **source.attrs,
         "truth": source.truth or None,
         "targets": source.targets,

@@ -66,7 +66,6 @@ def compare(
             "--variable",
             metavar="NAME",
             help="Rain variable of files other than wrfouts: (time, y, x), mm per time step.",
-       
         ),
     ] = None,
     name: Annotated[

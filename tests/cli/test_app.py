@@ -93,7 +93,9 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch, interrupt: BaseException, messa
         (TimeoutError("no answer"), "no answer"),
     ],
 )
-def test_errors_of_the_operating_system(monkeypatch: pytest.MonkeyPatch, error: OSError, message: str) -> None:
+def test_errors_of_the_operating_system(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, message: str
+) -> None:
     code, line = run_failing(monkeypatch, error)
     assert code == 2
     assert line.startswith(f"error: {message}")

@@ -21,7 +21,9 @@ ROOT: Any = typer.main.get_command(app)
 def commands() -> dict[str, Any]:
     """Return all commands by the words after `sciml`."""
     alone = {name: command for name, command in ROOT.commands.items() if name not in GROUPS}
-    grouped = {f"{group} {name}": command for group in GROUPS for name, command in ROOT.load(group).commands.items()}
+    grouped = {
+        f"{group} {name}": command for group in GROUPS for name, command in ROOT.load(group).commands.items()
+    }
     return alone | grouped
 
 

@@ -69,7 +69,14 @@ def test_train(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_evaluate(tmp_path: Path) -> None:
-    command = ["convection", "evaluate", "mskf-convrad", str(SAMPLE_WRFOUT), "--reference", str(SAMPLE_OFFLINE)]
+    command = [
+        "convection",
+        "evaluate",
+        "mskf-convrad",
+        str(SAMPLE_WRFOUT),
+        "--reference",
+        str(SAMPLE_OFFLINE),
+    ]
     status, text = interrupted([*command, "--json", "e.json", "--html", "e.html"], tmp_path, None)
     assert status == 130 and len(text.strip().splitlines()) == 1, text
     # The page is drawn after the numbers are written, so that a fast machine may have complete numbers.

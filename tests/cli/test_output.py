@@ -87,7 +87,11 @@ def test_export_and_flags(folder: Path) -> None:
     assert run_quiet("coupling", "flags", folder, "--only") == result
     weights = folder / "mskf.nc"
     result = run_quiet("coupling", "export", "mskf-convrad", "-o", weights, "--no-response")
-    assert (result["weights"], result["bytes"], result["levels"]) == (str(weights), weights.stat().st_size, 44)
+    assert (result["weights"], result["bytes"], result["levels"]) == (
+        str(weights),
+        weights.stat().st_size,
+        44,
+    )
 
 
 @pytest.mark.slow

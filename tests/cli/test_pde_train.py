@@ -76,7 +76,11 @@ def test_a_file_becomes_a_checkpoint(
     assert captured.out.startswith("TrainedOperator of darcy-smooth")
     assert f"saved: {output}" in captured.out
     content = json.loads((tmp_path / "t.json").read_text())
-    assert (content["finished"], content["about"]["samples"], content["bytes"]) == (True, 8, output.stat().st_size)
+    assert (content["finished"], content["about"]["samples"], content["bytes"]) == (
+        True,
+        8,
+        output.stat().st_size,
+    )
     operator = TrainedOperator.load(output)
     assert (operator.about["batch_size"], operator.about["seed"], len(operator.about["held_out"])) == (
         8,
