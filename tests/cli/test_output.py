@@ -50,16 +50,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wrf(folder: Path) -> None:
-    truth = ("--reference", SAMPLE_OFFLINE)
-    result = run_json("wrf", "info", SAMPLE_WRFOUT, *truth)
+    reference = ("--reference", SAMPLE_OFFLINE)
+    result = run_json("wrf", "info", SAMPLE_WRFOUT, *reference)
     assert result["total"] == result["files"][0]["found"]
     assert result["total"]["deep"] == 812
     assert (result["files"][0]["frames"], result["files"][0]["levels"]) == (7, 44)
-    assert run_quiet("wrf", "info", SAMPLE_WRFOUT, *truth) == result
+    assert run_quiet("wrf", "info", SAMPLE_WRFOUT, *reference) == result
     store = folder / "c.zarr"
-    result = run_json("wrf", "columns", SAMPLE_WRFOUT, *truth, "-o", store, "--workers", 1)
+    result = run_json("wrf", "columns", SAMPLE_WRFOUT, *reference, "-o", store, "--workers", 1)
     assert (result["store"], result["columns"], result["found"]["pairs"]) == (str(store), 4032, 4032)
-    again = run_quiet("wrf", "columns", SAMPLE_WRFOUT, *truth, "-o", store, "--workers", 1, "--overwrite")
+    again = run_quiet("wrf", "columns", SAMPLE_WRFOUT, *reference, "-o", store, "--workers", 1, "--overwrite")
     assert again["bytes"] == result["bytes"] > 0
 
 
