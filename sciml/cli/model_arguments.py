@@ -33,7 +33,7 @@ def find_library(folder: Path) -> tuple[Path, Path]:
         matches = sorted(folder.glob(pattern))
         if len(matches) != 1:
             names = ", ".join(path.name for path in matches)
-            raise InputError(f"{folder} has {names or 'no ' + kind} where one {kind} is wanted: {remedy}")
+            raise InputError(f"{folder} has {names or 'no ' + kind} where one {kind} is needed: {remedy}")
         paths.append(matches[0])
     return paths[0], paths[1]
 
@@ -58,7 +58,7 @@ def load_algorithm(model: str, weights: Path | None) -> Algorithm[Any, Any, Any]
         native: Algorithm[Any, Any, Any] = FortranEmulator(str(library), str(weights))
         return native
     if weights is not None:
-        raise InputError(f"--weights {weights} goes with a library (*.so), and {model} is none")
+        raise InputError(f"--weights {weights} goes with a library (*.so), and {model} is not a library")
     from sciml.convection.emulator import Emulator
     from sciml.convection.published_bilstm import KIND, PublishedEmulator
     from sciml.train import checkpoint
@@ -87,5 +87,5 @@ def _library_and_weights(path: Path, weights: Path | None) -> tuple[Path, Path]:
         weights = find_only("*.nc", "weights files", "give one with --weights")
     for file in (library, weights):
         if not file.is_file():
-            raise InputError(f"{file} is not there: make it with 'sciml coupling build -o DIR MODEL'")
+            raise InputError(f"{file} does not exist: make it with 'sciml coupling build -o DIR MODEL'")
     return library, weights
