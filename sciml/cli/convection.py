@@ -94,7 +94,7 @@ def train(
     epilog=examples(
         "sciml convection evaluate mskf-convrad wrfout_d01_a.nc --html page.html",
         "sciml convection evaluate a.sciml wrfout.nc --reference mskf_offline.nc",
-        "sciml convection evaluate build pairs.nc --compare mskf-convrad --json s.json",
+        "sciml convection evaluate build a.nc --compare mskf-convrad --json s.json",
     )
 )
 def evaluate(
