@@ -184,7 +184,7 @@ def _make_grid(dataset: xr.Dataset, boundary: Boundary | None, centring: str | N
         return None
     if "y" not in dataset.dims:
         raise InputError(
-            "--boundary and --centring apply to fields (y, x): omit them for fields along a line"
+            "--boundary and --centring apply to fields (y, x): leave them out for fields along a line"
         )
     shape = (dataset.sizes["y"], dataset.sizes["x"])
     known = grid_of_dataset(dataset) if "grid" in dataset.attrs else None
