@@ -1,8 +1,8 @@
 """Moist thermodynamics as the Kain-Fritsch family of schemes computes it, on torch tensors, differentiable.
 
 Constants and formulas: Bolton (1980) for saturation and equivalent potential temperature; Kain and Fritsch
-(1990), Kain (2004). The scheme tabulates two functions and interpolates in the tables; what it decides depends
-on that interpolation (a plume that just fails to be buoyant), so the same tables stand here, built to convergence.
+(1990), Kain (2004). The scheme tabulates two functions and interpolates in the tables; its decisions depend on that
+interpolation (for a plume that is barely not buoyant), so the same tables are built here, to convergence.
 """
 
 from __future__ import annotations
@@ -13,8 +13,14 @@ import math
 import torch
 from torch import Tensor
 
+from sciml.constants import CP_DRY as CP
+from sciml.constants import E_ZERO, EPSILON, GRAVITY, P_ZERO, R_DRY, THETA_E_SCHEME, VIRTUAL
+from sciml.constants import LATENT_HEAT_AT_ZERO as L_ZERO
+from sciml.constants import LATENT_HEAT_SLOPE as L_SLOPE
+
 __all__ = [
     "CP",
+    "EPSILON",
     "GRAVITY",
     "R_DRY",
     "equivalent_temperature",
@@ -26,13 +32,8 @@ __all__ = [
     "wet_adiabat",
 ]
 
-GRAVITY = 9.81
-R_DRY = 287.0
-CP = 7.0 * R_DRY / 2.0
-E_ZERO, E_SLOPE, E_SHIFT = 611.2, 17.67, 29.65
+E_SLOPE, E_SHIFT = 17.67, 29.65  # Bolton (1980), eq. 10
 E_OFFSET = E_SLOPE * 273.15
-EPSILON = 0.622
-P_ZERO = 1.0e5
 
 # The tables: linear in the ratio of vapour pressure to E_ZERO, bilinear in pressure and equivalent temperature.
 LOG_START, LOG_STEP, LOG_COUNT = 1.0e-3, 0.075, 200
@@ -47,7 +48,7 @@ def saturation(p: Tensor, t: Tensor) -> Tensor:
 
 
 def root(x: Tensor) -> Tensor:
-    """Square root of what is positive, else 0, with a gradient that is finite everywhere."""
+    """Square root of positive values, 0 of others, with a gradient that is finite everywhere."""
     positive = x > 0.0
     return torch.where(
         positive, torch.sqrt(torch.where(positive, x, torch.ones_like(x))), torch.zeros_like(x)
@@ -56,12 +57,12 @@ def root(x: Tensor) -> Tensor:
 
 def virtual(t: Tensor, q: Tensor) -> Tensor:
     """Virtual temperature (K), without condensate."""
-    return t * (1.0 + 0.608 * q)
+    return t * (1.0 + VIRTUAL * q)
 
 
 def latent_heat(t: Tensor) -> Tensor:
     """Latent heat of vaporisation (J/kg), linear in temperature (K)."""
-    return 3.15e6 - 2370.0 * t
+    return L_ZERO - L_SLOPE * t
 
 
 def _growth(q: Tensor) -> Tensor:
@@ -98,10 +99,10 @@ def lifted(p: Tensor, t: Tensor, q: Tensor) -> Tensor:
 
 
 def equivalent_temperature(p: Tensor, t: Tensor, q: Tensor, t_lcl: Tensor | None = None) -> Tensor:
-    """Equivalent potential temperature (K); Bolton (1980), eq. 43. `t_lcl` saves computing it again."""
+    """Equivalent potential temperature (K); Bolton (1980), eq. 43. `t_lcl` is computed if it is None."""
     if t_lcl is None:
         t_lcl = lifted(p, t, q)
-    return t * _exner(p, q) * torch.exp((3374.6525 / t_lcl - 2.5403) * _growth(q))
+    return t * _exner(p, q) * torch.exp((THETA_E_SCHEME[0] / t_lcl - THETA_E_SCHEME[1]) * _growth(q))
 
 
 @functools.cache
@@ -111,7 +112,7 @@ def _wet_tables(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tenso
 
     def theta(t: Tensor) -> Tensor:
         q = saturation(p, t)
-        return t * _exner(p, q) * torch.exp((3374.6525 / t - 2.5403) * _growth(q))
+        return t * _exner(p, q) * torch.exp((THETA_E_SCHEME[0] / t - THETA_E_SCHEME[1]) * _growth(q))
 
     t = torch.full_like(p, TABLE_T)
     start = theta(t)
@@ -126,7 +127,7 @@ def _wet_tables(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tenso
             if float(change.abs().max()) < 1e-12 * math.sqrt(TABLE_P):
                 break
         rows.append(t)
-    # kept as float32, as the scheme keeps them, and half the cache in the native library; arithmetic is float64
+    # stored as float32, as in the scheme, which needs half the cache in the native library; arithmetic is float64
     temperature = torch.stack(rows)
     rounded = (temperature.float(), saturation(p, temperature).float(), start.float())
     t, q, first = (x.to(device=device, dtype=dtype) for x in rounded)
