@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sciml.checks import is_int
 from sciml.convection.features import CHANNELS, SCALARS
 from sciml.errors import InputError
 from sciml.tables import html_table
@@ -88,7 +89,7 @@ class Architecture:
     def __post_init__(self) -> None:
         for name in ("hidden", "layers", "pooled", "levels"):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            if not is_int(value, 1):
                 raise InputError(f"Architecture({name}={value!r}): give a whole number of 1 or more")
         if self.channels != CHANNELS or self.scalars != SCALARS:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Training the emulator on a store of columns, with whole runs held out."""
+"""Training of the emulator on a store of columns, with whole runs held out for validation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,17 @@ from sciml.convection.feature_scaling import Normalisation
 from sciml.convection.network import Architecture, Closure
 from sciml.convection.problem import Convection
 from sciml.convection.targets import TARGETS, losses, prepared
-from sciml.errors import InputError, MissingVariable, SciMLError
-from sciml.train import BatchSource, Fit, TensorSource, checkpoint, fit
+from sciml.errors import InputError, MissingVariable
+from sciml.train import BatchSource, Fit, TensorSource
 from sciml.train.environment import chosen_device
 from sciml.train.progress import Progress, automatic
-from sciml.train.state import discard, resume_path
+from sciml.train.run import check_output, fit_settings, run, save_finished
 from sciml.train.streaming import StoreSource
 from sciml.wrf.missing import iofields_line
 
 __all__ = ["DEFAULTS", "opened", "train"]
 
-# Found in a handful of trainings on two of our runs with a third in sight (bench/accuracy.py says what that means).
+# Chosen in a few trainings on two runs, by the scores of a third (see bench/accuracy.py).
 DEFAULTS: Mapping[str, Any] = {
     "epochs": 30,
     "batch_size": 256,
@@ -43,10 +42,10 @@ DEFAULTS: Mapping[str, Any] = {
     "ema_decay": 0.999,
     "seed": 7,
 }
-# Prepared columns (3.5 kB each) beyond this many bytes are kept on disk while training.
+# Prepared columns (3.5 kB each) beyond this many bytes are stored on disk during the training.
 MEMORY = 3 << 30
 PREPARED = "prepared.zarr"
-SHAPE = ("hidden", "layers", "pooled", "levels")  # what may be chosen of the network
+SHAPE = ("hidden", "layers", "pooled", "levels")  # the settings of the network
 
 
 def train(
@@ -67,30 +66,30 @@ def train(
     columns
         A store, files of pairs, or a columns dataset (see `sciml.columns.open.open_columns`).
     output
-        The checkpoint to write; the resumable state of the training lies beside it until it is done. What
-        stands there must be a checkpoint (see `sciml.train.checkpoint.check_target`).
+        Checkpoint to write; the resumable state of the training is beside it until the training is done. An
+        existing file must be a checkpoint (see `sciml.train.checkpoint.check_target`).
     hold_out
-        Values of RUN that are kept for validation: with them, the best epoch on those runs is kept, and
-        ``patience`` may stop early.
+        Values of RUN for validation: the emulator has the weights of the best epoch on these runs, and
+        ``patience`` may stop the training early.
     exclude
-        Values of RUN that are not looked at at all: those to test on.
+        Values of RUN that are neither trained on nor validated with, such as those of a test.
     fit, network
-        Settings that differ from `DEFAULTS` (fields of `Fit`) and from `Architecture`'s.
+        Settings that differ from `DEFAULTS` (fields of `Fit`) and from those of `Architecture`.
     resume
-        Go on with a training that was cut off, if it was one of the same columns, runs and settings.
+        Resume an interrupted training, which must be one of the same columns, runs and settings.
 
     Raises
     ------
     MissingVariable
-        A target is not there: only captures, drawn pairs and wrfouts with their companion hold all.
+        A target is absent: only captures, drawn pairs and wrfouts with their reference file have all of them.
     InputError
-        No column convects, a value that is not finite or outside the physical bounds, a held-out run that is
-        not among the columns or in which nothing convects, or an output that would destroy something.
+        No column convects, a value is not finite or outside the physical bounds, a held-out run is not among the
+        columns or has no convection, or the output would overwrite something else.
     """
-    settings = _settings(fit)
+    settings = fit_settings({**DEFAULTS, **(fit or {})})
     settings.check_measured(bool(hold_out))
     chosen_device(settings.device)
-    shape = Architecture(**_known(network))
+    shape = Architecture(**_network_settings(network))
     dataset = opened(columns, Path(output))
     if any(name not in dataset for name in TARGETS):
         absent = absent_targets(dataset)
@@ -104,55 +103,55 @@ def train(
         dataset = dataset.isel(column=np.flatnonzero(~np.isin(runs, list(exclude))))
         runs = dataset["RUN"].values
     problem = Convection(dataset)
-    shown = progress if progress is not None else automatic()
+    progress = automatic() if progress is None else progress
     with _scratch(Path(output)) as scratch:
-        data = _Prepared(dataset, shape.levels, scratch, shown)
+        data = _Prepared(dataset, shape.levels, scratch, progress)
         held = np.isin(runs[data.row], list(hold_out))
         if held.all():
             raise InputError(f"0 of {len(runs)} columns are left to train on: all are held out")
-        quiet = sorted(set(hold_out) - set(runs[data.row].tolist()))
-        if quiet:
+        no_plume = sorted(set(hold_out) - set(runs[data.row].tolist()))
+        if no_plume:
             raise InputError(
-                f"no plume rises in any column of RUN {quiet}: hold out another to validate with"
+                f"no plume rises in any column of RUN {no_plume}: hold out another to validate with"
             )
         normalisation = Normalisation.of(*data.features(~held))
         torch.manual_seed(settings.seed)
         closure = Closure(shape)
-        of = _identity(problem, data, held, runs[data.row], exclude, shape, normalisation)
-        history = _fit(closure, data, held, normalisation, settings, output, resume, shown, of)
+        identity = _identity(problem, data, held, runs[data.row], exclude, shape, normalisation)
+        history = run(
+            closure,
+            losses,
+            data.source(~held, normalisation),
+            data.source(held, normalisation) if held.any() else None,
+            settings,
+            output=output,
+            resume=resume,
+            progress=progress,
+            identity=identity,
+        )
     about = _about(problem, data, held, runs[data.row], settings)
     about |= {"held_out": [int(r) for r in hold_out], "excluded": [int(r) for r in exclude]}
     emulator = Emulator(closure.eval(), normalisation, about)
-    if history.stopped != "time limit":
-        emulator.save(output, history)
-        discard(output)
+    save_finished(emulator, output, history)
     return emulator
 
 
 def opened(columns: xr.Dataset | str | Path | Sequence[str | Path], output: Path) -> xr.Dataset:
-    """Open columns that are not open yet.
-
-    Before anything is read, an output that cannot or must not be written is refused, and its folder made.
-    """
+    """Open columns that are not open yet, after `check_output`."""
     if isinstance(columns, xr.Dataset):
         paths: list[str | Path] = []
     else:
         paths = [columns] if isinstance(columns, str | Path) else list(columns)
-    for path in (output, resume_path(output)):
-        checkpoint.check_target(path, paths)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SciMLError(f"cannot make {output.parent}: {error.strerror}; give another output") from error
+    check_output(output, paths)
     return columns if isinstance(columns, xr.Dataset) else open_columns(paths)
 
 
 def _check_runs(runs: np.ndarray[Any, Any], hold_out: Sequence[int], exclude: Sequence[int]) -> None:
-    """Refuse runs that are not there, and those both held out and excluded."""
+    """Check that the runs exist, and that none is both held out and excluded."""
     absent = sorted({*hold_out, *exclude} - set(np.unique(runs).tolist()))
     if absent:
-        there = ", ".join(map(str, np.unique(runs)))
-        raise InputError(f"no columns of RUN {absent} to leave out: there are those of RUN {there}")
+        present = ", ".join(map(str, np.unique(runs)))
+        raise InputError(f"no columns of RUN {absent} to leave out: there are those of RUN {present}")
     both = sorted({*hold_out} & {*exclude})
     if both:
         raise InputError(f"RUN {both} is held out for validation and excluded: choose one of the two")
@@ -160,14 +159,14 @@ def _check_runs(runs: np.ndarray[Any, Any], hold_out: Sequence[int], exclude: Se
 
 @contextlib.contextmanager
 def _scratch(output: Path) -> Iterator[Path]:
-    """Where columns that do not fit into memory go: beside the output, under a name made of it.
+    """Folder beside the output for columns that do not fit into memory.
 
-    A killed training leaves it; the next one to the same output finds and removes it.
+    A killed training leaves it; the next training with the same output removes it.
     """
     path = output.with_name(f".{output.name}.scratch")
-    if path.is_dir() and any(one.name != PREPARED for one in path.iterdir()):
+    if path.is_dir() and any(entry.name != PREPARED for entry in path.iterdir()):
         raise InputError(
-            f"{path} holds more than a training leaves there: move it away, or give another output"
+            f"{path} contains other files than those of a training: move it away, or give another output"
         )
     shutil.rmtree(path, ignore_errors=True)
     try:
@@ -185,7 +184,7 @@ def _identity(
     shape: Architecture,
     normalisation: Normalisation,
 ) -> dict[str, str]:
-    """What a training cut off must have in common with the one that goes on with it."""
+    """What an interrupted training and the one that resumes it must have in common."""
     columns = hashlib.blake2b(data.digest.encode() + held.tobytes(), digest_size=6)
     return {
         "the training runs": _numbers(runs[~held]),
@@ -205,7 +204,7 @@ def _about(
     runs: np.ndarray[Any, Any],
     settings: Fit,
 ) -> dict[str, Any]:
-    """What the checkpoint says of the columns and the training."""
+    """Description of the columns and the training for the checkpoint."""
     imbalance = data.enthalpy[~held]
     return {
         "levels": problem.levels,
@@ -223,7 +222,7 @@ def _about(
 
 
 def level_pressure(columns: xr.Dataset) -> list[float]:
-    """Mean pressure of each level over that of the lowest: what tells other eta levels from those of the training."""
+    """Mean pressure of each level over that of the lowest, which identifies the eta levels of the training."""
     p = columns["P_HYD"]
     share = (p / p.isel(level=0)).mean("column", dtype=np.float64).values
     return [round(float(x), 6) for x in share]
@@ -234,19 +233,12 @@ def _numbers(runs: Sequence[int] | np.ndarray[Any, Any]) -> str:
 
 
 def _coarse(normalisation: Normalisation) -> str:
-    """A digest of the sizes of the numbers, to four digits: their last bits depend on the threads."""
+    """Digest of the root mean squares, to four digits: their last bits depend on the number of threads."""
     sizes = [f"{x.double().square().mean().sqrt().item():.3e}" for x in normalisation.tensors().values()]
     return hashlib.blake2b(" ".join(sizes).encode(), digest_size=6).hexdigest()
 
 
-def _settings(given: Mapping[str, Any] | None) -> Fit:
-    try:
-        return Fit(**{**DEFAULTS, **(given or {})})
-    except TypeError as error:
-        raise InputError(f"[fit] {error}: it has {', '.join(Fit.__dataclass_fields__)}") from error
-
-
-def _known(given: Mapping[str, Any] | None) -> dict[str, Any]:
+def _network_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
     unknown = sorted(set(given or {}) - set(SHAPE))
     if unknown:
         raise InputError(f"[network] {', '.join(unknown)}: it has {', '.join(SHAPE)}")
@@ -254,9 +246,9 @@ def _known(given: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 class _Prepared:
-    """The features and truth of all columns whose plume rises: in memory, or on disk if they are too many."""
+    """Features and targets of all columns whose plume rises, in memory, or on disk if they are too large."""
 
-    def __init__(self, columns: xr.Dataset, levels: int, scratch: Path, shown: Progress) -> None:
+    def __init__(self, columns: xr.Dataset, levels: int, scratch: Path, progress: Progress) -> None:
         self.path: Path | None = None
         self.tensors: dict[str, Tensor] = {}
         parts: list[dict[str, Tensor]] = []
@@ -265,7 +257,7 @@ class _Prepared:
         size, total = 0, columns.sizes["column"]
         digest = hashlib.blake2b(digest_size=6)
         for done, part in prepared(columns, levels, digest=digest):
-            shown.say(f"prepared {done} of {total} columns")
+            progress.say(f"prepared {done} of {total} columns")
             if part is None:
                 continue
             rows.append(part.pop("row"))
@@ -286,7 +278,7 @@ class _Prepared:
             self.tensors = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def features(self, rows: np.ndarray[Any, Any], most: int = 400_000) -> tuple[Tensor, Tensor]:
-        """Channels (level, channel, column) and scalars (scalar, column) of rows, evenly thinned if very many."""
+        """Channels (level, channel, column) and scalars (scalar, column) of rows, a regular subset of very many."""
         chosen = np.flatnonzero(rows)
         chosen = chosen[:: max(1, len(chosen) // most)]
         if self.path is None:
@@ -331,29 +323,3 @@ def _append(path: Path, parts: list[dict[str, Tensor]]) -> None:
         block.to_zarr(path, append_dim="column", safe_chunks=False, consolidated=False)
     else:
         block.to_zarr(path, consolidated=False)
-
-
-def _fit(
-    closure: Closure,
-    data: _Prepared,
-    held: np.ndarray[Any, Any],
-    normalisation: Normalisation,
-    settings: Fit,
-    output: str | Path,
-    resume: bool,
-    shown: Progress,
-    identity: Mapping[str, str],
-) -> Any:
-    training = data.source(~held, normalisation)
-    validation = data.source(held, normalisation) if held.any() else None
-    return fit(
-        closure,
-        losses,
-        training,
-        validation,
-        replace(settings, patience=settings.patience if held.any() else None),
-        output=output,
-        progress=shown,
-        resume=resume,
-        identity=identity,
-    )

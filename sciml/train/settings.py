@@ -1,4 +1,4 @@
-"""The settings of a training, as one frozen value."""
+"""The settings of a training."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from sciml.checks import is_int
 from sciml.errors import InputError
 
 __all__ = ["RESTART", "Fit", "Precision", "ScheduleName"]
@@ -19,23 +20,23 @@ Precision = Literal["float32", "bfloat16"]
 RESTART = "or restart with resume=False (--restart)"
 """The end of every refusal to resume."""
 
-# These may change between an interruption and its resumption: they decide when to stop, not what is computed.
+# These may change when a training is resumed: they decide when to stop, not what is computed.
 FREE = ("patience", "time_limit_s", "checkpoint_every", "threads", "device")
 OPTIONAL = ("gradient_clip", "ema_decay", "patience", "time_limit_s", "time_budget_s", "threads")
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How to train. Equal settings, data and model give equal weights, bit for bit, on one machine.
+    """Settings of a training. Equal settings, data and model give equal weights, bit for bit, on one machine.
 
     Parameters
     ----------
     epochs, batch_size
-        Passes over the data; samples a step (the last batch of an epoch may be smaller).
+        Number of passes over the data; samples of a step (the last batch of an epoch may be smaller).
     learning_rate
-        The highest that the schedule reaches.
+        Highest learning rate of the schedule.
     weight_decay, betas
-        Of AdamW. Only weights of two dimensions or more decay: no biases, no norms' scales.
+        Parameters of AdamW. Only weights of two dimensions or more decay, not biases or scales of norms.
     schedule
         ``onecycle`` (as `torch.optim.lr_scheduler.OneCycleLR` with cosine annealing), ``cosine`` or
         ``constant`` (both after a linear rise), ``plateau`` (multiplied by ``plateau_factor`` after more than
@@ -52,38 +53,37 @@ class Fit:
         Largest global norm of the gradient, or None.
     ema_decay
         Decay of the moving average of the weights (ramped up over the first steps), or None. With it, the
-        averaged weights are the ones validated and kept.
+        averaged weights are validated, and are those of the trained model.
     seed
-        Of the order of the samples and of whatever the model draws from torch's generator.
+        Seed of the order of the samples, and of all that the model draws from torch's generator.
     precision
-        ``bfloat16`` runs model and objective under autocast; the weights stay float32. It pays on a GPU.
+        ``bfloat16`` runs model and objective under autocast; the weights stay float32. It is faster on a GPU.
     device
-        ``auto`` takes a GPU if there is one; or any torch device string.
+        ``auto`` uses a GPU if there is one; or any torch device string.
     patience
-        Stop after so many epochs without a better monitored value, or None.
+        Number of epochs without a better monitored value after which the training stops, or None.
     validate_every
-        Validate after every so many epochs, and after the last.
+        Number of epochs between validations; the last epoch is always validated.
     monitor
-        Name of the validation loss, or metric, which is to become small.
+        Name of the validation loss, or metric, that decides which epoch is best; smaller is better.
     time_limit_s
-        Stop cleanly, resumable, after so many seconds of this call, or None.
+        Seconds of this call after which the training stops, resumable, or None.
     time_budget_s
-        Seconds that the whole training may take, or None. The learning rate then follows the share of the budget
-        that is used, where that is ahead of the share of the steps, and the training ends with the epoch in which
-        the budget is used up; ``epochs`` stays the most. The weights then depend on how fast the machine is.
+        Seconds of the whole training, or None. The learning rate then follows the fraction of the budget that is used,
+        if that is larger than the fraction of the steps, and the training ends with the epoch in which the budget is
+        used up, at the latest after ``epochs``. The weights then depend on the speed of the machine.
     checkpoint_every
-        Seconds between saves of the resumable state within an epoch; it is saved at the end of every epoch
-        too.
+        Seconds between saves of the resumable state within an epoch; it is also saved at the end of every epoch.
     threads
-        CPU threads of torch. None takes one for a small network (see `sciml.train.environment.thread_count`), else
-        torch's own number. The number may change the last bits.
+        Number of CPU threads of torch. None uses one for a small network (see
+        `sciml.train.environment.thread_count`), else torch's own number. The number may change the last bits.
     deterministic
         Ask torch for deterministic algorithms where it has them.
 
     Raises
     ------
     InputError
-        For values out of range, naming them.
+        A value is out of range; the message names it.
 
     Examples
     --------
@@ -129,18 +129,18 @@ class Fit:
         content = {name: value for name, value in asdict(self).items() if name not in FREE}
         content["betas"] = list(self.betas)
         if self.schedule in ("constant", "plateau") and self.warmup == 0:
-            del content["epochs"]  # nothing in the steps depends on how many are to come
+            del content["epochs"]  # the steps do not depend on their total number
         return content
 
     def check_measured(self, measured: bool) -> None:
-        """Refuse a monitor that nothing will measure: there is no validation."""
+        """Check that the monitored value will be computed, which needs a validation."""
         if not measured and self.monitor != Fit.monitor:
             raise InputError(
                 f"Fit(monitor={self.monitor!r}): give validation too, or leave it out, for nothing is measured"
             )
 
     def check_same(self, earlier: Mapping[str, Any], where: str) -> None:
-        """Refuse to resume with settings that another training began with."""
+        """Check that a training is resumed with the settings that it was started with."""
         mine = self.trajectory()
         for name in sorted({*mine, *earlier}):
             if mine.get(name) != earlier.get(name):
@@ -151,8 +151,7 @@ class Fit:
 
 
 def _whole(value: object, least: int) -> bool:
-    # True is an int in Python, and nobody's number of epochs
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return is_int(value, least)
 
 
 def _number(value: Any, least: float = -1e300, below: float = 1e300) -> bool:
@@ -178,7 +177,7 @@ _Rule = tuple[str, Callable[[Any], bool]]
 _COUNT: _Rule = "a whole number of 1 or more", lambda value: _whole(value, 1)
 _ABOVE: _Rule = "a number above 0", _positive
 _FRACTION: _Rule = "a number in [0, 1)", lambda value: _number(value, 0, 1)
-# These two may be infinite: they only say when to stop or to save.
+# These two may be infinite: they only decide when to stop or to save.
 _SECONDS: _Rule = "a number above 0", lambda value: _positive(value) or value == math.inf
 _EVERY: _Rule = "a number of 0 or more", lambda value: _number(value, 0) or value == math.inf
 _SWITCH: _Rule = "True or False", lambda value: isinstance(value, bool)
@@ -199,4 +198,4 @@ _RULES: Mapping[str, _Rule] = {
     "device": ("the name of a torch device, or 'auto'", _text),
     "monitor": ("the name of a loss or metric", _text),
 }
-"""For each setting: what it must be, and whether a value is that."""
+"""For each setting: a description of its valid values, and a check of a value."""

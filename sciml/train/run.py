@@ -1,0 +1,105 @@
+"""Set-up and end that all trainings share: the settings, the output's checks, the loop, and the saved model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import nn
+
+from sciml.errors import InputError, SciMLError
+from sciml.train import checkpoint
+from sciml.train.batches import BatchSource
+from sciml.train.history import History
+from sciml.train.loop import Objective, fit
+from sciml.train.progress import Progress, automatic
+from sciml.train.settings import Fit
+from sciml.train.state import discard, resume_path
+
+__all__ = ["Saveable", "check_output", "fit_settings", "run", "save_finished"]
+
+
+class Saveable(Protocol):
+    """A trained model that writes its own checkpoint."""
+
+    def save(self, path: str | Path, history: Any = None) -> Path:
+        """Write a checkpoint."""
+        ...
+
+
+def fit_settings(given: Mapping[str, Any]) -> Fit:
+    """Make the settings of a training from a table of them.
+
+    Raises
+    ------
+    InputError
+        A setting that does not exist, or a value out of range.
+    """
+    try:
+        return Fit(**given)
+    except TypeError as error:
+        raise InputError(f"[fit] {error}: it has {', '.join(Fit.__dataclass_fields__)}") from error
+
+
+def check_output(output: Path, inputs: Iterable[str | Path]) -> None:
+    """Check, before anything is read, that the output can be written; make its folder.
+
+    Parameters
+    ----------
+    output
+        Checkpoint that will be written; the state of the training is saved beside it.
+    inputs
+        Files that are read, which must not be overwritten.
+
+    Raises
+    ------
+    InputError
+        An output that would overwrite an input, or something that is not a checkpoint.
+    SciMLError
+        The folder cannot be made.
+    """
+    paths = list(inputs)
+    for path in (output, resume_path(output)):
+        checkpoint.check_target(path, paths)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SciMLError(f"cannot make {output.parent}: {error.strerror}; give another output") from error
+
+
+def run(
+    network: nn.Module,
+    objective: Objective,
+    training: BatchSource,
+    validation: BatchSource | None,
+    settings: Fit,
+    *,
+    output: str | Path,
+    resume: bool,
+    progress: Progress | None,
+    identity: Mapping[str, str],
+) -> History:
+    """Train a network; `Fit.patience` applies only if there is something to validate with.
+
+    Parameters are those of `sciml.train.fit`.
+    """
+    return fit(
+        network,
+        objective,
+        training,
+        validation,
+        replace(settings, patience=settings.patience if validation is not None else None),
+        output=output,
+        progress=automatic() if progress is None else progress,
+        resume=resume,
+        identity=identity,
+    )
+
+
+def save_finished(model: Saveable, output: str | Path, history: History) -> None:
+    """Save a model and discard the resumable state, unless the time limit stopped the training."""
+    if history.stopped != "time limit":
+        model.save(output, history)
+        discard(output)
