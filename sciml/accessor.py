@@ -1,8 +1,8 @@
-"""The registration of the accessor ``ds.sciml``, without importing xarray where nobody else does.
+"""The registration of the accessor ``ds.sciml``, without an import of xarray.
 
-``import sciml`` must stay light, and ``ds.sciml`` must be there whichever of sciml and xarray is imported first.
-So it is registered at once where xarray is imported already; else a finder at the front of `sys.meta_path` waits
-for the import of xarray, removes itself and registers it then. The fields themselves
+``import sciml`` must be fast, and ``ds.sciml`` must exist whichever of sciml and xarray is imported first. If xarray is
+imported already, the accessor is registered at once; else a finder at the front of `sys.meta_path` waits for the import
+of xarray, removes itself and registers the accessor then. The fields themselves
 (`sciml.columns.accessor.WRFAccessor`) are imported when `ds.sciml` is first used.
 """
 
@@ -22,7 +22,7 @@ __all__ = ["register_accessor"]
 
 def _fields(ds: Any) -> Any:
     """Fields derived from a wrfout: `sciml.columns.accessor.WRFAccessor`."""
-    # By name, as the lazy public names: the package itself imports neither wrf nor pde.
+    # Imported by name, like the lazy public names: the package itself imports neither wrf nor pde.
     return import_module("sciml.columns.accessor").WRFAccessor(ds)
 
 
@@ -32,7 +32,7 @@ def _register(xarray: Any) -> None:
 
 
 class _WhenImported(importlib.abc.MetaPathFinder):
-    """Registers the accessor at the end of the first import of xarray; finds nothing itself."""
+    """Registers the accessor at the end of the first import of xarray; does not find modules itself."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -53,7 +53,7 @@ class _WhenImported(importlib.abc.MetaPathFinder):
                 raise
             _register(module)
 
-        # On the loader itself, so that its type and all else it does stay as they are.
+        # Patched on the loader itself, so that its type and other methods are unchanged.
         setattr(spec.loader, "exec_module", exec_module)  # noqa: B010  # mypy refuses a plain assignment
         return spec
 

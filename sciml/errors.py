@@ -1,4 +1,4 @@
-"""The errors sciml raises: few, and each message shows the value it got and what to do about it."""
+"""The errors that sciml raises; each message shows the value and the remedy."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = [
 
 
 class SciMLError(Exception):
-    """What every error of this package is. The command line prints it as one line and exits with 2."""
+    """Base class of all errors of this package. The command line prints it as one line and exits with 2."""
 
 
 class InputError(SciMLError, ValueError):
-    """An argument or a file that cannot be used as it is."""
+    """An argument or a file is invalid."""
 
 
 class MissingVariable(SciMLError, KeyError):
-    """A variable that a dataset lacks. The message names it and the line that makes WRF write it."""
+    """A dataset has no such variable. The message names it and the line that makes WRF write it."""
 
     def __str__(self) -> str:
         # KeyError prints the repr of its argument, which would put quotes around a sentence.
@@ -29,11 +29,11 @@ class MissingVariable(SciMLError, KeyError):
 
 
 class SchemaError(SciMLError):
-    """A store, checkpoint or weights file of a form this version cannot read."""
+    """A store, checkpoint or weights file has a schema that this version cannot read."""
 
 
 class ChecksumError(SciMLError):
-    """A file whose content is not what its checksum says."""
+    """The content of a file does not match its checksum."""
 
 
 class BuildError(SciMLError):

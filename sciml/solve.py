@@ -1,7 +1,7 @@
-"""One verb for everything: ``solve(problem, algorithm)``.
+"""The function ``solve(problem, algorithm)``, and the protocols of problems, algorithms and solutions.
 
-A problem says what is asked, an algorithm how it is answered, a solution what came out. All three are
-frozen dataclasses elsewhere; here are only the protocols they meet. The grammar is that of Julia's SciML.
+A problem describes a task, an algorithm a method, and a solution the results. All three are frozen dataclasses in other
+modules; they follow these protocols. The structure is that of Julia's SciML.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Algorithm", "Problem", "Result", "Solution", "SolveFailed", "init", 
 
 
 class Result(enum.Enum):
-    """How a solve ended. The value is the remedy; the empty string means that none is needed.
+    """Result of a solve. The value is the remedy; the empty string means that none is needed.
 
     Examples
     --------
@@ -35,18 +35,18 @@ class Result(enum.Enum):
 
     @property
     def ok(self) -> bool:
-        """Whether the answer may be used (perhaps with care)."""
+        """Whether the solution may be used (perhaps with care)."""
         return self in (Result.SUCCESS, Result.NOVEL)
 
 
 @runtime_checkable
 class Problem(Protocol):
-    """Anything that can be solved; algorithms say by their types which problems they take."""
+    """Any problem; the types of an algorithm define the problems that it accepts."""
 
 
 @runtime_checkable
 class Solution(Protocol):
-    """What every answer carries."""
+    """Attributes of every solution."""
 
     @property
     def result(self) -> Result: ...
@@ -61,7 +61,7 @@ A = TypeVar("A", bound=Solution, covariant=True)
 
 
 class Algorithm(Protocol[P, S, A]):
-    """Two methods: ``init`` makes what is worth reusing, ``run`` answers one problem with it."""
+    """Two methods: ``init`` makes the reusable state, ``run`` solves one problem with it."""
 
     def init(self, problem: P) -> S: ...
 
@@ -69,7 +69,7 @@ class Algorithm(Protocol[P, S, A]):
 
 
 class SolveFailed(SciMLError):
-    """A solve ended without a usable answer; ``solution`` holds what there is."""
+    """A solve ended without a usable solution; ``solution`` has its state at the end."""
 
     def __init__(self, solution: Any) -> None:
         super().__init__(f"{solution.result.name}: {solution.result.value}")
@@ -96,16 +96,16 @@ def solve(problem: P, algorithm: Algorithm[P, S, A], *, state: S | None = None, 
     problem, algorithm
         Any pair whose types fit (mypy checks it).
     state
-        What an earlier ``init(problem, algorithm)`` returned, to save its cost.
+        Result of an earlier ``init(problem, algorithm)``, to save its time.
     throw
-        Raise `SolveFailed` when the result is not ok; otherwise the solution tells.
+        Whether to raise `SolveFailed` if the result is not ok.
 
     Raises
     ------
     InputError
-        Something that is no problem or no algorithm, or a pair that does not fit, with what does.
+        An argument is not a problem or not an algorithm, or they do not fit together.
     SolveFailed
-        With the remedy, and the solution as its attribute.
+        The result is not ok; the error has the remedy, and the solution as its attribute.
     """
     _check(problem, algorithm, "solve")
     if state is None:
@@ -129,10 +129,10 @@ ALGORITHMS = {
 
 
 def _check(problem: Any, algorithm: Any, verb: str) -> None:
-    """Refuse what is no problem or no algorithm, and a pair of the two pipelines.
+    """Check that the arguments are a problem and an algorithm, and not of different pipelines.
 
-    The protocols are met by any class of the right methods, so only what cannot work is refused here. Which of its own
-    kind of problems an algorithm takes, it checks itself.
+    Any class with the right methods satisfies the protocols, so that only impossible pairs raise an error here. Each
+    algorithm checks itself that it can solve the problem.
     """
     call = f"{verb}({_named(problem)}, {_named(algorithm)})"
     here = _kind_of(problem)
@@ -159,34 +159,34 @@ def _check(problem: Any, algorithm: Any, verb: str) -> None:
         raise InputError(f"{call}: {type(algorithm).__name__} takes {wanted}: {remedy}")
 
 
-def _named(one: Any) -> str:
-    """A class or function by its name, text as it is, any other object by its class."""
-    if isinstance(one, str | bytes) or one is None:
-        return repr(one)
-    name = getattr(one, "__qualname__", None)
-    return str(name) if isinstance(name, str) else f"{type(one).__name__}(...)"
+def _named(value: Any) -> str:
+    """Describe a class or function by its name, text by itself, any other object by its class."""
+    if isinstance(value, str | bytes) or value is None:
+        return repr(value)
+    name = getattr(value, "__qualname__", None)
+    return str(name) if isinstance(name, str) else f"{type(value).__name__}(...)"
 
 
-def _has_methods(one: Any) -> bool:
-    return callable(getattr(one, "init", None)) and callable(getattr(one, "run", None))
+def _has_methods(value: Any) -> bool:
+    return callable(getattr(value, "init", None)) and callable(getattr(value, "run", None))
 
 
-def _is_algorithm(one: Any) -> bool:
-    return not isinstance(one, type) and _has_methods(one)
+def _is_algorithm(value: Any) -> bool:
+    return not isinstance(value, type) and _has_methods(value)
 
 
 def _kind_of(problem: Any) -> str:
-    """Which pipeline an object is a problem of, by its attributes; empty for none that is known here."""
+    """Return the pipeline of a problem by its attributes; empty if it is unknown."""
     if isinstance(problem, type):
         return COLUMNS if problem.__name__ == "Convection" else ""
     if hasattr(problem, "columns") and hasattr(problem, "levels"):
         return COLUMNS
     pairs = (("grid", "terms"), ("matrix", "rhs"), ("start", "times"))
-    return PDE if any(hasattr(problem, one) and hasattr(problem, two) for one, two in pairs) else ""
+    return PDE if any(hasattr(problem, first) and hasattr(problem, second) for first, second in pairs) else ""
 
 
 def _kind_taken(algorithm: Any) -> str:
-    """Which pipeline an algorithm belongs to, by the annotation of its method `init`; empty where that does not say."""
+    """Return the pipeline of an algorithm by the annotation of its method `init`; empty if that is unknown."""
     try:
         annotated = inspect.get_annotations(type(algorithm).init).get("problem", "")
     except (AttributeError, TypeError):

@@ -1,7 +1,7 @@
 """A function as a linear operator at given points: by automatic differentiation, and by finite differences.
 
-The two differ where a function has steps: the derivative of a staircase is nothing almost everywhere, its finite
-difference is the slope of the stairs. Of a function without steps they are the same, each the check of the other.
+The two differ for a function with steps, whose derivative is zero almost everywhere, while its finite difference is the
+mean slope. For a function without steps they agree, so that each checks the other.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from sciml.errors import InputError
 __all__ = ["Function", "differences", "linearize"]
 
 Function = Callable[[Tensor], Tensor]
-"""Of (copy, ..., input) to (copy, ..., output): every point on its own, any number of copies of all points."""
+"""A function of (copy, ..., input) to (copy, ..., output), independent for each point and each copy of the points."""
 
 
 def linearize(function: Function, points: Tensor, *, block: int = 32) -> Tensor:
-    """The Jacobian at each point, by reverse-mode automatic differentiation.
+    """Compute the Jacobian at each point by reverse-mode automatic differentiation.
 
     Parameters
     ----------
     function
-        From (copy, ..., input) to (copy, ..., output), differentiable. It is called with several copies of all
-        points at once, one for each output whose row is wanted, and may not mix copies or points.
+        From (copy, ..., input) to (copy, ..., output), differentiable. It is called with several copies of all points
+        at once, one for each row of the Jacobian, and may not mix copies or points.
     points
         (..., input).
     block
-        Outputs at a time.
+        Number of outputs at a time.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def linearize(function: Function, points: Tensor, *, block: int = 32) -> Tensor:
     Raises
     ------
     InputError
-        Points or derivatives that are not finite, or a function whose answer is of another shape.
+        Points or derivatives are not finite, or the function returns another shape.
 
     References
     ----------
@@ -62,10 +62,10 @@ def linearize(function: Function, points: Tensor, *, block: int = 32) -> Tensor:
         wanted = torch.arange(first, min(first + block, outputs), device=points.device)
         copies = points.detach().expand(len(wanted), *points.shape).clone().requires_grad_()
         answer = _answer(function, copies)
-        if not answer.requires_grad:  # nothing of the answer depends on the points
+        if not answer.requires_grad:  # the result does not depend on the points
             rows.append(torch.zeros_like(copies))
             continue
-        # copy c is asked for output c alone, so one sweep gives a block of rows
+        # copy c gives the row of output c, so that one backward pass gives a block of rows
         chosen = answer[torch.arange(len(wanted)), ..., wanted].sum()
         (gradient,) = torch.autograd.grad(chosen, copies, allow_unused=True)
         rows.append(torch.zeros_like(copies) if gradient is None else gradient)
@@ -74,7 +74,7 @@ def linearize(function: Function, points: Tensor, *, block: int = 32) -> Tensor:
 
 @torch.no_grad()
 def differences(function: Function, points: Tensor, steps: Tensor, *, block: int = 32) -> Tensor:
-    """The Jacobian at each point, by central differences of given steps.
+    """Compute the Jacobian at each point by central differences.
 
     Parameters
     ----------
@@ -83,20 +83,20 @@ def differences(function: Function, points: Tensor, steps: Tensor, *, block: int
     points
         (..., input).
     steps
-        (input,), above 0: each input is moved by so much up and down.
+        (input,), above 0: change of each input in both directions.
     block
-        Inputs at a time.
+        Number of inputs at a time.
 
     Returns
     -------
     Tensor
-        (..., output, input). Of a smooth function the error falls with the square of the step; what rounding adds
-        grows with its inverse.
+        (..., output, input). Of a smooth function the error decreases with the square of the step; the rounding error
+        increases with its inverse.
 
     Raises
     ------
     InputError
-        Points or differences that are not finite, a step that is not above 0, or answers of another shape.
+        Points or differences are not finite, a step is not above 0, or the function returns another shape.
 
     Examples
     --------

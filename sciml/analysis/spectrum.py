@@ -1,4 +1,4 @@
-"""The spectrum of a linear operator: its modes, how fast they grow, and how sure that is."""
+"""The spectrum of a linear operator: its modes, their growth rates, and the errors of these rates."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ __all__ = ["Mode", "Part", "Spectrum", "spectrum"]
 Array = NDArray[Any]
 
 ROUNDING = 1e-9
-"""Rates below this share of the matrix's norm are nothing: a singular matrix has no exact zeros among its rates."""
+"""Rates below this fraction of the matrix's norm count as zero, because those of a singular matrix are rounded."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A named stretch of the state vector.
+    """A named part of the state vector.
 
     Parameters
     ----------
     name
-        As ``"T"``.
+        Such as ``"T"``.
     positions
-        Where its components are, (component,), in `unit`.
+        Positions of its components, (component,), in `unit`.
     weights
-        What a component counts by, (component,), as the mass of its layer.
+        Weights of its components, (component,), such as the masses of the layers.
     scale
-        From the part's own unit to one that all parts share, so that parts can be compared.
+        Factor from the part's unit to one that all parts share, so that parts can be compared.
     unit
-        Of the positions.
+        Unit of the positions.
     """
 
     name: str
@@ -46,22 +46,22 @@ class Part:
 
 @dataclass(frozen=True)
 class Mode:
-    """One mode, or a pair that turns into each other.
+    """One mode, or a pair of complex conjugate modes.
 
     Attributes
     ----------
     growth
-        Real part of the eigenvalue, per unit of time; what decays is negative.
+        Real part of the eigenvalue, per unit of time; negative if the mode decays.
     error
         Standard error of the growth, from samples of the matrix; NaN without samples.
     frequency
         Imaginary part, 0 or more, radians per unit of time.
     condition
-        By how much a change of the matrix may move the eigenvalue; 1 of a normal matrix.
+        Condition number of the eigenvalue; 1 for a normal matrix.
     part, share
-        The part that leads, and its share of the weighted norm, between 0 and 1.
+        Part with the largest share of the weighted norm, and that share, between 0 and 1.
     peak, unit
-        Where the leading part is largest.
+        Position where that part is largest, and its unit.
     vector
         Complex, (state,); of weighted norm 1, real and positive at its peak.
     """
@@ -78,12 +78,12 @@ class Mode:
 
     @property
     def efolding(self) -> float:
-        """Time over which it grows or decays by a factor of e."""
+        """Time in which the mode grows or decays by a factor of e."""
         return 1.0 / abs(self.growth) if self.growth else np.inf
 
     @property
     def doubtful(self) -> bool:
-        """Whether the growth is less than twice its standard error: more samples would tell."""
+        """Whether the growth is less than twice its standard error, so that more samples are needed."""
         return self.growth < 2.0 * self.error
 
 
@@ -100,7 +100,7 @@ class Spectrum:
     least
         Slower growth is not listed.
     time
-        The unit.
+        Unit of time.
     """
 
     rates: Array
@@ -109,11 +109,11 @@ class Spectrum:
     time: str
 
     def unstable(self, threshold: float) -> tuple[Mode, ...]:
-        """Those that grow faster than `threshold`, doubtful ones too."""
+        """Return the modes that grow faster than `threshold`, including doubtful ones."""
         return tuple(mode for mode in self.growing if mode.growth > threshold)
 
     def table(self) -> str:
-        """The growing modes, a line each."""
+        """Return a table of the growing modes."""
         if not self.growing:
             return f"no mode grows faster than {self.least:g} per {self.time}"
         head = f"{'growth/' + self.time:>12} {'+-':>8} {'e-folding':>10} {'period':>8}  {'led by':<10}{'peak':>10}"
@@ -144,14 +144,14 @@ def spectrum(
     least: float = 0.0,
     time: str = "time",
 ) -> Spectrum:
-    """Eigenvalues and growing modes of a matrix of rates.
+    """Compute eigenvalues and growing modes of a matrix of rates.
 
     Parameters
     ----------
     matrix
         (state, state), of dx/dt = A x, per `time`.
     parts
-        What the state is made of, in order; without, it is one part of equal weights.
+        Parts of the state, in order; by default one part of equal weights.
     samples
         (sample, state, state): independent estimates whose mean the matrix is. They give each growth's standard
         error, to first order: the change of an eigenvalue is w^H dA v / w^H v with w its left vector.
@@ -163,7 +163,7 @@ def spectrum(
     Raises
     ------
     InputError
-        A matrix that is not square or not finite, or parts or samples that do not fit it.
+        The matrix is not square or not finite, or parts or samples do not fit it.
 
     References
     ----------
@@ -205,12 +205,12 @@ def _checked(given: ArrayLike, what: str, dimensions: int) -> Array:
         )
     bad = int((~np.isfinite(a)).sum())
     if bad:
-        raise InputError(f"{bad} of {a.size} entries of {what} are not finite: look at what made them")
+        raise InputError(f"{bad} of {a.size} entries of {what} are not finite: check how they were computed")
     return a
 
 
 def _mode(a: Array, samples: Array | None, rate: complex, vector: Array, parts: Sequence[Part]) -> Mode:
-    # the left vector from the singular one of A - rate: stable where the vectors' matrix cannot be inverted
+    # the left eigenvector is a singular vector of A - rate, which is stable for a defective matrix
     left = np.linalg.svd(a - rate * np.eye(len(a)))[0][:, -1].conj()
     overlap = left @ vector
     condition = float(1.0 / abs(overlap)) if abs(overlap) > 1e-12 else np.inf

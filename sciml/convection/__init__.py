@@ -1,6 +1,6 @@
 """The convection problem: columns, features, networks, constraints, the emulator.
 
-Names are loaded when they are first used: what only reads or writes the store needs no torch.
+Names are loaded when they are first used, so that reading and writing the store does not import torch.
 """
 
 from __future__ import annotations

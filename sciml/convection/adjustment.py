@@ -1,8 +1,8 @@
-"""From mass fluxes to tendencies: compensating subsidence in flux form, exact in water and momentum.
+"""Tendencies from mass fluxes: compensating subsidence in flux form, exact in water and momentum.
 
-What the closure leaves is linear: given the plume, the downdraft, the strength of the cloud-base mass flux and
-the time over which it acts, air is carried through the faces between layers (first order upwind, in as many
-steps as the Courant number asks for) and the plumes' air is left where they detrain (Kain and Fritsch 1990).
+The remaining step is linear: given the plume, the downdraft, the strength of the cloud-base mass flux and the time
+over which it acts, air is advected through the faces between layers (first order upwind, with as many steps as the
+Courant number requires) and the plumes' air is added where they detrain (Kain and Fritsch 1990).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sciml.constants import DAY
 from sciml.convection import thermodynamics as td
 from sciml.convection.downdraft import Downdraft
 from sciml.convection.plume import SHALLOW, Plume
@@ -21,15 +22,13 @@ from sciml.convection.source_layer import scale_factor
 
 __all__ = ["Timing", "adjust", "greatest_strength", "shallow_strength", "timing"]
 
-DAY = 86400.0  # s: nothing acts, or is held, for longer
-
-# A strength that asks for more steps of advection than this is far beyond anything that the scheme finds.
+# A strength that needs more steps of advection than this is far beyond those of the scheme.
 MOST_STEPS = 200
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How long convection acts (column,): `adjustment` (s), in whole steps, and `counter`, which NCA takes."""
+    """Duration of convection (column,): `adjustment` (s), in whole steps, and `counter`, the value of NCA."""
 
     adjustment: Tensor
     counter: Tensor
@@ -40,9 +39,9 @@ def timing(s: Sounding, plume: Plume) -> Timing:
 
     The sub-cloud velocity scale joins friction and the convective velocity (g/T * HFX/(rho cp) * depth)^(1/3).
 
-    Neither time is longer than a day, the counter in whole steps. The scheme bounds the adjustment time alone:
-    the counter departs from it only where the wind is so light that air needs more than a day to cross the
-    cell, where the scheme's would hold the column for years (and never count down in single precision).
+    Both times are at most a day, the counter in whole steps. The scheme bounds the adjustment time only: the
+    counters differ where the wind is so light that air needs more than a day to cross the cell, where the scheme's
+    counter would hold the column for years (and never count down in single precision).
     """
     speed = td.root(s.u * s.u + s.v * s.v)
     level = torch.arange(s.levels, device=s.t.device).unsqueeze(1)
@@ -74,7 +73,7 @@ def shallow_strength(s: Sounding, plume: Plume, times: Timing) -> Tensor:
 
 
 def greatest_strength(s: Sounding, plume: Plume, down: Downdraft, times: Timing) -> Tensor:
-    """The strength at which some layer would be drawn empty within the adjustment time."""
+    """Strength at which some layer would lose all its mass within the adjustment time."""
     level = torch.arange(s.levels, device=s.t.device).unsqueeze(1)
     inflow = (plume.entrained + down.entrained) * plume.flux_lcl
     within = (level >= plume.base) & (level <= torch.maximum(plume.cloud_base, down.start)) & (inflow > 1e-12)
@@ -93,7 +92,7 @@ def adjust(s: Sounding, plume: Plume, down: Downdraft, times: Timing, strength: 
     mass = s.dp / td.GRAVITY
     entrained, detrained = plume.entrained * scale, plume.detrained * scale
     d_entrained, d_detrained = down.entrained * scale, down.detrained * scale
-    source = detrained + d_detrained - entrained - d_entrained  # kg/m2/s left in each layer
+    source = detrained + d_detrained - entrained - d_entrained  # kg/m2/s added to each layer
     source = torch.where(cloud, source, torch.zeros_like(source))
     through = torch.cumsum(source, 0)
     through = torch.cat(

@@ -2,8 +2,8 @@
 
 Air of the layers it passes mixes by mass down to the level above the source layer; below, it follows a saturated
 descent that dries by 20 % of relative humidity a kilometre, cooled by melting, until it is buoyant, and spreads
-over what it went through. Its strength against the updraft is 2 (1 - mean relative humidity), no more than what
-the rain can evaporate.
+over the layers that it has passed. Its strength relative to the updraft is 2 (1 - mean relative humidity), but no more
+than the rain can evaporate.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Downdraft:
 
 
 def descend(s: Sounding, plume: Plume) -> Downdraft:
-    """The downdraft of each column's plume; zero where the plume is not deep or too shallow for one."""
+    """Compute the downdraft of each column's plume; zero where the plume is shallow or has no depth for one."""
     levels = s.t.shape[0]
     level = torch.arange(levels, device=s.t.device).unsqueeze(1)
     zeros = torch.zeros_like(s.t)

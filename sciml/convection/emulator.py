@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sciml.checks import is_whole
 from sciml.convection.adjustment import Timing, greatest_strength, shallow_strength, timing
 from sciml.convection.downdraft import Downdraft, descend
 from sciml.convection.feature_scaling import Normalisation
@@ -48,9 +49,9 @@ LEVELS_APART = 0.05  # of the surface pressure: terrain alone makes 0.03 of it
 
 @dataclass(frozen=True)
 class Physics:
-    """What is computed of the columns whose plume rises, before anything learned is asked."""
+    """Physics of the columns whose plume rises, computed before the network runs."""
 
-    index: Tensor  # of those columns among all
+    index: Tensor  # of those columns in the batch
     sounding: Sounding
     plume: Plume
     down: Downdraft
@@ -60,12 +61,12 @@ class Physics:
 
 
 def sounding_of(columns: xr.Dataset, device: str | torch.device = "cpu") -> Sounding:
-    """The columns as tensors, float64, level first.
+    """Convert columns to tensors, float64, level first.
 
     Raises
     ------
     InputError
-        NaN or infinity among the inputs, profiles in other units or upside down, naming the variable.
+        NaN or infinity in the inputs, or profiles in other units or upside down; the message names the variable.
     """
     arrays = {}
     for name in (*INPUT_PROFILES, *INPUT_SURFACE):
@@ -85,7 +86,7 @@ def sounding_of(columns: xr.Dataset, device: str | torch.device = "cpu") -> Soun
 
 
 def physics(everything: Sounding, levels: int) -> Physics | None:
-    """Parcel test, plume, downdraft, adjustment time and features; None where no plume rises at all."""
+    """Compute parcel test, plume, downdraft, adjustment time and features; None if no plume rises in any column."""
     index = torch.nonzero(parcel_test(everything)).squeeze(1)
     if not len(index):
         return None
@@ -105,25 +106,25 @@ def physics(everything: Sounding, levels: int) -> Physics | None:
 class Emulator:
     """An emulator of the MSKF convection scheme.
 
-    The scheme's own parcel test says which columns can convect (recall 1), its plume whether deep or shallow
-    and from where to where; the network says how strongly, and what the pressure does to the cloud's wind; the
-    response closes water and momentum exactly. See `sciml.convection.response`.
+    The scheme's own parcel test gives the columns that can convect (recall 1), and its plume gives the class (deep or
+    shallow) and the levels of the cloud. The network predicts the strength of convection and the effect of pressure
+    on the cloud's wind. The response closes water and momentum exactly; see `sciml.convection.response`.
 
     Parameters
     ----------
     network, normalisation, about
         As trained; `load` reads them from a checkpoint.
     precision
-        Of the network; everything else is float64.
+        Precision of the network; everything else is computed in float64.
     block
-        Columns at a time.
+        Number of columns computed at a time.
     device
-        ``cpu``, ``cuda``, ...; ``auto`` takes a GPU if there is one.
+        ``cpu``, ``cuda``, ...; ``auto`` uses a GPU if there is one.
 
     Raises
     ------
     InputError
-        A precision or block of another kind, or a device that is not there.
+        An invalid precision or block, or a device that is not available.
 
     Examples
     --------
@@ -141,7 +142,7 @@ class Emulator:
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "float64"):
             raise InputError(f"precision={self.precision!r}: give 'float32' or 'float64'")
-        if not isinstance(self.block, int) or isinstance(self.block, bool) or self.block < 1:
+        if not is_whole(self.block, 1):
             raise InputError(f"block={self.block!r}: give a whole number of 1 or more")
         chosen_device(self.device)
 
@@ -149,14 +150,14 @@ class Emulator:
     def load(
         cls, path: str | Path, *, precision: Literal["float32", "float64"] = "float32", device: str = "cpu"
     ) -> Emulator:
-        """From a checkpoint, or the name of one that comes with the package (``mskf-convrad``).
+        """Load a checkpoint, by its path or by the name of one in the package (``mskf-convrad``).
 
         Raises
         ------
         InputError
-            No such file, or a checkpoint of something else.
+            The file does not exist, or is a checkpoint of another kind of model.
         SchemaError, ChecksumError
-            A checkpoint of another schema or without what an emulator needs, or a damaged one.
+            The checkpoint has another schema, is incomplete, or is damaged.
         """
         found = checkpoint.load(checkpoint.resolve(path), kind=KIND)
         config = found.config
@@ -181,12 +182,12 @@ class Emulator:
         return checkpoint.save(path, config, {**tensors, **self.normalisation.tensors()}, history=history)
 
     def init(self, problem: Convection) -> Closure:
-        """The network, on its device and in its precision; checks that it fits the columns.
+        """Return the network on its device and in its precision, after a check that it fits the columns.
 
         Raises
         ------
         InputError
-            Columns of another number of levels than those trained on.
+            The columns have another number of levels than those of the training.
         """
         trained = int(self.about["levels"])
         if problem.levels != trained:
@@ -198,7 +199,7 @@ class Emulator:
             known = float(self.about[name.lower()])
             if abs(value - known) > 1e-3 * abs(known):
                 warnings.warn(
-                    f"{name} is {value:g}, the emulator was trained with {known:g}: expect less of it",
+                    f"{name} is {value:g}, the emulator was trained with {known:g}: expect larger errors",
                     stacklevel=2,
                 )
         self._compare_levels(problem)
@@ -208,7 +209,7 @@ class Emulator:
         return network.to(chosen_device(self.device), dtype).eval()
 
     def _compare_levels(self, problem: Convection) -> None:
-        """Warn of other eta levels than those of the training."""
+        """Warn if the eta levels differ from those of the training."""
         known = np.asarray(self.about.get("level_pressure", ()), np.float64)
         if known.size != problem.levels or not len(problem):
             return
@@ -218,17 +219,17 @@ class Emulator:
         if off[worst] > LEVELS_APART:
             warnings.warn(
                 f"level {worst + 1} lies at {p[worst] / p[0]:.3f} of the lowest level's pressure, in the training at "
-                f"{known[worst]:.3f}: other eta levels than it was trained on; expect less of it",
+                f"{known[worst]:.3f}: other eta levels than it was trained on; expect larger errors",
                 stacklevel=3,
             )
 
     def run(self, problem: Convection, state: Closure) -> ConvectionSolution:
-        """All outputs for all columns; see `ConvectionSolution`.
+        """Compute all outputs of all columns; see `ConvectionSolution`.
 
         Raises
         ------
         InputError
-            NaN among the inputs.
+            NaN in the inputs.
         """
         begun = time.perf_counter()
         device = chosen_device(self.device)
@@ -250,19 +251,19 @@ class Emulator:
         kind = torch.zeros(n, dtype=torch.int8)
         known = physics(s, network.shape.levels)
         if known is not None:
-            found, values = self.answer(known, network)
+            kinds, values = self.answer(known, network)
             where = known.index.cpu()
             for name, value in values.items():
                 fields[name][..., where] = value.cpu()
-            kind[where] = found.to(torch.int8).cpu()
-        told = torch.float64 if self.precision == "float64" else torch.float32
+            kind[where] = kinds.to(torch.int8).cpu()
+        dtype = torch.float64 if self.precision == "float64" else torch.float32
         arrays = {
-            name: (value.T if value.ndim == 2 else value).to(told).numpy() for name, value in fields.items()
+            name: (value.T if value.ndim == 2 else value).to(dtype).numpy() for name, value in fields.items()
         }
         return {**arrays, "KIND": kind.numpy()}
 
     def answer(self, known: Physics, network: Closure) -> tuple[Tensor, dict[str, Tensor]]:
-        """Class, and outputs by name, of columns whose plume rises; differentiable where torch records."""
+        """Compute class and outputs by name of columns whose plume rises; differentiable."""
         s, plume, down, times = known.sounding, known.plume, known.down, known.times
         normalisation = self.normalisation.to(s.t.device)
         x, y = normalisation.standardise(known.channels, known.scalars)
@@ -286,16 +287,16 @@ class Emulator:
     def _rows(self) -> list[tuple[str, str]]:
         shape = self.network.shape
         count = sum(p.numel() for p in self.network.parameters())
-        told = f"Bi-LSTM {shape.layers} x {shape.hidden}, {shape.levels} levels, {count} parameters"
+        text = f"Bi-LSTM {shape.layers} x {shape.hidden}, {shape.levels} levels, {count} parameters"
         names = ("levels", "dx", "dt", "cudt", "runs", "columns", "seed")
-        return [("network", told), *((name, str(self.about.get(name, "not told"))) for name in names)]
+        return [("network", text), *((name, str(self.about.get(name, "unknown"))) for name in names)]
 
     def _repr_html_(self) -> str:
         return html_table("Emulator of MSKF", self._rows())
 
 
 def _about(found: Checkpoint) -> Mapping[str, Any]:
-    """What a checkpoint says of its emulator, looked over."""
+    """Return the checked description of an emulator from its checkpoint."""
     about, network = found.config.get("about"), found.config.get("network")
     for name, value in (("network", network), ("about", about)):
         if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Standardising the features by level, and how far a column lies outside what was trained on."""
+"""Standardisation of the features by level, and the distance of a column from the training range."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sciml.errors import InputError, SchemaError
 __all__ = ["Normalisation"]
 
 CLIP = 10.0
-# The edge lies this much beyond the range, so that rounding never puts a training column outside it.
+# The limits are this factor wider than the range, so that rounding never puts a training column outside them.
 MARGIN = 1.01
 
 
@@ -34,15 +34,15 @@ class Normalisation:
 
     @classmethod
     def of(cls, channels: Tensor, scalars: Tensor) -> Normalisation:
-        """From training features: (level, channel, column) and (scalar, column), float64.
+        """Compute from training features: (level, channel, column) and (scalar, column), float64.
 
-        A level at which a channel hardly varies takes a twentieth of the channel's own spread as its scale, so
-        that rounding there is not blown up.
+        The scale at a level is at least a twentieth of the channel's spread over all levels, so that rounding is not
+        amplified at a level where the channel hardly varies.
 
         Raises
         ------
         InputError
-            Of a single column, which has no spread.
+            There is a single column, which has no spread.
         """
         count = channels.shape[-1]
         if count < 2:
@@ -51,13 +51,13 @@ class Normalisation:
         overall = (channels - channels.mean((0, 2), keepdim=True)).pow(2).mean((0, 2)).sqrt()
         scale = torch.maximum(channels.std(-1), 0.05 * overall).clamp_min(1e-12)
         scalar_mean, scalar_scale = scalars.mean(-1), scalars.std(-1).clamp_min(1e-12)
-        # rounded first: what is saved is what is used
+        # rounded first, so that the saved values are those that are used
         mean, scale = mean.float(), scale.float()
         scalar_mean, scalar_scale = scalar_mean.float(), scalar_scale.float()
         z = (channels - mean.double()[..., None]) / scale.double()[..., None]
         y = (scalars - scalar_mean.double()[..., None]) / scalar_scale.double()[..., None]
         scalar_reach = 0.5 * MARGIN * (y.amax(-1) - y.amin(-1))
-        # of a scalar that has only two values, both are its edges: that says nothing of novelty
+        # a scalar with two values has both at its limits, which does not indicate novelty
         two = ((y == y.amin(-1, keepdim=True)) | (y == y.amax(-1, keepdim=True))).all(-1)
         scalar_reach = torch.where(two, 4.0 * scalar_reach, scalar_reach)
         return cls(
@@ -74,8 +74,8 @@ class Normalisation:
     def standardise(self, channels: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
         """Level-first float64 features to (column, level, channel) and (column, scalar).
 
-        They are clipped to the range of the training and at 10 scales: what lies outside is answered as its edge
-        would be, and is found novel.
+        They are clipped to the range of the training and at 10 scales: a column outside gets the result of the limit,
+        and counts as novel.
         """
         z, y = self._raw(channels, scalars)
         z, y = _within(z, self.middle, self.reach), _within(y, self.scalar_middle, self.scalar_reach)
@@ -85,12 +85,12 @@ class Normalisation:
         )
 
     def novelty(self, channels: Tensor, scalars: Tensor) -> Tensor:
-        """How far outside the training range, (column,): 1 at its edge (and 1 %), by the worst feature."""
+        """Distance from the training range, (column,), of the worst feature: 1 at the limit (1 % beyond the range)."""
         far, wide = self.distances(channels, scalars)
         return torch.maximum(far.amax((0, 1)), wide.amax(0))
 
     def distances(self, channels: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
-        """The same of each feature, in the shapes of the features."""
+        """Return the distance of each feature from the training range, in the shapes of the features."""
         z, y = self._raw(channels, scalars)
         far = (z - self.middle.double()[..., None]).abs() / self.reach.double()[..., None]
         wide = (y - self.scalar_middle.double()[..., None]).abs() / self.scalar_reach.double()[..., None]
@@ -102,29 +102,29 @@ class Normalisation:
         return z, y
 
     def to(self, device: str | torch.device) -> Normalisation:
-        """On another device."""
+        """Copy to another device."""
         return Normalisation(**{name: value.to(device) for name, value in vars(self).items()})
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything, named, for a checkpoint or a weights file."""
+        """Return all tensors by name, for a checkpoint or a weights file."""
         return {f"normalisation.{name}": value for name, value in vars(self).items()}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Normalisation:
-        """The inverse of `tensors`.
+        """Make from `tensors`.
 
         Raises
         ------
         SchemaError
-            One is not there.
+            A tensor is missing.
         """
         absent = [name for name in cls.__dataclass_fields__ if f"normalisation.{name}" not in tensors]
         if absent:
-            raise SchemaError(f"the checkpoint lacks normalisation.{absent[0]}: train it again")
+            raise SchemaError(f"the checkpoint has no normalisation.{absent[0]}: train it again")
         return cls(**{name: tensors[f"normalisation.{name}"] for name in cls.__dataclass_fields__})
 
 
 def _within(x: Tensor, middle: Tensor, reach: Tensor) -> Tensor:
-    """Standardised features (..., column), none outside the training range."""
+    """Clip standardised features (..., column) to the training range."""
     low, high = (middle.double() - reach.double())[..., None], (middle.double() + reach.double())[..., None]
     return torch.minimum(torch.maximum(x, low), high)

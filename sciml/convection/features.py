@@ -1,10 +1,9 @@
-"""What the network sees: profiles and scalars that carry the scheme's physics, in one definition.
+"""Inputs of the network: profiles and scalars of the scheme's physics, in one definition.
 
-This table is the definition; the native library computes the same numbers in the same order. Everything is taken
-in float64 from the plume, the downdraft and the sounding, then standardised and rounded to float32: differences
-first, reduced precision after. No previous tendency and no tracer of the scheme's own is among the inputs, and
-no wind: its part in the answer is linear and computed (see `pressure`), but for the adjustment time; so the
-compass cannot mislead the network, and easterlies need not be learned from westerlies.
+The native library computes the same numbers in the same order. All are computed in float64 from the plume, the
+downdraft and the sounding, then standardised and rounded to float32, so that differences keep their precision. The
+inputs contain no previous tendency and no tracer of the scheme. They contain no wind either: its effect is linear and
+computed (see `pressure`), except for the adjustment time, so that the network cannot depend on the wind's direction.
 """
 
 from __future__ import annotations

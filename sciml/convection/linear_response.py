@@ -1,12 +1,11 @@
-"""How emulated convection answers small changes of a mean sounding, and whether that answer lets them grow.
+"""Linear response of emulated convection to small changes of a mean sounding, and the growth of these changes.
 
-The scheme has a trigger: at one sounding it convects or not, and its derivative there says little of a field of
-clouds (at the very mean of the packaged sample it does not convect, where 29 % of the columns do). So, as Kuang
-(2010) does with a cloud-resolving model, one perturbation, the same in all columns, is put on an ensemble of columns
-about their mean sounding and the mean of the answers is taken: columns that begin or cease to convect count by how
-many they are. That is a finite difference of the mean. Automatic differentiation gives the part in which no column
-changes its class, its levels or its adjustment time (in whole steps); it is exact, but of a staircase it sees only
-the treads.
+The scheme has a trigger: at a single sounding it convects or not, so its derivative there does not describe a field
+of clouds (the mean sounding of the packaged sample does not convect, although 29 % of its columns do). Therefore, as
+Kuang (2010) does with a cloud-resolving model, the same perturbation is added to all columns of an ensemble about
+their mean sounding, and the response is the change of the mean tendency. It is a finite difference, which includes the
+columns that start or stop convecting. Automatic differentiation gives the part in which no column changes its class,
+its levels or its adjustment time (in whole steps); it is exact, but it omits these steps.
 """
 
 from __future__ import annotations
@@ -35,27 +34,28 @@ __all__ = ["LinearResponse", "UNSTABLE", "linear_response"]
 Array = NDArray[Any]
 
 UNSTABLE: Final = 1.0
-"""Growth per day that is warned of. Convection alone should damp: it takes away the instability it lives on. Slow
-growth need not be wrong (moisture may gather where convection feeds on it, over many days) and a model's radiation
-(about 0.1 per day), mixing and waves oppose it. Nothing in a column opposes what grows e-fold in a day: that is a
-thousandfold in a week."""
+"""Growth per day above which a warning is given. Convection alone should damp, because it removes the instability that
+drives it. Slow growth is not necessarily wrong (moisture may accumulate over many days), and a model's radiation (about
+0.1 per day), mixing and waves oppose it. No process in a column opposes a growth by a factor of e per day, which is a
+factor of a thousand in a week."""
 
 LEAST: Final = 0.01
-"""Growth per day that is listed: slower is slower than any sounding stays the mean."""
+"""Least growth per day that is listed; slower growth takes longer than a mean sounding lasts."""
 
 STEPS: Final = (0.5, 0.02)
-"""K, and the share of the mean vapour: as large as Kuang's, so that enough columns cross the trigger."""
+"""Perturbations (K, fraction of the mean vapour), as large as Kuang's, so that enough columns cross the trigger."""
 
 DRY: Final = 5e-3
-"""g/kg: where there is less vapour the step is as if there were so much, or rounding would be all its answer."""
+"""Least vapour (g/kg) that the perturbation is a fraction of; with less, rounding would dominate the response."""
 
 BATCHES: Final = 8
-ROWS: Final = 16384  # columns at a time: the emulator's many small steps cost little more for many
+ROWS: Final = 16384
+"""Columns at a time: the many small operations of the emulator take little longer for many columns."""
 
 
 @dataclass(frozen=True, eq=False)
 class LinearResponse:
-    """The answer of convection to changes of temperature and vapour at fixed pressure; prints as a table.
+    """The response of convection to changes of temperature and vapour at fixed pressure; prints as a table.
 
     Attributes
     ----------
@@ -64,20 +64,21 @@ class LinearResponse:
         first; its eigenvalues are per day. Tendencies are means over the columns weighted by the layer's mass,
         so that integrals over `mass` are means of the columns' integrals.
     rain, water
-        (2 level,): of the rain and of what becomes cloud and falling water in the column, mm/day per K or g/kg.
+        (2 level,): response of the rain, and of the water that becomes cloud and falling water in the column, mm/day
+        per K or g/kg.
         Water closes: ``rain + water = -sum(mass * dq rows) / 1000``.
     samples
-        (batch, 2 level, 2 level): the same of an eighth of the columns each.
+        (batch, 2 level, 2 level): `matrix` of an eighth of the columns each.
     smooth
-        What of `matrix` automatic differentiation gives, or None where it was not asked for.
+        Part of `matrix` that automatic differentiation gives, or None if it was not computed.
     mass, pressure
-        Of the layers, (level,), kg/m2 and hPa: means.
+        Mean mass (kg/m2) and pressure (hPa) of the layers, (level,).
     temperature, vapour
-        Of the mean sounding, (level,), K and g/kg.
+        Mean sounding, (level,), K and g/kg.
     columns, convecting
-        How many; without perturbation.
+        Number of columns, and of those that convect without perturbation.
     mean_rain
-        mm/day.
+        Mean rain without perturbation, mm/day.
     """
 
     matrix: Array
@@ -95,41 +96,41 @@ class LinearResponse:
 
     @property
     def levels(self) -> int:
-        """Of the sounding."""
+        """Number of levels of the sounding."""
         return len(self.pressure)
 
     @cached_property
     def spectrum(self) -> Spectrum:
-        """Growth rates per day; modes are led by what holds more of cp |T| against Lv |q|, by mass."""
+        """Growth rates per day; a mode is led by T or q, whichever has more of cp |T| and Lv |q|, weighted by mass."""
         heat = (("T", td.CP / 1000.0), ("q", float(td.latent_heat(torch.tensor(280.0))) * 1e-6))
         parts = [Part(name, self.pressure, self.mass, scale, "hPa") for name, scale in heat]
         return spectrum(self.matrix, parts, samples=self.samples, least=LEAST, time="day")
 
     @property
     def smooth_share(self) -> float | None:
-        """Of the matrix, the share along its own direction that the smooth part makes; 1 without steps."""
+        """Fraction of the matrix, along its own direction, that the smooth part gives; 1 without steps."""
         if self.smooth is None:
             return None
         return float((self.smooth * self.matrix).sum() / (self.matrix**2).sum())
 
     def verdict(self, threshold: float = UNSTABLE) -> str:
-        """One line: a warning if modes grow faster than `threshold` per day."""
+        """Return one line: a warning if modes grow faster than `threshold` per day."""
         unstable = self.spectrum.unstable(threshold)
         if not unstable:
             return f"no mode of the column alone grows faster than {threshold:g} per day"
-        worst, one = unstable[0], len(unstable) == 1
+        worst, single = unstable[0], len(unstable) == 1
         return (
-            f"warning: {len(unstable)} mode{'' if one else 's'} of the column alone grow{'s' if one else ''} "
+            f"warning: {len(unstable)} mode{'' if single else 's'} of the column alone grow{'s' if single else ''} "
             f"faster than {threshold:g} per day, the fastest by e in {24 * worst.efolding:.1f} h ({worst.part} at "
             f"{worst.peak:.0f} hPa): "
-            + ("of too few soundings to be sure; ask again with more, or " if worst.doubtful else "")
+            + ("too few soundings to be sure; use more, or " if worst.doubtful else "")
             + "train it again, and run it in shadow mode before a model depends on it"
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        arrays = ("matrix", "rain", "water", "smooth", "mass", "pressure", "temperature", "vapour")
-        told = {name: None if (x := getattr(self, name)) is None else x.tolist() for name in arrays}
+        """Return the numbers as values of JSON."""
+        names = ("matrix", "rain", "water", "smooth", "mass", "pressure", "temperature", "vapour")
+        arrays = {name: None if (x := getattr(self, name)) is None else x.tolist() for name in names}
         modes = [
             {
                 name: None if isinstance(x, float) and not np.isfinite(x) else x
@@ -147,7 +148,7 @@ class LinearResponse:
             "smooth_share": self.smooth_share,
             "rates": [rates.real.tolist(), rates.imag.tolist()],
             "growing": modes,
-            **told,
+            **arrays,
         }
 
     def __repr__(self) -> str:
@@ -167,24 +168,24 @@ def linear_response(
     smooth: bool = False,
     steps: tuple[float, float] = STEPS,
 ) -> LinearResponse:
-    """The linear response of an emulator about the mean sounding of columns.
+    """Compute the linear response of an emulator about the mean sounding of columns.
 
     Parameters
     ----------
     emulator
-        Computes in float64 here, whatever its precision.
+        Evaluated in float64, whatever its precision.
     columns
-        As for `sciml.convection.Convection`; they are the ensemble. A few hundred, a third of which convects,
-        give rates to about 0.1 per day.
+        Ensemble of columns, as for `sciml.convection.Convection`. A few hundred, a third of which convects, give rates
+        to about 0.1 per day.
     smooth
-        Also by automatic differentiation, which takes about as long.
+        Whether to compute the smooth part by automatic differentiation too, which takes about as long.
     steps
-        Of temperature (K) and of vapour (share of the mean of its level).
+        Perturbations of temperature (K) and of vapour (fraction of the mean of its level).
 
     Returns
     -------
     LinearResponse
-        By central differences of the mean.
+        Central differences of the mean tendencies.
 
     Raises
     ------
@@ -207,7 +208,7 @@ def linear_response(
     """
     everything = Perturbed.of(emulator, columns)
     for name, weight in everything.network.named_parameters():
-        if not bool(torch.isfinite(weight).all()):  # or it would be said not to convect
+        if not bool(torch.isfinite(weight).all()):  # else the message would be that no column convects
             raise InputError(f"{name} of the emulator has values that are not finite: train it again")
     levels, points, mass = everything.sounding.levels, everything.points, everything.mass
     with torch.no_grad():
@@ -219,15 +220,15 @@ def linear_response(
         )
     mean = points.mean(0)
     moves = torch.cat([torch.full_like(mean[:levels], steps[0]), steps[1] * mean[levels:].clamp_min(DRY)])
-    found = differences(everything, points, moves, block=max(1, ROWS // (2 * len(points))))
+    jacobians = differences(everything, points, moves, block=max(1, ROWS // (2 * len(points))))
     exact = None
     if smooth:
         some = everything.take(torch.nonzero(active).squeeze(1))
-        each = torch.zeros_like(found)
+        each = torch.zeros_like(jacobians)
         each[active] = linearize(some, some.points, block=max(1, ROWS // (2 * len(some.points))))
         exact = _mean(each, mass)[: 2 * levels].cpu().numpy()
-    whole, count = _mean(found, mass).cpu().numpy(), min(BATCHES, len(points))
-    samples = torch.stack([_mean(found[i::count], mass[i::count]) for i in range(count)])
+    whole, count = _mean(jacobians, mass).cpu().numpy(), min(BATCHES, len(points))
+    samples = torch.stack([_mean(jacobians[i::count], mass[i::count]) for i in range(count)])
     return LinearResponse(
         matrix=whole[: 2 * levels],
         rain=whole[-2],
@@ -245,6 +246,6 @@ def linear_response(
 
 
 def _mean(jacobians: Tensor, mass: Tensor) -> Tensor:
-    """Over columns, of (column, output, input); tendencies weighted by the mass of their layer."""
+    """Average (column, output, input) over columns, with tendencies weighted by the mass of their layer."""
     weight = torch.cat([mass, mass, torch.ones_like(mass[:, :2])], 1)
     return (jacobians * weight[..., None]).sum(0) / weight.sum(0)[:, None]

@@ -1,7 +1,7 @@
 """Momentum transport by the plumes: a flux of velocity through each layer's top, zero at cloud base and top.
 
-Zhang and Wu (2003) as MSKF runs it: the cloud's wind rises from cloud base, mixed with the wind around it and
-pushed by the pressure gradient (see `pressure`); what the flux loses, the layer gains, so that the sum of mass
+Zhang and Wu (2003) as implemented in MSKF: the cloud's wind rises from cloud base, mixes with the wind around it and
+is accelerated by the pressure gradient (see `pressure`). Each layer gains what the flux loses, so that the sum of mass
 times tendency is zero to round-off.
 """
 
@@ -36,16 +36,16 @@ def turned(s: Sounding, plume: Plume) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Carriage:
-    """How the net flux carries wind, all (level, column)."""
+    """Coefficients of the transport of wind by the net flux, all (level, column)."""
 
     net: Tensor  # kg/m2/s, upward through each layer's top
     mixing: Tensor  # share of the layer's wind that the cloud takes up over it
-    rising: Tensor  # where the cloud's wind is its own; elsewhere it is the surroundings'
-    inside: Tensor  # where the flux is not zero by decree
+    rising: Tensor  # where the cloud has its own wind; elsewhere it has that of the surroundings
+    inside: Tensor  # where the flux may differ from zero
 
 
 def carriage(s: Sounding, plume: Plume, down: Downdraft, strength: Tensor, base: Tensor) -> Carriage:
-    """Fluxes and mixing for a given strength and cloud base after adjustment (column,)."""
+    """Compute fluxes and mixing for a given strength and cloud base after adjustment (column,)."""
     scale = plume.flux_lcl * strength
     net = (plume.flux - down.flux) * scale
     entrained = (plume.entrained - down.entrained) * scale  # the scheme's sign of the downdraft's share
@@ -54,7 +54,7 @@ def carriage(s: Sounding, plume: Plume, down: Downdraft, strength: Tensor, base:
     inside = (level > base) & (level < plume.top)
     rising = (net > 0.0) & (lower > 0.0) & inside
     mean = torch.where(rising, 0.5 * (net + lower), torch.ones_like(net))
-    # the scheme takes entrainment in hPa/s per metre where 1/s is due, and 9.8 for gravity here
+    # the scheme uses entrainment in hPa/s per metre instead of 1/s, and 9.8 for gravity here
     rate = entrained * td.GRAVITY / 100.0 / s.dz
     passage = s.p / (td.R_DRY * s.t) * s.dz / mean * (GRAVITY / td.GRAVITY)
     return Carriage(net, passage * rate, rising, inside)
@@ -63,7 +63,7 @@ def carriage(s: Sounding, plume: Plume, down: Downdraft, strength: Tensor, base:
 def momentum(
     s: Sounding, plume: Plume, down: Downdraft, strength: Tensor, base: Tensor, push: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Tendencies of u and v (m/s2), (level, column).
+    """Compute tendencies of u and v (m/s2), (level, column).
 
     Parameters
     ----------

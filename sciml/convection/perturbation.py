@@ -1,8 +1,8 @@
-"""Columns whose temperature and vapour are moved and whose pressure stays: convection as a function of a sounding.
+"""Columns with perturbed temperature and vapour at fixed pressure: convection as a function of a sounding.
 
-Perturbed is the state that a hydrostatic model in pressure coordinates would have: each layer keeps its pressures,
-so its mass and its Exner function; its density follows from temperature and vapour, its thickness from mass over
-density, and the heights of all layers above move with it. Wind, vertical velocity (W0AVG) and surface stay.
+The perturbed state is that of a hydrostatic model in pressure coordinates: the pressures of each layer are unchanged,
+and with them its mass and Exner function; its density follows from temperature and vapour, its thickness from mass and
+density, and the heights of all layers above change with it. Wind, vertical velocity (W0AVG) and surface are unchanged.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor
 
+from sciml.constants import DAY
 from sciml.convection.emulator import Emulator, physics, sounding_of
 from sciml.convection.network import Closure
 from sciml.convection.problem import Convection
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DAY", "GRAMS", "Perturbed"]
 
-DAY: Final = 86400.0
 GRAMS: Final = 1000.0
 _FIXED: Final = {"U_PHY": "u", "V_PHY": "v", "P_HYD": "p", "PI_PHY": "pi", "W0AVG": "w"}
 _SURFACE: Final = {"ZOL": "zol", "HFX": "hfx", "UST": "ust", "PBLH": "pblh"}
@@ -32,24 +32,24 @@ _WATER: Final = ("RQCCUTEN", "RQRCUTEN", "RQICUTEN", "RQSCUTEN")
 
 
 def _specific_volume(t: Tensor, q: Tensor) -> Tensor:
-    """Of moist air at a pressure, but for Rd / p: T (1 + Rv/Rd q) / (1 + q)."""
+    """Specific volume of moist air at a pressure, without the factor Rd / p: T (1 + Rv/Rd q) / (1 + q)."""
     return t * (1.0 + float(RV / RD) * q) / (1.0 + q)
 
 
 @dataclass(frozen=True)
 class Perturbed:
-    """What an emulator answers to columns as a function of their temperature and vapour.
+    """The outputs of an emulator as a function of the temperature and vapour of columns.
 
     Attributes
     ----------
     network
-        In float64, on the emulator's device.
+        Network of the emulator in float64, on its device.
     sounding
-        The columns as they are.
+        Unperturbed columns.
 
     Notes
     -----
-    ``points`` is the state of the columns and a call answers any state of them: a `sciml.analysis.Function`.
+    ``points`` is the unperturbed state; a call evaluates any other state, as a `sciml.analysis.Function`.
     """
 
     emulator: Emulator
@@ -58,7 +58,7 @@ class Perturbed:
 
     @classmethod
     def of(cls, emulator: Emulator, columns: xr.Dataset) -> Perturbed:
-        """An emulator, computing in float64, on columns.
+        """Make from an emulator, evaluated in float64, and columns.
 
         Raises
         ------
@@ -77,36 +77,36 @@ class Perturbed:
 
     @property
     def mass(self) -> Tensor:
-        """Of each layer, (column, level), kg/m2; no perturbation changes it."""
+        """Mass of each layer, (column, level), kg/m2; no perturbation changes it."""
         return (self.sounding.rho * self.sounding.dz).T
 
     def take(self, index: Tensor) -> Perturbed:
-        """Some of the columns."""
+        """Select columns."""
         return replace(self, sounding=self.sounding.take(index))
 
     def __call__(self, points: Tensor) -> Tensor:
-        """Tendencies of perturbed columns.
+        """Compute the tendencies of perturbed columns.
 
         Parameters
         ----------
         points
-            (copy, column, 2 level): as many copies of all columns as wanted, as `points` has them.
+            (copy, column, 2 level): any number of copies of all columns, in the order of `points`.
 
         Returns
         -------
         Tensor
-            (copy, column, 2 level + 2): dT/dt (K/day) and dq/dt (g/kg/day) by level, then rain and what
-            becomes cloud and falling water in the column (mm/day).
+            (copy, column, 2 level + 2): dT/dt (K/day) and dq/dt (g/kg/day) by level, then rain and the
+            water that becomes cloud and falling water in the column (mm/day).
         """
         s = self._moved(points)
         answer = points.new_zeros(len(s), points.shape[-1] + 2)
         known = physics(s, self.network.shape.levels)
         if known is not None:
-            _, found = self.emulator.answer(known, self.network)
+            _, outputs = self.emulator.answer(known, self.network)
             mass = known.sounding.rho * known.sounding.dz
-            water = sum((mass * found[name] for name in _WATER), torch.zeros_like(mass)).sum(0)
-            heating = found["RTHCUTEN"] * known.sounding.pi
-            rows = [heating, GRAMS * found["RQVCUTEN"], found["PRATEC"][None], water[None]]
+            water = sum((mass * outputs[name] for name in _WATER), torch.zeros_like(mass)).sum(0)
+            heating = outputs["RTHCUTEN"] * known.sounding.pi
+            rows = [heating, GRAMS * outputs["RQVCUTEN"], outputs["PRATEC"][None], water[None]]
             answer = answer.index_copy(0, known.index, DAY * torch.cat(rows).T)
         return answer.reshape(*points.shape[:-1], -1)
 

@@ -1,4 +1,4 @@
-"""The plume that was chosen in each column, and how its cloud's top is closed.
+"""The plume that is chosen in each column, and the closure of the cloud's top.
 
 Above the level where buoyancy ends the mass flux falls linearly with pressure to the cloud's top (Kain and Fritsch
 1990); below the cloud's base it grows through the source layer. Level-first, (level, column); indices count levels
@@ -42,7 +42,7 @@ class Plume:
     t_lcl: Tensor
     z_lcl: Tensor
     height: Tensor  # m, of the cloud
-    least_height: Tensor  # m, that deep convection asks for
+    least_height: Tensor  # m, the least of deep convection
     cape: Tensor  # J/kg, with condensate and entrainment
     flux_lcl: Tensor  # kg/m2/s per unit of area and velocity: density at the LCL times 0.01
     flux: Tensor  # upward mass flux through the top of each level
@@ -62,7 +62,7 @@ class Plume:
     ice_out: Tensor
 
     def take(self, index: Tensor) -> Plume:
-        """The columns at `index`."""
+        """Select the columns at `index`."""
         return Plume(**{name: value[..., index] for name, value in vars(self).items()})
 
 
@@ -83,7 +83,7 @@ def completed(s: Sounding, raw: Plume) -> Plume:
     at_top = above & (level == raw.top)
     entrained = torch.where(above, torch.where(at_top, zeros, flux * (1.0 - 1.0 / dilution)), raw.entrained)
     detrained = torch.where(above, torch.where(at_top, lower, lower - flux + entrained), raw.detrained)
-    # the scheme leaves the flux of the topmost level as the plume had it; its cloud fraction shows that
+    # the scheme does not change the flux of the topmost level; its cloud fraction depends on it
     flux = torch.where(at_top, raw.flux, flux)
     at_once = (turn == raw.top) & (level == raw.top)
     detrained = torch.where(at_once, raw.flux + raw.detrained - raw.entrained, detrained)
@@ -105,7 +105,7 @@ def completed(s: Sounding, raw: Plume) -> Plume:
     t = torch.where(inside, raw.t_mix + (s.z - raw.z_mix) * LAPSE, raw.t)
     q = torch.where(inside, raw.q_mix.expand_as(zeros), raw.q)
     cloud = (level > start) & (level <= raw.top)
-    kept = {
+    masked = {
         "flux": (flux, cloud | inside),
         "entrained": (entrained, cloud | inside),
         "detrained": (detrained, cloud),
@@ -119,5 +119,5 @@ def completed(s: Sounding, raw: Plume) -> Plume:
         "rain": (rain, cloud),
         "snow": (snow, cloud),
     }
-    fields = {name: torch.where(mask, value, zeros) for name, (value, mask) in kept.items()}
+    fields = {name: torch.where(mask, value, zeros) for name, (value, mask) in masked.items()}
     return replace(raw, **fields)

@@ -1,9 +1,9 @@
-"""The pressure gradient that a cloud meets in sheared surroundings; Wu and Yanai (1994), Zhang and Wu (2003).
+"""The pressure gradient on a cloud in sheared surroundings; Wu and Yanai (1994), Zhang and Wu (2003).
 
 Around a cylinder of updraft the perturbation pressure is a series of Bessel modes in the distance from its axis;
 each mode is an elliptic problem in height, forced by the shear times the updraft's speed, with a decay length of
-50 km over the mode's root. The part that the shear forces is computed here (it is linear in the wind, so it turns
-with it); the part that the cloud's own circulation makes, along the mean wind, is left to the network.
+50 km over the mode's root. This module computes the part that the shear forces, which is linear in the wind. The
+network predicts the part that the cloud's own circulation forces, along the mean wind.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ AT_EDGE = (0.114193, 0.205841, 0.291209, 0.368619, 0.436201, 0.492233, 0.535486,
 
 
 def _faces(x: Tensor) -> Tensor:
-    """Values at each layer's top; the highest keeps its own."""
+    """Interpolate to each layer's top; the value of the highest layer is unchanged."""
     return torch.cat([0.5 * (x[:-1] + x[1:]), x[-1:]])
 
 
@@ -48,7 +48,7 @@ def _lower(x: Tensor) -> Tensor:
 def shear_push(s: Sounding, plume: Plume, down: Downdraft, base: Tensor) -> tuple[Tensor, Tensor]:
     """Change of the cloud's wind over each layer (m/s), (level, column), for u and v.
 
-    Does not depend on the strength: area and flux grow alike. `base` as for `momentum`.
+    It does not depend on the strength, because area and flux are proportional. `base` as for `momentum`.
     """
     levels = s.levels
     level = torch.arange(levels, device=s.t.device).unsqueeze(1)
@@ -56,7 +56,7 @@ def shear_push(s: Sounding, plume: Plume, down: Downdraft, base: Tensor) -> tupl
     density = s.p / (td.R_DRY * s.t)
     at_face = _faces(density)
     up, net = plume.flux, plume.flux - down.flux
-    # areas over the updraft's flux, at each layer's top: constant over the draft's depth
+    # ratio of area and updraft flux at each layer's top: constant over the depth of the draft
     start = torch.where((down.start > plume.top) | (down.start < base), base + 1, down.start)
     area_up = torch.where(level <= plume.top, (at(up, base) / at(at_face, base)).expand_as(zero), zero)
     area_down = torch.where(level <= start, (at(down.flux, start) / at(at_face, start)).expand_as(zero), zero)

@@ -1,4 +1,4 @@
-"""The problem that the convection emulators solve, and what a solution of it holds."""
+"""The problem that the convection emulators solve, and its solution."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ UNITS = {entry.name: entry.units for entry in MSKF.outputs}
 
 @dataclass(frozen=True, eq=False)
 class Convection:
-    """What does one call of the convection scheme do to these columns?
+    """The outputs of one call of the convection scheme on columns.
 
     Parameters
     ----------
     columns
-        As `sciml.convection_columns` gives them: dimensions ``column`` and ``level``, WRF names, the attributes
-        DX (m), DT (s) and CUDT (min). Targets, where there are any, are not looked at.
+        Result of `sciml.convection_columns`: dimensions ``column`` and ``level``, WRF names, the attributes DX (m),
+        DT (s) and CUDT (min). Targets are ignored.
 
     Raises
     ------
     MissingVariable
-        An input is not there.
+        An input is missing.
     InputError
-        No dataset, no columns, no DX, DT or CUDT or one that cannot be, or dimensions of other names.
+        Not a dataset, no columns, an absent or invalid DX, DT or CUDT, or dimensions of other names.
     """
 
     columns: xr.Dataset
@@ -93,7 +93,7 @@ class Convection:
 
     @property
     def levels(self) -> int:
-        """Mass levels of the columns."""
+        """Number of mass levels of the columns."""
         return int(self.columns.sizes["level"])
 
     @cached_property
@@ -114,7 +114,7 @@ class Convection:
 
 
 def _check_setting(name: str, value: Any) -> None:
-    """Refuse what no run has; CUDT 0 is WRF's for every step."""
+    """Check that the value is possible; CUDT 0 stands for every time step in WRF."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -127,15 +127,15 @@ def _check_setting(name: str, value: Any) -> None:
 
 
 def check_inputs(arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Refuse inputs (column, level) and (column,) that are not finite, in other units or upside down.
+    """Check that inputs (column, level) and (column,) are finite, in the right units and not upside down.
 
-    Surface values far from any run's are answered, and found novel; those that no weather has are refused,
-    where the native library gives such columns no answer (kind -1).
+    Unusual surface values are accepted, and the columns count as novel; impossible ones raise an error, where the
+    native library gives no result for such columns (kind -1).
 
     Raises
     ------
     InputError
-        Naming the variable, a value and the remedy.
+        The message names the variable, a value and the remedy.
     """
     if not arrays["P_HYD"].size:
         return
@@ -143,7 +143,7 @@ def check_inputs(arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
         bad = int((~np.isfinite(values)).sum())
         if bad:
             raise InputError(
-                f"{name} has {bad} values that are not finite: drop those columns, or mend the file they are from"
+                f"{name} has {bad} values that are not finite: drop those columns, or repair the file they are from"
             )
     for name in INPUT_PROFILES:
         (low, high), values = TABLE[name].bounds, arrays[name]
@@ -179,7 +179,7 @@ def check_inputs(arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class ConvectionSolution:
-    """What the scheme would return.
+    """The outputs of the scheme.
 
     Attributes
     ----------
@@ -211,7 +211,7 @@ class ConvectionSolution:
 def solution_of(
     problem: Convection, arrays: dict[str, np.ndarray[Any, Any]], seconds: float
 ) -> ConvectionSolution:
-    """Arrays by name as a dataset on the problem's columns, judged and counted."""
+    """Make a solution from arrays by name, on the problem's columns, with its result and statistics."""
     import xarray as xr
 
     coords = {
@@ -227,7 +227,7 @@ def solution_of(
 
 
 def _judged(outputs: xr.Dataset, seconds: float) -> ConvectionSolution:
-    """Judge outputs: not finite, novel, or well; and count."""
+    """Classify outputs as not finite, novel or successful, and count the columns of each class."""
     kind, novelty = outputs["KIND"].values, outputs["NOVELTY"].values
     finite = all(bool(np.isfinite(outputs[name].values).all()) for name in outputs.data_vars)
     novel = int((novelty > 1.0).sum())

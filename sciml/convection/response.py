@@ -1,9 +1,9 @@
-"""Everything a host needs from one call of the scheme, from a plume and the few numbers that are learned.
+"""Outputs of one call of the scheme, from a plume and the few numbers that the network predicts.
 
-The laws hold by construction, whatever the network says: water (rain is what the column loses; a shallow cloud
-loses none), momentum (fluxes between layers), no more vapour taken than there is, nothing at all where nothing
-triggers. Enthalpy, which the scheme itself closes only to a few per cent, is held within the training data's
-bounds.
+The conservation laws hold by construction for any prediction of the network: water (rain is the loss of the column; a
+shallow cloud loses none), momentum (fluxes between layers), vapour that stays positive, and no tendency where nothing
+triggers. Enthalpy, which the scheme itself closes only to a few per cent, is limited to the bounds of the training
+data.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Response:
 
 
 def lowered_base(s: Sounding, plume: Plume, t: Tensor, q: Tensor) -> Tensor:
-    """The level above the LCL of the same source layer after the adjustment."""
+    """Return the level above the LCL of the same source layer after the adjustment."""
     level = torch.arange(s.levels, device=s.t.device).unsqueeze(1)
     layer = (level >= plume.base) & (level <= plume.source_top)
     weight = torch.where(layer, s.dp, torch.zeros_like(s.dp)) / plume.source_depth
@@ -71,17 +71,17 @@ def respond(
     active: Tensor,
     enthalpy: tuple[float, float],
 ) -> Response:
-    """All outputs of the scheme.
+    """Compute all outputs of the scheme.
 
     Parameters
     ----------
     strength
         Cloud-base mass flux over the plume's own, (column,).
     push
-        Change of the cloud's wind over each layer (m/s) that its own circulation's pressure makes, along the
-        mean wind; (level, column), of as many levels as the network looks at.
+        Change of the cloud's wind over each layer (m/s) by the pressure of its own circulation, along the mean wind;
+        (level, column), for the levels of the network.
     active
-        Whether the column convects at all, bool (column,); false leaves zeros.
+        Whether the column convects, bool (column,); the outputs of other columns are zero.
     enthalpy
         Bounds of the enthalpy imbalance over the absolute heating, as `enthalpy_imbalance` has it in the
         training data.
@@ -100,7 +100,7 @@ def respond(
     du, dv = momentum(s, plume, down, strength, base, (shear_u + push * cos, shear_v + push * sin))
     mass = s.dp / td.GRAVITY
     rv, rc, ri, rr = (carried[name] for name in ("RQVCUTEN", "RQCCUTEN", "RQICUTEN", "RQRCUTEN"))
-    # WRF's vapour may be nil or below at single points: nothing is taken there
+    # WRF's vapour may be nil or negative at single points: no vapour is taken there
     rv = torch.maximum(rv, -s.qv.clamp_min(0.0) / s.dt)
     gain = (mass * (rv + rc + ri + rr)).sum(0)
     rain = torch.where(deep, (-gain).clamp_min(0.0), torch.zeros_like(gain))
@@ -110,7 +110,7 @@ def respond(
     imbalance = enthalpy_imbalance(s, carried["RTHCUTEN"], rv)
     correction = imbalance.clamp(*enthalpy) - imbalance
     rth = carried["RTHCUTEN"] + correction * heating.abs() / (td.CP * s.pi)
-    # no layer may lose more vapour in a step than it has: all of the column's convection is weakened alike
+    # no layer may lose more vapour in a step than it has: all of the column's convection is weakened equally
     limit = torch.where(rv < 0.0, s.qv.clamp_min(0.0) / (s.dt * (-rv).clamp_min(1e-30)), torch.ones_like(rv))
     limit = limit.amin(0).clamp_max(1.0)
     limit = torch.where(active, limit, torch.zeros_like(limit))

@@ -1,4 +1,4 @@
-"""A batch of columns as the emulator computes with it: level-first float64 tensors, derived quantities once."""
+"""A batch of columns for the emulator: level-first float64 tensors, with derived quantities."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Sounding", "at"]
 
 
 def at(profile: Tensor, index: Tensor) -> Tensor:
-    """Each column's value of a (level, column) profile at its own level, (column,)."""
+    """Select the value of a (level, column) profile at one level for each column, (column,)."""
     return profile.gather(0, index.unsqueeze(0)).squeeze(0)
 
 
@@ -58,7 +58,7 @@ class Sounding:
         dt: float,
         cudt: float,
     ) -> Sounding:
-        """From WRF-named tensors (column, level) and (column,); see `sciml.wrf` for the names."""
+        """Make from WRF-named tensors (column, level) and (column,); see `sciml.wrf` for the names."""
         a = {name: x.to(torch.float64).T.contiguous() for name, x in profiles.items()}
         s = {name: x.to(torch.float64) for name, x in surface.items()}
         t, p, dz, rho = a["T_PHY"], a["P_HYD"], a["DZ8W"], a["RHO"]
@@ -99,7 +99,7 @@ class Sounding:
         return int(self.t.shape[0])
 
     def take(self, index: Tensor) -> Sounding:
-        """The columns at `index` (int64 or bool)."""
+        """Select the columns at `index` (int64 or bool)."""
         chosen: dict[str, Any] = {
             name: (value[..., index] if isinstance(value, Tensor) else value)
             for name, value in vars(self).items()

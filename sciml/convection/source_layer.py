@@ -1,8 +1,8 @@
-"""Source layers and the parcel test: where in a column convection may start, by the scheme's own rule.
+"""Source layers and the parcel test: the levels of a column where convection may start, by the scheme's rule.
 
 Kain (2004), section 2: layers at least 50 hPa deep, one every 15 hPa up to 300 hPa above the surface, are mixed and
-lifted to their condensation level; a layer passes where it is warmer there than the air around it, helped by an
-excess of temperature that grows with the mean vertical velocity.
+lifted to their condensation level; a layer passes if it is warmer there than the air around it, with an excess of
+temperature that grows with the mean vertical velocity.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Source:
     t_lcl: Tensor
     z_lcl: Tensor
     above: Tensor  # first level at or above the LCL
-    weight: Tensor  # of that level, against the one below, at the LCL
+    weight: Tensor  # of that level, relative to the level below, at the LCL
     t_env: Tensor
     q_env: Tensor
     warming: Tensor  # K, by vertical velocity
@@ -49,13 +49,13 @@ class Source:
     passes: Tensor  # bool: candidate and buoyant
 
     def take(self, index: Tensor) -> Source:
-        """The columns at `index`."""
+        """Select the columns at `index`."""
         rest = (value[index] for name, value in vars(self).items() if name != "base")
         return Source(self.base, *rest)
 
 
 def candidates(s: Sounding) -> Tensor:
-    """Which levels start a source layer, bool (level, column)."""
+    """Whether a level is the base of a source layer, bool (level, column)."""
     flags = torch.zeros_like(s.p, dtype=torch.bool)
     flags[0] = True
     threshold = s.p[0] - SOURCE_STEP
@@ -68,7 +68,7 @@ def candidates(s: Sounding) -> Tensor:
 
 
 def source_layer(s: Sounding, base: int, candidate: Tensor) -> Source:
-    """Mix the source layer that starts at level `base`, lift it, and try the scheme's trigger."""
+    """Mix the source layer that starts at level `base`, lift it, and evaluate the scheme's trigger."""
     total = torch.zeros_like(s.p[0])
     t, q, z, p = (torch.zeros_like(total) for _ in range(4))
     top = torch.zeros_like(total, dtype=torch.int64)
@@ -107,9 +107,9 @@ def source_layer(s: Sounding, base: int, candidate: Tensor) -> Source:
 def parcel_test(s: Sounding) -> Tensor:
     """Whether any source layer is buoyant at its LCL, bool (column,): recall 1 of the scheme's trigger."""
     flags = candidates(s)
-    found = torch.zeros(len(s), dtype=torch.bool, device=s.t.device)
+    passing = torch.zeros(len(s), dtype=torch.bool, device=s.t.device)
     for base in range(s.levels):
         if not bool(flags[base].any()):
             continue
-        found = found | source_layer(s, base, flags[base]).passes
-    return found
+        passing = passing | source_layer(s, base, flags[base]).passes
+    return passing

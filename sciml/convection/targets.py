@@ -1,8 +1,8 @@
-"""What the network is trained on: the features of each plume, and the truth in the network's own terms.
+"""Training data of the network: the features of each plume, and the true values of the network's outputs.
 
-The strength that the scheme found is in its output: condensate is detrained in proportion to it and only carried
-about, so its column integral over the plume's gives the strength exactly. The push is trained through the wind
-along the mean wind, as the scheme's tendency.
+The scheme's strength follows from its output: condensate is detrained in proportion to it and then only advected, so
+the ratio of its column integral to that of the plume is the strength exactly. The push is trained through the scheme's
+tendency of the wind along the mean wind.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ Prepared = dict[str, Tensor]
 
 
 def prepare(columns: xr.Dataset, levels: int) -> Prepared | None:
-    """Features and truth of the columns whose plume rises, column first, float32; ``row`` says which they are.
+    """Compute features and true values of the columns whose plume rises, column first, float32; ``row`` numbers them.
 
-    Also `enthalpy`, the imbalance in the scheme's own output (0 where it did not trigger). None where no plume
+    `enthalpy` is the imbalance in the scheme's own output (0 where it did not trigger). The result is None if no plume
     rises.
     """
     known = physics(sounding_of(columns), levels)
@@ -100,12 +100,12 @@ def prepare(columns: xr.Dataset, levels: int) -> Prepared | None:
 def prepared(
     columns: xr.Dataset, levels: int, block: int = 4096, digest: hashlib.blake2b | None = None
 ) -> Iterator[tuple[int, Prepared | None]]:
-    """`prepare`, block by block, with the number of columns done; ``digest`` takes in what was read.
+    """Call `prepare` block by block, and yield the number of columns done; ``digest`` is updated with the data.
 
     Raises
     ------
     InputError
-        A value that is not finite, or outside the physical bounds, of any variable.
+        A value of a variable is not finite, or outside the physical bounds.
     """
     total = columns.sizes["column"]
     for start in range(0, total, block):
@@ -120,9 +120,9 @@ def prepared(
 
 
 def take_in(digest: hashlib.blake2b, columns: xr.Dataset) -> None:
-    """Feed a digest with what a training reads of columns: the values as read, before any arithmetic.
+    """Update a digest with the columns that a training reads, before any arithmetic.
 
-    What is computed of them may differ in the last bits by the number of threads.
+    The last bits of computed values may depend on the number of threads.
     """
     for name in (*INPUT_PROFILES, *INPUT_SURFACE, *TARGETS, "KIND"):
         values = np.ascontiguousarray(columns[name].transpose("column", ...).values)
@@ -131,9 +131,9 @@ def take_in(digest: hashlib.blake2b, columns: xr.Dataset) -> None:
 
 
 def losses(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-    """The named losses of a batch: strength of deep plumes, momentum along the mean wind, trigger.
+    """Compute the named losses of a batch: strength of deep plumes, momentum along the mean wind, trigger.
 
-    The momentum is that of the true strength, so that the two are learned apart.
+    The momentum is computed with the true strength, so that the two losses are independent.
     """
     push, log_strength, logit = network(batch["x"], batch["y"])
     usable = batch["usable"]

@@ -1,4 +1,4 @@
-"""One place that decides which Dask scheduler does the work: the one that is there, else a local one."""
+"""Choice of the Dask scheduler: a running one, else a local one."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def address() -> str | None:
     --------
     >>> import dask
     >>> with dask.config.set({"scheduler-address": "tcp://127.0.0.1:8786"}):
-    ...     found = address() is not None
-    >>> found
+    ...     running = address() is not None
+    >>> running
     True
     """
     import dask
@@ -71,10 +71,10 @@ def cores() -> int:
 
 @contextlib.contextmanager
 def _hushed_when_interrupted() -> Iterator[None]:
-    """Let Ctrl-C be told by its exception alone.
+    """Report Ctrl-C by its exception alone.
 
-    What waited for the workers is then dropped on purpose, and asyncio and tornado would log each of them as an
-    accident, from the thread of their loop: they are hushed before the exception is raised, not where it is caught.
+    The tasks that wait for the workers are then cancelled on purpose, and asyncio and tornado would log each of them as
+    an error, in the thread of their loop: their logs are silenced before the exception is raised.
     """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
@@ -98,8 +98,8 @@ def _main_hidden() -> Iterator[None]:
     """Start processes that do not run the caller's script again.
 
     Python's way of starting them ("spawn") imports the script in each, so that one without the guard
-    ``if __name__ == "__main__":`` would start its work over, and one read from standard input is not found at all.
-    Dask needs no such import: what tasks use of the script travels with them, by value.
+    ``if __name__ == "__main__":`` would start its work again, and a script on standard input cannot be imported.
+    Dask needs no such import, because it sends the functions of a script to the workers by value.
     """
     main = sys.modules["__main__"]
     names = ("__file__", "__spec__")
@@ -123,19 +123,19 @@ def client(
     dashboard: bool = False,
     connect_timeout: float = 30.0,
 ) -> Iterator[Client]:
-    """Yield a Dask client: of the scheduler that is already there, else of one started for the occasion.
+    """Yield a Dask client of a running scheduler, else of a local one that is started for it.
 
     In this order: the client that this process (or the Dask task it runs in) already has; the scheduler
     named by ``DASK_SCHEDULER_ADDRESS`` or by ``scheduler-address`` in Dask's configuration; a new
-    ``distributed.LocalCluster``. Only what this function made is closed at the end. The arguments but the
-    last shape the local cluster alone: a scheduler that is there keeps the workers it has.
+    ``distributed.LocalCluster``. At the end this function closes only what it started. All arguments but the
+    last apply to the local cluster only; the workers of a running scheduler are unchanged.
 
     Parameters
     ----------
     n_workers
-        Worker processes; by default one for each core this process may use.
+        Number of worker processes; by default one for each core that this process may use.
     threads_per_worker
-        Threads in each. One by default, since the netCDF library reads one file at a time in a process.
+        Number of threads in each. One by default, since the netCDF library reads one file at a time in a process.
     memory_limit
         Of each worker, in bytes or as text (``"2GiB"``); ``"auto"`` shares the machine's memory out.
     processes
@@ -191,7 +191,7 @@ def client(
                 threads_per_worker=threads_per_worker,
                 memory_limit=memory_limit,
                 processes=processes,
-                # A free port: the scheduler's own default would quarrel with the next cluster on this machine.
+                # A free port, because the scheduler's default port may be in use by another cluster on this machine.
                 dashboard_address="127.0.0.1:0",
                 scheduler_kwargs={"dashboard": dashboard},
                 silence_logs=logging.ERROR,

@@ -1,4 +1,4 @@
-"""Writing whole or not at all: to a temporary name beside the target, then renamed over it."""
+"""Atomic writes: to a temporary path beside the target, which then replaces it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from sciml.errors import InputError, SciMLError
 __all__ = ["check_apart", "check_replaceable", "replaced"]
 
 STORES = ("zarr.json", ".zgroup", "config.json")
-"""What makes a folder one thing: a zarr store or a checkpoint."""
+"""Files that mark a folder as a zarr store or a checkpoint."""
 
 
 @contextlib.contextmanager
 def replaced(path: Path, *, folder: bool = False) -> Iterator[Path]:
-    """A temporary path that takes the place of ``path`` when the block ends well, and else vanishes.
+    """Yield a temporary path that replaces ``path`` if the block succeeds, and is removed otherwise.
 
     Parameters
     ----------
     path
         The target.
     folder
-        Whether a folder may stand there and go: the caller has looked at what it holds.
+        Whether an existing folder may be replaced, because the caller has checked its content.
 
     Raises
     ------
     InputError
-        The target is a device or the like, or a folder that may not go.
+        The target is a device or the like, or a folder that may not be replaced.
     SciMLError
-        The operating system refused (disk full, no permission); what stood at ``path`` still stands.
+        The operating system reports an error (disk full, no permission); ``path`` is unchanged.
     """
     check_replaceable(path, folder=folder)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -45,19 +45,19 @@ def replaced(path: Path, *, folder: bool = False) -> Iterator[Path]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise SciMLError(
-            f"cannot write {path}: {reason}; what was there is untouched: free space or choose another path"
+            f"cannot write {path}: {reason}; the existing file is unchanged: free space or choose another path"
         ) from error
     finally:
         _remove(temporary)
 
 
 def check_replaceable(path: Path, *, folder: bool = False) -> None:
-    """Refuse a target that renaming would destroy: a device, a pipe, a socket, a folder unless it may go.
+    """Check that a target may be replaced: not a device, a pipe or a socket, and a folder only if allowed.
 
     Raises
     ------
     InputError
-        Naming what stands there.
+        The message names the kind of the target.
     """
     if path.name in ("", ".."):
         raise InputError(f"{str(path)!r} has no name of its own: give the path of what is to be written")
@@ -66,33 +66,33 @@ def check_replaceable(path: Path, *, folder: bool = False) -> None:
             raise InputError(f"{path} is a folder: give the name of a file to write")
     elif path.exists() and not path.is_file():
         raise InputError(f"{path} is a device, a pipe or a socket: give the name of a file to write")
-    above = next((one for one in path.parents if one.exists()), path.parent)
+    above = next((parent for parent in path.parents if parent.exists()), path.parent)
     if above.exists() and not above.is_dir():
         raise InputError(f"cannot write {path}: {above} is a file, not a folder; give another path")
 
 
 def check_apart(path: Path, inputs: Iterable[str | Path]) -> None:
-    """Refuse a target that is one of the inputs, lies in one that is a store, or holds one.
+    """Check that a target is not an input, not inside an input that is a store, and contains no input.
 
     A folder of files may be both read from and written to.
 
     Raises
     ------
     InputError
-        Naming both.
+        The message names both.
     """
     target = path.resolve()
-    for one in inputs:
-        source = Path(one).resolve()
+    for given in inputs:
+        source = Path(given).resolve()
         if target == source:
             raise InputError(
                 f"{path} is one of the inputs, which writing it would destroy: give another path"
             )
         if source in target.parents and any((source / name).exists() for name in STORES):
-            raise InputError(f"{path} lies in the input {one}, which is a store: write outside it")
+            raise InputError(f"{path} lies in the input {given}, which is a store: write outside it")
         if target in source.parents:
             raise InputError(
-                f"{path} holds the input {one}, which writing it would destroy: give another path"
+                f"{path} holds the input {given}, which writing it would destroy: give another path"
             )
 
 
@@ -102,7 +102,7 @@ def _swap(temporary: Path, path: Path) -> None:
         return
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
     _remove(old)
-    os.replace(path, old)  # a directory that holds something cannot be replaced in one call
+    os.replace(path, old)  # a directory with content cannot be replaced in one call
     try:
         os.replace(temporary, path)
     except OSError:
@@ -121,5 +121,5 @@ def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        with contextlib.suppress(NotADirectoryError):  # a parent may be a file, which is told elsewhere
+        with contextlib.suppress(NotADirectoryError):  # a parent may be a file, which another check reports
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Where the package's own data files lie: `data/` of a checkout, `sciml/data/` of an installed wheel."""
+"""The package's own data files: in `data/` of a checkout, in `sciml/data/` of an installed wheel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def folder() -> Path:
-    """Return the folder that holds the package's data, whichever way the package was installed."""
+    """Return the folder of the package's data, of a checkout or of an installed wheel."""
     installed = PACKAGE / "data"
     return installed if installed.is_dir() else PACKAGE.parent / "data"
 
@@ -33,7 +33,7 @@ def packaged(name: str) -> Path:
     Raises
     ------
     InputError
-        If there is no such file; the message names those there are.
+        If there is no such file; the message lists the files that exist.
 
     Examples
     --------

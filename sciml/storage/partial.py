@@ -1,4 +1,4 @@
-"""Work under way that a later call goes on with: a folder beside its target, for one process at a time."""
+"""Unfinished work that a later call resumes: a folder beside its target, for one process at a time."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ __all__ = ["PLAN", "claimed", "discard"]
 LOCK: Final = "lock"
 PLAN: Final = "plan.json"
 _OWN: Final = {LOCK, PLAN, "plan.tmp", "done", "store", "replaced"}
-"""All that such a folder holds: one with anything else in it is not one, whatever its name."""
+"""Names in such a folder; a folder with other content is something else."""
 _NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 @contextlib.contextmanager
 def claimed(output: Path, what: str) -> Iterator[Path]:
-    """The folder ``<output>.partial``, for this process alone; it goes at the end if no plan came into it.
+    """Yield the folder ``<output>.partial`` for this process alone; it is removed at the end if it has no plan.
 
-    The lock is the operating system's and ends with the process, however that ends. Where the file system has
-    none, nobody is kept out.
+    The lock is that of the operating system, which ends with the process. On a file system without locks, other
+    processes are not excluded.
 
     Parameters
     ----------
     output
-        What is to be written.
+        Path that will be written.
     what
-        What that is, for messages: ``store``, ``dataset``.
+        Its kind, for messages: ``store``, ``dataset``.
 
     Raises
     ------
     InputError
-        Another process writes it, or something else stands under the folder's name.
+        Another process writes it, or something else has the folder's name.
     """
     partial = output.with_name(output.name + ".partial")
     with _locked(partial, output, what):
@@ -58,7 +58,7 @@ def _locked(partial: Path, output: Path, what: str) -> Iterator[None]:
         try:
             opened = (partial / LOCK).open("a+")
         except FileNotFoundError:
-            continue  # the one before finished, and took its folder away, between the two lines above
+            continue  # the process before finished and removed its folder between the two lines above
         with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,8 +90,8 @@ def _make(partial: Path, what: str) -> None:
 
 def _who(file: IO[str]) -> str:
     file.seek(0)
-    told = file.read().strip()
-    return f" ({told})" if told else ""
+    owner = file.read().strip()
+    return f" ({owner})" if owner else ""
 
 
 def _still_there(file: IO[str], path: Path) -> bool:
@@ -104,8 +104,8 @@ def _still_there(file: IO[str], path: Path) -> bool:
 
 
 def discard(partial: Path) -> None:
-    """Remove all that such a folder holds, but for the lock."""
-    (partial / PLAN).unlink(missing_ok=True)  # first: what is left without it is nobody's
+    """Remove the content of such a folder, except the lock."""
+    (partial / PLAN).unlink(missing_ok=True)  # first: content without a plan belongs to no process
     for path in partial.iterdir():
         if path.is_dir():
             shutil.rmtree(path)

@@ -1,7 +1,7 @@
-"""The workshop's training room: a resumable loop, checkpoints, and the history of a training.
+"""Training: a resumable loop, checkpoints, and the history of a training.
 
-It knows no equation and no model: it takes any ``torch.nn.Module``, a function that gives named losses for a
-batch, and a source of batches.
+It is independent of equations and models: it takes any ``torch.nn.Module``, a function that returns the named losses of
+a batch, and a source of batches.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where batches come from: the protocol, and data that lies in memory."""
+"""Sources of batches: the protocol, and data in memory."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Batch: TypeAlias = dict[str, Tensor]
 
 @runtime_checkable
 class BatchSource(Protocol):
-    """What `fit` trains on and validates with.
+    """A source of batches, for `fit` to train on or validate with.
 
-    `batches` gives ``ceil(len(source) / batch_size)`` batches: in a random order drawn from the generator
-    alone, or in the data's own order without one. A source that can skip ahead cheaply also offers
+    `batches` yields ``ceil(len(source) / batch_size)`` batches: in a random order that depends on the generator
+    alone, or in the order of the data without a generator. A source that can skip ahead cheaply also offers
     ``batches_from(batch_size, generator, start)``, equal to the batches from number ``start`` on.
     """
 
@@ -33,21 +33,20 @@ class BatchSource(Protocol):
         ...
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """The batches of one epoch."""
+        """Yield the batches of one epoch."""
         ...
 
 
 class TensorSource:
-    """Samples that lie in memory, as tensors whose first dimension is the sample.
+    """Samples in memory, as tensors whose first dimension is the sample.
 
     Parameters
     ----------
     tensors
-        By name; NumPy arrays are wrapped without a copy. On whatever device, all with equal first dimensions.
+        Tensors by name, with equal first dimensions, on any device; NumPy arrays are wrapped without a copy.
     weights
-        Sampling weights (sample,): an epoch then draws as many samples as there are, with replacement, in
-        proportion to them. Without a generator (validation) every sample comes once and the weights are not
-        used.
+        Sampling weights (sample,): each epoch draws as many samples as the source has, with replacement and in
+        proportion to the weights. Without a generator (validation) every sample is used once, without weights.
 
     Raises
     ------
@@ -89,21 +88,21 @@ class TensorSource:
         return "\n".join([f"TensorSource: {len(self)} samples", *rows])
 
     def take(self, index: Tensor | npt.NDArray[Any]) -> TensorSource:
-        """A source of some of the samples: by a boolean mask or by their numbers."""
+        """Select samples by a boolean mask or by their numbers."""
         chosen = torch.as_tensor(np.asarray(index))
         tensors = {name: tensor[chosen.to(tensor.device)] for name, tensor in self.tensors.items()}
         return TensorSource(tensors, None if self.weights is None else self.weights[chosen])
 
     def to(self, device: str | torch.device) -> TensorSource:
-        """The same samples on a device: where they fit, batches then need no transfer."""
+        """Copy the samples to a device, so that batches need no transfer."""
         return TensorSource({name: tensor.to(device) for name, tensor in self.tensors.items()}, self.weights)
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """The batches of one epoch: shuffled (or drawn by weight) with a generator, in order without."""
+        """Yield the batches of one epoch: shuffled (or drawn by weight) with a generator, in order without one."""
         return self.batches_from(batch_size, generator, 0)
 
     def batches_from(self, batch_size: int, generator: torch.Generator | None, start: int) -> Iterator[Batch]:
-        """The same from batch number ``start`` on."""
+        """Yield the batches of one epoch from number ``start`` on."""
         check_batch_size(batch_size)
         order = None if generator is None else self._draw(generator)
         for first in range(start * batch_size, len(self), batch_size):
@@ -121,24 +120,24 @@ class TensorSource:
             return torch.randperm(len(self), generator=generator)
         edges = self.weights.cumsum(0)
         places = torch.rand(len(self), generator=generator, dtype=torch.float64) * edges[-1]
-        # right=True: a place on an edge belongs to the next sample, so that zero weights are never drawn
+        # right=True: a value on an edge belongs to the next sample, so that zero weights are never drawn
         return torch.searchsorted(edges, places, right=True).clamp_(max=int(self.weights.nonzero()[-1]))
 
 
 def check_batch_size(batch_size: int) -> None:
-    """Refuse batches of no samples.
+    """Check that the batch size is at least 1.
 
     Raises
     ------
     InputError
-        For less than 1.
+        The batch size is less than 1.
     """
     if batch_size < 1:
         raise InputError(f"batch_size={batch_size}: give a whole number of 1 or more")
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
-    """The generator of one epoch's order: from the seed and the epoch's number alone."""
+    """Make the generator of one epoch's order, from the seed and the epoch's number alone."""
     state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) >> 1)
 
@@ -146,7 +145,7 @@ def epoch_generator(seed: int, epoch: int) -> torch.Generator:
 def batches_from(
     source: BatchSource, batch_size: int, generator: torch.Generator, start: int
 ) -> Iterator[Batch]:
-    """Batches from number ``start`` on: skipped cheaply where the source can, else read and dropped."""
+    """Yield batches from number ``start`` on; the earlier ones are skipped, or read and dropped."""
     skip = getattr(source, "batches_from", None)
     if skip is not None:
         batches: Iterator[Batch] = skip(batch_size, generator, start)

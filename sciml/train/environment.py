@@ -1,4 +1,4 @@
-"""Where a training runs: its device, threads and generators."""
+"""Device, threads and random generators of a training."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ def step_size(model: nn.Module, batch: Mapping[str, Tensor], samples: int | None
 
 
 def thread_count(settings: Fit, device: torch.device, size: float) -> int:
-    """Number of CPU threads for a training whose step has this size: as set, or 1 for a small one, or torch's own."""
+    """Return the number of CPU threads for steps of this size: as set, or 1 if it is small, or torch's number."""
     if settings.threads is not None:
         return settings.threads
     return 1 if device.type == "cpu" and size < ONE_THREAD else torch.get_num_threads()
 
 
 def chosen_device(name: str) -> torch.device:
-    """The device of a name, or with ``auto`` a GPU if there is one.
+    """Return the device of a name; ``auto`` is a GPU if there is one.
 
     Raises
     ------
     InputError
-        The device is not there.
+        The device is not available.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -65,7 +65,7 @@ def chosen_device(name: str) -> torch.device:
         raise InputError(
             f"device {name!r} cannot be used ({str(error).splitlines()[0]}): try 'auto'"
         ) from error
-    if device.type == "meta":  # it has shapes and no values
+    if device.type == "meta":  # the meta device has shapes but no values
         raise InputError(f"device {name!r} cannot be used (it computes nothing): try 'auto'")
     return device
 
@@ -81,7 +81,7 @@ def set_threads(
 
 @contextlib.contextmanager
 def environment(settings: Fit, device: torch.device) -> Iterator[None]:
-    """Generators and deterministic algorithms for a training; all, and the threads, as before afterwards."""
+    """Set generators and deterministic algorithms for a training; restore them, and the threads, afterwards."""
     threads = torch.get_num_threads()
     before = (
         torch.are_deterministic_algorithms_enabled(),
@@ -95,7 +95,7 @@ def environment(settings: Fit, device: torch.device) -> Iterator[None]:
         torch.manual_seed(settings.seed)
         if settings.deterministic:
             torch.use_deterministic_algorithms(True, warn_only=True)
-            deterministic.fill_uninitialized_memory = False  # no NaN fills: they only cost time
+            deterministic.fill_uninitialized_memory = False  # no NaN fills, which only take time
         try:
             yield
         finally:

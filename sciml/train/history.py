@@ -1,4 +1,4 @@
-"""What a training did, epoch by epoch: prints as a table, draws itself, and goes to JSON and back."""
+"""The history of a training by epochs, as a table, a figure and JSON."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Epoch:
     step
         Optimiser steps done since the start of the training.
     learning_rate
-        Of the epoch's last step.
+        Learning rate of the epoch's last step.
     training, validation
         Loss by name; ``loss`` is the total. ``validation`` is empty where the epoch was not validated.
     metrics
-        Whatever the caller's ``metrics(model)`` returned.
+        Result of the caller's ``metrics(model)``.
     gradient_norm
         Mean over the epoch, before clipping.
     seconds
@@ -53,7 +53,7 @@ class Epoch:
     seconds: float = 0.0
 
     def value(self, monitor: str) -> float | None:
-        """The monitored value: a validation loss, else a metric; None where it was not measured."""
+        """Return the monitored value: a validation loss, else a metric; None if it was not computed."""
         if monitor in self.validation:
             return self.validation[monitor]
         if monitor in self.metrics:
@@ -63,16 +63,16 @@ class Epoch:
 
 @dataclass(frozen=True)
 class History:
-    """The epochs of a training and how it ended.
+    """The epochs of a training, and the reason for its end.
 
     Parameters
     ----------
     epochs
-        One record an epoch, in order.
+        One record for each epoch, in order.
     stopped
         ``running`` (not yet, or interrupted), ``finished``, ``patience`` (early) or ``time limit``.
     best
-        Number of the epoch whose weights were kept, or None where nothing was validated.
+        Number of the epoch whose weights the model has, or None if nothing was validated.
     monitor
         The value that decides which epoch is best; smaller is better.
 
@@ -90,7 +90,7 @@ class History:
     monitor: str = "loss"
 
     def add(self, epoch: Epoch) -> History:
-        """Append an epoch, and move `best` there if its monitored value is the smallest so far."""
+        """Append an epoch; it becomes `best` if its monitored value is the smallest so far."""
         value = epoch.value(self.monitor)
         if value is None:
             return replace(self, epochs=(*self.epochs, epoch))
@@ -120,18 +120,18 @@ class History:
         return values if values else self.losses()
 
     def to_json(self) -> str:
-        """JSON text; the numbers come back bit for bit."""
+        """Return JSON text, from which `from_json` reads the same bits."""
         content = {"schema": SCHEMA, **asdict(self)}
         return json.dumps(content, indent=1, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> History:
-        """Read what `to_json` wrote.
+        """Read the text of `to_json`.
 
         Raises
         ------
         SchemaError
-            The text was written by a newer version, or is no history.
+            The text was written by a newer version, or is not a history.
         """
         try:
             content: dict[str, Any] = json.loads(text)
@@ -207,7 +207,7 @@ class History:
         try:
             picture = io.BytesIO()
             self.plot().savefig(picture, format="png", dpi=90)
-        except ImportError:  # the table says it too
+        except ImportError:  # the table has it too
             return table
         content = base64.b64encode(picture.getvalue()).decode()
         return f'<img alt="losses" src="data:image/png;base64,{content}">{table}'

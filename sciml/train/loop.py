@@ -68,7 +68,7 @@ def fit(
     settings
         See `Fit`.
     output
-        Where the caller will save the trained model; the resumable state is kept beside it (see
+        Where the caller will save the trained model; the resumable state is saved beside it (see
         `resume_path`), even when the training is done: call ``discard(output)`` once the model itself is
         saved. None saves nothing.
     progress
@@ -80,7 +80,7 @@ def fit(
         recorded.
     identity
         What the caller knows of model and data, by what to call it, such as ``{"files": "a.nc, b.nc"}`` or a
-        digest: it is kept with the state, and a state of another identity is not resumed.
+        digest: it is saved with the state, and a state of another identity is not resumed.
 
     Returns
     -------
@@ -169,7 +169,7 @@ class _Run:
         self.clock = time.monotonic()
 
     def resume(self) -> None:
-        """Continue where an earlier call was, if it left a state."""
+        """Continue an earlier call, if it left a state."""
         if self.path is None or not self.path.is_file():
             return
         self.state.restore(self.path, self.origin)
@@ -177,7 +177,7 @@ class _Run:
         self.progress.say(f"resumed from {self.path}: {at.epoch} epochs and {at.step} steps are done")
 
     def go(self) -> History:
-        """Epoch after epoch until something stops it."""
+        """Run epochs until the training stops."""
         self.state.history = replace(self.state.history, stopped="running")
         while (stopped := self.stopped()) == "running":
             if not self.epoch():
@@ -194,7 +194,7 @@ class _Run:
         return self.state.history
 
     def stopped(self) -> Stopped:
-        """Whether the training is over, and why: a function of the history and the settings."""
+        """Return the state of the training, and the reason for its end; a function of history and settings."""
         history, patience = self.state.history, self.settings.patience
         if patience is not None and history.best is not None:  # so there are epochs
             waited = history.epochs[-1].number - history.best
@@ -208,7 +208,7 @@ class _Run:
         )
 
     def epoch(self) -> bool:
-        """The rest of the epoch under way; False where the time ran out."""
+        """Run the rest of the current epoch; return False if the time is up."""
         position = self.state.position
         generator = epoch_generator(self.settings.seed, position.epoch)
         self.clock = time.monotonic()
@@ -233,7 +233,7 @@ class _Run:
         return not (self.stopped() == "running" and self.time_is_up())
 
     def step(self, batch: Batch) -> None:
-        """One step of the optimiser."""
+        """Do one step of the optimiser."""
         position, settings = self.state.position, self.settings
         if not self.threads:
             self.threads = set_threads(self.model, batch, len(self.training), settings, self.device)
@@ -260,7 +260,7 @@ class _Run:
         position.seconds, self.clock = position.seconds + time.monotonic() - self.clock, time.monotonic()
 
     def schedule_step(self) -> float:
-        """Step of the schedule: the optimiser's own, or a later one where the time budget is short."""
+        """Return the step of the schedule: that of the optimiser, or a later one if the time budget is short."""
         position, budget, last = (
             self.state.position,
             self.settings.time_budget_s,
@@ -270,11 +270,11 @@ class _Run:
         return number if budget is None else max(number, min(self.spent() / budget, 1.0) * last)
 
     def spent(self) -> float:
-        """Seconds of training so far, those of interrupted calls included."""
+        """Return the seconds of training so far, including those of interrupted calls."""
         return sum(epoch.seconds for epoch in self.state.history.epochs) + self.state.position.seconds
 
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The named losses of a batch, on the device and in the precision asked for."""
+        """Compute the named losses of a batch, on the device and in the precision of the settings."""
         moved = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
         bfloat16 = self.settings.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bfloat16):
@@ -288,19 +288,19 @@ class _Run:
         return losses
 
     def check(self, values: Mapping[str, float], where: str) -> None:
-        """Refuse values that are not finite, before they reach the weights."""
+        """Check that values are finite, before they change the weights."""
         bad = {name: value for name, value in values.items() if not math.isfinite(value)}
         if bad:
             names = ", ".join(f"{name} = {value}" for name, value in bad.items())
-            kept = f"; the last good state is in {self.path}" if self.path and self.path.is_file() else ""
+            state = f"; the last good state is in {self.path}" if self.path and self.path.is_file() else ""
             remedy = (
                 "look for NaN in the data, lower learning_rate or gradient_clip, or use precision='float32'"
             )
             rate = self.state.optimizer.param_groups[0]["lr"]
-            raise NotFinite(f"{names} at {where}, learning rate {rate:.3g}: {remedy}{kept}")
+            raise NotFinite(f"{names} at {where}, learning rate {rate:.3g}: {remedy}{state}")
 
     def close_epoch(self) -> None:
-        """Validate, record, keep the best weights, save."""
+        """Validate, record the epoch, copy the best weights, and save."""
         state, position = self.state, self.state.position
         number = position.epoch + 1
         random = state.random()
@@ -336,7 +336,7 @@ class _Run:
             self.leave()
 
     def validate(self, number: int) -> tuple[dict[str, float], dict[str, float]]:
-        """Losses and metrics of the weights under evaluation."""
+        """Compute losses and metrics of the weights that are evaluated."""
         sums: dict[str, float] = {}
         samples = 0
         measured: dict[str, float] = {}
@@ -357,7 +357,7 @@ class _Run:
         return means, measured
 
     def report(self) -> None:
-        """Tell the progress where we are."""
+        """Show the position within the epoch."""
         position = self.state.position
         rate = position.samples / max(position.seconds, 1e-9)
         epochs, means = self.settings.epochs, position.means()
@@ -372,27 +372,27 @@ class _Run:
         return limit is not None and time.monotonic() - self.began >= limit
 
     def save(self, random: Mapping[str, Tensor] | None = None) -> None:
-        """Write the resumable state, if there is somewhere to."""
+        """Write the resumable state, if there is an output."""
         if self.path is not None:
             self.state.save(self.path, self.origin, random)
         self.saved = time.monotonic()
 
     def leave(self, random: Mapping[str, Tensor] | None = None) -> None:
-        """Save and act on the signal."""
+        """Save, and act on the signal."""
         self.save(random)
         at = self.state.position
         where = f"stopped after {at.epoch} epochs and {at.step} of {self.steps} steps"
         self.interrupt.act(f"{where}; {self.how()}")
 
     def how(self) -> str:
-        """How to go on after a stop."""
+        """Describe how to resume after a stop."""
         if self.path is None:
             return "no output was given, so nothing is saved"
         return f"the state is in {self.path}: run the same command again to go on"
 
 
 def _numbers(values: Mapping[str, Tensor]) -> dict[str, float]:
-    """Scalars as Python numbers, in a single transfer from the device."""
+    """Convert scalars to Python numbers, in a single transfer from the device."""
     kind = functools.reduce(torch.promote_types, (value.dtype for value in values.values()), torch.float32)
     together = torch.stack([value.detach().reshape(()).to(kind) for value in values.values()])
     return dict(zip(values, together.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Losses that belong to no one problem."""
+"""Losses that are independent of the problem."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["relative_l2"]
 
 
 def relative_l2(prediction: Tensor, target: Tensor, *, floor: float = 0.0) -> Tensor:
-    """The error's Euclidean norm over the target's, sample by sample, and the mean over the samples.
+    """Compute the mean over samples of the Euclidean norm of the error, relative to that of the target.
 
     Parameters
     ----------
     prediction, target
-        Of one shape (sample, ...).
+        Tensors of equal shape (sample, ...).
     floor
         Least value of the target's norm, in its units, for samples that may vanish. With 0 such a sample
         gives a loss that is not finite unless it is predicted exactly, when it counts as 0.
@@ -24,12 +24,12 @@ def relative_l2(prediction: Tensor, target: Tensor, *, floor: float = 0.0) -> Te
     Returns
     -------
     Tensor
-        A scalar, in float32 at least: norms of many values lose too much in less.
+        A scalar, at least in float32, because norms of many values are inaccurate in lower precision.
 
     Raises
     ------
     InputError
-        For different shapes, which torch would broadcast.
+        The shapes differ; torch would broadcast them.
 
     Examples
     --------

@@ -12,7 +12,7 @@ __all__ = ["optimizer"]
 
 
 def optimizer(model: nn.Module, settings: Fit) -> torch.optim.AdamW:
-    """AdamW over the trainable parameters; only those of two dimensions or more decay.
+    """Make AdamW for the trainable parameters; only those of two dimensions or more decay.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Learning rates as functions of the step alone, so that a resumed training needs no scheduler's state."""
+"""Learning rates as functions of the step alone, so that a resumed training needs no state of a scheduler."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["learning_rate", "momentum", "reductions"]
 
 
 def learning_rate(settings: Fit, step: float, total: int, monitored: Sequence[float] = ()) -> float:
-    """The learning rate of one optimiser step.
+    """Compute the learning rate of one optimiser step.
 
     Parameters
     ----------
     settings
-        ``schedule``, ``learning_rate``, ``warmup`` and the factors are used.
+        Settings of the training: ``schedule``, ``learning_rate``, ``warmup`` and the factors.
     step, total
         Number of the step, counted from 0 (a fraction where a time budget decides); steps of the whole training.
     monitored
-        The validation values so far (``plateau`` alone looks at them).
+        Validation values so far, for ``plateau``.
 
     Examples
     --------
@@ -43,14 +43,14 @@ def learning_rate(settings: Fit, step: float, total: int, monitored: Sequence[fl
 
 
 def momentum(settings: Fit, step: float, total: int) -> float:
-    """Beta1 of one optimiser step: constant, or from 0.95 to 0.85 and back with ``cycle_momentum``."""
+    """Compute beta1 of one optimiser step: constant, or from 0.95 to 0.85 and back with ``cycle_momentum``."""
     if settings.schedule == "onecycle" and settings.cycle_momentum:
         return _cycle(settings.warmup, step, total, 0.95, 0.85, 0.95)
     return settings.betas[0]
 
 
 def reductions(monitored: Sequence[float], patience: int, threshold: float = 1e-4) -> int:
-    """How often more than ``patience`` values in a row brought no improvement (relative ``threshold``)."""
+    """Count how often more than ``patience`` values in a row brought no improvement (relative ``threshold``)."""
     count, bad, best = 0, 0, math.inf
     for value in monitored:
         if value < best * (1.0 - threshold):

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at a step's boundary instead of in its middle."""
+"""Ctrl-C and SIGTERM, handled between two steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Interrupt"]
 class Interrupt:
     """Within the block the first signal only sets `received`; a second Ctrl-C acts at once.
 
-    Outside the main thread, where Python lets nobody handle signals, it does nothing.
+    Outside the main thread, where Python cannot handle signals, it does nothing.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Interrupt:
         self.received = signal.Signals(number)
 
     def act(self, message: str) -> None:
-        """Do what the signal asked for: `KeyboardInterrupt`, or `SystemExit` with status 143 for SIGTERM."""
+        """Act on the signal: `KeyboardInterrupt`, or `SystemExit` with status 143 for SIGTERM."""
         if self.received is signal.SIGTERM:
             raise SystemExit(128 + signal.SIGTERM)
         raise KeyboardInterrupt(message)

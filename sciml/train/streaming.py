@@ -26,43 +26,39 @@ Rows = npt.NDArray[np.int64]
 class StoreSource:
     """Samples of a zarr store, a netCDF file, or a lazy dataset, read block by block.
 
-    An epoch takes the blocks in a random order, ``buffer`` of them at a time, and mixes the samples of those.
-    So a buffer should hold many more samples than a batch, and a store that lies in the order of time wants
-    small chunks.
+    An epoch reads the blocks in a random order, ``buffer`` of them at a time, and mixes the samples of those. A buffer
+    should therefore hold many more samples than a batch, and a store in the order of time should have small chunks.
 
     Parameters
     ----------
     data
         Path of a zarr store or netCDF file, or a dataset (which must be picklable if there are workers).
     variables
-        Names of the variables to read; each has the dimension ``dim``, and comes as a tensor with that one
-        first.
+        Names of the variables to read; each has the dimension ``dim``, which is the first one of its tensor.
     dim
-        The dimension of the samples.
+        Dimension of the samples.
     rows
-        Which samples to use, as a boolean mask over ``dim`` or as numbers (each is taken once); None for all.
+        Samples to use, as a boolean mask over ``dim`` or as numbers (each is used once); None for all.
     transform
-        ``transform(batch) -> batch`` on the samples of one block, keeping their number and order: features,
-        for one. It runs in the workers; it must be a function of the batch alone, and picklable if there are
-        workers.
+        ``transform(batch) -> batch`` on the samples of one block, with the same number and order of samples, for
+        example to compute features. It runs in the workers; it must depend on the batch alone, and be picklable if
+        there are workers.
     block
-        Samples a block; None takes the store's own chunks.
+        Number of samples in a block; None uses the chunks of the store.
     buffer
-        Blocks mixed with one another; so many are in memory at once.
+        Number of blocks that are mixed, and in memory, at a time.
     workers
-        Processes that read and transform, or 0 for none. They hand blocks over in shared memory
-        (``/dev/shm``).
+        Number of processes that read and transform, or 0 for none. They pass blocks in shared memory (``/dev/shm``).
     start_method
-        How they start. ``fork`` is quick and lets ``transform`` be any function, but is unsafe beside
-        threads.
+        How they start. ``fork`` is fast and allows any function as ``transform``, but is unsafe with threads.
 
     Raises
     ------
     InputError
-        No such store, no samples, a variable without ``dim`` or that torch cannot hold, or a transform that
-        changes the number of samples.
+        The store does not exist or has no samples, a variable has no ``dim`` or a type that torch does not have, or
+        the transform changes the number of samples.
     MissingVariable
-        The store lacks a variable.
+        The store has no such variable.
     """
 
     def __init__(
@@ -102,7 +98,7 @@ class StoreSource:
             persistent_workers=workers > 0,
             multiprocessing_context=start_method if workers else None,
             worker_init_fn=_leave_signals if workers else None,
-            generator=torch.Generator(),  # its own: else each epoch would draw from torch's global one
+            generator=torch.Generator(),  # else each epoch would draw from the global one of torch
         )
 
     def __len__(self) -> int:
@@ -116,11 +112,11 @@ class StoreSource:
         )
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """The batches of one epoch: shuffled with a generator, in order without."""
+        """Yield the batches of one epoch: shuffled with a generator, in order without one."""
         return self.batches_from(batch_size, generator, 0)
 
     def batches_from(self, batch_size: int, generator: torch.Generator | None, start: int) -> Iterator[Batch]:
-        """The same from batch number ``start`` on; the blocks before it are not read."""
+        """Yield the batches of one epoch from number ``start`` on; earlier blocks are not read."""
         check_batch_size(batch_size)
         order, seeds = self._plan(generator)
         groups = [order[first : first + self.buffer] for first in range(0, len(order), self.buffer)]
@@ -148,12 +144,12 @@ class StoreSource:
             yield held
 
     def in_memory(self) -> TensorSource:
-        """All samples, transformed, as one `TensorSource`: where they fit, it is the fastest."""
+        """Read all samples, transformed, into a `TensorSource`, which is fastest if they fit into memory."""
         self._order.blocks = list(range(len(self._lengths)))
         return TensorSource(_join(list(self._loader)))
 
     def _plan(self, generator: torch.Generator | None) -> tuple[Rows, list[int | None]]:
-        """The order of the blocks, and a seed for each buffer of them."""
+        """Draw the order of the blocks, and a seed for each buffer of them."""
         count = len(self._lengths)
         groups = -(-count // self.buffer)
         if generator is None:
@@ -176,7 +172,7 @@ class _Order(Sampler[int]):
 
 
 class _Blocks(Dataset[Batch]):
-    """Reads and transforms one block; each process opens the store for itself."""
+    """Reads and transforms one block; each process opens the store itself."""
 
     def __init__(
         self,
@@ -240,7 +236,7 @@ def _check(opened: xr.Dataset, variables: Sequence[str], dim: str, data: object)
     for name in variables:
         if name not in opened:
             raise MissingVariable(
-                f"{_name(data)} lacks {name!r}: it has {', '.join(map(str, opened.variables))}"
+                f"{_name(data)} has no variable {name!r}: it has {', '.join(map(str, opened.variables))}"
             )
         if dim not in opened[name].dims:
             raise InputError(f"{name} has the dimensions {opened[name].dims}, not {dim!r}: leave it out")
@@ -249,7 +245,7 @@ def _check(opened: xr.Dataset, variables: Sequence[str], dim: str, data: object)
 
 
 def _chunk(variable: xr.DataArray, dim: str) -> int:
-    """Samples in one chunk of the store, in dask's chunks if it has none, else 4096."""
+    """Return the number of samples in a chunk of the store, or in a chunk of dask if it has none, else 4096."""
     if variable.chunks is not None:
         return int(variable.chunksizes[dim][0])
     stored = variable.encoding.get("preferred_chunks", {}).get(dim)
@@ -271,7 +267,7 @@ def _rows(rows: npt.ArrayLike | None, count: int) -> Rows:
 
 
 def _blocks(rows: Rows, size: int) -> list[Rows]:
-    """The rows that lie in each block of the store; blocks without any are left out."""
+    """Return the rows in each block of the store; blocks without rows are omitted."""
     cuts = np.flatnonzero(np.diff(rows // size)) + 1
     return [block for block in np.split(rows, cuts) if len(block)]
 
@@ -298,14 +294,14 @@ def _mix(count: int, seed: int | None) -> Tensor:
 
 
 def _pieces(held: Batch | None, mixed: Tensor, batch_size: int) -> list[Tensor]:
-    """Cut an order into batches, the first of them only as long as completes the held samples."""
+    """Cut an order into batches; the first one only completes the samples that remain from before."""
     missing = batch_size - _length(held) if held else 0
     pieces = [mixed[:missing], *torch.split(mixed[missing:], batch_size)]
     return [piece for piece in pieces if len(piece)]
 
 
 def _leave_signals(_worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal: the main one decides, and needs its workers until then."""
+    """Ignore Ctrl-C, which reaches every process of a terminal: the main process stops its workers itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -1,4 +1,4 @@
-"""Which versions write a checkpoint."""
+"""Versions of the software that writes a checkpoint."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["versions"]
 
 @functools.cache
 def versions() -> tuple[tuple[str, str], ...]:
-    """Of this package, Python, torch and NumPy, without importing them."""
-    found = [("sciml", __version__), ("python", platform.python_version())]
+    """Return the versions of this package, Python, torch and NumPy, without importing them."""
+    versions = [("sciml", __version__), ("python", platform.python_version())]
     for name in ("torch", "numpy"):
         try:
-            found.append((name, importlib.metadata.version(name)))
+            versions.append((name, importlib.metadata.version(name)))
         except importlib.metadata.PackageNotFoundError:
-            found.append((name, "not installed"))
-    return tuple(found)
+            versions.append((name, "not installed"))
+    return tuple(versions)

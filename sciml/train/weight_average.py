@@ -15,15 +15,15 @@ class Average:
     """A moving average of the trainable parameters.
 
     ``average = d * average + (1 - d) * parameter`` after each step, with ``d = min(decay, (1 + t) / (10 +
-    t))`` at the t-th update (t from 1), so that a short training is not averaged with its first guess.
+    t))`` at the t-th update (t from 1), so that the initial weights have little influence in a short training.
     Buffers are not averaged.
 
     Parameters
     ----------
     model
-        Its parameters are the first average.
+        Model whose parameters are the first average.
     decay
-        The decay reached after many steps.
+        Decay after many steps.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -37,7 +37,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take the parameters in, after an optimiser step."""
+        """Update the average after an optimiser step."""
         self.count += 1
         decay = min(self.decay, (1 + self.count) / (10 + self.count))
         averages = list(self.tensors.values())
@@ -45,7 +45,7 @@ class Average:
 
     @contextlib.contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
-        """Within the block the model has the averaged weights; afterwards its own, bit for bit."""
+        """Give the model the averaged weights within the block, and its own weights, bit for bit, afterwards."""
         parameters = self._parameters(model)
         own = [parameter.detach().clone() for parameter in parameters]
         _copy(parameters, list(self.tensors.values()))
