@@ -1,4 +1,4 @@
-"""What every test shares: the marks that depend on the machine, and the threads each worker may use."""
+"""Shared by all tests: the marks that depend on the machine, and the number of threads of each worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.paths import SHARED
 
-# Two workers on two cores: each of them with every thread would only get in the other's way.
+# Two workers on two cores: with all threads each would slow down the other.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
@@ -28,8 +28,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
 
 
-# A shell starts what runs in the background deaf to Ctrl-C, and what that starts stays deaf: the tests of Ctrl-C
-# start processes that listen, wherever they are run from.
+# A shell starts background processes that ignore Ctrl-C, and so do their children: this handler makes the processes
+# that the tests of Ctrl-C start react to it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

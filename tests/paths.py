@@ -1,4 +1,4 @@
-"""Where the tests find their data: what is committed, and the WRF data outside the repository."""
+"""Paths of the tests' data: the committed files, and the WRF data outside the repository."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def test_a_local_cluster_is_made_and_closed() -> None:
     assert cluster.status.name == "closed"
 
 
-def test_the_client_that_is_there_is_used_and_left_open() -> None:
+def test_an_existing_client_is_used_and_left_open() -> None:
     with sciml.client(n_workers=1, processes=False) as outer:
         with sciml.client(n_workers=3) as inner:
             assert inner is outer

@@ -9,12 +9,12 @@ from sciml.storage.packaged import packaged
 from tests.paths import DATA, SAMPLE_WRFOUT
 
 
-def test_a_file_is_found() -> None:
+def test_a_file_of_the_package() -> None:
     assert packaged(SAMPLE_WRFOUT.name) == SAMPLE_WRFOUT
 
 
 @pytest.mark.parametrize("name", ["no-such.sciml", "../README.md", "/etc/hostname"])
-def test_one_that_is_not_there(name: str) -> None:
+def test_a_file_that_does_not_exist(name: str) -> None:
     with pytest.raises(InputError, match=r"no data file .* holds .*wrfout_d01"):
         packaged(name)
 
@@ -22,9 +22,9 @@ def test_one_that_is_not_there(name: str) -> None:
 def test_the_checksums_are_those_of_the_files() -> None:
     lines = (DATA / "checksums.sha256").read_text().splitlines()
     listed = {name: digest for digest, name in (line.split() for line in lines)}
-    found = {
+    actual = {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in DATA.iterdir()
         if path.suffix in (".nc", ".sciml")
     }
-    assert listed == found, "a data file changed: cd data && sha256sum *.nc *.sciml > checksums.sha256"
+    assert listed == actual, "a data file changed: cd data && sha256sum *.nc *.sciml > checksums.sha256"

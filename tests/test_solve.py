@@ -81,7 +81,7 @@ DARCY, BURGERS = sm.Darcy(7), sm.Burgers(16)
         (DARCY, sm.PseudoSpectral(), "Darcy is not stepped in time"),
     ],
 )
-def test_a_pair_that_does_not_fit_is_one_line_that_names_what_does(
+def test_an_invalid_pair_gives_one_line_that_names_a_valid_one(
     verb: Any, problem: Any, algorithm: Any, match: str
 ) -> None:
     with pytest.raises(InputError, match=match.replace("solve\\(", f"{verb.__name__}\\(")) as caught:
@@ -97,13 +97,13 @@ def test_the_real_emulator_names_what_solves_a_pde() -> None:
 
 def test_corrected_names_what_it_takes_in_one_line() -> None:
     given: list[Any] = [sm.Neural, sm.Neural.load("darcy-any").operator, "darcy-any"]
-    for one in given:
+    for value in given:
         with pytest.raises(InputError, match=r"give Neural\.load\(PATH\), or None") as caught:
-            sm.Corrected(one)
+            sm.Corrected(value)
         assert "\n" not in str(caught.value)
 
 
-def test_algorithms_of_any_class_that_say_nothing_are_asked() -> None:
+def test_algorithms_without_annotations_run() -> None:
     @dataclass(frozen=True)
     class Free:
         def init(self, problem):  # type: ignore[no-untyped-def]

@@ -1,4 +1,4 @@
-"""What a notebook shows of a problem, a solution, a hierarchy, a network, a checkpoint: what print shows."""
+"""Tables in notebooks of problems, solutions, hierarchies, networks and checkpoints, compared with their print."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def test_everything_is_escaped() -> None:
     assert text_of(shown).count(evil) == 6
 
 
-def test_numbers_stand_right_and_words_left() -> None:
+def test_numbers_are_aligned_right_and_words_left() -> None:
     rows = [
         ("a", "1.5e-3", "5 x 7", "a word"),
         ("b", "12,345", "", "63"),
         ("c", "-", "31 x 31", "a grid of 31"),
     ]
     cells = [cell.attrib["style"] for cell in parsed(html_table("t", rows)).iter("td")]
-    sides = ["right" if "text-align:right" in one else "left" for one in cells]
+    sides = ["right" if "text-align:right" in cell else "left" for cell in cells]
     assert sides == ["right", "right", "left"] * 3
 
 
@@ -118,10 +118,10 @@ def test_it_shows_what_print_shows(kind: str) -> None:
     made = PRINTED[kind]()
     assert type(made).__name__ == kind
     shown = text_of(made._repr_html_())
-    # Numbers that stand alone; those of a table's alignment are the same whatever is around them.
+    # Numbers as whole words, which are the same in both.
     numbers = re.findall(r"(?<![\w.])[-+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?%?(?![\w])", str(made))
     assert numbers
-    assert [one for one in numbers if one not in shown] == []
+    assert [number for number in numbers if number not in shown] == []
 
 
 def networks() -> dict[str, Any]:

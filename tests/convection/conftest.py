@@ -1,4 +1,4 @@
-"""The committed sample with the true scheme's answers, and what the emulator's physics makes of it."""
+"""The committed sample with the true scheme's results, and the emulator's physics of it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def pairs() -> xr.Dataset:
 
 @pytest.fixture(scope="session")
 def known(pairs: xr.Dataset) -> Physics:
-    found = physics(sounding_of(pairs), 40)
-    assert found is not None
-    return found
+    result = physics(sounding_of(pairs), 40)
+    assert result is not None
+    return result

@@ -1,4 +1,4 @@
-"""The emulator as users meet it: train, save, load, solve; and what it refuses."""
+"""The emulator through its public interface: training, saving, loading, solving, and invalid input."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def path(pairs: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_solve_gives_all_that_a_host_needs(pairs: xr.Dataset, path: Path) -> None:
+def test_solve_returns_all_outputs_of_the_scheme(pairs: xr.Dataset, path: Path) -> None:
     some = pairs.isel(column=slice(0, 400))
     solution = sm.solve(Convection(some), Emulator.load(path))
     out = solution.outputs
@@ -46,15 +46,15 @@ def test_solve_gives_all_that_a_host_needs(pairs: xr.Dataset, path: Path) -> Non
     assert "shallow" in repr(solution) and "Bi-LSTM 1 x 6" in repr(Emulator.load(path))
 
 
-def test_it_has_learned_something(pairs: xr.Dataset, path: Path) -> None:
-    """Two epochs on the columns that it is tried on: the road, not the quality, is what this tests."""
+def test_training_reduces_the_error(pairs: xr.Dataset, path: Path) -> None:
+    """Two epochs on the evaluated columns themselves: this tests the training, not the quality of an emulator."""
     out = sm.solve(Convection(pairs), Emulator.load(path)).outputs
     true = pairs["RTHCUTEN"].values
     assert 1 - ((out["RTHCUTEN"].values - true) ** 2).sum() / (true**2).sum() > 0.5
     assert (out["KIND"].values == pairs["KIND"].values).mean() > 0.99
 
 
-def test_the_answer_does_not_depend_on_the_blocks(pairs: xr.Dataset, path: Path) -> None:
+def test_the_solution_does_not_depend_on_the_blocks(pairs: xr.Dataset, path: Path) -> None:
     some = pairs.isel(column=slice(0, 150))
     loaded = Emulator.load(path, precision="float64")
     whole = loaded.run(Convection(some), loaded.init(Convection(some))).outputs
@@ -106,7 +106,7 @@ def test_training_needs_the_targets(pairs: xr.Dataset, tmp_path: Path) -> None:
         training.train(pairs, tmp_path / "a.sciml", fit={"epoch": 3}, progress=Quiet())
 
 
-def test_problems_that_cannot_be_put(pairs: xr.Dataset) -> None:
+def test_invalid_problems(pairs: xr.Dataset) -> None:
     with pytest.raises(MissingVariable, match="W0AVG"):
         Convection(pairs.drop_vars("W0AVG"))
     with pytest.raises(InputError, match="zero columns"):
@@ -119,32 +119,32 @@ def test_problems_that_cannot_be_put(pairs: xr.Dataset) -> None:
         Convection(bare)
 
 
-def test_other_levels_are_refused(pairs: xr.Dataset, path: Path) -> None:
+def test_another_number_of_levels_is_an_error(pairs: xr.Dataset, path: Path) -> None:
     with pytest.raises(InputError, match="44 levels, these have 40"):
         sm.solve(Convection(pairs.isel(level=slice(0, 40))), Emulator.load(path))
 
 
-def test_another_grid_spacing_is_warned_of(pairs: xr.Dataset, path: Path) -> None:
+def test_another_grid_spacing_gives_a_warning(pairs: xr.Dataset, path: Path) -> None:
     wide = pairs.isel(column=slice(0, 20)).assign_attrs(DX=30000.0)
     with pytest.warns(UserWarning, match="DX is 30000.*10000"):
         sm.solve(Convection(wide), Emulator.load(path))
 
 
-def test_nan_is_refused_and_named(pairs: xr.Dataset, path: Path) -> None:
+def test_nan_is_an_error_that_names_the_variable(pairs: xr.Dataset, path: Path) -> None:
     broken = pairs.isel(column=slice(0, 30)).copy(deep=True)
     broken["T_PHY"][3, 7] = np.nan
     with pytest.raises(InputError, match="T_PHY has 1 values that are not finite"):
         sm.solve(Convection(broken), Emulator.load(path))
 
 
-def test_what_lies_outside_is_told(pairs: xr.Dataset, path: Path) -> None:
+def test_columns_outside_the_training_range_are_novel(pairs: xr.Dataset, path: Path) -> None:
     deep = pairs.isel(column=np.flatnonzero(pairs["KIND"].values == 2)[:20])
     strange = deep.assign(HFX=deep["HFX"] + 5000.0, PBLH=deep["PBLH"] * 20)
     solution = sm.solve(Convection(strange), Emulator.load(path))
     assert solution.result is Result.NOVEL and solution.stats["greatest novelty"] > 1
 
 
-def test_quiet_columns_alone(pairs: xr.Dataset, path: Path, tmp_path: Path) -> None:
+def test_columns_without_convection(pairs: xr.Dataset, path: Path, tmp_path: Path) -> None:
     quiet = pairs.isel(column=np.flatnonzero(pairs["KIND"].values == 0)[:40])
     warmer_aloft = (quiet["T_PHY"] + 1.5 * np.arange(44)).astype("f4")
     stable = quiet.assign(T_PHY=warmer_aloft, QVAPOR=quiet["QVAPOR"] * 0.05, W0AVG=quiet["W0AVG"] * 0 - 1)
@@ -154,7 +154,7 @@ def test_quiet_columns_alone(pairs: xr.Dataset, path: Path, tmp_path: Path) -> N
         training.train(stable, tmp_path / "a.sciml", progress=Quiet())
 
 
-def test_an_answer_that_is_not_finite_fails(pairs: xr.Dataset, path: Path) -> None:
+def test_a_result_that_is_not_finite_fails(pairs: xr.Dataset, path: Path) -> None:
     loaded = Emulator.load(path)
     with torch.no_grad():
         loaded.network.pool.weight.fill_(float("nan"))
@@ -164,7 +164,7 @@ def test_an_answer_that_is_not_finite_fails(pairs: xr.Dataset, path: Path) -> No
     assert sm.solve(some, loaded, throw=False).result is Result.NOT_FINITE
 
 
-def test_another_checkpoint_is_refused(pairs: xr.Dataset, tmp_path: Path) -> None:
+def test_another_checkpoint_is_an_error(pairs: xr.Dataset, tmp_path: Path) -> None:
     some = pairs.isel(column=slice(0, 100))
     settings = {**FAST, "epochs": 1}
     baseline = train_published(some, tmp_path / "p.sciml", settings=settings, progress=Quiet())
@@ -175,8 +175,8 @@ def test_another_checkpoint_is_refused(pairs: xr.Dataset, tmp_path: Path) -> Non
     assert sum(p.numel() for p in baseline.network.parameters()) == 66_422
 
 
-def test_other_eta_levels_are_warned_of(pairs: xr.Dataset) -> None:
-    """As many levels as in the training, but elsewhere; where they lie as there, nothing is said."""
+def test_other_eta_levels_give_a_warning(pairs: xr.Dataset) -> None:
+    """The same number of levels as in the training, at other pressures; the same pressures give no warning."""
     problem = Convection(pairs.isel(column=slice(0, 400)))
     emulator = Emulator.load("mskf-convrad")
     shares = np.asarray(emulator.about["level_pressure"])

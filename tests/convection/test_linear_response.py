@@ -1,4 +1,4 @@
-"""The linear response of the emulator: two ways to the same derivative, budgets, units, growth that is warned of."""
+"""The linear response of the emulator: two methods for the same derivative, budgets, units, warnings of growth."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def some(pairs: xr.Dataset) -> xr.Dataset:
 
 
 @pytest.fixture(scope="module")
-def found(emulator: Emulator, some: xr.Dataset) -> LinearResponse:
+def response(emulator: Emulator, some: xr.Dataset) -> LinearResponse:
     return linear_response(emulator, some, smooth=True)
 
 
@@ -55,7 +55,7 @@ def test_the_function_is_the_emulator(emulator: Emulator, some: xr.Dataset) -> N
         np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4 * np.abs(theirs).max())
 
 
-def test_pressure_and_mass_stay(emulator: Emulator, some: xr.Dataset) -> None:
+def test_pressure_and_mass_are_unchanged(emulator: Emulator, some: xr.Dataset) -> None:
     asked = Perturbed.of(emulator, some)
     before = asked.sounding
     moved = asked.points.clone()
@@ -76,7 +76,9 @@ def test_pressure_and_mass_stay(emulator: Emulator, some: xr.Dataset) -> None:
     assert bool((after.z[5:, n:] > before.z[5:]).all())
 
 
-def test_automatic_is_finite_differences_at_smooth_points(emulator: Emulator, some: xr.Dataset) -> None:
+def test_automatic_differentiation_equals_finite_differences_at_smooth_points(
+    emulator: Emulator, some: xr.Dataset
+) -> None:
     """Smooth is where two steps give one difference: nothing steps or bends between."""
     convecting = some.isel(column=np.flatnonzero(some["KIND"].values > 0))
     asked = Perturbed.of(emulator, convecting)
@@ -91,47 +93,47 @@ def test_automatic_is_finite_differences_at_smooth_points(emulator: Emulator, so
     assert float(error[smooth].max()) < 1e-5
 
 
-def test_water_closes(found: LinearResponse) -> None:
-    lost = -(found.mass @ found.matrix[LEVELS:]) / 1000
-    scale = np.abs(found.rain).max()
+def test_water_closes(response: LinearResponse) -> None:
+    lost = -(response.mass @ response.matrix[LEVELS:]) / 1000
+    scale = np.abs(response.rain).max()
     assert scale > 0.1
-    np.testing.assert_allclose(found.rain + found.water, lost, atol=1e-8 * scale)
+    np.testing.assert_allclose(response.rain + response.water, lost, atol=1e-8 * scale)
 
 
-def test_it_is_the_mean_of_its_samples(found: LinearResponse) -> None:
-    assert found.samples.shape == (8, 2 * LEVELS, 2 * LEVELS)
-    size = np.abs(found.matrix).max()
-    np.testing.assert_allclose(found.samples.mean(0), found.matrix, atol=0.01 * size)
+def test_it_is_the_mean_of_its_samples(response: LinearResponse) -> None:
+    assert response.samples.shape == (8, 2 * LEVELS, 2 * LEVELS)
+    size = np.abs(response.matrix).max()
+    np.testing.assert_allclose(response.samples.mean(0), response.matrix, atol=0.01 * size)
 
 
-def test_convection_damps(found: LinearResponse) -> None:
+def test_convection_damps(response: LinearResponse) -> None:
     """Warming a layer cools it, moistening it dries it; nothing happens in the stratosphere."""
-    diagonal = np.diag(found.matrix)
-    cloud = (found.pressure > 500) & (found.pressure < 800)
+    diagonal = np.diag(response.matrix)
+    cloud = (response.pressure > 500) & (response.pressure < 800)
     assert (diagonal[:LEVELS][cloud] < 0).all()
     assert (diagonal[LEVELS:][cloud] < 0).all()
-    assert not np.abs(found.matrix[:, :LEVELS][:, found.pressure < 60]).any()
-    low = found.pressure > 930
-    assert found.rain[LEVELS:][low].sum() > 0  # a moister boundary layer rains more
-    assert found.spectrum.unstable(1.0) == ()
-    assert "no mode of the column alone grows faster than 1 per day" in found.verdict()
-    assert "warning" in found.verdict(-0.5) or not found.spectrum.growing
+    assert not np.abs(response.matrix[:, :LEVELS][:, response.pressure < 60]).any()
+    low = response.pressure > 930
+    assert response.rain[LEVELS:][low].sum() > 0  # a moister boundary layer rains more
+    assert response.spectrum.unstable(1.0) == ()
+    assert "no mode of the column alone grows faster than 1 per day" in response.verdict()
+    assert "warning" in response.verdict(-0.5) or not response.spectrum.growing
 
 
-def test_what_it_tells(found: LinearResponse, some: xr.Dataset) -> None:
-    assert (found.columns, found.convecting) == (48, int((some["KIND"] > 0).sum()))
-    assert found.smooth is not None
-    assert found.smooth_share is not None
-    assert 0.2 < found.smooth_share < 1.2
-    assert "48 soundings, 16 of which convect" in repr(found)
-    told = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    np.testing.assert_array_equal(told["matrix"], found.matrix)
-    assert len(told["rates"][0]) == 2 * LEVELS
+def test_numbers_and_texts(response: LinearResponse, some: xr.Dataset) -> None:
+    assert (response.columns, response.convecting) == (48, int((some["KIND"] > 0).sum()))
+    assert response.smooth is not None
+    assert response.smooth_share is not None
+    assert 0.2 < response.smooth_share < 1.2
+    assert "48 soundings, 16 of which convect" in repr(response)
+    content = json.loads(json.dumps(response.to_json(), allow_nan=False))
+    np.testing.assert_array_equal(content["matrix"], response.matrix)
+    assert len(content["rates"][0]) == 2 * LEVELS
 
 
 @pytest.fixture
 def backwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An emulator with the sign of its heating and moistening turned round."""
+    """An emulator with the opposite sign of heating and moistening."""
     right = Emulator.answer
 
     def wrong(self: Emulator, known: Physics, network: Closure) -> tuple[Tensor, dict[str, Tensor]]:
@@ -142,7 +144,7 @@ def backwards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("backwards")
-def test_growth_is_warned_of(emulator: Emulator, some: xr.Dataset) -> None:
+def test_growth_gives_a_warning(emulator: Emulator, some: xr.Dataset) -> None:
     unstable = linear_response(emulator, some)
     modes = unstable.spectrum.unstable(1.0)
     assert len(modes) > 3
@@ -151,12 +153,12 @@ def test_growth_is_warned_of(emulator: Emulator, some: xr.Dataset) -> None:
     )
     assert "hPa" in unstable.spectrum.table()
     assert modes[0].growth == max(mode.growth for mode in modes)
-    told = json.loads(json.dumps(unstable.to_json(), allow_nan=False))["growing"]
-    assert told[0]["growth"] == modes[0].growth
-    assert np.array(told[0]["vector"]).shape == (2, 2 * LEVELS)
+    content = json.loads(json.dumps(unstable.to_json(), allow_nan=False))["growing"]
+    assert content[0]["growth"] == modes[0].growth
+    assert np.array(content[0]["vector"]).shape == (2, 2 * LEVELS)
 
 
-def test_refused(emulator: Emulator, pairs: xr.Dataset) -> None:
+def test_invalid_input(emulator: Emulator, pairs: xr.Dataset) -> None:
     quiet = pairs.isel(column=np.flatnonzero(pairs["KIND"].values == 0)[:12])
     calm = quiet.assign(QVAPOR=quiet["QVAPOR"] * 0.05, W0AVG=quiet["W0AVG"] * 0 - 1)
     with pytest.raises(InputError, match="none of 12 columns convects"):
@@ -167,7 +169,7 @@ def test_refused(emulator: Emulator, pairs: xr.Dataset) -> None:
         linear_response(emulator, pairs.isel(column=slice(0, 40)), steps=(0.0, 0.02))
 
 
-def test_an_emulator_that_answers_nan(emulator: Emulator, some: xr.Dataset) -> None:
+def test_an_emulator_with_nan(emulator: Emulator, some: xr.Dataset) -> None:
     broken = Emulator.load("mskf-convrad")
     with torch.no_grad():
         broken.network.pool.bias.fill_(float("nan"))

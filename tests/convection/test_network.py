@@ -42,7 +42,7 @@ def test_the_closure_against_numpy() -> None:
     def sigmoid(z: np.ndarray) -> np.ndarray:
         return 1 / (1 + np.exp(-z))
 
-    def one_way(inputs: np.ndarray, tag: str) -> np.ndarray:
+    def single_direction(inputs: np.ndarray, tag: str) -> np.ndarray:
         h = c = np.zeros((3, 5))
         states = []
         for k in range(40):
@@ -56,22 +56,22 @@ def test_the_closure_against_numpy() -> None:
 
     inputs = np.concatenate([x.numpy(), np.repeat(y.numpy()[:, None], 40, 1)], -1)
     for layer in range(2):
-        up = one_way(inputs, f"l{layer}")
-        down = one_way(inputs[:, ::-1], f"l{layer}_reverse")[:, ::-1]
+        up = single_direction(inputs, f"l{layer}")
+        down = single_direction(inputs[:, ::-1], f"l{layer}_reverse")[:, ::-1]
         inputs = np.concatenate([up, down], -1)
     push = PUSH_BOUND * np.tanh((inputs @ w["level.weight"].T + w["level.bias"])[..., 0] / PUSH_BOUND)
     pooled = np.concatenate([inputs.mean(1), y.numpy()], -1) @ w["pool.weight"].T + w["pool.bias"]
     column = np.tanh(pooled) @ w["column.weight"].T + w["column.bias"]
     with torch.no_grad():
-        found = closure(x, y)
-    np.testing.assert_allclose(found[0].numpy(), push, rtol=1e-10, atol=1e-12)
+        outputs = closure(x, y)
+    np.testing.assert_allclose(outputs[0].numpy(), push, rtol=1e-10, atol=1e-12)
     bounded = LOG_STRENGTH_BOUND * np.tanh(column[:, 0] / LOG_STRENGTH_BOUND)
-    np.testing.assert_allclose(found[1].numpy(), bounded, rtol=1e-10)
-    np.testing.assert_allclose(found[2].numpy(), column[:, 1], rtol=1e-10)
+    np.testing.assert_allclose(outputs[1].numpy(), bounded, rtol=1e-10)
+    np.testing.assert_allclose(outputs[2].numpy(), column[:, 1], rtol=1e-10)
 
 
 @pytest.mark.parametrize("wrong", [{"hidden": 0}, {"layers": 1.5}, {"channels": ("flux",)}])
-def test_shapes_that_cannot_be(wrong: dict) -> None:
+def test_invalid_shapes(wrong: dict) -> None:
     with pytest.raises(InputError, match=next(iter(wrong)) if "channels" not in wrong else "features"):
         Architecture(**wrong)
 

@@ -1,4 +1,4 @@
-"""The parcel test and the plume against what the true scheme answered on the sample."""
+"""The parcel test and the plume, compared with the results of the true scheme on the sample."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_parcel_test_misses_nothing(pairs: xr.Dataset) -> None:
     assert (passed & ~triggered).mean() <= 0.01
 
 
-def test_the_plume_is_the_schemes(pairs: xr.Dataset, known: Physics) -> None:
+def test_the_plume_equals_that_of_the_scheme(pairs: xr.Dataset, known: Physics) -> None:
     rows = known.index.numpy()
     truth = pairs.isel(column=rows)
     kind = known.plume.kind.numpy()
@@ -32,11 +32,11 @@ def test_the_plume_is_the_schemes(pairs: xr.Dataset, known: Physics) -> None:
     assert (known.plume.top.numpy() + 1 == truth["CUTOP"].values)[agrees].mean() >= 0.995
     assert (known.plume.cloud_base.numpy() + 1 == truth["CUBOT"].values)[agrees].mean() >= 0.995
     for name, mine in (("QC_CU", known.plume.liquid), ("QI_CU", known.plume.ice)):
-        true, found = truth[name].values[agrees], mine.numpy().T[agrees]
-        assert 1 - ((true - found) ** 2).sum() / ((true - true.mean()) ** 2).sum() >= 0.998, name
+        true, computed = truth[name].values[agrees], mine.numpy().T[agrees]
+        assert 1 - ((true - computed) ** 2).sum() / ((true - true.mean()) ** 2).sum() >= 0.998, name
 
 
-def test_adjustment_times_are_the_schemes(pairs: xr.Dataset, known: Physics) -> None:
+def test_adjustment_times_equal_those_of_the_scheme(pairs: xr.Dataset, known: Physics) -> None:
     truth = pairs.isel(column=known.index.numpy())
     agrees = known.plume.kind.numpy() == truth["KIND"].values
     ratio = (known.times.adjustment.numpy() / truth["TIMEC_KF"].values)[agrees]
@@ -44,7 +44,7 @@ def test_adjustment_times_are_the_schemes(pairs: xr.Dataset, known: Physics) -> 
     assert (known.times.counter.numpy() == truth["NCA"].values)[agrees].mean() > 0.99
 
 
-def test_nothing_is_held_for_more_than_a_day(pairs: xr.Dataset) -> None:
+def test_adjustment_times_are_at_most_a_day(pairs: xr.Dataset) -> None:
     """In whole steps, where the wind is so light that air takes longer to cross the cell."""
     for dt, longest in ((50.0, 86400.0), (7000.0, 84000.0), (1e5, 1e5)):
         calm = {name: 1e-3 * pairs[name] for name in ("U_PHY", "V_PHY")}
@@ -56,7 +56,7 @@ def test_nothing_is_held_for_more_than_a_day(pairs: xr.Dataset) -> None:
         assert known.times.adjustment.max() == 86400.0
 
 
-def test_winds_do_not_matter_to_the_plume(pairs: xr.Dataset, known: Physics) -> None:
+def test_the_plume_does_not_depend_on_the_wind(pairs: xr.Dataset, known: Physics) -> None:
     turned = pairs.assign(U_PHY=-pairs["V_PHY"], V_PHY=pairs["U_PHY"])
     other = ascend(sounding_of(turned).take(known.index))
     for name, value in vars(known.plume).items():
@@ -77,8 +77,8 @@ def test_source_layers_start_every_15_hpa(known: Physics) -> None:
         assert torch.nonzero(flags[:, column]).squeeze(1).tolist() == starts
 
 
-def test_the_updraft_keeps_its_water(known: Physics) -> None:
-    """What enters at the source layer and by mixing leaves as detrained vapour, condensate or rain."""
+def test_the_updraft_conserves_water(known: Physics) -> None:
+    """The water that enters at the source layer and by mixing leaves as detrained vapour, condensate or rain."""
     s, plume = known.sounding, known.plume
     entered = (plume.entrained * s.q).sum(0)
     vapour = (plume.detrained * plume.q_undiluted).sum(0)

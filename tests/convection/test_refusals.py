@@ -1,4 +1,4 @@
-"""Inputs, settings and checkpoints that an emulator refuses in one line, and what it must not refuse."""
+"""Invalid inputs, settings and checkpoints, each with an error of one line; and unusual but valid ones."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def path(pairs: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("name", "value"),
     [("DX", np.nan), ("DX", "ten"), ("DX", 0), ("DT", 0.0), ("DT", -5.0), ("CUDT", np.inf), ("CUDT", -1)],
 )
-def test_a_setting_no_run_has(pairs: xr.Dataset, name: str, value: Any) -> None:
+def test_an_impossible_setting(pairs: xr.Dataset, name: str, value: Any) -> None:
     with pytest.raises(InputError, match=rf"the attribute {name} is .*columns\.attrs\['{name}'\]"):
         Convection(pairs.assign_attrs({name: value}))
 
 
-def test_cumulus_at_every_step_is_a_setting(pairs: xr.Dataset) -> None:
+def test_cumulus_at_every_step_is_valid(pairs: xr.Dataset) -> None:
     assert Convection(pairs.assign_attrs(CUDT=0)).settings["CUDT"] == 0
 
 
@@ -55,7 +55,7 @@ def test_no_dataset(columns: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda c: c.assign(P_HYD=c["P_HYD"] / 100), r"P_HYD is 9\d\d.* at level 0 where.*give P_HYD in Pa"),
         (lambda c: c.assign(T_PHY=c["T_PHY"] - 273.15), "T_PHY reaches -.*outside 130 to 360 K"),
@@ -66,13 +66,13 @@ def test_no_dataset(columns: Any) -> None:
     ],
 )
 def test_other_units_and_levels_upside_down(
-    pairs: xr.Dataset, path: Path, change: Callable[[xr.Dataset], xr.Dataset], said: str
+    pairs: xr.Dataset, path: Path, change: Callable[[xr.Dataset], xr.Dataset], message: str
 ) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         sm.solve(Convection(change(pairs.isel(column=slice(0, 60)))), Emulator.load(path))
 
 
-def test_vapour_a_little_below_zero_is_what_wrf_gives(pairs: xr.Dataset, path: Path) -> None:
+def test_slightly_negative_vapour_is_valid(pairs: xr.Dataset, path: Path) -> None:
     some = pairs.isel(column=slice(0, 60)).copy(deep=True)
     some["QVAPOR"].values[:, 30] = -1e-9
     assert sm.solve(Convection(some), Emulator.load(path)).result.ok
@@ -87,13 +87,13 @@ def test_vapour_a_little_below_zero_is_what_wrf_gives(pairs: xr.Dataset, path: P
         "train/mskf_io_convrad_train3.nc",
     ],
 )
-def test_what_wrf_gives_is_not_refused(name: str) -> None:
+def test_values_of_wrf_are_valid(name: str) -> None:
     columns = sm.open_columns(SHARED / "wrf" / name, keep="all").load()
     assert len(sounding_of(columns)) == columns.sizes["column"]
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"block": 0}, "block=0"),
         ({"block": 2.5}, r"block=2\.5"),
@@ -102,18 +102,18 @@ def test_what_wrf_gives_is_not_refused(name: str) -> None:
         ({"device": "abacus"}, "device 'abacus'"),
     ],
 )
-def test_an_emulator_that_cannot_run(path: Path, change: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_an_emulator_that_cannot_run(path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         dataclasses.replace(Emulator.load(path), **change)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there(path: Path) -> None:
+def test_a_missing_gpu(path: Path) -> None:
     with pytest.raises(InputError, match="device 'cuda' cannot be used"):
         Emulator.load(path, device="cuda")
 
 
-def test_whatever_device_there_is(pairs: xr.Dataset, path: Path) -> None:
+def test_the_automatic_device(pairs: xr.Dataset, path: Path) -> None:
     some = Convection(pairs.isel(column=slice(0, 60)))
     assert sm.solve(some, Emulator.load(path, device="auto")).result.ok
 
@@ -134,7 +134,7 @@ def rewritten(path: Path, target: Path, change: Callable[[dict[str, Any]], objec
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda c: c.pop("network"), "network None"),
         (lambda c: c.pop("about"), "about None"),
@@ -145,11 +145,11 @@ def rewritten(path: Path, target: Path, change: Callable[[dict[str, Any]], objec
         (lambda c: c["network"].update(levels=39), "normalised for .40"),
     ],
 )
-def test_a_checkpoint_with_an_odd_config(
-    path: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+def test_a_checkpoint_with_an_invalid_config(
+    path: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
     odd = rewritten(path, tmp_path / "odd.sciml", change)
-    with pytest.raises(SchemaError, match=said) as caught:
+    with pytest.raises(SchemaError, match=message) as caught:
         Emulator.load(odd)
     assert "\n" not in str(caught.value)
     assert "odd.sciml" in str(caught.value)
@@ -159,11 +159,11 @@ def test_a_checkpoint_without_a_tensor(path: Path, tmp_path: Path) -> None:
     whole = checkpoint.load(path)
     less = {name: x for name, x in whole.tensors.items() if name != "normalisation.mean"}
     checkpoint.save(tmp_path / "less.sciml", whole.config, less)
-    with pytest.raises(SchemaError, match=r"lacks normalisation\.mean: train it again"):
+    with pytest.raises(SchemaError, match=r"has no normalisation\.mean: train it again"):
         Emulator.load(tmp_path / "less.sciml")
 
 
-def test_the_baseline_with_an_odd_config(pairs: xr.Dataset, tmp_path: Path) -> None:
+def test_the_baseline_with_an_invalid_config(pairs: xr.Dataset, tmp_path: Path) -> None:
     target = tmp_path / "p.sciml"
     train_published(pairs.isel(column=slice(0, 40)), target, settings=FAST, progress=Quiet())
     for change in (lambda c: c.pop("about"), lambda c: c["about"].update(levels=3)):

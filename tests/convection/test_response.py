@@ -1,4 +1,4 @@
-"""The response: conservation whatever is learned, the scheme's own tendencies for its own strength, symmetry."""
+"""The response: conservation for any network, the scheme's tendencies for its own strength, symmetry."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def answer(known: Physics, strength: torch.Tensor, push: torch.Tensor | None = N
 
 
 def measured(known: Physics, pairs: xr.Dataset) -> torch.Tensor:
-    """The strength that the scheme found, from the condensate it left."""
+    """The strength that the scheme outputs, from the condensate it left."""
     truth = pairs.isel(column=known.index.numpy())
     mass = (known.sounding.dp / td.GRAVITY).numpy().T
     left = (mass * (truth["RQCCUTEN"].values + truth["RQICUTEN"].values)).sum(1)
@@ -39,53 +39,57 @@ def measured(known: Physics, pairs: xr.Dataset) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("seed", "spread", "kick"), [(3, 0.0, 0.0), (5, 0.3, 1.0), (8, 1.0, 4.0), (13, 1.5, 8.0)]
 )
-def test_laws_hold_whatever_the_network_says(known: Physics, seed: int, spread: float, kick: float) -> None:
+def test_conservation_for_any_prediction_of_the_network(
+    known: Physics, seed: int, spread: float, kick: float
+) -> None:
     draw = torch.Generator().manual_seed(seed)
     n = len(known.sounding)
     strength = torch.exp(spread * torch.randn(n, generator=draw, dtype=torch.float64)).clamp(0.05, 8.0)
     push = kick * (2 * torch.rand(40, n, generator=draw, dtype=torch.float64) - 1)
-    found = answer(known, strength, push).fields
+    outputs = answer(known, strength, push).fields
     s, kind = known.sounding, known.plume.kind
     mass = s.dp / td.GRAVITY
-    water = (mass * sum(found[name] for name in WATER)).sum(0)
-    size = (mass * sum(found[name].abs() for name in WATER)).sum(0)
-    assert ((water + found["PRATEC"]).abs() <= 1e-12 * size).all()
-    assert (found["PRATEC"] >= 0).all() and (found["PRATEC"][kind == SHALLOW] == 0).all()
+    water = (mass * sum(outputs[name] for name in WATER)).sum(0)
+    size = (mass * sum(outputs[name].abs() for name in WATER)).sum(0)
+    assert ((water + outputs["PRATEC"]).abs() <= 1e-12 * size).all()
+    assert (outputs["PRATEC"] >= 0).all() and (outputs["PRATEC"][kind == SHALLOW] == 0).all()
     for name in ("RUCUTEN", "RVCUTEN"):
-        assert ((mass * found[name]).sum(0).abs() <= 1e-12 * (mass * found[name].abs()).sum(0) + 1e-25).all()
-    assert (s.qv + s.dt * found["RQVCUTEN"] >= s.qv.clamp_max(0.0) - 1e-18).all()
+        assert (
+            (mass * outputs[name]).sum(0).abs() <= 1e-12 * (mass * outputs[name].abs()).sum(0) + 1e-25
+        ).all()
+    assert (s.qv + s.dt * outputs["RQVCUTEN"] >= s.qv.clamp_max(0.0) - 1e-18).all()
     for name in ("RQCCUTEN", "RQRCUTEN", "RQICUTEN"):
-        assert (found[name] >= -1e-18).all(), name
-    imbalance = enthalpy_imbalance(s, found["RTHCUTEN"], found["RQVCUTEN"])
+        assert (outputs[name] >= -1e-18).all(), name
+    imbalance = enthalpy_imbalance(s, outputs["RTHCUTEN"], outputs["RQVCUTEN"])
     assert (imbalance >= BOUNDS[0] - 2e-3).all() and (imbalance <= BOUNDS[1] + 2e-3).all()
-    assert (found["CLDFRA_DP"] <= 0.6).all() and (found["CLDFRA_SH"] <= 0.2).all()
+    assert (outputs["CLDFRA_DP"] <= 0.6).all() and (outputs["CLDFRA_SH"] <= 0.2).all()
 
 
-def test_nothing_where_nothing_convects(known: Physics) -> None:
+def test_outputs_are_zero_without_convection(known: Physics) -> None:
     n = len(known.sounding)
     active = torch.arange(n) % 2 == 0
-    found = answer(known, torch.ones(n, dtype=torch.float64), active=active)
-    assert (found.kind[~active] == 0).all() and (found.kind[active] > 0).all()
+    outputs = answer(known, torch.ones(n, dtype=torch.float64), active=active)
+    assert (outputs.kind[~active] == 0).all() and (outputs.kind[active] > 0).all()
     for name in PROFILES:
-        assert (found.fields[name][:, ~active] == 0).all(), name
-    assert (found.fields["NCA"][~active] == -100).all()
-    assert (found.fields["CUTOP"][~active] == 1).all() and (found.fields["CUBOT"][~active] == 45).all()
+        assert (outputs.fields[name][:, ~active] == 0).all(), name
+    assert (outputs.fields["NCA"][~active] == -100).all()
+    assert (outputs.fields["CUTOP"][~active] == 1).all() and (outputs.fields["CUBOT"][~active] == 45).all()
 
 
 def test_the_schemes_strength_gives_the_schemes_tendencies(known: Physics, pairs: xr.Dataset) -> None:
     truth = pairs.isel(column=known.index.numpy())
     agrees = known.plume.kind.numpy() == truth["KIND"].values
     strength = measured(known, pairs).clamp(0.05, 20.0)
-    found = answer(known, strength).fields
+    outputs = answer(known, strength).fields
     for name in ("RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQICUTEN", "RQRCUTEN", "CLDFRA_DP", "CLDFRA_SH"):
-        true, mine = truth[name].values[agrees], found[name].numpy().T[agrees]
+        true, mine = truth[name].values[agrees], outputs[name].numpy().T[agrees]
         assert 1 - ((true - mine) ** 2).sum() / ((true - true.mean()) ** 2).sum() > 0.995, name
     deep = agrees & (truth["KIND"].values == 2)
-    rain, mine = truth["PRATEC"].values[deep], found["PRATEC"].numpy()[deep]
+    rain, mine = truth["PRATEC"].values[deep], outputs["PRATEC"].numpy()[deep]
     assert np.corrcoef(rain, mine)[0, 1] > 0.999
 
 
-def test_shallow_strength_is_the_schemes(known: Physics, pairs: xr.Dataset) -> None:
+def test_shallow_strength_equals_that_of_the_scheme(known: Physics, pairs: xr.Dataset) -> None:
     truth = pairs.isel(column=known.index.numpy())
     shallow = (known.plume.kind == SHALLOW).numpy() & (truth["KIND"].values == 1)
     ratio = (shallow_strength(known.sounding, known.plume, known.times) / measured(known, pairs)).numpy()
@@ -93,7 +97,7 @@ def test_shallow_strength_is_the_schemes(known: Physics, pairs: xr.Dataset) -> N
 
 
 @pytest.mark.parametrize("angle", [37.0, 180.0])
-def test_answers_turn_with_the_wind(pairs: xr.Dataset, known: Physics, angle: float) -> None:
+def test_the_response_rotates_with_the_wind(pairs: xr.Dataset, known: Physics, angle: float) -> None:
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     u, v = pairs["U_PHY"].astype(float), pairs["V_PHY"].astype(float)
     turned = pairs.assign(U_PHY=cos * u - sin * v, V_PHY=sin * u + cos * v)
@@ -117,10 +121,10 @@ def test_calm_air_gives_no_momentum_and_no_nan(pairs: xr.Dataset) -> None:
     assert known is not None
     n = len(known.sounding)
     push = torch.full((40, n), 2.0, dtype=torch.float64)
-    found = answer(known, torch.ones(n, dtype=torch.float64), push).fields
-    for name, value in found.items():
+    outputs = answer(known, torch.ones(n, dtype=torch.float64), push).fields
+    for name, value in outputs.items():
         assert bool(torch.isfinite(value).all()), name
-    assert float(found["RUCUTEN"].abs().max()) == 0.0
+    assert float(outputs["RUCUTEN"].abs().max()) == 0.0
 
 
 def test_the_response_is_differentiable(known: Physics) -> None:

@@ -33,7 +33,7 @@ def test_the_wet_adiabat_inverts_the_equivalent_temperature(p: float, theta: flo
 
     exact = brentq(excess, 160.0, 330.0, xtol=1e-10)
     t, q = td.wet_adiabat(double(p), double(theta))
-    # what bilinear interpolation in steps of 479 Pa and 1 K costs
+    # the error of bilinear interpolation in steps of 479 Pa and 1 K
     assert t.item() == pytest.approx(exact, abs=0.02)
     assert q.item() == pytest.approx(td.saturation(double(p), double(exact)).item(), rel=3e-3)
 
@@ -41,13 +41,13 @@ def test_the_wet_adiabat_inverts_the_equivalent_temperature(p: float, theta: flo
 @given(p=st.floats(3e4, 1e5), q=st.floats(2e-3, 2e-2))
 def test_the_tabulated_logarithm_lies_below_the_true_one(p: float, q: float) -> None:
     ratio = q * p / (0.622 + q) / 611.2
-    found = td.log_vapour(double(p), double(q)).item()
-    error = math.log(ratio) - found
+    interpolated = td.log_vapour(double(p), double(q)).item()
+    error = math.log(ratio) - interpolated
     left = max(ratio - td.LOG_STEP, td.LOG_START)
     assert -1e-12 <= error <= td.LOG_STEP**2 / 8 / left**2 + 1e-12
 
 
-def test_the_lcl_of_saturated_air_is_where_it_is() -> None:
+def test_the_lcl_of_saturated_air_is_its_level() -> None:
     p, t = double(95000.0), double(295.0)
     ratio = td.LOG_START + 35 * td.LOG_STEP  # a node of the table, where it is exact
     e = ratio * 611.2
@@ -79,6 +79,6 @@ def test_tables_are_built_to_convergence() -> None:
     p = td.TABLE_TOP + td.TABLE_DP * torch.arange(td.TABLE_P, dtype=torch.float64)
     theta = td.equivalent_temperature(p, t, td.saturation(p, t), t)
     asked = start + torch.arange(td.TABLE_TH, dtype=torch.float64)[:, None]
-    # float32 keeps 1.5e-5 K, which the steep cold end of the table multiplies
+    # float32 resolves 1.5e-5 K, an error that the steep cold end of the table amplifies
     np.testing.assert_allclose(theta.numpy(), asked.numpy(), atol=5e-3)
     assert bool((q > 0).all())

@@ -1,4 +1,4 @@
-"""What training refuses, and that a training cut off goes on only as itself."""
+"""Invalid trainings, and the resumption of an interrupted training."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def damaged(columns: xr.Dataset, name: str, value: float) -> xr.Dataset:
         ("HFX", 1e6),
     ],
 )
-def test_damaged_values_are_not_learned(runs: xr.Dataset, tmp_path: Path, name: str, value: float) -> None:
-    """Lazily opened as it is from files, where nothing has looked at the values yet."""
+def test_damaged_values_are_an_error(runs: xr.Dataset, tmp_path: Path, name: str, value: float) -> None:
+    """Opened lazily, as from files, before any check of the values."""
     lazy = damaged(runs, name, value).chunk(column=100)
     with pytest.raises(InputError, match=f"^{name} of wrfout_d01_convrad") as caught:
         train(lazy, tmp_path / "m.sciml")
@@ -64,7 +64,7 @@ def test_damaged_values_are_not_learned(runs: xr.Dataset, tmp_path: Path, name: 
         train_published(lazy, tmp_path / "p.sciml", settings=FAST, progress=Quiet())
 
 
-def test_what_stands_at_the_output_is_looked_at_first(
+def test_the_output_is_checked_first(
     runs: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "open_columns", lambda paths: pytest.fail("opened"))
@@ -101,7 +101,7 @@ def test_what_stands_at_the_output_is_looked_at_first(
 
 def test_the_folders_above_the_output_are_made(runs: xr.Dataset, tmp_path: Path) -> None:
     train(runs, tmp_path / "no" / "such" / "m.sciml")
-    assert [one.name for one in (tmp_path / "no" / "such").iterdir()] == ["m.sciml"]
+    assert [entry.name for entry in (tmp_path / "no" / "such").iterdir()] == ["m.sciml"]
 
 
 def cut_off(runs: xr.Dataset, output: Path, **options: Any) -> None:
@@ -132,16 +132,16 @@ def test_only_the_same_training_is_resumed(runs: xr.Dataset, tmp_path: Path) -> 
     straight = train(runs, tmp_path / "n.sciml", hold_out=[2], exclude=[3])
     for name, value in straight.network.state_dict().items():
         assert bool((done.network.state_dict()[name] == value).all()), name
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["m.sciml", "n.sciml"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["m.sciml", "n.sciml"]
 
 
 def test_a_single_column_is_too_few(pairs: xr.Dataset, tmp_path: Path) -> None:
-    one = pairs.isel(column=[int(np.flatnonzero(pairs["KIND"].values == 2)[0])])
+    single = pairs.isel(column=[int(np.flatnonzero(pairs["KIND"].values == 2)[0])])
     with pytest.raises(InputError, match="1 column rises: too few to train on"):
-        train(one, tmp_path / "m.sciml")
+        train(single, tmp_path / "m.sciml")
 
 
-def test_runs_that_cannot_validate(runs: xr.Dataset, tmp_path: Path) -> None:
+def test_invalid_runs_for_validation(runs: xr.Dataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"RUN \[3\] is held out for validation and excluded"):
         train(runs, tmp_path / "m.sciml", hold_out=[3, 2], exclude=[3])
     stable = runs["RUN"] == 3
@@ -155,16 +155,16 @@ def test_runs_that_cannot_validate(runs: xr.Dataset, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_killed_training_left_is_removed(
+def test_files_of_a_killed_training_are_removed(
     runs: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = tmp_path / ".m.sciml.scratch"
     (left / "prepared.zarr").mkdir(parents=True)
     train(runs, tmp_path / "m.sciml")
-    assert [one.name for one in tmp_path.iterdir()] == ["m.sciml"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["m.sciml"]
     left.mkdir()
     (left / "thesis.txt").write_text("precious")
-    with pytest.raises(InputError, match="holds more than a training leaves"):
+    with pytest.raises(InputError, match="contains other files than those of a training"):
         train(runs, tmp_path / "m.sciml")
     assert (left / "thesis.txt").exists()
     (left / "thesis.txt").unlink()
@@ -172,10 +172,10 @@ def test_what_a_killed_training_left_is_removed(
     monkeypatch.setattr(training, "_fit", lambda *_: pytest.fail("stopped") if left.is_dir() else None)
     with pytest.raises(pytest.fail.Exception, match="stopped"):
         train(runs, tmp_path / "m.sciml")
-    assert [one.name for one in tmp_path.iterdir()] == ["m.sciml"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["m.sciml"]
 
 
-def test_settings_that_cannot_be(runs: xr.Dataset, tmp_path: Path) -> None:
+def test_invalid_settings(runs: xr.Dataset, tmp_path: Path) -> None:
     for network in ({"hidden": True}, {"layers": 0}):
         with pytest.raises(InputError, match=r"Architecture\((hidden=True|layers=0)\)"):
             train(runs, tmp_path / "m.sciml", network=network)

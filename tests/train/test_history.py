@@ -1,4 +1,4 @@
-"""A history prints, draws itself, and comes back from JSON."""
+"""A history as a table, a figure and JSON."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_round_trip(rows):
     assert History.from_json(made.to_json()) == made
 
 
-def test_what_cannot_be_read():
+def test_invalid_histories():
     with pytest.raises(SchemaError, match=r"schema 99.*upgrade"):
         History.from_json('{"schema": 99}')
     with pytest.raises(SchemaError, match="not a training history"):
@@ -47,7 +47,7 @@ def test_what_cannot_be_read():
         History.from_json("{")
 
 
-def test_it_tells_the_best_epoch():
+def test_the_table_names_the_best_epoch():
     made = history()
     assert made.best == 2
     assert made.best_value == pytest.approx(0.5 + 2 / 9)
@@ -57,7 +57,7 @@ def test_it_tells_the_best_epoch():
     assert History().summary(3).startswith("History: 0 epochs")
 
 
-def test_it_draws_itself():
+def test_the_figure():
     figure = history().plot()
     assert len(figure.axes) == 3
     assert {line.get_label() for line in figure.axes[1].lines} == {"RTHCUTEN"}
@@ -108,13 +108,13 @@ def test_a_notebook_shows_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython.display", module)
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=object, display=module))
     monkeypatch.setitem(sys.modules, "ipykernel", types.SimpleNamespace())
-    told = automatic()
-    assert isinstance(told, Notebook)
-    assert told.due()
-    told.say("3 < 5")
-    told.step(Report(1, 4, 3, 6, {"loss": 0.5}, 1e-3, 10.0))
-    told.epoch(history().epochs[1], best=True)
-    told.close()
-    assert not told.due()
+    display = automatic()
+    assert isinstance(display, Notebook)
+    assert display.due()
+    display.say("3 < 5")
+    display.step(Report(1, 4, 3, 6, {"loss": 0.5}, 1e-3, 10.0))
+    display.epoch(history().epochs[1], best=True)
+    display.close()
+    assert not display.due()
     assert ["3 &lt; 5" in shown[0], 'value="0.125"' in shown[1], 'value="0.500"' in shown[2]] == [True] * 3
     assert "epoch 2: training loss 1" in shown[2]

@@ -1,4 +1,4 @@
-"""The loop: the same bits whatever interrupts it, and its ends."""
+"""The loop: the same bits after any interruption, and the ways in which it ends."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def train(settings: Fit = SETTINGS, objective=objective, validation=VALIDATION, 
     return model.state_dict(), history
 
 
-def same(one: dict, other: dict) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def same(first: dict, second: dict) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def numbers(history: History) -> list:
@@ -43,7 +43,7 @@ def uninterrupted():
     return train()
 
 
-def test_it_learns_and_tells(uninterrupted):
+def test_it_learns_and_reports(uninterrupted):
     _, history = uninterrupted
     assert history.stopped == "finished"
     assert len(history.epochs) == SETTINGS.epochs
@@ -168,11 +168,11 @@ def test_ctrl_c_in_a_program(tmp_path, uninterrupted):
         if "epoch 2/4 step 3/5" in line:
             break
     program.send_signal(signal.SIGINT)
-    said = program.communicate(timeout=60)[1]
-    assert program.returncode == 130, said
-    assert "stopped after 1 epochs and" in said
-    assert "run the same command again" in said
-    assert "Traceback" not in said
+    message = program.communicate(timeout=60)[1]
+    assert program.returncode == 130, message
+    assert "stopped after 1 epochs and" in message
+    assert "run the same command again" in message
+    assert "Traceback" not in message
     assert same(train(output=output, model=network(seed=6))[0], uninterrupted[0])
 
 
@@ -208,7 +208,7 @@ def test_the_same_bits_on_a_gpu(tmp_path):
     assert same(resumed, straight)
 
 
-def test_early_stopping_keeps_the_best(tmp_path):
+def test_early_stopping_returns_the_best_weights(tmp_path):
     values = iter([5.0, 2.0, 3.0, 4.0, 9.0])
     seen = []
 
@@ -255,7 +255,7 @@ def test_not_finite(tmp_path, poison):
     assert resume_path(output).is_file()
 
 
-def test_a_state_of_something_else_is_refused(tmp_path):
+def test_a_state_of_another_training_is_an_error(tmp_path):
     output = tmp_path / "curve.sciml"
     train(output=output)
     model = network()

@@ -44,15 +44,15 @@ from tests.train.curve import SETTINGS, TRAINING, network, objective
         ("weight_decay", None),
     ],
 )
-def test_a_setting_that_cannot_be_is_named_with_its_value(name, value):
+def test_an_invalid_setting_is_named_with_its_value(name, value):
     with pytest.raises(InputError) as caught:
         Fit(**{name: value})
-    said = str(caught.value)
-    assert said.startswith(f"Fit({name}={value!r}): give ")
-    assert "\n" not in said
+    message = str(caught.value)
+    assert message.startswith(f"Fit({name}={value!r}): give ")
+    assert "\n" not in message
 
 
-def test_what_files_of_settings_hold_is_taken():
+def test_settings_of_files_are_valid():
     assert Fit(betas=[0.8, 0.9]).betas == (0.8, 0.9)  # type: ignore[arg-type]  # TOML has lists
     optional = Fit(gradient_clip=None, ema_decay=None, patience=None, time_limit_s=None, threads=None)
     assert optional.trajectory()["gradient_clip"] is None

@@ -113,8 +113,8 @@ def test_the_same_for_any_number_of_workers(store):
         assert len(processes - {os.getpid()}) == workers
         epochs[workers] = batches
     for workers in (1, 2):
-        for one, other in zip(itertools.chain(*epochs[0]), itertools.chain(*epochs[workers]), strict=True):
-            assert all(torch.equal(one[name], other[name]) for name in ("n", "x"))
+        for first, second in zip(itertools.chain(*epochs[0]), itertools.chain(*epochs[workers]), strict=True):
+            assert all(torch.equal(first[name], second[name]) for name in ("n", "x"))
 
 
 @pytest.mark.slow
@@ -141,7 +141,7 @@ def test_bad_input(store, tmp_path):
     for data in ("nowhere.zarr", tmp_path / "notes.txt", tmp_path / "folder"):
         with pytest.raises(InputError, match="zarr store"):
             StoreSource(data, ["n"])
-    with pytest.raises(MissingVariable, match="lacks 'QVAPOR': it has"):
+    with pytest.raises(MissingVariable, match="has no variable 'QVAPOR': it has"):
         StoreSource(store, ["n", "QVAPOR"])
     for variables, options, match in [
         (["eta"], {}, "not 'column'"),

@@ -17,7 +17,7 @@ CONFIG, TENSORS = {"kind": "line"}, {"w": np.linspace(0, 1, 5, dtype=np.float32)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    return {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def refused(path: Path, match: str) -> None:
@@ -28,7 +28,7 @@ def refused(path: Path, match: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["results", "results.sciml"])
-def test_a_folder_of_something_else_stays(tmp_path, name):
+def test_a_folder_of_something_else_is_unchanged(tmp_path, name):
     (tmp_path / name).mkdir()
     (tmp_path / name / "thesis.txt").write_text("precious")
     before = tree(tmp_path)
@@ -71,7 +71,7 @@ def test_a_path_through_a_file_or_without_a_name(tmp_path):
             checkpoint.check_target(path)
 
 
-def test_ours_is_replaced_even_damaged_and_so_is_what_holds_nothing(tmp_path):
+def test_a_damaged_checkpoint_or_an_empty_folder_is_replaced(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "touched.sciml").touch()
     damaged = checkpoint.save(tmp_path / "damaged.sciml", CONFIG, TENSORS)
@@ -117,7 +117,7 @@ def test_a_flipped_bit_in_the_archives_own_fields(tmp_path):
         tmp_path / "m.sciml", CONFIG, {f"w{n}": np.full(5, n) for n in range(9)}, history=history
     )
     whole = path.read_bytes()
-    records = [found.start() for found in re.finditer(b"PK\x01\x02", whole)]
+    records = [match.start() for match in re.finditer(b"PK\x01\x02", whole)]
     assert len(records) == 3
     refusals = 0
     for place in [place for record in records for place in range(record + 4, record + 24)]:
