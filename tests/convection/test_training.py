@@ -169,7 +169,7 @@ def test_files_of_a_killed_training_are_removed(
     assert (left / "thesis.txt").exists()
     (left / "thesis.txt").unlink()
     monkeypatch.setattr(training, "MEMORY", 1)
-    monkeypatch.setattr(training, "_fit", lambda *_: pytest.fail("stopped") if left.is_dir() else None)
+    monkeypatch.setattr(training, "run", lambda *_, **__: pytest.fail("stopped") if left.is_dir() else None)
     with pytest.raises(pytest.fail.Exception, match="stopped"):
         train(runs, tmp_path / "m.sciml")
     assert [entry.name for entry in tmp_path.iterdir()] == ["m.sciml"]

@@ -166,7 +166,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, folder):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(SciMLError, match=r"No space left on device.*untouched"):
+    with pytest.raises(SciMLError, match=r"No space left on device.*is unchanged"):
         checkpoint.save(path, {"kind": "other"}, {})
     assert checkpoint.load(path).kind == "line"
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
