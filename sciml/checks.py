@@ -30,7 +30,7 @@ def is_whole(value: object, least: float = -math.inf) -> TypeGuard[int]:
     >>> is_whole(3), is_whole(3.0), is_whole(True), is_whole(0, least=1)
     (True, False, False, False)
     """
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
 
 
 def is_int(value: object, least: float = -math.inf) -> TypeGuard[int]:

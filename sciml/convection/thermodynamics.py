@@ -21,6 +21,7 @@ from sciml.constants import LATENT_HEAT_SLOPE as L_SLOPE
 __all__ = [
     "CP",
     "EPSILON",
+    "E_ZERO",
     "GRAVITY",
     "R_DRY",
     "equivalent_temperature",
