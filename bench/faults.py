@@ -36,14 +36,14 @@ FAULTS = {
         [
             "tests/train/test_loop.py::test_a_crash_resumes_from_the_last_saved_step",
             "tests/train/test_resume.py::test_a_damaged_state_names_the_way_out",
-            "tests/convection/test_training.py::test_what_a_killed_training_left_is_removed",
+            "tests/convection/test_training.py::test_files_of_a_killed_training_are_removed",
         ],
     ),
     "NaN and other damage in training data": (
         "an error with the position, or the values are not used",
         [
             "tests/train/test_loop.py::test_not_finite",
-            "tests/convection/test_training.py::test_damaged_values_are_not_learned",
+            "tests/convection/test_training.py::test_damaged_values_are_an_error",
             "tests/wrf/test_columns.py::test_nan_is_refused_and_placed",
             "tests/wrf/test_store.py::test_nan_writes_nothing",
         ],
@@ -61,7 +61,7 @@ FAULTS = {
         [
             "tests/train/test_checkpoint.py::test_a_full_disk_leaves_what_was_there",
             "tests/train/test_checkpoint.py::test_a_file_that_may_not_grow",
-            "tests/pde/test_store.py::test_a_disk_that_fills_up_is_told_in_words",
+            "tests/pde/test_store.py::test_a_full_disk_is_explained",
             "tests/wrf/test_store.py::test_a_full_disk_and_on",
             "tests/wrf/test_store.py::test_the_disk_is_really_full",
         ],
@@ -89,7 +89,7 @@ FAULTS = {
         [
             "tests/multigrid/test_amg.py::test_what_multigrid_cannot_do_is_refused_with_what_would",
             "tests/pde/test_direct.py::test_an_incompatible_problem_is_refused_with_its_imbalance",
-            "tests/pde/test_discretise.py::test_a_resonance_is_told",
+            "tests/pde/test_discretise.py::test_a_resonance_is_reported",
         ],
     ),
     "weights that are missing or damaged, inside a host": (

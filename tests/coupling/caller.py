@@ -119,7 +119,7 @@ def main() -> None:
 
     def call(step: int, tile: tuple[int, int, int, int]) -> None:
         message = ctypes.create_string_buffer(512)
-        pointers, _kept = model.arguments(step, tile)
+        pointers, _arrays = model.arguments(step, tile)
         status = dll.sciml_mskf_scheme(pointers, message, ctypes.c_size_t(512))
         statuses.append((status, message.value.decode()))
 

@@ -1,4 +1,4 @@
-/* Threads that call the scheme at the same time, each for its own rows, from the very first call on: for the
+/* Threads that call the scheme at the same time, each for its own rows, from the first call on: for the
  * thread sanitizer, which does not see what OpenMP's run-time library does.
  *
  *     threads FIELDS THREADS STEPS

@@ -66,8 +66,8 @@ def test_a_store_of_year_1(frames: xr.Dataset, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("calendar", "saved"),
-    [(one, False) for one in ("noleap", "all_leap", "360_day", "julian")]
-    + [(one, True) for one in ("noleap", "360_day", "standard")],
+    [(name, False) for name in ("noleap", "all_leap", "360_day", "julian")]
+    + [(name, True) for name in ("noleap", "360_day", "standard")],
 )
 def test_other_calendars(frames: xr.Dataset, tmp_path: Path, calendar: str, saved: bool) -> None:
     first = cftime.datetime(4, 2, 28, 23, 55, calendar=calendar)

@@ -74,7 +74,7 @@ def _groomed(values: np.ndarray, bits: int) -> np.ndarray:
 ROUNDED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "int16 by file": lambda v: np.concatenate([_packed(v[:4], "i2"), _packed(v[4:], "i2")]),
     "int8 by file": lambda v: np.concatenate([_packed(v[:3], "i1"), _packed(v[3:], "i1")]),
-    "int16 by frame": lambda v: np.stack([_packed(one, "i2") for one in v]),
+    "int16 by frame": lambda v: np.stack([_packed(frame, "i2") for frame in v]),
     "GRIB": _message,
     "BitGroom, 4 digits": lambda v: _groomed(v, 9),
     "BitGroom, 1 digit": lambda v: _groomed(v, 19),

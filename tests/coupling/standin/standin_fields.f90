@@ -9,9 +9,9 @@ module standin_fields
       enumerator :: f_u = 1, f_v, f_th, f_qv, f_qc, f_qr, f_qi, f_qs, f_p, f_dz, f_rho, f_pi, f_w, f_w_mean
       enumerator :: f_w0avg, f_rth, f_rqv, f_rqc, f_rqr, f_rqi, f_rqs, f_ru, f_rv
       enumerator :: f_cldfra_dp, f_cldfra_sh, f_qc_cu, f_qi_cu, f_udr, f_ddr, f_uer, f_der
-      enumerator :: f_kept ! one more than what a state file has
+      enumerator :: f_end ! one more than what a state file has
    end enum
-   integer, parameter :: profiles = f_kept - 1
+   integer, parameter :: profiles = f_end - 1
    integer, parameter :: f_t = profiles + 1 ! temperature is made anew in each step
    integer, parameter :: f_rqvf = profiles + 2
    integer, parameter :: f_aerosol = profiles + 2 ! and ten fields that only WRF's aerosol option uses
