@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sciml.checks import is_whole
 from sciml.convection.adjustment import Timing, greatest_strength, shallow_strength, timing
@@ -33,15 +33,15 @@ from sciml.convection.sounding import Sounding
 from sciml.convection.source_layer import parcel_test
 from sciml.convection.updraft import ascend
 from sciml.errors import InputError, SchemaError
+from sciml.nn.state_dict import load_weights, materialise
 from sciml.tables import html_table
 from sciml.train import Checkpoint, checkpoint
 from sciml.train.environment import chosen_device
-from sciml.train.state import misfit
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["KIND", "Emulator", "Physics", "load_weights", "physics", "sounding_of"]
+__all__ = ["KIND", "Emulator", "Physics", "physics", "sounding_of"]
 
 KIND = "convection-emulator"  # of the checkpoint
 LEVELS_APART = 0.05  # of the surface pressure: terrain alone makes 0.03 of it
@@ -165,7 +165,7 @@ class Emulator:
         network = Closure(Architecture.from_json(config["network"]))
         tensors = found.state_dict(torch.float32)
         weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
-        load_weights(network, weights, found)
+        load_weights(network, weights, found.path)
         normalisation = Normalisation.from_tensors(tensors)
         made = (min(network.shape.levels, int(about["levels"])), len(network.shape.channels))
         if tuple(normalisation.mean.shape) != made:
@@ -177,7 +177,7 @@ class Emulator:
 
     def save(self, path: str | Path, history: Any = None) -> Path:
         """Write a checkpoint; see `sciml.train.checkpoint`."""
-        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        tensors = {f"network.{name}": value for name, value in materialise(self.network).items()}
         config = {"kind": KIND, "network": self.network.shape.to_json(), "about": dict(self.about)}
         return checkpoint.save(path, config, {**tensors, **self.normalisation.tensors()}, history=history)
 
@@ -205,7 +205,7 @@ class Emulator:
         self._compare_levels(problem)
         dtype = torch.float64 if self.precision == "float64" else torch.float32
         network = Closure(self.network.shape)
-        network.load_state_dict(self.network.state_dict())
+        network.load_state_dict(materialise(self.network))
         return network.to(chosen_device(self.device), dtype).eval()
 
     def _compare_levels(self, problem: Convection) -> None:
@@ -311,21 +311,3 @@ def _about(found: Checkpoint) -> Mapping[str, Any]:
     if not pair:
         raise SchemaError(f"{found.path} has about.enthalpy {edges!r}, not two numbers: train it again")
     return about
-
-
-def load_weights(network: nn.Module, weights: Mapping[str, Tensor], found: Checkpoint) -> None:
-    """Put weights into a network.
-
-    Raises
-    ------
-    SchemaError
-        They are not of its shape.
-    """
-    wrong = misfit(network, weights)
-    if wrong is not None:
-        name, theirs, mine = wrong
-        raise SchemaError(
-            f"{found.path} has weights {name} of shape {theirs}, the network it describes has "
-            f"{mine}: train it again"
-        )
-    network.load_state_dict(dict(weights))

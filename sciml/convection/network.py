@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sciml.checks import is_int
 from sciml.convection.features import CHANNELS, SCALARS
 from sciml.errors import InputError
+from sciml.nn.lstm import LSTM
 from sciml.tables import html_table
 
 __all__ = ["Architecture", "BiLSTM", "Closure", "LEAST_STRENGTH"]
@@ -41,7 +42,7 @@ class BiLSTM(nn.Module):
         self, channels: int, hidden: int, layers: int, outputs: int, *, levels: int | None = None
     ) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(channels, hidden, layers, bidirectional=True, batch_first=True)
+        self.lstm = LSTM(channels, hidden, layers, bidirectional=True, batch_first=True)
         self.profiles = nn.Linear(2 * hidden, outputs)
         self.channel = nn.Linear(2 * hidden, 1) if levels else None
         self.trigger = nn.Linear(levels, 1) if levels else None
@@ -124,9 +125,7 @@ class Closure(nn.Module):
         self.shape = shape or Architecture()
         inputs = len(self.shape.channels) + len(self.shape.scalars)
         width = 2 * self.shape.hidden
-        self.lstm = nn.LSTM(
-            inputs, self.shape.hidden, self.shape.layers, bidirectional=True, batch_first=True
-        )
+        self.lstm = LSTM(inputs, self.shape.hidden, self.shape.layers, bidirectional=True, batch_first=True)
         self.level = nn.Linear(width, 1)
         self.pool = nn.Linear(width + len(self.shape.scalars), self.shape.pooled)
         self.column = nn.Linear(self.shape.pooled, 2)

@@ -23,7 +23,6 @@ from torch import Tensor, nn
 
 from sciml.columns.extract import check_finite
 from sciml.convection import thermodynamics as td
-from sciml.convection.emulator import load_weights
 from sciml.convection.network import BiLSTM
 from sciml.convection.problem import (
     INPUT_PROFILES,
@@ -36,6 +35,7 @@ from sciml.convection.response import NCA_NONE
 from sciml.convection.targets import take_in
 from sciml.convection.training import opened
 from sciml.errors import InputError, SchemaError
+from sciml.nn.state_dict import load_weights, materialise
 from sciml.train import Batch, Fit, TensorSource, checkpoint, fit
 from sciml.train.progress import Progress
 from sciml.train.state import discard
@@ -105,7 +105,7 @@ class PublishedEmulator:
         if not isinstance(levels, int) or not {"scale", "target_scale"} <= tensors.keys():
             raise SchemaError(f"{found.path} has about {about!r}, no levels or no scales: train it again")
         network = BiLSTM.published(levels)
-        load_weights(network, {k: v for k, v in tensors.items() if "scale" not in k}, found)
+        load_weights(network, {k: v for k, v in tensors.items() if "scale" not in k}, found.path)
         return cls(network.eval(), tensors["scale"], tensors["target_scale"], found.config["about"])
 
     def init(self, problem: Convection) -> BiLSTM:
@@ -184,7 +184,7 @@ def train_published(
         identity=of,
     )
     about = {"levels": int(dataset.sizes["level"]), "columns": len(triggered), "seed": chosen.seed}
-    tensors = {**network.state_dict(), "scale": scale, "target_scale": target_scale}
+    tensors = {**materialise(network), "scale": scale, "target_scale": target_scale}
     checkpoint.save(output, {"kind": KIND, "about": about}, tensors, history=history)
     discard(output)
     return PublishedEmulator(network.eval(), scale, target_scale, about)

@@ -56,8 +56,10 @@ def emulator_weights(emulator: Emulator) -> Weights:
     InputError
         When the weights are not finite.
     """
+    from sciml.nn.state_dict import materialise
+
     state = {
-        name: np.asarray(x.detach().cpu(), np.float32) for name, x in emulator.network.state_dict().items()
+        name: np.asarray(x.detach().cpu(), np.float32) for name, x in materialise(emulator.network).items()
     }
     lstm = {name.removeprefix("lstm."): x for name, x in state.items() if name.startswith("lstm.")}
     bare = bilstm_weights(lstm, (state["level.weight"], state["level.bias"]))

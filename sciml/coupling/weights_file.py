@@ -8,6 +8,7 @@ digits are zeros, so that Python and the library detect a change of any bit.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import tempfile
@@ -19,6 +20,7 @@ import netCDF4
 import numpy as np
 import numpy.typing as npt
 
+from sciml.compress.formats import pack, unpack
 from sciml.errors import ChecksumError, InputError, SchemaError
 
 __all__ = ["SCHEMA", "Weights", "read_weights", "write_weights"]
@@ -31,8 +33,8 @@ Attribute = str | int | float | Sequence[float]
 _ZEROS = b"0" * 64
 # The attribute in the header of a classic file: name, type (2: char), length (71), value.
 _CHECKSUM = re.compile(rb"\x00\x00\x00\x08checksum\x00\x00\x00\x02\x00\x00\x00\x47sha256:([0-9a-f]{64})\x00")
-_KINDS = {"float32": "f4", "float64": "f8", "int32": "i4"}
-_OWN = ("Conventions", "title", "sciml_schema", "checksum")
+_KINDS = {"float32": "f4", "float64": "f8", "int32": "i4", "int16": "i2"}
+_OWN = ("Conventions", "title", "sciml_schema", "checksum", "weight_formats")
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,15 @@ class Weights:
         Description of an array (its ``long_name``), for those that have one.
     dims
         Names of the dimensions of the arrays.
+    formats
+        Format (`sciml.compress.formats`) of each array that is not stored in its own dtype.
     """
 
     arrays: Mapping[str, npt.NDArray[np.generic]]
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     descriptions: Mapping[str, str] = field(default_factory=dict)
     dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    formats: Mapping[str, str] = field(default_factory=dict)
 
 
 def _classic(weights: Weights) -> bytes:
@@ -79,8 +84,10 @@ def _classic(weights: Weights) -> bytes:
             dataset.setncattr(name, value)
         else:
             dataset.setncattr(name, np.asarray(value, dtype=np.float64))
-    for name, array in weights.arrays.items():
-        array = np.asarray(array)
+    arrays, described = pack({name: np.asarray(a) for name, a in weights.arrays.items()}, weights.formats)
+    if described:
+        dataset.setncattr("weight_formats", json.dumps(described))
+    for name, array in arrays.items():
         if array.dtype.name not in _KINDS:
             raise InputError(f"{name!r} is {array.dtype}: a weights file takes {', '.join(_KINDS)}; cast it")
         if array.size == 0 or array.ndim > 4:
@@ -213,8 +220,11 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
                 f"{path} has schema {schema}, this sciml reads schema {SCHEMA}: export the weights again"
             )
         arrays = {name: np.asarray(v[...]) for name, v in dataset.variables.items()}
+        described = json.loads(getattr(dataset, "weight_formats", "{}"))
+        arrays = {name: a.astype(a.dtype.newbyteorder("=")) for name, a in arrays.items()}
         return Weights(
-            arrays={name: a.astype(a.dtype.newbyteorder("=")) for name, a in arrays.items()},
+            arrays=unpack(arrays, described, path),
+            formats={name: entry["format"] for name, entry in described.items()},
             attributes={n: _plain(dataset.getncattr(n)) for n in dataset.ncattrs() if n not in _OWN},
             descriptions={
                 n: str(v.long_name) for n, v in dataset.variables.items() if "long_name" in v.ncattrs()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 import shutil
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sciml.errors import InputError, SciMLError
+from sciml.nn.parametrize import dense_copy
 from sciml.storage.atomic import check_replaceable, replaced
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def inference(
         )
     if channels_last is None:
         channels_last = not system and type(network).__name__ != "FNO"
-    prepared = copy.deepcopy(network).eval().requires_grad_(False)
+    prepared = dense_copy(network).eval().requires_grad_(False)
     prepared = prepared.to(getattr(torch, dtype))
     if channels_last:
         prepared = prepared.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -250,7 +250,7 @@ def _example(
     shapes: list[tuple[int, ...]] = [tuple(one) for one in ([shape] if whole else shape)]  # type: ignore[arg-type]
     if not shapes or any(len(one) != 4 or min(one) < 1 for one in shapes):
         raise InputError(f"shape={shape!r}: give (sample, channel, y, x) for each field")
-    graph = copy.deepcopy(inner).cpu().float().eval().requires_grad_(False)
+    graph = dense_copy(inner).cpu().float().eval().requires_grad_(False)
     graph = graph.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     for part in graph.modules():
         if hasattr(part, "dft"):

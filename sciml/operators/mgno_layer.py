@@ -16,6 +16,8 @@ from torch.nn import functional
 from sciml.errors import InputError
 from sciml.multigrid.torch.convolution import convolve
 from sciml.multigrid.torch.transfers import Layout, conditions, prolong, restrict
+from sciml.nn.convolution import convolution_weights
+from sciml.nn.parametrize import computed_once
 from sciml.operators.learned_transfer import Transfer
 from sciml.pde.grid import Centring
 
@@ -99,7 +101,8 @@ class Cycle(nn.Module):
 
     def forward(self, f: Tensor, layout: Layout) -> Tensor:
         """Apply the operator on the grid that the layout tells."""
-        return self.level(f, layout, 0)
+        with computed_once():  # a kernel is used in several steps
+            return self.level(f, layout, 0)
 
     def level(self, f: Tensor, layout: Layout, depth: int) -> Tensor:
         """One level and all that are coarser."""
@@ -154,7 +157,8 @@ def _left(matrix: nn.Module, f: Tensor, u: Tensor, layout: Layout) -> Tensor:
 def _convolve(kernel: nn.Module, field: Tensor, layout: Layout, factor: float = 1.0) -> Tensor:
     """A 3 x 3 convolution that obeys the boundary conditions, times a factor."""
     assert isinstance(kernel, nn.Conv2d)
-    weight = kernel.weight if factor == 1.0 else factor * kernel.weight
+    weight, _ = convolution_weights(kernel)
+    weight = weight if factor == 1.0 else factor * weight
     if layout.zero:
         return functional.conv2d(field, weight, padding=1, groups=kernel.groups)
     return convolve(field, weight, conditions(layout, field), kernel.groups)

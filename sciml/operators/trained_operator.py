@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,8 @@ from torch import Tensor, nn
 from sciml.errors import InputError, MissingVariable, SchemaError
 from sciml.multigrid.torch.stencils import diffusion_stencil
 from sciml.multigrid.torch.transfers import Layout
+from sciml.nn.parametrize import dense_copy
+from sciml.nn.state_dict import load_weights, materialise
 from sciml.operators.field_scaling import Normalisation
 from sciml.operators.requirements import check_fields, check_grid
 from sciml.operators.resampling import Resampling
@@ -23,7 +24,6 @@ from sciml.operators.trained_on import describe
 from sciml.pde.grid import Grid
 from sciml.tables import html_table
 from sciml.train import checkpoint
-from sciml.train.state import misfit
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -246,8 +246,8 @@ class TrainedOperator:
                 one.check(grid.shape, name)
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> TrainedOperator:
-        """A copy on a device and in a precision; the weights of this one stay where they are."""
-        network = copy.deepcopy(self.network).to(device, dtype)
+        """Copy to a device and precision, with dense weights; those of this operator stay where they are."""
+        network = dense_copy(self.network).to(device, dtype)
         return replace(self, network=network.eval(), normalisation=self.normalisation.to(device))
 
     @property
@@ -266,7 +266,7 @@ class TrainedOperator:
             "normalisation": self.normalisation.ways(),
             "about": dict(self.about),
         }
-        weights = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        weights = {f"network.{name}": value for name, value in materialise(self.network).items()}
         return checkpoint.save(path, config, {**weights, **self.normalisation.tensors()}, history=history)
 
     @classmethod
@@ -293,14 +293,7 @@ class TrainedOperator:
         tensors = found.state_dict()
         network = build(described)
         weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
-        wrong = misfit(network, weights)
-        if wrong is not None:
-            name, theirs, mine = wrong
-            raise SchemaError(
-                f"{found.path} has weights {name} of shape {theirs}, the network it describes has {mine}: "
-                "train it again"
-            )
-        network.load_state_dict(weights)
+        load_weights(network, weights, found.path)
         normalisation = Normalisation.load(ways, tensors)
         return cls(network.eval(), normalisation, inputs, target, grid, about)
 

@@ -20,11 +20,13 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
+from sciml.compress.formats import pack, stored_bytes, unpack
 from sciml.errors import ChecksumError, InputError, SchemaError
 from sciml.storage import packaged as data_files
 from sciml.storage.atomic import check_apart, check_replaceable, replaced
 from sciml.tables import html_table
 from sciml.train.history import History
+from sciml.train.json_values import check_keys, config_digest, plain_value, reject_constant
 from sciml.train.versions import versions
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ __all__ = ["MIGRATIONS", "SCHEMA", "SUFFIX", "Checkpoint", "check_target", "load
 SCHEMA = 1
 SUFFIX = ".sciml"
 CONFIG, WEIGHTS, HISTORY = "config.json", "weights.safetensors", "history.json"
-RESERVED = ("kind", "schema", "software", "sha256")
+RESERVED = ("kind", "schema", "software", "formats", "sha256")
 
 Config = dict[str, Any]
 Array = npt.NDArray[Any]
@@ -52,13 +54,14 @@ class Checkpoint:
     Parameters
     ----------
     config
-        As given to `save`, with ``kind``, ``schema``, ``software`` and ``sha256``.
+        As given to `save`, with ``kind``, ``schema``, ``software``, ``sha256`` and, where a tensor is stored in a
+        format of `sciml.compress.formats`, ``formats``.
     tensors
         NumPy arrays by name; see `state_dict` for torch.
     history
-        The training that made the weights, if it was kept.
+        History of the training, if it was saved.
     path
-        Where it was read from.
+        File or folder that was read.
     """
 
     config: Config
@@ -93,12 +96,15 @@ class Checkpoint:
 
     def _rows(self) -> list[tuple[str, str]]:
         count = sum(array.size for array in self.tensors.values())
-        size = sum(array.nbytes for array in self.tensors.values())
+        formats = {name: str(entry["format"]) for name, entry in self.config.get("formats", {}).items()}
+        size = stored_bytes(self.tensors, formats)
         kinds = ", ".join(sorted({str(array.dtype) for array in self.tensors.values()}))
         rows = [("path", str(self.path))] if self.path else []
         software = ", ".join(f"{name} {version}" for name, version in self.config.get("software", {}).items())
         rows += [("schema", str(self.config.get("schema", SCHEMA))), ("written by", software)]
         rows += [(name, _short(value)) for name, value in self.config.items() if name not in RESERVED]
+        if formats:
+            kinds += f" stored as {', '.join(sorted(set(formats.values())))}"
         rows.append(("tensors", f"{len(self.tensors)} ({count:,} values, {kinds}, {size / 1000:,.1f} kB)"))
         if self.history is not None:
             rows.append(("training", self.history.summary(0).splitlines()[0]))
@@ -116,22 +122,26 @@ def save(
     tensors: Mapping[str, Array | torch.Tensor],
     *,
     history: History | None = None,
+    formats: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a checkpoint, to a temporary name and then renamed: the old one stands until the new is whole.
+    """Write a checkpoint to a temporary name, then rename it: an old one is replaced by a complete one only.
 
     Parameters
     ----------
     path
-        With the suffix ``.sciml`` a zip, else a directory. What stands there must be a checkpoint too (see
+        With the suffix ``.sciml`` a zip, else a directory. An existing file or folder must be a checkpoint too (see
         `check_target`).
     config
-        What JSON can hold (finite numbers; tuples come back as lists), with the key ``kind``: a str naming
-        the family. The keys ``schema``, ``software`` and ``sha256`` are written by this function.
+        Values that JSON can hold (finite numbers; tuples come back as lists), with the key ``kind``: a str naming
+        the family. The keys ``schema``, ``software``, ``formats`` and ``sha256`` are written by this function.
     tensors
-        NumPy arrays or torch tensors by name; their dtypes are kept (bfloat16, which NumPy lacks, becomes
-        float32).
+        NumPy arrays or torch tensors by name; their dtypes stay (bfloat16, which NumPy does not have, becomes
+        float32). Give the dense weights of a parametrised network (`sciml.nn.materialise`).
     history
-        The training that made them.
+        History of the training.
+    formats
+        Name of a format of `sciml.compress.formats` by the name of the tensor, such as ``bfloat16``; `load` decodes
+        these tensors to float32. By default every tensor is stored in its own dtype.
 
     Returns
     -------
@@ -141,9 +151,9 @@ def save(
     Raises
     ------
     InputError
-        Something that JSON or safetensors cannot hold, or a path where something else stands.
+        A value that JSON, safetensors or a format cannot hold, or a path of something else than a checkpoint.
     SciMLError
-        The file could not be written (disk full, no permission); what stood there before still stands.
+        The file could not be written (disk full, no permission); an old one is unchanged.
 
     Examples
     --------
@@ -155,10 +165,11 @@ def save(
     """
     path = Path(path)
     check_target(path)
-    parts = {WEIGHTS: safetensors.numpy.save({name: _array(name, value) for name, value in tensors.items()})}
+    arrays, described = pack({name: _array(name, value) for name, value in tensors.items()}, formats or {})
+    parts = {WEIGHTS: safetensors.numpy.save(arrays)}
     if history is not None:
         parts[HISTORY] = history.to_json().encode()
-    parts = {CONFIG: _config(config, parts), **parts}
+    parts = {CONFIG: _config(config, described, parts), **parts}
     if path.suffix == SUFFIX:
         with replaced(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
             for name, content in parts.items():
@@ -175,20 +186,20 @@ def save(
 
 
 def check_target(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
-    """Refuse a path that `save` must not write to: call it before the work whose result is to be saved.
+    """Check that `save` may write to a path; call it before the work whose result is saved.
 
     Parameters
     ----------
     path
         The checkpoint to be written.
     inputs
-        Files and folders that must not be harmed.
+        Files and folders that must not be overwritten.
 
     Raises
     ------
     InputError
-        Something stands there that is no checkpoint (an empty file or folder may go), or the path is one of
-        the inputs, lies in a store among them, or holds one.
+        The path is something else than a checkpoint (an empty file or folder is replaced), or it is one of the inputs,
+        lies in a store among them, or contains one.
     """
     path = Path(path)
     check_apart(path, inputs)
@@ -199,18 +210,18 @@ def check_target(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
             f"{path} is a file, and a checkpoint without the suffix {SUFFIX} is a folder: give another path"
         )
     if path.exists() and not _ours(path):
-        held = "a folder" if path.is_dir() else "a file"
+        what = "a folder" if path.is_dir() else "a file"
         raise InputError(
-            f"{path} is {held} but no checkpoint, which writing would destroy: give another path"
+            f"{path} is {what} but no checkpoint, which writing would destroy: give another path"
         )
 
 
 def _ours(path: Path) -> bool:
-    """Whether a checkpoint stands there, if only a damaged one, or nothing that could be missed."""
+    """Whether a path is a checkpoint, possibly a damaged one, or an empty file or folder."""
     if path.is_dir():
-        there = {one.name for one in path.iterdir()}
-        parts = CONFIG in there and there <= {CONFIG, WEIGHTS, HISTORY}
-        return not there or (parts and b'"sha256"' in (path / CONFIG).read_bytes())
+        names = {entry.name for entry in path.iterdir()}
+        parts = CONFIG in names and names <= {CONFIG, WEIGHTS, HISTORY}
+        return not names or (parts and b'"sha256"' in (path / CONFIG).read_bytes())
     with path.open("rb") as file:
         head = file.read(30 + len(CONFIG))
     if not head or (head[:2] == b"PK" and head[30:] == CONFIG.encode()):
@@ -222,10 +233,6 @@ def _ours(path: Path) -> bool:
         return False
 
 
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} in it is not JSON")  # never written, though Python reads it
-
-
 def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
     """Read a checkpoint and check it.
 
@@ -234,21 +241,21 @@ def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
     path
         A file, a directory, or the bare name of a packaged checkpoint (see `resolve`).
     kind
-        The family wanted; another one is an error.
+        The expected family.
 
     Raises
     ------
     InputError
-        There is no such checkpoint, the file is none, or it is of another kind.
+        There is no such checkpoint, or the file is not a checkpoint or of another kind.
     ChecksumError
-        The content is not what was written.
+        The content does not match its checksums.
     SchemaError
-        It was written by a newer version.
+        It was written by a newer version, or in a format that this version does not know.
     """
     path = resolve(path)
     parts = _parts(path)
     try:
-        config: Config = json.loads(parts[CONFIG], parse_constant=_no_number)
+        config: Config = json.loads(parts[CONFIG], parse_constant=reject_constant)
         schema = int(config["schema"])
         sums = dict(config["sha256"])
     except (KeyError, TypeError, ValueError) as error:
@@ -261,9 +268,10 @@ def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
             f"{path} is a checkpoint of kind {config.get('kind')!r}, wanted {kind!r}: give another file"
         )
     try:
-        tensors = safetensors.numpy.load(parts[WEIGHTS])
+        stored = safetensors.numpy.load(parts[WEIGHTS])
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise ChecksumError(f"{path}: its {WEIGHTS} is damaged ({error}): fetch or train it again") from error
+    tensors = unpack(stored, config.get("formats", {}), path)
     for number in range(schema, SCHEMA):
         if number not in MIGRATIONS:
             raise SchemaError(
@@ -276,7 +284,7 @@ def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
 
 
 def resolve(name_or_path: str | Path) -> Path:
-    """The path of a checkpoint: one that exists, or the bare name of a packaged one such as ``mskf-convrad``.
+    """The path of a checkpoint, from a path or the name of a packaged checkpoint such as ``mskf-convrad``.
 
     Raises
     ------
@@ -286,7 +294,7 @@ def resolve(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.is_file() or (path / CONFIG).is_file():
         return path
-    packaged = {found.stem: found for found in data_files.folder().glob(f"*{SUFFIX}")}
+    packaged = {file.stem: file for file in data_files.folder().glob(f"*{SUFFIX}")}
     if len(path.parts) == 1 and path.name.removesuffix(SUFFIX) in packaged:
         return packaged[path.name.removesuffix(SUFFIX)]
     names = ", ".join(sorted(packaged)) or "none in this installation"
@@ -313,7 +321,7 @@ def _array(name: str, value: Array | torch.Tensor) -> Array:
     return np.asarray(value, dtype=value.dtype.newbyteorder("="), order="C")
 
 
-def _config(config: Mapping[str, Any], parts: Mapping[str, bytes]) -> bytes:
+def _config(config: Mapping[str, Any], described: Mapping[str, Any], parts: Mapping[str, bytes]) -> bytes:
     if not isinstance(config.get("kind"), str):
         raise InputError(f"config['kind'] is {config.get('kind')!r}: give a str that names the family")
     if config.get("schema", SCHEMA) != SCHEMA:
@@ -322,11 +330,12 @@ def _config(config: Mapping[str, Any], parts: Mapping[str, bytes]) -> bytes:
         )
     content = {"kind": config["kind"], "schema": SCHEMA, "software": dict(versions())}
     content |= {name: value for name, value in config.items() if name not in RESERVED}
-    _check_keys(content, "config")
+    content |= {"formats": described} if described else {}
+    check_keys(content, "config")
     sums = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()}
     try:
-        sums[CONFIG] = _digest(content)
-        text = json.dumps({**content, "sha256": sums}, indent=1, allow_nan=False, default=_plain)
+        sums[CONFIG] = config_digest(content)
+        text = json.dumps({**content, "sha256": sums}, indent=1, allow_nan=False, default=plain_value)
     except (TypeError, ValueError) as error:
         raise InputError(
             f"the config cannot be written as JSON ({error}): use str, finite numbers, lists"
@@ -334,38 +343,13 @@ def _config(config: Mapping[str, Any], parts: Mapping[str, bytes]) -> bytes:
     return text.encode()
 
 
-def _check_keys(value: object, where: str) -> None:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise InputError(f"{where} has the key {key!r}: JSON keys are str, write {str(key)!r}")
-            _check_keys(item, f"{where}[{key!r}]")
-    elif isinstance(value, list | tuple):
-        for number, item in enumerate(value):
-            _check_keys(item, f"{where}[{number}]")
-
-
-def _plain(value: object) -> object:
-    """NumPy scalars and arrays as JSON; anything else is refused by name."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} {value!r}")
-
-
-def _digest(config: Mapping[str, Any]) -> str:
-    """Checksum of a config apart from its own checksums, whatever its whitespace."""
-    content = {name: value for name, value in config.items() if name != "sha256"}
-    text = json.dumps(content, sort_keys=True, allow_nan=False, default=_plain, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _verify(path: Path, config: Config, sums: Mapping[str, str], parts: Mapping[str, bytes]) -> None:
-    found = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items() if name != CONFIG}
-    found[CONFIG] = _digest(config)
-    for name in sorted({*found, *sums}):
-        if found.get(name) != sums.get(name):
+    computed = {name: hashlib.sha256(part).hexdigest() for name, part in parts.items() if name != CONFIG}
+    computed[CONFIG] = config_digest(config)
+    for name in sorted({*computed, *sums}):
+        if computed.get(name) != sums.get(name):
             raise ChecksumError(
-                f"{path}: {name} has sha256 {found.get(name, 'missing')[:12]}, "
+                f"{path}: {name} has sha256 {computed.get(name, 'missing')[:12]}, "
                 f"its config says {str(sums.get(name, 'nothing'))[:12]}: fetch or train it again"
             )
 

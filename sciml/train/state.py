@@ -11,28 +11,30 @@ import torch
 from torch import Tensor, nn
 
 from sciml.errors import ChecksumError, InputError, SchemaError
+from sciml.nn.parametrize import parametrizations
+from sciml.nn.state_dict import misfit
 from sciml.train import checkpoint
 from sciml.train.history import History
 from sciml.train.settings import RESTART, Fit
 from sciml.train.weight_average import Average
 
-__all__ = ["KIND", "Origin", "Position", "State", "discard", "misfit", "resume_path"]
+__all__ = ["KIND", "Origin", "Position", "State", "discard", "resume_path"]
 
 KIND = "training state"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a training is of: a state is resumed only where all of it is the same.
+    """Settings, data and model of a training: a state is resumed only if all of them are equal.
 
     Parameters
     ----------
     settings
-        Of the training.
+        Settings of the training.
     samples, validated
-        Numbers of samples trained on and validated with.
+        Numbers of training samples and of validation samples.
     identity
-        Whatever else the caller says of model and data, by what to call it.
+        Further descriptions of model and data by name.
     """
 
     settings: Fit
@@ -50,7 +52,7 @@ class Origin:
         }
 
     def check_same(self, earlier: Mapping[str, Any], path: Path) -> None:
-        """Refuse a state of another training, naming what differs."""
+        """Raise InputError, which names the difference, for a state of another training."""
         self.settings.check_same(earlier["settings"], str(path))
         if earlier["samples"] != self.samples:
             raise InputError(
@@ -59,7 +61,7 @@ class Origin:
             )
         if "identity" not in earlier or "validated" not in earlier:
             raise InputError(
-                f"{path} was written by an earlier version and does not tell what it was trained on: "
+                f"{path} was written by an earlier version and does not record what it was trained on: "
                 f"finish it with that version, {RESTART}"
             )
         if earlier["validated"] != self.validated:
@@ -69,7 +71,7 @@ class Origin:
             )
         known = earlier["identity"]
         for name in [*self.identity, *(name for name in known if name not in self.identity)]:
-            then, now = known.get(name, "not told"), self.identity.get(name, "not told")
+            then, now = known.get(name, "not given"), self.identity.get(name, "not given")
             if then != now:
                 raise InputError(
                     f"{path} was begun with {name} {then}, now it is {now}: give the same, {RESTART}"
@@ -78,22 +80,22 @@ class Origin:
 
 @dataclass
 class Position:
-    """How far a training is.
+    """Progress of a training.
 
     Parameters
     ----------
     epoch
-        Whole epochs done.
+        Number of complete epochs.
     step
-        Steps done in the epoch under way.
+        Number of steps in the current epoch.
     samples, sums
-        Samples seen in it, and loss by name times samples, summed.
+        Number of samples in the current epoch, and the sum of loss times samples by the name of the loss.
     gradient_norm
-        Summed over its steps.
+        Sum of the gradient norms of its steps.
     learning_rate
-        Of the last step.
+        Learning rate of the last step.
     seconds
-        Spent on it.
+        Time spent on the current epoch.
     """
 
     epoch: int = 0
@@ -111,7 +113,7 @@ class Position:
 
 @dataclass
 class State:
-    """A model in training, with all that moves along with it."""
+    """A model in training, with its optimiser, average, position and history."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -129,18 +131,22 @@ class State:
         return states
 
     def set_random(self, states: Mapping[str, Tensor]) -> None:
-        """Put the generators back."""
+        """Restore the state of torch's generators."""
         torch.set_rng_state(states["cpu"])
         if self.device.type == "cuda" and "cuda" in states:
             torch.cuda.set_rng_state(states["cuda"], self.device)
 
     def evaluated(self) -> dict[str, Tensor]:
-        """A copy of the weights that validation looks at: averaged if there is an average."""
+        """Copy the weights that validation uses: averaged if there is an average."""
         with _averaged(self):
             return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     def save(self, path: Path, origin: Origin, random: Mapping[str, Tensor] | None) -> None:
-        """Write the state; ``random`` in place of the generators' present state if given."""
+        """Write the state; ``random`` replaces the present state of the generators if given.
+
+        A parametrised weight is saved by its original tensors and its parametrisation's buffers, so that the training
+        continues with the same bits.
+        """
         config = {
             "kind": KIND,
             **origin.to_json(),
@@ -148,6 +154,8 @@ class State:
             "average_count": self.average.count if self.average else 0,
             "groups": [_group(group) for group in self.optimizer.state_dict()["param_groups"]],
         }
+        if functions := parametrizations(self.model):
+            config["parametrizations"] = functions
         tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"best/{name}": value for name, value in self.best.items()}
         tensors |= {f"random/{name}": value for name, value in (random or self.random()).items()}
@@ -158,12 +166,12 @@ class State:
         checkpoint.save(path, config, tensors, history=self.history)
 
     def restore(self, path: Path, origin: Origin) -> None:
-        """Take the state from a file, or leave everything as it is.
+        """Restore the state from a file; after an error everything is as before.
 
         Raises
         ------
         InputError
-            The file belongs to another model, other data or other settings, or is no state.
+            The file is of another model, other data or other settings, or is not a state.
         ChecksumError, SchemaError
             It is damaged, or was written by a newer version.
         """
@@ -176,6 +184,7 @@ class State:
         for name, tensor in saved.state_dict().items():
             group, _, rest = name.partition("/")
             groups.setdefault(group, {})[rest] = tensor
+        _check_parametrizations(self.model, saved.config.get("parametrizations", {}), path)
         _load_model(self.model, groups["model"], path)
         if self.average:
             self.average.count = saved.config["average_count"]
@@ -191,7 +200,7 @@ class State:
 
 
 def resume_path(output: str | Path) -> Path:
-    """Where the resumable state of a training with this output lies: beside it, ``<name>.resume.sciml``.
+    """Path of the resumable state of a training: ``<name>.resume.sciml`` beside its output.
 
     Examples
     --------
@@ -225,15 +234,16 @@ def _moments(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
     return moments
 
 
-def misfit(model: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[str, str, str] | None:
-    """The first tensor that a model cannot take: its name, its shape among `tensors` and in the model.
-
-    A shape is "none" of a tensor that is not there; None where all fit.
-    """
-    mine = {name: str(tuple(tensor.shape)) for name, tensor in model.state_dict().items()}
-    theirs = {name: str(tuple(tensor.shape)) for name, tensor in tensors.items()}
-    differing = (name for name in [*mine, *theirs] if mine.get(name) != theirs.get(name))
-    return next(((name, theirs.get(name, "none"), mine.get(name, "none")) for name in differing), None)
+def _check_parametrizations(model: nn.Module, then: Mapping[str, list[str]], path: Path) -> None:
+    """Compare the model's parametrisations with those of the state: original tensors mean nothing without them."""
+    now = parametrizations(model)
+    for name in [*then, *now]:
+        if then.get(name) != now.get(name):
+            before, after = (", ".join(each.get(name, ["nothing"])) for each in (then, now))
+            raise InputError(
+                f"{path} was begun with {name} parametrised by {before}, now by {after}: "
+                f"register the same parametrisations before the training, {RESTART}"
+            )
 
 
 def _load_model(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

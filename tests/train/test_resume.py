@@ -24,8 +24,8 @@ def test_another_identity_is_refused_by_name(tmp_path):
     for other, said in [
         ({"the files": "b.nc", "digest": "12"}, r"the files a\.nc, now it is b\.nc"),
         ({"the files": "a.nc", "digest": "34"}, "digest 12, now it is 34"),
-        ({"the files": "a.nc"}, "digest 12, now it is not told"),
-        ({"the files": "a.nc", "digest": "12", "more": "x"}, "more not told, now it is x"),
+        ({"the files": "a.nc"}, "digest 12, now it is not given"),
+        ({"the files": "a.nc", "digest": "12", "more": "x"}, "more not given, now it is x"),
     ]:
         with pytest.raises(InputError, match=f"{said}.*resume=False \\(--restart\\)$"):
             train(output, identity=other)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sciml.errors import InputError
+from sciml.nn.convolution import convolution_weights
 
 __all__ = [
     "MultigridConvolution",
@@ -111,16 +112,20 @@ class Pointwise(nn.Conv2d):
         """(sample, channel, y, x) to (sample, out channel, y, x)."""
         if not self._as_product(x):
             return super().forward(x)
-        made = nn.functional.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
+        weight, bias = convolution_weights(self)
+        made = nn.functional.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias)
         return made.permute(0, 3, 1, 2)
 
     def onto(self, u: Tensor, x: Tensor) -> Tensor:
         """Add the convolution of x to a u that nobody else needs."""
-        if not self._as_product(u, x) or not x.dtype == u.dtype == self.weight.dtype == torch.float32:
+        if not self._as_product(u, x) or not x.dtype == u.dtype == torch.float32:
+            return u.add_(self(x))
+        weight, bias = convolution_weights(self)
+        if weight.dtype != torch.float32:
             return u.add_(self(x))
         flat = u.permute(0, 2, 3, 1).flatten(0, 2)
-        flat.addmm_(x.permute(0, 2, 3, 1).flatten(0, 2), self.weight.flatten(1).T)
-        return u if self.bias is None else u.add_(self.bias[:, None, None])
+        flat.addmm_(x.permute(0, 2, 3, 1).flatten(0, 2), weight.flatten(1).T)
+        return u if bias is None else u.add_(bias[:, None, None])
 
     @staticmethod
     def _as_product(*fields: Tensor) -> bool:

@@ -1,0 +1,13 @@
+"""Layers and weights that both pipelines use: parametrised weights, the LSTM, convolutions, state dicts.
+
+Any weight of a network may be parametrised by `torch.nn.utils.parametrize`. Files and exports hold the dense weight
+under its plain name (`materialise`); the resumable state of a training holds the original tensors.
+"""
+
+from __future__ import annotations
+
+from sciml.nn.lstm import LSTM
+from sciml.nn.parametrize import dense_copy, parametrizations
+from sciml.nn.state_dict import load_weights, materialise, misfit
+
+__all__ = ["LSTM", "dense_copy", "load_weights", "materialise", "misfit", "parametrizations"]

@@ -1,0 +1,39 @@
+"""Weights of convolutions, for layers that call the functional form themselves."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from sciml.errors import InputError
+
+__all__ = ["convolution_weights"]
+
+
+def convolution_weights(convolution: nn.Module) -> tuple[Tensor, Tensor | None]:
+    """Current weight and bias of a convolution, each computed once where it is parametrised.
+
+    Parameters
+    ----------
+    convolution
+        Such as `torch.nn.Conv2d`: a module with attributes ``weight`` and ``bias``.
+
+    Returns
+    -------
+    tuple
+        Weight, and bias or None.
+
+    Raises
+    ------
+    InputError
+        A module without a weight.
+
+    Examples
+    --------
+    >>> weight, bias = convolution_weights(nn.Conv2d(2, 5, 3, bias=False))
+    >>> weight.shape, bias
+    (torch.Size([5, 2, 3, 3]), None)
+    """
+    weight, bias = getattr(convolution, "weight", None), getattr(convolution, "bias", None)
+    if not isinstance(weight, Tensor):
+        raise InputError(f"{type(convolution).__name__} has no weight: give a convolution")
+    return weight, bias
