@@ -55,18 +55,24 @@ def _decode_float32(parts: Mapping[str, Array], shape: tuple[int, ...]) -> Array
 
 
 def _encode_bfloat16(array: Array) -> Parts:
-    """The upper half of each float32, rounded to nearest, ties to even; NaN stays NaN."""
+    """The upper half of each float32, rounded to nearest, ties to even; NaN stays NaN.
+
+    An even number of values is stored, because classic netCDF files have undefined bytes after an odd one.
+    """
     values = np.ascontiguousarray(array, np.float32).reshape(-1)
+    values = np.append(values, np.zeros(values.size % 2, np.float32))
     bits = values.view(np.uint32)
     rounded = (bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))) >> np.uint32(16)
     quiet = (bits >> np.uint32(16)) | np.uint32(0x40)
-    stored = np.where(np.isnan(values), quiet, rounded).astype(np.uint16).view(np.int16)
-    return {"": stored.reshape(np.shape(array))}
+    return {"": np.where(np.isnan(values), quiet, rounded).astype(np.uint16).view(np.int16)}
 
 
 def _decode_bfloat16(parts: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
     bits = np.ascontiguousarray(parts[""], np.int16).view(np.uint16).astype(np.uint32) << np.uint32(16)
-    return bits.view(np.float32).reshape(shape)
+    count = math.prod(shape)
+    if bits.shape != (count + count % 2,):
+        raise ValueError(f"{bits.size} values for the shape {shape}")
+    return bits.view(np.float32)[:count].reshape(shape)
 
 
 FORMATS: dict[str, Format] = {
@@ -75,7 +81,7 @@ FORMATS: dict[str, Format] = {
         "16-bit floats with the exponent of 32-bit floats, stored as their bits",
         _encode_bfloat16,
         _decode_bfloat16,
-        lambda shape: 2 * math.prod(shape),
+        lambda shape: 4 * ((math.prod(shape) + 1) // 2),
     ),
 }
 """The formats by name."""
@@ -159,8 +165,8 @@ def unpack(
     SchemaError
         A format that this version does not know, or parts that are missing or of another size.
     """
-    tensors: dict[str, Array] = {}
-    encoded: set[str] = set()
+    decoded: dict[str, Array] = {}
+    owners: dict[str, str] = {}
     for name, entry in described.items():
         chosen = entry.get("format")
         if chosen not in FORMATS:
@@ -171,13 +177,14 @@ def unpack(
         try:
             keys = {part: _part_name(name, part) for part in entry["parts"]}
             parts = {part: stored[key] for part, key in keys.items()}
-            tensors[name] = FORMATS[chosen].decode(parts, tuple(entry["shape"]))
+            decoded[name] = FORMATS[chosen].decode(parts, tuple(entry["shape"]))
         except (KeyError, TypeError, ValueError) as error:
             raise SchemaError(
                 f"{source}: {name!r} is not stored as the format {chosen!r} needs it ({error}): write it again"
             ) from error
-        encoded |= set(keys.values())
-    return {name: array for name, array in stored.items() if name not in encoded} | tensors
+        owners |= dict.fromkeys(keys.values(), name)
+    order = dict.fromkeys(owners.get(key, key) for key in stored)
+    return {name: decoded[name] if name in decoded else stored[name] for name in order}
 
 
 def stored_bytes(tensors: Mapping[str, Array], formats: Mapping[str, str]) -> int:
@@ -186,7 +193,7 @@ def stored_bytes(tensors: Mapping[str, Array], formats: Mapping[str, str]) -> in
     Examples
     --------
     >>> stored_bytes({"w": np.zeros((3, 5), np.float32)}, {"w": "bfloat16"})
-    30
+    32
     """
     return sum(
         FORMATS[formats[name]].size(array.shape) if name in formats else array.nbytes

@@ -94,7 +94,7 @@ def _classic(weights: Weights) -> bytes:
             raise InputError(
                 f"{name!r} has shape {array.shape}: a weights file takes 0 to 4 dimensions, none empty"
             )
-        dims = weights.dims.get(name) or tuple(f"size_{n}" for n in array.shape)
+        dims = (name not in described and weights.dims.get(name)) or tuple(f"size_{n}" for n in array.shape)
         for dim, size in zip(dims, array.shape, strict=True):
             if dim not in dataset.dimensions:
                 dataset.createDimension(dim, size)

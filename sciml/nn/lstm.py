@@ -46,7 +46,7 @@ class LSTM(nn.LSTM):
         """Output and last hidden and cell state; arguments and shapes as for `torch.nn.LSTM`."""
         if not isinstance(input, Tensor):
             raise InputError(f"LSTM of a {type(input).__name__}: give a padded tensor")
-        weights = [weight for layer in self.all_weights for weight in layer]
+        weights: list[Tensor] = [weight for layer in self.all_weights for weight in layer]
         self._check(input, weights[0])
         batched = input.dim() == 3
         if not batched:
@@ -92,8 +92,10 @@ class LSTM(nn.LSTM):
     def _apply(self, fn: Any, recurse: bool = True) -> LSTM:
         """Move or cast tensors; `torch.nn.LSTM` would collect computed weights, with their graph, in a list."""
         if parametrize.is_parametrized(self):
-            return nn.Module._apply(self, fn, recurse)  # type: ignore[return-value]
-        return super()._apply(fn, recurse)
+            nn.Module._apply(self, fn, recurse)  # type: ignore[no-untyped-call]
+        else:
+            super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; the value of a parametrised weight goes to its original tensors only."""

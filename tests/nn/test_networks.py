@@ -79,12 +79,15 @@ def test_each_weight_of_the_emulator(number: int, tmp_path: Path) -> None:
         )
     loaded = Emulator.load(parametrised.save(tmp_path / "m.sciml"))
     assert tuple(loaded.network.state_dict()) == CLOSURE
-    assert all(torch.equal(*pair) for pair in zip(answer, loaded.network(*features()), strict=True))
+    # Not its bits: they depend on where in memory a computed weight lies.
+    torch.testing.assert_close(loaded.network(*features()), answer, rtol=1e-6, atol=1e-6)
+    state = loaded.network.state_dict()
+    assert all(torch.equal(x, state[key]) for key, x in materialise(parametrised.network).items())
     mine, theirs = emulator_weights(parametrised), emulator_weights(loaded)
     assert mine.arrays.keys() == theirs.arrays.keys()
     assert all(np.array_equal(x, theirs.arrays[key]) for key, x in mine.arrays.items())
     again = emulator_from(mine, "float32").network(*features())
-    assert all(torch.equal(*pair) for pair in zip(answer, again, strict=True))
+    assert all(torch.equal(*pair) for pair in zip(again, loaded.network(*features()), strict=True))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -133,7 +136,7 @@ def test_the_published_network() -> None:
     plain = BiLSTM.published(levels=9)
     load_weights(plain, materialise(network), "here")
     x = torch.randn(2, 9, 27)
-    assert all(torch.equal(*pair) for pair in zip(network(x), plain(x), strict=True))
+    torch.testing.assert_close(network(x), plain(x), rtol=1e-6, atol=1e-6)
 
 
 @torch.no_grad()
@@ -176,7 +179,7 @@ def test_a_parametrised_operator_in_onnx_runtime(name: str, tmp_path: Path) -> N
     onnxruntime = pytest.importorskip("onnxruntime")
     torch.manual_seed(53)
     network = OPERATORS[name]().eval()
-    for weight in list(network.state_dict()):
+    for weight in list(network.state_dict())[:-1]:
         register(network, weight, "factors")
     nn.utils.parametrizations.orthogonal(network.head)  # a matrix exponential, which ONNX does not have
     x = torch.randn(3, 1, 8, 8)
@@ -200,8 +203,8 @@ def test_gradients_of_every_operator_reach_the_original_tensors() -> None:
         else:
             answer = network(x if not isinstance(network, PublishedMgNO) else torch.rand(2, 1, 8, 8))
         answer.square().sum().backward()
-        without = [name for name, tensor in originals(network) if tensor.grad is None]
-        assert not [name for name in without if "matrix" not in name and "operator" not in name], without
+        without = {name for name, tensor in originals(network) if tensor.grad is None}
+        assert all("after.1" in name for name in without)  # no coarser level, so nothing to smooth after it
 
 
 SETTINGS = Fit(epochs=3, batch_size=16, learning_rate=1e-2, ema_decay=0.9, seed=11, device="cpu", threads=1)
@@ -244,8 +247,8 @@ def test_a_training_resumes_with_the_original_tensors(tmp_path: Path) -> None:
     assert train(whole) == "finished"
     before = sequence(5).state_dict()
     assert all(not torch.equal(x, before[name]) for name, x in originals(whole))
-    for _piece in range(30):
-        model = sequence(6)
+    for piece in range(30):
+        model = sequence(6 if piece else 5)
         if train(model, replace(SETTINGS, time_limit_s=1e-6), output=tmp_path / "m.sciml") == "finished":
             break
     assert model.state_dict().keys() == whole.state_dict().keys()
