@@ -183,7 +183,7 @@ int sciml_network_load(const sciml_cdf *file, sciml_network *net, char *message,
     int status = read_format(file, net, message, length);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes && !status; i++)
         status = within(file, sizes[i].name, sizes[i].low, sizes[i].high, sizes[i].value, message, length);
-    net->head = net->outputs + net->pool_inputs;
+    if (!status) net->head = net->outputs + net->pool_inputs; /* the sizes are within their bounds */
     if (!status && net->head == 0)
         status = sciml_say(SCIML_SHAPE, message, length,
                            "the network in the weights file has no "
