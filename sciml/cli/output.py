@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from sciml.cli.targets import STDOUT, total_size
+from sciml.progress import progress_bar
 
 __all__ = ["Json", "Output", "Quiet", "progress_bar"]
 
@@ -115,33 +115,3 @@ class Output:
 def _count_parameters(model: Any) -> int:
     """Return the number of trained real numbers; a complex parameter counts twice."""
     return sum(weight.numel() * (2 if weight.is_complex() else 1) for weight in model.network.parameters())
-
-
-@contextmanager
-def progress_bar(text: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a progress bar in a terminal, or lines in a log; yield a function of the steps done and their total."""
-    import sys
-    import time
-
-    if quiet:
-        yield None
-        return
-    if not sys.stderr.isatty():
-        begun = last = time.monotonic()
-
-        def print_line(done: int, total: int) -> None:
-            nonlocal last
-            now = time.monotonic()
-            if now - last > 10 or (done == total and now - begun > 10):
-                last = now
-                print(f"{text}: {done} of {total}, {now - begun:.0f} s", file=sys.stderr, flush=True)
-
-        yield print_line
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(text, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

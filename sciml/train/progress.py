@@ -1,4 +1,4 @@
-"""How a training tells where it is: live in a terminal or a notebook, plain lines in a log, or not at all."""
+"""Display of a training's progress: a live bar in a terminal or a notebook, lines in a log, or nothing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from sciml.progress import LineLog, terminal_bar
 from sciml.train.history import Epoch
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ __all__ = ["Lines", "Live", "Notebook", "Progress", "Quiet", "Report", "automati
 
 @dataclass(frozen=True)
 class Report:
-    """Where a training is within an epoch; the losses are means over the epoch so far."""
+    """Position of a training within an epoch; the losses are means over the epoch so far."""
 
     epoch: int
     epochs: int
@@ -33,85 +34,82 @@ class Report:
 
 
 class Progress(Protocol):
-    """What `fit` tells. `step` is only called when `due` says so, so that it costs nothing in between."""
+    """Display that `fit` calls. It calls `step` only when `due` is true, so that other steps take no time here."""
 
     def due(self) -> bool:
-        """Whether it is time for a `step`."""
+        """Whether `step` should be called."""
         ...
 
     def step(self, report: Report) -> None:
-        """Somewhere in an epoch."""
+        """Show the position within an epoch."""
         ...
 
     def epoch(self, epoch: Epoch, best: bool) -> None:
-        """An epoch is done; ``best`` where it is the best so far."""
+        """Show a finished epoch; ``best`` if it is the best so far."""
         ...
 
     def say(self, message: str) -> None:
-        """One line of news."""
+        """Show one line of text."""
         ...
 
     def close(self) -> None:
-        """No more is to come."""
+        """End the display."""
         ...
 
 
 class Quiet:
-    """Says nothing."""
+    """Shows nothing."""
 
     def due(self) -> bool:
-        """Never."""
+        """Return False."""
         return False
 
     def step(self, report: Report) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def epoch(self, epoch: Epoch, best: bool) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def say(self, message: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class Lines:
-    """Plain lines: one an epoch, and one every so many seconds within long epochs.
+    """Plain lines: one for each epoch, and one every few seconds within long epochs.
 
     Parameters
     ----------
     every_s
         Seconds between lines within an epoch.
     stream
-        Where they go; standard error by default.
+        Standard error by default.
     """
 
     def __init__(self, every_s: float = 30.0, stream: TextIO | None = None) -> None:
-        self.every_s = every_s
-        self.stream = stream
-        self._last = time.monotonic()
+        self._log = LineLog(every_s, stream)
 
     def due(self) -> bool:
-        """Whether the seconds have passed."""
-        return time.monotonic() - self._last >= self.every_s
+        """Whether the seconds have passed since the last line."""
+        return self._log.due()
 
     def step(self, report: Report) -> None:
-        """One line."""
+        """Print one line."""
         where = f"epoch {report.epoch}/{report.epochs} step {report.step}/{report.steps}"
         self.say(f"{where}: {_losses(report.losses)}; {_speed(report)}")
 
     def epoch(self, epoch: Epoch, best: bool) -> None:
-        """One line."""
+        """Print one line."""
         self.say(_line(epoch, best))
 
     def say(self, message: str) -> None:
-        """One line."""
-        self._last = time.monotonic()
-        print(message, file=self.stream or sys.stderr, flush=True)
+        """Print one line."""
+        self._log.write(message)
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing: every line is printed already."""
 
 
 class Live:
@@ -120,45 +118,42 @@ class Live:
     def __init__(self, every_s: float = 0.2) -> None:
         self.every_s = every_s
         self._last = 0.0
-        self._shown: RichProgress | None = None
+        self._bar: RichProgress | None = None
         self._task: TaskID | None = None
 
     def due(self) -> bool:
-        """Whether the display is old enough."""
+        """Whether the seconds have passed since the bar last moved."""
         return time.monotonic() - self._last >= self.every_s
 
     def step(self, report: Report) -> None:
         """Move the bar."""
         self._last = time.monotonic()
-        shown, task = self._display()
-        done = (report.epoch - 1) * report.steps + report.step
-        news = f"{_losses(report.losses)}\n{_speed(report)}"
-        shown.update(
+        bar, task = self._display()
+        bar.update(
             task,
             total=report.epochs * report.steps,
-            completed=done,
+            completed=(report.epoch - 1) * report.steps + report.step,
             description=f"epoch {report.epoch}/{report.epochs}",
-            news=news,
+            news=f"{_losses(report.losses)}\n{_speed(report)}",
         )
 
     def epoch(self, epoch: Epoch, best: bool) -> None:
-        """One line above the bar."""
+        """Print one line above the bar."""
         self.say(_line(epoch, best))
 
     def say(self, message: str) -> None:
-        """One line above the bar."""
+        """Print one line above the bar."""
         self._display()[0].console.print(message, highlight=False, markup=False)
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
-        if self._shown is not None:
-            self._shown.stop()
-        self._shown = self._task = None
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar = self._task = None
 
     def _display(self) -> tuple[RichProgress, TaskID]:
-        if self._shown is None or self._task is None:
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        if self._bar is None or self._task is None:
+            from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
             columns = (
                 TextColumn("{task.description}"),
@@ -167,14 +162,14 @@ class Live:
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[news]}", markup=False),
             )
-            self._shown = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._shown.start()
-            self._task = self._shown.add_task("epoch", total=None, news="")
-        return self._shown, self._task
+            self._bar = terminal_bar(*columns, transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task("epoch", total=None, news="")
+        return self._bar, self._task
 
 
 class Notebook:
-    """A bar in the output of a notebook's cell, drawn over; what stays is one line, not one for each epoch."""
+    """A bar in the output of a notebook cell, redrawn in place; one line remains, not one for each epoch."""
 
     def __init__(self, every_s: float = 0.5) -> None:
         self.every_s = every_s
@@ -184,7 +179,7 @@ class Notebook:
         self._handle: Any = None
 
     def due(self) -> bool:
-        """Whether what is shown is old enough."""
+        """Whether the seconds have passed since the last update."""
         return time.monotonic() - self._last >= self.every_s
 
     def step(self, report: Report) -> None:
@@ -195,28 +190,28 @@ class Notebook:
         self._show(news, done / (report.epochs * report.steps))
 
     def epoch(self, epoch: Epoch, best: bool) -> None:
-        """The line of the epoch, in the place of the last."""
+        """Replace the output by the line of the epoch."""
         self._show(_line(epoch, best), epoch.number / self._epochs if self._epochs else None)
 
     def say(self, message: str) -> None:
-        """One line, in the place of the last."""
+        """Replace the output by one line."""
         self._show(message)
 
     def close(self) -> None:
-        """What was shown last stays."""
+        """Leave the last output."""
 
     def _show(self, text: str, share: float | None = None) -> None:
         self._last = time.monotonic()
         bar = "" if share is None else f'<progress value="{share:.3f}" max="1"></progress> '
-        shown = self._display.HTML(f'<div style="opacity:.75">{bar}{html.escape(text)}</div>')
+        output = self._display.HTML(f'<div style="opacity:.75">{bar}{html.escape(text)}</div>')
         if self._handle is None:
-            self._handle = self._display.display(shown, display_id=True)
+            self._handle = self._display.display(output, display_id=True)
         else:
-            self._handle.update(shown)
+            self._handle.update(output)
 
 
 def automatic(quiet: bool = False) -> Progress:
-    """`Quiet` if asked, `Notebook` in one, `Live` in a terminal, else `Lines`, both on standard error."""
+    """Choose the display: `Quiet` if asked, `Notebook` in a notebook, `Live` in a terminal, else `Lines`."""
     if quiet:
         return Quiet()
     if "ipykernel" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
