@@ -213,5 +213,5 @@ def _open_runs(files: list[Path], reference: list[Path], run: list[int]) -> xr.D
     absent = [number for number in dict.fromkeys(run) if number not in runs]
     if absent:
         present = ", ".join(map(str, np.unique(runs)))
-        raise InputError(f"no column of RUN {', '.join(map(str, absent))}: the files contain RUN {present}")
+        raise InputError(f"no column of RUN {', '.join(map(str, absent))}: the files hold RUN {present}")
     return columns.isel(column=np.flatnonzero(np.isin(runs, run)))

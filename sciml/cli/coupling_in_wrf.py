@@ -73,7 +73,9 @@ def flags(
     if undo is not None:
         removed = remove_line(undo)
         output.write_json({"file": str(undo), "removed": removed})
-        output.print(f"{undo}: flags removed; link WRF again" if removed else f"{undo} has no flags of sciml")
+        output.print(
+            f"{undo}: flags taken out; link WRF again" if removed else f"{undo} has no flags of sciml"
+        )
         output.print_files()
         return
     if folder is None:

@@ -20,7 +20,7 @@ class TrainingOptions:
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", metavar="FILE", help="TOML file of settings with tables \\[fit] and \\[network]."
+            "--config", metavar="FILE", help="Settings file: TOML with tables \\[fit] and \\[network]."
         ),
     ] = None
     epochs: Annotated[
