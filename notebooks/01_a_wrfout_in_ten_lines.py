@@ -11,31 +11,28 @@
 # %% [markdown]
 # # A wrfout in ten lines
 #
-# `open_wrfout` opens the history of a WRF run lazily. `.sciml` then derives what WRF does not write: pressure,
-# temperature, height, wind at mass points, rain since the last frame. Every field has its unit and its place.
+# `open_wrfout` opens the history of a WRF run lazily. The accessor `.sciml` computes variables that WRF does not write:
+# pressure, temperature, height, wind at mass points, rain since the last frame. Every field has units and coordinates.
 
 # %%
-# %matplotlib inline
 import numpy as np
 
 import sciml as sm
-from sciml import plot
-from sciml.storage.packaged import packaged
 
-wrfout = sm.open_wrfout(packaged("wrfout_d01_convrad_24x24_5min.nc"))
+wrfout = sm.open_wrfout(sm.packaged("wrfout_d01_convrad_24x24_5min.nc"))
 fields = wrfout.sciml
 dict(wrfout.sizes)
 
 # %% [markdown]
-# Nothing is read before it is asked for. A field says what it is:
+# Data are read when they are needed. A field has its name, units and coordinates:
 
 # %%
 fields.t
 
 # %% [markdown]
 # ## Maps
-# The last frame: rain of the five minutes before it, the strongest updraft of each column, and the wind near the
-# ground.
+# The last frame: rain of the last five minutes, the strongest updraft of each column, and the wind at the lowest
+# level.
 
 # %%
 rain = fields.rain.isel(Time=-1)
@@ -45,11 +42,11 @@ wind = np.hypot(fields.u, fields.v).isel(Time=-1, bottom_top=0)
 spacing = wrfout.attrs["DX"] / 1000
 x = (np.arange(wrfout.sizes["west_east"]) + 0.5) * spacing
 y = (np.arange(wrfout.sizes["south_north"]) + 0.5) * spacing
-plot.panels(
+sm.plot.panels(
     [
-        plot.Panel("rain of five minutes", rain.values, label="mm"),
-        plot.Panel("strongest updraft", updraft.values, label="m s⁻¹"),
-        plot.Panel("wind at the lowest level", wind.values, label="m s⁻¹"),
+        sm.plot.Panel("rain of five minutes", rain.values, label="rain (mm)"),
+        sm.plot.Panel("strongest updraft", updraft.values, label="w (m s⁻¹)"),
+        sm.plot.Panel("wind at the lowest level", wind.values, label="wind speed (m s⁻¹)"),
     ],
     x,
     y,
@@ -59,8 +56,8 @@ plot.panels(
 
 # %% [markdown]
 # ## Columns
-# An emulator of convection sees columns, not maps. `convection_columns` takes them out, with the names that the
-# scheme itself has for its arguments, and `Convection` is the problem they pose.
+# An emulator of convection takes columns. `convection_columns` extracts them, with the names of the arguments of the
+# scheme, and `Convection` is the problem.
 
 # %%
 columns = sm.convection_columns(wrfout)
@@ -68,23 +65,25 @@ problem = sm.Convection(columns)
 problem
 
 # %% [markdown]
-# `solve` answers it: here by the pretrained emulator of the multi-scale Kain-Fritsch scheme.
+# `solve` applies an algorithm: here the pretrained emulator of the multi-scale Kain-Fritsch scheme.
 
 # %%
-answer = sm.solve(problem, sm.Emulator.load("mskf-convrad"))
-answer
+solution = sm.solve(problem, sm.Emulator.load("mskf-convrad"))
+solution
 
 # %% [markdown]
-# And back to the map.
+# `columns_to_map` puts the outputs back on the map.
 
 # %%
-told = sm.columns_to_map(answer.outputs, like=wrfout).isel(Time=-1)
-plot.panels(
+maps = sm.columns_to_map(solution.outputs, like=wrfout).isel(Time=-1)
+sm.plot.panels(
     [
-        plot.Panel("convective rain, emulator", told["PRATEC"].values * 3600, label="mm h⁻¹"),
-        plot.Panel("class", told["KIND"].values, scale="phases", label="0 none, 1 shallow, 2 deep"),
-        plot.Panel(
-            "heating, the largest", told["RTHCUTEN"].max("bottom_top").values * 86400, label="K day⁻¹"
+        sm.plot.Panel("convective rain, emulator", maps["PRATEC"].values * 3600, label="rain rate (mm h⁻¹)"),
+        sm.plot.Panel("class of convection", maps["KIND"].values, classes=("none", "shallow", "deep")),
+        sm.plot.Panel(
+            "largest heating of the column",
+            maps["RTHCUTEN"].max("bottom_top").values * 86400,
+            label="heating (K day⁻¹)",
         ),
     ],
     x,

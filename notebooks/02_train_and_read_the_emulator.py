@@ -9,74 +9,69 @@
 # ---
 
 # %% [markdown]
-# # Train the emulator, and read it
+# # Train an emulator and analyse it
 #
-# Columns with the true scheme's answers, a short training, the scores, and what the network has learned as a linear
-# operator. The training here is a taste on one small file; `workflows/02_mskf_convrad.toml` is how the pretrained
-# emulator was made.
+# This notebook opens columns with the outputs of the true scheme, trains an emulator, computes its scores, and analyses
+# its linear response. The training is short, on one small file; `workflows/02_mskf_convrad.toml` trains the pretrained
+# emulator.
 
 # %%
-# %matplotlib inline
 import tempfile
 from pathlib import Path
 
 import sciml as sm
-from sciml import plot
 from sciml.convection.linear_response import linear_response
-from sciml.convection.training import train
-from sciml.storage.packaged import packaged
-from sciml.train import checkpoint
-from sciml.verify.emulator.evaluate import assess
-from sciml.verify.emulator.figures import portrait
 
 scratch = Path(tempfile.mkdtemp())
-wrfout = packaged("wrfout_d01_convrad_24x24_5min.nc")
-truth = packaged("mskf_offline_convrad_24x24_5min.nc")
-columns = sm.open_columns(wrfout, truth=truth).load()
+wrfout = sm.packaged("wrfout_d01_convrad_24x24_5min.nc")
+reference = sm.packaged("mskf_offline_convrad_24x24_5min.nc")
+columns = sm.open_columns(wrfout, truth=reference).load()
 sm.Convection(columns)
 
 # %% [markdown]
 # ## Train
-# A training that is cut off goes on where it stopped when the same line is run again. The checkpoint is JSON and
-# safetensors; nothing in it is code.
+# An interrupted training resumes when the same line is run again. The checkpoint is JSON and safetensors; it
+# contains no code.
 
 # %%
-mine = train(columns, scratch / "mine.sciml", fit={"epochs": 40, "seed": 7})
-mine
+trained = sm.convection.train(columns, scratch / "trained.sciml", fit={"epochs": 40, "seed": 7})
+trained
 
 # %%
-kept = checkpoint.load(scratch / "mine.sciml")
-kept
+checkpoint = sm.train.checkpoint.load(scratch / "trained.sciml")
+checkpoint
 
 # %%
-kept.history
+checkpoint.history
 
 # %% [markdown]
 # ## Score
-# Beside the pretrained emulator, which has never seen this run. Ours has: its scores say that the road works, not how
-# well it generalises.
+# The pretrained emulator was not trained on this run, so its scores measure generalisation. The scores of our emulator,
+# on its training data, do not.
 
 # %%
-assess(columns, mine, model="mine", data="the columns it was trained on")
+sm.verify.assess(columns, trained, model="trained here", data="its training data")
 
 # %%
 pretrained = sm.Emulator.load("mskf-convrad")
-found = assess(columns, pretrained, model="mskf-convrad", data="a run it has not seen")
-found
+evaluation = sm.verify.assess(
+    columns, pretrained, model="mskf-convrad", data="a run outside its training data"
+)
+evaluation
 
 # %%
-portrait(found)
+sm.verify.portrait(evaluation)
 
 # %% [markdown]
-# ## Read
-# How does convection alone answer a small change of temperature or vapour? The answer is a matrix; its eigenvalues are
-# growth rates, and convection should damp.
+# ## Linear response
+# The linear response is the matrix of the tendencies that a small change of temperature or vapour causes. Its
+# eigenvalues are growth rates; convection should damp perturbations.
 
 # %%
 response = linear_response(pretrained, columns.isel(column=slice(None, None, 20)))
 response
 
 # %%
-plot.linear_response(
+sm.plot.linear_response(
     response.matrix, response.rain, response.spectrum.rates, response.pressure, response.mass, threshold=1.0
 )

@@ -11,31 +11,27 @@
 # %% [markdown]
 # # The emulator in Fortran
 #
-# WRF links a library, not a network. It is built here by this machine's compilers (`$CC` and `$FC`, else gcc and
-# gfortran), and is another algorithm for the same problem: to check it is to solve twice.
+# WRF links a native library. This notebook builds it with the compilers of this machine (`$CC` and `$FC`, else gcc and
+# gfortran). The library is another algorithm for the same problem, so it is checked by solving the problem twice.
 
 # %%
-# %matplotlib inline
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 import sciml as sm
-from sciml import plot
 from sciml.coupling.build import install
 from sciml.coupling.export import emulator_weights
 from sciml.coupling.weights_file import write_weights
-from sciml.storage.packaged import packaged
-from sciml.verify.library.parity import compare
 
 emulator = sm.Emulator.load("mskf-convrad")
 emulator
 
 # %% [markdown]
 # ## Build
-# The same as `sciml coupling build -o DIR mskf-convrad`: the library, its headers and Fortran modules, and the weights
-# as a netCDF file.
+# These lines do the same as `sciml coupling build -o DIR mskf-convrad`: they write the library, its headers and Fortran
+# modules, and the weights as a netCDF file.
 
 # %%
 folder = Path(tempfile.mkdtemp())
@@ -47,7 +43,7 @@ write_weights(folder / "mskf.nc", emulator_weights(emulator))
 # ## Solve twice
 
 # %%
-wrfout = sm.open_wrfout(packaged("wrfout_d01_convrad_24x24_5min.nc"))
+wrfout = sm.open_wrfout(sm.packaged("wrfout_d01_convrad_24x24_5min.nc"))
 problem = sm.Convection(sm.convection_columns(wrfout).load())
 torch = sm.solve(problem, emulator)
 native = sm.solve(problem, sm.FortranEmulator(library, folder / "mskf.nc"))
@@ -56,26 +52,26 @@ native
 # %%
 columns = len(problem)
 for name, solution in (("torch", torch), ("library", native)):
-    print(f"{name:8} {1e6 * solution.stats['seconds'] / columns:8.1f} us a column")
+    print(f"{name:8} {1e6 * solution.stats['seconds'] / columns:8.1f} µs per column")
 
 # %% [markdown]
 # ## Compare
-# The library computes in single precision, and in another order: it agrees to round-off, output by output.
+# The library computes in single precision and in another order of operations, so the outputs agree to rounding errors.
 
 # %%
-compare(torch.outputs, native.outputs, names=("torch", "library"))
+sm.verify.compare_outputs(torch.outputs, native.outputs, names=("torch", "library"))
 
 # %%
-maps = [sm.columns_to_map(one.outputs, like=wrfout).isel(Time=-1) for one in (torch, native)]
-rain = [one["PRATEC"].values * 3600 for one in maps]
+maps = [sm.columns_to_map(solution.outputs, like=wrfout).isel(Time=-1) for solution in (torch, native)]
+rain = [fields["PRATEC"].values * 3600 for fields in maps]
 spacing = wrfout.attrs["DX"] / 1000
 x = (np.arange(wrfout.sizes["west_east"]) + 0.5) * spacing
 y = (np.arange(wrfout.sizes["south_north"]) + 0.5) * spacing
-plot.panels(
+sm.plot.panels(
     [
-        plot.Panel("rain, torch", rain[0], label="mm h⁻¹", shared="rain"),
-        plot.Panel("rain, library", rain[1], label="mm h⁻¹", shared="rain"),
-        plot.Panel("library − torch", rain[1] - rain[0], scale="signed", label="mm h⁻¹"),
+        sm.plot.Panel("rain, torch", rain[0], label="rain rate (mm h⁻¹)", shared="rain"),
+        sm.plot.Panel("rain, library", rain[1], label="rain rate (mm h⁻¹)", shared="rain"),
+        sm.plot.Panel("library − torch", rain[1] - rain[0], scale="signed", label="difference (mm h⁻¹)"),
     ],
     x,
     y,
@@ -84,5 +80,5 @@ plot.panels(
 )
 
 # %% [markdown]
-# What to type for WRF comes next: `sciml coupling flags DIR`, and the guide *Coupling in WRF*
+# Next, `sciml coupling flags DIR` prints the link flags for WRF; see the guide *Coupling in WRF*
 # (`docs/guides/coupling.md`).

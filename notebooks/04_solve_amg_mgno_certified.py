@@ -11,26 +11,23 @@
 # %% [markdown]
 # # Solve: AMG, MgNO, certified
 #
-# One problem, three algorithms: multigrid, a neural operator trained here for half a minute, and the prediction made
-# safe, with a guaranteed bound of its error.
+# This notebook solves one problem with three algorithms: multigrid, a neural operator that is trained here for half a
+# minute, and its prediction corrected until a guaranteed bound of the error is small.
 
 # %%
-# %matplotlib inline
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 import sciml as sm
-from sciml import plot
-from sciml.operators.training import train
 
 problem = sm.Darcy(resolution=31, coefficient=sm.TwoPhase(3, 12), seed=1009)
 problem
 
 # %% [markdown]
 # ## Multigrid
-# What is worth reusing, the hierarchy, is made once by `init`.
+# `init` builds the hierarchy once; `solve` can reuse it.
 
 # %%
 amg = sm.AMG(rtol=1e-10)
@@ -43,14 +40,14 @@ exact
 
 # %% [markdown]
 # ## A multigrid neural operator
-# Trained on other media of the same family. A network of this size, with so few examples, errs by several
-# percent, mostly where the medium changes.
+# The operator is trained on other coefficients of the same family. With this size and so few samples its error is
+# several percent, mostly at the interfaces of the coefficient.
 
 # %%
 scratch = Path(tempfile.mkdtemp())
 data = sm.generate("darcy-rough", 192, 31, seed=7)
 network = {"class": "MgNO", "channels": 8, "layers": 3, "levels": 4}
-operator = train(
+operator = sm.operators.train(
     data, scratch / "mgno.sciml", network=network, validation=32, fit={"epochs": 20, "batch_size": 8}
 )
 operator
@@ -64,8 +61,9 @@ learned
 
 # %% [markdown]
 # ## Certified
-# `Corrected` starts from the prediction and cycles until the guaranteed bound of the error, in the energy norm, is
-# small enough. Whatever was predicted, the bound holds. It bounds the algebraic error, not the discretisation's.
+# `Corrected` starts from the prediction and applies multigrid cycles until the guaranteed bound of the error in the
+# energy norm is small enough. The bound holds for any prediction. It bounds the algebraic error, not the discretisation
+# error.
 
 # %%
 certified = sm.solve(problem, sm.Corrected(sm.Neural(operator), sm.AMG(), rtol=1e-6))
@@ -73,32 +71,38 @@ certified
 
 # %%
 system = sm.discretize(problem)
-truly = system.energy(certified.u.values - exact.u.values)
-print(f"guaranteed {certified.error_bound:.3e}, truly {truly:.3e}")
+error_norm = system.energy(certified.u.values - exact.u.values)
+print(f"guaranteed bound {certified.error_bound:.3e}, true error {error_norm:.3e}")
 
 # %%
 error = learned.u.values - exact.u.values
-plot.panels(
+sm.plot.panels(
     [
-        plot.Panel("coefficient", problem.coefficient_field(), scale="phases"),
-        plot.Panel("u, multigrid", exact.u.values, shared="u"),
-        plot.Panel("u, MgNO", learned.u.values, shared="u"),
-        plot.Panel("MgNO − multigrid", error, scale="signed"),
-        plot.Panel("certified − multigrid", certified.u.values - exact.u.values, scale="signed"),
+        sm.plot.Panel("coefficient", problem.coefficient_field(), scale="phases", label="a"),
+        sm.plot.Panel("u, multigrid", exact.u.values, label="u", shared="u"),
+        sm.plot.Panel("u, MgNO", learned.u.values, label="u", shared="u"),
+        sm.plot.Panel("MgNO − multigrid", error, scale="signed", label="difference of u"),
+        sm.plot.Panel("u, certified", certified.u.values, label="u", shared="u"),
+        sm.plot.Panel(
+            "certified − multigrid",
+            certified.u.values - exact.u.values,
+            scale="signed",
+            label="difference of u",
+        ),
     ],
     exact.u.x.values,
     exact.u.y.values,
 )
 
 # %% [markdown]
-# ## What does a cycle cost?
-# Residuals by cycle, of the same hierarchy with and without conjugate gradients around it.
+# ## Convergence
+# Residuals by cycle with the same hierarchy, with and without conjugate gradients.
 
 # %%
 plain = sm.solve(problem, sm.AMG(rtol=1e-10, accelerate=None))
 cycles = max(len(plain.residuals), len(exact.residuals))
 lines = {
-    name: np.pad(-np.log10(one.residuals), (0, cycles - len(one.residuals)), constant_values=np.nan)
-    for name, one in (("with conjugate gradients", exact), ("cycles alone", plain))
+    name: np.pad(-np.log10(solution.residuals), (0, cycles - len(solution.residuals)), constant_values=np.nan)
+    for name, solution in (("with conjugate gradients", exact), ("cycles only", plain))
 }
-plot.curves(np.arange(cycles), lines, xlabel="cycles", ylabel="digits gained of the residual")
+sm.plot.curves(np.arange(cycles), lines, xlabel="cycles", ylabel="−log₁₀ of the relative residual")

@@ -11,11 +11,10 @@
 # %% [markdown]
 # # Your own data
 #
-# An operator needs pairs of fields, not a known equation: a file with dims `(sample, y, x)`, netCDF, zarr, HDF5,
-# `.mat` or `.npz`, is enough. Here such a file is made, as if it came from elsewhere, and learned from.
+# An operator is trained on pairs of fields; the equation need not be known. A file with dims `(sample, y, x)` in
+# netCDF, zarr, HDF5, `.mat` or `.npz` is enough. This notebook writes such a file and trains an operator on it.
 
 # %%
-# %matplotlib inline
 import tempfile
 from pathlib import Path
 
@@ -23,8 +22,6 @@ import numpy as np
 import xarray as xr
 
 import sciml as sm
-from sciml import plot
-from sciml.operators.training import train
 
 scratch = Path(tempfile.mkdtemp())
 generator = np.random.default_rng(7)
@@ -41,8 +38,8 @@ xr.Dataset(
 ).to_netcdf(scratch / "warmth.nc")
 
 # %% [markdown]
-# ## How it is understood
-# What cannot be guessed is asked for, in one line:
+# ## Open the file
+# The error message names the options that cannot be inferred from the file:
 
 # %%
 try:
@@ -55,13 +52,14 @@ data = sm.open_dataset(scratch / "warmth.nc", inputs="before", target="after")
 data
 
 # %% [markdown]
-# ## Train and hold out
-# The fields are periodic, which the file does not say, so we do.
+# ## Train
+# The file has no information on the boundary, so the options state that the fields are periodic. The last 32 samples
+# are for the evaluation.
 
 # %%
-seen, unseen = data.isel(sample=slice(0, 128)), data.isel(sample=slice(128, None))
-operator = train(
-    seen,
+training, test = data.isel(sample=slice(0, 128)), data.isel(sample=slice(128, None))
+operator = sm.operators.train(
+    training,
     scratch / "warmth.sciml",
     boundary="periodic",
     centring="vertex",
@@ -72,25 +70,33 @@ operator = train(
 operator
 
 # %% [markdown]
-# ## Ask it
-# `predict` takes a dataset, or its file, and gives labelled fields.
+# ## Predict
+# `predict` takes a dataset or its file and returns labelled fields.
 
 # %%
-predicted = sm.Neural(operator).predict(unseen)
-error = predicted.values - unseen["after"].values
-relative = np.linalg.norm(error, axis=(1, 2)) / np.linalg.norm(unseen["after"].values, axis=(1, 2))
+predicted = sm.Neural(operator).predict(test)
+error = predicted.values - test["after"].values
+relative = np.linalg.norm(error, axis=(1, 2)) / np.linalg.norm(test["after"].values, axis=(1, 2))
 print(
-    f"relative L2 error of {relative.size} unseen samples: mean {relative.mean():.3f}, worst {relative.max():.3f}"
+    f"relative L2 error of {relative.size} test samples: mean {relative.mean():.3f}, worst {relative.max():.3f}"
 )
 
 # %%
-middling = int(np.argsort(relative)[relative.size // 2])
-plot.panels(
+median = int(np.argsort(relative)[relative.size // 2])
+sm.plot.panels(
     [
-        plot.Panel("before", unseen["before"].values[middling], scale="signed", label="K"),
-        plot.Panel("after", unseen["after"].values[middling], scale="signed", label="K", shared="after"),
-        plot.Panel("after, predicted", predicted.values[middling], scale="signed", label="K", shared="after"),
-        plot.Panel("predicted − true", error[middling], scale="signed", label="K"),
+        sm.plot.Panel("before", test["before"].values[median], scale="signed", label="temperature (K)"),
+        sm.plot.Panel(
+            "after", test["after"].values[median], scale="signed", label="temperature (K)", shared="after"
+        ),
+        sm.plot.Panel(
+            "after, predicted",
+            predicted.values[median],
+            scale="signed",
+            label="temperature (K)",
+            shared="after",
+        ),
+        sm.plot.Panel("predicted − true", error[median], scale="signed", label="difference (K)"),
     ],
     data.x.values,
     data.y.values,

@@ -17,6 +17,11 @@ from sciml.solve import solve as solve
 from sciml.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from sciml import convection as convection
+    from sciml import operators as operators
+    from sciml import plot as plot
+    from sciml import train as train
+    from sciml import verify as verify
     from sciml.columns import columns_to_map as columns_to_map
     from sciml.columns import convection_columns as convection_columns
     from sciml.columns.open import open_columns as open_columns
@@ -49,6 +54,7 @@ if TYPE_CHECKING:
     from sciml.pde import open_dataset as open_dataset
     from sciml.pde import problem_of as problem_of
     from sciml.pde import write_dataset as write_dataset
+    from sciml.storage.packaged import packaged as packaged
     from sciml.wrf import open_wrfout as open_wrfout
 
 __getattr__, __dir__, __all__ = attach(__name__, __file__)

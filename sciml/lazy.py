@@ -32,7 +32,7 @@ def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], 
         for node in body:
             if not isinstance(node, ast.ImportFrom):
                 continue
-            names = [one.name for one in node.names if one.asname == one.name]
+            names = [alias.name for alias in node.names if alias.asname == alias.name]
             public += names
             lazy |= dict.fromkeys(names, node.module or package) if is_lazy else {}
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-__all__ = ["html_table"]
+import numpy as np
+
+__all__ = ["html_table", "plain"]
 
 # Inline, for a notebook's viewer may take style sheets out. No colour of text or ground is set, and the lines are
 # half-transparent grey, so that it reads on dark and on light.
@@ -75,3 +78,24 @@ def _of_numbers(column: Sequence[str]) -> bool:
     """Whether a column has only numbers, grids such as 63 x 63, and signs that there is none."""
     told = [cell for cell in column if cell not in ("", "-", "–")]
     return bool(told) and all(_NUMBER.fullmatch(cell) for cell in told)
+
+
+def plain(value: Any) -> Any:
+    """Convert numbers, arrays and nested containers to values of JSON; NaN and infinity become None.
+
+    Examples
+    --------
+    >>> plain({"r2": np.float32("nan"), "levels": np.array([0.5, np.inf])})
+    {'r2': None, 'levels': [0.5, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.bool_ | bool):
+        return bool(value)
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, np.floating | float):
+        return float(value) if np.isfinite(value) else None
+    return value

@@ -64,7 +64,7 @@ class Output:
         import json
 
         from sciml.storage.atomic import replaced
-        from sciml.verify.emulator.moments import plain
+        from sciml.tables import plain
 
         values = plain(content() if callable(content) else content)
         text = json.dumps(values, indent=indent or None, allow_nan=False)

@@ -12,7 +12,7 @@ from sciml.cli.output import Json, Output, Quiet, progress_bar
 from sciml.cli.targets import check_targets, expand_inputs
 
 if TYPE_CHECKING:
-    from sciml.verify.forecast.compare import Source
+    from sciml.verify.forecast.compare import RunSource
 
 __all__ = ["EXAMPLES", "compare"]
 
@@ -155,7 +155,7 @@ def _split_sides(sides: Sequence[str]) -> tuple[str, str]:
 
 def _open_sources(
     paths: Sequence[str], names: Sequence[str | None], variable: str | None, quiet: bool
-) -> list[Source]:
+) -> list[RunSource]:
     from sciml.verify.forecast.compare import open_source
 
     sources = []

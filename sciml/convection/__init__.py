@@ -15,5 +15,6 @@ if TYPE_CHECKING:
     from sciml.convection.network import BiLSTM as BiLSTM
     from sciml.convection.problem import Convection as Convection
     from sciml.convection.problem import ConvectionSolution as ConvectionSolution
+    from sciml.convection.training import train as train
 
 __getattr__, __dir__, __all__ = attach(__name__, __file__)

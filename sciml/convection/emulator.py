@@ -120,6 +120,8 @@ class Emulator:
         Number of columns computed at a time.
     device
         ``cpu``, ``cuda``, ...; ``auto`` uses a GPU if there is one.
+    name
+        Name in the attribute ``history`` of the outputs; `load` takes that of the file.
 
     Raises
     ------
@@ -138,6 +140,7 @@ class Emulator:
     precision: Literal["float32", "float64"] = "float32"
     block: int = 4096
     device: str = "cpu"
+    name: str = "emulator"
 
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "float64"):
@@ -173,7 +176,7 @@ class Emulator:
                 f"{found.path} is normalised for {tuple(normalisation.mean.shape)} levels and channels, its "
                 f"network takes {made}: train it again"
             )
-        return cls(network.eval(), normalisation, about, precision, device=device)
+        return cls(network.eval(), normalisation, about, precision, device=device, name=Path(path).stem)
 
     def save(self, path: str | Path, history: Any = None) -> Path:
         """Write a checkpoint; see `sciml.train.checkpoint`."""
@@ -238,7 +241,7 @@ class Emulator:
             columns = problem.columns.isel(column=slice(start, start + self.block))
             parts.append(self._columns(sounding_of(columns, device), state))
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return solution_of(problem, arrays, time.perf_counter() - begun)
+        return solution_of(problem, arrays, time.perf_counter() - begun, source=f"the emulator {self.name}")
 
     @torch.no_grad()
     def _columns(self, s: Sounding, network: Closure) -> dict[str, np.ndarray[Any, Any]]:

@@ -15,6 +15,7 @@ from sciml.errors import InputError, MissingVariable
 from sciml.schemes.mskf import MSKF
 from sciml.solve import Result
 from sciml.tables import html_table
+from sciml.version import __version__
 from sciml.wrf.diagnostics import RD
 from sciml.wrf.variables import TABLE
 
@@ -36,6 +37,12 @@ INPUT_SURFACE = MSKF.input_scalars
 ANY_WEATHER = {entry.name: entry.limits for entry in MSKF.inputs if not entry.is_profile}
 SETTINGS = ("DX", "DT", "CUDT")
 UNITS = {entry.name: entry.units for entry in MSKF.outputs}
+LONG_NAMES = {
+    "KIND": "class of convection",
+    "NOVELTY": "largest distance of a feature from the training range, 1 at its edge",
+    "P_TRIGGER": "probability of convection",
+    "P_DEEP": "probability of deep convection",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,21 +216,40 @@ class ConvectionSolution:
 
 
 def solution_of(
-    problem: Convection, arrays: dict[str, np.ndarray[Any, Any]], seconds: float
+    problem: Convection, arrays: dict[str, np.ndarray[Any, Any]], seconds: float, *, source: str = ""
 ) -> ConvectionSolution:
-    """Make a solution from arrays by name, on the problem's columns, with its result and statistics."""
+    """Make a solution of arrays by name, on the columns of the problem.
+
+    Parameters
+    ----------
+    problem, arrays, seconds
+        Columns, outputs by name, and the time of their computation.
+    source
+        Name of the algorithm, for the attribute ``history``.
+    """
     import xarray as xr
 
     coords = {
         name: c for name, c in problem.columns.coords.items() if name != "KIND" and c.dims == ("column",)
     }
     outputs = xr.Dataset(coords=coords, attrs=dict(problem.columns.attrs))
+    if source:
+        lines = [str(outputs.attrs.get("history", "")), f"convection by {source}, sciml {__version__}"]
+        outputs.attrs["history"] = "\n".join(line for line in lines if line)
     for name, values in arrays.items():
         dims = ("column", "level") if values.ndim == 2 else ("column",)
-        attrs = {"units": UNITS.get(name, "1")}
-        outputs[name] = xr.Variable(dims, values, attrs)
+        outputs[name] = xr.Variable(dims, values, _attributes(name))
     outputs["KIND"].attrs.update(flag_values=[NONE, SHALLOW, DEEP], flag_meanings="none shallow deep")
     return _judged(outputs, seconds)
+
+
+def _attributes(name: str) -> dict[str, str]:
+    """Return units, long name and, where CF has one, standard name of an output."""
+    row = TABLE.get(name)
+    attrs = {"units": UNITS.get(name, "1"), "long_name": row.long_name if row else LONG_NAMES.get(name, name)}
+    if row and row.standard_name:
+        attrs["standard_name"] = row.standard_name
+    return attrs
 
 
 def _judged(outputs: xr.Dataset, seconds: float) -> ConvectionSolution:

@@ -176,7 +176,8 @@ class FortranEmulator:
         check_inputs(columns.inputs)
         answers = columns.run(state, self.threads)
         answers["KIND"] = answers["KIND"].astype(np.int8)
-        return solution_of(problem, answers, time.perf_counter() - begun)
+        source = f"the library {Path(self.library).name} with {Path(self.weights).name}"
+        return solution_of(problem, answers, time.perf_counter() - begun, source=source)
 
 
 def _taken(problem: Convection, name: str, kind: type[np.floating]) -> npt.NDArray[np.floating]:

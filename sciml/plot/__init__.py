@@ -1,6 +1,6 @@
-"""Quiet pictures of fields, profiles and scores: one style, safe for the colour-blind, units on every axis.
+"""Figures of fields, profiles and scores in one style, safe for colour-blind readers, with units on every axis.
 
-Functions take arrays and return matplotlib figures made without pyplot, so nothing global is touched.
+Functions take arrays and return matplotlib figures. They do not use pyplot and change no global settings.
 """
 
 from sciml.plot.diagrams import confusion, reliability
@@ -10,6 +10,7 @@ from sciml.plot.levels import score_by_level
 from sciml.plot.linear_response import linear_response
 from sciml.plot.maps import Field, triptych
 from sciml.plot.profiles import Profile, errors, profiles
+from sciml.plot.rainfall import fraction_skill, performance, rain_maps
 from sciml.plot.scatter import Pair, density
 from sciml.plot.style import COLOURS, png, style
 
@@ -25,10 +26,13 @@ __all__ = [
     "density",
     "equilibrium",
     "errors",
+    "fraction_skill",
     "linear_response",
     "panels",
+    "performance",
     "png",
     "profiles",
+    "rain_maps",
     "reliability",
     "score_by_level",
     "shares",

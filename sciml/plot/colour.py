@@ -1,7 +1,7 @@
-"""Colour maps whose lightness changes evenly, so that equal steps of a field look like equal steps.
+"""Colour maps whose lightness changes evenly, so that equal steps of a field look equally large.
 
-They are drawn through a few points of the OKLab space with lightness linear from end to end, which also keeps
-them readable in grey and to the colour-blind (blue against orange where a field has two signs).
+The maps interpolate a few points of the OKLab space with lightness linear from end to end. They are therefore
+readable in grey and by colour-blind readers (blue and orange for a field of both signs).
 
 References
 ----------
@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 __all__ = ["diverging", "oklab_to_srgb", "sequential"]
 
 NOTHING: Final = "#e4e4e1"
-"""The grey of what is not there."""
+"""Grey of missing values."""
 
 # Lightness, chroma, hue (degrees) from one end to the other.
-_PAPER: Final = (0.985, 0.004, 200.0)
-_DEPTH: Final = ((0.76, 0.095, 205.0), (0.54, 0.115, 240.0), (0.32, 0.105, 270.0))
+_WHITE: Final = (0.985, 0.004, 200.0)
+_BLUES: Final = ((0.76, 0.095, 205.0), (0.54, 0.115, 240.0), (0.32, 0.105, 270.0))
 _WARM: Final = ((0.78, 0.115, 62.0), (0.58, 0.145, 45.0), (0.38, 0.105, 38.0))
 _COLD: Final = ((0.78, 0.085, 235.0), (0.58, 0.125, 250.0), (0.38, 0.105, 262.0))
 
@@ -60,7 +60,7 @@ def oklab_to_srgb(colours: NDArray[Any]) -> NDArray[Any]:
 
 
 def _through(points: Sequence[tuple[float, float, float]], count: int) -> NDArray[Any]:
-    """A path through (lightness, chroma, hue) points, lightness linear from end to end."""
+    """Interpolate (lightness, chroma, hue) points with lightness linear from end to end."""
     light, chroma, hue = np.array(points).T
     along = np.linspace(light[0], light[-1], count)
     order = np.argsort(light)
@@ -73,15 +73,15 @@ def _through(points: Sequence[tuple[float, float, float]], count: int) -> NDArra
 
 @functools.cache
 def sequential(start: float = 0.0) -> Colormap:
-    """From paper (0) to deep blue (1); with ``start`` the paper end is cut off, so that 0 is a colour."""
-    colours = _through([_PAPER, *_DEPTH], 256)
-    made = ListedColormap(colours[int(start * 255) :], name="sequential")
-    return made.with_extremes(bad=NOTHING)
+    """White (0) to deep blue (1); ``start`` cuts off the white end, so that 0 has a colour."""
+    colours = _through([_WHITE, *_BLUES], 256)
+    colour_map = ListedColormap(colours[int(start * 255) :], name="sequential")
+    return colour_map.with_extremes(bad=NOTHING)
 
 
 @functools.cache
 def diverging() -> Colormap:
-    """Blue below zero, paper at zero, orange above."""
-    cold, warm = (_through([_PAPER, *side], 128) for side in (_COLD, _WARM))
-    made = ListedColormap(np.concatenate([cold[::-1], warm]), name="diverging")
-    return made.with_extremes(bad=NOTHING)
+    """Blue below zero, white at zero, orange above."""
+    cold, warm = (_through([_WHITE, *side], 128) for side in (_COLD, _WARM))
+    colour_map = ListedColormap(np.concatenate([cold[::-1], warm]), name="diverging")
+    return colour_map.with_extremes(bad=NOTHING)

@@ -1,4 +1,4 @@
-"""Diagrams of classes: the confusion matrix and the reliability of a stated probability."""
+"""Diagrams of classes: the confusion matrix and the reliability of a predicted probability."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from sciml.plot.colour import sequential
-from sciml.plot.style import COLOURS, letter, style
+from sciml.plot.style import COLOURS, StyledFigure, set_title, style
 
 __all__ = ["confusion", "reliability"]
 
 
 def confusion(table: ArrayLike, names: Sequence[str]) -> Figure:
-    """Draw a confusion matrix: the share of each true class (a row) that went to each predicted class.
+    """Draw a confusion matrix: the share of each predicted class in each true class (a row).
 
     Parameters
     ----------
     table
         Counts, rows truth, columns prediction.
     names
-        Of the classes.
+        Names of the classes.
     """
     counts = np.asarray(table, np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = counts / counts.sum(1, keepdims=True)
     with style():
-        figure = Figure(figsize=(3.5, 3.0))
+        figure = StyledFigure(figsize=(3.5, 3.0))
         axes = figure.subplots()
         shown = np.nan_to_num(share)
         axes.imshow(shown, cmap=sequential(), vmin=0, vmax=1)
@@ -52,30 +52,35 @@ def confusion(table: ArrayLike, names: Sequence[str]) -> Figure:
         axes.set_ylabel("true")
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        letter(axes, "share of each true class, and columns")
+        set_title(axes, "share of the true class, number of columns")
     return figure
 
 
-def reliability(found: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Draw how often an event came against how probable it was stated to be.
+def reliability(scores: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Draw the observed frequency of events against their predicted probability.
 
     Parameters
     ----------
-    found
-        By the name of the event, what `sciml.verify.emulator.reliability.reliability` returns: ``probability``,
+    scores
+        Result of `sciml.verify.emulator.reliability.reliability` by name of the event: ``probability``,
         ``frequency`` and ``count`` by bin, and ``brier``.
     """
     with style():
-        figure = Figure(figsize=(3.5, 4.3))
+        figure = StyledFigure(figsize=(3.5, 4.3))
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         upper.plot([0, 1], [0, 1], color="#b5b5b5", linewidth=0.8)
         shades = (COLOURS["prediction"], COLOURS["third"], COLOURS["fourth"])
-        for shade, (name, one) in zip(shades, found.items(), strict=False):
-            stated, came, count = (
-                np.array(one[key], np.float64) for key in ("probability", "frequency", "count")
+        for shade, (name, event) in zip(shades, scores.items(), strict=False):
+            stated, observed, count = (
+                np.array(event[key], np.float64) for key in ("probability", "frequency", "count")
             )
             upper.plot(
-                stated, came, "o-", color=shade, markersize=4, label=f"{name} (Brier {one['brier']:.4f})"
+                stated,
+                observed,
+                "o-",
+                color=shade,
+                markersize=4,
+                label=f"{name} (Brier {event['brier']:.4f})",
             )
             _counts(lower, count, shade)
         upper.set_ylim(-0.02, 1.02)
@@ -83,7 +88,7 @@ def reliability(found: Mapping[str, Mapping[str, Any]]) -> Figure:
         upper.legend(loc="lower right", borderaxespad=0.3)
         lower.set_yscale("log")
         lower.set_ylabel("columns")
-        lower.set_xlabel("stated probability")
+        lower.set_xlabel("predicted probability")
         lower.set_xlim(-0.02, 1.02)
     return figure
 

@@ -1,4 +1,4 @@
-"""Columns in equilibrium: profiles by pressure and courses in time, each a mean with the range of the members."""
+"""Columns in equilibrium: profiles by pressure and time series, each a mean with the range of the members."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from sciml.plot.style import COLOURS, letter, style
+from sciml.plot.style import COLOURS, StyledFigure, set_title, style
 
 __all__ = ["Course", "equilibrium"]
 
@@ -20,14 +20,14 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Course:
-    """What is drawn in one panel.
+    """Content of one panel.
 
     Attributes
     ----------
     title, unit
-        Of the panel.
+        Title and unit of the panel.
     bands
-        By the line's name: mean, least and greatest, each (level,) or (period,). A panel of one line has no legend.
+        Mean, minimum and maximum by name of the line, each (level,) or (period,). A panel of one line has no legend.
     """
 
     title: str
@@ -44,23 +44,23 @@ def equilibrium(
     title: str,
     top: float = 80.0,
 ) -> Figure:
-    """Draw profiles in a row, and courses in the row below it.
+    """Draw profiles in one row and time series in the row below.
 
     Parameters
     ----------
     pressure
-        Of the levels, hPa.
+        Pressure of the levels, hPa.
     profiles, courses
-        As many of each.
+        Panels of the first and of the second row, equally many.
     days
-        Of the periods.
+        Middles of the periods, days.
     title
-        Of the figure.
+        Title of the figure.
     top
-        Where the axes of profiles end, in hPa.
+        Upper end of the axes of profiles, hPa.
     """
     with style():
-        figure = Figure(figsize=(2.75 * len(profiles), 6.2))
+        figure = StyledFigure(figsize=(2.75 * len(profiles), 6.2))
         grid = figure.subplots(2, len(profiles), height_ratios=(1.25, 1), squeeze=False)
         for axes, panel in zip(grid[0], profiles, strict=True):
             axes.axvline(0, color="#c8c8c8", linewidth=0.8, zorder=0)
@@ -77,7 +77,7 @@ def equilibrium(
                 axes.plot(days, mean, color=shade, label=name)
             axes.set_xlim(0, float(days[-1] + days[0]))
             highest = max(float(np.max(high)) for _, _, high in panel.bands.values()) or 1.0
-            # room for the legend, in rows of its own height
+            # space for the legend
             axes.set_ylim(0, highest * (1.05 if len(panel.bands) == 1 else 1.1 + 0.1 * len(panel.bands)))
             _finish(axes, panel)
             axes.set_xlabel("days")
@@ -93,4 +93,4 @@ def _shades() -> tuple[str, ...]:
 def _finish(axes: Axes, panel: Course) -> None:
     if len(panel.bands) > 1:
         axes.legend(loc="best", borderaxespad=0.2)
-    letter(axes, panel.title)
+    set_title(axes, panel.title)

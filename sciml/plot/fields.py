@@ -1,4 +1,4 @@
-"""Pictures of a PDE's solution: the fields side by side, and spectra and shares of their errors."""
+"""Figures of PDE solutions: fields side by side, spectra and shares of their errors."""
 
 from __future__ import annotations
 
@@ -8,37 +8,41 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm, LogNorm, Normalize
+from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from sciml.plot.colour import diverging, sequential
-from sciml.plot.style import COLOURS, INK, letter, style
+from sciml.plot.colour import NOTHING, diverging, sequential
+from sciml.plot.style import COLOURS, INK, StyledFigure, set_title, style
 
 __all__ = ["Panel", "curves", "panels", "shares", "spectra"]
 
 Array = NDArray[Any]
 Scale = Literal["plain", "signed", "log", "phases"]
-DECADES = 3.0  # shown of a field on a logarithmic scale
+DECADES = 3.0  # range of a logarithmic scale
 
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """One field (y, x) and how it is shown.
+    """One field (y, x) and its colour scale.
 
     Attributes
     ----------
     title
-        Above the field.
+        Title above the field.
     values
         (y, x); y grows upwards.
     scale
-        ``plain``: from nothing to the largest value; ``signed``: nothing in the middle; ``log``: the upper decades;
-        ``phases``: a few values, each a colour.
+        ``plain``: from zero to the largest value; ``signed``: symmetric about zero; ``log``: the upper decades;
+        ``phases``: a few values, each with its own colour.
     label
-        Of the colour bar.
+        Label of the colour bar.
     shared
-        Panels of the same name share their scale.
+        Panels with the same ``shared`` have the same scale.
+    classes
+        Names of the values 0, 1, ... of a field of classes. The panel has a legend instead of a colour bar, and
+        ``scale`` has no effect.
     """
 
     title: str
@@ -46,6 +50,7 @@ class Panel:
     scale: Scale = "plain"
     label: str = ""
     shared: str = ""
+    classes: tuple[str, ...] = ()
 
 
 def panels(
@@ -57,30 +62,34 @@ def panels(
     lengths: tuple[float, float] = (1.0, 1.0),
     unit: str = "",
 ) -> Figure:
-    """Draw fields on one rectangle side by side, each with its colour bar.
+    """Draw fields on one rectangle side by side, each with a colour bar or a legend.
 
     Parameters
     ----------
     fields
-        In reading order.
+        Panels in reading order.
     x, y
         Positions of the values, (x,) and (y,).
     columns
-        Panels beside each other.
+        Number of panels in a row.
     lengths
-        Of the rectangle along y and x, which is drawn whole.
+        Lengths of the rectangle along y and x. The axes show the whole rectangle.
     unit
-        Of the positions, such as "km"; they have none on a unit square.
+        Unit of the positions, such as "km"; empty for a unit square.
     """
     rows = -(-len(fields) // columns)
     tall = min(max(lengths[0] / lengths[1], 0.4), 1.6)
     with style():
-        figure = Figure(figsize=(3.55 * columns, (2.75 * tall + 0.5) * rows + 0.2))
+        figure = StyledFigure(figsize=(3.55 * columns, (2.75 * tall + 0.5) * rows + 0.2))
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         flat: list[Axes] = list(grid.ravel())
         for axes, panel in zip(flat, fields, strict=False):
-            alike = [one.values for one in fields if one.shared and one.shared == panel.shared]
-            _draw(figure, axes, panel, x, y, alike or [panel.values])
+            if panel.classes:
+                _draw_classes(axes, panel, x, y)
+            else:
+                alike = [field.values for field in fields if field.shared and field.shared == panel.shared]
+                _draw(figure, axes, panel, x, y, alike or [panel.values])
+            _frame(axes, panel.title)
             axes.set_xlim(0, lengths[1])
             axes.set_ylim(0, lengths[0])
         for spare in flat[len(fields) :]:
@@ -95,7 +104,7 @@ def panels(
 
 
 def _draw(figure: Figure, axes: Axes, panel: Panel, x: Array, y: Array, alike: Sequence[Array]) -> None:
-    every = np.concatenate([one[np.isfinite(one)].ravel() for one in alike])
+    every = np.concatenate([values[np.isfinite(values)].ravel() for values in alike])
     largest = float(np.abs(every).max()) if every.size else 0.0
     largest = largest or 1.0
     values, ticks = np.ma.masked_invalid(panel.values), None
@@ -103,29 +112,46 @@ def _draw(figure: Figure, axes: Axes, panel: Panel, x: Array, y: Array, alike: S
     if scale == "plain" and every.size and every.min() < -0.02 * largest:
         scale = "signed"
     if scale == "phases":
-        there = np.unique(every)
-        edges = np.concatenate([[there[0] - 1], (there[1:] + there[:-1]) / 2, [there[-1] + 1]])
+        phases = np.unique(every)
+        edges = np.concatenate([[phases[0] - 1], (phases[1:] + phases[:-1]) / 2, [phases[-1] + 1]])
         colours: Any = sequential(0.12)
         norm: Any = BoundaryNorm(edges, colours.N)
         ticks = (edges[1:] + edges[:-1]) / 2
     elif scale == "signed":
         colours, norm = diverging(), Normalize(-largest, largest)
     elif scale == "log":
-        # What is below the shown decades has the colour of their beginning.
+        # Values below the shown decades have the colour of the lower end.
         values = np.ma.maximum(values, largest / 10**DECADES)
         colours, norm = sequential(), LogNorm(largest / 10**DECADES, largest)
     else:
         colours, norm = sequential(), Normalize(0.0, largest)
     mesh = axes.pcolormesh(x, y, values, cmap=colours, norm=norm, shading="nearest", rasterized=True)
-    axes.set_aspect("equal")
-    for spine in axes.spines.values():
-        spine.set_visible(True)
-        spine.set_color("#c8c8c8")
-    letter(axes, panel.title)
     beside = axes.inset_axes((1.03, 0.0, 0.05, 1.0))  # as tall as the field, whatever its shape
     bar = figure.colorbar(mesh, cax=beside, label=panel.label, extend="min" if scale == "log" else "neither")
     if ticks is not None:
         bar.set_ticks(list(ticks), labels=[f"{value:g}" for value in np.unique(every)])
+
+
+def _draw_classes(axes: Axes, panel: Panel, x: Array, y: Array) -> None:
+    """Draw a field of class numbers, with a legend of the names of the classes."""
+    count = len(panel.classes)
+    shades = sequential()(np.linspace(0.08, 0.85, count))
+    colours = ListedColormap(list(shades)).with_extremes(bad=NOTHING)
+    norm = BoundaryNorm(np.arange(count + 1) - 0.5, count)
+    values = np.ma.masked_invalid(panel.values)
+    axes.pcolormesh(x, y, values, cmap=colours, norm=norm, shading="nearest", rasterized=True)
+    handles = [Patch(facecolor=shade, label=name) for shade, name in zip(shades, panel.classes, strict=True)]
+    axes.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, handlelength=1.0
+    )
+
+
+def _frame(axes: Axes, title: str) -> None:
+    axes.set_aspect("equal")
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+        spine.set_color("#c8c8c8")
+    set_title(axes, title)
 
 
 def spectra(
@@ -134,24 +160,24 @@ def spectra(
     *,
     cutoff: float | None = None,
     xlabel: str = "wave number (half-waves across the longer side)",
-    ylabel: str = "mean square in a shell, of the truth's",
+    ylabel: str = "mean square of a shell / mean square of the truth",
 ) -> Figure:
     """Draw spectra on logarithmic axes.
 
     Parameters
     ----------
     wavenumber
-        (shell,); shells of wave number 0 are left out.
+        Wave number of each shell, (shell,); shells of wave number 0 are not drawn.
     lines
-        By name, ``truth`` first; (shell,), values of 0 are left out.
+        Values by name, ``truth`` first, (shell,); zeros are not drawn.
     cutoff
-        Beyond this a shell is not whole: shaded.
+        Wave number above which the shells are incomplete; this range is shaded.
     xlabel, ylabel
-        Of the axes.
+        Labels of the axes.
     """
     shades = [*COLOURS.values(), "#cc79a7", "#8a8a8a"]
     with style():
-        figure = Figure(figsize=(6.2, 3.3))
+        figure = StyledFigure(figsize=(6.2, 3.3))
         axes = figure.subplots()
         largest = 0.0
         for shade, (name, values) in zip(shades, lines.items(), strict=False):
@@ -173,20 +199,20 @@ def spectra(
 
 
 def shares(names: Sequence[str], bars: Mapping[str, Sequence[float]], *, xlabel: str, ylabel: str) -> Figure:
-    """Draw shares of a whole as bars side by side, such as error and truth by multigrid level.
+    """Draw shares as grouped bars, such as error and truth by multigrid level.
 
     Parameters
     ----------
     names
-        Of the groups.
+        Names of the groups.
     bars
-        By name, a share between 0 and 1 for each group.
+        A share between 0 and 1 of each group, by name of the series.
     xlabel, ylabel
-        Of the axes.
+        Labels of the axes.
     """
     shades = {"truth": COLOURS["truth"], "error": COLOURS["third"]}
     with style():
-        figure = Figure(figsize=(max(0.75 * len(names) + 1.4, 4.2), 2.9))
+        figure = StyledFigure(figsize=(max(0.75 * len(names) + 1.4, 4.2), 2.9))
         axes = figure.subplots()
         wide = 0.8 / len(bars)
         for number, (name, values) in enumerate(bars.items()):
@@ -203,9 +229,9 @@ def shares(names: Sequence[str], bars: Mapping[str, Sequence[float]], *, xlabel:
 
 
 def curves(x: Array, lines: Mapping[str, Sequence[float]], *, xlabel: str, ylabel: str) -> Figure:
-    """Draw a few curves from zero up, such as the error of a rollout by step."""
+    """Draw a few curves with an axis that begins at zero, such as the error of a rollout by step."""
     with style():
-        figure = Figure(figsize=(5.2, 3.0))
+        figure = StyledFigure(figsize=(5.2, 3.0))
         axes = figure.subplots()
         shades = [COLOURS["prediction"], "#8a8a8a", COLOURS["third"], COLOURS["fourth"]]
         for shade, (name, values) in zip(shades, lines.items(), strict=False):

@@ -1,4 +1,4 @@
-"""A score of many outputs, level by level, at a glance."""
+"""A score of many outputs by level."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sciml.plot.colour import sequential
-from sciml.plot.style import style
+from sciml.plot.style import StyledFigure, style
 
 __all__ = ["score_by_level"]
 
@@ -18,23 +18,23 @@ __all__ = ["score_by_level"]
 def score_by_level(
     height: NDArray[Any], scores: Mapping[str, NDArray[Any]], *, name: str = "R²", top: float = 17.0
 ) -> Figure:
-    """Draw a score between 0 and 1 of each output by height; what is below 0 has the colour of 0.
+    """Draw a score between 0 and 1 of each output by height; values below 0 have the colour of 0.
 
     Parameters
     ----------
     height
-        Of the levels above ground, in km, shape (level,).
+        Height of the levels above ground, km, shape (level,).
     scores
-        By output, shape (level,); NaN (grey) where the truth does not vary.
+        Score of each output, shape (level,); NaN (grey) where the truth does not vary.
     name
-        Of the score.
+        Name of the score.
     top
-        Where the axes end, in km.
+        Upper end of the axes, km.
     """
     middle = (height[1:] + height[:-1]) / 2
     edges = np.concatenate([[0.0], middle, [height[-1] + (height[-1] - middle[-1])]])
     with style():
-        figure = Figure(figsize=(0.62 * len(scores) + 2.2, 3.6))
+        figure = StyledFigure(figsize=(0.62 * len(scores) + 2.2, 3.6))
         axes = figure.subplots()
         mesh = axes.pcolormesh(
             np.arange(len(scores) + 1) - 0.5,

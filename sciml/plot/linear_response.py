@@ -1,4 +1,4 @@
-"""A linear response by pressure: its four blocks, its rates of growth, and what it does to rain."""
+"""A linear response by pressure: its four blocks, its growth rates, and the response of rain."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sciml.plot.colour import diverging
-from sciml.plot.style import COLOURS, letter, style
+from sciml.plot.style import COLOURS, StyledFigure, set_title, style
 
 __all__ = ["linear_response"]
 
@@ -18,7 +18,7 @@ Array = NDArray[Any]
 
 NAMES = ("T", "q")
 UNITS = (("day⁻¹", "K day⁻¹ / (g kg⁻¹)"), ("g kg⁻¹ day⁻¹ / K", "day⁻¹"))
-DEEP = 100.0  # hPa: the thickness of the layer whose perturbation is shown
+DEEP = 100.0  # hPa, thickness of the perturbed layer
 
 
 def linear_response(
@@ -42,46 +42,47 @@ def linear_response(
     rates
         Complex eigenvalues, per day.
     pressure, mass
-        Of the layers, (level,), hPa and kg/m2. Columns are divided by the mass of the perturbed layer, so that
-        thick and thin layers compare: what is shown is the answer to a perturbation 100 hPa deep.
+        Pressure and mass of the layers, (level,), hPa and kg/m2. Columns of the matrix are divided by the mass of the
+        perturbed layer, so that thick and thin layers are comparable: the figure shows the response to a perturbation
+        100 hPa deep.
     threshold
-        The growth per day that is warned of, drawn as a line.
+        Growth rate (per day) above which the command warns, drawn as a line.
     top
-        Where the axes end, in hPa; nothing convects higher.
+        Upper end of the axes, hPa. There is no convection above it.
     """
     levels = len(pressure)
     depth = np.tile(DEEP * 100.0 / 9.81 / mass, 2)
-    shown, rained = matrix * depth, rain * depth
+    scaled, rain = matrix * depth, rain * depth
     with style():
-        figure = Figure(figsize=(10.6, 6.4))
+        figure = StyledFigure(figsize=(10.6, 6.4))
         grid = figure.subplots(2, 3, width_ratios=(1, 1, 0.95))
         for row, column in np.ndindex(2, 2):
-            block = shown[row * levels :, column * levels :][:levels, :levels]
-            _block(figure, grid[row, column], block, pressure, top)
-            letter(grid[row, column], f"d{NAMES[row]}/dt to {NAMES[column]}  ({UNITS[row][column]})")
+            block = scaled[row * levels :, column * levels :][:levels, :levels]
+            _block(figure, grid[row, column], block, pressure, top, UNITS[row][column])
+            set_title(grid[row, column], f"response of d{NAMES[row]}/dt to {NAMES[column]}")
         for axes in grid[1, :2]:
             axes.set_xlabel("pressure of the perturbation (hPa)")
         for axes in grid[:, 0]:
-            axes.set_ylabel("pressure of the answer (hPa)")
+            axes.set_ylabel("pressure of the response (hPa)")
         _rates(grid[0, 2], rates, threshold)
-        _rain(grid[1, 2], rained, pressure, top)
+        _rain(grid[1, 2], rain, pressure, top)
         figure.suptitle(
-            "answer of convection alone to a perturbation 100 hPa deep", x=0.01, ha="left", fontsize=10
+            "response of convection alone to a perturbation 100 hPa deep", x=0.01, ha="left", fontsize=10
         )
     return figure
 
 
-def _block(figure: Figure, axes: Axes, block: Array, pressure: Array, top: float) -> None:
-    seen = block[np.ix_(pressure > top, pressure > top)]
-    # the few strongest entries near the ground would leave the rest pale
-    most = float(np.quantile(np.abs(seen), 0.99)) or 1.0
+def _block(figure: Figure, axes: Axes, block: Array, pressure: Array, top: float, unit: str) -> None:
+    visible = block[np.ix_(pressure > top, pressure > top)]
+    # Scaled by the maximum, all but a few entries near the ground would be pale.
+    most = float(np.quantile(np.abs(visible), 0.99)) or 1.0
     edges = _edges(pressure)
     mesh = axes.pcolormesh(edges, edges, block, cmap=diverging(), vmin=-most, vmax=most, rasterized=True)
     axes.plot([edges[0], top], [edges[0], top], color="#8a8a8a", linewidth=0.5)
     axes.set_xlim(edges[0], top)
     axes.set_ylim(edges[0], top)
     axes.set_aspect("equal")
-    figure.colorbar(mesh, ax=axes, pad=0.02, aspect=26, shrink=0.85, extend="both")
+    figure.colorbar(mesh, ax=axes, pad=0.02, aspect=26, shrink=0.85, extend="both", label=unit)
 
 
 def _edges(pressure: Array) -> Array:
@@ -91,13 +92,13 @@ def _edges(pressure: Array) -> Array:
 
 
 def _rates(axes: Axes, rates: Array, threshold: float) -> None:
-    grows = rates.real > threshold
+    growing = rates.real > threshold
     axes.axvline(0, color="#c8c8c8", linewidth=0.8)
     axes.axhline(0, color="#c8c8c8", linewidth=0.8)
     axes.axvline(
-        threshold, color=COLOURS["third"], linewidth=0.9, linestyle=(0, (4, 2)), label="warned of beyond"
+        threshold, color=COLOURS["third"], linewidth=0.9, linestyle=(0, (4, 2)), label="limit of the warning"
     )
-    for chosen, shade in ((~grows, COLOURS["prediction"]), (grows, COLOURS["third"])):
+    for chosen, shade in ((~growing, COLOURS["prediction"]), (growing, COLOURS["third"])):
         axes.plot(
             rates[chosen].real,
             rates[chosen].imag,
@@ -110,9 +111,9 @@ def _rates(axes: Axes, rates: Array, threshold: float) -> None:
     axes.set_xlabel("growth (day⁻¹)")
     axes.set_ylabel("frequency (day⁻¹)")
     highest = max(float(np.abs(rates.imag).max()), 0.5)
-    axes.set_ylim(-1.15 * highest, 1.45 * highest)  # room for the legend
+    axes.set_ylim(-1.15 * highest, 1.45 * highest)  # space for the legend
     axes.legend(loc="upper left", borderaxespad=0.2)
-    letter(axes, "eigenvalues")
+    set_title(axes, "eigenvalues")
 
 
 def _rain(axes: Axes, rain: Array, pressure: Array, top: float) -> None:
@@ -125,4 +126,4 @@ def _rain(axes: Axes, rain: Array, pressure: Array, top: float) -> None:
     axes.set_xlabel("mm day⁻¹")
     axes.set_ylabel("pressure of the perturbation (hPa)")
     axes.legend(loc="best", borderaxespad=0.2)
-    letter(axes, "rain")
+    set_title(axes, "rain")

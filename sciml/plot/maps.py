@@ -1,4 +1,4 @@
-"""Maps: the truth, the prediction, and their difference, on one scale."""
+"""Maps of the truth, the prediction and their difference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sciml.plot.colour import diverging, sequential
-from sciml.plot.style import letter, style
+from sciml.plot.style import StyledFigure, set_title, style
 
 __all__ = ["Field", "draw_map", "triptych"]
 
@@ -31,22 +31,22 @@ class Field:
 
 
 def triptych(fields: Sequence[Field], *, spacing: float = 1.0, axis: str = "grid points") -> Figure:
-    """Draw each field in a row: true, predicted, predicted minus true.
+    """Draw each field in a row: true values, predicted values, and predicted minus true.
 
     Parameters
     ----------
     fields
-        One row each.
+        Fields, one in each row.
     spacing
         Distance of grid points in the unit of ``axis``.
     axis
-        Such as "km"; what the axes are labelled with.
+        Unit in the labels of the axes, such as "km".
     """
     rows, columns = fields[0].truth.shape
     wide = 10.4
     tall = (2.65 * min(max(rows / columns, 0.4), 1.6) + 0.35) * len(fields) + 0.35
     with style():
-        figure = Figure(figsize=(wide, tall))
+        figure = StyledFigure(figsize=(wide, tall))
         grid = figure.subplots(len(fields), 3, sharex=True, sharey=True, squeeze=False)
         for line, field in zip(grid, fields, strict=True):
             _row(figure, line, field, spacing)
@@ -62,18 +62,18 @@ def _row(figure: Figure, line: Sequence[Axes], field: Field, spacing: float) -> 
     signed = min(np.nanmin(field.truth), np.nanmin(field.prediction)) < -0.2 * limit
     for axes, values, name in zip(line, (field.truth, field.prediction), ("true", "predicted"), strict=False):
         mesh = draw_map(axes, values, limit, spacing=spacing, signed=bool(signed))
-        letter(axes, f"{field.title}, {name}")
+        set_title(axes, f"{field.title}, {name}")
     figure.colorbar(mesh, ax=list(line[:2]), shrink=0.85, aspect=18, pad=0.02, label=field.unit)
     gap = field.prediction - field.truth
     mesh = draw_map(line[2], gap, _largest(gap) or limit, spacing=spacing, signed=True)
-    letter(line[2], "predicted − true")
+    set_title(line[2], "predicted − true")
     figure.colorbar(mesh, ax=line[2], shrink=0.85, aspect=18, pad=0.02, label=field.unit)
 
 
 def draw_map(
     axes: Axes, values: Array, limit: float, *, spacing: float = 1.0, signed: bool = False
 ) -> QuadMesh:
-    """Draw one map: white where nothing happens, grey where nothing was evaluated."""
+    """Draw one map: zero is white, missing values are grey."""
     rows, columns = values.shape
     mesh = axes.pcolormesh(
         np.arange(columns + 1) * spacing,

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from sciml.plot.style import COLOURS, letter, style
+from sciml.plot.style import COLOURS, StyledFigure, set_title, style
 
 __all__ = ["Profile", "draw_profile", "errors", "profiles"]
 
@@ -21,7 +21,7 @@ Array = NDArray[Any]
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """What is drawn in one panel; every array has shape (level,) and the unit given."""
+    """Content of one panel; every array has shape (level,) and the given unit."""
 
     title: str
     unit: str
@@ -34,18 +34,18 @@ class Profile:
 
 
 def profiles(height: Array, panels: Sequence[Profile], *, columns: int = 4, top: float = 17.0) -> Figure:
-    """Draw mean profiles: the truth with one standard deviation shaded, the prediction with it in dashes.
+    """Draw mean profiles: truth and prediction with one standard deviation, shaded and dashed.
 
     Parameters
     ----------
     height
-        Of the levels above ground, in km.
+        Height of the levels above ground, km.
     panels
-        One per axes.
+        Panels in reading order.
     columns
-        Panels beside each other.
+        Number of panels in a row.
     top
-        Where the axes end, in km; nothing of interest is higher.
+        Upper end of the axes, km.
     """
     with style():
         figure, grid = _panels(len(panels), columns)
@@ -60,29 +60,29 @@ def profiles(height: Array, panels: Sequence[Profile], *, columns: int = 4, top:
 
 def draw_profile(axes: Axes, height: Array, panel: Profile, *, top: float = 17.0) -> None:
     """Draw one panel of `profiles` on these axes."""
-    true, said = COLOURS["truth"], COLOURS["prediction"]
+    true, predicted = COLOURS["truth"], COLOURS["prediction"]
     low, high = panel.truth - panel.truth_std, panel.truth + panel.truth_std
     axes.axvline(0, color="#c8c8c8", linewidth=0.8, zorder=0)
     axes.fill_betweenx(height, low, high, color=true, alpha=0.12, linewidth=0, label="truth ± 1 std. dev.")
     axes.plot(panel.truth, height, color=true, linewidth=2.2, label="truth")
-    axes.plot(panel.prediction, height, color=said, linewidth=1.4, label="prediction")
+    axes.plot(panel.prediction, height, color=predicted, linewidth=1.4, label="prediction")
     for sign in (-1, 1):
         edge = panel.prediction + sign * panel.prediction_std
         axes.plot(
             edge,
             height,
-            color=said,
+            color=predicted,
             linewidth=0.8,
             linestyle=(0, (4, 2)),
             label="prediction ± 1 std. dev." if sign > 0 else None,
         )
     axes.set_xlabel(panel.unit)
     axes.set_ylim(0, top)
-    letter(axes, panel.title)
+    set_title(axes, panel.title)
 
 
 def errors(height: Array, panels: Sequence[Profile], *, columns: int = 4, top: float = 17.0) -> Figure:
-    """Draw the bias and the root mean square error by height, against the spread of the truth (shaded)."""
+    """Draw the bias and the root mean square error by height; the spread of the truth is shaded."""
     with style():
         figure, grid = _panels(len(panels), columns)
         for axes, panel in zip(grid, panels, strict=False):
@@ -100,7 +100,7 @@ def errors(height: Array, panels: Sequence[Profile], *, columns: int = 4, top: f
             axes.plot(panel.bias, height, color=COLOURS["prediction"], label="bias (prediction − truth)")
             axes.set_xlabel(panel.unit)
             axes.set_ylim(0, top)
-            letter(axes, panel.title)
+            set_title(axes, panel.title)
         _share_height(grid, columns)
         figure.legend(
             *grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, borderaxespad=0.2
@@ -110,7 +110,7 @@ def errors(height: Array, panels: Sequence[Profile], *, columns: int = 4, top: f
 
 def _panels(count: int, columns: int) -> tuple[Figure, list[Axes]]:
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(2.45 * columns, 2.6 * rows + 0.3))
+    figure = StyledFigure(figsize=(2.45 * columns, 2.6 * rows + 0.3))
     axes: list[Axes] = list(np.ravel(figure.subplots(rows, columns, sharey=True, squeeze=False)))
     for spare in axes[count:]:
         spare.set_axis_off()

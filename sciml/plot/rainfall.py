@@ -1,4 +1,4 @@
-"""Rain of two sources: maps, performance and Taylor diagrams, skill by scale, Hovmoeller diagrams, distributions."""
+"""Figures of rain of two sources: maps, performance and Taylor diagrams, skill by scale, Hovmoeller diagrams."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sciml.plot.colour import diverging, sequential
 from sciml.plot.maps import draw_map
-from sciml.plot.style import COLOURS, INK, letter, style
+from sciml.plot.style import COLOURS, INK, StyledFigure, set_title, style
 
 __all__ = [
     "by_hour",
@@ -41,12 +41,12 @@ def rain_maps(
     spacing: float | None = None,
     place: tuple[Array, Array] | None = None,
 ) -> Figure:
-    """Both means and their difference, (y, x); by place on the Earth, if it has one, with `coastlines`.
+    """Draw the means of both sources and their difference, (y, x), with `coastlines` where the place is known.
 
     Parameters
     ----------
     spacing
-        Of cells in km; None: axes count cells.
+        Size of the cells, km; the axes count cells if None.
     place
         Longitude and latitude, (y, x), degrees.
     """
@@ -56,19 +56,19 @@ def rain_maps(
     wide = (float(np.nanquantile(np.abs(gap), 0.998)) if np.isfinite(gap).any() else 0.0) or most
     rows, columns = reference.shape
     with style():
-        figure = Figure(figsize=(10.4, 2.65 * min(max(rows / columns, 0.4), 1.6) + 0.75))
+        figure = StyledFigure(figsize=(10.4, 2.65 * min(max(rows / columns, 0.4), 1.6) + 0.75))
         axes = figure.subplots(1, 3, sharex=True, sharey=True)
         titles = (*names, "difference")
-        for one, values, title, limit in zip(
+        for panel, values, title, limit in zip(
             axes, (reference, candidate, gap), titles, (most, most, wide), strict=True
         ):
             if place is None:
-                mesh = draw_map(one, values, limit, spacing=spacing or 1.0, signed=values is gap)
+                mesh = draw_map(panel, values, limit, spacing=spacing or 1.0, signed=values is gap)
             else:
-                mesh = _on_earth(one, values, limit, place, signed=values is gap)
-            letter(one, _cut(title))
-            figure.colorbar(mesh, ax=one, shrink=0.85, aspect=18, pad=0.02, label=unit)
-            one.set_xlabel("longitude (°E)" if place else f"west–east ({'km' if spacing else 'cells'})")
+                mesh = _on_earth(panel, values, limit, place, signed=values is gap)
+            set_title(panel, _cut(title))
+            figure.colorbar(mesh, ax=panel, shrink=0.85, aspect=18, pad=0.02, label=unit)
+            panel.set_xlabel("longitude (°E)" if place else f"west–east ({'km' if spacing else 'cells'})")
         axes[0].set_ylabel("latitude (°N)" if place else f"south–north ({'km' if spacing else 'cells'})")
     return figure
 
@@ -76,7 +76,7 @@ def rain_maps(
 def _on_earth(
     axes: Axes, values: Array, limit: float, place: tuple[Array, Array], *, signed: bool
 ) -> QuadMesh:
-    """A map by longitude and latitude, with coastlines if there are any at hand."""
+    """Draw a map by longitude and latitude, with coastlines where they are available."""
     mesh = axes.pcolormesh(
         *place,
         np.ma.masked_invalid(values),
@@ -98,9 +98,9 @@ def _on_earth(
 
 
 def coastlines() -> list[Array]:
-    """Coastlines as (point, 2) degrees, from the files that cartopy has on this machine; nothing is downloaded.
+    """Read coastlines, (point, 2) in degrees, from the files of cartopy on this machine; nothing is downloaded.
 
-    Empty where cartopy, or its Natural Earth data (``cartopy_feature_download physical`` of cartopy), is absent.
+    The list is empty without cartopy or its Natural Earth data (``cartopy_feature_download physical`` of cartopy).
     """
     try:
         cartopy = importlib.import_module("cartopy")
@@ -115,8 +115,8 @@ def coastlines() -> list[Array]:
             if path.is_file():
                 return [
                     np.asarray(part.coords)
-                    for one in reader.Reader(path).geometries()
-                    for part in _parts(one)
+                    for geometry in reader.Reader(path).geometries()
+                    for part in _parts(geometry)
                 ]
     return []
 
@@ -130,17 +130,18 @@ def _cut(text: str, most: int = 34) -> str:
 
 
 def performance(pod: Mapping[str, Array], success: Mapping[str, Array], limits: Sequence[float]) -> Figure:
-    """The performance diagram (Roebber 2009): detection over success, with lines of equal CSI and frequency bias.
+    """Draw the performance diagram (Roebber 2009), with lines of equal CSI and frequency bias.
 
     Parameters
     ----------
     pod, success
-        By candidate (five at most), (threshold, 3): value and the ends of its interval.
+        Probability of detection and success ratio by name of the candidate (five at most), (threshold, 3): value and
+        ends of its interval.
     limits
         Thresholds, mm.
     """
     with style():
-        figure = Figure(figsize=(4.7, 4.4))
+        figure = StyledFigure(figsize=(4.7, 4.4))
         axes = figure.subplots()
         grid = np.linspace(0.005, 1, 200)
         x, y = np.meshgrid(grid, grid)
@@ -165,8 +166,13 @@ def performance(pod: Mapping[str, Array], success: Mapping[str, Array], limits: 
                 axes.plot([s[k, 0]] * 2, p[k, 1:], color=shades[k], linewidth=1.1, zorder=3)
                 axes.plot(s[k, 0], p[k, 0], marker, color=shades[k], markersize=6, zorder=4)
         for limit, shade in zip(limits, shades, strict=False):
-            axes.plot([], [], linewidth=3, color=shade, label=f"at least {limit:g} mm")
-        axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="success ratio, 1 − FAR (1)", ylabel="POD (1)")
+            axes.plot([], [], linewidth=3, color=shade, label=f"≥ {limit:g} mm")
+        axes.set(
+            xlim=(0, 1.02),
+            ylim=(0, 1.02),
+            xlabel="success ratio (1 − FAR)",
+            ylabel="probability of detection",
+        )
         axes.set_aspect("equal")
         axes.legend(loc="lower left", bbox_to_anchor=(1.02, 0))
     return figure
@@ -175,9 +181,9 @@ def performance(pod: Mapping[str, Array], success: Mapping[str, Array], limits: 
 def fraction_skill(
     score: Array, limits: Sequence[float], scales: Sequence[int], spacing: float | None
 ) -> Figure:
-    """The fractions skill score as a table of colours, (threshold, scale)."""
+    """Draw the fractions skill score by threshold and scale, (threshold, scale)."""
     with style():
-        figure = Figure(figsize=(0.75 * len(scales) + 2.4, 0.42 * len(limits) + 1.3))
+        figure = StyledFigure(figsize=(0.75 * len(scales) + 2.4, 0.42 * len(limits) + 1.3))
         axes = figure.subplots()
         mesh = axes.pcolormesh(np.ma.masked_invalid(score), cmap=sequential(0.05), vmin=0, vmax=1)
         for (i, j), value in np.ndenumerate(score):
@@ -189,24 +195,24 @@ def fraction_skill(
         axes.set_yticks(np.arange(len(limits)) + 0.5, [f"{limit:g}" for limit in limits])
         axes.tick_params(length=0)
         axes.set_xlabel(f"side of the squares ({'km' if spacing else 'cells'})")
-        axes.set_ylabel("at least (mm)")
-        figure.colorbar(mesh, ax=axes, pad=0.02, aspect=16, label="FSS (1)")
+        axes.set_ylabel("threshold (mm)")
+        figure.colorbar(mesh, ax=axes, pad=0.02, aspect=16, label="fractions skill score")
     return figure
 
 
 def hovmoellers(
     over: Sequence[Array], hours: Array, names: tuple[str, str], axis: str, spacing: float | None
 ) -> Figure:
-    """Time against one direction for both sources, each (Time, place), mm; and the difference.
+    """Draw Hovmoeller diagrams of both sources, each (Time, place), mm, and their difference.
 
     Parameters
     ----------
     over
-        Reference and candidate.
+        Means of the reference and the candidate over the other direction.
     hours
         Ends of the windows, hours since the first.
     axis
-        Which direction is left, such as "west–east".
+        Direction of the axis of places, such as "west–east".
     """
     gap = over[1] - over[0]
     most = float(np.nanmax(np.stack(over))) or 1.0
@@ -214,27 +220,27 @@ def hovmoellers(
     step = float(hours[1] - hours[0]) if len(hours) > 1 else 1.0
     edges = np.concatenate([hours - step, hours[-1:]])
     with style():
-        figure = Figure(figsize=(10.4, 3.0))
+        figure = StyledFigure(figsize=(10.4, 3.0))
         axes = figure.subplots(1, 3, sharex=True, sharey=True)
         places = np.arange(over[0].shape[1] + 1) * (spacing or 1.0)
-        for one, values, title, limit in zip(
+        for panel, values, title, limit in zip(
             axes, (*over, gap), (*names, "difference"), (most, most, wide), strict=True
         ):
             signed = title == "difference"
-            mesh = one.pcolormesh(places, edges, np.ma.masked_invalid(values), rasterized=True, vmax=limit,
+            mesh = panel.pcolormesh(places, edges, np.ma.masked_invalid(values), rasterized=True, vmax=limit,
                                   cmap=diverging() if signed else sequential(),
                                   vmin=-limit if signed else 0.0)  # fmt: skip
-            letter(one, _cut(title))
-            one.set_xlabel(f"{axis} ({'km' if spacing else 'cells'})")
-            figure.colorbar(mesh, ax=one, aspect=18, pad=0.02, label="mm")
-        axes[0].set_ylabel("hours since the first window's end")
+            set_title(panel, _cut(title))
+            panel.set_xlabel(f"{axis} ({'km' if spacing else 'cells'})")
+            figure.colorbar(mesh, ax=panel, aspect=18, pad=0.02, label="mm")
+        axes[0].set_ylabel("hours since the end of the first window")
     return figure
 
 
 def intensity(middles: Array, share: Array, names: tuple[str, str]) -> Figure:
-    """Share of cells by the amount of a window, (source, bin), on two logarithmic axes."""
+    """Draw the share of cells by the amount of a window, (source, bin), on logarithmic axes."""
     with style():
-        figure = Figure(figsize=(4.7, 3.2))
+        figure = StyledFigure(figsize=(4.7, 3.2))
         axes = figure.subplots()
         _pair(axes, middles, np.where(share > 0, 100 * share, np.nan), names, marker="o")
         axes.set(xscale="log", yscale="log", xlabel="amount (mm)", ylabel="share of cells (%)")
@@ -243,9 +249,9 @@ def intensity(middles: Array, share: Array, names: tuple[str, str]) -> Figure:
 
 
 def by_hour(hours: Array, rate: Array, names: tuple[str, str], clock: str) -> Figure:
-    """The diurnal cycle, (source, hour), mm/h."""
+    """Draw the diurnal cycle, (source, hour), mm/h."""
     with style():
-        figure = Figure(figsize=(4.7, 3.2))
+        figure = StyledFigure(figsize=(4.7, 3.2))
         axes = figure.subplots()
         _pair(axes, hours, rate, names, marker="o")
         axes.set(xlim=(0, 24), xticks=range(0, 25, 6), xlabel=f"hour ({clock})", ylabel="rain rate (mm h⁻¹)")
@@ -260,17 +266,19 @@ def _pair(axes: Axes, x: Array, both: Array, names: tuple[str, str], marker: str
 
 
 def taylor(points: Mapping[str, tuple[float, float]], reference: str) -> Figure:
-    """The Taylor diagram (2001): spread over the reference's against correlation; the distance is the centred RMSE.
+    """Draw the Taylor diagram (2001): normalised standard deviation and correlation.
+
+    The distance from the reference is the centred RMSE.
 
     Parameters
     ----------
     points
-        By name, (ratio of standard deviations, correlation).
+        Ratio of standard deviations and correlation by name.
     """
     wide = max(1.6, 1.15 * max((ratio for ratio, _ in points.values()), default=1.0))
     low = min([0.0, *(corr for _, corr in points.values())])
     with style():
-        figure = Figure(figsize=(4.7, 4.0))
+        figure = StyledFigure(figsize=(4.7, 4.0))
         axes = figure.subplots()
         for corr in (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99):
             angle = np.arccos(corr)
@@ -296,7 +304,7 @@ def taylor(points: Mapping[str, tuple[float, float]], reference: str) -> Figure:
                 axes.plot(*at, "o", color=COLOURS["prediction"], label=_cut(name), clip_on=False, zorder=5)
         axes.set(xlim=(0 if low >= 0 else -wide, 1.08 * wide), ylim=(0, 1.08 * wide))
         axes.set_aspect("equal")
-        axes.set_xlabel("standard deviation over the reference's (1)")
+        axes.set_xlabel("normalised standard deviation")
         axes.text(0.78 * wide, 0.83 * wide, "correlation", rotation=-45, fontsize=8)
         axes.spines["left"].set_visible(low >= 0)
         axes.legend(loc="upper right", bbox_to_anchor=(1.3, 1.08))

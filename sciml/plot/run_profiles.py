@@ -1,4 +1,4 @@
-"""Mean profiles of two runs, and how far the one is from the other, by height."""
+"""Mean profiles of two runs and their differences by height."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from sciml.plot.style import COLOURS, letter, style
+from sciml.plot.style import COLOURS, StyledFigure, set_title, style
 
 __all__ = ["RunProfile", "run_profiles"]
 
@@ -18,7 +18,7 @@ Array = NDArray[Any]
 
 @dataclasses.dataclass(frozen=True)
 class RunProfile:
-    """One column of panels; every array has shape (level,) and the unit given."""
+    """One column of panels; every array has shape (level,) and the given unit."""
 
     title: str
     unit: str
@@ -29,30 +29,32 @@ class RunProfile:
 
 
 def run_profiles(height: Array, columns: Sequence[RunProfile], names: tuple[str, str]) -> Figure:
-    """Draw the means of both runs above, the bias of the candidate and the RMSE below.
+    """Draw the means of both runs in the upper row, bias and RMSE of the candidate in the lower row.
 
     Parameters
     ----------
     height
-        Of the levels above ground, in km.
+        Height of the levels above ground, km.
     columns
-        One panel above and one below each.
+        Variables, with one panel in each row.
     names
-        Of the reference and the candidate.
+        Names of the reference and the candidate.
     """
     with style():
-        figure = Figure(figsize=(2.1 * len(columns) + 0.6, 5.6))
+        figure = StyledFigure(figsize=(2.1 * len(columns) + 0.6, 5.6))
         grid = figure.subplots(2, len(columns), sharey=True, squeeze=False)
-        for (upper, lower), one in zip(grid.T, columns, strict=True):
-            upper.plot(one.reference, height, color=COLOURS["truth"], label=names[0])
+        for (upper, lower), profile in zip(grid.T, columns, strict=True):
+            upper.plot(profile.reference, height, color=COLOURS["truth"], label=names[0])
             upper.plot(
-                one.candidate, height, color=COLOURS["prediction"], linestyle=(0, (4, 2)), label=names[1]
+                profile.candidate, height, color=COLOURS["prediction"], linestyle=(0, (4, 2)), label=names[1]
             )
-            letter(upper, one.title)
+            set_title(upper, profile.title)
             lower.axvline(0, color="#b4b4b4", linewidth=0.7)
-            lower.plot(one.bias, height, color=COLOURS["prediction"], label="bias (candidate − reference)")
-            lower.plot(one.rmse, height, color=COLOURS["third"], label="RMSE")
-            lower.set_xlabel(one.unit)
+            lower.plot(
+                profile.bias, height, color=COLOURS["prediction"], label="bias (candidate − reference)"
+            )
+            lower.plot(profile.rmse, height, color=COLOURS["third"], label="RMSE")
+            lower.set_xlabel(profile.unit)
         for line in grid:
             line[0].set_ylabel("height (km)")
             line[0].set_ylim(0, float(height[-1]))

@@ -1,4 +1,4 @@
-"""Predicted against true values, as counts: a scatter plot that does not saturate."""
+"""Two-dimensional histograms of predicted and true values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sciml.plot.colour import sequential
-from sciml.plot.style import COLOURS, letter, style
+from sciml.plot.style import COLOURS, StyledFigure, set_title, style
 
 __all__ = ["Pair", "density"]
 
@@ -28,17 +28,17 @@ class Pair:
 
 
 def density(pairs: Sequence[Pair], *, bins: int = 60) -> Figure:
-    """Draw a two-dimensional histogram per pair, the count on a logarithmic scale; the line is agreement."""
+    """Draw a two-dimensional histogram of each pair with logarithmic counts, and the line of equality."""
     with style():
-        figure = Figure(figsize=(3.5 * len(pairs) + 0.4, 3.1))
+        figure = StyledFigure(figsize=(3.5 * len(pairs) + 0.4, 3.1))
         grid = figure.subplots(1, len(pairs), squeeze=False)[0]
         for axes, pair in zip(grid, pairs, strict=True):
             good = np.isfinite(pair.truth) & np.isfinite(pair.prediction)
-            true, said = pair.truth[good], pair.prediction[good]
-            both = np.concatenate([true, said]) if good.any() else np.zeros(1)
+            true, predicted = pair.truth[good], pair.prediction[good]
+            both = np.concatenate([true, predicted]) if good.any() else np.zeros(1)
             low, high = float(both.min()), float(both.max())
             high = high if high > low else low + 1.0
-            count, across, up = np.histogram2d(true, said, bins=bins, range=[[low, high], [low, high]])
+            count, across, up = np.histogram2d(true, predicted, bins=bins, range=[[low, high], [low, high]])
             mesh = axes.pcolormesh(
                 across,
                 up,
@@ -51,6 +51,6 @@ def density(pairs: Sequence[Pair], *, bins: int = 60) -> Figure:
             axes.set_aspect("equal")
             axes.set_xlabel(f"true ({pair.unit})")
             axes.set_ylabel(f"predicted ({pair.unit})")
-            letter(axes, pair.title)
+            set_title(axes, pair.title)
             figure.colorbar(mesh, ax=axes, shrink=0.9, aspect=22, pad=0.02, label="columns")
     return figure

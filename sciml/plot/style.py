@@ -1,4 +1,4 @@
-"""The one style: thin lines, no boxes, colours that the colour-blind tell apart."""
+"""The style of every figure: thin lines, no boxes, colours that colour-blind readers can distinguish."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import matplotlib.style
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "letter", "png", "style"]
+__all__ = ["COLOURS", "StyledFigure", "png", "set_title", "style"]
 
 COLOURS: Final = {"truth": "#1a1a1a", "prediction": "#0072b2", "third": "#d55e00", "fourth": "#009e73"}
 """From the palette of Okabe and Ito (2008), https://jfly.uni-koeln.de/color/."""
@@ -56,19 +57,34 @@ _SETTINGS: Final[dict[str, Any]] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the style of the house within this context; what was set before comes back after it."""
+    """Use the style of the package in this context; the previous settings are restored afterwards."""
     with matplotlib.style.context(_SETTINGS):
         yield
 
 
+class StyledFigure(Figure):
+    """A figure that is drawn in the style of the package, also after the context of `style` has ended.
+
+    Matplotlib creates ticks when it draws, with the settings of that moment.
+    """
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw in the style."""
+        with style():
+            super().draw(renderer)
+
+    def _repr_png_(self) -> bytes:
+        return png(self)
+
+
 def png(figure: Figure, dots: int = 150) -> bytes:
-    """A figure as the bytes of a PNG, without anything in it that changes from day to day."""
+    """Render a figure as the bytes of a PNG, without metadata that change from run to run."""
     buffer = io.BytesIO()
     with style():
         figure.savefig(buffer, format="png", dpi=dots, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def letter(axes: Axes, text: str) -> None:
-    """Title an axes quietly, at its left."""
+def set_title(axes: Axes, text: str) -> None:
+    """Set the title of an axes, at its left."""
     axes.set_title(text, color=INK)

@@ -1,7 +1,6 @@
-"""What every page of the house shares: style, tables, pictures, definitions, and how pages become one.
+"""HTML report pages: style, tables, figures, definitions, and the combination of pages.
 
-A page is made of chapters, and keeps them between marks, so that a later page can take them up again: that is how
-two commands write one report.
+A page consists of chapters between marks, so that a later page can include them: two commands can write one report.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ BETWEEN: Final = re.compile(r"<!-- chapter (.*?) -->(.*?)<!-- end of chapter -->
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A figure with its caption and the text for those who cannot see it."""
+    """A figure with its caption and alternative text."""
 
     name: str
     figure: Figure
@@ -81,9 +80,9 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Chapter:
-    """A part of a page: what the links at its top call it, and its HTML, whose first heading is an h2.
+    """A part of a page: its title in the links at the top, and its HTML, whose first heading is an h2.
 
-    Its ids must be its own within a page that it is written to; a page that takes it up numbers them anew.
+    Its ids must be unique within its page; a page that includes it numbers them again.
     """
 
     title: str
@@ -91,17 +90,17 @@ class Chapter:
 
     @classmethod
     def of(cls, title: str, *parts: str) -> Chapter:
-        """Put a heading before the parts."""
+        """Make a chapter with a heading and these parts."""
         return cls(title, f"<section><h2>{html.escape(title)}</h2>{''.join(parts)}</section>")
 
 
 def render(chapters: Sequence[Chapter], *, title: str) -> str:
-    """The page as text: everything in it, nothing from elsewhere.
+    """Render a page as text, without external resources.
 
     Raises
     ------
     InputError
-        Without a chapter.
+        There is no chapter.
 
     Examples
     --------
@@ -115,9 +114,9 @@ def render(chapters: Sequence[Chapter], *, title: str) -> str:
 
     head = html.escape(title)
     links = "".join(
-        f'<a href="#chapter-{i}">{html.escape(one.title)}</a>' for i, one in enumerate(chapters, 1)
+        f'<a href="#chapter-{i}">{html.escape(chapter.title)}</a>' for i, chapter in enumerate(chapters, 1)
     )
-    body = "".join(_marked(i, one) for i, one in enumerate(chapters, 1))
+    body = "".join(_marked(i, chapter) for i, chapter in enumerate(chapters, 1))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{head}</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -125,8 +124,8 @@ def render(chapters: Sequence[Chapter], *, title: str) -> str:
         '<a class="skip" href="#content">Skip to the content</a>'
         f"<header><h1>{head}</h1></header>"
         f'<nav aria-label="Sections">{links}</nav><main id="content">{body}</main>'
-        f"<footer>Made by sciml {html.escape(__version__)}. Every number on this page comes from the "
-        "evaluation; the JSON file of the same command holds them all.</footer></body></html>\n"
+        f"<footer>Made by sciml {html.escape(__version__)}. The JSON file of the same command has "
+        "every number of this page.</footer></body></html>\n"
     )
 
 
@@ -137,31 +136,31 @@ def _marked(number: int, chapter: Chapter) -> str:
 
 
 def read_chapters(path: str | os.PathLike[str]) -> list[Chapter]:
-    """The chapters of a page that `save` wrote.
+    """Read the chapters of a page that `save` wrote.
 
     Raises
     ------
     InputError
-        No such file, or one that is no page of ours.
+        There is no such file, or it is not a page of sciml.
     """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the page {path}: {error}") from error
-    found = [
+    chapters = [
         Chapter(
             html.unescape(name), re.sub(r'^<div id="chapter-\d+">(.*)</div>$', r"\1", body, flags=re.DOTALL)
         )
         for name, body in BETWEEN.findall(text)
     ]
-    if not found:
+    if not chapters:
         raise InputError(f"{path} has no chapters: give a page that a command of sciml wrote with --html")
-    return found
+    return chapters
 
 
 def save(path: str | os.PathLike[str], page: str) -> Path:
-    """Write the text of a page whole or not at all."""
+    """Write the text of a page under a temporary name, then rename the file."""
     path = Path(path)
     with replaced(path) as part:
         part.write_text(page, encoding="utf-8")
@@ -169,7 +168,7 @@ def save(path: str | os.PathLike[str], page: str) -> Path:
 
 
 def drawn(picture: Picture, dots: int | None = None) -> str:
-    """A picture with its caption, inside the page."""
+    """Return the HTML of a figure with its caption, the image embedded."""
     data = base64.b64encode(png(picture.figure, dots or DOTS)).decode()
     width = int(picture.figure.get_figwidth() * 96)
     return (
@@ -182,7 +181,7 @@ def drawn(picture: Picture, dots: int | None = None) -> str:
 def table(
     caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1, *, stacked: bool = False
 ) -> str:
-    """A table whose first ``text`` columns are words and the rest numbers; cells of several lines if ``stacked``."""
+    """Return a table whose first ``text`` columns are words; cells have several lines if ``stacked``."""
 
     def cell(i: int, value: str) -> str:
         if i == 0:
@@ -194,17 +193,17 @@ def table(
         for i, name in enumerate(head)
     )
     body = "".join("<tr>" + "".join(cell(i, x) for i, x in enumerate(row)) + "</tr>" for row in rows)
-    said = html.escape(caption)
+    label = html.escape(caption)
     return (
-        f'<div class="wide{" stacked" if stacked else ""}" tabindex="0" role="region" aria-label="{said}">'
-        f"<table><caption>{said}</caption>"
+        f'<div class="wide{" stacked" if stacked else ""}" tabindex="0" role="region" aria-label="{label}">'
+        f"<table><caption>{label}</caption>"
         f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
 def definitions(items: Mapping[str, str]) -> str:
-    """A list of words and what they mean."""
-    told = "".join(
+    """Return a list of terms and their definitions."""
+    entries = "".join(
         f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in items.items()
     )
-    return f"<dl>{told}</dl>"
+    return f"<dl>{entries}</dl>"

@@ -21,7 +21,7 @@ from sciml.coupling.onnx_oracle import onnx_session
 from sciml.coupling.weights_file import Weights, read_weights, write_weights
 from sciml.errors import InputError, SchemaError
 from sciml.solve import solve
-from sciml.verify.library.parity import compare
+from sciml.verify.library.parity import compare_outputs
 from tests.paths import SAMPLE_WRFOUT
 
 pytestmark = [pytest.mark.native, pytest.mark.xdist_group("packaged")]
@@ -53,7 +53,7 @@ def exact(problem: Convection, emulator: Emulator) -> xr.Dataset:
 
 
 def test_in_single_precision(library: Library, weights: Path, problem: Convection, exact: xr.Dataset) -> None:
-    parity = compare(exact, solve(problem, FortranEmulator(library.path, weights)).outputs)
+    parity = compare_outputs(exact, solve(problem, FortranEmulator(library.path, weights)).outputs)
     assert parity.classes_differ == 0
     assert {x.name for x in parity.agreements} >= {"RTHCUTEN", "RUCUTEN", "PRATEC", "NCA", "CUTOP"}
     for agreement in parity.agreements:
@@ -65,7 +65,7 @@ def test_in_single_precision(library: Library, weights: Path, problem: Convectio
 def test_in_double_precision(library: Library, weights: Path, problem: Convection, exact: xr.Dataset) -> None:
     mine = solve(problem, FortranEmulator(library.path, weights, precision="float64")).outputs
     assert mine["RTHCUTEN"].dtype == np.float64
-    parity = compare(exact, mine, median=1e-11, tolerance=1e-9, share=1.0)
+    parity = compare_outputs(exact, mine, median=1e-11, tolerance=1e-9, share=1.0)
     assert parity.ok, parity
     known = exact["KIND"].values > 0
     np.testing.assert_allclose(mine["NOVELTY"].values[known], exact["NOVELTY"].values[known], rtol=1e-8)
@@ -92,7 +92,7 @@ def test_against_onnx_runtime(
     runtime = _Runtime(read_weights(weights), emulator.network.shape)
     theirs = emulator.run(problem, runtime).outputs  # type: ignore[arg-type]  # all that run asks of a network
     mine = solve(problem, FortranEmulator(library.path, weights)).outputs
-    parity = compare(theirs, mine, names=("onnxruntime", "native"))
+    parity = compare_outputs(theirs, mine, names=("onnxruntime", "native"))
     assert parity.classes_differ == 0
     assert parity.ok, parity
 

@@ -74,6 +74,17 @@ def test_every_public_name_exists() -> None:
         assert name in dir(sciml)
 
 
+def test_submodules_that_users_need_are_there_after_one_import() -> None:
+    code = (
+        "import sciml as sm\n"
+        "assert all(not name.startswith('_') or name == '__version__' for name in dir(sm))\n"
+        "assert {'convection', 'operators', 'plot', 'train', 'verify'} <= set(dir(sm))\n"
+        "assert sm.plot.panels and sm.train.Checkpoint and sm.convection.train and sm.operators.train\n"
+        "for name in dir(sm.verify): assert getattr(sm.verify, name) is not None, name\n"
+    )
+    modules_after(code)
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     import sciml
 

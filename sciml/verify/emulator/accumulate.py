@@ -1,4 +1,4 @@
-"""The running tally of an evaluation: columns come in blocks, sums and one short row per column stay."""
+"""Accumulation of an evaluation over blocks of columns: sums, and a short row for each column."""
 
 from __future__ import annotations
 
@@ -11,20 +11,12 @@ from numpy.typing import NDArray
 from sciml.columns.classes import HELD, true_kinds
 from sciml.errors import InputError, MissingVariable
 from sciml.schemes.mskf import MSKF
+from sciml.tables import plain
 from sciml.verify.emulator.evaluation import Evaluation
-from sciml.verify.emulator.moments import (
-    CLASSES,
-    DEEP,
-    NIL,
-    NONE,
-    Moments,
-    confusion,
-    output_scores,
-    plain,
-    trigger_scores,
-)
+from sciml.verify.emulator.moments import CLASSES, DEEP, NIL, NONE, Moments
 from sciml.verify.emulator.rain_rate import rain_scores
 from sciml.verify.emulator.reliability import reliability
+from sciml.verify.emulator.scores import confusion, output_scores, trigger_scores
 from sciml.verify.emulator.tables import (
     SOURCES,
     STATISTICS,
@@ -43,14 +35,14 @@ OUTPUTS: Final = MSKF.unit_labels
 """Outputs that are scored where both sides have them, with their units."""
 
 LEVELS: Final = MSKF.levels
-"""Model levels: without convection they have no value, so they are scored where both sides triggered."""
+"""Outputs that are model levels. They have no value without convection and are scored where both sides triggered."""
 
 STATE: Final = ("RHO", "DZ8W", "PI_PHY", "T_PHY", "QVAPOR")
 DEFINITIONS: Final = {
     "r2": "1 - SSE/SST over all elements (column, level) of the truly triggered columns, SST about its mean",
     "r2_all": "the same over all evaluated columns",
     "CUTOP, CUBOT": "over the columns in which both the truth and the prediction triggered",
-    "r2_class_mean": "the r2 of the mean true profile of the class of these very columns, the class known",
+    "r2_class_mean": "the r2 of predicting the mean true profile of the true class of each column",
     "nmae": "sum |prediction - truth| / sum |truth|",
     "levels": "by level over the truly triggered columns, lowest first; each r2 about the mean of its level",
     "water": "(PRATEC + sum m R) / sum m |R|, R the total water tendency, m = RHO * DZ8W",
@@ -61,35 +53,35 @@ DEFINITIONS: Final = {
 
 
 def classify(columns: xr.Dataset) -> NDArray[np.int8]:
-    """Say the class of each column: 0 none, 1 shallow, 2 deep.
+    """Return the class of each column: 0 none, 1 shallow, 2 deep.
 
-    KIND where it is one of these; else from NCA and PRATEC, and CUDT and CUTOP where they are known: see
-    `true_kinds`.
+    The class is KIND where that is 0, 1 or 2, else the result of `true_kinds` from NCA and PRATEC, and from CUDT and
+    CUTOP where they are known.
 
     Raises
     ------
     MissingVariable
-        If there is neither KIND, nor NCA and PRATEC.
+        There is neither KIND, nor NCA and PRATEC.
     """
-    said = columns["KIND"].values if "KIND" in columns.variables else np.array(-1)
-    known = (said >= NONE) & (said <= DEEP)
+    stated = columns["KIND"].values if "KIND" in columns.variables else np.array(-1)
+    known = (stated >= NONE) & (stated <= DEEP)
     if known.all():
-        return said.astype(np.int8)
+        return stated.astype(np.int8)
     nca, rain = _values(columns, "NCA"), _values(columns, "PRATEC")
     cudt, top = columns.attrs.get("CUDT"), columns.get("CUTOP")
     kinds = true_kinds(nca, rain, None if cudt is None else float(cudt), None if top is None else top.values)
-    return np.where(known, said, kinds).astype(np.int8)
+    return np.where(known, stated, kinds).astype(np.int8)
 
 
 def _values(columns: xr.Dataset, name: str) -> Array:
     if name not in columns.variables:
-        raise MissingVariable(f"the columns have no {name}, without which they cannot be scored")
+        raise MissingVariable(f"the columns have no {name}, which the scores need")
     values: Array = columns[name].transpose("column", ...).values
     return values
 
 
 class Tally:
-    """Scores blocks of columns as they come.
+    """Scores of columns, accumulated block by block.
 
     Parameters
     ----------
@@ -109,7 +101,7 @@ class Tally:
         self._dt = 0.0
 
     def select(self, truth: xr.Dataset) -> NDArray[np.bool_]:
-        """Tell which of these columns can be scored, and keep count of those left out."""
+        """Select the columns that can be scored, and count the others."""
         kind = _values(truth, "KIND")
         held = kind == HELD
         unknown = ~held & ((kind < NONE) | (kind > DEEP))
@@ -124,7 +116,7 @@ class Tally:
         return good
 
     def add(self, truth: xr.Dataset, prediction: xr.Dataset) -> None:
-        """Score columns that `select` has chosen; ``prediction`` holds the same columns in the same order.
+        """Score columns that `select` selected; ``prediction`` holds the same columns in the same order.
 
         Raises
         ------
@@ -162,12 +154,12 @@ class Tally:
         self._rows.append(column_rows(truth, prediction, state, outputs, kind, self._dt))
 
     def result(self) -> Evaluation:
-        """Everything found so far.
+        """Return the evaluation of the columns added so far.
 
         Raises
         ------
         InputError
-            If no column was scored, or weights are wanted and there are none.
+            No column was scored, or ``weighted`` is true and WEIGHT does not vary.
         """
         if not self._rows:
             left = ", ".join(f"{count} {name}" for name, count in self._left.items())
@@ -178,7 +170,7 @@ class Tally:
         columns = column_table(self._rows)
         weighable = "WEIGHT" in columns and bool(np.ptp(columns["WEIGHT"].values) > 0)
         if self.weighted and not weighable:
-            raise InputError(f"{self.data}: no WEIGHT that varies, so there is nothing to weigh by")
+            raise InputError(f"{self.data}: WEIGHT is missing or constant, so the scores cannot be weighted")
         kind = columns["KIND"].sel(source="truth").values
         height = np.sum(self._heights, axis=0) / kind.size / 1000
         moments = {name: sums for (name, weigh), sums in self._moments.items() if weigh == self.weighted}
@@ -207,9 +199,9 @@ class Tally:
         return Evaluation(self.model, self.data, scores, profiles, columns)
 
     def _figures(self, columns: xr.Dataset, weighted: bool) -> dict[str, Any]:
-        kind, said = columns["KIND"].values
+        kind, predicted = columns["KIND"].values
         weight = columns["WEIGHT"].values if weighted else None
-        trigger = trigger_scores(confusion(kind, said, weight))
+        trigger = trigger_scores(confusion(kind, predicted, weight))
         for name, event in (("P_TRIGGER", kind > NONE), ("P_DEEP", kind == DEEP)):
             if name in columns:
                 stated = reliability(columns[name].values, event, weight)
@@ -229,7 +221,7 @@ class Tally:
 
 
 def _weight(columns: xr.Dataset) -> Array | None:
-    """Look the weights over, if there are any: NaN among them would make every weighted score vanish."""
+    """Check the weights, if there are any; a NaN would make every weighted score NaN."""
     if "WEIGHT" not in columns.variables:
         return None
     weight: Array = columns["WEIGHT"].values

@@ -1,10 +1,10 @@
-"""What a convection scheme must not make or lose in a column: water, enthalpy, momentum; and negative vapour.
+"""Budgets of a column that convection must conserve (water, enthalpy, momentum), and negative vapour.
 
 The mass of a layer is m = RHO * DZ8W, the moist density times the thickness, which is what MSKF itself uses.
-Written here without the code of the emulator's own constraints, so that one checks the other.
+This module does not use the code of the constraints of the emulator, so that each checks the other.
 
 ========== ============================================================ ===========================
-residual    definition                                                   MSKF itself reaches
+residual    definition                                                   residual of MSKF
 ========== ============================================================ ===========================
 water       (PRATEC + S) / sum m |R|, with R = RQV + RQC + RQR + RQI     1e-6 (deep), 2e-5 (shallow)
             + RQS and S = sum m R
@@ -12,8 +12,8 @@ enthalpy    sum m (cp pi RTH + Lv(T) RQV) / sum m |cp pi RTH|            about 1
 momentum    |sum m (RU, RV)| / sum m |(RU, RV)|                          1e-7
 ========== ============================================================ ===========================
 
-Lv(T) = 3.15e6 - 2370 T (J/kg). Water and momentum are identities; enthalpy is a bound only, for the scheme
-leaves out the latent heat of freezing there and rounds its own budget.
+Lv(T) = 3.15e6 - 2370 T (J/kg). Water and momentum are identities. Enthalpy is only bounded,
+because the scheme omits the latent heat of freezing there and rounds its own budget.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sciml.schemes.mskf import MSKF
-from sciml.verify.emulator.moments import CLASSES, DEEP, SHALLOW, plain
+from sciml.tables import plain
+from sciml.verify.emulator.moments import CLASSES, DEEP, SHALLOW
 
 __all__ = ["WATER", "budgets", "summary"]
 
@@ -76,9 +77,7 @@ def budgets(
         result["water"] = _ratio(rain + (mass * total).sum(1), (mass * np.abs(total)).sum(1))
     if "RQVCUTEN" in take:
         result["moistening"] = (mass * take["RQVCUTEN"]).sum(1)
-        drying = (
-            take["RQVCUTEN"] < 0
-        )  # advection leaves vapour of -1e-14 here and there: not this scheme's doing
+        drying = take["RQVCUTEN"] < 0  # advection can leave vapour of -1e-14, which is no error of the scheme
         below = drying & (take["QVAPOR"] + dt * take["RQVCUTEN"] < 0)
         result["negative_vapour"] = below.sum(1).astype(np.float64)
     if "RTHCUTEN" in take:
@@ -95,14 +94,14 @@ def budgets(
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
-    """``part / whole``; 0 where both are 0, infinite where something comes out of nothing."""
+    """Divide; 0 where both are 0, infinite where only ``whole`` is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = part / whole
     return np.where((part == 0) & (whole == 0), 0.0, ratio)
 
 
 def summary(residual: ArrayLike, kind: ArrayLike) -> dict[str, Any]:
-    """Describe the residuals of the triggered columns, by the class of the columns they belong to.
+    """Describe the residuals of the triggered columns by class.
 
     Returns
     -------

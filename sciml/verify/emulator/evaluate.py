@@ -1,7 +1,7 @@
 """Score predicted columns of convection against the true scheme.
 
 `evaluate` takes two datasets that fit in memory; `assess` runs an algorithm over a (lazy) columns dataset
-block by block and keeps only sums and a short row per column.
+block by block and stores only sums and a short row for each column.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def evaluate(
         The same columns in the same order: an algorithm's ``outputs``, or any dataset with the WRF names.
         Without KIND its classes come from NCA and PRATEC (`sciml.verify.emulator.accumulate.classify`).
     model, data
-        What to call the two in tables.
+        Names of the model and of the data in tables.
     weighted
         Weigh columns by WEIGHT (which undoes a stratified drawing) in the main scores. Otherwise the main
         scores are unweighted, and where WEIGHT varies the weighted ones stand beside them under ``weighted``.
@@ -50,10 +50,10 @@ def evaluate(
     Raises
     ------
     InputError
-        If the two do not hold the same columns in the same order, as far as Time, south_north, west_east and
-        RUN tell, or none can be evaluated.
+        The two do not hold the same columns in the same order (by Time, south_north, west_east and RUN), or no
+        column can be evaluated.
     MissingVariable
-        If the truth lacks a variable that the scores need.
+        The truth has no value of a variable that the scores need.
 
     Notes
     -----
@@ -63,7 +63,7 @@ def evaluate(
     if truth.sizes.get("column") != prediction.sizes.get("column"):
         raise InputError(
             f"the truth has {truth.sizes.get('column')} columns and the prediction "
-            f"{prediction.sizes.get('column')}: predict the very columns of the truth, in their order"
+            f"{prediction.sizes.get('column')}: predict the same columns as the truth, in the same order"
         )
     _check_same_columns(truth, prediction)
     tally = Tally(model=model, data=data, weighted=weighted)
@@ -74,17 +74,21 @@ def evaluate(
 
 
 def _check_same_columns(truth: xr.Dataset, prediction: xr.Dataset) -> None:
-    """Compare where the columns come from, where both sides say it."""
+    """Compare the places of the columns, where both sides have them."""
     for name in PLACE:
-        if not all(name in one.variables and one[name].dims == ("column",) for one in (truth, prediction)):
+        if not all(
+            name in columns.variables and columns[name].dims == ("column",) for columns in (truth, prediction)
+        ):
             continue
         mine, theirs = truth[name].values, prediction[name].values
-        other = np.flatnonzero((mine != theirs) & ~((mine != mine) & (theirs != theirs)))  # NaN is like NaN
+        other = np.flatnonzero(
+            (mine != theirs) & ~((mine != mine) & (theirs != theirs))
+        )  # NaN equals NaN here
         if other.size:
             first = int(other[0])
             raise InputError(
                 f"{name} differs in {other.size} of {mine.size} columns (column {first}: {mine[first]} in the "
-                f"truth, {theirs[first]} in the prediction): predict the very columns of the truth, in their order"
+                f"truth, {theirs[first]} in the prediction): predict the same columns as the truth, in the same order"
             )
 
 
@@ -111,14 +115,14 @@ def assess(
     model, data, weighted
         As in `evaluate`.
     block
-        Columns held in memory at a time.
+        Number of columns in memory at a time.
     progress
         Called with (columns done, all columns) after each block.
 
     Returns
     -------
     Evaluation
-        Its score ``seen_in_training`` tells whether the algorithm was trained on runs of these files.
+        Its score ``seen_in_training`` is true if the algorithm was trained on runs of these files.
     """
     from sciml.convection.problem import Convection
 
@@ -133,12 +137,12 @@ def assess(
             tally.add(part, solve(problem, algorithm, state=state, throw=False).outputs)
         if progress:
             progress(min(start + block, total), total)
-    found = tally.result()
-    return replace(found, scores={**found.scores, "seen_in_training": _seen(columns, algorithm)})
+    evaluation = tally.result()
+    return replace(evaluation, scores={**evaluation.scores, "seen_in_training": _seen(columns, algorithm)})
 
 
 def _seen(columns: xr.Dataset, algorithm: Algorithm[Any, Any, Any]) -> bool:
-    """Whether it says that it was trained on runs of these very files: of such scores the reader must know."""
+    """Return whether the algorithm was trained on runs of the same files."""
     about = getattr(algorithm, "about", {})
     mine, theirs = str(columns.attrs.get("SOURCE", "")), str(about.get("source", ""))
     files = set(mine.split(", ")) & set(theirs.split(", ")) - {""}

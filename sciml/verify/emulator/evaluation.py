@@ -1,16 +1,28 @@
-"""What an evaluation found, as numbers, as a table, and as the data its pictures are drawn from."""
+"""Results of an evaluation: numbers, a table, and the data of its figures."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Final, final
 
 import xarray as xr
 
 from sciml.tables import html_table
 
-__all__ = ["Evaluation", "f1_text", "figure"]
+__all__ = ["COLUMNS", "Evaluation", "f1_text", "figure"]
+
+COLUMNS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
+    "R²": (("r2",), "{:.3f}"),
+    "deep": (("deep", "r2"), "{:.3f}"),
+    "shallow": (("shallow", "r2"), "{:.3f}"),
+    "all": (("r2_all",), "{:.3f}"),
+    "class mean": (("r2_class_mean",), "{:.3f}"),
+    "RMSE": (("rmse",), "{:.2e}"),
+    "bias": (("bias",), "{:+.1e}"),
+    "nmae": (("nmae",), "{:.3f}"),
+}
+"""Columns of the table of outputs: key of the score, and format, by head."""
 
 
 @final
@@ -21,7 +33,7 @@ class Evaluation:
     Attributes
     ----------
     model, data
-        What was evaluated, and on what.
+        Names of the evaluated model and of the data.
     scores
         Every number, nested as in the JSON file: ``trigger``, ``outputs``, ``rain``, ``budgets``,
         ``novelty``.
@@ -30,7 +42,6 @@ class Evaluation:
     columns
         One entry per evaluated column, with the coordinates it came with: KIND, PRATEC, HEATING (W m-2),
         WATER, ENTHALPY, MOMENTUM with a dim ``source`` (truth, prediction); NOVELTY, WEIGHT where known.
-        To find the worst columns, sort these.
     """
 
     model: str
@@ -40,32 +51,19 @@ class Evaluation:
     columns: xr.Dataset
 
     def to_json(self) -> dict[str, Any]:
-        """The numbers as a dict that `json.dump` takes: no NaN, None instead."""
+        """Return the numbers as a dict for `json.dump`, with None instead of NaN."""
         return {"model": self.model, "data": self.data, **self.scores}
 
     def rows(self) -> list[list[str]]:
-        """The table of outputs: a header and a row per output, as text."""
-        head = ["output", "unit", "R²", "deep", "shallow", "all", "class mean", "RMSE", "bias", "nmae"]
-        table = [head]
-        for name, found in self.scores["outputs"].items():
-            table.append(
-                [
-                    name,
-                    found["units"],
-                    figure(found["r2"]),
-                    figure(found["deep"]["r2"]),
-                    figure(found["shallow"]["r2"]),
-                    figure(found["r2_all"]),
-                    figure(found["r2_class_mean"]),
-                    figure(found["rmse"], "{:.2e}"),
-                    figure(found["bias"], "{:+.1e}"),
-                    figure(found["nmae"]),
-                ]
-            )
-        return table
+        """Return the table of outputs as text: a header and a row for each output."""
+        rows = [["output", "unit", *COLUMNS]]
+        for name, scores in self.scores["outputs"].items():
+            cells = [figure(_nested(scores, keys), form) for keys, form in COLUMNS.values()]
+            rows.append([name, scores["units"], *cells])
+        return rows
 
     def headline(self) -> list[str]:
-        """The lines above the table: how many columns, and how well the trigger is met."""
+        """Return the lines above the table: number of columns and scores of the trigger."""
         count, trigger, rain = self.scores["columns"], self.scores["trigger"], self.scores.get("rain")
         left = ", ".join(
             f"{count[key]:,} {key}" for key in ("held", "unknown", "not_finite") if count.get(key)
@@ -83,7 +81,9 @@ class Evaluation:
                 f"correlation {figure(rain['correlation'])}"
             )
         if self.scores.get("seen_in_training"):
-            lines.append("trained on runs of this very data: these scores say nothing about others")
+            lines.append(
+                "the model was trained on runs of these data: the scores do not measure generalisation"
+            )
         return lines
 
     def __str__(self) -> str:
@@ -105,8 +105,15 @@ class Evaluation:
         return html_table("\n".join(self.headline()), body, head=head)
 
 
+def _nested(scores: Mapping[str, Any], keys: tuple[str, ...]) -> float | None:
+    value: Any = scores
+    for key in keys:
+        value = value[key]
+    return None if value is None else float(value)
+
+
 def figure(value: float | None, form: str = "{:.3f}") -> str:
-    """A number as text; a dash where it is not defined. What is not quite 1 does not read 1.000.
+    """Format a number; a dash where it is not defined. A value slightly below 1 is not rounded to 1.000.
 
     Examples
     --------
@@ -121,7 +128,7 @@ def figure(value: float | None, form: str = "{:.3f}") -> str:
 
 
 def f1_text(value: float | None, form: str = "{:.3f}") -> str:
-    """F1 as text; n/a where the truth has no column of the class.
+    """Format F1; n/a where the truth has no column of the class.
 
     Examples
     --------

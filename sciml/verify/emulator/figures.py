@@ -1,4 +1,4 @@
-"""The pictures of an evaluation, each with the words that go with it."""
+"""Figures of an evaluation, with captions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sciml import plot
 from sciml.plot.maps import draw_map
 from sciml.plot.profiles import draw_profile
-from sciml.plot.style import letter
+from sciml.plot.style import StyledFigure, set_title
 from sciml.verify.emulator.evaluation import Evaluation
 from sciml.verify.html_report import Picture
 
@@ -34,37 +34,37 @@ SHOWN: Final = {
     "QC_CU": ("convective cloud water", 1e3, "g kg⁻¹"),
     "QI_CU": ("convective cloud ice", 1e3, "g kg⁻¹"),
 }
-"""How a profile is named, by what it is multiplied, and the unit it then has."""
+"""Title, factor and unit of each profile."""
 
 PROFILES: Final = {
     "deep": ("RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQICUTEN", "RUCUTEN", "RVCUTEN", "CLDFRA_DP", "QC_CU"),
     "shallow": ("RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RUCUTEN", "RVCUTEN", "CLDFRA_SH", "QC_CU"),
 }
-NO_FRAME: Final = 0.3  # below this share of the grid a map would be mostly empty
+NO_FRAME: Final = 0.3  # share of the grid below which a map would be mostly empty
 
 
 def pictures(evaluation: Evaluation) -> Iterator[Picture]:
-    """Draw what there is to see: maps, classes, reliability, profiles, errors, scores by level, scatter."""
+    """Draw maps, classes, reliability, profiles, errors, scores by level and histograms."""
     yield from _maps(evaluation)
     trigger = evaluation.scores["trigger"]
     yield Picture(
         "confusion",
         plot.confusion(trigger["confusion"], trigger["classes"]),
-        "Which class the prediction gave to the columns of each true class.",
+        "Predicted class of the columns of each true class.",
         f"Confusion matrix, rows truth, of {', '.join(trigger['classes'])}: {trigger['confusion']}",
     )
     if "reliability" in trigger:
         named = {"P_TRIGGER": "triggered", "P_DEEP": "deep"}
-        stated = {named[name]: found for name, found in trigger["reliability"].items()}
-        said = "; ".join(
+        stated = {named[name]: scores for name, scores in trigger["reliability"].items()}
+        summary = "; ".join(
             f"{name}: Brier score {x['brier']:.4f}, calibration error {x['calibration_error']:.4f}"
             for name, x in stated.items()
         )
         yield Picture(
             "reliability",
             plot.reliability(stated),
-            "How often convection came where it was stated with a probability; on the diagonal it is right.",
-            f"Reliability diagram. {said}",
+            "Observed frequency of convection by predicted probability; a calibrated probability lies on the diagonal.",
+            f"Reliability diagram. {summary}",
         )
     for subset in PROFILES:
         yield from _profiles(evaluation, subset)
@@ -78,9 +78,9 @@ def _panels(evaluation: Evaluation, subset: str, names: tuple[str, ...]) -> list
         if name not in evaluation.profiles:
             continue
         title, factor, unit = SHOWN[name]
-        one = evaluation.profiles[name].sel(subset=subset)
+        profiles = evaluation.profiles[name].sel(subset=subset)
         values = {
-            x: one.sel(statistic=x).values * factor
+            x: profiles.sel(statistic=x).values * factor
             for x in ("truth", "truth_std", "prediction", "prediction_std", "bias", "rmse")
         }
         panels.append(plot.Profile(title, unit, **values))
@@ -88,7 +88,7 @@ def _panels(evaluation: Evaluation, subset: str, names: tuple[str, ...]) -> list
 
 
 def _top(evaluation: Evaluation, subset: str = "triggered") -> float:
-    """The height (km) above which the scheme does nothing in these columns, with some room."""
+    """Return the height (km) above which the scheme has no tendencies in these columns, with a margin."""
     heights = evaluation.profiles["height"].values
     heated = evaluation.profiles.get("RTHCUTEN")
     if heated is None:
@@ -142,19 +142,19 @@ def _scatter(evaluation: Evaluation) -> Iterator[Picture]:
         ("MOISTENING", "column moistening, triggered", 3600.0, "mm h⁻¹", 1),
     ):
         if name in columns and (true_kind >= least).any():
-            true, said = columns[name].values[:, true_kind >= least] * factor
-            pairs.append(plot.Pair(title, unit, true, said))
+            true, predicted = columns[name].values[:, true_kind >= least] * factor
+            pairs.append(plot.Pair(title, unit, true, predicted))
     if pairs:
         yield Picture(
             "scatter",
             plot.density(pairs),
-            "Column integrals, predicted against true; on the line they agree.",
+            "Column integrals, predicted and true; the line shows equality.",
             "Two-dimensional histograms of " + "; ".join(pair.title for pair in pairs),
         )
 
 
 def fullest_frame(evaluation: Evaluation) -> tuple[str, dict[str, Array]] | None:
-    """Find the frame (one Time of one RUN) with the most evaluated columns, then the most rain, as maps.
+    """Map the frame (one Time of one RUN) with the most evaluated columns, and of those with the most rain.
 
     Returns
     -------
@@ -186,10 +186,10 @@ def fullest_frame(evaluation: Evaluation) -> tuple[str, dict[str, Array]] | None
 
 
 def _maps(evaluation: Evaluation) -> Iterator[Picture]:
-    found = fullest_frame(evaluation)
-    if found is None:
+    frame = fullest_frame(evaluation)
+    if frame is None:
         return
-    time, maps = found
+    time, maps = frame
     fields = [plot.Field("Rain rate", "mm h⁻¹", *(maps["PRATEC"] * 3600))]
     if "HEATING" in maps:
         fields.append(plot.Field("Column heating", "W m⁻²", *maps["HEATING"]))
@@ -202,27 +202,27 @@ def _maps(evaluation: Evaluation) -> Iterator[Picture]:
 
 
 def portrait(evaluation: Evaluation) -> Figure:
-    """Draw one picture of what the model does: rain on the map, true and predicted, and the heating.
+    """Draw maps of true and predicted rain, and profiles of heating.
 
-    Without a map (drawn columns) only the profiles of heating and drying remain.
+    Without a map (sampled columns) the figure has the profiles of heating and drying.
     """
     height, top = evaluation.profiles["height"].values, _top(evaluation)
-    found = fullest_frame(evaluation)
+    frame = fullest_frame(evaluation)
     with plot.style():
-        if found is None:
-            figure = Figure(figsize=(6.4, 3.0))
+        if frame is None:
+            figure = StyledFigure(figsize=(6.4, 3.0))
             axes = list(figure.subplots(1, 2, sharey=True))
             kinds = [("deep", "RTHCUTEN"), ("deep", "RQVCUTEN")]
         else:
-            figure = Figure(figsize=(10.0, 3.0))
+            figure = StyledFigure(figsize=(10.0, 3.0))
             grid = figure.subplots(1, 4, width_ratios=(1.2, 1.2, 0.95, 0.95))
-            _rain_maps(figure, list(grid[:2]), found[1]["PRATEC"] * 3600)
+            _rain_maps(figure, list(grid[:2]), frame[1]["PRATEC"] * 3600)
             axes = list(grid[2:])
             kinds = [("deep", "RTHCUTEN"), ("shallow", "RTHCUTEN")]
-        for one, (subset, name) in zip(axes, kinds, strict=True):
+        for panel_axes, (subset, name) in zip(axes, kinds, strict=True):
             for panel in _panels(evaluation, subset, (name,)):
-                draw_profile(one, height, panel, top=top)
-                letter(one, f"{panel.title}, {subset}")
+                draw_profile(panel_axes, height, panel, top=top)
+                set_title(panel_axes, f"{panel.title}, {subset}")
         axes[0].set_ylabel("height (km)")
         axes[1].tick_params(labelleft=False)
         handles, _ = axes[0].get_legend_handles_labels()
@@ -234,10 +234,10 @@ def portrait(evaluation: Evaluation) -> Figure:
 
 def _rain_maps(figure: Figure, axes: list[Any], rain: Array) -> None:
     limit = float(np.nanmax(rain)) or 1.0
-    for one, values, title in zip(axes, rain, ("rain rate, MSKF", "rain rate, emulator"), strict=True):
-        mesh = draw_map(one, values, limit)
-        one.set_xlabel("west–east (grid points)")
-        letter(one, title)
+    for panel, values, title in zip(axes, rain, ("rain rate, MSKF", "rain rate, emulator"), strict=True):
+        mesh = draw_map(panel, values, limit)
+        panel.set_xlabel("west–east (grid points)")
+        set_title(panel, title)
     axes[0].set_ylabel("south–north (grid points)")
     axes[1].tick_params(labelleft=False)
     figure.colorbar(mesh, ax=axes, shrink=0.85, aspect=20, pad=0.02, label="mm h⁻¹")

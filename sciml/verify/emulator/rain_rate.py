@@ -1,7 +1,7 @@
 """Scores of the convective rain rate: its bias, its correlation, and rain or no rain by threshold.
 
-Computed over all evaluated columns, dry ones included, in mm/h. The counts and the four scores everyone knows
-are worked out here; where the package ``scores`` is installed (extra ``verify``) it adds the skill scores.
+Scores are computed over all evaluated columns, including dry columns, in mm/h. The counts and four common scores
+are computed here; the package ``scores`` (extra ``verify``) adds the skill scores where it is installed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sciml.verify.emulator.moments import plain
+from sciml.tables import plain
 
 __all__ = ["THRESHOLDS", "contingency", "rain_scores"]
 
@@ -34,9 +34,9 @@ def rain_scores(
     truth, prediction
         PRATEC (mm s-1), shape (column,).
     weight
-        Shape (column,); one each if None.
+        Shape (column,); 1 for each column if None.
     thresholds
-        In mm/h.
+        Thresholds, mm/h.
 
     Returns
     -------
@@ -46,8 +46,8 @@ def rain_scores(
 
     Examples
     --------
-    >>> found = rain_scores([0.0, 1 / 3600], [0.0, 2 / 3600])
-    >>> found["ratio"], found["contingency"][-1]["false_alarms"]
+    >>> scores = rain_scores([0.0, 1 / 3600], [0.0, 2 / 3600])
+    >>> scores["ratio"], scores["contingency"][-1]["false_alarms"]
     (2.0, 1.0)
     """
     t, p = np.asarray(truth, np.float64) * 3600, np.asarray(prediction, np.float64) * 3600
@@ -72,16 +72,16 @@ def rain_scores(
 
 
 def contingency(event: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = None) -> dict[str, Any]:
-    """Count hits, misses, false alarms and correct negatives, and the scores made of them.
+    """Count hits, misses, false alarms and correct negatives, and compute their scores.
 
     ``pod`` hits / events, ``far`` false alarms / predicted, ``csi`` hits / (events or predicted), and
     ``frequency_bias`` predicted / events; None where the divisor is 0. With the package ``scores`` also
     ``ets`` (equitable threat score) and ``hss`` (Heidke).
     """
-    yes, said = np.asarray(event, bool), np.asarray(predicted, bool)
+    yes, forecast = np.asarray(event, bool), np.asarray(predicted, bool)
     w = np.ones(yes.shape) if weight is None else np.asarray(weight, np.float64)
-    hits, misses = float(w[yes & said].sum()), float(w[yes & ~said].sum())
-    false_alarms, negatives = float(w[~yes & said].sum()), float(w[~yes & ~said].sum())
+    hits, misses = float(w[yes & forecast].sum()), float(w[yes & ~forecast].sum())
+    false_alarms, negatives = float(w[~yes & forecast].sum()), float(w[~yes & ~forecast].sum())
 
     def share(part: float, whole: float) -> float | None:
         return part / whole if whole > 0 else None
@@ -118,10 +118,10 @@ def _skill(hits: float, misses: float, false_alarms: float, negatives: float) ->
     }
     table = BasicContingencyManager({name: xr.DataArray(value) for name, value in counts.items()})
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: dict[str, Any] = plain(
+        skill: dict[str, Any] = plain(
             {
                 "ets": float(table.equitable_threat_score()),
                 "hss": float(table.heidke_skill_score()),
             }
         )
-    return found
+    return skill

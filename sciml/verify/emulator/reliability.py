@@ -1,4 +1,4 @@
-"""Whether a stated probability is the frequency with which the event happens."""
+"""Reliability of predicted probabilities."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sciml.verify.emulator.moments import plain
+from sciml.tables import plain
 
 __all__ = ["reliability"]
 
@@ -15,7 +15,7 @@ __all__ = ["reliability"]
 def reliability(
     probability: ArrayLike, event: ArrayLike, weight: ArrayLike | None = None, *, bins: int = 10
 ) -> dict[str, Any]:
-    """Bin a probability and count how often the event came.
+    """Compute the observed frequency of an event by bins of its predicted probability.
 
     Parameters
     ----------
@@ -24,16 +24,16 @@ def reliability(
     event
         Shape (column,), bool.
     weight
-        Shape (column,); one each if None.
+        Shape (column,); 1 for each column if None.
     bins
-        Equal bins of [0, 1]; empty ones are given with None.
+        Number of equal bins of [0, 1]; the values of empty bins are None.
 
     Returns
     -------
     dict
-        By bin ``probability`` (mean of what was stated), ``frequency`` (of the event), ``count``; ``brier`` =
-        mean (probability - event)^2 and ``brier_climatology``, that of always stating the mean frequency; and
-        ``calibration_error``, the mean distance between the two over the columns (0 is perfect).
+        By bin ``probability`` (mean), ``frequency`` of the event and ``count``; ``brier`` =
+        mean (probability - event)^2 and ``brier_climatology``, the score of the mean frequency; and
+        ``calibration_error``, the mean distance between probability and frequency over the columns (0 is perfect).
 
     References
     ----------
@@ -41,25 +41,25 @@ def reliability(
 
     Examples
     --------
-    >>> found = reliability([0.1, 0.1, 0.9], [False, False, True], bins=2)
-    >>> found["frequency"], round(found["brier"], 3)
+    >>> scores = reliability([0.1, 0.1, 0.9], [False, False, True], bins=2)
+    >>> scores["frequency"], round(scores["brier"], 3)
     ([0.0, 1.0], 0.01)
     """
     p, yes = np.asarray(probability, np.float64), np.asarray(event, bool).astype(np.float64)
     w = np.ones_like(p) if weight is None else np.asarray(weight, np.float64)
     index = np.clip((p * bins).astype(np.int64), 0, bins - 1)
-    count, stated, came = (np.bincount(index, w * x, bins) for x in (np.ones_like(p), p, yes))
+    count, predicted, observed = (np.bincount(index, w * x, bins) for x in (np.ones_like(p), p, yes))
     total = count.sum()
     with np.errstate(invalid="ignore", divide="ignore"):
-        base = came.sum() / total
+        base = observed.sum() / total
         result: dict[str, Any] = plain(
             {
-                "probability": stated / count,
-                "frequency": came / count,
+                "probability": predicted / count,
+                "frequency": observed / count,
                 "count": count,
                 "brier": (w * (p - yes) ** 2).sum() / total,
                 "brier_climatology": base * (1 - base),
-                "calibration_error": np.abs(stated - came).sum() / total,
+                "calibration_error": np.abs(predicted - observed).sum() / total,
             }
         )
     return result

@@ -1,4 +1,4 @@
-"""The tables an evaluation carries: a row per column, a profile per output, and what they say in short."""
+"""Tables of an evaluation: a row for each column, a profile for each output, and their summaries."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from sciml.tables import plain
 from sciml.verify.emulator.budgets import budgets, summary
-from sciml.verify.emulator.moments import NIL, NONE, TRIGGERED, Moments, confusion, f1, plain
+from sciml.verify.emulator.moments import NIL, NONE, TRIGGERED, Moments
+from sciml.verify.emulator.scores import confusion, f1
 
 __all__ = [
     "PLACE",
@@ -37,7 +39,7 @@ ROWS: Final = {
     "negative_vapour": ("NEGATIVE_VAPOUR", "1", "levels where one step makes vapour negative"),
 }
 PLACE: Final = ("Time", "south_north", "west_east", "RUN")
-"""What tells one column from another."""
+"""Variables that identify a column."""
 BESIDE: Final = ("NOVELTY", "P_TRIGGER", "P_DEEP")
 
 
@@ -49,8 +51,8 @@ def column_rows(
     kind: Mapping[str, Array],
     dt: float,
 ) -> xr.Dataset:
-    """What is kept of each column of a block: its class, rain, integrals and residuals, on both sides."""
-    found = [budgets(state, outputs[source], dt=dt) for source in SOURCES]
+    """Tabulate class, rain, integrals and residuals of each column of a block, for truth and prediction."""
+    residuals = [budgets(state, outputs[source], dt=dt) for source in SOURCES]
     rows = xr.Dataset(coords={"source": list(SOURCES)})
     pair = ("source", "column")
     rows["KIND"] = pair, np.stack([kind[source] for source in SOURCES]).astype(np.int8)
@@ -58,8 +60,8 @@ def column_rows(
         rain = np.stack([outputs[source]["PRATEC"] for source in SOURCES])
         rows["PRATEC"] = pair, rain.astype(np.float32), {"units": "mm s-1"}
     for key, (name, units, meaning) in ROWS.items():
-        if key in found[0]:
-            values = np.stack([one[key] for one in found]).astype(np.float32)
+        if key in residuals[0]:
+            values = np.stack([source_residuals[key] for source_residuals in residuals]).astype(np.float32)
             rows[name] = pair, values, {"units": units, "long_name": meaning}
     for name in BESIDE:
         if name in prediction:
@@ -75,14 +77,14 @@ def column_rows(
 
 
 def column_table(rows: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Put the rows of all blocks into one dataset."""
+    """Concatenate the rows of all blocks."""
     return xr.concat(
         rows, "column", data_vars="minimal", coords="minimal", compat="override", join="override"
     )
 
 
 def profile_table(moments: Mapping[str, Moments], height: Array, units: Mapping[str, str]) -> xr.Dataset:
-    """Statistics by level of each output that has levels; dims (statistic, subset, level)."""
+    """Compute statistics by level of each output with levels; dims (statistic, subset, level)."""
     levels = height.size
     table = xr.Dataset(
         coords={
@@ -107,46 +109,46 @@ def profile_table(moments: Mapping[str, Moments], height: Array, units: Mapping[
 
 
 def budget_scores(columns: xr.Dataset, dt: float) -> dict[str, Any]:
-    """The residuals of truth and prediction, each by the classes it has itself given its columns."""
-    found: dict[str, Any] = {}
+    """Summarise the residuals of truth and prediction, each by its own classes."""
+    scores: dict[str, Any] = {}
     for key in ("water", "enthalpy", "momentum"):
         name = ROWS[key][0]
         if name in columns:
-            found[key] = {
+            scores[key] = {
                 source: summary(columns[name].sel(source=source), columns["KIND"].sel(source=source))
                 for source in SOURCES
             }
     if "NEGATIVE_VAPOUR" in columns:
         counted = (columns["NEGATIVE_VAPOUR"] > 0).sum("column")
-        found["negative_vapour_columns"] = {s: int(counted.sel(source=s)) for s in SOURCES}
-        found["negative_vapour_dt"] = dt
-    return found
+        scores["negative_vapour_columns"] = {s: int(counted.sel(source=s)) for s in SOURCES}
+        scores["negative_vapour_dt"] = dt
+    return scores
 
 
 def novelty(columns: xr.Dataset) -> dict[str, Any] | None:
-    """How far the columns lie outside the training inputs, and whether the score tells where it goes wrong.
+    """Summarise the novelty of the columns, and the scores inside and outside the training range.
 
-    NOVELTY is 1 at the edge of the training range, and 0 where an emulator saw at once that nothing happens
-    and looked no further: those columns do not count here. ``inside`` and ``outside`` of the range: the number
-    of columns, the F1 of the trigger and the nmae of the column heating.
+    NOVELTY is 1 at the edge of the training range. It is 0 in columns that failed the parcel test; they are not
+    counted. ``inside`` and ``outside`` have the number of columns, the F1 of the trigger and the nmae of the column
+    heating.
     """
     if "NOVELTY" not in columns:
         return None
     every = columns["NOVELTY"].values.astype(np.float64)
     seen = every != 0
-    found: dict[str, Any] = {"looked_at": int(seen.sum()), "looked_at_fraction": seen.mean()}
+    result: dict[str, Any] = {"looked_at": int(seen.sum()), "looked_at_fraction": seen.mean()}
     if seen.any():
         score = every[seen]
-        found |= {"median": np.median(score), "p99": np.quantile(score, 0.99), "max": score.max()}
-        found["fraction_above_1"] = (score > 1).mean()
-    kind, said = columns["KIND"].values
+        result |= {"median": np.median(score), "p99": np.quantile(score, 0.99), "max": score.max()}
+        result["fraction_above_1"] = (score > 1).mean()
+    kind, predicted_kind = columns["KIND"].values
     for name, where in (("inside", seen & (every <= 1)), ("outside", seen & ~(every <= 1))):
         part: dict[str, Any] = {"columns": int(where.sum())}
-        part["f1"] = f1(confusion(kind[where], said[where]), TRIGGERED)
+        part["f1"] = f1(confusion(kind[where], predicted_kind[where]), TRIGGERED)
         if "HEATING" in columns:
             true, predicted = columns["HEATING"].values.astype(np.float64)[:, where & (kind > NONE)]
             size = np.abs(true).sum()
             part["heating_nmae"] = np.abs(predicted - true).sum() / size if size > 0 else float("nan")
-        found[name] = part
-    described: dict[str, Any] = plain(found)
+        result[name] = part
+    described: dict[str, Any] = plain(result)
     return described

@@ -1,7 +1,7 @@
-"""Block bootstrap of sums: what a score is made of is added up by blocks of time and space, and blocks are drawn.
+"""Block bootstrap of sums: the terms of a score are summed by blocks of time and space, and blocks are resampled.
 
-A score of rain is a formula of sums: hits and misses, squares of fractions, products of anomalies. Kept by block, the
-sums of a thousand resamples are one matrix product, and a score with its interval costs little more than the score.
+A score of rain is a formula of sums: hits and misses, squares of fractions, products of anomalies. With sums by block,
+the sums of a thousand resamples are one matrix product, so the interval takes little more time than the score.
 The blocks are drawn by `scores.processing.block_bootstrap`, circular in time (Kuensch 1989; Politis and Romano 1992).
 """
 
@@ -22,18 +22,18 @@ __all__ = ["Blocks", "library", "require_scores"]
 Array = NDArray[Any]
 
 MANY: Final = 20
-"""From so many windows on, blocks are drawn of time alone."""
-TILES: Final = 4
+"""Number of windows from which blocks divide time only."""
+SUBDOMAINS: Final = 4
 LEVEL: Final = 0.95
 
 
 def library(name: str) -> Any:
-    """A module of the package `scores`.
+    """Import a module of the package `scores`.
 
     Raises
     ------
     SciMLError
-        It is not installed.
+        The package is not installed.
     """
     try:
         return importlib.import_module(f"scores.{name}")
@@ -42,12 +42,12 @@ def library(name: str) -> Any:
 
 
 def require_scores() -> None:
-    """Refuse to begin without the package `scores`, before anything is read.
+    """Raise an error if the package `scores` is not installed.
 
     Raises
     ------
     SciMLError
-        It is not installed.
+        The package is not installed.
     """
     if importlib.util.find_spec("scores") is None:
         raise SciMLError(_absent("no module named scores"))
@@ -59,23 +59,23 @@ def _absent(reason: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """How windows and the grid are cut into blocks, and how often each is drawn in each resample.
+    """Division of windows and grid into blocks, and the number of draws of each block in each resample.
 
     Parameters
     ----------
     shape
-        (window, y, x) of the fields.
+        Shape (window, y, x) of the fields.
     length
-        Windows in a block.
-    tiles
-        (y, x): into how many tiles the grid is cut.
+        Number of windows in a block.
+    subdomains
+        Number of subdomains of the grid along (y, x).
     draws
-        (resample, window * tile_y * tile_x): how often each is drawn.
+        Number of draws, (resample, window * subdomain_y * subdomain_x).
     """
 
     shape: tuple[int, int, int]
     length: int
-    tiles: tuple[int, int]
+    subdomains: tuple[int, int]
     draws: Array = field(repr=False)
 
     @classmethod
@@ -88,22 +88,22 @@ class Blocks:
         resamples: int = 1000,
         seed: int = 7,
     ) -> Blocks:
-        """Cut into blocks and draw them.
+        """Divide into blocks and draw them.
 
         Parameters
         ----------
         length
-            Windows in a block; by default a day of them where there are at least five days, else the cube root of
-            their number.
+            Number of windows in a block; by default those of one day if there are at least five days, else the cube
+            root of their number.
         per_day
-            Windows a day.
+            Number of windows in a day.
         resamples, seed
-            Of the bootstrap.
+            Number of resamples and seed of the bootstrap.
 
         Raises
         ------
         InputError
-            A length or number of resamples out of range.
+            The length or the number of resamples is out of range.
         """
         count, rows, columns = shape
         if resamples < 0 or (length is not None and not 1 <= length <= count):
@@ -113,44 +113,44 @@ class Blocks:
         if length is None:
             day = round(per_day) if per_day else 0
             length = day if day and count >= 5 * day else max(1, round(count ** (1 / 3)))
-        most = (1, 1) if count >= MANY else (TILES, TILES)
-        tiles = (max(1, min(most[0], rows // 4)), max(1, min(most[1], columns // 4)))
-        return cls(shape, length, tiles, _drawn((count, *tiles), length, resamples, seed))
+        most = (1, 1) if count >= MANY else (SUBDOMAINS, SUBDOMAINS)
+        subdomains = (max(1, min(most[0], rows // 4)), max(1, min(most[1], columns // 4)))
+        return cls(shape, length, subdomains, _drawn((count, *subdomains), length, resamples, seed))
 
     @property
     def count(self) -> int:
-        """How many different blocks there are."""
-        return -(-self.shape[0] // self.length) * self.tiles[0] * self.tiles[1]
+        """Number of different blocks."""
+        return -(-self.shape[0] // self.length) * self.subdomains[0] * self.subdomains[1]
 
     def sums(self, values: Array) -> Array:
-        """Add up (..., window, y, x) by window and tile: (..., window * tile_y * tile_x)."""
-        for axis, tiles in zip((-2, -1), self.tiles, strict=True):
+        """Sum (..., window, y, x) by window and subdomain: (..., window * subdomain_y * subdomain_x)."""
+        for axis, count in zip((-2, -1), self.subdomains, strict=True):
             size = values.shape[axis]
-            values = np.add.reduceat(values, _starts(size, tiles), axis=axis)
+            values = np.add.reduceat(values, _starts(size, count), axis=axis)
         return values.reshape(*values.shape[:-3], -1)
 
     def resampled(self, sums: Array) -> Array:
-        """The sums of each resample, (..., resample); the whole sum is ``sums.sum(-1)``."""
+        """Compute the sums of each resample, (..., resample); the sum of the sample is ``sums.sum(-1)``."""
         return np.asarray(sums @ self.draws.T)
 
     def interval(self, score: Array) -> Array:
-        """(..., resample) to (..., 2): the middle 95 % of the resamples; NaN where one block is all there is."""
-        found = np.full((*score.shape[:-1], 2), np.nan)
-        # Where many resamples have no such score at all, the rest tell too little.
+        """Compute the middle 95 % of resamples, (..., resample) to (..., 2); NaN with a single block."""
+        ends = np.full((*score.shape[:-1], 2), np.nan)
+        # With many undefined resamples the interval would not be meaningful.
         enough = np.isfinite(score).mean(-1) > 0.5 if score.shape[-1] else np.zeros(score.shape[:-1], bool)
         if self.count > 1 and enough.any():
             tail = (1 - LEVEL) / 2
             known = np.where(np.isfinite(score), score, np.nan)[enough]
-            found[enough] = np.nanquantile(known, [tail, 1 - tail], axis=-1).T
-        return found
+            ends[enough] = np.nanquantile(known, [tail, 1 - tail], axis=-1).T
+        return ends
 
-    def told(self, window: str) -> str:
-        """How the intervals were made, in words."""
+    def describe(self, window: str) -> str:
+        """Describe the method of the intervals."""
         if self.count < 2:
-            return "there is one block only, so no interval can be told"
+            return "no intervals: there is only one block"
         cut = (
-            f" and tiles of a {self.tiles[0]} x {self.tiles[1]} cut of the grid"
-            if max(self.tiles) > 1
+            f" and {self.subdomains[0]} x {self.subdomains[1]} subdomains of the grid"
+            if max(self.subdomains) > 1
             else ""
         )
         return (
@@ -159,17 +159,17 @@ class Blocks:
         )
 
 
-def _starts(size: int, tiles: int) -> Array:
-    return np.linspace(0, size, tiles, endpoint=False).round().astype(int)
+def _starts(size: int, count: int) -> Array:
+    return np.linspace(0, size, count, endpoint=False).round().astype(int)
 
 
 def _drawn(shape: tuple[int, int, int], length: int, resamples: int, seed: int) -> Array:
-    """How often each block is drawn in each resample; the global generator is left as it was."""
+    """Count the draws of each block in each resample; the state of the global generator is restored."""
     xr = importlib.import_module("xarray")
     size = int(np.prod(shape))
     if not resamples:
         return np.zeros((0, size))
-    dims = ("window", "tile_y", "tile_x")
+    dims = ("window", "subdomain_y", "subdomain_x")
     index = xr.DataArray(np.arange(size, dtype=float).reshape(shape), dims=dims)
     blocks = {name: (length if name == "window" else 1) for name, n in zip(dims, shape, strict=True) if n > 1}
     if not blocks:
@@ -177,9 +177,9 @@ def _drawn(shape: tuple[int, int, int], length: int, resamples: int, seed: int) 
     draw = library("processing").block_bootstrap
     state = np.random.get_state()  # noqa: NPY002
     try:
-        np.random.seed(seed)  # noqa: NPY002  # what scores draws from
-        found = draw(index, blocks=blocks, n_iteration=resamples, circular=True)
+        np.random.seed(seed)  # noqa: NPY002  # the generator that scores uses
+        drawn = draw(index, blocks=blocks, n_iteration=resamples, circular=True)
     finally:
         np.random.set_state(state)  # noqa: NPY002
-    chosen = found.transpose("iteration", *dims).values.reshape(resamples, -1).astype(int)
+    chosen = drawn.transpose("iteration", *dims).values.reshape(resamples, -1).astype(int)
     return np.stack([np.bincount(row, minlength=size) for row in chosen]).astype(float)

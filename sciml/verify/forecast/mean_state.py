@@ -1,4 +1,4 @@
-"""The mean state of two runs by level, and what water and energy of their columns came to, with the words for it."""
+"""Mean state of two runs by level, and budgets of water and energy of their columns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LF: Final = 3.34e5
 CONDENSATE: Final = ("QCLOUD", "QRAIN", "QICE", "QSNOW", "QGRAUP")
 ICE: Final = ("QICE", "QSNOW", "QGRAUP")
 RADIATION: Final = ("SWDNT", "SWUPT", "LWDNT", "LWUPT", "SWDNB", "SWUPB", "LWDNB", "LWUPB")
-"""Fluxes at the top and the bottom; what stays in the atmosphere is the difference of the net ones."""
+"""Fluxes at the top and the bottom; the atmosphere absorbs the difference of the net fluxes."""
 
 FIELDS: Final[Mapping[str, tuple[str, str, Callable[[xr.Dataset], xr.DataArray]]]] = {
     "temperature": ("T", "K", lambda ds: ds.sciml.t),
@@ -49,7 +49,7 @@ def _level_mean(field: xr.DataArray) -> np.ndarray[Any, Any]:
 
 
 def profiles(reference: xr.Dataset, candidate: xr.Dataset) -> tuple[xr.Dataset | None, dict[str, str]]:
-    """Means by level over the frames and the grid, and the errors between the two.
+    """Compute means by level over frames and grid, and the errors between the two runs.
 
     Parameters
     ----------
@@ -62,11 +62,11 @@ def profiles(reference: xr.Dataset, candidate: xr.Dataset) -> tuple[xr.Dataset |
         ``NAME`` (source, level), ``NAME bias`` and ``NAME rmse`` (level,), with ``units``; coordinate ``height``
         (km above the mean ground). None where heights are missing.
     dict
-        What is absent, and why.
+        Reasons for missing profiles.
     """
     absent: dict[str, str] = {}
     if reference.sizes.get("bottom_top") != candidate.sizes.get("bottom_top"):
-        levels = [one.sizes.get("bottom_top") for one in (reference, candidate)]
+        levels = [run.sizes.get("bottom_top") for run in (reference, candidate)]
         return None, {"profiles": f"{levels[0]} and {levels[1]} levels"}
     try:
         height = reference.sciml.z
@@ -76,29 +76,29 @@ def profiles(reference: xr.Dataset, candidate: xr.Dataset) -> tuple[xr.Dataset |
     out = xr.Dataset(coords={"height": ("level", (_level_mean(height) - ground) / 1000, {"units": "km"})})
     for name, (_, units, field) in FIELDS.items():
         try:
-            one, other = field(reference), field(candidate)
+            first, second = field(reference), field(candidate)
         except MissingVariable as error:
             absent[f"profile of {name}"] = str(error)
             continue
-        gap = (other.astype("float64") - one.astype("float64").values).compute()
-        out[name] = ("source", "level"), np.stack([_level_mean(one), _level_mean(other)]), {"units": units}
+        gap = (second.astype("float64") - first.astype("float64").values).compute()
+        out[name] = ("source", "level"), np.stack([_level_mean(first), _level_mean(second)]), {"units": units}
         out[f"{name} bias"] = "level", _level_mean(gap), {"units": units}
         out[f"{name} rmse"] = "level", np.sqrt(_level_mean(gap**2)), {"units": units}
     return out, absent
 
 
 def budgets(run: xr.Dataset, rain: float) -> tuple[dict[str, float], dict[str, str]]:
-    """Water (kg m-2) and energy (W m-2) of the mean column between the first and the last frame.
+    """Compute budgets of water (kg m-2) and energy (W m-2) of the mean column between the first and the last frame.
 
-    Fluxes are means of the frames by the trapezoidal rule, so they are as good as the frames are dense; the residual
-    holds that, and what crosses the sides.
+    Fluxes are means of the frames by the trapezoidal rule. The residual contains the error of this rule and the fluxes
+    through the lateral boundaries.
 
     Parameters
     ----------
     run
-        At the compared times. The frames of several runs have no budget.
+        Frames of one run at the compared times.
     rain
-        Mean amount (mm) fallen between the first and the last of them.
+        Mean amount (mm) between the first and the last frame.
     """
     if run.sizes["Time"] < 2:
         return {}, {"budgets": "one common time"}
@@ -117,7 +117,7 @@ def budgets(run: xr.Dataset, rain: float) -> tuple[dict[str, float], dict[str, s
         ]
     except MissingVariable as error:
         return {}, {"budgets": str(error)}
-    gained, warmed = (float(np.diff(one)[0]) for one in columns)
+    gained, warmed = (float(np.diff(ends)[0]) for ends in columns)
     absent: dict[str, str] = {}
     out = {"water: gained by the column (kg m-2)": gained, "water: rain (kg m-2)": rain}
     evaporation = _flux(run, ("QFX",))
@@ -145,7 +145,7 @@ def budgets(run: xr.Dataset, rain: float) -> tuple[dict[str, float], dict[str, s
 
 
 def _flux(run: xr.Dataset, names: tuple[str, ...]) -> float | None:
-    """The mean of a sum of fluxes over time and grid, or None where one is missing."""
+    """Compute the mean of a sum of fluxes over time and grid; None if one is missing."""
     if any(name not in run.variables for name in names):
         return None
     mean = sum(

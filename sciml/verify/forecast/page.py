@@ -1,4 +1,4 @@
-"""The chapters of a page about two runs: what a forecaster looks at first, first."""
+"""Chapters of a report page about two runs."""
 
 from __future__ import annotations
 
@@ -18,27 +18,30 @@ __all__ = ["chapters", "pictures"]
 
 WORDS: Final = {
     "csi": "hits / (hits + misses + false alarms), the threat score; 1 is perfect",
-    "ets": "the same with the hits that chance would give taken away (Gilbert)",
-    "pod, far": "share of the events that were hit; share of the forecasts that were false",
-    "frequency_bias": "events forecast over events that came",
+    "ets": "the same without the hits by chance (Gilbert)",
+    "pod, far": "probability of detection, share of the events that were forecast; false alarm ratio, share of the "
+    "forecast events that did not occur",
+    "frequency_bias": "number of forecast events over number of observed events",
     "hss, pss, sedi": "Heidke's and Peirce's skill; the symmetric extremal dependence index, for rare events",
     "fss": "fractions skill score (Roberts and Lean 2008): 1 - sum of (p - o)² / (sum of p² + sum of o²), p and o "
     "the shares of cells with an event in squares of that side",
     "brackets": "the middle 95 % of a block bootstrap",
-    "floor": "the same score of the reference against its run(s) with a start perturbed by rounding errors (of several "
-    "their mean, and in brackets their extent). A score is within the floor where its departure from the perfect value "
-    "is no larger than the largest departure of the floor runs' values and of the ends of their intervals (of ratios: "
+    "floor": "the same score of runs of the reference whose start is perturbed by rounding errors (of several runs "
+    "the mean, and the range in brackets). A score is within the floor if its departure from the perfect value "
+    "is not larger than the largest departure of the floor runs' values and of the ends of their intervals (of ratios: "
     "of the logarithm); of profiles and budgets, than the largest value of the floor runs",
-    "water, energy": "of the mean column: what it gained, what passed through its top and bottom, and the rest, "
-    "which holds what crossed the sides and what fluxes did between the frames; enthalpy is cp T + Lv qv - Lf qi",
+    "water, energy": "budget of the mean column: gain, fluxes through top and bottom, and residual, "
+    "which contains fluxes through the lateral boundaries and changes of fluxes between frames; enthalpy is "
+    "cp T + Lv qv - Lf qi",
 }
 
 
-def pictures(found: RunComparison) -> list[Picture]:
-    """Every picture that the comparison has the numbers for."""
-    rain, fields, names = found.rain, found.rain.fields, found.rain.names
-    spacing = found.grid.get("spacing")
-    place = (found.grid["longitude"], found.grid["latitude"]) if found.grid.get("georeferenced") else None
+def pictures(comparison: RunComparison) -> list[Picture]:
+    """Draw the figures of the available results."""
+    rain, fields, names = comparison.rain, comparison.rain.fields, comparison.rain.names
+    spacing = comparison.grid.get("spacing")
+    grid = comparison.grid
+    place = (grid["longitude"], grid["latitude"]) if grid.get("georeferenced") else None
     limits = [float(x) for x in rain.scores["threshold"].values]
     unit = f"mm in {span(round(rain.window * HOUR))}" if rain.window else "mm"
     out = [
@@ -62,7 +65,8 @@ def pictures(found: RunComparison) -> list[Picture]:
                 {names[1]: (1 - rain.scores["far"].values[:, [0, 2, 1]])},
                 limits,
             ),
-            "Detection against success, by threshold, with 95 % intervals; the upper right corner is perfect.",
+            "Probability of detection and success ratio by threshold, with 95 % intervals; the upper right corner is "
+            "perfect.",
             "Performance diagram by threshold.",
         ),
     ]
@@ -75,11 +79,11 @@ def pictures(found: RunComparison) -> list[Picture]:
             Picture(
                 "fss",
                 figure,
-                "Skill of the fractions of squares, by threshold and side.",
+                "Fractions skill score by threshold and side of the squares.",
                 "Fractions skill score.",
             )
         )
-    out += _distributions(found)
+    out += _distributions(comparison)
     times = microseconds(fields["Time"].values)
     hours = (times - times[0]) / HOUR
     if times.size > 1:
@@ -93,39 +97,41 @@ def pictures(found: RunComparison) -> list[Picture]:
                     f"Hovmoeller, {axis}.",
                 )
             )
-    if found.profiles is not None:
-        out += _profiles(found)
+    if comparison.profiles is not None:
+        out += _profiles(comparison)
     return out
 
 
-def _distributions(found: RunComparison) -> list[Picture]:
-    rain, fields, names = found.rain, found.rain.fields, found.rain.names
+def _distributions(comparison: RunComparison) -> list[Picture]:
+    rain, fields, names = comparison.rain, comparison.rain.fields, comparison.rain.names
     figure = draw.intensity(fields["bin"].values, fields["intensity"].values, names)
     out = [
         Picture(
             "intensity",
             figure,
-            "How often a window brings how much, a point each class of amounts.",
+            "Share of cells by amount of a window.",
             "Distribution.",
         )
     ]
     if fields.sizes["hour"] and np.isfinite(fields["diurnal"].values).any(1).all() and rain.window:
-        east = found.grid.get("longitude")
+        east = comparison.grid.get("longitude")
         clock = "UTC" if east is None or (not np.ptp(east) and not np.any(east)) else "mean solar time"
         figure = draw.by_hour(fields["hour"].values, fields["diurnal"].values, names, clock)
         out.append(
-            Picture("diurnal", figure, "Mean rain rate by the hour of the window's middle.", "Diurnal cycle.")
+            Picture(
+                "diurnal", figure, "Mean rain rate by the hour of the middle of the window.", "Diurnal cycle."
+            )
         )
     ratio, corr = (float(rain.scores[name].sel(estimate="value")) for name in ("spread_ratio", "correlation"))
     if np.isfinite([ratio, corr]).all():
         figure = draw.taylor({names[1]: (ratio, corr)}, names[0])
-        said = "Standard deviation and correlation of the amounts; dashed: the centred error."
-        out.append(Picture("taylor", figure, said, "Taylor diagram."))
+        caption = "Standard deviation and correlation of the amounts; dashed lines: centred RMSE."
+        out.append(Picture("taylor", figure, caption, "Taylor diagram."))
     return out
 
 
-def _profiles(found: RunComparison) -> list[Picture]:
-    data = found.profiles
+def _profiles(comparison: RunComparison) -> list[Picture]:
+    data = comparison.profiles
     assert data is not None
     columns = [
         RunProfile(
@@ -139,56 +145,58 @@ def _profiles(found: RunComparison) -> list[Picture]:
         for name in FIELDS
         if name in data
     ]
-    figure = run_profiles(data["height"].values, columns, found.rain.names)
+    figure = run_profiles(data["height"].values, columns, comparison.rain.names)
     return [
         Picture(
             "profiles",
             figure,
-            "Means over the grid and the common times; below, how far apart they are.",
+            "Means over the grid and the common times (above), bias and RMSE (below).",
             "Mean profiles.",
         )
     ]
 
 
-def chapters(found: RunComparison, title: str = "Rain") -> list[Chapter]:
-    """Verdict and tables, pictures, budgets, and what the words mean."""
-    rain = found.rain
-    there = {one.name: drawn(one) for one in pictures(found)}
-    said = "".join(f"<p>{html.escape(line)}</p>" for line in rain.headline())
+def chapters(comparison: RunComparison, title: str = "Rain") -> list[Chapter]:
+    """Return chapters with summary, tables, figures, budgets and definitions."""
+    rain = comparison.rain
+    figures = {picture.name: drawn(picture) for picture in pictures(comparison)}
+    paragraphs = "".join(f"<p>{html.escape(line)}</p>" for line in rain.headline())
     tables = [
         table(f"{caption}; 95 % intervals in brackets", head, rows, stacked=True)
         for caption, head, rows in rain.tables()
     ]
-    beside = "".join(there.get(name, "") for name in ("performance", "fss"))
-    others = "".join(there.get(name, "") for name in ("intensity", "diurnal", "taylor"))
+    beside = "".join(figures.get(name, "") for name in ("performance", "fss"))
+    others = "".join(figures.get(name, "") for name in ("intensity", "diurnal", "taylor"))
     out = [
-        Chapter.of(title, said, there["maps"], tables[0], *tables[1:]),
+        Chapter.of(title, paragraphs, figures["maps"], tables[0], *tables[1:]),
         Chapter.of("Skill", f'<div class="pair">{beside}</div>'),
         Chapter.of(
-            "When and how hard",
+            "Distribution in time and intensity",
             f'<div class="pair">{others}</div>',
-            *(there.get(x, "") for x in ("hovmoeller_x", "hovmoeller_y")),
+            *(figures.get(x, "") for x in ("hovmoeller_x", "hovmoeller_y")),
         ),
     ]
-    if "profiles" in there:
-        out.append(Chapter.of("Profiles", there["profiles"]))
-    if found.budgets:
-        terms = list(dict.fromkeys(term for told in found.budgets.values() for term in told))
-        rows = [[term, *(_number(told.get(term)) for told in found.budgets.values())] for term in terms]
+    if "profiles" in figures:
+        out.append(Chapter.of("Profiles", figures["profiles"]))
+    if comparison.budgets:
+        terms = list(dict.fromkeys(term for budget in comparison.budgets.values() for term in budget))
+        rows = [
+            [term, *(_number(budget.get(term)) for budget in comparison.budgets.values())] for term in terms
+        ]
         out.append(
             Chapter.of(
                 "Budgets",
                 table(
-                    "Of the mean column, between the first and the last common time",
-                    ["term", *found.budgets],
+                    "Budgets of the mean column between the first and the last common time",
+                    ["term", *comparison.budgets],
                     rows,
                 ),
             )
         )
-    if found.state:
-        out.append(Chapter.of("Beside the floor", table(*found.state_table(), stacked=True)))
+    if comparison.state:
+        out.append(Chapter.of("Comparison with the floor", table(*comparison.state_table(), stacked=True)))
     absent = "".join(
-        f"<li>{html.escape(what)}: {html.escape(why)}</li>" for what, why in found.absent.items()
+        f"<li>{html.escape(what)}: {html.escape(why)}</li>" for what, why in comparison.absent.items()
     )
     out.append(
         Chapter.of(

@@ -1,4 +1,4 @@
-"""When, where and how hard it rains, on both sides: intensity, local hour, and Hovmoeller diagrams."""
+"""Distribution of rain on both sides: intensity, local hour, and Hovmoeller diagrams."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["by_intensity", "by_local_hour", "hovmoeller"]
 Array = NDArray[Any]
 
 BINS: Final = np.geomspace(0.01, 316.2277660168379, 19)
-"""Edges of the classes of intensity, mm a window: four to a factor of ten."""
+"""Edges of the classes of intensity, mm in a window: four in a factor of ten."""
 
 
 def hovmoeller(reference: Array, candidate: Array, times: Array) -> xr.Dataset:
-    """Means over y, (source, Time, x), and over x, (source, Time, y), of (window, y, x); mm."""
+    """Compute means of (window, y, x) over y, (source, Time, x), and over x, (source, Time, y); mm."""
     both = np.stack([reference, candidate])
     known = np.isfinite(both)
     filled = np.where(known, both, 0.0)
@@ -35,10 +35,10 @@ def hovmoeller(reference: Array, candidate: Array, times: Array) -> xr.Dataset:
 
 
 def by_intensity(reference: Array, candidate: Array) -> xr.Dataset:
-    """Share of cells by amount: ``intensity`` (source, bin), ``bin`` the middles (mm a window); the rest is dry."""
+    """Compute the share of cells by amount: ``intensity`` (source, bin), ``bin`` the middles (mm in a window)."""
     both = [values[np.isfinite(values)] for values in (reference, candidate)]
-    found = np.stack([np.histogram(values, BINS)[0] / max(values.size, 1) for values in both])
-    return xr.Dataset({"intensity": (("source", "bin"), found)}, {"bin": np.sqrt(BINS[1:] * BINS[:-1])})
+    shares = np.stack([np.histogram(values, BINS)[0] / max(values.size, 1) for values in both])
+    return xr.Dataset({"intensity": (("source", "bin"), shares)}, {"bin": np.sqrt(BINS[1:] * BINS[:-1])})
 
 
 def by_local_hour(
@@ -49,10 +49,10 @@ def by_local_hour(
     longitude: Array | None,
     clocks: tuple[float, float] | None = None,
 ) -> xr.Dataset:
-    """The diurnal cycle: ``diurnal`` (source, hour), mean rain rate (mm/h) by mean solar time of the windows' middle.
+    """Compute the diurnal cycle: ``diurnal`` (source, hour), mean rain rate (mm/h) by mean solar time of the windows.
 
-    Lead times have a clock only with ``clocks``, the hours (UTC) at which the two sources start. Windows longer than
-    six hours or of unknown length, and lead times without clocks, give no diurnal cycle: then there are no hours.
+    Lead times need ``clocks``, the hours (UTC) at which the two sources start. There are no hours for windows longer
+    than six hours or of unknown length, nor for lead times without clocks.
     """
     ends = normalised(times)
     if not 0 < hours <= 6 or (ends.dtype.kind == "m" and clocks is None):

@@ -1,13 +1,13 @@
-"""The floor of scores: what rounding-size perturbations of the control do to each score, and which scores exceed it.
+"""The floor of scores: scores of rounding-size perturbations of the control, and which scores exceed them.
 
-Convection is chaotic: a run whose start differs by rounding errors rains in other cells a few hours later. A score of a
-candidate against the control says something about the candidate only where it is worse than the same score of such a
-perturbed run of the control, a floor run (Hohenegger and Schaer 2007, doi 10.1175/BAMS-88-11-1783).
+Convection is chaotic: a run whose start differs by rounding errors has rain in other cells after a few hours. A score
+of a candidate, with the control as the reference, shows an error of the candidate only where it is worse than the same
+score of such a perturbed run of the control, a floor run (Hohenegger and Schaer 2007, doi 10.1175/BAMS-88-11-1783).
 
-A score is *within the floor* where its departure from the perfect value is no larger than the largest departure of the
-floor runs' values and of the ends of their 95 % block-bootstrap intervals; else it is *above the floor*. The departure
-is the absolute difference from the perfect value (0 of errors, 1 of skill), and the absolute logarithm of ratios, so
-that half and double are equally far from 1.
+A score is *within the floor* where its departure from the perfect value is not larger than the largest departure of the
+values of the floor runs and of the ends of their 95 % block-bootstrap intervals; else it is *above the floor*. The
+departure is the absolute difference from the perfect value (0 of errors, 1 of skill), and the absolute logarithm of
+ratios, so that half and double are equally far from 1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciml.verify.emulator.moments import plain
+from sciml.tables import plain
 
 __all__ = ["ABOVE", "PERFECT", "RATIOS", "WITHIN", "Judged", "RainFloor", "departure", "judge"]
 
@@ -33,13 +33,13 @@ PERFECT: Final[Mapping[str, float]] = {
     **dict.fromkeys(("ratio", "spread_ratio", "frequency_bias", "spread_skill"), 1.0),
     **dict.fromkeys(("correlation", "csi", "ets", "pod", "hss", "pss", "sedi", "fss"), 1.0),
 }
-"""The value of each score where the two agree; a score that is not here has no floor."""
+"""Value of each score where the two agree; other scores have no floor."""
 RATIOS: Final = ("ratio", "spread_ratio", "frequency_bias", "spread_skill")
 """Scores whose departure is the absolute logarithm."""
 
 
 def departure(name: str, values: Array) -> Array:
-    """How far values of a score are from its perfect value; infinite for a ratio of 0, NaN for NaN.
+    """Compute the departure of values of a score from its perfect value; infinite for a ratio of 0, NaN for NaN.
 
     Examples
     --------
@@ -54,16 +54,16 @@ def departure(name: str, values: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class RainFloor:
-    """Scores of the control against each floor run, and which scores of the candidate are within them.
+    """Scores of each floor run, and the scores of the candidate that are within them.
 
     Parameters
     ----------
     names
-        Of the floor runs.
+        Names of the floor runs.
     scores
-        As those of the candidate, with a first dimension ``run``.
+        Scores like those of the candidate, with a first dimension ``run``.
     within
-        By score, without ``estimate``: 1 within the floor, 0 above it, NaN where one of the two is not known.
+        By score, without ``estimate``: 1 within the floor, 0 above it, NaN where either is not known.
     """
 
     names: tuple[str, ...]
@@ -71,18 +71,18 @@ class RainFloor:
     within: xr.Dataset = field(repr=False)
 
     def values(self, name: str, at: Mapping[str, Any]) -> list[float]:
-        """The values of a score of every floor run, such as at one threshold."""
+        """Return the values of a score of every floor run, such as at one threshold."""
         return [float(x) for x in self.scores[name].sel(estimate="value", **at).values]
 
     def verdict(self, name: str, at: Mapping[str, Any]) -> str:
-        """Whether it is within the floor or above it, in words; a dash where that is not known."""
+        """Return whether the value is within the floor or above it, as text; a dash where that is not known."""
         if name not in self.within:
             return "-"
         inside = float(self.within[name].sel(**at))
         return "-" if not np.isfinite(inside) else WITHIN if inside else ABOVE
 
     def above(self) -> list[str]:
-        """The scores above the floor, as text."""
+        """Return the scores above the floor, as text."""
         result = []
         for key, inside in self.within.items():
             name = str(key)
@@ -94,8 +94,8 @@ class RainFloor:
         return result
 
     def summary(self) -> str:
-        """One line: how many scores are within the floor, and which are not."""
-        known = sum(int(np.isfinite(one.values).sum()) for one in self.within.values())
+        """Summarise the number of scores within the floor, and the others, in one line."""
+        known = sum(int(np.isfinite(inside.values).sum()) for inside in self.within.values())
         above = self.above()
         named = f"; above it: {', '.join(above[:8])}" + (", ..." if len(above) > 8 else "") if above else ""
         runs = f"{len(self.names)} run{'s' * (len(self.names) > 1)}"
@@ -103,35 +103,35 @@ class RainFloor:
         return f"floor ({runs}: {', '.join(self.names)}): {inside}{named}"
 
     def to_json(self) -> dict[str, Any]:
-        """Every number, for `json.dumps`."""
+        """Return every number for `json.dumps`."""
         return {
             "runs": list(self.names),
             "scores": {str(name): plain(values.values) for name, values in self.scores.variables.items()},
-            "within": {str(name): _verdicts(one.values) for name, one in self.within.items()},
+            "within": {str(name): _verdicts(inside.values) for name, inside in self.within.items()},
         }
 
 
 def _verdicts(within: Array) -> Any:
-    """True within the floor, False above it, None where that is not known."""
+    """Convert to True within the floor, False above it, None where that is not known."""
     return np.asarray(np.where(np.isfinite(within), within == 1, None)).tolist()
 
 
 def judge(candidate: xr.Dataset, floors: Sequence[xr.Dataset], names: Sequence[str]) -> RainFloor:
-    """Set scores of a candidate beside those of floor runs.
+    """Compare scores of a candidate with those of floor runs.
 
     Parameters
     ----------
     candidate, floors
-        Scores against the same control in the same windows, with ``estimate`` value, lower, upper.
+        Scores with the same control as the reference in the same windows, with ``estimate`` value, lower, upper.
     names
-        Of the floor runs.
+        Names of the floor runs.
     """
     scored = [
         str(name)
-        for name, one in candidate.data_vars.items()
-        if "estimate" in one.dims and all(name in other for other in floors)
+        for name, scores in candidate.data_vars.items()
+        if "estimate" in scores.dims and all(name in other for other in floors)
     ]
-    together = xr.concat([one[scored] for one in floors], "run", join="exact")
+    together = xr.concat([scores[scored] for scores in floors], "run", join="exact")
     within = {}
     for name in scored:
         if name not in PERFECT:
@@ -147,14 +147,14 @@ def judge(candidate: xr.Dataset, floors: Sequence[xr.Dataset], names: Sequence[s
 
 @dataclass(frozen=True)
 class Judged:
-    """A departure of the candidate from the control, beside those of the floor runs.
+    """A departure of the candidate from the control, and those of the floor runs.
 
     Parameters
     ----------
     name
-        Such as "temperature, mean RMSE over the levels (K)".
+        Name such as "temperature, mean RMSE over the levels (K)".
     value, floor
-        Not negative, 0 where the two agree; of the candidate, and of each floor run.
+        Departures of the candidate and of each floor run; not negative, 0 where the two agree.
     """
 
     name: str
@@ -163,8 +163,8 @@ class Judged:
 
     @property
     def verdict(self) -> str:
-        """Whether it is within the floor or above it, in words; a dash where that is not known."""
-        known = [one for one in self.floor if np.isfinite(one)]
+        """Return whether the value is within the floor or above it, as text; a dash where that is not known."""
+        known = [value for value in self.floor if np.isfinite(value)]
         if not known or not np.isfinite(self.value):
             return "-"
         return WITHIN if self.value <= max(known) else ABOVE

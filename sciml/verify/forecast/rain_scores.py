@@ -1,9 +1,9 @@
-"""The scores of rain amounts, each with its interval: sums by block here, formulas by the package `scores`.
+"""Scores of rain amounts with intervals: sums by block, and formulas of the package `scores`.
 
 =============== ==================================================================================================
 continuous      bias, ratio of means, mae, rmse, Pearson correlation, ratio of standard deviations (Taylor 2001)
 by threshold    the contingency family: csi (threat score), ets (Gilbert), pod, far, frequency bias, hss, pss, sedi
-by scale too    fss, the fractions skill score (Roberts and Lean 2008), of squares of so many cells inside the grid
+by scale        fss, the fractions skill score (Roberts and Lean 2008), of squares of so many cells inside the grid
 ensembles       crps (fair), Brier score by threshold, spread over the error of the mean
 =============== ==================================================================================================
 """
@@ -33,7 +33,7 @@ CATEGORICAL: Final[Mapping[str, str]] = {
     "pss": "peirce_skill_score",
     "sedi": "symmetric_extremal_dependence_index",
 }
-"""Ours, and what `scores.categorical.BasicContingencyManager` calls them."""
+"""Names of the scores, and their methods of `scores.categorical.BasicContingencyManager`."""
 
 CONTINUOUS: Final = ("bias", "ratio", "mae", "rmse", "correlation", "spread_ratio")
 COUNTS: Final = ("tp_count", "fn_count", "fp_count", "tn_count")
@@ -41,7 +41,7 @@ ENDS: Final = ("lower", "upper")
 
 
 def _scored(score: Callable[..., Mapping[str, Array]], sums: Array, blocks: Blocks) -> dict[str, Array]:
-    """Every score of the whole and its interval, (3, ...): value, lower, upper."""
+    """Compute every score of the sample and its interval, (3, ...): value, lower, upper."""
     whole, drawn = score(*sums.sum(-1)[..., None]), score(*blocks.resampled(sums))
     return {
         name: np.concatenate([value, blocks.interval(np.asarray(drawn[name]))], -1)
@@ -49,15 +49,15 @@ def _scored(score: Callable[..., Mapping[str, Array]], sums: Array, blocks: Bloc
     }
 
 
-def _table(found: Mapping[str, Array], dims: tuple[str, ...], coords: Mapping[str, Any]) -> xr.Dataset:
+def _table(scores: Mapping[str, Array], dims: tuple[str, ...], coords: Mapping[str, Any]) -> xr.Dataset:
     ends = {"estimate": ["value", *ENDS]}
     return xr.Dataset(
-        {name: ((*dims, "estimate"), value) for name, value in found.items()}, {**coords, **ends}
+        {name: ((*dims, "estimate"), value) for name, value in scores.items()}, {**coords, **ends}
     )
 
 
 def continuous(reference: Array, candidate: Array, blocks: Blocks) -> xr.Dataset:
-    """Scores of the amounts themselves, (estimate,); NaN on either side is left out.
+    """Compute scores of the amounts, (estimate,), without cells that are NaN on either side.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def _moments(
 ) -> dict[str, Array]:
     with np.errstate(all="ignore"):
         mean_r, mean_c = r / n, c / n
-        # Of equal values nothing but round-off is left.
+        # The variance of equal values is a rounding error.
         var_r, var_c = (
             np.where(x < 1e-12 * xx / n, 0.0, x)
             for x, xx in ((rr / n - mean_r**2, rr), (cc / n - mean_c**2, cc))
@@ -97,24 +97,24 @@ def _moments(
 def categorical(
     reference: Array, candidate: Array, thresholds: Sequence[float], blocks: Blocks
 ) -> xr.Dataset:
-    """The contingency family, (threshold, estimate), and the four counts, (threshold,): an event reaches its threshold.
+    """Compute contingency scores, (threshold, estimate), and counts, (threshold,); an event reaches its threshold.
 
     Parameters
     ----------
     reference, candidate
         (window, y, x), mm.
     thresholds
-        In mm.
+        Thresholds, mm.
     """
     known = np.isfinite(reference) & np.isfinite(candidate)
     sums = []
     for threshold in thresholds:
         r, c = reference >= threshold, candidate >= threshold
         four = (r & c, r & ~c, ~r & c, ~r & ~c)
-        sums.append([blocks.sums((one & known).astype(np.float64)) for one in four])
+        sums.append([blocks.sums((event & known).astype(np.float64)) for event in four])
     by_count: Array = np.moveaxis(np.asarray(sums), 1, 0)
-    found = _scored(_contingency, by_count, blocks)
-    table = _table(found, ("threshold",), {"threshold": list(thresholds)})
+    scores = _scored(_contingency, by_count, blocks)
+    table = _table(scores, ("threshold",), {"threshold": list(thresholds)})
     for name, count in zip(
         ("hits", "misses", "false_alarms", "correct_negatives"), by_count.sum(-1), strict=True
     ):
@@ -123,35 +123,35 @@ def categorical(
 
 
 def _contingency(*counts: Array) -> dict[str, Array]:
-    """Each score by the package, of counts of any shape."""
+    """Compute each score with the package, for counts of any shape."""
     dims = [f"d{k}" for k in range(counts[0].ndim)]
     given = {name: xr.DataArray(count, dims=dims) for name, count in zip(COUNTS, counts, strict=True)}
     given["total_count"] = sum(given.values(), xr.zeros_like(given["tp_count"]))
     manager = library("categorical").BasicContingencyManager(given)
     with np.errstate(all="ignore"):
-        found = {name: getattr(manager, theirs)().values for name, theirs in CATEGORICAL.items()}
+        scores = {name: getattr(manager, theirs)().values for name, theirs in CATEGORICAL.items()}
     hits, misses, alarms, _ = counts
-    # With events on both sides and no error these are limits, of which a formula of logarithms knows nothing.
+    # With events on both sides and no error the score is a limit that its formula does not have.
     perfect = (hits > 0) & (misses == 0) & (alarms == 0)
-    found["sedi"] = np.where(perfect, 1.0, found["sedi"])
-    return {name: np.where(np.isfinite(value), value, np.nan) for name, value in found.items()}
+    scores["sedi"] = np.where(perfect, 1.0, scores["sedi"])
+    return {name: np.where(np.isfinite(value), value, np.nan) for name, value in scores.items()}
 
 
 def fractions(
     reference: Array, candidate: Array, thresholds: Sequence[float], scales: Sequence[int], blocks: Blocks
 ) -> xr.Dataset:
-    """The fractions skill score, (threshold, scale, estimate), of all windows together.
+    """Compute the fractions skill score of all windows together, (threshold, scale, estimate).
 
     Parameters
     ----------
     reference, candidate
         (window, y, x), mm, without NaN.
     scales
-        Sides of the squares in cells; squares lie inside the grid.
+        Sides of the squares, cells; the squares are inside the grid.
 
     Notes
     -----
-    ``value`` is `scores.spatial.fss_2d`; the interval comes from the squares of the fractions by block, whose whole
+    ``value`` is `scores.spatial.fss_2d`; the interval is computed from the squares of the fractions by block, whose
     sum gives the same value. NaN where neither side has an event.
     """
     score = library("spatial").fss_2d
@@ -160,10 +160,10 @@ def fractions(
     out = np.full((len(thresholds), len(scales), 3), np.nan)
     for i, threshold in enumerate(thresholds):
         events = tuple((values >= threshold).astype(np.float64) for values in (reference, candidate))
-        if not any(one.any() for one in events):
+        if not any(event.any() for event in events):
             continue
         for j, scale in enumerate(scales):
-            of_r, of_c = (_fraction(one, scale) for one in events)
+            of_r, of_c = (_fraction(event, scale) for event in events)
             parts = (of_r**2, of_c**2, (of_r - of_c) ** 2)
             sums = np.stack([blocks.sums(_spread(part, reference.shape, scale)) for part in parts])
             drawn = blocks.resampled(sums)
@@ -178,7 +178,7 @@ def fractions(
 
 
 def _fraction(events: Array, scale: int) -> Array:
-    """The share of events in every square inside the grid, (window, y - scale + 1, x - scale + 1)."""
+    """Compute the share of events in every square inside the grid, (window, y - scale + 1, x - scale + 1)."""
     total = np.pad(events, ((0, 0), (1, 0), (1, 0))).cumsum(1).cumsum(2)
     inner = (
         total[:, scale:, scale:]
@@ -190,14 +190,14 @@ def _fraction(events: Array, scale: int) -> Array:
 
 
 def _spread(values: Array, shape: tuple[int, ...], scale: int) -> Array:
-    """Put the squares where their middles are, zero at the sides, so that tiles cut them like the fields."""
+    """Place the squares at their middles, with zeros at the sides, so that they have the shape of the fields."""
     low = scale // 2
     rows, columns = (size - n - low for size, n in zip(shape[1:], values.shape[1:], strict=True))
     return np.pad(values, ((0, 0), (low, rows), (low, columns)))
 
 
 def ensemble(reference: Array, members: Array, thresholds: Sequence[float], blocks: Blocks) -> xr.Dataset:
-    """Scores of an ensemble: ``crps`` (fair), ``brier`` by threshold, ``spread_skill``, and its rank histogram.
+    """Compute scores of an ensemble: ``crps`` (fair), ``brier`` by threshold, ``spread_skill``, rank histogram.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def ensemble(reference: Array, members: Array, thresholds: Sequence[float], bloc
             return {"score": np.sqrt((size + 1) / size * variance / error)}
 
     errors = np.stack([sums(members.var(0, ddof=1)), sums((mean - reference) ** 2)])
-    found = _table(
+    table = _table(
         {
             "crps": _scored(average, np.stack([sums(crps.values), count]), blocks)["score"],
             "spread_skill": _scored(reliable, errors, blocks)["score"],
@@ -245,8 +245,10 @@ def ensemble(reference: Array, members: Array, thresholds: Sequence[float], bloc
         (),
         {},
     )
-    by_threshold = [_scored(average, np.stack([sums(one), count]), blocks)["score"] for one in brier.values]
-    found["brier"] = ("threshold", "estimate"), np.stack(by_threshold)
+    by_threshold = [
+        _scored(average, np.stack([sums(scores), count]), blocks)["score"] for scores in brier.values
+    ]
+    table["brier"] = ("threshold", "estimate"), np.stack(by_threshold)
     ranks = probability.rank_histogram(cast, truth, "member")
-    found["rank_histogram"] = "rank", np.asarray(ranks.values)
-    return found.assign_coords(threshold=list(thresholds))
+    table["rank_histogram"] = "rank", np.asarray(ranks.values)
+    return table.assign_coords(threshold=list(thresholds))

@@ -1,4 +1,4 @@
-"""What a comparison of rain gives: its scores, fields and floor, as tables, text and data."""
+"""Results of a comparison of rain: scores, fields and floor, as tables, text and data."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciml.tables import html_table
-from sciml.verify.emulator.moments import plain
+from sciml.tables import html_table, plain
 from sciml.verify.forecast.rain_floor import RainFloor
 from sciml.verify.forecast.rain_scores import CATEGORICAL
 from sciml.verify.forecast.run_times import stamp
@@ -33,28 +32,28 @@ AMOUNTS: Final = {
     "crps": "CRPS of the ensemble, fair (mm)",
     "spread_skill": "spread of the ensemble over its error",
 }
-"""What the scores of the amounts are called in tables."""
+"""Names of the scores of the amounts in tables."""
 
-Table = tuple[str, list[str], list[list[str]]]
+CaptionedRows = tuple[str, list[str], list[list[str]]]
 
 
 @dataclass(frozen=True, eq=False)
 class RainComparison:
-    """The scores of a candidate's rain against a reference's.
+    """Scores of the rain of a candidate, with a reference.
 
     Parameters
     ----------
     names
-        Of the two.
+        Names of the reference and the candidate.
     scores
         Every score with ``estimate`` value, lower, upper: see `sciml.verify.forecast.rain_scores`.
     fields
         ``reference``, ``candidate`` (y, x): their mean amounts per window, mm; ``hovmoeller_x`` (source, Time, x),
         ``hovmoeller_y``; ``intensity`` (source, bin); ``diurnal`` (source, hour), mm/h.
     window
-        Hours; 0 where it is not known.
-    said
-        What was counted, left out, and how the intervals were made.
+        Length of the windows, hours; 0 where it is not known.
+    summary
+        Lines on the windows, the parts that were left out, and the intervals.
     floor
         The same scores of perturbed runs of the reference; None without such runs.
     """
@@ -63,20 +62,20 @@ class RainComparison:
     scores: xr.Dataset = field(repr=False)
     fields: xr.Dataset = field(repr=False)
     window: float
-    said: tuple[str, ...]
+    summary: tuple[str, ...]
     floor: RainFloor | None = field(default=None, repr=False)
 
-    def tables(self) -> list[Table]:
-        """Caption, head and rows of each table: values, with their intervals in brackets.
+    def tables(self) -> list[CaptionedRows]:
+        """Return caption, head and rows of each table: values, with their intervals in brackets.
 
-        Cells by threshold have lines: the value, its interval and, where there is a floor, its extent and the verdict.
+        Cells by threshold have lines: the value, its interval and, with a floor, its range and the verdict.
         """
         whole = [str(name) for name in self.scores.data_vars if self.scores[name].dims == ("estimate",)]
         rows = [
             [AMOUNTS.get(name, name), _cell(self.scores[name].values), *self._beside(name)] for name in whole
         ]
         head = ["score", "value", *(["floor", "verdict"] if self.floor is not None else [])]
-        result: list[Table] = [("amounts", head, rows)]
+        result: list[CaptionedRows] = [("amounts", head, rows)]
         limits = [float(x) for x in self.scores["threshold"].values]
         by_threshold = [name for name in (*CATEGORICAL, "brier") if name in self.scores]
         head = ["score", *(f"{x:g} mm" for x in limits)]
@@ -95,7 +94,7 @@ class RainComparison:
         return result
 
     def _beside(self, name: str) -> list[str]:
-        """The floor of a score of the amounts, and the verdict."""
+        """Return the floor of a score of the amounts, and the verdict."""
         if self.floor is None:
             return []
         values = self.floor.values(name, {}) if name in self.floor.scores else []
@@ -113,19 +112,19 @@ class RainComparison:
         return "\n".join(lines)
 
     def headline(self) -> list[str]:
-        """What was compared, and how the intervals in brackets were made."""
+        """Return the names of both, the summary, and the summary of the floor."""
         floor = [self.floor.summary()] if self.floor is not None else []
-        return [f"{self.names[1]} against {self.names[0]}", *self.said, *floor]
+        return [f"{self.names[1]} against {self.names[0]}", *self.summary, *floor]
 
     def __str__(self) -> str:
-        return "\n".join([*self.headline(), *(text_table(*one) for one in self.tables())])
+        return "\n".join([*self.headline(), *(text_table(*table) for table in self.tables())])
 
     def _repr_html_(self) -> str:
         tables = [html_table(caption, rows, head=tuple(head)) for caption, head, rows in self.tables()]
         return html_table("\n".join(self.headline()), []) + "".join(tables)
 
     def to_json(self) -> dict[str, Any]:
-        """Every number, for `json.dumps`."""
+        """Return every number for `json.dumps`."""
         scored = {str(name): plain(values.values) for name, values in self.scores.variables.items()}
         drawn = {
             str(name): plain(values.values)
@@ -137,8 +136,8 @@ class RainComparison:
             "reference": self.names[0],
             "candidate": self.names[1],
             "window_hours": self.window,
-            "times": [stamp(one) for one in self.fields["Time"].values],
-            "said": list(self.said),
+            "times": [stamp(time) for time in self.fields["Time"].values],
+            "said": list(self.summary),
             "scores": {
                 **scored,
                 "dims": {str(name): list(v.dims) for name, v in self.scores.data_vars.items()},
@@ -149,7 +148,7 @@ class RainComparison:
 
 
 def text_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    r"""A table as text; a cell may have several lines.
+    r"""Format a table as text; a cell may have several lines.
 
     Examples
     --------
@@ -169,7 +168,7 @@ def text_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]])
 
 
 def floor_range(values: Sequence[float], form: Callable[[float], str] | None = None) -> str:
-    """Of one floor run its value; of several their mean and extent.
+    """Format the value of one floor run, or mean and range of several.
 
     Examples
     --------
@@ -177,7 +176,7 @@ def floor_range(values: Sequence[float], form: Callable[[float], str] | None = N
     ('0.500', '0.500 (0.400 to 0.600)')
     """
     form = form or figure
-    known = [one for one in values if np.isfinite(one)]
+    known = [value for value in values if np.isfinite(value)]
     if len(known) < 2:
         return form(known[0]) if known else "-"
     return f"{form(float(np.mean(known)))} ({form(min(known))} to {form(max(known))})"
@@ -190,7 +189,7 @@ def _cell(score: Array) -> str:
 
 
 def figure(value: float) -> str:
-    """A number in a table: three decimals, four digits from 100 on, a dash where it is not finite."""
+    """Format a number: three decimals, four digits from 100 on, a dash where it is not finite."""
     if not np.isfinite(value):
         return "-"
     return f"{value:.3f}".replace("-0.000", "0.000") if abs(value) < 100 else f"{value:.4g}"

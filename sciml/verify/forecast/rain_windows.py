@@ -1,4 +1,4 @@
-"""Windows of rain in which nothing is known are left out and counted."""
+"""Removal of windows of rain without known amounts."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ def known_windows(
     Parameters
     ----------
     reference, candidate
-        With the dimension Time, at the same times.
+        Rain with the dimension Time, at the same times.
 
     Returns
     -------
     tuple
-        The two at the other times; and a line for each of the two that has no amount, for the report.
+        Both at the remaining times; and for each of the two with unknown windows a line for the report.
 
     Raises
     ------
     InputError
-        No time is left.
+        No time remains.
     """
     times = reference["Time"].values
     lines, known = [], np.ones(times.size, bool)
-    for name, one in (("reference", reference), ("candidate", candidate)):
-        there = one.notnull().any([dim for dim in one.dims if dim != "Time"]).values
-        known &= there
-        if not there.all():
-            ends = times[~there]
+    for name, rain in (("reference", reference), ("candidate", candidate)):
+        is_known = rain.notnull().any([dim for dim in rain.dims if dim != "Time"]).values
+        known &= is_known
+        if not is_known.all():
+            ends = times[~is_known]
             lines.append(
                 f"{ends.size} windows left out, the first until {stamp(ends[0])}: the {name} has no known amount there "
                 "(as at a seam between two runs)"

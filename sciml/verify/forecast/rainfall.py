@@ -1,10 +1,10 @@
-"""Rain of two sources on one grid: amounts by window, and every score of one against the other with its interval.
+"""Rain of two sources on one grid: amounts by window, and scores with intervals.
 
 >>> import numpy as np
 >>> times = np.datetime64("2024-07-01T01") + np.arange(6) * np.timedelta64(1, "h")
 >>> rain = np.random.default_rng(3).gamma(0.3, 4.0, (6, 12, 12))
 >>> reference = xr.DataArray(rain, dims=("Time", "y", "x"), coords={"Time": times}, attrs={"units": "mm"})
->>> result = compare(reference, reference, thresholds=[1, 10], scales=[1, 3])
+>>> result = compare_rain(reference, reference, thresholds=[1, 10], scales=[1, 3])
 >>> float(result.scores["rmse"].sel(estimate="value")), result.scores["fss"].sel(estimate="value").values.tolist()
 (0.0, [[1.0, 1.0], [1.0, 1.0]])
 """
@@ -35,7 +35,7 @@ from sciml.verify.forecast.run_times import (
     stamp,
 )
 
-__all__ = ["RainComparison", "accumulations", "compare", "default_thresholds"]
+__all__ = ["RainComparison", "accumulations", "compare_rain", "default_thresholds"]
 
 Array = NDArray[Any]
 
@@ -46,32 +46,32 @@ SCALES: Final = (1, 3, 5, 9, 17, 33, 65)
 
 
 def accumulations(amounts: xr.DataArray, window: str | None = None, *, tolerance: int = 0) -> xr.DataArray:
-    """Add amounts up to windows.
+    """Sum amounts over windows.
 
     Parameters
     ----------
     amounts
-        (Time, y, x), in mm, each fallen since the Time before: ``ds.sciml.rain`` of a wrfout, which counts the
-        buckets in, or observations. Of the first it is not known when it began: it is left out, or stands for an
-        interval like the next if it is known (not NaN). Times of any calendar, or lead times (timedelta64).
+        Amounts (Time, y, x), mm, each since the Time before: ``ds.sciml.rain`` of a wrfout, which includes the
+        buckets, or observations. The beginning of the first is unknown: it is left out if NaN, else it is taken to
+        have the length of the next. Times of any calendar, or lead times (timedelta64).
     window
-        Such as "1h", "3h", "24h", ending on whole multiples of itself since 0 UTC (of lead times: since the start);
-        None: the frames as they are.
+        Length of the windows, such as "1h", "3h" or "24h". Windows end at whole multiples of it since 0 UTC (since the
+        start for lead times). None: the frames as they are.
     tolerance
-        Microseconds by which a frame may miss the end of a window (output of runs with adaptive time steps).
+        Tolerance of the times of frames at the ends of windows, microseconds (for runs with adaptive time steps).
 
     Returns
     -------
     xr.DataArray
-        (Time, y, x), mm; Time is the end of each window, ``window`` its length in hours. Windows that frames do not
-        fill from their start to their end are left out. A window is NaN where one of its amounts is, as at a seam
+        (Time, y, x), mm; Time is the end of each window, ``window`` its length in hours. Windows that the frames do not
+        fill completely are left out. A window is NaN where one of its amounts is, as at a seam
         between two runs.
 
     Raises
     ------
     InputError
-        No dimension Time, other units, frames out of order, or none of which such a window could be made; a single
-        frame whose amount is not known.
+        There is no dimension Time, the units differ, the frames are not in order, no window is complete, or the amount
+        of a single frame is not known.
     """
     _check_amounts(amounts)
     times = normalised(amounts["Time"].values)
@@ -107,8 +107,8 @@ def accumulations(amounts: xr.DataArray, window: str | None = None, *, tolerance
 
 
 def _windowed(amounts: xr.DataArray, begins: Array, ends: Array, length: int, tolerance: int) -> xr.DataArray:
-    """Add up to windows that end on whole multiples of their length; those that are not full are left out."""
-    low, high = (_snapped(one, length, tolerance) for one in (begins, ends))
+    """Sum over windows that end at whole multiples of their length; incomplete windows are left out."""
+    low, high = (_snapped(bounds, length, tolerance) for bounds in (begins, ends))
     of = -(-high // length) * length
     result, labels = [], []
     for end in np.unique(of):
@@ -131,7 +131,7 @@ def _windowed(amounts: xr.DataArray, begins: Array, ends: Array, length: int, to
 
 
 def _snapped(micros: Array, length: int, tolerance: int) -> Array:
-    """Times on the nearest multiple of a length where it is within the tolerance."""
+    """Round times to the nearest multiple of a length where it is within the tolerance."""
     near = (micros + length // 2) // length * length
     return np.where(np.abs(near - micros) <= tolerance, near, micros)
 
@@ -151,11 +151,11 @@ def _check_amounts(amounts: xr.DataArray) -> None:
 
 
 def default_thresholds(hours: float) -> tuple[float, ...]:
-    """Thresholds (mm) that are usual for windows of so many hours."""
+    """Return usual thresholds (mm) for windows of this length (hours)."""
     return DAILY if hours >= 12 else HOURLY if hours >= 1 else SHORT
 
 
-def compare(
+def compare_rain(
     reference: xr.DataArray,
     candidate: xr.DataArray,
     *,
@@ -168,33 +168,33 @@ def compare(
     resamples: int = 1000,
     seed: int = 7,
 ) -> RainComparison:
-    """Score one rain against another.
+    """Compute the scores of the rain of a candidate, with a reference.
 
     Parameters
     ----------
     reference, candidate
-        (Time, y, x), mm per window, of `accumulations`; the same grid. Times that both have are compared; a window in
-        which one of them is NaN everywhere is left out, and `said` counts these. The candidate may have a dimension
-        ``member``: its mean is scored like a single one, and the ensemble as such.
+        (Time, y, x), mm per window, of `accumulations`; the same grid. Common times are compared; a window in
+        which one of them is NaN everywhere is left out and counted in the summary. The candidate may have a dimension
+        ``member``: then the scores are those of its mean and of the ensemble.
     thresholds
-        In mm; by default `default_thresholds` of the window.
+        Thresholds, mm; by default `default_thresholds` of the window.
     scales
-        Sides of the squares of the FSS, in cells; by default 1, 3, 5, 9, ... up to half the grid.
+        Sides of the squares of the FSS, cells; by default 1, 3, 5, 9, ... up to half the grid.
     longitude
-        (y, x), degrees east, for the local hour; without it, or where all are equal, hours are UTC plus that longitude.
+        Longitude (y, x), degrees east, for the local hour; hours are UTC without it.
     clocks
-        Of lead times: the hour (UTC) at which each of the two starts; without it there is no diurnal cycle.
+        For lead times, the hours (UTC) at which the two start; there is no diurnal cycle without them.
     block, resamples, seed
-        Of the bootstrap: windows in a block (see `Blocks.of`), resamples, seed.
+        Settings of the bootstrap: windows in a block (see `Blocks.of`), number of resamples, seed.
 
     Raises
     ------
     InputError
-        Other grids, no common time, negative or non-finite thresholds, or nothing finite.
+        The grids differ, there is no common time, thresholds are not positive and finite, or no amount is finite.
     SciMLError
         The package `scores` is not installed.
     """
-    r, c, members, said = _matched(reference, candidate)
+    r, c, members, notes = _matched(reference, candidate)
     times = normalised(r["Time"].values)
     hours = float(r.attrs.get("window", 0.0))
     limits = tuple(thresholds if thresholds is not None else default_thresholds(hours))
@@ -226,7 +226,7 @@ def compare(
     window = span(round(hours * HOUR)) if hours else "a frame"
     ends = f"{stamp(times[0])} to {stamp(times[-1])}" if len(times) > 1 else stamp(times[0])
     count = f"{len(times)} window{'s' * (len(times) > 1)} of {window if hours else 'unknown length'}"
-    said = [f"{count}, ending {ends}, {rows} x {columns} cells{left}", *said]
+    notes = [f"{count}, ending {ends}, {rows} x {columns} cells{left}", *notes]
     fields = xr.merge(
         [
             xr.Dataset({"reference": (("y", "x"), _mean(a)), "candidate": (("y", "x"), _mean(b))}),
@@ -235,7 +235,7 @@ def compare(
             by_local_hour(a, b, times, hours, longitude, clocks),
         ]
     )
-    return RainComparison(names, xr.merge(parts), fields, hours, (*said, blocks.told(window)))
+    return RainComparison(names, xr.merge(parts), fields, hours, (*notes, blocks.describe(window)))
 
 
 def _mean(values: Array) -> Array:
@@ -247,12 +247,13 @@ def _mean(values: Array) -> Array:
 def _matched(
     reference: xr.DataArray, candidate: xr.DataArray
 ) -> tuple[xr.DataArray, xr.DataArray, Array | None, list[str]]:
-    """The two at their common times, the members if there are any, and what is to be said of it."""
-    for one in (reference, candidate):
-        _check_amounts(one)
+    """Return both at their common times, the members if there are any, and notes for the report."""
+    for rain in (reference, candidate):
+        _check_amounts(rain)
     plain_dims = [dim for dim in candidate.dims if dim not in ("member", "Time")]
     shapes = [
-        tuple(one.sizes[d] for d in one.dims if d not in ("member", "Time")) for one in (reference, candidate)
+        tuple(rain.sizes[d] for d in rain.dims if d not in ("member", "Time"))
+        for rain in (reference, candidate)
     ]
     if "member" in reference.dims:
         raise InputError("the reference has members: give the ensemble as the candidate")
@@ -260,34 +261,34 @@ def _matched(
         raise InputError(
             f"grids of {shapes[0]} and {shapes[1]} cells: bring both to one grid first, such as by xesmf"
         )
-    hours = [one.attrs.get("window") for one in (reference, candidate)]
+    hours = [rain.attrs.get("window") for rain in (reference, candidate)]
     if None not in hours and hours[0] != hours[1]:
         raise InputError(
             f"windows of {hours[0]:g} and {hours[1]:g} hours: accumulate both over the same window"
         )
-    frames, _ = common_frames([normalised(one["Time"].values) for one in (reference, candidate)], 0)
+    frames, _ = common_frames([normalised(rain["Time"].values) for rain in (reference, candidate)], 0)
     if not frames[0].size:
         spans = [
-            f"{stamp(one['Time'].values[0])} to {stamp(one['Time'].values[-1])}"
-            for one in (reference, candidate)
+            f"{stamp(rain['Time'].values[0])} to {stamp(rain['Time'].values[-1])}"
+            for rain in (reference, candidate)
         ]
         raise InputError(
             f"no common time: {spans[0]} and {spans[1]}; compare by time since the start, or other files"
         )
-    alone = [one.sizes["Time"] - frames[0].size for one in (reference, candidate)]
-    said = (
+    alone = [rain.sizes["Time"] - frames[0].size for rain in (reference, candidate)]
+    notes = (
         [f"{alone[0]} windows of the reference and {alone[1]} of the candidate have no partner"]
         if any(alone)
         else []
     )
     r, c, lines = known_windows(reference.isel(Time=frames[0]), candidate.isel(Time=frames[1]))
-    said += lines
+    notes += lines
     r = r.transpose("Time", ...)
-    r, c = (one.assign_coords(Time=normalised(one["Time"].values)) for one in (r, c))
+    r, c = (rain.assign_coords(Time=normalised(rain["Time"].values)) for rain in (r, c))
     if "member" not in candidate.dims:
-        return r, c.transpose("Time", *plain_dims), None, said
+        return r, c.transpose("Time", *plain_dims), None, notes
     if candidate.sizes["member"] < 2:
         raise InputError("an ensemble of one member: give at least two, or leave the dimension out")
     c = c.transpose("member", "Time", *plain_dims)
-    said.append(f"an ensemble of {c.sizes['member']} members: scores of its mean, and of the ensemble")
-    return r, c.mean("member"), c.values.astype(np.float64), said
+    notes.append(f"an ensemble of {c.sizes['member']} members: scores of its mean, and of the ensemble")
+    return r, c.mean("member"), c.values.astype(np.float64), notes

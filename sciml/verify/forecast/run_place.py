@@ -1,4 +1,4 @@
-"""Whether two sides lie on the same ground with the same cells and levels, so that cells can be compared one by one."""
+"""Check that two sides have the same place, cells and levels, so that cells can be compared."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["differing_levels", "grid_of", "place_of", "require_same_ground"]
 Array = NDArray[Any]
 
 OFFSET: Final = 0.1
-"""Of a cell: how far apart the same cell of two sides may lie. float32 rounds to 1e-4 of a cell at most, packed
+"""Tolerance of the position of a cell, in cells. float32 rounds to 1e-4 of a cell at most, packed
 coordinates to some hundredths."""
 LEVEL: Final = 1e-4
-"""How far the eta levels of two runs may differ: float32 rounds to 6e-8, packed or printed ones to some 1e-5."""
+"""Tolerance of eta levels: float32 rounds to 6e-8, packed or printed values to some 1e-5."""
 DEGREES: Final = 1e-3
 MAP: Final = ("CEN_LAT", "CEN_LON", "TRUELAT1", "TRUELAT2", "STAND_LON")
 EARTH: Final = 6.37e6
@@ -31,11 +31,11 @@ PROJECTIONS: Final = {0: "none (idealised)", 1: "Lambert", 2: "polar", 3: "Merca
 
 
 def place_of(side: xr.Dataset | xr.DataArray) -> tuple[Array, Array] | None:
-    """Latitude and longitude of the cells (degrees), (y, x), or (Time, y, x) of a nest that moves; None without."""
+    """Return latitude and longitude of the cells (degrees), (y, x), or (Time, y, x) of a moving nest; None without."""
     result = []
     for names in (LATITUDES, LONGITUDES):
         known: Any = side.coords if isinstance(side, xr.DataArray) else side.variables
-        name = next((one for one in names if one in known), None)
+        name = next((candidate for candidate in names if candidate in known), None)
         if name is None:
             return None
         result.append(np.asarray(side[name].values, np.float64))
@@ -50,37 +50,37 @@ def place_of(side: xr.Dataset | xr.DataArray) -> tuple[Array, Array] | None:
 def require_same_ground(
     names: tuple[str, str], sides: tuple[Any, Any], frames: tuple[Array, Array] | None = None
 ) -> list[str]:
-    """Refuse two sides whose cells do not lie on the same ground; return what could not be checked.
+    """Raise an error if the cells of two sides are at different places; return notes on missing coordinates.
 
     Parameters
     ----------
     names
-        Of the two.
+        Names of the two.
     sides
         Runs, or amounts of observations (with coordinates, if they have any).
     frames
-        Indices of the frames that are compared, for nests that move.
+        Indices of the compared frames, for moving nests.
 
     Raises
     ------
     InputError
-        Another grid spacing, map projection, or place; with the values of both.
+        Grid spacing, map projection or place differ; the message has both values.
     """
-    attributes = [getattr(one, "attrs", {}) for one in sides]
+    attributes = [getattr(side, "attrs", {}) for side in sides]
     for key, unit, word in (("DX", "m", "grid spacings"), ("DY", "m", "grid spacings")):
-        if all(key in one for one in attributes):
-            first, second = (float(one[key]) for one in attributes)
+        if all(key in attrs for attrs in attributes):
+            first, second = (float(attrs[key]) for attrs in attributes)
             if abs(first - second) > 1e-4 * max(abs(first), abs(second)):
-                raise _refused(names, word, f"{key} = {first:g} {unit}", f"{key} = {second:g} {unit}")
-    if all("MAP_PROJ" in one for one in attributes):
-        maps = [int(one["MAP_PROJ"]) for one in attributes]
+                raise _mismatch(names, word, f"{key} = {first:g} {unit}", f"{key} = {second:g} {unit}")
+    if all("MAP_PROJ" in attrs for attrs in attributes):
+        maps = [int(attrs["MAP_PROJ"]) for attrs in attributes]
         if maps[0] != maps[1]:
-            raise _refused(
+            raise _mismatch(
                 names,
                 "map projections",
-                *(f"MAP_PROJ = {one}, {PROJECTIONS.get(one, 'unknown')}" for one in maps),
+                *(f"MAP_PROJ = {number}, {PROJECTIONS.get(number, 'unknown')}" for number in maps),
             )
-    places = [place_of(one) for one in sides]
+    places = [place_of(side) for side in sides]
     if None in places:
         _require_same_map(names, attributes)
         without = [name for name, place in zip(names, places, strict=True) if place is None]
@@ -99,16 +99,16 @@ def require_same_ground(
 
 
 def _require_same_map(names: tuple[str, str], attributes: list[Any]) -> None:
-    """Compare the attributes of the map where the coordinates cannot be compared."""
+    """Compare the attributes of the map where there are no coordinates."""
     for key in MAP:
-        if all(key in one for one in attributes):
-            first, second = (float(one[key]) for one in attributes)
+        if all(key in attrs for attrs in attributes):
+            first, second = (float(attrs[key]) for attrs in attributes)
             if abs((first - second + 180) % 360 - 180) > DEGREES:
-                raise _refused(names, "maps", f"{key} = {first:g}", f"{key} = {second:g}")
+                raise _mismatch(names, "maps", f"{key} = {first:g}", f"{key} = {second:g}")
 
 
 def _pairs(places: list[tuple[Array, Array]], frames: Any) -> Iterator[tuple[int, list[tuple[Array, Array]]]]:
-    """The places of the two, frame by frame where one of them moves."""
+    """Yield the places of the two, by frame if a nest moves."""
     if all(place[0].ndim == 2 for place in places):
         yield 0, places
         return
@@ -136,13 +136,13 @@ def _require_near(
         f"XLAT {a[0, 0]:.4f}, XLONG {o[0, 0]:.4f} at the first point, {a[middle]:.4f}, {o[middle]:.4f} in the middle"
         for a, o in pair
     ]
-    raise _refused(names, f"places{when}, {np.nanmax(apart) / 1000:.3g} km apart", *texts)
+    raise _mismatch(names, f"places{when}, {np.nanmax(apart) / 1000:.3g} km apart", *texts)
 
 
-def _refused(names: tuple[str, str], what: str, first: str, second: str) -> InputError:
+def _mismatch(names: tuple[str, str], what: str, first: str, second: str) -> InputError:
     return InputError(
-        f"the two have other {what}: {names[0]} has {first}; {names[1]} has {second}. Cells are compared one by one: "
-        "bring both to one grid first, such as by xesmf, or give runs of one domain"
+        f"the two have different {what}: {names[0]} has {first}; {names[1]} has {second}. Cells are compared one by "
+        "one: bring both to one grid first, such as by xesmf, or give runs of one domain"
     )
 
 
@@ -152,18 +152,18 @@ def _on_sphere(latitude: Array, longitude: Array) -> Array:
 
 
 def _spacing(lat: Array, lon: Array, attributes: list[Any]) -> float:
-    """Of cells in m: from the coordinates where they differ, else from DX, else 1 km."""
+    """Estimate the size of the cells (m) from the coordinates where they differ, else from DX, else 1 km."""
     points = _on_sphere(lat, lon)
     steps = [np.linalg.norm(np.diff(points, axis=axis), axis=-1) for axis in (0, 1) if points.shape[axis] > 1]
     known = [EARTH * float(np.median(step)) for step in steps]
-    known = [one for one in known if one > 1.0]
+    known = [step for step in known if step > 1.0]
     if known:
         return min(known)
-    return next((float(one["DX"]) for one in attributes if "DX" in one), 1000.0)
+    return next((float(attrs["DX"]) for attrs in attributes if "DX" in attrs), 1000.0)
 
 
 def differing_levels(names: tuple[str, str], runs: tuple[xr.Dataset, xr.Dataset]) -> str | None:
-    """Why levels of two runs with as many of them are not the same ones, with the values of both; None if they are."""
+    """Describe the difference between equally many levels of two runs; None if they agree."""
     for key, word in (("ZNU", "eta levels"), ("P_TOP", "tops")):
         if not all(key in run.variables for run in runs):
             continue
@@ -184,21 +184,21 @@ def differing_levels(names: tuple[str, str], runs: tuple[xr.Dataset, xr.Dataset]
 
 
 def _of_first_frame(variable: xr.DataArray) -> Array:
-    one = variable.isel(Time=0) if "Time" in variable.dims else variable
-    return np.atleast_1d(np.asarray(one.values, np.float64)).ravel()
+    frame = variable.isel(Time=0) if "Time" in variable.dims else variable
+    return np.atleast_1d(np.asarray(frame.values, np.float64)).ravel()
 
 
 def grid_of(run: xr.Dataset | None) -> dict[str, Any]:
-    """``spacing`` (km; None if unknown), and ``longitude`` and ``latitude`` (y, x) where the grid lies on the Earth."""
+    """Return ``spacing`` (km; None if unknown), and ``longitude`` and ``latitude`` (y, x) of a georeferenced grid."""
     if run is None:
         return {"spacing": None}
     result: dict[str, Any] = {"spacing": float(run.attrs["DX"]) / 1000 if "DX" in run.attrs else None}
     place = place_of(run)
     if place is None:
         return result
-    latitude, longitude = (one[0] if one.ndim == 3 else one for one in place)
+    latitude, longitude = (coordinate[0] if coordinate.ndim == 3 else coordinate for coordinate in place)
     result["longitude"] = longitude
-    # Where MAP_PROJ was lost, coordinates that vary show that the grid lies on the Earth.
+    # Without MAP_PROJ, varying coordinates show that the grid is georeferenced.
     if map_projection(run) != 0 and float(np.ptp(longitude)) > 0:
         result |= {"latitude": latitude, "georeferenced": True}
     return result

@@ -17,23 +17,23 @@ from sciml.wrf.opening import open_wrfout
 from sciml.wrf.rain import rain_since_last, rain_total
 from sciml.wrf.runs import RUN_START
 
-__all__ = ["Source", "of_same_parts", "open_source"]
+__all__ = ["RunSource", "of_same_parts", "open_source"]
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """One side: rain amounts (Time, y, x) in mm, each since the time before, and the run they are of.
+class RunSource:
+    """One side of a comparison: rain amounts (Time, y, x) in mm, each since the time before, and their run.
 
     Parameters
     ----------
     name
-        What it is called.
+        Name of the side.
     amounts
-        Of a run the first is all that fell since its start.
+        Amounts; the first of a run is the amount since its start.
     run
-        A WRF dataset; None of observations.
+        WRF dataset; None for observations.
     start
-        When the run began (datetime64, or an object of cftime); None where it is not known.
+        Start of the run (datetime64, or an object of cftime); None where it is not known.
     """
 
     name: str
@@ -43,27 +43,27 @@ class Source:
 
     @property
     def step(self) -> float | None:
-        """The time step of the run (s); None where it is not known."""
+        """Time step of the run (s); None where it is not known."""
         return None if self.run is None or "DT" not in self.run.attrs else float(self.run.attrs["DT"])
 
     @property
     def moves(self) -> bool:
-        """Whether it is a nest that moves."""
+        """Whether the side is a moving nest."""
         return self.run is not None and "XLAT" in self.run.variables and "Time" in self.run["XLAT"].dims
 
 
-def open_source(path: str | Path, name: str | None = None, variable: str | None = None) -> Source:
+def open_source(path: str | Path, name: str | None = None, variable: str | None = None) -> RunSource:
     """Open wrfout files (a name, a glob, a folder), or rain on a grid in any netCDF or zarr that xarray reads.
 
     Parameters
     ----------
     variable
-        Of data that are no wrfout: its rain, (time, y, x) in mm since the time before.
+        Name of the rain in data other than wrfout, (time, y, x) in mm since the time before.
 
     Raises
     ------
     InputError
-        Neither; or a variable that is not there.
+        The path is neither, or has no such variable.
     """
     called = name or _short(path)
     if variable is None:
@@ -72,7 +72,7 @@ def open_source(path: str | Path, name: str | None = None, variable: str | None 
             raise InputError(
                 f"{path} has no RAINC and RAINNC: name its rain with --variable (mm since the time before)"
             )
-        return Source(called, _amounts(run), run, _start(run))
+        return RunSource(called, _amounts(run), run, _start(run))
     opened = _gridded(path)
     if variable not in opened.variables:
         there = ", ".join(map(str, opened.data_vars))
@@ -86,11 +86,11 @@ def open_source(path: str | Path, name: str | None = None, variable: str | None 
     if "Time" not in rain.coords:
         raise InputError(f"{variable} of {path} has no times: give its dimension {times[0]} a coordinate")
     normalised(rain["Time"].values)
-    return Source(called, rain.load())
+    return RunSource(called, rain.load())
 
 
 def _amounts(run: xr.Dataset) -> xr.DataArray:
-    """Rain of each frame (mm), (Time, y, x): since the frame before, of the first since the start of the run."""
+    """Compute the rain (mm) of each frame since the frame before, of the first since the start, (Time, y, x)."""
     amounts = rain_total(run.isel(Time=[0])).load()
     if run.sizes["Time"] > 1:
         fallen = rain_since_last(run).load()
@@ -103,7 +103,7 @@ def _amounts(run: xr.Dataset) -> xr.DataArray:
 def _gridded(path: str | Path) -> xr.Dataset:
     try:
         with warnings.catch_warnings():
-            # Dates beyond those of pandas come as objects of cftime, which are as good here.
+            # Dates outside the range of pandas are objects of cftime, which are valid here.
             warnings.simplefilter("ignore", xr.SerializationWarning)
             if str(path).rstrip("/").endswith(".zarr"):
                 store: xr.Dataset = xr.open_zarr(path)
@@ -114,12 +114,12 @@ def _gridded(path: str | Path) -> xr.Dataset:
 
 
 def _short(path: str | Path) -> str:
-    one = Path(path)
-    return one.parent.name if any(mark in one.name for mark in "*?[") and one.parent.name else one.name
+    file = Path(path)
+    return file.parent.name if any(mark in file.name for mark in "*?[") and file.parent.name else file.name
 
 
 def _start(run: xr.Dataset) -> Any:
-    """When the run of the first frame began: by its attributes, else by XTIME; None where neither shows it."""
+    """Return the start of the run of the first frame from its attributes, else from XTIME, else None."""
     times = normalised(run["Time"].values)
     for name in ("SIMULATION_START_DATE", "START_DATE"):
         start = parsed(str(run.attrs.get(name, "")), times)
@@ -131,36 +131,36 @@ def _start(run: xr.Dataset) -> Any:
     return None
 
 
-def of_same_parts(sides: Sequence[Source]) -> tuple[list[Source], list[str]]:
-    """The sides with rain of the same parts: without RAINSH where a run has it and another run has not.
+def of_same_parts(sides: Sequence[RunSource]) -> tuple[list[RunSource], list[str]]:
+    """Return the sides with the same parts of rain: without RAINSH if only some runs have it.
 
     Returns
     -------
-    list of Source
+    list of RunSource
         The sides in their order.
     list of str
-        What was left out.
+        Notes on the parts that were left out.
     """
-    runs = [one.run for one in sides if one.run is not None]
+    runs = [side.run for side in sides if side.run is not None]
     has = ["RAINSH" in run.variables for run in runs]
     if not runs or all(has) or not any(has):
         return list(sides), []
     out, notes = [], []
     without = ", ".join(
-        one.name for one in sides if one.run is not None and "RAINSH" not in one.run.variables
+        side.name for side in sides if side.run is not None and "RAINSH" not in side.run.variables
     )
-    for one in sides:
-        if one.run is None or "RAINSH" not in one.run.variables:
-            out.append(one)
+    for side in sides:
+        if side.run is None or "RAINSH" not in side.run.variables:
+            out.append(side)
             continue
-        mean = float(one.run["RAINSH"].isel(Time=-1).astype("float64").mean())
+        mean = float(side.run["RAINSH"].isel(Time=-1).astype("float64").mean())
         note = (
-            f"RAINSH (rain of shallow convection, mean {mean:.4g} mm at the last frame) is in {one.name} only, not in "
+            f"RAINSH (rain of shallow convection, mean {mean:.4g} mm at the last frame) is in {side.name} only, not in "
             f"{without}: left out, so that RAINC + RAINNC are compared on both sides"
         )
         if mean > 0:
             warnings.warn(note, stacklevel=3)
         notes.append(note)
-        bare = one.run.drop_vars("RAINSH")
-        out.append(replace(one, amounts=_amounts(bare), run=bare))
+        bare = side.run.drop_vars("RAINSH")
+        out.append(replace(side, amounts=_amounts(bare), run=bare))
     return out, notes

@@ -1,6 +1,6 @@
-"""Times of frames, of any year and calendar: as integers to compute with, and as text to print.
+"""Times of frames of any year and calendar, as integers and as text.
 
-Times are datetime64 where the calendar is Gregorian (of any unit, so year 1 of an idealised run is right), objects of
+Times are datetime64 where the calendar is Gregorian (of any unit, so year 1 of an idealised run is valid), objects of
 cftime in other calendars (noleap, 360_day), and timedelta64 where runs are compared by lead time.
 """
 
@@ -42,24 +42,24 @@ UNITS: Final = {
     **dict.fromkeys(("h", "hr", "hour", "hours"), HOUR),
     **dict.fromkeys(("d", "day", "days"), 24 * HOUR),
 }
-"""Of durations, in microseconds; m is none of them, for it may be a minute or a month."""
+"""Units of durations, microseconds. There is no m, which is ambiguous (minute or month)."""
 LONGEST_STEP: Final = 300 * SECOND
-"""A time step (6 s per km of grid spacing, at 50 km) that WRF does not exceed; used where no DT is known."""
+"""Upper limit of time steps of WRF (6 s per km of grid spacing, at 50 km), used where DT is not known."""
 EPOCH: Final = "microseconds since 1970-01-01"
 GREGORIAN: Final = ("standard", "gregorian", "proleptic_gregorian")
 LEAD: Final = "lead time"
 
 
 def normalised(times: Any) -> Array:
-    """Times as datetime64[us] or timedelta64[us]; objects of cftime where their calendar is another one.
+    """Convert times to datetime64[us] or timedelta64[us]; times of other calendars remain objects of cftime.
 
-    Dates of another calendar that are dates of the Gregorian one, equally far apart in both (a summer of a noleap
-    model), become datetime64 too.
+    Dates of another calendar that are equally spaced in the Gregorian calendar (a summer of a noleap model) become
+    datetime64 too.
 
     Raises
     ------
     InputError
-        Values that are no times.
+        The values are not times.
 
     Examples
     --------
@@ -71,39 +71,39 @@ def normalised(times: Any) -> Array:
         return values.astype("datetime64[us]")
     if values.dtype.kind == "m":
         return values.astype("timedelta64[us]")
-    if values.size and all(hasattr(one, "calendar") and hasattr(one, "isoformat") for one in values.flat):
+    if values.size and all(hasattr(time, "calendar") and hasattr(time, "isoformat") for time in values.flat):
         try:
-            dates = np.array([one.isoformat() for one in values.flat], "datetime64[us]")
+            dates = np.array([time.isoformat() for time in values.flat], "datetime64[us]")
         except ValueError:  # such as 30 February
             return values
         if values.flat[0].calendar in GREGORIAN:
             return dates
         apart = _since_epoch(values)
         return dates if (np.diff(dates).astype(np.int64) == np.diff(apart)).all() else values
-    raise InputError(f"Time holds {values.dtype} values, which are no times: decode the times first")
+    raise InputError(f"Time holds {values.dtype} values, which are not times: decode the times first")
 
 
 def _since_epoch(values: Array) -> NDArray[np.int64]:
-    """Microseconds since 1970-01-01 of objects of cftime, in their calendar."""
+    """Convert objects of cftime to microseconds since 1970-01-01 in their calendar."""
     cftime = importlib.import_module("cftime")
     return np.asarray(cftime.date2num(values, EPOCH, calendar_of(values)), np.int64)
 
 
 def calendar_of(times: Array) -> str:
-    """The calendar of `normalised` times: "gregorian", "lead time", or the name that cftime gives it."""
+    """Return the calendar of `normalised` times: "gregorian", "lead time", or the name that cftime gives it."""
     if times.dtype.kind == "O":
         return str(times.flat[0].calendar)
     return LEAD if times.dtype.kind == "m" else "gregorian"
 
 
 def microseconds(times: Any) -> NDArray[np.int64]:
-    """Microseconds since 1970-01-01 in the calendar of the times, or since the start of lead times."""
+    """Convert times to microseconds since 1970-01-01 in their calendar, or lead times to microseconds."""
     values = normalised(times)
     return np.asarray(values.astype(np.int64)) if values.dtype.kind in "mM" else _since_epoch(values)
 
 
 def like_times(micros: Array, like: Array) -> Array:
-    """The inverse of `microseconds`, in the calendar of `like`."""
+    """Convert microseconds to times in the calendar of `like`; the inverse of `microseconds`."""
     whole = np.asarray(micros, np.int64)
     if like.dtype.kind in "mM":
         return whole.astype(f"{'datetime64' if like.dtype.kind == 'M' else 'timedelta64'}[us]")
@@ -112,16 +112,16 @@ def like_times(micros: Array, like: Array) -> Array:
 
 
 def hours_of_day(times: Any) -> NDArray[np.float64]:
-    """Hours since 0 UTC of each time."""
+    """Return the hours since 0 UTC of each time."""
     values = normalised(times)
     if values.dtype.kind == "O":
-        return np.array([one.hour + one.minute / 60 + one.second / 3600 for one in values], np.float64)
+        return np.array([time.hour + time.minute / 60 + time.second / 3600 for time in values], np.float64)
     return np.asarray(microseconds(values) % (24 * HOUR) / HOUR, np.float64)
 
 
 def parsed(text: str, like: Array) -> Any:
-    """A time stamp of WRF, such as 2007-06-10_08:00:00, in the calendar of `like`; None if it is none."""
-    numbers = [int(one) for one in re.findall(r"\d+", text)[:6]]
+    """Parse a time stamp of WRF, such as 2007-06-10_08:00:00, in the calendar of `like`; None if it is invalid."""
+    numbers = [int(digits) for digits in re.findall(r"\d+", text)[:6]]
     if len(numbers) < 3:
         return None
     year, month, day, *clock = numbers
@@ -137,7 +137,7 @@ def parsed(text: str, like: Array) -> Any:
 
 
 def stamp(time: Any) -> str:
-    """A time as text: 0001-01-01 11:35:00, or +3 h for a lead time.
+    """Format a time: 0001-01-01 11:35:00, or +3 h for a lead time.
 
     Examples
     --------
@@ -153,7 +153,7 @@ def stamp(time: Any) -> str:
 
 
 def span(micros: int) -> str:
-    """A length of time as text, with every unit that is not zero.
+    """Format a length of time with every unit that is not zero.
 
     Examples
     --------
@@ -168,12 +168,12 @@ def span(micros: int) -> str:
 
 
 def duration(given: str, name: str = "window") -> int:
-    """Microseconds of a length of time such as 10min, 3h, "1h 30min" or 1d; a unit alone is one of it.
+    """Parse a length of time such as 10min, 3h, "1h 30min" or 1d to microseconds; a unit without a number counts once.
 
     Raises
     ------
     InputError
-        No unit, no such time, or none from 1 s to 366 days.
+        There is no unit, the text is not a time, or the time is not from 1 s to 366 days.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def duration(given: str, name: str = "window") -> int:
     if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", text, re.IGNORECASE):
         number = text.lstrip("+-")
         raise InputError(f"the {name} {text} has no unit: give {number}h, {number}min or {number}d")
-    remedy = f"{given!r} is no {name}: give a time with its unit, such as 10min, 1h, 3h or 1d"
+    remedy = f"{given!r} is not a valid {name}: give a time with its unit, such as 10min, 1h, 3h or 1d"
     spelt = re.sub(r"\s+", "", f"1{text}" if text.isalpha() else text).lower()
     parts = re.findall(r"(\d+\.?\d*|\.\d+)([a-z]+)", spelt)
     if not parts or "".join(number + unit for number, unit in parts) != spelt:
@@ -198,18 +198,18 @@ def duration(given: str, name: str = "window") -> int:
 
 
 def smallest_step(times: Sequence[Array]) -> int:
-    """The smallest interval between two frames of any of these (microseconds); 0 where all have one frame."""
-    steps = [np.diff(np.sort(microseconds(one))) for one in times if one.size > 1]
+    """Return the smallest interval between two frames of any side (microseconds); 0 if all have one frame."""
+    steps = [np.diff(np.sort(microseconds(frames))) for frames in times if frames.size > 1]
     return int(min((int(step[step > 0].min()) for step in steps if (step > 0).any()), default=0))
 
 
 def step_tolerance(times: Sequence[Array], steps: Iterable[float | None]) -> int:
-    """How far apart frames of two runs may be that show the same output time (microseconds).
+    """Compute the tolerance (microseconds) for frames of two runs at the same output time.
 
     Parameters
     ----------
     times
-        Of each side.
+        Times of each side.
     steps
         Time step of each side (s); None where it is not known.
 
@@ -225,36 +225,36 @@ def step_tolerance(times: Sequence[Array], steps: Iterable[float | None]) -> int
     if not smallest:
         return longest
     half = (smallest - 1) // 2
-    for one in times:
-        if one.size > 2:
-            step = np.diff(microseconds(one))
+    for frames in times:
+        if frames.size > 2:
+            step = np.diff(microseconds(frames))
             uneven = np.abs(step - int(np.median(step)))
             longest = max(longest, int(uneven[uneven <= half].max(initial=0)))
     return min(longest, half)
 
 
 def common_frames(times: Sequence[Array], tolerance: int) -> tuple[list[Array], int]:
-    """Which frames of each side show the same times.
+    """Match the frames of the sides with the same times.
 
     Returns
     -------
     list
         Indices (common,) of each side.
     int
-        The largest offset from the first side (microseconds).
+        Largest offset from the first side (microseconds).
 
     Raises
     ------
     InputError
         The calendars differ.
     """
-    calendars = [calendar_of(one) for one in times]
+    calendars = [calendar_of(side) for side in times]
     if len(set(calendars)) > 1:
         raise InputError(
             f"the times are of the calendars {', '.join(calendars)}: bring them to one calendar "
             "(convert_calendar of xarray)"
         )
-    first, *others = (microseconds(one) for one in times)
+    first, *others = (microseconds(side) for side in times)
     near = [_nearest(first, other) for other in others]
     chosen = np.arange(first.size)
     for other, index in zip(others, near, strict=True):
@@ -270,7 +270,7 @@ def common_frames(times: Sequence[Array], tolerance: int) -> tuple[list[Array], 
 
 
 def _nearest(wanted: Array, there: Array) -> Array:
-    """The index of the nearest of sorted numbers to each wanted one."""
+    """Return the index of the nearest of sorted numbers for each wanted number."""
     right = np.clip(np.searchsorted(there, wanted), 0, there.size - 1)
     left = np.maximum(right - 1, 0)
     return np.where(np.abs(there[left] - wanted) <= np.abs(there[right] - wanted), left, right)

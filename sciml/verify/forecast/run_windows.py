@@ -1,4 +1,4 @@
-"""The windows in which several sides are compared, and which parts of their periods are left out."""
+"""Windows in which several sides are compared, and the parts of their periods that are left out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sciml.errors import InputError
 from sciml.verify.forecast.rainfall import accumulations
-from sciml.verify.forecast.run_source import Source
+from sciml.verify.forecast.run_source import RunSource
 from sciml.verify.forecast.run_times import (
     HOUR,
     MINUTE,
@@ -43,11 +43,11 @@ class Dropped:
     source
         Name of the side.
     begin, end
-        As text: dates, or lead times.
+        Dates or lead times as text.
     hours
-        How long it is.
+        Length in hours.
     why
-        The reason.
+        Reason.
     """
 
     source: str
@@ -70,9 +70,9 @@ class Windows:
     dropped
         Parts of the periods that are not compared.
     notes
-        What else the reader must know.
+        Notes for the report.
     clocks
-        Of lead times: the hour (UTC) at which each side starts.
+        For lead times, the hour (UTC) at which each side starts.
     """
 
     amounts: list[xr.DataArray]
@@ -82,29 +82,31 @@ class Windows:
     clocks: tuple[float, ...] | None
 
 
-def common_windows(sides: Sequence[Source], window: str | None, align: Literal["time", "start"]) -> Windows:
-    """Add the rain of all sides up to common windows.
+def common_windows(
+    sides: Sequence[RunSource], window: str | None, align: Literal["time", "start"]
+) -> Windows:
+    """Sum the rain of all sides over common windows.
 
     Parameters
     ----------
     sides
-        The reference first.
+        Sides, the reference first.
     window
-        Such as "3h"; None: from one common time to the next.
+        Length of the windows, such as "3h"; None: from one common time to the next.
     align
-        By date, or by the time since the start of each run.
+        Match frames by date, or by the time since the start of each run.
 
     Raises
     ------
     InputError
-        No common time, one frame only, no full window, or frames that are unevenly apart.
+        There is no common time, only one frame, no complete window, or the frames are unevenly spaced.
     """
     length = None if window is None else duration(window)
     times, starts, notes = _clock(sides, align)
-    for one, at in zip(sides, times, strict=True):
+    for side, at in zip(sides, times, strict=True):
         if (np.diff(microseconds(at)) <= 0).any():
-            raise InputError(f"the frames of {one.name} are not in the order of time: sort them by Time")
-    tolerance = step_tolerance(times, [one.step for one in sides])
+            raise InputError(f"the frames of {side.name} are not in the order of time: sort them by Time")
+    tolerance = step_tolerance(times, [side.step for side in sides])
     frames, apart = common_frames(times, tolerance)
     together = length is None and _together(starts, times, frames, tolerance)
     _require_increments(sides, times, together)
@@ -114,7 +116,7 @@ def common_windows(sides: Sequence[Source], window: str | None, align: Literal["
         notes.append(
             f"output times of the sides differ by up to {span(apart)}: matched within {span(tolerance)}"
         )
-    dated = [one.amounts.assign_coords(Time=("Time", at)) for one, at in zip(sides, times, strict=True)]
+    dated = [side.amounts.assign_coords(Time=("Time", at)) for side, at in zip(sides, times, strict=True)]
     if length is None or window is None:
         result, periods, begun = _between_common(dated, starts, frames, tolerance, together)
         if begun:
@@ -122,42 +124,42 @@ def common_windows(sides: Sequence[Source], window: str | None, align: Literal["
             notes.append(f"the first window begins at the start of the runs{date}")
     else:
         known = [_known(*each, tolerance) for each in zip(sides, dated, times, starts, strict=True)]
-        result = [accumulations(one, window, tolerance=tolerance) for one in known]
+        result = [accumulations(rain, window, tolerance=tolerance) for rain in known]
         missed = max(_missed(at, length, tolerance) for at in times)
         if missed:
             notes.append(
                 f"output times miss the ends of the windows by up to {span(missed)}, within a time step"
             )
-        periods = [_period(one, at) for one, at in zip(known, times, strict=True)]
+        periods = [_period(rain, at) for rain, at in zip(known, times, strict=True)]
     _require_still(sides, result, times)
     amounts, dropped = _without_unknown(sides, result, periods, times[0], tolerance)
     clocks = None
     if align == "start":
-        clocks = tuple(_hour(one, at) for one, at in zip(sides, starts, strict=True))
+        clocks = tuple(_hour(side, at) for side, at in zip(sides, starts, strict=True))
     return Windows(amounts, frames, dropped, tuple(notes), clocks)
 
 
-def _clock(sides: Sequence[Source], align: str) -> tuple[list[Array], list[int | None], list[str]]:
-    """Times of each side, by date or since its start; its start on the same axis; what to say of them."""
-    dates = [normalised(one.amounts["Time"].values) for one in sides]
-    begun = [None if one.start is None else int(microseconds(np.array([one.start]))[0]) for one in sides]
+def _clock(sides: Sequence[RunSource], align: str) -> tuple[list[Array], list[int | None], list[str]]:
+    """Return times and start of each side, by date or since its start, and notes for the report."""
+    dates = [normalised(side.amounts["Time"].values) for side in sides]
+    begun = [None if side.start is None else int(microseconds(np.array([side.start]))[0]) for side in sides]
     if align == "time":
         return dates, begun, []
     notes = ["times are counted from the start of each run"]
     lead = []
-    for one, at, start in zip(sides, dates, begun, strict=True):
+    for side, at, start in zip(sides, dates, begun, strict=True):
         if start is None:
-            notes.append(f"when {one.name} started is not known: its times are counted from its first frame")
+            notes.append(f"when {side.name} started is not known: its times are counted from its first frame")
         since = microseconds(at) - (int(microseconds(at)[0]) if start is None else start)
         lead.append(since.astype("timedelta64[us]"))
     return lead, [None if start is None else 0 for start in begun], notes
 
 
-def _no_common_time(sides: Sequence[Source], times: Sequence[Array], align: str, tolerance: int) -> str:
-    """Why there is none, and what to do."""
-    spans = [f"{one.name} {stamp(at[0])} to {stamp(at[-1])}" for one, at in zip(sides, times, strict=True)]
+def _no_common_time(sides: Sequence[RunSource], times: Sequence[Array], align: str, tolerance: int) -> str:
+    """Describe why there is no common time, and the remedy."""
+    spans = [f"{side.name} {stamp(at[0])} to {stamp(at[-1])}" for side, at in zip(sides, times, strict=True)]
     ends = [microseconds(at)[[0, -1]] for at in times]
-    if max(one[0] for one in ends) <= min(one[1] for one in ends):
+    if max(pair[0] for pair in ends) <= min(pair[1] for pair in ends):
         why = f"no frames are within {span(tolerance)} of each other; give runs with the same output times"
     elif align == "start":
         why = "give files that cover the same time since the start"
@@ -166,8 +168,8 @@ def _no_common_time(sides: Sequence[Source], times: Sequence[Array], align: str,
     return f"no common time: {', '.join(spans)}; {why}"
 
 
-def _hour(side: Source, start: int | None) -> float:
-    """The hour (UTC) from which the lead times of a side count."""
+def _hour(side: RunSource, start: int | None) -> float:
+    """Return the hour (UTC) at which the lead times of a side begin."""
     first = side.amounts["Time"].values[0] if start is None else side.start
     return float(hours_of_day(np.array([first]))[0])
 
@@ -175,18 +177,18 @@ def _hour(side: Source, start: int | None) -> float:
 def _together(
     starts: Sequence[int | None], times: Sequence[Array], frames: Sequence[Array], tolerance: int
 ) -> bool:
-    """Whether all sides started at one time, before their first common frame."""
-    known = [one for one in starts if one is not None]
+    """Return whether all sides started at the same time, before their first common frame."""
+    known = [start for start in starts if start is not None]
     if len(known) < len(starts) or not frames[0].size or max(known) - min(known) > tolerance:
         return False
     return known[0] + tolerance < int(microseconds(times[0])[frames[0][0]])
 
 
-def _require_increments(sides: Sequence[Source], times: Sequence[Array], together: bool) -> None:
-    for one, at in zip(sides, times, strict=True):
+def _require_increments(sides: Sequence[RunSource], times: Sequence[Array], together: bool) -> None:
+    for side, at in zip(sides, times, strict=True):
         if at.size < 2 and not together:
             raise InputError(
-                f"{one.name} holds one frame only ({stamp(at[0])}): the rain that fell between frames needs two or "
+                f"{side.name} holds one frame only ({stamp(at[0])}): the rain that fell between frames needs two or "
                 "more; give all files of the run, as a folder or a pattern in quotes"
             )
 
@@ -198,20 +200,20 @@ def _between_common(
     tolerance: int,
     together: bool,
 ) -> tuple[list[xr.DataArray], list[Period], bool]:
-    """Amounts from one common time to the next, the first since the start where all sides began together.
+    """Sum amounts from one common time to the next, the first since the start if all sides started together.
 
     Returns the amounts, the periods of the sides, and whether the first window begins at the start.
     """
-    times = [normalised(one["Time"].values) for one in amounts]
+    times = [normalised(rain["Time"].values) for rain in amounts]
     edges = microseconds(times[0])[frames[0]]
     bounds = list(frames)
     if together:
         edges = np.concatenate([[starts[0]], edges])
-        bounds = [np.concatenate([[-1], one]) for one in bounds]
+        bounds = [np.concatenate([[-1], bound]) for bound in bounds]
         length = np.diff(edges)
         if length.size > 1 and abs(length[0] - np.median(length[1:])) > 2 * tolerance:
-            # The first frame comes after the run has been going for longer.
-            edges, bounds, together = edges[1:], [one[1:] for one in bounds], False
+            # The run began more than one interval before the first frame.
+            edges, bounds, together = edges[1:], [bound[1:] for bound in bounds], False
     length = np.diff(edges)
     if not length.size:
         raise InputError(
@@ -224,12 +226,12 @@ def _between_common(
             f"the common times are {span(length.min())} to {span(length.max())} apart: give a window, such as 6h"
         )
     if (length != usual).any() and usual > 2 * MINUTE:
-        usual = round(usual / MINUTE) * MINUTE  # adaptive steps: the output interval is what was asked for
+        usual = round(usual / MINUTE) * MINUTE  # with adaptive steps the output interval is the nominal one
     labels = times[0][bounds[0][1:]]
     out, periods = [], []
-    for one, at, bound in zip(amounts, times, bounds, strict=True):
+    for rain, at, bound in zip(amounts, times, bounds, strict=True):
         parts = [
-            one.isel(Time=slice(low + 1, high + 1)).sum("Time", skipna=False)
+            rain.isel(Time=slice(low + 1, high + 1)).sum("Time", skipna=False)
             for low, high in itertools.pairwise(bound)
         ]
         joined = xr.concat(parts, "Time", coords="minimal", compat="override")
@@ -241,9 +243,9 @@ def _between_common(
 
 
 def _known(
-    side: Source, amounts: xr.DataArray, times: Array, start: int | None, tolerance: int
+    side: RunSource, amounts: xr.DataArray, times: Array, start: int | None, tolerance: int
 ) -> xr.DataArray:
-    """Amounts of which it is known when they fell: without what fell before the first frame of a run."""
+    """Return the amounts without the amount before the first frame of a run, whose period is not known."""
     if side.run is None:
         return amounts
     micros = microseconds(times)
@@ -253,56 +255,58 @@ def _known(
 
 
 def _missed(times: Array, length: int, tolerance: int) -> int:
-    """By how much frames miss the ends of windows that they are taken for."""
+    """Return the largest offset of frames from the ends of their windows."""
     micros = microseconds(times)
     off = np.abs((micros + length // 2) // length * length - micros)
     return int(off[off <= tolerance].max(initial=0))
 
 
 def _period(amounts: xr.DataArray, times: Array) -> Period:
-    """From when to when rain is known."""
+    """Return the period of known rain."""
     micros = microseconds(times)
     first = bool(np.isfinite(amounts.isel(Time=0).values).any())
     return int(micros[0] - (micros[1] - micros[0]) * first), int(micros[-1])
 
 
-def _require_still(sides: Sequence[Source], amounts: Sequence[xr.DataArray], times: Sequence[Array]) -> None:
-    """Refuse to add up frames of a nest that moves: their cells lie on other ground."""
-    for one, result, at in zip(sides, amounts, times, strict=True):
-        if not one.moves or at.size < 2:
+def _require_still(
+    sides: Sequence[RunSource], amounts: Sequence[xr.DataArray], times: Sequence[Array]
+) -> None:
+    """Raise an error if frames of a moving nest would be summed: their cells are at different places."""
+    for side, result, at in zip(sides, amounts, times, strict=True):
+        if not side.moves or at.size < 2:
             continue
         interval = float(np.median(np.diff(microseconds(at))))
         if result.attrs["window"] * HOUR > 1.5 * interval:
             raise InputError(
-                f"{one.name} is a nest that moves: rain of its cells cannot be added up over windows of "
+                f"{side.name} is a nest that moves: rain of its cells cannot be added up over windows of "
                 f"{span(round(result.attrs['window'] * HOUR))}; compare frame by frame (without --window, the same "
                 "output times on both sides), or compare the parent domain"
             )
 
 
 def _without_unknown(
-    sides: Sequence[Source],
+    sides: Sequence[RunSource],
     amounts: Sequence[xr.DataArray],
     periods: Sequence[Period],
     like: Array,
     tolerance: int,
 ) -> tuple[list[xr.DataArray], tuple[Dropped, ...]]:
-    """The windows that all sides have and in which all know some rain; and what is left out by that."""
-    ends = [microseconds(one["Time"].values) for one in amounts]
+    """Return the windows in which all sides have known rain, and the parts that are left out."""
+    ends = [microseconds(rain["Time"].values) for rain in amounts]
     length = round(amounts[0].attrs["window"] * HOUR)
     common = ends[0]
     for end in ends[1:]:
         common = np.intersect1d(common, end)
     if not common.size:
         spans = [
-            f"{one.name} {stamp(like_times(end[:1], like)[0])} to {stamp(like_times(end[-1:], like)[0])}"
-            for one, end in zip(sides, ends, strict=True)
+            f"{side.name} {stamp(like_times(end[:1], like)[0])} to {stamp(like_times(end[-1:], like)[0])}"
+            for side, end in zip(sides, ends, strict=True)
         ]
         raise InputError(f"no window of {span(length)} that all fill; windows end at: {', '.join(spans)}")
-    chosen = [one.isel(Time=np.searchsorted(end, common)) for one, end in zip(amounts, ends, strict=True)]
+    chosen = [rain.isel(Time=np.searchsorted(end, common)) for rain, end in zip(amounts, ends, strict=True)]
     unknown, without = np.zeros(common.size, bool), []
-    for one, side in zip(chosen, sides, strict=True):
-        empty = ~np.isfinite(one.transpose("Time", ...).values).reshape(common.size, -1).any(1)
+    for rain, side in zip(chosen, sides, strict=True):
+        empty = ~np.isfinite(rain.transpose("Time", ...).values).reshape(common.size, -1).any(1)
         unknown |= empty
         without += [side.name] * bool(empty.any())
     if unknown.all():
@@ -328,14 +332,14 @@ def _without_unknown(
             (_minus(inside, gone), f"no full window of {span(length)}"),
         ):
             dropped += _named(side.name, parts, why, like, tolerance)
-    return [one.isel(Time=~unknown) for one in chosen], tuple(dropped)
+    return [rain.isel(Time=~unknown) for rain in chosen], tuple(dropped)
 
 
 def _named(source: str, periods: Iterable[Period], why: str, like: Array, tolerance: int) -> list[Dropped]:
     result = []
     for low, high in periods:
         if high - low > 2 * tolerance:
-            begin, end = (stamp(one) for one in like_times(np.array([low, high]), like))
+            begin, end = (stamp(time) for time in like_times(np.array([low, high]), like))
             result.append(Dropped(source, begin, end, (high - low) / HOUR, why))
     return result
 
@@ -345,7 +349,7 @@ def _windows(ends: Array, length: int) -> list[Period]:
 
 
 def _minus(periods: Iterable[Period], others: Iterable[Period]) -> list[Period]:
-    """Parts of periods that lie in none of the others."""
+    """Return the parts of periods that are in none of the others."""
     left = list(periods)
     for low, high in others:
         parts = []
@@ -356,15 +360,15 @@ def _minus(periods: Iterable[Period], others: Iterable[Period]) -> list[Period]:
 
 
 def _within(periods: Iterable[Period], others: Iterable[Period]) -> list[Period]:
-    """Parts of periods that lie in one of the others; neighbours are joined."""
+    """Return the parts of periods that are in one of the others, with neighbours joined."""
     result: list[Period] = []
     for begin, end in periods:
         for low, high in others:
-            one = (max(begin, low), min(end, high))
-            if one[0] >= one[1]:
+            overlap = (max(begin, low), min(end, high))
+            if overlap[0] >= overlap[1]:
                 continue
-            if result and result[-1][1] == one[0]:
-                result[-1] = (result[-1][0], one[1])
+            if result and result[-1][1] == overlap[0]:
+                result[-1] = (result[-1][0], overlap[1])
             else:
-                result.append(one)
+                result.append(overlap)
     return result

@@ -1,4 +1,4 @@
-"""The energy that air from the ground would gain in rising without mixing (CAPE), of profiles by pressure."""
+"""Convective available potential energy (CAPE) of profiles by pressure, without mixing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["cape", "saturation"]
 Array = NDArray[np.float64]
 
 RD: Final = 287.0
-_COLD, _WARM, _TURNS = 150.0, 330.0, 40  # K; each turn halves what is between them
+_COLD, _WARM, _STEPS = 150.0, 330.0, 40  # K; limits of the bisection, and its number of steps
 
 
 def saturation(pressure: Array, t: Array) -> Array:
-    """Mixing ratio (kg kg-1) of air saturated over water at pressure (Pa) and temperature (K).
+    """Compute the saturation mixing ratio (kg kg-1) over water at pressure (Pa) and temperature (K).
 
     References
     ----------
@@ -27,14 +27,14 @@ def saturation(pressure: Array, t: Array) -> Array:
 
 
 def cape(pressure: Array, t: Array, q: Array) -> Array:
-    """The work of buoyancy on a parcel of the lowest level that does not mix and loses its condensate, J kg-1.
+    """Compute the CAPE (J kg-1) of a parcel of the lowest level that does not mix and loses its condensate.
 
     Parameters
     ----------
     pressure
-        By level from the ground up, Pa.
+        Pressure by level from the ground up, Pa.
     t, q
-        (..., level), K and kg kg-1.
+        Temperature and mixing ratio, (..., level), K and kg kg-1.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def cape(pressure: Array, t: Array, q: Array) -> Array:
 
     Examples
     --------
-    Air that is as warm above as at the ground lifts nothing.
+    Isothermal air has no CAPE.
 
     >>> import numpy as np
     >>> float(cape(np.array([1e5, 8e4, 6e4]), np.array([290.0, 290.0, 290.0]), np.array([0.01, 0.0, 0.0])))
@@ -55,7 +55,7 @@ def cape(pressure: Array, t: Array, q: Array) -> Array:
     p_lcl = pressure[0] * (t_lcl / low_t) ** 3.5
     carried = _theta_e(np.asarray(pressure[0]), low_t, low_q, t_lcl)
     low, high = np.full(t.shape, _COLD), np.full(t.shape, _WARM)
-    for _ in range(_TURNS):
+    for _ in range(_STEPS):
         middle = (low + high) / 2
         above = _theta_e(pressure, middle, saturation(pressure, middle), middle) > carried
         low, high = np.where(above, low, middle), np.where(above, middle, high)
@@ -68,6 +68,6 @@ def cape(pressure: Array, t: Array, q: Array) -> Array:
 
 
 def _theta_e(pressure: Array, t: Array, q: Array, t_lcl: Array) -> Array:
-    """Equivalent potential temperature (K); Bolton's eq. 43."""
+    """Compute the equivalent potential temperature (K); Bolton's eq. 43."""
     dry = t * (1e5 / pressure) ** (0.2854 * (1 - 0.28 * q))
     return np.asarray(dry * np.exp((3376.0 / t_lcl - 2.54) * q * (1 + 0.81 * q)))

@@ -1,4 +1,4 @@
-"""Whether a library that was built and installed does what the emulator in its weights file says."""
+"""Checks of an installed library with the emulator in its weights file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sciml.coupling.link_flags import SCHEME
 from sciml.coupling.weights_file import read_weights
 from sciml.errors import InputError, SciMLError
 from sciml.solve import solve
-from sciml.verify.library.parity import compare
+from sciml.verify.library.parity import compare_outputs
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,66 +28,69 @@ if TYPE_CHECKING:
 __all__ = ["Check", "TILINGS", "examine"]
 
 TILINGS = (1, 7, 32, 100)
-"""Columns a call; and all of them at once."""
+"""Numbers of columns in a call, besides all of them."""
 
 CALLERS = 4
-"""Threads of the host that call at the same time."""
+"""Number of threads of the host that call at the same time."""
 
-_FLAWED = 13  # the column that is made unsound
+_FLAWED = 13  # index of the column that gets a NaN
 
 
 @final
 @dataclass(frozen=True)
 class Check:
-    """What one check of an installed library found."""
+    """Result of one check of an installed library."""
 
     name: str
     ok: bool
-    found: str
+    details: str
 
     def __str__(self) -> str:
-        return f"{'ok' if self.ok else 'FAILED':<8}{self.name:<16}{self.found}"
+        return f"{'ok' if self.ok else 'FAILED':<8}{self.name:<16}{self.details}"
 
 
 def examine(library: Path, weights: Path, columns: xr.Dataset) -> Iterator[Check]:
-    """Check a library with its weights, one thing after the other; what needs a check that failed is left out.
+    """Check a library with its weights; checks that depend on a failed check are skipped.
 
     Parameters
     ----------
     library, weights
-        The files.
+        Paths of the files.
     columns
-        What it is tried on: columns with as many levels as the emulator has.
+        Columns with as many levels as the emulator.
 
     Yields
     ------
     Check
-        Of the library, its Fortran module, the entry that WRF is linked to, the weights' seal, parity with torch in
-        double precision (in both precisions of the library), the bits for each of `TILINGS`, for 1 and 2 threads and
-        for calls at the same time, and that a column which is not finite is told and leaves the others alone.
+        Results for the library, its Fortran module, the entry that WRF links, the checksum of the weights, parity with
+        torch in double precision (for both precisions of the library), bit-equal outputs for each of `TILINGS`, for 1
+        and 2 threads and for concurrent calls, and for a column that is not finite and must not change the others.
     """
     problem = Convection(columns)
 
     def parity(precision: Any) -> tuple[bool, str]:
         exact = solve(problem, emulator_from(read_weights(weights)))
         native = solve(problem, FortranEmulator(library, weights, precision=precision))
-        agreement = compare(exact.outputs, native.outputs)
-        worst = max(agreement.agreements, key=lambda one: one.worst)
-        least = min(agreement.agreements, key=lambda one: one.within)
+        agreement = compare_outputs(exact.outputs, native.outputs)
+        worst = max(agreement.agreements, key=lambda output: output.worst)
+        least = min(agreement.agreements, key=lambda output: output.within)
         return agreement.ok, (
             f"{len(problem)} columns, {agreement.classes_differ} of another class; median relative difference "
-            f"<= {max(one.median for one in agreement.agreements):.1e}, worst {worst.worst:.1e} of the range "
+            f"<= {max(output.median for output in agreement.agreements):.1e}, worst {worst.worst:.1e} of the range "
             f"({worst.name}), {least.within:.2%} of columns within {agreement.tolerance:g} of it"
         )
 
     def sealed() -> tuple[bool, str]:
         read = read_weights(weights)
         with Library(library).open(weights) as state:
-            told = state.description
-        about = f"{weights.name}, schema {told.schema}, Bi-LSTM {told.layers} x {told.hidden}"
-        if not told.emulator:
-            return False, f"{about}: a bare network and no emulator; export one with `sciml coupling export`"
-        return True, f"{about}, {read.attributes['levels']} levels, seal and content as written"
+            description = state.description
+        about = f"{weights.name}, schema {description.schema}, Bi-LSTM {description.layers} x {description.hidden}"
+        if not description.emulator:
+            return (
+                False,
+                f"{about}: the file has a bare network; export an emulator with `sciml coupling export`",
+            )
+        return True, f"{about}, {read.attributes['levels']} levels, checksum correct"
 
     def loads() -> tuple[bool, str]:
         return True, f"{library.name}, best instruction set here: {Library(library).isa}"
@@ -95,16 +98,16 @@ def examine(library: Path, weights: Path, columns: xr.Dataset) -> Iterator[Check
     def module() -> tuple[bool, str]:
         source = library.parent / "sciml_mskf.f90"
         if Library(library).fortran_module:
-            return True, f"in the library{', its source beside it' if source.is_file() else ''}"
+            return True, f"in the library{', with its source in the same folder' if source.is_file() else ''}"
         if source.is_file():
-            return True, "not in the library: the host compiles sciml_mskf.f90, which is beside it"
-        return False, "neither in the library nor beside it: build again with a Fortran compiler"
+            return True, "not in the library: the host compiles sciml_mskf.f90, which is in the same folder"
+        return False, "neither in the library nor in its folder: build again with a Fortran compiler"
 
     def entry() -> tuple[bool, str]:
-        names = (*(f"__wrap_{one}" for one in SCHEME.values()), "sciml_mskf_cps")
+        names = (*(f"__wrap_{symbol}" for symbol in SCHEME.values()), "sciml_mskf_cps")
         missing = [name for name in names if not Library(library).shows(name)]
         if missing:
-            return False, f"the library lacks {', '.join(missing)}: build it again with this sciml"
+            return False, f"the library does not export {', '.join(missing)}: build it again with this sciml"
         return True, "under the names of gfortran and ifort or ifx, and of the module sciml_cu_mskf"
 
     def bits() -> tuple[bool, str]:
@@ -135,8 +138,8 @@ def examine(library: Path, weights: Path, columns: xr.Dataset) -> Iterator[Check
             return
 
 
-def _differ(one: dict[str, npt.NDArray[Any]], other: dict[str, npt.NDArray[Any]]) -> list[str]:
-    return [name for name in one if one[name].tobytes() != other[name].tobytes()]
+def _differ(first: dict[str, npt.NDArray[Any]], second: dict[str, npt.NDArray[Any]]) -> list[str]:
+    return [name for name in first if first[name].tobytes() != second[name].tobytes()]
 
 
 def _same_bits(columns: NativeColumns, state: NativeNetwork) -> tuple[bool, str]:
@@ -156,7 +159,7 @@ def _same_bits(columns: NativeColumns, state: NativeNetwork) -> tuple[bool, str]
 
 
 def _at_once(columns: NativeColumns, state: NativeNetwork) -> dict[str, npt.NDArray[Any]]:
-    """All columns, by threads of the host that call for some of them each: what a loop over tiles does."""
+    """Compute all columns with concurrent calls of threads of the host, like a loop over tiles."""
     for values in columns.outputs.values():
         values.fill(-9)
     step = -(-columns.count // (4 * CALLERS))
@@ -171,22 +174,27 @@ def _at_once(columns: NativeColumns, state: NativeNetwork) -> dict[str, npt.NDAr
 
 def _isolated(problem: Convection, state: NativeNetwork) -> tuple[bool, str]:
     if len(problem) <= _FLAWED:
-        raise InputError(f"{len(problem)} columns are too few to spoil one: give {_FLAWED + 1} or more")
+        raise InputError(
+            f"{len(problem)} columns are too few for the test with a NaN: give {_FLAWED + 1} or more"
+        )
     columns = NativeColumns(problem)
     before = columns.run(state)
     columns.inputs["T_PHY"][_FLAWED, 0] = np.nan
     after = columns.run(state)
     kind = int(after["KIND"][_FLAWED])
-    told = kind == -1 and after["NOVELTY"][_FLAWED] == np.inf
-    spoilt = [name for name, values in after.items() if name != "NOVELTY" and not np.isfinite(values).all()]
+    marked = kind == -1 and after["NOVELTY"][_FLAWED] == np.inf
+    not_finite = [
+        name for name, values in after.items() if name != "NOVELTY" and not np.isfinite(values).all()
+    ]
     others = {name: np.delete(values, _FLAWED, axis=0) for name, values in before.items()}
     names = _differ(others, {name: np.delete(values, _FLAWED, axis=0) for name, values in after.items()})
-    if not told or spoilt or names:
+    if not marked or not_finite or names:
         return (
             False,
-            f"a NaN gave kind {kind}, NaN in {spoilt or 'nothing'}, others changed: {names or 'none'}",
+            f"a NaN gave class {kind}, NaN in {not_finite or 'nothing'}, others changed: {names or 'none'}",
         )
     return (
         True,
-        "a NaN is told by kind -1 and endless novelty; the answers are finite, and those of all others the same bits",
+        "a column with a NaN gets class -1 and infinite novelty; all outputs are finite, and those of other columns "
+        "bit-equal",
     )

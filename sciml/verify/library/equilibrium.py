@@ -1,19 +1,19 @@
-"""Columns in radiative-convective equilibrium: what the coupling loses, where they drift, and how strange they become.
+"""Columns in radiative-convective equilibrium: closure of budgets, drift, and novelty.
 
-What is closed is the budget of a column between two records, for each member, with P for what fell and E for what rose:
+The budget of a column between two records must close for each member (P precipitation, E evaporation):
 
 ======== ============================================= ==================================================
-budget   identity                                      why it can be missed
+budget   identity                                      source of the residual
 ======== ============================================= ==================================================
-water    d(vapour + condensate) = E - P_cu - P_ls      the library answers in float32: its tendencies and
-                                                       PRATEC are rounded apart from each other; with what the
-                                                       tendencies took in place of P_cu, float64 alone
-enthalpy d(cp T + Lv qv) = H + Lv E + radiation + C    float64 alone: C is what the tendencies that were
-                                                       applied change of it, whatever that is
+water    d(vapour + condensate) = E - P_cu - P_ls      the library computes in float32: its tendencies and
+                                                       PRATEC are rounded separately; with the integral of the
+                                                       tendencies in place of P_cu, float64 only
+enthalpy d(cp T + Lv qv) = H + Lv E + radiation + C    float64 only: C is the change by the tendencies of
+                                                       convection
 ======== ============================================= ==================================================
 
-C is no rounding: it is reported. It has two parts. The scheme's own enthalpy, with its Lv(T), closes within a bound
-only (see `sciml.verify.emulator.budgets`); and the host's Lv is a constant.
+C is not a rounding error and is reported. It has two parts: the enthalpy of the scheme, with its Lv(T), closes only
+within a bound (see `sciml.verify.emulator.budgets`), and Lv of the host is constant.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ __all__ = ["ENTHALPY", "HOST", "WATER", "Band", "Equilibrium", "equilibrium"]
 Array = NDArray[np.float64]
 
 WATER: Final = 1e-6
-"""Of what passes through a column between records. A float32 has a rounding of 6e-8; eight of them are 5e-7, and the
-rounding of five species in 44 layers is at random, so that it adds up to far less than its sum."""
+"""Tolerance of the water budget, relative to the fluxes of a column between records. float32 rounds to 6e-8; eight
+roundings are 5e-7, and the random roundings of five species in 44 layers add up to far less than their sum."""
 
 HOST: Final = 1e-11
-"""Of the same, with what the tendencies took for the rain. A step rounds the water of the column (50 kg m-2) by at most
-1e-14 kg m-2 a few times; 432 steps, all to one side, make 2e-11 kg m-2 of the 2 that pass through."""
+"""Tolerance of the water budget with the integral of the tendencies for the rain. A step rounds the water of the column
+(50 kg m-2) by at most 1e-14 kg m-2 a few times; 432 steps, all to one side, make 2e-11 kg m-2 of fluxes of 2 kg m-2."""
 
 ENTHALPY: Final = 1e-9
-"""Of the same. A step rounds the temperature of each layer a few times by half of 3e-14 K, 1e-6 J m-2 for the column;
-432 steps in 6 hours, all to one side, make 5e-4 J m-2 of the 3e6 that pass through."""
+"""Tolerance of the enthalpy budget. A step rounds the temperature of each layer a few times by half of 3e-14 K,
+1e-6 J m-2 for the column; 432 steps in 6 hours, all to one side, make 5e-4 J m-2 of fluxes of 3e6 J m-2."""
 
 DAY: Final = 86400.0
 _LV: Final = 2.5e6
-_DEEPEST: Final = 1e4  # Pa; above it convection does not reach, and the climate prescribes the temperature
+_DEEPEST: Final = 1e4  # Pa; there is no convection above, where the climate prescribes the temperature
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Band:
-    """A mean over members, and the least and the greatest of them; each (level,) or (period,)."""
+    """Mean, minimum and maximum over members; each (level,) or (period,)."""
 
     mean: Array
     low: Array
@@ -63,30 +63,30 @@ class Band:
 
     @classmethod
     def of(cls, values: Array) -> Band:
-        """From (member, ...)."""
+        """Compute a band of values (member, ...)."""
         return cls(values.mean(0), values.min(0), values.max(0))
 
 
 @final
 @dataclass(frozen=True, repr=False, eq=False)
 class Equilibrium:
-    """What came of a run; prints as a table, its last line the verdict.
+    """Result of a run; it prints as a table whose last line is the verdict.
 
     Attributes
     ----------
     numbers
-        All that is told, by name, as it goes into JSON.
+        Every number by name, as in the JSON file.
     pressure
-        Of the levels, Pa.
+        Pressure of the levels, Pa.
     profiles
-        By level, means of the first and of the last third of the run: less the start ``T first``, ``T last`` (K),
-        ``q first``, ``q last`` (g/kg); ``RH first``, ``RH last`` (%); and of the last, K/day: ``convection``,
-        ``condensation``.
+        By level, means of the first and of the last third of the run: differences from the start ``T first``,
+        ``T last`` (K), ``q first``, ``q last`` (g/kg); ``RH first``, ``RH last`` (%); and of the last third, K/day:
+        ``convection``, ``condensation``.
     days
-        The middles of the periods of the courses.
+        Middles of the periods of the time series.
     courses
-        By period: ``convective``, ``large-scale`` and ``evaporation`` (mm/day); ``shallow``, ``deep`` (% of the calls
-        in which the column was not held); ``novel`` (% of those in which convection rose); ``CAPE`` (kJ kg-1).
+        Time series by period: ``convective``, ``large-scale`` and ``evaporation`` (mm/day); ``shallow``, ``deep`` (% of
+        the evaluated calls); ``novel`` (% of the calls with convection); ``CAPE`` (kJ kg-1).
     """
 
     numbers: dict[str, Any]
@@ -97,7 +97,7 @@ class Equilibrium:
 
     @property
     def ok(self) -> bool:
-        """Whether all is finite, no water is negative, the library refused no column, and both budgets close."""
+        """Whether all values are finite, no water is negative, no column is invalid, and both budgets close."""
         n = self.numbers
         return bool(
             n["finite"]
@@ -119,17 +119,17 @@ class Equilibrium:
 
 
 def equilibrium(history: xr.Dataset) -> Equilibrium:
-    """Look a run of columns over.
+    """Analyse a run of columns.
 
     Parameters
     ----------
     history
-        From `sciml.coupling.rce_host.history`.
+        Records from `sciml.coupling.rce_host.history`.
 
     Raises
     ------
     InputError
-        With fewer than three records after the start, which have no thirds.
+        There are fewer than three records after the start.
     """
     if history.sizes["time"] < 4:
         raise InputError(
@@ -158,7 +158,7 @@ def equilibrium(history: xr.Dataset) -> Equilibrium:
 
 
 def _closure(history: xr.Dataset, came: dict[str, Array]) -> dict[str, float]:
-    """The worst residual of a member between two records, relative to what passed through, and of the whole run."""
+    """Compute the largest residual of a member between two records, relative to the fluxes, and of the whole run."""
     evaporated, large_scale = came["EVAPORATION"], -came["RAIN_LS"]
     heat = (came["SENSIBLE"], _LV * came["EVAPORATION"], came["RADIATION"], came["ENTHALPY_CU"])
     budgets = {
@@ -166,27 +166,29 @@ def _closure(history: xr.Dataset, came: dict[str, Array]) -> dict[str, float]:
         "water, tendencies for rain": ("WATER", (evaporated, came["WATER_CU"], large_scale)),
         "enthalpy": ("ENTHALPY", heat),
     }
-    told = {}
+    numbers = {}
     for name, (column, terms) in budgets.items():
         missed = np.diff(history[column].values, axis=0) - sum(terms)
         through = np.maximum(sum(np.abs(term) for term in terms), np.finfo(np.float64).tiny)
         unit = "J/m2" if column == "ENTHALPY" else "kg/m2"
-        told[f"residual of {name}"] = float((np.abs(missed) / through).max())
-        told[f"  {unit} in a record, of {name}"] = float(np.abs(missed).max())
-        told[f"  of the whole run, of {name}"] = float((np.abs(missed.sum(0)) / through.sum(0)).max())
-    return told
+        numbers[f"residual of {name}"] = float((np.abs(missed) / through).max())
+        numbers[f"  {unit} in a record, of {name}"] = float(np.abs(missed).max())
+        numbers[f"  of the whole run, of {name}"] = float((np.abs(missed.sum(0)) / through.sum(0)).max())
+    return numbers
 
 
 def _convective_source(came: dict[str, Array], seconds: float) -> dict[str, float]:
     heated = came["ABSOLUTE_CU"].sum()
-    told = {}
+    numbers = {}
     for name, label in (
         ("ENTHALPY_CU", "with the host's Lv"),
         ("SCHEME_CU", "with the scheme's Lv(T)"),
     ):
-        told[f"enthalpy made by convection (W/m2), {label}"] = float(came[name].mean() / seconds)
-        told[f"  of its sum |cp dT| (%), {label}"] = float(100 * came[name].sum() / heated) if heated else 0.0
-    return told
+        numbers[f"enthalpy made by convection (W/m2), {label}"] = float(came[name].mean() / seconds)
+        numbers[f"  of its sum |cp dT| (%), {label}"] = (
+            float(100 * came[name].sum() / heated) if heated else 0.0
+        )
+    return numbers
 
 
 def _negatives(came: dict[str, Array]) -> dict[str, float]:
@@ -199,7 +201,7 @@ def _negatives(came: dict[str, Array]) -> dict[str, float]:
 
 
 def _rain(came: dict[str, Array], seconds: float, third: int) -> dict[str, float]:
-    told: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     daily = DAY / seconds
     for when, part in (("first", slice(None, third)), ("last", slice(-third, None))):
         for name, label in (
@@ -207,87 +209,89 @@ def _rain(came: dict[str, Array], seconds: float, third: int) -> dict[str, float
             ("RAIN_LS", "large-scale rain"),
             ("EVAPORATION", "evaporation"),
         ):
-            told[f"{label} (mm/day), {when} third"] = float(came[name][part].mean() * daily)
-        told[f"convective share of rain (%), {when} third"] = 100 * _share(
+            numbers[f"{label} (mm/day), {when} third"] = float(came[name][part].mean() * daily)
+        numbers[f"convective share of rain (%), {when} third"] = 100 * _share(
             came["RAIN_CU"][part].sum(), came["RAIN_LS"][part].sum()
         )
-    told["PRATEC after its tendencies (mm/day): does not fall"] = float(came["RAIN_LATE"].mean() * daily)
-    return told
+    numbers["PRATEC after its tendencies (mm/day): does not fall"] = float(came["RAIN_LATE"].mean() * daily)
+    return numbers
 
 
-def _share(one: float, other: float) -> float:
-    return float(one / (one + other)) if one + other else 0.0
+def _share(part: float, rest: float) -> float:
+    return float(part / (part + rest)) if part + rest else 0.0
 
 
 def _kinds(came: dict[str, Array], third: int) -> dict[str, Any]:
     rose = came["SHALLOW"] + came["DEEP"]
-    told: dict[str, Any] = {"calls": int(came["EVALUATED"].sum())}
-    told["  of them shallow (%)"] = float(100 * came["SHALLOW"].sum() / came["EVALUATED"].sum())
-    told["  of them deep (%)"] = float(100 * came["DEEP"].sum() / came["EVALUATED"].sum())
+    numbers: dict[str, Any] = {"calls": int(came["EVALUATED"].sum())}
+    numbers["  of them shallow (%)"] = float(100 * came["SHALLOW"].sum() / came["EVALUATED"].sum())
+    numbers["  of them deep (%)"] = float(100 * came["DEEP"].sum() / came["EVALUATED"].sum())
     for when, part in (("first", slice(None, third)), ("last", slice(-third, None))):
-        told[f"novel of those in which convection rose (%), {when} third"] = float(
+        numbers[f"novel of those in which convection rose (%), {when} third"] = float(
             100 * came["NOVEL"][part].sum() / max(rose[part].sum(), 1)
         )
-    told["novel calls"] = int(came["NOVEL"].sum())
-    told["greatest novelty"] = float(came["NOVELTY"].max())
-    return told
+    numbers["novel calls"] = int(came["NOVEL"].sum())
+    numbers["greatest novelty"] = float(came["NOVELTY"].max())
+    return numbers
 
 
 def _drift(profiles: dict[str, Band], pressure: Array, mass: Array) -> dict[str, float]:
-    """Of the mean profile, from the start to the last third."""
+    """Compute the drift of the mean profile from the start to the last third."""
     reached = pressure > _DEEPEST
     weight = mass[reached] / mass[reached].sum()
-    told = {}
+    numbers = {}
     for name, unit in (("T", "K"), ("q", "g/kg")):
         change = profiles[f"{name} last"].mean[reached]
         worst = int(np.abs(change).argmax())
-        told[f"drift of {name} ({unit}): mean below 100 hPa"] = float(weight @ change)
+        numbers[f"drift of {name} ({unit}): mean below 100 hPa"] = float(weight @ change)
         late = change - profiles[f"{name} first"].mean[reached]
-        told[f"drift of {name} ({unit}): root mean square"] = math.sqrt(float(weight @ change**2))
-        told[f"  of it since the first third, of {name}"] = math.sqrt(float(weight @ late**2))
-        told[f"drift of {name} ({unit}): greatest"] = float(change[worst])
-        told[f"  at (hPa), of {name}"] = float(pressure[reached][worst] / 100)
-    return told
+        numbers[f"drift of {name} ({unit}): root mean square"] = math.sqrt(float(weight @ change**2))
+        numbers[f"  of it since the first third, of {name}"] = math.sqrt(float(weight @ late**2))
+        numbers[f"drift of {name} ({unit}): greatest"] = float(change[worst])
+        numbers[f"  at (hPa), of {name}"] = float(pressure[reached][worst] / 100)
+    return numbers
 
 
 def _balance(
     came: dict[str, Array], seconds: float, third: int, pressure: Array, mass: Array
 ) -> dict[str, float]:
-    """Whether there is equilibrium yet."""
+    """Compute numbers that show whether the columns are in equilibrium."""
     reached = pressure > _DEEPEST
     weight = mass[reached] / mass[reached].sum()
     gain = came["SENSIBLE"] + _LV * came["EVAPORATION"] + came["RADIATION"] + came["ENTHALPY_CU"]
-    told = {"CAPE (J/kg), at the first record": float(came["CAPE"][0].mean())}
+    numbers = {"CAPE (J/kg), at the first record": float(came["CAPE"][0].mean())}
     for when, part in (("first", slice(None, third)), ("last", slice(-third, None))):
-        told[f"CAPE (J/kg), {when} third"] = float(came["CAPE"][part].mean())
-        told[f"column water (kg/m2), {when} third"] = float(came["WATER"][part].mean())
-        told[f"gain of enthalpy (W/m2), {when} third"] = float(gain[part].mean() / seconds)
+        numbers[f"CAPE (J/kg), {when} third"] = float(came["CAPE"][part].mean())
+        numbers[f"column water (kg/m2), {when} third"] = float(came["WATER"][part].mean())
+        numbers[f"gain of enthalpy (W/m2), {when} third"] = float(gain[part].mean() / seconds)
         mean = came["T"][part].mean(1)[:, reached]
         if third > 1:
             trend = np.polyfit(np.arange(third) * seconds / DAY, mean, 1)[0]
-            told[f"trend of T (K/day), root mean square, {when} third"] = math.sqrt(float(weight @ trend**2))
-    return told
+            numbers[f"trend of T (K/day), root mean square, {when} third"] = math.sqrt(
+                float(weight @ trend**2)
+            )
+    return numbers
 
 
 def _profiles(history: xr.Dataset, came: dict[str, Array], third: int) -> dict[str, Band]:
-    """Of each member by level: (time, member, level) to bands of (level,)."""
+    """Reduce (time, member, level) to bands of (level,)."""
     temperature, vapour = came["T"], came["QVAPOR"]
     shown = {
         "T": temperature - history["T"].values[0],
         "q": 1e3 * (vapour - history["QVAPOR"].values[0]),
         "RH": 100 * vapour / saturation(history["PRESSURE"].values, temperature),
     }
-    found = {}
+    bands = {}
     for name, values in shown.items():
-        found[f"{name} first"] = Band.of(values[:third].mean(0))
-        found[f"{name} last"] = Band.of(values[-third:].mean(0))
+        bands[f"{name} first"] = Band.of(values[:third].mean(0))
+        bands[f"{name} last"] = Band.of(values[-third:].mean(0))
     for name, heating in (("convection", "HEATING_CU"), ("condensation", "HEATING_LS")):
-        found[name] = Band.of(DAY * came[heating][-third:].mean(0))
-    return found
+        bands[name] = Band.of(DAY * came[heating][-third:].mean(0))
+    return bands
 
 
 def _courses(came: dict[str, Array], seconds: float) -> tuple[Array, dict[str, Band]]:
-    """By day, or by record where a run has few days: (time, member) to bands of (period,)."""
+    """Reduce (time, member) to bands of (period,): by day, or by record in runs of few days."""
     together = max(1, round(DAY / seconds)) if len(came["T"]) * seconds >= 10 * DAY else 1
     periods = len(came["T"]) // together
 
@@ -310,11 +314,11 @@ def _courses(came: dict[str, Array], seconds: float) -> tuple[Array, dict[str, B
 
 
 def _says(numbers: dict[str, Any]) -> str:
-    """The one line that stands when the table is forgotten."""
+    """Summarise the table in one line."""
     novel = numbers["novel of those in which convection rose (%), last third"]
     water, enthalpy = numbers["residual of water"], numbers["residual of enthalpy"]
     return (
-        f"water closes to {water:.0e} and enthalpy to {enthalpy:.0e} of what passes through; "
+        f"water closes to {water:.0e} and enthalpy to {enthalpy:.0e} of the fluxes; "
         f"{novel:.0f} % of the last third's convection is outside the training, T drifts by "
         f"{numbers['drift of T (K): root mean square']:.1f} K, CAPE from "
         f"{numbers['CAPE (J/kg), at the first record']:.0f} to {numbers['CAPE (J/kg), last third']:.0f} J/kg"

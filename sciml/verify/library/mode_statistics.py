@@ -1,7 +1,7 @@
-"""What the library wrote while a model ran: statistics of ranks and intervals, added up, as a table and a page.
+"""Statistics that the library wrote in a run of WRF, summed over ranks and intervals, as a table and a page.
 
-The files are those of the native library's modes (``sciml_mskf_shadow_*.nc`` and the like); what they hold is told
-in their own attributes.
+The files are those of the modes of the native library (``sciml_mskf_shadow_*.nc`` and others); their attributes
+describe their content.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from sciml import plot
 from sciml.errors import InputError
+from sciml.tables import plain
 from sciml.verify.emulator.accumulate import LEVELS, OUTPUTS
 from sciml.verify.emulator.evaluation import f1_text
 from sciml.verify.emulator.figures import SHOWN
-from sciml.verify.emulator.moments import NIL, plain, trigger_scores
+from sciml.verify.emulator.moments import NIL
+from sciml.verify.emulator.scores import trigger_scores
 from sciml.verify.html_report import Chapter, Picture, drawn, table
 
 __all__ = ["ModeStatistics", "read_statistics"]
@@ -28,7 +30,7 @@ __all__ = ["ModeStatistics", "read_statistics"]
 Array = NDArray[Any]
 
 COUNTS: Final = ("COLUMNS", "HELD", "NOVEL", "CLIPPED", "LIMITED", "UNSOUND", "RETURNED")
-#: What the emulator answered; files written before sciml counted them do not have them.
+#: Classes that the emulator returned; files of earlier versions do not have them.
 CLASSES: Final = ("NONE", "SHALLOW", "DEEP")
 SUMS: Final = (
     *COUNTS,
@@ -49,21 +51,21 @@ F1: Final = "{:.4f}"
 @final
 @dataclass(frozen=True)
 class ModeStatistics:
-    """The statistics of a run, over all its files.
+    """Statistics of a run over all its files.
 
     Attributes
     ----------
     mode
         ``shadow``, ``emulate`` or ``guard``.
     files, ranks, steps
-        How many files of how many ranks; the first and the last step.
+        Numbers of files and ranks; first and last step.
     limit
-        The setting ``novelty``.
+        Setting ``novelty``.
     sums
         Counts and sums by name, as in the files.
     outputs
-        Moments by output, shape (moment, level) or (moment,): sums of the scheme's value, its square, the error, its
-        square; the largest error. Shadow files only.
+        Moments by output, shape (moment, level) or (moment,): sums of the value of the scheme, its square, the error,
+        its square; the largest error. Only in shadow files.
     """
 
     mode: str
@@ -75,9 +77,9 @@ class ModeStatistics:
     outputs: dict[str, Array]
 
     def scores(self) -> dict[str, Any]:
-        """All numbers, as JSON holds them."""
+        """Return all numbers for `json.dump`."""
         count = {name: int(self.sums[name]) for name in COUNTS}
-        found: dict[str, Any] = {
+        content: dict[str, Any] = {
             "mode": self.mode,
             "files": self.files,
             "ranks": self.ranks,
@@ -89,22 +91,22 @@ class ModeStatistics:
             "microseconds_per_column": self.microseconds(),
         }
         if self._has_classes:
-            found["answered"] = {name.lower(): int(self.sums[name]) for name in CLASSES}
+            content["answered"] = {name.lower(): int(self.sums[name]) for name in CLASSES}
         if self.outputs:
-            found["seconds"]["scheme"] = float(self.sums["SECONDS_SCHEME"])
-            found["trigger"] = trigger_scores(self.sums["CONFUSION"])
+            content["seconds"]["scheme"] = float(self.sums["SECONDS_SCHEME"])
+            content["trigger"] = trigger_scores(self.sums["CONFUSION"])
             rain = {name: float(self.sums[f"RAIN_{name.upper()}"]) for name in ("scheme", "emulator")}
-            found["rain"] = {**rain, "ratio": rain["emulator"] / rain["scheme"] if rain["scheme"] else None}
-            found["outputs"] = {name: self.score(name) for name in self.outputs}
-        plained: dict[str, Any] = plain(found)
-        return plained
+            content["rain"] = {**rain, "ratio": rain["emulator"] / rain["scheme"] if rain["scheme"] else None}
+            content["outputs"] = {name: self.score(name) for name in self.outputs}
+        result: dict[str, Any] = plain(content)
+        return result
 
     @property
     def _has_classes(self) -> bool:
         return all(name in self.sums for name in CLASSES)
 
     def microseconds(self) -> dict[str, float | None]:
-        """Time of the emulator, and in shadow mode of the scheme, for each column that was not held."""
+        """Compute the time of the emulator, and in shadow mode of the scheme, per evaluated column."""
         asked = float(self.sums["COLUMNS"])
         seconds = {name: f"SECONDS_{name.upper()}" for name in ("emulator", "scheme")}
         return {
@@ -115,7 +117,7 @@ class ModeStatistics:
 
     @property
     def triggered(self) -> float:
-        """Columns in which the scheme or the emulator triggered: those that the outputs are compared over."""
+        """Number of columns in which the scheme or the emulator triggered; the outputs are compared over these."""
         confusion = self.sums["CONFUSION"]
         return float(confusion.sum() - confusion[0, 0])
 
@@ -125,7 +127,7 @@ class ModeStatistics:
         return float(self.sums["CONFUSION"][1:, 1:].sum())
 
     def score(self, name: str) -> dict[str, float | None]:
-        """R², bias and RMSE of an output, over the levels together, and its largest error.
+        """Compute R², bias and RMSE of an output over all levels, and its largest error.
 
         R² is None where the scheme's values do not vary by more than `sciml.verify.emulator.moments.NIL`.
         """
@@ -145,19 +147,19 @@ class ModeStatistics:
         }
 
     def rows(self) -> list[list[str]]:
-        """A table of the outputs, with its head."""
+        """Return the table of the outputs, with its head."""
         rows = [["output", "unit", "R²", "bias", "RMSE", "largest error"]]
         for name in self.outputs:
-            found = self.score(name)
+            score = self.score(name)
             forms = ("{:.4f}", "{:+.2e}", "{:.2e}", "{:.2e}")
-            told = [
-                "–" if x is None else form.format(x) for x, form in zip(found.values(), forms, strict=True)
+            cells = [
+                "–" if x is None else form.format(x) for x, form in zip(score.values(), forms, strict=True)
             ]
-            rows.append([name, OUTPUTS[name], *told])
+            rows.append([name, OUTPUTS[name], *cells])
         return rows
 
     def headline(self) -> list[str]:
-        """What there is to say in short."""
+        """Summarise the statistics in a few lines."""
         count = {name: int(self.sums[name]) for name in COUNTS}
         looked = max(count["COLUMNS"], 1)
         lines = [
@@ -204,21 +206,21 @@ class ModeStatistics:
         return "\n".join([*self.headline(), *([""] if lines else []), *lines])
 
     def chapter(self) -> Chapter:
-        """The chapter of a report page."""
-        told = "".join(f"<p>{line}</p>" for line in self.headline())
+        """Return the chapter of a report page."""
+        paragraphs = "".join(f"<p>{line}</p>" for line in self.headline())
         if not self.outputs:
-            return Chapter.of(f"The library in mode {self.mode}", told)
+            return Chapter.of(f"The library in mode {self.mode}", paragraphs)
         head, *rows = self.rows()
         caption = (
             "Over the columns in which the scheme or the emulator triggered; CUTOP and CUBOT where both did"
         )
-        parts = [told, table(caption, head, rows)]
+        parts = [paragraphs, table(caption, head, rows)]
         if self.triggered and self.score("RTHCUTEN")["r2"] is not None:
             parts += [drawn(picture) for picture in self.pictures()]
-        return Chapter.of("The emulator in the model's shadow", *parts)
+        return Chapter.of("The library in mode shadow", *parts)
 
     def pictures(self) -> Sequence[Picture]:
-        """R² by level, and bias and error by level."""
+        """Draw R², bias and RMSE by level."""
         height = self.sums["HEIGHT"] / self.triggered / 1000.0
         named = [name for name in SHOWN if name in self.outputs and self.score(name)["r2"] is not None]
         moments = {name: self.outputs[name] / self.triggered for name in named}
@@ -258,7 +260,7 @@ class ModeStatistics:
 
 
 def read_statistics(paths: Iterable[str | Path]) -> ModeStatistics:
-    """Add up the statistics files of a run.
+    """Read and sum the statistics files of a run.
 
     Parameters
     ----------
@@ -268,34 +270,36 @@ def read_statistics(paths: Iterable[str | Path]) -> ModeStatistics:
     Raises
     ------
     InputError
-        When there is none, when one is no such file, or when they are of several modes, domains or numbers of levels.
+        There is no file, a file has no statistics, or the files are of several modes, domains or numbers of levels.
     """
     listed = sorted({Path(path).resolve() for path in paths})
     if not listed:
         raise InputError("no statistics to report on: give the files sciml_mskf_shadow_*.nc that a run wrote")
     opened = [_opened(path) for path in listed]
     first = opened[0]
-    for path, one in zip(listed, opened, strict=True):
+    for path, statistics in zip(listed, opened, strict=True):
         for name in ("MODE", "DX", "NX", "NY", "NOVELTY_LIMIT"):
-            if one.attrs[name] != first.attrs[name]:
+            if statistics.attrs[name] != first.attrs[name]:
                 raise InputError(
-                    f"{path.name} has {name} {one.attrs[name]}, {listed[0].name} has {first.attrs[name]}: report on "
-                    "one mode and one domain at a time"
+                    f"{path.name} has {name} {statistics.attrs[name]}, {listed[0].name} has {first.attrs[name]}: "
+                    "report on one mode and one domain at a time"
                 )
-        if one.sizes.get("bottom_top") != first.sizes.get("bottom_top"):
+        if statistics.sizes.get("bottom_top") != first.sizes.get("bottom_top"):
             raise InputError(
-                f"{path.name} and {listed[0].name} have other numbers of levels: report on one at a time"
+                f"{path.name} and {listed[0].name} have different numbers of levels: report on one at a time"
             )
-    sums = {name: np.sum([one[name].values for one in opened], 0) for name in SUMS if name in first}
-    sums["NOVELTY"] = np.max([one["NOVELTY"].values for one in opened], 0)
+    sums = {
+        name: np.sum([statistics[name].values for statistics in opened], 0) for name in SUMS if name in first
+    }
+    sums["NOVELTY"] = np.max([statistics["NOVELTY"].values for statistics in opened], 0)
     outputs = {}
     for name in (*SHOWN, "RQSCUTEN", *SCALARS):
         if name in first and (name not in LEVELS or "LEVEL_MOMENTS" in first.attrs):
-            parts = np.stack([one[name].values for one in opened])
+            parts = np.stack([statistics[name].values for statistics in opened])
             outputs[name] = parts.sum(0)
             outputs[name][_LARGEST] = parts[:, _LARGEST].max(0)
-    steps = [int(one.attrs[name]) for one in opened for name in ("FIRST_STEP", "LAST_STEP")]
-    ranks = {int(one.attrs["RANK"]) for one in opened}
+    steps = [int(statistics.attrs[name]) for statistics in opened for name in ("FIRST_STEP", "LAST_STEP")]
+    ranks = {int(statistics.attrs["RANK"]) for statistics in opened}
     return ModeStatistics(
         str(first.attrs["MODE"]),
         len(opened),

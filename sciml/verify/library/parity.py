@@ -1,4 +1,4 @@
-"""Whether two programs that should compute the same do: torch and the library, two tilings, two builds."""
+"""Comparison of two programs that should compute the same: torch and the library, two tilings, two builds."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import numpy as np
 import xarray as xr
 
 from sciml.errors import InputError
+from sciml.tables import plain
 from sciml.verify.emulator.accumulate import OUTPUTS
-from sciml.verify.emulator.moments import plain
 
-__all__ = ["Agreement", "Parity", "compare"]
+__all__ = ["Agreement", "Parity", "compare_outputs"]
 
 
 @final
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """How one output of the two compares.
+    """Agreement of one output.
 
     Attributes
     ----------
     median, p99, largest
-        Of the relative difference |b - a| / max(|a|, |b|) over the elements where either is not zero.
+        Quantiles of the relative difference |b - a| / max(|a|, |b|) over the elements where either is not zero.
     range
         Maximum minus minimum of the reference, in the output's unit.
     worst
-        The largest |b - a| in units of the range.
+        Largest |b - a| in units of the range.
     within
-        The share of columns whose largest |b - a| is at most `tolerance` times the range.
+        Share of columns whose largest |b - a| is at most `tolerance` times the range.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Agreement:
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Parity:
-    """The comparison of two predictions of the same columns; prints as a table, its last line the verdict."""
+    """Comparison of two predictions of the same columns; it prints as a table whose last line is the verdict."""
 
     names: tuple[str, str]
     columns: int
@@ -56,16 +56,16 @@ class Parity:
 
     @property
     def ok(self) -> bool:
-        """Whether every output agrees, in its median difference and in its share of columns within."""
+        """Whether the median difference and the share of columns of every output are within the limits."""
         good = all(x.median <= self.median and x.within >= self.share for x in self.agreements)
         return good and self.classes_differ <= (1 - self.share) * self.columns
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of plain numbers, outputs by name."""
+        """Return a dict of plain numbers, outputs by name."""
         rows = {x.name: dataclasses.asdict(x) for x in self.agreements}
         for row in rows.values():
             del row["name"]
-        found: dict[str, Any] = plain(
+        content: dict[str, Any] = plain(
             {
                 "reference": self.names[0],
                 "other": self.names[1],
@@ -76,7 +76,7 @@ class Parity:
                 "ok": self.ok,
             }
         )
-        return found
+        return content
 
     def __str__(self) -> str:
         head = f"{'output':<10}{'median rel.':>13}{'p99 rel.':>12}{'worst/range':>13}{'columns within':>16}"
@@ -94,7 +94,7 @@ class Parity:
     __repr__ = __str__
 
 
-def compare(
+def compare_outputs(
     reference: xr.Dataset,
     other: xr.Dataset,
     *,
@@ -110,7 +110,7 @@ def compare(
     reference, other
         Outputs of two algorithms, dims (column, level), with the WRF names; those in both are compared.
     names
-        What to call the two.
+        Names of the two.
     median
         Limit on the median relative difference of each output.
     tolerance, share
@@ -119,12 +119,12 @@ def compare(
     Raises
     ------
     InputError
-        If they do not hold the same columns, or no output in common.
+        The columns differ, or there is no common output.
 
     Examples
     --------
-    >>> one = xr.Dataset({"PRATEC": ("column", np.array([0.0, 1e-4, 2e-4]))})
-    >>> compare(one, one * (1 + 1e-9)).ok, compare(one, one * 1.01).ok
+    >>> outputs = xr.Dataset({"PRATEC": ("column", np.array([0.0, 1e-4, 2e-4]))})
+    >>> compare_outputs(outputs, outputs * (1 + 1e-9)).ok, compare_outputs(outputs, outputs * 1.01).ok
     (True, False)
     """
     if reference.sizes.get("column") != other.sizes.get("column"):
@@ -146,8 +146,8 @@ def _agreement(name: str, reference: xr.Dataset, other: xr.Dataset, tolerance: f
     a, b = (ds[name].transpose("column", ...).values.astype(np.float64) for ds in (reference, other))
     difference = np.abs(b - a).reshape(len(a), -1)
     size = np.maximum(np.abs(a), np.abs(b)).reshape(len(a), -1)
-    there = ~(size == 0)  # keeps NaN, which must not pass for agreement
-    relative = difference[there] / size[there] if there.any() else np.zeros(1)
+    nonzero = ~(size == 0)  # true for NaN, which must not count as agreement
+    relative = difference[nonzero] / size[nonzero] if nonzero.any() else np.zeros(1)
     span = float(np.ptp(a)) if a.size else 0.0
     most = difference.max(1, initial=0.0)
     with np.errstate(divide="ignore"):

@@ -12,7 +12,7 @@ from sciml.coupling.replay import answers, compile_host, run_host, write_stream
 from sciml.coupling.weights_file import read_weights
 from sciml.errors import InputError
 from sciml.solve import solve
-from sciml.verify.library.parity import Parity, compare
+from sciml.verify.library.parity import Parity, compare_outputs
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,16 +23,16 @@ __all__ = ["Replayed", "replayed"]
 @final
 @dataclass(frozen=True, repr=False)
 class Replayed:
-    """What came of a replay; prints as a table, its last line the verdict.
+    """Result of a replay; it prints as a table whose last line is the verdict.
 
     Attributes
     ----------
     runs
-        What the program said of each run.
+        Report of the program on each run.
     differing
-        The runs whose answers have other bits than those of the first.
+        Runs whose outputs are not bit-equal to those of the first run.
     parity
-        The first run against torch in double precision.
+        Comparison of the first run with torch in double precision.
     """
 
     runs: tuple[str, ...]
@@ -41,7 +41,7 @@ class Replayed:
 
     @property
     def ok(self) -> bool:
-        """Whether the runs have the same bits and agree with torch."""
+        """Whether the runs are bit-equal and agree with torch."""
         return self.parity.ok and not self.differing
 
     def __str__(self) -> str:
@@ -68,20 +68,20 @@ def replayed(
     Parameters
     ----------
     library, weights
-        As ``sciml coupling build`` made them.
+        Files of ``sciml coupling build``.
     columns
-        Of whole wrfouts; the inputs alone are used.
+        Columns of whole wrfouts; only the inputs are used.
     directory
-        Where the program, its input and its last output go.
+        Folder for the program, its input and its last output.
     tiles
         Sizes (west-east, south-north) of the tiles; zeros stand for the whole domain.
     threads
-        OpenMP threads of the second runs; 1 for no second runs.
+        Number of OpenMP threads of the second runs; 1 for no second runs.
 
     Raises
     ------
     InputError, BuildError, SciMLError
-        Columns that fill no rectangle; no compiler; what the program says when it fails.
+        The columns fill no rectangle, there is no compiler, or the program fails.
     """
     if not tiles:
         raise InputError("no tilings: give one or more, (0, 0) for the whole domain")
@@ -89,18 +89,18 @@ def replayed(
     host = compile_host(library, directory)
     stream, output = directory / "columns.bin", directory / "answers.bin"
     grid = write_stream(columns, stream)
-    said, differing = [], []
+    reports, differing = [], []
     first = None
     for tile in tiles:
         for count in sorted({1, threads}):
             run = run_host(host, weights, stream, output, tile, count)
             size = "the whole domain" if tile == (0, 0) else f"{tile[0]} x {tile[1]} columns"
-            said.append(f"{size} a tile: {run}")
-            found = answers(output, grid)
-            first = first or found
-            if any(first[name].tobytes() != found[name].tobytes() for name in first):
+            reports.append(f"{size} a tile: {run}")
+            outputs = answers(output, grid)
+            first = first or outputs
+            if any(first[name].tobytes() != outputs[name].tobytes() for name in first):
                 differing.append(f"{size}, {count} threads")
     assert first is not None
     native = solution_of(Convection(columns), first, 0.0)
-    parity = compare(reference.outputs, native.outputs, names=("torch", "Fortran"))
-    return Replayed(tuple(said), tuple(differing), parity)
+    parity = compare_outputs(reference.outputs, native.outputs, names=("torch", "Fortran"))
+    return Replayed(tuple(reports), tuple(differing), parity)

@@ -1,4 +1,4 @@
-"""How sharp guaranteed bounds are, and where on the grid they find the error.
+"""Effectivity of guaranteed error bounds, and the spatial density of the error.
 
 One symmetric cycle B gives eta^2 = r^T B r, and with the contraction g of I - B A the energy norm of the error lies
 between eta and eta / sqrt(1 - g). Effectivity is a bound over the true error: 1 is perfect, below 1 an upper bound
@@ -33,7 +33,7 @@ class Enclosure(Protocol):
 
 
 class Bounding(Protocol):
-    """What is needed of a hierarchy, see `sciml.multigrid`."""
+    """Interface of a hierarchy that this module needs; see `sciml.multigrid`."""
 
     def cycle(self, r: Array) -> Array: ...
 
@@ -41,14 +41,14 @@ class Bounding(Protocol):
 
 
 def effectivity(bounds: Sequence[Enclosure], errors: Sequence[float]) -> dict[str, Any]:
-    """Bounds against true energy errors, sample by sample.
+    """Compare bounds with true energy errors by sample.
 
     Parameters
     ----------
     bounds
-        Of each sample.
+        Bounds of each sample.
     errors
-        The true energy norms.
+        True energy norms of the errors.
 
     Returns
     -------
@@ -56,34 +56,34 @@ def effectivity(bounds: Sequence[Enclosure], errors: Sequence[float]) -> dict[st
         ``upper`` and ``lower`` with their mean, least and greatest effectivity; ``samples``; and how many bounds were
         ``violated`` (beyond rounding, 1e-9).
     """
-    found: dict[str, Any] = {"samples": len(errors)}
+    result: dict[str, Any] = {"samples": len(errors)}
     true = np.asarray(errors, np.float64)
     for name in ("upper", "lower"):
-        ratio = np.array([getattr(one, name) for one in bounds]) / true
-        found[name] = {
+        ratio = np.array([getattr(enclosure, name) for enclosure in bounds]) / true
+        result[name] = {
             "mean": float(ratio.mean()),
             "least": float(ratio.min()),
             "greatest": float(ratio.max()),
         }
-    found["violated"] = int(
+    result["violated"] = int(
         sum(
             bound.upper < error * (1 - 1e-9) or bound.lower > error * (1 + 1e-9)
             for bound, error in zip(bounds, true, strict=True)
         )
     )
-    return found
+    return result
 
 
 def energy_density(system: System, e: Array) -> Array:
-    """Where the energy of a field lies: sqrt of the energy per area, about sqrt(coefficient) |grad e|.
+    """Compute the square root of the energy per area, about sqrt(coefficient) |grad e|.
 
-    The energy of each bond between two unknowns is given to both by halves, that of the boundary to its unknown, so
-    that the integral of the density's square is e^T A e.
+    Half of the energy of a bond between two unknowns belongs to each of them, that of the boundary to its unknown, so
+    that the integral of the square of the density is e^T A e.
 
     Parameters
     ----------
     system
-        Symmetric.
+        Symmetric system.
     e
         (n,) or (y, x).
 
@@ -103,20 +103,20 @@ def energy_density(system: System, e: Array) -> Array:
 
 
 def bound_field(system: System, hierarchy: Bounding, u: Array) -> tuple[Array, Any]:
-    """The guaranteed bound of a prediction's error, spread over the grid as one cycle sees the error.
+    """Compute the guaranteed bound of the error of a prediction, and its estimated spatial density.
 
     Parameters
     ----------
     system, hierarchy
-        The problem and its hierarchy.
+        Problem and its hierarchy.
     u
-        The prediction, (n,) or (y, x).
+        Prediction, (n,) or (y, x).
 
     Returns
     -------
     density, bounds
-        (y, x), scaled so that the integral of its square is the square of the upper bound: where it lies is an
-        estimate, the whole is guaranteed. And the `sciml.multigrid.Bounds`.
+        Density (y, x), scaled so that the integral of its square is the square of the upper bound: the distribution is
+        an estimate, the integral is guaranteed; and the `sciml.multigrid.Bounds`.
     """
     residual = system.residual(u)
     bounds = hierarchy.bounds(residual)
@@ -133,7 +133,7 @@ def cycles_until(
     Returns
     -------
     int or None
-        None where the limit was reached.
+        None if the limit was reached.
     """
     u = np.zeros(system.grid.size) if start is None else np.array(start, np.float64).ravel()
     for count in range(limit + 1):

@@ -1,4 +1,4 @@
-"""Evaluate a trained operator on a dataset: what it predicts, of which problems, and what that is worth."""
+"""Evaluation of a trained operator on a dataset."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ __all__ = ["assess", "problems_of"]
 Array = NDArray[Any]
 BATCH: Final = 8
 REPEATS: Final = 3
-SUSPECT: Final = 0.1  # relative distance from which a truth is not the solution of the problem told
+SUSPECT: Final = 0.1  # relative distance above which a truth is not the solution of the inferred problem
 STEP: Final = "a step in time has no sparse system"
 
 
 def problems_of(dataset: xr.Dataset, grid: Grid, truth: Array, count: int) -> list[System] | str:
-    """The discretised problems of the first samples of a dataset, or why there are none.
+    """Return the discretised problems of the first samples of a dataset, or the reason why there are none.
 
-    A dataset may look like one of our families and be something else, so the first truth is held against the solution
-    of the first problem.
+    A dataset can have the variables of a family and be of another problem, so the first truth is compared with the
+    solution of the first problem.
     """
     from sciml.pde import problem_of
     from sciml.pde.elliptic import discretize
@@ -44,7 +44,7 @@ def problems_of(dataset: xr.Dataset, grid: Grid, truth: Array, count: int) -> li
     try:
         systems = [discretize(problem_of(dataset, i, grid)) for i in range(count)]
     except SciMLError as error:
-        return f"the problem cannot be told from the data ({' '.join(str(error).split())})"
+        return f"the problem cannot be inferred from the data ({' '.join(str(error).split())})"
     from scipy.sparse.linalg import splu
 
     first = systems[0]
@@ -78,27 +78,27 @@ def assess(
     Parameters
     ----------
     operator
-        A `sciml.operators.TrainedOperator`, or a `Neural`, which has one. Anything else with its ``predict``,
-        ``check``, ``inputs``, ``target``, ``steps`` and ``grid`` will do for all but `Corrected` and preconditioning.
+        A `sciml.operators.TrainedOperator` or a `Neural`. Other objects with ``predict``, ``check``, ``inputs``,
+        ``target``, ``steps`` and ``grid`` are evaluated without `Corrected` and preconditioning.
     dataset
-        As `sciml.pde.generate` makes and `open_dataset` opens it, or its file.
+        Dataset of `sciml.pde.generate` or `open_dataset`, or its file.
     model, data
-        What to call the two in tables.
+        Names of the operator and of the dataset in tables.
     samples
-        Only so many, the first ones.
+        Number of samples from the first on; all by default.
     closely
-        How many are held against their multigrid hierarchies.
+        Number of samples that are compared with their multigrid hierarchies.
     preconditioned
-        For how many of those the operator is tried as a preconditioner.
+        Number of those for which the operator is tested as a preconditioner.
     layout
-        Of a published file that does not tell it, see `sciml.pde.open_dataset`.
+        Format of a published file that has no such attribute; see `sciml.pde.open_dataset`.
     progress
-        Called with (samples predicted, all).
+        Called with (samples predicted, all samples).
 
     Raises
     ------
     SciMLError
-        A dataset without what the operator needs, or on a grid that it cannot take.
+        The dataset has no variables that the operator needs, or a grid that it does not accept.
     """
     from sciml.operators import TrainedOperator
     from sciml.operators.trained_on import Ranges, compare_dataset
@@ -110,7 +110,7 @@ def assess(
     if taken.steps != trained.steps:
         raise InputError(
             f"the operator {'steps in time' if trained.steps else 'does not step in time'}, the data "
-            f"{'is' if taken.steps else 'is not'} a time series: give data like that it was trained on"
+            f"{'is' if taken.steps else 'is not'} a time series: give data like those of its training"
         )
     trained.check(taken.grid)
     count = min(taken.samples, samples or taken.samples)
@@ -130,7 +130,7 @@ def assess(
             else _preconditioner(trained, opened, number, taken.grid, tried)
         )
 
-    found = evaluate(
+    evaluation = evaluate(
         prediction,
         truth,
         taken.grid,
@@ -143,29 +143,29 @@ def assess(
         closely=closely,
         side_values=taken.side_values,
     )
-    scores = dict(found.scores)
+    scores = dict(evaluation.scores)
     if compared is not None:
         scores |= {"novelty": compared.novelty, "refinement": compared.refinement}
         scores["trained_on"] = list(compared.notes)
-    refused = [why for why in tried if why]
-    if refused and "preconditioner" not in scores:
-        scores["absent"] = {**scores["absent"], "as preconditioner": refused[0]}
+    reasons = [why for why in tried if why]
+    if reasons and "preconditioner" not in scores:
+        scores["absent"] = {**scores["absent"], "as preconditioner": reasons[0]}
     if "certified" in scores and isinstance(trained, TrainedOperator):
-        told = [
+        corrected = [
             _corrected(trained, opened, int(number), taken.grid, scores["certified"]["rtol"])
             for number in looked_at(count, closely)
         ]
-        scores["certified"] = {**scores["certified"], "corrected": mean(told)}
+        scores["certified"] = {**scores["certified"], "corrected": mean(corrected)}
     caution = caution_of(opened)
     if caution:
         scores["caution"] = caution
     if taken.steps:
         scores["rollout"] = _rollout(trained, inputs, truth, taken, count)
-    return dataclasses.replace(found, scores=scores)
+    return dataclasses.replace(evaluation, scores=scores)
 
 
 def _opened(dataset: xr.Dataset | str | Path, trained: Any, layout: str | None) -> xr.Dataset:
-    """Open a file by what it says of itself, else by the names that the operator was trained with."""
+    """Open a file by its own attributes, else by the names of the variables of the training."""
     if isinstance(dataset, xr.Dataset):
         return dataset
     from sciml.pde import open_dataset
@@ -180,14 +180,16 @@ def _opened(dataset: xr.Dataset | str | Path, trained: Any, layout: str | None) 
 
 
 def _named(trained: Any) -> list[str]:
-    """The inputs of an operator, but for the field that it steps."""
+    """Return the inputs of an operator without the field that it steps."""
     return [name for name in trained.inputs if not (trained.steps and name == trained.target)]
 
 
 def _ask(trained: Any, inputs: Mapping[str, Array], grid: Grid) -> Array:
     import torch
 
-    fields = {name: torch.from_numpy(np.ascontiguousarray(one, np.float32)) for name, one in inputs.items()}
+    fields = {
+        name: torch.from_numpy(np.ascontiguousarray(values, np.float32)) for name, values in inputs.items()
+    }
     return np.asarray(trained.predict(fields, grid).double().numpy())
 
 
@@ -204,11 +206,11 @@ def _predicted(
 
 
 def _rows(inputs: Mapping[str, Array], rows: slice) -> dict[str, Array]:
-    return {name: one[rows] for name, one in inputs.items()}
+    return {name: values[rows] for name, values in inputs.items()}
 
 
 def _seconds(trained: Any, inputs: Mapping[str, Array], grid: Grid) -> dict[str, float]:
-    """Wall-clock of a prediction alone and within a batch, the least of a few."""
+    """Measure the wall-clock time of a prediction alone and in a batch, the smallest of a few."""
     batch = min(BATCH, len(next(iter(inputs.values()))))
 
     def least(size: int) -> float:
@@ -225,7 +227,7 @@ def _seconds(trained: Any, inputs: Mapping[str, Array], grid: Grid) -> dict[str,
 def _preconditioner(
     trained: Any, dataset: xr.Dataset, number: int, grid: Grid, tried: list[str]
 ) -> Apply | None:
-    """The operator as a preconditioner of a sample's problem; why it is none is noted."""
+    """Return the operator as a preconditioner of the problem of a sample; append the reason if it is none."""
     from sciml.operators import Neural
     from sciml.operators.preconditioning import preconditioner
     from sciml.pde import problem_of
@@ -240,41 +242,41 @@ def _preconditioner(
 
 
 def _corrected(trained: Any, dataset: xr.Dataset, number: int, grid: Grid, rtol: float) -> dict[str, Any]:
-    """Solve a sample to a guaranteed error, from the prediction and from zero."""
+    """Solve a sample to a guaranteed error from the prediction and from zero."""
     from sciml.operators import Corrected, Neural
     from sciml.pde import problem_of
     from sciml.solve import solve
 
     problem = problem_of(dataset, number, grid)
-    found = {}
+    costs = {}
     for name, neural in (("prediction", Neural(trained)), ("zero", None)):
         solution = solve(problem, Corrected(neural, rtol=rtol), throw=False)
         seconds = solution.stats["seconds"] + solution.stats["seconds_setup"]
-        found[name] = {"cycles": solution.stats["cycles"] if solution.result.ok else None, "seconds": seconds}
-    return found
+        costs[name] = {"cycles": solution.stats["cycles"] if solution.result.ok else None, "seconds": seconds}
+    return costs
 
 
 def _rollout(
     trained: Any, inputs: Mapping[str, Array], truth: Array, taken: Samples, count: int
 ) -> dict[str, list[float]]:
-    """Feed the operator with its own answers; what else it takes is given as it was."""
+    """Apply the operator to its own predictions; its other inputs are those of the dataset."""
     steps = len(truth) // count
 
-    def by_sample(one: Array) -> Array:
-        return one.reshape(count, steps, *taken.grid.shape)
+    def by_sample(field: Array) -> Array:
+        return field.reshape(count, steps, *taken.grid.shape)
 
-    true, given = by_sample(truth), {name: by_sample(one) for name, one in inputs.items()}
+    true, given = by_sample(truth), {name: by_sample(field) for name, field in inputs.items()}
     first = given[taken.target][:, 0]
     now, errors, still = first, [], []
     for step in range(steps):
         if np.isfinite(now).all():
-            fields = {**{name: one[:, step] for name, one in given.items()}, taken.target: now}
+            fields = {**{name: field[:, step] for name, field in given.items()}, taken.target: now}
             now = _predicted(trained, fields, taken.grid, None)
         errors.append(_relative(now, true[:, step]))
         still.append(_relative(first, true[:, step]))
     return {"relative_l2": errors, "persistence": still}
 
 
-def _relative(said: Array, true: Array) -> float:
-    norm = np.sqrt(((said - true) ** 2).sum((1, 2)) / (true**2).sum((1, 2)))
+def _relative(predicted: Array, true: Array) -> float:
+    norm = np.sqrt(((predicted - true) ** 2).sum((1, 2)) / (true**2).sum((1, 2)))
     return float(norm.mean())

@@ -1,4 +1,4 @@
-"""What an evaluation of an operator found, as numbers and as tables."""
+"""Results of an evaluation of an operator: numbers and tables."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["DEFINITIONS", "PdeEvaluation", "Table", "number"]
 
 DEFINITIONS: Final[Mapping[str, str]] = {
     **NORMS,
-    "frequency": "the error expanded in the sines and cosines that belong to the boundary, in "
+    "frequency": "the error expanded in the sines and cosines of the boundary conditions, in "
     "octaves of wave number (half-"
     "waves across the longer side); relative error within each octave, and its share of the whole "
     "squared error",
     "levels": "the error split by energy-orthogonal projections onto the levels of the algebraic "
     "multigrid hierarchy of the "
-    "very problem; level 0 is what only the finest level can remove",
-    "baselines": "the same errors of answers that need no training: zero, the mean of the truths, "
+    "problem; level 0 is the part that only the finest level can remove",
+    "baselines": "the same errors of predictions that need no training: zero, the mean of the truths, "
     "multigrid cycles from "
-    "zero, and as many of them as take the time of one prediction",
+    "zero, and as many cycles as take the time of one prediction",
     "iterations": "from zero and from the prediction, until the residual is 1e-8 of b, or the error "
     "in L2 or energy 1e-4; "
     "conjugate gradients (CG) without preconditioner, with the diagonal, with smoothed aggregation "
@@ -37,13 +37,13 @@ DEFINITIONS: Final[Mapping[str, str]] = {
     "effectivity": "the guaranteed bound over the true error in the energy norm: an upper bound "
     "below 1 would be false; the "
     "bound is of the algebraic error, not of the discretisation",
-    "time": "wall-clock seconds on this machine, the least of a few: one prediction alone, one "
+    "time": "wall-clock seconds on this machine, the smallest of a few: one prediction alone, one "
     "within a batch, and "
     "multigrid-preconditioned conjugate gradients to 1e-8 for the same problem, set-up included",
-    "rollout": "the operator fed with its own answers from the first field on; relative L2 error of "
+    "rollout": "the operator applied to its own predictions from the first field on; relative L2 error of "
     "each step",
 }
-"""What each word in the tables and in the JSON means."""
+"""Definitions of the names in the tables and in the JSON file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,19 +70,19 @@ class Table:
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class PdeEvaluation:
-    """The errors of one operator on one dataset, and what they mean to a multigrid solver.
+    """Errors of one operator on one dataset, and their meaning for a multigrid solver.
 
     Attributes
     ----------
     model, data
-        What was evaluated, and on what.
+        Names of the operator and of the dataset.
     scores
         Every number, nested as in the JSON file: ``relative_l2``, ``relative_h1``, ``relative_h1_truncated`` and
         ``residual`` are means over samples; ``norms`` has their spread; ``frequency``, ``levels``, ``baselines``,
-        ``iterations``, ``preconditioner``, ``certified``, ``time``, ``rollout`` where they make sense, and ``absent``,
-        which says of what is not there why.
+        ``iterations``, ``preconditioner``, ``certified``, ``time``, ``rollout`` where they are defined, and ``absent``,
+        the reasons for missing scores.
     samples
-        Each norm by ``sample``: sort it to find the worst.
+        Each norm by ``sample``.
     fields
         The sample of median relative L2 error, dims (y, x): its inputs, ``truth``, ``prediction``; of a known problem
         ``error_density`` and ``bound_density``; attrs ``sample``, ``error``, ``lower`` and ``upper`` (energy norm).
@@ -95,33 +95,33 @@ class PdeEvaluation:
     fields: xr.Dataset
 
     def to_json(self) -> dict[str, Any]:
-        """The numbers as a dict that `json.dump` takes."""
+        """Return the numbers as a dict for `json.dump`."""
         return {"model": self.model, "data": self.data, **self.scores}
 
     def headline(self) -> list[str]:
-        """The lines above the tables."""
-        one = self.scores
-        parts = [f"relative L2 {number(one['relative_l2'])}, H1 {number(one['relative_h1'])}"]
-        parts.append(f"(official truncated “H1” {number(one['relative_h1_truncated'])})")
-        if one["residual"] is not None:
-            parts.append(f", residual {number(one['residual'])}")
+        """Return the lines above the tables."""
+        scores = self.scores
+        parts = [f"relative L2 {number(scores['relative_l2'])}, H1 {number(scores['relative_h1'])}"]
+        parts.append(f"(official truncated “H1” {number(scores['relative_h1_truncated'])})")
+        if scores["residual"] is not None:
+            parts.append(f", residual {number(scores['residual'])}")
         return [
             f"{self.model} on {self.data}",
-            f"{one['samples']:,} {'steps' if one.get('rollout') else 'samples'} on "
-            f"{one['grid_text']}; means: " + " ".join(parts).replace(" ,", ","),
-            *one.get("trained_on", ()),
-            *([f"the truths on Dirichlet sides: {one['sides']}"] if one.get("sides") else []),
-            *([f"caution: {one['caution']}"] if one.get("caution") else []),
+            f"{scores['samples']:,} {'steps' if scores.get('rollout') else 'samples'} on "
+            f"{scores['grid_text']}; means: " + " ".join(parts).replace(" ,", ","),
+            *scores.get("trained_on", ()),
+            *([f"the truths on Dirichlet sides: {scores['sides']}"] if scores.get("sides") else []),
+            *([f"caution: {scores['caution']}"] if scores.get("caution") else []),
         ]
 
     def tables(self) -> list[Table]:
-        """Every table there is something for."""
+        """Return the tables of the available scores."""
         from sciml.verify.operator import tables as pde_tables
 
         return pde_tables.tables(self.scores)
 
     def __str__(self) -> str:
-        absent = [f"not there: {what}: {why}" for what, why in self.scores["absent"].items()]
+        absent = [f"missing: {what}: {why}" for what, why in self.scores["absent"].items()]
         return "\n".join(
             [*self.headline(), *(f"\n{table}" for table in self.tables()), *([""] if absent else []), *absent]
         )
@@ -129,8 +129,8 @@ class PdeEvaluation:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        told = "".join(html_table(one.caption, one.rows, head=one.head) for one in self.tables())
-        return f"<p>{'<br>'.join(html.escape(line) for line in self.headline())}</p>{told}"
+        tables = "".join(html_table(table.caption, table.rows, head=table.head) for table in self.tables())
+        return f"<p>{'<br>'.join(html.escape(line) for line in self.headline())}</p>{tables}"
 
 
 def number(value: float | None, form: str = ".3g") -> str:

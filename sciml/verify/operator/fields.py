@@ -1,4 +1,4 @@
-"""Evaluate predicted fields against true ones: errors by norm and frequency, and against the problems' hierarchies."""
+"""Evaluation of predicted fields: errors by norm and by frequency, and comparison with multigrid hierarchies."""
 
 from __future__ import annotations
 
@@ -46,26 +46,27 @@ def evaluate(
     prediction, truth
         (sample, y, x) on the grid.
     grid
-        Where the values lie.
+        Grid of the values.
     systems
-        The discretised problem of each sample, or why there is none.
+        Discretised problem of each sample, or the reason why there is none.
     inputs
-        By name (sample, y, x), for the picture.
+        Inputs by name (sample, y, x), for the figure.
     learned
-        Gives the operator as a preconditioner of a sample, by its number; None where it is none.
+        Function of the index of a sample that returns the operator as its preconditioner, or None.
     seconds
-        ``alone``, ``in_batch`` and ``batch``: what a prediction took.
+        Seconds of a prediction: ``alone``, ``in_batch``; and ``batch``, the size of the batch.
     model, data
-        What to call the two in tables.
+        Names of the operator and of the dataset in tables.
     closely
-        How many samples, evenly spread, are held against their multigrid hierarchies, which takes about a second each.
+        Number of samples, evenly spaced, that are compared with their multigrid hierarchies (about a second each).
     side_values
-        Of the truths on Dirichlet sides, a number or by side; by default what the truths show, see `sciml.pde.sides`.
+        Values of the truths on Dirichlet sides, a number or by side; by default estimated from the truths, see
+        `sciml.pde.sides`.
 
     Raises
     ------
     InputError
-        Different shapes, values that are not finite, a truth that vanishes.
+        The shapes differ, values are not finite, or a truth is zero.
     """
     sides = _sides(truth, grid, side_values)
     rows = field_errors(prediction, truth, grid, side_values=0.0 if sides.zero else sides.values)
@@ -75,8 +76,8 @@ def evaluate(
     if isinstance(systems, str):
         absent["residual, energy, multigrid levels, iterations, bounds"] = systems
     else:
-        told = [system_errors(*one) for one in zip(systems, prediction, truth, strict=True)]
-        rows |= {name: np.array([one[name] for one in told]) for name in told[0]}
+        errors = [system_errors(*sample) for sample in zip(systems, prediction, truth, strict=True)]
+        rows |= {name: np.array([sample[name] for sample in errors]) for name in errors[0]}
     scores: dict[str, Any] = {
         "samples": len(truth),
         "grid": grid.to_json(),
@@ -86,7 +87,7 @@ def evaluate(
             name: float(rows[name].mean()) if name in rows else None
             for name in ("relative_l2", "relative_h1", "relative_h1_truncated", "residual")
         },
-        "norms": {name: spread(one) for name, one in rows.items()},
+        "norms": {name: spread(errors) for name, errors in rows.items()},
         "frequency": error_by_frequency(prediction - lifted, truth - lifted, grid).to_json(),
     }
     chosen = looked_at(len(truth), closely)
@@ -99,7 +100,7 @@ def evaluate(
         scores["looked_at"] = len(cases)
         by_case = None if learned is None else (lambda number: learned(int(chosen[number])))
         scores |= hierarchies.against_hierarchies(cases, by_case)
-        apart = [_distance(one.exact, truth[i].ravel()) for one, i in zip(cases, chosen, strict=True)]
+        apart = [_distance(case.exact, truth[i].ravel()) for case, i in zip(cases, chosen, strict=True)]
         scores["truth_from_discrete_solution"] = float(np.mean(apart))
         if seconds:
             scores["time"] = _times(seconds, hierarchies.seconds_of(cases))
@@ -113,12 +114,12 @@ def evaluate(
         case = looked_closely.get(shown) or Case.of(known[shown], prediction[shown])
     fields = _fields(shown, prediction, truth, grid, inputs or {}, case)
     fields.attrs |= {"relative_l2": float(rows["relative_l2"][shown]), "samples": len(truth)}
-    samples = xr.Dataset({name: ("sample", one) for name, one in rows.items()})
+    samples = xr.Dataset({name: ("sample", values) for name, values in rows.items()})
     return PdeEvaluation(model, data, scores, samples, fields)
 
 
 def _sides(truth: Array, grid: Grid, given: Given | None) -> Sides:
-    """The values of the truths on Dirichlet sides."""
+    """Return the values of the truths on Dirichlet sides."""
     jumps = Jumps(grid)
     if truth.shape[1:] == grid.shape:
         jumps.add(truth)
@@ -126,7 +127,7 @@ def _sides(truth: Array, grid: Grid, given: Given | None) -> Sides:
 
 
 def looked_at(samples: int, closely: int) -> NDArray[np.int64]:
-    """Which samples are held against their hierarchies: evenly spread.
+    """Return the evenly spaced samples that are compared with their hierarchies.
 
     Examples
     --------
@@ -137,7 +138,7 @@ def looked_at(samples: int, closely: int) -> NDArray[np.int64]:
 
 
 def median_sample(errors: Array) -> int:
-    """Index of the sample with the median error; of an even number, the lower of the two middle ones.
+    """Return the index of the sample with the median error, the lower of the two for an even number.
 
     Examples
     --------
@@ -175,7 +176,10 @@ def _baselines(
     timed: Mapping[str, float] | None,
     sides: Sides,
 ) -> dict[str, dict[str, float]]:
-    """The operator and answers that need no training: with hierarchies on the samples looked at, else on all."""
+    """Compute the errors of the operator and of predictions that need no training.
+
+    With hierarchies these are errors of the samples that are compared with them, else of all samples.
+    """
     here = truth[chosen] if cases else truth
     answers: dict[str, Array] = {"the operator": prediction[chosen] if cases else prediction}
     answers |= hierarchies.baselines(here)
@@ -186,22 +190,24 @@ def _baselines(
             counts[min(alike, 50)] = f"{alike} cycles (as long as a prediction, set-up not counted)"
         for count, fields in hierarchies.cycle_errors(cases, sorted(counts)).items():
             answers[counts[count]] = fields.reshape(here.shape)
-    found = {}
+    baselines = {}
     for name, fields in answers.items():
         each = field_errors(fields, here, grid, side_values=0.0 if sides.zero else sides.values)
-        errors = {key: float(one.mean()) for key, one in each.items()}
+        errors = {key: float(values.mean()) for key, values in each.items()}
         if cases:
-            told = [system_errors(one.system, *pair) for one, *pair in zip(cases, fields, here, strict=True)]
-            errors |= {key: float(np.mean([one[key] for one in told])) for key in told[0]}
-        found[name] = errors
-    return found
+            by_case = [
+                system_errors(case.system, *pair) for case, *pair in zip(cases, fields, here, strict=True)
+            ]
+            errors |= {key: float(np.mean([case[key] for case in by_case])) for key in by_case[0]}
+        baselines[name] = errors
+    return baselines
 
 
 def _fields(
     sample: int, prediction: Array, truth: Array, grid: Grid, inputs: Mapping[str, Array], case: Case | None
 ) -> xr.Dataset:
     y, x = grid.coordinates()
-    drawn = {name: one[sample] for name, one in inputs.items()}
+    drawn = {name: values[sample] for name, values in inputs.items()}
     drawn |= {"truth": truth[sample], "prediction": prediction[sample]}
     attrs: dict[str, Any] = {"sample": sample}
     if case is not None:
@@ -211,5 +217,5 @@ def _fields(
         attrs |= {"lower": float(bounds.lower), "upper": float(bounds.upper)}
         attrs["solution"] = case.system.energy(case.exact)
     return xr.Dataset(
-        {name: (("y", "x"), np.asarray(one)) for name, one in drawn.items()}, {"y": y, "x": x}, attrs
+        {name: (("y", "x"), np.asarray(values)) for name, values in drawn.items()}, {"y": y, "x": x}, attrs
     )

@@ -1,4 +1,4 @@
-"""The pictures of an evaluation of an operator, each with the words that go with it."""
+"""Figures of an evaluation of an operator, with captions."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from sciml.verify.operator.evaluation import PdeEvaluation, number
 __all__ = ["pictures", "portrait"]
 
 Array = NDArray[Any]
-PHASES: Final = 6  # distinct values up to which a coefficient is shown by steps
-WIDE: Final = 30.0  # ratio of largest to smallest from which a positive field is shown on a logarithmic scale
+PHASES: Final = 6  # number of distinct values up to which a coefficient has one colour for each
+WIDE: Final = 30.0  # ratio of largest to smallest value above which a positive field has a logarithmic scale
 
 
 def pictures(evaluation: PdeEvaluation) -> Iterator[Picture]:
-    """Draw what there is to see: the fields, the spectrum, the levels, the rollout."""
+    """Draw the fields, the spectrum, the levels and the rollout."""
     fields = evaluation.fields
     bound = "bound_density" in fields
     yield Picture(
@@ -31,36 +31,39 @@ def pictures(evaluation: PdeEvaluation) -> Iterator[Picture]:
         f"Sample {fields.attrs['sample']}: its relative L2 error, {number(fields.attrs['relative_l2'])}, is the median "
         f"of {fields.attrs['samples']} samples. "
         + (
-            "The last two show sqrt(energy per area): of the true error, and as one multigrid cycle sees it, scaled so "
-            "that its integral is the guaranteed bound: where it lies is an estimate, the whole is guaranteed."
+            "The last two panels show sqrt(energy per area): of the true error, and of its estimate by one multigrid "
+            "cycle, scaled so that its integral is the guaranteed bound. The distribution is an estimate, the integral "
+            "is guaranteed."
             if bound
             else ""
         ),
         "Fields side by side: " + ", ".join(panel.title for panel in _panels(evaluation)),
     )
-    found = evaluation.scores["frequency"]
-    wave = np.array(found["wavenumber"])
-    whole = sum(found["truth"])
-    lines = {name: np.array(found[name]) / whole for name in ("truth", "prediction", "error")}
+    spectrum = evaluation.scores["frequency"]
+    wave = np.array(spectrum["wavenumber"])
+    whole = sum(spectrum["truth"])
+    lines = {name: np.array(spectrum[name]) / whole for name in ("truth", "prediction", "error")}
     yield Picture(
         "spectrum",
-        plot.spectra(wave, lines, cutoff=found["cutoff"]),
-        "Where in frequency truth, prediction and error lie. Where the error lies above the truth, zero would be "
-        "better. Grey: only the corners of the grid's frequencies.",
+        plot.spectra(wave, lines, cutoff=spectrum["cutoff"]),
+        "Spectra of truth, prediction and error. Where the error exceeds the truth, a prediction of zero is better. "
+        "Grey: incomplete shells at the highest wave numbers.",
         "Spectra; relative error by octave: "
-        + ", ".join(f"{b['from']:g} to {b['to']:g}: {number(b['relative_error'])}" for b in found["bands"]),
+        + ", ".join(
+            f"{b['from']:g} to {b['to']:g}: {number(b['relative_error'])}" for b in spectrum["bands"]
+        ),
     )
     levels = evaluation.scores.get("levels")
     if levels:
-        names = [f"{one['level']:.0f}\n({one['unknowns']:,.0f})" for one in levels]
-        both = {name: [one[f"share_of_{name}"] or 0.0 for one in levels] for name in ("truth", "error")}
+        names = [f"{level['level']:.0f}\n({level['unknowns']:,.0f})" for level in levels]
+        both = {name: [level[f"share_of_{name}"] or 0.0 for level in levels] for name in ("truth", "error")}
         yield Picture(
             "levels",
             plot.shares(
                 names, both, xlabel="multigrid level (unknowns)", ylabel="share of squared energy (%)"
             ),
-            "Which level of the problems' own hierarchies truth and error belong to: level 0 is what only the finest "
-            "can represent.",
+            "Shares of truth and error by level of the multigrid hierarchies of the problems: level 0 is the part that "
+            "only the finest level can represent.",
             "Shares of error by level, finest first: " + ", ".join(f"{x:.0%}" for x in both["error"]),
         )
     rollout = evaluation.scores.get("rollout")
@@ -73,13 +76,13 @@ def pictures(evaluation: PdeEvaluation) -> Iterator[Picture]:
                 xlabel="step",
                 ylabel="relative L2 error",
             ),
-            "The operator fed with its own answers.",
+            "Rollout: the operator applied to its own predictions.",
             "Relative L2 error by step: " + ", ".join(number(x) for x in rollout["relative_l2"]),
         )
 
 
 def portrait(evaluation: PdeEvaluation) -> Figure:
-    """One picture of a sample: inputs, truth, prediction, error, and the guaranteed bound where there is one."""
+    """Draw a sample: input, truth, prediction, error, and the guaranteed bound where there is one."""
     fields = evaluation.fields
     shape = evaluation.scores["grid"]
     return plot.panels(
@@ -91,38 +94,38 @@ def _panels(evaluation: PdeEvaluation) -> list[Panel]:
     fields, attrs = evaluation.fields, evaluation.fields.attrs
     drawn = ("truth", "prediction", "error_density", "bound_density")
     inputs = [str(name) for name in fields.data_vars if name not in drawn]
-    found = [_input(name, fields[name].values) for name in inputs[:1]]
-    truth, said = fields["truth"].values, fields["prediction"].values
-    error = said - truth
+    panels = [_input(name, fields[name].values) for name in inputs[:1]]
+    truth, prediction = fields["truth"].values, fields["prediction"].values
+    error = prediction - truth
     relative = float(np.linalg.norm(error) / np.linalg.norm(truth))
-    found += [
+    panels += [
         Panel("truth", truth, label="u", shared="u"),
-        Panel("prediction", said, label="u", shared="u"),
+        Panel("prediction", prediction, label="u", shared="u"),
         Panel(f"prediction − truth ({relative:.1%} in L2)", error, "signed", "u"),
     ]
     if "bound_density" in fields:
         part = attrs["solution"]
-        found += [
+        panels += [
             Panel(
-                f"error in energy: {attrs['error'] / part:.3g} of u's",
+                f"energy error: {attrs['error'] / part:.3g} of that of u",
                 fields["error_density"].values,
                 label="sqrt(energy per area)",
                 shared="energy",
             ),
             Panel(
-                f"its bound: at most {attrs['upper'] / part:.3g} of u's",
+                f"guaranteed bound: {attrs['upper'] / part:.3g} of that of u",
                 fields["bound_density"].values,
                 label="sqrt(energy per area)",
                 shared="energy",
             ),
         ]
-    return found
+    return panels
 
 
 def _input(name: str, values: Array) -> Panel:
-    said = name.replace("_", " ")
+    label = name.replace("_", " ")
     if np.unique(values).size <= PHASES:
-        return Panel(said, values, "phases", said)
+        return Panel(label, values, "phases", label)
     if values.min() > 0 and values.max() > WIDE * values.min():
-        return Panel(said, values, "log", said)
-    return Panel(said, values, label=said)
+        return Panel(label, values, "log", label)
+    return Panel(label, values, label=label)

@@ -1,4 +1,4 @@
-"""Predictions held against the multigrid hierarchies of their very problems."""
+"""Comparison of predictions with the multigrid hierarchies of their problems."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Case:
     Attributes
     ----------
     system
-        Symmetric positive definite.
+        Symmetric positive definite system.
     hierarchy, aggregated
         Ruge-Stüben and smoothed aggregation, `sciml.multigrid.Hierarchy`.
     exact
-        Solution of the system (n,), by sparse LU.
+        Solution of the system by sparse LU, (n,).
     prediction
-        (n,).
+        Prediction, (n,).
     seconds
-        Of the set-up of ``hierarchy``.
+        Time of the set-up of ``hierarchy``.
     """
 
     system: System
@@ -63,7 +63,7 @@ class Case:
 
 
 def fits(system: System) -> str | None:
-    """Why nothing can be held against a hierarchy, or None.
+    """Return the reason why a system cannot be compared with a hierarchy, or None.
 
     Examples
     --------
@@ -72,45 +72,47 @@ def fits(system: System) -> str | None:
     True
     """
     if system.kind in ("indefinite", "nonsymmetric"):
-        return f"the matrix is {system.kind}: there is no energy norm, nor conjugate gradients"
+        return f"the matrix is {system.kind}: it has no energy norm, and conjugate gradients do not apply"
     if system.kind == "semidefinite":
-        return "the solution is known up to a constant only, so iterations to its error cannot be counted"
+        return "the solution is unique up to a constant only, so iterations to an error cannot be counted"
     return None
 
 
 def against_hierarchies(
     cases: Sequence[Case], learned: Callable[[int], Apply | None] | None = None, *, rtol: float = CERTIFIED
 ) -> dict[str, Any]:
-    """Levels, iterations saved, certified cycles and the bounds' effectivity, as means over cases.
+    """Compute levels, saved iterations, certified cycles and effectivity of the bounds, as means over cases.
 
     Parameters
     ----------
     cases
-        A few: each costs some hundreds of iterations.
+        A few cases; each takes some hundreds of iterations.
     learned
-        Gives the operator as a preconditioner of a case, by its number; None where it is none.
+        Function of the index of a case that returns the operator as its preconditioner, or None.
     rtol
-        Of the certified solutions.
+        Tolerance of the certified solutions.
 
     Returns
     -------
     dict
-        ``levels``, ``iterations``, ``preconditioner``, ``certified``, ``residual_energy`` and ``cycle`` (how much one
-        cycle reduces the prediction's errors).
+        ``levels``, ``iterations``, ``preconditioner``, ``certified``, ``residual_energy`` and ``cycle`` (factors by
+        which one cycle reduces the errors of the prediction).
     """
     first = cases[0]
     depth = len(first.hierarchy.multilevel.levels)
-    alike = [one for one in cases if len(one.hierarchy.multilevel.levels) == depth]
+    alike = [case for case in cases if len(case.hierarchy.multilevel.levels) == depth]
     split = [
-        LevelSplit(one.hierarchy.multilevel).shares([one.system.residual(one.prediction)], [one.system.rhs])
-        for one in alike
+        LevelSplit(case.hierarchy.multilevel).shares(
+            [case.system.residual(case.prediction)], [case.system.rhs]
+        )
+        for case in alike
     ]
-    starts = mean([_starts(one) for one in cases])
-    found: dict[str, Any] = {
-        "levels": [mean([one[level] for one in split]) for level in range(depth)],
+    starts = mean([_starts(case) for case in cases])
+    scores: dict[str, Any] = {
+        "levels": [mean([shares[level] for shares in split]) for level in range(depth)],
         "iterations": starts,
         "certified": _certified(cases, rtol),
-        "residual_energy": float(np.mean([_cycle_norm(one) for one in cases])),
+        "residual_energy": float(np.mean([_cycle_norm(case) for case in cases])),
         "cycle": {
             name: starts["prediction"][name] / starts["prediction"]["after_cycle"][name]
             for name in ("relative_l2", "relative_energy", "residual")
@@ -120,34 +122,34 @@ def against_hierarchies(
         given = {number: learned(number) for number in range(len(cases))}
         used = [(cases[number], apply) for number, apply in given.items() if apply is not None]
         if used:
-            found["preconditioner"] = mean([_preconditioned(one, apply) for one, apply in used])
-    return found
+            scores["preconditioner"] = mean([_preconditioned(case, apply) for case, apply in used])
+    return scores
 
 
-def _starts(one: Case) -> dict[str, Any]:
+def _starts(case: Case) -> dict[str, Any]:
     preconditioners: dict[str, Apply | None] = {
         "none": None,
-        "diagonal": jacobi(one.system),
-        "SA": one.aggregated.cycle,
-        "RS": one.hierarchy.cycle,
+        "diagonal": jacobi(case.system),
+        "SA": case.aggregated.cycle,
+        "RS": case.hierarchy.cycle,
     }
-    starts = {"zero": 0.0 * one.exact, "prediction": one.prediction}
-    return from_starts(one.system, one.exact, starts, preconditioners, one.hierarchy.cycle)
+    starts = {"zero": 0.0 * case.exact, "prediction": case.prediction}
+    return from_starts(case.system, case.exact, starts, preconditioners, case.hierarchy.cycle)
 
 
-def _preconditioned(one: Case, apply: Apply) -> dict[str, Any]:
+def _preconditioned(case: Case, apply: Apply) -> dict[str, Any]:
     tried: dict[str, Apply | None] = {
         "the operator": apply,
-        "a Ruge-Stüben cycle": one.hierarchy.cycle,
-        "the diagonal": jacobi(one.system),
+        "a Ruge-Stüben cycle": case.hierarchy.cycle,
+        "the diagonal": jacobi(case.system),
         "nothing": None,
     }
     return {
         name: conjugate_gradients(
-            one.system,
+            case.system,
             None,
             by,
-            exact=one.exact,
+            exact=case.exact,
             limit=LIMIT if by is apply else 5000,
             flexible=by is apply,
         ).to_json()
@@ -156,64 +158,64 @@ def _preconditioned(one: Case, apply: Apply) -> dict[str, Any]:
 
 
 def _certified(cases: Sequence[Case], rtol: float) -> dict[str, Any]:
-    bounds = [one.hierarchy.bounds(one.system.residual(one.prediction)) for one in cases]
-    errors = [one.system.energy(one.prediction - one.exact) for one in cases]
+    bounds = [case.hierarchy.bounds(case.system.residual(case.prediction)) for case in cases]
+    errors = [case.system.energy(case.prediction - case.exact) for case in cases]
     counts = [
         {
-            "zero": cycles_until(one.system, one.hierarchy, rtol=rtol),
-            "prediction": cycles_until(one.system, one.hierarchy, one.prediction, rtol=rtol),
+            "zero": cycles_until(case.system, case.hierarchy, rtol=rtol),
+            "prediction": cycles_until(case.system, case.hierarchy, case.prediction, rtol=rtol),
         }
-        for one in cases
+        for case in cases
     ]
     return {"rtol": rtol, "cycles": mean(counts), "effectivity": effectivity(bounds, errors)}
 
 
-def _cycle_norm(one: Case) -> float:
-    r, b = one.system.residual(one.prediction), one.system.rhs
-    return float(np.sqrt(max(r @ one.hierarchy.cycle(r), 0.0) / (b @ one.hierarchy.cycle(b))))
+def _cycle_norm(case: Case) -> float:
+    r, b = case.system.residual(case.prediction), case.system.rhs
+    return float(np.sqrt(max(r @ case.hierarchy.cycle(r), 0.0) / (b @ case.hierarchy.cycle(b))))
 
 
 def cycle_errors(cases: Sequence[Case], counts: Sequence[int]) -> dict[int, Array]:
-    """What so many plain cycles from zero give for each case: (case, n), by the number of cycles."""
-    found: dict[int, Array] = {}
+    """Apply multigrid cycles from zero to each case: (case, n), by the number of cycles."""
+    fields: dict[int, Array] = {}
     for count in counts:
         answers = []
-        for one in cases:
-            u = np.zeros_like(one.exact)
+        for case in cases:
+            u = np.zeros_like(case.exact)
             for _ in range(count):
-                u += one.hierarchy.cycle(one.system.residual(u))
+                u += case.hierarchy.cycle(case.system.residual(u))
             answers.append(u)
-        found[count] = np.stack(answers)
-    return found
+        fields[count] = np.stack(answers)
+    return fields
 
 
 def baselines(truths: Array) -> dict[str, Array]:
-    """Answers that need neither training nor a problem, each (sample, y, x)."""
+    """Return predictions that need neither training nor a problem, each (sample, y, x)."""
     average = truths.mean(0, keepdims=True)
     return {"zero": 0.0 * truths, "mean of the truths": np.broadcast_to(average, truths.shape)}
 
 
 def seconds_of(cases: Sequence[Case]) -> dict[str, float]:
-    """Wall-clock of set-up and of multigrid-CG to 1e-8, means over cases of the least of a few, in seconds."""
+    """Measure the seconds of set-up and of multigrid-CG to 1e-8, means over cases of the smallest of a few."""
     solve = []
-    for one in cases:
+    for case in cases:
         least = np.inf
         for _ in range(REPEATS):
             begin = time.perf_counter()
-            one.hierarchy.solve(one.system.rhs, rtol=RTOL)
+            case.hierarchy.solve(case.system.rhs, rtol=RTOL)
             least = min(least, time.perf_counter() - begin)
         solve.append(least)
     return {
-        "set_up": float(np.median([one.seconds for one in cases])),
+        "set_up": float(np.median([case.seconds for case in cases])),
         "solve": float(np.mean(solve)),
     }
 
 
-def cycle_seconds(one: Case) -> float:
-    """Wall-clock of one cycle, the least of a few."""
+def cycle_seconds(case: Case) -> float:
+    """Measure the seconds of one cycle, the smallest of a few."""
     least = np.inf
     for _ in range(REPEATS):
         begin = time.perf_counter()
-        one.hierarchy.cycle(one.system.rhs)
+        case.hierarchy.cycle(case.system.rhs)
         least = min(least, time.perf_counter() - begin)
     return float(least)

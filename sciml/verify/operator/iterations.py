@@ -1,4 +1,4 @@
-"""What a prediction saves: iterations as an initial guess, and as a preconditioner, against multigrid from zero."""
+"""Iterations that a prediction saves, as an initial guess and as a preconditioner."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Apply = Callable[[Array], Array]
 
 RTOL: Final = 1e-8
 ACCURACY: Final = 1e-4
-"""The relative L2 and energy errors that are good enough for most."""
+"""Relative L2 and energy errors until which iterations are counted."""
 DIVERGED: Final = 1e6
-WINDOW: Final = 20  # directions that a flexible method keeps
+WINDOW: Final = 20  # number of search directions that a flexible method stores
 
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """After how many iterations each aim was reached; None where it was not within the limit.
+    """Number of iterations until each tolerance; None where it was not reached within the limit.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Counts:
     l2, energy
         The relative error in L2, and in the energy norm, <= `ACCURACY`; None also where the truth is not known.
     limit
-        The iterations that were allowed.
+        Maximum number of iterations.
     """
 
     residual: int | None
@@ -44,17 +44,17 @@ class Counts:
     limit: int
 
     def to_json(self) -> dict[str, int | None]:
-        """As JSON can hold it."""
+        """Return a dict for `json.dump`."""
         return dataclasses.asdict(self)
 
 
 class _Watch:
-    """Notes when each aim is reached first."""
+    """Records the first iteration that reaches each tolerance."""
 
     def __init__(self, system: System, exact: Array | None, rtol: float) -> None:
         self.system, self.exact = system, exact
         self.least = rtol * float(np.linalg.norm(system.rhs))
-        self.found: dict[str, int | None] = {"residual": None, "l2": None, "energy": None}
+        self.first: dict[str, int | None] = {"residual": None, "l2": None, "energy": None}
         if exact is not None:
             self.size = float(np.linalg.norm(exact)), system.energy(exact)
 
@@ -66,16 +66,16 @@ class _Watch:
             # A e = -(r - r_exact); the exact solution's own residual is rounding.
             reached["energy"] = max(-float(e @ r), 0.0) ** 0.5 <= ACCURACY * self.size[1]
         for name, now in reached.items():
-            if now and self.found[name] is None:
-                self.found[name] = count
-        return all(self.found[name] is not None for name in reached)
+            if now and self.first[name] is None:
+                self.first[name] = count
+        return all(self.first[name] is not None for name in reached)
 
     def lost(self, r: Array) -> bool:
         """Whether an iteration diverges."""
         return not np.abs(r).max() <= DIVERGED * np.abs(self.system.rhs).max()
 
     def counts(self, limit: int) -> Counts:
-        return Counts(**self.found, limit=limit)
+        return Counts(**self.first, limit=limit)
 
 
 def conjugate_gradients(
@@ -93,18 +93,18 @@ def conjugate_gradients(
     Parameters
     ----------
     system
-        Symmetric positive (semi)definite.
+        Symmetric positive (semi)definite system.
     start
-        u to begin with (n,), by default zero.
+        Initial guess (n,), by default zero.
     precondition
-        Maps a residual (n,) to a correction (n,), by default the identity.
+        Function from a residual (n,) to a correction (n,), by default the identity.
     exact
-        The solution (n,), to tell errors by.
+        Solution (n,), to compute errors.
     rtol, limit
-        When to stop: the residual's relative norm, and the iterations at most.
+        Tolerance of the relative residual, and maximum number of iterations.
     flexible
-        Orthogonalise against the last directions explicitly (Notay 2000, SIAM J. Sci. Comput. 22, 1444-1460), which a
-        preconditioner needs that is nonlinear or not symmetric.
+        Orthogonalise explicitly against the last directions (Notay 2000, SIAM J. Sci. Comput. 22, 1444-1460), which
+        nonlinear and asymmetric preconditioners need.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def conjugate_gradients(
     matrix, watch = system.matrix, _Watch(system, exact, rtol)
     u = np.zeros(system.grid.size) if start is None else np.array(start, np.float64).ravel()
     r = system.residual(u)
-    kept: deque[tuple[Array, Array, float]] = deque(maxlen=WINDOW)
+    directions: deque[tuple[Array, Array, float]] = deque(maxlen=WINDOW)
     p, before = np.zeros_like(u), 1.0
     for count in range(limit + 1):
         if watch.done(u, r, count) or count == limit:
@@ -124,19 +124,17 @@ def conjugate_gradients(
         now = float(r @ z)
         p = z.copy() if flexible else z + now / before * p
         before = now
-        for earlier, applied, energy in kept:
+        for earlier, applied, energy in directions:
             p -= (z @ applied) / energy * earlier
         applied = matrix @ p
         energy = float(p @ applied)
-        if (
-            not energy > 0 or not np.isfinite(energy) or now == 0
-        ):  # the preconditioner gave nothing, or no direction
+        if not energy > 0 or not np.isfinite(energy) or now == 0:  # no search direction
             break
         along = float(p @ r) / energy
         u += along * p
         r -= along * applied
         if flexible:
-            kept.append((p, applied, energy))
+            directions.append((p, applied, energy))
     return watch.counts(limit)
 
 
@@ -149,7 +147,7 @@ def cycles(
     rtol: float = RTOL,
     limit: int = 200,
 ) -> Counts:
-    """Count plain multigrid cycles from a start: u <- u + cycle(b - A u)."""
+    """Count multigrid cycles from a start: u <- u + cycle(b - A u)."""
     watch = _Watch(system, exact, rtol)
     u = np.zeros(system.grid.size) if start is None else np.array(start, np.float64).ravel()
     for count in range(limit + 1):
@@ -161,7 +159,7 @@ def cycles(
 
 
 def jacobi(system: System) -> Apply:
-    """The diagonal as a preconditioner."""
+    """Return the inverse of the diagonal as a preconditioner."""
     inverse = 1.0 / system.matrix.diagonal()
     return lambda r: inverse * r
 
@@ -175,28 +173,28 @@ def from_starts(
     *,
     limit: int = 5000,
 ) -> dict[str, dict[str, Any]]:
-    """How good each start is, what one cycle makes of it, and how many iterations remain (mgno, section 5e).
+    """Compute the errors of initial guesses, before and after one cycle, and their iterations (mgno, section 5e).
 
     Parameters
     ----------
     system, exact
-        The problem and its solution (n,).
+        Problem and its solution (n,).
     starts
-        By name, u to begin with (n,).
+        Initial guesses (n,) by name.
     preconditioners
-        Of conjugate gradients, by name.
+        Preconditioners of conjugate gradients by name.
     cycle
         One multigrid cycle from zero.
     limit
-        Of iterations.
+        Maximum number of iterations.
 
     Returns
     -------
     dict
-        By start: ``relative_l2``, ``relative_energy``, ``residual``; the first and last ``after_cycle``; ``iterations``
+        By start: ``relative_l2``, ``relative_energy``, ``residual``; errors ``after_cycle``; ``iterations``
         by preconditioner and of plain ``cycles``, as `Counts`.
     """
-    found: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, Any]] = {}
     for name, start in starts.items():
         u = np.asarray(start, np.float64).ravel()
         once = u + cycle(system.residual(u))
@@ -205,12 +203,12 @@ def from_starts(
             for by, apply in preconditioners.items()
         }
         counted["cycles"] = cycles(system, cycle, u, exact=exact).to_json()
-        found[name] = {
+        result[name] = {
             **_norms(system, u, exact),
             "after_cycle": _norms(system, once, exact),
             "iterations": counted,
         }
-    return found
+    return result
 
 
 def _norms(system: System, u: Array, exact: Array) -> dict[str, float]:
@@ -222,14 +220,14 @@ def _norms(system: System, u: Array, exact: Array) -> dict[str, float]:
     }
 
 
-def mean(found: Sequence[Any]) -> Any:
-    """The mean of numbers in like nested dicts; None where a number is missing in one of them.
+def mean(values: Sequence[Any]) -> Any:
+    """Compute the means of numbers in nested dicts with the same keys; None where a number is missing.
 
     Examples
     --------
     >>> mean([{"a": 1, "b": {"c": 2}}, {"a": 2, "b": {"c": None}}])
     {'a': 1.5, 'b': {'c': None}}
     """
-    if isinstance(found[0], Mapping):
-        return {name: mean([one[name] for one in found]) for name in found[0]}
-    return None if any(one is None for one in found) else float(np.mean(found))
+    if isinstance(values[0], Mapping):
+        return {name: mean([value[name] for value in values]) for name in values[0]}
+    return None if any(value is None for value in values) else float(np.mean(values))

@@ -1,4 +1,4 @@
-"""A linear multigrid layer whose kernels are learned for contraction, and what becomes of its symmetry."""
+"""A linear multigrid layer trained for contraction, and the loss of its symmetry."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["geometric_layer", "learned_layer"]
 Array = NDArray[np.float64]
 DAMPING: Final = 0.8  # of Jacobi
 BATCH: Final = 8
-CYCLES: Final = 4  # through which the contraction is learned
+CYCLES: Final = 4  # of the training loss
 RATE: Final = 3e-3
 PROBES: Final = 24
 LIMIT: Final = 200
 
 
 def geometric_layer(n: int) -> Cycle:
-    """A layer of one channel whose kernels make it Poisson's V(1,1) cycle with damped Jacobi (mgno, section 5a)."""
+    """Return a layer of one channel that is the V(1,1) cycle of Poisson with damped Jacobi (mgno, section 5a)."""
     grid = Grid((n, n))
     layout = Layout.of(grid)
     stencil = diffusion_stencil(torch.ones(1, n, n, dtype=torch.float64), grid)
@@ -56,24 +56,24 @@ def _set(kernel: torch.nn.Module, values: torch.Tensor) -> None:
 
 
 def learned_layer(*, resolution: int = 31, steps: int = 250, seed: int = 7) -> dict[str, Any]:
-    """Train such a layer to contract faster, every kernel free, and compare both as solvers (mgno, section 5d).
+    """Train all kernels of such a layer for faster contraction, and compare both as solvers (mgno, section 5d).
 
     The loss is the logarithm of the mean contraction of random errors through four cycles.
 
     Returns
     -------
     dict
-        ``layers``: of none, the geometric and the learned one ``contraction`` (spectral, by power iteration),
+        ``layers``: of no, the geometric and the learned layer ``contraction`` (spectral, by power iteration),
         ``asymmetry`` (|x.By - y.Bx| over |x.By|, root mean squares over random x and y), iterations of ``gmres``,
         ``cg`` and ``flexible_cg`` to 1e-8, None where they do not converge.
     """
     system = discretize(Poisson(resolution))
-    # A right-hand side of every frequency: a smooth one excites few modes, and nothing is seen.
+    # The right-hand side has every frequency; a smooth right-hand side excites few modes.
     system = dataclasses.replace(system, rhs=np.random.default_rng(seed).normal(size=system.grid.size))
     layers: dict[str, Cycle | None] = {"none": None, "geometric": geometric_layer(resolution)}
     layers["learned"] = _trained(geometric_layer(resolution), resolution, steps, seed)
-    found = {name: _measured(system, layer, seed) for name, layer in layers.items()}
-    return {"resolution": resolution, "steps": steps, "layers": found}
+    scores = {name: _measured(system, layer, seed) for name, layer in layers.items()}
+    return {"resolution": resolution, "steps": steps, "layers": scores}
 
 
 def _trained(cycle: Cycle, n: int, steps: int, seed: int) -> Cycle:
@@ -96,17 +96,17 @@ def _trained(cycle: Cycle, n: int, steps: int, seed: int) -> Cycle:
 def _measured(system: System, layer: Cycle | None, seed: int) -> Mapping[str, float | int | None]:
     apply = None if layer is None else _applied(layer, system)
     limit = LIMIT if layer is not None else 2000
-    found: dict[str, float | int | None] = {"contraction": None, "asymmetry": None}
+    scores: dict[str, float | int | None] = {"contraction": None, "asymmetry": None}
     if apply is not None:
         generator = np.random.default_rng(seed)
-        found["contraction"] = _contraction(system, apply, generator)
+        scores["contraction"] = _contraction(system, apply, generator)
         pairs = generator.normal(size=(PROBES, 2, system.grid.size))
         sides = np.array([(x @ apply(y), y @ apply(x)) for x, y in pairs])
-        found["asymmetry"] = float(np.sqrt((np.diff(sides) ** 2).mean() / (sides**2).mean()))
-    found["gmres"] = _gmres(system, apply, limit)
-    found["cg"] = conjugate_gradients(system, None, apply, limit=limit).residual
-    found["flexible_cg"] = conjugate_gradients(system, None, apply, limit=limit, flexible=True).residual
-    return found
+        scores["asymmetry"] = float(np.sqrt((np.diff(sides) ** 2).mean() / (sides**2).mean()))
+    scores["gmres"] = _gmres(system, apply, limit)
+    scores["cg"] = conjugate_gradients(system, None, apply, limit=limit).residual
+    scores["flexible_cg"] = conjugate_gradients(system, None, apply, limit=limit, flexible=True).residual
+    return scores
 
 
 def _applied(layer: Cycle, system: System) -> Apply:
@@ -128,13 +128,15 @@ def _contraction(system: System, apply: Apply, generator: np.random.Generator, s
         e = e - apply(system.matrix @ e)
         sizes.append(float(np.linalg.norm(e)))
         e /= sizes[-1]
-    return float(np.exp(np.mean(np.log(sizes[-10:]))))  # the mean, for an asymmetric layer's modes turn
+    return float(
+        np.exp(np.mean(np.log(sizes[-10:])))
+    )  # the mean, because modes of an asymmetric layer rotate
 
 
 def _gmres(system: System, apply: Apply | None, limit: int) -> int | None:
     seen: list[float] = []
     by = None if apply is None else spla.LinearOperator(system.matrix.shape, matvec=apply, dtype=np.float64)
-    # From the right, so that its residual is the true one: A B y = b, u = B y.
+    # Right preconditioning, A B y = b and u = B y, so that the residual is the true residual.
     operator = system.matrix if by is None else spla.aslinearoperator(system.matrix) @ by
     _, info = spla.gmres(
         operator,

@@ -1,9 +1,9 @@
-"""Errors by multigrid level: which level of the hierarchy could have removed what is wrong.
+"""Errors by multigrid level: the part of the error that each level of the hierarchy can remove.
 
-With prolongations P_0, P_1, ... and Galerkin operators A_(l+1) = P_l^T A_l P_l, the fields that level l can hold are
-the range of P_0 ... P_(l-1). The energy-orthogonal projections onto these nested spaces split an error into parts whose
-energies add up; part l is what level l holds and level l + 1 cannot. The energy of a projection is
-g_l^T A_l^-1 g_l with g_l the residual restricted to level l, so the residual is enough and no truth is needed.
+With prolongations P_0, P_1, ... and Galerkin operators A_(l+1) = P_l^T A_l P_l, the fields that level l can represent
+are the range of P_0 ... P_(l-1). The energy-orthogonal projections onto these nested spaces split an error into
+parts whose energies add up; part l is what level l can represent and level l + 1 cannot. The energy of a projection is
+g_l^T A_l^-1 g_l with g_l the residual restricted to level l, so only the residual is needed, and no truth.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ SMALLEST: Final = 1e-12  # share of the energy below which a part is rounding
 
 
 class LevelSplit:
-    """The levels of a hierarchy, factorised, ready to split many residuals.
+    """Factorised levels of a hierarchy, to split many residuals.
 
     Parameters
     ----------
     multilevel
-        `pyamg.MultilevelSolver`, or anything whose ``levels`` have A and P; only the finest A and the P are used, and
-        the coarse operators made from them, so that it holds for every symmetric positive (semi)definite A.
+        `pyamg.MultilevelSolver`, or an object whose ``levels`` have A and P. The coarse operators are computed from the
+        finest A and from P, so the split is valid for every symmetric positive (semi)definite A.
 
     Raises
     ------
     InputError
-        A matrix that is not symmetric: it has no energy.
+        The matrix is not symmetric and has no energy norm.
 
     Examples
     --------
@@ -58,15 +58,15 @@ class LevelSplit:
         self.matrices: list[Any] = [matrix]
         for restrict in self.down:
             self.matrices.append((restrict @ self.matrices[-1] @ restrict.T).tocsr())
-        self.factors = [_factor(one) for one in self.matrices]
+        self.factors = [_factor(matrix) for matrix in self.matrices]
 
     @property
     def unknowns(self) -> list[int]:
-        """Of each level, the finest first."""
-        return [int(one.shape[0]) for one in self.matrices]
+        """Number of unknowns of each level, the finest first."""
+        return [int(matrix.shape[0]) for matrix in self.matrices]
 
     def energies(self, residual: Array) -> Array:
-        """The squared energy of the error's part that belongs to each level, (level,).
+        """Compute the squared energy of the part of the error of each level, (level,).
 
         Parameters
         ----------
@@ -80,26 +80,27 @@ class LevelSplit:
             if level < len(self.down):
                 g = self.down[level] @ g
         parts = np.append(-np.diff(energy), energy[-1])
-        # Differences of nearly equal numbers: what is negative by rounding is nil.
+        # Small differences of nearly equal numbers are rounding errors.
         return np.asarray(np.where(np.abs(parts) < SMALLEST * max(energy[0], 0.0), 0.0, parts))
 
     def shares(
         self, residuals: Sequence[Array], references: Sequence[Array]
     ) -> list[dict[str, float | int | None]]:
-        """Split many errors, and the true solutions beside them.
+        """Split many errors and the true solutions.
 
         Parameters
         ----------
         residuals
-            Of the predictions, (n,) each.
+            Residuals of the predictions, (n,) each.
         references
-            Of zero, that is b, (n,) each: they split the true solutions (where the boundary values are zero).
+            Residuals of zero (the right-hand sides), (n,) each, which split the true solutions for zero boundary
+            values.
 
         Returns
         -------
         list
-            For each level its unknowns, its mean share of the error's and of the truth's squared energy, and the
-            relative energy error within the level.
+            Unknowns of each level, its mean share of the squared energy of the error and of the truth, and its relative
+            energy error.
         """
         wrong = np.mean(
             [_normalised(self.energies(r), self.energies(b).sum()) for r, b in _pairs(residuals, references)],
@@ -119,8 +120,8 @@ class LevelSplit:
         ]
 
 
-def _pairs(one: Sequence[Array], other: Sequence[Array]) -> list[tuple[Array, Array]]:
-    return list(zip(one, other, strict=True))
+def _pairs(first: Sequence[Array], second: Sequence[Array]) -> list[tuple[Array, Array]]:
+    return list(zip(first, second, strict=True))
 
 
 def _normalised(energies: Array, by: float | None) -> Array:
@@ -129,15 +130,15 @@ def _normalised(energies: Array, by: float | None) -> Array:
 
 
 def _factor(matrix: Any) -> Any:
-    """Solve with a positive (semi)definite matrix; of a singular one one unknown is held at zero."""
+    """Factorise a positive (semi)definite matrix; one unknown of a singular matrix is fixed at zero."""
     dense = matrix.shape[0] <= 2
     ones = np.abs(matrix @ np.ones(matrix.shape[0])).max()
     singular = ones <= 1e-10 * abs(matrix).max()
-    kept = matrix.shape[0] - 1 if singular else matrix.shape[0]
-    if kept == 0:
+    size = matrix.shape[0] - 1 if singular else matrix.shape[0]
+    if size == 0:
         return np.zeros_like
     if dense:
-        small = np.linalg.inv(matrix.toarray()[:kept, :kept])
-        return lambda g: np.append(small @ g[:kept], np.zeros(g.size - kept))
-    factor = splu(sp.csc_matrix(matrix[:kept, :kept]))
-    return lambda g: np.append(factor.solve(g[:kept]), np.zeros(g.size - kept))
+        small = np.linalg.inv(matrix.toarray()[:size, :size])
+        return lambda g: np.append(small @ g[:size], np.zeros(g.size - size))
+    factor = splu(sp.csc_matrix(matrix[:size, :size]))
+    return lambda g: np.append(factor.solve(g[:size]), np.zeros(g.size - size))

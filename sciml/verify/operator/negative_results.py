@@ -1,7 +1,7 @@
-"""The honest findings, reproduced: where a coefficient-blind or learned operator loses to plain multigrid.
+"""Negative results: problems for which plain multigrid is better than a coefficient-blind or learned operator.
 
 Three tables: a coefficient-blind multigrid layer as a preconditioner of Darcy flow; a prediction as an initial guess; a
-linear layer whose kernels were learned for speed, and what that does to its symmetry.
+linear layer with learned kernels and the loss of its symmetry.
 """
 
 from __future__ import annotations
@@ -27,40 +27,41 @@ from sciml.verify.operator.tables import iteration_table, start_table
 __all__ = ["Findings", "blind", "chapters", "guesses", "reproduce"]
 
 Array = NDArray[np.float64]
-KINDS: Final[Mapping[str, TwoPhase]] = {
+MEDIA: Final[Mapping[str, TwoPhase]] = {
     "smooth, contrast 4": TwoPhase(3, 12),
     "rough, contrast 6": TwoPhase(2, 12, tau=20**0.5),
 }
 OFF: Final = 0.0245
-"""Relative L2 error of the stand-ins: that of the official MgNO after ten epochs on 1024 problems."""
+"""Relative L2 error of the synthetic predictions, that of the official MgNO after ten epochs on 1024 problems."""
 ENERGY: Final = 0.157
-"""And the relative energy error of the rough one."""
-SAID: Final = {
-    "blind": "A linear multigrid layer with constant kernels cannot hold a variable coefficient. The Poisson cycle "
-    "that it can be needs several times the iterations of multigrid built on the actual matrix, more the larger the "
-    "contrast; scaling it by 1/sqrt(a) before and after, which looks like the remedy, is worse where a jumps. The "
-    "coefficient must enter the layer.",
-    "guesses": "A prediction that is right to some per cent saves about one iteration of multigrid-CG: a residual "
-    "weighs the fine errors most, and those are what a network leaves. One multigrid cycle takes most of them away.",
+"""Relative energy error of the rough synthetic prediction."""
+CONCLUSIONS: Final = {
+    "blind": "A linear multigrid layer with constant kernels cannot represent a variable coefficient. At best it is a "
+    "Poisson cycle, which needs several times the iterations of multigrid for the actual matrix, increasing with the "
+    "contrast. Scaling by 1/sqrt(a) before and after the cycle is worse where a is discontinuous. The coefficient must "
+    "be an input of the layer.",
+    "guesses": "A prediction with an error of some per cent saves about one iteration of multigrid-CG: the residual "
+    "is most sensitive to fine errors, which dominate the error of a network. One multigrid cycle removes most of "
+    "them.",
     "learned": "Learning its kernels makes a linear layer contract several times faster, but it is no longer "
-    "symmetric. GMRES and flexible conjugate gradients take that; the usual conjugate gradients rely on symmetry and "
-    "need more iterations than those.",
+    "symmetric. GMRES and flexible conjugate gradients accept this; standard conjugate gradients assume symmetry and "
+    "need more iterations.",
 }
 
 
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Findings:
-    """The three tables' numbers: ``blind``, ``guesses``, ``learned``; and the settings they were found with."""
+    """Numbers of the three tables, ``blind``, ``guesses`` and ``learned``, and their settings."""
 
     scores: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """The numbers as a dict that `json.dump` takes."""
+        """Return the numbers as a dict for `json.dump`."""
         return dict(self.scores)
 
     def tables(self) -> dict[str, list[Table]]:
-        """By finding."""
+        """Return the tables by result."""
         return {
             "blind": [_blind_table(self.scores["blind"])],
             "guesses": [
@@ -74,14 +75,16 @@ class Findings:
         }
 
     def __str__(self) -> str:
-        parts = [text for name, found in self.tables().items() for text in [*map(str, found), SAID[name]]]
+        parts = [
+            text for name, tables in self.tables().items() for text in [*map(str, tables), CONCLUSIONS[name]]
+        ]
         return "\n\n".join(parts)
 
     __repr__ = __str__
 
 
-def chapters(found: Findings) -> list[Chapter]:
-    """For a page."""
+def chapters(results: Findings) -> list[Chapter]:
+    """Return the chapters of a report page."""
     titles = {
         "blind": "Constant kernels and a variable coefficient",
         "guesses": "Predictions as initial guesses",
@@ -90,30 +93,30 @@ def chapters(found: Findings) -> list[Chapter]:
     return [
         Chapter.of(
             titles[name],
-            f"<p>{SAID[name]}</p>",
-            *(table(one.caption, one.head, one.rows) for one in tables),
+            f"<p>{CONCLUSIONS[name]}</p>",
+            *(table(content.caption, content.head, content.rows) for content in tables),
         )
-        for name, tables in found.tables().items()
+        for name, tables in results.tables().items()
     ]
 
 
 def reproduce(
     *, resolution: int = 63, samples: int = 4, seed: int = 7, operator: Any = None, steps: int = 250
 ) -> Findings:
-    """Find them again.
+    """Reproduce the results.
 
     Parameters
     ----------
     resolution
-        Unknowns along an axis of the Darcy problems; the first table has twice as many too.
+        Unknowns along an axis of the Darcy problems; the first table also has twice as many.
     samples
-        Problems of each kind.
+        Number of problems of each medium.
     seed
-        Of the problems, the stand-ins' errors and the training.
+        Seed of the problems, of the errors of the synthetic predictions and of the training.
     operator
-        A `sciml.operators.TrainedOperator` for Darcy flow, shown among the initial guesses.
+        A `sciml.operators.TrainedOperator` for Darcy flow as an additional initial guess.
     steps
-        Of the training of the linear layer.
+        Number of training steps of the linear layer.
     """
     return Findings(
         {
@@ -128,23 +131,23 @@ def reproduce(
 
 
 def blind(resolution: int, samples: int, seed: int) -> dict[str, dict[str, Any]]:
-    """Conjugate gradients to 1e-8 with a coefficient-blind cycle, against what knows the matrix (mgno, section 5c).
+    """Count conjugate gradients to 1e-8 with coefficient-blind and other preconditioners (mgno, section 5c).
 
     Returns
     -------
     dict
-        By problem and preconditioner, mean `Counts`.
+        Mean `Counts` by problem and preconditioner.
     """
-    found = {}
-    cases = [(name, resolution) for name in KINDS] + [("smooth, contrast 4", 2 * resolution + 1)]
+    results = {}
+    cases = [(name, resolution) for name in MEDIA] + [("smooth, contrast 4", 2 * resolution + 1)]
     for name, n in cases:
         poisson = _hierarchy(discretize(Poisson(n)))
         counted = []
         for number_ in range(samples):
-            problem = Darcy(n, KINDS[name], seed=seed + number_)
+            problem = Darcy(n, MEDIA[name], seed=seed + number_)
             counted.append(_counted(discretize(problem), problem.coefficient_field().ravel(), poisson))
-        found[f"{name}, {n} x {n}"] = mean(counted)
-    return found
+        results[f"{name}, {n} x {n}"] = mean(counted)
+    return results
 
 
 def _counted(system: System, coefficient: Array, poisson: Any) -> dict[str, dict[str, int | None]]:
@@ -171,26 +174,26 @@ def _hierarchy(system: System, method: Any = "ruge_stuben") -> Any:
 
 
 def guesses(resolution: int, samples: int, seed: int, operator: Any = None) -> dict[str, dict[str, Any]]:
-    """What an initial guess saves (mgno, section 5e), for stand-ins of a known error and an operator if given.
+    """Compute the iterations that initial guesses save (mgno, section 5e).
 
-    The stand-ins are the solution with errors added: one of every frequency, as rough as a convolutional network's, and
-    one of low frequencies only.
+    The synthetic predictions are the solution with an error: of every frequency, as rough as that of a convolutional
+    network, and of low frequencies only.
 
     Returns
     -------
     dict
-        By start, as `from_starts`, means over samples.
+        Means over samples by start, as `from_starts`.
     """
-    kept = []
+    counts = []
     for number_ in range(samples):
-        problem = Darcy(resolution, KINDS["smooth, contrast 4"], seed=seed + number_)
+        problem = Darcy(resolution, MEDIA["smooth, contrast 4"], seed=seed + number_)
         system = discretize(problem)
         exact = np.asarray(spla.spsolve(system.matrix.tocsc(), system.rhs), np.float64)
         generator = np.random.default_rng([seed, number_])
         starts = {
             "zero": 0.0 * exact,
-            f"rough stand-in, {OFF:.2%} off": exact + rough_error(system, exact, generator),
-            f"smooth stand-in, {OFF:.2%} off": exact + smooth_error(system.grid, exact, generator),
+            f"rough error of {OFF:.2%}": exact + rough_error(system, exact, generator),
+            f"smooth error of {OFF:.2%}": exact + smooth_error(system.grid, exact, generator),
         }
         if operator is not None:
             starts["the operator"] = _asked(operator, problem)
@@ -201,9 +204,9 @@ def guesses(resolution: int, samples: int, seed: int, operator: Any = None) -> d
             "SA": _hierarchy(system, "smoothed_aggregation").cycle,
             "RS": hierarchy.cycle,
         }
-        kept.append(from_starts(system, exact, starts, methods, hierarchy.cycle))
-    found: dict[str, dict[str, Any]] = mean(kept)
-    return found
+        counts.append(from_starts(system, exact, starts, methods, hierarchy.cycle))
+    means: dict[str, dict[str, Any]] = mean(counts)
+    return means
 
 
 def _asked(operator: Any, problem: Darcy) -> Array:
@@ -215,7 +218,7 @@ def _asked(operator: Any, problem: Darcy) -> Array:
 
 
 def smooth_error(grid: Grid, exact: Array, generator: np.random.Generator) -> Array:
-    """An error of the lowest four waves along each axis, `OFF` of the solution in L2."""
+    """Return an error of the lowest four waves along each axis, `OFF` of the solution in L2."""
     x, y = grid.mesh()
     error = np.zeros(grid.shape)
     for k in range(1, 5):
@@ -225,7 +228,7 @@ def smooth_error(grid: Grid, exact: Array, generator: np.random.Generator) -> Ar
 
 
 def rough_error(system: System, exact: Array, generator: np.random.Generator) -> Array:
-    """A smooth error with white noise in it, `OFF` of the solution in L2 and `ENERGY` in the energy norm."""
+    """Return a smooth error with white noise, `OFF` of the solution in L2 and `ENERGY` in the energy norm."""
     low = smooth_error(system.grid, exact, generator)
     noise = generator.normal(size=exact.size)
     noise *= np.linalg.norm(low) / np.linalg.norm(noise)
@@ -242,29 +245,30 @@ def rough_error(system: System, exact: Array, generator: np.random.Generator) ->
     return mixed(over)
 
 
-def _blind_table(found: Mapping[str, Any]) -> Table:
-    names = list(next(iter(found.values())))
-    rows = [[problem, *(_count(counts[by]) for by in names)] for problem, counts in found.items()]
+def _blind_table(results: Mapping[str, Any]) -> Table:
+    names = list(next(iter(results.values())))
+    rows = [[problem, *(_count(counts[by]) for by in names)] for problem, counts in results.items()]
     return Table("Iterations of conjugate gradients to 1e-8, preconditioned by", ["Darcy flow", *names], rows)
 
 
-def _count(one: Mapping[str, Any]) -> str:
-    return "> {:.0f}".format(one["limit"]) if one["residual"] is None else f"{one['residual']:.1f}"
+def _count(counts: Mapping[str, Any]) -> str:
+    return "> {:.0f}".format(counts["limit"]) if counts["residual"] is None else f"{counts['residual']:.1f}"
 
 
-def _learned_table(found: Mapping[str, Any]) -> Table:
+def _learned_table(results: Mapping[str, Any]) -> Table:
     names: dict[str, tuple[str, Callable[[Any], str]]] = {
         "contraction": ("contraction of a cycle", number),
-        "asymmetry": ("defect of symmetry", lambda x: number(x, ".1e")),
+        "asymmetry": ("asymmetry", lambda x: number(x, ".1e")),
         "gmres": ("GMRES iterations", _whole),
         "cg": ("CG iterations", _whole),
         "flexible_cg": ("flexible CG", _whole),
     }
     rows = [
-        [name, *(form(one[key]) for key, (_, form) in names.items())] for name, one in found["layers"].items()
+        [name, *(form(layer[key]) for key, (_, form) in names.items())]
+        for name, layer in results["layers"].items()
     ]
-    caption = f"One linear layer on Poisson, {found['resolution']} x {found['resolution']}, to 1e-8"
-    return Table(caption, ["kernels", *(said for said, _ in names.values())], rows)
+    caption = f"One linear layer on Poisson, {results['resolution']} x {results['resolution']}, to 1e-8"
+    return Table(caption, ["kernels", *(label for label, _ in names.values())], rows)
 
 
 def _whole(count: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Errors of predicted fields, sample by sample, in every norm that can be meant."""
+"""Errors of predicted fields by sample, in several norms."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ NORMS: Final = {
     "relative_l2": "||e|| / ||u||, the root of the sum of squares over the unknowns; e = prediction "
     "− truth u",
     "relative_h1": "Sobolev norm of e over that of u: the integral of e² + |grad e|², by finite "
-    "differences that know the "
-    "boundary and the truth's values on it; the H1 error in the usual sense",
-    "relative_h1_truncated": "the number that the published MgNO tables call H1: Fourier "
+    "differences with the "
+    "boundary conditions and the values of the truth on the boundary; the usual H1 error",
+    "relative_h1_truncated": "the error that the published MgNO tables call H1: Fourier "
     "coefficients weighted by "
-    "sqrt(1 + k²) below wave number 20 and not at all above, of fields taken as periodic; it hardly "
-    "sees fine errors",
-    "relative_h1_fft": "as the truncated one, with every wave number weighed",
+    "sqrt(1 + k²) below wave number 20 and not at all above, of fields taken as periodic; it is "
+    "insensitive to fine errors",
+    "relative_h1_fft": "as the truncated one, with every wave number weighted",
     "relative_max": "largest |e| over the largest |u|",
-    "residual": "||b − A u|| / ||b|| with the predicted u: no truth is needed, but it weighs the "
-    "finest error most",
+    "residual": "||b − A u|| / ||b|| with the predicted u: no truth is needed, but it is most "
+    "sensitive to the finest errors",
     "residual_energy": "the residual in the A⁻¹ norm, sqrt(r·Br / b·Bb) with B one symmetric "
     "multigrid cycle: no truth is "
     "needed, and it is close to the relative energy error",
     "relative_energy": "sqrt(e·Ae / u·Au): the energy norm, about sqrt(a) |grad e| integrated",
 }
-"""What each number is."""
+"""Definition of each norm."""
 
 
 def field_errors(
     prediction: Array, truth: Array, grid: Grid, *, side_values: Given | None = None
 ) -> dict[str, Array]:
-    """The errors that need nothing but the fields (sample, y, x), by name, each (sample,).
+    """Compute the errors that need only the fields (sample, y, x), by name, each (sample,).
 
     The truth's values on Dirichlet sides enter the H1 norm: ``side_values`` as in
     `sciml.operators.losses.relative_h1`, by side a number, an array (sample,) or (sample, n), or None.
@@ -50,7 +50,7 @@ def field_errors(
     Raises
     ------
     InputError
-        Different shapes, values that are not finite, or a truth that vanishes.
+        The shapes differ, values are not finite, or a truth is zero.
 
     Examples
     --------
@@ -65,8 +65,8 @@ def field_errors(
             f"prediction {prediction.shape} against truth {truth.shape} on {grid}: give both as "
             f"(sample, y, x)"
         )
-    for name, one in (("prediction", prediction), ("truth", truth)):
-        bad = np.flatnonzero(~np.isfinite(one).all((1, 2)))
+    for name, values in (("prediction", prediction), ("truth", truth)):
+        bad = np.flatnonzero(~np.isfinite(values).all((1, 2)))
         if bad.size:
             raise InputError(f"the {name} of {bad.size} samples is not finite, the first of sample {bad[0]}")
     nil = np.flatnonzero(~truth.any((1, 2)))
@@ -76,18 +76,18 @@ def field_errors(
 
     from sciml.operators import losses
 
-    said, true = torch.tensor(prediction), torch.tensor(truth)
+    predicted, true = torch.tensor(prediction), torch.tensor(truth)
     index = range(len(truth))
 
     def each(measure: Any) -> Array:
-        found = [float(measure(said[i : i + 1], true[i : i + 1])) for i in index]
-        return np.array(found, np.float64)
+        errors = [float(measure(predicted[i : i + 1], true[i : i + 1])) for i in index]
+        return np.array(errors, np.float64)
 
     def sobolev(i: int) -> float:
         here: Any = side_values
         if isinstance(side_values, Mapping):
             here = {k: v[i : i + 1] if getattr(v, "ndim", 0) else v for k, v in side_values.items()}
-        return float(losses.relative_h1(said[i : i + 1], true[i : i + 1], grid, boundary_value=here))
+        return float(losses.relative_h1(predicted[i : i + 1], true[i : i + 1], grid, boundary_value=here))
 
     error = prediction - truth
     return {
@@ -100,15 +100,15 @@ def field_errors(
 
 
 def system_errors(system: System, prediction: Array, truth: Array) -> dict[str, float]:
-    """The errors that the discretised problem tells of one prediction (y, x); no energy without symmetry."""
-    found = {"residual": float(np.linalg.norm(system.residual(prediction)) / np.linalg.norm(system.rhs))}
+    """Compute the residual and, for a symmetric system, the energy error of one prediction (y, x)."""
+    errors = {"residual": float(np.linalg.norm(system.residual(prediction)) / np.linalg.norm(system.rhs))}
     if system.kind in ("definite", "semidefinite"):
-        found["relative_energy"] = system.energy(np.subtract(prediction, truth)) / system.energy(truth)
-    return found
+        errors["relative_energy"] = system.energy(np.subtract(prediction, truth)) / system.energy(truth)
+    return errors
 
 
 def spread(values: Array) -> dict[str, float | int]:
-    """Mean, median and worst over the samples, and which is the worst.
+    """Return mean, median and largest value over the samples, and the index of the largest.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The chapters of a page about operators: pictures and tables in the order in which one asks."""
+"""Chapters of a report page about operators."""
 
 from __future__ import annotations
 
@@ -13,70 +13,81 @@ from sciml.verify.operator.figures import pictures
 __all__ = ["chapters"]
 
 AFTER: Final = {"Error by frequency": "spectrum", "Error by multigrid level": "levels", "Rollout": "rollout"}
-"""Which picture follows which table."""
+"""Figure after the table whose caption begins with the key."""
 
 
 def chapters(evaluations: Sequence[PdeEvaluation]) -> list[Chapter]:
-    """A comparison where there are several, a chapter for each, and what the words mean."""
+    """Return a comparison of several evaluations, a chapter for each, and the definitions."""
     several = [_comparison(evaluations)] if len(evaluations) > 1 else []
     words = [Chapter.of("Definitions, operators", definitions(evaluations[0].scores["definitions"]))]
-    return [*several, *(_chapter(one) for one in evaluations), *(words if evaluations else [])]
+    return [*several, *(_chapter(evaluation) for evaluation in evaluations), *(words if evaluations else [])]
 
 
-def _chapter(one: PdeEvaluation) -> Chapter:
-    there = {picture.name: picture for picture in pictures(one)}
-    told = "".join(f"<p>{html.escape(line)}</p>" for line in [*one.headline()[1:], *_findings(one)])
-    parts = [f'<p class="quiet">Evaluated on {html.escape(one.data)}.</p>{told}', drawn(there["fields"])]
-    for found in one.tables():
-        parts.append(_table(found))
-        name = next((name for start, name in AFTER.items() if found.caption.startswith(start)), None)
-        parts.append(_picture(there.get(name or "")))
-    absent = one.scores["absent"].items()
+def _chapter(evaluation: PdeEvaluation) -> Chapter:
+    figures = {picture.name: picture for picture in pictures(evaluation)}
+    paragraphs = "".join(
+        f"<p>{html.escape(line)}</p>" for line in [*evaluation.headline()[1:], *_findings(evaluation)]
+    )
+    parts = [
+        f'<p class="quiet">Evaluated on {html.escape(evaluation.data)}.</p>{paragraphs}',
+        drawn(figures["fields"]),
+    ]
+    for content in evaluation.tables():
+        parts.append(_table(content))
+        name = next((name for start, name in AFTER.items() if content.caption.startswith(start)), None)
+        parts.append(_picture(figures.get(name or "")))
+    absent = evaluation.scores["absent"].items()
     if absent:
-        said = "".join(f"<li>{html.escape(what)}: {html.escape(why)}.</li>" for what, why in absent)
-        parts.append(f"<h3>Not there</h3><ul>{said}</ul>")
-    return Chapter.of(one.model, *parts)
+        items = "".join(f"<li>{html.escape(what)}: {html.escape(why)}.</li>" for what, why in absent)
+        parts.append(f"<h3>Missing scores</h3><ul>{items}</ul>")
+    return Chapter.of(evaluation.model, *parts)
 
 
-def _findings(one: PdeEvaluation) -> list[str]:
-    """What the numbers say to someone who has a multigrid solver."""
-    scores, said = one.scores, []
+def _findings(evaluation: PdeEvaluation) -> list[str]:
+    """Summarise the numbers for users of a multigrid solver."""
+    scores, sentences = evaluation.scores, []
     if "iterations" in scores:
         zero, near = scores["iterations"]["zero"], scores["iterations"]["prediction"]
         before, after = (x["iterations"]["RS"]["residual"] for x in (zero, near))
         if before is not None and after is not None:
-            said.append(
-                f"As an initial guess it saves {before - after:.1f} of {before:.1f} iterations of multigrid-CG; "
-                f"one multigrid cycle makes its L2 error {scores['cycle']['relative_l2']:.1f} times smaller."
+            sentences.append(
+                f"As an initial guess the prediction saves {before - after:.1f} of {before:.1f} iterations of "
+                f"multigrid-CG; one multigrid cycle reduces its L2 error by a factor of "
+                f"{scores['cycle']['relative_l2']:.1f}."
             )
     if "time" in scores:
         ratio, together = scores["time"]["ratio"], scores["time"]["ratio_in_batch"]
-        said.append(
+        sentences.append(
             f"On this machine one prediction takes {number(ratio)} times the wall-clock of multigrid-CG to 1e-8 with "
-            f"its set-up ({number(together)} times in a batch), and its answer is {number(scores['relative_l2'])} off."
+            f"its set-up ({number(together)} times in a batch), and its relative L2 error is "
+            f"{number(scores['relative_l2'])}."
         )
     if "certified" in scores:
         sharp = scores["certified"]["effectivity"]
-        said.append(
+        sentences.append(
             f"The guaranteed bound is {number(sharp['upper']['mean'], '.3f')} times the true energy error on average, "
             f"at most {number(sharp['upper']['greatest'], '.3f')} times."
         )
-    return said
+    return sentences
 
 
 def _comparison(evaluations: Sequence[PdeEvaluation]) -> Chapter:
-    names = list(dict.fromkeys(name for one in evaluations for name in one.scores["norms"]))
-    rows = [[name.replace("_", " "), *(_mean(one, name) for one in evaluations)] for name in names]
-    found = Table("Mean errors, operator by operator", ["norm", *(one.model for one in evaluations)], rows)
-    return Chapter.of("Operators together", _table(found))
+    names = list(dict.fromkeys(name for evaluation in evaluations for name in evaluation.scores["norms"]))
+    rows = [
+        [name.replace("_", " "), *(_mean(evaluation, name) for evaluation in evaluations)] for name in names
+    ]
+    errors = Table(
+        "Mean errors by operator", ["norm", *(evaluation.model for evaluation in evaluations)], rows
+    )
+    return Chapter.of("Comparison of operators", _table(errors))
 
 
-def _mean(one: PdeEvaluation, name: str) -> str:
-    return number(one.scores["norms"].get(name, {}).get("mean"))
+def _mean(evaluation: PdeEvaluation, name: str) -> str:
+    return number(evaluation.scores["norms"].get(name, {}).get("mean"))
 
 
-def _table(one: Table) -> str:
-    return table(one.caption, one.head, one.rows)
+def _table(content: Table) -> str:
+    return table(content.caption, content.head, content.rows)
 
 
 def _picture(picture: Picture | None) -> str:

@@ -1,7 +1,7 @@
-"""Errors by frequency: expansions in the waves that belong to the boundary, not in periodic ones.
+"""Errors by frequency: expansions in the waves of the boundary conditions.
 
-A field that vanishes at its sides is a sum of sines, one whose slope does a sum of cosines; the Fourier transform of
-either, taken as if it were periodic, has jumps at the sides whose tail hides the fine scales.
+A field that is zero at its sides is a sum of sines; a field with zero slope there is a sum of cosines. The periodic
+Fourier transform of these fields has jumps at the sides, whose slow decay hides the fine scales.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from sciml.errors import InputError
 from sciml.pde.grid import Boundary, Centring, Grid, Side
 
-__all__ = ["Spectrum", "amplitudes", "error_by_frequency", "waves"]
+__all__ = ["ErrorSpectrum", "amplitudes", "error_by_frequency", "waves"]
 
 Array = NDArray[np.float64]
 
 
 def waves(n: int, sides: tuple[Side, Side], centring: Centring) -> tuple[Array, Array]:
-    """The discrete waves of an axis: orthonormal, and eigenvectors of the second difference.
+    """Return the discrete waves of an axis, which are orthonormal eigenvectors of the second difference.
 
-    Sines (DST I and II), cosines (DCT I and II), their quarter-wave forms where one side is held and the other is not
+    Sines (DST I and II), cosines (DCT I and II), their quarter-wave forms for one Dirichlet and one Neumann side
     (types III and IV), or sines and cosines of whole periods.
 
     Parameters
@@ -32,9 +32,9 @@ def waves(n: int, sides: tuple[Side, Side], centring: Centring) -> tuple[Array, 
     n
         Unknowns along the axis.
     sides
-        What holds at its beginning and end.
+        Boundary conditions at both ends of the axis.
     centring
-        Where the unknowns lie.
+        Position of the unknowns.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def waves(n: int, sides: tuple[Side, Side], centring: Centring) -> tuple[Array, 
     >>> bool(np.allclose(basis.T @ basis / 4, np.eye(3)))
     True
     """
-    # The ends along which the waves run are the grid's: at a node on a Neumann side half a control volume.
+    # A node on a Neumann side has half a control volume, as on the grid.
     along = Grid((3, n), centring, Boundary(west=sides[0], east=sides[1]))
     x, weight = along.coordinates()[1], along.weights(1)
     if "periodic" in sides:
@@ -58,20 +58,22 @@ def waves(n: int, sides: tuple[Side, Side], centring: Centring) -> tuple[Array, 
         number = 2.0 * ((count + 1) // 2)
         phase = np.pi * np.outer(x, number)
         basis = np.where(count % 2 == 1, np.sin(phase), np.cos(phase))
-        if n % 2 == 0 and centring == "vertex":  # at the nodes the shortest sine is nil, the cosine is not
+        if n % 2 == 0 and centring == "vertex":  # the shortest sine is zero at the nodes
             basis[:, -1] = np.cos(np.pi * n * x)
     else:
-        held = sides[0] == "dirichlet"
+        fixed = sides[0] == "dirichlet"
         first = {2: 1.0, 1: 0.5, 0: 0.0}[sides.count("dirichlet")]
         number = np.arange(n) + first
         phase = np.pi * np.outer(x, number)
-        basis = np.sin(phase) if held else np.cos(phase)
+        basis = np.sin(phase) if fixed else np.cos(phase)
     basis = basis / np.sqrt(weight @ basis**2)
     return np.asarray(number, np.float64), np.asarray(basis, np.float64)
 
 
 def amplitudes(field: Array, grid: Grid) -> tuple[Array, Array, Array]:
-    """The amplitudes of the waves in fields (..., y, x); the sum of their squares is the mean square of the field.
+    """Compute the amplitudes of the waves in fields (..., y, x).
+
+    The sum of their squares is the mean square of the field.
 
     Returns
     -------
@@ -81,7 +83,7 @@ def amplitudes(field: Array, grid: Grid) -> tuple[Array, Array, Array]:
     Raises
     ------
     InputError
-        A field that does not lie on the grid.
+        The field does not have the shape of the grid.
     """
     field = np.asarray(field, np.float64)
     if field.shape[-2:] != grid.shape:
@@ -94,7 +96,7 @@ def amplitudes(field: Array, grid: Grid) -> tuple[Array, Array, Array]:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Spectrum:
+class ErrorSpectrum:
     """Mean square of truth, prediction and error by wave number, averaged over samples.
 
     Attributes
@@ -102,9 +104,9 @@ class Spectrum:
     wavenumber
         Middles of shells of width 1, in half-waves across the longer side of the rectangle.
     truth, prediction, error
-        What each shell contributes to the mean square, (shell,).
+        Contribution of each shell to the mean square, (shell,).
     cutoff
-        Beyond this wave number the rectangle's corners alone contribute.
+        Wave number above which the shells are incomplete.
     """
 
     wavenumber: Array
@@ -114,14 +116,14 @@ class Spectrum:
     cutoff: float
 
     def bands(self) -> list[dict[str, float | None]]:
-        """Octaves: the relative error in each, and its share of the whole squared error."""
+        """Compute the relative error in each octave, and its share of the squared error."""
         whole = self.error.sum()
-        found: list[dict[str, float | None]] = []
+        octaves: list[dict[str, float | None]] = []
         low = 0.0
         for high in 2.0 ** np.arange(1, math.ceil(math.log2(self.wavenumber[-1] + 1)) + 1):
             here = (self.wavenumber >= low) & (self.wavenumber < high)
             true, wrong = self.truth[here].sum(), self.error[here].sum()
-            found.append(
+            octaves.append(
                 {
                     "from": low,
                     "to": float(high),
@@ -131,10 +133,10 @@ class Spectrum:
                 }
             )
             low = float(high)
-        return found
+        return octaves
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """Return a dict for `json.dump`."""
         lists = {
             name: [float(x) for x in getattr(self, name)]
             for name in ("wavenumber", "truth", "prediction", "error")
@@ -142,13 +144,13 @@ class Spectrum:
         return {"bands": self.bands(), "cutoff": self.cutoff, **lists}
 
 
-def error_by_frequency(prediction: Array, truth: Array, grid: Grid) -> Spectrum:
-    """Expand predictions, truths and errors (sample, y, x) and add up their squares in shells of wave number.
+def error_by_frequency(prediction: Array, truth: Array, grid: Grid) -> ErrorSpectrum:
+    """Expand predictions, truths and errors (sample, y, x), and sum their squares in shells of wave number.
 
     Raises
     ------
     InputError
-        Different shapes, or fields that do not lie on the grid.
+        The shapes differ, or are not that of the grid.
 
     Examples
     --------
@@ -156,14 +158,15 @@ def error_by_frequency(prediction: Array, truth: Array, grid: Grid) -> Spectrum:
     >>> x, y = grid.mesh()
     >>> truth = np.sin(np.pi * x) * np.sin(np.pi * y)
     >>> wrong = truth + 0.1 * np.sin(9 * np.pi * x) * np.sin(12 * np.pi * y)
-    >>> found = error_by_frequency(wrong[None], truth[None], grid)
-    >>> float(found.wavenumber[found.error.argmax()]), round(float(found.error.sum() / found.truth.sum()), 6)
+    >>> spectrum = error_by_frequency(wrong[None], truth[None], grid)
+    >>> ratio = spectrum.error.sum() / spectrum.truth.sum()
+    >>> float(spectrum.wavenumber[spectrum.error.argmax()]), round(float(ratio), 6)
     (15.0, 0.01)
     """
     if np.shape(prediction) != np.shape(truth):
         raise InputError(f"prediction {np.shape(prediction)} against truth {np.shape(truth)}: give one shape")
     side = max(grid.lengths)
-    kept: list[Array] = []
+    spectra: list[Array] = []
     for field in (truth, prediction, np.subtract(prediction, truth, dtype=np.float64)):
         amplitude, number_y, number_x = amplitudes(field, grid)
         wave = np.hypot(
@@ -171,8 +174,8 @@ def error_by_frequency(prediction: Array, truth: Array, grid: Grid) -> Spectrum:
         )
         shells = np.rint(wave).astype(int)
         square = (amplitude**2).reshape(-1, *grid.shape).mean(0)
-        kept.append(np.asarray(np.bincount(shells.ravel(), square.ravel()), np.float64))
+        spectra.append(np.asarray(np.bincount(shells.ravel(), square.ravel()), np.float64))
     cutoff = min(number_y[-1] * side / grid.lengths[0], number_x[-1] * side / grid.lengths[1])
-    wavenumber = np.arange(kept[0].size, dtype=np.float64)
-    true, said, wrong = kept
-    return Spectrum(wavenumber, true, said, wrong, float(cutoff))
+    wavenumber = np.arange(spectra[0].size, dtype=np.float64)
+    true, predicted, wrong = spectra
+    return ErrorSpectrum(wavenumber, true, predicted, wrong, float(cutoff))

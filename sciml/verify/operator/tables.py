@@ -1,4 +1,4 @@
-"""The tables of an evaluation of an operator."""
+"""Tables of an evaluation of an operator."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ BESIDE: Final = ("relative_l2", "relative_h1", "relative_energy", "residual")
 
 
 def tables(scores: Mapping[str, Any]) -> list[Table]:
-    """Every table that these scores have something for."""
+    """Return the tables of the available scores."""
     return [
-        one
+        table
         for make in (_norms, _baselines, _frequency, _levels, _saved, _certified, _rollout)
-        for one in make(scores)
+        for table in make(scores)
     ]
 
 
 def _norms(scores: Mapping[str, Any]) -> Iterator[Table]:
     rows = [
-        [NAMES[name], *(number(one[key]) for key in ("mean", "median", "worst")), str(one["worst_sample"])]
-        for name, one in scores["norms"].items()
+        [NAMES[name], *(number(norm[key]) for key in ("mean", "median", "worst")), str(norm["worst_sample"])]
+        for name, norm in scores["norms"].items()
     ]
     if "residual_energy" in scores:
-        said = f"{NAMES['residual_energy']} ({scores['looked_at']} samples)"
-        rows.append([said, number(scores["residual_energy"]), "–", "–", "–"])
+        label = f"{NAMES['residual_energy']} ({scores['looked_at']} samples)"
+        rows.append([label, number(scores["residual_energy"]), "–", "–", "–"])
     yield Table("Errors over the samples", ["norm", "mean", "median", "worst", "of sample"], rows)
 
 
 def _baselines(scores: Mapping[str, Any]) -> Iterator[Table]:
-    found = scores.get("baselines")
-    if not found:
+    answers = scores.get("baselines")
+    if not answers:
         return
-    names = [key for key in BESIDE if key in next(iter(found.values()))]
-    rows = [[who, *(number(one.get(key)) for key in names)] for who, one in found.items()]
-    caption = "Beside answers that need no training, means"
-    yield Table(caption, ["answer", *(NAMES.get(name, name) for name in names)], rows)
+    names = [key for key in BESIDE if key in next(iter(answers.values()))]
+    rows = [[who, *(number(errors.get(key)) for key in names)] for who, errors in answers.items()]
+    caption = "Comparison with predictions that need no training, means"
+    yield Table(caption, ["prediction", *(NAMES.get(name, name) for name in names)], rows)
 
 
 def _frequency(scores: Mapping[str, Any]) -> Iterator[Table]:
@@ -73,96 +73,106 @@ def _levels(scores: Mapping[str, Any]) -> Iterator[Table]:
         return
     rows = [
         [
-            f"{one['level']:.0f}",
-            f"{one['unknowns']:,.0f}",
-            number(one["relative_error"]),
-            _share(one["share_of_error"]),
-            _share(one["share_of_truth"]),
+            f"{level['level']:.0f}",
+            f"{level['unknowns']:,.0f}",
+            number(level["relative_error"]),
+            _share(level["share_of_error"]),
+            _share(level["share_of_truth"]),
         ]
-        for one in scores["levels"]
+        for level in scores["levels"]
     ]
     head = ["level", "unknowns", "relative error", "share of error²", "share of truth²"]
     yield Table("Error by multigrid level (energy)", head, rows)
 
 
-def start_table(found: Mapping[str, Any], caption: str) -> Table:
-    """How good each start is, before and after one cycle."""
+def start_table(starts: Mapping[str, Any], caption: str) -> Table:
+    """Tabulate the errors of each start before and after one cycle."""
     rows = [
         [
             name,
-            *(number(one[key]) for key in ("relative_l2", "relative_energy", "residual")),
-            *(number(one["after_cycle"][key]) for key in ("relative_l2", "residual")),
+            *(number(start[key]) for key in ("relative_l2", "relative_energy", "residual")),
+            *(number(start["after_cycle"][key]) for key in ("relative_l2", "residual")),
         ]
-        for name, one in found.items()
+        for name, start in starts.items()
     ]
     head = ["start", "L2", "energy", "||r||/||b||", "L2 after a cycle", "||r||/||b|| after"]
     return Table(caption, head, rows)
 
 
-def iteration_table(found: Mapping[str, Any], aim: str, caption: str) -> Table:
-    """How many iterations of each method remain from each start."""
-    names = list(next(iter(found.values()))["iterations"])
-    rows = [[name, *(_count(one["iterations"][by], aim) for by in names)] for name, one in found.items()]
+def iteration_table(starts: Mapping[str, Any], aim: str, caption: str) -> Table:
+    """Tabulate the iterations of each method from each start."""
+    names = list(next(iter(starts.values()))["iterations"])
+    rows = [[name, *(_count(start["iterations"][by], aim) for by in names)] for name, start in starts.items()]
     head = ["start", *("plain RS cycles" if name == "cycles" else f"CG, {name}" for name in names)]
     return Table(caption, head, rows)
 
 
-def _count(one: Mapping[str, Any], aim: str) -> str:
-    return f"> {one['limit']:.0f}" if one[aim] is None else f"{one[aim]:.1f}"
+def _count(counts: Mapping[str, Any], aim: str) -> str:
+    return f"> {counts['limit']:.0f}" if counts[aim] is None else f"{counts[aim]:.1f}"
 
 
 def _saved(scores: Mapping[str, Any]) -> Iterator[Table]:
-    found = scores.get("iterations")
-    if found:
+    starts = scores.get("iterations")
+    if starts:
         count = scores["looked_at"]
-        yield start_table(found, f"As an initial guess: how good a start is (mean of {count} samples)")
+        yield start_table(starts, f"As an initial guess: errors of the start (mean of {count} samples)")
         aims = {
             "residual": "the residual is 1e-8 of b",
             "energy": "the energy error is 1e-4",
             "l2": "the L2 error is 1e-4",
         }
-        for aim, said in aims.items():
-            yield iteration_table(found, aim, f"Iterations until {said}")
-    found = scores.get("preconditioner")
-    if found:
-        rows = [[name, _count(one, "residual"), _count(one, "energy")] for name, one in found.items()]
+        for aim, condition in aims.items():
+            yield iteration_table(starts, aim, f"Iterations until {condition}")
+    preconditioners = scores.get("preconditioner")
+    if preconditioners:
+        rows = [
+            [name, _count(counts, "residual"), _count(counts, "energy")]
+            for name, counts in preconditioners.items()
+        ]
         head = ["flexible CG with", "to residual 1e-8", "to energy error 1e-4"]
         yield Table("As a preconditioner: iterations from zero", head, rows)
 
 
 def _certified(scores: Mapping[str, Any]) -> Iterator[Table]:
-    found = scores.get("certified")
-    if found:
+    certified = scores.get("certified")
+    if certified:
         rows = [
             [
                 f"{name} bound / true error",
-                *(number(found["effectivity"][name][key], ".4f") for key in ("least", "mean", "greatest")),
+                *(
+                    number(certified["effectivity"][name][key], ".4f")
+                    for key in ("least", "mean", "greatest")
+                ),
             ]
             for name in ("lower", "upper")
         ]
-        sharp = found["effectivity"]
-        said = f"Guaranteed bounds of {sharp['samples']} predictions, {sharp['violated']} violated"
-        yield Table(said, ["effectivity", "least", "mean", "greatest"], rows)
-        rows = [[f"plain cycles from {name}", _cycles(count), "–"] for name, count in found["cycles"].items()]
-        for name, one in found.get("corrected", {}).items():
-            rows.append([f"Corrected, from {name}", _cycles(one["cycles"]), f"{1e3 * one['seconds']:.1f}"])
-        said = f"Cycles until the guaranteed bound is under {found['rtol']:g}; ms with set-up and prediction"
-        yield Table(said, ["how", "cycles", "ms"], rows)
-    found = scores.get("time")
-    if found:
+        sharp = certified["effectivity"]
+        caption = f"Guaranteed bounds of {sharp['samples']} predictions, {sharp['violated']} violated"
+        yield Table(caption, ["effectivity", "least", "mean", "greatest"], rows)
+        rows = [
+            [f"plain cycles from {name}", _cycles(count), "–"] for name, count in certified["cycles"].items()
+        ]
+        for name, cost in certified.get("corrected", {}).items():
+            rows.append([f"Corrected, from {name}", _cycles(cost["cycles"]), f"{1e3 * cost['seconds']:.1f}"])
+        caption = (
+            f"Cycles until the guaranteed bound is under {certified['rtol']:g}; ms with set-up and prediction"
+        )
+        yield Table(caption, ["method", "cycles", "ms"], rows)
+    seconds = scores.get("time")
+    if seconds:
         names = {
             "prediction_alone": "one prediction, alone",
-            "prediction_in_batch": f"one prediction of a batch of {found['batch']:.0f}",
+            "prediction_in_batch": f"one prediction of a batch of {seconds['batch']:.0f}",
             "set_up": "multigrid set-up",
             "solve": "multigrid-CG to 1e-8",
         }
-        rows = [[said, f"{1e3 * found[key]:.2f}"] for key, said in names.items()]
-        alone, together = number(found["ratio"], ".2f"), number(found["ratio_in_batch"], ".2f")
-        said = (
-            f"Wall-clock ({found['threads']} threads): a prediction takes {alone} times multigrid-CG with its set-up "
+        rows = [[label, f"{1e3 * seconds[key]:.2f}"] for key, label in names.items()]
+        alone, together = number(seconds["ratio"], ".2f"), number(seconds["ratio_in_batch"], ".2f")
+        caption = (
+            f"Wall-clock ({seconds['threads']} threads): a prediction takes {alone} times multigrid-CG with its set-up "
             f"alone, {together} times in a batch"
         )
-        yield Table(said, ["what", "ms"], rows)
+        yield Table(caption, ["step", "ms"], rows)
 
 
 def _cycles(count: float | None) -> str:
@@ -170,12 +180,12 @@ def _cycles(count: float | None) -> str:
 
 
 def _rollout(scores: Mapping[str, Any]) -> Iterator[Table]:
-    found = scores.get("rollout")
-    if found:
+    rollout = scores.get("rollout")
+    if rollout:
         rows = [
-            [str(step), number(one), number(still)]
-            for step, (one, still) in enumerate(
-                zip(found["relative_l2"], found["persistence"], strict=True), 1
+            [str(step), number(error), number(still)]
+            for step, (error, still) in enumerate(
+                zip(rollout["relative_l2"], rollout["persistence"], strict=True), 1
             )
         ]
         yield Table("Rollout: relative L2 error by step", ["step", "operator", "unchanged first field"], rows)

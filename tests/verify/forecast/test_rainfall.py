@@ -14,7 +14,7 @@ from sciml.errors import InputError
 from sciml.verify.forecast.block_bootstrap import Blocks
 from sciml.verify.forecast.rain_distribution import by_local_hour
 from sciml.verify.forecast.rain_scores import CATEGORICAL, categorical, continuous, ensemble, fractions
-from sciml.verify.forecast.rainfall import accumulations, compare
+from sciml.verify.forecast.rainfall import accumulations, compare_rain
 from sciml.wrf.rain import rain_since_last
 
 scores = pytest.importorskip("scores", reason="pip install scores")
@@ -38,11 +38,11 @@ def test_finleys_tornadoes() -> None:
     """The forecasts of 1884, whose scores every textbook has (Wilks, Statistical Methods, 8.2)."""
     hits, misses, alarms, rest = 28, 23, 72, 2680
     truth = np.repeat([1.0, 1.0, 0.0, 0.0], (hits, misses, alarms, rest))
-    said = np.repeat([1.0, 0.0, 1.0, 0.0], (hits, misses, alarms, rest))
+    forecast = np.repeat([1.0, 0.0, 1.0, 0.0], (hits, misses, alarms, rest))
     shape = (1, 1, truth.size)
-    found = categorical(truth.reshape(shape), said.reshape(shape), [0.5], Blocks.of(shape, resamples=10))
-    value = {name: float(found[name].sel(threshold=0.5, estimate="value")) for name in CATEGORICAL}
-    counts = [found[name].item() for name in ("hits", "misses", "false_alarms", "correct_negatives")]
+    result = categorical(truth.reshape(shape), forecast.reshape(shape), [0.5], Blocks.of(shape, resamples=10))
+    value = {name: float(result[name].sel(threshold=0.5, estimate="value")) for name in CATEGORICAL}
+    counts = [result[name].item() for name in ("hits", "misses", "false_alarms", "correct_negatives")]
     assert counts == [hits, misses, alarms, rest]
     wanted = {
         "csi": 0.228,
@@ -58,44 +58,46 @@ def test_finleys_tornadoes() -> None:
 
 
 def test_identical_rain_is_perfect_and_so_are_all_intervals() -> None:
-    one = rain(showers(3))
-    found = compare(one, one, thresholds=[0.5, 5.0]).scores
+    first = rain(showers(3))
+    result = compare_rain(first, first, thresholds=[0.5, 5.0]).scores
     perfect = {"bias": 0, "ratio": 1, "mae": 0, "rmse": 0, "spread_ratio": 1, "csi": 1, "ets": 1, "pod": 1, "far": 0,
                "frequency_bias": 1, "hss": 1, "pss": 1, "sedi": 1, "fss": 1}  # fmt: skip
     for name, value in perfect.items():
-        assert (found[name].values == value).all() or np.allclose(found[name].values, value, atol=1e-12), name
-    assert np.allclose(found["correlation"].values, 1, atol=1e-12)
+        assert (result[name].values == value).all() or np.allclose(result[name].values, value, atol=1e-12), (
+            name
+        )
+    assert np.allclose(result["correlation"].values, 1, atol=1e-12)
 
 
-def test_amounts_as_scores_says() -> None:
+def test_amounts_agree_with_scores() -> None:
     r, c = showers(5), showers(7) * 1.3
-    found = continuous(r, c, Blocks.of(r.shape, resamples=5)).sel(estimate="value")
+    result = continuous(r, c, Blocks.of(r.shape, resamples=5)).sel(estimate="value")
     dims = ("t", "y", "x")
     a, b = (xr.DataArray(x, dims=dims) for x in (r, c))
     theirs = scores.continuous
-    assert float(found["rmse"]) == pytest.approx(float(theirs.rmse(b, a)), rel=1e-12)
-    assert float(found["mae"]) == pytest.approx(float(theirs.mae(b, a)), rel=1e-12)
-    assert float(found["bias"]) == pytest.approx(float(theirs.additive_bias(b, a)), rel=1e-10)
-    assert float(found["ratio"]) == pytest.approx(float(theirs.multiplicative_bias(b, a)), rel=1e-12)
-    assert float(found["correlation"]) == pytest.approx(float(theirs.correlation.pearsonr(b, a)), abs=1e-12)
+    assert float(result["rmse"]) == pytest.approx(float(theirs.rmse(b, a)), rel=1e-12)
+    assert float(result["mae"]) == pytest.approx(float(theirs.mae(b, a)), rel=1e-12)
+    assert float(result["bias"]) == pytest.approx(float(theirs.additive_bias(b, a)), rel=1e-10)
+    assert float(result["ratio"]) == pytest.approx(float(theirs.multiplicative_bias(b, a)), rel=1e-12)
+    assert float(result["correlation"]) == pytest.approx(float(theirs.correlation.pearsonr(b, a)), abs=1e-12)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**16), st.sampled_from([1, 2, 3, 5, 8]))
 def test_the_sums_of_the_fss_are_those_of_its_value(seed: int, scale: int) -> None:
-    """The intervals come from sums by block; all blocks together must make the very score of the package."""
+    """The intervals come from sums by block; the sum of all blocks must give the score of the package."""
     r, c = showers(seed, (3, 11, 14)), showers(seed + 1, (3, 11, 14))
     blocks = Blocks(r.shape, 1, (2, 3), np.ones((3, 3 * 2 * 3)))  # every resample is the whole
-    found = fractions(r, c, [2.0], [scale], blocks)["fss"].values[0, 0]
-    assert found[1:] == pytest.approx([found[0]] * 2, rel=1e-12)
+    result = fractions(r, c, [2.0], [scale], blocks)["fss"].values[0, 0]
+    assert result[1:] == pytest.approx([result[0]] * 2, rel=1e-12)
 
 
 def test_a_displaced_event_gains_with_scale() -> None:
     """One cell displaced by d: at side n the squares that see both are (n - d)/n of those that see one."""
-    truth, said = np.zeros((1, 41, 41)), np.zeros((1, 41, 41))
-    truth[0, 20, 20] = said[0, 20, 22] = 9.0
-    found = fractions(truth, said, [1.0], [1, 3, 5, 9], Blocks.of(truth.shape, resamples=0))
-    assert found["fss"].sel(estimate="value").values[0] == pytest.approx([0, 1 / 3, 3 / 5, 7 / 9])
+    truth, forecast = np.zeros((1, 41, 41)), np.zeros((1, 41, 41))
+    truth[0, 20, 20] = forecast[0, 20, 22] = 9.0
+    result = fractions(truth, forecast, [1.0], [1, 3, 5, 9], Blocks.of(truth.shape, resamples=0))
+    assert result["fss"].sel(estimate="value").values[0] == pytest.approx([0, 1 / 3, 3 / 5, 7 / 9])
 
 
 def test_intervals_cover() -> None:
@@ -125,28 +127,28 @@ def test_windows_that_hang_together_widen_the_interval() -> None:
 def test_the_same_seed_gives_the_same_interval_and_no_generator_is_touched() -> None:
     np.random.seed(17)  # noqa: NPY002
     before = np.random.get_state()[1].copy()  # noqa: NPY002
-    one, two = (Blocks.of((6, 24, 24), seed=5).draws for _ in range(2))
+    first, two = (Blocks.of((6, 24, 24), seed=5).draws for _ in range(2))
     other = Blocks.of((6, 24, 24), seed=9).draws
-    assert (one == two).all()
-    assert (one != other).any()
+    assert (first == two).all()
+    assert (first != other).any()
     assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
-    assert (one.sum(1) == one.shape[1]).all()
+    assert (first.sum(1) == first.shape[1]).all()
 
 
-def test_one_block_tells_no_interval() -> None:
-    found = compare(rain(np.full((1, 3, 3), 2.0)), rain(np.full((1, 3, 3), 3.0)), thresholds=[1.0])
-    assert np.isnan(found.scores["bias"].values[1:]).all()
-    assert float(found.scores["bias"].sel(estimate="value")) == 1
-    assert "no interval" in str(found)
+def test_one_block_has_no_interval() -> None:
+    result = compare_rain(rain(np.full((1, 3, 3), 2.0)), rain(np.full((1, 3, 3), 3.0)), thresholds=[1.0])
+    assert np.isnan(result.scores["bias"].values[1:]).all()
+    assert float(result.scores["bias"].sel(estimate="value")) == 1
+    assert "no intervals" in str(result)
 
 
 def test_windows_are_added_up_on_the_clock() -> None:
     hourly = rain(np.arange(1.0, 9.0)[:, None, None] + np.zeros((8, 2, 2)), first=2.0)  # 02 to 09 UTC
-    found = accumulations(hourly, "3h")
+    result = accumulations(hourly, "3h")
     # 02 and 03 UTC are two thirds of the window that ends at 03.
-    assert [str(t)[11:13] for t in found["Time"].values] == ["06", "09"]
-    assert found.values[:, 0, 0].tolist() == [3 + 4 + 5, 6 + 7 + 8]
-    assert found.attrs["window"] == 3
+    assert [str(t)[11:13] for t in result["Time"].values] == ["06", "09"]
+    assert result.values[:, 0, 0].tolist() == [3 + 4 + 5, 6 + 7 + 8]
+    assert result.attrs["window"] == 3
     unknown = hourly.copy(deep=True)
     unknown[0] = np.nan
     assert accumulations(unknown).sizes["Time"] == 7
@@ -166,43 +168,43 @@ def test_buckets_are_counted_in() -> None:
         coords={"Time": START + np.arange(3) * HOUR},
         attrs={"BUCKET_MM": 10.0},
     )
-    found = accumulations(rain_since_last(ds))
-    assert found.values[:, 0, 0].tolist() == pytest.approx([5, 17])
+    result = accumulations(rain_since_last(ds))
+    assert result.values[:, 0, 0].tolist() == pytest.approx([5, 17])
 
 
 def test_missing_cells_are_left_out_and_counted() -> None:
     r, c = rain(showers(3)), rain(showers(5))
     r.values[2, 4:9, 3] = np.nan
-    found = compare(r, c, thresholds=[1.0])
+    result = compare_rain(r, c, thresholds=[1.0])
     known = np.isfinite(r.values)
-    assert float(found.scores["bias"].sel(estimate="value")) == pytest.approx(
+    assert float(result.scores["bias"].sel(estimate="value")) == pytest.approx(
         (c.values - r.values)[known].mean()
     )
-    assert "5 cells without a value" in str(found)
-    assert "fss" not in found.scores
+    assert "5 cells without a value" in str(result)
+    assert "fss" not in result.scores
     assert (
-        int(found.scores[["hits", "misses", "false_alarms", "correct_negatives"]].to_array().sum())
+        int(result.scores[["hits", "misses", "false_alarms", "correct_negatives"]].to_array().sum())
         == known.sum()
     )
 
 
 def test_only_common_times_are_compared() -> None:
     values = showers(3, (8, 12, 12))
-    found = compare(rain(values[:6]), rain(values[3:], first=4.0), thresholds=[1.0])
-    assert found.fields.sizes["Time"] == 3
-    assert "3 windows of the reference and 2 of the candidate have no partner" in str(found)
-    assert float(found.scores["rmse"].sel(estimate="value")) == 0
+    result = compare_rain(rain(values[:6]), rain(values[3:], first=4.0), thresholds=[1.0])
+    assert result.fields.sizes["Time"] == 3
+    assert "3 windows of the reference and 2 of the candidate have no partner" in str(result)
+    assert float(result.scores["rmse"].sel(estimate="value")) == 0
 
 
 def test_an_ensemble() -> None:
     truth = np.full((1, 4, 4), 2.0)
     members = np.stack([np.full((1, 4, 4), x) for x in (1.0, 3.0)])
-    found = ensemble(truth, members, [2.5], Blocks.of(truth.shape, resamples=5))
+    result = ensemble(truth, members, [2.5], Blocks.of(truth.shape, resamples=5))
     # fair: mean |x - y| - sum |xi - xj| / (2 m (m - 1)) = 1 - 4 / 4
-    assert float(found["crps"].sel(estimate="value")) == pytest.approx(0.0)
-    assert found["rank_histogram"].values.tolist() == [0, 1, 0]
+    assert float(result["crps"].sel(estimate="value")) == pytest.approx(0.0)
+    assert result["rank_histogram"].values.tolist() == [0, 1, 0]
     cast = xr.concat([rain(showers(k)) for k in (21, 22, 23)], "member").assign_attrs(rain(showers(3)).attrs)
-    whole = compare(rain(showers(3)), cast, thresholds=[1.0])
+    whole = compare_rain(rain(showers(3)), cast, thresholds=[1.0])
     assert {"crps", "brier", "spread_skill"} <= set(whole.scores)
     assert (
         0
@@ -218,18 +220,18 @@ def test_local_hours() -> None:
     only = np.zeros((24, 1, 2))
     only[11] = 6.0  # between 11 and 12 UTC
     east = np.array([[0.0, 90.0]])
-    found = by_local_hour(only, only, times, 1.0, east)
-    rainy = found["hour"].values[found["diurnal"].values[0] > 0]
+    result = by_local_hour(only, only, times, 1.0, east)
+    rainy = result["hour"].values[result["diurnal"].values[0] > 0]
     assert rainy.tolist() == [11.5, 17.5]
     assert by_local_hour(only, only, times, 24.0, east).sizes["hour"] == 0
 
 
 def test_it_prints_and_is_json() -> None:
-    found = compare(rain(showers(3)), rain(showers(5)), names=("radar", "model"))
-    assert "model against radar" in str(found)
-    assert "<script" not in found._repr_html_()
-    told = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert told["scores"]["csi"][0][0] == pytest.approx(float(found.scores["csi"].values[0, 0]))
+    result = compare_rain(rain(showers(3)), rain(showers(5)), names=("radar", "model"))
+    assert "model against radar" in str(result)
+    assert "<script" not in result._repr_html_()
+    content = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert content["scores"]["csi"][0][0] == pytest.approx(float(result.scores["csi"].values[0, 0]))
 
 
 @pytest.mark.parametrize(
@@ -246,10 +248,10 @@ def test_it_prints_and_is_json() -> None:
 )
 def test_refused(change, words: str) -> None:
     with xr.set_options(keep_attrs=True):
-        one = rain(showers(3))
-        other = change(one)
+        first = rain(showers(3))
+        other = change(first)
     with pytest.raises(InputError, match=words):
-        compare(one, other, thresholds=[1.0])
+        compare_rain(first, other, thresholds=[1.0])
 
 
 def test_windows_refused() -> None:
@@ -262,6 +264,6 @@ def test_windows_refused() -> None:
     with pytest.raises(InputError, match="order of time"):
         accumulations(hourly.isel(Time=[1, 0, 2]))
     with pytest.raises(InputError, match=r"thresholds \[-1"):
-        compare(hourly, hourly, thresholds=[-1.0])
+        compare_rain(hourly, hourly, thresholds=[-1.0])
     with pytest.raises(InputError, match="scales"):
-        compare(hourly, hourly, scales=[99])
+        compare_rain(hourly, hourly, scales=[99])

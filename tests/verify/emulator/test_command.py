@@ -40,9 +40,9 @@ class Parrot:
 
 @pytest.fixture
 def parrot(monkeypatch):
-    one = Parrot()
-    monkeypatch.setattr(command, "load_algorithm", lambda model, weights: one)
-    return one
+    algorithm = Parrot()
+    monkeypatch.setattr(command, "load_algorithm", lambda model, weights: algorithm)
+    return algorithm
 
 
 def run(*arguments):
@@ -52,32 +52,34 @@ def run(*arguments):
 
 
 def test_a_wrfout_with_its_companion(parrot, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("sciml.verify.emulator.page.pictures", lambda one: islice(pictures(one), 2))
+    monkeypatch.setattr(
+        "sciml.verify.emulator.page.pictures", lambda evaluation: islice(pictures(evaluation), 2)
+    )
     numbers, page, picture = tmp_path / "a.json", tmp_path / "deep" / "a.html", tmp_path / "a.png"
     more = ["--reference", SAMPLE_OFFLINE, "--json", numbers, "--html", page, "--figure", picture]
     assert run("evaluate", "some.sciml", SAMPLE_WRFOUT, *more) == 0
-    found = json.loads(numbers.read_text())
-    assert found["model"] == "some"
-    assert found["data"] == SAMPLE_WRFOUT.name
-    assert found["columns"]["evaluated"] == 4032
-    assert found["trigger"]["accuracy"] == found["trigger"]["f1"] == 1
-    assert len(found["trigger"]["confusion"]) == 3
-    assert found["outputs"]["RTHCUTEN"]["nmae"] == pytest.approx(0.1, rel=1e-4)
-    assert {"r2", "rmse", "bias", "nmae", "r2_all"} <= found["outputs"]["QI_CU"].keys()
+    content = json.loads(numbers.read_text())
+    assert content["model"] == "some"
+    assert content["data"] == SAMPLE_WRFOUT.name
+    assert content["columns"]["evaluated"] == 4032
+    assert content["trigger"]["accuracy"] == content["trigger"]["f1"] == 1
+    assert len(content["trigger"]["confusion"]) == 3
+    assert content["outputs"]["RTHCUTEN"]["nmae"] == pytest.approx(0.1, rel=1e-4)
+    assert {"r2", "rmse", "bias", "nmae", "r2_all"} <= content["outputs"]["QI_CU"].keys()
     assert page.read_text().startswith("<!doctype html>")
     assert picture.read_bytes()[:4] == b"\x89PNG"
-    said = capsys.readouterr()
-    assert "RTHCUTEN" in said.out
-    assert str(page) in said.out
+    output = capsys.readouterr()
+    assert "RTHCUTEN" in output.out
+    assert str(page) in output.out
     assert not list(tmp_path.glob(".*"))
 
 
 def test_a_wrfout_alone_counts_only_what_was_computed_then(parrot, tmp_path):
     assert run("evaluate", "some.sciml", SAMPLE_WRFOUT, "--json", tmp_path / "a.json", "--block", 500) == 0
-    found = json.loads((tmp_path / "a.json").read_text())
+    content = json.loads((tmp_path / "a.json").read_text())
     kind = convection_columns(open_wrfout(SAMPLE_WRFOUT))["KIND"].values
-    assert found["columns"]["evaluated"] == np.isin(kind, (0, 1, 2)).sum() == sum(parrot.asked)
-    assert found["columns"]["held"] == (kind == 3).sum() > 0
+    assert content["columns"]["evaluated"] == np.isin(kind, (0, 1, 2)).sum() == sum(parrot.asked)
+    assert content["columns"]["held"] == (kind == 3).sum() > 0
     assert max(parrot.asked) <= 500
     assert parrot.begun == 1
 
@@ -85,21 +87,21 @@ def test_a_wrfout_alone_counts_only_what_was_computed_then(parrot, tmp_path):
 def test_several_models_share_the_files(parrot, tmp_path):
     more = ["--reference", SAMPLE_OFFLINE, "--compare", "dir/other.sciml", "--json", tmp_path / "a.json"]
     assert run("evaluate", "one.sciml", SAMPLE_WRFOUT, *more) == 0
-    found = json.loads((tmp_path / "a.json").read_text())
-    assert [one["model"] for one in found["also"]] == ["other"]
-    assert found["also"][0]["outputs"].keys() == found["outputs"].keys()
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert [other["model"] for other in content["also"]] == ["other"]
+    assert content["also"][0]["outputs"].keys() == content["outputs"].keys()
 
 
 @pytest.mark.shared
 def test_drawn_pairs_of_one_run(parrot, tmp_path):
     pairs = SHARED / "wrf" / "train" / "mskf_pairs_convrad_train123.nc"
     assert run("evaluate", "one.sciml", pairs, "--run", 3, "--json", tmp_path / "a.json") == 0
-    found = json.loads((tmp_path / "a.json").read_text())
+    content = json.loads((tmp_path / "a.json").read_text())
     import xarray as xr
 
     with xr.open_dataset(pairs, decode_times=False) as ds:
-        assert found["columns"]["evaluated"] == (ds["RUN"] == 3).sum()
-    assert found["weighted"]["outputs"]["RTHCUTEN"]["nmae"] == pytest.approx(0.1, rel=1e-4)
+        assert content["columns"]["evaluated"] == (ds["RUN"] == 3).sum()
+    assert content["weighted"]["outputs"]["RTHCUTEN"]["nmae"] == pytest.approx(0.1, rel=1e-4)
     assert max(parrot.asked) <= 8192
 
 
@@ -107,54 +109,56 @@ def test_drawn_pairs_of_one_run(parrot, tmp_path):
 def test_captured_pairs(parrot, tmp_path):
     capture = SHARED / "wrf" / "train" / "mskf_io_convrad_train3.nc"
     assert run("evaluate", "one.sciml", capture, "--json", tmp_path / "a.json") == 0
-    found = json.loads((tmp_path / "a.json").read_text())
-    assert found["columns"]["held"] + found["columns"]["evaluated"] == 9216
-    assert found["outputs"]["PRATEC"]["r2"] == 1
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content["columns"]["held"] + content["columns"]["evaluated"] == 9216
+    assert content["outputs"]["PRATEC"]["r2"] == 1
 
 
-def test_blocks_do_not_change_what_is_found():
+def test_blocks_do_not_change_scores():
     columns = convection_columns(open_wrfout(SAMPLE_WRFOUT), SAMPLE_OFFLINE)
     steps = []
-    one = assess(columns, Parrot(), block=997, progress=lambda done, total: steps.append((done, total)))
+    blocks = assess(columns, Parrot(), block=997, progress=lambda done, total: steps.append((done, total)))
     whole = assess(columns, Parrot())
-    assert one.scores["trigger"] == whole.scores["trigger"]
-    assert one.scores["outputs"]["RTHCUTEN"]["r2"] == pytest.approx(whole.scores["outputs"]["RTHCUTEN"]["r2"])
+    assert blocks.scores["trigger"] == whole.scores["trigger"]
+    assert blocks.scores["outputs"]["RTHCUTEN"]["r2"] == pytest.approx(
+        whole.scores["outputs"]["RTHCUTEN"]["r2"]
+    )
     assert steps[-1] == (4032, 4032)
     assert [done for done, _ in steps][:2] == [997, 1994]
 
 
 def fails(capsys, *arguments):
     assert run(*arguments) == 2
-    said = capsys.readouterr().err.strip()
-    assert len(said.splitlines()) == 1
-    assert "Traceback" not in said
-    return said
+    message = capsys.readouterr().err.strip()
+    assert len(message.splitlines()) == 1
+    assert "Traceback" not in message
+    return message
 
 
-def test_what_is_wrong_is_said_in_a_line(parrot, tmp_path, capsys):
+def test_errors_take_one_line(parrot, tmp_path, capsys):
     numbers = tmp_path / "a.json"
     text = tmp_path / "wrfout_d01_text"
     text.write_text("not a file of ours")
     assert "wrfout_d01_text" in fails(capsys, "evaluate", "m", text, "--json", numbers)
     assert "absent" in fails(capsys, "evaluate", "m", tmp_path / "absent.nc", "--json", numbers)
-    said = fails(capsys, "evaluate", "m", SAMPLE_WRFOUT, "--run", 99, "--json", numbers)
-    assert "RUN 99" in said
+    message = fails(capsys, "evaluate", "m", SAMPLE_WRFOUT, "--run", 99, "--json", numbers)
+    assert "RUN 99" in message
     assert "WEIGHT" in fails(capsys, "evaluate", "m", SAMPLE_WRFOUT, "--weighted", "--json", numbers)
     assert "folder" in fails(capsys, "evaluate", "m", SAMPLE_WRFOUT, "--json", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["wrfout_d01_text"]
 
 
 def test_models_that_are_none(tmp_path, capsys):
-    said = fails(capsys, "evaluate", tmp_path / "lib.so", SAMPLE_WRFOUT)
-    assert "weights" in said
+    message = fails(capsys, "evaluate", tmp_path / "lib.so", SAMPLE_WRFOUT)
+    assert "weights" in message
     (tmp_path / "libsciml_mskf.so").write_bytes(b"")
     (tmp_path / "a.nc").write_bytes(b"")
     (tmp_path / "b.nc").write_bytes(b"")
     assert "2 weights files (a.nc, b.nc)" in fails(capsys, "evaluate", tmp_path, SAMPLE_WRFOUT)
-    said = fails(capsys, "evaluate", tmp_path / "lib.so", SAMPLE_WRFOUT, "--weights", tmp_path / "a.nc")
-    assert "sciml coupling build" in said
-    said = fails(capsys, "evaluate", "m.sciml", SAMPLE_WRFOUT, "--weights", tmp_path / "a.nc")
-    assert "goes with a library" in said
+    message = fails(capsys, "evaluate", tmp_path / "lib.so", SAMPLE_WRFOUT, "--weights", tmp_path / "a.nc")
+    assert "sciml coupling build" in message
+    message = fails(capsys, "evaluate", "m.sciml", SAMPLE_WRFOUT, "--weights", tmp_path / "a.nc")
+    assert "goes with a library" in message
 
 
 def test_interrupted(parrot, tmp_path, monkeypatch, capsys):
@@ -210,7 +214,7 @@ def test_what_is_given_goes_before_the_file_and_that_before_the_defaults(taught,
     assert capsys.readouterr().out == f"an emulator\nsaved: {output}\n"
 
 
-def test_a_training_cut_off_by_its_time_limit_says_so(taught, tmp_path, capsys):
+def test_a_training_cut_off_by_its_time_limit_prints_it(taught, tmp_path, capsys):
     from sciml.train.state import resume_path
 
     output = tmp_path / "a.sciml"
@@ -222,11 +226,11 @@ def test_a_training_cut_off_by_its_time_limit_says_so(taught, tmp_path, capsys):
 
 @pytest.mark.shared
 def test_a_file_without_what_decides_is_refused_in_a_line(parrot, capsys):
-    said = fails(capsys, "evaluate", "m", SHARED / "wrf" / "real" / "salem_wrf_d01_allvars_cropped.nc")
-    assert "W0AVG" in said
+    message = fails(capsys, "evaluate", "m", SHARED / "wrf" / "real" / "salem_wrf_d01_allvars_cropped.nc")
+    assert "W0AVG" in message
 
 
-def test_a_library_is_found_with_its_weights(tmp_path, monkeypatch):
+def test_a_library_takes_the_weights_in_its_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("sciml.coupling.FortranEmulator", lambda *paths: paths, raising=False)
     library, weights = tmp_path / "libsciml_mskf.so", tmp_path / "mskf.nc"
     library.write_bytes(b"")
@@ -262,11 +266,11 @@ def test_nothing_that_is_read_is_written_over(parrot, tmp_path, capsys, monkeypa
 
 
 def test_every_run_asked_for_must_be_there(parrot, capsys):
-    said = fails(capsys, "evaluate", "m", SAMPLE_WRFOUT, "--run", 0, "--run", 77)
-    assert "no column of RUN 77: the files hold RUN 0" in said
+    message = fails(capsys, "evaluate", "m", SAMPLE_WRFOUT, "--run", 0, "--run", 77)
+    assert "no column of RUN 77: the files hold RUN 0" in message
 
 
-def test_what_is_kept_is_written_before_anything_is_printed(parrot, tmp_path, monkeypatch):
+def test_files_are_written_before_anything_is_printed(parrot, tmp_path, monkeypatch):
     def closed(*_, **__):
         raise BrokenPipeError(errno.EPIPE, "nobody reads")
 

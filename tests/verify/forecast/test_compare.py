@@ -40,30 +40,30 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_against_itself_is_perfect() -> None:
-    one = open_source(SAMPLE_WRFOUT)
-    found = compare_runs(one, one, resamples=50, thresholds=[0.02, 0.25])
-    value = found.rain.scores.sel(estimate="value")
+    source = open_source(SAMPLE_WRFOUT)
+    result = compare_runs(source, source, resamples=50, thresholds=[0.02, 0.25])
+    value = result.rain.scores.sel(estimate="value")
     assert float(value["rmse"]) == 0
     assert (value["csi"].values == 1).all()
     assert (value["fss"].values == 1).all()
     assert all(
-        (found.profiles[f"{name} rmse"].values == 0).all() for name in ("temperature", "vapour", "wind, u")
+        (result.profiles[f"{name} rmse"].values == 0).all() for name in ("temperature", "vapour", "wind, u")
     )
-    assert found.rain.window == pytest.approx(1 / 12)
-    assert found.rain.fields.sizes["Time"] == 6
+    assert result.rain.window == pytest.approx(1 / 12)
+    assert result.rain.fields.sizes["Time"] == 6
 
 
 def test_what_is_moved_is_seen_to_be(moved: Path) -> None:
-    found = compare_runs(open_source(SAMPLE_WRFOUT), open_source(moved), resamples=50, thresholds=[0.02])
-    value = found.rain.scores.sel(estimate="value")
+    result = compare_runs(open_source(SAMPLE_WRFOUT), open_source(moved), resamples=50, thresholds=[0.02])
+    value = result.rain.scores.sel(estimate="value")
     assert float(value["ratio"]) == pytest.approx(1.1, abs=1e-3)
     by_scale = value["fss"].sel(threshold=0.02).values
     assert (np.diff(by_scale) > 0).all()
     assert by_scale[0] < 0.8 < by_scale[-1]
-    warmer = found.profiles["temperature bias"].values
+    warmer = result.profiles["temperature bias"].values
     assert warmer[12:18] == pytest.approx(0.45, abs=0.1)
     assert warmer[25:] == pytest.approx(0, abs=1e-3)
-    names = [one.name for one in pictures(found)]
+    names = [figure.name for figure in pictures(result)]
     assert {"maps", "performance", "fss", "intensity", "taylor", "hovmoeller_x", "profiles"} <= set(names)
 
 
@@ -80,34 +80,34 @@ def test_the_water_budget_of_a_steady_column_closes() -> None:
     wetter = still.assign(
         QVAPOR=(vapour + even * bottom).transpose(*vapour.dims), QFX=xr.full_like(still["QFX"], rate)
     )
-    found, _ = budgets(wetter, rain=0.0)
+    result, _ = budgets(wetter, rain=0.0)
     total = rate * float(seconds[-1])
-    assert found["water: evaporation (kg m-2)"] == pytest.approx(total)
+    assert result["water: evaporation (kg m-2)"] == pytest.approx(total)
     # Moister air is lighter: the layer's own mass falls by 0.6 of the share.
-    assert found["water: residual (kg m-2)"] == pytest.approx(0, abs=0.05 * total)
+    assert result["water: residual (kg m-2)"] == pytest.approx(0, abs=0.05 * total)
 
 
 @pytest.mark.shared
 @pytest.mark.skipif(not TRAIN.exists(), reason="the shared WRF data are not there")
 def test_two_files_of_a_real_run_with_one_common_time() -> None:
     """Hourly and two-hourly output of one run: what fell until 14 UTC is the same in both."""
-    found = compare_runs(open_source(FULL), open_source(TRAIN), resamples=20)
-    assert found.rain.window == 14
-    assert float(found.rain.scores["rmse"].sel(estimate="value")) < 1e-6
-    told, _ = budgets(open_wrfout(TRAIN), float(open_source(TRAIN).amounts[1:].sum("Time").mean()))
+    result = compare_runs(open_source(FULL), open_source(TRAIN), resamples=20)
+    assert result.rain.window == 14
+    assert float(result.rain.scores["rmse"].sel(estimate="value")) < 1e-6
+    content, _ = budgets(open_wrfout(TRAIN), float(open_source(TRAIN).amounts[1:].sum("Time").mean()))
     assert (
-        abs(told["water: residual (kg m-2)"]) < 0.1 * told["water: rain (kg m-2)"]
+        abs(content["water: residual (kg m-2)"]) < 0.1 * content["water: rain (kg m-2)"]
     )  # fluxes two hours apart
 
 
 def test_observations_on_the_grid(tmp_path: Path) -> None:
-    one = open_source(SAMPLE_WRFOUT)
+    source = open_source(SAMPLE_WRFOUT)
     radar = tmp_path / "radar.nc"
-    one.amounts[1:].rename({"Time": "time"}).rename("RR").to_netcdf(radar)
-    found = compare_runs(open_source(radar, variable="RR"), one, resamples=10, thresholds=[0.1])
-    assert float(found.rain.scores["rmse"].sel(estimate="value")) == 0
-    assert found.profiles is None
-    assert "no run" in found.absent["profiles and budgets"]
+    source.amounts[1:].rename({"Time": "time"}).rename("RR").to_netcdf(radar)
+    result = compare_runs(open_source(radar, variable="RR"), source, resamples=10, thresholds=[0.1])
+    assert float(result.rain.scores["rmse"].sel(estimate="value")) == 0
+    assert result.profiles is None
+    assert "not a run" in result.absent["profiles and budgets"]
     with pytest.raises(InputError, match="has no PRECIP: it has RR"):
         open_source(radar, variable="PRECIP")
     with pytest.raises(InputError, match="--variable"):
@@ -133,8 +133,8 @@ def test_runs_that_began_at_other_times(tmp_path: Path) -> None:
     sides = open_source(SAMPLE_WRFOUT), open_source(later)
     with pytest.raises(InputError, match="--align start"):
         compare_runs(*sides)
-    found = compare_runs(*sides, align="start", resamples=10)
-    assert float(found.rain.scores["rmse"].sel(estimate="value")) == 0
+    result = compare_runs(*sides, align="start", resamples=10)
+    assert float(result.rain.scores["rmse"].sel(estimate="value")) == 0
 
 
 def test_the_command_and_its_page(moved: Path, tmp_path: Path) -> None:
@@ -153,12 +153,19 @@ def test_the_command_and_its_page(moved: Path, tmp_path: Path) -> None:
     )
     assert "above the floor" in text
     assert "<dt>floor</dt>" in text
-    headings = ("Skill", "When and how hard", "Profiles", "Budgets", "Beside the floor", "Definitions, rain")
+    headings = (
+        "Skill",
+        "Distribution in time and intensity",
+        "Profiles",
+        "Budgets",
+        "Comparison with the floor",
+        "Definitions, rain",
+    )
     for heading in headings:
         assert f"<h2>{heading}</h2>" in text
-    told = json.loads(numbers.read_text())
-    assert told["window_hours"] == pytest.approx(1 / 6)
-    assert told["candidate"] == "moved"
+    content = json.loads(numbers.read_text())
+    assert content["window_hours"] == pytest.approx(1 / 6)
+    assert content["candidate"] == "moved"
     assert maps.read_bytes()[:4] == b"\x89PNG"
 
 
@@ -166,7 +173,7 @@ def test_the_command_refuses_in_one_line(tmp_path: Path, moved: Path) -> None:
     cropped = tmp_path / "wrfout_d01_cropped.nc"
     with xr.open_dataset(SAMPLE_WRFOUT, decode_times=False) as ds:
         ds.isel(south_north=slice(0, 20), south_north_stag=slice(0, 21)).to_netcdf(cropped)
-    for words, told in (
+    for words, text in (
         ([str(SAMPLE_WRFOUT), str(cropped)], "one grid"),
         ([str(SAMPLE_WRFOUT), str(tmp_path / "none.nc")], "none.nc"),
         ([str(SAMPLE_WRFOUT), str(moved), "--name", "one"], "give it twice"),
@@ -176,5 +183,5 @@ def test_the_command_refuses_in_one_line(tmp_path: Path, moved: Path) -> None:
         shown = runner.invoke(app, ["wrf", "compare", *words])
         assert shown.exit_code == 2, shown.output
         (line,) = [line for line in shown.output.splitlines() if line.startswith("error:")]
-        assert told in line
+        assert text in line
     assert moved.stat().st_size > 1e6

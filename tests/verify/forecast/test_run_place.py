@@ -1,4 +1,4 @@
-"""Sides that lie elsewhere, have other cells or levels, or do not say where they lie; nests that move."""
+"""Sides at other places, with other cells or levels, or without coordinates; moving nests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from sciml.errors import InputError
-from sciml.verify.forecast.compare import Source, compare_runs, open_source
+from sciml.verify.forecast.compare import RunSource, compare_runs, open_source
 from sciml.verify.forecast.run_place import differing_levels, require_same_ground
 from tests.paths import SAMPLE_WRFOUT
 
@@ -51,7 +51,7 @@ def domain(moving: int = 0) -> xr.Dataset:
     )
 
 
-def opened(folder: Path, name: str, ds: xr.Dataset) -> Source:
+def opened(folder: Path, name: str, ds: xr.Dataset) -> RunSource:
     path = folder / f"wrfout_d01_{name}.nc"
     ds.to_netcdf(path)
     return open_source(path, name)
@@ -158,21 +158,21 @@ def test_one_idealised_place() -> None:
 
 def test_levels() -> None:
     eta = np.linspace(0.99, 0.01, 12, dtype="f4")
-    one = xr.Dataset(
+    first = xr.Dataset(
         {"ZNU": (("Time", "bottom_top"), eta[None]), "P_TOP": ("Time", [5000.0])}, attrs={"HYBRID_OPT": 2}
     )
     names = ("control", "other")
-    assert differing_levels(names, (one, one.assign(ZNU=one["ZNU"] + np.float32(1e-6)))) is None
-    other = one.copy(deep=True)
+    assert differing_levels(names, (first, first.assign(ZNU=first["ZNU"] + np.float32(1e-6)))) is None
+    other = first.copy(deep=True)
     other["ZNU"][0, 4] = 0.5
     assert "ZNU of level 4 is 0.633636 of control and 0.5 of other" in str(
-        differing_levels(names, (one, other))
+        differing_levels(names, (first, other))
     )
     assert "P_TOP is 5000 of control and 1000 of other" in str(
-        differing_levels(names, (one, one.assign(P_TOP=("Time", [1000.0]))))
+        differing_levels(names, (first, first.assign(P_TOP=("Time", [1000.0]))))
     )
     assert "HYBRID_OPT is 2 of control and 0" in str(
-        differing_levels(names, (one, one.assign_attrs(HYBRID_OPT=0)))
+        differing_levels(names, (first, first.assign_attrs(HYBRID_OPT=0)))
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from sciml.errors import InputError
-from sciml.verify.forecast.compare import RunComparison, Source, compare_runs, open_source
+from sciml.verify.forecast.compare import RunComparison, RunSource, compare_runs, open_source
 from sciml.verify.forecast.run_times import hours_of_day, stamp
 from sciml.wrf.opening import open_wrfout
 
@@ -34,7 +34,7 @@ def run(
     scale: float = 1.0,
     shallow: float | None = None,
     **attrs: Any,
-) -> Source:
+) -> RunSource:
     """A run that rains as `AMOUNTS` since its start, with frames at these hours, `late` seconds after them."""
     hours = np.asarray(hours, float)
     begun = np.datetime64(start, "s")
@@ -45,7 +45,7 @@ def run(
     fallen = total[whole] + part * (total[np.minimum(whole + 1, 24)] - total[whole])
     dims = ("Time", "south_north", "west_east")
     fields = {
-        "Times": ("Time", np.array([str(one).replace("T", "_") for one in times], "S19")),
+        "Times": ("Time", np.array([str(time).replace("T", "_") for time in times], "S19")),
         "RAINC": (dims, (0.75 * scale * fallen).astype("f4")),
         "RAINNC": (dims, (0.25 * scale * fallen).astype("f4")),
         "XTIME": ("Time", (hours * 60).astype("f4")),
@@ -68,7 +68,7 @@ def run(
     return open_source(path, name)
 
 
-def compared(*sides: Source, **options: Any) -> RunComparison:
+def compared(*sides: RunSource, **options: Any) -> RunComparison:
     return compare_runs(*sides, resamples=0, thresholds=[0.5], scales=[1], **options)
 
 
@@ -83,8 +83,8 @@ def mean(low: int, high: int) -> float:
 
 def test_left_out_parts_are_named(tmp_path: Path) -> None:
     """Nine hours in windows of 6 h: the last three are in none."""
-    one, other = (run(tmp_path, name, range(10)) for name in ("control", "other"))
-    result = compared(one, other, window="6h")
+    first, other = (run(tmp_path, name, range(10)) for name in ("control", "other"))
+    result = compared(first, other, window="6h")
     assert value(result, "mean_reference") == pytest.approx(mean(0, 6), rel=1e-5)
     parts = [(part.source, part.begin, part.end, part.hours) for part in result.dropped]
     last = ("2007-06-10 06:00:00", "2007-06-10 09:00:00", 3.0)
@@ -115,14 +115,14 @@ def test_a_window_begins_and_ends_at_frames(tmp_path: Path) -> None:
 
 
 def test_year_one_and_its_hours(tmp_path: Path) -> None:
-    one = run(tmp_path, "ideal", range(7), start="0001-01-01T08:00:00")
-    result = compared(one, one)
-    assert "ending 0001-01-01 09:00:00 to 0001-01-01 14:00:00" in result.rain.said[0]
+    first = run(tmp_path, "ideal", range(7), start="0001-01-01T08:00:00")
+    result = compared(first, first)
+    assert "ending 0001-01-01 09:00:00 to 0001-01-01 14:00:00" in result.rain.summary[0]
     assert result.to_json()["times"][0] == "0001-01-01 09:00:00"
     rate = result.rain.fields["diurnal"].values[0]
     assert np.flatnonzero(np.isfinite(rate)).tolist() == list(range(8, 14))
     assert rate[8] == pytest.approx(mean(0, 1), rel=1e-5)
-    three = compared(one, one, window="3h")
+    three = compared(first, first, window="3h")
     assert [stamp(t)[11:13] for t in three.rain.fields["Time"].values] == ["12"]
 
 
@@ -135,15 +135,15 @@ def test_other_calendars() -> None:
         coords={"Time": times},
         attrs={"units": "mm"},
     )
-    result = compared(Source("one", rain), Source("other", rain), window="12h")
+    result = compared(RunSource("one", rain), RunSource("other", rain), window="12h")
     ends = [stamp(t) for t in result.rain.fields["Time"].values]
     assert ends == ["0001-02-29 12:00:00", "0001-02-30 00:00:00", "0001-02-30 12:00:00"]
-    hourly = compared(Source("one", rain), Source("other", rain))
+    hourly = compared(RunSource("one", rain), RunSource("other", rain))
     assert np.isfinite(hourly.rain.fields["diurnal"].values).all()
     assert [(part.begin, part.hours) for part in result.dropped] == [("0001-02-30 12:00:00", 11.0)] * 2
     dates = np.array([cftime.datetime(1, 3, 1, k % 24, calendar="noleap") for k in range(1, 20)])
     with pytest.raises(InputError, match="calendars 360_day, gregorian"):
-        compared(Source("one", rain), Source("other", rain[:19].assign_coords(Time=dates)))
+        compared(RunSource("one", rain), RunSource("other", rain[:19].assign_coords(Time=dates)))
 
 
 @pytest.mark.parametrize(("calendar", "year"), [("noleap", 2007), ("standard", 1), ("360_day", 2007)])
@@ -166,9 +166,9 @@ def test_adaptive_steps(tmp_path: Path, window: str | None) -> None:
     """Frames come up to a time step late, at other times in the two runs."""
     late = np.random.default_rng(37).integers(0, 50, (2, 9))
     late[:, 3] = 12, 47
-    one = run(tmp_path, "control", range(9), late=late[0])
+    first = run(tmp_path, "control", range(9), late=late[0])
     other = run(tmp_path, "other", range(9), late=late[1])
-    result = compared(one, other, window=window)
+    result = compared(first, other, window=window)
     assert value(result, "rmse") == pytest.approx(0, abs=1e-6)
     assert result.rain.window == (2 if window else 1)
     assert result.rain.fields.sizes["Time"] == (4 if window else 8)
@@ -180,18 +180,18 @@ def test_adaptive_steps(tmp_path: Path, window: str | None) -> None:
 
 
 def test_output_times_that_never_meet(tmp_path: Path) -> None:
-    one, other = run(tmp_path, "control", range(9)), run(tmp_path, "other", np.arange(9) + 0.25)
+    first, other = run(tmp_path, "control", range(9)), run(tmp_path, "other", np.arange(9) + 0.25)
     with pytest.raises(InputError, match="no frames are within 50 s of each other"):
-        compared(one, other)
+        compared(first, other)
 
 
 def test_lead_times_are_no_dates(tmp_path: Path) -> None:
     """Starts at 18 and 6 UTC: what is compared are hours since the start; the clocks differ."""
-    one = run(tmp_path, "june", range(3, 10), start="2007-06-10T18:00:00")
+    first = run(tmp_path, "june", range(3, 10), start="2007-06-10T18:00:00")
     other = run(tmp_path, "january", range(3, 10), start="0001-01-03T06:00:00", scale=2.0)
-    result = compared(one, other, align="start")
+    result = compared(first, other, align="start")
     assert value(result, "ratio") == pytest.approx(2, rel=1e-5)
-    assert result.rain.said[0].startswith("6 windows of 1 h, ending +4 h to +9 h,")
+    assert result.rain.summary[0].startswith("6 windows of 1 h, ending +4 h to +9 h,")
     text = str(result)
     assert not any(year in text for year in ("2000", "1970", "0001"))
     assert result.to_json()["times"] == [f"+{k} h" for k in range(4, 10)]
@@ -201,9 +201,9 @@ def test_lead_times_are_no_dates(tmp_path: Path) -> None:
         list(range(9, 15)),
     ]
     assert rates[1][9] == pytest.approx(2 * mean(3, 4), rel=1e-5)
-    windows = compared(one, other, align="start", window="3h")
+    windows = compared(first, other, align="start", window="3h")
     assert windows.to_json()["times"] == ["+6 h", "+9 h"]
-    six = compared(one, other, align="start", window="4h")
+    six = compared(first, other, align="start", window="4h")
     assert [(part.begin, part.end) for part in six.dropped if part.source == "june"] == [
         ("+3 h", "+4 h"),
         ("+8 h", "+9 h"),
@@ -211,42 +211,42 @@ def test_lead_times_are_no_dates(tmp_path: Path) -> None:
 
 
 def test_one_frame_has_no_increment(tmp_path: Path) -> None:
-    one, many = run(tmp_path, "single", [6]), run(tmp_path, "control", range(10))
+    first, many = run(tmp_path, "single", [6]), run(tmp_path, "control", range(10))
     later = run(tmp_path, "later", range(10), start="2007-06-09T23:00:00")
     for sides, window in (
-        ((one, many), "3h"),
-        ((many, one), "3h"),
-        ((one, later), None),
-        ((later, one), None),
+        ((first, many), "3h"),
+        ((many, first), "3h"),
+        ((first, later), None),
+        ((later, first), None),
     ):
         with pytest.raises(InputError, match=r"single holds one frame only .* needs two or more"):
             compared(*sides, window=window)
     # Of one start, all that fell since then is known.
-    result = compared(one, many)
+    result = compared(first, many)
     assert value(result, "mean_candidate") == pytest.approx(mean(0, 6), rel=1e-5)
     assert "the first window begins at the start of the runs, 2007-06-10 00:00:00" in str(result)
 
 
 def test_unknown_windows_are_left_out_and_counted(tmp_path: Path) -> None:
-    one, other = (run(tmp_path, name, range(10)) for name in ("control", "joined"))
+    first, other = (run(tmp_path, name, range(10)) for name in ("control", "joined"))
     gap = other.amounts.copy(deep=True)
     gap[4] = np.nan
-    joined = Source("joined", gap, other.run, other.start)
-    hourly = compared(one, joined)
+    joined = RunSource("joined", gap, other.run, other.start)
+    hourly = compared(first, joined)
     assert hourly.rain.fields.sizes["Time"] == 8
     assert "fss" in hourly.rain.scores, "what is left has no gap"
-    (line,) = {line for line in hourly.rain.said if "no known amount" in line}
+    (line,) = {line for line in hourly.rain.summary if "no known amount" in line}
     assert line.startswith(
         "left out of both sides: 2007-06-10 03:00:00 to 2007-06-10 04:00:00 (1 h): 1 window"
     )
-    three = compared(one, joined, window="3h")
+    three = compared(first, joined, window="3h")
     assert three.rain.fields.sizes["Time"] == 2
     assert value(three, "bias") == pytest.approx(0, abs=1e-6)
 
 
 def test_rain_of_the_same_parts(tmp_path: Path) -> None:
-    one, other = run(tmp_path, "control", range(6)), run(tmp_path, "other", range(6), shallow=0.1)
-    for sides in ((one, other), (other, one)):
+    first, other = run(tmp_path, "control", range(6)), run(tmp_path, "other", range(6), shallow=0.1)
+    for sides in ((first, other), (other, first)):
         with pytest.warns(UserWarning, match=r"RAINSH .* is in other only, not in control"):
             result = compared(*sides)
         assert value(result, "bias") == pytest.approx(0, abs=1e-6)
@@ -272,12 +272,12 @@ def test_the_floor_of_runs(tmp_path: Path) -> None:
     short = run(tmp_path, "short", range(6), scale=1.02)
     part = compared(control, far, floor=[short])
     assert part.rain.fields.sizes["Time"] == 5, "only windows that the floor run has too"
-    assert {one.source for one in part.dropped} == {"control", "emulated"}
+    assert {entry.source for entry in part.dropped} == {"control", "emulated"}
     assert compared(control, far).to_json()["floor"] is None
 
 
 def test_hours_of_day_of_a_real_opening(tmp_path: Path) -> None:
-    one = run(tmp_path, "ideal", [0.5, 1.5], start="0001-01-01T08:00:00")
-    assert one.run is not None
-    assert hours_of_day(one.run["Time"].values).tolist() == [8.5, 9.5]
+    first = run(tmp_path, "ideal", [0.5, 1.5], start="0001-01-01T08:00:00")
+    assert first.run is not None
+    assert hours_of_day(first.run["Time"].values).tolist() == [8.5, 9.5]
     assert stamp(open_wrfout(tmp_path / "wrfout_d01_ideal.nc")["Time"].values[1]) == "0001-01-01 09:30:00"

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from sciml.errors import InputError
-from sciml.verify.library.parity import compare
+from sciml.verify.library.parity import compare_outputs
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def outputs():
 
 
 def test_the_same_agrees_to_the_last_bit(outputs):
-    found = compare(outputs, outputs)
-    assert found.ok
-    assert all(x.largest == x.worst == 0 and x.within == 1 for x in found.agreements)
+    result = compare_outputs(outputs, outputs)
+    assert result.ok
+    assert all(x.largest == x.worst == 0 and x.within == 1 for x in result.agreements)
 
 
 def test_numbers_by_hand(outputs):
@@ -36,33 +36,33 @@ def test_numbers_by_hand(outputs):
     other["RTHCUTEN"] *= 1 + 3e-7
     span = float(outputs["RTHCUTEN"].max() - outputs["RTHCUTEN"].min())
     other["RTHCUTEN"][7, 4] += 5e-4 * span
-    heating = compare(outputs, other).agreements[0]
+    heating = compare_outputs(outputs, other).agreements[0]
     assert heating.name == "RTHCUTEN"
     assert heating.median == pytest.approx(3e-7, rel=1e-6)
     assert heating.worst == pytest.approx(5e-4, rel=1e-2)
     assert heating.within == 1 - 1 / 2000
-    assert compare(outputs, other).ok
-    assert not compare(outputs, other, share=0.9999).ok
+    assert compare_outputs(outputs, other).ok
+    assert not compare_outputs(outputs, other, share=0.9999).ok
 
 
 def test_too_many_columns_apart(outputs):
     other = outputs.copy(deep=True)
     other["PRATEC"][:3] = other["PRATEC"][:3] + 1e-3
-    assert not compare(outputs, other).ok
+    assert not compare_outputs(outputs, other).ok
 
 
 def test_nan_is_no_agreement(outputs):
     other = outputs.copy(deep=True)
     other["RTHCUTEN"][:5] = np.nan
-    found = compare(outputs, other)
-    assert not found.ok
-    assert json.loads(json.dumps(found.to_json(), allow_nan=False))["outputs"]["RTHCUTEN"]["median"] is None
+    result = compare_outputs(outputs, other)
+    assert not result.ok
+    assert json.loads(json.dumps(result.to_json(), allow_nan=False))["outputs"]["RTHCUTEN"]["median"] is None
 
 
 def test_something_where_the_reference_is_nil(outputs):
     other = outputs.copy(deep=True)
     other["RQSCUTEN"][9, 9] = 1e-12
-    rows = {x.name: x for x in compare(outputs, other).agreements}
+    rows = {x.name: x for x in compare_outputs(outputs, other).agreements}
     assert rows["RQSCUTEN"].within == 1 - 1 / 2000
     assert rows["RQSCUTEN"].worst == np.inf
 
@@ -70,14 +70,14 @@ def test_something_where_the_reference_is_nil(outputs):
 def test_classes_count(outputs):
     other = outputs.copy(deep=True)
     other["KIND"] = (other["KIND"] + 1) % 3
-    found = compare(outputs, other)
-    assert found.classes_differ == 2000
-    assert not found.ok
-    assert str(found).splitlines()[-1].startswith("DISAGREE: native against torch, 2,000 columns, 2000 of")
+    result = compare_outputs(outputs, other)
+    assert result.classes_differ == 2000
+    assert not result.ok
+    assert str(result).splitlines()[-1].startswith("DISAGREE: native against torch, 2,000 columns, 2000 of")
 
 
 def test_bad_input(outputs):
     with pytest.raises(InputError, match="torch has 2000 columns and native 3"):
-        compare(outputs, outputs.isel(column=slice(3)))
+        compare_outputs(outputs, outputs.isel(column=slice(3)))
     with pytest.raises(InputError, match="no output in common"):
-        compare(outputs, outputs[["KIND"]])
+        compare_outputs(outputs, outputs[["KIND"]])

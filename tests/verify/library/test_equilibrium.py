@@ -1,4 +1,4 @@
-"""Columns in equilibrium, made by hand: what is lost is found, and what fails is said."""
+"""Columns in equilibrium, constructed: open budgets and failures are reported."""
 
 from __future__ import annotations
 
@@ -25,22 +25,26 @@ def closed() -> xr.Dataset:
     rng = np.random.default_rng(11)
     pressure = np.linspace(1e5, 1.5e4, LEVELS)
     shape = (TIMES, MEMBERS)
-    found = {name: rng.uniform(1.0, 2.0, shape) for name in SUMS}
-    found |= {"EVALUATED": np.full(shape, 70.0), "SHALLOW": np.full(shape, 20.0), "DEEP": np.full(shape, 5.0)}
-    found |= {"NOVEL": np.full(shape, 10.0), "UNSOUND": np.zeros(shape), "LIMITED": np.zeros(shape)}
-    found["WATER_CU"] = -found["RAIN_CU"]
-    found["LEAST_VAPOUR"] = np.full(shape, 1e-9)
-    gained = found["EVAPORATION"] - found["RAIN_CU"] - found["RAIN_LS"]
-    heated = found["SENSIBLE"] + LV * found["EVAPORATION"] + found["RADIATION"] + found["ENTHALPY_CU"]
+    fields = {name: rng.uniform(1.0, 2.0, shape) for name in SUMS}
+    fields |= {
+        "EVALUATED": np.full(shape, 70.0),
+        "SHALLOW": np.full(shape, 20.0),
+        "DEEP": np.full(shape, 5.0),
+    }
+    fields |= {"NOVEL": np.full(shape, 10.0), "UNSOUND": np.zeros(shape), "LIMITED": np.zeros(shape)}
+    fields["WATER_CU"] = -fields["RAIN_CU"]
+    fields["LEAST_VAPOUR"] = np.full(shape, 1e-9)
+    gained = fields["EVAPORATION"] - fields["RAIN_CU"] - fields["RAIN_LS"]
+    heated = fields["SENSIBLE"] + LV * fields["EVAPORATION"] + fields["RADIATION"] + fields["ENTHALPY_CU"]
     for name, change in (("WATER", gained), ("ENTHALPY", heated)):
         change[0] = 50.0
-        found[name] = np.cumsum(change, 0)
+        fields[name] = np.cumsum(change, 0)
     t = np.broadcast_to(np.linspace(300.0, 210.0, LEVELS), (*shape, LEVELS)).copy()
     t += 0.1 * np.arange(TIMES)[:, None, None]
     profiles = {"T": t, "QVAPOR": 0.5 * saturation(pressure, t), "QCLOUD": np.zeros_like(t)}
     profiles |= {name: np.full_like(t, 1e-5) for name in ("HEATING_CU", "HEATING_LS")}
     return xr.Dataset(
-        {name: (("time", "member"), values) for name, values in found.items()}
+        {name: (("time", "member"), values) for name, values in fields.items()}
         | {name: (("time", "member", "level"), values) for name, values in profiles.items()},
         {
             "time": np.arange(TIMES) * 0.25,
@@ -50,15 +54,15 @@ def closed() -> xr.Dataset:
     )
 
 
-def test_a_run_that_closes_is_told_so() -> None:
-    found = equilibrium(closed())
-    assert found.ok
-    assert found.numbers["residual of water"] < 1e-14
-    assert found.numbers["novel of those in which convection rose (%), last third"] == pytest.approx(40.0)
-    assert found.numbers["drift of T (K): mean below 100 hPa"] == pytest.approx(0.55)  # from the start
-    assert found.numbers["trend of T (K/day), root mean square, last third"] == pytest.approx(0.4)
-    assert found.profiles["T last"].mean.shape == (LEVELS,)
-    assert str(found).splitlines()[-1].startswith("verdict: ok")
+def test_a_closed_run_is_ok() -> None:
+    result = equilibrium(closed())
+    assert result.ok
+    assert result.numbers["residual of water"] < 1e-14
+    assert result.numbers["novel of those in which convection rose (%), last third"] == pytest.approx(40.0)
+    assert result.numbers["drift of T (K): mean below 100 hPa"] == pytest.approx(0.55)  # from the start
+    assert result.numbers["trend of T (K/day), root mean square, last third"] == pytest.approx(0.4)
+    assert result.profiles["T last"].mean.shape == (LEVELS,)
+    assert str(result).splitlines()[-1].startswith("verdict: ok")
 
 
 @pytest.mark.parametrize(
@@ -71,13 +75,13 @@ def test_a_run_that_closes_is_told_so() -> None:
         ("QCLOUD", float("nan")),
     ],
 )
-def test_what_fails_is_found(name: str, value: float) -> None:
+def test_failures_are_reported(name: str, value: float) -> None:
     history = closed()
     values = history[name].values
     values[4, 1] = values[4, 1] * value
-    found = equilibrium(history)
-    assert not found.ok
-    assert str(found).splitlines()[-1].startswith("verdict: FAILED")
+    result = equilibrium(history)
+    assert not result.ok
+    assert str(result).splitlines()[-1].startswith("verdict: FAILED")
 
 
 def test_columns_that_were_refused_fail() -> None:

@@ -21,7 +21,7 @@ class Levels:
     def __init__(self, system):
         cycle = pyamg.ruge_stuben_solver(system.matrix).aspreconditioner()
         self.cycle = cycle.matvec
-        b = np.column_stack([cycle.matvec(one) for one in np.eye(system.grid.size)])
+        b = np.column_stack([cycle.matvec(unit) for unit in np.eye(system.grid.size)])
         self.gamma = np.abs(np.linalg.eigvals(np.eye(len(b)) - b @ system.matrix)).max() * (1 + 1e-9)
 
     def bounds(self, r):
@@ -81,10 +81,10 @@ def test_a_bound_holds_and_lies_where_the_error_is(system, hierarchy):
 
 def test_effectivity():
     bounds = [SimpleNamespace(lower=0.9, upper=1.1), SimpleNamespace(lower=1.8, upper=2.6)]
-    found = effectivity(bounds, [1.0, 2.0])
-    assert found["upper"] == pytest.approx({"mean": 1.2, "least": 1.1, "greatest": 1.3})
-    assert found["lower"]["mean"] == pytest.approx(0.9)
-    assert found["violated"] == 0
+    result = effectivity(bounds, [1.0, 2.0])
+    assert result["upper"] == pytest.approx({"mean": 1.2, "least": 1.1, "greatest": 1.3})
+    assert result["lower"]["mean"] == pytest.approx(0.9)
+    assert result["violated"] == 0
     assert effectivity(bounds, [1.0, 2.7])["violated"] == 1
     assert effectivity(bounds, [0.8, 2.0])["violated"] == 1
 
@@ -103,12 +103,12 @@ def test_cycles_until_a_bound(system, hierarchy):
 
 
 def test_a_solution_of_zero_is_certified_too():
-    found = certify(Poisson(9, source=0.0), check=True)
-    assert found.true_error == found.bound == 0.0
-    assert json.loads(json.dumps(found.to_json(), allow_nan=False))["result"] == "SUCCESS"
-    assert found.chapter()
+    result = certify(Poisson(9, source=0.0), check=True)
+    assert result.true_error == result.bound == 0.0
+    assert json.loads(json.dumps(result.to_json(), allow_nan=False))["result"] == "SUCCESS"
+    assert result.chapter()
 
 
 def test_nothing_is_guaranteed_below_rounding():
-    found = certify(Poisson(3), rtol=1e-12, check=True)
-    assert found.bound < 1e-13 and "at most 1e-12 (rounding) of" in found.lines()[0]
+    result = certify(Poisson(3), rtol=1e-12, check=True)
+    assert result.bound < 1e-13 and "at most 1e-12 (rounding) of" in result.lines()[0]

@@ -81,7 +81,7 @@ def test_it_can_be_read_without_eyes(page):
     assert targets <= ids
 
 
-def test_it_says_what_was_found(page, evaluation):
+def test_scores_are_on_the_page(page, evaluation):
     assert "<h1>A &amp; B</h1>" in page
     assert "stored &lt;b&gt;tendencies&lt;/b&gt;" in page
     for name, scores in evaluation.scores["outputs"].items():
@@ -96,7 +96,7 @@ def test_several_models_are_compared(evaluation, monkeypatch):
     monkeypatch.setattr("sciml.verify.emulator.page.pictures", lambda _: [])
     page = render_page([evaluation, evaluation])
     Outline(page)
-    assert "All together" in page
+    assert "Comparison of models" in page
     assert page.count("<td>0.953</td>") >= 2
 
 
@@ -108,9 +108,9 @@ def test_the_map_puts_columns_back(evaluation):
         column=np.flatnonzero(columns["Time"].values == np.datetime64(time.replace(" ", "T")))
     )
     for i in (0, 100, 575):
-        one = here.isel(column=i)
-        y, x = int(one["south_north"]), int(one["west_east"])
-        assert maps["HEATING"][0, y, x] == one["HEATING"].sel(source="truth")
+        column = here.isel(column=i)
+        y, x = int(column["south_north"]), int(column["west_east"])
+        assert maps["HEATING"][0, y, x] == column["HEATING"].sel(source="truth")
 
 
 def test_scattered_columns_make_no_map(evaluation):

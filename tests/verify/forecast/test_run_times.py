@@ -43,7 +43,7 @@ def test_year_one_is_year_one(unit: str) -> None:
     assert like_times(microseconds(times), times)[0] == times[0]
 
 
-def test_other_calendars_keep_their_dates() -> None:
+def test_other_calendars_have_their_own_dates() -> None:
     assert stamp(THIRTY[0]) == "0001-02-30 23:45:00"
     assert hours_of_day(THIRTY)[0] == 23.75
     assert like_times(microseconds(THIRTY) + HOUR, THIRTY)[0] == cftime.datetime(
@@ -61,16 +61,16 @@ def test_gregorian_objects_become_datetime64() -> None:
         assert stamp(result[0]) == "0001-01-01 11:35:00"
     assert calendar_of(normalised(THIRTY)) == "360_day"
     summer = np.array([cftime.datetime(2001, 6, k, calendar="noleap") for k in (1, 2, 30)])
-    assert [stamp(one)[:10] for one in normalised(summer)] == ["2001-06-01", "2001-06-02", "2001-06-30"]
+    assert [stamp(time)[:10] for time in normalised(summer)] == ["2001-06-01", "2001-06-02", "2001-06-30"]
     assert calendar_of(normalised(summer)) == "gregorian"
     assert calendar_of(normalised(NOLEAP)) == "noleap"
-    with pytest.raises(InputError, match="no times"):
+    with pytest.raises(InputError, match="not times"):
         normalised(np.arange(3.0))
 
 
 def test_lead_times() -> None:
     lead = np.array([0, 90, 180, -30]).astype("timedelta64[m]")
-    assert [stamp(one) for one in lead] == ["+0 s", "+1 h 30 min", "+3 h", "-30 min"]
+    assert [stamp(time) for time in lead] == ["+0 s", "+1 h 30 min", "+3 h", "-30 min"]
     assert span(25 * HOUR + 61 * SECOND) == "25 h 1 min 1 s"
 
 
@@ -106,19 +106,19 @@ def _at(*seconds: float) -> np.ndarray:
 
 
 def test_frames_within_a_time_step_are_common() -> None:
-    one, other = _at(0, 637, 1211, 1800, 2449), _at(12, 607, 1241, 2409)
-    tolerance = step_tolerance([one, other], [50.0, 50.0])
+    first, other = _at(0, 637, 1211, 1800, 2449), _at(12, 607, 1241, 2409)
+    tolerance = step_tolerance([first, other], [50.0, 50.0])
     assert 50 * SECOND <= tolerance < 290 * SECOND
-    (a, b), apart = common_frames([one, other], tolerance)
+    (a, b), apart = common_frames([first, other], tolerance)
     assert a.tolist() == [0, 1, 2, 4]
     assert b.tolist() == [0, 1, 2, 3]
     assert apart == 40 * SECOND
 
 
 def test_the_tolerance_is_less_than_half_the_smallest_interval() -> None:
-    one = _at(*range(0, 600, 60))
-    assert step_tolerance([one, one], [180.0, None]) < 30 * SECOND
-    (a, _), apart = common_frames([one, one], step_tolerance([one, one], [180.0, None]))
+    first = _at(*range(0, 600, 60))
+    assert step_tolerance([first, first], [180.0, None]) < 30 * SECOND
+    (a, _), apart = common_frames([first, first], step_tolerance([first, first], [180.0, None]))
     assert a.size == 10
     assert apart == 0
     hourly = _at(*range(0, 7200, 3600))

@@ -1,4 +1,4 @@
-"""Levels: the parts are energy-orthogonal and add up, and each is found on the level it was made on."""
+"""Levels: the parts are energy-orthogonal, add up, and are on the level of their construction."""
 
 import itertools
 
@@ -34,16 +34,16 @@ def test_against_projections_written_out(system, hierarchy):
     projected.append(0 * e)
     parts = [a - b for a, b in itertools.pairwise(projected)]
     exact = [p @ matrix @ p for p in parts]
-    found = LevelSplit(hierarchy).energies(system.matrix @ e)
-    np.testing.assert_allclose(found, exact, rtol=1e-8, atol=1e-10 * sum(exact))
-    assert found.sum() == pytest.approx(e @ matrix @ e)
+    energies = LevelSplit(hierarchy).energies(system.matrix @ e)
+    np.testing.assert_allclose(energies, exact, rtol=1e-8, atol=1e-10 * sum(exact))
+    assert energies.sum() == pytest.approx(e @ matrix @ e)
 
 
-def test_an_error_of_a_coarse_level_is_found_there(system, hierarchy):
+def test_an_error_of_a_coarse_level_is_on_that_level(system, hierarchy):
     coarse = RNG.normal(size=hierarchy.levels[1].A.shape[0])
-    found = LevelSplit(hierarchy).energies(system.matrix @ (hierarchy.levels[0].P @ coarse))
-    assert found[0] == 0
-    assert found[1:].sum() > 0
+    energies = LevelSplit(hierarchy).energies(system.matrix @ (hierarchy.levels[0].P @ coarse))
+    assert energies[0] == 0
+    assert energies[1:].sum() > 0
 
 
 def test_shares(system, hierarchy):
@@ -57,9 +57,9 @@ def test_shares(system, hierarchy):
     assert sum(row["share_of_error"] for row in table) == pytest.approx(1)
     assert sum(row["share_of_truth"] for row in table) == pytest.approx(1)
     assert table[0]["share_of_error"] > 0.5 > 0.1 > table[0]["share_of_truth"]
-    one = split.shares([system.residual(0.9 * exact)], [system.rhs])
-    assert [row["relative_error"] for row in one if row["relative_error"]] == pytest.approx(
-        [0.1] * len(one), rel=1e-4
+    shares = split.shares([system.residual(0.9 * exact)], [system.rhs])
+    assert [row["relative_error"] for row in shares if row["relative_error"]] == pytest.approx(
+        [0.1] * len(shares), rel=1e-4
     )
 
 
@@ -68,9 +68,9 @@ def test_a_singular_problem_has_its_split_too():
     assert system.kind == "semidefinite"
     hierarchy = pyamg.ruge_stuben_solver(system.matrix, max_coarse=5)
     e = RNG.normal(size=system.grid.size)
-    found = LevelSplit(hierarchy).energies(system.matrix @ e)
-    assert found.sum() == pytest.approx(e @ (system.matrix @ e), rel=1e-8)
-    assert (found >= 0).all()
+    energies = LevelSplit(hierarchy).energies(system.matrix @ e)
+    assert energies.sum() == pytest.approx(e @ (system.matrix @ e), rel=1e-8)
+    assert (energies >= 0).all()
 
 
 def test_without_symmetry_there_is_no_energy():

@@ -1,4 +1,4 @@
-"""Spectra: the waves are those of the boundary, nothing is lost, and a single wave is found where it is."""
+"""Spectra: the waves are those of the boundary, amplitudes add up, and a single wave is in its shell."""
 
 import itertools
 
@@ -34,8 +34,8 @@ def test_waves_are_orthonormal(sides, centring, n):
 def test_waves_are_eigenvectors_of_the_discrete_laplacian(sides, centring, n):
     # Constant along y, so that only the x axis acts.
     grid = Grid((3, n), centring, Boundary(sides[0], sides[1], "neumann", "neumann"))
-    one = np.ones(grid.shape)
-    matrix, _ = finite_volume.finite_volumes(Terms(grid, one, 0 * one))
+    ones = np.ones(grid.shape)
+    matrix, _ = finite_volume.finite_volumes(Terms(grid, ones, 0 * ones))
     number, basis = waves(n, sides, centring)
     h = grid.spacing[1]
     for k, wave in zip(number, basis.T, strict=True):
@@ -79,16 +79,16 @@ def test_nothing_is_lost(sides, centring, n):
     np.testing.assert_allclose((amplitude**2).sum((1, 2)), mean, rtol=1e-12)
 
 
-def test_a_wave_is_found_in_its_octave():
+def test_a_wave_is_in_its_octave():
     grid = Grid((33, 40), "cell", Boundary.all("neumann"))
     x, y = grid.mesh()
     truth = 1 + np.cos(np.pi * x)
     wrong = truth + 0.01 * np.cos(12 * np.pi * x) * np.cos(16 * np.pi * y)
-    found = error_by_frequency(wrong[None], truth[None], grid)
-    shares = {(band["from"], band["to"]): band["share_of_error"] for band in found.bands()}
+    spectrum = error_by_frequency(wrong[None], truth[None], grid)
+    shares = {(band["from"], band["to"]): band["share_of_error"] for band in spectrum.bands()}
     assert shares[16.0, 32.0] == pytest.approx(1)
-    assert found.error[20] == pytest.approx(0.01**2 / 4)
-    assert found.truth[:2] == pytest.approx([1, 0.5])
+    assert spectrum.error[20] == pytest.approx(0.01**2 / 4)
+    assert spectrum.truth[:2] == pytest.approx([1, 0.5])
     assert sum(shares.values()) == pytest.approx(1)
 
 
@@ -96,11 +96,11 @@ def test_a_fourier_transform_of_the_same_sine_has_a_tail_and_ours_has_none():
     grid = Grid((31, 31))
     x, y = grid.mesh()
     bump = np.sin(np.pi * x) * np.sin(np.pi * y)
-    found = error_by_frequency(bump[None], 0 * bump[None], grid)
-    assert found.error[found.wavenumber >= 2].sum() < 1e-25
+    spectrum = error_by_frequency(bump[None], 0 * bump[None], grid)
+    assert spectrum.error[spectrum.wavenumber >= 2].sum() < 1e-25
     tail = np.abs(np.fft.fft2(bump)) ** 2
     assert tail[4:-4, :].sum() > 1e-6 * tail.sum()
-    assert all(band["relative_error"] is None for band in found.bands())
+    assert all(band["relative_error"] is None for band in spectrum.bands())
 
 
 def test_fields_that_do_not_fit():

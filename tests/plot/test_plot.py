@@ -1,4 +1,4 @@
-"""Pictures: drawn from what there is, the same bytes every time, nothing global touched, colours that tell."""
+"""Figures: axes with labels, reproducible bytes, unchanged global settings, even colour maps."""
 
 import io
 
@@ -68,7 +68,7 @@ def figures():
     }
 
 
-def test_every_axis_says_what_it_is(figures):
+def test_axes_have_labels(figures):
     for name, figure in figures.items():
         panels = [axes for axes in figure.axes if axes.axison]
         assert panels, name
@@ -99,3 +99,51 @@ def test_nothing_global_changes(figures):
 def test_an_empty_field_or_pair_still_draws():
     plot.png(plot.triptych([plot.Field("R", "mm", np.zeros((4, 4)), np.zeros((4, 4)))]), 40)
     plot.png(plot.density([plot.Pair("R", "mm", np.zeros(3), np.zeros(3))]), 40)
+
+
+def test_classes_have_a_legend_and_no_colour_bar():
+    classes = plot.Panel("class", np.array([[0, 1], [2, np.nan]]), classes=("none", "shallow", "deep"))
+    rain = plot.Panel("rain", np.ones((2, 2)), label="mm")
+    figure = plot.panels([classes, rain], np.arange(2.0), np.arange(2.0), columns=2, lengths=(2, 2))
+    left, right = figure.axes[:2]
+    legend = left.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["none", "shallow", "deep"]
+    shades = [patch.get_facecolor() for patch in legend.get_patches()]
+    mesh = left.collections[0]
+    assert [tuple(mesh.to_rgba(value)) for value in (0, 1, 2)] == shades
+    assert not left.child_axes
+    assert right.child_axes[0].get_ylabel() == "mm"
+
+
+def test_a_figure_is_drawn_in_the_style_after_its_context():
+    """Matplotlib makes ticks when it draws: those of a notebook have the style too."""
+    figure = plot.curves(np.arange(3), {"a": [1.0, 2.0, 3.0]}, xlabel="x", ylabel="y")
+    figure.set_size_inches(12, 9)  # more ticks than before
+    figure.draw_without_rendering()
+    sizes = {
+        label.get_fontsize()
+        for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis)
+        for label in axis.get_ticklabels()
+    }
+    assert sizes == {8.0}
+    assert figure._repr_png_() == plot.png(figure)
+
+
+def test_colour_bars_of_a_linear_response_have_units():
+    rng = np.random.default_rng(67)
+    pressure = np.linspace(1000.0, 100.0, 12)
+    figure = plot.linear_response(
+        rng.normal(size=(24, 24)),
+        rng.normal(size=24),
+        np.array([-1.0 + 0.5j, 2.0]),
+        pressure,
+        np.full(12, 800.0),
+        threshold=1.0,
+    )
+    bars = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
+    assert [axes.get_ylabel() for axes in bars] == [
+        "day⁻¹",
+        "K day⁻¹ / (g kg⁻¹)",
+        "g kg⁻¹ day⁻¹ / K",
+        "day⁻¹",
+    ]

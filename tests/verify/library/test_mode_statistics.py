@@ -22,9 +22,9 @@ def test_cloud_base_is_scored_over_the_columns_in_which_both_triggered() -> None
     rng = np.random.default_rng(31)
     truth = rng.integers(3, 20, 45).astype(float)
     prediction = truth + rng.integers(-1, 2, 45)
-    found = statistics({"CUBOT": moments(truth, prediction)})
-    assert found.matched == 45 and found.triggered == 50
-    score = found.score("CUBOT")
+    result = statistics({"CUBOT": moments(truth, prediction)})
+    assert result.matched == 45 and result.triggered == 50
+    score = result.score("CUBOT")
     assert score["r2"] == pytest.approx(sklearn.r2_score(truth, prediction), rel=1e-12)
     assert score["bias"] == pytest.approx(np.mean(prediction - truth), abs=1e-15)
 
@@ -34,7 +34,7 @@ def test_an_output_that_is_numerically_nil_has_no_r2(spread: float, defined: boo
     """The threshold is that of an evaluation: a standard deviation of 1e-11 kg kg-1 s-1."""
     rng = np.random.default_rng(32)
     truth = spread * rng.normal(size=(50, 7))
-    found = statistics({"RQSCUTEN": moments(truth, 1.01 * truth)})
-    assert (found.score("RQSCUTEN")["r2"] is not None) == defined
-    row = found.rows()[1]
+    result = statistics({"RQSCUTEN": moments(truth, 1.01 * truth)})
+    assert (result.score("RQSCUTEN")["r2"] is not None) == defined
+    row = result.rows()[1]
     assert row[:2] == ["RQSCUTEN", "kg kg-1 s-1"] and (row[2] != "–") == defined

@@ -33,17 +33,17 @@ def test_integrals_by_hand(column):
         "RVCUTEN": np.array([[0.0, 2e-5, 0.0]]),
         "PRATEC": np.array([3e-6]),
     }
-    found = budgets(column, out, dt=1e6)
+    result = budgets(column, out, dt=1e6)
     # S = 100 * -4e-8 + 200 * -1e-8 + 50 * 2e-8 = -5e-6; sum of magnitudes 7e-6
-    assert found["water"] == pytest.approx(-2e-6 / 7e-6)
+    assert result["water"] == pytest.approx(-2e-6 / 7e-6)
     heating = 200 * 1004.5 * 0.9 * 1e-4 - 50 * 1004.5 * 0.8 * 1e-4
-    assert found["heating"] == pytest.approx(heating)
+    assert result["heating"] == pytest.approx(heating)
     latent = -4e-6 * (3.15e6 - 2370 * 300) - 2e-6 * (3.15e6 - 2370 * 280)
     whole = 200 * 1004.5 * 0.9 * 1e-4 + 50 * 1004.5 * 0.8 * 1e-4
-    assert found["enthalpy"] == pytest.approx((heating + latent) / whole)
-    assert found["momentum"] == pytest.approx(np.hypot(3e-3, 4e-3) / (3e-3 + 4e-3))
-    assert found["moistening"] == pytest.approx(-6e-6)
-    assert found["negative_vapour"] == 2
+    assert result["enthalpy"] == pytest.approx((heating + latent) / whole)
+    assert result["momentum"] == pytest.approx(np.hypot(3e-3, 4e-3) / (3e-3 + 4e-3))
+    assert result["moistening"] == pytest.approx(-6e-6)
+    assert result["negative_vapour"] == 2
 
 
 def test_momentum_does_not_depend_on_the_axes(column):
@@ -62,26 +62,26 @@ def test_nothing_happening_balances_and_rain_from_nothing_does_not(column):
 
 
 def test_summary_is_by_class():
-    found = summary([9.0, 1.0, -3.0, 2.0], [0, 2, 2, 2])
-    assert found["shallow"] is None
-    assert (found["deep"]["n"], found["deep"]["median"], found["deep"]["abs_max"]) == (3, 1.0, 3.0)
+    result = summary([9.0, 1.0, -3.0, 2.0], [0, 2, 2, 2])
+    assert result["shallow"] is None
+    assert (result["deep"]["n"], result["deep"]["median"], result["deep"]["abs_max"]) == (3, 1.0, 3.0)
 
 
 def _scheme_budgets(columns):
     return budgets(columns, columns, dt=columns.attrs["DT"]), columns["KIND"].values
 
 
-def _check_the_scheme(found, kind, shallow_water):
+def _check_the_scheme(result, kind, shallow_water):
     """The numbers measured on the scheme itself (its own closure, not the emulator's)."""
     deep, shallow = kind == 2, kind == 1
-    assert np.quantile(np.abs(found["water"][deep]), 0.999) < 3e-6
-    assert np.abs(found["water"][shallow]).max() < shallow_water
-    assert found["momentum"][kind > 0].max() < 2e-7
-    enthalpy = summary(found["enthalpy"], kind)
+    assert np.quantile(np.abs(result["water"][deep]), 0.999) < 3e-6
+    assert np.abs(result["water"][shallow]).max() < shallow_water
+    assert result["momentum"][kind > 0].max() < 2e-7
+    enthalpy = summary(result["enthalpy"], kind)
     assert -0.008 < enthalpy["deep"]["median"] < -0.002
     assert -0.02 < enthalpy["shallow"]["median"] < -0.005
-    assert np.quantile(np.abs(found["enthalpy"][kind > 0]), 0.95) < 0.03
-    assert not found["negative_vapour"].any()
+    assert np.quantile(np.abs(result["enthalpy"][kind > 0]), 0.95) < 0.03
+    assert not result["negative_vapour"].any()
 
 
 @pytest.mark.skipif(not SAMPLE_OFFLINE.exists(), reason="no sample in data/")
@@ -94,24 +94,24 @@ def test_the_scheme_closes_its_budgets_on_the_sample():
 def test_the_scheme_closes_its_budgets_as_captured():
     capture = open_wrfout(SHARED / "wrf" / "train" / "mskf_io_convrad_train3.nc")
     columns = convection_columns(capture, keep="pairs").load()
-    found, kind = _scheme_budgets(columns)
-    _check_the_scheme(found, kind, shallow_water=2e-5)
-    assert np.abs(found["water"][kind == 2]).max() < 5e-6
+    result, kind = _scheme_budgets(columns)
+    _check_the_scheme(result, kind, shallow_water=2e-5)
+    assert np.abs(result["water"][kind == 2]).max() < 5e-6
 
 
 def test_rain_scores_by_numpy():
     rng = np.random.default_rng(32)
     true = rng.gamma(0.3, 5e-4, 400)
     predicted = true * rng.uniform(0.5, 1.6, 400)
-    found = rain_scores(true, predicted)
-    assert found["correlation"] == pytest.approx(np.corrcoef(true, predicted)[0, 1])
-    assert found["bias"] == pytest.approx(3600 * (predicted.mean() - true.mean()))
-    one = found["contingency"][2]
-    yes, said = true * 3600 >= 0.5, predicted * 3600 >= 0.5
-    assert one["threshold"] == 0.5
-    assert one["pod"] == pytest.approx((yes & said).sum() / yes.sum())
-    assert one["far"] == pytest.approx((~yes & said).sum() / said.sum())
-    assert one["csi"] == pytest.approx((yes & said).sum() / (yes | said).sum())
+    result = rain_scores(true, predicted)
+    assert result["correlation"] == pytest.approx(np.corrcoef(true, predicted)[0, 1])
+    assert result["bias"] == pytest.approx(3600 * (predicted.mean() - true.mean()))
+    counts = result["contingency"][2]
+    yes, forecast = true * 3600 >= 0.5, predicted * 3600 >= 0.5
+    assert counts["threshold"] == 0.5
+    assert counts["pod"] == pytest.approx((yes & forecast).sum() / yes.sum())
+    assert counts["far"] == pytest.approx((~yes & forecast).sum() / forecast.sum())
+    assert counts["csi"] == pytest.approx((yes & forecast).sum() / (yes | forecast).sum())
 
 
 def test_contingency_agrees_with_the_scores_package():
@@ -119,23 +119,23 @@ def test_contingency_agrees_with_the_scores_package():
     xr = pytest.importorskip("xarray")
     rng = np.random.default_rng(33)
     yes = rng.random(500) < 0.3
-    said = yes ^ (rng.random(500) < 0.1)
+    forecast = yes ^ (rng.random(500) < 0.1)
     table = categorical.BinaryContingencyManager(
-        xr.DataArray(said * 1.0), xr.DataArray(yes * 1.0)
+        xr.DataArray(forecast * 1.0), xr.DataArray(yes * 1.0)
     ).transform()
-    found = contingency(yes, said)
-    assert found["pod"] == pytest.approx(float(table.probability_of_detection()))
-    assert found["far"] == pytest.approx(float(table.false_alarm_ratio()))
-    assert found["csi"] == pytest.approx(float(table.critical_success_index()))
-    assert found["frequency_bias"] == pytest.approx(float(table.frequency_bias()))
-    assert found["ets"] == pytest.approx(float(table.equitable_threat_score()))
+    result = contingency(yes, forecast)
+    assert result["pod"] == pytest.approx(float(table.probability_of_detection()))
+    assert result["far"] == pytest.approx(float(table.false_alarm_ratio()))
+    assert result["csi"] == pytest.approx(float(table.critical_success_index()))
+    assert result["frequency_bias"] == pytest.approx(float(table.frequency_bias()))
+    assert result["ets"] == pytest.approx(float(table.equitable_threat_score()))
 
 
 def test_no_rain_anywhere_is_none_and_not_a_warning():
-    found = rain_scores(np.zeros(5), np.zeros(5))
-    assert found["ratio"] is None
-    assert found["correlation"] is None
-    assert found["contingency"][0]["pod"] is None
+    result = rain_scores(np.zeros(5), np.zeros(5))
+    assert result["ratio"] is None
+    assert result["correlation"] is None
+    assert result["contingency"][0]["pod"] is None
 
 
 def test_reliability_against_scikit_learn():
@@ -144,18 +144,18 @@ def test_reliability_against_scikit_learn():
     rng = np.random.default_rng(34)
     stated = rng.random(3000)
     event = rng.random(3000) < stated**2
-    found = reliability(stated, event)
+    result = reliability(stated, event)
     frequency, mean = calibration.calibration_curve(event, stated, n_bins=10)
-    np.testing.assert_allclose(found["frequency"], frequency)
-    np.testing.assert_allclose(found["probability"], mean)
-    assert found["brier"] == pytest.approx(metrics.brier_score_loss(event, stated))
-    assert sum(found["count"]) == 3000
-    assert 0.1 < found["calibration_error"] < 0.2  # the integral of p - p^2 is 1/6
+    np.testing.assert_allclose(result["frequency"], frequency)
+    np.testing.assert_allclose(result["probability"], mean)
+    assert result["brier"] == pytest.approx(metrics.brier_score_loss(event, stated))
+    assert sum(result["count"]) == 3000
+    assert 0.1 < result["calibration_error"] < 0.2  # the integral of p - p^2 is 1/6
 
 
 def test_a_calibrated_probability_is_on_the_diagonal():
     rng = np.random.default_rng(35)
     stated = rng.random(60_000)
-    found = reliability(stated, rng.random(60_000) < stated)
-    assert found["calibration_error"] < 0.015
-    assert found["frequency"] == pytest.approx(found["probability"], abs=0.03)
+    result = reliability(stated, rng.random(60_000) < stated)
+    assert result["calibration_error"] < 0.015
+    assert result["frequency"] == pytest.approx(result["probability"], abs=0.03)

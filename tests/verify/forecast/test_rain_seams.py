@@ -1,4 +1,4 @@
-"""Rain windows over a seam between two runs are left out, and the report says so."""
+"""Rain windows over a seam between two runs are left out and reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sciml.cli import app
 from sciml.errors import InputError
 from sciml.verify.forecast.compare import compare_runs, open_source
 from sciml.verify.forecast.mean_state import budgets
-from sciml.verify.forecast.rainfall import accumulations, compare
+from sciml.verify.forecast.rainfall import accumulations, compare_rain
 from sciml.wrf import open_wrfout
 from tests.paths import SAMPLE_WRFOUT
 
@@ -47,20 +47,20 @@ def test_windows_that_hold_an_unknown_amount() -> None:
     gap[4] = np.nan  # 05 UTC
     threes = accumulations(gap, "3h")
     assert threes.isnull().all(["y", "x"]).values.tolist() == [False, True, False, False]
-    found = compare(accumulations(known, "3h"), threes, thresholds=[1.0], scales=[1], resamples=10)
+    result = compare_rain(accumulations(known, "3h"), threes, thresholds=[1.0], scales=[1], resamples=10)
     assert (
         "1 windows left out, the first until 2019-05-02 06:00:00: the candidate has no known amount"
-        in str(found)
+        in str(result)
     )
-    assert "3 windows of 3 h" in str(found)
-    assert float(found.scores["mean_reference"].sel(estimate="value")) == pytest.approx(
+    assert "3 windows of 3 h" in str(result)
+    assert float(result.scores["mean_reference"].sel(estimate="value")) == pytest.approx(
         (values.sum() - values[3:6].sum()) / 3 / 64
     )
-    assert "fss" in found.scores
-    both = compare(threes, threes, thresholds=[1.0], resamples=10)
+    assert "fss" in result.scores
+    both = compare_rain(threes, threes, thresholds=[1.0], resamples=10)
     assert "the reference has no known amount" in str(both)
     with pytest.raises(InputError, match="no finite amount at the same place and time"):
-        compare(known.isel(Time=[4]), gap.isel(Time=[4]), thresholds=[1.0])
+        compare_rain(known.isel(Time=[4]), gap.isel(Time=[4]), thresholds=[1.0])
 
 
 def test_one_frame_without_a_frame_before() -> None:
@@ -78,12 +78,12 @@ def test_runs_that_were_joined(joined: Path, window: str | None) -> None:
     ) as seen:
         both = open_source(joined)
     assert len(seen) == 1
-    found = compare_runs(open_source(SAMPLE_WRFOUT), both, window=window, resamples=10, thresholds=[0.1])
+    result = compare_runs(open_source(SAMPLE_WRFOUT), both, window=window, resamples=10, thresholds=[0.1])
     begin, length = ("11:45", "5 min") if window is None else ("11:40", "10 min")
     part = f"2007-06-10 {begin}:00 to 2007-06-10 11:50:00 ({length}): 1 windows in which {both.name} has no known"
-    assert f"left out of both sides: {part}" in str(found)
-    assert float(found.rain.scores["rmse"].sel(estimate="value")) < 1e-5
-    assert found.rain.fields.sizes["Time"] == (5 if window is None else 2)
+    assert f"left out of both sides: {part}" in str(result)
+    assert float(result.rain.scores["rmse"].sel(estimate="value")) < 1e-5
+    assert result.rain.fields.sizes["Time"] == (5 if window is None else 2)
 
 
 def test_several_runs_have_no_budget(joined: Path) -> None:
@@ -96,19 +96,19 @@ def test_several_runs_have_no_budget(joined: Path) -> None:
 
 
 def test_one_frame_files(tmp_path: Path) -> None:
-    """Compared where both count from one start; else one line that says what is needed."""
+    """Compared where both count from one start; else one line with the remedy."""
     with xr.open_dataset(SAMPLE_WRFOUT, decode_times=False) as ds:
-        one = ds.isel(Time=[3]).load()
-    other = one.assign_attrs(SIMULATION_START_DATE="2007-06-10_00:00:00")
-    other["XTIME"] = (one["XTIME"] + 480).assign_attrs(units="minutes since 2007-06-10 00:00:00")
+        first = ds.isel(Time=[3]).load()
+    other = first.assign_attrs(SIMULATION_START_DATE="2007-06-10_00:00:00")
+    other["XTIME"] = (first["XTIME"] + 480).assign_attrs(units="minutes since 2007-06-10 00:00:00")
     paths = {}
-    for name, each in {"one": one, "other": other}.items():
+    for name, each in {"one": first, "other": other}.items():
         paths[name] = str(tmp_path / f"wrfout_d01_{name}.nc")
         each.to_netcdf(paths[name])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = compare_runs(open_source(paths["one"]), open_source(paths["one"]), resamples=5)
-    assert found.rain.window == 3.75
+        result = compare_runs(open_source(paths["one"]), open_source(paths["one"]), resamples=5)
+    assert result.rain.window == 3.75
     for words, error in (
         (["other"], "one frame only"),
         (["one", "--window", "1h"], "one frame only"),

@@ -13,7 +13,7 @@ from sciml.verify.forecast.rain_tables import floor_range
 
 pytest.importorskip("scores", reason="pip install scores")
 
-from sciml.verify.forecast.rainfall import compare
+from sciml.verify.forecast.rainfall import compare_rain
 
 HOUR = np.timedelta64(1, "h")
 
@@ -80,13 +80,13 @@ def test_every_score_of_a_comparison_has_its_floor() -> None:
         return xr.DataArray(values, dims=("Time", "y", "x"), coords={"Time": times}, attrs=attrs)
 
     def against(values: np.ndarray) -> xr.Dataset:
-        return compare(rain(control), rain(values), thresholds=[1.0, 5.0], resamples=20).scores
+        return compare_rain(rain(control), rain(values), thresholds=[1.0, 5.0], resamples=20).scores
 
     same, other, far = (control * np.exp(s * rng.standard_normal(control.shape)) for s in (0.1, 0.1, 1.5))
     result = judge(against(same), [against(other)], ["p1"])
     assert set(result.within) == set(PERFECT) - {"crps", "brier", "spread_skill"}
     assert set(result.within["fss"].dims) == {"threshold", "scale"}
-    assert np.mean([one.mean() for one in result.within.values()]) > 0.8
+    assert np.mean([values.mean() for values in result.within.values()]) > 0.8
     worse = judge(against(far), [against(other)], ["p1"])
     assert all((worse.within[name] == 0).all() for name in ("rmse", "mae", "csi", "correlation"))
     assert "csi at 1 mm" in worse.above()

@@ -30,13 +30,13 @@ def stored():
 
 
 def test_the_truth_scores_perfectly_against_itself(truth):
-    found = evaluate(truth, truth).to_json()
-    trigger = found["trigger"]
+    result = evaluate(truth, truth).to_json()
+    trigger = result["trigger"]
     assert trigger["accuracy"] == trigger["f1"] == trigger["f1_deep"] == trigger["f1_shallow"] == 1
     table = np.array(trigger["confusion"])
-    assert table.sum() == found["columns"]["evaluated"] == truth.sizes["column"]
+    assert table.sum() == result["columns"]["evaluated"] == truth.sizes["column"]
     assert (table == np.diag(np.diag(table))).all()
-    for name, scores in found["outputs"].items():
+    for name, scores in result["outputs"].items():
         assert scores["rmse"] == scores["bias"] == 0
         if name == "RQSCUTEN":
             assert scores["r2"] is None
@@ -44,37 +44,39 @@ def test_the_truth_scores_perfectly_against_itself(truth):
         else:
             assert scores["r2"] == scores["r2_all"] == 1
             assert scores["nmae"] == 0
-    assert found["rain"]["ratio"] == 1
-    assert found["rain"]["correlation"] == pytest.approx(1)
-    assert found["budgets"]["water"]["truth"] == found["budgets"]["water"]["prediction"]
-    assert not found["not_scored"]
-    assert set(OUTPUTS) >= set(found["outputs"]) >= {"RTHCUTEN", "RVCUTEN", "QI_CU", "PRATEC", "NCA", "CUTOP"}
+    assert result["rain"]["ratio"] == 1
+    assert result["rain"]["correlation"] == pytest.approx(1)
+    assert result["budgets"]["water"]["truth"] == result["budgets"]["water"]["prediction"]
+    assert not result["not_scored"]
+    assert (
+        set(OUTPUTS) >= set(result["outputs"]) >= {"RTHCUTEN", "RVCUTEN", "QI_CU", "PRATEC", "NCA", "CUTOP"}
+    )
 
 
 def test_what_the_issue_asks_is_there_and_json_knows_no_nan(truth, stored):
     text = json.dumps(evaluate(truth, stored, model="stored", data="sample").to_json(), allow_nan=False)
-    found = json.loads(text)
-    assert {"accuracy", "f1", "confusion", "f1_deep", "f1_shallow"} <= found["trigger"].keys()
-    for scores in found["outputs"].values():
+    result = json.loads(text)
+    assert {"accuracy", "f1", "confusion", "f1_deep", "f1_shallow"} <= result["trigger"].keys()
+    for scores in result["outputs"].values():
         assert {"r2", "rmse", "bias", "nmae", "r2_all", "deep", "shallow"} <= scores.keys()
-    levels = found["outputs"]["RTHCUTEN"]["levels"]
-    assert len(levels["r2"]) == len(levels["bias"]) == len(found["height_km"]) == truth.sizes["level"]
+    levels = result["outputs"]["RTHCUTEN"]["levels"]
+    assert len(levels["r2"]) == len(levels["bias"]) == len(result["height_km"]) == truth.sizes["level"]
 
 
 def test_each_score_by_hand(truth, stored):
-    found = evaluate(truth, stored).to_json()["outputs"]
+    result = evaluate(truth, stored).to_json()["outputs"]
     kind = truth["KIND"].values
     for name in ("RTHCUTEN", "RVCUTEN", "PRATEC"):
         for key, here in (("triggered", kind > 0), ("deep", kind == 2), ("shallow", kind == 1)):
             t, p = (ds[name].values[here].astype(np.float64) for ds in (truth, stored))
-            scores = found[name] if key == "triggered" else found[name][key]
+            scores = result[name] if key == "triggered" else result[name][key]
             assert scores["rmse"] == pytest.approx(np.sqrt(np.mean((p - t) ** 2)))
             if t.std() > 0:
                 assert scores["r2"] == pytest.approx(1 - ((p - t) ** 2).sum() / ((t - t.mean()) ** 2).sum())
 
 
 def test_levels_are_scored_where_both_sides_triggered(truth):
-    """A missed column has no cloud base: its index, one above the top, says nothing about the level."""
+    """A missed column has no cloud base: its index, one above the top, is not a level."""
     missed = truth.copy(deep=True)
     triggered = np.flatnonzero(truth["KIND"].values > 0)[::5]
     missed["KIND"][triggered] = 0
@@ -85,7 +87,7 @@ def test_levels_are_scored_where_both_sides_triggered(truth):
         assert outputs[name]["n"] == (truth["KIND"].values > 0).sum() - triggered.size
 
 
-def test_held_columns_spoil_what_pairs_keep(truth, stored):
+def test_held_columns_are_wrong_without_pairs(truth, stored):
     """As measured on other runs: the stored tendencies score 0.6-0.8 with held columns, 0.9-1.0 without."""
     everything = evaluate(truth, stored).to_json()["outputs"]
     good = np.isin(stored["KIND"], (0, 1, 2))
@@ -102,39 +104,39 @@ def test_the_baseline_row_of_stored_tendencies():
     folder = SHARED / "wrf" / "train"
     output = open_wrfout(folder / "wrfout_d01_convrad_train1.nc")
     truth = convection_columns(output, folder / "mskf_offline_convrad_train1.nc").load()
-    found = evaluate(truth, convection_columns(output).load()).to_json()
+    result = evaluate(truth, convection_columns(output).load()).to_json()
     # the published row for two other runs: F1 .98, deep .91; .66 .79 .74 .30 .23
-    assert found["trigger"]["f1"] == pytest.approx(0.98, abs=0.02)
-    assert found["trigger"]["f1_deep"] == pytest.approx(0.91, abs=0.04)
+    assert result["trigger"]["f1"] == pytest.approx(0.98, abs=0.02)
+    assert result["trigger"]["f1_deep"] == pytest.approx(0.91, abs=0.04)
     row = {"RTHCUTEN": 0.66, "RQVCUTEN": 0.79, "RQCCUTEN": 0.74, "RQICUTEN": 0.30, "RUCUTEN": 0.23}
     for name, value in row.items():
-        assert found["outputs"][name]["r2"] == pytest.approx(value, abs=0.1)
+        assert result["outputs"][name]["r2"] == pytest.approx(value, abs=0.1)
 
 
 def test_held_and_unknown_columns_are_left_out(truth, stored):
-    found = evaluate(stored, truth.drop_vars("KIND")).to_json()["columns"]
+    result = evaluate(stored, truth.drop_vars("KIND")).to_json()["columns"]
     kind = stored["KIND"].values
-    assert found["held"] == (kind == 3).sum() > 0
-    assert found["unknown"] == (kind == -1).sum() > 0
-    assert found["evaluated"] == np.isin(kind, (0, 1, 2)).sum()
+    assert result["held"] == (kind == 3).sum() > 0
+    assert result["unknown"] == (kind == -1).sum() > 0
+    assert result["evaluated"] == np.isin(kind, (0, 1, 2)).sum()
 
 
 def test_columns_whose_truth_is_not_finite_are_left_out(truth):
     broken = truth.copy(deep=True)
     broken["RTHCUTEN"][17, 3] = np.nan
-    found = evaluate(broken, truth).to_json()
-    assert found["columns"]["not_finite"] == 1
-    assert found["outputs"]["RTHCUTEN"]["r2"] == 1
+    result = evaluate(broken, truth).to_json()
+    assert result["columns"]["not_finite"] == 1
+    assert result["outputs"]["RTHCUTEN"]["r2"] == 1
 
 
 def test_a_prediction_that_is_not_finite_is_not_hidden(truth):
     broken = truth.copy(deep=True)
     here = int(np.flatnonzero(truth["KIND"].values == 2)[0])
     broken["RTHCUTEN"][here, 3] = np.nan
-    found = evaluate(truth, broken).to_json()
-    assert found["columns"]["prediction_not_finite"] == 1
-    assert found["outputs"]["RTHCUTEN"]["r2"] is None
-    assert found["outputs"]["RQVCUTEN"]["r2"] == 1
+    result = evaluate(truth, broken).to_json()
+    assert result["columns"]["prediction_not_finite"] == 1
+    assert result["outputs"]["RTHCUTEN"]["r2"] is None
+    assert result["outputs"]["RQVCUTEN"]["r2"] == 1
 
 
 def test_blocks_give_what_the_whole_gives(truth, stored):
@@ -178,38 +180,38 @@ def test_novelty_and_probabilities_are_scored_where_given(truth):
         NOVELTY=("column", rng.uniform(0, 1.25, triggered.size).astype(np.float32)),
         P_TRIGGER=("column", np.where(triggered, 0.95, 0.05)),
     )
-    found = evaluate(truth, answer).to_json()
-    assert found["novelty"]["fraction_above_1"] == pytest.approx(0.2, abs=0.03)
-    assert found["novelty"]["looked_at"] == triggered.size
-    assert found["novelty"]["inside"]["f1"] == found["novelty"]["outside"]["f1"] == 1
-    assert found["novelty"]["outside"]["heating_nmae"] == 0
-    assert found["trigger"]["reliability"]["P_TRIGGER"]["brier"] == pytest.approx(0.0025)
+    result = evaluate(truth, answer).to_json()
+    assert result["novelty"]["fraction_above_1"] == pytest.approx(0.2, abs=0.03)
+    assert result["novelty"]["looked_at"] == triggered.size
+    assert result["novelty"]["inside"]["f1"] == result["novelty"]["outside"]["f1"] == 1
+    assert result["novelty"]["outside"]["heating_nmae"] == 0
+    assert result["trigger"]["reliability"]["P_TRIGGER"]["brier"] == pytest.approx(0.0025)
     assert evaluate(truth, truth).to_json()["novelty"] is None
     none = evaluate(truth, truth.assign(NOVELTY=("column", np.zeros(triggered.size)))).to_json()["novelty"]
     assert none["looked_at"] == 0
     assert "median" not in none
 
 
-def test_scores_on_what_it_was_trained_on_are_said_to_be_that(truth):
+def test_scores_on_training_data_are_marked(truth):
     few = truth.isel(column=slice(1500, 1600))
-    stranger = Emulator.load(PRETRAINED)
-    about = {**stranger.about, "source": f"another.nc, {SAMPLE_WRFOUT.name}"}
+    pretrained = Emulator.load(PRETRAINED)
+    about = {**pretrained.about, "source": f"another.nc, {SAMPLE_WRFOUT.name}"}
     for runs, known in (([0], True), ([5], False)):
-        found = assess(few, replace(stranger, about={**about, "runs": runs}))
-        assert found.to_json()["seen_in_training"] is known
-        assert ("trained on runs of this very data" in str(found)) is known
-    assert assess(few, stranger).to_json()["seen_in_training"] is False
+        result = assess(few, replace(pretrained, about={**about, "runs": runs}))
+        assert result.to_json()["seen_in_training"] is known
+        assert ("the model was trained on runs of these data" in str(result)) is known
+    assert assess(few, pretrained).to_json()["seen_in_training"] is False
 
 
 def test_it_prints_as_a_table(truth, stored):
-    found = evaluate(truth, stored, model="stored", data="sample")
-    text = str(found)
+    result = evaluate(truth, stored, model="stored", data="sample")
+    text = str(result)
     assert text.splitlines()[0] == "stored on sample"
     assert "RTHCUTEN" in text
     assert "K s-1" in text
     assert max(map(len, text.splitlines())) <= 110
-    page = found._repr_html_()
-    assert page.count("<tr") == len(found.scores["outputs"]) + 1
+    page = result._repr_html_()
+    assert page.count("<tr") == len(result.scores["outputs"]) + 1
     assert ">RTHCUTEN</th>" in page
 
 
@@ -236,7 +238,7 @@ def test_classes_from_what_is_there(truth):
         classify(truth[["RTHCUTEN"]].drop_vars("KIND"))
 
 
-def test_bad_input_is_said(truth):
+def test_bad_input_is_an_error(truth):
     with pytest.raises(InputError, match="4032 columns and the prediction 100"):
         evaluate(truth, truth.isel(column=slice(100)))
     with pytest.raises(MissingVariable, match="RHO"):
@@ -253,11 +255,13 @@ def test_a_prediction_in_another_order_is_refused(truth, name):
     order = np.random.default_rng(47).permutation(truth.sizes["column"])
     if name == "RUN":
         truth = truth.assign_coords(RUN=("column", np.arange(order.size) % 3))
-    others = [one for one in ("Time", "south_north", "west_east", "RUN") if one != name]
-    with pytest.raises(InputError, match=rf"{name} differs in \d+ of 4032 columns .*in their order"):
+    others = [place for place in ("Time", "south_north", "west_east", "RUN") if place != name]
+    with pytest.raises(InputError, match=rf"{name} differs in \d+ of 4032 columns .*in the same order"):
         evaluate(truth, truth.isel(column=order).drop_vars(others))
     without = truth.isel(column=order).drop_vars([name, *others])
-    assert evaluate(truth, without).to_json()["trigger"]["accuracy"] < 1, "what says nothing is believed"
+    assert evaluate(truth, without).to_json()["trigger"]["accuracy"] < 1, (
+        "without places the order is trusted"
+    )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sciml.errors import InputError
-from sciml.verify.emulator import moments as sc
+from sciml.verify.emulator import moments as sums
+from sciml.verify.emulator import scores as sc
 
 sklearn = pytest.importorskip("sklearn.metrics")
 
@@ -24,25 +25,25 @@ def columns():
 
 def test_scores_are_those_of_scikit_learn(columns):
     kind, predicted, truth, prediction = columns
-    found = sc.score({"RTHCUTEN": truth}, {"RTHCUTEN": prediction}, kind, predicted)["outputs"]["RTHCUTEN"]
-    for subset, scores in ((kind > 0, found), (kind == 2, found["deep"]), (kind == 1, found["shallow"])):
+    result = sc.score({"RTHCUTEN": truth}, {"RTHCUTEN": prediction}, kind, predicted)["outputs"]["RTHCUTEN"]
+    for subset, scores in ((kind > 0, result), (kind == 2, result["deep"]), (kind == 1, result["shallow"])):
         t, p = truth[subset].ravel(), prediction[subset].ravel()
         assert scores["r2"] == pytest.approx(sklearn.r2_score(t, p), rel=1e-10)
         assert scores["rmse"] == pytest.approx(sklearn.root_mean_squared_error(t, p), rel=1e-10)
         assert scores["bias"] == pytest.approx(np.mean(p - t), rel=1e-9)
         assert scores["nmae"] == pytest.approx(sklearn.mean_absolute_error(t, p) / np.mean(np.abs(t)))
         assert scores["n"] == t.size
-    assert found["r2_all"] == pytest.approx(sklearn.r2_score(truth.ravel(), prediction.ravel()), rel=1e-10)
+    assert result["r2_all"] == pytest.approx(sklearn.r2_score(truth.ravel(), prediction.ravel()), rel=1e-10)
 
 
 def test_weighted_scores_are_those_of_scikit_learn(columns):
     kind, predicted, truth, prediction = columns
     weight = np.random.default_rng(21).uniform(0.5, 40, kind.size)
-    found = sc.score({"X": truth}, {"X": prediction}, kind, predicted, weight)
+    result = sc.score({"X": truth}, {"X": prediction}, kind, predicted, weight)
     here = kind > 0
     t, p, w = truth[here].ravel(), prediction[here].ravel(), np.repeat(weight[here], truth.shape[1])
-    assert found["outputs"]["X"]["r2"] == pytest.approx(sklearn.r2_score(t, p, sample_weight=w), rel=1e-10)
-    assert found["trigger"]["f1"] == pytest.approx(
+    assert result["outputs"]["X"]["r2"] == pytest.approx(sklearn.r2_score(t, p, sample_weight=w), rel=1e-10)
+    assert result["trigger"]["f1"] == pytest.approx(
         sklearn.f1_score(kind > 0, predicted > 0, sample_weight=weight)
     )
 
@@ -51,25 +52,25 @@ def test_trigger_scores_are_those_of_scikit_learn(columns):
     kind, predicted, _, _ = columns
     table = sc.confusion(kind, predicted)
     np.testing.assert_array_equal(table, sklearn.confusion_matrix(kind, predicted))
-    found = sc.trigger_scores(table)
-    assert found["confusion"] == table.astype(int).tolist()
-    assert found["accuracy"] == pytest.approx(sklearn.accuracy_score(kind > 0, predicted > 0))
-    assert found["accuracy_class"] == pytest.approx(sklearn.accuracy_score(kind, predicted))
-    assert found["f1"] == pytest.approx(sklearn.f1_score(kind > 0, predicted > 0))
-    assert found["precision"] == pytest.approx(sklearn.precision_score(kind > 0, predicted > 0))
-    assert found["recall"] == pytest.approx(sklearn.recall_score(kind > 0, predicted > 0))
+    result = sc.trigger_scores(table)
+    assert result["confusion"] == table.astype(int).tolist()
+    assert result["accuracy"] == pytest.approx(sklearn.accuracy_score(kind > 0, predicted > 0))
+    assert result["accuracy_class"] == pytest.approx(sklearn.accuracy_score(kind, predicted))
+    assert result["f1"] == pytest.approx(sklearn.f1_score(kind > 0, predicted > 0))
+    assert result["precision"] == pytest.approx(sklearn.precision_score(kind > 0, predicted > 0))
+    assert result["recall"] == pytest.approx(sklearn.recall_score(kind > 0, predicted > 0))
     none, shallow, deep = sklearn.f1_score(kind, predicted, average=None)
-    assert (found["f1_shallow"], found["f1_deep"]) == pytest.approx((shallow, deep))
-    assert none == pytest.approx(sc.f1(table, [sc.NONE]))
+    assert (result["f1_shallow"], result["f1_deep"]) == pytest.approx((shallow, deep))
+    assert none == pytest.approx(sc.f1(table, [sums.NONE]))
 
 
 def test_by_level_and_mean_profiles(columns):
     kind, _, truth, prediction = columns
-    moments = sc.Moments.empty(12).add(truth, prediction, kind)
+    moments = sums.Moments.empty(12).add(truth, prediction, kind)
     here = kind == 2
     raw = sklearn.r2_score(truth[here], prediction[here], multioutput="raw_values")
-    assert [level.r2 for level in moments.by_level([sc.DEEP])] == pytest.approx(list(raw), rel=1e-9)
-    profiles = moments.mean_profiles([sc.DEEP])
+    assert [level.r2 for level in moments.by_level([sums.DEEP])] == pytest.approx(list(raw), rel=1e-9)
+    profiles = moments.mean_profiles([sums.DEEP])
     np.testing.assert_allclose(profiles["truth"], truth[here].mean(0), rtol=1e-12)
     np.testing.assert_allclose(profiles["prediction_std"], prediction[here].std(0), rtol=1e-9)
 
@@ -77,7 +78,7 @@ def test_by_level_and_mean_profiles(columns):
 def test_class_mean_is_the_score_of_predicting_class_means(columns):
     kind, _, truth, _ = columns
     means = np.stack([truth[kind == k].mean(0) for k in range(3)])
-    moments = sc.Moments.empty(12).add(truth, means[kind], kind)
+    moments = sums.Moments.empty(12).add(truth, means[kind], kind)
     assert moments.class_mean_r2() == pytest.approx(moments.scores().r2, rel=1e-10)
 
 
@@ -87,48 +88,48 @@ def test_blocks_add_up(sizes, seed):
     total = sum(sizes)
     truth, prediction = rng.normal(5, 2, (2, total, 4))
     kind, weight = rng.integers(0, 3, total), rng.uniform(1, 9, total)
-    whole = sc.Moments.empty(4).add(truth, prediction, kind, weight)
-    blocks = sc.Moments.empty(4)
+    whole = sums.Moments.empty(4).add(truth, prediction, kind, weight)
+    blocks = sums.Moments.empty(4)
     for part in np.split(np.arange(total), np.cumsum(sizes)[:-1]):
-        blocks.merge(sc.Moments.empty(4).add(truth[part], prediction[part], kind[part], weight[part]))
+        blocks.merge(sums.Moments.empty(4).add(truth[part], prediction[part], kind[part], weight[part]))
     np.testing.assert_allclose(blocks.sums, whole.sums, rtol=1e-12, atol=1e-12)
 
 
 def test_perfect_prediction(columns):
     kind, _, truth, _ = columns
-    found = sc.score({"X": truth}, {"X": truth}, kind, kind)
-    assert found["outputs"]["X"]["r2"] == found["outputs"]["X"]["r2_all"] == found["trigger"]["f1"] == 1
-    assert found["outputs"]["X"]["rmse"] == found["outputs"]["X"]["nmae"] == 0
+    result = sc.score({"X": truth}, {"X": truth}, kind, kind)
+    assert result["outputs"]["X"]["r2"] == result["outputs"]["X"]["r2_all"] == result["trigger"]["f1"] == 1
+    assert result["outputs"]["X"]["rmse"] == result["outputs"]["X"]["nmae"] == 0
 
 
 @pytest.mark.parametrize("value", [0.0, 300.0, 2.7e-13])
 def test_a_constant_has_no_r2(value):
     truth = np.full((7, 3), value)
-    found = sc.score({"RQSCUTEN": truth}, {"RQSCUTEN": truth + 1e-14}, [1] * 7, [1] * 7)["outputs"][
+    result = sc.score({"RQSCUTEN": truth}, {"RQSCUTEN": truth + 1e-14}, [1] * 7, [1] * 7)["outputs"][
         "RQSCUTEN"
     ]
-    assert found["r2"] is None
-    assert "not defined" in found["note"]
-    assert found["rmse"] == pytest.approx(1e-14, rel=0.2)
+    assert result["r2"] is None
+    assert "not defined" in result["note"]
+    assert result["rmse"] == pytest.approx(1e-14, rel=0.2)
 
 
 def test_nothing_to_score_is_none_and_not_nan():
-    found = sc.score({"X": np.zeros((3, 2))}, {"X": np.zeros((3, 2))}, [0] * 3, [0] * 3)
-    assert found["trigger"]["f1"] is None
-    assert found["outputs"]["X"]["r2"] is None
-    assert "NaN" not in json.dumps(found, allow_nan=False)
+    result = sc.score({"X": np.zeros((3, 2))}, {"X": np.zeros((3, 2))}, [0] * 3, [0] * 3)
+    assert result["trigger"]["f1"] is None
+    assert result["outputs"]["X"]["r2"] is None
+    assert "NaN" not in json.dumps(result, allow_nan=False)
 
 
-def test_what_does_not_fit_is_said():
+def test_shapes_that_differ_are_an_error():
     with pytest.raises(InputError, match=r"\(3, 2\).*same columns"):
-        sc.Moments.empty(2).add(np.zeros((3, 2)), np.zeros((4, 2)), [1, 1, 1])
+        sums.Moments.empty(2).add(np.zeros((3, 2)), np.zeros((4, 2)), [1, 1, 1])
     with pytest.raises(InputError, match=r"true classes \[1, 3\].*held"):
         sc.confusion([1, 3], [1, 1])
 
 
-def test_f1_of_a_class_that_the_truth_lacks_is_not_defined():
+def test_f1_of_a_class_without_true_columns_is_not_defined():
     """One false alarm of deep convection would make it 0, as if every deep column had been missed."""
     table = sc.confusion([0, 0, 1, 1], [0, 2, 1, 1])
-    found = sc.trigger_scores(table)
-    assert found["f1_deep"] is None and found["f1_shallow"] == 1
+    result = sc.trigger_scores(table)
+    assert result["f1_deep"] is None and result["f1_shallow"] == 1
     assert sc.trigger_scores(sc.confusion([2, 2, 1], [0, 1, 1]))["f1_deep"] == 0  # deep columns, all missed

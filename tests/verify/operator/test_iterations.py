@@ -66,14 +66,14 @@ def test_only_the_flexible_form_stands_a_changing_preconditioner(system, amg):
 
 def test_starts(system, exact, amg):
     smooth = exact * (1 + 0.02)
-    found = from_starts(
+    result = from_starts(
         system,
         exact,
         {"zero": 0 * exact, "prediction": smooth, "truth": exact},
         {"none": None, "RS": amg.matvec},
         amg.matvec,
     )
-    zero, near, there = found["zero"], found["prediction"], found["truth"]
+    zero, near, there = result["zero"], result["prediction"], result["truth"]
     assert zero["relative_l2"] == zero["relative_energy"] == zero["residual"] == 1
     assert [near["relative_l2"], near["relative_energy"]] == pytest.approx([0.02, 0.02], rel=1e-12)
     assert near["after_cycle"]["relative_l2"] < near["relative_l2"] < zero["after_cycle"]["relative_l2"]
@@ -81,7 +81,7 @@ def test_starts(system, exact, amg):
         assert near["iterations"][by]["residual"] < zero["iterations"][by]["residual"]
         assert near["iterations"][by]["l2"] < near["iterations"][by]["residual"]
         assert set(there["iterations"][by].values()) <= {0, 200, 5000}
-    assert found["zero"]["iterations"]["RS"]["energy"] < found["zero"]["iterations"]["none"]["energy"]
+    assert result["zero"]["iterations"]["RS"]["energy"] < result["zero"]["iterations"]["none"]["energy"]
 
 
 def test_the_energy_counted_is_the_energy(system, exact, amg):
@@ -92,7 +92,7 @@ def test_the_energy_counted_is_the_energy(system, exact, amg):
     assert cycles(system, amg.matvec, exact=exact).energy == count
 
 
-def test_what_does_not_converge_says_so(system, exact):
+def test_divergence_is_reported(system, exact):
     assert conjugate_gradients(system, limit=3).residual is None
     assert conjugate_gradients(system, None, np.zeros_like).residual is None
     assert conjugate_gradients(system, None, lambda r: -r, limit=5).residual is None
@@ -100,5 +100,8 @@ def test_what_does_not_converge_says_so(system, exact):
 
 
 def test_means():
-    one = {"a": 1.0, "b": {"c": 3, "limit": 10}}
-    assert mean([one, {"a": 2.0, "b": {"c": None, "limit": 10}}]) == {"a": 1.5, "b": {"c": None, "limit": 10}}
+    counts = {"a": 1.0, "b": {"c": 3, "limit": 10}}
+    assert mean([counts, {"a": 2.0, "b": {"c": None, "limit": 10}}]) == {
+        "a": 1.5,
+        "b": {"c": None, "limit": 10},
+    }
