@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["html_table", "plain"]
+__all__ = ["html_table", "network_table", "number_or_switch", "plain"]
 
 # Inline, for a notebook's viewer may take style sheets out. No colour of text or ground is set, and the lines are
 # half-transparent grey, so that it reads on dark and on light.
@@ -60,6 +60,35 @@ def html_table(title: str, rows: Iterable[Sequence[str]], *, head: Sequence[str]
     )
 
 
+def network_table(network: Any) -> str:
+    """The class, the number of parameters, and the settings of a network as HTML; torch's repr has its layers."""
+    settings = dict(network.config())
+    name = str(settings.pop("class"))
+    count = sum(p.numel() for p in network.parameters())
+    rows = ((key.replace("_", " "), _in_line(value)) for key, value in settings.items())
+    return html_table(name, [("parameters", f"{count:,}"), *rows])
+
+
+def number_or_switch(value: float) -> str:
+    """A statistic as text: yes or no, a whole number, or six digits.
+
+    Examples
+    --------
+    >>> number_or_switch(True), number_or_switch(1234567), number_or_switch(0.12345678)
+    ('yes', '1234567', '0.123457')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def _in_line(value: Any) -> str:
+    """A setting as text, nested ones separated by commas."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_in_line(part)}" for name, part in value.items())
+    return ", ".join(map(_in_line, value)) if isinstance(value, list | tuple) else str(value)
+
+
 def _row(row: Sequence[str], right: Sequence[bool]) -> str:
     name, *rest = row
     cells = "".join(
@@ -76,8 +105,8 @@ def _side(right: bool) -> str:
 
 def _of_numbers(column: Sequence[str]) -> bool:
     """Whether a column has only numbers, grids such as 63 x 63, and signs that there is none."""
-    told = [cell for cell in column if cell not in ("", "-", "–")]
-    return bool(told) and all(_NUMBER.fullmatch(cell) for cell in told)
+    filled = [cell for cell in column if cell not in ("", "-", "–")]
+    return bool(filled) and all(_NUMBER.fullmatch(cell) for cell in filled)
 
 
 def plain(value: Any) -> Any:

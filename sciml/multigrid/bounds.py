@@ -10,9 +10,9 @@ levels E = S* (I - P B_c P^T A) S with B_c <= A_c^-1, and I - P A_c^-1 P^T A is 
 
 With x = B r, one cycle, what is left is at most g ||e||, so eta^2 = x . (r + s) gives
 eta <= ||e|| <= eta / sqrt(1 - g^2): one cycle counts like two. Where that is not close enough, a step of conjugate
-gradients takes the larger part of the error into account exactly and the same is said of the rest, until it is small
-against the whole. That takes a few cycles where g = 0.99 and plain ones would take 90. They bound the algebraic error,
-not that of the discretisation.
+gradients takes the larger part of the error into account exactly, and the same bound holds for the rest, until it is
+small compared with the whole. That takes a few cycles where g = 0.99 and plain ones would take 90. They bound the
+algebraic error, not that of the discretisation.
 
 **Rounding.** Each s is computed with twice the precision (`sciml.pde.residuals`), what may be wrong in it and in the
 inner products is bounded (`sciml.multigrid.rounding`) and added, and g is enlarged by what the cycle was seen to lose
@@ -33,18 +33,16 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from sciml.errors import InputError
 from sciml.multigrid.eigenvalue import smallest_eigenvalue
-from sciml.multigrid.rounding import SAFE, Interval
+from sciml.multigrid.krylov import ConjugateDirection, Cycles
+from sciml.multigrid.rounding import SAFE, Interval, Rounding
 from sciml.pde.grid import Field
 from sciml.pde.residuals import UNIT
-
-if TYPE_CHECKING:
-    from sciml.multigrid.hierarchy import Hierarchy
 
 __all__ = ["Bounds", "Contraction", "bounds", "contraction", "imbalance", "smallest_eigenvalue"]
 
@@ -61,7 +59,7 @@ REMEDY = "use method='ruge_stuben', smoother='gauss_seidel' and, if need be, swe
 
 @dataclass(frozen=True)
 class Contraction:
-    """How much one cycle leaves of an error in the energy norm: at most ``bound``.
+    """Contraction of one cycle: the largest factor between the energy norms of an error before and after it.
 
     Parameters
     ----------
@@ -72,9 +70,9 @@ class Contraction:
     failure
         The probability, over random starts, that the bound does not hold.
     cycles
-        What finding it took, cycles of its side solve included.
+        Number of cycles to compute the bound, those of its auxiliary solve included.
     seconds
-        The same in time.
+        Time to compute the bound, in seconds.
     smallest
         A lower bound of the smallest eigenvalue of D^-1 A, D the diagonal; of a semidefinite matrix the second.
     """
@@ -88,33 +86,33 @@ class Contraction:
 
     @property
     def margin(self) -> float:
-        """By which factor the bound exceeds the estimate."""
+        """Factor by which the bound exceeds the estimate."""
         return self.bound / self.estimate if self.estimate > 0 else 1.0
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Of the energy norm sqrt(e^T A e) of an error e.
+    """Bounds of the energy norm sqrt(e^T A e) of an error e.
 
     Parameters
     ----------
     lower, upper
         lower <= ||e|| <= upper.
     contraction
-        The bound of what one cycle leaves, that the upper one rests on.
+        Bound of the contraction of one cycle, from which ``upper`` follows.
     margin
-        The factor by which that bound exceeds its estimate.
+        Factor by which that bound exceeds its estimate.
     cycles
-        Spent on this residual: more where one cycle contracts little.
+        Number of cycles for this residual: more where one cycle contracts little.
 
     Examples
     --------
     >>> from sciml.multigrid import AMG
     >>> from sciml.pde import Poisson
     >>> hierarchy = AMG().init(Poisson(15))
-    >>> found = hierarchy.bounds(hierarchy.system.rhs)  # of u = 0
+    >>> bounds = hierarchy.bounds(hierarchy.system.rhs)  # of u = 0
     >>> u = hierarchy.solve(rtol=1e-12).x
-    >>> found.lower <= hierarchy.system.energy(u) <= found.upper <= 1.1 * found.lower
+    >>> bounds.lower <= hierarchy.system.energy(u) <= bounds.upper <= 1.1 * bounds.lower
     True
     """
 
@@ -126,22 +124,37 @@ class Bounds:
 
     @property
     def effectivity(self) -> float:
-        """At most by which factor the upper bound exceeds the error."""
+        """Largest factor by which the upper bound exceeds the error."""
         return self.upper / self.lower if self.lower > 0 else 1.0
 
 
-def bounds(hierarchy: Hierarchy, r: Field, effectivity: float = 1.1, rounding: Field | None = None) -> Bounds:
+class Contracting(Cycles, Protocol):
+    """A symmetric cycle whose contraction is bounded: what `bounds` needs of a `sciml.multigrid.Hierarchy`."""
+
+    @property
+    def contraction(self) -> Contraction: ...
+
+    @property
+    def rounding(self) -> Rounding: ...
+
+    @property
+    def imbalance(self) -> float: ...
+
+
+def bounds(
+    hierarchy: Contracting, r: Field, effectivity: float = 1.1, rounding: Field | None = None
+) -> Bounds:
     """Bound the energy norm of the error whose residual is r.
 
     Parameters
     ----------
     hierarchy
-        Of a symmetric cycle.
+        Hierarchy of a symmetric cycle.
     r
         (n,) or (y, x): b - A u. Its entries count as right to their last bit, in the precision they are given in.
     effectivity
-        At most how far the upper bound may lie above the error: cycles are spent until it does not. Where rounding
-        is most of the residual it may lie farther.
+        Largest ratio of the upper bound and the error; more cycles are spent until it is reached. Where rounding
+        is most of the residual the ratio may be larger.
     rounding
         (n,) or (y, x), what the entries of r may be wrong by besides; of ``system.residual(u)`` that is
         ``system.split.rounding(u)``, which only matters where the entries of r are 1e-22 times those of b or less.
@@ -163,26 +176,26 @@ def bounds(hierarchy: Hierarchy, r: Field, effectivity: float = 1.1, rounding: F
         vector, total = _balanced(hierarchy, vector)
         wrong = wrong + UNIT * np.abs(vector)
         extra = total * hierarchy.imbalance
-    found = hierarchy.contraction
+    contraction = hierarchy.contraction
     largest = max(float(np.abs(vector).max()), float(wrong.max()))
     if largest == 0.0:
-        return Bounds(0.0, 0.0, found.bound, found.margin, 0)
+        return Bounds(0.0, 0.0, contraction.bound, contraction.margin, 0)
     # Of size 1, or the squares of what is very small would vanish, and the upper bound with them.
     exponent = -math.frexp(largest)[1]
     lower, upper, count = _enclosed(
         hierarchy, np.ldexp(vector, exponent), np.ldexp(wrong, exponent), effectivity
     )
     size = math.ldexp(1.0, -exponent)
-    return Bounds(max(size * lower - extra, 0.0), size * upper + extra, found.bound, found.margin, count)
+    bound, margin = contraction.bound, contraction.margin
+    return Bounds(max(size * lower - extra, 0.0), size * upper + extra, bound, margin, count)
 
 
-def _enclosed(hierarchy: Hierarchy, r: Field, wrong: Field, effectivity: float) -> tuple[float, float, int]:
+def _enclosed(hierarchy: Contracting, r: Field, wrong: Field, effectivity: float) -> tuple[float, float, int]:
     """Bounds of the energy norm of A^-1 r, r being known up to ``wrong``, and the cycles spent."""
-    matrix, g = hierarchy.system.matrix, hierarchy.contraction.bound
-    measure = hierarchy.rounding
+    g, measure = hierarchy.contraction.bound, hierarchy.rounding
     x, left, of_left = np.zeros_like(r), r, np.zeros_like(r)
     known = Interval(0.0, 0.0)  # ||e||^2 = known + ||the error of x||^2
-    direction, image = x, x
+    direction = ConjugateDirection(hierarchy.system.matrix)
     count = 0
     while True:
         count += 1
@@ -196,16 +209,13 @@ def _enclosed(hierarchy: Hierarchy, r: Field, wrong: Field, effectivity: float) 
             break
         if count == MOST or not high < math.inf:
             break
-        beta = -float(z @ image) / float(direction @ image) if count > 1 else 0.0
-        direction = z + beta * direction
-        image = matrix @ direction
-        x = x + (float(left @ direction) / float(direction @ image)) * direction
+        x = x + direction.correction(left, z)
         left, of_left = measure.left(r, x)
         known = measure.product(r, x, left, of_left)
     return lower, upper, count
 
 
-def _given(hierarchy: Hierarchy, r: Field, name: str) -> tuple[Field, float]:
+def _given(hierarchy: Contracting, r: Field, name: str) -> tuple[Field, float]:
     """A vector (n,) of float64, and the unit roundoff of what it was given in."""
     grid = hierarchy.system.grid
     if np.shape(r) not in ((grid.size,), grid.shape):
@@ -220,7 +230,7 @@ def _given(hierarchy: Hierarchy, r: Field, name: str) -> tuple[Field, float]:
     return vector, max(unit, UNIT)
 
 
-def _balanced(hierarchy: Hierarchy, r: Field) -> tuple[Field, float]:
+def _balanced(hierarchy: Contracting, r: Field) -> tuple[Field, float]:
     """A residual without its sum, and the absolute value of that, which must be round-off."""
     system = hierarchy.system
     total = math.fsum(r)
@@ -234,26 +244,24 @@ def _balanced(hierarchy: Hierarchy, r: Field) -> tuple[Field, float]:
     return np.asarray(r - total * volumes / volumes.sum()), abs(total)
 
 
-def imbalance(hierarchy: Hierarchy) -> float:
-    """How far solutions of a semidefinite system may be apart, in energy, for a sum of the residual of 1.
+def imbalance(hierarchy: Contracting) -> float:
+    """Largest distance in energy of solutions of a semidefinite system whose residuals sum to 1.
 
-    In float64 neither the right-hand side nor the columns of the matrix sum to zero exactly. So it makes a difference
-    whether the rest is spread over the volumes, over the unknowns, or left to the first equation, as by `Direct`.
+    In float64 the columns of the matrix do not sum to zero exactly: the rest may be spread over the volumes, as here.
     """
     volumes = hierarchy.system.grid.volumes().ravel()
-    first = np.zeros_like(volumes)
-    first[0] = 1.0
+    first = np.eye(1, volumes.size)[0]
     even = np.full_like(volumes, 1 / volumes.size)
-    found = 0.0
+    largest = 0.0
     for other in (first, even):
         r = volumes / volumes.sum() - other
         if r.any():
-            found = max(found, _enclosed(hierarchy, r, 4 * UNIT * np.abs(r), 1.5)[1])
-    return found
+            largest = max(largest, _enclosed(hierarchy, r, 4 * UNIT * np.abs(r), 1.5)[1])
+    return largest
 
 
-def contraction(hierarchy: Hierarchy) -> Contraction:
-    """Bound what one cycle leaves of an error; see the head of this module.
+def contraction(hierarchy: Cycles) -> Contraction:
+    """Bound the contraction of one cycle, as the head of this module describes.
 
     Raises
     ------
@@ -285,14 +293,13 @@ def contraction(hierarchy: Hierarchy) -> Contraction:
     bound += math.sqrt(matrix.shape[0]) * max(lanczos.defect, 8 * UNIT)
     if not bound < 1:
         raise InputError(f"no bounds: one cycle leaves up to {bound:.3g} of an error; {REMEDY}")
-    seconds = time.perf_counter() - start
-    return Contraction(bound, estimate, FAILURE, spent + lanczos.count, seconds, smallest)
+    return Contraction(bound, estimate, FAILURE, spent + lanczos.count, time.perf_counter() - start, smallest)
 
 
 class _Lanczos:
     """Lanczos for E = I - B A in the energy inner product, every vector orthogonal to all."""
 
-    def __init__(self, hierarchy: Hierarchy, x: Field) -> None:
+    def __init__(self, hierarchy: Cycles, x: Field) -> None:
         self.hierarchy = hierarchy
         self.matrix = hierarchy.system.matrix
         self.diagonal: list[float] = []

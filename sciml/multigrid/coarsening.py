@@ -1,19 +1,17 @@
-"""How the levels below the finest are found: by strength of connection, by aggregates, or by the grid."""
+"""Coarsening: the levels below the finest, by strength of connection, by aggregates, or by the grid."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from sciml.multigrid.hierarchy import Hierarchy, assemble
 from sciml.multigrid.interpolation import prolongations
+from sciml.multigrid.settings import Settings
 from sciml.pde.system import System
-
-if TYPE_CHECKING:
-    from sciml.multigrid.amg import AMG
 
 __all__ = ["build"]
 
@@ -23,13 +21,13 @@ MANY = 500
 """Unknowns on the coarsest level from which on coarsening goes on along weak connections."""
 
 
-def build(system: System, algorithm: AMG) -> Hierarchy:
+def build(system: System, algorithm: Settings) -> Hierarchy:
     """Build the hierarchy of a system, reproducibly: no method draws random numbers."""
     start = time.perf_counter()
     if algorithm.method == "geometric":
-        # One unknown would be nothing but the kernel of a semidefinite matrix.
-        found, grids = prolongations(system.grid, least=2 if system.kind == "semidefinite" else 1)
-        pairs = [(p, sp.csr_matrix(p.T)) for p in found]
+        # With one unknown, a semidefinite matrix is zero.
+        transfers, grids = prolongations(system.grid, least=2 if system.kind == "semidefinite" else 1)
+        pairs = [(p, sp.csr_matrix(p.T)) for p in transfers]
         return assemble(system, algorithm, pairs, [grid.shape for grid in grids], start=start)
     levels = _classical(system) if algorithm.method == "ruge_stuben" else _aggregated(system)
     pairs = [(sp.csr_matrix(level.P), sp.csr_matrix(level.R)) for level in levels[:-1]]

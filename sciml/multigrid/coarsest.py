@@ -16,7 +16,7 @@ LARGEST_INVERSE = 3000
 NEGLIGIBLE = 1e-12
 """Eigenvalues below this share of what the entries are made of are rounding errors."""
 INACCURATE = 1e-6
-"""How far the product of a matrix and its inverse may be from the identity."""
+"""Largest distance of the product of a matrix and its inverse from the identity."""
 
 
 class Coarsest:
@@ -73,7 +73,7 @@ def inverse_of(
 
 
 def _size(chain: Sequence[Matrix], transfers: Sequence[tuple[Matrix, Matrix]]) -> Field:
-    """What the diagonal entries of the coarsest matrix are sums of, in absolute value: a true zero is only rounding."""
+    """Sums of the absolute values of the terms of each diagonal entry of the coarsest matrix."""
     if not transfers:
         return np.asarray(np.abs(chain[-1].diagonal()))
     prolong = abs(transfers[-1][0])
@@ -96,5 +96,5 @@ def _pseudo(matrix: Field, symmetric: bool) -> Field:
     if not symmetric:
         return np.asarray(np.linalg.pinv(matrix, rcond=NEGLIGIBLE), dtype=np.float64)
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    kept = values > NEGLIGIBLE
-    return np.asarray((vectors[:, kept] / values[kept]) @ vectors[:, kept].T)
+    regular = values > NEGLIGIBLE
+    return np.asarray((vectors[:, regular] / values[regular]) @ vectors[:, regular].T)

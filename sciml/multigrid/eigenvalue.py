@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from sciml.errors import InputError
+from sciml.multigrid.krylov import Cycles, iterate
 from sciml.pde.grid import Field
 from sciml.pde.system import Matrix
-
-if TYPE_CHECKING:
-    from sciml.multigrid.hierarchy import Hierarchy
 
 __all__ = ["smallest_eigenvalue"]
 
 
-def smallest_eigenvalue(hierarchy: Hierarchy) -> tuple[float, int]:
+def smallest_eigenvalue(hierarchy: Cycles) -> tuple[float, int]:
     """A lower bound of the smallest eigenvalue of D^-1 A, of a semidefinite matrix the second, and the cycles it took.
 
     For a matrix without positive entries off the diagonal and any w > 0 the smallest (A w)_i / (d_i w_i) is one
     (Collatz and Wielandt); A w = d serves. Leaving out an unknown of a semidefinite matrix brings its smallest
-    eigenvalue below the second (Cauchy). For other matrices the bound is found by factorising A - t D, which has only
+    eigenvalue below the second (Cauchy). For other matrices the bound comes from factorising A - t D, which has only
     positive pivots where t is below all eigenvalues (Sylvester). It need not be sharp: its logarithm is what counts.
     """
     matrix = hierarchy.system.matrix
@@ -36,13 +34,11 @@ def smallest_eigenvalue(hierarchy: Hierarchy) -> tuple[float, int]:
     off = matrix - sp.diags(diagonal)
     spent = 0
     if off.max() <= 1e-12 * diagonal.max():
-        from sciml.multigrid.krylov import iterate
-
         w = np.zeros_like(b)
         for rtol in (1e-2, 1e-4, 1e-8):
-            found = iterate(hierarchy, b, w, rtol, 60)
-            spent += found.cycles
-            w = found.x - (found.x[0] if singular else 0.0)
+            iteration = iterate(hierarchy, b, w, rtol, 60)
+            spent += iteration.cycles
+            w = iteration.x - (iteration.x[0] if singular else 0.0)
             if np.isfinite(w).all() and w[keep].min() > 0:
                 quotient = float(((matrix @ w)[keep] / (diagonal * w)[keep]).min())
                 if quotient > 0:

@@ -1,4 +1,4 @@
-"""A multigrid hierarchy: the levels of one operator, built once, and what it can do for a right-hand side."""
+"""A multigrid hierarchy: the levels of one operator, built once and used for any right-hand side."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
 
 from sciml.errors import InputError
+from sciml.multigrid.bounds import Bounds, Contraction, bounds, contraction, imbalance
 from sciml.multigrid.coarsest import Coarsest, inverse_of
+from sciml.multigrid.krylov import Iteration, iterate
+from sciml.multigrid.rounding import Rounding
+from sciml.multigrid.settings import Settings
 from sciml.multigrid.smoothing import damping, smoothers
 from sciml.pde.elliptic import Elliptic, discretize
 from sciml.pde.grid import Field
@@ -20,18 +24,12 @@ from sciml.pde.solvability import check_compatible
 from sciml.pde.system import Matrix, System
 from sciml.tables import html_table
 
-if TYPE_CHECKING:
-    from sciml.multigrid.amg import AMG
-    from sciml.multigrid.bounds import Bounds, Contraction
-    from sciml.multigrid.krylov import Iteration
-    from sciml.multigrid.rounding import Rounding
-
 __all__ = ["Hierarchy", "Level", "assemble", "same_matrix", "system_of"]
 
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """One level; the arrays are shared with pyamg's and are not to be written to.
+    """One level; its arrays are shared with pyamg and must not be written to.
 
     Parameters
     ----------
@@ -40,7 +38,7 @@ class Level:
     prolongation, restriction
         csr_matrix (n, m) from the next coarser level and (m, n) to it; None on the coarsest.
     damping
-        What Jacobi uses here, ``omega`` of x += omega D^-1 (b - A x).
+        Damping of Jacobi on this level, ``omega`` of x += omega D^-1 (b - A x).
     shape
         (y, x) where the level is a structured grid, else None.
     inverse
@@ -67,15 +65,15 @@ class Hierarchy:
     Parameters
     ----------
     system
-        What it was built for.
+        The system whose matrix is on the finest level.
     algorithm
-        With which settings.
+        Its settings.
     levels
         Finest first.
     multilevel
         The same as ``pyamg.MultilevelSolver``.
     seconds
-        What building it took.
+        Time to build it, in seconds.
 
     Examples
     --------
@@ -97,7 +95,7 @@ class Hierarchy:
     """
 
     system: System
-    algorithm: AMG
+    algorithm: Settings
     levels: tuple[Level, ...] = field(repr=False)
     multilevel: Any = field(repr=False)
     seconds: float
@@ -184,16 +182,16 @@ class Hierarchy:
         rtol: float | None = None,
         max_cycles: int | None = None,
     ) -> Iteration:
-        """Solve A x = b for another right-hand side, as the algorithm says.
+        """Solve A x = b for another right-hand side, with the settings of the algorithm.
 
         Parameters
         ----------
         b
             (n,) or (y, x), integrated over the control volumes like `System.rhs`; by default that of the system.
         x0
-            Where to start, zero by default.
+            First guess, zero by default.
         rtol, max_cycles
-            In the place of the algorithm's.
+            Override those of the algorithm.
 
         Raises
         ------
@@ -201,8 +199,6 @@ class Hierarchy:
             Values that do not fit or are not finite; a right-hand side without a solution (see `check_compatible`);
             a tolerance or number of cycles out of range.
         """
-        from sciml.multigrid.krylov import iterate
-
         given = self.algorithm
         rtol = given.rtol if rtol is None else rtol
         most = given.max_cycles if max_cycles is None else max_cycles
@@ -230,9 +226,9 @@ class Hierarchy:
         return vector
 
     def updated(self, problem: Elliptic | System) -> Hierarchy:
-        """The hierarchy of a slightly changed operator: P and R are kept, the coarse matrices and smoothers renewed.
+        """The hierarchy of a similar operator: P and R are reused, coarse matrices and smoothers are computed again.
 
-        Cheaper than building one anew. It converges as well while the coefficient's jumps stay where they are; see
+        Cheaper than a new hierarchy. It converges as fast while the coefficient's jumps stay where they are; see
         ``contraction``.
 
         Raises
@@ -256,22 +252,16 @@ class Hierarchy:
     @cached_property
     def contraction(self) -> Contraction:
         """A guaranteed bound of how much one cycle leaves of an error, in the energy norm; see `bounds`."""
-        from sciml.multigrid.bounds import contraction
-
         return contraction(self)
 
     @cached_property
     def rounding(self) -> Rounding:
-        """What encloses energies in float64; see `sciml.multigrid.rounding`."""
-        from sciml.multigrid.rounding import Rounding
-
+        """Bounds of the rounding of energies in float64; see `sciml.multigrid.rounding`."""
         return Rounding.of(self.system, self.contraction.smallest)
 
     @cached_property
     def imbalance(self) -> float:
-        """What a sum of 1 in a residual that should sum to zero may change, in energy; see `bounds.imbalance`."""
-        from sciml.multigrid.bounds import imbalance
-
+        """How much a sum of 1 in a residual that should sum to zero may change the energy; see `bounds.imbalance`."""
         return imbalance(self)
 
     def bounds(self, r: Field, effectivity: float = 1.1, rounding: Field | None = None) -> Bounds:
@@ -282,12 +272,10 @@ class Hierarchy:
         r
             (n,) or (y, x): b - A u of an approximate u, as ``system.residual(u)`` gives it.
         effectivity
-            At most how far the upper bound may lie above the error; decides on the number of cycles.
+            Largest ratio of the upper bound and the error; determines the number of cycles.
         rounding
             (n,) or (y, x): what the entries of r may be wrong by, besides their last bit. None: nothing.
         """
-        from sciml.multigrid.bounds import bounds
-
         return bounds(self, r, effectivity, rounding)
 
     def __str__(self) -> str:
@@ -322,8 +310,8 @@ class Hierarchy:
         return html_table(f"{self._title()}\n{sums}", self._rows(), head=head)
 
 
-def system_of(problem: Elliptic | System, algorithm: AMG) -> System:
-    """The system of a problem, or the system itself; refuses what no hierarchy here can solve."""
+def system_of(problem: Elliptic | System, algorithm: Settings) -> System:
+    """Return the system of a problem, or the system itself; raise an error for systems without a hierarchy."""
     system = problem if isinstance(problem, System) else discretize(problem, algorithm.scheme)
     if system.kind == "indefinite":
         raise InputError(
@@ -350,7 +338,7 @@ def same_matrix(a: Matrix, b: Matrix) -> bool:
 
 def assemble(
     system: System,
-    algorithm: AMG,
+    algorithm: Settings,
     transfers: Sequence[tuple[Matrix, Matrix]],
     shapes: Sequence[tuple[int, int] | None],
     *,

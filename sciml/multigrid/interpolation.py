@@ -15,10 +15,11 @@ __all__ = ["CoarseGrid", "interpolation", "prolongation", "prolongations"]
 
 @dataclass(frozen=True)
 class CoarseGrid:
-    """A level of a structured grid: what its transfers need to know.
+    """A level of a structured grid, for the transfers.
 
-    Vertex-centred, every second node is kept: the odd ones after a Dirichlet side (so 2^k - 1 becomes 2^(k-1) - 1),
-    the even ones after a Neumann side or around. Cell-centred, two cells become one, an odd last one stays alone.
+    Vertex-centred, every second node is a coarse node: the odd ones after a Dirichlet side (2^k - 1 becomes
+    2^(k-1) - 1), the even ones after a Neumann side or around. Cell-centred, two cells become one, an odd last one
+    stays alone.
 
     Parameters
     ----------
@@ -27,7 +28,7 @@ class CoarseGrid:
     centring
         As of `Grid`.
     sides
-        What holds at the beginning and end of y, and of x.
+        Kind of the sides at the beginning and end of y, and of x.
 
     Examples
     --------
@@ -66,7 +67,7 @@ def _first(centring: Centring, sides: tuple[Side, Side]) -> int:
 def interpolation(n: int, centring: Centring, sides: tuple[Side, Side]) -> Matrix:
     """Linear interpolation along one axis, for any number of unknowns.
 
-    At a node that is not kept, the mean of its two neighbours; in a cell, 3/4 of its own coarse cell and 1/4 of the
+    At a node that is not coarse, the mean of its two neighbours; in a cell, 3/4 of its own coarse cell and 1/4 of the
     nearer neighbour. Beyond a side lies a ghost: at vertices zero (Dirichlet) or the last value (Neumann), at cells
     minus the last value or the value itself, and the other end where the axis is periodic.
 
@@ -94,12 +95,12 @@ def interpolation(n: int, centring: Centring, sides: tuple[Side, Side]) -> Matri
         rows, columns = np.concatenate([fine, fine]), np.concatenate([own, own + 2 * (fine % 2) - 1])
         values = np.repeat([0.75, 0.25], n)
     else:
-        kept = (fine - first) % 2 == 0
-        between = fine[~kept]
+        coarse_node = (fine - first) % 2 == 0
+        between = fine[~coarse_node]
         left = (between - first - 1) // 2  # floor: -1 is the ghost before the first
-        rows = np.concatenate([fine[kept], between, between])
-        columns = np.concatenate([(fine[kept] - first) // 2, left, left + 1])
-        values = np.concatenate([np.ones(kept.sum()), np.full(2 * between.size, 0.5)])
+        rows = np.concatenate([fine[coarse_node], between, between])
+        columns = np.concatenate([(fine[coarse_node] - first) // 2, left, left + 1])
+        values = np.concatenate([np.ones(coarse_node.sum()), np.full(2 * between.size, 0.5)])
     for ghost, edge, opposite, side in ((-1, 0, coarse - 1, sides[0]), (coarse, coarse - 1, 0, sides[1])):
         at = columns == ghost
         columns[at] = opposite if side == "periodic" else edge
@@ -117,7 +118,7 @@ def prolongation(grid: Grid | CoarseGrid) -> tuple[Matrix, CoarseGrid]:
     Parameters
     ----------
     grid
-        Of any number of unknowns, centring and boundary.
+        Grid of any number of unknowns, centring and boundary.
 
     Returns
     -------
@@ -145,12 +146,12 @@ def prolongations(grid: Grid, least: int = 1) -> tuple[list[Matrix], list[Coarse
     P, levels
         len(levels) == len(P) + 1, the finest first.
     """
-    found: list[Matrix] = []
+    matrices: list[Matrix] = []
     levels = [CoarseGrid.of(grid)]
     while max(levels[-1].shape) > least:
         matrix, coarse = prolongation(levels[-1])
         if coarse.shape == levels[-1].shape:
             break
-        found.append(matrix)
+        matrices.append(matrix)
         levels.append(coarse)
-    return found, levels
+    return matrices, levels

@@ -1,36 +1,101 @@
-"""Iterating with a hierarchy until a residual is small: plain cycles, or cycles inside a Krylov method."""
+"""Iterations with a hierarchy until the residual is small: plain cycles, or a Krylov method with cycles."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from sciml.multigrid.settings import Settings
 from sciml.pde.grid import Field
+from sciml.pde.system import Matrix, System
 from sciml.solve import Result
 
-if TYPE_CHECKING:
-    from sciml.multigrid.hierarchy import Hierarchy
-
-__all__ = ["Iteration", "iterate"]
+__all__ = ["ConjugateDirection", "Cycles", "Iteration", "iterate"]
 
 GROWN = 1e6
 
 
+class Cycles(Protocol):
+    """A multigrid cycle of a system: what the iterations need of a `sciml.multigrid.Hierarchy`."""
+
+    @property
+    def system(self) -> System: ...
+
+    @property
+    def algorithm(self) -> Settings: ...
+
+    @property
+    def asymmetry(self) -> str | None: ...
+
+    def cycle(self, r: Field) -> Field: ...
+
+
+class ConjugateDirection:
+    """Search direction of flexible conjugate gradients (Notay 2000, truncated to one direction).
+
+    The preconditioner may change from step to step, and the residuals may come from elsewhere than a recursion:
+    each direction is made conjugate to the last one by an inner product. `flexible_cg`, `Corrected` and the bounds of
+    `sciml.multigrid.bounds` share it.
+
+    Parameters
+    ----------
+    matrix
+        csr_matrix (n, n), symmetric.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> matrix, b = sp.csr_matrix([[2.0, 1.0], [1.0, 3.0]]), np.array([1.0, 2.0])
+    >>> direction, x = ConjugateDirection(matrix), np.zeros(2)
+    >>> for _ in range(2):
+    ...     r = b - matrix @ x
+    ...     x = x + direction.correction(r, r)
+    >>> bool(np.allclose(matrix @ x, b))
+    True
+    """
+
+    def __init__(self, matrix: Matrix) -> None:
+        self.matrix = matrix
+        self._direction: Field | None = None
+        self._image: Field | None = None
+
+    def correction(self, r: Field, z: Field, az: Field | None = None) -> Field:
+        """Compute the correction of x, which minimises the energy error along the new direction.
+
+        Parameters
+        ----------
+        r, z
+            (n,): the residual b - A x, and the preconditioner applied to it.
+        az
+            (n,): A z where it is known; then A times the direction follows by recursion, without another product.
+        """
+        direction, image = z, az
+        if self._direction is not None and self._image is not None:
+            energy = float(self._direction @ self._image)
+            beta = -float(z @ self._image) / energy if energy > 0 else 0.0
+            direction = z + beta * self._direction
+            image = None if az is None else az + beta * self._image
+        if image is None:
+            image = self.matrix @ direction
+        self._direction, self._image = direction, image
+        return np.asarray((float(r @ direction) / float(direction @ image)) * direction)
+
+
 @dataclass(frozen=True, eq=False)
 class Iteration:
-    """What iterating came to.
+    """Result of an iteration.
 
     Parameters
     ----------
     x
         (n,); of mean zero where it is determined only up to a constant.
     result
-        How it ended.
+        How the iteration ended.
     cycles
-        Cycles on the finest level.
+        Number of cycles on the finest level.
     relative_residual
         ||b - A x|| / ||b||, computed from x.
     residuals
@@ -44,7 +109,7 @@ class Iteration:
     residuals: tuple[float, ...] = field(repr=False)
 
 
-def iterate(hierarchy: Hierarchy, b: Field, x0: Field, rtol: float, max_cycles: int) -> Iteration:
+def iterate(hierarchy: Cycles, b: Field, x0: Field, rtol: float, max_cycles: int) -> Iteration:
     """Iterate from x0 until ||b - A x|| <= rtol ||b||, or as many cycles have gone."""
     size = float(np.linalg.norm(b))
     if size == 0.0:
@@ -53,18 +118,18 @@ def iterate(hierarchy: Hierarchy, b: Field, x0: Field, rtol: float, max_cycles: 
     residuals = [float(np.linalg.norm(b - matrix @ x0)) / size]
     counted = _Counted(hierarchy)
     x = x0
-    # A Krylov method goes by its recursion: where that is wrong in the last digits it is started anew.
+    # The residual of a recursion differs from the true one in the last digits: restart until the true one is small.
     while residuals[-1] > rtol and counted.count < max_cycles:
         before, best = counted.count, residuals[-1]
-        # Of breakdown, which the residual tells. Recorded: pyamg undoes a filter that ignores its warnings.
+        # Warnings of breakdown, which the residual shows too. Recorded, as pyamg resets a filter that ignores them.
         with np.errstate(all="ignore"), warnings.catch_warnings(record=True):
-            x, seen = _METHODS[hierarchy.algorithm.chosen(hierarchy)](
+            x, seen = _METHODS[hierarchy.algorithm.krylov(hierarchy.asymmetry)](
                 matrix, b, x, rtol, max_cycles - counted.count, counted
             )
-            true = float(np.linalg.norm(b - matrix @ x)) / size
+            exact = float(np.linalg.norm(b - matrix @ x)) / size
         residuals += [value / size for value in seen[1:]]
-        residuals[-1] = true
-        if not true < 0.5 * best or counted.count == before or true > GROWN:
+        residuals[-1] = exact
+        if not exact < 0.5 * best or counted.count == before or exact > GROWN:
             break
     if hierarchy.system.kind == "semidefinite":
         x = x - np.average(x, weights=hierarchy.system.grid.volumes().ravel())
@@ -81,9 +146,9 @@ def _result(residuals: list[float], rtol: float) -> Result:
 
 
 class _Counted:
-    """The cycle as a preconditioner that knows how often it was used."""
+    """The cycle as a preconditioner that counts its uses."""
 
-    def __init__(self, hierarchy: Hierarchy) -> None:
+    def __init__(self, hierarchy: Cycles) -> None:
         self.hierarchy = hierarchy
         self.count = 0
 
@@ -131,7 +196,7 @@ def _cg(
         x += step * direction
         left -= step * image
         seen.append(float(np.linalg.norm(left)))
-        if not seen[-1] > enough:  # NaN ends it too
+        if not seen[-1] > enough:  # also true of NaN
             break
     return x, seen
 
@@ -142,8 +207,8 @@ def _gmres(
     from pyamg.krylov import fgmres  # preconditioned from the right: its residuals are the true ones
 
     seen: list[float] = []
-    found, _ = fgmres(matrix, b, x0=x, tol=rtol, maxiter=most, M=cycle.operator(), residuals=seen)
-    return np.asarray(found).ravel(), seen
+    solution, _ = fgmres(matrix, b, x0=x, tol=rtol, maxiter=most, M=cycle.operator(), residuals=seen)
+    return np.asarray(solution).ravel(), seen
 
 
 def _bicgstab(
@@ -153,8 +218,8 @@ def _bicgstab(
 
     seen: list[float] = []
     most = max(most // 2, 1)  # of two cycles each
-    found, _ = bicgstab(matrix, b, x0=x, tol=rtol, maxiter=most, M=cycle.operator(), residuals=seen)
-    return np.asarray(found).ravel(), seen
+    solution, _ = bicgstab(matrix, b, x0=x, tol=rtol, maxiter=most, M=cycle.operator(), residuals=seen)
+    return np.asarray(solution).ravel(), seen
 
 
 _METHODS = {None: _plain, "cg": _cg, "gmres": _gmres, "bicgstab": _bicgstab}

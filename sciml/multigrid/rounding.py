@@ -1,4 +1,4 @@
-"""What rounding in float64 can change in a bound of an error: in the residual, and in the inner products.
+"""Bounds of the rounding in float64, in the residual and in the inner products, that a bound of an error includes.
 
 A residual r is known up to d, |r - (b - A u)| <= d entry by entry, so the error is known up to A^-1 (r - b + A u), and
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["SAFE", "SEEN", "SUMMED", "Interval", "Rounding"]
 
 SUMMED = 80 * UNIT
-"""Of an inner product, relative to that of the absolute values: 8 sums of 16 terms each, then in pairs."""
+"""Rounding of an inner product, relative to that of the absolute values: 8 sums of 16 terms each, then in pairs."""
 SAFE = 1 + 1e-12
-"""What rounding does to quantities that are themselves bounds of rounding, and to a square root."""
+"""Factor for the rounding of quantities that are bounds of rounding themselves, and of a square root."""
 
 
 SEEN = 1e-3
@@ -37,7 +37,7 @@ SEEN = 1e-3
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a number lies that was computed with rounding: ``value`` up to ``rounding``."""
+    """Interval of a number that was computed with rounding: ``value`` up to ``rounding``."""
 
     value: float
     rounding: float
@@ -55,7 +55,7 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Rounding:
-    """What is needed to enclose energies of a system.
+    """Bounds of the rounding of energies of a system.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Rounding:
 
     @classmethod
     def of(cls, system: System, smallest: float) -> Rounding:
-        """Of a symmetric system whose smallest eigenvalue is known from below."""
+        """Make the bounds of a symmetric system from a lower bound of its smallest eigenvalue."""
         matrix, split, sums = system.matrix, system.split, None
         if system.kind == "semidefinite":
             sums = np.abs(split.residual(np.zeros(matrix.shape[0]), np.ones(matrix.shape[0])))
@@ -108,11 +108,11 @@ class Rounding:
         With twice the precision only where rounding would be seen in the result.
         """
         s, wrong = self.left(r, x, plain=True)
-        found = self.product(r, x, s, wrong)
-        if found.rounding > SEEN * found.value:
+        enclosed = self.product(r, x, s, wrong)
+        if enclosed.rounding > SEEN * enclosed.value:
             s, wrong = self.left(r, x)
-            found = self.product(r, x, s, wrong)
-        return found, s
+            enclosed = self.product(r, x, s, wrong)
+        return enclosed, s
 
     def product(self, r: Field, x: Field, s: Field, wrong: Field) -> Interval:
         """X . (r + s), s being known up to ``wrong``."""

@@ -1,4 +1,4 @@
-"""Smoothers: pyamg's, with parameters that depend on the matrix alone and no random draw."""
+"""Smoothers of pyamg, with parameters that depend on the matrix only and without random draws."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Smoother", "damping", "spectral_radius", "smoothers"]
 
 Smoother = Literal["gauss_seidel", "jacobi", "chebyshev"]
 DAMPING = 0.8
-"""Of Jacobi where the spectral radius of D^-1 A is at most 2: the best round number for the five-point Laplacian."""
+"""Damping of Jacobi where the spectral radius of D^-1 A is at most 2, near the best for the five-point Laplacian."""
 DEGREE = 3
 
 

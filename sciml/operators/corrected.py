@@ -1,4 +1,4 @@
-"""A prediction, corrected by multigrid until its error is guaranteed to be small."""
+"""A prediction, corrected by multigrid until the bound of its error is small enough."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from sciml.checks import is_number, is_whole
 from sciml.errors import InputError
 from sciml.multigrid.amg import AMG
 from sciml.multigrid.hierarchy import Hierarchy, same_matrix, system_of
+from sciml.multigrid.krylov import ConjugateDirection
 from sciml.multigrid.rounding import SAFE, SEEN, SUMMED
 from sciml.operators.neural import Neural
 from sciml.operators.trained_on import compare
 from sciml.operators.trained_operator import TrainedOperator, takes
 from sciml.pde.elliptic import Elliptic
-from sciml.pde.grid import Field, is_number
+from sciml.pde.grid import Field
 from sciml.pde.residuals import UNIT
 from sciml.pde.solution import FieldSolution, labelled
 from sciml.pde.solvability import check_compatible
@@ -51,15 +53,15 @@ class Corrected:
     Parameters
     ----------
     neural
-        What predicts; None starts from zero, to compare with. A prediction whose energy error is larger than that of
-        zero is not used, as ``stats["started_from_zero"]`` tells.
+        Operator of the prediction; None starts from zero, for comparison. A prediction whose energy error is larger
+        than that of zero is not used; ``stats["started_from_zero"]`` is True then.
     amg
         The hierarchy and its cycle, which must be symmetric; with ``accelerate=None`` plain cycles, else conjugate
         gradients with the cycle as preconditioner. Its rtol is not used.
     rtol
-        Of the error in the energy norm, relative to the solution's.
+        Tolerance of the error in the energy norm, relative to that of the solution.
     sweeps
-        Of the smoother on the finest level, before the first cycle: the residual of a prediction is rough.
+        Number of smoothing sweeps on the finest level before the first cycle: the residual of a prediction is rough.
 
     Raises
     ------
@@ -76,7 +78,7 @@ class Corrected:
 
     Notes
     -----
-    ``stats``: ``cycles`` on the finest level, certifying included; ``sweeps``; ``started_from_zero`` (0 or 1);
+    ``stats``: ``cycles`` on the finest level, certifying included; ``sweeps``; ``started_from_zero`` (True or False);
     ``prediction_error``, relative, in the energy norm, and ``smoothed_error`` after sweeps and scaling;
     ``energy_norm``, a lower bound of the solution's; ``relative_bound``; ``contraction`` of one cycle;
     ``relative_residual``; ``seconds``, ``seconds_prediction`` (part of it), ``seconds_setup``.
@@ -98,7 +100,7 @@ class Corrected:
             raise InputError(
                 f"rtol={self.rtol!r}: give a number from 1e-12, where rounding begins, to below 1"
             )
-        if not isinstance(self.sweeps, int) or self.sweeps < 0:
+        if not is_whole(self.sweeps, 0):
             raise InputError(f"sweeps={self.sweeps!r}: give a whole number of 0 or more")
         if self.amg.accelerate not in ("auto", "cg", None):
             raise InputError(
@@ -109,7 +111,7 @@ class Corrected:
         """Build the hierarchy, bound its contraction, move the operator to its device."""
         operator = None if self.neural is None else self.neural.init(problem)
         hierarchy = self.amg.init(problem)
-        _ = hierarchy.contraction  # kept by the hierarchy; refuses what has no guarantee
+        _ = hierarchy.contraction  # cached by the hierarchy; fails where there is no guarantee
         return State(hierarchy, operator)
 
     def run(self, problem: Elliptic | System, state: State) -> FieldSolution:
@@ -130,26 +132,28 @@ class Corrected:
             smoothed = _scaled(system, smoothed)  # type: ignore[arg-type]
         first = np.zeros(system.grid.size) if smoothed is None else smoothed
         plain = self.amg.accelerate is None
-        found = _certify(hierarchy, system, first, self.rtol, self.amg.max_cycles, plain)
-        stats = {
-            "cycles": float(found.cycles),
-            "sweeps": float(0 if predicted is None else self.sweeps),
-            "started_from_zero": float(smoothed is None),
-            "energy_norm": found.norm,
-            "relative_bound": found.bound / found.norm if found.norm > 0 else 0.0,
+        certified = _certify(hierarchy, system, first, self.rtol, self.amg.max_cycles, plain)
+        stats: dict[str, float] = {
+            "cycles": certified.cycles,
+            "sweeps": 0 if predicted is None else int(self.sweeps),
+            "started_from_zero": smoothed is None,
+            "energy_norm": certified.norm,
+            "relative_bound": certified.bound / certified.norm if certified.norm > 0 else 0.0,
             "contraction": hierarchy.contraction.bound,
-            "relative_residual": found.relative_residual,
+            "relative_residual": certified.relative_residual,
             "seconds": time.perf_counter() - start,
             "seconds_prediction": took,
             "seconds_setup": setup,
         }
-        size = system.energy(found.x)
-        for name, one in (("prediction_error", predicted), ("smoothed_error", smoothed)):
-            if one is not None and size > 0:
-                stats[name] = system.energy(found.x - one) / size
-        bound = found.bound if math.isfinite(found.bound) else None
+        size = system.energy(certified.x)
+        for name, value in (("prediction_error", predicted), ("smoothed_error", smoothed)):
+            if value is not None and size > 0:
+                stats[name] = system.energy(certified.x - value) / size
+        bound = certified.bound if math.isfinite(certified.bound) else None
         notes = self._notes(problem, state)
-        return FieldSolution(labelled(found.x, system.grid), found.result, stats, found.bounds, bound, notes)
+        return FieldSolution(
+            labelled(certified.x, system.grid), certified.result, stats, certified.bounds, bound, notes
+        )
 
     def _notes(self, problem: Elliptic | System, state: State) -> tuple[str, ...]:
         """How the prediction came to this grid and what it was not trained for; the bound holds all the same."""
@@ -177,7 +181,7 @@ def _named(given: Any) -> str:
 def _scaled(system: System, x: Field) -> Field | None:
     """The multiple of x that is nearest to the solution u in energy, or None where x is farther from u than zero is.
 
-    ||u - x||^2 = ||u||^2 - 2 b . x + ||x||^2 tells both, and u is not needed.
+    Both follow from ||u - x||^2 = ||u||^2 - 2 b . x + ||x||^2 without u.
     """
     work, square = float(system.rhs @ x), float(x @ (system.matrix @ x))
     if not 2 * work > square > 0:
@@ -212,7 +216,7 @@ def _certify(
     g, measure = hierarchy.contraction.bound, hierarchy.rounding
     seen: list[float] = []
     x, cycles = x.copy(), 0
-    direction, image = x, x
+    direction = ConjugateDirection(system.matrix)
     norm, best = 0.0, math.inf
     result = Result.MAX_ITERATIONS
     with np.errstate(all="ignore"):
@@ -221,7 +225,6 @@ def _certify(
             r, wrong, extra = _residual(hierarchy, system, x, SEEN * rtol * norm)
             z = hierarchy.cycle(r)
             square, s = measure.square(r, z)
-            az = r - s
             cycles += 1
             bound = SAFE * math.sqrt(square.high / (1 - g * g)) + measure.energy(wrong) + extra
             bound += measure.constant(z)
@@ -242,16 +245,13 @@ def _certify(
             if plain:
                 x = x + z
                 continue
-            first = cycles == 1
-            beta = 0.0 if first else -float(z @ image) / float(direction @ image)
-            direction, image = (z, az) if first else (z + beta * direction, az + beta * image)
-            x = x + (float(r @ direction) / float(direction @ image)) * direction
+            x = x + direction.correction(r, z, r - s)
         if result is not Result.NOT_FINITE and (1 - g * g) * EFFECTIVITY**2 < 1:
             sharper = hierarchy.bounds(r, EFFECTIVITY, wrong)
             bound, cycles = min(bound, sharper.upper + extra), cycles + sharper.cycles
     relative = float(np.linalg.norm(r) / np.linalg.norm(b))
     scale = norm if norm > 0 else 1.0
-    return _Certified(x, result, bound, norm, cycles, tuple(one / scale for one in seen), relative)
+    return _Certified(x, result, bound, norm, cycles, tuple(value / scale for value in seen), relative)
 
 
 def _of_mean_zero(system: System, x: Field) -> Field:

@@ -1,4 +1,4 @@
-"""Networks for use elsewhere and for speed: ONNX, torch.export, torch.compile, and fast inference on a CPU."""
+"""Export of networks: ONNX, torch.export, torch.compile, and fast inference on a CPU."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ class Inference(nn.Module):
         )
 
     def forward(self, *fields: Tensor) -> Tensor:
-        """What the network says of its fields (sample, channel, y, x), in their precision; without gradients."""
+        """Evaluate the network on fields (sample, channel, y, x), in their precision, without gradients."""
         with torch.inference_mode():
-            given = [one.to(self.dtype, memory_format=self.layout) for one in fields]
-            samples = max(len(one) for one in given)
+            given = [value.to(self.dtype, memory_format=self.layout) for value in fields]
+            samples = max(len(value) for value in given)
             pieces = self.pieces(samples, fields[-1])
-            if pieces == 1 or any(len(one) != samples for one in given):
-                found: Tensor = self.network(*given)
-                return found.to(fields[-1].dtype)
+            if pieces == 1 or any(len(value) != samples for value in given):
+                answer: Tensor = self.network(*given)
+                return answer.to(fields[-1].dtype)
             size = math.ceil(samples / pieces)
-            parts = zip(*(torch.split(one, size) for one in given), strict=True)
+            parts = zip(*(torch.split(value, size) for value in given), strict=True)
             return torch.cat([self.network(*part).to(fields[-1].dtype) for part in parts])
 
     def pieces(self, samples: int, x: Tensor) -> int:
@@ -110,7 +110,7 @@ def inference(
             "them: give dtype='float32'"
         )
     if channels_last is None:
-        channels_last = not system and type(network).__name__ != "FNO"
+        channels_last = not system and bool(getattr(network, "channels_last", True))
     prepared = dense_copy(network).eval().requires_grad_(False)
     prepared = prepared.to(getattr(torch, dtype))
     if channels_last:
@@ -156,7 +156,7 @@ def export_program(
         (sample, channel, y, x) of the field, or one such for each where a network takes several. The number of
         samples stays free, the rest is fixed.
     path
-        Where to write it too, as ``torch.export.load`` reads it.
+        File to write, as ``torch.export.load`` reads it; None writes none.
 
     Raises
     ------
@@ -198,7 +198,7 @@ def export_onnx(
     network, shape
         As for `export_program`.
     path
-        Of the file to write.
+        Path of the file to write.
 
     Raises
     ------
@@ -247,8 +247,8 @@ def _example(
     """The network ready to be traced, and fields of the shapes."""
     inner = network if isinstance(network, nn.Module) else network.network
     whole = all(isinstance(n, int) for n in shape)
-    shapes: list[tuple[int, ...]] = [tuple(one) for one in ([shape] if whole else shape)]  # type: ignore[arg-type]
-    if not shapes or any(len(one) != 4 or min(one) < 1 for one in shapes):
+    shapes: list[tuple[int, ...]] = [tuple(value) for value in ([shape] if whole else shape)]  # type: ignore[arg-type]
+    if not shapes or any(len(value) != 4 or min(value) < 1 for value in shapes):
         raise InputError(f"shape={shape!r}: give (sample, channel, y, x) for each field")
     graph = dense_copy(inner).cpu().float().eval().requires_grad_(False)
     graph = graph.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -257,7 +257,7 @@ def _example(
             part.dft = True
     drawn = torch.Generator().manual_seed(7)
     # A single sample would be taken for a constant
-    fields = tuple(torch.rand(max(2, one[0]), *one[1:], generator=drawn) + 0.5 for one in shapes)
+    fields = tuple(torch.rand(max(2, value[0]), *value[1:], generator=drawn) + 0.5 for value in shapes)
     try:
         with torch.no_grad():
             graph(*fields)

@@ -1,4 +1,4 @@
-"""Fields in the units a network sees: scaled by what the training samples were."""
+"""Scaling of fields for a network, by the statistics of the training samples."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Standard:
         return field if self.how == "raw" else field * self.scale + self.mean
 
     def check(self, shape: tuple[int, int], name: str) -> None:
-        """Refuse a grid for which there are no values.
+        """Raise an error for a grid for which there are no values.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class Standard:
 
 @dataclass(frozen=True, eq=False)
 class Normalisation:
-    """How each input, by name, and the target are scaled."""
+    """Scaling of each input, by name, and of the target."""
 
     inputs: Mapping[str, Standard]
     target: Standard
@@ -157,14 +157,14 @@ class Normalisation:
 
     def ways(self) -> dict[str, Any]:
         """How, by name, for the configuration of a checkpoint."""
-        return {"inputs": {name: one.how for name, one in self.inputs.items()}, "target": self.target.how}
+        return {"inputs": {name: value.how for name, value in self.inputs.items()}, "target": self.target.how}
 
     def tensors(self) -> dict[str, Tensor]:
         """The numbers, named, for a checkpoint."""
-        every = {**{f"inputs.{name}": one for name, one in self.inputs.items()}, "target": self.target}
+        every = {**{f"inputs.{name}": value for name, value in self.inputs.items()}, "target": self.target}
         return {
-            f"normalisation.{name}.{part}": getattr(one, part)
-            for name, one in every.items()
+            f"normalisation.{name}.{part}": getattr(value, part)
+            for name, value in every.items()
             for part in ("mean", "scale")
         }
 
@@ -183,7 +183,7 @@ class Normalisation:
                 raise SchemaError(f"the checkpoint's normalisation of {name} is {how!r}: train it again")
             parts = [tensors.get(f"normalisation.{name}.{part}") for part in ("mean", "scale")]
             if parts[0] is None or parts[1] is None:
-                raise SchemaError(f"the checkpoint lacks normalisation.{name}: train it again")
+                raise SchemaError(f"the checkpoint has no normalisation.{name}: train it again")
             return Standard(how, parts[0], parts[1])
 
         try:

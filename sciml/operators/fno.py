@@ -1,18 +1,19 @@
-"""The Fourier neural operator, as the peer of the multigrid ones."""
+"""The Fourier neural operator, for comparison with the multigrid operators."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sciml.checks import is_int
 from sciml.errors import InputError
 from sciml.operators.input_fields import check_input_fields
-from sciml.operators.showing import told_html
+from sciml.tables import network_table
 
 __all__ = ["FNO", "SpectralConvolution"]
 
@@ -23,9 +24,9 @@ class SpectralConvolution(nn.Module):
     Parameters
     ----------
     channels, out_channels
-        Of what comes in and goes out.
+        Numbers of input and output channels.
     modes
-        Kept along each axis, both signs counted: wavenumbers -modes/2 ... modes/2 - 1 along y and 0 ... modes/2
+        Modes along each axis, both signs counted: wavenumbers -modes/2 ... modes/2 - 1 along y and 0 ... modes/2
         along x. On a grid that has fewer, those that it has.
     dft
         As products with real matrices of sines and cosines, for exports that know no complex numbers; the same
@@ -109,7 +110,7 @@ class _Shape:
     def __post_init__(self) -> None:
         for name in ("in_channels", "out_channels", "modes", "width", "layers", "projection"):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            if not is_int(value, 1):
                 raise InputError(f"FNO({name}={value!r}): give a whole number of 1 or more")
         if not 0 <= self.padding <= 1:
             raise InputError(f"FNO(padding={self.padding!r}): give a fraction of the grid, from 0 to 1")
@@ -121,9 +122,9 @@ class FNO(nn.Module):
     Parameters
     ----------
     in_channels, out_channels
-        Of the fields.
+        Numbers of channels of the input and output fields.
     modes, width, layers
-        Fourier modes kept along each axis (both signs counted), hidden channels, layers; the last has no GELU.
+        Fourier modes along each axis (both signs counted), hidden channels, layers; the last has no GELU.
     projection
         Hidden channels of the two last 1x1 convolutions.
     coordinates
@@ -147,8 +148,11 @@ class FNO(nn.Module):
     torch.Size([3, 1, 17, 20])
     """
 
-    takes = "fields"
-    any_resolution = True
+    command: ClassVar[str] = "fno"
+    takes: ClassVar[Literal["fields"]] = "fields"
+    learning_rate: ClassVar[float] = 1e-3
+    channels_last: ClassVar[bool] = False
+    any_resolution: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -191,16 +195,16 @@ class FNO(nn.Module):
         out: Tensor = self.project(u[..., :ny, :nx])
         return out
 
-    _repr_html_ = told_html
+    _repr_html_ = network_table
 
     def config(self) -> dict[str, Any]:
-        """What `sciml.operators.registry.build` needs to make this network again, as JSON holds it."""
+        """Configuration of this network for `sciml.operators.registry.build`, as JSON stores it."""
         return {"class": "FNO", **asdict(self.shape)}
 
     def real(self, *, on: bool = True) -> FNO:
         """Make the transforms products with real matrices, or FFTs again; returns this network."""
-        for one in self.spectral:
-            one.dft = on  # type: ignore[assignment]
+        for layer in self.spectral:
+            layer.dft = on  # type: ignore[assignment]
         return self
 
 

@@ -1,4 +1,4 @@
-"""A multigrid cycle whose smoother is learned from the hierarchy of the very problem.
+"""A multigrid cycle whose smoother is learned from the hierarchy of the problem itself.
 
 Levels, matrices, interpolation and restriction are the geometric hierarchy's own (`sciml.multigrid.torch.stencils`, the
 same numbers as pyamg's triple products). What is learned is the smoother: on every level a small convolutional
@@ -16,12 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sciml.checks import is_int
 from sciml.errors import InputError
 from sciml.multigrid.torch.stencils import apply_stencil, constant_shift, galerkin, inverses, neighbourhood
 from sciml.multigrid.torch.transfers import Layout, mirror, prolong, restrict
 from sciml.operators.input_fields import check_input_fields
-from sciml.operators.showing import told_html
 from sciml.pde.grid import Boundary, Centring
+from sciml.tables import network_table
 
 __all__ = ["HierarchyNet", "Prepared"]
 
@@ -80,13 +81,13 @@ class HierarchyNet(nn.Module):
     Parameters
     ----------
     channels, hidden
-        Of the smoother; of the network that looks at the medium.
+        Numbers of channels of the smoother, and of the network that computes its gates.
     cycles
         In a prediction; may be changed after training.
     sweeps
         Smoothing steps before and after each coarse correction.
     centring, boundary
-        Of the grids it is used on, unless a layout is given with the call.
+        Centring and boundary of the grids, unless a layout is given with the call.
 
     Raises
     ------
@@ -109,7 +110,9 @@ class HierarchyNet(nn.Module):
     as inputs of learned smoothers follow the idea of Luz et al. (2020) and Huang, Li and Xi (2023).
     """
 
+    command: ClassVar[str] = "hierarchy"
     takes: ClassVar[Literal["system"]] = "system"
+    learning_rate: ClassVar[float] = 5e-3
     any_resolution: ClassVar[bool] = True
 
     def __init__(
@@ -128,7 +131,7 @@ class HierarchyNet(nn.Module):
             ("cycles", cycles),
             ("sweeps", sweeps),
         ):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            if not is_int(value, 1):
                 raise InputError(f"HierarchyNet({name}={value!r}): give a whole number of 1 or more")
         if centring not in get_args(Centring):
             raise InputError(f"HierarchyNet(centring={centring!r}): give 'vertex' or 'cell'")
@@ -137,10 +140,10 @@ class HierarchyNet(nn.Module):
         self.media = nn.ModuleList(Medium(channels, hidden) for _ in range(2))
         self.kernels = nn.ParameterList(nn.Parameter(0.3 * torch.randn(channels, 1, 3, 3)) for _ in range(2))
 
-    _repr_html_ = told_html
+    _repr_html_ = network_table
 
     def config(self) -> dict[str, Any]:
-        """All that is needed to build it again, as JSON holds it."""
+        """Configuration of this network for `sciml.operators.registry.build`, as JSON stores it."""
         return {
             "class": "HierarchyNet",
             **{name: getattr(self, name) for name in ("channels", "hidden", "cycles", "sweeps", "centring")},
@@ -149,7 +152,7 @@ class HierarchyNet(nn.Module):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> HierarchyNet:
-        """From what `config` gave."""
+        """Make the network of a configuration that `config` returned."""
         known = {name: value for name, value in config.items() if name not in ("class", "boundary")}
         return cls(**known, boundary=Boundary(**config.get("boundary", {})))
 
@@ -167,7 +170,7 @@ class HierarchyNet(nn.Module):
         stencil
             (batch, 9, y, x), symmetric with a positive diagonal; see `sciml.multigrid.torch.stencils`.
         layout
-            Of another centring or boundary than the network was made for.
+            Layout of another centring or boundary than the network was made for.
 
         Raises
         ------
@@ -234,11 +237,11 @@ class HierarchyNet(nn.Module):
         """The approximations after each cycle; arguments as for `forward`."""
         prepared = self.prepare(stencil, layout)
         u = self.cycle(prepared, rhs)
-        found = [u]
+        iterates = [u]
         for _ in range(1, self.cycles):
             u = u + self.cycle(prepared, rhs - apply_stencil(stencil, u, prepared.layouts[0]))
-            found.append(u)
-        return found
+            iterates.append(u)
+        return iterates
 
     def forward(self, stencil: Tensor, rhs: Tensor, layout: Layout | None = None) -> Tensor:
         """Approximate the solutions of a batch of systems.
@@ -250,7 +253,7 @@ class HierarchyNet(nn.Module):
         rhs
             (batch, channel, y, x), integrated over the control volumes; each channel is solved for.
         layout
-            Of another centring or boundary than the network was made for.
+            Layout of another centring or boundary than the network was made for.
 
         Returns
         -------

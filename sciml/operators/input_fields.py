@@ -1,4 +1,4 @@
-"""The form of the fields that a network is called with."""
+"""Checks of the fields with which a network is called."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ LEAST = 3
 
 
 def check_input_fields(name: str, x: Tensor, channels: int | None = None) -> None:
-    """Refuse what is no batch of fields (sample, channel, y, x) of real floating-point numbers.
+    """Raise an error for what is no batch of fields (sample, channel, y, x) of real floating-point numbers.
 
     Parameters
     ----------
     name
-        Of the network, for the message.
+        Name of the network, for the message.
     x
-        What it is called with.
+        Argument of the network.
     channels
-        How many it takes; None takes any number.
+        Number of input channels; None accepts any number.
 
     Raises
     ------

@@ -21,9 +21,9 @@ class Transfer(nn.Module):
     Parameters
     ----------
     channels
-        Of the fields, on both levels.
+        Number of channels of the fields on both levels.
     centring
-        Of the grids.
+        Centring of the grids.
     """
 
     NOISE = 0.1
@@ -31,10 +31,10 @@ class Transfer(nn.Module):
     def __init__(self, channels: int, centring: Centring) -> None:
         super().__init__()
         spread = self.NOISE / (3 * channels**0.5)
-        one = torch.tensor(VERTEX if centring == "vertex" else CELL)
-        taps = len(one)
+        value = torch.tensor(VERTEX if centring == "vertex" else CELL)
+        taps = len(value)
         noise = spread * torch.randn(channels, channels, taps, taps)
-        self.weight = nn.Parameter(noise + torch.eye(channels)[:, :, None, None] * torch.outer(one, one))
+        self.weight = nn.Parameter(noise + torch.eye(channels)[:, :, None, None] * torch.outer(value, value))
 
     def prolong(self, u: Tensor, fine: Layout) -> Tensor:
         """From ``fine.coarse()`` to ``fine``: (batch, channel, y, x)."""

@@ -1,4 +1,4 @@
-"""Norms of errors on a grid, as losses: each says by its name which norm it is.
+"""Losses: norms of errors on a grid, each named after its norm.
 
 Tables of operator papers call several different numbers H1. Here `relative_h1` is the Sobolev norm, by finite
 differences that know the boundary; `relative_h1_fft` and `relative_h1_truncated` are the two of the published codes.
@@ -55,7 +55,7 @@ def energy(field: Tensor, grid: Grid, *, boundary_value: Given = 0.0) -> Tensor:
     field
         (sample, ..., y, x) at the unknowns of the grid.
     grid
-        Its boundary tells what holds at the sides.
+        Its boundary states the conditions at the sides.
     boundary_value
         Of the field on Dirichlet sides: 0 for an error, whose boundary values are known. A number, or by side (west,
         east, south, north) a number, a tensor (sample,) or (sample, n) along the side, or None for the value to which
@@ -191,9 +191,9 @@ def relative_h1(
     prediction, target
         Of one shape (sample, ..., y, x), on the grid.
     grid
-        Where the values lie.
+        Grid of the values.
     boundary_value
-        What the target is on Dirichlet sides, see `energy`; the error is taken as zero there. By default 0, but on
+        Values of the target on Dirichlet sides, see `energy`; the error is taken as zero there. By default 0, but on
         sides where a sample of the target is clearly not zero (`sciml.pde.sides.Jumps`) the value to which it comes.
     floor
         Least value of the target's norm, for samples that may vanish.
@@ -228,16 +228,16 @@ def _seen(target: Tensor, grid: Grid) -> Given:
     """The values on the sides where a sample is clearly not zero, and 0 elsewhere."""
     clear: dict[str, list[int]] = {}
     with torch.no_grad():
-        for index, one in enumerate(target):
+        for index, sample in enumerate(target):
             jumps = Jumps(grid)
-            jumps.add(one.reshape(-1, *one.shape[-2:]).double().cpu().numpy())
+            jumps.add(sample.reshape(-1, *sample.shape[-2:]).double().cpu().numpy())
             for name in jumps.clear():
                 clear.setdefault(name, []).append(index)
         values: dict[str, Tensor] = {}
         for name, samples in clear.items():
-            found = extrapolated(target, grid, name)
-            values[name] = torch.zeros_like(found)
-            values[name][samples] = found[samples]
+            line = extrapolated(target, grid, name)
+            values[name] = torch.zeros_like(line)
+            values[name][samples] = line[samples]
     return values or 0.0
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from sciml.checks import is_int
 from sciml.errors import InputError
 from sciml.multigrid.torch.transfers import Layout
 from sciml.operators.input_fields import check_input_fields
 from sciml.operators.mgno_layer import Cycle, Transfers
 from sciml.operators.published.layer import Pointwise, gelu
-from sciml.operators.showing import told_html
 from sciml.pde.grid import Boundary, Centring
+from sciml.tables import network_table
 
 if TYPE_CHECKING:
     from sciml.operators.published.network import PublishedMgNO
@@ -33,14 +34,14 @@ class MgNO(nn.Module):
     Parameters
     ----------
     in_channels, out_channels
-        Of the fields given and wanted. A constant channel is added to the inputs: what it loses at the
-        boundary tells where the boundary is.
+        Numbers of input and output channels. A constant channel is added to the inputs: its loss at the
+        boundary shows where the boundary is.
     channels, layers
-        Of the network between.
+        Number of hidden channels and of layers.
     levels, pre, post, bottom, transfers, shared
-        Of the cycles, see `Cycle`.
+        Settings of the cycles, see `Cycle`.
     centring, boundary
-        Of the grids it is used on, unless a layout is given with the call.
+        Centring and boundary of the grids, unless a layout is given with the call.
 
     Raises
     ------
@@ -56,7 +57,9 @@ class MgNO(nn.Module):
     torch.Size([3, 1, 30, 47])
     """
 
+    command: ClassVar[str] = "mgno"
     takes: ClassVar[Literal["fields"]] = "fields"
+    learning_rate: ClassVar[float] = 3e-3
 
     def __init__(
         self,
@@ -80,7 +83,7 @@ class MgNO(nn.Module):
             ("channels", channels),
             ("layers", layers),
         ):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            if not is_int(value, 1):
                 raise InputError(f"MgNO({name}={value!r}): give a whole number of 1 or more")
         if centring not in get_args(Centring):
             raise InputError(f"MgNO(centring={centring!r}): give 'vertex' or 'cell'")
@@ -123,10 +126,10 @@ class MgNO(nn.Module):
 
         return published(name)
 
-    _repr_html_ = told_html
+    _repr_html_ = network_table
 
     def config(self) -> dict[str, Any]:
-        """All that is needed to build it again, as JSON holds it."""
+        """Configuration of this network for `sciml.operators.registry.build`, as JSON stores it."""
         return {
             "class": "MgNO",
             **self.settings,
@@ -136,7 +139,7 @@ class MgNO(nn.Module):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> MgNO:
-        """From what `config` gave."""
+        """Make the network of a configuration that `config` returned."""
         known = {name: value for name, value in config.items() if name not in ("class", "boundary")}
         return cls(**known, boundary=Boundary(**config.get("boundary", {})))
 
@@ -152,7 +155,7 @@ class MgNO(nn.Module):
         x
             Normalised fields.
         layout
-            Of another centring or boundary than the network was made for.
+            Layout of another centring or boundary than the network was made for.
 
         Raises
         ------
@@ -169,11 +172,11 @@ class MgNO(nn.Module):
             assert isinstance(point, Pointwise)
             u = cycle(x * size if size != 1.0 else x, place)
             x = gelu(u.add_(point(x)) if torch.is_grad_enabled() else point.onto(u, x))
-        found: Tensor = self.head(x)
-        return found
+        out: Tensor = self.head(x)
+        return out
 
     def integral(self, layout: Layout) -> float:
-        """What a control volume weighs in cycles of the grid-scaled form, in units of a sixteenth of the rectangle."""
+        """Weight of a control volume in cycles of the grid-scaled form, in units of a sixteenth of the rectangle."""
         if not self.settings["shared"]:
             return 1.0
         return 16.0 / (layout.shape[0] * layout.shape[1])

@@ -22,7 +22,7 @@ from sciml.operators.trained_on import Ranges, compare, compare_dataset
 from sciml.operators.trained_operator import TrainedOperator, mean_free, samples_for, takes
 from sciml.pde.elliptic import Elliptic, discretize
 from sciml.pde.grid import Field, Grid
-from sciml.pde.solution import FieldSolution, labelled
+from sciml.pde.solution import FieldSolution, axis_attributes, field_attributes, labelled
 from sciml.pde.system import System
 from sciml.solve import Result
 from sciml.tables import html_table
@@ -102,12 +102,12 @@ class Neural:
         start = time.perf_counter()
         values = self.values(problem, state)
         seconds = time.perf_counter() - start
-        found = compare(self.operator, problem)
-        stats = {"seconds": seconds, "novelty": found.novelty, "refinement": found.refinement}
-        result = Result.NOVEL if found.reasons else Result.SUCCESS
+        comparison = compare(self.operator, problem)
+        stats = {"seconds": seconds, "novelty": comparison.novelty, "refinement": comparison.refinement}
+        result = Result.NOVEL if comparison.reasons else Result.SUCCESS
         if not np.isfinite(values).all():
             result = Result.NOT_FINITE
-        return FieldSolution(labelled(values, problem.grid), result, stats, notes=found.notes)
+        return FieldSolution(labelled(values, problem.grid), result, stats, notes=comparison.notes)
 
     def values(self, problem: Elliptic | System, state: TrainedOperator) -> Field:
         """The answer (y, x) to a problem that fits."""
@@ -120,10 +120,10 @@ class Neural:
             with torch.no_grad():  # never in bfloat16: residuals are differences of nearly equal numbers
                 # linear in the right-hand side, which may be far from the size of those trained on
                 size = rhs.abs().amax().clamp_min(torch.finfo(kind).tiny)
-                found = state.network(stencil, rhs / size, Layout.of(system.grid))[0, 0] * size
+                answer = state.network(stencil, rhs / size, Layout.of(system.grid))[0, 0] * size
             if system.kind == "semidefinite":
-                found = mean_free(found, system.grid)
-            return np.asarray(found.double().cpu().numpy())
+                answer = mean_free(answer, system.grid)
+            return np.asarray(answer.double().cpu().numpy())
         assert not isinstance(problem, System)
         fields = {
             name: torch.from_numpy(_field(problem, name)).to(device, kind)[None] for name in state.inputs
@@ -166,12 +166,12 @@ class Neural:
         parts, ranges = [], Ranges()
         for block in samples.source(np.arange(len(samples))).batches(batch):
             fields = {name: block[name].to(device, kind) for name in samples.inputs}
-            ranges.add({name: one.cpu().numpy() for name, one in fields.items()})
+            ranges.add({name: field.cpu().numpy() for name, field in fields.items()})
             parts.append(self._ask(state, fields, samples.grid).float().cpu().numpy())
-        found = compare_dataset(mine, opened, samples, ranges)
-        if found.reasons:
-            warnings.warn(f"outside of the training: {'; '.join(found.reasons)}", stacklevel=2)
-        attrs = {"novelty": found.novelty, "notes": "; ".join(found.notes)}
+        comparison = compare_dataset(mine, opened, samples, ranges)
+        if comparison.reasons:
+            warnings.warn(f"outside of the training: {'; '.join(comparison.reasons)}", stacklevel=2)
+        attrs = {"novelty": comparison.novelty, "notes": "; ".join(comparison.notes)}
         return _arranged(np.concatenate(parts), samples).assign_attrs(attrs)
 
     def _ask(self, state: TrainedOperator, fields: Mapping[str, Tensor], grid: Grid) -> Tensor:
@@ -183,7 +183,7 @@ class Neural:
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def _check(self, problem: Elliptic | System) -> None:
-        """Refuse a problem that the operator was not made for."""
+        """Raise an error for a problem that the operator was not made for."""
         mine = self.operator
         if mine.steps:
             raise InputError(f"the operator of {mine.family} steps in time: use Stepper(operator, steps)")
@@ -248,4 +248,7 @@ def _arranged(values: np.ndarray[Any, Any], samples: Samples) -> xr.DataArray:
     y, x = samples.grid.coordinates()
     shape = (samples.samples, -1, *samples.grid.shape) if samples.steps else values.shape
     dims = ("sample", "time", "y", "x") if samples.steps else ("sample", "y", "x")
-    return xr.DataArray(values.reshape(shape), {"y": y, "x": x}, dims, name=samples.target)
+    coords = {dim: (dim, points, axis_attributes(dim)) for dim, points in (("y", y), ("x", x))}
+    return xr.DataArray(
+        values.reshape(shape), coords, dims, name=samples.target, attrs=field_attributes("solution")
+    )

@@ -1,4 +1,4 @@
-"""A trained operator as a preconditioner: for flexible Krylov methods, since nothing makes it symmetric or linear."""
+"""A trained operator as preconditioner of flexible Krylov methods, as it need not be symmetric or linear."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 
 from sciml.errors import InputError
+from sciml.multigrid.krylov import ConjugateDirection
 from sciml.multigrid.torch.stencils import stencil_of
 from sciml.multigrid.torch.transfers import Layout
 from sciml.operators.neural import Neural
@@ -30,7 +31,7 @@ DAMPING = 0.7  # of the Jacobi step that goes with an operator of a coarser grid
 
 
 def preconditioner(neural: Neural, problem: Elliptic | System) -> LinearOperator:
-    """What approximates A^-1 r for the residuals r of a problem, one r at a time.
+    """Make the preconditioner of a problem: an approximation of A^-1 r for each residual r.
 
     Parameters
     ----------
@@ -84,10 +85,10 @@ def _cycle(neural: Neural, system: System) -> Any:
             None, None
         ]
         with torch.no_grad():
-            found = (
+            correction = (
                 network.cycle(prepared, field) if prepared is not None else network(stencil, field, layout)
             )
-        return np.asarray(found.double().cpu().numpy().ravel() * size)
+        return np.asarray(correction.double().cpu().numpy().ravel() * size)
 
     return apply
 
@@ -107,8 +108,8 @@ def _inverse(neural: Neural, problem: Elliptic | System, system: System) -> Any:
         if not size > 0 or not np.isfinite(size):
             return np.zeros_like(r)
         field = torch.from_numpy(source / size).to(weight)[None]
-        found = state.predict({"source": field}, system.grid)[0]
-        z = np.asarray(found.double().cpu().numpy().ravel() * size)
+        prediction = state.predict({"source": field}, system.grid)[0]
+        z = np.asarray(prediction.double().cpu().numpy().ravel() * size)
         if (
             resampled
         ):  # averages have no part of a residual that oscillates on the fine grid: add a Jacobi step
@@ -129,9 +130,9 @@ class Preconditioned:
     method
         ``cg``: `flexible_cg`, for symmetric definite systems; ``gmres``: pyamg's flexible GMRES.
     rtol
-        Of the residual, relative to the right-hand side.
+        Tolerance of the residual, relative to the right-hand side.
     max_iterations
-        Uses of the preconditioner.
+        Largest number of applications of the preconditioner.
 
     Notes
     -----
@@ -171,9 +172,9 @@ class Preconditioned:
             result = Result.NOT_FINITE
         elif relative > GROWN:
             result = Result.DIVERGED
-        stats = {
-            "iterations": float(len(seen) - 1),
-            "fallbacks": float(fallbacks),
+        stats: dict[str, float] = {
+            "iterations": len(seen) - 1,
+            "fallbacks": fallbacks,
             "relative_residual": relative,
             "seconds": time.perf_counter() - start,
         }
@@ -204,17 +205,13 @@ def flexible_cg(
     x = np.zeros_like(b) if x0 is None else np.array(x0, dtype=np.float64).ravel()
     r = b - matrix @ x
     seen, fallbacks = [float(np.linalg.norm(r)) / size], 0
-    direction, image = np.zeros_like(b), np.zeros_like(b)
+    direction = ConjugateDirection(matrix)
     diagonal = matrix.diagonal()
     while seen[-1] > rtol and len(seen) <= max_iterations:
         z = operator.matvec(r)
         if not float(r @ z) > 0:
             z, fallbacks = r / diagonal, fallbacks + 1
-        energy = float(direction @ image)
-        direction = z - (float(z @ image) / energy if energy > 0 else 0.0) * direction
-        image = matrix @ direction
-        step = float(r @ direction) / float(direction @ image)
-        x = x + step * direction
+        x = x + direction.correction(r, z)
         r = b - matrix @ x
         seen.append(float(np.linalg.norm(r)) / size)
     return x, seen, fallbacks
@@ -228,7 +225,7 @@ def _fgmres(
     seen: list[float] = []
     size = float(np.linalg.norm(system.rhs)) or 1.0
     most = min(max_iterations, system.grid.size)
-    found, _ = fgmres(
+    solution, _ = fgmres(
         system.matrix, system.rhs, tol=rtol, maxiter=most, restart=None, M=operator, residuals=seen
     )
-    return np.asarray(found).ravel(), [one / size for one in seen] or [0.0], 0
+    return np.asarray(solution).ravel(), [value / size for value in seen] or [0.0], 0

@@ -1,30 +1,67 @@
-"""Which problems and grids an operator refuses, for its answer could not be right."""
+"""Checks of problems and grids for which the answer of an operator could not be right."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from sciml.errors import InputError
 from sciml.operators.resampling import refinement
 from sciml.pde.families import Family
 from sciml.pde.grid import Grid
 
-if TYPE_CHECKING:
-    from sciml.operators.trained_operator import TrainedOperator
-
-__all__ = ["SCALED", "check_family", "check_fields", "check_grid", "lengths_of", "shape_of", "short"]
+__all__ = [
+    "SCALED",
+    "Trained",
+    "check_family",
+    "check_fields",
+    "check_grid",
+    "lengths_of",
+    "shape_of",
+    "short",
+]
 
 SCALED = ("Darcy", "Poisson")
 """Problems whose discrete solutions of two resolutions differ little, and scale with the rectangle and the source."""
 
 
-def check_family(operator: TrainedOperator, problem: Any) -> None:
-    """Refuse a problem of another family than the operator was trained on, or with other settings.
+class Trained(Protocol):
+    """The properties of a `sciml.operators.TrainedOperator` that the checks use."""
+
+    @property
+    def network(self) -> nn.Module: ...
+
+    @property
+    def inputs(self) -> tuple[str, ...]: ...
+
+    @property
+    def target(self) -> str: ...
+
+    @property
+    def grid(self) -> Grid: ...
+
+    @property
+    def about(self) -> Mapping[str, Any]: ...
+
+    @property
+    def family(self) -> str: ...
+
+    @property
+    def steps(self) -> bool: ...
+
+    @property
+    def takes_system(self) -> bool: ...
+
+    @property
+    def any_resolution(self) -> bool: ...
+
+
+def check_family(operator: Trained, problem: Any) -> None:
+    """Raise an error for a problem of another family than the operator was trained on, or with other settings.
 
     Raises
     ------
@@ -63,7 +100,7 @@ def _is_constant(value: Any, number: float) -> bool:
 def _is_linear(parameters: Mapping[str, Any]) -> bool:
     """Whether u is linear in the source: Darcy or Poisson with zero boundary data."""
     data = [parameters.get(name, 0.0) for name in ("boundary_value", "flux")]
-    return parameters.get("problem") in SCALED and all(one == 0.0 for one in data)
+    return parameters.get("problem") in SCALED and all(item == 0.0 for item in data)
 
 
 def short(value: Any) -> str:
@@ -72,8 +109,8 @@ def short(value: Any) -> str:
     return text if len(text) <= 100 else f"an array or object ({text[:40]}...)"
 
 
-def check_fields(operator: TrainedOperator, fields: Mapping[str, Tensor]) -> None:
-    """Refuse inputs that the operator does not take, and values that are not finite real numbers.
+def check_fields(operator: Trained, fields: Mapping[str, Tensor]) -> None:
+    """Raise an error for inputs that the operator does not take, and values that are not finite real numbers.
 
     Raises
     ------
@@ -95,8 +132,8 @@ def check_fields(operator: TrainedOperator, fields: Mapping[str, Tensor]) -> Non
             raise InputError(f"{name} is {field[where].item()} at index {where}: give finite values")
 
 
-def check_grid(operator: TrainedOperator, grid: Grid) -> None:
-    """Refuse a grid on which an operator that takes fields cannot answer.
+def check_grid(operator: Trained, grid: Grid) -> None:
+    """Raise an error for a grid on which an operator that takes fields cannot answer.
 
     Raises
     ------
@@ -118,7 +155,7 @@ def check_grid(operator: TrainedOperator, grid: Grid) -> None:
             f"{lengths_of(grid, line)}, which the network does not see: {_rectangle_remedy(operator, grid)}"
         )
     finer = refinement(grid, mine) if not line else (1.0, refinement(grid, mine)[1])
-    if operator.any_resolution or max(abs(one - 1) for one in finer) < 1e-9:
+    if operator.any_resolution or max(abs(factor - 1) for factor in finer) < 1e-9:
         return
     name = type(operator.network).__name__
     if operator.steps:
@@ -133,7 +170,7 @@ def check_grid(operator: TrainedOperator, grid: Grid) -> None:
         )
 
 
-def _rectangle_remedy(operator: TrainedOperator, grid: Grid) -> str:
+def _rectangle_remedy(operator: Trained, grid: Grid) -> str:
     mine, known = operator.grid, operator.about.get("problem") or {}
     factors = [grid.lengths[axis] / mine.lengths[axis] for axis in (0, 1)]
     if math.isclose(*factors, rel_tol=1e-6) and _is_linear(known):

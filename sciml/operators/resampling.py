@@ -70,7 +70,7 @@ class Resampling:
         field
             Values at the unknowns of the fine grid.
         name
-            Of the input: that of a positive coefficient is averaged geometrically, any other arithmetically.
+            Name of the input: a positive coefficient is averaged geometrically, any other arithmetically.
         """
         weights = [_shares(self.fine, self.coarse, axis) for axis in (0, 1)]
         if name in POSITIVE and bool((field > 0).all()):
@@ -97,7 +97,7 @@ class Resampling:
 
 def _applied(weights: list[Field], field: Tensor) -> Tensor:
     """A matrix along y and one along x, in the precision of the field."""
-    along_y, along_x = (torch.from_numpy(one).to(field) for one in weights)
+    along_y, along_x = (torch.from_numpy(weight).to(field) for weight in weights)
     with torch.autocast(field.device.type, enabled=False):
         return along_y @ field @ along_x.T
 

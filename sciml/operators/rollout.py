@@ -1,4 +1,4 @@
-"""Rollouts: an operator trained on single steps, fed with its own answers."""
+"""Rollouts: an operator trained on single steps, applied to its own predictions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sciml.operators.requirements import check_family
 from sciml.operators.trained_on import compare_start
 from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde.grid import Grid
-from sciml.pde.solution import FieldSolution
+from sciml.pde.solution import FieldSolution, axis_attributes, field_attributes
 from sciml.solve import Result
 from sciml.train.environment import chosen_device
 
@@ -35,7 +35,7 @@ class Stepper:
     operator
         Trained on a time series, whose step it takes.
     steps
-        How many; by default as many as the problem has times.
+        Number of steps; by default as many as the problem has times.
     device
         ``cpu``, ``cuda``, ...; ``auto`` takes a GPU if there is one.
 
@@ -85,7 +85,7 @@ class Stepper:
         return self.operator.to(chosen_device(self.device))
 
     def _check(self, problem: Evolution) -> Grid:
-        """Refuse a problem that the operator was not made for; the grid of its states as the operator takes them."""
+        """Return the grid of the states as the operator takes them; raise an error for a problem that does not fit."""
         mine = self.operator
         if not callable(getattr(problem, "start", None)) or not callable(getattr(problem, "times", None)):
             raise InputError(
@@ -138,11 +138,12 @@ class Stepper:
         finite = np.isfinite(values).reshape(len(values), -1).all(1)
         times = problem.times()[0] + _interval(problem) * np.arange(steps + 1)
         dims = {"time": times, **problem.axes()}
-        u = xr.DataArray(values, dims, tuple(dims), name="u")
+        coords = {dim: (dim, points, axis_attributes(dim)) for dim, points in dims.items()}
+        u = xr.DataArray(values, coords, tuple(dims), name="u", attrs=field_attributes("solution"))
         seconds = time.perf_counter() - start
-        stats = {
-            "steps": float(steps),
-            "finite_steps": float(finite[1:].sum()),
+        stats: dict[str, float] = {
+            "steps": steps,
+            "finite_steps": int(finite[1:].sum()),
             "dt": _interval(problem),
             "seconds": seconds,
             "seconds_per_step": seconds / steps,
@@ -161,9 +162,9 @@ class Stepper:
         first
             Initial states (sample, y, x), on the operator's device.
         steps
-            How many.
+            Number of steps.
         state
-            What `init` gave; by default the operator where it is.
+            State from `init`; by default the operator on its device.
 
         Returns
         -------
@@ -177,7 +178,7 @@ class Stepper:
         for _ in range(steps):
             u = asked.ask(
                 {asked.target: u}, grid
-            )  # not predict, which refuses the values that a rollout may reach
+            )  # not predict, which raises an error for values that are not finite
             if asked.about.get("line"):  # the rows of a line stay equal
                 u = u.mean(1, keepdim=True).expand_as(u)
             lost = ~u.isfinite().all(-1).all(-1)

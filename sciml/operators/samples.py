@@ -1,4 +1,4 @@
-"""Samples of a dataset as batches: what is learned from what, on which grid, and where it is read from."""
+"""Samples of a dataset as batches: inputs and target, their grid, and how they are read."""
 
 from __future__ import annotations
 
@@ -53,19 +53,19 @@ class Samples:
     inputs, target
         Their names in the dataset given.
     grid
-        Where the values lie.
+        Grid of the values.
     family, parameters
-        Of the problems, or "" and nothing.
+        Family of the problems and its parameters; "" and empty where they are unknown.
     whole
         (row,): the sample each row is of. A time series gives a row for each step.
     steps
         Whether a row is a step in time.
     spacing
-        Of the steps, in the units of ``time``, or None.
+        Length of the steps, in the units of ``time``, or None.
     line
         Whether the data is one-dimensional: the fields are then `ROWS` equal rows, periodic along y.
     side_values
-        Of the target on Dirichlet sides, where the data tell them.
+        Values of the target on Dirichlet sides, where the data have them.
     """
 
     fields: xr.Dataset
@@ -108,16 +108,16 @@ class Samples:
         layout, dims, stride
             See `sciml.pde.open_dataset`.
         boundary, centring, lengths
-            Of the grid, where the dataset does not tell, or to correct it.
+            Properties of the grid, where the dataset has none or wrong ones.
         side_values
-            Of the target on Dirichlet sides, where the dataset does not tell: see `sciml.pde.sides`.
+            Values of the target on Dirichlet sides, where the dataset has none: see `sciml.pde.sides`.
 
         Raises
         ------
         MissingVariable
             An input or the target is not there.
         InputError
-            Wrong dims, or nothing that tells the grid.
+            Wrong dims, or no information on the grid.
         """
         place = (boundary, centring, lengths)
         opened, place = _opened(data, inputs, target, layout, dims, place, stride)
@@ -128,7 +128,7 @@ class Samples:
         for name in (target, *(inputs or ())):
             if name not in data:
                 raise MissingVariable(
-                    f"the data lacks {name!r}: it has {', '.join(map(str, data.data_vars)) or 'nothing'}; "
+                    f"the data have no {name!r}: they have {', '.join(map(str, data.data_vars)) or 'nothing'}; "
                     "name the variables with inputs and target (--inputs, --target)"
                 )
         steps = "time" in data[target].dims
@@ -144,10 +144,10 @@ class Samples:
         grid = line_grid(shape[1], place[0], place[1], family) if line else _grid(data, shape, *place)
         fields, whole = (stepped if steps else _plain)(data, names, target)
         step = spacing(data) if steps else None
-        told = sides_of_dataset(data) if side_values is None else side_values
-        if told is not None:
-            check_sides(told, grid)
-        return cls(fields, names, target, grid, family, whole, steps, step, _parameters(data), line, told)
+        values = sides_of_dataset(data) if side_values is None else side_values
+        if values is not None:
+            check_sides(values, grid)
+        return cls(fields, names, target, grid, family, whole, steps, step, _parameters(data), line, values)
 
     def __len__(self) -> int:
         return len(self.whole)
@@ -170,7 +170,7 @@ class Samples:
 
     def blocks(self) -> Iterator[tuple[Rows, dict[str, npt.NDArray[np.float32]]]]:
         """All rows, block by block, as float32."""
-        from sciml.pde.dataset import readable
+        from sciml.pde.attributes import readable
 
         size = max(1, BLOCK // (4 * self.grid.size * len(self.fields.data_vars)))
         for first in range(0, len(self), size):
@@ -256,7 +256,7 @@ def _opened(
     place: Place,
     stride: int,
 ) -> tuple[xr.Dataset, Place]:
-    """The dataset with our names, thinned out, and what else is told of its grid."""
+    """The dataset with our names, thinned out, and the rest of what is given of its grid."""
     import xarray as xr
 
     from sciml.pde import open_dataset
@@ -279,13 +279,13 @@ def _opened(
 
 
 def _parameters(data: xr.Dataset) -> dict[str, Any]:
-    """What is the same in all problems of the data, as their family tells it."""
-    from sciml.pde.dataset import parameters_of
+    """What is the same in all problems of the data, from their family."""
+    from sciml.pde.attributes import parameters_of
     from sciml.pde.families import FAMILIES
 
-    told = parameters_of(data)
-    if told:
-        return told
+    parameters = parameters_of(data)
+    if parameters:
+        return parameters
     family = FAMILIES.get(str(data.attrs.get("family", "")))
     return family.parameters() if family else {}
 
@@ -302,7 +302,7 @@ def _inputs(data: xr.Dataset, inputs: Sequence[str] | None, family: str, target:
         return ("coefficient",)
     others = ", ".join(str(name) for name in data.data_vars if name != target) or "nothing else"
     raise MissingVariable(
-        f"the data lacks 'coefficient', the default input; beside {target} it has {others}: "
+        f"the data have no 'coefficient', the default input; besides {target} they have {others}: "
         "name the inputs (--inputs)"
     )
 
@@ -314,7 +314,7 @@ def _check_dims(data: xr.Dataset, inputs: tuple[str, ...], target: str, steps: b
     for name in (target, *inputs):
         if name not in data:
             raise MissingVariable(
-                f"the data lacks {name!r}: it has {', '.join(map(str, data.data_vars))}; "
+                f"the data have no {name!r}: they have {', '.join(map(str, data.data_vars))}; "
                 "name the variables with inputs and target (--inputs, --target)"
             )
         check_planes(name, [str(dim) for dim in data[name].dims])
@@ -335,7 +335,9 @@ def _plain(data: xr.Dataset, inputs: tuple[str, ...], target: str) -> tuple[xr.D
     import xarray as xr
 
     named = {**{name: data[name] for name in inputs}, TRUTH: data[target]}
-    fields = {name: bare(one).rename(sample="row").transpose("row", "y", "x") for name, one in named.items()}
+    fields = {
+        name: bare(array).rename(sample="row").transpose("row", "y", "x") for name, array in named.items()
+    }
     return xr.Dataset(fields), np.arange(data.sizes["sample"])
 
 
@@ -347,9 +349,9 @@ def _grid(
     lengths: tuple[float, float] | None,
 ) -> Grid:
     if data.attrs.get("grid"):
-        from sciml.pde.dataset import grid_told
+        from sciml.pde.attributes import grid_in_attributes
 
-        known = grid_told(data)
+        known = grid_in_attributes(data)
         if known.shape != shape:
             raise InputError(
                 f"the data's grid is {known}, its fields have {shape[0]} x {shape[1]} values: "

@@ -1,4 +1,4 @@
-"""What training does where its target is not zero on Dirichlet sides."""
+"""Training on targets that are not zero on Dirichlet sides."""
 
 from __future__ import annotations
 

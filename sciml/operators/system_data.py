@@ -1,4 +1,4 @@
-"""Which data a network that takes the system can be trained on."""
+"""Checks of the data for training a network that takes the system."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ ALIKE = 0.05
 
 
 def check_system(model: nn.Module, samples: Samples, *, by_residual: bool) -> None:
-    """Refuse samples whose system the coefficient and the source do not make.
+    """Raise an error for samples whose system the coefficient and the source do not make.
 
     Parameters
     ----------
     model
         A network that takes the system, or any other, which is then looked at no further unless ``by_residual``.
     samples
-        What it is to be trained on.
+        Samples to train on.
     by_residual
         Whether the loss is that of the residual, which takes the system too.
 
@@ -49,17 +49,17 @@ def check_system(model: nn.Module, samples: Samples, *, by_residual: bool) -> No
 
     known: Mapping[str, Any] = {"coefficient": 1.0, "source": 1.0, "boundary_value": 0.0, "flux": 0.0}
     for name, value in known.items():
-        told = samples.parameters.get(name, value)
-        if name not in samples.inputs and told != value:
+        constant = samples.parameters.get(name, value)
+        if name not in samples.inputs and constant != value:
             raise InputError(
-                f"{what} takes {name} {value:g} where the data has no such variable, its family has {told!r}: "
+                f"{what} takes {name} {value:g} where the data has no such variable, its family has {constant!r}: "
                 "add the variable to the data, or use a network that takes fields, with another loss"
             )
     _check_solved(what, samples)
 
 
 def _check_solved(what: str, samples: Samples) -> None:
-    """Refuse samples whose truths are solutions of something else than the system that is taken for theirs."""
+    """Raise an error for samples whose truths are not the solutions of the system that their inputs define."""
     grid = samples.grid
     if "dirichlet" not in grid.boundary.sides.values():
         return

@@ -28,8 +28,8 @@ def is_line(target: xr.DataArray) -> bool:
 
 def broadened(data: xr.Dataset, names: tuple[str, ...]) -> xr.Dataset:
     """Fields along a line as fields of equal rows: what a network for planes takes."""
-    kept = {name: data[name] for name in dict.fromkeys((*names, *_initial(data))) if name in data}
-    wide = {name: one.expand_dims(y=ROWS).transpose(..., "y", "x") for name, one in kept.items()}
+    chosen = {name: data[name] for name in dict.fromkeys((*names, *_initial(data))) if name in data}
+    wide = {name: value.expand_dims(y=ROWS).transpose(..., "y", "x") for name, value in chosen.items()}
     return _dataset(wide).assign_attrs(data.attrs)
 
 
@@ -79,11 +79,11 @@ def stepped(data: xr.Dataset, inputs: tuple[str, ...], target: str) -> tuple[xr.
     named = {target: series.isel(before), TRUTH: series.isel(time=slice(1, None))}
     for name in inputs:
         if name != target:
-            one = bare(data[name])
-            named[name] = one.isel(before) if "time" in one.dims else one.expand_dims(time=count)
+            array = bare(data[name])
+            named[name] = array.isel(before) if "time" in array.dims else array.expand_dims(time=count)
     fields = {
-        name: one.stack(row=("sample", "time"), create_index=False).transpose("row", "y", "x")
-        for name, one in named.items()
+        name: array.stack(row=("sample", "time"), create_index=False).transpose("row", "y", "x")
+        for name, array in named.items()
     }
     return _dataset(fields), np.repeat(np.arange(data.sizes["sample"]), count)
 
@@ -100,7 +100,7 @@ def _dataset(fields: dict[str, xr.DataArray]) -> xr.Dataset:
 
 
 def spacing(data: xr.Dataset) -> float | None:
-    """The interval between the times of a series, None where they are not told.
+    """The interval between the times of a series, None where they are not given.
 
     Raises
     ------

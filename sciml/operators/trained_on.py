@@ -1,4 +1,4 @@
-"""What an operator was trained on, and how far a problem, a grid or a dataset lies outside of it."""
+"""The training range of an operator, and the distance of a problem, a grid or a dataset from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 from sciml.errors import InputError
 from sciml.multigrid.torch.stencils import stencil_of
-from sciml.operators.requirements import SCALED, lengths_of, shape_of, short
+from sciml.operators.requirements import SCALED, Trained, lengths_of, shape_of, short
 from sciml.operators.resampling import POSITIVE, Resampling, refinement
 from sciml.pde.elliptic import Elliptic
 from sciml.pde.grid import Grid
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sciml.operators.samples import Samples
-    from sciml.operators.trained_operator import TrainedOperator
 
 __all__ = [
     "Comparison",
@@ -52,7 +51,7 @@ class Ranges:
     Raises
     ------
     InputError
-        By `add`: values that are not finite.
+        Raised by `add`: values that are not finite.
     """
 
     def __init__(self, fields: Mapping[str, Array] | None = None) -> None:
@@ -74,14 +73,14 @@ class Ranges:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a problem or a dataset compares with what an operator was trained on.
+    """Comparison of a problem or a dataset with the training of an operator.
 
     Parameters
     ----------
     novelty
-        How far the inputs leave the training range, in parts of its width.
+        Distance of the inputs from the training range, in parts of its width.
     refinement
-        How many times finer the grid is than the trained one, along the axis where it is finest.
+        Ratio of the grid spacings of training and problem, along the axis where the problem is finest.
     reasons
         Why an answer may be worse than in the validation; empty where nothing speaks against it.
     transfer
@@ -99,7 +98,7 @@ class Comparison:
         return ((self.transfer,) if self.transfer else ()) + self.reasons
 
 
-def compare(operator: TrainedOperator, problem: Any) -> Comparison:
+def compare(operator: Trained, problem: Any) -> Comparison:
     """Compare a problem that the operator can answer with what it was trained on."""
     if operator.takes_system:
         return _compare_system(operator, problem.grid, _contrast(problem))
@@ -116,19 +115,17 @@ def compare(operator: TrainedOperator, problem: Any) -> Comparison:
     return Comparison(novelty, finest, tuple(reasons), transfer)
 
 
-def compare_dataset(
-    operator: TrainedOperator, dataset: xr.Dataset, samples: Samples, ranges: Ranges
-) -> Comparison:
+def compare_dataset(operator: Trained, dataset: xr.Dataset, samples: Samples, ranges: Ranges) -> Comparison:
     """Compare a dataset with what an operator was trained on.
 
     Parameters
     ----------
     operator
-        What is asked.
+        Operator to compare with.
     dataset, samples
         As opened, and as the operator takes it.
     ranges
-        Of the inputs.
+        Ranges of the inputs.
     """
     if operator.takes_system:
         low, high = ranges.values.get("coefficient", (1.0, 1.0))
@@ -136,7 +133,7 @@ def compare_dataset(
     novelty, reasons = _outside(operator, ranges)
     finest, transfer, why = _resolution(operator, samples.grid)
     reasons += why + _other_problem(operator, samples)
-    declared = [one.strip() for one in str(dataset.attrs.get("inputs", "")).split(",") if one.strip()]
+    declared = [part.strip() for part in str(dataset.attrs.get("inputs", "")).split(",") if part.strip()]
     unseen = [] if operator.steps else [name for name in declared if name not in operator.inputs]
     first = {
         name: np.asarray(samples.fields[name][0], np.float64) for name in operator.inputs if name in POSITIVE
@@ -147,7 +144,7 @@ def compare_dataset(
     return Comparison(novelty, finest, tuple(reasons), transfer)
 
 
-def compare_start(operator: TrainedOperator, start: Array, grid: Grid) -> Comparison:
+def compare_start(operator: Trained, start: Array, grid: Grid) -> Comparison:
     """Compare the initial state of a rollout with the states trained on."""
     novelty, reasons = _outside(operator, Ranges({operator.target: start}))
     finest, transfer, why = _resolution(operator, grid)
@@ -156,7 +153,7 @@ def compare_start(operator: TrainedOperator, start: Array, grid: Grid) -> Compar
     return Comparison(novelty, finest, (*reasons, *why), transfer)
 
 
-def _outside(operator: TrainedOperator, ranges: Ranges) -> tuple[float, list[str]]:
+def _outside(operator: Trained, ranges: Ranges) -> tuple[float, list[str]]:
     """How far the inputs leave the range trained on, and which do."""
     known = operator.about.get("ranges") or {}
     novelty, reasons = 0.0, []
@@ -173,7 +170,7 @@ def _outside(operator: TrainedOperator, ranges: Ranges) -> tuple[float, list[str
     return novelty, reasons
 
 
-def _resolution(operator: TrainedOperator, grid: Grid) -> tuple[float, str, list[str]]:
+def _resolution(operator: Trained, grid: Grid) -> tuple[float, str, list[str]]:
     """The refinement, how the operator deals with it, and why the answer may be worse for it."""
     line = bool(operator.about.get("line"))
     along = refinement(grid, operator.grid)[1:] if line else refinement(grid, operator.grid)
@@ -198,24 +195,24 @@ def _resolution(operator: TrainedOperator, grid: Grid) -> tuple[float, str, list
     return finest, transfer, reasons
 
 
-def _subgrid(operator: TrainedOperator, grid: Grid, fields: Mapping[str, Array]) -> list[str]:
+def _subgrid(operator: Trained, grid: Grid, fields: Mapping[str, Array]) -> list[str]:
     """Positive inputs that vary within the control volumes of the trained grid, which the network never saw."""
     mine = operator.grid
     if grid.shape == mine.shape or min(refinement(grid, mine)) < 1 - 1e-9:
         return []
     resampling = Resampling(grid, replace(mine, lengths=grid.lengths))
-    found = []
-    for name in (one for one in fields if one in POSITIVE):
+    remarks = []
+    for name in (field for field in fields if field in POSITIVE):
         varies = resampling.variation(torch.from_numpy(fields[name]))
         if varies > VARIED:
-            found.append(
+            remarks.append(
                 f"{name} varies within the cells of the trained grid (arithmetic over harmonic mean "
                 f"{math.exp(varies):.3g}), which the operator was not trained on"
             )
-    return found
+    return remarks
 
 
-def _other_problem(operator: TrainedOperator, samples: Samples) -> list[str]:
+def _other_problem(operator: Trained, samples: Samples) -> list[str]:
     """What a dataset says of its problems that differs from the training."""
     known, here = operator.about.get("problem") or {}, samples.parameters
     if not known or not here:
@@ -229,7 +226,7 @@ def _other_problem(operator: TrainedOperator, samples: Samples) -> list[str]:
     ]
 
 
-def _compare_system(operator: TrainedOperator, grid: Grid, contrast: float) -> Comparison:
+def _compare_system(operator: Trained, grid: Grid, contrast: float) -> Comparison:
     """For a network that takes the system: the contrast of the matrix, its sides, and how stretched its cells are."""
     mine = operator.grid
     finest, transfer, reasons = _resolution(operator, grid)
@@ -261,14 +258,16 @@ def _contrast(problem: Elliptic | System) -> float:
         return _ratio(np.asarray(problem.terms().diffusion))
     stencil = stencil_of(problem.matrix, problem.grid).double().numpy()
     couplings: Iterable[Array] = (np.abs(stencil[index]) for index in (1, 3, 5, 7))
-    return max((_ratio(one[one > 0]) for one in couplings if (one > 0).any()), default=1.0)
+    return max(
+        (_ratio(coupling[coupling > 0]) for coupling in couplings if (coupling > 0).any()), default=1.0
+    )
 
 
 def _ratio(values: Array) -> float:
     return float(values.max()) / float(values.min())
 
 
-def _trained_contrast(operator: TrainedOperator) -> float | None:
+def _trained_contrast(operator: Trained) -> float | None:
     """The largest contrast in the training: no more than that of the range of all coefficients."""
     if "coefficient" not in operator.inputs:
         return 1.0 if operator.about.get("ranges") else None
@@ -276,7 +275,7 @@ def _trained_contrast(operator: TrainedOperator) -> float | None:
     return high / low if low > 0 else None
 
 
-def describe(operator: TrainedOperator) -> dict[str, str]:
+def describe(operator: Trained) -> dict[str, str]:
     """What the operator was trained on, as rows of a table; what the checkpoint does not record is called so."""
     about, line = operator.about, bool(operator.about.get("line"))
     rows = {"trained on": f"{operator.grid}, {lengths_of(operator.grid, line)}"}

@@ -1,4 +1,4 @@
-"""A trained operator: a network, the units it sees, and what it was trained on."""
+"""A trained operator: a network, the scaling of its fields, and a description of its training."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sciml.multigrid.torch.stencils import diffusion_stencil
 from sciml.multigrid.torch.transfers import Layout
 from sciml.nn.parametrize import dense_copy
 from sciml.nn.state_dict import load_weights, materialise
+from sciml.operators import registry
 from sciml.operators.field_scaling import Normalisation
 from sciml.operators.requirements import check_fields, check_grid
 from sciml.operators.resampling import Resampling
@@ -45,16 +46,17 @@ __all__ = [
 KIND = "operator"  # of the checkpoint
 
 
-def takes(network: nn.Module) -> str:
-    """What a network is given: ``fields`` (normalised, as channels) or the ``system`` (stencil and right-hand side)."""
+def takes(network: nn.Module | type[nn.Module]) -> str:
+    """Return the input of a network or of its class.
+
+    ``fields`` are normalised, as channels; the ``system`` is a stencil and a right-hand side.
+    """
     return str(getattr(network, "takes", "fields"))
 
 
 def channels_last(network: nn.Module) -> bool:
     """Whether the channels should lie next to each other: 1.4 to 1.6 times as fast for convolutions, not for FFTs."""
-    return takes(network) == "fields" and bool(
-        getattr(network, "channels_last", type(network).__name__ != "FNO")
-    )
+    return takes(network) == "fields" and bool(getattr(network, "channels_last", True))
 
 
 def system_of(fields: Mapping[str, Tensor], grid: Grid) -> tuple[Tensor, Tensor]:
@@ -63,16 +65,16 @@ def system_of(fields: Mapping[str, Tensor], grid: Grid) -> tuple[Tensor, Tensor]
     What is missing of the two is 1. The boundary data are zero.
     """
     given = next(iter(fields.values()))
-    one = torch.ones_like(given)
-    stencil = diffusion_stencil(fields.get("coefficient", one), grid)
+    value = torch.ones_like(given)
+    stencil = diffusion_stencil(fields.get("coefficient", value), grid)
     volumes = torch.from_numpy(grid.volumes()).to(given)
-    return stencil, (fields.get("source", one) * volumes)[:, None]
+    return stencil, (fields.get("source", value) * volumes)[:, None]
 
 
 def answer(
     network: nn.Module, fields: Mapping[str, Tensor], normalisation: Normalisation, grid: Grid
 ) -> Tensor:
-    """What a network says of fields (sample, y, x) by name, in physical units, (sample, y, x); differentiable."""
+    """Evaluate a network on fields (sample, y, x) by name; physical units, (sample, y, x), differentiable."""
     if takes(network) == "system":
         stencil, rhs = system_of(fields, grid)
         with torch.autocast(
@@ -81,12 +83,14 @@ def answer(
             physical: Tensor = network(stencil, rhs, Layout.of(grid))
         held = "dirichlet" in grid.boundary.sides.values()
         return physical[:, 0] if held else mean_free(physical[:, 0], grid)
-    channels = torch.stack([one.encode(fields[name]) for name, one in normalisation.inputs.items()], 1)
+    channels = torch.stack([value.encode(fields[name]) for name, value in normalisation.inputs.items()], 1)
     # The weights stay as they are: other strides of theirs would be other bits after a checkpoint.
     if channels_last(network):
         channels = channels.contiguous(memory_format=torch.channels_last)
-    found: Tensor = network(channels)
-    return normalisation.target.decode(found[:, 0].to(torch.promote_types(found.dtype, torch.float32)))
+    prediction: Tensor = network(channels)
+    return normalisation.target.decode(
+        prediction[:, 0].to(torch.promote_types(prediction.dtype, torch.float32))
+    )
 
 
 def mean_free(u: Tensor, grid: Grid) -> Tensor:
@@ -97,7 +101,7 @@ def mean_free(u: Tensor, grid: Grid) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class TrainedOperator:
-    """A network with everything that is needed to ask it.
+    """A network with everything that is needed to evaluate it.
 
     Parameters
     ----------
@@ -106,7 +110,7 @@ class TrainedOperator:
         the solution where its attribute ``takes`` is ``system``. Its attribute ``any_resolution`` says that it answers
         grids of other resolutions itself; without it, finer ones are answered through the trained one.
     normalisation
-        Of the inputs, in the order of the channels, and of the target.
+        Scaling of the inputs, in the order of the channels, and of the target.
     inputs, target
         Their names in the dataset.
     grid
@@ -171,7 +175,7 @@ class TrainedOperator:
         fields
             Physical values (sample, y, x) of each input by name, on the network's device and in its precision.
         grid
-            Where the fields lie; by default the grid trained on, at the resolution of the fields.
+            Grid of the fields; by default the grid trained on, at the resolution of the fields.
 
         Returns
         -------
@@ -197,7 +201,7 @@ class TrainedOperator:
                     f"it was trained on {', '.join(self.inputs)}"
                 )
         check_fields(self, fields)
-        shapes = {name: tuple(one.shape) for name, one in fields.items()}
+        shapes = {name: tuple(field.shape) for name, field in fields.items()}
         shape = next(iter(shapes.values()))
         if len(set(shapes.values())) != 1 or len(shape) != 3:
             raise InputError(f"fields of shapes {shapes}: give each as (sample, y, x)")
@@ -213,13 +217,13 @@ class TrainedOperator:
         network = self.network.eval()
         resampling = self.resampling(grid)
         if resampling is not None:
-            means = {name: resampling.average(one, name) for name, one in fields.items()}
-            found = answer(network, means, self.normalisation, self.grid)
+            means = {name: resampling.average(field, name) for name, field in fields.items()}
+            prediction = answer(network, means, self.normalisation, self.grid)
             on_sides = finer_lift(self.normalisation.target, self.grid, grid)
             if on_sides is None:
-                return resampling.interpolate(found)
+                return resampling.interpolate(prediction)
             # Interpolation takes the sides as zero.
-            return resampling.interpolate(found - self.normalisation.target.mean) + on_sides
+            return resampling.interpolate(prediction - self.normalisation.target.mean) + on_sides
         if grid.shape == self.grid.shape:
             return answer(network, fields, self.normalisation, grid)
         try:
@@ -231,7 +235,7 @@ class TrainedOperator:
             ) from error
 
     def check(self, grid: Grid) -> None:
-        """Refuse a grid that the operator cannot take.
+        """Raise an error for a grid that the operator cannot take.
 
         Raises
         ------
@@ -242,8 +246,8 @@ class TrainedOperator:
         if not self.takes_system:
             check_grid(self, grid)
         if self.resampling(grid) is None:
-            for name, one in (*self.normalisation.inputs.items(), (self.target, self.normalisation.target)):
-                one.check(grid.shape, name)
+            for name, value in (*self.normalisation.inputs.items(), (self.target, self.normalisation.target)):
+                value.check(grid.shape, name)
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> TrainedOperator:
         """Copy to a device and precision, with dense weights; those of this operator stay where they are."""
@@ -252,7 +256,7 @@ class TrainedOperator:
 
     @property
     def parameters(self) -> int:
-        """How many numbers were trained, complex ones counted twice."""
+        """Number of trained parameters; complex ones count twice."""
         return sum(p.numel() * (2 if p.is_complex() else 1) for p in self.network.parameters())
 
     def save(self, path: str | Path, history: History | None = None) -> Path:
@@ -280,20 +284,20 @@ class TrainedOperator:
         SchemaError, ChecksumError
             A checkpoint without what an operator needs, or a damaged one.
         """
-        found = checkpoint.load(path, kind=KIND)
+        saved = checkpoint.load(path, kind=KIND)
         try:
-            config = found.config
+            config = saved.config
             grid = Grid.from_json(config["grid"])
             inputs, target = tuple(map(str, config["inputs"])), str(config["target"])
             about, described, ways = dict(config["about"]), dict(config["network"]), config["normalisation"]
         except (KeyError, TypeError, ValueError) as error:
             raise SchemaError(
-                f"{found.path} does not tell what an operator needs ({error!r}): train it again"
+                f"{saved.path} does not contain what an operator needs ({error!r}): train it again"
             ) from error
-        tensors = found.state_dict()
+        tensors = saved.state_dict()
         network = build(described)
         weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
-        load_weights(network, weights, found.path)
+        load_weights(network, weights, saved.path)
         normalisation = Normalisation.load(ways, tensors)
         return cls(network.eval(), normalisation, inputs, target, grid, about)
 
@@ -327,7 +331,7 @@ class TrainedOperator:
 
 
 def samples_for(operator: Any, data: xr.Dataset) -> Samples:
-    """The samples of a dataset as an operator takes them, on its kind of grid where the data tell none.
+    """The samples of a dataset as an operator takes them, on its kind of grid where the data have none.
 
     Parameters
     ----------
@@ -345,21 +349,21 @@ def samples_for(operator: Any, data: xr.Dataset) -> Samples:
     """
     trained = isinstance(operator, TrainedOperator)
     names = operator.needed({str(name) for name in data}) if trained else operator.inputs
-    told = "grid" in data.attrs
-    found = Samples.of(
+    has_grid = "grid" in data.attrs
+    samples = Samples.of(
         data,
         inputs=[name for name in names if not (operator.steps and name == operator.target)] or None,
         target=operator.target,
-        boundary=None if told else operator.grid.boundary,
-        centring=None if told else operator.grid.centring,
-        lengths=None if told else operator.grid.lengths,
+        boundary=None if has_grid else operator.grid.boundary,
+        centring=None if has_grid else operator.grid.centring,
+        lengths=None if has_grid else operator.grid.lengths,
     )
-    constant = found.parameters.get("source", 1.0)
-    if trained and takes(operator.network) == "system" and "source" not in found.inputs and constant != 1.0:
+    constant = samples.parameters.get("source", 1.0)
+    if trained and takes(operator.network) == "system" and "source" not in samples.inputs and constant != 1.0:
         raise InputError(
             f"the data have no 'source' and tell of one of {constant!r}, not 1: add the variable 'source' to them"
         )
-    return found
+    return samples
 
 
 def build(config: Mapping[str, Any]) -> nn.Module:
@@ -370,10 +374,8 @@ def build(config: Mapping[str, Any]) -> nn.Module:
     InputError
         A class or a setting that there is not.
     """
-    from sciml.operators import registry as networks
-
     try:
-        made: nn.Module = networks.build(dict(config))
+        made = registry.build(config)
     except TypeError as error:
         raise InputError(f"[network] {config.get('class')}: {error}") from error
     return made

@@ -1,29 +1,31 @@
-"""Training an operator on a dataset of problems and their solutions, with whole samples held out."""
+"""Training of an operator on a dataset of problems and their solutions; whole samples are held out."""
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sciml.errors import InputError, SciMLError
-from sciml.operators import losses
 from sciml.operators.field_scaling import How, Normalisation
+from sciml.operators.objective import Loss, Objective
+from sciml.operators.registry import class_of
 from sciml.operators.samples import TRUTH, Names, Rows, Samples, Survey
 from sciml.operators.side_values import sides_about, sides_lift
 from sciml.operators.system_data import check_system
-from sciml.operators.trained_operator import TrainedOperator, answer, build, system_of, takes
+from sciml.operators.trained_operator import TrainedOperator, build, takes
 from sciml.pde.axes import Dims
-from sciml.pde.grid import Boundary, Centring, Grid, Side
+from sciml.pde.grid import Boundary, Centring, Side
 from sciml.pde.sides import Given, Sides
-from sciml.train import Batch, BatchSource, Fit, History, Progress, TensorSource, checkpoint, fit, relative_l2
+from sciml.train import BatchSource, Fit, History, Progress, TensorSource, checkpoint, fit
 from sciml.train.environment import chosen_device
 from sciml.train.progress import automatic
 from sciml.train.state import discard, resume_path
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["DEFAULTS", "Loss", "Objective", "train"]
-
-Loss = Literal["h1", "l2", "h1-truncated", "h1-fft", "h1-helmholtz", "residual"]
 
 DEFAULTS: Mapping[str, Any] = {
     "epochs": 10,
@@ -45,64 +45,6 @@ DEFAULTS: Mapping[str, Any] = {
     "seed": 7,
 }
 NETWORK: Mapping[str, Any] = {"class": "MgNO"}
-RATES: Mapping[str, float] = {"MgNO": 3e-3, "HierarchyNet": 5e-3, "FNO": 1e-3}
-"""The learning rate of each network where none is given: the best of a few on 1,024 samples in 10 epochs."""
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What a batch costs: the loss asked for, and in validation the relative L2 and H1 errors too.
-
-    Parameters
-    ----------
-    loss
-        ``h1``: `sciml.operators.losses.relative_h1`; ``h1-truncated``, ``h1-fft``: the published ones; ``l2``;
-        ``h1-helmholtz``: absolute; ``residual``: `residual_energy`, which looks at no truth. Computed in float32,
-        whatever the network's precision.
-    normalisation, grid, side_values
-        Of the samples.
-    """
-
-    loss: Loss
-    normalisation: Normalisation
-    grid: Grid
-    side_values: Given = 0.0
-
-    def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        truth = batch[TRUTH]
-        fields = {name: value for name, value in batch.items() if name != TRUTH}
-        prediction = answer(model, fields, self.normalisation.to(truth.device), self.grid)
-        if prediction.shape != truth.shape:
-            raise InputError(
-                f"{type(model).__name__} gives {tuple(prediction.shape)} for truths of {tuple(truth.shape)}: "
-                "it cannot take this grid; generate another resolution or use another network"
-            )
-        with torch.autocast(truth.device.type, enabled=False):
-            found = {"loss": self.cost(prediction, truth, fields)}
-        if not model.training:
-            found["relative_l2"] = relative_l2(prediction, truth)
-            found["relative_h1"] = losses.relative_h1(
-                prediction, truth, self.grid, boundary_value=self.side_values
-            )
-        return found
-
-    def cost(self, prediction: Tensor, truth: Tensor, fields: Mapping[str, Tensor]) -> Tensor:
-        """The loss of a prediction (sample, y, x)."""
-        if self.loss == "h1":
-            return losses.relative_h1(prediction, truth, self.grid, boundary_value=self.side_values)
-        if self.loss == "residual":
-            from sciml.multigrid.torch.stencil_cycle import StencilCycle
-
-            stencil, rhs = system_of(fields, self.grid)
-            cycle = StencilCycle.of(stencil, self.grid)
-            return losses.residual_energy(prediction[:, None], rhs, cycle.operator, cycle)
-        plain: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
-            "l2": relative_l2,
-            "h1-truncated": losses.relative_h1_truncated,
-            "h1-fft": losses.relative_h1_fft,
-            "h1-helmholtz": losses.h1_helmholtz,
-        }
-        return plain[self.loss](prediction, truth)
 
 
 def train(
@@ -136,7 +78,7 @@ def train(
     output
         The checkpoint to write; the resumable state of the training lies beside it until it is done.
     network
-        Its configuration: the name of its ``class`` and what differs from that one's defaults.
+        Configuration of the network: the name of its ``class`` and the settings that differ from its defaults.
     loss
         See `Objective`; by default ``h1``, the true one.
     published
@@ -144,21 +86,21 @@ def train(
         are not given.
     validation
         Another dataset, or how many samples of this one are held out: a number, or a fraction below 1. They are drawn
-        from the seed, and the best epoch on them is kept. None validates with nothing.
+        from the seed, and the weights of the best epoch on them are saved. None does not validate.
     fit
         Settings that differ from `DEFAULTS` (fields of `Fit`).
     inputs, target, layout, dims, stride, boundary, centring, side_values
         See `sciml.operators.samples.Samples.of`.
     scaling
-        Of inputs and target, see `sciml.operators.field_scaling.Standard`; by default ``scalar`` and, where a side is
-        Dirichlet, ``scale``.
+        Scaling of inputs and target, see `sciml.operators.field_scaling.Standard`; by default ``scalar`` and, where a
+        side is Dirichlet, ``scale``.
     resume
-        Go on with a training that was cut off, if it was one of the same data, network and settings.
+        Continue an interrupted training of the same data, network and settings.
 
     Returns
     -------
     TrainedOperator
-        With the best weights. After a time limit it is not saved yet: the same call goes on.
+        The operator with the best weights. After a time limit it is not saved yet: the same call continues.
 
     Raises
     ------
@@ -168,9 +110,12 @@ def train(
         Data that cannot be learned from, a network that cannot take it, or an output that would destroy something.
     """
     recipe = _recipe(published)
-    kind = str({**(recipe.network or NETWORK), **(network or {})}.get("class"))
-    rate = {} if published or kind not in RATES else {"learning_rate": RATES[kind]}
-    settings = _settings({**recipe.fit, **rate, **(fit or {})})
+    configured = {**(recipe.network or NETWORK), **(network or {})}
+    kind = class_of(configured.get("class"))
+    # Of the networks here it is the best of a few on 1,024 samples in 10 epochs.
+    rate = getattr(kind, "learning_rate", None)
+    usual = {} if published or rate is None else {"learning_rate": rate}
+    settings = _settings({**recipe.fit, **usual, **(fit or {})})
     settings.check_measured(validation is not None)
     device = chosen_device(settings.device)
     loss = loss or recipe.loss
@@ -183,7 +128,7 @@ def train(
     held, others = _held_out(samples, validation, settings.seed, given)
     training = samples.rows(np.setdiff1d(np.arange(samples.samples), held))
     survey = samples.survey(training)
-    described = _described({**(recipe.network or NETWORK), **(network or {})}, samples)
+    described = _described(kind, configured, samples)
     with torch.random.fork_rng([]):
         torch.manual_seed(settings.seed)
         model = build(described)
@@ -261,7 +206,7 @@ class _Recipe:
 
 
 def _recipe(name: str | None) -> _Recipe:
-    """What the official code does for a benchmark, or our defaults."""
+    """The settings of the official code for a benchmark, or our defaults."""
     if name is None:
         return _Recipe(None, DEFAULTS, "h1", None)
     from sciml.operators.published.benchmarks import RECIPES
@@ -291,8 +236,8 @@ def _settings(given: Mapping[str, Any]) -> Fit:
 
 
 def _check_output(output: Path, *data: Any) -> None:
-    """Refuse an output that cannot or must not be written, before anything is read; make its folder."""
-    paths = [one for one in data if isinstance(one, str | Path)]
+    """Raise an error for an output that cannot or must not be written, before anything is read; make its folder."""
+    paths = [item for item in data if isinstance(item, str | Path)]
     for path in (output, resume_path(output)):
         checkpoint.check_target(path, paths)
     try:
@@ -333,14 +278,13 @@ def _held_out(
     return none, others
 
 
-def _described(network: Mapping[str, Any], samples: Samples) -> dict[str, Any]:
+def _described(kind: Any, network: Mapping[str, Any], samples: Samples) -> dict[str, Any]:
     """The configuration of the network with what these samples fix of it."""
     described = dict(network)
-    kind = described.get("class")
-    if kind in ("MgNO", "HierarchyNet"):
+    if {"centring", "boundary"} <= set(inspect.signature(kind).parameters):
         fixed = {"centring": samples.grid.centring, "boundary": samples.grid.boundary.sides}
         described = {**fixed, **described}
-    if kind != "HierarchyNet":
+    if takes(kind) != "system":
         described = {"in_channels": len(samples.inputs), **described}
     if described.get("size") is not None:  # a published network whose layer norms belong to grid points
         described["size"] = samples.grid.shape[0]
@@ -361,7 +305,7 @@ def _normalisation(
 
 
 def _identity(operator: TrainedOperator, loss: Loss, held: Rows, others: Samples | None) -> dict[str, str]:
-    """What a training cut off must have in common with the one that goes on with it."""
+    """The properties that an interrupted training must share with the one that continues it."""
     described: dict[str, Any] = operator.network.config()  # type: ignore[operator]
     ways = operator.normalisation.ways()
     return {
@@ -379,7 +323,7 @@ def _identity(operator: TrainedOperator, loss: Loss, held: Rows, others: Samples
 
 
 def _errors(history: History) -> dict[str, Any]:
-    """The errors of the weights that are kept, where something was held out to measure them."""
+    """The errors of the saved weights, where samples were held out to measure them."""
     if history.best is None:
         return {}
     best = next(epoch for epoch in history.epochs if epoch.number == history.best)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sciml.errors import InputError
@@ -12,7 +12,7 @@ from sciml.parallel import cluster
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Hands", "hands"]
+__all__ = ["Hands", "bounded", "hands"]
 
 R = TypeVar("R")
 
@@ -32,36 +32,60 @@ class Hands:
                 yield index, function(item)
                 tell(index + 1, len(items))
             return
-        from distributed import as_completed
-
-        waiting = iter(enumerate(items))
-        window = 2 * max(1, sum(self._client.nthreads().values())) + 1
-        under_way: dict[Any, int] = {}
-        done = as_completed([], with_results=False)
-        try:
-            for index, item in waiting:
-                self._submit(function, item, index, under_way, done)
-                if len(under_way) >= window:
-                    break
-            for count, future in enumerate(done, start=1):
-                index = under_way.pop(future)
-                yield index, future.result()
-                future.release()
+        client = self._client
+        results = bounded(client, lambda item: client.submit(function, item, pure=False), items)
+        with contextlib.closing(results):
+            for count, (index, result) in enumerate(results, start=1):
+                yield index, result
                 tell(count, len(items))
-                following = next(waiting, None)
-                if following is not None:
-                    self._submit(function, following[1], following[0], under_way, done)
-        finally:
-            if under_way:
-                self._client.cancel(list(under_way))
 
-    def _submit(
-        self, function: Callable[[Any], R], item: Any, index: int, under_way: dict[Any, int], done: Any
-    ) -> None:
-        assert self._client is not None
-        future = self._client.submit(function, item, pure=False)
-        under_way[future] = index
-        done.add(future)
+
+def bounded(
+    client: Client, submit: Callable[[Any], Any], items: Sequence[Any]
+) -> Generator[tuple[int, Any], None, None]:
+    """Compute many items by Dask, with a bounded number of futures at a time; yield each as it is done.
+
+    Parameters
+    ----------
+    client
+        Its threads determine the number of futures: two for each, and one.
+    submit
+        Makes the future of an item.
+    items
+        Items to compute.
+
+    Yields
+    ------
+    index, result
+        Position of the item, and the result of its future. Futures that are left when the iteration ends are
+        cancelled.
+    """
+    from distributed import as_completed
+
+    waiting = iter(enumerate(items))
+    window = 2 * max(1, sum(client.nthreads().values())) + 1
+    under_way: dict[Any, int] = {}
+    done = as_completed([], with_results=False)
+
+    def fill() -> None:
+        index, item = next(waiting, (None, None))
+        if index is not None:
+            future = submit(item)
+            under_way[future] = index
+            done.add(future)
+
+    for _ in range(window):
+        fill()
+    try:
+        for future in done:
+            index = under_way.pop(future)
+            yield index, future.result()
+            future.release()
+            fill()
+    finally:
+        if under_way:
+            with contextlib.suppress(Exception):
+                client.cancel(list(under_way))
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sciml.pde.elliptic import discretize as discretize
     from sciml.pde.families import FAMILIES as FAMILIES
     from sciml.pde.families import Family as Family
+    from sciml.pde.families import register as register
     from sciml.pde.generation import generate as generate
     from sciml.pde.grid import Boundary as Boundary
     from sciml.pde.grid import Grid as Grid

@@ -1,4 +1,4 @@
-"""What is carried by a flow while it diffuses."""
+"""Advection and diffusion in a steady flow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sciml.errors import InputError
 from sciml.pde.elliptic import drawn, grid_of, positive
 from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
 from sciml.pde.random_fields import Coefficient
-from sciml.pde.representation import told, told_html
+from sciml.pde.representation import problem_table, represent
 from sciml.pde.terms import Function, Terms, Values, sampled
 
 __all__ = ["AdvectionDiffusion"]
@@ -23,7 +23,7 @@ class AdvectionDiffusion:
     """-div(diffusion grad u) + velocity . grad u + reaction u = source.
 
     The differences are central, of second order, and free of wiggles for cell Peclet numbers |velocity| h / diffusion
-    up to 2 (Patankar 1980, section 5.2); a coarser grid is refused.
+    up to 2 (Patankar 1980, section 5.2); a coarser grid is an error.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class AdvectionDiffusion:
     source, boundary, boundary_value, flux, centring, lengths
         As for `Poisson`, the source not random; flux is diffusion * du/dn.
     seed
-        Of a random diffusion.
+        Seed of a random diffusion.
 
     Raises
     ------
@@ -66,8 +66,8 @@ class AdvectionDiffusion:
     lengths: tuple[float, float] = (1.0, 1.0)
     seed: int = 7
 
-    __repr__ = told
-    _repr_html_ = told_html
+    __repr__ = represent
+    _repr_html_ = problem_table
 
     @property
     def grid(self) -> Grid:

@@ -1,4 +1,4 @@
-"""Arrays in files of any form: what is there, read only where it is asked for if the format allows."""
+"""Arrays in files of many formats, read lazily where the format allows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from sciml.errors import InputError, MissingVariable
 from sciml.pde.tensors import LEGACY, holds_tensors, tensors_in
 
-__all__ = ["Form", "Found", "absent", "form_of", "found_in"]
+__all__ = ["Form", "FileArrays", "absent", "form_of", "read_arrays"]
 
 Form: TypeAlias = str
 ArrayLike: TypeAlias = Any  # has shape, dtype, ndim, and can be indexed
@@ -25,7 +25,7 @@ FORMS: Final = (
 
 
 @dataclass(frozen=True)
-class Found:
+class FileArrays:
     """The arrays of a file, its attributes, and its form."""
 
     arrays: Mapping[str, ArrayLike]
@@ -34,7 +34,7 @@ class Found:
 
     def __str__(self) -> str:
         return ", ".join(
-            f"{name} {' x '.join(map(str, one.shape)) or 'number'}" for name, one in self.arrays.items()
+            f"{name} {' x '.join(map(str, array.shape)) or 'number'}" for name, array in self.arrays.items()
         )
 
 
@@ -73,12 +73,12 @@ class _Lazy:
         index = (*index, *(slice(None),) * (self.ndim - len(index)))
         taken: list[slice] = []
         after: list[Any] = []
-        for one, size in zip(index, self.shape, strict=True):
-            if isinstance(one, slice):
-                taken.append(one)
+        for value, size in zip(index, self.shape, strict=True):
+            if isinstance(value, slice):
+                taken.append(value)
                 after.append(slice(None))
             else:
-                at = operator.index(one) % size
+                at = operator.index(value) % size
                 taken.append(slice(at, at + 1))
                 after.append(0)
         return tuple(taken), tuple(after)
@@ -155,7 +155,7 @@ def form_of(path: Path) -> Form:
             f"{path} was written by torch before 1.6, as a stream of pickles: load and save it with a newer torch, "
             "or save the arrays with numpy.savez"
         )
-    if path.suffix == ".mat" and len(head) >= 20:  # version 4 has no magic bytes: scipy tells
+    if path.suffix == ".mat" and len(head) >= 20:  # version 4 has no magic bytes: scipy recognises it
         return "matlab"
     what = "is empty" if not head else "is of no known form"
     raise InputError(f"{path} {what}: a dataset may be {FORMS}")
@@ -168,7 +168,7 @@ def _of_torch(path: Path) -> bool:
         return False
 
 
-def found_in(path: Path, form: Form) -> Found:
+def read_arrays(path: Path, form: Form) -> FileArrays:
     """The numeric arrays of a file that names its arrays but not their dimensions.
 
     Raises
@@ -189,17 +189,17 @@ def found_in(path: Path, form: Form) -> Found:
         "torch": _torch,
     }
     try:
-        found = replace(readers[form](path, form), form=form)
+        content = replace(readers[form](path, form), form=form)
     except InputError:
         raise
     except (OSError, ValueError, KeyError, NotImplementedError, EOFError, BadZipFile, zlib.error) as error:
         raise InputError(f"{path} cannot be read ({error}): is it whole?") from error
-    if not found.arrays:
+    if not content.arrays:
         zipped = ", being no .npz but another zip (a zarr store): save the arrays with numpy.savez, or unzip"
         raise InputError(
             f"{path} holds no arrays of numbers" + (zipped if path.suffix != ".npz" and form == "npz" else "")
         )
-    return found
+    return content
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -207,49 +207,49 @@ def _stamp(path: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _hdf5(path: Path, form: Form) -> Found:
+def _hdf5(path: Path, form: Form) -> FileArrays:
     import h5py
 
     kind = MatlabArray if form == "matlab73" else Hdf5Array
     arrays: dict[str, ArrayLike] = {}
 
-    def visit(name: str, one: Any) -> None:
-        if isinstance(one, h5py.Dataset) and one.dtype.kind in "fiuc" and not name.startswith("#"):
-            shape = one.shape[::-1] if form == "matlab73" else one.shape
-            arrays[name] = kind(str(path), name, shape, one.dtype, _stamp(path))
+    def visit(name: str, value: Any) -> None:
+        if isinstance(value, h5py.Dataset) and value.dtype.kind in "fiuc" and not name.startswith("#"):
+            shape = value.shape[::-1] if form == "matlab73" else value.shape
+            arrays[name] = kind(str(path), name, shape, value.dtype, _stamp(path))
 
     with h5py.File(path, "r") as file:
         file.visititems(visit)
         attrs = dict(file.attrs.items())
-    return Found(arrays, attrs)
+    return FileArrays(arrays, attrs)
 
 
-def _matlab(path: Path, form: Form) -> Found:
+def _matlab(path: Path, form: Form) -> FileArrays:
     from scipy.io import loadmat
 
     try:
         content = loadmat(path)
     except Exception as error:  # of a damaged file it raises nearly anything
         raise ValueError(f"{type(error).__name__}: {error}") from error
-    return Found({name: one for name, one in content.items() if _numeric(one)})
+    return FileArrays({name: array for name, array in content.items() if _numeric(array)})
 
 
-def _npz(path: Path, form: Form) -> Found:
+def _npz(path: Path, form: Form) -> FileArrays:
     with np.load(path, allow_pickle=False) as content:
         arrays = {name: content[name] for name in content.files}
-    return Found({name: one for name, one in arrays.items() if _numeric(one)})
+    return FileArrays({name: array for name, array in arrays.items() if _numeric(array)})
 
 
-def _npy(path: Path, form: Form) -> Found:
-    one = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not _numeric(one):
-        return Found({})
-    return Found({path.stem: NpyArray(str(path), path.stem, one.shape, one.dtype, _stamp(path))})
+def _npy(path: Path, form: Form) -> FileArrays:
+    value = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not _numeric(value):
+        return FileArrays({})
+    return FileArrays({path.stem: NpyArray(str(path), path.stem, value.shape, value.dtype, _stamp(path))})
 
 
-def _torch(path: Path, form: Form) -> Found:
-    return Found({name: one for name, one in tensors_in(path).items() if _numeric(one)})
+def _torch(path: Path, form: Form) -> FileArrays:
+    return FileArrays({name: value for name, value in tensors_in(path).items() if _numeric(value)})
 
 
-def _numeric(one: Any) -> bool:
-    return isinstance(one, np.ndarray) and one.dtype.kind in "fiuc"
+def _numeric(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fiuc"

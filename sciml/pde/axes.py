@@ -39,19 +39,19 @@ def given_dims(dims: Dims | None) -> dict[str, tuple[str, ...]]:
     if dims is None:
         return {}
     if isinstance(dims, Mapping):
-        return {str(name): _checked(one, dims) for name, one in dims.items()}
+        return {str(name): _checked(value, dims) for name, value in dims.items()}
     listed = [dims] if isinstance(dims, str) else list(dims)
-    if not any("," in one or "=" in one for one in listed):
+    if not any("," in value or "=" in value for value in listed):
         return {"": _checked(listed, dims)}
-    found: dict[str, tuple[str, ...]] = {}
-    for one in listed:
-        name, equals, rest = one.partition("=")
-        found[name.strip() if equals else ""] = _checked(rest if equals else one, dims)
-    return found
+    parsed: dict[str, tuple[str, ...]] = {}
+    for value in listed:
+        name, equals, rest = value.partition("=")
+        parsed[name.strip() if equals else ""] = _checked(rest if equals else value, dims)
+    return parsed
 
 
-def _checked(one: str | Sequence[str], given: object) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in (one.split(",") if isinstance(one, str) else one))
+def _checked(value: str | Sequence[str], given: object) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in (value.split(",") if isinstance(value, str) else value))
     flat = [part for name in names for part, _ in parts_of(name)]
     known = (*AXES, "z", "1")
     strange = [part for part in flat if part not in known]
@@ -67,22 +67,22 @@ def _checked(one: str | Sequence[str], given: object) -> tuple[str, ...]:
 
 def parts_of(dim: str) -> list[tuple[str, int | None]]:
     """The dims that share an axis, in C order, with their sizes where these are given."""
-    found: list[tuple[str, int | None]] = []
+    parsed: list[tuple[str, int | None]] = []
     for part in dim.split("*"):
         name, _, size = part.strip().partition(":")
-        found.append((name.strip(), int(size) if size.strip().isdigit() else None))
-    return found
+        parsed.append((name.strip(), int(size) if size.strip().isdigit() else None))
+    return parsed
 
 
 def check_planes(name: str, dims: Sequence[str]) -> None:
-    """Refuse fields in three dimensions.
+    """Raise an error for fields in three dimensions.
 
     Raises
     ------
     InputError
         Naming the third dimension.
     """
-    third = next((one for one in dims if one.lower() in VOLUME), None)
+    third = next((dim for dim in dims if dim.lower() in VOLUME), None)
     if third is not None and len(dims) > 3:
         raise InputError(
             f"{name} has dims ({', '.join(dims)}), three in space: networks and solvers here take planes (y, x); "
@@ -95,8 +95,8 @@ def variable(array: Any, dims: tuple[str, ...]) -> tuple[tuple[str, ...], Any]:
     import dask.array as da
 
     at = dims.index("sample") if "sample" in dims else None
-    one = int(np.prod([size for axis, size in enumerate(array.shape) if axis != at])) * array.dtype.itemsize
-    block = 1 if at is None else max(1, min(array.shape[at] or 1, BLOCK_BYTES // max(one, 1)))
+    value = int(np.prod([size for axis, size in enumerate(array.shape) if axis != at])) * array.dtype.itemsize
+    block = 1 if at is None else max(1, min(array.shape[at] or 1, BLOCK_BYTES // max(value, 1)))
     chunks = tuple(block if axis == at else max(size, 1) for axis, size in enumerate(array.shape))
     lazy = (
         array.rechunk(chunks)
@@ -143,7 +143,7 @@ def _lengths(dim: str, size: int) -> list[tuple[str, int]]:
 
 
 def check_sizes(variables: Mapping[str, tuple[tuple[str, ...], Any]]) -> None:
-    """Refuse variables of different sizes along a shared dim.
+    """Raise an error for variables of different sizes along a shared dim.
 
     Raises
     ------

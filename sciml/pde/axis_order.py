@@ -1,4 +1,4 @@
-"""The dims of arrays whose file does not name them: what the shapes and coordinates show, or a question."""
+"""Dimensions of arrays whose file does not name them, from the shapes and coordinates, where these suffice."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def resolve(
     Parameters
     ----------
     arrays
-        By name in the file, the target last; of each only the shape is used.
+        Arrays by name in the file, the target last; only their shapes are used.
     dims
-        What `given_dims` returned.
+        Dimensions as `given_dims` returns them.
     coordinates
         The sizes of y, x or time, where the file or a grid has them.
     matlab
@@ -80,7 +80,7 @@ def resolve(
     UserWarning
         Rectangles and lines without coordinates, which are read with the sample first.
     """
-    shapes = {name: tuple(map(int, one.shape)) for name, one in arrays.items()}
+    shapes = {name: tuple(map(int, array.shape)) for name, array in arrays.items()}
     lost = [name for name in dims if name and name not in shapes]
     if lost:
         raise InputError(f"dims of {', '.join(lost)}: {where or 'the data'} is read for {', '.join(shapes)}")
@@ -91,7 +91,7 @@ def resolve(
         return _with_sizes(asked, readings[0])
     if len(given) == len(shapes):
         return given
-    if not readings:  # unequal sizes, which are refused with the usual dims
+    if not readings:  # unequal sizes, which are an error with the usual dims
         return {name: given.get(name) or _usual(name, shape) for name, shape in shapes.items()}
     return _decided(asked, readings, where)
 
@@ -103,7 +103,7 @@ def _fitted(name: str, shape: tuple[int, ...], dims: Mapping[str, tuple[str, ...
         return given
     for spare in ("time", "channel"):
         if name not in dims and spare in given and len(given) == len(shape) + 1:
-            return tuple(one for one in given if one != spare)
+            return tuple(value for value in given if value != spare)
     raise InputError(
         f"{name} has {len(shape)} axes ({_times(shape)}), dims {','.join(given)} name {len(given)}: name each axis, "
         f"such as {name}={','.join(_READINGS.get(len(shape), (AXES,))[0])} (--dims)"
@@ -116,20 +116,22 @@ def _candidates(shape: tuple[int, ...]) -> list[tuple[str, ...]]:
         for at in (1, len(shape) - 1):
             if shape[at] == 1:
                 less = _candidates((*shape[:at], *shape[at + 1 :]))
-                return [(*one[:at], "1", *one[at:]) for one in less]
+                return [(*value[:at], "1", *value[at:]) for value in less]
     return [
-        one for one in _READINGS.get(len(shape), ()) if FLAT not in one or shape[one.index(FLAT)] >= SMALLEST
+        value
+        for value in _READINGS.get(len(shape), ())
+        if FLAT not in value or shape[value.index(FLAT)] >= SMALLEST
     ]
 
 
 def _usual(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
-    found = _candidates(shape)
-    if not found:
+    orders = _candidates(shape)
+    if not orders:
         raise InputError(
             f"{name} has {len(shape)} axes of sizes {shape}: give (sample, y, x) or (sample, time, y, x), or name the "
             "axes, such as --dims sample,time,y,x,channel (dims= in Python)"
         )
-    return found[0]
+    return orders[0]
 
 
 def _consistent(asked: _Question) -> list[Reading]:
@@ -138,13 +140,17 @@ def _consistent(asked: _Question) -> list[Reading]:
         [asked.given[name]] if name in asked.given else _candidates(shape) or [_usual(name, shape)]
         for name, shape in asked.shapes.items()
     ]
-    found = [one for one in itertools.product(*choices) if _alike_read(one, asked) and _agree(one, asked, {})]
-    at_coordinates = [one for one in found if _agree(one, asked, asked.sizes)]
-    found = at_coordinates or found
-    timed = [one for one in found if any("time" in dims for dims in one)]
+    orders = [
+        order
+        for order in itertools.product(*choices)
+        if _alike_read(order, asked) and _agree(order, asked, {})
+    ]
+    at_coordinates = [order for order in orders if _agree(order, asked, asked.sizes)]
+    orders = at_coordinates or orders
+    timed = [order for order in orders if any("time" in dims for dims in order)]
     if timed and (asked.series or ("time" in asked.sizes and at_coordinates)):
-        found = timed
-    return found
+        orders = timed
+    return orders
 
 
 def _alike_read(reading: Reading, asked: _Question) -> bool:
@@ -194,7 +200,7 @@ def _decided(asked: _Question, readings: list[Reading], where: str) -> dict[str,
     """The one reading that the shapes suggest, else a question."""
     shapes = list(asked.shapes.values())
     usual = tuple(asked.given.get(name) or _candidates(shape)[0] for name, shape in asked.shapes.items())
-    first = [one for one in readings if all(dims[0] == "sample" for dims in one)]
+    first = [reading for reading in readings if all(dims[0] == "sample" for dims in reading)]
     if usual in readings and not any(_four(shape) for shape in shapes):
         doubt = max(_doubt(shape, asked) for shape in shapes)
         chosen = usual
@@ -248,14 +254,14 @@ def _doubt(shape: tuple[int, ...], asked: _Question) -> int:
     return 0 if height == width or asked.sizes else 1
 
 
-def _alike(one: int, other: int) -> float:
+def _alike(value: int, other: int) -> float:
     """How near a rectangle is to a square."""
-    return min(one, other) / max(one, other, 1)
+    return min(value, other) / max(value, other, 1)
 
 
 def _question(asked: _Question, readings: list[Reading], where: str) -> str:
     arrays = ", ".join(f"{name} ({_times(shape)})" for name, shape in asked.shapes.items())
-    ways = "; ".join(f"{_described(asked, one)}: {_option(asked, one)}" for one in readings[:6])
+    ways = "; ".join(f"{_described(asked, reading)}: {_option(asked, reading)}" for reading in readings[:6])
     return (
         f"the axes of {arrays}{f' in {where}' if where else ''} can be read in {len(readings)} ways: say which it is. "
         f"{ways} (in Python dims=)"
@@ -293,7 +299,7 @@ def _option(asked: _Question, reading: Reading) -> str:
         given = [",".join(reading[0])]
     else:
         given = [f"{name}={','.join(dims)}" for name, dims in zip(asked.shapes, reading, strict=True)]
-    return " ".join(f"--dims '{one}'" if "*" in one else f"--dims {one}" for one in given)
+    return " ".join(f"--dims '{value}'" if "*" in value else f"--dims {value}" for value in given)
 
 
 def _say(asked: _Question, reading: Reading, where: str) -> None:

@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from sciml.checks import is_whole
 from sciml.errors import InputError
 from sciml.pde.elliptic import check_seed
 from sciml.pde.grid import Field
-from sciml.pde.periodic import Equation, Spectrum, check_times, kept_modes, wave_numbers
+from sciml.pde.periodic import Equation, Spectrum, check_times, resolved_modes, wave_numbers
 from sciml.pde.random_fields import PeriodicField
-from sciml.pde.representation import told, told_html
+from sciml.pde.representation import problem_table, represent
 from sciml.pde.terms import LineFunction, sampled_on_line
 
 __all__ = ["Burgers"]
@@ -39,11 +40,11 @@ class Burgers:
     initial
         u at t = 0: a random field (`PeriodicField`), a number, an array (x), or a function of x.
     final_time
-        Where it ends.
+        Final time.
     frames
-        How many equally spaced times after 0 are told.
+        Number of equally spaced times after 0 in the solution.
     seed
-        Of a random initial state.
+        Seed of a random initial state.
 
     Raises
     ------
@@ -66,13 +67,13 @@ class Burgers:
     def __post_init__(self) -> None:
         given = self.resolution
         points = given[0] if isinstance(given, tuple | list) and len(given) == 1 else given
-        if isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 8:
+        if not is_whole(points, 8):
             raise InputError(f"resolution={given!r}: give a whole number of points, at least 8")
         object.__setattr__(self, "resolution", (int(points),))
         check_times("Burgers", self.viscosity, self.final_time, self.frames)
 
-    __repr__ = told
-    _repr_html_ = told_html
+    __repr__ = represent
+    _repr_html_ = problem_table
 
     def axes(self) -> Mapping[str, Field]:
         return {"x": np.arange(self._points) / self._points}
@@ -97,8 +98,8 @@ class Burgers:
 
     def equation(self) -> Equation:
         n = self._points
-        wave, kept = wave_numbers(n, half=True), kept_modes(n, half=True)
-        slope = np.where(kept, -0.5j * wave, 0.0)
+        wave, resolved = wave_numbers(n, half=True), resolved_modes(n, half=True)
+        slope = np.where(resolved, -0.5j * wave, 0.0)
 
         def tendency(spectrum: Spectrum) -> Spectrum:
             u = scipy.fft.irfft(spectrum, n)
@@ -107,7 +108,7 @@ class Burgers:
         def speed(spectrum: Spectrum) -> Field:
             return np.asarray(np.abs(scipy.fft.irfft(spectrum, n)).max(-1))
 
-        return Equation(-self.viscosity * wave**2, tendency, speed, kept)
+        return Equation(-self.viscosity * wave**2, tendency, speed, resolved)
 
     @property
     def _points(self) -> int:

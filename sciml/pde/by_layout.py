@@ -1,4 +1,4 @@
-"""Published datasets as ours: their arrays by our names, on their grids, with their families."""
+"""Conversion of published datasets: arrays by our names, on their grids, with their families."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sciml.errors import InputError
-from sciml.pde.array_files import Found, absent
+from sciml.pde.array_files import FileArrays, absent
 from sciml.pde.axes import check_sizes, variable
 from sciml.pde.dataset import check_dataset
 from sciml.pde.families import Family
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
 __all__ = ["by_layout"]
 
 
-def by_layout(found: Found, name: str, layout: Layout) -> xr.Dataset:
+def by_layout(content: FileArrays, name: str, layout: Layout) -> xr.Dataset:
     """A published dataset as ours."""
     import xarray as xr
 
     for ours, (theirs, dims) in layout.variables.items():
-        if theirs not in found.arrays:
-            raise absent(ours, theirs, str(found))
-        if found.arrays[theirs].ndim != len(dims):
+        if theirs not in content.arrays:
+            raise absent(ours, theirs, str(content))
+        if content.arrays[theirs].ndim != len(dims):
             raise InputError(
-                f"{theirs} has shape {found.arrays[theirs].shape}, and layout {layout.name!r} says "
+                f"{theirs} has shape {content.arrays[theirs].shape}, and layout {layout.name!r} says "
                 f"({', '.join(dims)}): name another layout, or the variables"
             )
     variables = {
-        ours: variable(found.arrays[theirs], dims) for ours, (theirs, dims) in layout.variables.items()
+        ours: variable(content.arrays[theirs], dims) for ours, (theirs, dims) in layout.variables.items()
     }
     check_sizes(variables)
     dataset = xr.Dataset(variables)
-    if layout.time is not None and layout.time in found.arrays:
-        times = np.asarray(found.arrays[layout.time][:], np.float64).ravel()
+    if layout.time is not None and layout.time in content.arrays:
+        times = np.asarray(content.arrays[layout.time][:], np.float64).ravel()
         dataset = dataset.assign_coords(time=times[: dataset.sizes["time"]])
     dataset = _started(dataset, layout)
-    family = _family(layout, found, name, dataset)
+    family = _family(layout, content, name, dataset)
     attrs = {"layout": layout.name, "inputs": ",".join(layout.inputs), "target": layout.target}
     if family is not None:
         attrs |= {"family": family.name, "family_parameters": json.dumps(family.parameters())}
-    return _on_grid(dataset.assign_attrs(attrs), found, layout)
+    return _on_grid(dataset.assign_attrs(attrs), content, layout)
 
 
 def _started(dataset: xr.Dataset, layout: Layout) -> xr.Dataset:
@@ -59,26 +59,26 @@ def _started(dataset: xr.Dataset, layout: Layout) -> xr.Dataset:
     return dataset.assign(u=dataset["u"].expand_dims(time=[1.0], axis=1))
 
 
-def _family(layout: Layout, found: Found, name: str, dataset: xr.Dataset) -> Family | None:
+def _family(layout: Layout, content: FileArrays, name: str, dataset: xr.Dataset) -> Family | None:
     """The family of a file, with what its attributes, its times or its name tell."""
     import re
 
     family = layout.family
     if family is not None and layout.name == "fno-navier-stokes":
-        told = re.search(r"V([0-9.]+(?:e[+-]?[0-9]+)?)", name)
-        viscosity = {"viscosity": float(told[1])} if told else {}
+        match = re.search(r"V([0-9.]+(?:e[+-]?[0-9]+)?)", name)
+        viscosity = {"viscosity": float(match[1])} if match else {}
         return replace(family, template=replace(family.template, **viscosity, **_course(dataset)))
     if family is None or layout.name != "pdebench-darcy":
         return family
-    told = re.search(r"beta([0-9.eE+-]*[0-9])", name)
-    beta = found.attrs.get("beta", told[1] if told else None)
+    match = re.search(r"beta([0-9.eE+-]*[0-9])", name)
+    beta = content.attrs.get("beta", match[1] if match else None)
     if beta is None:
         return family
     return replace(family, template=replace(family.template, source=float(np.ravel(beta)[0])))
 
 
 def _course(dataset: xr.Dataset) -> dict[str, Any]:
-    """When a series ends and in how many steps, where its times are told and the first is a step after 0."""
+    """When a series ends and in how many steps, where its times are given and the first is a step after 0."""
     if "time" not in dataset.coords or dataset.sizes["time"] == 0:
         return {}
     times = dataset["time"].values
@@ -87,16 +87,20 @@ def _course(dataset: xr.Dataset) -> dict[str, Any]:
     return {"final_time": float(times[-1]), "frames": len(times)}
 
 
-def _on_grid(dataset: xr.Dataset, found: Found, layout: Layout) -> xr.Dataset:
-    """Say on which grid a published dataset is; nodes on known sides are told by the attribute ``sides``."""
+def _on_grid(dataset: xr.Dataset, content: FileArrays, layout: Layout) -> xr.Dataset:
+    """Say on which grid a published dataset is; nodes on known sides are marked by the attribute ``sides``."""
     if "y" not in dataset.dims:
         n = dataset.sizes["x"]
-        x = np.ravel(found.arrays["x-coordinate"][:n]) if "x-coordinate" in found.arrays else np.arange(n) / n
+        x = (
+            np.ravel(content.arrays["x-coordinate"][:n])
+            if "x-coordinate" in content.arrays
+            else np.arange(n) / n
+        )
         return dataset.assign_coords(x=np.asarray(x, np.float64))
     shape = (dataset.sizes["y"], dataset.sizes["x"])
     points = layout.points
     if points == "coordinates":
-        points = _points_of(found)
+        points = _points_of(content)
     if points == "sides":
         u = check_dataset(dataset)[layout.target].isel(sample=0).values
         edge = max(np.abs(u[[0, -1]]).max(), np.abs(u[:, [0, -1]]).max())
@@ -112,11 +116,11 @@ def _on_grid(dataset: xr.Dataset, found: Found, layout: Layout) -> xr.Dataset:
     return dataset.assign_coords(y=y, x=x).assign_attrs(grid=json.dumps(grid.to_json()))
 
 
-def _points_of(found: Found) -> Points:
+def _points_of(content: FileArrays) -> Points:
     """Where the first of the coordinates in a file lies in its spacing."""
-    if "x-coordinate" not in found.arrays or found.arrays["x-coordinate"].shape[0] < 2:
+    if "x-coordinate" not in content.arrays or content.arrays["x-coordinate"].shape[0] < 2:
         return "cells"
-    first, second = (float(v) for v in np.ravel(found.arrays["x-coordinate"][:2]))
+    first, second = (float(v) for v in np.ravel(content.arrays["x-coordinate"][:2]))
     away = first / (second - first)
     if round(2 * away) == 1:
         return "cells"

@@ -1,10 +1,11 @@
-"""What users of a dataset must know of the accuracy of its solutions."""
+"""Cautions on the accuracy of the solutions of a dataset."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sciml.pde.dataset import family_of, grid_told, parameters_of
+from sciml.pde.attributes import grid_in_attributes, parameters_of
+from sciml.pde.dataset import family_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -13,13 +14,13 @@ __all__ = ["caution_of"]
 
 
 def caution_of(dataset: xr.Dataset) -> str:
-    """What users of a dataset's solutions must know of their accuracy; "" where there is nothing.
+    """Return the caution on the accuracy of the solutions of a dataset; "" where there is none.
 
     It is the attribute ``caution``, or what the family says of the grid (`sciml.pde.helmholtz`).
     """
-    told = dataset.attrs.get("caution")
+    stated = dataset.attrs.get("caution")
     waves = dataset.attrs.get("family") == "helmholtz" or parameters_of(dataset).get("problem") == "Helmholtz"
-    if told or not waves or not dataset.attrs.get("grid"):
-        return str(told or "")
-    family, grid = family_of(dataset), grid_told(dataset)
+    if stated or not waves or not dataset.attrs.get("grid"):
+        return str(stated or "")
+    family, grid = family_of(dataset), grid_in_attributes(dataset)
     return family.caution(family.problem(grid.shape, 7)) if grid.centring == "vertex" else ""

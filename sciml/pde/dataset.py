@@ -1,17 +1,17 @@
-"""Datasets of operator learning: their form, what is checked of it, and the problem of a sample."""
+"""Datasets of operator learning: checks of their form and values, and the problem of a sample."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sciml.errors import InputError, MissingVariable, SchemaError, SciMLError
+from sciml.errors import InputError, MissingVariable
+from sciml.pde.attributes import grid_in_attributes, parameters_of, readable
 from sciml.pde.axes import check_planes
 from sciml.pde.grid import Boundary, Field, Grid
+from sciml.pde.sides import posed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,13 +24,10 @@ __all__ = [
     "check_values",
     "family_of",
     "grid_of_dataset",
-    "grid_told",
     "in_order",
     "inputs_of",
     "on_grid",
-    "parameters_of",
     "problem_of",
-    "readable",
     "target_of",
     "without_sides",
 ]
@@ -56,8 +53,8 @@ def inputs_of(dataset: xr.Dataset) -> tuple[str, ...]:
     >>> inputs_of(generate("poisson", 3, 7, seed=7))
     ('source',)
     """
-    told = dataset.attrs.get("inputs", "")
-    listed = told.split(",") if isinstance(told, str) else np.ravel(told).tolist()
+    given = dataset.attrs.get("inputs", "")
+    listed = given.split(",") if isinstance(given, str) else np.ravel(given).tolist()
     names = tuple(str(n).strip() for n in listed if n) or tuple(n for n in INPUTS if n in dataset.data_vars)
     if not names:
         raise _missing("an input", "coefficient", dataset)
@@ -82,7 +79,9 @@ def target_of(dataset: xr.Dataset) -> str:
 
 
 def _missing(what: str, name: str, dataset: xr.Dataset) -> MissingVariable:
-    there = ", ".join(f"{key} ({', '.join(map(str, one.dims))})" for key, one in dataset.data_vars.items())
+    there = ", ".join(
+        f"{key} ({', '.join(map(str, array.dims))})" for key, array in dataset.data_vars.items()
+    )
     some = next(iter(dataset.data_vars), "NAME")
     return MissingVariable(
         f"the dataset has no variable for {what}: it holds {there or 'none'}; say which it is, such as "
@@ -106,16 +105,16 @@ def check_dataset(dataset: xr.Dataset) -> xr.Dataset:
     """
     names = (*inputs_of(dataset), target_of(dataset))
     for name in names:
-        one = dataset[name]
-        dims = tuple(map(str, one.dims))
+        value = dataset[name]
+        dims = tuple(map(str, value.dims))
         check_planes(name, dims)
         space = dims[2:] if dims[1:2] == ("time",) else dims[1:]
         if dims[:1] != ("sample",) or space not in SPACE:
             raise InputError(
-                f"{name} has dims ({', '.join(dims)}) of sizes {one.shape}: it should have (sample, y, x) or "
+                f"{name} has dims ({', '.join(dims)}) of sizes {value.shape}: it should have (sample, y, x) or "
                 f"(sample, time, y, x); {_to_our_dims(dims)}"
             )
-        check_real(one)
+        check_real(value)
     _check_alike(dataset)
     if target_of(dataset) in inputs_of(dataset) and "time" not in dataset.dims:
         raise InputError(f"{target_of(dataset)} is the target and an input, too: name another one for either")
@@ -128,7 +127,7 @@ def check_dataset(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _check_alike(dataset: xr.Dataset) -> None:
-    """Refuse an input in time for a target without it, and fields on a line beside fields in the plane."""
+    """Raise an error for an input in time for a target without it, and fields on a line beside fields in the plane."""
     target = dataset[target_of(dataset)]
     for name in inputs_of(dataset):
         more = [str(dim) for dim in dataset[name].dims if dim not in target.dims]
@@ -147,16 +146,18 @@ def _check_alike(dataset: xr.Dataset) -> None:
             )
 
 
-def check_real(one: xr.DataArray) -> None:
-    """Refuse what is not real numbers.
+def check_real(value: xr.DataArray) -> None:
+    """Raise an error for what is not real numbers.
 
     Raises
     ------
     InputError
         Naming its type.
     """
-    if one.dtype.kind not in "fiu":
-        raise InputError(f"{one.name} holds {one.dtype}: give real numbers (of complex ones, .real or .imag)")
+    if value.dtype.kind not in "fiu":
+        raise InputError(
+            f"{value.name} holds {value.dtype}: give real numbers (of complex ones, .real or .imag)"
+        )
 
 
 def in_order(dataset: xr.Dataset) -> xr.Dataset:
@@ -171,37 +172,20 @@ def _to_our_dims(dims: tuple[str, ...]) -> str:
         return "a single field gets samples by ds.expand_dims('sample')"
     if wanted is None:
         return "choose another variable"
-    strange = [one for one in dims if one not in wanted]
+    strange = [dim for dim in dims if dim not in wanted]
     if not strange:
         return "transpose it, as ds.transpose('sample', ..., 'y', 'x')"
-    free = [one for one in wanted if one not in dims]
+    free = [dim for dim in wanted if dim not in dims]
     if free == ["time"]:
         return (
             f"if {strange[0]} is time or a channel, name the axes (--dims "
-            f"{','.join('time' if one in strange else one for one in dims)}, or channel for time; in Python dims=); "
+            f"{','.join('time' if dim in strange else dim for dim in dims)}, or channel for time; in Python dims=); "
             "fields in three dimensions are not taken"
         )
     names = dict(zip(strange, free, strict=True))
     renamed = ", ".join(f"{old}='{new}'" for old, new in names.items())
-    axes = ",".join(names.get(one, one) for one in dims)
+    axes = ",".join(names.get(dim, dim) for dim in dims)
     return f"rename the dims, such as ds.rename({renamed}), or name the axes (--dims {axes}; in Python dims=)"
-
-
-@contextlib.contextmanager
-def readable(what: str) -> Iterator[None]:
-    """Tell in words that the values of a file cannot be read, for which its libraries raise anything.
-
-    Raises
-    ------
-    InputError
-        Naming what was read.
-    """
-    try:
-        yield
-    except (RuntimeError, OSError, ValueError, EOFError) as error:
-        if isinstance(error, SciMLError):
-            raise
-        raise InputError(f"the values of {what} cannot be read ({error}): is the file whole?") from error
 
 
 def check_values(dataset: xr.Dataset, *, most: int = 5) -> xr.Dataset:
@@ -214,43 +198,21 @@ def check_values(dataset: xr.Dataset, *, most: int = 5) -> xr.Dataset:
     """
     check_dataset(dataset)
     for name in (*inputs_of(dataset), target_of(dataset)):
-        one: Any = dataset[name]
-        axes = [dim for dim in one.dims if dim != "sample"]
-        faults = {"NaN or infinite values": ~np.isfinite(one).all(axes)}
+        value: Any = dataset[name]
+        axes = [dim for dim in value.dims if dim != "sample"]
+        faults = {"NaN or infinite values": ~np.isfinite(value).all(axes)}
         if name in POSITIVE:
-            faults["values that are not positive"] = (one <= 0).any(axes)
+            faults["values that are not positive"] = (value <= 0).any(axes)
         for what, fault in faults.items():
             with readable(name):
                 bad = np.flatnonzero(fault.compute().values)
             if bad.size:
                 some = ", ".join(map(str, bad[:most])) + (", ..." if bad.size > most else "")
                 raise InputError(
-                    f"{name} has {what} in {bad.size} of {one.sizes['sample']} samples ({some}): drop them with "
+                    f"{name} has {what} in {bad.size} of {value.sizes['sample']} samples ({some}): drop them with "
                     f"ds.drop_isel(sample=[{', '.join(map(str, bad[:most]))}]) or repair the file"
                 )
     return dataset
-
-
-def grid_told(dataset: xr.Dataset) -> Grid:
-    """The grid that the attributes of a dataset tell, whatever the shape of its fields.
-
-    Raises
-    ------
-    InputError
-        They tell none.
-    SchemaError
-        An attribute ``grid`` that is none.
-    """
-    told = dataset.attrs.get("grid")
-    if told is None:
-        raise InputError(
-            "the dataset does not say on which grid it is (no attribute 'grid'): give grid=, such as "
-            "Grid((63, 63), 'vertex', Boundary.all('dirichlet'))"
-        )
-    try:
-        return Grid.from_json(told if isinstance(told, Mapping) else json.loads(told))
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise SchemaError(f"the attribute 'grid' is {told!r}: it should be Grid.to_json() as text") from error
 
 
 def grid_of_dataset(dataset: xr.Dataset, grid: Grid | None = None) -> Grid:
@@ -267,7 +229,7 @@ def grid_of_dataset(dataset: xr.Dataset, grid: Grid | None = None) -> Grid:
         raise InputError(
             f"grid={grid!r}: give a Grid, such as Grid((63, 63), 'vertex', Boundary.all('neumann'))"
         )
-    grid = grid_told(dataset) if grid is None else grid
+    grid = grid_in_attributes(dataset) if grid is None else grid
     shape = (dataset.sizes.get("y"), dataset.sizes.get("x"))
     if shape != grid.shape:
         raise InputError(
@@ -279,7 +241,7 @@ def grid_of_dataset(dataset: xr.Dataset, grid: Grid | None = None) -> Grid:
 
 def on_grid(dataset: xr.Dataset, grid: Grid) -> xr.Dataset:
     """The dataset with a grid's coordinates and attribute."""
-    grid_of_dataset(dataset, grid)  # refuses another shape
+    grid_of_dataset(dataset, grid)  # checks the shape
     y, x = grid.coordinates()
     return dataset.assign_coords(y=y, x=x).assign_attrs(grid=json.dumps(grid.to_json()))
 
@@ -292,56 +254,27 @@ def without_sides(dataset: xr.Dataset) -> xr.Dataset:
     return on_grid(inner, Grid(shape, "vertex", Boundary.all("dirichlet"), grid.lengths))
 
 
-def parameters_of(dataset: xr.Dataset) -> dict[str, Any]:
-    """What a dataset's attribute ``family_parameters`` tells; nothing without it.
-
-    Raises
-    ------
-    SchemaError
-        The attribute is no JSON object.
-    """
-    told = dataset.attrs.get("family_parameters")
-    if not told:
-        return {}
-    try:
-        return dict(json.loads(told))
-    except (TypeError, ValueError) as error:
-        raise SchemaError(
-            f"the attribute 'family_parameters' is {str(told)[:60]!r}: it should be Family.parameters() as JSON"
-        ) from error
-
-
 def family_of(dataset: xr.Dataset) -> Family:
-    """The family a dataset says it is of; without a word, that of its first input: ``coefficient`` is Darcy flow.
+    """The family in the attributes of a dataset, else the one of its first usual input: ``coefficient`` is Darcy flow.
 
     Raises
     ------
     InputError
-        It cannot be told.
+        Neither the attributes nor the inputs show it.
     """
     from dataclasses import replace
 
-    from sciml.pde.families import FAMILIES, Family
+    from sciml.pde.families import FAMILIES, Family, family_of_inputs
 
     inputs = inputs_of(dataset)
-    told = dataset.attrs.get("family_parameters")
-    if told:
+    if dataset.attrs.get("family_parameters"):
         return Family.from_parameters(str(dataset.attrs.get("family", "")), parameters_of(dataset), inputs)
-    named = dataset.attrs.get("family")
-    usual = {
-        "coefficient": "darcy-smooth",
-        "vorticity": "navier-stokes",
-        "initial": "burgers",
-        "wave_speed": "helmholtz",
-        "diffusion": "advection-diffusion",
-        "source": "poisson",
-    }
-    name = named if named in FAMILIES else next((usual[one] for one in usual if one in inputs), None)
-    if name is None:
+    family = FAMILIES.get(str(dataset.attrs.get("family"))) or family_of_inputs(inputs)
+    if family is None:
         raise InputError(
             f"the dataset does not say of which equation it is: set ds.attrs['family'] to one of {', '.join(FAMILIES)}"
         )
-    return replace(FAMILIES[name], inputs=inputs)
+    return replace(family, inputs=inputs)
 
 
 def problem_of(dataset: xr.Dataset, index: int, grid: Grid | None = None) -> Any:
@@ -350,17 +283,17 @@ def problem_of(dataset: xr.Dataset, index: int, grid: Grid | None = None) -> Any
     Parameters
     ----------
     dataset
-        With the attributes that `generate` and `open_dataset` give it; without them it is Darcy flow, Poisson's, ...
+        A dataset with the attributes of `generate` and `open_dataset`; without them it is Darcy flow, Poisson's, ...
         by the name of its input, with a source of 1 unless it has one.
     index
         Position of the sample.
     grid
-        Where the attributes do not say.
+        Grid of the fields; needed where the attributes have none.
 
     Raises
     ------
     InputError
-        No such sample, no grid, or an equation that cannot be told.
+        No such sample, no grid, or an equation that the data do not show.
 
     Examples
     --------
@@ -368,8 +301,6 @@ def problem_of(dataset: xr.Dataset, index: int, grid: Grid | None = None) -> Any
     >>> problem_of(generate("darcy-rough", 3, 15, seed=7), 2)
     Darcy(resolution=(15, 15), coefficient=array 15 x 15 in [2, 12], ...
     """
-    from sciml.pde.sides import posed
-
     check_dataset(dataset)
     count = dataset.sizes["sample"]
     if not -count <= index < count:

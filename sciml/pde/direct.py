@@ -1,4 +1,4 @@
-"""Sparse LU: the answer to round-off, for any problem that has one."""
+"""Sparse LU factorisation, for any elliptic problem that has a solution."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Factorisation:
     Parameters
     ----------
     system
-        What was factorised; of a semidefinite one, all but the first unknown.
+        The factorised system; a semidefinite one without its first unknown.
     factors
         `scipy.sparse.linalg.SuperLU`, or None where the matrix is exactly singular.
     condition
         Estimate of the condition number in the 1-norm; NaN where the matrix is definite (nothing to fear).
     seconds
-        What it took.
+        Time of the factorisation, in seconds.
     """
 
     system: System
@@ -70,7 +70,7 @@ class Factorisation:
 class Direct:
     """Algorithm: sparse LU factorisation (SuperLU) and one step of iterative refinement.
 
-    A pure Neumann or periodic problem gets the solution of mean zero; one without a solution is refused. The
+    A pure Neumann or periodic problem gets the solution of mean zero; one without a solution is an error. The
     state is the `Factorisation`, reused by any problem with the same matrix.
 
     Parameters

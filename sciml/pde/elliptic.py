@@ -1,4 +1,4 @@
-"""Linear elliptic problems, and how they become sparse systems."""
+"""Linear elliptic problems, and their discretisation to sparse systems."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Protocol, get_args, runtime_checkable
 
 import numpy as np
 
+from sciml.checks import is_whole
 from sciml.errors import InputError
 from sciml.pde.finite_element import finite_elements
 from sciml.pde.finite_volume import finite_volumes
 from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
 from sciml.pde.random_fields import Coefficient, TwoPhase
-from sciml.pde.representation import told, told_html
+from sciml.pde.representation import problem_table, represent
 from sciml.pde.system import Kind, System
 from sciml.pde.terms import Function, Scheme, Terms, Values, sampled
 
@@ -59,7 +60,7 @@ class Poisson:
     centring, lengths
         See `Grid`.
     seed
-        Of a random source.
+        Seed of a random source.
 
     Raises
     ------
@@ -84,8 +85,8 @@ class Poisson:
     lengths: tuple[float, float] = (1.0, 1.0)
     seed: int = 7
 
-    __repr__ = told
-    _repr_html_ = told_html
+    __repr__ = represent
+    _repr_html_ = problem_table
 
     @property
     def grid(self) -> Grid:
@@ -117,7 +118,7 @@ class Darcy:
     coefficient
         A random one (`TwoPhase`, `Multiscale`, `Lognormal`), a number, an array (y, x), or a function of x and y.
     seed
-        Of a random coefficient and a random source, which do not depend on each other.
+        Seed of a random coefficient and a random source, which are independent.
     source, boundary, boundary_value, flux, centring, lengths
         As for `Poisson`; flux is coefficient * du/dn.
 
@@ -142,8 +143,8 @@ class Darcy:
     lengths: tuple[float, float] = (1.0, 1.0)
     seed: int = 7
 
-    __repr__ = told
-    _repr_html_ = told_html
+    __repr__ = represent
+    _repr_html_ = problem_table
 
     @property
     def grid(self) -> Grid:
@@ -175,11 +176,7 @@ def grid_of(
 ) -> Grid:
     """The grid of a problem, from one resolution or two."""
     shape = (resolution, resolution) if isinstance(resolution, int | np.integer) else resolution
-    if not (
-        isinstance(shape, tuple | list)
-        and len(shape) == 2
-        and all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in shape)
-    ):
+    if not (isinstance(shape, tuple | list) and len(shape) == 2 and all(map(is_whole, shape))):
         raise InputError(f"resolution={resolution!r}: give a whole number of unknowns, or two, along y and x")
     return Grid((int(shape[0]), int(shape[1])), centring, Boundary.of(boundary), lengths)
 
@@ -195,14 +192,14 @@ def drawn(given: Coefficient | Values, grid: Grid, seed: int, name: str, stream:
 
 
 def check_seed(seed: object) -> None:
-    """Refuse what is no seed.
+    """Raise an error for what is no seed.
 
     Raises
     ------
     InputError
         For anything but a whole number that is not negative.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+    if not is_whole(seed, 0):
         raise InputError(f"seed={seed!r}: give a whole number that is not negative")
 
 

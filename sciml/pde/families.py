@@ -1,17 +1,18 @@
-"""Families of problems: a template, and which of its fields are drawn anew for each sample."""
+"""Families of problems: a template, and the fields of it that are drawn for each sample."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from sciml.checks import is_whole
 from sciml.errors import InputError, SchemaError
-from sciml.pde import random_fields as coefficients
+from sciml.pde import random_fields
 from sciml.pde.advection import AdvectionDiffusion
 from sciml.pde.burgers import Burgers
 from sciml.pde.elliptic import Darcy, Poisson
@@ -22,11 +23,10 @@ from sciml.pde.random_fields import AnyMedium, GaussianField, Lognormal, Multisc
 from sciml.pde.terms import in_axes
 from sciml.tables import html_table
 
-__all__ = ["FAMILIES", "Family", "family_named"]
+__all__ = ["FAMILIES", "Family", "family_named", "family_of_inputs", "register"]
 
-PdeProblem: TypeAlias = (
-    Any  # one of the frozen dataclasses of this room: what they share is their fields' names
-)
+PdeProblem: TypeAlias = Any
+"""A frozen dataclass such as `Darcy`: what the problems share is the names of their fields."""
 _OF_THE_GRID: Final = ("resolution", "centring", "boundary", "lengths", "seed")
 
 
@@ -37,19 +37,19 @@ class Family:
     Parameters
     ----------
     name
-        By which the commands know it.
+        Name of the family, also in the commands.
     template
         A problem whose resolution, centring and seed are replaced sample by sample; everything else (boundary,
         source, contrast, tau, ...) is the family's. Another template makes another family: see the example.
     inputs
-        The fields that tell one sample from another, by their names in the problem.
+        Names of the fields of the problem that differ from sample to sample.
     about
-        One line.
+        Description in one line.
     target
-        What the solution is called.
+        Name of the solution.
     refined
         Of problems stepped in time and of `Helmholtz`: how many times finer the grid is on which they are solved, every
-        so many points of which are kept. The published Navier-Stokes data has 4. Refined Helmholtz problems have the
+        so many points of which are used. The published Navier-Stokes data has 4. Refined Helmholtz problems have the
         blended mass matrix, see `sciml.pde.helmholtz`.
 
     Raises
@@ -76,9 +76,8 @@ class Family:
     refined: int = 1
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.refined, int | np.integer) and not isinstance(self.refined, bool)
         waves = isinstance(self.template, Helmholtz)
-        if not whole or self.refined < 1 or (self.refined > 1 and not (self.stepped or waves)):
+        if not is_whole(self.refined, 1) or (self.refined > 1 and not (self.stepped or waves)):
             raise InputError(
                 f"refined={self.refined!r} of {self.name}: give at least 1, and more only where time is stepped or "
                 "waves are solved for (Helmholtz)"
@@ -94,16 +93,16 @@ class Family:
             raise InputError(f"centring={centring!r}: {self.name} is periodic and lives at vertices")
         if self.refined > 1 and centring != "vertex":
             raise InputError(
-                f"centring={centring!r} with refined={self.refined}: nodes alone are kept of a finer grid"
+                f"centring={centring!r} with refined={self.refined}: only nodes of a finer grid are used"
             )
         return self._replaced(resolution=resolution, centring=centring, seed=seed)
 
     def caution(self, problem: PdeProblem) -> str:
-        """What users of a problem's solutions must know of their accuracy; "" where there is nothing."""
+        """Return the caution on the accuracy of the solutions of a problem; "" where there is none."""
         return problem.pollution() if isinstance(problem, Helmholtz) and self.refined == 1 else ""
 
     def check_inputs(self) -> None:
-        """Refuse inputs that are none of the problem's fields.
+        """Raise an error for inputs that are none of the problem's fields.
 
         Raises
         ------
@@ -111,7 +110,8 @@ class Family:
             Naming those that there are.
         """
         kind = type(self.template)
-        there = [one.name for one in dataclasses.fields(self.template) if hasattr(kind, f"{one.name}_field")]
+        names = [setting.name for setting in dataclasses.fields(self.template)]
+        there = [name for name in names if hasattr(kind, f"{name}_field")]
         if not self.inputs or not set(self.inputs) <= set(there):
             raise InputError(
                 f"inputs={self.inputs!r} of {self.name}: a {kind.__name__} has {', '.join(there)}"
@@ -137,7 +137,7 @@ class Family:
 
     def _replaced(self, **values: Any) -> PdeProblem:
         """The template with those of the values that it has."""
-        names = {one.name for one in dataclasses.fields(self.template)}
+        names = {setting.name for setting in dataclasses.fields(self.template)}
         return dataclasses.replace(
             self.template, **{name: value for name, value in values.items() if name in names}
         )
@@ -154,18 +154,18 @@ class Family:
 
     def parameters(self) -> dict[str, Any]:
         """Everything but the grid and the seed, as JSON can hold it."""
-        told = {
-            one.name: _plain(getattr(self.template, one.name))
-            for one in dataclasses.fields(self.template)
-            if one.name not in _OF_THE_GRID
+        settings = {
+            setting.name: _plain(getattr(self.template, setting.name))
+            for setting in dataclasses.fields(self.template)
+            if setting.name not in _OF_THE_GRID
         }
-        return {"problem": type(self.template).__name__, **told} | (
+        return {"problem": type(self.template).__name__, **settings} | (
             {"refined": self.refined} if self.refined > 1 else {}
         )
 
     @classmethod
     def from_parameters(cls, name: str, parameters: Mapping[str, Any], inputs: tuple[str, ...]) -> Family:
-        """The family that told its `parameters`.
+        """Make the family of what `parameters` returned.
 
         Raises
         ------
@@ -175,12 +175,12 @@ class Family:
             Parameters of another version.
         """
         content = dict(parameters)
-        kind = _PROBLEMS.get(content.pop("problem", None))
+        kind = _problem_classes().get(content.pop("problem", ""))
         refined = int(content.pop("refined", 1))
         try:
             if kind is None:
                 raise ValueError(f"problem {parameters.get('problem')!r}")
-            usual = {one.name: _plain(one.default) for one in dataclasses.fields(kind)}
+            usual = {setting.name: _plain(setting.default) for setting in dataclasses.fields(kind)}
             for key, value in content.items():
                 if _is_function(value) and key not in inputs and value != usual[key]:
                     raise InputError(
@@ -193,8 +193,9 @@ class Family:
             if isinstance(error, InputError) and "the name alone" in str(error):
                 raise
             raise SchemaError(
-                f"the family {name!r} was told by another version of sciml ({error}): generate the dataset again, "
-                "or use the version in its attribute sciml_version"
+                f"the family {name!r} is of another version of sciml ({error}), or of a family of yours that is not "
+                "registered: register it (sciml.pde.register), generate the dataset again, or use the version in its "
+                "attribute sciml_version"
             ) from error
         known = FAMILIES.get(name)
         return cls(name, template, inputs, known.about if known else "", refined=refined)
@@ -221,7 +222,7 @@ def _plain(value: Any) -> Any:
     if callable(value):
         return {"function": f"{value.__module__}.{value.__qualname__}"}
     if isinstance(value, tuple | list):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     if hasattr(value, "dtype"):  # an array or number of numpy, xarray or dask
         return in_axes(value).tolist()
     return value
@@ -233,17 +234,28 @@ def _is_function(value: Any) -> bool:
 
 def _built(value: Any) -> Any:
     if isinstance(value, dict) and "class" in value:
-        kind = getattr(coefficients, value["class"])
-        return kind(**{key: one for key, one in value.items() if key != "class"})
+        kind = _field_class(value["class"])
+        return kind(**{key: item for key, item in value.items() if key != "class"})
     if isinstance(value, list):
-        built = [_built(one) for one in value]
+        built = [_built(item) for item in value]
         return np.array(built) if built and isinstance(built[0], list) else tuple(built)
     return value
 
 
-_PROBLEMS: Final[Mapping[Any, Any]] = {
-    kind.__name__: kind for kind in (Darcy, Poisson, Helmholtz, AdvectionDiffusion, Burgers, NavierStokes)
-}
+def _problem_classes() -> dict[str, Any]:
+    """The class of the problems of each family, by its name."""
+    return {type(family.template).__name__: type(family.template) for family in FAMILIES.values()}
+
+
+def _field_class(name: str) -> Any:
+    """The class of a random field by its name: of `sciml.pde.random_fields`, or of a registered family."""
+    own = {
+        type(value).__name__: type(value)
+        for family in FAMILIES.values()
+        for value in vars(family.template).values()
+        if dataclasses.is_dataclass(value)
+    }
+    return own.get(name) or getattr(random_fields, name)
 
 
 def _families() -> dict[str, Family]:
@@ -314,8 +326,49 @@ def _families() -> dict[str, Family]:
     return {family.name: family for family in named}
 
 
-FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(_families())
-"""By name."""
+BY_NAME: Final = _families()
+FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(BY_NAME)
+"""The families by their names: those of `_families`, and what `register` added."""
+
+
+def register(family: Family) -> Family:
+    """Add a family by its name, in this process.
+
+    `generate`, the commands, and datasets that name the family or hold its problems then know it. Its problem may be
+    any frozen dataclass with ``resolution``, ``seed``, ``grid``, ``terms()``, and a method ``NAME_field()`` for each
+    input, such as `Darcy` has.
+
+    Raises
+    ------
+    InputError
+        No family, inputs that its problem does not have, or another family of the same name.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> try:
+    ...     register(replace(FAMILIES["poisson"], about="another one"))
+    ... except InputError as error:
+    ...     print(error)
+    there is another family 'poisson': give yours another name
+    """
+    if not isinstance(family, Family):
+        raise InputError(f"register({family!r}): give a Family(name, template, inputs)")
+    family.check_inputs()
+    if BY_NAME.get(family.name, family) is not family:
+        raise InputError(f"there is another family {family.name!r}: give yours another name")
+    BY_NAME[family.name] = family
+    return family
+
+
+def family_of_inputs(inputs: Sequence[str]) -> Family | None:
+    """The first family with one of these inputs alone, the source last as most equations have one."""
+    usual: dict[str, Family] = {}
+    for family in FAMILIES.values():
+        if len(family.inputs) == 1:
+            usual.setdefault(family.inputs[0], family)
+    names = sorted(usual, key=lambda name: name == "source")
+    return next((usual[name] for name in names if name in inputs), None)
 
 
 def family_named(name: str | Family) -> Family:

@@ -113,8 +113,8 @@ class _Elements:
             (np.arange(end.shape[1]) + 0.5) * h for end, h in zip(self.ends, self.grid.spacing, strict=True)
         )
         shape = (y.size, x.size)
-        found = given(np.broadcast_to(x, shape), np.broadcast_to(y[:, None], shape))
-        return np.broadcast_to(np.asarray(found, dtype=np.float64), shape)
+        result = given(np.broadcast_to(x, shape), np.broadcast_to(y[:, None], shape))
+        return np.broadcast_to(np.asarray(result, dtype=np.float64), shape)
 
     def assembled(self, local: Field) -> Matrix:
         rows = np.broadcast_to(self.corners[..., :, None], local.shape)

@@ -112,21 +112,21 @@ def _speed(terms: Terms, axis: int, which: str) -> Field:
     if which != "inside":
         shape[axis] = 1
     if terms.velocity is None:
-        found = np.zeros(shape)
+        values = np.zeros(shape)
     else:
         component = terms.velocity[1 - axis]  # velocity is (x, y), axis 0 is y
         if callable(component):
             other = grid.coordinates()[1 - axis]
             x, y = np.meshgrid(places, other) if axis == 1 else np.meshgrid(other, places)
-            found = np.broadcast_to(np.asarray(component(x, y), dtype=np.float64), shape)
+            values = np.broadcast_to(np.asarray(component(x, y), dtype=np.float64), shape)
         else:
             field = sampled(component, grid, "velocity")
             if which == "inside":
                 low, high = _neighbours(grid, axis)
-                found = (field[low] + field[high]) / 2
+                values = (field[low] + field[high]) / 2
             else:
-                found = np.take(field, [0 if which == "first" else -1], axis=axis)
-    return np.asarray(found) if which == "inside" else np.asarray(found).reshape(-1)
+                values = np.take(field, [0 if which == "first" else -1], axis=axis)
+    return np.asarray(values) if which == "inside" else np.asarray(values).reshape(-1)
 
 
 def _divergence(terms: Terms) -> Field:

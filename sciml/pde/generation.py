@@ -1,4 +1,4 @@
-"""Datasets of solved problems: lazy, and the same bits whoever computes them."""
+"""Datasets of solved problems: lazy, with the same bits for any number of workers."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from sciml.checks import is_whole
 from sciml.errors import InputError
 from sciml.pde.elliptic import discretize
 from sciml.pde.families import Family, family_named
 from sciml.pde.grid import Centring, Field, Grid
+from sciml.pde.solution import axis_attributes, field_attributes
 from sciml.pde.solvability import check_compatible
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ __all__ = ["SCHEMA", "generate", "sample_seeds"]
 SCHEMA: Final = 1
 BLOCK_BYTES: Final = 2 << 20
 LARGEST_BLOCK: Final = 32
-Kept = Literal["float32", "float64"]
+Precision = Literal["float32", "float64"]
 
 
 def sample_seeds(seed: int, count: int) -> np.ndarray:
@@ -39,7 +40,7 @@ def sample_seeds(seed: int, count: int) -> np.ndarray:
     """
     drawn = (np.random.SeedSequence(seed, spawn_key=(i,)) for i in range(count))
     # 63 bits: netCDF and most who read it have no unsigned numbers of 64.
-    return np.array([int(one.generate_state(1, np.uint64)[0] >> np.uint64(1)) for one in drawn], np.int64)
+    return np.array([int(value.generate_state(1, np.uint64)[0] >> np.uint64(1)) for value in drawn], np.int64)
 
 
 def generate(
@@ -49,7 +50,7 @@ def generate(
     seed: int,
     *,
     centring: Centring = "vertex",
-    dtype: Kept = "float32",
+    dtype: Precision = "float32",
     chunk: int | None = None,
 ) -> xr.Dataset:
     """Draw and solve problems of a family.
@@ -59,16 +60,16 @@ def generate(
     family
         A name in `FAMILIES`, or a `Family` of your own (another contrast, correlation length, viscosity, ...).
     count
-        Samples.
+        Number of samples.
     resolution
         Unknowns along each axis, or along y and x.
     seed
-        Of the dataset. Sample i gets a seed of its own from it, kept as the coordinate ``sample_seed``:
+        Seed of the dataset. Sample i gets its own seed from it, in the coordinate ``sample_seed``:
         ``family.problem(resolution, sample_seed)`` is that very sample.
     centring
         See `Grid`.
     dtype
-        Of what is kept. Everything is computed in float64.
+        Precision of the dataset. Everything is computed in float64.
     chunk
         Samples solved at a time; by default about 2 MB of each variable, at most 32 samples. The values do not
         depend on it.
@@ -114,7 +115,7 @@ def _check(count: int, seed: int, dtype: str, chunk: int | None) -> None:
         ("chunk", 1 if chunk is None else chunk, 1),
     )
     for name, value, least in given:
-        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        if not is_whole(value, least):
             raise InputError(f"{name}={value!r}: give a whole number of at least {least}")
     if dtype not in ("float32", "float64"):
         raise InputError(f"dtype={dtype!r}: give 'float32' or 'float64'")
@@ -129,7 +130,7 @@ def _axes(problem: Any) -> dict[str, Field]:
 
 
 def _dataset(
-    family: Family, problem: Any, seeds: np.ndarray, seed: int, dtype: Kept, chunk: int
+    family: Family, problem: Any, seeds: np.ndarray, seed: int, dtype: Precision, chunk: int
 ) -> xr.Dataset:
     import dask.array as da
     import xarray as xr
@@ -140,7 +141,7 @@ def _dataset(
     dims = dict.fromkeys(family.inputs, space) | {family.target: list(axes)}
     draw = delayed(partial(draw_block, family, problem), pure=True)
     solve = delayed(partial(solve_block, family, problem), pure=True)
-    keep = delayed(partial(_kept, family, dtype, _firsts(family, problem, len(space))), pure=True)
+    keep = delayed(partial(_thinned, family, dtype, _firsts(family, problem, len(space))), pure=True)
     pieces: dict[str, list[Any]] = {name: [] for name in dims}
     for start in range(0, len(seeds), chunk):
         these = seeds[start : start + chunk]
@@ -151,22 +152,15 @@ def _dataset(
             pieces[name].append(da.from_delayed(keep(block, name), shape, dtype))
     coords = {
         "sample": np.arange(len(seeds)),
-        **{dim: (dim, values, _told_axis(dim)) for dim, values in axes.items()},
+        **{dim: (dim, values, axis_attributes(dim)) for dim, values in axes.items()},
         "sample_seed": ("sample", seeds, {"long_name": "seed of the sample's problem"}),
     }
+    titles = {family.target: "solution"}
     variables = {
-        name: (("sample", *dims[name]), da.concatenate(parts), _told(name, family))
+        name: (("sample", *dims[name]), da.concatenate(parts), field_attributes(titles.get(name, name)))
         for name, parts in pieces.items()
     }
     return xr.Dataset(variables, coords, attrs=_attributes(family, problem, seed))
-
-
-def _told_axis(dim: str) -> dict[str, str]:
-    return {"long_name": "time" if dim == "time" else f"position along {dim}", "units": "1"}
-
-
-def _told(name: str, family: Family) -> dict[str, str]:
-    return {"long_name": "solution" if name == family.target else name.replace("_", " "), "units": "1"}
 
 
 def _attributes(family: Family, problem: Any, seed: int) -> dict[str, Any]:
@@ -196,8 +190,8 @@ def _fine(family: Family, problem: Any) -> Any:
         return problem
     if not family.stepped:
         return replace(problem, resolution=_finer(problem.grid, family.refined))
-    axes = [one for dim, one in _axes(problem).items() if dim != "time"]
-    return replace(problem, resolution=tuple(family.refined * one.size for one in axes))
+    axes = [axis for dim, axis in _axes(problem).items() if dim != "time"]
+    return replace(problem, resolution=tuple(family.refined * axis.size for axis in axes))
 
 
 def _finer(grid: Grid, times: int) -> tuple[int, int]:
@@ -210,7 +204,7 @@ def _finer(grid: Grid, times: int) -> tuple[int, int]:
 
 
 def _firsts(family: Family, problem: Any, axes: int) -> tuple[int, ...]:
-    """Where the first point that is kept lies on the finer grid, along each axis."""
+    """Index of the first point of the dataset on the finer grid, along each axis."""
     if family.refined == 1 or family.stepped:
         return (0,) * axes
     return tuple((family.refined - 1) * (problem.grid.sides(axis)[0] == "dirichlet") for axis in range(axes))
@@ -223,7 +217,7 @@ def draw_block(family: Family, problem: Any, seeds: Sequence[int]) -> dict[str, 
     fine = _fine(family, problem)
     with one_thread():
         drawn = [family.fields(replace(fine, seed=seed)) for seed in seeds]
-    return {name: np.stack([one[name] for one in drawn]) for name in family.inputs}
+    return {name: np.stack([value[name] for value in drawn]) for name in family.inputs}
 
 
 def solve_block(family: Family, problem: Any, inputs: Mapping[str, Field]) -> Field:
@@ -234,20 +228,20 @@ def solve_block(family: Family, problem: Any, inputs: Mapping[str, Field]) -> Fi
     if family.stepped:
         with one_thread():
             return stepped(fine, inputs[family.inputs[0]])
-    found, solve = [], None
+    solutions, solve = [], None
     with one_thread():
         for index in range(len(inputs[family.inputs[0]])):
             posed = replace(fine, **{name: values[index] for name, values in inputs.items()})
             system = check_compatible(discretize(posed))
             if solve is None or not family.same_operator:
                 solve = solver(system)
-            found.append(solve(system))
-    return np.stack(found)
+            solutions.append(solve(system))
+    return np.stack(solutions)
 
 
-def _kept(
-    family: Family, dtype: Kept, firsts: Sequence[int], block: Mapping[str, Field], name: str
+def _thinned(
+    family: Family, dtype: Precision, firsts: Sequence[int], block: Mapping[str, Field], name: str
 ) -> np.ndarray:
-    """A variable as it is kept: every so many points, in the type asked for."""
+    """A variable as the dataset stores it: every ``refined``-th point, in the given precision."""
     thin: Any = (..., *(slice(first, None, family.refined) for first in firsts))
     return np.ascontiguousarray(block[name][thin], dtype)

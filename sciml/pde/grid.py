@@ -1,4 +1,4 @@
-"""Structured grids on a rectangle: where the unknowns lie, and what holds on each side."""
+"""Structured grids on a rectangle: positions of the unknowns, and boundary conditions on the sides."""
 
 from __future__ import annotations
 
@@ -12,21 +12,16 @@ import numpy.typing as npt
 
 from sciml.errors import InputError
 
-__all__ = ["Boundary", "Centring", "Field", "Grid", "Side", "is_number"]
+__all__ = ["Boundary", "Centring", "Field", "Grid", "Side"]
 
 Field = npt.NDArray[np.float64]
 Side = Literal["dirichlet", "neumann", "periodic"]
 Centring = Literal["vertex", "cell"]
 
 
-def is_number(value: Any) -> bool:
-    """Whether this is one finite real number."""
-    return isinstance(value, int | float | np.integer | np.floating) and bool(np.isfinite(value))
-
-
 @dataclass(frozen=True)
 class Boundary:
-    """What holds on each side of the rectangle: x runs from west to east, y from south to north.
+    """Boundary condition on each side of the rectangle: x runs from west to east, y from south to north.
 
     Raises
     ------
@@ -88,7 +83,7 @@ class Boundary:
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the unknowns of a field (y, x) lie.
+    """Positions of the unknowns of a field (y, x).
 
     Parameters
     ----------
@@ -99,9 +94,9 @@ class Grid:
         side is known and none of the unknowns, so 2^k - 1 unknowns are the interior of 2^k intervals; a node on a
         Neumann side is one; of a periodic pair the first counts.
     boundary
-        What holds on each side.
+        Kind of each side.
     lengths
-        Of the rectangle along y and x.
+        Lengths of the rectangle along y and x.
 
     Raises
     ------
@@ -150,7 +145,7 @@ class Grid:
         return self._spacing(0), self._spacing(1)
 
     def sides(self, axis: int) -> tuple[Side, Side]:
-        """What holds at the beginning and the end of an axis: 0 for y, 1 for x."""
+        """Boundary conditions at the beginning and the end of an axis: 0 for y, 1 for x."""
         return self.boundary.y if axis == 0 else self.boundary.x
 
     def _spacing(self, axis: int) -> float:
@@ -161,11 +156,11 @@ class Grid:
 
     def coordinates(self) -> tuple[Field, Field]:
         """Positions of the unknowns along y and x."""
-        found: list[Field] = []
+        axes: list[Field] = []
         for axis in (0, 1):
             first = 0.5 if self.centring == "cell" else float(self.sides(axis)[0] == "dirichlet")
-            found.append(np.asarray((np.arange(self.shape[axis]) + first) * self._spacing(axis), np.float64))
-        return found[0], found[1]
+            axes.append(np.asarray((np.arange(self.shape[axis]) + first) * self._spacing(axis), np.float64))
+        return axes[0], axes[1]
 
     def mesh(self) -> tuple[Field, Field]:
         """The coordinates x and y at every unknown, each (y, x)."""
@@ -187,7 +182,7 @@ class Grid:
         return np.outer(self.weights(0), self.weights(1))
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """Return the grid as JSON can store it."""
         return {
             "shape": list(self.shape),
             "centring": self.centring,

@@ -7,11 +7,12 @@ from typing import Final, get_args
 
 import numpy as np
 
+from sciml.checks import is_number
 from sciml.errors import InputError
 from sciml.pde.elliptic import drawn, grid_of, positive
-from sciml.pde.grid import Boundary, Centring, Field, Grid, Side, is_number
+from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
 from sciml.pde.random_fields import Coefficient, WaveSpeed
-from sciml.pde.representation import told, told_html
+from sciml.pde.representation import problem_table, represent
 from sciml.pde.terms import Function, Mass, Terms, Values, sampled
 
 __all__ = ["Helmholtz", "top_source"]
@@ -50,7 +51,7 @@ class Helmholtz:
     source, boundary, boundary_value, flux, centring, lengths
         As for `Poisson`, the source not random.
     seed
-        Of a random wave speed.
+        Seed of a random wave speed.
     mass
         ``consistent`` as published, or ``blended``, whose waves have a phase error of fourth order; at nodes.
 
@@ -91,8 +92,8 @@ class Helmholtz:
                 f"mass={self.mass!r}: give 'consistent', or at nodes (centring='vertex') 'blended'"
             )
 
-    __repr__ = told
-    _repr_html_ = told_html
+    __repr__ = represent
+    _repr_html_ = problem_table
 
     @property
     def grid(self) -> Grid:

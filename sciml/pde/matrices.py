@@ -1,4 +1,4 @@
-"""What the matrix of a system must be: real, finite, and of the kind that it is given as."""
+"""Checks of the matrix of a system: real, finite, and of the given kind."""
 
 from __future__ import annotations
 
@@ -109,14 +109,14 @@ def _check_range(values: Field, what: str) -> None:
 
 
 def checked_kind(matrix: Any, kind: str) -> Any:
-    """Refuse a matrix that is visibly not of the kind it is given as: what costs no more than reading it.
+    """Raise an error for a matrix that is visibly not of the kind it is given as: what costs no more than reading it.
 
     Parameters
     ----------
     matrix
         As `real_matrix` returns it.
     kind
-        Of `sciml.pde.System`.
+        Kind of the system, see `sciml.pde.System`.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def checked_kind(matrix: Any, kind: str) -> Any:
     diagonal = matrix.diagonal()
     if not diagonal.min() > 0:
         _check_filled(matrix, "row")
-        _refuse_diagonal(diagonal, kind)
+        _raise_for_diagonal(diagonal, kind)
     sums = np.abs(np.asarray(matrix.sum(axis=1)).ravel())
     sizes = np.asarray(abs(matrix).sum(axis=1)).ravel()
     if kind == "definite":
@@ -169,11 +169,11 @@ def _symmetric(matrix: Any, kind: str) -> Any:
 
 def _largest_in_rows(matrix: Any) -> Field:
     """The largest absolute value in each row; 0 in an empty one."""
-    found = np.zeros(matrix.shape[0])
+    largest_entries = np.zeros(matrix.shape[0])
     filled = np.flatnonzero(np.diff(matrix.indptr))
     if filled.size:
-        found[filled] = np.maximum.reduceat(np.abs(matrix.data), matrix.indptr[filled])
-    return found
+        largest_entries[filled] = np.maximum.reduceat(np.abs(matrix.data), matrix.indptr[filled])
+    return largest_entries
 
 
 def _check_filled(matrix: Any, what: str) -> None:
@@ -185,7 +185,7 @@ def _check_filled(matrix: Any, what: str) -> None:
         )
 
 
-def _refuse_diagonal(diagonal: Field, kind: str) -> None:
+def _raise_for_diagonal(diagonal: Field, kind: str) -> None:
     if diagonal.max() < 0:
         raise InputError(
             f"kind={kind!r}, but every diagonal entry is negative: solve its negative, System(-matrix, -rhs, ...)"
@@ -209,7 +209,7 @@ def _parts(matrix: Any) -> tuple[int, Any]:
 
 
 def _check_definite(matrix: Any, balanced: Any) -> None:
-    """Refuse constants in the kernel, of the whole matrix or of a part that is not connected with the rest."""
+    """Raise an error for constants in the kernel, of the whole matrix or of a part without connection to the rest."""
     if not balanced.any():
         return
     if balanced.all():

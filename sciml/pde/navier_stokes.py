@@ -11,9 +11,9 @@ import scipy.fft
 from sciml.errors import InputError
 from sciml.pde.elliptic import drawn, grid_of
 from sciml.pde.grid import Field, Grid
-from sciml.pde.periodic import Equation, Spectrum, check_times, kept_modes, wave_numbers
+from sciml.pde.periodic import Equation, Spectrum, check_times, resolved_modes, wave_numbers
 from sciml.pde.random_fields import Coefficient, PeriodicField
-from sciml.pde.representation import told, told_html
+from sciml.pde.representation import problem_table, represent
 from sciml.pde.terms import Values, sampled
 
 __all__ = ["NavierStokes", "diagonal_forcing"]
@@ -48,11 +48,11 @@ class NavierStokes:
     forcing
         A number, an array (y, x), or a function of x and y; its mean does not matter.
     final_time
-        Where it ends.
+        Final time.
     frames
-        How many equally spaced times after 0 are told.
+        Number of equally spaced times after 0 in the solution.
     seed
-        Of a random initial vorticity.
+        Seed of a random initial vorticity.
 
     Raises
     ------
@@ -78,8 +78,8 @@ class NavierStokes:
         if min(self.grid.shape) < 8:
             raise InputError(f"resolution={self.resolution!r}: give at least 8 points along y and along x")
 
-    __repr__ = told
-    _repr_html_ = told_html
+    __repr__ = represent
+    _repr_html_ = problem_table
 
     @property
     def grid(self) -> Grid:
@@ -109,16 +109,16 @@ class NavierStokes:
     def equation(self) -> Equation:
         ny, nx = shape = self.grid.shape
         ky, kx = wave_numbers(ny, half=False)[:, None], wave_numbers(nx, half=True)
-        kept = kept_modes(ny, half=False)[:, None] & kept_modes(nx, half=True)
+        resolved = resolved_modes(ny, half=False)[:, None] & resolved_modes(nx, half=True)
         square = kx**2 + ky**2
         inverse = np.where(square > 0, 1 / np.where(square > 0, square, 1), 0.0)
         to_x, to_y = 1j * ky * inverse, -1j * kx * inverse
         forced = np.where(
-            kept & (square > 0), scipy.fft.rfft2(sampled(self.forcing, self.grid, "forcing")), 0.0
+            resolved & (square > 0), scipy.fft.rfft2(sampled(self.forcing, self.grid, "forcing")), 0.0
         )
         # velocity . grad w = (dxx - dyy)(uv) + dxy(v^2 - u^2): four transforms instead of five (Basdevant 1983).
-        of_product = np.where(kept, kx**2 - ky**2, 0.0)
-        of_squares = np.where(kept, kx * ky, 0.0)
+        of_product = np.where(resolved, kx**2 - ky**2, 0.0)
+        of_squares = np.where(resolved, kx * ky, 0.0)
 
         def velocity(spectrum: Spectrum) -> tuple[Field, Field]:
             return scipy.fft.irfft2(to_x * spectrum, shape), scipy.fft.irfft2(to_y * spectrum, shape)
@@ -132,4 +132,4 @@ class NavierStokes:
             u, v = velocity(spectrum)
             return np.asarray(np.maximum(np.abs(u), np.abs(v)).max((-2, -1)))
 
-        return Equation(-self.viscosity * square, tendency, speed, kept)
+        return Equation(-self.viscosity * square, tendency, speed, resolved)

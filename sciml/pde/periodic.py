@@ -1,4 +1,4 @@
-"""What pseudo-spectral stepping needs of an equation on the periodic unit line or square."""
+"""Equations on the periodic unit line or square, for pseudo-spectral time stepping."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from sciml.checks import is_number, is_whole
 from sciml.errors import InputError
-from sciml.pde.grid import Field, is_number
+from sciml.pde.grid import Field
 
-__all__ = ["Equation", "Evolution", "Spectrum", "check_times", "kept_modes", "wave_numbers"]
+__all__ = ["Equation", "Evolution", "Spectrum", "check_times", "resolved_modes", "wave_numbers"]
 
 Spectrum: TypeAlias = npt.NDArray[np.complex128]
 
@@ -26,17 +27,17 @@ class Equation:
     linear
         Real and not positive, in the layout of `scipy.fft.rfftn`.
     tendency
-        Everything else, of coefficients (sample, ...) and without those that are not kept.
+        Everything else, of coefficients (sample, ...) and without the modes that are not resolved.
     speed
         The largest speed of each sample, of coefficients (sample, ...).
-    kept
+    resolved
         Which coefficients there are.
     """
 
     linear: Field
     tendency: Callable[[Spectrum], Spectrum]
     speed: Callable[[Spectrum], Field]
-    kept: npt.NDArray[np.bool_]
+    resolved: npt.NDArray[np.bool_]
 
 
 @runtime_checkable
@@ -50,7 +51,7 @@ class Evolution(Protocol):
         ...
 
     def times(self) -> Field:
-        """When the solution is told, from 0 on, equally spaced."""
+        """The times of the solution, from 0 on, equally spaced."""
         ...
 
     def axes(self) -> Mapping[str, Field]:
@@ -64,13 +65,13 @@ def wave_numbers(n: int, *, half: bool) -> Field:
     return np.asarray(2 * np.pi * wave, np.float64)
 
 
-def kept_modes(n: int, *, half: bool) -> npt.NDArray[np.bool_]:
+def resolved_modes(n: int, *, half: bool) -> npt.NDArray[np.bool_]:
     """Whether 3 |k| < n: the products of two such modes do not come back as a third (Orszag 1971)."""
     return np.asarray(3 * np.abs(wave_numbers(n, half=half)) < 2 * np.pi * (n - 0.5))
 
 
 def check_times(name: str, viscosity: Any, final_time: Any, frames: Any) -> None:
-    """Refuse what cannot be stepped.
+    """Raise an error for what cannot be stepped.
 
     Raises
     ------
@@ -81,5 +82,5 @@ def check_times(name: str, viscosity: Any, final_time: Any, frames: Any) -> None
         raise InputError(f"{name}(viscosity={viscosity!r}): give a number that is not negative")
     if not (is_number(final_time) and final_time > 0):
         raise InputError(f"{name}(final_time={final_time!r}): give a positive time")
-    if isinstance(frames, bool) or not isinstance(frames, int | np.integer) or frames < 1:
+    if not is_whole(frames, 1):
         raise InputError(f"{name}(frames={frames!r}): give a whole number of at least 1")

@@ -1,4 +1,4 @@
-"""Published datasets: what their files call the fields, in which order the axes run, and on which grid they are.
+"""Formats of published datasets: the names of the fields in their files, the order of the axes, and the grid.
 
 ``Layout.known`` says where each fact comes from. Nothing here was read from the files themselves.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from sciml.errors import InputError
-from sciml.pde.array_files import Found
+from sciml.pde.array_files import FileArrays
 from sciml.pde.elliptic import Darcy
 from sciml.pde.families import FAMILIES, Family
 from sciml.pde.grid import Side
@@ -25,26 +25,26 @@ coordinates in the file say."""
 
 @dataclass(frozen=True)
 class Layout:
-    """How a published dataset lies in its files.
+    """Layout of a published dataset in its files.
 
     Parameters
     ----------
     name, about
-        By which it is asked for, and one line.
+        Name of the layout, and a description in one line.
     variables
         Our name: the file's name and its dims; a dim ``1`` has size one and goes.
     inputs, target
         Our names.
     boundary, points
-        Of the grid.
+        Boundary and points of the grid.
     family
         The equation, or None where it takes a name to tell.
     time
         The array of times, if any.
     marks
-        What the file's name must have in it for the layout to be recognised, where the arrays alone do not tell.
+        Part of the file's name by which the layout is recognised, where the arrays alone do not suffice.
     known
-        Where the facts come from.
+        Source of this description.
     """
 
     name: str
@@ -59,23 +59,23 @@ class Layout:
     time: str | None = None
     marks: str = ""
 
-    def fits(self, found: Found, name: str) -> bool:
+    def fits(self, content: FileArrays, name: str) -> bool:
         """Whether a file of that name has the arrays, of the right number of axes."""
         if self.marks.lower() not in name.lower():
             return False
         for array, dims in self.variables.values():
-            if array not in found.arrays or found.arrays[array].ndim != len(dims):
+            if array not in content.arrays or content.arrays[array].ndim != len(dims):
                 return False
-            sizes = zip(dims, found.arrays[array].shape, strict=True)
+            sizes = zip(dims, content.arrays[array].shape, strict=True)
             if any(dim == "1" and size != 1 for dim, size in sizes):
                 return False
         return True
 
     def __str__(self) -> str:
-        told = ", ".join(
+        variables = ", ".join(
             f"{ours} = {name} ({', '.join(dims)})" for ours, (name, dims) in self.variables.items()
         )
-        return f"{self.name}: {self.about}\n  {told}\n  {self.boundary}, {self.points}; {self.known}"
+        return f"{self.name}: {self.about}\n  {variables}\n  {self.boundary}, {self.points}; {self.known}"
 
 
 _DARCY: Final = Family(
@@ -103,7 +103,7 @@ _ALL: Final = (
         "dirichlet",
         "sides",
         "names and shapes confirmed by the code that reads the files; whether the values lie at all nodes or at the "
-        "centres of cells (what the published generator makes) is told from the solution on the sides",
+        "centres of cells (what the published generator makes) is seen from the solution on the sides",
         _DARCY,
     ),
     Layout(
@@ -114,7 +114,7 @@ _ALL: Final = (
         "periodic",
         "nodes",
         "names, shapes and the order of x and y confirmed by the generator and by the code that reads the files; the "
-        "viscosity is told by the file's name (V1e-3), or is 1e-5",
+        "viscosity is in the file's name (V1e-3), or is 1e-5",
         FAMILIES["navier-stokes"],
         time="t",
     ),
@@ -147,7 +147,7 @@ _ALL: Final = (
         "periodic",
         "coordinates",
         "names and shapes confirmed by the code that reads the files; other equations of PDEBench in one dimension "
-        "have the same, so the file's name tells",
+        "have the same, so the file's name decides",
         time="t-coordinate",
         marks="burgers",
     ),
@@ -162,7 +162,7 @@ _ALL: Final = (
         "neumann",
         "nodes",
         "names, shapes and that the sample comes last confirmed by the code that reads the files; that x comes before "
-        "y is told by a README alone",
+        "y is documented in a README only",
         FAMILIES["helmholtz"],
     ),
 )
@@ -191,6 +191,6 @@ def layout_named(name: str | Layout) -> Layout:
     return LAYOUTS[name]
 
 
-def recognised(found: Found, name: str) -> Layout | None:
+def recognised(content: FileArrays, name: str) -> Layout | None:
     """The published layout of the arrays in a file of that name, or None."""
-    return next((layout for layout in LAYOUTS.values() if layout.fits(found, name)), None)
+    return next((layout for layout in LAYOUTS.values() if layout.fits(content, name)), None)

@@ -8,8 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from sciml.checks import is_number, is_whole
 from sciml.errors import InputError
-from sciml.pde.grid import Field, Grid, is_number
+from sciml.pde.grid import Field, Grid
 
 __all__ = [
     "AnyMedium",
@@ -29,11 +30,10 @@ MODES = 256
 
 @runtime_checkable
 class Coefficient(Protocol):
-    """A random coefficient: everything but the seed."""
+    """A random coefficient, which is drawn with a generator."""
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
-        """Its values (y, x) at the unknowns of a grid."""
-        ...
+        """Draw the values (y, x) at the unknowns of a grid."""
 
 
 def gaussian_field(
@@ -107,7 +107,7 @@ def _check(name: str, value: float) -> None:
 
 
 def _check_count(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+    if not is_whole(value, 1):
         raise InputError(f"{name}={value!r}): give a whole number of at least 1")
 
 
@@ -235,7 +235,7 @@ class Lognormal:
     sigma
         Standard deviation of the logarithm.
     mean
-        Its geometric mean.
+        Geometric mean of the coefficient.
     tau, alpha
         Inverse correlation length and smoothness of the field, see `gaussian_field`.
 
@@ -317,7 +317,7 @@ class WaveSpeed:
     tau, d
         Inverse correlation length and smoothness.
     modes
-        How many cosines.
+        Number of cosines.
 
     Raises
     ------
@@ -342,8 +342,8 @@ class WaveSpeed:
             _check(f"WaveSpeed({name}", getattr(self, name))
         _check_count("WaveSpeed(modes", self.modes)
         if not self.amplitude < self.background:
-            told = f"WaveSpeed(background={self.background:g}, amplitude={self.amplitude:g})"
-            raise InputError(f"{told}: the amplitude must be the smaller one, for a speed that is positive")
+            shown = f"WaveSpeed(background={self.background:g}, amplitude={self.amplitude:g})"
+            raise InputError(f"{shown}: the amplitude must be the smaller one, for a speed that is positive")
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
         side = int(np.ceil(2 * np.sqrt(self.modes))) + 2  # holds the quarter disc of so many waves

@@ -1,4 +1,4 @@
-"""Opening a dataset, whoever made it, in the one form that training, verification and problems take."""
+"""Opening of datasets of any origin, in the form that training, verification and problems use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sciml.errors import InputError
-from sciml.pde.array_files import Found, absent, form_of, found_in
+from sciml.pde.array_files import FileArrays, absent, form_of, read_arrays
 from sciml.pde.axes import AXES, Dims, check_planes, check_sizes, given_dims, variable
 from sciml.pde.axis_order import resolve
 from sciml.pde.by_layout import by_layout
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Named", "open_dataset"]
 
 Named: TypeAlias = str | Sequence[str] | Mapping[str, str]
-"""Names in the file, which are kept, or our names of them: ``{"coefficient": "coeff"}``."""
+"""Names in the file, which stay unchanged, or our names of them: ``{"coefficient": "coeff"}``."""
 BLOCK_BYTES = 4 << 20
 SUFFIX = "_values"
 """Of a variable whose name is a dim here: neuraloperator's ``x`` and ``y`` become ``x_values`` and ``y_values``."""
@@ -67,7 +67,7 @@ def open_dataset(
         ``{"coefficient": "k.npy", "u": "p.npy"}``; or a dataset that is open. The first bytes decide on the form, not
         the name. All but MATLAB files before 7.3, .npz and .pt stay lazy.
     inputs, target
-        What the variables are called there, by default ``coefficient`` and ``u``: ``inputs="coeff"`` keeps the name,
+        Names of the variables in the file, by default ``coefficient`` and ``u``: ``inputs="coeff"`` keeps the name,
         ``inputs={"coefficient": "coeff"}`` gives it ours, which says what it is. A name that is a dim here gets a
         suffix: ``x`` becomes ``x_values``. Inputs with a dim ``channel`` become one input for each channel.
     layout
@@ -79,7 +79,7 @@ def open_dataset(
         size one, ``y*x`` (or ``y:20*x:45``) for a flattened field. By default they are those that the file names, or a
         layout, or the only ones that the shapes allow; where there are several, an error lists them.
     grid
-        Where the unknowns lie, if the file does not say, or to correct it; before thinning out.
+        Grid of the unknowns before subsampling, where the file has none or a wrong one.
     stride
         Take every so many points along y and x (and no point in between), such that what is left is a grid again.
     sides
@@ -87,7 +87,7 @@ def open_dataset(
         unknowns; ``keep`` keeps them, and then ``grid`` is a Neumann one, which counts such nodes (the attribute
         ``sides`` says so, and `problem_of` drops them).
     side_values
-        Of the target on Dirichlet sides, ``{"west": 1.0}`` (0 on the others) or one number, kept as the attribute
+        Of the target on Dirichlet sides, ``{"west": 1.0}`` (0 on the others) or one number, stored as the attribute
         ``side_values``. Where they are not given, training and verification look at the data, see `sciml.pde.sides`.
 
     Returns
@@ -99,7 +99,7 @@ def open_dataset(
     Raises
     ------
     MissingVariable
-        With what is there and how to map it.
+        A variable is missing; the message names those there are and how to map them.
     InputError
         No known form, wrong dims, axes that can be read in several ways, fields in three dimensions, unequal shapes,
         no samples, a stride that leaves no grid.
@@ -124,7 +124,7 @@ def open_dataset(
         )
     whole = check_dataset(placed(check_dataset(in_order(_by_channel(opened))), grid, stride, sides))
     if "grid" in whole.attrs and "y" in whole.dims:
-        grid_of_dataset(whole)  # refuses one that is another's
+        grid_of_dataset(whole)  # checks its shape
     return with_sides(whole, side_values)
 
 
@@ -152,35 +152,39 @@ def _of_file(
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path} cannot be opened as {form} ({error}): is it whole?") from error
         return _chosen(opened, _mapped(inputs, "coefficient"), _mapped(target, "u"), dims)
-    found = _with_partner(path, found_in(path, form)) if form == "npy" else found_in(path, form)
+    content = _with_partner(path, read_arrays(path, form)) if form == "npy" else read_arrays(path, form)
     if chosen is None and inputs is None and target is None:
-        chosen = recognised(found, path.name)
+        chosen = recognised(content, path.name)
         if chosen is not None:
-            _check_square(chosen, found, path.name, dims)
+            _check_square(chosen, content, path.name, dims)
     if chosen is None:
-        return _of_arrays(found, path.name, inputs, target, dims, grid).assign_attrs(file=path.name)
-    known = by_layout(found, path.name, _with_dims(chosen, found, dims))
+        return _of_arrays(content, path.name, inputs, target, dims, grid).assign_attrs(file=path.name)
+    known = by_layout(content, path.name, _with_dims(chosen, content, dims))
     named = _chosen(known, _mapped(inputs, "coefficient"), _mapped(target, "u"), {})
     return named.assign_attrs(file=path.name)
 
 
-def _check_square(layout: Layout, found: Found, name: str, dims: Mapping[str, tuple[str, ...]]) -> None:
+def _check_square(
+    layout: Layout, content: FileArrays, name: str, dims: Mapping[str, tuple[str, ...]]
+) -> None:
     """Ask for the axes where arrays have a published dataset's names but not its squares."""
-    planes = {theirs: found.arrays[theirs] for theirs, axes in layout.variables.values() if len(axes) == 3}
+    planes = {theirs: content.arrays[theirs] for theirs, axes in layout.variables.values() if len(axes) == 3}
     plain = all(axes == ("sample", "y", "x") for _, axes in layout.variables.values())
-    if plain and not dims and any(one.shape[1] != one.shape[2] for one in planes.values()):
-        resolve(planes, {}, {}, matlab=found.form.startswith("matlab"), series=False, where=name)
+    if plain and not dims and any(plane.shape[1] != plane.shape[2] for plane in planes.values()):
+        resolve(planes, {}, {}, matlab=content.form.startswith("matlab"), series=False, where=name)
 
 
-def _with_dims(layout: Layout, found: Found, dims: Mapping[str, tuple[str, ...]]) -> Layout:
+def _with_dims(layout: Layout, content: FileArrays, dims: Mapping[str, tuple[str, ...]]) -> Layout:
     """The layout with the dims that are given."""
     if not dims:
         return layout
     arrays = {
-        theirs: found.arrays[theirs] for theirs, _ in layout.variables.values() if theirs in found.arrays
+        theirs: content.arrays[theirs] for theirs, _ in layout.variables.values() if theirs in content.arrays
     }
-    told = resolve(arrays, dims, {}, matlab=False, series=False, where="")
-    variables = {ours: (theirs, told.get(theirs, axes)) for ours, (theirs, axes) in layout.variables.items()}
+    resolved = resolve(arrays, dims, {}, matlab=False, series=False, where="")
+    variables = {
+        ours: (theirs, resolved.get(theirs, axes)) for ours, (theirs, axes) in layout.variables.items()
+    }
     return replace(layout, variables=variables)
 
 
@@ -189,15 +193,15 @@ def _netcdf(path: Path) -> xr.Dataset:
     import xarray as xr
 
     with xr.open_dataset(path) as head:
-        samples, one, least = head.sizes.get("sample", 0), 1, 1
+        samples, value, least = head.sizes.get("sample", 0), 1, 1
         for variable in head.data_vars.values():
             if samples and "sample" in variable.dims:
-                one = max(one, variable.nbytes // samples)
+                value = max(value, variable.nbytes // samples)
                 stored = variable.encoding.get("chunksizes")
                 least = stored[variable.dims.index("sample")] if stored else least
     # Chunks are given here, where they get a name that is the same at each opening.
     return xr.open_dataset(
-        path, chunks={"sample": least * max(1, BLOCK_BYTES // (one * least))} if samples else {}
+        path, chunks={"sample": least * max(1, BLOCK_BYTES // (value * least))} if samples else {}
     )
 
 
@@ -207,10 +211,10 @@ def _mapped(names: Named | None, usual: str) -> dict[str, str]:
         return {}
     if isinstance(names, str):
         names = [names]
-    found = dict(names) if isinstance(names, Mapping) else {name: name for name in names}
-    if not found:
+    names_of = dict(names) if isinstance(names, Mapping) else {name: name for name in names}
+    if not names_of:
         raise InputError(f"no names are given: name the variables, or leave them out for {usual!r}")
-    return {str(ours): str(theirs) for ours, theirs in found.items()}
+    return {str(ours): str(theirs) for ours, theirs in names_of.items()}
 
 
 def _chosen(
@@ -227,13 +231,13 @@ def _chosen(
             raise absent(ours, theirs, ", ".join(map(str, dataset.data_vars)))
     if len(target) > 1:
         raise InputError(f"target={dict(target)}: there is one")
-    dataset = dataset.reset_coords([one for one in names.values() if one in dataset.coords])
+    dataset = dataset.reset_coords([value for value in names.values() if value in dataset.coords])
     renamed = {theirs: _free(ours) for ours, theirs in names.items() if _free(ours) != theirs}
     in_the_way = [ours for ours in renamed.values() if ours in dataset.variables and ours not in renamed]
     dataset = dataset.drop_vars(in_the_way).rename_vars(renamed)
-    said = {"inputs": ",".join(map(_free, inputs))} if inputs else {}
-    said |= {"target": _free(next(iter(target)))} if target else {}
-    return _renamed(dataset.assign_attrs(said), {theirs: ours for ours, theirs in names.items()}, dims)
+    roles = {"inputs": ",".join(map(_free, inputs))} if inputs else {}
+    roles |= {"target": _free(next(iter(target)))} if target else {}
+    return _renamed(dataset.assign_attrs(roles), {theirs: ours for ours, theirs in names.items()}, dims)
 
 
 def _renamed(dataset: xr.Dataset, ours: Mapping[str, str], dims: Mapping[str, tuple[str, ...]]) -> xr.Dataset:
@@ -243,10 +247,10 @@ def _renamed(dataset: xr.Dataset, ours: Mapping[str, str], dims: Mapping[str, tu
     if not dims:
         return dataset
     chosen = [*inputs_of(dataset), target_of(dataset)]
-    theirs = {_free(name): one for one, name in ours.items()}
+    theirs = {_free(name): our for our, name in ours.items()}
     arrays = {theirs.get(name, name): dataset[name] for name in chosen}
-    told = resolve(arrays, dims, {}, matlab=False, series=False, where="")
-    variables = {name: variable(dataset[name].data, told[theirs.get(name, name)]) for name in chosen}
+    resolved = resolve(arrays, dims, {}, matlab=False, series=False, where="")
+    variables = {name: variable(dataset[name].data, resolved[theirs.get(name, name)]) for name in chosen}
     check_sizes(variables)
     return xr.Dataset(variables, attrs=dataset.attrs)
 
@@ -281,11 +285,11 @@ def _by_channel(dataset: xr.Dataset) -> xr.Dataset:
         )
     named: list[str] = []
     for name in inputs:
-        one = dataset[name]
+        value = dataset[name]
         parts = (
-            [one]
-            if "channel" not in one.dims
-            else [one.isel(channel=i, drop=True) for i in range(one.sizes["channel"])]
+            [value]
+            if "channel" not in value.dims
+            else [value.isel(channel=i, drop=True) for i in range(value.sizes["channel"])]
         )
         names = [name] if len(parts) == 1 else [f"{name}_{i}" for i in range(len(parts))]
         dataset = dataset.drop_vars(name).assign(dict(zip(names, parts, strict=True)))
@@ -295,29 +299,29 @@ def _by_channel(dataset: xr.Dataset) -> xr.Dataset:
     return dataset.drop_dims("channel", errors="ignore").assign_attrs(inputs=",".join(named))
 
 
-def _pair(paths: Mapping[Any, Any]) -> Found:
+def _pair(paths: Mapping[Any, Any]) -> FileArrays:
     """A file for each variable."""
     arrays = {}
-    for name, one in paths.items():
-        path = Path(one)
-        found = found_in(path, form_of(path))
-        if len(found.arrays) != 1:
-            raise InputError(f"{path} holds {found}: give a file of one array for {name}")
-        arrays[name] = next(iter(found.arrays.values()))
-    return Found(arrays)
+    for name, value in paths.items():
+        path = Path(value)
+        content = read_arrays(path, form_of(path))
+        if len(content.arrays) != 1:
+            raise InputError(f"{path} holds {content}: give a file of one array for {name}")
+        arrays[name] = next(iter(content.arrays.values()))
+    return FileArrays(arrays)
 
 
-def _with_partner(path: Path, found: Found) -> Found:
+def _with_partner(path: Path, content: FileArrays) -> FileArrays:
     """The other .npy of a pair: inputs and outputs, or x and y."""
     for mine, other in (("inputs", "outputs"), ("outputs", "inputs")):
         if mine in path.stem:
             partner = path.with_name(path.name.replace(mine, other))
-            return Found({**found.arrays, **found_in(partner, form_of(partner)).arrays})
-    return found
+            return FileArrays({**content.arrays, **read_arrays(partner, form_of(partner)).arrays})
+    return content
 
 
 def _of_arrays(
-    found: Found,
+    content: FileArrays,
     name: str,
     inputs: Named | None,
     target: Named | None,
@@ -327,56 +331,58 @@ def _of_arrays(
     """Name the arrays and their dims as they are asked for."""
     import xarray as xr
 
-    wanted = _mapped(inputs, "coefficient") or {one: one for one in INPUTS if one in found.arrays}
+    wanted = _mapped(inputs, "coefficient") or {value: value for value in INPUTS if value in content.arrays}
     outputs = _mapped(target, "u") or {"u": "u"}
     wanted = (wanted or {"coefficient": "coefficient"}) | outputs
     for ours, theirs in wanted.items():
-        wanted[ours] = _in_file(theirs, list(found.arrays))
-        if wanted[ours] not in found.arrays:
-            raise absent(ours, theirs, str(found))
-    arrays = {theirs: found.arrays[theirs] for theirs in wanted.values()}
-    attrs = _told(found)
+        wanted[ours] = _in_file(theirs, list(content.arrays))
+        if wanted[ours] not in content.arrays:
+            raise absent(ours, theirs, str(content))
+    arrays = {theirs: content.arrays[theirs] for theirs in wanted.values()}
+    attrs = _attributes(content)
     axes = resolve(
         arrays,
         dims,
-        _coordinates(found, [*arrays], grid or _grid_in(attrs)),
-        matlab=found.form.startswith("matlab"),
-        series=any(one in STATES for one in wanted),
+        _coordinates(content, [*arrays], grid or _grid_in(attrs)),
+        matlab=content.form.startswith("matlab"),
+        series=any(value in STATES for value in wanted),
         where=name,
     )
     for ours, theirs in wanted.items():
         check_planes(ours, axes[theirs])
-    variables = {_free(ours): variable(found.arrays[theirs], axes[theirs]) for ours, theirs in wanted.items()}
+    variables = {
+        _free(ours): variable(content.arrays[theirs], axes[theirs]) for ours, theirs in wanted.items()
+    }
     check_sizes(variables)
-    named = [_free(one) for one in wanted if one not in outputs]
+    named = [_free(value) for value in wanted if value not in outputs]
     return xr.Dataset(
         variables, attrs={"inputs": ",".join(named), "target": _free(next(iter(outputs))), **attrs}
     )
 
 
-def _coordinates(found: Found, fields: Sequence[str], grid: Grid | None) -> dict[str, int]:
+def _coordinates(content: FileArrays, fields: Sequence[str], grid: Grid | None) -> dict[str, int]:
     """The sizes of y, x and time: those of a grid, or of one-dimensional arrays of such names in the file."""
     if grid is not None:
         return dict(zip(("y", "x"), grid.shape, strict=True))
     sizes: dict[str, int] = {}
-    for name, one in found.arrays.items():
+    for name, array in content.arrays.items():
         axis = COORDINATES.get(name.rsplit("/", 1)[-1].lower())
-        if axis and name not in fields and sum(n > 1 for n in one.shape) == 1:
-            sizes[axis] = max(one.shape)
+        if axis and name not in fields and sum(n > 1 for n in array.shape) == 1:
+            sizes[axis] = max(array.shape)
     return sizes
 
 
 def _grid_in(attrs: Mapping[str, Any]) -> Grid | None:
     try:
         return Grid.from_json(json.loads(attrs["grid"]))
-    except (KeyError, TypeError, ValueError):  # refused, with its reason, when the dataset is complete
+    except (KeyError, TypeError, ValueError):  # an error, with its reason, when the dataset is complete
         return None
 
 
-def _told(found: Found) -> dict[str, Any]:
+def _attributes(content: FileArrays) -> dict[str, Any]:
     """The attributes of this package that an HDF5 file may have."""
     return {
-        name: str(found.attrs[name])
+        name: str(content.attrs[name])
         for name in ("grid", "family", "family_parameters")
-        if name in found.attrs
+        if name in content.attrs
     }

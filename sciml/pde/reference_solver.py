@@ -1,4 +1,4 @@
-"""The solutions of a dataset: solved far below the rounding of what is kept of them."""
+"""Reference solutions of a dataset, with errors far below the rounding of the stored values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def solver(first: System) -> Solver:
     Raises
     ------
     SciMLError
-        By what is returned: a system that was not solved.
+        Raised by the returned function: a system that was not solved.
     """
     from sciml.pde.direct import factorised
 

@@ -1,4 +1,4 @@
-"""How problems show themselves: a field in a few characters, whatever its size."""
+"""Representation of problems as text: a field in a few characters, for any size."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 
 from sciml.tables import html_table
 
-__all__ = ["told", "told_html"]
+__all__ = ["represent", "problem_table"]
 
 LONGEST = 160
 
 
-def told(problem: Any) -> str:
+def represent(problem: Any) -> str:
     """The repr of a dataclass, with arrays by shape and range and functions by name.
 
     Examples
     --------
     >>> from sciml.pde.elliptic import Poisson
-    >>> print(told(Poisson(64, source=np.linspace(0, 1, 4096).reshape(64, 64))).split(", b")[0])
+    >>> print(represent(Poisson(64, source=np.linspace(0, 1, 4096).reshape(64, 64))).split(", b")[0])
     Poisson(resolution=64, source=array 64 x 64 in [0, 1]
     """
     return f"{type(problem).__name__}({', '.join(f'{name}={value}' for name, value in _settings(problem))})"
 
 
-def told_html(problem: Any) -> str:
-    """The same as a table."""
+def problem_table(problem: Any) -> str:
+    """Return the settings of a problem as an HTML table."""
     rows = [(name.replace("_", " "), value) for name, value in _settings(problem)]
     return html_table(type(problem).__name__, rows)
 
@@ -38,7 +38,7 @@ def _settings(problem: Any) -> list[tuple[str, str]]:
 
 def _short(value: Any) -> str:
     if isinstance(value, tuple):
-        return "(" + ", ".join(_short(one) for one in value) + ("," if len(value) == 1 else "") + ")"
+        return "(" + ", ".join(_short(item) for item in value) + ("," if len(value) == 1 else "") + ")"
     if isinstance(value, list) and len(value) > 3:
         return f"list of {len(value)}"
     if callable(value) and hasattr(value, "__name__"):

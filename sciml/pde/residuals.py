@@ -32,7 +32,7 @@ class SplitMatrix:
         (n,), the diagonal of C^-1: about the square root of that of A, so that unknowns beside a large coefficient,
         which may be small, lose no bits to others.
     bits
-        Of the first two parts.
+        Precision of the first two parts.
     largest
         (n,), a bound of the largest absolute value in each row, a power of 2.
     terms

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from sciml.checks import is_number
 from sciml.errors import InputError, SchemaError
-from sciml.pde.grid import Field, Grid, is_number
+from sciml.pde.attributes import grid_in_attributes, parameters_of, readable
+from sciml.pde.grid import Field, Grid
 from sciml.pde.terms import Function
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ __all__ = [
 ]
 
 ATTRIBUTE: Final = "side_values"
-"""Of a dataset: JSON, a number for each Dirichlet side by its name."""
+"""Attribute of a dataset: JSON, a number for each Dirichlet side by its name."""
 CLEARLY: Final = 4.0
 """How many times steeper the way from the first unknown down to zero is than between the next ones, from where on a
 side is not taken as zero. A field that is zero there has about 1, uniform noise 3 at most."""
@@ -145,7 +147,7 @@ class Jumps:
 
 @dataclass(frozen=True)
 class Sides:
-    """What is known of the Dirichlet sides of data.
+    """Values on the Dirichlet sides of data.
 
     Parameters
     ----------
@@ -185,11 +187,11 @@ class Sides:
 
 def mean_sides(mean: Field, grid: Grid, sides: Sides) -> dict[str, Field]:
     """The values along each side (n,): as given, else those to which a mean field (y, x) comes."""
-    found = {}
+    along_sides = {}
     for name, value in sides.values.items():
         along = grid.shape[1 - PLACES[name][0]]
-        found[name] = extrapolated(mean, grid, name) if value is None else np.full(along, float(value))
-    return found
+        along_sides[name] = extrapolated(mean, grid, name) if value is None else np.full(along, float(value))
+    return along_sides
 
 
 def described(sides: Sides, mean: Field, grid: Grid) -> str:
@@ -244,15 +246,17 @@ def on_sides(values: Mapping[str, Any], grid: Grid) -> Function:
     """A function of x and y with these values on the sides, numbers or arrays (n,); zero on the others."""
 
     def value(at_x: Field, at_y: Field) -> Field:
-        found = np.zeros(np.shape(at_x))
+        values_there = np.zeros(np.shape(at_x))
         for name, along in values.items():
             axis, end = PLACES[name]
             across, place = (at_y, at_x) if axis == 0 else (at_x, at_y)
             points = grid.coordinates()[1 - axis]
             wall = 0.0 if end == 0 else grid.lengths[axis]
             here = np.abs(across - wall) < 1e-9 * grid.lengths[axis]
-            found = np.where(here, np.interp(place, points, np.broadcast_to(along, points.shape)), found)
-        return found
+            values_there = np.where(
+                here, np.interp(place, points, np.broadcast_to(along, points.shape)), values_there
+            )
+        return values_there
 
     return value
 
@@ -276,8 +280,6 @@ def sides_of_dataset(dataset: xr.Dataset) -> dict[str, float] | float | None:
             raise SchemaError(
                 f'the attribute {ATTRIBUTE!r} is {given!r}: give JSON, such as {{"west": 1.0}}'
             ) from error
-    from sciml.pde.dataset import parameters_of
-
     value = parameters_of(dataset).get("boundary_value")
     return float(value) if is_number(value) and value is not None else None
 
@@ -297,9 +299,7 @@ def with_sides(dataset: xr.Dataset, given: Mapping[str, float] | float | None) -
         if (name and name not in PLACES) or not is_number(value):
             raise InputError(f"side values {given!r}: give a number, or one for some of {', '.join(PLACES)}")
     if dataset.attrs.get("grid"):
-        from sciml.pde.dataset import grid_told
-
-        check_sides(given, grid_told(dataset))
+        check_sides(given, grid_in_attributes(dataset))
     content = {name: float(value) for name, value in values.items()}
     return dataset.assign_attrs({ATTRIBUTE: json.dumps(content.get("", content))})
 
@@ -320,8 +320,6 @@ def seen_in(dataset: xr.Dataset, grid: Grid, target: str, *, most: int = 8) -> s
     jumps = Jumps(grid)
     if given is not None or not dirichlet_sides(grid):
         return described(Sides.of(given, jumps), np.zeros(grid.shape), grid)
-    from sciml.pde.dataset import readable
-
     with readable(target):
         first = dataset[target].isel(sample=slice(0, most)).transpose(..., "y", "x").values
     fields = first.reshape(-1, *grid.shape)

@@ -1,4 +1,4 @@
-"""Whether a problem that is determined only up to a constant has a solution at all."""
+"""Solvability of problems that are determined only up to a constant."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def imbalance(system: System) -> float:
 
 
 def check_compatible(system: System) -> System:
-    """Refuse a semidefinite system without a solution, and balance one to round-off.
+    """Raise an error for a semidefinite system without a solution, and balance one to round-off.
 
     With Neumann or periodic sides only, constants are in the kernel, so the source and the flux must integrate to
     zero (the Fredholm alternative). A source that does so exactly does it on a grid only up to the error of the
@@ -30,7 +30,7 @@ def check_compatible(system: System) -> System:
     Returns
     -------
     System
-        With a right-hand side that sums to zero.
+        The system with a right-hand side that sums to zero.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Stepping periodic equations in Fourier space."""
+"""Pseudo-spectral time stepping of periodic equations."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 
+from sciml.checks import is_number
 from sciml.errors import InputError
-from sciml.pde.grid import Field, is_number
+from sciml.pde.grid import Field
 from sciml.pde.periodic import Equation, Evolution, Spectrum
-from sciml.pde.solution import FieldSolution
+from sciml.pde.solution import FieldSolution, axis_attributes, field_attributes
 from sciml.solve import Result
 
 __all__ = ["PseudoSpectral", "Steps", "trajectories"]
@@ -26,7 +27,7 @@ class Steps:
     Parameters
     ----------
     linear
-        Of the equation.
+        Linear part of the equation, see `Equation`.
     dt, count
         Length of a step, and how many of them there are between two frames.
     half, decay
@@ -50,7 +51,7 @@ class Steps:
     def of(cls, linear: Field, dt: float, count: int) -> Steps:
         """For so many steps of a length."""
         z = linear * dt
-        one, two, three = _phis(z)
+        value, two, three = _phis(z)
         return cls(
             linear,
             dt,
@@ -58,7 +59,7 @@ class Steps:
             half=np.exp(z / 2),
             decay=np.exp(z),
             stage=dt / 2 * _phis(z / 2)[0],
-            first=dt * (one - 3 * two + 4 * three),
+            first=dt * (value - 3 * two + 4 * three),
             middle=dt * (2 * two - 4 * three),
             last=dt * (4 * three - two),
         )
@@ -121,8 +122,8 @@ class PseudoSpectral:
     def run(self, problem: Evolution, state: Steps) -> FieldSolution:
         """Step a problem from its initial state to its final time.
 
-        The result is NOT_FINITE where the steps were too long; ``courant`` in the stats tells by how much: the grid
-        spacings crossed in a step, at most 1 or so.
+        The result is NOT_FINITE where the steps were too long; ``courant`` in the stats is the number of grid
+        spacings crossed in a step, which should be at most about 1.
         """
         import xarray as xr
 
@@ -130,9 +131,10 @@ class PseudoSpectral:
         equation = _equation(problem, state)
         frames, courant = _stepped(problem, equation, problem.start()[None], state)
         dims = {"time": problem.times(), **problem.axes()}
-        u = xr.DataArray(frames[0], dims, tuple(dims), name="u")
-        stats = {
-            "steps": float(state.count * (len(dims["time"]) - 1)),
+        coords = {dim: (dim, points, axis_attributes(dim)) for dim, points in dims.items()}
+        u = xr.DataArray(frames[0], coords, tuple(dims), name="u", attrs=field_attributes("solution"))
+        stats: dict[str, float] = {
+            "steps": state.count * (len(dims["time"]) - 1),
             "dt": state.dt,
             "courant": float(courant[0]),
             "seconds": time.perf_counter() - start,
@@ -194,7 +196,7 @@ def _stepped(problem: Evolution, equation: Equation, initial: Field, steps: Step
     shape, spacing = initial.shape[1:], 1 / max(initial.shape[1:])
     frames = np.empty((initial.shape[0], len(problem.times()), *shape))
     frames[:, 0] = initial
-    spectrum = np.where(equation.kept, scipy.fft.rfftn(initial, axes=axes), 0.0)
+    spectrum = np.where(equation.resolved, scipy.fft.rfftn(initial, axes=axes), 0.0)
     with np.errstate(over="ignore", invalid="ignore"):
         fastest = equation.speed(spectrum)
         for frame in range(1, frames.shape[1]):
@@ -217,15 +219,15 @@ def _phis(z: Field) -> tuple[Field, Field, Field]:
     far = [np.expm1(safe) / safe]
     for constant in (1.0, 0.5):
         far.append((far[-1] - constant) / safe)
-    found = []
+    phis = []
     for order, value in enumerate(far, start=1):
         term = np.full_like(z, 1 / math.factorial(order))
         total = term.copy()
         for k in range(order + 1, order + 18):
             term = term * small / k
             total += term
-        found.append(np.where(near, total, value))
-    return found[0], found[1], found[2]
+        phis.append(np.where(near, total, value))
+    return phis[0], phis[1], phis[2]
 
 
 def _equation(problem: Evolution, state: Steps) -> Equation:

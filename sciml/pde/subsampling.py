@@ -1,10 +1,11 @@
-"""Every so many points of a dataset, such that what is left is a grid again; and known sides left out."""
+"""Subsampling of a dataset, such that the points are a grid again, and removal of known sides."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Literal
 
+from sciml.checks import is_whole
 from sciml.errors import InputError
 from sciml.pde.dataset import grid_of_dataset, on_grid, without_sides
 from sciml.pde.grid import Grid
@@ -25,7 +26,7 @@ def placed(
     InputError
         A grid of another shape, or a stride that leaves none.
     """
-    if isinstance(stride, bool) or not isinstance(stride, int) or stride < 1:
+    if not is_whole(stride, 1):
         raise InputError(f"stride={stride!r}: give a whole number of at least 1")
     if sides not in ("drop", "keep"):
         raise InputError(f"sides={sides!r}: give 'drop' or 'keep'")
@@ -47,7 +48,7 @@ def placed(
 
 
 def _unsaid(dataset: xr.Dataset) -> xr.Dataset:
-    """Without what was said of the sides: a grid that is given says it itself."""
+    """Remove the attribute of the sides: a grid that is given contains it."""
     left = {name: value for name, value in dataset.attrs.items() if name != "sides"}
     return dataset.drop_attrs(deep=False).assign_attrs(left)
 
@@ -68,7 +69,7 @@ def _thinned(dataset: xr.Dataset, grid: Grid, stride: int) -> xr.Dataset:
             fits = intervals % stride == 0
         if not fits or left < 3:
             whole = n if grid.centring == "cell" or "periodic" in ends else intervals
-            can = [str(one) for one in range(1, whole // 2 + 1) if whole % one == 0]
+            can = [str(value) for value in range(1, whole // 2 + 1) if whole % value == 0]
             raise InputError(
                 f"stride={stride} leaves no grid of {n} points along {name}: it must divide {whole} "
                 f"(one of {', '.join(can[:12])}{', ...' if len(can) > 12 else ''})"

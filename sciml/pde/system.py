@@ -1,4 +1,4 @@
-"""A discretised problem: the sparse system and what is known of it."""
+"""A discretised problem: the sparse system and its properties."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class System:
     rhs
         (n,) or (y, x), held as (n,) of float64.
     grid
-        Where the unknowns lie.
+        Grid of the unknowns.
     kind
         ``definite``: symmetric positive definite. ``semidefinite``: symmetric, constants in its kernel.
         ``indefinite``: symmetric, eigenvalues of both signs possible. ``nonsymmetric``.

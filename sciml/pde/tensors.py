@@ -1,4 +1,4 @@
-"""Tensors in files of torch, read without torch and without running what a pickle asks for."""
+"""Tensors in files of torch, read without torch and without executing the pickle."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def tensors_in(path: Path) -> dict[str, np.ndarray]:
         A pickle that needs more than tensors, dicts, lists, tuples, numbers and text.
     """
     with ZipFile(path) as archive:
-        name = next(one for one in archive.namelist() if one.count("/") == 1 and one.endswith("/data.pkl"))
+        name = next(
+            value for value in archive.namelist() if value.count("/") == 1 and value.endswith("/data.pkl")
+        )
         folder = name.removesuffix("data.pkl")
         order = "<"
         if f"{folder}byteorder" in archive.namelist():
@@ -69,7 +71,7 @@ def tensors_in(path: Path) -> dict[str, np.ndarray]:
                 raise
             except Exception as error:  # of a damaged pickle it raises nearly anything
                 raise ValueError(f"{type(error).__name__}: {error}") from error
-    return {key or path.stem: _real(one) for key, one in _flat(content, "")}
+    return {key or path.stem: _real(value) for key, value in _flat(content, "")}
 
 
 def _flat(content: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
@@ -82,12 +84,12 @@ def _flat(content: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
         items = enumerate(content)
     else:
         return
-    for key, one in items:
-        yield from _flat(one, f"{name}/{key}" if name else str(key))
+    for key, item in items:
+        yield from _flat(item, f"{name}/{key}" if name else str(key))
 
 
-def _real(one: np.ndarray) -> np.ndarray:
-    return one.astype(np.float32) if one.dtype.kind == "b" else one
+def _real(value: np.ndarray) -> np.ndarray:
+    return value.astype(np.float32) if value.dtype.kind == "b" else value
 
 
 @dataclass(frozen=True)

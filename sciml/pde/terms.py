@@ -1,4 +1,4 @@
-"""The terms of a linear elliptic problem on a grid: what every discretisation starts from."""
+"""The terms of a linear elliptic problem on a grid, from which every discretisation starts."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ class Terms:
     Parameters
     ----------
     grid
-        Where u lives.
+        Grid of u.
     diffusion, reaction, source
         Fields (y, x) at the unknowns.
     velocity
-        Its x and y components as numbers, fields or functions, or None.
+        Components of the velocity along x and y as numbers, fields or functions, or None.
     boundary_value
         u on the Dirichlet sides, a number or a function of x and y.
     flux
         diffusion * du/dn, n outward, on the Neumann sides, likewise.
     scheme
-        What `discretize` takes where it is not told.
+        The scheme that `discretize` uses where none is given.
     mass
         Of finite elements: ``consistent``, or ``blended``, the mean of the consistent and the lumped one along each
         axis, whose waves have a phase error of fourth order instead of second (see `sciml.pde.finite_element`).
@@ -136,12 +136,12 @@ def on_side(values: float | Function, grid: Grid, axis: int, end: int, along: Fi
 
 
 def _evaluated(function: Function, x: Field, y: Field, name: str) -> Field:
-    found = _numbers(function(x, y), name)
+    result = _numbers(function(x, y), name)
     try:
-        return np.broadcast_to(found, x.shape)
+        return np.broadcast_to(result, x.shape)
     except ValueError:
         raise InputError(
-            f"{name}(x, y) has shape {found.shape} for x of shape {x.shape}: return one value a point"
+            f"{name}(x, y) has shape {result.shape} for x of shape {x.shape}: return one value a point"
         ) from None
 
 
@@ -156,10 +156,10 @@ def in_axes(values: Any) -> npt.NDArray[Any]:
 
 def _numbers(values: object, name: str) -> Field:
     try:
-        found = in_axes(values)
-        if np.iscomplexobj(found) or values is None:
+        numbers = in_axes(values)
+        if np.iscomplexobj(numbers) or values is None:
             raise TypeError
-        return found.astype(np.float64)
+        return numbers.astype(np.float64)
     except (TypeError, ValueError):
         shown = repr(values)
         shown = shown if len(shown) < 60 else f"a {type(values).__name__}"

@@ -1,4 +1,4 @@
-"""Writing datasets: block by block, in parallel, and on from where an interrupted call stopped."""
+"""Writing of datasets block by block, in parallel; an interrupted call is continued by the same call."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sciml.checks import is_whole
 from sciml.errors import InputError, SciMLError
 from sciml.parallel import cluster
-from sciml.pde.unfinished import Unfinished, unfinished
+from sciml.parallel.bounded import bounded
 from sciml.storage.atomic import check_replaceable, replaced
+from sciml.storage.partial import PartialStore, partial_store
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,11 +44,11 @@ def write_dataset(
     Parameters
     ----------
     dataset
-        With the dimension ``sample``: from `generate`, `open_dataset`, or your own. Lazy variables along ``sample``
-        are written block by block, that dimension first; all else is computed at once.
+        A dataset with the dimension ``sample``: from `generate`, `open_dataset`, or your own. Lazy variables along
+        ``sample`` are written block by block, that dimension first; all else is computed at once.
     path
         ``*.zarr`` (a folder) or ``*.nc`` (netCDF-4). It appears when it is complete; until then ``<path>.partial``
-        holds the blocks that are done, and the same call goes on with them.
+        contains the blocks that are done, and the same call continues with them.
     workers
         Dask worker processes; 1 works in this process. By default the scheduler that is there (see
         `sciml.parallel.cluster.client`), else one worker a core where there is enough work for them.
@@ -54,12 +56,12 @@ def write_dataset(
         Replace a dataset of sciml at ``path``, and drop an unfinished one of other content. Nothing else is ever
         replaced.
     progress
-        Told how many samples of how many are done.
+        Called with the number of samples written and their total.
 
     Returns
     -------
     bool
-        False where the dataset stood there already, finished by the same call earlier: it is left alone.
+        False where the same call has written the dataset before; it is not changed then.
 
     Raises
     ------
@@ -75,13 +77,13 @@ def write_dataset(
     path = Path(path).resolve()
     if path.suffix not in (".zarr", ".nc"):
         raise InputError(f"{path.name}: a dataset is written as NAME.zarr or NAME.nc")
-    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+    if workers is not None and not is_whole(workers, 1):
         raise InputError(f"workers={workers!r}: give at least 1, or leave it out")
     if not path.parent.is_dir():
         raise InputError(f"there is no folder {path.parent} to write {path.name} into")
     dataset = _writable(dataset)
     plan = _plan(dataset)
-    with unfinished(path) as partial:
+    with partial_store(path) as partial:
         if _finished(path, plan, overwrite):
             return False
         _take_up(partial, path, plan, dataset, overwrite)
@@ -102,7 +104,7 @@ def write_dataset(
 
 
 def _silent(done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report no progress."""
 
 
 def _writable(dataset: xr.Dataset) -> xr.Dataset:
@@ -132,51 +134,53 @@ def _writable(dataset: xr.Dataset) -> xr.Dataset:
             f"a dataset of {', '.join(map(str, dataset.variables))} has no variables along sample"
         )
     whole = {
-        name: one
-        for name, one in dataset.variables.items()
+        name: value
+        for name, value in dataset.variables.items()
         if name in dataset.coords or name not in _rows(dataset)
     }
-    return dataset.assign({name: one.compute() for name, one in whole.items() if one.chunks is not None})
+    return dataset.assign(
+        {name: value.compute() for name, value in whole.items() if value.chunks is not None}
+    )
 
 
 def _plan(dataset: xr.Dataset) -> dict[str, Any]:
-    """What makes a dataset that one, and the block it is written in."""
+    """The identity of a dataset, and the size of the blocks in which it is written."""
     arrays = {
-        str(name): [list(map(str, one.dims)), list(one.shape), str(one.dtype)]
-        for name, one in dataset.data_vars.items()
+        str(name): [list(map(str, item.dims)), list(item.shape), str(item.dtype)]
+        for name, item in dataset.data_vars.items()
     }
     coords = {
-        str(name): hashlib.sha256(np.ascontiguousarray(one.values).tobytes()).hexdigest()
-        for name, one in dataset.coords.items()
+        str(name): hashlib.sha256(np.ascontiguousarray(item.values).tobytes()).hexdigest()
+        for name, item in dataset.coords.items()
     }
     attrs = {str(name): str(value) for name, value in dataset.attrs.items() if name != IDENTITY}
     made_here = "family_parameters" in attrs and "seed" in attrs
-    names = {} if made_here else {str(name): _token(one) for name, one in dataset.data_vars.items()}
+    names = {} if made_here else {str(name): _token(item) for name, item in dataset.data_vars.items()}
     content = json.dumps([arrays, coords, attrs, names], sort_keys=True)
-    said: dict[str, Any] = {
+    origin: dict[str, Any] = {
         name: attrs[name] for name in ("family", "seed", "sciml_version") if name in attrs
     }
     return {
         "identity": hashlib.sha256(content.encode()).hexdigest(),
         "block": _block(dataset),
         "samples": dataset.sizes["sample"],
-        **said,
+        **origin,
     }
 
 
-def _token(one: xr.DataArray) -> str:
-    if one.chunks is not None:
-        return str(one.data.name)
-    return hashlib.sha256(np.ascontiguousarray(one.values).tobytes()).hexdigest()
+def _token(value: xr.DataArray) -> str:
+    if value.chunks is not None:
+        return str(value.data.name)
+    return hashlib.sha256(np.ascontiguousarray(value.values).tobytes()).hexdigest()
 
 
 def _block(dataset: xr.Dataset) -> int:
     """Samples written at a time: the first chunk of the first lazy variable by name, else about 2 MB."""
-    for name in sorted(map(str, dataset.data_vars)):  # a zarr store tells them in any order
-        one = dataset[name]
-        if one.chunks is not None and "sample" in one.dims:
-            return int(one.chunks[one.dims.index("sample")][0])
-    size = max(one.nbytes for one in dataset.data_vars.values()) // dataset.sizes["sample"]
+    for name in sorted(map(str, dataset.data_vars)):  # a zarr store has them in any order
+        array = dataset[name]
+        if array.chunks is not None and "sample" in array.dims:
+            return int(array.chunks[array.dims.index("sample")][0])
+    size = max(array.nbytes for array in dataset.data_vars.values()) // dataset.sizes["sample"]
     return int(max(1, min(32, (2 << 20) // max(size, 1))))
 
 
@@ -214,9 +218,9 @@ def _attributes(path: Path) -> Mapping[str, Any]:
 
 
 def _take_up(
-    partial: Unfinished, path: Path, plan: Mapping[str, Any], dataset: xr.Dataset, overwrite: bool
+    partial: PartialStore, path: Path, plan: Mapping[str, Any], dataset: xr.Dataset, overwrite: bool
 ) -> None:
-    """Go on with what an interrupted call of the same plan left, or make the empty store."""
+    """Continue the store of an interrupted call of the same plan, or make an empty one."""
     there = partial.plan()
     if there == plan and not overwrite:
         return
@@ -232,24 +236,27 @@ def _take_up(
     out = dataset.drop_encoding().assign_attrs({IDENTITY: plan["identity"]})
     lazy = _rows(out)
     chunks = {
-        str(name): {"chunks": (min(block, plan["samples"]), *one.shape[1:])} for name, one in lazy.items()
+        str(name): {"chunks": (min(block, plan["samples"]), *value.shape[1:])} for name, value in lazy.items()
     }
-    with _held_by("zarr", path, partial):
+    with _convertible("zarr", path, partial):
         empty = out.assign(
-            {name: one.chunk(dict.fromkeys(one.dims, -1) | {"sample": block}) for name, one in lazy.items()}
+            {
+                name: value.chunk(dict.fromkeys(value.dims, -1) | {"sample": block})
+                for name, value in lazy.items()
+            }
         )
         empty.to_zarr(
             partial.store, mode="w", compute=False, zarr_format=3, consolidated=False, encoding=chunks
         )
     if path.suffix == ".nc":
-        with _held_by("netCDF", path, partial):
+        with _convertible("netCDF", path, partial):
             _try_netcdf(out, partial.folder / "trial.nc")
     partial.begin(plan)
 
 
 @contextlib.contextmanager
-def _held_by(form: str, path: Path, partial: Unfinished) -> Iterator[None]:
-    """Leave nothing where a file of the form cannot hold the dataset."""
+def _convertible(form: str, path: Path, partial: PartialStore) -> Iterator[None]:
+    """Remove the unfinished store where a file of the form cannot hold the dataset."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -261,12 +268,12 @@ def _held_by(form: str, path: Path, partial: Unfinished) -> Iterator[None]:
 
 
 def _try_netcdf(dataset: xr.Dataset, path: Path) -> None:
-    """Write one zero of each variable: what netCDF cannot hold should be told before the work, not after it."""
+    """Write one zero of each variable, so that what netCDF cannot hold fails before the computation."""
     rows = _rows(dataset)
     first = dataset.drop_vars(list(rows)).isel(
         dict.fromkeys(dataset.dims, slice(0, 1)), missing_dims="ignore"
     )
-    zeros = {name: (one.dims, np.zeros((1,) * one.ndim, one.dtype), one.attrs) for name, one in rows.items()}
+    zeros = {name: (row.dims, np.zeros((1,) * row.ndim, row.dtype), row.attrs) for name, row in rows.items()}
     with _netcdf_on_disk(path):
         first.assign(zeros).to_netcdf(path, engine="netcdf4", format="NETCDF4")
     path.unlink()
@@ -274,7 +281,7 @@ def _try_netcdf(dataset: xr.Dataset, path: Path) -> None:
 
 @contextlib.contextmanager
 def _netcdf_on_disk(path: Path) -> Iterator[None]:
-    """Tell in words that a disk is full, for which netCDF4 raises a bare RuntimeError."""
+    """Explain the bare RuntimeError that netCDF4 raises on a full disk."""
     try:
         yield
     except RuntimeError as error:
@@ -285,11 +292,11 @@ def _netcdf_on_disk(path: Path) -> Iterator[None]:
 
 def _rows(dataset: xr.Dataset) -> dict[Any, xr.DataArray]:
     """The variables that are written block by block."""
-    return {name: one for name, one in dataset.data_vars.items() if one.dims[:1] == ("sample",)}
+    return {name: array for name, array in dataset.data_vars.items() if array.dims[:1] == ("sample",)}
 
 
 def _compute(
-    partial: Unfinished, plan: Mapping[str, Any], dataset: xr.Dataset, workers: int | None, progress: Tell
+    partial: PartialStore, plan: Mapping[str, Any], dataset: xr.Dataset, workers: int | None, progress: Tell
 ) -> None:
     import zarr
 
@@ -302,12 +309,12 @@ def _compute(
         return
     rows = _rows(dataset)
     group: Any = zarr.open_group(partial.store, mode="r+")
-    size = max(one.size for one in rows.values()) * len(left) // len(numbers)
+    size = max(row.size for row in rows.values()) * len(left) // len(numbers)
     alone = workers == 1 or (workers is None and (size < SMALL or len(left) < 2))
 
     def lazy(number: int) -> dict[str, Any]:
         here = slice(number * block, min(total, (number + 1) * block))
-        return {str(name): one.isel(sample=here).data for name, one in rows.items()}
+        return {str(name): row.isel(sample=here).data for name, row in rows.items()}
 
     for number, values in _carried_out(lazy, left, alone, workers):
         start = number * block
@@ -330,40 +337,19 @@ def _carried_out(
         for number in numbers:
             yield number, compute(lazy(number), scheduler="synchronous")[0]
         return
-    from distributed import as_completed
-
     with cluster.client(n_workers=workers) as client:
-        window = 2 * max(1, sum(client.nthreads().values())) + 1
-        waiting = iter(numbers)
-        under_way: dict[Any, int] = {}
-        done = as_completed([], with_results=False)
-
-        def submit() -> None:
-            number = next(waiting, None)
-            if number is not None:
-                future = client.compute(delayed(lazy(number)))
-                under_way[future] = number
-                done.add(future)
-
-        for _ in range(window):
-            submit()
-        try:
-            for future in done:
-                number = under_way.pop(future)
-                yield number, future.result()
-                future.release()
-                submit()
-        finally:
-            with contextlib.suppress(Exception):
-                client.cancel(list(under_way))
+        results = bounded(client, lambda number: client.compute(delayed(lazy(number))), numbers)
+        with contextlib.closing(results):
+            for index, values in results:
+                yield numbers[index], values
 
 
-def _first_chunk(one: xr.DataArray) -> tuple[int, ...] | None:
-    return tuple(sizes[0] for sizes in one.chunks) if one.chunks else None
+def _first_chunk(value: xr.DataArray) -> tuple[int, ...] | None:
+    return tuple(sizes[0] for sizes in value.chunks) if value.chunks else None
 
 
-def _finish(partial: Unfinished, path: Path) -> None:
-    """Put the complete dataset under its name."""
+def _finish(partial: PartialStore, path: Path) -> None:
+    """Rename the complete dataset to its target."""
     import warnings
 
     import zarr
@@ -379,8 +365,8 @@ def _finish(partial: Unfinished, path: Path) -> None:
         with xr.open_zarr(partial.store, consolidated=False) as whole, replaced(path) as part:
             out = whole.drop_encoding()
             packed = {
-                name: {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": _first_chunk(one)}
-                for name, one in out.data_vars.items()
+                name: {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": _first_chunk(array)}
+                for name, array in out.data_vars.items()
             }
             with _netcdf_on_disk(path):
                 out.to_netcdf(part, engine="netcdf4", format="NETCDF4", encoding=packed)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from sciml.errors import InputError
 
-__all__ = ["PLAN", "claimed", "discard"]
+__all__ = ["PLAN", "PartialStore", "claimed", "discard", "partial_store"]
 
 LOCK: Final = "lock"
 PLAN: Final = "plan.json"
@@ -111,3 +113,55 @@ def discard(partial: Path) -> None:
             shutil.rmtree(path)
         elif path.name != LOCK:
             path.unlink()
+
+
+@dataclass(frozen=True)
+class PartialStore:
+    """An unfinished store: the folder ``<target>.partial`` with the store, its plan, and a mark for each block.
+
+    Parameters
+    ----------
+    folder
+        The folder, which `partial_store` locks for this process.
+    """
+
+    folder: Path
+
+    @property
+    def store(self) -> Path:
+        """Path of the store that is being written."""
+        return self.folder / "store"
+
+    def plan(self) -> dict[str, Any] | None:
+        """Read what the store is to become; None where nothing was begun."""
+        try:
+            plan = json.loads((self.folder / PLAN).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return plan if isinstance(plan, dict) else None
+
+    def begin(self, plan: Mapping[str, Any]) -> None:
+        """Write the plan, once the empty store is complete."""
+        (self.folder / "done").mkdir()
+        temporary = self.folder / "plan.tmp"
+        temporary.write_text(json.dumps(plan), encoding="utf-8")
+        os.replace(temporary, self.folder / PLAN)
+
+    def mark(self, block: int) -> None:
+        """Record that a block is in the store."""
+        (self.folder / "done" / str(block)).touch()
+
+    def done(self, block: int) -> bool:
+        """Whether a block is in the store."""
+        return (self.folder / "done" / str(block)).exists()
+
+    def discard(self) -> None:
+        """Remove everything but the lock."""
+        discard(self.folder)
+
+
+@contextlib.contextmanager
+def partial_store(target: Path, what: str = "dataset") -> Iterator[PartialStore]:
+    """The unfinished store of a target, for this process alone; parameters and errors as those of `claimed`."""
+    with claimed(target, what) as folder:
+        yield PartialStore(folder)

@@ -1,4 +1,4 @@
-"""A stranger's problem, algorithm and solution, which import nothing of ours but `Result`."""
+"""A problem, algorithm and solution defined outside of the package; they import only `Result` of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Root:
 
 
 @dataclass(frozen=True)
-class Found:
+class RootSolution:
     x: float
     result: Result
     stats: Mapping[str, float] = field(default_factory=dict)
@@ -30,10 +30,10 @@ class Newton:
     def init(self, problem: Root) -> float:
         return max(problem.square, 1.0)
 
-    def run(self, problem: Root, state: float) -> Found:
+    def run(self, problem: Root, state: float) -> RootSolution:
         x = state
         for iteration in range(self.max_iterations):
             if abs(x * x - problem.square) <= self.rtol * problem.square:
-                return Found(x, Result.SUCCESS, {"iterations": iteration})
+                return RootSolution(x, Result.SUCCESS, {"iterations": iteration})
             x = 0.5 * (x + problem.square / x)
-        return Found(x, Result.MAX_ITERATIONS, {"iterations": self.max_iterations})
+        return RootSolution(x, Result.MAX_ITERATIONS, {"iterations": self.max_iterations})

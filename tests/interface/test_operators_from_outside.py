@@ -1,4 +1,4 @@
-"""A stranger's problem, coefficient, algorithm and network meet ours through the protocols alone."""
+"""A problem, coefficient, algorithm and network defined outside of the package, met through the protocols alone."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Membrane:
         return Grid((self.points, self.points))
 
     def terms(self) -> Terms:
-        one = np.ones(self.grid.shape)
-        return Terms(self.grid, one, one, reaction=5 * one)
+        value = np.ones(self.grid.shape)
+        return Terms(self.grid, value, value, reaction=5 * value)
 
 
 @dataclass(frozen=True)
 class Relaxation:
-    """An algorithm of its own class: damped Jacobi, as long as it takes."""
+    """An algorithm of its own class: damped Jacobi."""
 
     sweeps: int = 4000
 

@@ -71,10 +71,10 @@ def test_the_error_always_lies_between(coefficient, boundary, centring, method, 
     system = hierarchy.system
     for error in errors(system, np.random.default_rng(seed)):
         true = system.energy(error)
-        found = hierarchy.bounds(system.matrix @ error)
-        assert found.lower <= true * (1 + ROUNDING)
-        assert true <= found.upper * (1 + ROUNDING)
-        assert found.upper <= 1.1 * found.lower * (1 + ROUNDING)
+        result = hierarchy.bounds(system.matrix @ error)
+        assert result.lower <= true * (1 + ROUNDING)
+        assert true <= result.upper * (1 + ROUNDING)
+        assert result.upper <= 1.1 * result.lower * (1 + ROUNDING)
 
 
 @pytest.mark.parametrize("coefficient", sorted(COEFFICIENTS))
@@ -88,9 +88,9 @@ def test_the_worst_of_all_errors(coefficient, boundary, method):
     cycle = np.column_stack([hierarchy.cycle(unit) for unit in np.eye(len(full))])
     # In the eigenvectors of A, whose null space is left out: I - A^(1/2) B A^(1/2).
     values, vectors = np.linalg.eigh(full)
-    kept = values > 1e-9 * values[-1]
-    root = vectors[:, kept] * np.sqrt(values[kept])
-    left = np.eye(kept.sum()) - root.T @ (cycle + cycle.T) @ root / 2
+    regular = values > 1e-9 * values[-1]
+    root = vectors[:, regular] * np.sqrt(values[regular])
+    left = np.eye(regular.sum()) - root.T @ (cycle + cycle.T) @ root / 2
     rates, worst = np.linalg.eigh(left)
     assert rates[0] >= -1e-9  # B A <= I: what the lower bound rests on
     g = hierarchy.contraction
@@ -99,11 +99,11 @@ def test_the_worst_of_all_errors(coefficient, boundary, method):
     # The margin does what it is for and no more.
     assert (1 - rates[-1] ** 2) / (1 - g.bound**2) < 1.1
     for k in (-1, -2, len(rates) // 2):
-        error = (vectors[:, kept] / np.sqrt(values[kept])) @ worst[:, k]
-        found = hierarchy.bounds(system.matrix @ error)
+        error = (vectors[:, regular] / np.sqrt(values[regular])) @ worst[:, k]
+        result = hierarchy.bounds(system.matrix @ error)
         true = system.energy(error)
-        assert found.lower <= true * (1 + ROUNDING)
-        assert true <= found.upper * (1 + ROUNDING)
+        assert result.lower <= true * (1 + ROUNDING)
+        assert true <= result.upper * (1 + ROUNDING)
 
 
 @pytest.mark.parametrize("seed", [7, 23, 101])
@@ -115,11 +115,11 @@ def test_the_benchmark_families_are_bounded_within_a_tenth(family, seed):
     system = hierarchy.system
     generator = np.random.default_rng(seed)
     guess = truth * (1 + 0.02 * generator.standard_normal(truth.shape))
-    found = hierarchy.bounds(system.residual(guess))
+    result = hierarchy.bounds(system.residual(guess))
     true = system.energy(guess - truth)
-    assert found.lower <= true <= found.upper
-    assert found.upper / true <= 1.15
-    assert found.cycles <= 3
+    assert result.lower <= true <= result.upper
+    assert result.upper / true <= 1.15
+    assert result.cycles <= 3
     assert hierarchy.contraction.cycles <= 40
 
 
@@ -131,9 +131,9 @@ def test_against_solutions_that_nearly_are():
     truth = solve(problem, Direct()).u.values
     for rtol in (1e-2, 1e-5, 1e-8):
         u = hierarchy.solve(rtol=rtol).x
-        found = hierarchy.bounds(system.residual(u))
+        result = hierarchy.bounds(system.residual(u))
         true = system.energy(u - truth.ravel())
-        assert found.lower * (1 - 1e-6) <= true <= found.upper * (1 + 1e-6)
+        assert result.lower * (1 - 1e-6) <= true <= result.upper * (1 + 1e-6)
 
 
 def test_a_smoother_too_weak_for_the_contrast_is_refused_and_not_believed():
@@ -145,23 +145,23 @@ def test_a_smoother_too_weak_for_the_contrast_is_refused_and_not_believed():
         hierarchy = weak.init(problem)
         system = hierarchy.system
         error = np.random.default_rng(5).standard_normal(625)
-        found = hierarchy.bounds(system.matrix @ error)
-        assert (found.contraction > 0.9) == slow
-        assert found.lower <= system.energy(error) * (1 + ROUNDING)
-        assert system.energy(error) <= found.upper * (1 + ROUNDING)
+        result = hierarchy.bounds(system.matrix @ error)
+        assert (result.contraction > 0.9) == slow
+        assert result.lower <= system.energy(error) * (1 + ROUNDING)
+        assert system.energy(error) <= result.upper * (1 + ROUNDING)
 
 
 @pytest.mark.parametrize("effectivity", [1.01, 1.1, 2.0])
 def test_how_close_is_what_was_asked(effectivity):
     hierarchy = AMG("geometric").init(Darcy(31, TwoPhase(1, 1000, tau=20**0.5), 0.0))
     r = hierarchy.system.matrix @ np.random.default_rng(5).standard_normal(961)
-    found = hierarchy.bounds(r, effectivity)
-    assert found.effectivity <= effectivity
+    result = hierarchy.bounds(r, effectivity)
+    assert result.effectivity <= effectivity
     with pytest.raises(InputError, match="above 1"):
         hierarchy.bounds(r, 1.0)
 
 
-def test_the_contraction_is_found_once_and_reproducibly():
+def test_the_contraction_is_computed_once_and_reproducibly():
     problem = Darcy(31, TwoPhase(3, 12))
     hierarchy = AMG().init(problem)
     assert hierarchy.contraction is hierarchy.contraction
@@ -175,10 +175,10 @@ def test_the_contraction_is_found_once_and_reproducibly():
 def test_the_size_of_a_residual_does_not_matter(size):
     hierarchy = AMG().init(Poisson(15))
     r = np.random.default_rng(5).standard_normal((15, 15))
-    usual, found = hierarchy.bounds(r), hierarchy.bounds(size * r)
+    usual, result = hierarchy.bounds(r), hierarchy.bounds(size * r)
     assert 0 < usual.lower < usual.upper
-    assert found.lower / size == pytest.approx(usual.lower)
-    assert found.upper / size == pytest.approx(usual.upper)
+    assert result.lower / size == pytest.approx(usual.lower)
+    assert result.upper / size == pytest.approx(usual.upper)
 
 
 def test_elements_with_positive_entries_off_the_diagonal():
@@ -190,8 +190,8 @@ def test_elements_with_positive_entries_off_the_diagonal():
     exact = np.linalg.eigvalsh(_scaled(system.matrix))
     assert 0 < smallest_eigenvalue(hierarchy)[0] <= exact[0]
     error = np.random.default_rng(5).standard_normal(system.grid.size)
-    found = hierarchy.bounds(system.matrix @ error)
-    assert found.lower <= system.energy(error) <= found.upper
+    result = hierarchy.bounds(system.matrix @ error)
+    assert result.lower <= system.energy(error) <= result.upper
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES, ids=str)
@@ -305,8 +305,8 @@ def test_no_bound_lies_below_the_error_at_all(
         reject()
     exact = ExactSolution(system, taken_by)
     for u in nearly(system, hierarchy, exact):
-        found, true = hierarchy.bounds(system.residual(u)), exact.squared_error(u)
-        assert Fraction(found.lower) ** 2 <= true <= Fraction(found.upper) ** 2
+        result, true = hierarchy.bounds(system.residual(u)), exact.squared_error(u)
+        assert Fraction(result.lower) ** 2 <= true <= Fraction(result.upper) ** 2
 
 
 @pytest.mark.parametrize("coefficient", [1.0, TwoPhase(1, 1000), Lognormal(2.0)])
@@ -315,8 +315,8 @@ def test_bounds_of_what_is_only_rounding_are_as_good_as_others(coefficient):
     system = hierarchy.system
     exact = ExactSolution(system)
     for u in nearly(system, hierarchy, exact):
-        found = hierarchy.bounds(system.residual(u))
-        assert Fraction(found.upper) ** 2 <= Fraction(1.1) ** 2 * exact.squared_error(u)
+        result = hierarchy.bounds(system.residual(u))
+        assert Fraction(result.upper) ** 2 <= Fraction(1.1) ** 2 * exact.squared_error(u)
 
 
 def test_rounding_in_a_residual_that_was_computed_plainly_has_to_be_given():
@@ -326,10 +326,10 @@ def test_rounding_in_a_residual_that_was_computed_plainly_has_to_be_given():
     u, matrix = exact.nearest, system.matrix
     plain = system.rhs - matrix @ u
     rounding = 8 * np.finfo(np.float64).eps * (abs(matrix) @ np.abs(u) + np.abs(system.rhs))
-    found = hierarchy.bounds(plain, rounding=rounding)
-    assert Fraction(found.lower) ** 2 <= exact.squared_error(u) <= Fraction(found.upper) ** 2
+    result = hierarchy.bounds(plain, rounding=rounding)
+    assert Fraction(result.lower) ** 2 <= exact.squared_error(u) <= Fraction(result.upper) ** 2
     assert (
-        found.upper >= hierarchy.bounds(rounding).upper / 10
+        result.upper >= hierarchy.bounds(rounding).upper / 10
     )  # a smooth one, which the norm of it nearly is
     large = hierarchy.bounds(1e9 * rounding, rounding=rounding)
     assert large.effectivity <= 1.1 + 1e-6
@@ -352,8 +352,8 @@ def test_solutions_without_any_rounding_have_no_error():
     problem = Poisson(15, lambda x, y: 2 * x * (1 - x) + 2 * y * (1 - y))
     hierarchy = AMG().init(problem)
     x, y = hierarchy.system.grid.mesh()
-    found = hierarchy.bounds(hierarchy.system.residual(x * (1 - x) * y * (1 - y)))
-    assert (found.lower, found.upper) == (0.0, 0.0)
+    result = hierarchy.bounds(hierarchy.system.residual(x * (1 - x) * y * (1 - y)))
+    assert (result.lower, result.upper) == (0.0, 0.0)
     nothing = AMG().init(Poisson(15, 0.0))
     assert nothing.bounds(nothing.system.residual(np.zeros(225))).upper == 0.0
 

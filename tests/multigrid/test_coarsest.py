@@ -38,9 +38,9 @@ def test_stretched_problems_are_solved_and_bounded(case, method):
     pyamgs = pyamg.smoothed_aggregation_solver(sp.csr_matrix(system.matrix)).solve(
         system.rhs, tol=1e-11, accel="cg", maxiter=300
     )
-    found = hierarchy.solve(rtol=1e-9)
-    assert found.result.ok
-    assert system.energy(found.x - pyamgs) <= 1e-4 * system.energy(pyamgs)
+    solution = hierarchy.solve(rtol=1e-9)
+    assert solution.result.ok
+    assert system.energy(solution.x - pyamgs) <= 1e-4 * system.energy(pyamgs)
     assert all(level.prolongation.shape[1] for level in hierarchy.levels[:-1])
     error = np.random.default_rng(7).standard_normal(system.grid.size)
     bounds = hierarchy.bounds(system.matrix @ error)
@@ -51,9 +51,9 @@ def test_levels_without_a_strong_connection_go_on_along_the_weak_ones():
     problem = Poisson((9, 600), lengths=(1e-3, 1.0))
     hierarchy = AMG("smoothed_aggregation").init(problem)
     assert hierarchy.levels[-1].size < 500
-    found = hierarchy.solve(rtol=1e-8)
-    assert found.result.ok
-    assert found.x == pytest.approx(solve(problem, Direct()).u.values.ravel(), rel=1e-6)
+    solution = hierarchy.solve(rtol=1e-8)
+    assert solution.result.ok
+    assert solution.x == pytest.approx(solve(problem, Direct()).u.values.ravel(), rel=1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -62,8 +62,8 @@ def test_the_same_levels_as_tensors(method):
     hierarchy = AMG(method).init(system)
     r = np.random.default_rng(5).standard_normal(system.grid.size)
     torch = pytest.importorskip("torch")
-    found = TorchHierarchy.of(hierarchy).cycle(torch.from_numpy(r)[None])
-    assert found.numpy().ravel() == pytest.approx(hierarchy.cycle(r), rel=1e-10, abs=1e-14)
+    result = TorchHierarchy.of(hierarchy).cycle(torch.from_numpy(r)[None])
+    assert result.numpy().ravel() == pytest.approx(hierarchy.cycle(r), rel=1e-10, abs=1e-14)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -78,9 +78,9 @@ def test_the_kernel_is_known_from_a_small_eigenvalue(method, boundary):
     truth = solve(problem, Direct()).u.values.ravel()
     error = np.random.default_rng(7).standard_normal(truth.size)
     system = hierarchy.system
-    found = hierarchy.bounds(system.matrix @ error)
-    assert found.lower <= system.energy(error) * (1 + 1e-9)
-    assert system.energy(error) <= found.upper * (1 + 1e-9)
+    result = hierarchy.bounds(system.matrix @ error)
+    assert result.lower <= system.energy(error) * (1 + 1e-9)
+    assert system.energy(error) <= result.upper * (1 + 1e-9)
     near = hierarchy.solve(rtol=1e-8).x
     assert system.energy(near - truth) <= 1e-4 * system.energy(truth)
 
@@ -100,21 +100,21 @@ def test_inverses():
     assert inverse * sizes[:, None] * sizes == pytest.approx(np.linalg.inv(regular), rel=1e-9)
     assert np.array_equal(inverse, inverse.T)
     skew = regular + np.triu(regular)
-    found = inverse_of(*chain(skew), symmetric=False, singular=False)
-    assert found == pytest.approx(np.linalg.inv(skew), rel=1e-9)
+    result = inverse_of(*chain(skew), symmetric=False, singular=False)
+    assert result == pytest.approx(np.linalg.inv(skew), rel=1e-9)
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_a_matrix_singular_to_rounding_gets_a_projection(symmetric):
     root = np.random.default_rng(7).standard_normal((6, 4))
     singular = root @ root.T
-    found = inverse_of(*chain(singular), symmetric=symmetric, singular=False)
-    assert found @ singular @ found == pytest.approx(found, abs=1e-9 * abs(found).max())
-    assert singular @ found @ singular == pytest.approx(singular, abs=1e-9 * abs(singular).max())
+    result = inverse_of(*chain(singular), symmetric=symmetric, singular=False)
+    assert result @ singular @ result == pytest.approx(result, abs=1e-9 * abs(result).max())
+    assert singular @ result @ singular == pytest.approx(singular, abs=1e-9 * abs(singular).max())
     assert not inverse_of(*chain(np.zeros((3, 3))), symmetric=symmetric, singular=False).any()
     held = np.diag([2.0, 0.0, 4.0])
-    found = inverse_of(*chain(held), symmetric=symmetric, singular=False)
-    assert found == pytest.approx(np.diag([0.5, 0.0, 0.25]))
+    result = inverse_of(*chain(held), symmetric=symmetric, singular=False)
+    assert result == pytest.approx(np.diag([0.5, 0.0, 0.25]))
 
 
 def test_what_is_left_of_a_kernel_is_measured_by_the_level_above():
@@ -123,8 +123,8 @@ def test_what_is_left_of_a_kernel_is_measured_by_the_level_above():
     ones = sp.csr_matrix(np.ones((2, 1)))
     coarse = sp.csr_matrix(ones.T @ fine @ ones)
     assert coarse.toarray().item() != 0
-    found = inverse_of([fine, coarse], [(ones, ones.T)], symmetric=True, singular=True)
-    assert found.item() == 0.0
+    result = inverse_of([fine, coarse], [(ones, ones.T)], symmetric=True, singular=True)
+    assert result.item() == 0.0
 
 
 def test_more_unknowns_than_can_be_inverted():

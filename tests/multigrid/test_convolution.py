@@ -27,16 +27,16 @@ def test_as_with_the_ghosts_themselves(centring, y, x, groups, shape):
     u = field(*shape).to(memory_format=torch.channels_last).requires_grad_()
     weight = field(6, 3 // groups, 3, 3, seed=11).requires_grad_()
     ends = conditions(layout, u)
-    found = convolve(u, weight, ends, groups)
+    result = convolve(u, weight, ends, groups)
     wanted = functional.conv2d(extend(u, layout), weight, groups=groups)
-    assert torch.allclose(found, wanted, rtol=0, atol=1e-12)
+    assert torch.allclose(result, wanted, rtol=0, atol=1e-12)
     with torch.no_grad():
         assert torch.allclose(convolve(u, weight, ends, groups), wanted, rtol=0, atol=1e-12)
     g = field(*wanted.shape, seed=13)
-    for one, other in zip(
-        torch.autograd.grad(found, (u, weight), g), torch.autograd.grad(wanted, (u, weight), g), strict=True
+    for value, other in zip(
+        torch.autograd.grad(result, (u, weight), g), torch.autograd.grad(wanted, (u, weight), g), strict=True
     ):
-        assert torch.allclose(one, other, rtol=1e-12, atol=1e-12)
+        assert torch.allclose(value, other, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("held", ["field", "weight"])
@@ -59,5 +59,5 @@ def test_second_derivatives():
         (first,) = torch.autograd.grad((made**2).sum(), u, create_graph=True)
         return torch.autograd.grad((first**2).sum(), weight)[0]
 
-    found = second(convolve(u, weight, conditions(layout, u)))
-    assert torch.allclose(found, second(functional.conv2d(extend(u, layout), weight)), rtol=1e-10)
+    result = second(convolve(u, weight, conditions(layout, u)))
+    assert torch.allclose(result, second(functional.conv2d(extend(u, layout), weight)), rtol=1e-10)

@@ -43,7 +43,7 @@ def test_smooth_fields_that_obey_the_boundary_are_interpolated_to_second_order(a
 
 @given(axes)
 @settings(max_examples=60, deadline=None)
-def test_constants_are_kept_away_from_dirichlet_sides_and_weights_are_those_of_interpolation(axis):
+def test_constants_are_reproduced_away_from_dirichlet_sides_with_the_weights_of_interpolation(axis):
     n, centring, sides = axis
     matrix = interpolation(n, centring, sides)
     sums = np.asarray(matrix.sum(axis=1)).ravel()
@@ -82,9 +82,9 @@ def test_it_is_the_interpolation_of_the_tensors(shape, centring, sides):
 
 
 def test_coarsening_goes_down_to_one_unknown_on_long_grids_too():
-    found, levels = prolongations(Grid((63, 10)))
+    result, levels = prolongations(Grid((63, 10)))
     assert levels[-1].shape == (1, 1)
     assert [level.shape for level in levels[:3]] == [(63, 10), (31, 5), (15, 2)]
-    for matrix, fine, coarse in zip(found, levels[:-1], levels[1:], strict=True):
+    for matrix, fine, coarse in zip(result, levels[:-1], levels[1:], strict=True):
         assert matrix.shape == (fine.size, coarse.size)
     assert CoarseGrid.of(Grid((9, 9), "cell")).coarse().shape == (5, 5)

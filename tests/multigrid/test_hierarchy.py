@@ -104,9 +104,9 @@ def test_an_update_keeps_the_transfers_and_still_converges(method, monkeypatch):
         galerkin = new.restriction @ new.matrix @ new.prolongation
         assert abs(galerkin - below.matrix).max() < 1e-12
     assert hierarchy.levels[0].matrix is not updated.levels[0].matrix
-    found = updated.solve(rtol=1e-10)
-    assert found.relative_residual <= 1e-10
-    assert found.cycles <= 14
+    solution = updated.solve(rtol=1e-10)
+    assert solution.relative_residual <= 1e-10
+    assert solution.cycles <= 14
     assert updated.contraction.bound < 0.6
     same = hierarchy.updated(replace(problem, source=2.0))
     assert same.levels is hierarchy.levels
@@ -143,17 +143,17 @@ def test_the_table_and_the_levels():
 @pytest.mark.parametrize("method", METHODS)
 def test_nothing_given_is_changed(method):
     system = discretize(problem)
-    kept = system.matrix.copy()
+    before = system.matrix.copy()
     rhs = system.rhs.copy()
     hierarchy = AMG(method, smoother="chebyshev").init(system)
     hierarchy.solve()
     hierarchy.bounds(rhs)
-    assert abs(system.matrix - kept).max() == 0
+    assert abs(system.matrix - before).max() == 0
     assert np.array_equal(system.rhs, rhs)
     assert not hasattr(system.matrix, "rho")
 
 
-def test_a_solve_is_told_what_it_cannot_do():
+def test_invalid_arguments_of_solve_fail():
     hierarchy = AMG().init(Poisson((15, 31)))
     for settings in ({"rtol": 0.0}, {"rtol": -1.0}, {"rtol": float("nan")}, {"max_cycles": 0}):
         with pytest.raises(InputError, match="between 0 and 1, and at least 1"):

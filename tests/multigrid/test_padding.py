@@ -49,15 +49,15 @@ def test_ghosts_and_their_gradients_are_those_of_concatenation(centring, y, x, s
     assert (shape[-1] > 100) == (field(*shape).numel() > SMALL)  # both ways of making them
     for form in (torch.contiguous_format, torch.channels_last):
         for make, interpolated in ((extend, False), (ghosts, True)):
-            found, wanted = (field(*shape).to(memory_format=form).requires_grad_() for _ in range(2))
-            made, oracle = make(found, layout), concatenated(wanted, layout, interpolated=interpolated)
+            result, wanted = (field(*shape).to(memory_format=form).requires_grad_() for _ in range(2))
+            made, oracle = make(result, layout), concatenated(wanted, layout, interpolated=interpolated)
             assert torch.equal(made, oracle)
             weights = field(*oracle.shape, seed=11)
             made.backward(weights)
             oracle.backward(weights)
-            assert torch.allclose(found.grad, wanted.grad, rtol=0, atol=1e-14)
+            assert torch.allclose(result.grad, wanted.grad, rtol=0, atol=1e-14)
         with torch.no_grad():
-            assert torch.equal(extend(found, layout), concatenated(wanted, layout))
+            assert torch.equal(extend(result, layout), concatenated(wanted, layout))
 
 
 @pytest.mark.parametrize(("centring", "y", "x"), PLACES)
@@ -119,11 +119,11 @@ def test_no_gradient_fills_a_field_for_every_side():
         with torch.profiler.profile(record_shapes=True) as seen:
             functional.conv2d(make(u, layout), kernel, groups=16).sum().backward()
         return sum(
-            one.count
-            for one in seen.key_averages(group_by_input_shape=True)
-            if one.key in ("aten::fill_", "aten::copy_", "aten::cat")
-            and one.input_shapes
-            and list(one.input_shapes[0])[-2:] in ([64, 64], [66, 66], [64, 66], [66, 64])
+            value.count
+            for value in seen.key_averages(group_by_input_shape=True)
+            if value.key in ("aten::fill_", "aten::copy_", "aten::cat")
+            and value.input_shapes
+            and list(value.input_shapes[0])[-2:] in ([64, 64], [66, 66], [64, 66], [66, 64])
         )
 
     assert large(extend) <= 4 < large(concatenated)
@@ -139,6 +139,6 @@ def test_few_values_are_interpolated_as_many_are(centring, y, x, shape):
     many = 1 + SMALL // (shape[0] * shape[1])
     for apply, size in ((prolong, fine.coarse().shape), (restrict, shape)):
         few = field(1, 2, *size)
-        found = apply(few, fine)
+        result = apply(few, fine)
         wanted = apply(few[:, :1].expand(1, many, *size).contiguous(), fine)
-        assert torch.allclose(found[:, 0], wanted[:, 0], rtol=0, atol=1e-13)
+        assert torch.allclose(result[:, 0], wanted[:, 0], rtol=0, atol=1e-13)

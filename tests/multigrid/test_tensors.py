@@ -57,8 +57,8 @@ def vectors(count: int, n: int, seed: int = 7) -> torch.Tensor:
     return torch.randn(count, n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def close(found: torch.Tensor, expected: np.ndarray, rtol: float = 1e-12) -> bool:
-    return float(np.abs(found.numpy() - expected).max()) <= rtol * float(np.abs(expected).max())
+def close(result: torch.Tensor, expected: np.ndarray, rtol: float = 1e-12) -> bool:
+    return float(np.abs(result.numpy() - expected).max()) <= rtol * float(np.abs(expected).max())
 
 
 def pyamg_cycles(multilevel, r: torch.Tensor, cycle: str) -> np.ndarray:
@@ -97,10 +97,10 @@ def test_the_cycle_is_the_hierarchys(method, smoother, boundary):
         r = vectors(2, 19 * 26)
         r -= r.mean(1, keepdim=True)
         expected = np.stack([hierarchy.cycle(row) for row in r.numpy()])
-        found = TorchHierarchy.of(hierarchy)
-        assert found.cycle_kind == cycle and found.kind == hierarchy.system.kind
-        assert found.symmetric == hierarchy.symmetric
-        assert close(found.cycle(r), expected)
+        samples = TorchHierarchy.of(hierarchy)
+        assert samples.cycle_kind == cycle and samples.kind == hierarchy.system.kind
+        assert samples.symmetric == hierarchy.symmetric
+        assert close(samples.cycle(r), expected)
 
 
 def test_wavefronts_are_the_triangular_solve():
@@ -143,13 +143,13 @@ def test_every_right_hand_side_is_solved_to_its_tolerance(mixed, accelerate, sym
     b = vectors(6, 529)
     b[1] *= 1e-9
     b[2] = 0.0
-    found = hierarchy.solve(b, rtol=1e-9, accelerate=accelerate)
-    residual = b.numpy() - found.u.numpy() @ matrix.T
+    solution = hierarchy.solve(b, rtol=1e-9, accelerate=accelerate)
+    residual = b.numpy() - solution.u.numpy() @ matrix.T
     size = np.linalg.norm(b.numpy(), axis=1)
-    assert found.result.ok
+    assert solution.result.ok
     assert (np.linalg.norm(residual, axis=1) <= 1.001e-9 * size).all()
-    assert found.cycles[2] == 0 and not found.u[2].any()
-    assert close(found.u, spsolve(matrix.tocsc(), b.numpy().T).T, 1e-7)
+    assert solution.cycles[2] == 0 and not solution.u[2].any()
+    assert close(solution.u, spsolve(matrix.tocsc(), b.numpy().T).T, 1e-7)
 
 
 def test_a_good_guess_costs_less_and_an_exact_one_nothing():
@@ -160,27 +160,27 @@ def test_a_good_guess_costs_less_and_an_exact_one_nothing():
     guess = exact.clone()
     guess[1] += 1e-3 * vectors(1, 961)[0]
     guess[2] = 0
-    found = twin.solve(b, x0=guess, rtol=1e-8)
-    assert found.cycles[0] == 0
-    assert 0 < found.cycles[1] < found.cycles[2]
+    solution = twin.solve(b, x0=guess, rtol=1e-8)
+    assert solution.cycles[0] == 0
+    assert 0 < solution.cycles[1] < solution.cycles[2]
 
 
 def test_conjugate_gradients_take_as_many_cycles_as_pyamg():
     system = discretize(Darcy(31, TwoPhase(3, 12), seed=5))
     hierarchy = AMG().init(system)
-    found = TorchHierarchy.of(hierarchy).solve(torch.from_numpy(system.rhs))
+    solution = TorchHierarchy.of(hierarchy).solve(torch.from_numpy(system.rhs))
     alone = hierarchy.solve()
-    assert found.u.shape == (961,)
-    assert int(found.cycles) == alone.cycles
-    assert close(found.u, alone.x, 1e-9)
+    assert solution.u.shape == (961,)
+    assert int(solution.cycles) == alone.cycles
+    assert close(solution.u, alone.x, 1e-9)
 
 
-def test_too_few_cycles_are_told():
+def test_too_few_cycles_are_reported():
     hierarchy = TorchHierarchy.of(AMG().init(Poisson(31)))
-    found = hierarchy.solve(vectors(2, 961), max_cycles=2)
-    assert not found.converged.any()
-    assert found.result.name == "MAX_ITERATIONS"
-    assert "unconverged" in str(found)
+    solution = hierarchy.solve(vectors(2, 961), max_cycles=2)
+    assert not solution.converged.any()
+    assert solution.result.name == "MAX_ITERATIONS"
+    assert "unconverged" in str(solution)
 
 
 @pytest.mark.parametrize("boundary", [BOUNDARIES[1], BOUNDARIES[2]], ids=["neumann", "periodic"])
@@ -189,9 +189,9 @@ def test_semidefinite_systems_have_the_solution_of_mean_zero(boundary):
     hierarchy = AMG().init(system)
     b = vectors(3, 400)
     b -= b.mean(1, keepdim=True)
-    found = TorchHierarchy.of(hierarchy).solve(b, rtol=1e-10)
-    assert found.result.ok
-    assert close(found.u[1], hierarchy.solve(b[1].numpy(), rtol=1e-10).x, 1e-7)
+    solution = TorchHierarchy.of(hierarchy).solve(b, rtol=1e-10)
+    assert solution.result.ok
+    assert close(solution.u[1], hierarchy.solve(b[1].numpy(), rtol=1e-10).x, 1e-7)
     with pytest.raises(InputError, match="subtract the mean"):
         TorchHierarchy.of(hierarchy).solve(b + 1.0)
 
@@ -207,10 +207,10 @@ def test_semidefinite_stencils_in_single_precision_contract_as_in_double(centrin
     b -= b.sum((1, 2), keepdim=True) * torch.from_numpy(grid.volumes())
     double = StencilHierarchy(stencil, grid, kind="semidefinite")
     single = StencilHierarchy(stencil.float(), grid, kind="semidefinite")
-    found = single.cycle(b.float()).double()
-    for u in (found, expected := double.cycle(b)):
+    computed = single.cycle(b.float()).double()
+    for u in (computed, expected := double.cycle(b)):
         u -= (u * torch.from_numpy(grid.volumes())).sum((1, 2), keepdim=True)
-    assert float((found - expected).norm()) < 1e-4 * float(expected.norm())
+    assert float((computed - expected).norm()) < 1e-4 * float(expected.norm())
     assert single.solve(b.float(), rtol=1e-4).result.ok
 
 
@@ -321,22 +321,22 @@ def test_the_cycle_of_each_operator_is_that_of_its_own_hierarchy(boundary, centr
     r = vectors(3, grid.size)
     r -= r.mean(1, keepdim=True)
     for cycle, sweeps in (("V", (1, 1)), ("W", (2, 1)), ("F", (0, 1))):
-        found = StencilHierarchy(stencil, grid, kind=kind, cycle=cycle, sweeps=sweeps)
+        result = StencilHierarchy(stencil, grid, kind=kind, cycle=cycle, sweeps=sweeps)
         least = 2 if kind == "semidefinite" else 1
         for k in range(3):
             multilevel = as_pyamg(stencil[k], grid, least, sweeps)
             expected = pyamg_cycles(multilevel, r[k : k + 1], cycle)[0]
-            assert close(found.cycle(r.reshape(3, *grid.shape))[k].flatten(), expected)
+            assert close(result.cycle(r.reshape(3, *grid.shape))[k].flatten(), expected)
 
 
 def test_the_cycle_of_each_operator_is_that_of_the_geometric_method():
     grid = Grid((31, 31))
     fields = coefficients(grid, 3)
     r = vectors(3, grid.size)
-    found = StencilHierarchy(diffusion_stencil(torch.from_numpy(fields), grid), grid)
+    result = StencilHierarchy(diffusion_stencil(torch.from_numpy(fields), grid), grid)
     algorithm = AMG("geometric", smoother="jacobi")
     expected = [algorithm.init(Darcy(31, a)).cycle(b) for a, b in zip(fields, r.numpy(), strict=True)]
-    assert close(found.cycle(r.reshape(3, 31, 31)).reshape(3, -1), np.stack(expected))
+    assert close(result.cycle(r.reshape(3, 31, 31)).reshape(3, -1), np.stack(expected))
 
 
 @pytest.mark.parametrize("boundary", [BOUNDARIES[0], BOUNDARIES[1], BOUNDARIES[3]], ids=str)
@@ -350,10 +350,11 @@ def test_many_operators_are_solved_at_once(boundary, mixed):
     b -= b.mean(1, keepdim=True)
     inner = torch.float32 if mixed else None
     hierarchy = StencilHierarchy(stencil, grid, kind=systems[0].kind, cycle_dtype=inner)
-    found = hierarchy.solve(b.reshape(20, *grid.shape), rtol=1e-9)
-    assert found.result.ok
+    solution = hierarchy.solve(b.reshape(20, *grid.shape), rtol=1e-9)
+    assert solution.result.ok
     left = [
-        s.matrix @ u - f for s, u, f in zip(systems, found.u.reshape(20, -1).numpy(), b.numpy(), strict=True)
+        s.matrix @ u - f
+        for s, u, f in zip(systems, solution.u.reshape(20, -1).numpy(), b.numpy(), strict=True)
     ]
     assert (np.linalg.norm(left, axis=1) <= 1.1e-9 * np.linalg.norm(b.numpy(), axis=1)).all()
 

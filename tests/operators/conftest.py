@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from sciml.operators import registry as networks
+from sciml.operators import registry
 from sciml.pde.elliptic import Darcy, discretize
 from sciml.pde.grid import Grid
 
@@ -64,8 +64,8 @@ class Jacobi(nn.Module):
 
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {**networks.NETWORKS, "Small": lambda c: Small(**c), "Jacobi": lambda c: Jacobi(**c)}
-    monkeypatch.setattr(networks, "NETWORKS", known)
+    for network in (Small, Jacobi):
+        monkeypatch.setitem(registry.REGISTERED, network.__name__, network)
 
 
 def dataset(grid: Grid, count: int, seed: int = 7) -> xr.Dataset:

@@ -45,9 +45,9 @@ def systems(shape: tuple[int, int], boundary: Boundary, centring: str, count: in
 @pytest.mark.parametrize("shape", [(15, 15), (16, 12), (10, 21)], ids=str)
 def test_the_cycle_is_linear_and_symmetric(centring, boundary, shape):
     network = learned(sweeps=2)
-    found = systems(shape, boundary, centring)
-    stencil = torch.stack([stencil_of(s.matrix, s.grid) for s in found])
-    layout = Layout.of(found[0].grid)
+    result = systems(shape, boundary, centring)
+    stencil = torch.stack([stencil_of(s.matrix, s.grid) for s in result])
+    layout = Layout.of(result[0].grid)
     prepared = network.prepare(stencil, layout)
     n = shape[0] * shape[1]
     unit = torch.eye(n, dtype=torch.float64).reshape(1, n, *shape).expand(2, -1, -1, -1)

@@ -41,10 +41,10 @@ def made(name: str) -> tuple[nn.Module, tuple[int, ...], torch.Tensor]:
     return make().eval(), shape, torch.randn(5, *shape[1:])
 
 
-def apart(found: torch.Tensor | np.ndarray, wanted: torch.Tensor) -> float:
-    found = torch.as_tensor(found)
-    assert found.shape == wanted.shape
-    return float(torch.linalg.norm(found.double() - wanted.double()) / torch.linalg.norm(wanted.double()))
+def apart(result: torch.Tensor | np.ndarray, wanted: torch.Tensor) -> float:
+    result = torch.as_tensor(result)
+    assert result.shape == wanted.shape
+    return float(torch.linalg.norm(result.double() - wanted.double()) / torch.linalg.norm(wanted.double()))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -54,11 +54,11 @@ def test_onnx_runtime_says_the_same(name: str, tmp_path: Path) -> None:
     with torch.no_grad():
         wanted = network(x)
     path = export_onnx(network, tmp_path / "net.onnx", shape)
-    assert [one.name for one in tmp_path.iterdir()] == ["net.onnx"]
+    assert [value.name for value in tmp_path.iterdir()] == ["net.onnx"]
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for samples in (5, 1):  # neither is the number that it was traced with
-        (found,) = session.run(["u"], {"x0": x[:samples].numpy()})
-        assert apart(found, wanted[:samples]) < 1e-4
+        (solution,) = session.run(["u"], {"x0": x[:samples].numpy()})
+        assert apart(solution, wanted[:samples]) < 1e-4
     with torch.no_grad():
         assert torch.equal(network(x), wanted)  # what was exported is a copy
 
@@ -71,9 +71,9 @@ def test_onnx_of_the_learned_cycle(tmp_path: Path) -> None:
     stencil = diffusion_stencil(torch.rand(3, 3, 3) + 0.5, Grid((3, 3)))
     path = export_onnx(network, tmp_path / "net.onnx", [(2, 9, 3, 3), (2, 1, 3, 3)])
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (found,) = session.run(["u"], {"x0": stencil.numpy(), "x1": rhs.numpy()})
+    (solution,) = session.run(["u"], {"x0": stencil.numpy(), "x1": rhs.numpy()})
     with torch.no_grad():
-        assert apart(found, network(stencil, rhs)) < 1e-4
+        assert apart(solution, network(stencil, rhs)) < 1e-4
 
 
 @pytest.mark.slow  # the exporter takes its time over the transfers
@@ -90,18 +90,18 @@ def test_onnx_of_the_learned_cycle_on_other_grids(shape, boundary, tmp_path: Pat
     rhs -= rhs.mean((-2, -1), keepdim=True)
     path = export_onnx(network, tmp_path / "net.onnx", [(2, 9, *shape), (2, 1, *shape)])
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (found,) = session.run(["u"], {"x0": stencil.numpy(), "x1": rhs.numpy()})
+    (solution,) = session.run(["u"], {"x0": stencil.numpy(), "x1": rhs.numpy()})
     with torch.no_grad():
-        assert apart(found, network(stencil, rhs)) < 1e-4
+        assert apart(solution, network(stencil, rhs)) < 1e-4
 
 
 @pytest.mark.parametrize("name", ["published", "fno"])
 def test_programs(name: str, tmp_path: Path) -> None:
     network, shape, x = made(name)
     export_program(network, shape, tmp_path / "net.pt2")
-    found = torch.export.load(tmp_path / "net.pt2").module()(x)
+    result = torch.export.load(tmp_path / "net.pt2").module()(x)
     with torch.no_grad():
-        assert apart(found, network(x)) < 1e-5
+        assert apart(result, network(x)) < 1e-5
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -126,9 +126,9 @@ def test_fast_answers(name: str) -> None:
 def test_fast_answers_leave_the_fields_as_they_are() -> None:
     network, _, x = made("published")
     last = x.to(memory_format=torch.channels_last)
-    kept = last.clone()
+    before = last.clone()
     inference(network)(last)
-    assert torch.equal(last, kept)
+    assert torch.equal(last, before)
 
 
 def test_half_the_precision_at_full_size() -> None:

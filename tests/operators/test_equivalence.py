@@ -18,10 +18,10 @@ OMEGA = 0.8
 
 def bilinear(coarse: int) -> sp.csr_matrix:
     """Interpolation to the 2 n + 1 points a side between and around the coarse ones."""
-    one = sp.lil_matrix((2 * coarse + 1, coarse))
+    value = sp.lil_matrix((2 * coarse + 1, coarse))
     for i in range(coarse):
-        one[2 * i : 2 * i + 3, i] = np.array([[0.5], [1.0], [0.5]])
-    return sp.kron(one, one).tocsr()
+        value[2 * i : 2 * i + 3, i] = np.array([[0.5], [1.0], [0.5]])
+    return sp.kron(value, value).tocsr()
 
 
 def hierarchy(points: int, matrix: sp.csr_matrix | None = None) -> Any:
@@ -50,9 +50,9 @@ def test_the_layer_is_pyamgs_cycle(points: int) -> None:
     layer = MultigridConvolution.from_hierarchy(multilevel, omega=OMEGA)
     rhs = np.random.default_rng(points).standard_normal((2, points, points))
     with torch.no_grad():
-        found = layer(torch.from_numpy(rhs)[:, None])[:, 0].numpy()
-    for mine, one in zip(found, rhs, strict=True):
-        wanted = multilevel.solve(one.ravel(), x0=np.zeros(points**2), maxiter=1, tol=1e-300)
+        result = layer(torch.from_numpy(rhs)[:, None])[:, 0].numpy()
+    for mine, value in zip(result, rhs, strict=True):
+        wanted = multilevel.solve(value.ravel(), x0=np.zeros(points**2), maxiter=1, tol=1e-300)
         wanted = wanted.reshape(points, points)
         assert abs(mine - wanted).max() <= 1e-12 * abs(wanted).max()
 

@@ -35,10 +35,10 @@ def test_energy_is_that_of_the_matrix(ny, nx, centring, x, y, seed):
     problem = Poisson((ny, nx), boundary=boundary, centring=centring, lengths=(1.5, 0.7))
     system = discretize(problem)
     e = np.random.default_rng(seed).normal(size=(2, ny, nx))
-    found = losses.energy(torch.from_numpy(e), system.grid)
-    assert found.tolist() == pytest.approx([system.energy(one) ** 2 for one in e], rel=1e-11)
+    result = losses.energy(torch.from_numpy(e), system.grid)
+    assert result.tolist() == pytest.approx([system.energy(value) ** 2 for value in e], rel=1e-11)
     four = losses.energy(torch.from_numpy(e)[:, None], system.grid)
-    assert torch.equal(four, found)
+    assert torch.equal(four, result)
 
 
 @pytest.mark.parametrize("centring", ["vertex", "cell"])
@@ -57,11 +57,11 @@ def test_the_h1_norm_converges_to_the_analytic_one_at_second_order(centring):
 
 
 def test_errors_of_neumann_and_periodic_fields_have_no_boundary_part():
-    one = torch.ones(1, 8, 8, dtype=torch.float64)
+    value = torch.ones(1, 8, 8, dtype=torch.float64)
     for kind in SIDES:
         for centring in ("vertex", "cell"):
             grid = Grid((8, 8), centring, Boundary.all(kind))
-            assert (float(losses.energy(one, grid)) == 0) == (kind != "dirichlet")
+            assert (float(losses.energy(value, grid)) == 0) == (kind != "dirichlet")
 
 
 def plain_fourier(error, target, cut):
@@ -70,7 +70,7 @@ def plain_fourier(error, target, cut):
     k = np.array([i if i < n / 2 else n - i for i in range(n)], float)
     k[k >= cut] = 0
     weight = np.sqrt(1 + k[:, None] ** 2 + k[None] ** 2)
-    norms = [np.linalg.norm(np.fft.fft2(one, norm="ortho") * weight) for one in (error, target)]
+    norms = [np.linalg.norm(np.fft.fft2(value, norm="ortho") * weight) for value in (error, target)]
     return norms[0] / norms[1]
 
 
@@ -94,8 +94,8 @@ def test_the_helmholtz_loss_is_the_sum_over_the_nodes():
     y, x = (np.gradient(e, 1 / n, axis=axis) for axis in (1, 2))
     wanted = np.sqrt((10 * e**2 + x**2 + y**2).sum((1, 2))).mean()
     target = torch.zeros(2, 1, n, n, dtype=torch.float64)
-    found = losses.h1_helmholtz(torch.from_numpy(e)[:, None], target)
-    assert float(found) == pytest.approx(wanted, rel=1e-12)
+    result = losses.h1_helmholtz(torch.from_numpy(e)[:, None], target)
+    assert float(result) == pytest.approx(wanted, rel=1e-12)
 
 
 def test_the_residual_in_the_inverse_norm_is_the_error_in_energy():
@@ -111,9 +111,9 @@ def test_the_residual_in_the_inverse_norm_is_the_error_in_energy():
     guess = truth * (1 + 0.1 * np.random.default_rng(3).normal(size=(9, 9)))
     u = torch.from_numpy(guess)[None, None].requires_grad_()
     b = torch.from_numpy(system.field(system.rhs))[None, None]
-    found = losses.residual_energy(u, b, acting(matrix), acting(inverse))
-    assert found.item() == pytest.approx(system.energy(guess - truth) / system.energy(truth), rel=1e-9)
-    found.backward()
+    result = losses.residual_energy(u, b, acting(matrix), acting(inverse))
+    assert result.item() == pytest.approx(system.energy(guess - truth) / system.energy(truth), rel=1e-9)
+    result.backward()
     direction = system.matrix @ (guess - truth).ravel()
     cosine = torch.nn.functional.cosine_similarity(u.grad.flatten(), torch.from_numpy(direction), dim=0)
     assert cosine.item() == pytest.approx(1, abs=1e-9)
@@ -168,8 +168,8 @@ def test_the_cycle_of_the_residual_loss_is_symmetric_and_close_to_the_inverse(sh
     b = cycle(unit).reshape(n, n).T.numpy()
     assert np.abs(b - b.T).max() < 1e-12 * np.abs(b).max()
     assert np.allclose(cycle.operator(unit).reshape(n, n).T.numpy(), system.matrix.toarray())
-    kept = np.sort(np.linalg.eigvals(b @ system.matrix.toarray()).real)
-    kept = kept[1:] if system.kind == "semidefinite" else kept
+    eigenvalues = np.sort(np.linalg.eigvals(b @ system.matrix.toarray()).real)
+    eigenvalues = eigenvalues[1:] if system.kind == "semidefinite" else eigenvalues
     assert (
-        0.4 < kept.min() <= kept.max() < (1.7 if shape == (11, 14) else 1 + 1e-6)
+        0.4 < eigenvalues.min() <= eigenvalues.max() < (1.7 if shape == (11, 14) else 1 + 1e-6)
     )  # an odd last cell stays alone

@@ -28,10 +28,10 @@ def rng(seed: int = 3) -> torch.Generator:
 def bilinear(n: int) -> sp.csr_matrix:
     """From (n - 1) / 2 to n interior points of an interval, by hand."""
     coarse = (n - 1) // 2
-    one = sp.lil_matrix((n, coarse))
+    value = sp.lil_matrix((n, coarse))
     for j in range(coarse):
-        one[2 * j, j], one[2 * j + 1, j], one[2 * j + 2, j] = 0.5, 1.0, 0.5
-    return sp.csr_matrix(one)
+        value[2 * j, j], value[2 * j + 1, j], value[2 * j + 2, j] = 0.5, 1.0, 0.5
+    return sp.csr_matrix(value)
 
 
 def hierarchy(n: int) -> pyamg.multilevel.MultilevelSolver:
@@ -81,11 +81,11 @@ def test_one_layer_is_the_v_cycle_of_pyamg(n):
     solver = hierarchy(n)
     r = torch.randn(3, 1, n, n, dtype=torch.float64, generator=rng())
     with torch.no_grad():
-        found = poisson_cycle(n, Boundary(), shared=False)(r, Layout.of(Grid((n, n)))).reshape(3, -1).numpy()
+        result = poisson_cycle(n, Boundary(), shared=False)(r, Layout.of(Grid((n, n)))).reshape(3, -1).numpy()
     preconditioner = solver.aspreconditioner()
-    for one, given in zip(found, r.reshape(3, -1).numpy(), strict=True):
+    for value, given in zip(result, r.reshape(3, -1).numpy(), strict=True):
         expected = preconditioner.matvec(given)
-        assert np.abs(one - expected).max() <= 1e-12 * np.abs(expected).max()
+        assert np.abs(value - expected).max() <= 1e-12 * np.abs(expected).max()
 
 
 def test_as_a_solver_it_converges_on_more_levels_than_it_was_made_for():

@@ -58,10 +58,10 @@ def test_a_finer_grid_is_answered_through_the_trained_one(mgno: Neural) -> None:
     for shape in (31, 63, 21, (31, 15)):  # nested or not, and along one axis alone
         problem = Darcy(shape, seed=90)
         assert error(problem, mgno) < 1.4 * here
-        found = solve(problem, mgno)
-        assert found.result is Result.SUCCESS
-        assert "trained at 15 x 15: inputs averaged" in found.notes[0]
-    assert found.stats["refinement"] == 2
+        solution = solve(problem, mgno)
+        assert solution.result is Result.SUCCESS
+        assert "trained at 15 x 15: inputs averaged" in solution.notes[0]
+    assert solution.stats["refinement"] == 2
     far = solve(Darcy(127, seed=90), mgno)
     assert far.result is Result.NOVEL
     assert "8 times finer" in far.notes[1]
@@ -87,9 +87,9 @@ def test_a_coarser_grid_is_refused_and_subgrid_contrast_is_novel(mgno: Neural) -
         with pytest.raises(InputError, match=r"trained at 15 x 15.*coarser"):
             solve(Darcy(shape), mgno)
     board = 3.0 + 9.0 * (np.add.outer(np.arange(31), np.arange(31)) % 2)
-    found = solve(Darcy(31, board), mgno)
-    assert found.result is Result.NOVEL
-    assert "varies within the cells" in found.notes[1]
+    solution = solve(Darcy(31, board), mgno)
+    assert solution.result is Result.NOVEL
+    assert "varies within the cells" in solution.notes[1]
     data = dataset(Grid((31, 31)), 2)
     with pytest.warns(UserWarning, match="coefficient varies within the cells of the trained grid"):
         mgno.predict(data.assign(coefficient=data["coefficient"] * 0 + board))
@@ -98,28 +98,28 @@ def test_a_coarser_grid_is_refused_and_subgrid_contrast_is_novel(mgno: Neural) -
 def test_a_correction_starts_from_it_and_gains(mgno: Neural) -> None:
     problem = Darcy(63, TwoPhase(3, 12), seed=92)
     plain = solve(problem, Corrected(None, rtol=1e-2))
-    found = solve(problem, Corrected(mgno, rtol=1e-2))
+    solution = solve(problem, Corrected(mgno, rtol=1e-2))
     truth = solve(problem, Direct()).u.values.ravel()
-    assert found.stats["started_from_zero"] == 0
-    assert found.stats["smoothed_error"] < 0.5
-    assert found.stats["cycles"] <= plain.stats["cycles"]
-    assert found.notes[0].startswith("prediction: 63 x 63 where it was trained at 15 x 15")
-    apart = found.u.values.ravel() - truth
-    assert found.error_bound is not None
-    assert discretize(problem).energy(apart) <= found.error_bound
+    assert solution.stats["started_from_zero"] == 0
+    assert solution.stats["smoothed_error"] < 0.5
+    assert solution.stats["cycles"] <= plain.stats["cycles"]
+    assert solution.notes[0].startswith("prediction: 63 x 63 where it was trained at 15 x 15")
+    apart = solution.u.values.ravel() - truth
+    assert solution.error_bound is not None
+    assert discretize(problem).energy(apart) <= solution.error_bound
 
 
 def test_data_of_another_resolution_are_predicted_and_verified_alike(mgno: Neural) -> None:
     finer = dataset(Grid((31, 31)), 3, seed=70)
     predicted = mgno.predict(finer)
-    one = solve(Darcy(31, seed=71), mgno).u
-    assert np.allclose(predicted[1], one, rtol=1e-4)
+    value = solve(Darcy(31, seed=71), mgno).u
+    assert np.allclose(predicted[1], value, rtol=1e-4)
     assert "inputs averaged" in predicted.attrs["notes"]
-    found = assess(mgno.operator, finer, closely=2)
+    result = assess(mgno.operator, finer, closely=2)
     apart = np.linalg.norm(predicted - finer["u"], axis=(1, 2)) / np.linalg.norm(finer["u"], axis=(1, 2))
-    assert found.scores["relative_l2"] == pytest.approx(float(apart.mean()), rel=1e-4)
-    assert found.scores["refinement"] == 2
-    assert "31 x 31 where it was trained at 15 x 15" in str(found)
+    assert result.scores["relative_l2"] == pytest.approx(float(apart.mean()), rel=1e-4)
+    assert result.scores["refinement"] == 2
+    assert "31 x 31 where it was trained at 15 x 15" in str(result)
     with pytest.raises(InputError, match="coarser"):
         assess(mgno.operator, dataset(Grid((7, 7)), 2), closely=2)
 
@@ -127,9 +127,9 @@ def test_data_of_another_resolution_are_predicted_and_verified_alike(mgno: Neura
 def test_a_network_of_any_resolution_is_asked_directly(darcy: xr.Dataset, tmp_path: Path) -> None:
     fno = trained(darcy, tmp_path / "f.sciml", "FNO")
     here = error(Darcy(15, seed=90), fno)
-    found = solve(Darcy(31, seed=90), fno)
-    assert (found.result, found.stats["refinement"]) == (Result.SUCCESS, 2)
-    assert "answered directly" in found.notes[0]
+    solution = solve(Darcy(31, seed=90), fno)
+    assert (solution.result, solution.stats["refinement"]) == (Result.SUCCESS, 2)
+    assert "answered directly" in solution.notes[0]
     assert error(Darcy(31, seed=90), fno) < 2 * here
     for shape, match in ((127, "8 times finer"), (9, "coarser")):
         other = solve(Darcy(shape, seed=90), fno)
@@ -140,8 +140,8 @@ def test_a_network_of_any_resolution_is_asked_directly(darcy: xr.Dataset, tmp_pa
 def test_the_learned_cycle_takes_any_resolution_and_says_what_it_was_not_trained_on() -> None:
     neural = Neural.load("darcy-any")
     for shape in (15, 127):
-        found = solve(Darcy(shape, seed=5), neural)
-        assert found.result is Result.SUCCESS
+        solution = solve(Darcy(shape, seed=5), neural)
+        assert solution.result is Result.SUCCESS
         assert error(Darcy(shape, seed=5), neural) < 0.01
     for problem, match in [
         (Darcy(63, lengths=(1.0, 5.0)), "grid spacings"),
@@ -149,9 +149,9 @@ def test_the_learned_cycle_takes_any_resolution_and_says_what_it_was_not_trained
         (Darcy(64, centring="cell"), "cell-centred"),
         (Darcy(63, TwoPhase(1, 1e10)), "contrast of the coefficient is 1e"),
     ]:
-        found = solve(problem, neural)
-        assert found.result is Result.NOVEL
-        assert any(match in note for note in found.notes)
+        solution = solve(problem, neural)
+        assert solution.result is Result.NOVEL
+        assert any(match in note for note in solution.notes)
     same = Darcy(63, seed=5)
     scaled = replace(same, lengths=(0.2, 0.2), coefficient=same.coefficient_field())
     assert np.allclose(solve(scaled, neural).u, 0.04 * solve(same, neural).u, rtol=1e-4)
@@ -160,11 +160,11 @@ def test_the_learned_cycle_takes_any_resolution_and_says_what_it_was_not_trained
 
 def test_a_published_network_and_values_of_each_point_hold_for_one_grid_yet_answer_finer_ones() -> None:
     shape = Architecture(layers=1, channels=3, norm="layer", size=32)
-    one = torch.tensor(0.0), torch.tensor(1.0)
+    value = torch.tensor(0.0), torch.tensor(1.0)
     point = Standard("pointwise", torch.ones(32, 32), 2 * torch.ones(32, 32))
     operator = TrainedOperator(
         PublishedMgNO(shape),
-        Normalisation({"coefficient": point}, Standard("raw", *one)),
+        Normalisation({"coefficient": point}, Standard("raw", *value)),
         ("coefficient",),
         "u",
         Grid((32, 32), "cell"),
@@ -191,8 +191,8 @@ def test_a_preconditioner_of_a_coarser_grid_converges() -> None:
     operator = TrainedOperator(Inverse(grid), Normalisation.raw(("source",)), ("source",), "u", grid, about)
     neural = Neural(operator, precision="float64")
     problem = Poisson(31, lambda x, y: np.sin(3 * np.pi * x) * y)
-    found = solve(problem, Preconditioned(neural, rtol=1e-9, max_iterations=60))
-    assert found.result is Result.SUCCESS
-    assert found.stats["iterations"] < 30
+    solution = solve(problem, Preconditioned(neural, rtol=1e-9, max_iterations=60))
+    assert solution.result is Result.SUCCESS
+    assert solution.stats["iterations"] < 30
     truth = solve(problem, Direct()).u.values
-    assert np.allclose(found.u, truth, rtol=0, atol=1e-7 * np.abs(truth).max())
+    assert np.allclose(solution.u, truth, rtol=0, atol=1e-7 * np.abs(truth).max())

@@ -44,12 +44,12 @@ def hierarchy(seed: int = 5) -> Neural:
 def test_an_untrained_cycle_already_preconditions(problem: Any, method: Any) -> None:
     system = discretize(problem)
     truth = spsolve(system.matrix.tocsc(), system.rhs)
-    found = solve(problem, Preconditioned(hierarchy(), method))
-    assert np.linalg.norm(found.u.values.ravel() - truth) < 1e-6 * np.linalg.norm(truth)
-    assert found.stats["iterations"] <= 25
-    assert found.residuals[-1] <= 1e-8
-    assert len(found.residuals) == found.stats["iterations"] + 1
-    assert solve(problem, AMG()).stats["cycles"] <= found.stats["iterations"]
+    solution = solve(problem, Preconditioned(hierarchy(), method))
+    assert np.linalg.norm(solution.u.values.ravel() - truth) < 1e-6 * np.linalg.norm(truth)
+    assert solution.stats["iterations"] <= 25
+    assert solution.residuals[-1] <= 1e-8
+    assert len(solution.residuals) == solution.stats["iterations"] + 1
+    assert solve(problem, AMG()).stats["cycles"] <= solution.stats["iterations"]
 
 
 def test_it_is_the_cycle_of_the_network() -> None:
@@ -61,10 +61,10 @@ def test_it_is_the_cycle_of_the_network() -> None:
     assert np.allclose(made.matvec(1e-12 * r), 1e-12 * made.matvec(r), rtol=1e-10, atol=0)
     b = np.array([made.matvec(e) for e in np.eye(225)])
     assert np.abs(b - b.T).max() < 1e-10 * np.abs(b).max()
-    one = HierarchyNet(channels=4, hidden=4, cycles=1).double()
-    one.load_state_dict(hierarchy().operator.network.state_dict())
+    value = HierarchyNet(channels=4, hidden=4, cycles=1).double()
+    value.load_state_dict(hierarchy().operator.network.state_dict())
     raw = Normalisation.raw(("coefficient",))
-    direct = Neural(TrainedOperator(one, raw, ("coefficient",), "u", GRID, {}), precision="float64")
+    direct = Neural(TrainedOperator(value, raw, ("coefficient",), "u", GRID, {}), precision="float64")
     assert np.allclose(solve(system, direct).u.values.ravel(), made.matvec(system.rhs), rtol=1e-9)
     assert not made.matvec(np.zeros(225)).any()
 
@@ -83,8 +83,8 @@ def test_a_network_of_the_source_is_asked_in_its_own_units(tmp_path: Path) -> No
     wanted = operator.to("cpu", torch.float64).predict({"source": asked}).numpy().ravel()
     ours = made.matvec(r)
     assert np.allclose(ours / np.linalg.norm(ours), wanted / np.linalg.norm(wanted), rtol=1e-9)
-    found = solve(problem, Preconditioned(Neural(operator), max_iterations=400, rtol=1e-6))
-    assert found.result is Result.SUCCESS  # untrained: slowly, but it arrives
+    solution = solve(problem, Preconditioned(Neural(operator), max_iterations=400, rtol=1e-6))
+    assert solution.result is Result.SUCCESS  # untrained: slowly, but it arrives
 
 
 def test_what_points_uphill_is_replaced_and_counted() -> None:

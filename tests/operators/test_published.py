@@ -51,7 +51,7 @@ def test_shapes(name: str, size: tuple[int, int]) -> None:
     torch.testing.assert_close(again, plain, rtol=1e-4, atol=1e-5)
 
 
-def test_the_dead_parameters_are_those_said() -> None:
+def test_the_dead_parameters_are_the_documented_ones() -> None:
     torch.manual_seed(7)
     small = Architecture.from_json({**_plain("helmholtz"), "size": 53})
     network = PublishedMgNO(small)
@@ -64,7 +64,7 @@ def test_the_dead_parameters_are_those_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "said"),
+    ("name", "size", "message"),
     [
         ("darcy-rough", 100, "sizes that work: 96, 128, 160 and so on in steps of 32"),
         ("darcy-rough", 129, "128, 160, 192"),
@@ -74,9 +74,9 @@ def test_the_dead_parameters_are_those_said() -> None:
         ("helmholtz", 100, "hold 101 x 101"),
     ],
 )
-def test_a_grid_that_does_not_fit(name: str, size: int, said: str) -> None:
+def test_a_grid_that_does_not_fit(name: str, size: int, message: str) -> None:
     network = published(name)
-    with pytest.raises(InputError, match=f"{size} x {size}.*{said}"):
+    with pytest.raises(InputError, match=f"{size} x {size}.*{message}"):
         network(torch.zeros(1, 1, size, size))
 
 

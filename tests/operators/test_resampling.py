@@ -38,20 +38,22 @@ def test_for_a_ratio_of_two_it_interpolates_as_multigrid_does(centring: Any, nam
     layout = Layout.of(fine)
     assert layout.coarse().shape == coarse.shape
     u = torch.randn(2, *coarse.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
-    found = Resampling(fine, coarse, 0.0).interpolate(u)
-    assert_allclose(found, prolong(u[:, None], layout)[:, 0], atol=1e-14)
+    result = Resampling(fine, coarse, 0.0).interpolate(u)
+    assert_allclose(result, prolong(u[:, None], layout)[:, 0], atol=1e-14)
     assert refinement(fine, coarse) == pytest.approx((2, 2))
 
 
 def test_for_a_ratio_of_two_averages_are_full_weighting_and_cell_means() -> None:
     a = np.random.default_rng(9).uniform(1, 5, (15, 15))
-    found = Resampling(Grid((15, 15)), Grid((7, 7))).average(torch.from_numpy(a)).numpy()
-    one = np.array([1, 2, 1]) / 4
-    expected = sum(one[i] * one[j] * a[i : i + 13 : 2, j : j + 13 : 2] for i in range(3) for j in range(3))
-    assert_allclose(found, expected, rtol=1e-13)
+    result = Resampling(Grid((15, 15)), Grid((7, 7))).average(torch.from_numpy(a)).numpy()
+    value = np.array([1, 2, 1]) / 4
+    expected = sum(
+        value[i] * value[j] * a[i : i + 13 : 2, j : j + 13 : 2] for i in range(3) for j in range(3)
+    )
+    assert_allclose(result, expected, rtol=1e-13)
     cells = np.random.default_rng(9).uniform(1, 5, (12, 16))
-    found = Resampling(Grid((12, 16), "cell"), Grid((3, 8), "cell")).average(torch.from_numpy(cells)).numpy()
-    assert_allclose(found, cells.reshape(3, 4, 8, 2).mean((1, 3)), rtol=1e-13)
+    result = Resampling(Grid((12, 16), "cell"), Grid((3, 8), "cell")).average(torch.from_numpy(cells)).numpy()
+    assert_allclose(result, cells.reshape(3, 4, 8, 2).mean((1, 3)), rtol=1e-13)
 
 
 @pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic"])
@@ -95,8 +97,8 @@ def test_interpolation_is_of_second_order_whatever_holds_at_the_sides(centring: 
             x, y = grid.mesh()
             return np.sin(np.pi * x) * np.sin(2 * np.pi * y) + shift
 
-        found = Resampling(fine, coarse, side).interpolate(torch.from_numpy(u(coarse))).numpy()
-        return float(np.abs(found - u(fine)).max())
+        result = Resampling(fine, coarse, side).interpolate(torch.from_numpy(u(coarse))).numpy()
+        return float(np.abs(result - u(fine)).max())
 
     for side in (None, 0.0, 3.0):
         assert error(16, side) / error(32, side) > 3.4

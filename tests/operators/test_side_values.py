@@ -68,15 +68,15 @@ def test_the_norm_of_the_truth_is_that_of_the_function(
     x, y = grid.mesh()
     u, exact = truth(x, y)
     values = {name: None for name, kind in boundary.sides.items() if kind == "dirichlet"}
-    found = losses.square_h1(torch.from_numpy(u)[None], grid, boundary_value=values)
-    assert float(found) == pytest.approx(exact, rel=within)
+    result = losses.square_h1(torch.from_numpy(u)[None], grid, boundary_value=values)
+    assert float(result) == pytest.approx(exact, rel=within)
     # a small error of known norm, zero on the Dirichlet sides
     e = 1e-3 * np.sin(3 * np.pi * x / LENGTHS[1]) * np.sin(2 * np.pi * y / LENGTHS[0])
     pair = torch.from_numpy(u + e)[None], torch.from_numpy(u)[None]
     error = float(losses.square_h1(torch.from_numpy(e)[None], grid))
-    told = float(losses.relative_h1(*pair, grid))
-    assert told == pytest.approx((error / exact) ** 0.5, rel=0.5 * within + 1e-3)
-    assert field_errors(*(one.numpy() for one in pair), grid)["relative_h1"][0] == pytest.approx(told)
+    loss = float(losses.relative_h1(*pair, grid))
+    assert loss == pytest.approx((error / exact) ** 0.5, rel=0.5 * within + 1e-3)
+    assert field_errors(*(value.numpy() for value in pair), grid)["relative_h1"][0] == pytest.approx(loss)
 
 
 def test_given_values_by_side_and_by_sample() -> None:
@@ -96,8 +96,8 @@ def test_given_values_by_side_and_by_sample() -> None:
         assert losses.energy(u[:, None], grid, boundary_value=values).numpy() == pytest.approx(
             exact, rel=1e-12
         )
-    one = losses.energy(u[:1], grid, boundary_value={"west": west[0], "east": east[0]})
-    assert float(one) == pytest.approx(exact[0], rel=1e-12)
+    value = losses.energy(u[:1], grid, boundary_value={"west": west[0], "east": east[0]})
+    assert float(value) == pytest.approx(exact[0], rel=1e-12)
     errors = field_errors(u.numpy() * 1.1, u.numpy(), grid, side_values={"west": west, "east": east})
     seen = field_errors(u.numpy() * 1.1, u.numpy(), grid)
     assert errors["relative_h1"] == pytest.approx(seen["relative_h1"], rel=1e-12)
@@ -173,9 +173,9 @@ def test_training_says_what_the_sides_are(tmp_path: Path) -> None:
     left = own().p.values - (1 - x)
     assert float(standard.scale) == pytest.approx(np.sqrt((left**2).mean()), rel=0.1)
     fine = torch.full((1, 16, 24), 1.2)
-    found = operator.predict({"k": fine})[0].double().numpy()
+    result = operator.predict({"k": fine})[0].double().numpy()
     coarse = operator.predict({"k": fine[:, ::2, ::2]})[0].double().numpy()
-    assert np.abs(found[:, 0] - extrapolated(coarse, operator.grid, "west").mean()).max() < 0.05
+    assert np.abs(result[:, 0] - extrapolated(coarse, operator.grid, "west").mean()).max() < 0.05
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         given = train(own(), tmp_path / "g.sciml", side_values={"west": 1.0}, validation=3, **PLACE, **SMALL)
@@ -189,14 +189,14 @@ def test_training_says_what_the_sides_are(tmp_path: Path) -> None:
 def test_an_evaluation_says_what_the_sides_are() -> None:
     grid = Grid((8, 12), "cell", FLOW)
     p = own().p.values
-    found = evaluate(p * 1.01, p, grid, closely=1)
-    assert found.scores["sides"].startswith("west 1 (estimated")
-    assert "the truths on Dirichlet sides: west 1" in str(found)
+    evaluation = evaluate(p * 1.01, p, grid, closely=1)
+    assert evaluation.scores["sides"].startswith("west 1 (estimated")
+    assert "the truths on Dirichlet sides: west 1" in str(evaluation)
     plain = evaluate(p * 1.01, p, grid, closely=1, side_values=0.0)
     assert plain.scores["sides"] == "" and "Dirichlet sides" not in str(plain)
-    assert plain.scores["relative_h1"] < 0.5 * found.scores["relative_h1"]
+    assert plain.scores["relative_h1"] < 0.5 * evaluation.scores["relative_h1"]
     given = evaluate(p * 1.01, p, grid, closely=1, side_values={"west": 1.0})
-    assert given.scores["relative_h1"] == pytest.approx(found.scores["relative_h1"], rel=0.02)
+    assert given.scores["relative_h1"] == pytest.approx(evaluation.scores["relative_h1"], rel=0.02)
     flat = np.ones((2, 8, 12)) * np.linspace(1, 2, 8)[:, None]
     assert "varying along west and east" in described(Sides({"west": None, "east": None}), flat.mean(0), grid)
 

@@ -57,19 +57,19 @@ def test_a_rollout_on_a_line_follows_the_solver(burgers: xr.Dataset, tmp_path: P
     stepper = Stepper.load(tmp_path / "b.sciml")
     problem = Burgers(16, frames=5, seed=int(burgers["sample_seed"][2]))
     exact = solve(problem, PseudoSpectral()).u
-    found = solve(problem, stepper)
-    assert found.u.dims == ("time", "x")
-    assert np.allclose(found.u["time"], exact["time"])
-    assert np.array_equal(found.u[0], exact[0])
-    assert np.linalg.norm(found.u[1] - exact[1]) < 0.5 * np.linalg.norm(exact[1])
-    assert (found.stats["steps"], found.stats["finite_steps"]) == (5, 5)
+    solution = solve(problem, stepper)
+    assert solution.u.dims == ("time", "x")
+    assert np.allclose(solution.u["time"], exact["time"])
+    assert np.array_equal(solution.u[0], exact[0])
+    assert np.linalg.norm(solution.u[1] - exact[1]) < 0.5 * np.linalg.norm(exact[1])
+    assert (solution.stats["steps"], solution.stats["finite_steps"]) == (5, 5)
     longer = solve(problem, replace(stepper, steps=9))
     assert longer.u.sizes["time"] == 10
-    assert np.allclose(longer.u[:6], found.u)
-    one = stepper.operator.predict(
-        {"u": torch.from_numpy(np.repeat(found.u.values[None, 1], 8, 0)).float()[None]}
+    assert np.allclose(longer.u[:6], solution.u)
+    value = stepper.operator.predict(
+        {"u": torch.from_numpy(np.repeat(solution.u.values[None, 1], 8, 0)).float()[None]}
     )
-    assert np.allclose(one.mean(1), found.u[2], atol=1e-5)
+    assert np.allclose(value.mean(1), solution.u[2], atol=1e-5)
 
 
 def test_a_rollout_in_the_plane_says_when_it_left_the_numbers(tmp_path: Path) -> None:
@@ -77,9 +77,9 @@ def test_a_rollout_in_the_plane_says_when_it_left_the_numbers(tmp_path: Path) ->
     data = generate(family, 4, 8, seed=7).compute()
     operator = trained(data, tmp_path / "n.sciml", epochs=1)
     problem = NavierStokes(8, frames=6, final_time=6.0, seed=9)
-    found = solve(problem, Stepper(operator))
-    assert found.u.dims == ("time", "y", "x")
-    assert found.u.shape == (7, 8, 8)
+    solution = solve(problem, Stepper(operator))
+    assert solution.u.dims == ("time", "y", "x")
+    assert solution.u.shape == (7, 8, 8)
 
     class Growing(nn.Module):
         def __init__(self) -> None:

@@ -79,9 +79,9 @@ def test_another_rectangle_side_or_centring_is_refused_by_every_network_of_field
 
 
 def test_the_remedy_for_another_square_is_exact() -> None:
-    one, other = Darcy(31, seed=11), Darcy(31, lengths=(0.2, 0.2))
-    same = replace(other, coefficient=one.coefficient_field())
-    assert np.allclose(solve(same, Direct()).u, 0.04 * solve(one, Direct()).u, rtol=1e-10)
+    value, other = Darcy(31, seed=11), Darcy(31, lengths=(0.2, 0.2))
+    same = replace(other, coefficient=value.coefficient_field())
+    assert np.allclose(solve(same, Direct()).u, 0.04 * solve(value, Direct()).u, rtol=1e-10)
 
 
 def test_the_record_is_saved_printed_and_read_again(darcy: xr.Dataset, tmp_path: Path) -> None:
@@ -111,9 +111,9 @@ def test_a_checkpoint_of_an_earlier_version_is_read_and_says_what_is_unknown() -
     assert "answered directly" in str(neural)
     old = operator(MgNO(channels=2, layers=1, levels=2), Grid((15, 15)), {"family": ""})
     assert "not recorded" in str(old)
-    found = solve(Darcy(15), Neural(old))
-    assert found.result is Result.NOVEL
-    assert found.notes == (
+    solution = solve(Darcy(15), Neural(old))
+    assert solution.result is Result.NOVEL
+    assert solution.notes == (
         "the checkpoint does not record the range of coefficient",
         "the equation, right-hand side and boundary data of the training are not recorded (own data): whether they "
         "are those of this Darcy is unknown",
@@ -148,17 +148,17 @@ def test_settings_that_are_no_input_are_compared() -> None:
     with pytest.raises(InputError, match=r"omega=1000\.0, the problem has 300\.0"):
         solve(Helmholtz(41, omega=300.0), Neural(mine))
     mine = replace(mine, about={**waves, "problem": {**waves["problem"], "omega": 300.0}})  # type: ignore[dict-item]
-    found = solve(Helmholtz(61, omega=300.0), Neural(mine))
-    assert found.result is Result.NOVEL
-    assert any("Helmholtz at two resolutions differ" in note for note in found.notes)
+    solution = solve(Helmholtz(61, omega=300.0), Neural(mine))
+    assert solution.result is Result.NOVEL
+    assert any("Helmholtz at two resolutions differ" in note for note in solution.notes)
 
 
 def test_a_scaled_coefficient_is_novel_by_how_far_it_is_outside(darcy: xr.Dataset) -> None:
     neural = Neural(operator(MgNO(channels=2, layers=1, levels=2), Grid((15, 15))))
-    found = solve(Darcy(15, TwoPhase(30, 120), seed=4), neural)
-    assert found.stats["novelty"] == pytest.approx(108 / 9)
-    assert found.notes == ("coefficient is 30 to 120, in the training 3 to 12",)
-    assert "coefficient is 30 to 120" in str(found)
+    solution = solve(Darcy(15, TwoPhase(30, 120), seed=4), neural)
+    assert solution.stats["novelty"] == pytest.approx(108 / 9)
+    assert solution.notes == ("coefficient is 30 to 120, in the training 3 to 12",)
+    assert "coefficient is 30 to 120" in str(solution)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert neural.predict(darcy).attrs["notes"] == ""
@@ -198,8 +198,8 @@ def test_a_rollout_compares_its_start_its_resolution_and_its_line(tmp_path: Path
     family = replace(FAMILIES["burgers"], template=Burgers(16, frames=5))
     stepper = Stepper(train(generate(family, 6, 16, seed=7).compute(), tmp_path / "b.sciml"))
     problem = Burgers(16, frames=5, seed=8, initial=np.sin)
-    found = solve(problem, stepper)
-    assert (found.result, found.stats["novelty"]) == (Result.SUCCESS, 0)
+    solution = solve(problem, stepper)
+    assert (solution.result, solution.stats["novelty"]) == (Result.SUCCESS, 0)
     far = solve(replace(problem, initial=lambda x: 1e3 * np.sin(2 * np.pi * x)), stepper, throw=False)
     assert far.result is Result.NOVEL
     assert far.notes[0].startswith("u is -1000 to 1000, in the training")

@@ -85,11 +85,11 @@ def l2_error(problem, exact, scheme, up_to_a_constant=False):
 
 def shape_of(intervals, boundary, centring):
     """Unknowns for a number of intervals, so that twice the intervals are half the spacing."""
-    found = []
+    result = []
     for n, sides in zip(intervals, (boundary.y, boundary.x), strict=True):
         nodes = centring == "vertex" and "periodic" not in sides
-        found.append(n + 1 - sides.count("dirichlet") if nodes else n)
-    return tuple(found)
+        result.append(n + 1 - sides.count("dirichlet") if nodes else n)
+    return tuple(result)
 
 
 def observed_order(make, data, centring, scheme, intervals, up_to_a_constant=False):

@@ -34,7 +34,7 @@ def written(folder: Path, suffix: str = ".npz", **arrays: np.ndarray) -> Path:
 
 
 def options(message: str) -> list[str]:
-    return [one.strip() for one in re.findall(r"--dims [^;(]*", message)]
+    return [value.strip() for value in re.findall(r"--dims [^;(]*", message)]
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".mat"])
@@ -101,7 +101,7 @@ def test_a_fourth_axis_is_asked_for(tmp_path: Path, shape: tuple[int, ...]) -> N
     path = written(tmp_path, k=random(*shape), p=random(*shape))
     with pytest.raises(InputError, match="can be read in") as caught:
         open_dataset(path, **NAMED)
-    assert any("time" in one for one in options(str(caught.value)))
+    assert any("time" in item for item in options(str(caught.value)))
     with pytest.raises(InputError, match=r"dims \(sample, z, y, x\), three in space"):
         open_dataset(path, **NAMED, dims="sample,z,y,x")
     if shape == (3, 8, 8, 8):
@@ -169,10 +169,10 @@ def test_lines_and_flattened_fields(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--dims x,sample"):
         open_dataset(snapshots, **NAMED)
     assert open_dataset(snapshots, **NAMED, dims="x,sample").sizes == {"sample": 7, "x": 60}
-    one = written(tmp_path, k=random(12, 12), p=random(12, 12))
+    value = written(tmp_path, k=random(12, 12), p=random(12, 12))
     with pytest.raises(InputError, match=r"1 sample of 12 x 12 \(y, x\): --dims y,x"):
-        open_dataset(one, **NAMED)
-    assert open_dataset(one, **NAMED, dims="y,x").sizes == {"sample": 1, "y": 12, "x": 12}
+        open_dataset(value, **NAMED)
+    assert open_dataset(value, **NAMED, dims="y,x").sizes == {"sample": 1, "y": 12, "x": 12}
 
 
 def test_named_dims_of_another_hand(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_what_is_input_and_what_is_target() -> None:
     assert inputs_of(both) == ("coefficient", "source")
 
 
-def test_what_is_missing_is_told_with_what_is_there() -> None:
+def test_missing_variables_are_named_with_the_existing_ones() -> None:
     ds = own()
     with pytest.raises(MissingVariable, match=r"input.*u \(sample, y, x\).*inputs="):
         open_dataset(ds.drop_vars("coefficient"))
@@ -153,7 +153,7 @@ def test_a_stride_without_a_grid_leaves_some_points() -> None:
 
 
 def test_negative_solutions_and_sources_are_fine() -> None:
-    check_values(own().map(lambda one: one if one.name == "coefficient" else -one))
+    check_values(own().map(lambda value: value if value.name == "coefficient" else -value))
 
 
 def test_attributes_of_another_hand() -> None:
@@ -165,9 +165,9 @@ def test_attributes_of_another_hand() -> None:
         open_dataset(own(), grid=(9, 9))  # type: ignore[arg-type]
     with pytest.raises(SchemaError, match=r"family_parameters.*Family\.parameters"):
         problem_of(own().assign_attrs(family_parameters="{", grid=Grid((9, 9)).to_json()), 0)
-    told = own().assign_attrs(grid=json.dumps(Grid((7, 7)).to_json()))
+    labelled = own().assign_attrs(grid=json.dumps(Grid((7, 7)).to_json()))
     with pytest.raises(InputError, match="7 x 7, the fields"):
-        grid_of_dataset(told)
+        grid_of_dataset(labelled)
     named = own().assign_attrs(family="darcy-rough", grid=json.dumps(Grid((9, 9)).to_json()))
     assert isinstance(problem_of(named, 0), Darcy)
 

@@ -59,18 +59,18 @@ def test_diffusion_is_symmetric_and_its_energy_is_what_its_kind_says(
 @every
 def test_the_energy_is_the_integral_of_the_gradient_squared(scheme, centring):
     """So the matrix has the same scale at every resolution."""
-    found = []
+    result = []
     for n in (32, 64):
         problem = Darcy(n, lambda x, y: 1 + x, boundary="neumann", centring=centring)
         system = discretize(problem, scheme)
         x, y = problem.grid.mesh()
-        found.append(system.energy(np.sin(x) * y) ** 2)
+        result.append(system.energy(np.sin(x) * y) ** 2)
     # integral over the unit square of (1 + x) (y^2 cos^2 x + sin^2 x), by hand
     c2 = 0.5 + np.sin(2) / 4
     xc2 = 0.25 + np.sin(2) / 4 + (np.cos(2) - 1) / 8
     exact = (c2 + xc2) / 3 + (1 - c2) + (0.5 - xc2)
-    assert abs(found[1] - exact) < 0.05
-    assert abs(found[1] - exact) < 0.6 * abs(found[0] - exact) + 1e-4
+    assert abs(result[1] - exact) < 0.05
+    assert abs(result[1] - exact) < 0.6 * abs(result[0] - exact) + 1e-4
 
 
 @every
@@ -123,7 +123,7 @@ def test_waves_that_the_grid_cannot_hold_are_refused_with_the_resolution_that_wo
 
 
 @every
-def test_a_resonance_is_told(scheme, centring):
+def test_a_resonance_is_reported(scheme, centring):
     """At an eigenvalue of the discrete Laplacian the matrix is singular to rounding."""
     neumann = discretize(Poisson(12, boundary="neumann", centring=centring), scheme)
     mass = discretize(Helmholtz(12, 1.0, 1.0, boundary="neumann", flux=0.0, centring=centring), scheme).matrix
@@ -135,7 +135,7 @@ def test_a_resonance_is_told(scheme, centring):
     assert solve(near, Direct(scheme)).result.ok
 
 
-def test_an_exactly_singular_matrix_is_told():
+def test_an_exactly_singular_matrix_is_reported():
     system = discretize(Helmholtz(8, 1.0, 1.0))
     singular = replace(system, matrix=sp.csr_matrix(sp.diags_array(np.r_[0.0, np.ones(63)])))
     state = factorised(singular)

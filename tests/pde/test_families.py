@@ -41,8 +41,8 @@ def test_parameters_survive_json(name: str) -> None:
     again = Family.from_parameters(name, json.loads(json.dumps(family.parameters())), family.inputs)
     assert again.parameters() == family.parameters()
     n = 101 if name == "helmholtz" else 32
-    one, other = (f.fields(f.problem(n, seed=9))[family.inputs[0]] for f in (family, again))
-    np.testing.assert_array_equal(one, other)
+    value, other = (f.fields(f.problem(n, seed=9))[family.inputs[0]] for f in (family, again))
+    np.testing.assert_array_equal(value, other)
     assert name in str(family)
     assert family.inputs[0] in str(family)
 

@@ -41,8 +41,8 @@ def test_on_cells_the_field_is_the_cosine_transform_of_the_fno_generator(tau, al
     )
     coefficients[0, 0] = 0.0
     exact = idctn(coefficients, norm="ortho")
-    found = gaussian_field(Grid((n, n), "cell"), np.random.default_rng(5), tau=tau, alpha=alpha, modes=n)
-    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-13)
+    result = gaussian_field(Grid((n, n), "cell"), np.random.default_rng(5), tau=tau, alpha=alpha, modes=n)
+    np.testing.assert_allclose(result, exact, rtol=0, atol=1e-13)
 
 
 def test_the_covariance_of_the_neumann_field_is_the_stated_one():
@@ -54,15 +54,18 @@ def test_the_covariance_of_the_neumann_field_is_the_stated_one():
     )
     # Covariance between points from the eigenfunctions of the operator, here by its discretisation in space.
     k = np.arange(n)
-    one = np.cos(np.pi * np.outer(grid.coordinates()[0], k)) * np.where(k == 0, 1, np.sqrt(2))
+    value = np.cos(np.pi * np.outer(grid.coordinates()[0], k)) * np.where(k == 0, 1, np.sqrt(2))
     power = tau ** (2 * alpha - 2) * (np.pi**2 * (k[:, None] ** 2 + k**2) + tau**2) ** -alpha
     power[0, 0] = 0
     for a, b in [((3, 3), (3, 3)), ((0, 0), (0, 0)), ((3, 3), (3, 8)), ((0, 0), (15, 15)), ((5, 2), (9, 4))]:
-        exact = (np.outer(one[a[0]], one[a[1]]) * np.outer(one[b[0]], one[b[1]]) * power).sum()
-        pair = np.outer(one[a[0]], one[a[1]]) ** 2 * power, np.outer(one[b[0]], one[b[1]]) ** 2 * power
+        exact = (np.outer(value[a[0]], value[a[1]]) * np.outer(value[b[0]], value[b[1]]) * power).sum()
+        pair = (
+            np.outer(value[a[0]], value[a[1]]) ** 2 * power,
+            np.outer(value[b[0]], value[b[1]]) ** 2 * power,
+        )
         spread = np.sqrt((exact**2 + pair[0].sum() * pair[1].sum()) / len(SEEDS))
-        found = np.mean(draws[:, a[0], a[1]] * draws[:, b[0], b[1]])
-        assert abs(found - exact) < 4 * spread
+        result = np.mean(draws[:, a[0], a[1]] * draws[:, b[0], b[1]])
+        assert abs(result - exact) < 4 * spread
     np.testing.assert_allclose(draws.mean((1, 2)), 0, atol=1e-13)
 
 
@@ -82,8 +85,8 @@ def test_the_covariance_of_the_periodic_field_is_the_stated_one():
         )
         at_zero = 2 * sigma**2 * ((4 * np.pi**2 * k**2 + tau**2) ** -alpha).sum()
         for start in (0, 5):
-            found = np.mean(draws[:, start] * draws[:, (start + shift) % n])
-            assert abs(found - exact) < 4 * np.sqrt((exact**2 + at_zero**2) / len(SEEDS))
+            result = np.mean(draws[:, start] * draws[:, (start + shift) % n])
+            assert abs(result - exact) < 4 * np.sqrt((exact**2 + at_zero**2) / len(SEEDS))
 
 
 def test_a_periodic_field_has_its_period():

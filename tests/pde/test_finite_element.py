@@ -58,8 +58,8 @@ def test_the_matrix_with_constant_terms_is_its_to_round_off(sides):
     oracle = Oracle(problem.grid)
     exact = oracle.matrix(integral(lambda x: 1.0)) - (omega / 2) ** 2 * oracle.matrix(MASS)
     exact = exact[oracle.inside][:, oracle.inside]
-    found = discretize(problem, "finite_element").matrix
-    assert abs(found - exact).max() < 1e-13
+    system = discretize(problem, "finite_element").matrix
+    assert abs(system - exact).max() < 1e-13
 
 
 @pytest.mark.parametrize("sides", SIDES, ids=str)
@@ -86,8 +86,8 @@ def test_the_solution_with_boundary_data_is_its_to_round_off(sides):
     known = held(*np.meshgrid(oracle.x, oracle.y)).ravel() * ~oracle.inside
     free = oracle.inside
     exact = skfem.solve(matrix[free][:, free].tocsc(), (load - matrix @ known)[free])
-    found = solve(problem, Direct()).u.values.ravel()
-    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-11 * np.abs(exact).max())
+    result = solve(problem, Direct()).u.values.ravel()
+    np.testing.assert_allclose(result, exact, rtol=0, atol=1e-11 * np.abs(exact).max())
 
 
 def test_advection_with_constant_velocity_is_its_to_round_off():
@@ -95,8 +95,8 @@ def test_advection_with_constant_velocity_is_its_to_round_off():
     oracle = Oracle(problem.grid)
     carried = skfem.BilinearForm(lambda u, v, w: (grad(u)[0] - 0.6 * grad(u)[1]) * v)
     exact = 0.3 * oracle.matrix(integral(lambda x: 1.0)) + oracle.matrix(carried)
-    found = discretize(problem, "finite_element").matrix
-    assert abs(found - exact[oracle.inside][:, oracle.inside]).max() < 1e-13
+    system = discretize(problem, "finite_element").matrix
+    assert abs(system - exact[oracle.inside][:, oracle.inside]).max() < 1e-13
 
 
 def test_an_element_at_a_held_side_takes_the_coefficient_of_the_nearest_unknowns():
@@ -119,8 +119,8 @@ def test_with_a_variable_coefficient_both_come_together_at_second_order(scheme):
         matrix = oracle.matrix(integral(lambda x: coefficient(*x)))[oracle.inside][:, oracle.inside]
         load = oracle.load(skfem.LinearForm(lambda v, w: 1.0 * v))[oracle.inside]
         exact = skfem.solve(matrix.tocsc(), load)
-        found = solve(problem, Direct(scheme)).u.values.ravel()
-        apart.append(np.linalg.norm(found - exact) / np.linalg.norm(exact))
+        result = solve(problem, Direct(scheme)).u.values.ravel()
+        apart.append(np.linalg.norm(result - exact) / np.linalg.norm(exact))
     assert apart[1] < 2e-3
     assert np.log2(apart[0] / apart[1]) > 1.9
 

@@ -118,23 +118,23 @@ def test_one_thread_holds_until_the_last_has_left(monkeypatch: pytest.MonkeyPatc
 
     from sciml.pde.reference_solver import one_thread
 
-    told: list[str] = []
+    calls: list[str] = []
 
     class Limits:
         def __init__(self, limits: int) -> None:
-            told.append(f"limit {limits}")
+            calls.append(f"limit {limits}")
 
         def restore_original_limits(self) -> None:
-            told.append("restored")
+            calls.append("restored")
 
     monkeypatch.setattr(threadpoolctl, "threadpool_limits", Limits)
     first, second = one_thread(), one_thread()
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
-    assert told == ["limit 1"]
+    assert calls == ["limit 1"]
     second.__exit__(None, None, None)
-    assert told == ["limit 1", "restored"]
+    assert calls == ["limit 1", "restored"]
 
 
 @pytest.mark.dask
@@ -149,9 +149,9 @@ def test_bits_do_not_depend_on_the_workers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["d.zarr", "d.nc"])
 def test_what_is_written_is_what_was_generated(tmp_path: Path, name: str) -> None:
     ds = generate("darcy-rough", 7, 15, seed=11, chunk=3)
-    told: list[tuple[int, int]] = []
-    assert write_dataset(ds, tmp_path / name, progress=lambda *one: told.append(one))
-    assert told == [(0, 7), (3, 7), (6, 7), (7, 7)]
+    calls: list[tuple[int, int]] = []
+    assert write_dataset(ds, tmp_path / name, progress=lambda *value: calls.append(value))
+    assert calls == [(0, 7), (3, 7), (6, 7), (7, 7)]
     opened = xr.open_dataset(tmp_path / name) if name == "d.nc" else xr.open_zarr(tmp_path / name)
     with opened as read:
         xr.testing.assert_equal(read.load(), ds.compute())
@@ -201,9 +201,9 @@ def test_an_interrupted_dataset_is_gone_on_with(tmp_path: Path, monkeypatch: pyt
         write_dataset(generate("darcy-rough", 8, 15, seed=12, chunk=2), target)
     with pytest.raises(InputError, match="samples 8 instead of 9"):
         write_dataset(generate("darcy-rough", 9, 15, seed=11, chunk=2), target)
-    told: list[int] = []
-    assert write_dataset(ds, target, progress=lambda done, total: told.append(done))
-    assert told == [4, 6, 8]
+    calls: list[int] = []
+    assert write_dataset(ds, target, progress=lambda done, total: calls.append(done))
+    assert calls == [4, 6, 8]
     xr.testing.assert_equal(xr.open_zarr(target).load(), ds.compute())
     with pytest.raises(_Stop):
         write_dataset(
@@ -227,14 +227,14 @@ def test_a_sample_that_cannot_be_solved_leaves_nothing(tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from sciml.pde import generate, write_dataset
-def told(done, total):
+def calls(done, total):
     print(done, flush=True)
 if __name__ == "__main__":
-    write_dataset(generate("darcy-rough", 400, 63, seed=11, chunk=4), sys.argv[1], workers=1, progress=told)
+    write_dataset(generate("darcy-rough", 400, 63, seed=11, chunk=4), sys.argv[1], workers=1, progress=calls)
 """
 
 
-def test_control_c_keeps_what_is_done_and_a_second_writer_is_kept_out(tmp_path: Path) -> None:
+def test_control_c_keeps_what_is_done_and_a_second_writer_fails(tmp_path: Path) -> None:
     target = tmp_path / "d.zarr"
     ds = generate("darcy-rough", 400, 63, seed=11, chunk=4)
     script = tmp_path / "write.py"
@@ -252,16 +252,16 @@ def test_control_c_keeps_what_is_done_and_a_second_writer_is_kept_out(tmp_path: 
         write_dataset(ds, target)
     os.kill(child.pid, signal.SIGINT)
     assert child.wait(30) != 0
-    told: list[int] = []
+    calls: list[int] = []
 
     def stop(done: int, total: int) -> None:
-        told.append(done)
+        calls.append(done)
         raise KeyboardInterrupt
 
     time.sleep(0.05)
     with pytest.raises(KeyboardInterrupt):
         write_dataset(ds, target, workers=1, progress=stop)
-    assert told[0] >= 8
+    assert calls[0] >= 8
     assert not target.exists()
 
 

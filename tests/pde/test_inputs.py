@@ -160,7 +160,7 @@ def test_functions_are_not_replaced_by_defaults() -> None:
 
 
 @pytest.mark.parametrize("maker", [np.asarray, lambda a: xr.DataArray(a.T, dims=("x", "y")), da.from_array])
-def test_arrays_of_a_family_are_kept(maker: Callable[[np.ndarray], Any]) -> None:
+def test_arrays_of_a_family_are_stored(maker: Callable[[np.ndarray], Any]) -> None:
     family = Family("mine", Darcy(7, TwoPhase(), source=maker(SQUARE)), ("coefficient",))
     ds = generate(family, 2, 7, seed=19)
     np.testing.assert_array_equal(problem_of(ds, 1).source, SQUARE)

@@ -93,7 +93,7 @@ def test_refined_data_are_near_the_equation_at_the_same_nodes() -> None:
 
 
 @pytest.mark.parametrize("sides", ["dirichlet", Boundary("dirichlet", "neumann", "neumann", "dirichlet")])
-def test_the_nodes_that_are_kept_are_those_of_the_coarse_grid(sides: Any) -> None:
+def test_the_stored_nodes_are_those_of_the_coarse_grid(sides: Any) -> None:
     template = Helmholtz(omega=30.0, boundary=sides, flux=1.0, boundary_value=0.5)
     family = replace(WAVES, template=template)
     plain, fine = (
@@ -137,14 +137,14 @@ class Still:
 
 def test_an_evaluation_says_so() -> None:
     ds = generate("helmholtz", 1, 65, 11)
-    found = assess(Still(grid_of_dataset(ds)), ds, closely=1, preconditioned=0)
-    assert found.scores["caution"] == ds.attrs["caution"]
-    assert "caution: the solutions are those of the discrete system on 65 x 65" in str(found)
-    assert any("caution" in line for line in found.headline()[1:])  # which the page shows
+    result = assess(Still(grid_of_dataset(ds)), ds, closely=1, preconditioned=0)
+    assert result.scores["caution"] == ds.attrs["caution"]
+    assert "caution: the solutions are those of the discrete system on 65 x 65" in str(result)
+    assert any("caution" in line for line in result.headline()[1:])  # which the page shows
 
 
 def test_what_refined_cannot_be() -> None:
-    with pytest.raises(InputError, match="nodes alone are kept"):
+    with pytest.raises(InputError, match="only nodes of a finer grid are used"):
         generate(replace(WAVES, refined=2), 1, 101, 11, centring="cell")
     with pytest.raises(InputError, match="mass='lumped'"):
         Helmholtz(mass="lumped")  # type: ignore[arg-type]

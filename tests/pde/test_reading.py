@@ -24,7 +24,7 @@ from sciml.pde import (
     problem_of,
     write_dataset,
 )
-from sciml.pde.array_files import Hdf5Array, found_in
+from sciml.pde.array_files import Hdf5Array, read_arrays
 from sciml.pde.published_formats import LAYOUTS, layout_named
 from sciml.solve import solve
 
@@ -82,12 +82,12 @@ def test_fno_darcy_with_the_nodes_on_the_sides(tmp_path: Path, write: object) ->
     assert (ds.attrs["layout"], ds.attrs["sides"]) == ("fno-darcy", "dropped")
     assert grid_of_dataset(ds) == Grid((15, 15))
     check_solved(ds)
-    kept = open_dataset(path, sides="keep")
-    assert kept.sizes["x"] == 17
-    assert (float(kept.x[0]), float(kept.x[-1])) == (0.0, 1.0)
-    assert not kept.u[:, 0].any()
+    with_sides = open_dataset(path, sides="keep")
+    assert with_sides.sizes["x"] == 17
+    assert (float(with_sides.x[0]), float(with_sides.x[-1])) == (0.0, 1.0)
+    assert not with_sides.u[:, 0].any()
     check_solved(open_dataset(path))
-    assert repr(problem_of(kept, 1)) == repr(problem_of(ds, 1))
+    assert repr(problem_of(with_sides, 1)) == repr(problem_of(ds, 1))
 
 
 @pytest.mark.parametrize("write", [matlab5, matlab73])
@@ -99,7 +99,7 @@ def test_fno_darcy_at_the_centres_of_cells(tmp_path: Path, write: object) -> Non
     check_solved(ds)
 
 
-def test_mgno_multiscale_is_told_by_its_name(tmp_path: Path) -> None:
+def test_mgno_multiscale_is_recognised_by_its_name(tmp_path: Path) -> None:
     matlab73(tmp_path / "mul_tri_train.mat", darcy(15))
     ds = open_dataset(tmp_path / "mul_tri_train.mat")
     assert grid_of_dataset(ds) == Grid((15, 15))
@@ -137,16 +137,16 @@ def test_fno_burgers(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("told", ["attribute", "name"])
-def test_pdebench_darcy(tmp_path: Path, told: str) -> None:
+@pytest.mark.parametrize("stated_in", ["attribute", "name"])
+def test_pdebench_darcy(tmp_path: Path, stated_in: str) -> None:
     arrays, beta = darcy(16, "cell"), 0.1
     centres = (np.arange(16) + 0.5) / 16
-    path = tmp_path / ("2D_DarcyFlow_beta0.1_Train.hdf5" if told == "name" else "train.hdf5")
+    path = tmp_path / ("2D_DarcyFlow_beta0.1_Train.hdf5" if stated_in == "name" else "train.hdf5")
     content = {"nu": arrays["coeff"], "tensor": beta * arrays["sol"][:, None]}
     hdf5(
         path,
         {**content, "x-coordinate": centres, "y-coordinate": centres},
-        **({"beta": beta} if told == "attribute" else {}),
+        **({"beta": beta} if stated_in == "attribute" else {}),
     )
     ds = open_dataset(path)
     assert ds.attrs["layout"] == "pdebench-darcy"
@@ -155,7 +155,7 @@ def test_pdebench_darcy(tmp_path: Path, told: str) -> None:
     check_solved(ds)
 
 
-def test_pdebench_burgers_is_told_by_its_name(tmp_path: Path) -> None:
+def test_pdebench_burgers_is_recognised_by_its_name(tmp_path: Path) -> None:
     tensor, x = fields((3, 5, 16)), (np.arange(16) + 0.5) / 16
     arrays = {"tensor": tensor, "x-coordinate": x, "t-coordinate": np.arange(6) / 5}
     hdf5(tmp_path / "1D_Burgers_Sols_Nu0.01.hdf5", arrays)
@@ -234,10 +234,10 @@ def test_lazy_arrays_travel_and_know_their_file(tmp_path: Path) -> None:
     matlab73(tmp_path / "d.mat", {"coefficient": fields(), "u": fields(seed=32)})
     for _ in range(2):
         write_dataset(open_dataset(tmp_path / "d.mat"), tmp_path / "d.zarr")
-    one = open_dataset(tmp_path / "d.mat")
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(one.u.data)).compute(), fields(seed=32))
-    assert one.u.data.name == open_dataset(tmp_path / "d.mat").u.data.name
-    array = found_in(tmp_path / "d.mat", "hdf5").arrays["u"]
+    value = open_dataset(tmp_path / "d.mat")
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(value.u.data)).compute(), fields(seed=32))
+    assert value.u.data.name == open_dataset(tmp_path / "d.mat").u.data.name
+    array = read_arrays(tmp_path / "d.mat", "hdf5").arrays["u"]
     assert isinstance(array, Hdf5Array)
     np.testing.assert_array_equal(array[2, ..., 1:3], fields(seed=32).T[2, ..., 1:3])
     np.testing.assert_array_equal(array[-1], fields(seed=32).T[-1])

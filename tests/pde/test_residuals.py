@@ -28,8 +28,8 @@ def exact(matrix, b, x):
 
 def check(matrix, b, x):
     split = SplitMatrix.of(matrix)
-    found, allowed = split.residual(b, x), split.rounding(x)
-    for r, true, by in zip(found, exact(matrix, b, x), allowed, strict=True):
+    result, allowed = split.residual(b, x), split.rounding(x)
+    for r, true, by in zip(result, exact(matrix, b, x), allowed, strict=True):
         assert abs(Fraction(float(r)) - true) <= Fraction(UNIT) * abs(Fraction(float(r))) + Fraction(
             float(by)
         )

@@ -75,11 +75,11 @@ def test_navier_stokes_is_what_another_formulation_and_integrator_find():
         return back(-carried - 1e-3 * (kx**2 + ky**2) * c + np.fft.fft2(force)).ravel()
 
     start = back(np.fft.fft2(problem.start()) * keep)
-    found = solve_ivp(tendency, (0, 0.5), start.ravel(), method="DOP853", rtol=1e-10, atol=1e-10)
+    result = solve_ivp(tendency, (0, 0.5), start.ravel(), method="DOP853", rtol=1e-10, atol=1e-10)
     w = solve(problem, PseudoSpectral(dt=2e-3)).u.values
     change = np.abs(w[-1] - start).max()
     assert change > 1
-    assert np.abs(w[-1].ravel() - found.y[:, -1]).max() < 1e-7 * change
+    assert np.abs(w[-1].ravel() - result.y[:, -1]).max() < 1e-7 * change
 
 
 def test_navier_stokes_is_of_fourth_order_in_time():
@@ -88,16 +88,16 @@ def test_navier_stokes_is_of_fourth_order_in_time():
     assert np.log2(steps[-2] / steps[-1]) >= 3.8
 
 
-def test_without_viscosity_energy_and_enstrophy_are_kept():
+def test_without_viscosity_energy_and_enstrophy_are_conserved():
     problem = flow(viscosity=0.0, forcing=0.0)
     w = solve(problem, PseudoSpectral(dt=5e-3)).u.values
     c = np.fft.fft2(w)
     k = 2 * np.pi * np.fft.fftfreq(24, 1 / 24)
     square = k[:, None] ** 2 + k**2
     square[0, 0] = np.inf
-    kept = np.max(np.abs(np.meshgrid(k, k)), axis=0) < 2 * np.pi * 7.9  # of the initial state, too
-    energy = (np.abs(c * kept) ** 2 / square).sum((1, 2))
-    enstrophy = (np.abs(c * kept) ** 2).sum((1, 2))
+    resolved = np.max(np.abs(np.meshgrid(k, k)), axis=0) < 2 * np.pi * 7.9  # of the initial state, too
+    energy = (np.abs(c * resolved) ** 2 / square).sum((1, 2))
+    enstrophy = (np.abs(c * resolved) ** 2).sum((1, 2))
     assert np.abs(w[-1] - w[0]).max() > 1
     np.testing.assert_allclose(energy / energy[0], 1, rtol=0, atol=1e-8)
     np.testing.assert_allclose(enstrophy / enstrophy[0], 1, rtol=0, atol=1e-8)
@@ -115,7 +115,7 @@ def test_a_courant_number_of_one_third_is_stable_without_viscosity():
 def test_the_factors_of_a_step_are_exact_to_rounding():
     mpmath = pytest.importorskip("mpmath")
     z = -np.array([0.0, 1e-9, 1e-3, 0.3, 0.999, 1.0, 2.0, 50.0, 1e4])
-    found = _phis(z)
+    result = _phis(z)
     with mpmath.workdps(60):
         for j, order in enumerate((1, 2, 3)):
             for i, at in enumerate(z):
@@ -123,18 +123,20 @@ def test_the_factors_of_a_step_are_exact_to_rounding():
                     mpmath.mpf(float(at)) ** k / mpmath.factorial(k) for k in range(order)
                 )
                 exact = rest / mpmath.mpf(float(at)) ** order if at else 1 / mpmath.factorial(order)
-                assert found[j][i] == pytest.approx(float(exact), rel=1e-13)
+                assert result[j][i] == pytest.approx(float(exact), rel=1e-13)
 
 
 @pytest.mark.parametrize("problem", [Burgers(64, frames=3), NavierStokes(16, 1e-3, final_time=0.3, frames=3)])
 def test_many_at_once_have_the_bits_of_one_by_one(problem):
     singles = [replace(problem, seed=seed) for seed in (5, 6, 7)]
-    together = trajectories(problem, np.stack([one.start() for one in singles]), PseudoSpectral(dt=0.02))
-    for one, u in zip(singles, together, strict=True):
-        np.testing.assert_array_equal(solve(one, PseudoSpectral(dt=0.02)).u, u)
+    together = trajectories(
+        problem, np.stack([single.start() for single in singles]), PseudoSpectral(dt=0.02)
+    )
+    for single, u in zip(singles, together, strict=True):
+        np.testing.assert_array_equal(solve(single, PseudoSpectral(dt=0.02)).u, u)
 
 
-def test_steps_that_are_too_long_are_told_and_one_lost_sample_leaves_the_others():
+def test_too_long_steps_are_reported_and_one_lost_sample_leaves_the_others():
     problem = Burgers(128, 1e-3, lambda x: 30 * np.sin(2 * np.pi * x), frames=5)
     with pytest.raises(SolveFailed, match="lower the time step"):
         solve(problem, PseudoSpectral(dt=0.05))

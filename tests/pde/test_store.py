@@ -64,7 +64,7 @@ def test_seeds_survive_being_written_again(tmp_path: Path) -> None:
         (own().assign_attrs(checked=True), "checked"),
     ],
 )
-def test_what_netcdf_cannot_hold_is_told_before_the_work(
+def test_what_netcdf_cannot_hold_fails_before_the_computation(
     tmp_path: Path, dataset: xr.Dataset, message: str
 ) -> None:
     with pytest.raises(InputError, match=rf"d\.nc: netCDF cannot hold .*{message}"):
@@ -112,7 +112,7 @@ def test_a_block_too_large_for_the_memory_leaves_nothing(tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
-def test_a_disk_that_fills_up_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrote = xr.Dataset.to_netcdf
 
     def full(dataset: xr.Dataset, path: Path, **options: Any) -> Any:

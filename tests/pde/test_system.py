@@ -30,14 +30,14 @@ def changed(change, matrix=GIVEN.matrix):
 def halves(matrix):
     """Every entry as the sum of two."""
     coo = matrix.tocoo()
-    twice = [np.r_[one, one] for one in (coo.data / 2, coo.row, coo.col)]
+    twice = [np.r_[value, value] for value in (coo.data / 2, coo.row, coo.col)]
     return sp.coo_matrix((twice[0], (twice[1], twice[2])), shape=matrix.shape)
 
 
 def with_zeros(matrix):
     coo = matrix.tocoo()
-    found = (np.r_[coo.data, 0.0, 0.0], (np.r_[coo.row, 0, N - 1], np.r_[coo.col, N - 1, 0]))
-    return sp.coo_matrix(found, shape=matrix.shape).tocsr()
+    result = (np.r_[coo.data, 0.0, 0.0], (np.r_[coo.row, 0, N - 1], np.r_[coo.col, N - 1, 0]))
+    return sp.coo_matrix(result, shape=matrix.shape).tocsr()
 
 
 FORMS = {
@@ -222,7 +222,7 @@ def test_a_matrix_that_is_singular_in_a_way_nobody_sees_fails_clearly():
 
 def test_systems_and_factors_of_other_grids():
     system = check_compatible(discretize(Poisson(7, lambda x, y: x - 0.5, "neumann")))
-    found = solve(system, Direct())
-    assert system.residual(found.u.values) == pytest.approx(np.zeros(N), abs=1e-15)
+    solution = solve(system, Direct())
+    assert system.residual(solution.u.values) == pytest.approx(np.zeros(N), abs=1e-15)
     with pytest.raises(InputError, match="another matrix"):
         solve(GIVEN, Direct(), state=Direct().init(system))

@@ -37,13 +37,13 @@ def drawn(*shape: int, kind: torch.dtype = torch.float32) -> torch.Tensor:
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_every_type_has_the_values_of_torch(tmp_path: Path, kind: torch.dtype) -> None:
-    one = drawn(4, 5, 6, kind=kind)
-    views = {"whole": one, "part": one[1:3, ::2], "turned": one.transpose(0, 2), "empty": one[:0]}
+    value = drawn(4, 5, 6, kind=kind)
+    views = {"whole": value, "part": value[1:3, ::2], "turned": value.transpose(0, 2), "empty": value[:0]}
     torch.save(views, tmp_path / "d.pt")
-    found = tensors_in(tmp_path / "d.pt")
+    result = tensors_in(tmp_path / "d.pt")
     known = torch.load(tmp_path / "d.pt", weights_only=True)
-    assert set(found) == set(views)
-    for name, values in found.items():
+    assert set(result) == set(views)
+    for name, values in result.items():
         np.testing.assert_array_equal(values, known[name].to(torch.float64).numpy())
 
 
@@ -115,8 +115,8 @@ def test_tensors_outside_their_numbers(
         pass
 
     class Pickler(pickle.Pickler):
-        def persistent_id(self, one: Any) -> Any:
-            return ("storage", torch.FloatStorage, "0", "cpu", 12) if isinstance(one, Stored) else None
+        def persistent_id(self, value: Any) -> Any:
+            return ("storage", torch.FloatStorage, "0", "cpu", 12) if isinstance(value, Stored) else None
 
     with zipfile.ZipFile(tmp_path / "d.pt", "w") as archive:
         with archive.open("d/data.pkl", "w") as stream:

@@ -1,7 +1,7 @@
 """Gradients through solves, by implicit differentiation: one more solve, with the transposed matrix.
 
 For A u = b and a loss L(u): with A^T lambda = dL/du, dL/db = lambda and dL/dA_ij = -lambda_i u_j where A has an
-entry (Giles and Pierce 2000). No iteration is differentiated, and none of its vectors is kept. The gradients are
+entry (Giles and Pierce 2000). No iteration is differentiated, and none of its vectors is stored. The gradients are
 themselves differentiable.
 """
 
@@ -38,13 +38,13 @@ def solve_csr(
     Parameters
     ----------
     hierarchy
-        Of A, or of a matrix near it: it is the preconditioner.
+        Hierarchy of A, or of a similar matrix: the preconditioner.
     b
         (batch, n).
     values
         (nnz,): entries at the places of ``hierarchy.operator``, row by row; those of the hierarchy by default.
     rtol, max_cycles
-        Of the solve and of the one behind the gradient.
+        Tolerance and largest number of cycles of the solve and of the adjoint solve.
 
     Returns
     -------
@@ -69,8 +69,8 @@ def solve_csr(
     if values is not None and values.shape != own.shape:
         raise InputError(f"values has shape {tuple(values.shape)}: this matrix has {own.numel()} entries")
     entries = own if values is None else values
-    found: Tensor = _SolveCSR.apply(entries, b, hierarchy, rtol, max_cycles)  # type: ignore[no-untyped-call]
-    return found
+    solution: Tensor = _SolveCSR.apply(entries, b, hierarchy, rtol, max_cycles)  # type: ignore[no-untyped-call]
+    return solution
 
 
 def solve_stencil(
@@ -92,9 +92,9 @@ def solve_stencil(
     b
         (batch, y, x).
     grid, kind
-        Of all of them; ``nonsymmetric`` matrices may differ from their transposes.
+        Kind of all of them; ``nonsymmetric`` matrices may differ from their transposes.
     hierarchy
-        Of the same stencils, where there is one; built otherwise.
+        Hierarchy of the same stencils; built where it is None.
     rtol, max_cycles
         As in `solve_csr`.
 
@@ -109,8 +109,8 @@ def solve_stencil(
         The tolerance was not reached.
     """
     built = hierarchy or StencilHierarchy(stencil.detach(), grid, kind=kind)
-    found: Tensor = _SolveStencil.apply(stencil, b, built, rtol, max_cycles)  # type: ignore[no-untyped-call]
-    return found
+    solution: Tensor = _SolveStencil.apply(stencil, b, built, rtol, max_cycles)  # type: ignore[no-untyped-call]
+    return solution
 
 
 def solve_diffusion(
@@ -167,10 +167,10 @@ def solve_diffusion(
     return solve_stencil(stencil, b, grid, kind=kind, rtol=rtol, max_cycles=max_cycles)
 
 
-def _answer(found: BatchSolution) -> Tensor:
-    if not found.result.ok:
-        raise SolveFailed(found)
-    return found.u
+def _answer(solution: BatchSolution) -> Tensor:
+    if not solution.result.ok:
+        raise SolveFailed(solution)
+    return solution.u
 
 
 class _SolveCSR(torch.autograd.Function):

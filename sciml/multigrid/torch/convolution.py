@@ -31,9 +31,9 @@ def convolve(u: Tensor, weight: Tensor, ends: Ghosts, groups: int = 1) -> Tensor
     weight
         (out channel, channel / groups, 3, 3).
     ends
-        Where the ghosts come from, see `with_ghosts`.
+        Source of the ghost values, see `with_ghosts`.
     groups
-        Of channels.
+        Number of groups of channels.
 
     Returns
     -------
@@ -44,8 +44,8 @@ def convolve(u: Tensor, weight: Tensor, ends: Ghosts, groups: int = 1) -> Tensor
         return functional.conv2d(with_ghosts(u, ends), weight, groups=groups)
     if not torch.is_grad_enabled():
         return functional.conv2d(_padded(u, ends), weight, groups=groups)
-    found: Tensor = _Convolution.apply(u, weight, ends, groups)  # type: ignore[no-untyped-call]
-    return found
+    result: Tensor = _Convolution.apply(u, weight, ends, groups)  # type: ignore[no-untyped-call]
+    return result
 
 
 class _Memory(threading.local):
@@ -89,9 +89,9 @@ class _Convolution(torch.autograd.Function):
         ends, groups = ctx.ends, ctx.groups
         if torch.is_grad_enabled():  # for a second derivative
             whole = functional.conv2d(with_ghosts(u, ends), weight, groups=groups)
-            wanted = [one for one in (u, weight) if one.requires_grad]
-            found = iter(torch.autograd.grad(whole, wanted, g, create_graph=True))
-            return *(next(found) if one.requires_grad else None for one in (u, weight)), None, None
+            wanted = [value for value in (u, weight) if value.requires_grad]
+            gradients = iter(torch.autograd.grad(whole, wanted, g, create_graph=True))
+            return *(next(gradients) if value.requires_grad else None for value in (u, weight)), None, None
         need = [*ctx.needs_input_grad[:2], False]
         ones, zeros = [1, 1], [0, 0]
         of_padded, of_weight, _ = torch.ops.aten.convolution_backward(

@@ -97,14 +97,14 @@ class TorchHierarchy:
         hierarchy
             A `sciml.multigrid.Hierarchy`, or a `pyamg.MultilevelSolver` with real matrices.
         device, dtype
-            Of the vectors and of the fine matrix.
+            Precision of the vectors and of the fine matrix.
         cycle_dtype
             Of the levels; float32 under a float64 solve halves what a cycle reads and changes no answer, as
             residuals are float64.
         cycle
             V, W or F; the hierarchy's own by default.
         kind
-            As in `sciml.pde.System`; the hierarchy's own, else found from the matrix.
+            As in `sciml.pde.System`; the hierarchy's own, else computed from the matrix.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class TorchHierarchy:
             kind = kind or hierarchy.system.kind
             smooths_alike = hierarchy.algorithm.sweeps[0] == hierarchy.algorithm.sweeps[1]
             inverse = hierarchy.levels[-1].inverse
-        found = cls(
+        made = cls(
             matrices[0].operator,
             built,
             torch.tensor(inverse).to(place, inner),
@@ -142,8 +142,8 @@ class TorchHierarchy:
             dtype=dtype,
             weights=weights,
         )
-        found._matrices = (tuple(matrices), inner)
-        return found
+        made._matrices = (tuple(matrices), inner)
+        return made
 
     @property
     def size(self) -> int:
@@ -152,7 +152,7 @@ class TorchHierarchy:
 
     @property
     def transposed(self) -> TorchHierarchy:
-        """The hierarchy of the transposed matrix, whose V-cycle is the transpose of this one's; kept once made."""
+        """The hierarchy of the transposed matrix, whose V-cycle is the transpose of this one's; computed once."""
         if self._transposed is None:
             (matrices, inner) = self._matrices
             turned = [m.transposed() for m in matrices]
@@ -162,7 +162,7 @@ class TorchHierarchy:
                 )
                 for t, level in zip(turned[:-1], self.levels, strict=True)
             )
-            found = TorchHierarchy(
+            transposed = TorchHierarchy(
                 turned[0].operator,
                 levels,
                 self.coarse.T.contiguous(),
@@ -172,9 +172,9 @@ class TorchHierarchy:
                 dtype=self.dtype,
                 weights=np.asarray(self.weights.cpu(), dtype=np.float64),
             )
-            found._matrices = (tuple(turned), inner)
-            found._transposed = self
-            self._transposed = found
+            transposed._matrices = (tuple(turned), inner)
+            transposed._transposed = self
+            self._transposed = transposed
         return self._transposed
 
     @cached_property
@@ -227,9 +227,9 @@ class TorchHierarchy:
         x0
             First guesses, shaped as b; zero by default.
         rtol
-            Of the residual norm, relative to that of b.
+            Tolerance of the residual norm, relative to that of b.
         max_cycles
-            At most, for each.
+            Largest number of cycles of each right-hand side.
         accelerate
             ``cg`` (needs a symmetric cycle), ``bicgstab``, None for plain cycles; ``auto`` takes ``cg`` where the
             cycle is symmetric, else ``bicgstab``.
@@ -254,9 +254,11 @@ class TorchHierarchy:
         if self.kind == "semidefinite":
             columns = compatible(columns)
         start = None if x0 is None else x0.detach().reshape(-1, self.size).T.contiguous()
-        found = self._iterated(columns, start, rtol, max_cycles, accelerate, operator)
-        u = found.u - self.weights @ found.u if self.kind == "semidefinite" else found.u
-        return BatchSolution(u.T.reshape(b.shape), found.relative_residual, found.cycles, found.converged)
+        solution = self._iterated(columns, start, rtol, max_cycles, accelerate, operator)
+        u = solution.u - self.weights @ solution.u if self.kind == "semidefinite" else solution.u
+        return BatchSolution(
+            u.T.reshape(b.shape), solution.relative_residual, solution.cycles, solution.converged
+        )
 
     def _iterated(
         self,
@@ -275,13 +277,13 @@ class TorchHierarchy:
                 "accelerate='cg' needs a symmetric matrix and cycle, and this one is not: use 'bicgstab'"
             )
         iterate = {"cg": conjugate_gradients, "bicgstab": bicgstab, None: cycling}[accelerate]
-        found = []
+        parts = []
         for part, start in _blocks(b, x, self.coarse.element_size()):
             cycle = self.folded.prepared(part.shape[1]) if self._folds else self._cycled
-            found.append(
+            parts.append(
                 iterate(partial(product, matrix), cycle, part, x=start, rtol=rtol, max_cycles=max_cycles)
             )
-        return found[0] if len(found) == 1 else BatchSolution.joined(found, 1)
+        return parts[0] if len(parts) == 1 else BatchSolution.joined(parts, 1)
 
     def _cycled(self, r: Tensor) -> Tensor:
         """One cycle from zero on (n, batch)."""
@@ -298,7 +300,7 @@ class TorchHierarchy:
 
     @property
     def folded(self) -> FoldedCycle:
-        """The V-cycle of single Jacobi sweeps, multiplied out; kept once made."""
+        """The V-cycle of single Jacobi sweeps, multiplied out; computed once."""
         if self._folded is None:
             matrices, inner = self._matrices
             levels = []

@@ -1,4 +1,4 @@
-"""Iterations for whole batches: every right-hand side stops by its own residual."""
+"""Iterations for batches of right-hand sides, each of which stops by its own residual."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sciml.errors import InputError
 from sciml.solve import Result
-from sciml.tables import html_table
+from sciml.tables import html_table, number_or_switch
 
 __all__ = ["BatchSolution", "bicgstab", "conjugate_gradients", "cycling"]
 
@@ -28,7 +28,7 @@ class Apply(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class BatchSolution:
-    """What a batched solve found.
+    """Result of a batched solve.
 
     Parameters
     ----------
@@ -68,11 +68,11 @@ class BatchSolution:
 
     @property
     def stats(self) -> dict[str, float]:
-        """Numbers worth knowing."""
+        """Statistics by name; counts are ints."""
         return {
-            "problems": float(self.cycles.numel()),
-            "unconverged": float((~self.converged).sum()),
-            "cycles_most": float(self.cycles.max()),
+            "problems": self.cycles.numel(),
+            "unconverged": int((~self.converged).sum()),
+            "cycles_most": int(self.cycles.max()),
             "cycles_mean": float(self.cycles.double().mean()),
             "relative_residual_worst": float(self.relative_residual.max()),
         }
@@ -82,7 +82,7 @@ class BatchSolution:
         return "\n".join(lines + [f"  {name:24}{value:>14}" for name, value in self._rows()])
 
     def _rows(self) -> list[tuple[str, str]]:
-        return [(name.replace("_", " "), f"{value:g}") for name, value in self.stats.items()]
+        return [(name.replace("_", " "), number_or_switch(value)) for name, value in self.stats.items()]
 
     def _repr_html_(self) -> str:
         return html_table(f"BatchSolution: {self.result.name}", self._rows(), note=self.result.value)

@@ -79,8 +79,8 @@ class Matrices:
 
 def diagonals(level: Level) -> tuple[Field, Field] | None:
     """The diagonals of the smoothers where both are one sweep of Jacobi."""
-    found = [s.inverse for s in (level.before, level.after) if isinstance(s, Jacobi) and s.iterations == 1]
-    return (found[0], found[1]) if len(found) == 2 else None
+    inverses = [s.inverse for s in (level.before, level.after) if isinstance(s, Jacobi) and s.iterations == 1]
+    return (inverses[0], inverses[1]) if len(inverses) == 2 else None
 
 
 def kind_of(matrix: Matrix) -> Kind:

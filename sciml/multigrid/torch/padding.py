@@ -53,14 +53,14 @@ def linear(u: Tensor, apply: Map, adjoint: Map) -> Tensor:
     Parameters
     ----------
     u
-        What it is applied to.
+        Fields to apply it to.
     apply, adjoint
         The map and its transpose, of functions of torch, as compilers and exporters follow them.
     """
     if torch.compiler.is_compiling() or not (torch.is_grad_enabled() and u.requires_grad):
         return apply(u)
-    found: Tensor = _Linear.apply(u, apply, adjoint)  # type: ignore[no-untyped-call]
-    return found
+    result: Tensor = _Linear.apply(u, apply, adjoint)  # type: ignore[no-untyped-call]
+    return result
 
 
 def with_ghosts(u: Tensor, ends: Ghosts) -> Tensor:
@@ -107,12 +107,12 @@ def edge_factors(
     if factors == (1.0, 1.0, 1.0, 1.0):
         return None
     with torch.inference_mode(False):
-        found = torch.ones(1, 1, ny, nx, dtype=dtype, device=device)
-        found[..., 0, :] *= factors[0]
-        found[..., -1, :] *= factors[1]
-        found[..., 0] *= factors[2]
-        found[..., -1] *= factors[3]
-        return found
+        weights = torch.ones(1, 1, ny, nx, dtype=dtype, device=device)
+        weights[..., 0, :] *= factors[0]
+        weights[..., -1, :] *= factors[1]
+        weights[..., 0] *= factors[2]
+        weights[..., -1] *= factors[3]
+        return weights
 
 
 def _concatenated(u: Tensor, ends: Ghosts) -> Tensor:

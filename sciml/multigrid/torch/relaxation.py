@@ -34,7 +34,7 @@ REVERSED: dict[Sweep, Sweep] = {"forward": "backward", "backward": "forward", "s
 
 
 class Smoother(Protocol):
-    """What a level does before and after its coarse correction."""
+    """Smoothing of a level before or after its coarse correction."""
 
     def __call__(self, x: Tensor | None, b: Tensor) -> Tensor:
         """Improve x for the right-hand side b, both (n, batch); None is zero."""
@@ -176,7 +176,7 @@ def _triangular(
 class _Triangle:
     def __init__(self, factor: Tensor, lower: bool) -> None:
         self.factor, self.lower = factor, lower
-        with warnings.catch_warnings():  # said once: deprecated, but the only one for sparse triangles
+        with warnings.catch_warnings():  # deprecated, but the only one for sparse triangles
             warnings.simplefilter("ignore", UserWarning)
             self(torch.zeros(factor.shape[0], 1, dtype=factor.dtype, device=factor.device))
 

@@ -47,7 +47,7 @@ class StencilCycle:
     def of(cls, stencil: Tensor, grid: Grid) -> StencilCycle:
         """The hierarchy of stencil fields (sample, 9, y, x), by Galerkin coarsening."""
         held = "dirichlet" in grid.boundary.sides.values()
-        # a single unknown of a singular matrix is rounding error, which nothing tells from a value
+        # a single unknown of a singular matrix is rounding error, indistinguishable from a value
         layouts = Layout.of(grid).levels(1 if held else 2)
         levels = [(layouts[0], stencil)]
         for fine, coarse in itertools.pairwise(layouts):

@@ -34,7 +34,7 @@ Piece = tuple[tuple[slice, slice], tuple[slice, slice]]
 class StencilOperator:
     """The matrices of a batch of stencil fields, applied to vectors (n, batch).
 
-    The batch is the fastest dimension, so that every shift is a plain slice. Of a symmetric matrix only half is kept:
+    The batch is the fastest dimension, so that every shift is a plain slice. Of a symmetric matrix only half is stored:
     what couples an unknown to its eastern neighbour couples that one to the west; so half as much is read.
 
     Parameters
@@ -164,20 +164,21 @@ class StencilHierarchy:
     stencil
         (batch, 9, y, x) as `sciml.multigrid.torch.stencils` makes them.
     grid
-        Of all of them.
+        Layout of all of them.
     kind
         As in `sciml.pde.System`.
     sweeps
-        Of Jacobi, before and after the coarse correction.
+        Sweeps of Jacobi before and after the coarse correction.
     damping
-        Of Jacobi for operators whose rows are diagonally dominant; less is used where they are not, so that it
+        Damping of Jacobi for operators whose rows are diagonally dominant; less is used where they are not, so that it
         converges.
     cycle
         V, W or F.
     least
         Unknowns an axis of the coarsest level, where a dense inverse is used: 1, or 2 for semidefinite matrices.
     cycle_dtype
-        Of the cycle; float32 is faster and changes no answer of `solve`, whose residuals are those of the stencil.
+        Precision of the cycle; float32 is faster and changes no answer of `solve`, whose residuals are those of the
+        stencil.
 
     Raises
     ------
@@ -268,14 +269,14 @@ class StencilHierarchy:
                 "accelerate='cg' needs symmetric matrices and cycles, and these are not: use 'bicgstab'"
             )
         iterate = {"cg": conjugate_gradients, "bicgstab": bicgstab, None: cycling}[accelerate]
-        found = []
+        solutions = []
         for block, columns, start in zip(self.blocks, self._columns(b), starts, strict=True):
             if self.kind == "semidefinite":
                 columns = compatible(columns)
-            found.append(
+            solutions.append(
                 iterate(block.operator, block.cycle, columns, x=start, rtol=rtol, max_cycles=max_cycles)
             )
-        joined = BatchSolution.joined(found, 1)
+        joined = BatchSolution.joined(solutions, 1)
         u = joined.u
         if self.kind == "semidefinite":
             u = u - self.weights @ u
@@ -300,10 +301,10 @@ class StencilHierarchy:
 
     def __str__(self) -> str:
         return "StencilHierarchy: {problems} problems on {grid}, levels {levels}, {cycle}-cycle".format(
-            **self._told()
+            **self._summary()
         )
 
-    def _told(self) -> dict[str, str]:
+    def _summary(self) -> dict[str, str]:
         sizes = " ".join(f"{n}x{m}" for n, m, _ in (level.operator.shape for level in self.blocks[0].levels))
         return {
             "problems": str(self.batch),
@@ -313,7 +314,7 @@ class StencilHierarchy:
         }
 
     def _repr_html_(self) -> str:
-        return html_table("StencilHierarchy", self._told().items())
+        return html_table("StencilHierarchy", self._summary().items())
 
 
 def _levels(

@@ -58,15 +58,15 @@ def neighbourhood(u: Tensor, layout: Layout) -> Tensor:
 def _galerkin_kernel(centring: Centring) -> Tensor:
     """K (9, 9, m, m): coarse entry D from fine entry delta at offset p is w(p) w(p + delta - 2 D)."""
     # sqrt(1/2) a transfer and axis and so 1/2 in all: what piecewise constants overestimate the energy by.
-    one = torch.tensor(VERTEX if centring == "vertex" else (0.5**0.25, 0.5**0.25), dtype=torch.float64)
-    m = len(one)
+    value = torch.tensor(VERTEX if centring == "vertex" else (0.5**0.25, 0.5**0.25), dtype=torch.float64)
+    m = len(value)
     along = torch.zeros(3, 3, m, dtype=torch.float64)
     for d in range(3):
         for delta in range(3):
             for p in range(m):
                 q = p + (delta - 1) - 2 * (d - 1)
                 if 0 <= q < m:
-                    along[d, delta, p] = one[p] * one[q]
+                    along[d, delta, p] = value[p] * value[q]
     return torch.einsum("adp,beq->abdepq", along, along).reshape(9, 9, m, m).contiguous()
 
 

@@ -39,10 +39,11 @@ CELL = (0.25, 0.75, 0.75, 0.25)
 
 @dataclass(frozen=True)
 class Layout:
-    """What transfers need to know of a grid or of a coarser level of it.
+    """Layout of a grid, or of a coarser level of it, for the transfers.
 
-    Vertex-centred, every second node is kept: the odd ones after a Dirichlet side (so 2^k - 1 becomes 2^(k-1) - 1),
-    the even ones after a Neumann side or around. Cell-centred, two cells become one, an odd last one stays alone.
+    Vertex-centred, every second node is a coarse node: the odd ones after a Dirichlet side (2^k - 1 becomes
+    2^(k-1) - 1), the even ones after a Neumann side or around. Cell-centred, two cells become one, an odd last one
+    stays alone.
 
     Examples
     --------
@@ -74,14 +75,14 @@ class Layout:
 
     def levels(self, least: int = 1) -> list[Layout]:
         """All levels from this one down to the last with ``least`` unknowns an axis that `galerkin` can make."""
-        found = [self]
-        while min(found[-1].shape) > 1:
-            last, coarser = found[-1], found[-1].coarse()
+        layouts = [self]
+        while min(layouts[-1].shape) > 1:
+            last, coarser = layouts[-1], layouts[-1].coarse()
             pairs = zip(last.shape, last.sides, strict=True)
             if min(coarser.shape) < least or any(n % 2 and sides[0] == "periodic" for n, sides in pairs):
                 break
-            found.append(coarser)
-        return found
+            layouts.append(coarser)
+        return layouts
 
 
 def extend(u: Tensor, layout: Layout) -> Tensor:
@@ -242,8 +243,8 @@ def _restricted_few(r: Tensor, fine: Layout) -> Tensor:
         whole, size = [2 * n for n in coarse.shape], [*r.shape[:2], *coarse.shape]
         if whole != [ny, nx]:
             scaled = functional.pad(scaled, (0, whole[1] - nx, 0, whole[0] - ny))
-        found: Tensor = backward(scaled, whole, size, False)
-        return found
+        result: Tensor = backward(scaled, whole, size, False)
+        return result
     whole, (y, x), aligned = _interpolation(fine)
     padded = functional.pad(r, (x, whole[1] - x - nx, y, whole[0] - y - ny))
     sums = backward(padded, whole, [*r.shape[:2], coarse.shape[0] + 2, coarse.shape[1] + 2], aligned)
@@ -257,12 +258,12 @@ def _clamped(fine: Layout) -> bool:
 
 def _halves(fine: Layout) -> tuple[float, float, float, float]:
     """What a fine cell beside a Dirichlet side gets of the coarse one: 3/4 - 1/4; an odd last one lies farther in."""
-    found = [
+    factors = [
         0.5 if side == "dirichlet" and (end == 0 or n % 2 == 0) else 1.0
         for n, ends in zip(fine.shape, fine.sides, strict=True)
         for end, side in enumerate(ends)
     ]
-    return found[0], found[1], found[2], found[3]
+    return factors[0], factors[1], factors[2], factors[3]
 
 
 def _interpolation(fine: Layout) -> tuple[list[int], list[int], bool]:
@@ -281,8 +282,8 @@ def _kernel(centring: Centring, like: Tensor) -> Tensor:
 
 
 def _made_kernel(centring: Centring, channels: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    one = torch.tensor(VERTEX if centring == "vertex" else CELL, dtype=dtype, device=device)
-    return torch.outer(one, one).expand(channels, 1, -1, -1)
+    value = torch.tensor(VERTEX if centring == "vertex" else CELL, dtype=dtype, device=device)
+    return torch.outer(value, value).expand(channels, 1, -1, -1)
 
 
 @lru_cache(maxsize=64)

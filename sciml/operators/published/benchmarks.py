@@ -25,9 +25,9 @@ class Architecture:
     layers
         Linear operators, each followed by a GELU.
     channels
-        Of the hidden fields, on the finest level.
+        Number of channels of the hidden fields on the finest level.
     in_channels
-        Of the fields that come in; one comes out.
+        Number of input fields; there is one output field.
     smoothing
         For each level, finest first, the smoothing steps before and after its coarse levels.
     prolongations
@@ -35,7 +35,7 @@ class Architecture:
     transfer_padding
         Zeros around a field before it is restricted, and what is cut off after prolongation: 1 or 0.
     padding
-        Of all other convolutions: what lies outside the grid.
+        Values outside the grid in all other convolutions.
     bias
         Whether smoothing convolutions have one.
     growing
@@ -45,7 +45,7 @@ class Architecture:
     skip
         Whether a 1x1 convolution with bias goes around every linear operator.
     head
-        What makes the output: a 1x1 ``convolution`` or one more linear ``operator``.
+        Last layer: a 1x1 ``convolution`` or one more linear ``operator``.
     increment
         Whether the network adds its output to its input.
     spare_operator
@@ -103,9 +103,9 @@ class Recipe:
     Parameters
     ----------
     architecture
-        Of the network.
+        Shape of the network.
     family, resolution
-        Of the data: a name of `sciml.pde.FAMILIES`, None where this package makes no such data, and points a side.
+        Name of the data in `sciml.pde.FAMILIES`, None where this package makes no such data, and points a side.
     counts
         Samples to train on, to validate with, and to test on.
     learning_rate, batch_size, epochs, weight_decay, warmup, final_div_factor

@@ -1,13 +1,14 @@
 """MgNO as its authors published it: linear operators of strided convolutions, and the recipes of their benchmarks.
 
-He, Liu and Xu, "MgNO: Efficient Parameterization of Linear Operators via Multigrid", ICLR 2024. Kept for
+He, Liu and Xu, "MgNO: Efficient Parameterization of Linear Operators via Multigrid", ICLR 2024. Here for
 comparison: `sciml.operators.mgno` is the network that this package trains.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from sciml.operators.published.layer import (
     gelu,
     level_sizes,
 )
-from sciml.operators.showing import told_html
+from sciml.tables import network_table
 
 __all__ = ["PublishedMgNO", "published"]
 
@@ -35,7 +36,7 @@ class PublishedMgNO(nn.Module):
     Parameters
     ----------
     architecture
-        Its shape.
+        Shape of the network.
 
     Examples
     --------
@@ -44,7 +45,7 @@ class PublishedMgNO(nn.Module):
     4125
     """
 
-    takes = "fields"
+    takes: ClassVar[Literal["fields"]] = "fields"
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -84,7 +85,7 @@ class PublishedMgNO(nn.Module):
         return x[:, :1] + out if self.architecture.increment else out
 
     def check(self, x: Tensor) -> None:
-        """Refuse what the convolutions would not fit."""
+        """Raise an error for what the convolutions would not fit."""
         shape = self.architecture
         check_input_fields("PublishedMgNO", x, shape.in_channels)
         ny, nx = x.shape[2:]
@@ -114,10 +115,15 @@ class PublishedMgNO(nn.Module):
         known = [n for n in (above - step, above, above + step) if self._fits(n)]
         return f"{', '.join(map(str, known))} and so on in steps of {step}"
 
-    _repr_html_ = told_html
+    _repr_html_ = network_table
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> PublishedMgNO:
+        """Make the network of a configuration that `config` returned."""
+        return cls(Architecture.from_json({k: v for k, v in config.items() if k != "class"}))
 
     def config(self) -> dict[str, Any]:
-        """What `sciml.operators.registry.build` needs to make this network again, as JSON holds it."""
+        """Configuration of this network for `sciml.operators.registry.build`, as JSON stores it."""
         plain = asdict(self.architecture)
         plain["smoothing"] = [list(pair) for pair in self.architecture.smoothing]
         plain["prolongations"] = list(self.architecture.prolongations)

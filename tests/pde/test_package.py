@@ -6,11 +6,11 @@ import pytest
 
 import sciml.pde
 from sciml.errors import InputError
-from sciml.pde import Direct, Grid, PeriodicField, Poisson, labelled
+from sciml.pde import Burgers, Direct, Grid, PeriodicField, Poisson, PseudoSpectral, labelled
 from sciml.solve import solve
 
 
-def test_the_room_opens_quickly():
+def test_importing_the_package_is_light():
     code = "import sys, sciml.pde; print({'torch', 'xarray', 'scipy', 'dask', 'pyamg', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
@@ -29,6 +29,7 @@ def test_solving_needs_no_torch():
 def test_every_public_name_is_there():
     for name in sciml.pde.__all__:
         assert getattr(sciml.pde, name) is not None
+    assert set(sciml.pde.__all__) == set(dir(sciml.pde))
     for name in ("Darcy", "Helmholtz", "Burgers", "NavierStokes", "PseudoSpectral", "check_compatible"):
         assert getattr(sciml.pde, name) is not None
         assert name in dir(sciml.pde)
@@ -40,6 +41,31 @@ def test_a_solution_prints_as_a_table():
     lines = str(solve(Poisson(7), Direct())).splitlines()
     assert lines[0] == "FieldSolution: SUCCESS"
     assert lines[1].split() == ["grid", "7", "x", "7"]
+
+
+def test_the_repr_of_a_solution_has_no_arrays():
+    solution = solve(Poisson(63), Direct())
+    assert repr(solution) == str(solution)
+    assert "array" not in repr(solution) and len(repr(solution).splitlines()) < 8
+
+
+@pytest.mark.parametrize(
+    ("problem", "algorithm"),
+    [(Poisson(7), Direct()), (Burgers(16, frames=2), PseudoSpectral(0.1))],
+    ids=["in space", "in time"],
+)
+def test_a_solution_has_the_labels_of_a_plot(problem, algorithm):
+    u = solve(problem, algorithm).u
+    assert u.attrs == {"long_name": "solution", "units": "1"}
+    assert {dim: u[dim].attrs["long_name"] for dim in u.dims} == {
+        dim: "time" if dim == "time" else f"position along {dim}" for dim in u.dims
+    }
+
+
+def test_counts_are_ints():
+    stats = solve(Burgers(16, frames=2), PseudoSpectral(0.1)).stats
+    assert type(stats["steps"]) is int
+    assert type(stats["courant"]) is float
 
 
 def test_fields_are_labelled_by_where_they_lie():

@@ -1,4 +1,4 @@
-"""The verb takes what a stranger wrote, and a type checker sees what fits."""
+"""`solve` takes problems and algorithms defined outside of the package, and mypy checks which fit."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pytest
 
 import sciml as sm
 from sciml.solve import Problem, Solution, SolveFailed
-from tests.interface.newton import Found, Newton, Root
+from tests.interface.newton import Newton, Root, RootSolution
 from tests.paths import REPO
 
 
 def test_the_verb_takes_them() -> None:
-    found = sm.solve(Root(17.0), Newton())
-    assert found.x == pytest.approx(17.0**0.5)
-    assert found.result is sm.Result.SUCCESS
-    assert isinstance(found, Solution)
+    solution = sm.solve(Root(17.0), Newton())
+    assert solution.x == pytest.approx(17.0**0.5)
+    assert solution.result is sm.Result.SUCCESS
+    assert isinstance(solution, Solution)
     assert isinstance(Root(17.0), Problem)
 
 
@@ -36,8 +36,8 @@ def test_a_state_that_is_false_is_a_state_all_the_same() -> None:
         def init(self, problem: Root) -> float:
             raise AssertionError("a state was given")
 
-        def run(self, problem: Root, state: float) -> Found:
-            return Found(state, sm.Result.SUCCESS)
+        def run(self, problem: Root, state: float) -> RootSolution:
+            return RootSolution(state, sm.Result.SUCCESS)
 
     assert sm.solve(Root(3.0), Echo(), state=0.0).x == 0.0
 
@@ -52,8 +52,8 @@ def test_failure_raises_with_its_remedy_and_the_solution() -> None:
 
 
 def test_failure_can_be_looked_at_instead() -> None:
-    found = sm.solve(Root(17.0), Newton(max_iterations=2), throw=False)
-    assert not found.result.ok
+    solution = sm.solve(Root(17.0), Newton(max_iterations=2), throw=False)
+    assert not solution.result.ok
 
 
 @pytest.mark.parametrize("result", sm.Result)
@@ -66,8 +66,8 @@ TYPED = """
 from sciml.solve import init, solve
 from tests.interface.newton import Newton, Root
 
-found = solve(Root(17.0), Newton())
-x: float = found.x
+solution = solve(Root(17.0), Newton())
+x: float = solution.x
 state: float = init(Root(17.0), Newton())
 """
 MISTYPED = 'solve("seventeen", Newton())\n'
@@ -82,7 +82,7 @@ def test_mypy_sees_what_fits_and_what_does_not(tmp_path: Path) -> None:
     files = [script, "tests/interface/newton.py", "sciml/solve.py", "sciml/errors.py"]
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "", "--follow-imports", "skip"]
     command += ["--cache-dir", str(tmp_path / "cache"), *map(str, files)]
-    said = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False).stdout
-    errors = [line for line in said.splitlines() if "typed.py" in line and "error:" in line]
-    assert len(errors) == 1, said
+    output = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False).stdout
+    errors = [line for line in output.splitlines() if "typed.py" in line and "error:" in line]
+    assert len(errors) == 1, output
     assert f"typed.py:{TYPED.count(chr(10)) + 1}:" in errors[0]

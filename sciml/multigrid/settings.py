@@ -1,0 +1,84 @@
+"""Settings of a multigrid method: how a hierarchy is built and how it is iterated with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from sciml.checks import is_number, is_whole
+from sciml.errors import InputError
+from sciml.multigrid.smoothing import Smoother
+from sciml.pde.elliptic import Scheme
+
+__all__ = ["Accelerator", "Cycle", "Krylov", "Method", "Settings"]
+
+Method = Literal["ruge_stuben", "smoothed_aggregation", "geometric"]
+Accelerator = Literal["auto", "cg", "gmres", "bicgstab"]
+Krylov = Literal["cg", "gmres", "bicgstab"]
+Cycle = Literal["V", "W", "F"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of `sciml.multigrid.AMG`, which documents each of them.
+
+    Raises
+    ------
+    InputError
+        Settings that do not exist or do not go together.
+
+    Examples
+    --------
+    >>> Settings().krylov(asymmetry=None), Settings(accelerate="auto").krylov("the matrix is nonsymmetric")
+    ('cg', 'gmres')
+    """
+
+    method: Method = "ruge_stuben"
+    rtol: float = 1e-8
+    max_cycles: int = 100
+    accelerate: Accelerator | None = "auto"
+    smoother: Smoother = "gauss_seidel"
+    sweeps: tuple[int, int] = (1, 1)
+    cycle: Cycle = "V"
+    scheme: Scheme | None = None
+
+    def __post_init__(self) -> None:
+        for name, kinds in (("method", Method), ("smoother", Smoother), ("cycle", Cycle)):
+            if getattr(self, name) not in get_args(kinds):
+                raise InputError(f"{name}={getattr(self, name)!r}: give one of {', '.join(get_args(kinds))}")
+        if self.accelerate is not None and self.accelerate not in get_args(Accelerator):
+            raise InputError(
+                f"accelerate={self.accelerate!r}: give one of {', '.join(get_args(Accelerator))}, or None"
+            )
+        if not (is_number(self.rtol) and 0 < self.rtol < 1):
+            raise InputError(f"rtol={self.rtol!r}: give a number between 0 and 1, such as 1e-8")
+        if not is_whole(self.max_cycles) or self.max_cycles < 1:
+            raise InputError(f"max_cycles={self.max_cycles!r}: give a whole number of at least 1")
+        counts = tuple(self.sweeps) if isinstance(self.sweeps, Sequence) else ()
+        if len(counts) != 2 or not all(map(is_whole, counts)) or min(counts) < 0 or sum(counts) == 0:
+            raise InputError(
+                f"sweeps={self.sweeps!r}: give how often to smooth before and after, such as (1, 1)"
+            )
+        object.__setattr__(self, "sweeps", tuple(int(count) for count in counts))
+
+    def krylov(self, asymmetry: str | None) -> Krylov | None:
+        """Choose the Krylov method for a cycle; None means plain cycles.
+
+        Parameters
+        ----------
+        asymmetry
+            Why the cycle is not a symmetric operator, or None where it is.
+
+        Raises
+        ------
+        InputError
+            Conjugate gradients, where the cycle is not symmetric.
+        """
+        if self.accelerate == "auto":
+            return "cg" if asymmetry is None else "gmres"
+        if self.accelerate == "cg" and asymmetry is not None:
+            raise InputError(
+                f"accelerate='cg', but {asymmetry}; or use accelerate='gmres', 'bicgstab' or 'auto' (the default)"
+            )
+        return self.accelerate

@@ -1,0 +1,79 @@
+"""The objective of training an operator: the loss, and the errors of the validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from sciml.errors import InputError
+from sciml.operators import losses
+from sciml.operators.field_scaling import Normalisation
+from sciml.operators.samples import TRUTH
+from sciml.operators.trained_operator import answer, system_of
+from sciml.pde.grid import Grid
+from sciml.pde.sides import Given
+from sciml.train import Batch, relative_l2
+
+__all__ = ["Loss", "Objective"]
+
+Loss = Literal["h1", "l2", "h1-truncated", "h1-fft", "h1-helmholtz", "residual"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Objective of the training: the loss, and in validation also the relative L2 and H1 errors.
+
+    Parameters
+    ----------
+    loss
+        ``h1``: `sciml.operators.losses.relative_h1`; ``h1-truncated``, ``h1-fft``: the published ones; ``l2``;
+        ``h1-helmholtz``: absolute; ``residual``: `residual_energy`, which looks at no truth. Computed in float32,
+        whatever the network's precision.
+    normalisation, grid, side_values
+        Scaling, grid and side values of the samples.
+    """
+
+    loss: Loss
+    normalisation: Normalisation
+    grid: Grid
+    side_values: Given = 0.0
+
+    def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        truth = batch[TRUTH]
+        fields = {name: value for name, value in batch.items() if name != TRUTH}
+        prediction = answer(model, fields, self.normalisation.to(truth.device), self.grid)
+        if prediction.shape != truth.shape:
+            raise InputError(
+                f"{type(model).__name__} gives {tuple(prediction.shape)} for truths of {tuple(truth.shape)}: "
+                "it cannot take this grid; generate another resolution or use another network"
+            )
+        with torch.autocast(truth.device.type, enabled=False):
+            scores = {"loss": self.cost(prediction, truth, fields)}
+        if not model.training:
+            scores["relative_l2"] = relative_l2(prediction, truth)
+            scores["relative_h1"] = losses.relative_h1(
+                prediction, truth, self.grid, boundary_value=self.side_values
+            )
+        return scores
+
+    def cost(self, prediction: Tensor, truth: Tensor, fields: Mapping[str, Tensor]) -> Tensor:
+        """The loss of a prediction (sample, y, x)."""
+        if self.loss == "h1":
+            return losses.relative_h1(prediction, truth, self.grid, boundary_value=self.side_values)
+        if self.loss == "residual":
+            from sciml.multigrid.torch.stencil_cycle import StencilCycle
+
+            stencil, rhs = system_of(fields, self.grid)
+            cycle = StencilCycle.of(stencil, self.grid)
+            return losses.residual_energy(prediction[:, None], rhs, cycle.operator, cycle)
+        plain: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+            "l2": relative_l2,
+            "h1-truncated": losses.relative_h1_truncated,
+            "h1-fft": losses.relative_h1_fft,
+            "h1-helmholtz": losses.h1_helmholtz,
+        }
+        return plain[self.loss](prediction, truth)

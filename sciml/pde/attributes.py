@@ -1,0 +1,74 @@
+"""Attributes of a dataset: its grid and the parameters of its family."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sciml.errors import InputError, SchemaError, SciMLError
+from sciml.pde.grid import Grid
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["grid_in_attributes", "parameters_of", "readable"]
+
+
+def grid_in_attributes(dataset: xr.Dataset) -> Grid:
+    """The grid in the attributes of a dataset, whatever the shape of its fields.
+
+    Raises
+    ------
+    InputError
+        There is no attribute ``grid``.
+    SchemaError
+        An attribute ``grid`` that describes no grid.
+    """
+    text = dataset.attrs.get("grid")
+    if text is None:
+        raise InputError(
+            "the dataset does not say on which grid it is (no attribute 'grid'): give grid=, such as "
+            "Grid((63, 63), 'vertex', Boundary.all('dirichlet'))"
+        )
+    try:
+        return Grid.from_json(text if isinstance(text, Mapping) else json.loads(text))
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise SchemaError(f"the attribute 'grid' is {text!r}: it should be Grid.to_json() as text") from error
+
+
+def parameters_of(dataset: xr.Dataset) -> dict[str, Any]:
+    """The parameters of the family in the attribute ``family_parameters``; empty without it.
+
+    Raises
+    ------
+    SchemaError
+        The attribute is no JSON object.
+    """
+    text = dataset.attrs.get("family_parameters")
+    if not text:
+        return {}
+    try:
+        return dict(json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise SchemaError(
+            f"the attribute 'family_parameters' is {str(text)[:60]!r}: it should be Family.parameters() as JSON"
+        ) from error
+
+
+@contextlib.contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Turn the errors of the file libraries into one `InputError` where the values of a file cannot be read.
+
+    Raises
+    ------
+    InputError
+        Naming what could not be read.
+    """
+    try:
+        yield
+    except (RuntimeError, OSError, ValueError, EOFError) as error:
+        if isinstance(error, SciMLError):
+            raise
+        raise InputError(f"the values of {what} cannot be read ({error}): is the file whole?") from error
