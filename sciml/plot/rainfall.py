@@ -152,7 +152,7 @@ def performance(pod: Mapping[str, Array], success: Mapping[str, Array], limits: 
                 [0, min(1, 1 / bias)], [0, min(1, bias)], color=GREY, linewidth=0.6, linestyle=(0, (4, 3))
             )
             axes.text(min(1, 1 / bias), min(1, bias), f" bias {bias:g}", fontsize=6.5, color="#777777", va="bottom",
-                      ha="left" if bias < 1 else "right")  # fmt: skip
+                      ha="left" if bias <= 1 else "right")  # fmt: skip
         shades = sequential(0.25)(np.linspace(0.1, 1, max(len(limits), 2)))
         for name, marker in zip(pod, "os^vD", strict=False):
             p, s = pod[name], success[name]

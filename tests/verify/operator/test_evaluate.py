@@ -37,14 +37,14 @@ class Cycles:
     def predict(self, fields, grid):
         from sciml.multigrid import AMG
 
-        fields = []
+        solutions = []
         for coefficient in fields["coefficient"].double().numpy():
             system = discretize(Darcy(grid.shape, coefficient))
             hierarchy, u = AMG().init(system), np.zeros(grid.size)
             for _ in range(self.count):
                 u += hierarchy.cycle(system.residual(u))
-            fields.append(u.reshape(grid.shape))
-        return torch.from_numpy(np.stack(fields))
+            solutions.append(u.reshape(grid.shape))
+        return torch.from_numpy(np.stack(solutions))
 
 
 @pytest.fixture(scope="module")
