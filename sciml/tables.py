@@ -5,11 +5,12 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-__all__ = ["html_table", "network_table", "number_or_switch", "plain"]
+__all__ = ["Table", "html_table", "network_table", "number", "number_or_switch", "plain"]
 
 # Inline, for a notebook's viewer may take style sheets out. No colour of text or ground is set, and the lines are
 # half-transparent grey, so that it reads on dark and on light.
@@ -67,6 +68,38 @@ def network_table(network: Any) -> str:
     count = sum(p.numel() for p in network.parameters())
     rows = ((key.replace("_", " "), _in_line(value)) for key, value in settings.items())
     return html_table(name, [("parameters", f"{count:,}"), *rows])
+
+
+@dataclass(frozen=True)
+class Table:
+    """A caption, a head, and rows of text whose first cell is a name."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def __str__(self) -> str:
+        table = [list(self.head), *map(list, self.rows)]
+        width = [max(len(row[i]) for row in table) for i in range(len(self.head))]
+        lines = [
+            "  ".join(
+                cell.ljust(size) if i == 0 else cell.rjust(size)
+                for i, (cell, size) in enumerate(zip(row, width, strict=True))
+            ).rstrip()
+            for row in table
+        ]
+        return "\n".join([self.caption, lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def number(value: float | None, form: str = ".3g") -> str:
+    """A number with three digits; a dash where there is none.
+
+    Examples
+    --------
+    >>> number(0.0123456), number(123.0), number(None), number(5.28)
+    ('0.0123', '123', '–', '5.28')
+    """
+    return "–" if value is None else format(value, form)
 
 
 def number_or_switch(value: float) -> str:

@@ -138,7 +138,7 @@ def run_steps(steps: list[Step], quiet: bool = False) -> list[dict[str, Any]]:
     list of dict
         The purpose, the command and the seconds of each step that was run.
     """
-    from sciml.cli import app
+    from sciml.cli.application import app
 
     completed: list[dict[str, Any]] = []
     for number, step in enumerate(steps, start=1):

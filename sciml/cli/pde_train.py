@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ from sciml.cli.output import Json, Output, Quiet
 from sciml.cli.targets import check_targets
 from sciml.cli.training_options import TrainingOptions
 from sciml.errors import InputError
+from sciml.operators.registry import commands
 
 __all__ = ["EXAMPLES", "train"]
 
@@ -26,12 +27,11 @@ EXAMPLES = examples(
 )
 
 
-class Network(enum.StrEnum):
+if TYPE_CHECKING:
+    Network = str
+else:
+    Network = enum.StrEnum("Network", {name: name for name in commands()})
     """Names of the networks on the command line."""
-
-    mgno = "mgno"
-    hierarchy = "hierarchy"
-    fno = "fno"
 
 
 class LossName(enum.StrEnum):
@@ -43,9 +43,6 @@ class LossName(enum.StrEnum):
     h1_fft = "h1-fft"
     h1_helmholtz = "h1-helmholtz"
     residual = "residual"
-
-
-CLASSES = {Network.mgno: "MgNO", Network.hierarchy: "HierarchyNet", Network.fno: "FNO"}
 
 
 @expand_options
@@ -85,8 +82,8 @@ def train(
 
     Options take precedence over the file of --config, and the file over the defaults or the published settings.
     """
-    if published is not None and network is not Network.mgno:
-        raise InputError(f"--published {published} is an MgNO: give mgno, not {network.value}")
+    if published is not None and network != "mgno":
+        raise InputError(f"--published {published} is an MgNO: give mgno, not {network}")
     if validation is not None and hold_out is not None:
         raise InputError(f"--validation {validation} and --hold-out {hold_out}: give one of the two")
     from sciml.operators.training import train as train_operator
@@ -95,7 +92,7 @@ def train(
     check_targets({"--json": json_file}, [data, output, *([validation] if validation else [])])
     begun = time.monotonic()
     fit, architecture = options.read()
-    class_name = {} if published else {"class": CLASSES[network]}
+    class_name = {} if published else {"class": commands()[network]}
     operator = train_operator(
         data,
         output,

@@ -14,9 +14,9 @@ from sciml.pde.elliptic import discretize
 from sciml.pde.solution import FieldSolution
 from sciml.pde.system import System
 from sciml.plot.fields import Panel
+from sciml.tables import Table, number
 from sciml.verify.html_report import Chapter, Picture, drawn, table
 from sciml.verify.operator.error_bounds import energy_density
-from sciml.verify.operator.evaluation import Table, number
 
 __all__ = ["Certificate", "certify"]
 

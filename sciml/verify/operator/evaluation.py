@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, final
 
 import xarray as xr
 
-from sciml.tables import html_table
+from sciml.tables import Table, html_table, number
 from sciml.verify.operator.norms import NORMS
 
-__all__ = ["DEFINITIONS", "PdeEvaluation", "Table", "number"]
+__all__ = ["DEFINITIONS", "PdeEvaluation"]
 
 DEFINITIONS: Final[Mapping[str, str]] = {
     **NORMS,
@@ -44,27 +44,6 @@ DEFINITIONS: Final[Mapping[str, str]] = {
     "each step",
 }
 """Definitions of the names in the tables and in the JSON file."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """A caption, a head, and rows of text whose first cell is a name."""
-
-    caption: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    def __str__(self) -> str:
-        table = [list(self.head), *map(list, self.rows)]
-        width = [max(len(row[i]) for row in table) for i in range(len(self.head))]
-        lines = [
-            "  ".join(
-                cell.ljust(size) if i == 0 else cell.rjust(size)
-                for i, (cell, size) in enumerate(zip(row, width, strict=True))
-            ).rstrip()
-            for row in table
-        ]
-        return "\n".join([self.caption, lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
 @final
@@ -131,14 +110,3 @@ class PdeEvaluation:
     def _repr_html_(self) -> str:
         tables = "".join(html_table(table.caption, table.rows, head=table.head) for table in self.tables())
         return f"<p>{'<br>'.join(html.escape(line) for line in self.headline())}</p>{tables}"
-
-
-def number(value: float | None, form: str = ".3g") -> str:
-    """A number with three digits; a dash where there is none.
-
-    Examples
-    --------
-    >>> number(0.0123456), number(123.0), number(None), number(5.28)
-    ('0.0123', '123', '–', '5.28')
-    """
-    return "–" if value is None else format(value, form)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from sciml import plot
 from sciml.plot.fields import Panel
+from sciml.tables import number
 from sciml.verify.html_report import Picture
-from sciml.verify.operator.evaluation import PdeEvaluation, number
+from sciml.verify.operator.evaluation import PdeEvaluation
 
 __all__ = ["pictures", "portrait"]
 

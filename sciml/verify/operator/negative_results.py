@@ -18,8 +18,8 @@ from sciml.pde.elliptic import Darcy, Poisson, discretize
 from sciml.pde.grid import Grid
 from sciml.pde.random_fields import TwoPhase
 from sciml.pde.system import System
+from sciml.tables import Table, number
 from sciml.verify.html_report import Chapter, table
-from sciml.verify.operator.evaluation import Table, number
 from sciml.verify.operator.iterations import Apply, conjugate_gradients, from_starts, jacobi, mean
 from sciml.verify.operator.learned_layer import learned_layer
 from sciml.verify.operator.tables import iteration_table, start_table

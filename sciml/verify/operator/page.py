@@ -6,8 +6,9 @@ import html
 from collections.abc import Sequence
 from typing import Final
 
+from sciml.tables import Table, number
 from sciml.verify.html_report import Chapter, Picture, definitions, drawn, table
-from sciml.verify.operator.evaluation import PdeEvaluation, Table, number
+from sciml.verify.operator.evaluation import PdeEvaluation
 from sciml.verify.operator.figures import pictures
 
 __all__ = ["chapters"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from sciml.verify.operator.evaluation import Table, number
+from sciml.tables import Table, number
 
 __all__ = ["iteration_table", "start_table", "tables"]
 
