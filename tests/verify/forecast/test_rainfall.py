@@ -256,7 +256,11 @@ def test_refused(change, words: str) -> None:
 
 def test_windows_refused() -> None:
     hourly = rain(showers(3))
-    for window, words in (("40min", "fill no window of 40 min"), ("soon", "not a valid window"), ("-1h", "not a valid window")):
+    for window, words in (
+        ("40min", "fill no window of 40 min"),
+        ("soon", "not a valid window"),
+        ("-1h", "not a valid window"),
+    ):
         with pytest.raises(InputError, match=words):
             accumulations(hourly, window)
     with pytest.raises(InputError, match="give a window"):
