@@ -30,27 +30,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 CHECKED = (
-    ".ci",
-    ".github",
-    ".pre-commit-config.yaml",
-    "CHANGELOG.md",
-    "CITATION.cff",
-    "CODE_OF_CONDUCT.md",
-    "CONTRIBUTING.md",
-    "Makefile",
-    "README.md",
-    "bench",
-    "data",
-    "docs",
-    "pyproject.toml",
-    "sciml/columns",
-    "sciml/coupling",
-    "sciml/schemes",
-    "sciml/wrf",
-    "tests/coupling",
-    "tests/qa",
-    "tests/schemes",
-    "tests/wrf",
+    *(".ci", ".github", ".pre-commit-config.yaml", "CHANGELOG.md", "CITATION.cff", "CODE_OF_CONDUCT.md"),
+    *("CONTRIBUTING.md", "Makefile", "README.md", "bench", "data", "docs", "notebooks", "pyproject.toml"),
+    *("sciml", "tests", "workflows"),
 )
 """Directories and files without such words; `make check` checks these."""
 

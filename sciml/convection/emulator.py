@@ -162,18 +162,18 @@ class Emulator:
         SchemaError, ChecksumError
             The checkpoint has another schema, is incomplete, or is damaged.
         """
-        found = checkpoint.load(checkpoint.resolve(path), kind=KIND)
-        config = found.config
-        about = _about(found)
+        stored = checkpoint.load(checkpoint.resolve(path), kind=KIND)
+        config = stored.config
+        about = _about(stored)
         network = Closure(Architecture.from_json(config["network"]))
-        tensors = found.state_dict(torch.float32)
+        tensors = stored.state_dict(torch.float32)
         weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
-        load_weights(network, weights, found.path)
+        load_weights(network, weights, stored.path)
         normalisation = Normalisation.from_tensors(tensors)
         made = (min(network.shape.levels, int(about["levels"])), len(network.shape.channels))
         if tuple(normalisation.mean.shape) != made:
             raise SchemaError(
-                f"{found.path} is normalised for {tuple(normalisation.mean.shape)} levels and channels, its "
+                f"{stored.path} is normalised for {tuple(normalisation.mean.shape)} levels and channels, its "
                 f"network takes {made}: train it again"
             )
         return cls(network.eval(), normalisation, about, precision, device=device, name=Path(path).stem)
@@ -298,19 +298,19 @@ class Emulator:
         return html_table("Emulator of MSKF", self._rows())
 
 
-def _about(found: Checkpoint) -> Mapping[str, Any]:
+def _about(stored: Checkpoint) -> Mapping[str, Any]:
     """Return the checked description of an emulator from its checkpoint."""
-    about, network = found.config.get("about"), found.config.get("network")
+    about, network = stored.config.get("about"), stored.config.get("network")
     for name, value in (("network", network), ("about", about)):
         if not isinstance(value, dict):
-            raise SchemaError(f"{found.path} has {name} {value!r} in its config: train it again")
+            raise SchemaError(f"{stored.path} has {name} {value!r} in its config: train it again")
     assert isinstance(about, dict)
     for name in ("levels", "dx", "dt", "cudt"):
         value = about.get(name)
         if not isinstance(value, int | float):
-            raise SchemaError(f"{found.path} has about.{name} {value!r}, no number: train it again")
+            raise SchemaError(f"{stored.path} has about.{name} {value!r}, no number: train it again")
     edges = about.get("enthalpy")
     pair = isinstance(edges, list) and len(edges) == 2 and all(isinstance(x, int | float) for x in edges)
     if not pair:
-        raise SchemaError(f"{found.path} has about.enthalpy {edges!r}, not two numbers: train it again")
+        raise SchemaError(f"{stored.path} has about.enthalpy {edges!r}, not two numbers: train it again")
     return about

@@ -76,13 +76,13 @@ def _targets(columns: xr.Dataset) -> Tensor:
     """NCA and PRATEC spread over the levels, and the six tendencies: (column, level, output)."""
     levels = columns.sizes["level"]
 
-    def one(name: str) -> np.ndarray[Any, Any]:
+    def profile(name: str) -> np.ndarray[Any, Any]:
         if name not in columns:
             return np.zeros((columns.sizes["column"], levels), np.float32)
         values = np.asarray(columns[name].values)
         return values if values.ndim == 2 else np.repeat(values[:, None], levels, 1)
 
-    return torch.from_numpy(np.stack([one(name) for name in OUTPUTS], -1).astype(np.float32))
+    return torch.from_numpy(np.stack([profile(name) for name in OUTPUTS], -1).astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,15 +98,15 @@ class PublishedEmulator:
     @classmethod
     def load(cls, path: str | Path) -> PublishedEmulator:
         """From a checkpoint that `train_published` wrote."""
-        found = checkpoint.load(checkpoint.resolve(path), kind=KIND)
-        tensors = found.state_dict(torch.float32)
-        about = found.config.get("about")
+        stored = checkpoint.load(checkpoint.resolve(path), kind=KIND)
+        tensors = stored.state_dict(torch.float32)
+        about = stored.config.get("about")
         levels = about.get("levels") if isinstance(about, dict) else None
         if not isinstance(levels, int) or not {"scale", "target_scale"} <= tensors.keys():
-            raise SchemaError(f"{found.path} has about {about!r}, no levels or no scales: train it again")
+            raise SchemaError(f"{stored.path} has about {about!r}, no levels or no scales: train it again")
         network = BiLSTM.published(levels)
-        load_weights(network, {k: v for k, v in tensors.items() if "scale" not in k}, found.path)
-        return cls(network.eval(), tensors["scale"], tensors["target_scale"], found.config["about"])
+        load_weights(network, {k: v for k, v in tensors.items() if "scale" not in k}, stored.path)
+        return cls(network.eval(), tensors["scale"], tensors["target_scale"], stored.config["about"])
 
     def init(self, problem: Convection) -> BiLSTM:
         """The network; checks the number of levels."""

@@ -178,7 +178,7 @@ class Normalisation:
             Something is not there.
         """
 
-        def one(name: str, how: Any) -> Standard:
+        def standard(name: str, how: Any) -> Standard:
             if how not in get_args(How):
                 raise SchemaError(f"the checkpoint's normalisation of {name} is {how!r}: train it again")
             parts = [tensors.get(f"normalisation.{name}.{part}") for part in ("mean", "scale")]
@@ -187,7 +187,7 @@ class Normalisation:
             return Standard(how, parts[0], parts[1])
 
         try:
-            inputs = {name: one(f"inputs.{name}", how) for name, how in ways["inputs"].items()}
-            return cls(inputs, one("target", ways["target"]))
+            inputs = {name: standard(f"inputs.{name}", how) for name, how in ways["inputs"].items()}
+            return cls(inputs, standard("target", ways["target"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise SchemaError(f"the checkpoint's normalisation is {ways!r}: train it again") from error

@@ -361,7 +361,7 @@ def samples_for(operator: Any, data: xr.Dataset) -> Samples:
     constant = samples.parameters.get("source", 1.0)
     if trained and takes(operator.network) == "system" and "source" not in samples.inputs and constant != 1.0:
         raise InputError(
-            f"the data have no 'source' and tell of one of {constant!r}, not 1: add the variable 'source' to them"
+            f"the data have no 'source' and describe one of {constant!r}, not 1: add the variable 'source' to them"
         )
     return samples
 

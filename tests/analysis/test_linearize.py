@@ -27,17 +27,17 @@ def test_a_linear_map_is_its_matrix(shape: tuple[int, ...], block: int, numbers:
 
     wanted = matrix.expand(*shape[:-1], 7, 5)
     torch.testing.assert_close(linearize(function, points, block=block), wanted, rtol=0, atol=1e-14)
-    found = differences(function, points, steps, block=block)
-    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+    matrices = differences(function, points, steps, block=block)
+    torch.testing.assert_close(matrices, wanted, rtol=0, atol=1e-12)
 
 
 def test_each_point_has_its_own(numbers: torch.Generator) -> None:
     """Other context at each point, as columns have, reaches every copy of it."""
     scale = torch.tensor([[2.0], [5.0]], dtype=torch.float64)
     points = torch.randn(2, 3, dtype=torch.float64, generator=numbers)
-    found = linearize(lambda x: scale * x**3, points, block=2)
+    matrices = linearize(lambda x: scale * x**3, points, block=2)
     wanted = torch.diag_embed(3 * scale * points**2)
-    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(matrices, wanted)
 
 
 def test_a_network_both_ways(numbers: torch.Generator) -> None:
@@ -66,16 +66,16 @@ def test_what_depends_on_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("points", "said"),
+    ("points", "message"),
     [
         (torch.tensor([1.0, float("nan")]), "1 of 2 inputs are not finite"),
         (torch.tensor(1.0), "points of shape"),
         (torch.zeros(0, 3), "points of shape"),
     ],
 )
-def test_points_refused(points: torch.Tensor, said: str) -> None:
+def test_points_refused(points: torch.Tensor, message: str) -> None:
     for look in (linearize, lambda f, x: differences(f, x, torch.ones(2))):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             look(torch.sin, points)
 
 

@@ -1,4 +1,4 @@
-"""The spectrum of known matrices, what is said of their modes, and how sure it is."""
+"""The spectrum of known matrices, the text on their modes, and how sure it is."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ def test_a_known_matrix() -> None:
     rng = np.random.default_rng(31)
     basis = rng.normal(size=(5, 5))
     a = basis @ np.diag([2.0, 0.5, 0.0, -1.0, -7.0]) @ np.linalg.inv(basis)
-    found = spectrum(a)
-    np.testing.assert_allclose(found.rates, [2.0, 0.5, 0.0, -1.0, -7.0], atol=1e-12)
-    assert [round(mode.growth, 9) for mode in found.growing] == [2.0, 0.5]
-    for mode, column in zip(found.growing, (0, 1), strict=True):
+    modes = spectrum(a)
+    np.testing.assert_allclose(modes.rates, [2.0, 0.5, 0.0, -1.0, -7.0], atol=1e-12)
+    assert [round(mode.growth, 9) for mode in modes.growing] == [2.0, 0.5]
+    for mode, column in zip(modes.growing, (0, 1), strict=True):
         assert np.linalg.norm(mode.vector) == pytest.approx(1.0)
         v, w = basis[:, column], np.linalg.inv(basis)[column]
         assert abs(np.vdot(mode.vector, v)) == pytest.approx(np.linalg.norm(v))
         assert mode.condition == pytest.approx(np.linalg.norm(v) * np.linalg.norm(w))
-    assert len(found.unstable(1.0)) == 1
-    assert found.growing[0].efolding == pytest.approx(0.5)
+    assert len(modes.unstable(1.0)) == 1
+    assert modes.growing[0].efolding == pytest.approx(0.5)
 
 
 def test_a_pair_is_one_mode() -> None:
-    found = spectrum(spiral(0.3, 2.0), time="day")
-    (mode,) = found.growing
+    modes = spectrum(spiral(0.3, 2.0), time="day")
+    (mode,) = modes.growing
     assert (mode.growth, mode.frequency) == pytest.approx((0.3, 2.0))
-    assert "3.14" in repr(found)  # the period
-    assert "Spectrum of 2 modes: 0 decay, 1 grow" in repr(found)
+    assert "3.14" in repr(modes)  # the period
+    assert "Spectrum of 2 modes: 0 decay, 1 grow" in repr(modes)
 
 
 def test_what_decays_is_not_listed() -> None:
-    found = spectrum(np.diag([-1.0, 0.004, -2.0]), least=0.01, time="day")
-    assert found.growing == ()
-    assert found.table() == "no mode grows faster than 0.01 per day"
+    modes = spectrum(np.diag([-1.0, 0.004, -2.0]), least=0.01, time="day")
+    assert modes.growing == ()
+    assert modes.table() == "no mode grows faster than 0.01 per day"
     assert not spectrum(np.zeros((3, 3))).growing
     assert not spectrum(
         np.ones((4, 4)) - 4 * np.eye(4)
@@ -67,11 +67,11 @@ def test_the_error_is_that_of_many_estimates() -> None:
     a = np.array([[0.5, 3.0, 0.0], [0.0, -1.0, 1.0], [0.2, 0.0, -2.0]])
     noise = 0.02
     tops = [spectrum(a + noise / 4 * rng.normal(size=(3, 3))).growing[0].growth for _ in range(400)]
-    told = []
+    errors = []
     for _ in range(50):
         samples = a + noise * rng.normal(size=(16, 3, 3))
-        told.append(spectrum(samples.mean(0), samples=samples).growing[0].error)
-    assert np.sqrt(np.mean(np.square(told))) == pytest.approx(np.std(tops), rel=0.15)
+        errors.append(spectrum(samples.mean(0), samples=samples).growing[0].error)
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(tops), rel=0.15)
 
 
 def test_doubt() -> None:
@@ -83,7 +83,7 @@ def test_doubt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("matrix", "words", "said"),
+    ("matrix", "words", "message"),
     [
         ([[1.0, np.nan], [0.0, 1.0]], {}, "1 of 4 entries of the matrix are not finite"),
         ([[1.0, 2.0]], {}, "the matrix of shape"),
@@ -93,6 +93,6 @@ def test_doubt() -> None:
         (np.eye(2), {"parts": [Part("T", np.ones(3), np.ones(3))]}, "for a state of 2"),
     ],
 )
-def test_refused(matrix: object, words: dict[str, object], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_refused(matrix: object, words: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         spectrum(matrix, **words)  # type: ignore[arg-type]

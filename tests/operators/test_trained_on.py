@@ -163,8 +163,8 @@ def test_a_scaled_coefficient_is_novel_by_how_far_it_is_outside(darcy: xr.Datase
         warnings.simplefilter("error")
         assert neural.predict(darcy).attrs["notes"] == ""
     with pytest.warns(UserWarning, match=r"coefficient is 30 to 120"):
-        found_data = neural.predict(darcy.assign(coefficient=10 * darcy["coefficient"]))
-    assert found_data.attrs["novelty"] == pytest.approx(108 / 9)
+        predicted = neural.predict(darcy.assign(coefficient=10 * darcy["coefficient"]))
+    assert predicted.attrs["novelty"] == pytest.approx(108 / 9)
     with pytest.warns(UserWarning, match="inputs source, which the operator does not take"):
         neural.predict(
             darcy.assign(source=darcy["coefficient"]).assign_attrs(inputs="coefficient,source", family="")

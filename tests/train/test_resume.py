@@ -21,13 +21,13 @@ def train(output, validation=VALIDATION, **options):
 def test_another_identity_is_refused_by_name(tmp_path):
     output = tmp_path / "m.sciml"
     train(output, identity={"the files": "a.nc", "digest": "12"})
-    for other, said in [
+    for other, message in [
         ({"the files": "b.nc", "digest": "12"}, r"the files a\.nc, now it is b\.nc"),
         ({"the files": "a.nc", "digest": "34"}, "digest 12, now it is 34"),
         ({"the files": "a.nc"}, "digest 12, now it is not given"),
         ({"the files": "a.nc", "digest": "12", "more": "x"}, "more not given, now it is x"),
     ]:
-        with pytest.raises(InputError, match=f"{said}.*resume=False \\(--restart\\)$"):
+        with pytest.raises(InputError, match=f"{message}.*resume=False \\(--restart\\)$"):
             train(output, identity=other)
     train(output, identity={"the files": "a.nc", "digest": "12"})
     train(output, identity={"the files": "b.nc"}, resume=False)

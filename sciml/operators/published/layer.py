@@ -132,8 +132,8 @@ class Pointwise(nn.Conv2d):
         if torch.compiler.is_compiling():
             return False
         return all(
-            one.device.type == "cpu" and one.is_contiguous(memory_format=torch.channels_last)
-            for one in fields
+            field.device.type == "cpu" and field.is_contiguous(memory_format=torch.channels_last)
+            for field in fields
         )
 
 
@@ -156,7 +156,7 @@ class Steps(nn.ModuleList):
 
 
 class MultigridConvolution(nn.Module):
-    """A linear operator f -> u: smoothing steps on a ladder of grids, each half as fine as the one above.
+    """A linear operator f -> u: smoothing steps on a series of grids, each half as fine as the one above.
 
     Down: smooth, hand f (or f - A u) to the next level by R and u by Pi. Up: add the prolonged coarse u, smooth
     again. Nothing is shared between steps, levels or directions, and nothing is nonlinear but the norms, if any.
@@ -184,7 +184,7 @@ class MultigridConvolution(nn.Module):
     projected
         Whether the coarse u begins with Pi u, or with nothing.
     spare_operator
-        Whether the very first step owns an A that it has no use for.
+        Whether the first step owns an A that it has no use for.
 
     Raises
     ------
@@ -271,16 +271,16 @@ class MultigridConvolution(nn.Module):
     def forward(self, f: Tensor) -> Tensor:
         """(sample, source, y, x) to (sample, channels, y, x)."""
         u: Any = None
-        kept: list[tuple[Tensor, Tensor]] = []
+        levels_above: list[tuple[Tensor, Tensor]] = []
         for level, steps in enumerate(self.before):
             u = steps(u, f)
             if level + 1 < self.levels:
-                kept.append((u, f))
+                levels_above.append((u, f))
                 left = f if self.restricted == "source" else self.residuals[level](u).neg_().add_(f)
                 f = self.restrictions[level](left)
                 u = self.projections[level](u) if self.projected else None
         for level in reversed(range(self.levels - 1)):
-            above, f = kept.pop()
+            above, f = levels_above.pop()
             u = self.norms[level](self.prolongations[level](u).add_(above))
             u = self.after[level](u, f)
         result: Tensor = u
@@ -354,7 +354,9 @@ def _kernel(matrix: Any, rows: int, columns: int) -> Tensor:
 def _check(matrix: Any, module: nn.Module, size: int, what: str) -> None:
     """Compare a matrix with the convolution it should be, on a random field."""
     field = np.random.default_rng(5).standard_normal((size, size))
-    found = module(torch.from_numpy(field)[None, None]).numpy().ravel()
+    answer = module(torch.from_numpy(field)[None, None]).numpy().ravel()
     wanted = matrix @ field.ravel()
-    if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=0, atol=1e-12 * abs(wanted).max()):
+    if answer.shape != wanted.shape or not np.allclose(
+        answer, wanted, rtol=0, atol=1e-12 * abs(wanted).max()
+    ):
         raise InputError(f"{what} is no constant 3x3 convolution: its coefficients or boundaries vary")
