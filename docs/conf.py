@@ -9,6 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from docutils import nodes
+from docutils.parsers.rst import roles
 from sphinx.application import Sphinx
 
 HERE = Path(__file__).resolve().parent
@@ -81,6 +83,9 @@ def escape_formulas(
             parts = re.split(r"(``.*?``|`.*?`)", line)
             parts[::2] = [re.sub(r"(?<!\\)[|*]", r"\\\g<0>", part) for part in parts[::2]]
             lines[number] = "".join(parts)
+
+
+roles.register_generic_role("mpltype", nodes.literal)  # in docstrings that plot inherits from matplotlib
 
 
 def setup(app: Sphinx) -> None:

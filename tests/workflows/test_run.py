@@ -103,7 +103,7 @@ def test_the_workflow_of_the_operators(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     scores = json.loads((tmp_path / "runs" / "04_smoke" / "scores.json").read_text())
     assert 0 < scores["also"][0]["relative_l2"] < scores["relative_l2"]
-    assert "Against sparse LU" in done.stdout
+    assert "With sparse LU as the reference" in done.stdout
 
 
 @pytest.mark.slow
