@@ -60,6 +60,8 @@ def train(
         typer.Option("--exclude", metavar="RUN", help="Run to leave out, for tests; may be repeated."),
     ] = None,
     options: TrainingOptions,
+    # The name of --restart in scripts from before the renaming; to be removed with them.
+    anew: Annotated[bool, typer.Option("--anew", hidden=True)] = False,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
@@ -84,7 +86,7 @@ def train(
         exclude=exclude or (),
         fit=fit,
         network=network,
-        resume=not options.restart,
+        resume=not (options.restart or anew),
         progress=automatic(quiet),
     )
     Output(json_file, quiet).report_training(output, emulator, time.monotonic() - begun)
