@@ -44,7 +44,9 @@ def folder(tmp_path: Path) -> Path:
 def libraries(configure: Path) -> list[str]:
     """Return the words of $(LIB) by GNU make, with the file included as in WRF's main/Makefile."""
     rule = f"include {configure}\n.DEFAULT_GOAL := words\nwords:\n\t@echo '$(LIB)'\n"
-    done = subprocess.run(["make", "-f", "-"], input=rule, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-f", "-"], input=rule, capture_output=True, text=True, check=True
+    )
     return shlex.split(done.stdout)
 
 
