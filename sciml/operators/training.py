@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sciml.errors import InputError, SciMLError
+from sciml.errors import InputError
 from sciml.operators.field_scaling import How, Normalisation
 from sciml.operators.objective import Loss, Objective
 from sciml.operators.registry import class_of
@@ -25,10 +25,8 @@ from sciml.operators.trained_operator import TrainedOperator, build, takes
 from sciml.pde.axes import Dims
 from sciml.pde.grid import Boundary, Centring, Side
 from sciml.pde.sides import Given, Sides
-from sciml.train import BatchSource, Fit, History, Progress, TensorSource, checkpoint, fit
+from sciml.train import BatchSource, History, Progress, TensorSource, run
 from sciml.train.environment import chosen_device
-from sciml.train.progress import automatic
-from sciml.train.state import discard, resume_path
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -115,13 +113,13 @@ def train(
     # Of the networks here it is the best of a few on 1,024 samples in 10 epochs.
     rate = getattr(kind, "learning_rate", None)
     usual = {} if published or rate is None else {"learning_rate": rate}
-    settings = _settings({**recipe.fit, **usual, **(fit or {})})
+    settings = run.fit_settings({**recipe.fit, **usual, **(fit or {})})
     settings.check_measured(validation is not None)
     device = chosen_device(settings.device)
     loss = loss or recipe.loss
     if loss not in get_args(Loss):
         raise InputError(f"loss={loss!r}: give one of {', '.join(get_args(Loss))}")
-    _check_output(Path(output), data, validation)
+    run.check_output(Path(output), [item for item in (data, validation) if isinstance(item, str | Path)])
     given: dict[str, Any] = {"inputs": inputs, "target": target, "layout": layout, "stride": stride}
     given |= {"boundary": boundary, "centring": centring, "dims": dims, "side_values": side_values}
     samples = Samples.of(data, **given)
@@ -158,11 +156,19 @@ def train(
     identity = _identity(operator, loss, held, others)
     source = _near(samples.source(training), device)
     objective = Objective(loss, normalisation, samples.grid, 0.0 if sides.zero else sides.values)
-    history = _fitted(operator, objective, source, checked, settings, output, resume, progress, identity)
+    history = run.run(
+        operator.network,
+        objective,
+        source,
+        checked,
+        settings,
+        output=output,
+        resume=resume,
+        progress=progress,
+        identity=identity,
+    )
     operator = replace(operator, network=operator.network.cpu().eval(), about=about | _errors(history))
-    if history.stopped != "time limit":
-        operator.save(output, history)
-        discard(output)
+    run.save_finished(operator, output, history)
     return operator
 
 
@@ -171,30 +177,6 @@ def _near(source: BatchSource, device: torch.device) -> BatchSource:
     if device.type == "cuda" and isinstance(source, TensorSource):
         return source.to(device)
     return source
-
-
-def _fitted(
-    operator: TrainedOperator,
-    objective: Objective,
-    training: BatchSource,
-    validation: BatchSource | None,
-    settings: Fit,
-    output: str | Path,
-    resume: bool,
-    progress: Progress | None,
-    identity: Mapping[str, str],
-) -> History:
-    return fit(
-        operator.network,
-        objective,
-        training,
-        validation,
-        replace(settings, patience=settings.patience if validation is not None else None),
-        output=output,
-        progress=automatic() if progress is None else progress,
-        resume=resume,
-        identity=identity,
-    )
 
 
 @dataclass(frozen=True)
@@ -226,24 +208,6 @@ def _recipe(name: str | None) -> _Recipe:
     return _Recipe(
         network, settings, called[known.loss], (ways[known.input_scaling], ways[known.target_scaling])
     )
-
-
-def _settings(given: Mapping[str, Any]) -> Fit:
-    try:
-        return Fit(**given)
-    except TypeError as error:
-        raise InputError(f"[fit] {error}: it has {', '.join(Fit.__dataclass_fields__)}") from error
-
-
-def _check_output(output: Path, *data: Any) -> None:
-    """Raise an error for an output that cannot or must not be written, before anything is read; make its folder."""
-    paths = [item for item in data if isinstance(item, str | Path)]
-    for path in (output, resume_path(output)):
-        checkpoint.check_target(path, paths)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SciMLError(f"cannot make {output.parent}: {error.strerror}; give another output") from error
 
 
 def _held_out(
