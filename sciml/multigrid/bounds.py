@@ -24,8 +24,7 @@ an estimate, the orthonormal polynomials p_j of the spectral measure of x. The s
 polynomials with p(t) = 1 and degree <= k is 1 / sum p_j(t)^2 (Christoffel), so t can carry the share d of ||x||^2
 only if sum p_j(t)^2 <= 1/d. The share of the largest eigenvalue is a Gaussian's square: less than d only with
 probability 1e-6 (the argument of Kuczynski and Wozniakowski 1992, with the measure that was seen in place of the
-worst one). So the largest t that passes bounds g, but for that probability; the start comes from a fixed seed, which
-knows nothing of the problem.
+worst one). So the largest t that passes bounds g, but for that probability. The seed of the start is fixed.
 """
 
 from __future__ import annotations
@@ -38,8 +37,9 @@ from typing import Protocol
 import numpy as np
 
 from sciml.errors import InputError
+from sciml.multigrid.conjugate import ConjugateDirection, MatrixSpace
 from sciml.multigrid.eigenvalue import smallest_eigenvalue
-from sciml.multigrid.krylov import ConjugateDirection, Cycles
+from sciml.multigrid.krylov import Cycles
 from sciml.multigrid.rounding import SAFE, Interval, Rounding
 from sciml.pde.grid import Field
 from sciml.pde.residuals import UNIT
@@ -195,7 +195,7 @@ def _enclosed(hierarchy: Contracting, r: Field, wrong: Field, effectivity: float
     g, measure = hierarchy.contraction.bound, hierarchy.rounding
     x, left, of_left = np.zeros_like(r), r, np.zeros_like(r)
     known = Interval(0.0, 0.0)  # ||e||^2 = known + ||the error of x||^2
-    direction = ConjugateDirection(hierarchy.system.matrix)
+    direction = ConjugateDirection(MatrixSpace(hierarchy.system.matrix))
     count = 0
     while True:
         count += 1

@@ -8,12 +8,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sciml.multigrid.conjugate import ConjugateDirection, MatrixSpace
 from sciml.multigrid.settings import Settings
 from sciml.pde.grid import Field
-from sciml.pde.system import Matrix, System
+from sciml.pde.system import System
 from sciml.solve import Result
 
-__all__ = ["ConjugateDirection", "Cycles", "Iteration", "iterate"]
+__all__ = ["Cycles", "Iteration", "iterate"]
 
 GROWN = 1e6
 
@@ -31,57 +32,6 @@ class Cycles(Protocol):
     def asymmetry(self) -> str | None: ...
 
     def cycle(self, r: Field) -> Field: ...
-
-
-class ConjugateDirection:
-    """Search direction of flexible conjugate gradients (Notay 2000, truncated to one direction).
-
-    The preconditioner may change from step to step, and the residuals may come from elsewhere than a recursion:
-    each direction is made conjugate to the last one by an inner product. `flexible_cg`, `Corrected` and the bounds of
-    `sciml.multigrid.bounds` share it.
-
-    Parameters
-    ----------
-    matrix
-        csr_matrix (n, n), symmetric.
-
-    Examples
-    --------
-    >>> import scipy.sparse as sp
-    >>> matrix, b = sp.csr_matrix([[2.0, 1.0], [1.0, 3.0]]), np.array([1.0, 2.0])
-    >>> direction, x = ConjugateDirection(matrix), np.zeros(2)
-    >>> for _ in range(2):
-    ...     r = b - matrix @ x
-    ...     x = x + direction.correction(r, r)
-    >>> bool(np.allclose(matrix @ x, b))
-    True
-    """
-
-    def __init__(self, matrix: Matrix) -> None:
-        self.matrix = matrix
-        self._direction: Field | None = None
-        self._image: Field | None = None
-
-    def correction(self, r: Field, z: Field, az: Field | None = None) -> Field:
-        """Compute the correction of x, which minimises the energy error along the new direction.
-
-        Parameters
-        ----------
-        r, z
-            (n,): the residual b - A x, and the preconditioner applied to it.
-        az
-            (n,): A z where it is known; then A times the direction follows by recursion, without another product.
-        """
-        direction, image = z, az
-        if self._direction is not None and self._image is not None:
-            energy = float(self._direction @ self._image)
-            beta = -float(z @ self._image) / energy if energy > 0 else 0.0
-            direction = z + beta * self._direction
-            image = None if az is None else az + beta * self._image
-        if image is None:
-            image = self.matrix @ direction
-        self._direction, self._image = direction, image
-        return np.asarray((float(r @ direction) / float(direction @ image)) * direction)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,16 +135,11 @@ def _cg(
     enough = rtol * float(np.linalg.norm(b))
     x, left = x.copy(), b - matrix @ x
     seen = [float(np.linalg.norm(left))]
-    direction, old = np.zeros_like(b), 1.0
+    direction = ConjugateDirection(MatrixSpace(matrix), memory=0)
     for _ in range(most):
-        z = cycle(left)
-        new = float(left @ z)
-        direction = z + (new / old) * direction
-        old = new
-        image = matrix @ direction
-        step = new / float(direction @ image)
-        x += step * direction
-        left -= step * image
+        step = direction.step(left, cycle(left))
+        x += step.length * step.direction
+        left -= step.length * step.image
         seen.append(float(np.linalg.norm(left)))
         if not seen[-1] > enough:  # also true of NaN
             break

@@ -13,8 +13,8 @@ import numpy as np
 from sciml.checks import is_number, is_whole
 from sciml.errors import InputError
 from sciml.multigrid.amg import AMG
+from sciml.multigrid.conjugate import ConjugateDirection, MatrixSpace
 from sciml.multigrid.hierarchy import Hierarchy, same_matrix, system_of
-from sciml.multigrid.krylov import ConjugateDirection
 from sciml.multigrid.rounding import SAFE, SEEN, SUMMED
 from sciml.operators.neural import Neural
 from sciml.operators.trained_on import compare
@@ -216,7 +216,7 @@ def _certify(
     g, measure = hierarchy.contraction.bound, hierarchy.rounding
     seen: list[float] = []
     x, cycles = x.copy(), 0
-    direction = ConjugateDirection(system.matrix)
+    direction = ConjugateDirection(MatrixSpace(system.matrix))
     norm, best = 0.0, math.inf
     result = Result.MAX_ITERATIONS
     with np.errstate(all="ignore"):

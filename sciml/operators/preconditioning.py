@@ -11,7 +11,7 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 
 from sciml.errors import InputError
-from sciml.multigrid.krylov import ConjugateDirection
+from sciml.multigrid.conjugate import ConjugateDirection, MatrixSpace
 from sciml.multigrid.torch.stencils import stencil_of
 from sciml.multigrid.torch.transfers import Layout
 from sciml.operators.neural import Neural
@@ -205,7 +205,7 @@ def flexible_cg(
     x = np.zeros_like(b) if x0 is None else np.array(x0, dtype=np.float64).ravel()
     r = b - matrix @ x
     seen, fallbacks = [float(np.linalg.norm(r)) / size], 0
-    direction = ConjugateDirection(matrix)
+    direction = ConjugateDirection(MatrixSpace(matrix))
     diagonal = matrix.diagonal()
     while seen[-1] > rtol and len(seen) <= max_iterations:
         z = operator.matvec(r)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sciml.errors import InputError
+from sciml.multigrid.conjugate import ConjugateDirection
 from sciml.solve import Result
 from sciml.tables import html_table, number_or_switch
 
@@ -107,6 +108,16 @@ class _Batch:
         """Inner products, broadcasting against the batch."""
         return torch.mul(x, y, out=self.work).sum(self.axis, keepdim=True)
 
+    def ratio(self, above: Tensor, below: Tensor) -> Tensor:
+        """Ratio of inner products, 0 for those at rest."""
+        return torch.where(self.active, above / below, 0.0)
+
+    def add(self, x: Tensor, factor: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
+        return torch.addcmul(x, factor, y, out=out)
+
+    def copy(self, x: Tensor) -> Tensor:
+        return torch.empty_like(self.b).copy_(x)
+
     def norm(self, x: Tensor) -> Tensor:
         return self.dot(x, x).sqrt_()
 
@@ -125,6 +136,26 @@ class _Batch:
         self.r = self.b - self.apply(self.x)
         self.active = self.norm(self.r) > self.target
         return bool(self.active.any())
+
+    def iterated(self, begin: Callable[[], Iterator[None]], cycles: int, most: int) -> BatchSolution:
+        """Take steps of so many cycles until all rest; start again where round-off hid a residual.
+
+        Parameters
+        ----------
+        begin
+            Start of a method at the present x and r: an iterator that takes one step each time.
+        cycles, most
+            Number of cycles of a step, and the largest number in all.
+        """
+        done = 0
+        for _ in range(RESTARTS):
+            steps = begin()
+            while done + cycles <= most and bool(self.active.any()):
+                next(steps)
+                done += cycles
+            if not self.wake() or done + cycles > most:
+                break
+        return self.solution()
 
     def solution(self) -> BatchSolution:
         size = self.norm(self.r)  # the true residual: every iteration ends with it
@@ -159,23 +190,16 @@ def conjugate_gradients(
         Which dimensions of b are the unknowns; the others are the batch.
     """
     batch = _Batch(apply, b, x, rtol, axis)
-    done = 0
-    for _ in range(RESTARTS):
-        p, q = torch.zeros_like(b), torch.empty_like(b)
-        rz = torch.ones_like(batch.scale)
-        first = True
-        while done < max_cycles and bool(batch.active.any()):
-            z = precondition(batch.r)
-            rz, before = batch.dot(batch.r, z), rz
-            beta = torch.where(batch.active, rz / before, 0.0)
-            torch.addcmul(z, 0.0 * beta if first else beta, p, out=p)
-            apply(p, out=q)
-            batch.move(rz / batch.dot(p, q), p, q)
+
+    def steps() -> Iterator[None]:
+        direction = ConjugateDirection(batch, memory=0)
+        while True:
+            step = direction.step(batch.r, precondition(batch.r))
+            batch.move(step.length, step.direction, step.image)
             batch.count()
-            done, first = done + 1, False
-        if not batch.wake() or done >= max_cycles:
-            break
-    return batch.solution()
+            yield
+
+    return batch.iterated(steps, 1, max_cycles)
 
 
 def bicgstab(
@@ -193,18 +217,18 @@ def bicgstab(
     An iteration takes two cycles; parameters as in `conjugate_gradients`.
     """
     batch = _Batch(apply, b, x, rtol, axis)
-    done = 0
-    for _ in range(RESTARTS):
+
+    def steps() -> Iterator[None]:
         shadow = batch.r.clone()
         p, v = torch.zeros_like(b), torch.zeros_like(b)
         rho = alpha = omega = torch.ones_like(batch.scale)
-        while done + 1 < max_cycles and bool(batch.active.any()):
+        while True:
             rho, before = batch.dot(shadow, batch.r), rho
             beta = torch.where(batch.active, rho / before * (alpha / omega), 0.0)
             p = batch.r + beta * (p - omega * v)
             p_hat = precondition(p)
             v = apply(p_hat)
-            alpha = torch.where(batch.active, rho / batch.dot(shadow, v), 0.0)
+            alpha = batch.ratio(rho, batch.dot(shadow, v))
             batch.move(alpha, p_hat, v)
             batch.count()
             s_hat = precondition(batch.r)
@@ -212,10 +236,9 @@ def bicgstab(
             omega = torch.where(batch.active, batch.dot(t, batch.r) / batch.dot(t, t), 1.0)
             batch.move(omega, s_hat, t)
             batch.count()
-            done += 2
-        if not batch.wake() or done + 1 >= max_cycles:
-            break
-    return batch.solution()
+            yield
+
+    return batch.iterated(steps, 2, max_cycles)
 
 
 def cycling(

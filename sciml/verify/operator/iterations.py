@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sciml.multigrid.conjugate import ConjugateDirection, MatrixSpace
 from sciml.pde.system import System
 
 __all__ = ["ACCURACY", "Counts", "conjugate_gradients", "cycles", "from_starts", "jacobi", "mean"]
@@ -115,26 +115,17 @@ def conjugate_gradients(
     matrix, watch = system.matrix, _Watch(system, exact, rtol)
     u = np.zeros(system.grid.size) if start is None else np.array(start, np.float64).ravel()
     r = system.residual(u)
-    directions: deque[tuple[Array, Array, float]] = deque(maxlen=WINDOW)
-    p, before = np.zeros_like(u), 1.0
+    direction = ConjugateDirection(MatrixSpace(matrix), memory=WINDOW if flexible else 0)
     for count in range(limit + 1):
         if watch.done(u, r, count) or count == limit:
             break
         z = r if precondition is None else np.asarray(precondition(r), np.float64)
-        now = float(r @ z)
-        p = z.copy() if flexible else z + now / before * p
-        before = now
-        for earlier, applied, energy in directions:
-            p -= (z @ applied) / energy * earlier
-        applied = matrix @ p
-        energy = float(p @ applied)
-        if not energy > 0 or not np.isfinite(energy) or now == 0:  # no search direction
+        step = direction.step(r, z)
+        if not step.energy > 0 or not np.isfinite(step.energy) or step.product == 0:  # no search direction
             break
-        along = float(p @ r) / energy
-        u += along * p
-        r -= along * applied
-        if flexible:
-            directions.append((p, applied, energy))
+        length = step.length if flexible else float(step.direction @ r) / step.energy
+        u += length * step.direction
+        r -= length * step.image
     return watch.counts(limit)
 
 
