@@ -28,7 +28,7 @@ from operators_speed import Plain
 import sciml.operators.losses as losses
 from sciml.multigrid import AMG
 from sciml.operators.trained_operator import TrainedOperator
-from sciml.operators.training import Objective, train
+from sciml.operators.training import OperatorObjective, train
 from sciml.pde import generate, open_dataset, problem_of, write_dataset
 from sciml.pde.grid import Grid
 from sciml.train import relative_l2
@@ -115,7 +115,7 @@ def stepping(operator: TrainedOperator, path: Path, loss: Any, plainly: bool) ->
         "coefficient": torch.from_numpy(data["coefficient"].values),
         "truth": torch.from_numpy(data["u"].values),
     }
-    objective = Objective(loss, operator.normalisation, operator.grid)
+    objective = OperatorObjective(loss, operator.normalisation, operator.grid)
     network: torch.nn.Module = Plain(operator.network) if plainly else copy.deepcopy(operator.network)
     network.train().requires_grad_(True)
     optimizer = torch.optim.AdamW(network.parameters(), 0.0)

@@ -60,11 +60,11 @@ def load_algorithm(model: str, weights: Path | None) -> Algorithm[Any, Any, Any]
     if weights is not None:
         raise InputError(f"--weights {weights} goes with a library (*.so), and {model} is not a library")
     from sciml.convection.emulator import Emulator
-    from sciml.convection.published_bilstm import KIND, PublishedEmulator
+    from sciml.convection.published_bilstm import PUBLISHED_KIND, PublishedEmulator
     from sciml.train import checkpoint
 
     loaded: Algorithm[Any, Any, Any]
-    if checkpoint.load(checkpoint.resolve(model)).kind == KIND:
+    if checkpoint.load(checkpoint.resolve(model)).kind == PUBLISHED_KIND:
         loaded = PublishedEmulator.load(model)
     else:
         loaded = Emulator.load(model)

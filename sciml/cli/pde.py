@@ -21,7 +21,7 @@ from sciml.errors import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sciml.pde.published_formats import Layout
+    from sciml.pde.published_formats import PublishedLayout
 
 __all__ = ["app", "families", "generate", "info", "layouts"]
 
@@ -170,7 +170,7 @@ def layouts(json_file: Json = None, quiet: Quiet = False) -> None:
     output.print_files()
 
 
-def _describe_layout(layout: Layout) -> dict[str, Any]:
+def _describe_layout(layout: PublishedLayout) -> dict[str, Any]:
     variables = {ours: {"name": name, "dims": dims} for ours, (name, dims) in layout.variables.items()}
     grid = {"boundary": layout.boundary, "points": layout.points, "known": layout.known}
     return {

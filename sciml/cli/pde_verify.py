@@ -96,7 +96,7 @@ def verify(
                     model=name,
                     data=data.name,
                     samples=samples,
-                    closely=multigrid_samples,
+                    multigrid_samples=multigrid_samples,
                     preconditioned=preconditioned,
                     layout=data_options.layout,
                     progress=progress,

@@ -18,7 +18,7 @@ from sciml.cli.wrf_perturb import perturb
 
 if TYPE_CHECKING:
     from sciml.columns.classes import Classes
-    from sciml.columns.plan import Source
+    from sciml.columns.plan import SourceFile
 
 __all__ = ["app", "columns", "info"]
 
@@ -83,7 +83,7 @@ def info(files: Files, reference: Reference = None, json_file: Json = None, quie
     output.print_files()
 
 
-def _source_to_json(source: Source, counts: Classes) -> dict[str, Any]:
+def _source_to_json(source: SourceFile, counts: Classes) -> dict[str, Any]:
     """Return a file and the counts of its columns as data."""
     levels, rows, width = source.size
     pairs = source.form == "pairs"
@@ -106,7 +106,7 @@ def _counts_to_json(counts: Classes) -> dict[str, int]:
     return {**asdict(counts), "pairs": counts.pairs, "total": counts.total}
 
 
-def _describe_source(source: Source) -> list[str]:
+def _describe_source(source: SourceFile) -> list[str]:
     """Return a file as lines of text."""
     levels, rows, width = source.size
     number = source.frames[1] - source.frames[0]

@@ -14,7 +14,7 @@ import xarray as xr
 
 from sciml.columns.classes import KIND_ATTRS
 from sciml.columns.extract import Keep, check_finite, make_columns
-from sciml.columns.plan import PAIRS, Block, Source, before_slab, companion_slab
+from sciml.columns.plan import PAIRS, Block, SourceFile, before_slab, companion_slab
 from sciml.errors import InputError
 from sciml.wrf.hyperslab import read_slab
 from sciml.wrf.precision import lossy_lines
@@ -54,7 +54,7 @@ COORDS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 }
 
 
-def block_columns(source: Source, block: Block, keep: Keep) -> tuple[xr.Dataset, list[str]]:
+def block_columns(source: SourceFile, block: Block, keep: Keep) -> tuple[xr.Dataset, list[str]]:
     """Read and check the columns of a block; also a line for each variable that looks rounded."""
     with_truth = bool(source.truth)
     ds = read_slab(source.path, source.fields, block.slab)
@@ -91,7 +91,7 @@ def _arrays(columns: xr.Dataset, names: Sequence[str]) -> Iterator[tuple[str, np
         yield name, values.astype(dtype)
 
 
-def write_block(item: tuple[str, Source, Block, Keep, int, list[str]]) -> tuple[str, list[str]]:
+def write_block(item: tuple[str, SourceFile, Block, Keep, int, list[str]]) -> tuple[str, list[str]]:
     """Read a block, write its whole chunks and leave its edges for `write_seam`.
 
     Returns

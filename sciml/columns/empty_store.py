@@ -15,8 +15,8 @@ from zarr.codecs import BloscCodec
 from sciml.columns.blocks import CHUNK, CODEC, COORDS, KEY_SEPARATOR, LONG_CHUNK
 from sciml.columns.classes import KINDS, Classes
 from sciml.columns.extract import Keep
-from sciml.columns.formats import SCHEMA
-from sciml.columns.plan import Source
+from sciml.columns.formats import COLUMNS_SCHEMA
+from sciml.columns.plan import SourceFile
 from sciml.storage.partial import PLAN, discard
 from sciml.wrf.variables import TABLE
 
@@ -44,7 +44,7 @@ def _digest(plan: str) -> str:
 def prepare_store(
     partial: Path,
     plan: str,
-    sources: Sequence[Source],
+    sources: Sequence[SourceFile],
     names: list[str],
     total: int,
     classes: Classes,
@@ -85,12 +85,12 @@ def prepare_store(
     os.replace(path.with_suffix(".tmp"), path)
 
 
-def _attributes(plan: str, sources: Sequence[Source], classes: Classes, keep: Keep) -> dict[str, Any]:
+def _attributes(plan: str, sources: Sequence[SourceFile], classes: Classes, keep: Keep) -> dict[str, Any]:
     files = [Path(s.path).name for s in sources]
     return {
         **sources[0].attrs,
         "STEPCU": int(sources[0].attrs["STEPCU"]),
-        "sciml_schema": SCHEMA,
+        "sciml_schema": COLUMNS_SCHEMA,
         "SOURCE": ", ".join(files) if len(files) <= 8 else f"{len(files)} files, {files[0]} to {files[-1]}",
         "history": f"columns of {len(files)} files by 'sciml wrf columns'",
         "classes": {name: getattr(classes, name) for name in KINDS},

@@ -14,9 +14,9 @@ import xarray as xr
 from sciml.errors import InputError, SchemaError
 from sciml.wrf.requirements import where
 
-__all__ = ["GRID", "SCHEMA", "Form", "form_of", "run_number", "scheme_attrs"]
+__all__ = ["GRID", "COLUMNS_SCHEMA", "Form", "form_of", "run_number", "scheme_attrs"]
 
-SCHEMA: Final = 1
+COLUMNS_SCHEMA: Final = 1
 GRID: Final = ("Time", "south_north", "west_east")
 
 Form = Literal["wrfout", "capture", "pairs", "columns"]
@@ -26,9 +26,9 @@ def form_of(ds: xr.Dataset) -> Form:
     """Form of a dataset: columns of this package, drawn pairs, a capture, or a wrfout."""
     if "sciml_schema" in ds.attrs:
         schema = int(ds.attrs["sciml_schema"])
-        if schema != SCHEMA:
+        if schema != COLUMNS_SCHEMA:
             raise SchemaError(
-                f"{where(ds)} has columns of schema {schema}, this version reads schema {SCHEMA}: "
+                f"{where(ds)} has columns of schema {schema}, this version reads schema {COLUMNS_SCHEMA}: "
                 "write it again with 'sciml wrf columns', or install the version of sciml that wrote it"
             )
         return "columns"
@@ -88,7 +88,7 @@ def scheme_attrs(ds: xr.Dataset) -> dict[Hashable, Any]:
         "DT": dt,
         "CUDT": cudt,
         "STEPCU": int(_positive(ds, "STEPCU")) if "STEPCU" in ds.attrs else max(1, round(cudt * 60 / dt)),
-        "sciml_schema": SCHEMA,
+        "sciml_schema": COLUMNS_SCHEMA,
         "SOURCE": source,
         "history": f"columns of {source} by sciml",
     }

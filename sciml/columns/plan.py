@@ -37,7 +37,7 @@ from sciml.wrf.vertical import warn_of_pressure
 
 __all__ = [
     "Block",
-    "Source",
+    "SourceFile",
     "before_slab",
     "blocks_of",
     "companion_slab",
@@ -51,7 +51,7 @@ PAIRS: Final = (NONE, SHALLOW, DEEP)
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFile:
     """A file of a store.
 
     Attributes
@@ -137,7 +137,7 @@ def describe_sources(
     paths: str | Path | Iterable[str | Path],
     truth: str | Path | Iterable[str | Path] | None,
     run: int | None,
-) -> list[Source]:
+) -> list[SourceFile]:
     """Read the headers of all files, assign companions to wrfouts, and order the wrfouts of each run.
 
     Raises
@@ -147,7 +147,7 @@ def describe_sources(
     """
     files = list(dict.fromkeys(path.resolve() for path in expand_columns(paths)))
     companions = {} if truth is None else match_companions([f for f in files if _form(f) == "wrfout"], truth)
-    sources: list[Source] = []
+    sources: list[SourceFile] = []
     members: dict[int, Member] = {}
     for path in files:
         ds = read_header(path)
@@ -160,7 +160,7 @@ def describe_sources(
         sources.append(source)
     _belong_together(sources)
     parts = linked(members)
-    chained: list[Source] = []
+    chained: list[SourceFile] = []
     for number, source in enumerate(sources):
         if source.form == "wrfout":
             mine = parts.get(number, [])  # the first file of a run also adds the others
@@ -179,7 +179,7 @@ def _form(path: Path) -> Form:
     return form_of(read_header(path))
 
 
-def _describe(ds: xr.Dataset, path: Path, form: Form, companion: Path | None, run: int | None) -> Source:
+def _describe(ds: xr.Dataset, path: Path, form: Form, companion: Path | None, run: int | None) -> SourceFile:
     if form == "columns":
         raise InputError(f"{path} holds columns already: open it with open_columns")
     if form == "wrfout" and "SOURCE_FILE" in ds.attrs and "T" not in ds.variables:
@@ -208,7 +208,7 @@ def _describe(ds: xr.Dataset, path: Path, form: Form, companion: Path | None, ru
     truth = "" if companion is None else str(companion.resolve())
     if companion is not None:
         companion_frames(ds, read_header(companion), frame_times(ds))
-    return Source(
+    return SourceFile(
         path=str(path),
         truth=truth,
         form=form,
@@ -231,7 +231,7 @@ def _grain(ds: xr.Dataset, name: str) -> tuple[int, int]:
     return int(frames), int(lengths.get("south_north", 1))
 
 
-def _belong_together(sources: Sequence[Source]) -> None:
+def _belong_together(sources: Sequence[SourceFile]) -> None:
     first = sources[0]
     for other in sources[1:]:
         for name, value in first.attrs.items():
@@ -244,7 +244,7 @@ def _belong_together(sources: Sequence[Source]) -> None:
             raise InputError(f"{other.path} has {other.size[0]} levels but {first.path} {first.size[0]}")
 
 
-def before_slab(source: Source, slab: Slab) -> xr.DataArray | None:
+def before_slab(source: SourceFile, slab: Slab) -> xr.DataArray | None:
     """NCA of the output before a slab, from the same file or the file before; None if there is no such output.
 
     Its coordinates are Time and RUN_START of that output.
@@ -266,7 +266,7 @@ def before_slab(source: Source, slab: Slab) -> xr.DataArray | None:
     return nca.assign_coords({"Time": times[0], RUN_START: run_starts(earlier, times)[0]})
 
 
-def count_source(source: Source) -> npt.NDArray[np.int8]:
+def count_source(source: SourceFile) -> npt.NDArray[np.int8]:
     """KIND of all columns of a source, (frame, row, column), from its fields without levels."""
     whole = Slab(*source.frames)
     ds = read_slab(source.path, CLASS_FIELDS, whole)
@@ -285,7 +285,7 @@ def count_source(source: Source) -> npt.NDArray[np.int8]:
 
 
 def companion_slab(
-    source: Source, times: npt.NDArray[np.datetime64], names: tuple[str, ...], slab: Slab | None = None
+    source: SourceFile, times: npt.NDArray[np.datetime64], names: tuple[str, ...], slab: Slab | None = None
 ) -> xr.Dataset:
     """Named fields of the companion at these times, in memory."""
     stamps = frame_times(read_slab(source.truth, ("Times", "XTIME")))
@@ -298,7 +298,7 @@ def companion_slab(
     )
 
 
-def rows_and_frames(source: Source, block_bytes: int) -> tuple[int, int]:
+def rows_and_frames(source: SourceFile, block_bytes: int) -> tuple[int, int]:
     """Numbers of frames and rows in a block that reads about `block_bytes`."""
     levels, rows, columns = source.size
     profile = 4 * levels * (len(MSKF.input_names) + len(source.targets))
@@ -311,7 +311,7 @@ def rows_and_frames(source: Source, block_bytes: int) -> tuple[int, int]:
 
 
 def blocks_of(
-    sources: Sequence[Source], counts: Iterator[list[int]] | Iterable[list[int]], block_bytes: int
+    sources: Sequence[SourceFile], counts: Iterator[list[int]] | Iterable[list[int]], block_bytes: int
 ) -> list[Block]:
     """Divide the sources into blocks, and place each block by the number of columns that each slab contributes."""
     blocks: list[Block] = []
@@ -323,7 +323,7 @@ def blocks_of(
     return blocks
 
 
-def slabs_of(source: Source, block_bytes: int) -> list[Slab]:
+def slabs_of(source: SourceFile, block_bytes: int) -> list[Slab]:
     """Slabs of a source, in the order of their columns in the store."""
     frames, rows = rows_and_frames(source, block_bytes)
     out = []
@@ -338,7 +338,7 @@ def slabs_of(source: Source, block_bytes: int) -> list[Slab]:
     return out
 
 
-def count_slabs(source: Source, block_bytes: int, keep: Keep) -> tuple[list[int], Classes]:
+def count_slabs(source: SourceFile, block_bytes: int, keep: Keep) -> tuple[list[int], Classes]:
     """Number of columns that each slab contributes, and the classes of all columns of the source."""
     kind = count_source(source)
     chosen = np.isin(kind, PAIRS) if keep == "pairs" else np.ones(kind.shape, bool)
@@ -349,7 +349,7 @@ def count_slabs(source: Source, block_bytes: int, keep: Keep) -> tuple[list[int]
     return numbers, Classes.count(kind)
 
 
-def identity(sources: Sequence[Source], options: dict[str, Any]) -> str:
+def identity(sources: Sequence[SourceFile], options: dict[str, Any]) -> str:
     """Text that is the same for two plans if and only if they make the same store."""
     paths = ("path", "truth", "before")
     listed = [asdict(s) | {k: Path(getattr(s, k)).name for k in paths} for s in sources]

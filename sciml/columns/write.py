@@ -22,9 +22,9 @@ from sciml.columns.classes import Classes
 from sciml.columns.empty_store import has_plan, prepare_store, stored_classes
 from sciml.columns.extract import Keep
 from sciml.columns.fields import read_header
-from sciml.columns.formats import SCHEMA
+from sciml.columns.formats import COLUMNS_SCHEMA
 from sciml.columns.inputs import why_unknown
-from sciml.columns.plan import Block, Source, blocks_of, count_slabs, describe_sources, identity
+from sciml.columns.plan import Block, SourceFile, blocks_of, count_slabs, describe_sources, identity
 from sciml.columns.replacing import check_replaceable
 from sciml.errors import InputError, SciMLError
 from sciml.parallel.bounded import Hands, hands
@@ -59,7 +59,7 @@ FILES: Final = (
 class _Plan:
     """What a call of `write_columns` writes."""
 
-    sources: list[Source]
+    sources: list[SourceFile]
     names: list[str]
     keep: Keep
     block_bytes: int
@@ -157,8 +157,8 @@ def write_columns(
     return classes
 
 
-def _make_plan(sources: list[Source], names: list[str], keep: Keep, block_bytes: int) -> _Plan:
-    options = {"keep": keep, "schema": SCHEMA, "chunk": [CHUNK, LONG_CHUNK], "variables": names}
+def _make_plan(sources: list[SourceFile], names: list[str], keep: Keep, block_bytes: int) -> _Plan:
+    options = {"keep": keep, "schema": COLUMNS_SCHEMA, "chunk": [CHUNK, LONG_CHUNK], "variables": names}
     return _Plan(sources, names, keep, block_bytes, identity(sources, options))
 
 
@@ -218,7 +218,7 @@ def _is_complete(output: Path, plan: _Plan, overwrite: bool) -> bool:
     raise InputError(f"{output} exists: remove it, choose another name, or pass overwrite=True (--overwrite)")
 
 
-def _why_none(sources: Sequence[Source]) -> str:
+def _why_none(sources: Sequence[SourceFile]) -> str:
     """Why none of the columns of these files is a pair."""
     alone = [Path(s.path) for s in sources if s.form == "wrfout" and not s.truth]
     reasons = {path: why_unknown(read_header(path)) for path in alone}
@@ -231,7 +231,7 @@ def _why_none(sources: Sequence[Source]) -> str:
     )
 
 
-def _variables(sources: Sequence[Source]) -> list[str]:
+def _variables(sources: Sequence[SourceFile]) -> list[str]:
     """Inputs, and the targets that all sources have."""
     shared = [name for name in sources[0].targets if all(name in s.targets for s in sources)]
     left = sorted({name for s in sources for name in s.targets} - set(shared))
@@ -241,7 +241,7 @@ def _variables(sources: Sequence[Source]) -> list[str]:
     return [*MSKF.input_names, *shared]
 
 
-def _warn_of_training(sources: Sequence[Source], shared: Sequence[str]) -> None:
+def _warn_of_training(sources: Sequence[SourceFile], shared: Sequence[str]) -> None:
     """Warn of missing targets of training before WRF's output is read and a store written."""
     absent = [name for name in MSKF.training if name not in shared and name not in MSKF.zero_if_absent]
     if shared and absent:
@@ -250,12 +250,12 @@ def _warn_of_training(sources: Sequence[Source], shared: Sequence[str]) -> None:
         warnings.warn(f"the columns cannot be trained on: {text}", stacklevel=4)
 
 
-def _bytes(source: Source) -> int:
+def _bytes(source: SourceFile) -> int:
     frames = source.frames[1] - source.frames[0]
     return 4 * frames * int(np.prod(source.size)) * (len(MSKF.input_names) + len(source.targets))
 
 
-def _count(item: tuple[Source, int, Keep]) -> tuple[list[int], Classes]:
+def _count(item: tuple[SourceFile, int, Keep]) -> tuple[list[int], Classes]:
     return count_slabs(*item)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from sciml.checks import is_whole
 from sciml.convection.adjustment import Timing, greatest_strength, shallow_strength, timing
 from sciml.convection.downdraft import Downdraft, descend
-from sciml.convection.feature_scaling import Normalisation
+from sciml.convection.feature_scaling import FeatureScaling
 from sciml.convection.features import features
 from sciml.convection.network import LEAST_STRENGTH, Architecture, Closure
 from sciml.convection.plume import DEEP, NONE, Plume
@@ -41,9 +41,9 @@ from sciml.train.environment import chosen_device
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["KIND", "Emulator", "Physics", "physics", "sounding_of"]
+__all__ = ["EMULATOR_KIND", "Emulator", "Physics", "physics", "sounding_of"]
 
-KIND = "convection-emulator"  # of the checkpoint
+EMULATOR_KIND = "convection-emulator"  # of the checkpoint
 LEVELS_APART = 0.05  # of the surface pressure: terrain alone makes 0.03 of it
 
 
@@ -135,7 +135,7 @@ class Emulator:
     """
 
     network: Closure
-    normalisation: Normalisation
+    normalisation: FeatureScaling
     about: Mapping[str, Any]
     precision: Literal["float32", "float64"] = "float32"
     block: int = 4096
@@ -162,14 +162,14 @@ class Emulator:
         SchemaError, ChecksumError
             The checkpoint has another schema, is incomplete, or is damaged.
         """
-        stored = checkpoint.load(checkpoint.resolve(path), kind=KIND)
+        stored = checkpoint.load(checkpoint.resolve(path), kind=EMULATOR_KIND)
         config = stored.config
         about = _about(stored)
         network = Closure(Architecture.from_json(config["network"]))
         tensors = stored.state_dict(torch.float32)
         weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
         load_weights(network, weights, stored.path)
-        normalisation = Normalisation.from_tensors(tensors)
+        normalisation = FeatureScaling.from_tensors(tensors)
         made = (min(network.shape.levels, int(about["levels"])), len(network.shape.channels))
         if tuple(normalisation.mean.shape) != made:
             raise SchemaError(
@@ -181,7 +181,7 @@ class Emulator:
     def save(self, path: str | Path, history: Any = None) -> Path:
         """Write a checkpoint; see `sciml.train.checkpoint`."""
         tensors = {f"network.{name}": value for name, value in materialise(self.network).items()}
-        config = {"kind": KIND, "network": self.network.shape.to_json(), "about": dict(self.about)}
+        config = {"kind": EMULATOR_KIND, "network": self.network.shape.to_json(), "about": dict(self.about)}
         return checkpoint.save(path, config, {**tensors, **self.normalisation.tensors()}, history=history)
 
     def init(self, problem: Convection) -> Closure:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sciml.errors import InputError, SchemaError
 
-__all__ = ["Normalisation"]
+__all__ = ["FeatureScaling"]
 
 CLIP = 10.0
 # The limits are this factor wider than the range, so that rounding never puts a training column outside them.
@@ -17,7 +17,7 @@ MARGIN = 1.01
 
 
 @dataclass(frozen=True)
-class Normalisation:
+class FeatureScaling:
     """Means and scales of the features, and their training range in standardised units; float32.
 
     Channels (level, channel), scalars (scalar,).
@@ -33,7 +33,7 @@ class Normalisation:
     scalar_reach: Tensor
 
     @classmethod
-    def of(cls, channels: Tensor, scalars: Tensor) -> Normalisation:
+    def of(cls, channels: Tensor, scalars: Tensor) -> FeatureScaling:
         """Compute from training features: (level, channel, column) and (scalar, column), float64.
 
         The scale at a level is at least a twentieth of the channel's spread over all levels, so that rounding is not
@@ -101,16 +101,16 @@ class Normalisation:
         y = (scalars - self.scalar_mean.double()[..., None]) / self.scalar_scale.double()[..., None]
         return z, y
 
-    def to(self, device: str | torch.device) -> Normalisation:
+    def to(self, device: str | torch.device) -> FeatureScaling:
         """Copy to another device."""
-        return Normalisation(**{name: value.to(device) for name, value in vars(self).items()})
+        return FeatureScaling(**{name: value.to(device) for name, value in vars(self).items()})
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all tensors by name, for a checkpoint or a weights file."""
         return {f"normalisation.{name}": value for name, value in vars(self).items()}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor]) -> Normalisation:
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> FeatureScaling:
         """Make from `tensors`.
 
         Raises

@@ -40,9 +40,9 @@ from sciml.train import Batch, Fit, TensorSource, checkpoint, fit
 from sciml.train.progress import Progress
 from sciml.train.state import discard
 
-__all__ = ["KIND", "PublishedEmulator", "train_published"]
+__all__ = ["PUBLISHED_KIND", "PublishedEmulator", "train_published"]
 
-KIND = "published-convection-emulator"
+PUBLISHED_KIND = "published-convection-emulator"
 OUTPUTS = ("NCA", "PRATEC", "RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RQICUTEN", "RQSCUTEN")
 WEIGHT = 10.0  # of every output's absolute error
 SETTINGS: Mapping[str, Any] = {
@@ -98,7 +98,7 @@ class PublishedEmulator:
     @classmethod
     def load(cls, path: str | Path) -> PublishedEmulator:
         """From a checkpoint that `train_published` wrote."""
-        stored = checkpoint.load(checkpoint.resolve(path), kind=KIND)
+        stored = checkpoint.load(checkpoint.resolve(path), kind=PUBLISHED_KIND)
         tensors = stored.state_dict(torch.float32)
         about = stored.config.get("about")
         levels = about.get("levels") if isinstance(about, dict) else None
@@ -185,6 +185,6 @@ def train_published(
     )
     about = {"levels": int(dataset.sizes["level"]), "columns": len(triggered), "seed": chosen.seed}
     tensors = {**materialise(network), "scale": scale, "target_scale": target_scale}
-    checkpoint.save(output, {"kind": KIND, "about": about}, tensors, history=history)
+    checkpoint.save(output, {"kind": PUBLISHED_KIND, "about": about}, tensors, history=history)
     discard(output)
     return PublishedEmulator(network.eval(), scale, target_scale, about)

@@ -16,7 +16,7 @@ from torch import Tensor
 from sciml.convection import thermodynamics as td
 from sciml.convection.sounding import Sounding, at
 
-__all__ = ["LAPSE", "Source", "candidates", "parcel_test", "scale_factor", "source_layer"]
+__all__ = ["LAPSE", "SourceLayer", "candidates", "parcel_test", "scale_factor", "source_layer"]
 
 SOURCE_DEPTH, SOURCE_STEP, SOURCE_REACH = 5.0e3, 15.0e2, 300.0e2
 LAPSE = -td.GRAVITY / td.CP
@@ -28,7 +28,7 @@ def scale_factor(dx: float) -> float:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceLayer:
     """One source layer of each column, mixed, and lifted to its condensation level; all (column,)."""
 
     base: int
@@ -48,10 +48,10 @@ class Source:
     candidate: Tensor  # bool: this level is a source layer's base
     passes: Tensor  # bool: candidate and buoyant
 
-    def take(self, index: Tensor) -> Source:
+    def take(self, index: Tensor) -> SourceLayer:
         """Select the columns at `index`."""
         rest = (value[index] for name, value in vars(self).items() if name != "base")
-        return Source(self.base, *rest)
+        return SourceLayer(self.base, *rest)
 
 
 def candidates(s: Sounding) -> Tensor:
@@ -67,7 +67,7 @@ def candidates(s: Sounding) -> Tensor:
     return flags
 
 
-def source_layer(s: Sounding, base: int, candidate: Tensor) -> Source:
+def source_layer(s: Sounding, base: int, candidate: Tensor) -> SourceLayer:
     """Mix the source layer that starts at level `base`, lift it, and evaluate the scheme's trigger."""
     total = torch.zeros_like(s.p[0])
     t, q, z, p = (torch.zeros_like(total) for _ in range(4))
@@ -99,7 +99,7 @@ def source_layer(s: Sounding, base: int, candidate: Tensor) -> Source:
     lifting = excess >= 1e-4
     warming = torch.where(lifting, 4.64 * excess.clamp_min(1e-4) ** 0.33, torch.zeros_like(excess))
     passes = candidate & (t_lcl + warming - t_env >= -1e-4) & (reached.amax(0) > 0) & (total > SOURCE_DEPTH)
-    return Source(
+    return SourceLayer(
         base, top, total, t, q, z, p, t_lcl, z_lcl, above, weight, t_env, q_env, warming, candidate, passes
     )
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from sciml.columns.missing import absent_targets
 from sciml.columns.open import open_columns
 from sciml.convection.emulator import Emulator
-from sciml.convection.feature_scaling import Normalisation
+from sciml.convection.feature_scaling import FeatureScaling
 from sciml.convection.network import Architecture, Closure
 from sciml.convection.problem import Convection
 from sciml.convection.targets import TARGETS, losses, prepared
@@ -114,7 +114,7 @@ def train(
             raise InputError(
                 f"no plume rises in any column of RUN {no_plume}: hold out another to validate with"
             )
-        normalisation = Normalisation.of(*data.features(~held))
+        normalisation = FeatureScaling.of(*data.features(~held))
         torch.manual_seed(settings.seed)
         closure = Closure(shape)
         identity = _identity(problem, data, held, runs[data.row], exclude, shape, normalisation)
@@ -182,7 +182,7 @@ def _identity(
     runs: np.ndarray[Any, Any],
     exclude: Sequence[int],
     shape: Architecture,
-    normalisation: Normalisation,
+    normalisation: FeatureScaling,
 ) -> dict[str, str]:
     """What an interrupted training and the one that resumes it must have in common."""
     columns = hashlib.blake2b(data.digest.encode() + held.tobytes(), digest_size=6)
@@ -232,7 +232,7 @@ def _numbers(runs: Sequence[int] | np.ndarray[Any, Any]) -> str:
     return ", ".join(map(str, np.unique(np.asarray(runs, dtype=np.int64)))) or "none"
 
 
-def _coarse(normalisation: Normalisation) -> str:
+def _coarse(normalisation: FeatureScaling) -> str:
     """Digest of the root mean squares, to four digits: their last bits depend on the number of threads."""
     sizes = [f"{x.double().square().mean().sqrt().item():.3e}" for x in normalisation.tensors().values()]
     return hashlib.blake2b(" ".join(sizes).encode(), digest_size=6).hexdigest()
@@ -288,7 +288,7 @@ class _Prepared:
             channels, scalars = (torch.from_numpy(store[name].values) for name in ("channels", "scalars"))
         return channels.double().permute(1, 2, 0), scalars.double().T
 
-    def source(self, rows: np.ndarray[Any, Any], normalisation: Normalisation) -> BatchSource:
+    def source(self, rows: np.ndarray[Any, Any], normalisation: FeatureScaling) -> BatchSource:
         """Batches of the chosen rows, standardised."""
         transform = _Standardised(normalisation)
         if self.path is None:
@@ -301,7 +301,7 @@ class _Prepared:
 class _Standardised:
     """Replaces the raw features of a batch by the network's inputs."""
 
-    def __init__(self, normalisation: Normalisation) -> None:
+    def __init__(self, normalisation: FeatureScaling) -> None:
         self.normalisation = normalisation
 
     def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:

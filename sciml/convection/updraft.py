@@ -18,7 +18,7 @@ from torch import Tensor
 from sciml.convection import thermodynamics as td
 from sciml.convection.plume import DEEP, NONE, SHALLOW, Plume, completed
 from sciml.convection.sounding import Sounding, at
-from sciml.convection.source_layer import Source, candidates, source_layer
+from sciml.convection.source_layer import SourceLayer, candidates, source_layer
 from sciml.convection.updraft_level import (
     FREEZE_START,
     Air,
@@ -101,7 +101,7 @@ def ascend(s: Sounding) -> Plume:
     return completed(s, Plume(**best))
 
 
-def _ascend_from(s: Sounding, source: Source, humidity: Tensor) -> Plume:
+def _ascend_from(s: Sounding, source: SourceLayer, humidity: Tensor) -> Plume:
     """Lift the plume of one source layer through the columns of `s` (all of which pass the parcel test)."""
     start = source.above - 1
     flux_lcl = _flux_at_lcl(s, source)
@@ -135,14 +135,14 @@ def _ascend_from(s: Sounding, source: Source, humidity: Tensor) -> Plume:
     return _classified(s, source, humidity, flux_lcl, extent, profiles)
 
 
-def _flux_at_lcl(s: Sounding, source: Source) -> Tensor:
+def _flux_at_lcl(s: Sounding, source: SourceLayer) -> Tensor:
     """Mass flux (kg/m2/s) at the LCL of 1 m/s over 1 % of the area."""
     p_start, p_above = at(s.p, source.above - 1), at(s.p, source.above)
     p_lcl = p_start + (p_above - p_start) * source.weight
     return 0.01 * p_lcl / (td.R_DRY * td.virtual(source.t_lcl, source.q))
 
 
-def _air_at_lcl(source: Source) -> Air:
+def _air_at_lcl(source: SourceLayer) -> Air:
     """The air of a source layer at its LCL, with the velocity that the trigger's warming gives it."""
     tv = td.virtual(source.t_lcl, source.q)
     tv_env = td.virtual(source.t_env, source.q_env)
@@ -169,7 +169,7 @@ def _air_at_lcl(source: Source) -> Air:
     )
 
 
-def _extent_at_lcl(source: Source) -> _Extent:
+def _extent_at_lcl(source: SourceLayer) -> _Extent:
     return _Extent(
         alive=torch.ones_like(source.above, dtype=torch.bool),
         top=source.above - 1,
@@ -243,7 +243,7 @@ def _replace_where(mask: Tensor, air: Air, other: Air) -> Air:
 
 def _classified(
     s: Sounding,
-    source: Source,
+    source: SourceLayer,
     humidity: Tensor,
     flux_lcl: Tensor,
     extent: _Extent,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sciml.convection import thermodynamics as td
 from sciml.convection.sounding import Sounding
-from sciml.convection.source_layer import Source, scale_factor
+from sciml.convection.source_layer import SourceLayer, scale_factor
 
 __all__ = ["FREEZE_START", "Air", "Lifted", "Mixed", "Surroundings", "entrain", "freeze", "lift", "saturate"]
 
@@ -61,7 +61,7 @@ class Surroundings:
     factor: float  # scale factor of the grid spacing
 
     @classmethod
-    def of(cls, s: Sounding, source: Source, radius: Tensor, k: int) -> Surroundings:
+    def of(cls, s: Sounding, source: SourceLayer, radius: Tensor, k: int) -> Surroundings:
         """The environment of level `k`."""
         first = source.above == k
         return cls(

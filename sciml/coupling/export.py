@@ -108,7 +108,7 @@ def emulator_from(weights: Weights, precision: Literal["float32", "float64"] = "
     import torch
 
     from sciml.convection.emulator import Emulator
-    from sciml.convection.feature_scaling import Normalisation
+    from sciml.convection.feature_scaling import FeatureScaling
     from sciml.convection.network import Architecture, Closure
 
     attributes = weights.attributes
@@ -123,7 +123,7 @@ def emulator_from(weights: Weights, precision: Literal["float32", "float64"] = "
         )
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in weights.arrays.items()}
         state = {name: tensors[_PLACES.get(name, name)] for name in Closure(shape).state_dict()}
-        normalisation = Normalisation.from_tensors(tensors)
+        normalisation = FeatureScaling.from_tensors(tensors)
         about: dict[str, object] = {"levels": _whole(attributes["levels"])}
         about["enthalpy"] = [float(bound) for bound in tensors["enthalpy"]]
     except KeyError as missing:

@@ -23,10 +23,10 @@ import numpy.typing as npt
 from sciml.compress.formats import pack, unpack
 from sciml.errors import ChecksumError, InputError, SchemaError
 
-__all__ = ["SCHEMA", "Weights", "read_weights", "write_weights"]
+__all__ = ["WEIGHTS_SCHEMA", "Weights", "read_weights", "write_weights"]
 
 #: Schema that this version writes and reads; `SCIML_WEIGHTS_SCHEMA` in the native sources is the same number.
-SCHEMA = 1
+WEIGHTS_SCHEMA = 1
 
 Attribute = str | int | float | Sequence[float]
 
@@ -67,7 +67,7 @@ def _classic(weights: Weights) -> bytes:
     dataset = netCDF4.Dataset("weights", "w", memory=4096, format="NETCDF3_64BIT_OFFSET")
     dataset.setncattr("Conventions", "CF-1.11")
     dataset.setncattr("title", "Weights of a sciml emulator")
-    dataset.setncattr("sciml_schema", np.int32(SCHEMA))
+    dataset.setncattr("sciml_schema", np.int32(WEIGHTS_SCHEMA))
     dataset.setncattr("checksum", "sha256:" + _ZEROS.decode())
     for name, value in weights.attributes.items():
         if name in _OWN:
@@ -215,9 +215,9 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
     with netCDF4.Dataset("weights", memory=content) as dataset:
         dataset.set_auto_mask(False)
         schema = int(dataset.getncattr("sciml_schema"))
-        if schema != SCHEMA:
+        if schema != WEIGHTS_SCHEMA:
             raise SchemaError(
-                f"{path} has schema {schema}, this sciml reads schema {SCHEMA}: export the weights again"
+                f"{path} has schema {schema}, this sciml reads schema {WEIGHTS_SCHEMA}: export the weights again"
             )
         arrays = {name: np.asarray(v[...]) for name, v in dataset.variables.items()}
         described = json.loads(getattr(dataset, "weight_formats", "{}"))

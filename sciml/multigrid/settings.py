@@ -11,12 +11,12 @@ from sciml.errors import InputError
 from sciml.multigrid.smoothing import Smoother
 from sciml.pde.elliptic import Scheme
 
-__all__ = ["Accelerator", "Cycle", "Krylov", "Method", "Settings"]
+__all__ = ["Accelerator", "CycleType", "Krylov", "Method", "Settings"]
 
 Method = Literal["ruge_stuben", "smoothed_aggregation", "geometric"]
 Accelerator = Literal["auto", "cg", "gmres", "bicgstab"]
 Krylov = Literal["cg", "gmres", "bicgstab"]
-Cycle = Literal["V", "W", "F"]
+CycleType = Literal["V", "W", "F"]
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Settings:
     accelerate: Accelerator | None = "auto"
     smoother: Smoother = "gauss_seidel"
     sweeps: tuple[int, int] = (1, 1)
-    cycle: Cycle = "V"
+    cycle: CycleType = "V"
     scheme: Scheme | None = None
 
     def __post_init__(self) -> None:
-        for name, kinds in (("method", Method), ("smoother", Smoother), ("cycle", Cycle)):
+        for name, kinds in (("method", Method), ("smoother", Smoother), ("cycle", CycleType)):
             if getattr(self, name) not in get_args(kinds):
                 raise InputError(f"{name}={getattr(self, name)!r}: give one of {', '.join(get_args(kinds))}")
         if self.accelerate is not None and self.accelerate not in get_args(Accelerator):

@@ -9,7 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +17,12 @@ from torch import Tensor, nn
 from sciml.errors import InputError, SciMLError
 from sciml.nn.parametrize import dense_copy
 from sciml.storage.atomic import check_replaceable, replaced
+from sciml.train.settings import Precision
 
 if TYPE_CHECKING:
     from sciml.operators.trained_operator import TrainedOperator
 
 __all__ = ["Inference", "compiled", "export_onnx", "export_program", "inference"]
-
-Precision = Literal["float32", "bfloat16"]
 
 PIECE = 7 << 20
 """Bytes of hidden fields worked on at once on a CPU: they stay in its cache, and memory is used again, not anew."""
@@ -96,8 +95,8 @@ def inference(
     Examples
     --------
     >>> from sciml.operators.published.network import PublishedMgNO
-    >>> from sciml.operators.published.benchmarks import Architecture
-    >>> fast = inference(PublishedMgNO(Architecture(layers=1, channels=4)), "bfloat16")
+    >>> from sciml.operators.published.benchmarks import PublishedArchitecture
+    >>> fast = inference(PublishedMgNO(PublishedArchitecture(layers=1, channels=4)), "bfloat16")
     >>> fast(torch.ones(3, 1, 32, 32)).dtype
     torch.float32
     """
@@ -166,8 +165,8 @@ def export_program(
     Examples
     --------
     >>> from sciml.operators.published.network import PublishedMgNO
-    >>> from sciml.operators.published.benchmarks import Architecture
-    >>> program = export_program(PublishedMgNO(Architecture(layers=1, channels=4)), (2, 1, 32, 32))
+    >>> from sciml.operators.published.benchmarks import PublishedArchitecture
+    >>> program = export_program(PublishedMgNO(PublishedArchitecture(layers=1, channels=4)), (2, 1, 32, 32))
     >>> program.module()(torch.ones(5, 1, 32, 32)).shape
     torch.Size([5, 1, 32, 32])
     """

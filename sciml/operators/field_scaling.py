@@ -13,14 +13,14 @@ from torch import Tensor
 
 from sciml.errors import InputError, SchemaError
 
-__all__ = ["How", "Moments", "Normalisation", "Standard"]
+__all__ = ["How", "FieldMoments", "FieldScaling", "Standard"]
 
 How = Literal["scalar", "pointwise", "scale", "raw"]
 LEAST = 1e-6  # of a scale, relative to the field's own size: a constant is not blown up
 Array = npt.NDArray[np.float64]
 
 
-class Moments:
+class FieldMoments:
     """Mean and spread of fields that come in blocks, at each point, in float64.
 
     Blocks are merged by the update of Chan, Golub and LeVeque (1983), which is stable, and the same for the same
@@ -33,7 +33,7 @@ class Moments:
 
     Examples
     --------
-    >>> moments = Moments((1, 2))
+    >>> moments = FieldMoments((1, 2))
     >>> for block in ([[[1.0, 2.0]]], [[[3.0, 2.0]], [[2.0, 2.0]]]):
     ...     moments.add(np.array(block))
     >>> moments.mean, (moments.squares / moments.count) ** 0.5
@@ -139,21 +139,21 @@ class Standard:
 
 
 @dataclass(frozen=True, eq=False)
-class Normalisation:
+class FieldScaling:
     """Scaling of each input, by name, and of the target."""
 
     inputs: Mapping[str, Standard]
     target: Standard
 
     @classmethod
-    def raw(cls, inputs: tuple[str, ...]) -> Normalisation:
+    def raw(cls, inputs: tuple[str, ...]) -> FieldScaling:
         """Everything in physical units."""
         none = Standard("raw", torch.tensor(0.0), torch.tensor(1.0))
         return cls(dict.fromkeys(inputs, none), none)
 
-    def to(self, device: torch.device | str) -> Normalisation:
+    def to(self, device: torch.device | str) -> FieldScaling:
         """On another device."""
-        return Normalisation({n: s.to(device) for n, s in self.inputs.items()}, self.target.to(device))
+        return FieldScaling({n: s.to(device) for n, s in self.inputs.items()}, self.target.to(device))
 
     def ways(self) -> dict[str, Any]:
         """How, by name, for the configuration of a checkpoint."""
@@ -169,7 +169,7 @@ class Normalisation:
         }
 
     @classmethod
-    def load(cls, ways: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Normalisation:
+    def load(cls, ways: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> FieldScaling:
         """From what `ways` and `tensors` gave.
 
         Raises

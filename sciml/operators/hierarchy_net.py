@@ -19,7 +19,7 @@ from torch.nn import functional
 from sciml.checks import is_int
 from sciml.errors import InputError
 from sciml.multigrid.torch.stencils import apply_stencil, constant_shift, galerkin, inverses, neighbourhood
-from sciml.multigrid.torch.transfers import Layout, mirror, prolong, restrict
+from sciml.multigrid.torch.transfers import LevelLayout, mirror, prolong, restrict
 from sciml.operators.input_fields import check_input_fields
 from sciml.pde.grid import Boundary, Centring
 from sciml.tables import network_table
@@ -44,7 +44,7 @@ class Medium(nn.Module):
             self.tell.weight.mul_(0.1)
             self.tell.bias.zero_()  # type: ignore[union-attr]
 
-    def forward(self, stencil: Tensor, layout: Layout) -> Tensor:
+    def forward(self, stencil: Tensor, layout: LevelLayout) -> Tensor:
         diagonal = stencil[:, 4:5]
         strength = -4 * torch.cat((stencil[:, :4], stencil[:, 5:]), 1) / diagonal
         size = torch.log(diagonal)
@@ -63,7 +63,7 @@ class Prepared:
     Lists run over the levels, the finest first.
     """
 
-    layouts: list[Layout]
+    layouts: list[LevelLayout]
     stencils: list[Tensor]
     gates: list[Tensor]
     scales: list[Tensor]
@@ -156,13 +156,13 @@ class HierarchyNet(nn.Module):
         known = {name: value for name, value in config.items() if name not in ("class", "boundary")}
         return cls(**known, boundary=Boundary(**config.get("boundary", {})))
 
-    def layout(self, stencil: Tensor) -> Layout:
+    def layout(self, stencil: Tensor) -> LevelLayout:
         """The layout of a stencil field, by the centring and boundary the network was made for."""
-        return Layout(
+        return LevelLayout(
             (stencil.shape[-2], stencil.shape[-1]), self.centring, (self.boundary.y, self.boundary.x)
         )
 
-    def prepare(self, stencil: Tensor, layout: Layout | None = None) -> Prepared:
+    def prepare(self, stencil: Tensor, layout: LevelLayout | None = None) -> Prepared:
         """The hierarchy of a batch of matrices and the gates on its levels.
 
         Parameters
@@ -233,7 +233,7 @@ class HierarchyNet(nn.Module):
             u = u + self.smooth(prepared, residual - apply_stencil(matrix, u, here), level)
         return u
 
-    def iterates(self, stencil: Tensor, rhs: Tensor, layout: Layout | None = None) -> list[Tensor]:
+    def iterates(self, stencil: Tensor, rhs: Tensor, layout: LevelLayout | None = None) -> list[Tensor]:
         """The approximations after each cycle; arguments as for `forward`."""
         prepared = self.prepare(stencil, layout)
         u = self.cycle(prepared, rhs)
@@ -243,7 +243,7 @@ class HierarchyNet(nn.Module):
             iterates.append(u)
         return iterates
 
-    def forward(self, stencil: Tensor, rhs: Tensor, layout: Layout | None = None) -> Tensor:
+    def forward(self, stencil: Tensor, rhs: Tensor, layout: LevelLayout | None = None) -> Tensor:
         """Approximate the solutions of a batch of systems.
 
         Parameters

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sciml.multigrid.torch.transfers import CELL, VERTEX, Layout, fold, ghosts, within_reach
+from sciml.multigrid.torch.transfers import CELL, VERTEX, LevelLayout, fold, ghosts, within_reach
 from sciml.pde.grid import Centring
 
 __all__ = ["Transfer"]
@@ -36,12 +36,12 @@ class Transfer(nn.Module):
         noise = spread * torch.randn(channels, channels, taps, taps)
         self.weight = nn.Parameter(noise + torch.eye(channels)[:, :, None, None] * torch.outer(value, value))
 
-    def prolong(self, u: Tensor, fine: Layout) -> Tensor:
+    def prolong(self, u: Tensor, fine: LevelLayout) -> Tensor:
         """From ``fine.coarse()`` to ``fine``: (batch, channel, y, x)."""
         whole = functional.conv_transpose2d(ghosts(u, fine.coarse()), self.weight, stride=2)
         begin = [(3 - fine.offset(axis)) for axis in (0, 1)]
         return whole[..., begin[0] : begin[0] + fine.shape[0], begin[1] : begin[1] + fine.shape[1]]
 
-    def restrict(self, r: Tensor, fine: Layout) -> Tensor:
+    def restrict(self, r: Tensor, fine: LevelLayout) -> Tensor:
         """The transpose of `prolong`."""
         return fold(functional.conv2d(within_reach(r, fine), self.weight, stride=2), fine.coarse())

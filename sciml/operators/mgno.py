@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sciml.checks import is_int
 from sciml.errors import InputError
-from sciml.multigrid.torch.transfers import Layout
+from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.operators.input_fields import check_input_fields
 from sciml.operators.mgno_layer import Cycle, Transfers
 from sciml.operators.published.layer import Pointwise, gelu
@@ -143,11 +143,11 @@ class MgNO(nn.Module):
         known = {name: value for name, value in config.items() if name not in ("class", "boundary")}
         return cls(**known, boundary=Boundary(**config.get("boundary", {})))
 
-    def layout(self, x: Tensor) -> Layout:
+    def layout(self, x: Tensor) -> LevelLayout:
         """The layout of a field, by the centring and boundary the network was made for."""
-        return Layout((x.shape[-2], x.shape[-1]), self.centring, (self.boundary.y, self.boundary.x))
+        return LevelLayout((x.shape[-2], x.shape[-1]), self.centring, (self.boundary.y, self.boundary.x))
 
-    def forward(self, x: Tensor, layout: Layout | None = None) -> Tensor:
+    def forward(self, x: Tensor, layout: LevelLayout | None = None) -> Tensor:
         """From fields (batch, in_channels, y, x) to fields (batch, out_channels, y, x).
 
         Parameters
@@ -175,7 +175,7 @@ class MgNO(nn.Module):
         out: Tensor = self.head(x)
         return out
 
-    def integral(self, layout: Layout) -> float:
+    def integral(self, layout: LevelLayout) -> float:
         """Weight of a control volume in cycles of the grid-scaled form, in units of a sixteenth of the rectangle."""
         if not self.settings["shared"]:
             return 1.0

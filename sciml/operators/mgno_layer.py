@@ -16,7 +16,7 @@ from torch.nn import functional
 from sciml.checks import is_int
 from sciml.errors import InputError
 from sciml.multigrid.torch.convolution import convolve
-from sciml.multigrid.torch.transfers import Layout, conditions, prolong, restrict
+from sciml.multigrid.torch.transfers import LevelLayout, conditions, prolong, restrict
 from sciml.nn.convolution import convolution_weights
 from sciml.nn.parametrize import computed_once
 from sciml.operators.learned_transfer import Transfer
@@ -62,7 +62,7 @@ class Cycle(nn.Module):
     --------
     >>> import torch
     >>> from sciml.pde.grid import Grid
-    >>> Cycle(2, 8, levels=5)(torch.ones(1, 2, 31, 31), Layout.of(Grid((31, 31)))).shape
+    >>> Cycle(2, 8, levels=5)(torch.ones(1, 2, 31, 31), LevelLayout.of(Grid((31, 31)))).shape
     torch.Size([1, 8, 31, 31])
     """
 
@@ -100,12 +100,12 @@ class Cycle(nn.Module):
         apart = between if transfers == "learned" or inputs != channels else 0
         self.down = nn.ModuleList(Transfer(inputs, centring) for _ in range(apart))
 
-    def forward(self, f: Tensor, layout: Layout) -> Tensor:
+    def forward(self, f: Tensor, layout: LevelLayout) -> Tensor:
         """Apply the operator on the grid that the layout tells."""
         with computed_once():  # a kernel is used in several steps
             return self.level(f, layout, 0)
 
-    def level(self, f: Tensor, layout: Layout, depth: int) -> Tensor:
+    def level(self, f: Tensor, layout: LevelLayout, depth: int) -> Tensor:
         """One level and all that are coarser."""
         kind = min(depth, len(self.smoother) - 1)
         smoother, matrix = self.smoother[kind], self.matrix[kind]
@@ -124,7 +124,7 @@ class Cycle(nn.Module):
             u = _convolve(self.after[kind], _left(matrix, f, u, layout), layout).add_(u)
         return u
 
-    def restrict(self, residual: Tensor, layout: Layout, kind: int) -> Tensor:
+    def restrict(self, residual: Tensor, layout: LevelLayout, kind: int) -> Tensor:
         """To the next coarser level: a weighted sum where kernels are shared, else a weighted mean."""
         if self.transfers == "geometric":
             down = restrict(residual, layout)
@@ -134,7 +134,7 @@ class Cycle(nn.Module):
             down = transfer.restrict(residual, layout)
         return down if self.shared else down / 4
 
-    def prolong(self, u: Tensor, layout: Layout, kind: int) -> Tensor:
+    def prolong(self, u: Tensor, layout: LevelLayout, kind: int) -> Tensor:
         """From the next coarser level."""
         if self.transfers == "geometric":
             return prolong(u, layout)
@@ -150,12 +150,12 @@ def _kernel(inputs: int, outputs: int, gain: float, groups: int = 1) -> nn.Conv2
     return made
 
 
-def _left(matrix: nn.Module, f: Tensor, u: Tensor, layout: Layout) -> Tensor:
+def _left(matrix: nn.Module, f: Tensor, u: Tensor, layout: LevelLayout) -> Tensor:
     """F - A u, in the memory of A u; the sign belongs to the kernel, which is smaller than a field."""
     return _convolve(matrix, u, layout, -1.0).add_(f)
 
 
-def _convolve(kernel: nn.Module, field: Tensor, layout: Layout, factor: float = 1.0) -> Tensor:
+def _convolve(kernel: nn.Module, field: Tensor, layout: LevelLayout, factor: float = 1.0) -> Tensor:
     """A 3 x 3 convolution that obeys the boundary conditions, times a factor."""
     assert isinstance(kernel, nn.Conv2d)
     weight, _ = convolution_weights(kernel)

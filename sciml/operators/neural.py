@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sciml.errors import InputError
 from sciml.multigrid.torch.stencils import stencil_of
-from sciml.multigrid.torch.transfers import Layout
+from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.operators.requirements import check_family
 from sciml.operators.samples import Samples
 from sciml.operators.trained_on import Ranges, compare, compare_dataset
@@ -31,9 +31,9 @@ from sciml.train.environment import chosen_device
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Neural", "Precision"]
+__all__ = ["Neural", "SolvePrecision"]
 
-Precision = Literal["float32", "float64", "bfloat16"]
+SolvePrecision = Literal["float32", "float64", "bfloat16"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,19 +64,21 @@ class Neural:
 
     operator: TrainedOperator
     device: str = "cpu"
-    precision: Precision = "float32"
+    precision: SolvePrecision = "float32"
 
     def __post_init__(self) -> None:
         if not isinstance(self.operator, TrainedOperator):
             raise InputError(
                 f"Neural({type(self.operator).__name__}): give a TrainedOperator, or use Neural.load(PATH)"
             )
-        if self.precision not in get_args(Precision):
-            raise InputError(f"precision={self.precision!r}: give one of {', '.join(get_args(Precision))}")
+        if self.precision not in get_args(SolvePrecision):
+            raise InputError(
+                f"precision={self.precision!r}: give one of {', '.join(get_args(SolvePrecision))}"
+            )
         chosen_device(self.device)
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "cpu", precision: Precision = "float32") -> Neural:
+    def load(cls, path: str | Path, *, device: str = "cpu", precision: SolvePrecision = "float32") -> Neural:
         """From a checkpoint; see `TrainedOperator.load`."""
         return cls(TrainedOperator.load(path), device, precision)
 
@@ -120,7 +122,7 @@ class Neural:
             with torch.no_grad():  # never in bfloat16: residuals are differences of nearly equal numbers
                 # linear in the right-hand side, which may be far from the size of those trained on
                 size = rhs.abs().amax().clamp_min(torch.finfo(kind).tiny)
-                answer = state.network(stencil, rhs / size, Layout.of(system.grid))[0, 0] * size
+                answer = state.network(stencil, rhs / size, LevelLayout.of(system.grid))[0, 0] * size
             if system.kind == "semidefinite":
                 answer = mean_free(answer, system.grid)
             return np.asarray(answer.double().cpu().numpy())

@@ -11,20 +11,20 @@ from torch import Tensor, nn
 
 from sciml.errors import InputError
 from sciml.operators import losses
-from sciml.operators.field_scaling import Normalisation
+from sciml.operators.field_scaling import FieldScaling
 from sciml.operators.samples import TRUTH
 from sciml.operators.trained_operator import answer, system_of
 from sciml.pde.grid import Grid
 from sciml.pde.sides import Given
 from sciml.train import Batch, relative_l2
 
-__all__ = ["Loss", "Objective"]
+__all__ = ["Loss", "OperatorObjective"]
 
 Loss = Literal["h1", "l2", "h1-truncated", "h1-fft", "h1-helmholtz", "residual"]
 
 
 @dataclass(frozen=True)
-class Objective:
+class OperatorObjective:
     """Objective of the training: the loss, and in validation also the relative L2 and H1 errors.
 
     Parameters
@@ -38,7 +38,7 @@ class Objective:
     """
 
     loss: Loss
-    normalisation: Normalisation
+    normalisation: FieldScaling
     grid: Grid
     side_values: Given = 0.0
 

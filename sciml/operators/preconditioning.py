@@ -13,7 +13,7 @@ from scipy.sparse.linalg import LinearOperator
 from sciml.errors import InputError
 from sciml.multigrid.conjugate import ConjugateDirection, MatrixSpace
 from sciml.multigrid.torch.stencils import stencil_of
-from sciml.multigrid.torch.transfers import Layout
+from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.operators.neural import Neural
 from sciml.operators.trained_operator import takes
 from sciml.pde.elliptic import Elliptic, discretize
@@ -72,7 +72,7 @@ def _cycle(neural: Neural, system: System) -> Any:
     state = neural.init(system)
     network: Any = state.network
     weight = next(network.parameters())
-    layout = Layout.of(system.grid)
+    layout = LevelLayout.of(system.grid)
     with torch.no_grad():
         stencil = stencil_of(system.matrix, system.grid).to(weight)[None]
         prepared = network.prepare(stencil, layout) if hasattr(network, "prepare") else None

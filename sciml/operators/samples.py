@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml.errors import InputError, MissingVariable
-from sciml.operators.field_scaling import Moments
+from sciml.operators.field_scaling import FieldMoments
 from sciml.operators.time_series import TRUTH, bare, begun, broadened, is_line, line_grid, spacing, stepped
 from sciml.pde.axes import Dims, check_planes
 from sciml.pde.grid import Boundary, Centring, Grid, Side
@@ -37,7 +37,7 @@ Place: TypeAlias = tuple[Boundary | Side | None, Centring | None, tuple[float, f
 class Survey:
     """What one look at every sample showed: moments, how the target comes to its sides, and a digest of all."""
 
-    moments: dict[str, Moments]
+    moments: dict[str, FieldMoments]
     digest: str
     jumps: Jumps
 
@@ -187,7 +187,7 @@ class Samples:
         InputError
             NaN or infinity, a coefficient that is not positive, a target that is zero everywhere.
         """
-        moments = {str(name): Moments(self.grid.shape) for name in self.fields.data_vars}
+        moments = {str(name): FieldMoments(self.grid.shape) for name in self.fields.data_vars}
         digest, jumps = hashlib.blake2b(digest_size=8), Jumps(self.grid)
         chosen = np.zeros(len(self), dtype=bool)
         chosen[training] = True

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from sciml.errors import InputError, MissingVariable, SchemaError
 from sciml.multigrid.torch.stencils import diffusion_stencil
-from sciml.multigrid.torch.transfers import Layout
+from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.nn.parametrize import dense_copy
 from sciml.nn.state_dict import load_weights, materialise
 from sciml.operators import registry
-from sciml.operators.field_scaling import Normalisation
+from sciml.operators.field_scaling import FieldScaling
 from sciml.operators.requirements import check_fields, check_grid
 from sciml.operators.resampling import Resampling
 from sciml.operators.samples import Samples
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sciml.train.history import History
 
 __all__ = [
-    "KIND",
+    "OPERATOR_KIND",
     "TrainedOperator",
     "answer",
     "build",
@@ -43,7 +43,7 @@ __all__ = [
     "takes",
 ]
 
-KIND = "operator"  # of the checkpoint
+OPERATOR_KIND = "operator"  # of the checkpoint
 
 
 def takes(network: nn.Module | type[nn.Module]) -> str:
@@ -72,7 +72,7 @@ def system_of(fields: Mapping[str, Tensor], grid: Grid) -> tuple[Tensor, Tensor]
 
 
 def answer(
-    network: nn.Module, fields: Mapping[str, Tensor], normalisation: Normalisation, grid: Grid
+    network: nn.Module, fields: Mapping[str, Tensor], normalisation: FieldScaling, grid: Grid
 ) -> Tensor:
     """Evaluate a network on fields (sample, y, x) by name; physical units, (sample, y, x), differentiable."""
     if takes(network) == "system":
@@ -80,7 +80,7 @@ def answer(
         with torch.autocast(
             rhs.device.type, enabled=False
         ):  # residuals are differences of nearly equal numbers
-            physical: Tensor = network(stencil, rhs, Layout.of(grid))
+            physical: Tensor = network(stencil, rhs, LevelLayout.of(grid))
         held = "dirichlet" in grid.boundary.sides.values()
         return physical[:, 0] if held else mean_free(physical[:, 0], grid)
     channels = torch.stack([value.encode(fields[name]) for name, value in normalisation.inputs.items()], 1)
@@ -127,7 +127,7 @@ class TrainedOperator:
     """
 
     network: nn.Module
-    normalisation: Normalisation
+    normalisation: FieldScaling
     inputs: tuple[str, ...]
     target: str
     grid: Grid
@@ -262,7 +262,7 @@ class TrainedOperator:
     def save(self, path: str | Path, history: History | None = None) -> Path:
         """Write a checkpoint of kind ``operator``; see `sciml.train.checkpoint`."""
         config = {
-            "kind": KIND,
+            "kind": OPERATOR_KIND,
             "network": self.network.config(),  # type: ignore[operator]
             "grid": self.grid.to_json(),
             "inputs": list(self.inputs),
@@ -284,7 +284,7 @@ class TrainedOperator:
         SchemaError, ChecksumError
             A checkpoint without what an operator needs, or a damaged one.
         """
-        saved = checkpoint.load(path, kind=KIND)
+        saved = checkpoint.load(path, kind=OPERATOR_KIND)
         try:
             config = saved.config
             grid = Grid.from_json(config["grid"])
@@ -298,7 +298,7 @@ class TrainedOperator:
         network = build(described)
         weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
         load_weights(network, weights, saved.path)
-        normalisation = Normalisation.load(ways, tensors)
+        normalisation = FieldScaling.load(ways, tensors)
         return cls(network.eval(), normalisation, inputs, target, grid, about)
 
     def __str__(self) -> str:

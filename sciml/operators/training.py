@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from sciml.errors import InputError
-from sciml.operators.field_scaling import How, Normalisation
-from sciml.operators.objective import Loss, Objective
+from sciml.operators.field_scaling import FieldScaling, How
+from sciml.operators.objective import Loss, OperatorObjective
 from sciml.operators.registry import class_of
 from sciml.operators.samples import TRUTH, Names, Rows, Samples, Survey
 from sciml.operators.side_values import sides_about, sides_lift
@@ -31,7 +31,7 @@ from sciml.train.environment import chosen_device
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["DEFAULTS", "Loss", "Objective", "train"]
+__all__ = ["DEFAULTS", "Loss", "OperatorObjective", "train"]
 
 DEFAULTS: Mapping[str, Any] = {
     "epochs": 10,
@@ -78,7 +78,7 @@ def train(
     network
         Configuration of the network: the name of its ``class`` and the settings that differ from its defaults.
     loss
-        See `Objective`; by default ``h1``, the true one.
+        See `OperatorObjective`; by default ``h1``, the true one.
     published
         The name of a benchmark: network, settings, scaling and loss are then those of the official code, where they
         are not given.
@@ -155,7 +155,7 @@ def train(
         checked = others.source(np.arange(len(others)))
     identity = _identity(operator, loss, held, others)
     source = _near(samples.source(training), device)
-    objective = Objective(loss, normalisation, samples.grid, 0.0 if sides.zero else sides.values)
+    objective = OperatorObjective(loss, normalisation, samples.grid, 0.0 if sides.zero else sides.values)
     history = run.run(
         operator.network,
         objective,
@@ -257,12 +257,12 @@ def _described(kind: Any, network: Mapping[str, Any], samples: Samples) -> dict[
 
 def _normalisation(
     model: nn.Module, samples: Samples, survey: Survey, sides: Sides, scaling: tuple[How, How] | None
-) -> Normalisation:
+) -> FieldScaling:
     if takes(model) == "system":
-        return Normalisation.raw(samples.inputs)
+        return FieldScaling.raw(samples.inputs)
     held = "dirichlet" in samples.grid.boundary.sides.values()
     of_inputs, of_target = scaling or ("scalar", "scale" if held else "scalar")
-    return Normalisation(
+    return FieldScaling(
         {name: survey.moments[name].standard(of_inputs) for name in samples.inputs},
         survey.moments[TRUTH].standard(of_target, sides_lift(samples, survey, sides)),
     )

@@ -14,7 +14,7 @@ from sciml.checks import is_whole
 from sciml.errors import InputError
 from sciml.pde.elliptic import check_seed
 from sciml.pde.grid import Field
-from sciml.pde.periodic import Equation, Spectrum, check_times, resolved_modes, wave_numbers
+from sciml.pde.periodic import Equation, FourierCoefficients, check_times, resolved_modes, wave_numbers
 from sciml.pde.random_fields import PeriodicField
 from sciml.pde.representation import problem_table, represent
 from sciml.pde.terms import LineFunction, sampled_on_line
@@ -101,11 +101,11 @@ class Burgers:
         wave, resolved = wave_numbers(n, half=True), resolved_modes(n, half=True)
         slope = np.where(resolved, -0.5j * wave, 0.0)
 
-        def tendency(spectrum: Spectrum) -> Spectrum:
+        def tendency(spectrum: FourierCoefficients) -> FourierCoefficients:
             u = scipy.fft.irfft(spectrum, n)
             return np.asarray(slope * scipy.fft.rfft(u * u))
 
-        def speed(spectrum: Spectrum) -> Field:
+        def speed(spectrum: FourierCoefficients) -> Field:
             return np.asarray(np.abs(scipy.fft.irfft(spectrum, n)).max(-1))
 
         return Equation(-self.viscosity * wave**2, tendency, speed, resolved)

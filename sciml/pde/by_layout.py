@@ -14,7 +14,7 @@ from sciml.pde.axes import check_sizes, variable
 from sciml.pde.dataset import check_dataset
 from sciml.pde.families import Family
 from sciml.pde.grid import Boundary, Grid
-from sciml.pde.published_formats import Layout, Points
+from sciml.pde.published_formats import Points, PublishedLayout
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["by_layout"]
 
 
-def by_layout(content: FileArrays, name: str, layout: Layout) -> xr.Dataset:
+def by_layout(content: FileArrays, name: str, layout: PublishedLayout) -> xr.Dataset:
     """A published dataset as ours."""
     import xarray as xr
 
@@ -50,7 +50,7 @@ def by_layout(content: FileArrays, name: str, layout: Layout) -> xr.Dataset:
     return _on_grid(dataset.assign_attrs(attrs), content, layout)
 
 
-def _started(dataset: xr.Dataset, layout: Layout) -> xr.Dataset:
+def _started(dataset: xr.Dataset, layout: PublishedLayout) -> xr.Dataset:
     """Time series in one dimension: the state at the start as the input, times as a dim."""
     if layout.inputs != ("initial",):
         return dataset
@@ -59,7 +59,7 @@ def _started(dataset: xr.Dataset, layout: Layout) -> xr.Dataset:
     return dataset.assign(u=dataset["u"].expand_dims(time=[1.0], axis=1))
 
 
-def _family(layout: Layout, content: FileArrays, name: str, dataset: xr.Dataset) -> Family | None:
+def _family(layout: PublishedLayout, content: FileArrays, name: str, dataset: xr.Dataset) -> Family | None:
     """The family of a file, with what its attributes, its times or its name tell."""
     import re
 
@@ -87,7 +87,7 @@ def _course(dataset: xr.Dataset) -> dict[str, Any]:
     return {"final_time": float(times[-1]), "frames": len(times)}
 
 
-def _on_grid(dataset: xr.Dataset, content: FileArrays, layout: Layout) -> xr.Dataset:
+def _on_grid(dataset: xr.Dataset, content: FileArrays, layout: PublishedLayout) -> xr.Dataset:
     """Say on which grid a published dataset is; nodes on known sides are marked by the attribute ``sides``."""
     if "y" not in dataset.dims:
         n = dataset.sizes["x"]

@@ -22,12 +22,12 @@ from sciml.pde.solvability import check_compatible
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["SCHEMA", "generate", "sample_seeds"]
+__all__ = ["DATASET_SCHEMA", "generate", "sample_seeds"]
 
-SCHEMA: Final = 1
+DATASET_SCHEMA: Final = 1
 BLOCK_BYTES: Final = 2 << 20
 LARGEST_BLOCK: Final = 32
-Precision = Literal["float32", "float64"]
+StoredDtype = Literal["float32", "float64"]
 
 
 def sample_seeds(seed: int, count: int) -> np.ndarray:
@@ -50,7 +50,7 @@ def generate(
     seed: int,
     *,
     centring: Centring = "vertex",
-    dtype: Precision = "float32",
+    dtype: StoredDtype = "float32",
     chunk: int | None = None,
 ) -> xr.Dataset:
     """Draw and solve problems of a family.
@@ -130,7 +130,7 @@ def _axes(problem: Any) -> dict[str, Field]:
 
 
 def _dataset(
-    family: Family, problem: Any, seeds: np.ndarray, seed: int, dtype: Precision, chunk: int
+    family: Family, problem: Any, seeds: np.ndarray, seed: int, dtype: StoredDtype, chunk: int
 ) -> xr.Dataset:
     import dask.array as da
     import xarray as xr
@@ -179,7 +179,7 @@ def _attributes(family: Family, problem: Any, seed: int) -> dict[str, Any]:
         "target": family.target,
         "seed": seed,
         **({"caution": caution} if caution else {}),
-        "sciml_dataset": SCHEMA,
+        "sciml_dataset": DATASET_SCHEMA,
         "sciml_version": __version__,
     }
 
@@ -240,7 +240,7 @@ def solve_block(family: Family, problem: Any, inputs: Mapping[str, Field]) -> Fi
 
 
 def _thinned(
-    family: Family, dtype: Precision, firsts: Sequence[int], block: Mapping[str, Field], name: str
+    family: Family, dtype: StoredDtype, firsts: Sequence[int], block: Mapping[str, Field], name: str
 ) -> np.ndarray:
     """A variable as the dataset stores it: every ``refined``-th point, in the given precision."""
     thin: Any = (..., *(slice(first, None, family.refined) for first in firsts))

@@ -11,7 +11,7 @@ import scipy.fft
 from sciml.errors import InputError
 from sciml.pde.elliptic import drawn, grid_of
 from sciml.pde.grid import Field, Grid
-from sciml.pde.periodic import Equation, Spectrum, check_times, resolved_modes, wave_numbers
+from sciml.pde.periodic import Equation, FourierCoefficients, check_times, resolved_modes, wave_numbers
 from sciml.pde.random_fields import Coefficient, PeriodicField
 from sciml.pde.representation import problem_table, represent
 from sciml.pde.terms import Values, sampled
@@ -120,15 +120,15 @@ class NavierStokes:
         of_product = np.where(resolved, kx**2 - ky**2, 0.0)
         of_squares = np.where(resolved, kx * ky, 0.0)
 
-        def velocity(spectrum: Spectrum) -> tuple[Field, Field]:
+        def velocity(spectrum: FourierCoefficients) -> tuple[Field, Field]:
             return scipy.fft.irfft2(to_x * spectrum, shape), scipy.fft.irfft2(to_y * spectrum, shape)
 
-        def tendency(spectrum: Spectrum) -> Spectrum:
+        def tendency(spectrum: FourierCoefficients) -> FourierCoefficients:
             u, v = velocity(spectrum)
             product, squares = scipy.fft.rfft2(u * v), scipy.fft.rfft2((v - u) * (v + u))
             return np.asarray(of_product * product + of_squares * squares + forced)
 
-        def speed(spectrum: Spectrum) -> Field:
+        def speed(spectrum: FourierCoefficients) -> Field:
             u, v = velocity(spectrum)
             return np.asarray(np.maximum(np.abs(u), np.abs(v)).max((-2, -1)))
 

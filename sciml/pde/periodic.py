@@ -13,9 +13,9 @@ from sciml.checks import is_number, is_whole
 from sciml.errors import InputError
 from sciml.pde.grid import Field
 
-__all__ = ["Equation", "Evolution", "Spectrum", "check_times", "resolved_modes", "wave_numbers"]
+__all__ = ["Equation", "Evolution", "FourierCoefficients", "check_times", "resolved_modes", "wave_numbers"]
 
-Spectrum: TypeAlias = npt.NDArray[np.complex128]
+FourierCoefficients: TypeAlias = npt.NDArray[np.complex128]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +35,8 @@ class Equation:
     """
 
     linear: Field
-    tendency: Callable[[Spectrum], Spectrum]
-    speed: Callable[[Spectrum], Field]
+    tendency: Callable[[FourierCoefficients], FourierCoefficients]
+    speed: Callable[[FourierCoefficients], Field]
     resolved: npt.NDArray[np.bool_]
 
 

@@ -1,6 +1,6 @@
 """Formats of published datasets: the names of the fields in their files, the order of the axes, and the grid.
 
-``Layout.known`` says where each fact comes from. Nothing here was read from the files themselves.
+``PublishedLayout.known`` says where each fact comes from. Nothing here was read from the files themselves.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sciml.pde.elliptic import Darcy
 from sciml.pde.families import FAMILIES, Family
 from sciml.pde.grid import Side
 
-__all__ = ["LAYOUTS", "Layout", "Points", "layout_named", "recognised"]
+__all__ = ["LAYOUTS", "PublishedLayout", "Points", "layout_named", "recognised"]
 
 Points: TypeAlias = Literal["nodes", "interior", "cells", "sides", "coordinates"]
 """Where values lie: at all nodes, those on the sides being unknowns (``nodes``); at those inside (``interior``); at the
@@ -24,7 +24,7 @@ coordinates in the file say."""
 
 
 @dataclass(frozen=True)
-class Layout:
+class PublishedLayout:
     """Layout of a published dataset in its files.
 
     Parameters
@@ -84,7 +84,7 @@ _DARCY: Final = Family(
 _FIELDS: Final = ("sample", "y", "x")
 
 _ALL: Final = (
-    Layout(
+    PublishedLayout(
         "mgno-multiscale",
         "trigonometric coefficients of MgNO and HANO, mul_tri_*.mat, 1023 x 1023",
         {"coefficient": ("coeff", _FIELDS), "u": ("sol", _FIELDS)},
@@ -95,7 +95,7 @@ _ALL: Final = (
         _DARCY,
         marks="mul_tri",
     ),
-    Layout(
+    PublishedLayout(
         "fno-darcy",
         "FNO's piececonst_r421_*.mat (421 x 421) and MgNO's darcy_alpha2_tau5_512_*.mat (512 x 512)",
         {"coefficient": ("coeff", _FIELDS), "u": ("sol", _FIELDS)},
@@ -106,7 +106,7 @@ _ALL: Final = (
         "centres of cells (what the published generator makes) is seen from the solution on the sides",
         _DARCY,
     ),
-    Layout(
+    PublishedLayout(
         "fno-navier-stokes",
         "FNO's NavierStokes_V1e-5_N1200_T20.mat and ns_*.mat: vorticity, 64 x 64, periodic",
         {"vorticity": ("a", ("sample", "x", "y")), "u": ("u", ("sample", "x", "y", "time"))},
@@ -118,7 +118,7 @@ _ALL: Final = (
         FAMILIES["navier-stokes"],
         time="t",
     ),
-    Layout(
+    PublishedLayout(
         "fno-burgers",
         "FNO's burgers_data_R10.mat: from time 0 to time 1, 8192 points, periodic",
         {"initial": ("a", ("sample", "x")), "u": ("u", ("sample", "x"))},
@@ -128,7 +128,7 @@ _ALL: Final = (
         "names and shapes confirmed by the code that reads the files",
         FAMILIES["burgers"],
     ),
-    Layout(
+    PublishedLayout(
         "pdebench-darcy",
         "PDEBench's 2D_DarcyFlow_beta*_Train.hdf5, 128 x 128, the source being beta",
         {"coefficient": ("nu", _FIELDS), "u": ("tensor", ("sample", "1", "y", "x"))},
@@ -139,7 +139,7 @@ _ALL: Final = (
         "(Takamoto et al. 2022)",
         _DARCY,
     ),
-    Layout(
+    PublishedLayout(
         "pdebench-burgers",
         "PDEBench's 1D_Burgers_Sols_Nu*.hdf5, 1024 points, periodic",
         {"u": ("tensor", ("sample", "time", "x"))},
@@ -151,7 +151,7 @@ _ALL: Final = (
         time="t-coordinate",
         marks="burgers",
     ),
-    Layout(
+    PublishedLayout(
         "mgno-helmholtz",
         "Helmholtz_inputs.npy and Helmholtz_outputs.npy (de Hoop et al. 2022), 101 x 101",
         {
@@ -167,11 +167,11 @@ _ALL: Final = (
     ),
 )
 
-LAYOUTS: Final[Mapping[str, Layout]] = {layout.name: layout for layout in _ALL}
+LAYOUTS: Final[Mapping[str, PublishedLayout]] = {layout.name: layout for layout in _ALL}
 """By name, in the order in which they are tried."""
 
 
-def layout_named(name: str | Layout) -> Layout:
+def layout_named(name: str | PublishedLayout) -> PublishedLayout:
     """A layout by its name, or as it is.
 
     Raises
@@ -184,13 +184,13 @@ def layout_named(name: str | Layout) -> Layout:
     >>> layout_named("pdebench-darcy").variables["coefficient"]
     ('nu', ('sample', 'y', 'x'))
     """
-    if isinstance(name, Layout):
+    if isinstance(name, PublishedLayout):
         return name
     if name not in LAYOUTS:
         raise InputError(f"no layout {name!r}: there are {', '.join(LAYOUTS)}")
     return LAYOUTS[name]
 
 
-def recognised(content: FileArrays, name: str) -> Layout | None:
+def recognised(content: FileArrays, name: str) -> PublishedLayout | None:
     """The published layout of the arrays in a file of that name, or None."""
     return next((layout for layout in LAYOUTS.values() if layout.fits(content, name)), None)

@@ -15,7 +15,7 @@ from sciml.pde.axis_order import resolve
 from sciml.pde.by_layout import by_layout
 from sciml.pde.dataset import INPUTS, check_dataset, grid_of_dataset, in_order, inputs_of, target_of
 from sciml.pde.grid import Grid
-from sciml.pde.published_formats import Layout, layout_named, recognised
+from sciml.pde.published_formats import PublishedLayout, layout_named, recognised
 from sciml.pde.sides import with_sides
 from sciml.pde.subsampling import placed
 
@@ -50,7 +50,7 @@ def open_dataset(
     *,
     inputs: Named | None = None,
     target: Named | None = None,
-    layout: str | Layout | None = None,
+    layout: str | PublishedLayout | None = None,
     dims: Dims | None = None,
     grid: Grid | None = None,
     stride: int = 1,
@@ -130,7 +130,7 @@ def open_dataset(
 
 def _of_file(
     path: Path,
-    layout: str | Layout | None,
+    layout: str | PublishedLayout | None,
     inputs: Named | None,
     target: Named | None,
     dims: Mapping[str, tuple[str, ...]],
@@ -165,7 +165,7 @@ def _of_file(
 
 
 def _check_square(
-    layout: Layout, content: FileArrays, name: str, dims: Mapping[str, tuple[str, ...]]
+    layout: PublishedLayout, content: FileArrays, name: str, dims: Mapping[str, tuple[str, ...]]
 ) -> None:
     """Ask for the axes where arrays have a published dataset's names but not its squares."""
     planes = {theirs: content.arrays[theirs] for theirs, axes in layout.variables.values() if len(axes) == 3}
@@ -174,7 +174,9 @@ def _check_square(
         resolve(planes, {}, {}, matlab=content.form.startswith("matlab"), series=False, where=name)
 
 
-def _with_dims(layout: Layout, content: FileArrays, dims: Mapping[str, tuple[str, ...]]) -> Layout:
+def _with_dims(
+    layout: PublishedLayout, content: FileArrays, dims: Mapping[str, tuple[str, ...]]
+) -> PublishedLayout:
     """The layout with the dims that are given."""
     if not dims:
         return layout

@@ -13,7 +13,7 @@ import scipy.fft
 from sciml.checks import is_number
 from sciml.errors import InputError
 from sciml.pde.grid import Field
-from sciml.pde.periodic import Equation, Evolution, Spectrum
+from sciml.pde.periodic import Equation, Evolution, FourierCoefficients
 from sciml.pde.solution import FieldSolution, axis_attributes, field_attributes
 from sciml.solve import Result
 
@@ -64,7 +64,9 @@ class Steps:
             last=dt * (4 * three - two),
         )
 
-    def step(self, spectrum: Spectrum, tendency: Callable[[Spectrum], Spectrum]) -> Spectrum:
+    def step(
+        self, spectrum: FourierCoefficients, tendency: Callable[[FourierCoefficients], FourierCoefficients]
+    ) -> FourierCoefficients:
         """One step of ETD4RK."""
         begin = tendency(spectrum)
         carried = self.half * spectrum

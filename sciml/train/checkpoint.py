@@ -32,9 +32,18 @@ from sciml.train.versions import versions
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MIGRATIONS", "SCHEMA", "SUFFIX", "Checkpoint", "check_target", "load", "resolve", "save"]
+__all__ = [
+    "MIGRATIONS",
+    "CHECKPOINT_SCHEMA",
+    "SUFFIX",
+    "Checkpoint",
+    "check_target",
+    "load",
+    "resolve",
+    "save",
+]
 
-SCHEMA = 1
+CHECKPOINT_SCHEMA = 1
 SUFFIX = ".sciml"
 CONFIG, WEIGHTS, HISTORY = "config.json", "weights.safetensors", "history.json"
 RESERVED = ("kind", "schema", "software", "formats", "sha256")
@@ -44,7 +53,7 @@ Array = npt.NDArray[Any]
 Migration = Callable[[Config, dict[str, Array]], tuple[Config, dict[str, Array]]]
 
 MIGRATIONS: dict[int, Migration] = {}
-"""From schema number n to n + 1: applied one after the other until `SCHEMA` is reached."""
+"""From schema number n to n + 1: applied one after the other until `CHECKPOINT_SCHEMA` is reached."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -101,7 +110,7 @@ class Checkpoint:
         kinds = ", ".join(sorted({str(array.dtype) for array in self.tensors.values()}))
         rows = [("path", str(self.path))] if self.path else []
         software = ", ".join(f"{name} {version}" for name, version in self.config.get("software", {}).items())
-        rows += [("schema", str(self.config.get("schema", SCHEMA))), ("written by", software)]
+        rows += [("schema", str(self.config.get("schema", CHECKPOINT_SCHEMA))), ("written by", software)]
         rows += [(name, _short(value)) for name, value in self.config.items() if name not in RESERVED]
         if formats:
             kinds += f" stored as {', '.join(sorted(set(formats.values())))}"
@@ -260,8 +269,10 @@ def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
         sums = dict(config["sha256"])
     except (KeyError, TypeError, ValueError) as error:
         raise ChecksumError(f"{path}: its {CONFIG} is damaged ({error}): fetch or train it again") from error
-    if schema > SCHEMA:
-        raise SchemaError(f"{path} has schema {schema}, this version reads up to {SCHEMA}: upgrade sciml")
+    if schema > CHECKPOINT_SCHEMA:
+        raise SchemaError(
+            f"{path} has schema {schema}, this version reads up to {CHECKPOINT_SCHEMA}: upgrade sciml"
+        )
     _verify(path, config, sums, parts)
     if kind is not None and config.get("kind") != kind:
         raise InputError(
@@ -272,10 +283,10 @@ def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise ChecksumError(f"{path}: its {WEIGHTS} is damaged ({error}): fetch or train it again") from error
     tensors = unpack(stored, config.get("formats", {}), path)
-    for number in range(schema, SCHEMA):
+    for number in range(schema, CHECKPOINT_SCHEMA):
         if number not in MIGRATIONS:
             raise SchemaError(
-                f"{path} has schema {number} and nothing migrates it to {SCHEMA}: train it again"
+                f"{path} has schema {number} and nothing migrates it to {CHECKPOINT_SCHEMA}: train it again"
             )
         config, tensors = MIGRATIONS[number](config, tensors)
         config = {**config, "schema": number + 1}
@@ -324,11 +335,11 @@ def _array(name: str, value: Array | torch.Tensor) -> Array:
 def _config(config: Mapping[str, Any], described: Mapping[str, Any], parts: Mapping[str, bytes]) -> bytes:
     if not isinstance(config.get("kind"), str):
         raise InputError(f"config['kind'] is {config.get('kind')!r}: give a str that names the family")
-    if config.get("schema", SCHEMA) != SCHEMA:
+    if config.get("schema", CHECKPOINT_SCHEMA) != CHECKPOINT_SCHEMA:
         raise InputError(
             f"config['schema'] is {config['schema']!r}: the key is reserved, name yours differently"
         )
-    content = {"kind": config["kind"], "schema": SCHEMA, "software": dict(versions())}
+    content = {"kind": config["kind"], "schema": CHECKPOINT_SCHEMA, "software": dict(versions())}
     content |= {name: value for name, value in config.items() if name not in RESERVED}
     content |= {"formats": described} if described else {}
     check_keys(content, "config")

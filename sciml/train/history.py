@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Epoch", "History", "Stopped"]
 
-SCHEMA = 1
+HISTORY_SCHEMA = 1
 Stopped = Literal["running", "finished", "patience", "time limit", "time budget"]
 
 
@@ -121,7 +121,7 @@ class History:
 
     def to_json(self) -> str:
         """Return JSON text, from which `from_json` reads the same bits."""
-        content = {"schema": SCHEMA, **asdict(self)}
+        content = {"schema": HISTORY_SCHEMA, **asdict(self)}
         return json.dumps(content, indent=1, allow_nan=False)
 
     @classmethod
@@ -136,9 +136,9 @@ class History:
         try:
             content: dict[str, Any] = json.loads(text)
             schema = content["schema"]
-            if schema > SCHEMA:
+            if schema > HISTORY_SCHEMA:
                 raise SchemaError(
-                    f"the history has schema {schema}, this version reads up to {SCHEMA}: upgrade sciml"
+                    f"the history has schema {schema}, this version reads up to {HISTORY_SCHEMA}: upgrade sciml"
                 )
             epochs = tuple(Epoch(**epoch) for epoch in content["epochs"])
             return cls(epochs, content["stopped"], content["best"], content["monitor"])

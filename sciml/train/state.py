@@ -18,9 +18,9 @@ from sciml.train.history import History
 from sciml.train.settings import RESTART, Fit
 from sciml.train.weight_average import Average
 
-__all__ = ["KIND", "Origin", "Position", "State", "discard", "resume_path"]
+__all__ = ["STATE_KIND", "Origin", "Position", "State", "discard", "resume_path"]
 
-KIND = "training state"
+STATE_KIND = "training state"
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class State:
         continues with the same bits.
         """
         config = {
-            "kind": KIND,
+            "kind": STATE_KIND,
             **origin.to_json(),
             "position": asdict(self.position),
             "average_count": self.average.count if self.average else 0,
@@ -176,7 +176,7 @@ class State:
             It is damaged, or was written by a newer version.
         """
         try:
-            saved = checkpoint.load(path, kind=KIND)
+            saved = checkpoint.load(path, kind=STATE_KIND)
         except (ChecksumError, InputError, SchemaError) as error:
             raise type(error)(f"{error}, {RESTART}") from error
         origin.check_same(saved.config, path)

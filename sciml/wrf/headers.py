@@ -22,7 +22,7 @@ from sciml.wrf.open_files import LOCK, hdf5_file
 from sciml.wrf.runs import RUN_START
 from sciml.wrf.truncation import read_classic, read_values
 
-__all__ = ["FILE_ATTRIBUTES", "Header", "Layout", "Reader", "header_of"]
+__all__ = ["FILE_ATTRIBUTES", "Header", "FileLayout", "Reader", "header_of"]
 
 Array = npt.NDArray[Any]
 Reader = Literal["hdf5", "classic"]
@@ -81,7 +81,7 @@ _ORDERED: Final[tuple[str, ...]] = ("XLAT", "T")
 
 
 @dataclass(frozen=True)
-class Layout:
+class FileLayout:
     """Properties that two files must share to be read in the same way.
 
     Attributes
@@ -107,7 +107,7 @@ class Layout:
         object.__setattr__(self, "_by_name", dict(self.variables))
         object.__setattr__(self, "_begins", dict(zip(self._by_name, self.begins, strict=False)))
 
-    def is_like(self, other: Layout, axes: Mapping[str, int]) -> bool:
+    def is_like(self, other: FileLayout, axes: Mapping[str, int]) -> bool:
         """Whether both have the same variables, except for the number of frames.
 
         Parameters
@@ -149,7 +149,7 @@ class Header:
     """
 
     summary: xr.Dataset
-    layout: Layout
+    layout: FileLayout
 
 
 def header_of(path: Path) -> Header | None:
@@ -218,7 +218,7 @@ def _read_hdf5(path: Path) -> Header | None:
                 clocks[short] = (_values(opened[name], corner=True), {})
         return Header(
             _summary(path, sizes, clocks, _attributes(root, FILE_ATTRIBUTES)),
-            Layout(tuple(listed.items()), "hdf5"),
+            FileLayout(tuple(listed.items()), "hdf5"),
         )
     finally:
         file.close()
@@ -318,5 +318,5 @@ def _read_classic(path: Path) -> Header | None:
     begins = tuple(variable.begin for variable in whole.variables.values())
     return Header(
         _summary(path, sizes, clocks, attrs),
-        Layout(tuple(listed.items()), "classic", begins, whole.step),
+        FileLayout(tuple(listed.items()), "classic", begins, whole.step),
     )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from sciml.wrf.headers import Layout, header_of
+from sciml.wrf.headers import FileLayout, header_of
 from sciml.wrf.one_file import Chunks, chunked, open_lazily, with_clock, with_times
 from sciml.wrf.requirements import where
 from sciml.wrf.stacks import Frames, stacked
@@ -35,7 +35,7 @@ class Part:
 
     ds: xr.Dataset
     path: Path | None = None
-    layout: Layout | None = None
+    layout: FileLayout | None = None
 
 
 def parts_of(given: Sequence[xr.Dataset | Path]) -> list[Part]:
@@ -46,7 +46,7 @@ def parts_of(given: Sequence[xr.Dataset | Path]) -> list[Part]:
     InputError
         A file is damaged or not NetCDF, its faces do not fit the grid, or its times cannot be read.
     """
-    known: dict[Layout, Layout] = {}
+    known: dict[FileLayout, FileLayout] = {}
     out = []
     for item in given:
         if isinstance(item, xr.Dataset):

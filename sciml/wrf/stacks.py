@@ -17,7 +17,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from sciml.errors import InputError
-from sciml.wrf.headers import Layout, Reader
+from sciml.wrf.headers import FileLayout, Reader
 from sciml.wrf.open_files import LOCK, hdf5_file, netcdf_file
 from sciml.wrf.runs import RUN_START
 from sciml.wrf.truncation import read_values
@@ -180,7 +180,7 @@ def _by_hdf5(path: str, name: str, spans: list[Span], dtype: np.dtype[Any]) -> A
 
 
 def stacked(
-    raw: xr.Dataset, frames: Frames, layouts: Sequence[Layout], known: Mapping[str, Array]
+    raw: xr.Dataset, frames: Frames, layouts: Sequence[FileLayout], known: Mapping[str, Array]
 ) -> xr.Dataset:
     """A dataset over the frames of files with the same layout. No file is opened.
 

@@ -29,7 +29,7 @@ __all__ = [
 P0: Final = 1.0e5
 _FACE: Final = "bottom_top_stag"
 
-Source = Literal["file", "C1H", "C2H", "C3F", "C3H", "ETAC", "terrain", "full"]
+PressureSource = Literal["file", "C1H", "C2H", "C3F", "C3H", "ETAC", "terrain", "full"]
 _COMMENTS: Final[dict[str, str]] = {
     "C1H": "",
     "C2H": "; C1H or C2H from the other, C2H = (1 - C1H) (1e5 Pa - P_TOP)",
@@ -64,7 +64,7 @@ def _number(ds: xr.Dataset, name: str) -> float | None:
         return None
 
 
-def pressure_source(ds: xr.Dataset) -> tuple[Source, str]:
+def pressure_source(ds: xr.Dataset) -> tuple[PressureSource, str]:
     """Source of the hydrostatic pressure, and the missing variables if it is an approximation.
 
     Only the names of variables and the global attributes are examined.
@@ -92,7 +92,7 @@ def pressure_source(ds: xr.Dataset) -> tuple[Source, str]:
     return source, ""
 
 
-def _coordinate(ds: xr.Dataset, has: set[str]) -> Source:
+def _coordinate(ds: xr.Dataset, has: set[str]) -> PressureSource:
     if "C1H" in has:
         return "C1H" if "C2H" in has else "C2H"
     if "C2H" in has:
@@ -113,7 +113,7 @@ def _coordinate(ds: xr.Dataset, has: set[str]) -> Source:
     return "full"
 
 
-def _top_source(ds: xr.Dataset, has: set[str], source: Source) -> str:
+def _top_source(ds: xr.Dataset, has: set[str], source: PressureSource) -> str:
     """Method to derive P_TOP from the base state; "" if there is none."""
     if "PB" not in has:
         return ""
@@ -125,7 +125,7 @@ def _top_source(ds: xr.Dataset, has: set[str], source: Source) -> str:
     return "ETAC" if option == 2 and _number(ds, "ETAC") is not None else ""
 
 
-def _top(ds: xr.Dataset, source: Source) -> tuple[xr.DataArray, str]:
+def _top(ds: xr.Dataset, source: PressureSource) -> tuple[xr.DataArray, str]:
     """P_TOP [Pa], from the file or from the base state: PB = C3H MUB + (eta - C3H) (1e5 Pa - P_TOP) + P_TOP."""
     if "P_TOP" in ds.variables:
         return ds["P_TOP"].astype("float64"), ""
@@ -150,7 +150,7 @@ def _b(ds: xr.Dataset) -> xr.DataArray:
     return faces.copy(data=b_of_eta(np.asarray(faces.values), float(ds.attrs["ETAC"])))
 
 
-def _share_on_faces(ds: xr.Dataset, source: Source) -> xr.DataArray:
+def _share_on_faces(ds: xr.Dataset, source: PressureSource) -> xr.DataArray:
     """B on the faces: C3F, or integrated from C3H downward from the top, where B is 0."""
     if source == "C3F":
         return ds["C3F"].astype("float64")
@@ -169,7 +169,9 @@ def _by_layer(faces: xr.DataArray) -> xr.DataArray:
     return xr.DataArray(lower.data - upper.data, dims=faces.dims).rename({_FACE: "bottom_top"})
 
 
-def dry_mass_factors(ds: xr.Dataset, source: Source) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray, str]:
+def dry_mass_factors(
+    ds: xr.Dataset, source: PressureSource
+) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray, str]:
     """Factors of the dry mass of a layer, for the source from `pressure_source`.
 
     Returns

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sciml.convection import Architecture, BiLSTM
-from sciml.convection.feature_scaling import Normalisation
+from sciml.convection.feature_scaling import FeatureScaling
 from sciml.convection.network import LOG_STRENGTH_BOUND, PUSH_BOUND, Closure
 from sciml.errors import InputError
 
@@ -86,7 +86,7 @@ def test_training_columns_lie_within_one() -> None:
     channels = torch.randn(40, 14, 300, generator=draw, dtype=torch.float64) * 3 + 1
     scalars = torch.randn(11, 300, generator=draw, dtype=torch.float64)
     scalars[0] = (scalars[0] > 0).double()
-    normalisation = Normalisation.of(channels, scalars)
+    normalisation = FeatureScaling.of(channels, scalars)
     novelty = normalisation.novelty(channels, scalars)
     assert float(novelty.max()) == pytest.approx(1 / 1.01, abs=1e-5)
     assert float(novelty.min()) < 0.98
@@ -95,5 +95,5 @@ def test_training_columns_lie_within_one() -> None:
     np.testing.assert_allclose(x.mean(0).numpy(), 0, atol=1e-6)
     channels[7, 3, 5] += 100
     assert float(normalisation.novelty(channels, scalars)[5]) > 3
-    again = Normalisation.from_tensors(normalisation.tensors())
+    again = FeatureScaling.from_tensors(normalisation.tensors())
     assert torch.equal(again.scale, normalisation.scale)

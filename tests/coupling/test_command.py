@@ -175,7 +175,7 @@ def test_weights_of_another_schema_or_half_an_emulator(built: Path, tmp_path: Pa
     assert shown.exit_code == 1
     assert "no array of numbers `summary.bias`" in shown.output
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sciml.coupling.weights_file.SCHEMA", 99)
+        patch.setattr("sciml.coupling.weights_file.WEIGHTS_SCHEMA", 99)
         write_weights(tmp_path / "later.nc", weights)
     with pytest.raises(SchemaError, match="schema 99"):
         read_weights(tmp_path / "later.nc")

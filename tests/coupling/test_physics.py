@@ -17,7 +17,7 @@ import xarray as xr
 import sciml
 from sciml.convection import adjustment, momentum, plume, pressure, response
 from sciml.convection.emulator import Emulator, physics, sounding_of
-from sciml.convection.feature_scaling import Normalisation
+from sciml.convection.feature_scaling import FeatureScaling
 from sciml.convection.network import Architecture, Closure
 from sciml.convection.problem import Convection
 from sciml.coupling.build import build, c_compiler, sources
@@ -62,7 +62,7 @@ def emulator(columns: xr.Dataset) -> Emulator:
     known = physics(sounding_of(columns), network.shape.levels)
     assert known is not None
     about = {"levels": 44, "dx": 1e4, "dt": 50.0, "cudt": 5.0, "enthalpy": ENTHALPY}
-    return Emulator(network.eval(), Normalisation.of(known.channels, known.scalars), about, "float64")
+    return Emulator(network.eval(), FeatureScaling.of(known.channels, known.scalars), about, "float64")
 
 
 @pytest.fixture

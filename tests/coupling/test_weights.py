@@ -127,7 +127,7 @@ def test_what_is_no_weights_file(library: Library, tmp_path: Path) -> None:
 def test_another_schema(
     library: Library, published: tuple[Net, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SCHEMA", 9)
+    monkeypatch.setattr(module, "WEIGHTS_SCHEMA", 9)
     write_weights(tmp_path / "nine.nc", published[0].weights())
     monkeypatch.undo()
     with pytest.raises(SchemaError, match="schema 9"):

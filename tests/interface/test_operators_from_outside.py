@@ -10,7 +10,7 @@ import torch
 from numpy.testing import assert_allclose
 
 import sciml as sm
-from sciml.operators.field_scaling import Normalisation
+from sciml.operators.field_scaling import FieldScaling
 from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde import Grid, Terms
 from sciml.pde.solution import FieldSolution, labelled
@@ -78,7 +78,7 @@ def test_their_network_is_a_prediction_that_is_corrected() -> None:
     problem = sm.Darcy(15, Layers(), seed=7)
     about = {"family": "", "ranges": {"coefficient": [0.0, 10.0]}}
     operator = TrainedOperator(
-        Smooth(), Normalisation.raw(("coefficient",)), ("coefficient",), "u", problem.grid, about
+        Smooth(), FieldScaling.raw(("coefficient",)), ("coefficient",), "u", problem.grid, about
     )
     learned = sm.solve(problem, sm.Neural(operator))
     assert learned.u.shape == (15, 15)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from sciml.multigrid.torch.convolution import convolve
 from sciml.multigrid.torch.padding import SMALL
-from sciml.multigrid.torch.transfers import Layout, conditions, extend
+from sciml.multigrid.torch.transfers import LevelLayout, conditions, extend
 
 SIDES = (("dirichlet", "neumann"), ("dirichlet", "dirichlet"), ("periodic", "periodic"))
 PLACES = [*itertools.product(("vertex", "cell"), SIDES, SIDES)]
@@ -22,7 +22,7 @@ def field(*shape, seed=7):
 @pytest.mark.parametrize("groups", [1, 3])
 @pytest.mark.parametrize("shape", [(2, 3, 5, 4), (1, 3, 212, 220), (1, 3, 1, 44000)])
 def test_as_with_the_ghosts_themselves(centring, y, x, groups, shape):
-    layout = Layout(shape[-2:], centring, (y, x))
+    layout = LevelLayout(shape[-2:], centring, (y, x))
     assert (shape[-1] > 100) == (field(*shape).numel() > SMALL)  # both ways
     u = field(*shape).to(memory_format=torch.channels_last).requires_grad_()
     weight = field(6, 3 // groups, 3, 3, seed=11).requires_grad_()
@@ -41,7 +41,7 @@ def test_as_with_the_ghosts_themselves(centring, y, x, groups, shape):
 
 @pytest.mark.parametrize("held", ["field", "weight"])
 def test_only_what_is_asked_for_is_differentiated(held):
-    layout = Layout((212, 220), "cell", SIDES[:2])
+    layout = LevelLayout((212, 220), "cell", SIDES[:2])
     u, weight = field(1, 3, 212, 220), field(2, 3, 3, 3)
     free = weight if held == "field" else u
     free.requires_grad_()
@@ -52,7 +52,7 @@ def test_only_what_is_asked_for_is_differentiated(held):
 
 
 def test_second_derivatives():
-    layout = Layout((212, 220), "cell", SIDES[:2])
+    layout = LevelLayout((212, 220), "cell", SIDES[:2])
     u, weight = field(1, 3, 212, 220).requires_grad_(), field(2, 3, 3, 3).requires_grad_()
 
     def second(made):

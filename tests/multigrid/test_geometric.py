@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sciml.multigrid import CoarseGrid, prolongation
 from sciml.multigrid.interpolation import interpolation, prolongations
-from sciml.multigrid.torch.transfers import Layout, prolong
+from sciml.multigrid.torch.transfers import LevelLayout, prolong
 from sciml.pde.grid import Boundary, Grid
 
 SIDES = [*itertools.product(("dirichlet", "neumann"), repeat=2), ("periodic", "periodic")]
@@ -74,7 +74,7 @@ def test_the_weights_at_each_side():
 def test_it_is_the_interpolation_of_the_tensors(shape, centring, sides):
     grid = Grid(shape, centring, Boundary(*sides))
     matrix, coarse = prolongation(grid)
-    layout = Layout.of(grid)
+    layout = LevelLayout.of(grid)
     assert coarse.shape == layout.coarse().shape
     u = np.random.default_rng(7).standard_normal(coarse.shape)
     theirs = prolong(torch.from_numpy(u)[None, None], layout)[0, 0].numpy()

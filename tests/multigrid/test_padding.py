@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from sciml.multigrid.torch.padding import SMALL, linear, with_ghosts, without_ghosts
-from sciml.multigrid.torch.transfers import Layout, extend, fold, ghosts, prolong, restrict
+from sciml.multigrid.torch.transfers import LevelLayout, extend, fold, ghosts, prolong, restrict
 
 SIDES = (
     ("dirichlet", "dirichlet"),
@@ -45,7 +45,7 @@ def field(*shape, seed=7):
 @pytest.mark.parametrize(("centring", "y", "x"), PLACES)
 @pytest.mark.parametrize("shape", [(1, 2, 6, 5), (2, 3, 1, 4), (1, 3, 210, 220)])
 def test_ghosts_and_their_gradients_are_those_of_concatenation(centring, y, x, shape):
-    layout = Layout(shape[-2:], centring, (y, x))
+    layout = LevelLayout(shape[-2:], centring, (y, x))
     assert (shape[-1] > 100) == (field(*shape).numel() > SMALL)  # both ways of making them
     for form in (torch.contiguous_format, torch.channels_last):
         for make, interpolated in ((extend, False), (ghosts, True)):
@@ -63,7 +63,7 @@ def test_ghosts_and_their_gradients_are_those_of_concatenation(centring, y, x, s
 @pytest.mark.parametrize(("centring", "y", "x"), PLACES)
 @pytest.mark.parametrize("shape", [(5, 6), (4, 8)])
 def test_adjoints_are_adjoint(centring, y, x, shape):
-    fine = Layout(shape, centring, (y, x))
+    fine = LevelLayout(shape, centring, (y, x))
     coarse = fine.coarse()
     u, r = field(1, 2, *coarse.shape), field(1, 2, *shape, seed=11)
     assert float((prolong(u, fine) * r).sum()) == pytest.approx(
@@ -82,7 +82,7 @@ def test_adjoints_are_adjoint(centring, y, x, shape):
 
 @pytest.mark.parametrize("size", [(1, 2, 4, 3), (1, 5, 180, 181)])
 def test_second_derivatives(size):
-    layout = Layout(size[-2:], "cell", (("dirichlet", "neumann"), ("dirichlet", "dirichlet")))
+    layout = LevelLayout(size[-2:], "cell", (("dirichlet", "neumann"), ("dirichlet", "dirichlet")))
     u = field(*size).requires_grad_()
     energy = (extend(u, layout) ** 3).sum()
     (first,) = torch.autograd.grad(energy, u, create_graph=True)
@@ -111,7 +111,7 @@ def test_a_linear_map_has_the_gradient_it_is_given():
 
 def test_no_gradient_fills_a_field_for_every_side():
     """Which is what made a training step on cells twice as long: counted, not timed."""
-    layout = Layout((64, 64), "cell", SIDES[:1] * 2)
+    layout = LevelLayout((64, 64), "cell", SIDES[:1] * 2)
     u = torch.randn(8, 16, 64, 64).requires_grad_()
     kernel = torch.randn(16, 1, 3, 3)
 
@@ -133,7 +133,7 @@ def test_no_gradient_fills_a_field_for_every_side():
 @pytest.mark.parametrize("shape", [(7, 6), (8, 5), (1, 4), (2, 2)])
 def test_few_values_are_interpolated_as_many_are(centring, y, x, shape):
     """By torch's interpolation, or by convolutions: with many channels the same fields take the other way."""
-    fine = Layout(shape, centring, (y, x))
+    fine = LevelLayout(shape, centring, (y, x))
     if min(shape) < 2 and centring == "vertex" and "dirichlet" in (y[0], x[0]):
         return  # no coarse level
     many = 1 + SMALL // (shape[0] * shape[1])

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 from sciml.errors import InputError
 from sciml.multigrid.torch.stencils import apply_stencil, dense, diffusion_stencil, galerkin, stencil_of
-from sciml.multigrid.torch.transfers import Layout, extend, prolong, restrict
+from sciml.multigrid.torch.transfers import LevelLayout, extend, prolong, restrict
 from sciml.pde.elliptic import Darcy, discretize
 from sciml.pde.grid import Boundary, Grid
 from sciml.pde.random_fields import TwoPhase
@@ -26,7 +26,7 @@ BOUNDARIES = (
 CASES = list(itertools.product(("vertex", "cell"), BOUNDARIES, ((7, 7), (8, 8), (9, 6), (5, 12))))
 
 
-def interpolation(layout: Layout) -> np.ndarray:
+def interpolation(layout: LevelLayout) -> np.ndarray:
     coarse = layout.coarse()
     n = coarse.shape[0] * coarse.shape[1]
     unit = torch.eye(n, dtype=torch.float64).reshape(n, 1, *coarse.shape)
@@ -37,7 +37,7 @@ def interpolation(layout: Layout) -> np.ndarray:
 def test_stencils_and_transfers_are_the_matrices(centring, boundary, shape):
     problem = Darcy(shape, TwoPhase(3, 12), boundary=boundary, centring=centring, seed=5)
     system = discretize(problem)
-    layout = Layout.of(problem.grid)
+    layout = LevelLayout.of(problem.grid)
     stencil = diffusion_stencil(torch.from_numpy(problem.coefficient_field())[None], problem.grid)
     assert_allclose(stencil[0], stencil_of(system.matrix, problem.grid), atol=1e-12)
 
@@ -54,7 +54,7 @@ def test_stencils_and_transfers_are_the_matrices(centring, boundary, shape):
     ("boundary", "shape"), itertools.product(BOUNDARIES, ((7, 7), (8, 8), (9, 6))), ids=str
 )
 def test_galerkin_is_the_triple_product(boundary, shape):
-    layout = Layout.of(Grid(shape, "vertex", boundary))
+    layout = LevelLayout.of(Grid(shape, "vertex", boundary))
     stencil = diffusion_stencil(
         1 + torch.rand(1, *shape, dtype=torch.float64), Grid(shape, "vertex", boundary)
     )
@@ -68,13 +68,13 @@ def test_galerkin_is_the_triple_product(boundary, shape):
 
 def test_cells_are_discretised_anew_on_the_coarse_grid():
     fine, coarse = Grid((8, 12), "cell"), Grid((4, 6), "cell")
-    stencil = galerkin(diffusion_stencil(torch.full((1, 8, 12), 3.0), fine), Layout.of(fine))
+    stencil = galerkin(diffusion_stencil(torch.full((1, 8, 12), 3.0), fine), LevelLayout.of(fine))
     assert_allclose(stencil, diffusion_stencil(torch.full((1, 4, 6), 3.0), coarse), atol=1e-5)
 
 
 def test_interpolation_reproduces_what_is_linear_and_obeys_the_boundary():
     fine = Grid((15, 31), "vertex", Boundary("dirichlet", "neumann", "neumann", "dirichlet"))
-    layout = Layout.of(fine)
+    layout = LevelLayout.of(fine)
     _, x = fine.coordinates()
     coarse = torch.from_numpy(np.outer(np.ones(8), x[1::2]))[None, None]
     assert layout.coarse().shape == (8, 15)
@@ -92,7 +92,7 @@ def test_ghosts_are_the_analytic_continuation(centring):
 
     whole = field(np.r_[y[0] - hy, y, y[-1] + hy], np.r_[x[0] - hx, x, x[-1] + hx])
     assert_allclose(
-        extend(torch.from_numpy(field(y, x))[None, None], Layout.of(grid))[0, 0], whole, atol=1e-14
+        extend(torch.from_numpy(field(y, x))[None, None], LevelLayout.of(grid))[0, 0], whole, atol=1e-14
     )
 
 
@@ -107,6 +107,6 @@ def test_what_cannot_be_a_stencil_or_coarsened_is_refused():
     system = discretize(Darcy(7))
     with pytest.raises(InputError, match="9 points"):
         stencil_of((system.matrix @ system.matrix).tocsr(), system.grid)
-    odd = Layout.of(Grid((9, 9), "vertex", Boundary.all("periodic")))
+    odd = LevelLayout.of(Grid((9, 9), "vertex", Boundary.all("periodic")))
     with pytest.raises(InputError, match="9 unknowns"):
         galerkin(torch.ones(1, 9, 9, 9), odd)

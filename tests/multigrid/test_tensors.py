@@ -20,7 +20,7 @@ from sciml.multigrid.torch import StencilHierarchy, TorchHierarchy
 from sciml.multigrid.torch.relaxation import Wavefronts
 from sciml.multigrid.torch.stencil_hierarchy import StencilOperator
 from sciml.multigrid.torch.stencils import dense, diffusion_stencil, galerkin, stencil_of
-from sciml.multigrid.torch.transfers import Layout
+from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.pde.elliptic import Darcy, Poisson, discretize
 from sciml.pde.grid import Boundary, Grid
 from sciml.pde.random_fields import Lognormal, TwoPhase
@@ -264,7 +264,7 @@ def test_stencils_of_different_operators_are_their_matrices(ny, nx, boundary, ce
     grid = Grid((ny, nx), centring, boundary, (1.0, 0.5))
     fields = np.exp(np.random.default_rng(5).standard_normal((3, ny, nx)))
     stencil = diffusion_stencil(torch.from_numpy(fields), grid)
-    operator = StencilOperator(stencil, Layout.of(grid), torch.float64)
+    operator = StencilOperator(stencil, LevelLayout.of(grid), torch.float64)
     x = vectors(3, ny * nx).T.contiguous()
     systems = [
         discretize(Darcy((ny, nx), a, centring=centring, boundary=boundary, lengths=(1.0, 0.5)))
@@ -280,7 +280,7 @@ def test_a_nonsymmetric_stencil_is_applied_as_it_is():
     matrix = advection(9)
     matrix = matrix - matrix.multiply(np.eye(81, k=-1) * (np.arange(81) % 9 == 0)[:, None])
     operator = StencilOperator(
-        stencil_of(matrix.tocsr(), Grid((9, 9)))[None], Layout.of(Grid((9, 9))), torch.float64
+        stencil_of(matrix.tocsr(), Grid((9, 9)))[None], LevelLayout.of(Grid((9, 9))), torch.float64
     )
     x = vectors(1, 81).T.contiguous()
     assert not operator.symmetric
@@ -289,7 +289,7 @@ def test_a_nonsymmetric_stencil_is_applied_as_it_is():
 
 def as_pyamg(stencil: torch.Tensor, grid: Grid, least: int, sweeps: tuple[int, int]):
     """The hierarchy of one stencil field, level by level from matrices, smoothed by pyamg's Jacobi."""
-    layouts = Layout.of(grid).levels(least)
+    layouts = LevelLayout.of(grid).levels(least)
     levels = []
     for k, layout in enumerate(layouts):
         level = pyamg.MultilevelSolver.Level()

@@ -28,7 +28,7 @@ from sciml.operators.export import export_onnx, export_program, inference
 from sciml.operators.fno import FNO
 from sciml.operators.hierarchy_net import HierarchyNet
 from sciml.operators.mgno import MgNO
-from sciml.operators.published.benchmarks import Architecture as Published
+from sciml.operators.published.benchmarks import PublishedArchitecture
 from sciml.operators.published.network import PublishedMgNO
 from sciml.operators.trained_operator import TrainedOperator
 from sciml.solve import solve
@@ -38,7 +38,7 @@ from tests.nn.functions import KINDS, originals, register
 from tests.paths import SAMPLE_WRFOUT
 
 CLOSURE = tuple(Closure().state_dict())
-PUBLISHED = Published(layers=1, channels=3, smoothing=((1, 0), (1, 1)), prolongations=(4,))
+PUBLISHED = PublishedArchitecture(layers=1, channels=3, smoothing=((1, 0), (1, 1)), prolongations=(4,))
 OPERATORS: dict[str, Any] = {
     "mgno": lambda: MgNO(channels=4, layers=2, levels=2, post=1, transfers="learned"),
     "mgno-tied": lambda: MgNO(channels=4, layers=1, levels=2, shared=True, transfers="tied"),

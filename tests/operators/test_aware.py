@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from sciml.errors import InputError
 from sciml.multigrid.torch.stencils import apply_stencil, diffusion_stencil, stencil_of
-from sciml.multigrid.torch.transfers import Layout
+from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.operators.hierarchy_net import HierarchyNet
 from sciml.pde.elliptic import Darcy, discretize
 from sciml.pde.grid import Boundary, Grid
@@ -47,7 +47,7 @@ def test_the_cycle_is_linear_and_symmetric(centring, boundary, shape):
     network = learned(sweeps=2)
     result = systems(shape, boundary, centring)
     stencil = torch.stack([stencil_of(s.matrix, s.grid) for s in result])
-    layout = Layout.of(result[0].grid)
+    layout = LevelLayout.of(result[0].grid)
     prepared = network.prepare(stencil, layout)
     n = shape[0] * shape[1]
     unit = torch.eye(n, dtype=torch.float64).reshape(1, n, *shape).expand(2, -1, -1, -1)
@@ -83,7 +83,7 @@ def test_a_level_that_cannot_be_halved_is_solved_exactly(shape, boundary, centri
     volumes = torch.from_numpy(grid.volumes()).to(dtype)
     r = torch.randn(2, 1, *shape, dtype=dtype)
     r -= r.sum((-2, -1), keepdim=True) * volumes / volumes.sum()
-    first, layout = float(r.norm()), Layout.of(grid)
+    first, layout = float(r.norm()), LevelLayout.of(grid)
     for _ in range(8):
         with torch.no_grad():
             r = r - apply_stencil(stencil, network(stencil, r, layout), layout)
@@ -97,7 +97,7 @@ def test_a_reaction_takes_constants_out_of_the_kernel():
     stencil[:, 4] += torch.from_numpy(grid.volumes()).float()
     rhs = torch.from_numpy(grid.volumes()).float()[None, None]
     torch.manual_seed(3)
-    u = HierarchyNet(channels=3, hidden=3, cycles=4)(stencil, rhs, Layout.of(grid))
+    u = HierarchyNet(channels=3, hidden=3, cycles=4)(stencil, rhs, LevelLayout.of(grid))
     assert torch.allclose(u, torch.ones_like(u), atol=1e-2)
 
 

@@ -16,16 +16,18 @@ from sciml.operators.export import Inference, compiled, export_onnx, export_prog
 from sciml.operators.fno import FNO
 from sciml.operators.hierarchy_net import HierarchyNet
 from sciml.operators.mgno import MgNO
-from sciml.operators.published.benchmarks import Architecture
+from sciml.operators.published.benchmarks import PublishedArchitecture
 from sciml.operators.published.network import PublishedMgNO
 from sciml.pde.grid import Boundary, Grid
 
 TWO = {"smoothing": ((1, 0), (1, 1)), "prolongations": (4,)}
 NETWORKS = {
-    "published": (lambda: PublishedMgNO(Architecture(layers=1, channels=4, **TWO)), (2, 1, 8, 10)),
+    "published": (lambda: PublishedMgNO(PublishedArchitecture(layers=1, channels=4, **TWO)), (2, 1, 8, 10)),
     "layer-normed": (
         lambda: PublishedMgNO(
-            Architecture(layers=1, channels=4, norm="level", padding="circular", bias=True, size=8, **TWO)
+            PublishedArchitecture(
+                layers=1, channels=4, norm="level", padding="circular", bias=True, size=8, **TWO
+            )
         ),
         (2, 1, 8, 8),
     ),
@@ -133,7 +135,7 @@ def test_fast_answers_leave_the_fields_as_they_are() -> None:
 
 def test_half_the_precision_at_full_size() -> None:
     torch.manual_seed(7)
-    network = PublishedMgNO(Architecture())
+    network = PublishedMgNO(PublishedArchitecture())
     x = torch.randn(1, 1, 64, 64)
     with torch.no_grad():
         assert apart(inference(network, "bfloat16")(x), network(x)) < 1e-2

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sciml.errors import InputError
 from sciml.operators.fno import FNO, SpectralConvolution
-from sciml.operators.published.benchmarks import Architecture
+from sciml.operators.published.benchmarks import PublishedArchitecture
 from sciml.operators.published.network import PublishedMgNO, published
 from sciml.operators.registry import build, class_of
 
@@ -92,7 +92,7 @@ def test_half_precision() -> None:
     "network",
     [
         FNO(2, 3, modes=4, width=5, layers=1),
-        PublishedMgNO(Architecture(layers=1, channels=2)),
+        PublishedMgNO(PublishedArchitecture(layers=1, channels=2)),
         published("helmholtz"),
     ],
     ids=["fno", "published", "helmholtz"],

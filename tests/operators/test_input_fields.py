@@ -12,14 +12,14 @@ from sciml.errors import InputError
 from sciml.operators.fno import FNO
 from sciml.operators.hierarchy_net import HierarchyNet
 from sciml.operators.mgno import MgNO
-from sciml.operators.published.benchmarks import Architecture
+from sciml.operators.published.benchmarks import PublishedArchitecture
 from sciml.operators.published.network import PublishedMgNO
 
 NETWORKS: dict[str, Any] = {
     "MgNO": lambda: MgNO(2, channels=2, layers=1, levels=2),
     "MgNO on cells": lambda: MgNO(2, channels=2, layers=1, levels=2, centring="cell"),
     "FNO": lambda: FNO(2, modes=2, width=2, layers=1, projection=2),
-    "PublishedMgNO": lambda: PublishedMgNO(Architecture(in_channels=2, layers=1, channels=2)),
+    "PublishedMgNO": lambda: PublishedMgNO(PublishedArchitecture(in_channels=2, layers=1, channels=2)),
 }
 SHAPES = {
     (2, 2, 32): "add the axis of the channels",

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 from sciml.errors import InputError
 from sciml.multigrid.torch.stencils import diffusion_stencil, galerkin
-from sciml.multigrid.torch.transfers import Layout
+from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.operators.learned_transfer import Transfer
 from sciml.operators.mgno import MgNO
 from sciml.operators.mgno_layer import Cycle
@@ -57,7 +57,7 @@ def poisson_cycle(n: int, boundary: Boundary, *, shared: bool) -> Cycle:
     """A `Cycle` of one channel whose kernels are the stencils of Poisson's hierarchy."""
     levels = int(np.log2(n + 1))
     cycle = Cycle(1, 1, levels=levels, post=1, bottom=1, shared=shared).double()
-    stencil, layout = torch.zeros(1, 9, 1, 1), Layout.of(Grid((n, n), "vertex", boundary))
+    stencil, layout = torch.zeros(1, 9, 1, 1), LevelLayout.of(Grid((n, n), "vertex", boundary))
     with torch.no_grad():
         for level, kernel in enumerate(cycle.matrix):
             if level == 0:
@@ -81,7 +81,9 @@ def test_one_layer_is_the_v_cycle_of_pyamg(n):
     solver = hierarchy(n)
     r = torch.randn(3, 1, n, n, dtype=torch.float64, generator=rng())
     with torch.no_grad():
-        result = poisson_cycle(n, Boundary(), shared=False)(r, Layout.of(Grid((n, n)))).reshape(3, -1).numpy()
+        result = (
+            poisson_cycle(n, Boundary(), shared=False)(r, LevelLayout.of(Grid((n, n)))).reshape(3, -1).numpy()
+        )
     preconditioner = solver.aspreconditioner()
     for value, given in zip(result, r.reshape(3, -1).numpy(), strict=True):
         expected = preconditioner.matvec(given)
@@ -106,7 +108,7 @@ def test_as_a_solver_it_converges_on_more_levels_than_it_was_made_for():
         for _ in range(6):
             with torch.no_grad():
                 r = torch.from_numpy(system.residual(u)).reshape(1, 1, n, n)
-                u = u + cycle(r, Layout.of(system.grid)).numpy().ravel()
+                u = u + cycle(r, LevelLayout.of(system.grid)).numpy().ravel()
             errors.append(np.linalg.norm(system.residual(u)))
         assert errors[-1] < 0.5 * errors[-2] < 0.25 * errors[-3]
 
@@ -127,13 +129,13 @@ def test_the_finest_level_obeys_its_boundary(sides):
     u = torch.randn(1, 1, 16, 9, dtype=torch.float64, generator=rng())
     system = discretize(Poisson((16, 9), boundary=sides))
     expected = (system.matrix @ u.numpy().ravel()).reshape(16, 9) / grid.volumes()
-    assert_allclose(cycle(u, Layout.of(grid)).detach()[0, 0], expected, rtol=1e-12, atol=1e-9)
+    assert_allclose(cycle(u, LevelLayout.of(grid)).detach()[0, 0], expected, rtol=1e-12, atol=1e-9)
 
 
 @pytest.mark.parametrize("centring", ["vertex", "cell"])
 @pytest.mark.parametrize("sides", [Boundary(), Boundary.all("periodic"), Boundary("neumann")], ids=str)
 def test_learned_transfers_are_transposes_and_begin_bilinear(centring, sides):
-    fine = Layout.of(Grid((13, 10), centring, sides))
+    fine = LevelLayout.of(Grid((13, 10), centring, sides))
     transfer = Transfer(3, centring).double()
     u = torch.randn(2, 3, *fine.coarse().shape, dtype=torch.float64, generator=rng())
     r = torch.randn(2, 3, *fine.shape, dtype=torch.float64, generator=rng(5))
@@ -169,7 +171,7 @@ def test_every_level_contributes_from_the_beginning():
     """The official initialisation loses a factor of about 6 a level; here the coarse levels count as much."""
     torch.manual_seed(3)
     cycle = Cycle(1, 16, levels=5)
-    layout = Layout.of(Grid((63, 63)))
+    layout = LevelLayout.of(Grid((63, 63)))
     smooth = torch.ones(1, 1, 63, 63)
     whole = cycle(smooth, layout)
     cycle.levels = 1

@@ -14,7 +14,7 @@ import xarray as xr
 from sciml.errors import InputError, MissingVariable
 from sciml.multigrid.amg import AMG
 from sciml.operators import training
-from sciml.operators.field_scaling import Normalisation
+from sciml.operators.field_scaling import FieldScaling
 from sciml.operators.hierarchy_net import HierarchyNet
 from sciml.operators.neural import Neural
 from sciml.operators.preconditioning import Preconditioned
@@ -143,7 +143,7 @@ def test_what_is_known_up_to_a_constant_has_mean_zero(boundary: Any) -> None:
     network = HierarchyNet(channels=3, hidden=3, cycles=20)
     operator = TrainedOperator(
         network,
-        Normalisation.raw(("coefficient", "source")),
+        FieldScaling.raw(("coefficient", "source")),
         ("coefficient", "source"),
         "u",
         problem.grid,

@@ -15,10 +15,10 @@ from sciml.errors import InputError
 from sciml.multigrid.amg import AMG
 from sciml.operators import training
 from sciml.operators.corrected import Corrected
-from sciml.operators.field_scaling import Normalisation, Standard
+from sciml.operators.field_scaling import FieldScaling, Standard
 from sciml.operators.neural import Neural
 from sciml.operators.preconditioning import Preconditioned
-from sciml.operators.published.benchmarks import Architecture
+from sciml.operators.published.benchmarks import PublishedArchitecture
 from sciml.operators.published.network import PublishedMgNO
 from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde.direct import Direct
@@ -115,13 +115,13 @@ def test_data_of_another_resolution_are_predicted_and_verified_alike(mgno: Neura
     value = solve(Darcy(31, seed=71), mgno).u
     assert np.allclose(predicted[1], value, rtol=1e-4)
     assert "inputs averaged" in predicted.attrs["notes"]
-    result = assess(mgno.operator, finer, closely=2)
+    result = assess(mgno.operator, finer, multigrid_samples=2)
     apart = np.linalg.norm(predicted - finer["u"], axis=(1, 2)) / np.linalg.norm(finer["u"], axis=(1, 2))
     assert result.scores["relative_l2"] == pytest.approx(float(apart.mean()), rel=1e-4)
     assert result.scores["refinement"] == 2
     assert "31 x 31 where it was trained at 15 x 15" in str(result)
     with pytest.raises(InputError, match="coarser"):
-        assess(mgno.operator, dataset(Grid((7, 7)), 2), closely=2)
+        assess(mgno.operator, dataset(Grid((7, 7)), 2), multigrid_samples=2)
 
 
 def test_a_network_of_any_resolution_is_asked_directly(darcy: xr.Dataset, tmp_path: Path) -> None:
@@ -159,12 +159,12 @@ def test_the_learned_cycle_takes_any_resolution_and_says_what_it_was_not_trained
 
 
 def test_a_published_network_and_values_of_each_point_hold_for_one_grid_yet_answer_finer_ones() -> None:
-    shape = Architecture(layers=1, channels=3, norm="layer", size=32)
+    shape = PublishedArchitecture(layers=1, channels=3, norm="layer", size=32)
     value = torch.tensor(0.0), torch.tensor(1.0)
     point = Standard("pointwise", torch.ones(32, 32), 2 * torch.ones(32, 32))
     operator = TrainedOperator(
         PublishedMgNO(shape),
-        Normalisation({"coefficient": point}, Standard("raw", *value)),
+        FieldScaling({"coefficient": point}, Standard("raw", *value)),
         ("coefficient",),
         "u",
         Grid((32, 32), "cell"),
@@ -188,7 +188,7 @@ def test_a_preconditioner_of_a_coarser_grid_converges() -> None:
 
     grid = Grid((15, 15))
     about = {"family": "poisson", "problem": {"problem": "Poisson", "boundary_value": 0.0, "flux": 0.0}}
-    operator = TrainedOperator(Inverse(grid), Normalisation.raw(("source",)), ("source",), "u", grid, about)
+    operator = TrainedOperator(Inverse(grid), FieldScaling.raw(("source",)), ("source",), "u", grid, about)
     neural = Neural(operator, precision="float64")
     problem = Poisson(31, lambda x, y: np.sin(3 * np.pi * x) * y)
     solution = solve(problem, Preconditioned(neural, rtol=1e-9, max_iterations=60))

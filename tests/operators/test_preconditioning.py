@@ -14,7 +14,7 @@ from scipy.sparse.linalg import LinearOperator, spsolve
 from sciml.errors import InputError
 from sciml.multigrid.amg import AMG
 from sciml.operators import training
-from sciml.operators.field_scaling import Normalisation, Standard
+from sciml.operators.field_scaling import FieldScaling, Standard
 from sciml.operators.hierarchy_net import HierarchyNet
 from sciml.operators.neural import Neural
 from sciml.operators.preconditioning import Preconditioned, flexible_cg, preconditioner
@@ -32,7 +32,7 @@ GRID = Grid((15, 15))
 
 def hierarchy(seed: int = 5) -> Neural:
     torch.manual_seed(seed)
-    raw = Normalisation.raw(("coefficient",))
+    raw = FieldScaling.raw(("coefficient",))
     operator = TrainedOperator(HierarchyNet(channels=4, hidden=4), raw, ("coefficient",), "u", GRID, {})
     return Neural(operator, precision="float64")
 
@@ -63,7 +63,7 @@ def test_it_is_the_cycle_of_the_network() -> None:
     assert np.abs(b - b.T).max() < 1e-10 * np.abs(b).max()
     value = HierarchyNet(channels=4, hidden=4, cycles=1).double()
     value.load_state_dict(hierarchy().operator.network.state_dict())
-    raw = Normalisation.raw(("coefficient",))
+    raw = FieldScaling.raw(("coefficient",))
     direct = Neural(TrainedOperator(value, raw, ("coefficient",), "u", GRID, {}), precision="float64")
     assert np.allclose(solve(system, direct).u.values.ravel(), made.matvec(system.rhs), rtol=1e-9)
     assert not made.matvec(np.zeros(225)).any()
@@ -73,7 +73,7 @@ def test_a_network_of_the_source_is_asked_in_its_own_units(tmp_path: Path) -> No
     torch.manual_seed(3)
     network = Small()
     scale = Standard("scalar", torch.tensor(0.5), torch.tensor(3.0))
-    inputs = Normalisation({"source": scale}, Standard("scale", torch.tensor(0.0), torch.tensor(0.1)))
+    inputs = FieldScaling({"source": scale}, Standard("scale", torch.tensor(0.0), torch.tensor(0.1)))
     operator = TrainedOperator(network, inputs, ("source",), "u", GRID, {"family": "poisson"})
     problem = Poisson(15, lambda x, y: x * y)
     made = preconditioner(Neural(operator, precision="float64"), problem)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sciml.errors import InputError
-from sciml.operators.published.benchmarks import RECIPES, Architecture
+from sciml.operators.published.benchmarks import RECIPES, PublishedArchitecture
 from sciml.operators.published.layer import MultigridConvolution, level_sizes
 from sciml.operators.published.network import PublishedMgNO, published
 
@@ -53,7 +53,7 @@ def test_shapes(name: str, size: tuple[int, int]) -> None:
 
 def test_the_dead_parameters_are_the_documented_ones() -> None:
     torch.manual_seed(7)
-    small = Architecture.from_json({**_plain("helmholtz"), "size": 53})
+    small = PublishedArchitecture.from_json({**_plain("helmholtz"), "size": 53})
     network = PublishedMgNO(small)
     network(torch.randn(1, 1, 53, 53)).square().sum().backward()
     dead = sum(p.numel() for p in network.parameters() if p.grad is None)
@@ -82,7 +82,7 @@ def test_a_grid_that_does_not_fit(name: str, size: int, message: str) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 5, 19, 50])
 def test_sizes_named_are_sizes_taken(size: int) -> None:
-    network = PublishedMgNO(Architecture(layers=1, channels=2, prolongations=(3, 4, 3, 3, 4)))
+    network = PublishedMgNO(PublishedArchitecture(layers=1, channels=2, prolongations=(3, 4, 3, 3, 4)))
     near = [int(word) for word in network._near(size).partition(" and")[0].split(", ")]
     for points in near:
         assert network(torch.zeros(1, 1, points, points)).shape[-1] == points
@@ -97,11 +97,11 @@ def test_refusals() -> None:
     with pytest.raises(InputError, match=r"\(sample, 2 channels, .*\(2, 3, 32, 32\)"):
         published("pipe")(torch.zeros(2, 3, 32, 32))
     with pytest.raises(InputError, match="layers=0"):
-        Architecture(layers=0)
+        PublishedArchitecture(layers=0)
     with pytest.raises(InputError, match="needs size"):
-        Architecture(norm="layer")
+        PublishedArchitecture(norm="layer")
     with pytest.raises(InputError, match="wind"):
-        Architecture.from_json({"wind": 3})
+        PublishedArchitecture.from_json({"wind": 3})
     with pytest.raises(InputError, match="a width for each level but the last"):
         MultigridConvolution(1, 1, smoothing=((1, 0),), prolongations=(4,))
 
@@ -115,7 +115,7 @@ def test_recipes(name: str) -> None:
     settings = recipe.fit(seed=11)
     assert (settings.epochs, settings.batch_size) == (recipe.epochs, recipe.batch_size)
     assert settings.div_factor == 2.0
-    assert Architecture.from_json(_plain(name)) == shape
+    assert PublishedArchitecture.from_json(_plain(name)) == shape
 
 
 def _plain(name: str) -> dict[str, object]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from sciml.multigrid.torch.transfers import Layout, prolong
+from sciml.multigrid.torch.transfers import LevelLayout, prolong
 from sciml.operators.resampling import Resampling, refinement
 from sciml.pde.grid import Boundary, Grid
 
@@ -35,7 +35,7 @@ def pair(centring: Any, boundary: Boundary, coarse: int = 8) -> tuple[Grid, Grid
 @pytest.mark.parametrize(("centring", "name"), list(itertools.product(("vertex", "cell"), SIDES)))
 def test_for_a_ratio_of_two_it_interpolates_as_multigrid_does(centring: Any, name: str) -> None:
     fine, coarse = pair(centring, SIDES[name])
-    layout = Layout.of(fine)
+    layout = LevelLayout.of(fine)
     assert layout.coarse().shape == coarse.shape
     u = torch.randn(2, *coarse.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     result = Resampling(fine, coarse, 0.0).interpolate(u)

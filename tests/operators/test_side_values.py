@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from sciml.cli import app
 from sciml.errors import InputError, SchemaError
 from sciml.operators import losses
-from sciml.operators.field_scaling import Moments
+from sciml.operators.field_scaling import FieldMoments
 from sciml.operators.samples import Samples
 from sciml.operators.training import train
 from sciml.pde import Boundary, Direct, Grid, Poisson, generate, open_dataset, problem_of
@@ -135,7 +135,7 @@ def test_a_lift_has_the_values_and_nothing_else() -> None:
         np.testing.assert_allclose(extrapolated(lifted, grid, name), values[name], atol=0.25)
     assert lifted.min() >= harmonic.min() - 1 and lifted.max() <= 1 + LENGTHS[1] + 1e-9
     assert not lift({"west": np.zeros(15)}, grid).any()
-    moments = Moments(grid.shape)
+    moments = FieldMoments(grid.shape)
     moments.add(np.stack([lifted + 0.1, lifted - 0.1]))
     scaled = moments.standard("scale", lifted)
     np.testing.assert_allclose(scaled.mean, lifted, rtol=1e-6)
@@ -189,13 +189,13 @@ def test_training_says_what_the_sides_are(tmp_path: Path) -> None:
 def test_an_evaluation_says_what_the_sides_are() -> None:
     grid = Grid((8, 12), "cell", FLOW)
     p = own().p.values
-    evaluation = evaluate(p * 1.01, p, grid, closely=1)
+    evaluation = evaluate(p * 1.01, p, grid, multigrid_samples=1)
     assert evaluation.scores["sides"].startswith("west 1 (estimated")
     assert "the truths on Dirichlet sides: west 1" in str(evaluation)
-    plain = evaluate(p * 1.01, p, grid, closely=1, side_values=0.0)
+    plain = evaluate(p * 1.01, p, grid, multigrid_samples=1, side_values=0.0)
     assert plain.scores["sides"] == "" and "Dirichlet sides" not in str(plain)
     assert plain.scores["relative_h1"] < 0.5 * evaluation.scores["relative_h1"]
-    given = evaluate(p * 1.01, p, grid, closely=1, side_values={"west": 1.0})
+    given = evaluate(p * 1.01, p, grid, multigrid_samples=1, side_values={"west": 1.0})
     assert given.scores["relative_h1"] == pytest.approx(evaluation.scores["relative_h1"], rel=0.02)
     flat = np.ones((2, 8, 12)) * np.linspace(1, 2, 8)[:, None]
     assert "varying along west and east" in described(Sides({"west": None, "east": None}), flat.mean(0), grid)

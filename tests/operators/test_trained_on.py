@@ -14,11 +14,11 @@ import xarray as xr
 
 from sciml.errors import InputError
 from sciml.operators import training
-from sciml.operators.field_scaling import Normalisation
+from sciml.operators.field_scaling import FieldScaling
 from sciml.operators.fno import FNO
 from sciml.operators.mgno import MgNO
 from sciml.operators.neural import Neural
-from sciml.operators.published.benchmarks import Architecture
+from sciml.operators.published.benchmarks import PublishedArchitecture
 from sciml.operators.published.network import PublishedMgNO
 from sciml.operators.rollout import Stepper
 from sciml.operators.trained_operator import TrainedOperator
@@ -43,14 +43,14 @@ KNOWN = {
 FIELDS: dict[str, Any] = {
     "MgNO": lambda: MgNO(channels=2, layers=1, levels=2),
     "FNO": lambda: FNO(modes=2, width=2, layers=1, projection=2),
-    "PublishedMgNO": lambda: PublishedMgNO(Architecture(layers=1, channels=2)),
+    "PublishedMgNO": lambda: PublishedMgNO(PublishedArchitecture(layers=1, channels=2)),
 }
 
 
 def operator(network: torch.nn.Module, grid: Grid, about: dict[str, Any] | None = None) -> TrainedOperator:
     inputs = ("coefficient",)
     return TrainedOperator(
-        network, Normalisation.raw(inputs), inputs, "u", grid, KNOWN if about is None else about
+        network, FieldScaling.raw(inputs), inputs, "u", grid, KNOWN if about is None else about
     )
 
 
@@ -139,7 +139,7 @@ def test_settings_that_are_no_input_are_compared() -> None:
     }
     mine = TrainedOperator(
         FIELDS["FNO"](),
-        Normalisation.raw(("wave_speed",)),
+        FieldScaling.raw(("wave_speed",)),
         ("wave_speed",),
         "u",
         Grid((41, 41), boundary=Boundary.all("neumann")),

@@ -13,7 +13,7 @@ import xarray as xr
 from sciml.errors import InputError, MissingVariable, SchemaError
 from sciml.operators import samples as sampling
 from sciml.operators import training
-from sciml.operators.field_scaling import Moments
+from sciml.operators.field_scaling import FieldMoments
 from sciml.operators.samples import Samples
 from sciml.operators.trained_operator import TrainedOperator, samples_for
 from sciml.pde.grid import Boundary, Grid
@@ -107,7 +107,7 @@ def test_a_store_larger_than_memory_gives_the_same_samples(
 def test_moments_in_blocks_are_those_of_the_whole() -> None:
     values = np.random.default_rng(5).normal(3, 2, (37, 4, 5))
     values[:, 0, 0] = 1.5
-    moments = Moments((4, 5))
+    moments = FieldMoments((4, 5))
     for block in np.split(values, [1, 9, 30]):
         moments.add(block)
     scalar, point, scale = (moments.standard(how) for how in ("scalar", "pointwise", "scale"))

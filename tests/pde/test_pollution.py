@@ -137,7 +137,7 @@ class Still:
 
 def test_an_evaluation_says_so() -> None:
     ds = generate("helmholtz", 1, 65, 11)
-    result = assess(Still(grid_of_dataset(ds)), ds, closely=1, preconditioned=0)
+    result = assess(Still(grid_of_dataset(ds)), ds, multigrid_samples=1, preconditioned=0)
     assert result.scores["caution"] == ds.attrs["caution"]
     assert "caution: the solutions are those of the discrete system on 65 x 65" in str(result)
     assert any("caution" in line for line in result.headline()[1:])  # which the page shows

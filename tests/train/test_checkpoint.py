@@ -141,13 +141,13 @@ def test_a_missing_part(tmp_path):
 
 
 def test_newer_and_older_schemas(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "SCHEMA", 3)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SCHEMA", 3)
     newer = write(tmp_path / "newer.sciml")
-    monkeypatch.setattr(checkpoint, "SCHEMA", 1)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SCHEMA", 1)
     with pytest.raises(SchemaError, match="schema 3, this version reads up to 1: upgrade"):
         checkpoint.load(newer)
     older = write(tmp_path / "older.sciml")
-    monkeypatch.setattr(checkpoint, "SCHEMA", 3)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SCHEMA", 3)
     with pytest.raises(SchemaError, match="schema 1 and nothing migrates"):
         checkpoint.load(older)
     monkeypatch.setitem(checkpoint.MIGRATIONS, 1, lambda c, t: ({**c, "level": c["levels"]}, t))

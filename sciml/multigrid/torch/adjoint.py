@@ -17,7 +17,7 @@ from sciml.multigrid.torch.hierarchy import TorchHierarchy
 from sciml.multigrid.torch.krylov import BatchSolution
 from sciml.multigrid.torch.stencil_hierarchy import StencilHierarchy
 from sciml.multigrid.torch.stencils import apply_stencil, diffusion_stencil
-from sciml.multigrid.torch.transfers import Layout
+from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.pde.grid import Grid
 from sciml.pde.system import Kind
 from sciml.solve import SolveFailed
@@ -228,7 +228,7 @@ class _SolveStencil(torch.autograd.Function):
         if hierarchy.kind == "semidefinite":
             weights = hierarchy.weights.reshape(hierarchy.grid.shape)
             gradient = gradient - weights * gradient.sum((-2, -1), keepdim=True)
-        layout = Layout.of(hierarchy.grid)
+        layout = LevelLayout.of(hierarchy.grid)
         turned, transposed = hierarchy, stencil
         if hierarchy.kind == "nonsymmetric":
             transposed = _transposed(stencil, layout)
@@ -240,7 +240,7 @@ class _SolveStencil(torch.autograd.Function):
         return for_stencil, adjoint, None, None, None
 
 
-def _neighbours(u: Tensor, layout: Layout) -> Tensor:
+def _neighbours(u: Tensor, layout: LevelLayout) -> Tensor:
     """What each entry of a stencil multiplies, (batch, 9, y, x); zero beyond a side."""
     ones = torch.eye(9, dtype=u.dtype, device=u.device)
     fields = [
@@ -250,7 +250,7 @@ def _neighbours(u: Tensor, layout: Layout) -> Tensor:
     return torch.cat(fields, 1)
 
 
-def _transposed(stencil: Tensor, layout: Layout) -> Tensor:
+def _transposed(stencil: Tensor, layout: LevelLayout) -> Tensor:
     """The stencils of the transposed matrices: what the neighbour has for the unknown."""
     fields = [_neighbours(stencil[:, 8 - k], layout)[:, k] for k in range(9)]
     return torch.stack(fields, 1)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sciml.errors import InputError
+from sciml.multigrid.settings import CycleType
 from sciml.multigrid.torch.folded_cycle import FoldedCycle, FoldedLevel
 from sciml.multigrid.torch.krylov import BatchSolution, bicgstab, conjugate_gradients, cycling
 from sciml.multigrid.torch.levels import Level, Matrices, diagonals, kind_of
@@ -20,9 +21,8 @@ from sciml.pde.grid import Field
 from sciml.pde.system import Kind, Matrix
 from sciml.tables import html_table
 
-__all__ = ["Accelerate", "Cycle", "TorchHierarchy"]
+__all__ = ["Accelerate", "TorchHierarchy"]
 
-Cycle = Literal["V", "W", "F"]
 Accelerate = Literal["cg", "bicgstab"]
 BLOCK_BYTES = 1 << 20
 LEAST_BLOCK = 8
@@ -60,7 +60,7 @@ class TorchHierarchy:
         levels: tuple[Level, ...],
         coarse: Tensor,
         *,
-        cycle: Cycle,
+        cycle: CycleType,
         kind: Kind,
         symmetric: bool,
         dtype: torch.dtype,
@@ -87,7 +87,7 @@ class TorchHierarchy:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float64,
         cycle_dtype: torch.dtype | None = None,
-        cycle: Cycle | None = None,
+        cycle: CycleType | None = None,
         kind: Kind | None = None,
     ) -> TorchHierarchy:
         """Copy a hierarchy to a device.
@@ -121,7 +121,7 @@ class TorchHierarchy:
         place = torch.device(device)
         built = tuple(m.level(place, inner) for m in matrices[:-1])
         if held is hierarchy:  # pyamg's own
-            form: Cycle = cycle or "V"
+            form: CycleType = cycle or "V"
             weights = np.ones(matrices[0].operator.shape[0])
             kind = kind or kind_of(matrices[0].operator)
             smooths_alike = bool(held.symmetric_smoothing)
@@ -312,7 +312,7 @@ class TorchHierarchy:
             self._folded = FoldedCycle(tuple(levels), self.coarse)
         return self._folded
 
-    def _visit(self, at: int, x: Tensor | None, b: Tensor, cycle: Cycle) -> Tensor:
+    def _visit(self, at: int, x: Tensor | None, b: Tensor, cycle: CycleType) -> Tensor:
         level = self.levels[at]
         x = level.before(x, b)
         coarse_b = product(level.restriction, torch.addmm(b, level.operator, x, alpha=-1))

@@ -16,7 +16,7 @@ from sciml.tables import html_table, number_or_switch
 
 __all__ = ["BatchSolution", "bicgstab", "conjugate_gradients", "cycling"]
 
-Cycle = Callable[[Tensor], Tensor]
+ApplyCycle = Callable[[Tensor], Tensor]
 Axis = int | tuple[int, ...]
 RESTARTS = 3
 
@@ -167,7 +167,7 @@ class _Batch:
 
 def conjugate_gradients(
     apply: Apply,
-    precondition: Cycle,
+    precondition: ApplyCycle,
     b: Tensor,
     *,
     x: Tensor | None = None,
@@ -204,7 +204,7 @@ def conjugate_gradients(
 
 def bicgstab(
     apply: Apply,
-    precondition: Cycle,
+    precondition: ApplyCycle,
     b: Tensor,
     *,
     x: Tensor | None = None,
@@ -243,7 +243,7 @@ def bicgstab(
 
 def cycling(
     apply: Apply,
-    precondition: Cycle,
+    precondition: ApplyCycle,
     b: Tensor,
     *,
     x: Tensor | None = None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sciml.multigrid.torch.stencils import apply_stencil, constant_shift, galerkin, inverses
-from sciml.multigrid.torch.transfers import Layout, prolong, restrict
+from sciml.multigrid.torch.transfers import LevelLayout, prolong, restrict
 from sciml.pde.grid import Grid
 
 __all__ = ["StencilCycle"]
@@ -40,7 +40,7 @@ class StencilCycle:
     True
     """
 
-    levels: tuple[tuple[Layout, Tensor], ...]
+    levels: tuple[tuple[LevelLayout, Tensor], ...]
     coarsest: Tensor | None
 
     @classmethod
@@ -48,7 +48,7 @@ class StencilCycle:
         """The hierarchy of stencil fields (sample, 9, y, x), by Galerkin coarsening."""
         held = "dirichlet" in grid.boundary.sides.values()
         # a single unknown of a singular matrix is rounding error, indistinguishable from a value
-        layouts = Layout.of(grid).levels(1 if held else 2)
+        layouts = LevelLayout.of(grid).levels(1 if held else 2)
         levels = [(layouts[0], stencil)]
         for fine, coarse in itertools.pairwise(layouts):
             levels.append((coarse, galerkin(levels[-1][1], fine)))
@@ -76,7 +76,7 @@ class StencilCycle:
         u = u + prolong(self._cycle(coarse, level + 1), layout)
         return u + inverse * (r - apply_stencil(stencil, u, layout))
 
-    def _last(self, r: Tensor, layout: Layout, stencil: Tensor, inverse: Tensor) -> Tensor:
+    def _last(self, r: Tensor, layout: LevelLayout, stencil: Tensor, inverse: Tensor) -> Tensor:
         if self.coarsest is not None:
             return (self.coarsest @ r.flatten(2).transpose(1, 2)).transpose(1, 2).reshape(r.shape)
         u = inverse * r

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from sciml.errors import InputError
 from sciml.multigrid.interpolation import CoarseGrid, prolongation
-from sciml.multigrid.torch.hierarchy import BLOCK_BYTES, LEAST_BLOCK, Accelerate, Cycle, compatible
+from sciml.multigrid.settings import CycleType
+from sciml.multigrid.torch.hierarchy import BLOCK_BYTES, LEAST_BLOCK, Accelerate, compatible
 from sciml.multigrid.torch.krylov import BatchSolution, bicgstab, conjugate_gradients, cycling
 from sciml.multigrid.torch.relaxation import product, sparse
 from sciml.multigrid.torch.stencils import dense, galerkin, inverses
-from sciml.multigrid.torch.transfers import Layout
+from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.pde.grid import Grid, Side
 from sciml.pde.system import Kind
 from sciml.tables import html_table
@@ -47,7 +48,7 @@ class StencilOperator:
         To compute in.
     """
 
-    def __init__(self, stencil: Tensor, layout: Layout, dtype: torch.dtype) -> None:
+    def __init__(self, stencil: Tensor, layout: LevelLayout, dtype: torch.dtype) -> None:
         self.shape = (*layout.shape, stencil.shape[0])
         fields = stencil.movedim(0, -1)  # (9, y, x, batch)
         self.centre = fields[4].to(dtype).contiguous()
@@ -91,7 +92,7 @@ class StencilOperator:
             out[beyond].addcmul_(back, x[here], value=sign)
 
 
-def _pieces(layout: Layout, dy: int, dx: int) -> Iterator[Piece]:
+def _pieces(layout: LevelLayout, dy: int, dx: int) -> Iterator[Piece]:
     """Rectangles of unknowns that have a neighbour at (dy, dx), and those of the neighbours; around where periodic."""
     along = [
         list(_runs(n, d, sides)) for n, d, sides in zip(layout.shape, (dy, dx), layout.sides, strict=True)
@@ -126,12 +127,12 @@ class _Block:
     levels: tuple[_Level, ...]
     coarse: Tensor
     sweeps: tuple[int, int]
-    kind: Cycle
+    kind: CycleType
 
     def cycle(self, r: Tensor) -> Tensor:
         return self._visit(0, None, r.to(self.coarse.dtype), self.kind).to(r.dtype)
 
-    def _visit(self, at: int, x: Tensor | None, b: Tensor, kind: Cycle) -> Tensor:
+    def _visit(self, at: int, x: Tensor | None, b: Tensor, kind: CycleType) -> Tensor:
         if at == len(self.levels):
             return torch.bmm(self.coarse, b.T[..., None])[..., 0].T.contiguous()
         level = self.levels[at]
@@ -202,7 +203,7 @@ class StencilHierarchy:
         kind: Kind = "definite",
         sweeps: tuple[int, int] = (1, 1),
         damping: float = DAMPING,
-        cycle: Cycle = "V",
+        cycle: CycleType = "V",
         least: int | None = None,
         cycle_dtype: torch.dtype | None = None,
     ) -> None:
@@ -319,8 +320,8 @@ class StencilHierarchy:
 
 def _levels(
     grid: Grid, least: int, device: torch.device, dtype: torch.dtype
-) -> tuple[list[Layout], list[tuple[Tensor, Tensor]]]:
-    layouts = Layout.of(grid).levels(least)
+) -> tuple[list[LevelLayout], list[tuple[Tensor, Tensor]]]:
+    layouts = LevelLayout.of(grid).levels(least)
     coarsest = layouts[-1].shape
     if coarsest[0] * coarsest[1] > LARGEST_INVERSE:
         raise InputError(
@@ -336,11 +337,11 @@ def _levels(
 
 def _block(
     stencil: Tensor,
-    layouts: list[Layout],
+    layouts: list[LevelLayout],
     transfers: list[tuple[Tensor, Tensor]],
     damping: float,
     sweeps: tuple[int, int],
-    cycle: Cycle,
+    cycle: CycleType,
     inner: torch.dtype,
     kind: Kind,
 ) -> _Block:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sciml.errors import InputError
-from sciml.multigrid.torch.transfers import VERTEX, Layout, ghost_sign, within_reach
+from sciml.multigrid.torch.transfers import VERTEX, LevelLayout, ghost_sign, within_reach
 from sciml.pde.grid import Centring, Grid
 from sciml.pde.system import Matrix
 
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-def apply_stencil(stencil: Tensor, u: Tensor, layout: Layout) -> Tensor:
+def apply_stencil(stencil: Tensor, u: Tensor, layout: LevelLayout) -> Tensor:
     """A u for stencil fields (batch, 9, y, x), or (1, 9, y, x) for all, and u (batch, channel, y, x)."""
     ny, nx = layout.shape
     padded = neighbourhood(u, layout)
@@ -42,7 +42,7 @@ def apply_stencil(stencil: Tensor, u: Tensor, layout: Layout) -> Tensor:
     return result
 
 
-def neighbourhood(u: Tensor, layout: Layout) -> Tensor:
+def neighbourhood(u: Tensor, layout: LevelLayout) -> Tensor:
     """Pad with zeros, which no stencil reaches, or around: a matrix has its boundary conditions in it."""
     for axis in (1, 0):
         ends = (1, 1) if axis == 1 else (0, 0, 1, 1)
@@ -70,7 +70,7 @@ def _galerkin_kernel(centring: Centring) -> Tensor:
     return torch.einsum("adp,beq->abdepq", along, along).reshape(9, 9, m, m).contiguous()
 
 
-def galerkin(stencil: Tensor, fine: Layout) -> Tensor:
+def galerkin(stencil: Tensor, fine: LevelLayout) -> Tensor:
     """The matrices of the next coarser level, as stencil fields on ``fine.coarse()``.
 
     Vertex-centred: P^T A P to round-off, P the interpolation of `prolong`. Cell-centred, where that would reach
@@ -111,7 +111,7 @@ def galerkin(stencil: Tensor, fine: Layout) -> Tensor:
     return fields.reshape(batch, 9, *coarse.shape)
 
 
-def _fold_stencil(fields: Tensor, coarse: Layout, axis: int) -> Tensor:
+def _fold_stencil(fields: Tensor, coarse: LevelLayout, axis: int) -> Tensor:
     """Fold the ghosts of one axis: the rows that belong to them, then the columns that point at them."""
     entry, dim = 1 + axis, 3 + axis
     n = fields.shape[dim] - 2
@@ -136,7 +136,7 @@ def _fold_stencil(fields: Tensor, coarse: Layout, axis: int) -> Tensor:
     return inner
 
 
-def dense(stencil: Tensor, layout: Layout) -> Tensor:
+def dense(stencil: Tensor, layout: LevelLayout) -> Tensor:
     """The matrices (batch, n, n) of stencil fields, for the coarsest level."""
     batch = stencil.shape[0]
     ny, nx = layout.shape
@@ -146,7 +146,7 @@ def dense(stencil: Tensor, layout: Layout) -> Tensor:
     return columns.reshape(batch, n, n).transpose(1, 2)
 
 
-def constant_shift(stencil: Tensor, layout: Layout) -> Tensor | None:
+def constant_shift(stencil: Tensor, layout: LevelLayout) -> Tensor | None:
     """For each matrix (batch,) a number of its size where constants are in its kernel, else 0; None where none is.
 
     The entries of a matrix whose kernel holds constants sum to zero, but for rounding. They are looked at on the finest
@@ -159,7 +159,7 @@ def constant_shift(stencil: Tensor, layout: Layout) -> Tensor | None:
     return torch.where(total > negligible * size, 0.0, stencil[:, 4].mean((1, 2)))
 
 
-def inverses(stencil: Tensor, layout: Layout, shift: Tensor | None) -> Tensor:
+def inverses(stencil: Tensor, layout: LevelLayout, shift: Tensor | None) -> Tensor:
     """The inverses (batch, n, n) of symmetric matrices; the pseudo-inverse where constants are in the kernel.
 
     There constants are given the eigenvalue ``shift``, by `constant_shift` of the finest level, and taken out of the

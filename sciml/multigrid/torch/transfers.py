@@ -21,7 +21,7 @@ from sciml.multigrid.torch.padding import (
 from sciml.pde.grid import Centring, Grid, Side
 
 __all__ = [
-    "Layout",
+    "LevelLayout",
     "conditions",
     "extend",
     "fold",
@@ -38,7 +38,7 @@ CELL = (0.25, 0.75, 0.75, 0.25)
 
 
 @dataclass(frozen=True)
-class Layout:
+class LevelLayout:
     """Layout of a grid, or of a coarser level of it, for the transfers.
 
     Vertex-centred, every second node is a coarse node: the odd ones after a Dirichlet side (2^k - 1 becomes
@@ -47,7 +47,7 @@ class Layout:
 
     Examples
     --------
-    >>> Layout.of(Grid((63, 63))).coarse().shape
+    >>> LevelLayout.of(Grid((63, 63))).coarse().shape
     (31, 31)
     """
 
@@ -56,7 +56,7 @@ class Layout:
     sides: tuple[tuple[Side, Side], tuple[Side, Side]]
 
     @classmethod
-    def of(cls, grid: Grid) -> Layout:
+    def of(cls, grid: Grid) -> LevelLayout:
         return cls(grid.shape, grid.centring, (grid.sides(0), grid.sides(1)))
 
     @property
@@ -68,12 +68,12 @@ class Layout:
         """The index of the first coarse node among the fine ones."""
         return int(self.centring == "vertex" and self.sides[axis][0] == "dirichlet")
 
-    def coarse(self) -> Layout:
+    def coarse(self) -> LevelLayout:
         """The next coarser level."""
         shape = tuple((n + 1 - self.offset(axis)) // 2 for axis, n in enumerate(self.shape))
-        return Layout((shape[0], shape[1]), self.centring, self.sides)
+        return LevelLayout((shape[0], shape[1]), self.centring, self.sides)
 
-    def levels(self, least: int = 1) -> list[Layout]:
+    def levels(self, least: int = 1) -> list[LevelLayout]:
         """All levels from this one down to the last with ``least`` unknowns an axis that `galerkin` can make."""
         layouts = [self]
         while min(layouts[-1].shape) > 1:
@@ -85,7 +85,7 @@ class Layout:
         return layouts
 
 
-def extend(u: Tensor, layout: Layout) -> Tensor:
+def extend(u: Tensor, layout: LevelLayout) -> Tensor:
     """Add one ghost value at each end: exact boundary conditions for fields that obey them.
 
     Odd across a Dirichlet side (0 at a known node), even across a Neumann side, wrapped where periodic.
@@ -105,7 +105,7 @@ def extend(u: Tensor, layout: Layout) -> Tensor:
     return with_ghosts(u, conditions(layout, u))
 
 
-def conditions(layout: Layout, u: Tensor) -> Ghosts:
+def conditions(layout: LevelLayout, u: Tensor) -> Ghosts:
     """Where the ghosts of `extend` come from, for fields (..., y, x)."""
     y, x = (
         (_condition(layout, axis, n, 0), _condition(layout, axis, n, 1))
@@ -114,7 +114,7 @@ def conditions(layout: Layout, u: Tensor) -> Ghosts:
     return y, x
 
 
-def _condition(layout: Layout, axis: int, n: int, end: int) -> Ghost:
+def _condition(layout: LevelLayout, axis: int, n: int, end: int) -> Ghost:
     side = layout.sides[axis][end]
     if side != "neumann":
         return _interpolated(layout, axis, n, end)
@@ -122,7 +122,7 @@ def _condition(layout: Layout, axis: int, n: int, end: int) -> Ghost:
     return (n - 1 - step if end else step), 1.0
 
 
-def mirror(a: Tensor, layout: Layout) -> Tensor:
+def mirror(a: Tensor, layout: LevelLayout) -> Tensor:
     """Extend a coefficient or feature, which obeys no boundary condition: even everywhere, or wrapped.
 
     Shapes are those of `extend`.
@@ -133,14 +133,14 @@ def mirror(a: Tensor, layout: Layout) -> Tensor:
     return a
 
 
-def ghosts(u: Tensor, layout: Layout) -> Tensor:
+def ghosts(u: Tensor, layout: LevelLayout) -> Tensor:
     """Ghosts of a coarse field for interpolation, which at a Neumann side is constant beyond the last node."""
     if layout.zero:
         return functional.pad(u, (1, 1, 1, 1))
     return with_ghosts(u, _all_interpolated(layout, u.shape[-2], u.shape[-1]))
 
 
-def _all_interpolated(layout: Layout, ny: int, nx: int) -> Ghosts:
+def _all_interpolated(layout: LevelLayout, ny: int, nx: int) -> Ghosts:
     y, x = (
         (_interpolated(layout, axis, n, 0), _interpolated(layout, axis, n, 1))
         for axis, n in enumerate((ny, nx))
@@ -148,26 +148,26 @@ def _all_interpolated(layout: Layout, ny: int, nx: int) -> Ghosts:
     return y, x
 
 
-def _interpolated(layout: Layout, axis: int, n: int, end: int) -> Ghost:
+def _interpolated(layout: LevelLayout, axis: int, n: int, end: int) -> Ghost:
     side = layout.sides[axis][end]
     return (n - 1) * (1 - end if side == "periodic" else end), ghost_sign(layout, side)
 
 
-def ghost_sign(layout: Layout, side: Side) -> float:
+def ghost_sign(layout: LevelLayout, side: Side) -> float:
     """What a ghost of interpolation is times its unknown: 0 where it is known to vanish, -1 odd, 1 even or around."""
     if side != "dirichlet":
         return 1.0
     return 0.0 if layout.centring == "vertex" else -1.0
 
 
-def fold(v: Tensor, layout: Layout) -> Tensor:
+def fold(v: Tensor, layout: LevelLayout) -> Tensor:
     """The transpose of the ghosts of interpolation: (..., y + 2, x + 2) to (..., y, x), nothing is lost."""
     if layout.zero:
         return v[..., 1:-1, 1:-1]
     return without_ghosts(v, _all_interpolated(layout, v.shape[-2] - 2, v.shape[-1] - 2))
 
 
-def prolong(u: Tensor, fine: Layout) -> Tensor:
+def prolong(u: Tensor, fine: LevelLayout) -> Tensor:
     """Bilinear interpolation from ``fine.coarse()`` to ``fine``, exact at the boundary.
 
     Parameters
@@ -183,12 +183,12 @@ def prolong(u: Tensor, fine: Layout) -> Tensor:
     return linear(u, lambda v: _prolong(v, fine), lambda r: _restrict(r, fine))
 
 
-def restrict(r: Tensor, fine: Layout) -> Tensor:
+def restrict(r: Tensor, fine: LevelLayout) -> Tensor:
     """The transpose of `prolong`: (batch, channel, *fine.shape) to (batch, channel, *fine.coarse().shape)."""
     return linear(r, lambda v: _restrict(v, fine), lambda u: _prolong(u, fine))
 
 
-def _prolong(u: Tensor, fine: Layout) -> Tensor:
+def _prolong(u: Tensor, fine: LevelLayout) -> Tensor:
     if _few(fine, u):
         return _interpolated_few(u, fine)
     padded = u if fine.zero else ghosts(u, fine.coarse())
@@ -201,7 +201,7 @@ def _prolong(u: Tensor, fine: Layout) -> Tensor:
     return whole[..., y : y + fine.shape[0], x : x + fine.shape[1]]
 
 
-def _restrict(r: Tensor, fine: Layout) -> Tensor:
+def _restrict(r: Tensor, fine: LevelLayout) -> Tensor:
     if _few(fine, r):
         return _restricted_few(r, fine)
     before, after = _margins(fine)
@@ -213,7 +213,7 @@ def _restrict(r: Tensor, fine: Layout) -> Tensor:
     return sums if fine.zero else fold(sums, fine.coarse())
 
 
-def _few(fine: Layout, like: Tensor) -> bool:
+def _few(fine: LevelLayout, like: Tensor) -> bool:
     """Whether torch's own interpolation is faster than a convolution: it begins sooner and goes slower."""
     if torch.compiler.is_compiling():  # any comparison would tie the program to a size
         return False
@@ -221,7 +221,7 @@ def _few(fine: Layout, like: Tensor) -> bool:
     return batch * channels * fine.shape[0] * fine.shape[1] <= SMALL
 
 
-def _interpolated_few(u: Tensor, fine: Layout) -> Tensor:
+def _interpolated_few(u: Tensor, fine: LevelLayout) -> Tensor:
     """The same as `_prolong`."""
     if _clamped(fine):
         factors = edge_factors(_halves(fine), *fine.shape, u.dtype, u.device)
@@ -234,7 +234,7 @@ def _interpolated_few(u: Tensor, fine: Layout) -> Tensor:
     return made[..., first[0] : first[0] + fine.shape[0], first[1] : first[1] + fine.shape[1]]
 
 
-def _restricted_few(r: Tensor, fine: Layout) -> Tensor:
+def _restricted_few(r: Tensor, fine: LevelLayout) -> Tensor:
     coarse, (ny, nx) = fine.coarse(), fine.shape
     backward = torch.ops.aten.upsample_bilinear2d_backward
     if _clamped(fine):
@@ -251,12 +251,12 @@ def _restricted_few(r: Tensor, fine: Layout) -> Tensor:
     return fold(sums, coarse)
 
 
-def _clamped(fine: Layout) -> bool:
+def _clamped(fine: LevelLayout) -> bool:
     """Whether interpolation with repeated edges is the one of the grid but for factors of the edges."""
     return fine.centring == "cell" and all(ends[0] != "periodic" for ends in fine.sides)
 
 
-def _halves(fine: Layout) -> tuple[float, float, float, float]:
+def _halves(fine: LevelLayout) -> tuple[float, float, float, float]:
     """What a fine cell beside a Dirichlet side gets of the coarse one: 3/4 - 1/4; an odd last one lies farther in."""
     factors = [
         0.5 if side == "dirichlet" and (end == 0 or n % 2 == 0) else 1.0
@@ -266,7 +266,7 @@ def _halves(fine: Layout) -> tuple[float, float, float, float]:
     return factors[0], factors[1], factors[2], factors[3]
 
 
-def _interpolation(fine: Layout) -> tuple[list[int], list[int], bool]:
+def _interpolation(fine: LevelLayout) -> tuple[list[int], list[int], bool]:
     """What a coarse field with ghosts is interpolated to, where the fine field begins there, and its form."""
     ny, nx = fine.coarse().shape
     if fine.centring == "cell":
@@ -292,14 +292,14 @@ def _cached_kernel(centring: Centring, channels: int, dtype: torch.dtype, device
         return _made_kernel(centring, channels, dtype, device).contiguous()
 
 
-def _margins(fine: Layout) -> tuple[list[int], list[int]]:
+def _margins(fine: LevelLayout) -> tuple[list[int], list[int]]:
     """How far interpolation reaches beyond the fine unknowns, before them and after them, along y and x."""
     if fine.zero:  # nothing comes from beyond the boundary
         return [0, 0], [2 * c + 1 - n for c, n in zip(fine.coarse().shape, fine.shape, strict=True)]
     return _reach(fine)
 
 
-def _reach(fine: Layout) -> tuple[list[int], list[int]]:
+def _reach(fine: LevelLayout) -> tuple[list[int], list[int]]:
     """The same with ghosts of the coarse field."""
     width = len(CELL) if fine.centring == "cell" else len(VERTEX)
     before = [3, 3] if fine.centring == "cell" else [3 - fine.offset(0), 3 - fine.offset(1)]
@@ -307,7 +307,7 @@ def _reach(fine: Layout) -> tuple[list[int], list[int]]:
     return before, [2 * (c + 1) + width - b - n for c, b, n in sizes]
 
 
-def within_reach(v: Tensor, fine: Layout) -> Tensor:
+def within_reach(v: Tensor, fine: LevelLayout) -> Tensor:
     """Pad a fine field with zeros to all that the extended coarse field interpolates to."""
     before, after = _reach(fine)
     return functional.pad(v, (before[1], after[1], before[0], after[0]))

@@ -13,11 +13,11 @@ from sciml.errors import InputError
 from sciml.operators.published.layer import Norm, Padding, Restricted
 from sciml.train.settings import Fit
 
-__all__ = ["RECIPES", "Architecture", "Recipe"]
+__all__ = ["RECIPES", "PublishedArchitecture", "Recipe"]
 
 
 @dataclass(frozen=True)
-class Architecture:
+class PublishedArchitecture:
     """The shape of a published network; saved with it.
 
     Parameters
@@ -79,20 +79,22 @@ class Architecture:
         for name in ("layers", "channels", "in_channels"):
             if getattr(self, name) < 1:
                 raise InputError(
-                    f"Architecture({name}={getattr(self, name)!r}): give a whole number of 1 or more"
+                    f"PublishedArchitecture({name}={getattr(self, name)!r}): give a whole number of 1 or more"
                 )
         if self.head not in ("convolution", "operator"):
-            raise InputError(f"Architecture(head={self.head!r}): give 'convolution' or 'operator'")
+            raise InputError(f"PublishedArchitecture(head={self.head!r}): give 'convolution' or 'operator'")
         if self.norm != "none" and self.size is None:
-            raise InputError(f"Architecture(norm={self.norm!r}) needs size: its scales belong to grid points")
+            raise InputError(
+                f"PublishedArchitecture(norm={self.norm!r}) needs size: its scales belong to grid points"
+            )
 
     @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Architecture:
+    def from_json(cls, plain: Mapping[str, Any]) -> PublishedArchitecture:
         """From what `PublishedMgNO.config` gave."""
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(plain) - known)
         if unknown:
-            raise InputError(f"{', '.join(unknown)}: Architecture has {', '.join(sorted(known))}")
+            raise InputError(f"{', '.join(unknown)}: PublishedArchitecture has {', '.join(sorted(known))}")
         return cls(**plain)
 
 
@@ -118,7 +120,7 @@ class Recipe:
         Parameters that no output depends on; the count has them.
     """
 
-    architecture: Architecture
+    architecture: PublishedArchitecture
     family: str | None
     resolution: int
     counts: tuple[int, int, int]
@@ -159,7 +161,7 @@ class Recipe:
         )
 
 
-_DARCY = Architecture()
+_DARCY = PublishedArchitecture()
 _SIX = ((1, 0),) * 4
 
 RECIPES: Mapping[str, Recipe] = {
@@ -208,7 +210,7 @@ RECIPES: Mapping[str, Recipe] = {
         target_scaling="none",
     ),
     "navier-stokes": Recipe(
-        Architecture(
+        PublishedArchitecture(
             layers=5,
             channels=32,
             smoothing=((1, 0),) * 3 + ((2, 0),) * 2,
@@ -233,7 +235,7 @@ RECIPES: Mapping[str, Recipe] = {
         final_div_factor=50.0,
     ),
     "helmholtz": Recipe(
-        Architecture(
+        PublishedArchitecture(
             layers=4,
             channels=20,
             smoothing=(*_SIX, (2, 0)),

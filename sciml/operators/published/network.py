@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sciml.errors import InputError
 from sciml.operators.input_fields import check_input_fields
-from sciml.operators.published.benchmarks import RECIPES, Architecture
+from sciml.operators.published.benchmarks import RECIPES, PublishedArchitecture
 from sciml.operators.published.layer import (
     MultigridConvolution,
     Pointwise,
@@ -40,14 +40,14 @@ class PublishedMgNO(nn.Module):
 
     Examples
     --------
-    >>> network = PublishedMgNO(Architecture(layers=2, channels=3))
+    >>> network = PublishedMgNO(PublishedArchitecture(layers=2, channels=3))
     >>> sum(p.numel() for p in network.parameters())
     4125
     """
 
     takes: ClassVar[Literal["fields"]] = "fields"
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: PublishedArchitecture) -> None:
         super().__init__()
         self.architecture = shape = architecture
         widths = [shape.in_channels] + [shape.channels] * (shape.layers - 1)
@@ -120,7 +120,7 @@ class PublishedMgNO(nn.Module):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> PublishedMgNO:
         """Make the network of a configuration that `config` returned."""
-        return cls(Architecture.from_json({k: v for k, v in config.items() if k != "class"}))
+        return cls(PublishedArchitecture.from_json({k: v for k, v in config.items() if k != "class"}))
 
     def config(self) -> dict[str, Any]:
         """Configuration of this network for `sciml.operators.registry.build`, as JSON stores it."""
@@ -130,7 +130,7 @@ class PublishedMgNO(nn.Module):
         return {"class": "PublishedMgNO", **plain}
 
 
-def _operator(shape: Architecture, source: int, channels: int) -> MultigridConvolution:
+def _operator(shape: PublishedArchitecture, source: int, channels: int) -> MultigridConvolution:
     return MultigridConvolution(
         source,
         channels,

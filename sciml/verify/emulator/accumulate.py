@@ -13,7 +13,7 @@ from sciml.errors import InputError, MissingVariable
 from sciml.schemes.mskf import MSKF
 from sciml.tables import plain
 from sciml.verify.emulator.evaluation import Evaluation
-from sciml.verify.emulator.moments import CLASSES, DEEP, NIL, NONE, Moments
+from sciml.verify.emulator.moments import CLASSES, DEEP, NIL, NONE, MomentSums
 from sciml.verify.emulator.rain_rate import rain_scores
 from sciml.verify.emulator.reliability import reliability
 from sciml.verify.emulator.scores import confusion, output_scores, trigger_scores
@@ -91,7 +91,7 @@ class Tally:
 
     def __init__(self, *, model: str = "prediction", data: str = "columns", weighted: bool = False) -> None:
         self.model, self.data, self.weighted = model, data, weighted
-        self._moments: dict[tuple[str, bool], Moments] = {}
+        self._moments: dict[tuple[str, bool], MomentSums] = {}
         self._units: dict[str, str] = {}
         self._rows: list[xr.Dataset] = []
         self._heights: list[Array] = []
@@ -143,7 +143,7 @@ class Tally:
             levels = t.shape[1] if t.ndim > 1 else 1
             for weigh, by in ((False, None), (True, weight)):
                 if not weigh or by is not None:
-                    sums = self._moments.setdefault((name, weigh), Moments.empty(levels))
+                    sums = self._moments.setdefault((name, weigh), MomentSums.empty(levels))
                     sums.add(t[scored], p[scored], kind["truth"][scored], None if by is None else by[scored])
         finite = [_finite(values) for values in outputs["prediction"].values()]
         self._broken += int((~np.logical_and.reduce(finite)).sum()) if finite else 0

@@ -1,9 +1,9 @@
 """Sums from which the scores of predicted columns are computed.
 
-`Moments` holds nine weighted sums by class of the true column and by level. Sums of blocks add up, so a data set of any
-size is scored in bounded memory, and the scores of any subset (triggered, deep, shallow, all; whole or by level) come
-from the same sums. `SCORES` has one formula for each score: a new score is one entry there, and one entry in
-`sciml.verify.emulator.evaluation.COLUMNS` for the table.
+`MomentSums` holds nine weighted sums by class of the true column and by level. Sums of blocks add up, so a data set
+of any size is scored in bounded memory, and the scores of any subset (triggered, deep, shallow, all; whole or by
+level) come from the same sums. `SCORES` has one formula for each score: a new score is one entry there, and one entry
+in `sciml.verify.emulator.evaluation.COLUMNS` for the table.
 
 Definitions, with t the truth, p the prediction, w the weight, sums over all elements (columns and levels) of
 one variable in the subset:
@@ -38,7 +38,7 @@ __all__ = [
     "SCORES",
     "SHALLOW",
     "TRIGGERED",
-    "Moments",
+    "MomentSums",
     "Scores",
 ]
 
@@ -111,7 +111,7 @@ class Scores:
 
 
 @dataclasses.dataclass
-class Moments:
+class MomentSums:
     """Weighted sums by class of the true column and by level.
 
     Attributes
@@ -122,7 +122,7 @@ class Moments:
     Examples
     --------
     >>> truth = np.array([[0.0, 0.0], [1.0, 3.0]])
-    >>> moments = Moments.empty(levels=2).add(truth, truth + 0.5, kind=[0, 2])
+    >>> moments = MomentSums.empty(levels=2).add(truth, truth + 0.5, kind=[0, 2])
     >>> moments.scores()
     Scores(n=2.0, r2=0.75, rmse=0.5, bias=0.5, nmae=0.25)
     """
@@ -171,7 +171,7 @@ class Moments:
                 self.sums[index, :, column] += c @ term
         return self
 
-    def merge(self, other: Moments) -> Self:
+    def merge(self, other: MomentSums) -> Self:
         """Add the sums of other columns."""
         self.sums += other.sums
         return self
@@ -247,5 +247,5 @@ SCORES: Final[dict[str, Callable[[Mapping[str, float], float], float]]] = {
     "bias": _bias,
     "nmae": _nmae,
 }
-"""Formula of each score, of the sums of `Moments` by name and of the standard deviation below which the truth counts
+"""Formula of each score, of the sums of `MomentSums` by name and of the standard deviation below which the truth counts
 as nil."""

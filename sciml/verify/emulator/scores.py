@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sciml.errors import InputError
 from sciml.tables import plain
-from sciml.verify.emulator.moments import CLASSES, DEEP, EVERY, NIL, NONE, SHALLOW, TRIGGERED, Moments
+from sciml.verify.emulator.moments import CLASSES, DEEP, EVERY, NIL, NONE, SHALLOW, TRIGGERED, MomentSums
 
 __all__ = ["confusion", "f1", "output_scores", "score", "trigger_scores"]
 
@@ -98,7 +98,7 @@ def score(
     dict
         ``trigger`` (see `trigger_scores`) and ``outputs.<name>`` with ``r2``, ``rmse``, ``bias``, ``nmae``
         over the truly triggered columns, ``r2_all`` over all, ``r2_class_mean`` (see
-        `Moments.class_mean_r2`), and the same four scores under ``deep`` and ``shallow``. Undefined scores
+        `MomentSums.class_mean_r2`), and the same four scores under ``deep`` and ``shallow``. Undefined scores
         are None.
 
     Examples
@@ -113,12 +113,12 @@ def score(
         if name in prediction:
             values = np.asarray(truth[name], np.float64)
             levels = values.shape[1] if values.ndim > 1 else 1
-            moments = Moments.empty(levels).add(values, prediction[name], kind, weight)
+            moments = MomentSums.empty(levels).add(values, prediction[name], kind, weight)
             outputs[name] = output_scores(moments, NIL.get(name, 0.0))
     return {"trigger": trigger_scores(confusion(kind, kind_predicted, weight)), "outputs": outputs}
 
 
-def output_scores(moments: Moments, nil: float = 0.0) -> dict[str, Any]:
+def output_scores(moments: MomentSums, nil: float = 0.0) -> dict[str, Any]:
     """Compute the scores of one output, as a plain dict; see `score` for its keys."""
     whole = moments.scores(TRIGGERED, nil=nil)
     result = whole.to_json()

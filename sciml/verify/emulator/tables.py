@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sciml.tables import plain
 from sciml.verify.emulator.budgets import budgets, summary
-from sciml.verify.emulator.moments import NIL, NONE, TRIGGERED, Moments
+from sciml.verify.emulator.moments import NIL, NONE, TRIGGERED, MomentSums
 from sciml.verify.emulator.scores import confusion, f1
 
 __all__ = [
@@ -83,7 +83,7 @@ def column_table(rows: Sequence[xr.Dataset]) -> xr.Dataset:
     )
 
 
-def profile_table(moments: Mapping[str, Moments], height: Array, units: Mapping[str, str]) -> xr.Dataset:
+def profile_table(moments: Mapping[str, MomentSums], height: Array, units: Mapping[str, str]) -> xr.Dataset:
     """Compute statistics by level of each output with levels; dims (statistic, subset, level)."""
     levels = height.size
     table = xr.Dataset(

@@ -68,7 +68,7 @@ def assess(
     model: str = "operator",
     data: str = "dataset",
     samples: int | None = None,
-    closely: int = 8,
+    multigrid_samples: int = 8,
     preconditioned: int = 2,
     layout: str | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -86,7 +86,7 @@ def assess(
         Names of the operator and of the dataset in tables.
     samples
         Number of samples from the first on; all by default.
-    closely
+    multigrid_samples
         Number of samples that are compared with their multigrid hierarchies.
     preconditioned
         Number of those for which the operator is tested as a preconditioner.
@@ -140,7 +140,7 @@ def assess(
         seconds=_seconds(trained, inputs, taken.grid),
         model=model,
         data=data,
-        closely=closely,
+        multigrid_samples=multigrid_samples,
         side_values=taken.side_values,
     )
     scores = dict(evaluation.scores)
@@ -153,7 +153,7 @@ def assess(
     if "certified" in scores and isinstance(trained, TrainedOperator):
         corrected = [
             _corrected(trained, opened, int(number), taken.grid, scores["certified"]["rtol"])
-            for number in looked_at(count, closely)
+            for number in looked_at(count, multigrid_samples)
         ]
         scores["certified"] = {**scores["certified"], "corrected": mean(corrected)}
     caution = caution_of(opened)

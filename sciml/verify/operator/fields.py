@@ -36,7 +36,7 @@ def evaluate(
     seconds: Mapping[str, float] | None = None,
     model: str = "prediction",
     data: str = "fields",
-    closely: int = 8,
+    multigrid_samples: int = 8,
     side_values: Given | None = None,
 ) -> PdeEvaluation:
     """Evaluate predicted fields.
@@ -57,7 +57,7 @@ def evaluate(
         Seconds of a prediction: ``alone``, ``in_batch``; and ``batch``, the size of the batch.
     model, data
         Names of the operator and of the dataset in tables.
-    closely
+    multigrid_samples
         Number of samples, evenly spaced, that are compared with their multigrid hierarchies (about a second each).
     side_values
         Values of the truths on Dirichlet sides, a number or by side; by default estimated from the truths, see
@@ -90,7 +90,7 @@ def evaluate(
         "norms": {name: spread(errors) for name, errors in rows.items()},
         "frequency": error_by_frequency(prediction - lifted, truth - lifted, grid).to_json(),
     }
-    chosen = looked_at(len(truth), closely)
+    chosen = looked_at(len(truth), multigrid_samples)
     cases: list[Case] = []
     reason = hierarchies.fits(known[0]) if known else None
     if reason:
@@ -126,7 +126,7 @@ def _sides(truth: Array, grid: Grid, given: Given | None) -> Sides:
     return Sides.of(given, jumps)
 
 
-def looked_at(samples: int, closely: int) -> NDArray[np.int64]:
+def looked_at(samples: int, multigrid_samples: int) -> NDArray[np.int64]:
     """Return the evenly spaced samples that are compared with their hierarchies.
 
     Examples
@@ -134,7 +134,7 @@ def looked_at(samples: int, closely: int) -> NDArray[np.int64]:
     >>> looked_at(10, 3)
     array([0, 4, 9])
     """
-    return np.unique(np.linspace(0, samples - 1, min(closely, samples)).round().astype(np.int64))
+    return np.unique(np.linspace(0, samples - 1, min(multigrid_samples, samples)).round().astype(np.int64))
 
 
 def median_sample(errors: Array) -> int:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from sciml.multigrid.torch.stencils import diffusion_stencil, galerkin
-from sciml.multigrid.torch.transfers import Layout
+from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.operators.mgno_layer import Cycle
 from sciml.pde.elliptic import Poisson, discretize
 from sciml.pde.grid import Grid
@@ -33,7 +33,7 @@ LIMIT: Final = 200
 def geometric_layer(n: int) -> Cycle:
     """Return a layer of one channel that is the V(1,1) cycle of Poisson with damped Jacobi (mgno, section 5a)."""
     grid = Grid((n, n))
-    layout = Layout.of(grid)
+    layout = LevelLayout.of(grid)
     stencil = diffusion_stencil(torch.ones(1, n, n, dtype=torch.float64), grid)
     cycle = Cycle(1, 1, levels=int(np.log2(n + 1)), post=1, bottom=1).double()
     with torch.no_grad():
@@ -77,7 +77,7 @@ def learned_layer(*, resolution: int = 31, steps: int = 250, seed: int = 7) -> d
 
 
 def _trained(cycle: Cycle, n: int, steps: int, seed: int) -> Cycle:
-    layout = Layout.of(Grid((n, n)))
+    layout = LevelLayout.of(Grid((n, n)))
     generator = torch.Generator().manual_seed(seed)
     five_point = torch.tensor([[[[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]]]], dtype=torch.float64)
     optimiser = torch.optim.Adam(cycle.parameters(), lr=RATE)
@@ -110,7 +110,7 @@ def _measured(system: System, layer: Cycle | None, seed: int) -> Mapping[str, fl
 
 
 def _applied(layer: Cycle, system: System) -> Apply:
-    layout, shape = Layout.of(system.grid), (1, 1, *system.grid.shape)
+    layout, shape = LevelLayout.of(system.grid), (1, 1, *system.grid.shape)
 
     def apply(r: Array) -> Array:
         with torch.no_grad():

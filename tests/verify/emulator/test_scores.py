@@ -66,7 +66,7 @@ def test_trigger_scores_are_those_of_scikit_learn(columns):
 
 def test_by_level_and_mean_profiles(columns):
     kind, _, truth, prediction = columns
-    moments = sums.Moments.empty(12).add(truth, prediction, kind)
+    moments = sums.MomentSums.empty(12).add(truth, prediction, kind)
     here = kind == 2
     raw = sklearn.r2_score(truth[here], prediction[here], multioutput="raw_values")
     assert [level.r2 for level in moments.by_level([sums.DEEP])] == pytest.approx(list(raw), rel=1e-9)
@@ -78,7 +78,7 @@ def test_by_level_and_mean_profiles(columns):
 def test_class_mean_is_the_score_of_predicting_class_means(columns):
     kind, _, truth, _ = columns
     means = np.stack([truth[kind == k].mean(0) for k in range(3)])
-    moments = sums.Moments.empty(12).add(truth, means[kind], kind)
+    moments = sums.MomentSums.empty(12).add(truth, means[kind], kind)
     assert moments.class_mean_r2() == pytest.approx(moments.scores().r2, rel=1e-10)
 
 
@@ -88,10 +88,10 @@ def test_blocks_add_up(sizes, seed):
     total = sum(sizes)
     truth, prediction = rng.normal(5, 2, (2, total, 4))
     kind, weight = rng.integers(0, 3, total), rng.uniform(1, 9, total)
-    whole = sums.Moments.empty(4).add(truth, prediction, kind, weight)
-    blocks = sums.Moments.empty(4)
+    whole = sums.MomentSums.empty(4).add(truth, prediction, kind, weight)
+    blocks = sums.MomentSums.empty(4)
     for part in np.split(np.arange(total), np.cumsum(sizes)[:-1]):
-        blocks.merge(sums.Moments.empty(4).add(truth[part], prediction[part], kind[part], weight[part]))
+        blocks.merge(sums.MomentSums.empty(4).add(truth[part], prediction[part], kind[part], weight[part]))
     np.testing.assert_allclose(blocks.sums, whole.sums, rtol=1e-12, atol=1e-12)
 
 
@@ -122,7 +122,7 @@ def test_nothing_to_score_is_none_and_not_nan():
 
 def test_shapes_that_differ_are_an_error():
     with pytest.raises(InputError, match=r"\(3, 2\).*same columns"):
-        sums.Moments.empty(2).add(np.zeros((3, 2)), np.zeros((4, 2)), [1, 1, 1])
+        sums.MomentSums.empty(2).add(np.zeros((3, 2)), np.zeros((4, 2)), [1, 1, 1])
     with pytest.raises(InputError, match=r"true classes \[1, 3\].*held"):
         sc.confusion([1, 3], [1, 1])
 

@@ -54,7 +54,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def evaluation(data):
-    return assess(Cycles(1), data, model="a cycle", data="flows", closely=3, preconditioned=1)
+    return assess(Cycles(1), data, model="a cycle", data="flows", multigrid_samples=3, preconditioned=1)
 
 
 def test_what_the_issue_asks_is_there_and_json_knows_no_nan(evaluation):
@@ -82,12 +82,18 @@ def test_a_prediction_of_one_cycle_is_the_baseline_of_one_cycle(evaluation):
     )
 
 
-@pytest.mark.parametrize("closely", [2, 3, 4])
-def test_the_sample_shown_has_the_median_error_of_all_samples(data, closely):
+@pytest.mark.parametrize("multigrid_samples", [2, 3, 4])
+def test_the_sample_shown_has_the_median_error_of_all_samples(data, multigrid_samples):
     truth = data["u"].values
     prediction = truth * (1 + np.array([0.5, 0.1, 0.4, 0.2, 0.3]))[:, None, None]
     grid = Grid((N, N))
-    evaluation = evaluate(prediction, truth, grid, systems=problems_of(data, grid, truth, 5), closely=closely)
+    evaluation = evaluate(
+        prediction,
+        truth,
+        grid,
+        systems=problems_of(data, grid, truth, 5),
+        multigrid_samples=multigrid_samples,
+    )
     assert evaluation.fields.attrs["sample"] == 4
     assert evaluation.fields.attrs["relative_l2"] == pytest.approx(0.3)
     assert (
@@ -145,7 +151,7 @@ def test_errors_of_a_system():
 
 def test_own_data_has_only_what_makes_sense(data):
     own = data.drop_attrs().assign(u=data["u"] * 3 + 1e-3)
-    evaluation = assess(Cycles(1), own, closely=2)
+    evaluation = assess(Cycles(1), own, multigrid_samples=2)
     assert evaluation.scores["residual"] is None
     assert "not the solutions" in next(iter(evaluation.scores["absent"].values()))
     assert evaluation.scores["relative_l2"] > 0.5
@@ -156,7 +162,7 @@ def test_own_data_has_only_what_makes_sense(data):
 
 def test_without_attributes_the_grid_is_that_of_the_operator(data):
     plain = xr.Dataset({name: (variable.dims, variable.values) for name, variable in data.data_vars.items()})
-    evaluation = assess(Cycles(2), plain, samples=2, closely=1)
+    evaluation = assess(Cycles(2), plain, samples=2, multigrid_samples=1)
     assert evaluation.scores["samples"] == 2
     assert evaluation.scores["grid"] == Grid((N, N)).to_json()
     assert evaluation.scores["residual"] < 0.1  # Darcy flow with a source of 1 it was
