@@ -30,6 +30,7 @@ WEIGHTS_SCHEMA = 1
 
 Attribute = str | int | float | Sequence[float]
 
+_LEAST_SIZE = 4096  # bytes; the netCDF library cannot open a smaller file from memory
 _ZEROS = b"0" * 64
 # The attribute in the header of a classic file: name, type (2: char), length (71), value.
 _CHECKSUM = re.compile(rb"\x00\x00\x00\x08checksum\x00\x00\x00\x02\x00\x00\x00\x47sha256:([0-9a-f]{64})\x00")
@@ -64,7 +65,8 @@ class Weights:
 
 def _classic(weights: Weights) -> bytes:
     """Return the bytes of the file before its checksum is set."""
-    dataset = netCDF4.Dataset("weights", "w", memory=4096, format="NETCDF3_64BIT_OFFSET")
+    # The library extends the memory to the size of the file; it would not shorten a larger one.
+    dataset = netCDF4.Dataset("weights", "w", memory=1, format="NETCDF3_64BIT_OFFSET")
     dataset.setncattr("Conventions", "CF-1.11")
     dataset.setncattr("title", "Weights of a sciml emulator")
     dataset.setncattr("sciml_schema", np.int32(WEIGHTS_SCHEMA))
@@ -107,7 +109,29 @@ def _classic(weights: Weights) -> bytes:
         if name in weights.descriptions:
             variable.setncattr("long_name", weights.descriptions[name])
         variable[...] = array
-    return bytes(dataset.close())
+    content = _clear_padding(dataset.close(), [array.nbytes for array in arrays.values()])
+    return content.ljust(_LEAST_SIZE, b"\0")
+
+
+def _clear_padding(content: memoryview, sizes: Sequence[int]) -> bytes:
+    """Set the bytes between arrays to zero: each array begins at a multiple of 4 bytes.
+
+    The netCDF library does not write these bytes, so that they have the previous content of the memory.
+
+    Parameters
+    ----------
+    content
+        A classic netCDF file without a record dimension, whose last bytes are the arrays in the order of `sizes`.
+    sizes
+        Size of each array in bytes.
+    """
+    clean = bytearray(content)
+    end = len(clean)
+    for size in reversed(sizes):
+        begin = end - (size + 3) // 4 * 4
+        clean[begin + size : end] = bytes(end - begin - size)
+        end = begin
+    return bytes(clean)
 
 
 def _sum(content: bytes, at: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 from collections.abc import Callable
@@ -64,6 +65,47 @@ def test_same_weights_same_bytes_and_others_can_read_them(
         assert file.data_model == "NETCDF3_64BIT_OFFSET"
         assert file.hidden == 32
         np.testing.assert_array_equal(file["lstm.weight_hh_l1"][:], net.weights().arrays["lstm.weight_hh_l1"])
+
+
+def fill_free_memory(byte: int) -> None:
+    """Write a byte into blocks of memory and free them, so that the next allocations contain it."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
+    libc.free.argtypes = (ctypes.c_void_p,)
+    for size in (1, 64, 256, 1024, 2048, 4096, 8192, 16384):
+        blocks = [libc.malloc(size) for _ in range(40)]
+        for block in blocks:
+            ctypes.memset(block, byte, size)
+        for block in blocks:
+            libc.free(block)
+
+
+@pytest.mark.parametrize("size", [1, 3, 700, 2001])
+def test_bytes_do_not_depend_on_free_memory(size: int, tmp_path: Path) -> None:
+    """Files smaller than a page of memory, and arrays of int16 that do not end at a multiple of 4 bytes."""
+    arrays: dict[str, np.ndarray] = {name: np.arange(size, dtype=np.int16) for name in "ab"}
+    arrays |= {
+        "c": np.full((size, 1), 0.5, np.float32),
+        "d": np.arange(3, dtype=np.int16),
+        "e": np.float64(2),
+    }
+    contents = set()
+    for byte in (0x00, 0xAB, 0x11, 0xFF):
+        fill_free_memory(byte)
+        write_weights(tmp_path / "w.nc", Weights(arrays, {"hidden": 3}, {"b": "padded"}))
+        contents.add((tmp_path / "w.nc").read_bytes())
+    assert len(contents) == 1
+    for name, array in read_weights(tmp_path / "w.nc").arrays.items():
+        np.testing.assert_array_equal(array, arrays[name])
+
+
+def test_a_small_file_ends_with_zeros(tmp_path: Path) -> None:
+    weights = Weights({"w": np.full(7, 1.5, np.float32), "z": np.arange(1, 4, dtype=np.int16)})
+    write_weights(tmp_path / "w.nc", weights)
+    content = (tmp_path / "w.nc").read_bytes()
+    arrays = np.full(7, 1.5, ">f4").tobytes() + np.arange(1, 4, dtype=">i2").tobytes()
+    assert len(content) == 4096
+    assert content.rstrip(b"\0").endswith(arrays)
 
 
 def check_error(library: Library, path: Path) -> None:
