@@ -62,6 +62,7 @@ check: $(READY) | system
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python .ci/words.py
+	@$(BIN)/python -m sciml.coupling.generated_sources --check
 	@$(if $(FORTRAN),$(BIN)/fortitude check $(FORTRAN),echo "no Fortran files")
 	@$(if $(C),$(BIN)/clang-format --dry-run -Werror $(C),echo "no C files")
 	@echo "check: all passed"

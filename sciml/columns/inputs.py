@@ -88,7 +88,7 @@ def _targets(ds: xr.Dataset, wanted: tuple[str, ...], *, partial: bool = False) 
     """Targets in a source. If RQSCUTEN is missing, it is zero: it is numerically zero in this scheme."""
     if partial:
         wanted = tuple(name for name in wanted if name in ds.variables)
-    absent = [name for name in wanted if name not in ds.variables and name != "RQSCUTEN"]
+    absent = [name for name in wanted if name not in ds.variables and name not in MSKF.zero_if_absent]
     if absent:
         why = "what the scheme returned is incomplete"
         raise MissingVariable(describe_missing(absent, where(ds), why=why))

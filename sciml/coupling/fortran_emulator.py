@@ -20,43 +20,18 @@ from sciml.convection.problem import (
     solution_of,
 )
 from sciml.coupling.library import Library, NativeNetwork
+from sciml.coupling.structures import Domain, columns_structure
 from sciml.schemes.mskf import MSKF
+from sciml.schemes.scheme import EMULATOR_OUTPUTS
 
 __all__ = ["FortranEmulator", "NativeColumns"]
 
 #: In the order of the enumerations in sciml_mskf.h.
 OUTPUT_PROFILES = MSKF.output_profiles
-OUTPUT_SURFACE = (*MSKF.output_scalars, "NOVELTY")
+OUTPUT_SURFACE = (*MSKF.output_scalars, *(output.name for output in EMULATOR_OUTPUTS))
 
 
-class _Domain(ctypes.Structure):
-    _fields_ = (
-        ("ni", ctypes.c_int64),
-        ("nj", ctypes.c_int64),
-        ("levels", ctypes.c_int32),
-        ("threads", ctypes.c_int32),
-        ("held", ctypes.c_int32),
-        ("unused", ctypes.c_int32),
-        ("s3", ctypes.c_ssize_t * 3),
-        ("s2", ctypes.c_ssize_t * 2),
-        ("dx", ctypes.c_double),
-        ("dt", ctypes.c_double),
-        ("cudt", ctypes.c_double),
-    )
-
-
-class _Columns(ctypes.Structure):
-    _fields_ = (
-        ("bits", ctypes.c_int),
-        ("domain", _Domain),
-        ("in3", ctypes.c_void_p * len(INPUT_PROFILES)),
-        ("in2", ctypes.c_void_p * len(INPUT_SURFACE)),
-        ("out3", ctypes.c_void_p * len(OUTPUT_PROFILES)),
-        ("out2", ctypes.c_void_p * len(OUTPUT_SURFACE)),
-        ("kind", ctypes.c_void_p),
-        ("rate", ctypes.c_void_p * 4),  # not used here: NULL
-        ("timec", ctypes.c_void_p),
-    )
+_Columns = columns_structure(MSKF)
 
 
 class NativeColumns:
@@ -95,7 +70,7 @@ class NativeColumns:
             return tuple(arrays[name][start:].ctypes.data for name in names)
 
         levels, count = self.levels, stop - start
-        domain = _Domain(
+        domain = Domain(
             *(count, 1, levels, threads, 0, 0),
             *((levels, 1, count * levels), (1, count)),
             *(self._settings[name] for name in ("DX", "DT", "CUDT")),

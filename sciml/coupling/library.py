@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,13 +26,6 @@ _ERRORS: dict[int, type[SciMLError]] = {
     6: SciMLError,
 }
 _MESSAGE_SIZE = 512
-
-
-class _Description(ctypes.Structure):
-    _fields_ = tuple(
-        (name, ctypes.c_int32)
-        for name in ("schema", "channels", "layers", "hidden", "outputs", "pooled", "pool_levels", "emulator")
-    )
 
 
 @dataclass(frozen=True)
@@ -61,6 +54,12 @@ class Description:
     pooled: int
     pool_levels: int
     emulator: bool
+
+
+class _Description(ctypes.Structure):
+    """``sciml_mskf_description`` of sciml_mskf.h: the members of `Description`, each an int32."""
+
+    _fields_ = tuple((member.name, ctypes.c_int32) for member in fields(Description))
 
 
 class Library:
@@ -158,18 +157,10 @@ class NativeNetwork:
         message = ctypes.create_string_buffer(_MESSAGE_SIZE)
         status = library._init(os.fsencode(weights), ctypes.byref(self._handle), message, _MESSAGE_SIZE)
         self._check(status, message)
-        fields = _Description()
-        self._check(library._describe(self._handle, ctypes.byref(fields), message, _MESSAGE_SIZE), message)
-        self.description = Description(
-            schema=fields.schema,
-            channels=fields.channels,
-            layers=fields.layers,
-            hidden=fields.hidden,
-            outputs=fields.outputs,
-            pooled=fields.pooled,
-            pool_levels=fields.pool_levels,
-            emulator=bool(fields.emulator),
-        )
+        content = _Description()
+        self._check(library._describe(self._handle, ctypes.byref(content), message, _MESSAGE_SIZE), message)
+        numbers = {member.name: getattr(content, member.name) for member in fields(Description)}
+        self.description = Description(**{**numbers, "emulator": bool(content.emulator)})
 
     @staticmethod
     def _check(status: int, message: ctypes.Array[ctypes.c_char]) -> None:

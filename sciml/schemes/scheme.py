@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -10,9 +11,27 @@ from typing import Final
 from sciml.errors import InputError
 from sciml.wrf.variables import TABLE
 
-__all__ = ["ColumnScheme", "Field"]
+__all__ = ["EMULATOR_OUTPUTS", "ColumnScheme", "Diagnostic", "Field"]
 
 UNBOUNDED: Final = (-math.inf, math.inf)
+_IDENTIFIER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
+RESERVED: Final = frozenset(
+    "emulator dx dt cudt kind ims ime jms jme kms kme its ite jts jte kts kte status message".split()
+)
+"""Arguments of the Fortran interface besides the fields; no symbol may have such a name."""
+
+
+def _check_identifiers(*words: str) -> None:
+    for word in words:
+        if not _IDENTIFIER.fullmatch(word):
+            raise InputError(
+                f"{word!r} is no name of a variable in C and Fortran: give at most 40 letters, digits and "
+                "underscores, a letter first"
+            )
+
+
+def _comment(units: str, note: str) -> str:
+    return f"{units}, {note}" if note else units
 
 
 @dataclass(frozen=True)
@@ -31,11 +50,16 @@ class Field:
         Smallest and largest value for which the native library computes the scheme.
     is_level
         Whether the values are model levels counted from 1: they have no value without convection.
+    is_read
+        Whether an emulator reads the value of this output before the call.
+    note
+        Remark beside the units in the generated interfaces, such as "of dry air".
 
     Raises
     ------
     InputError
-        The table of WRF's variables has no such name, or the variable is neither 3d nor 2d.
+        The table of WRF's variables has no such name, the variable is neither 3d nor 2d, or the symbol or the
+        argument is no identifier.
     """
 
     name: str
@@ -43,6 +67,8 @@ class Field:
     argument: str
     limits: tuple[float, float] = UNBOUNDED
     is_level: bool = False
+    is_read: bool = False
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.name not in TABLE:
@@ -51,6 +77,7 @@ class Field:
             raise InputError(
                 f"{self.name} has the dimensions {TABLE[self.name].dims}: give a 3d or a 2d variable"
             )
+        _check_identifiers(self.symbol, self.argument)
 
     @property
     def is_profile(self) -> bool:
@@ -71,6 +98,53 @@ class Field:
     def bounds(self) -> tuple[float, float]:
         """Physical bounds, inclusive."""
         return TABLE[self.name].bounds
+
+    @property
+    def comment(self) -> str:
+        """Units and remark."""
+        return _comment(self.unit_label, self.note)
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """A quantity that is returned beside the fields of a scheme and is not in the table of WRF's variables.
+
+    Parameters
+    ----------
+    name, symbol, argument
+        As those of a `Field`.
+    units
+        CF units.
+    note
+        Remark beside the units in the generated interfaces.
+
+    Raises
+    ------
+    InputError
+        The symbol or the argument is no identifier.
+    """
+
+    name: str
+    symbol: str
+    argument: str
+    units: str
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        _check_identifiers(self.symbol, self.argument)
+
+    @property
+    def comment(self) -> str:
+        """Units and remark."""
+        return _comment(self.units, self.note)
+
+
+EMULATOR_OUTPUTS: Final = (
+    Diagnostic(
+        "NOVELTY", "NOVELTY", "novelty", "1", "equal to 1 at the edge of what the emulator was trained on"
+    ),
+)
+"""Values per column that every emulator returns, after the outputs of its scheme."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +175,16 @@ class ColumnScheme:
         Names of the classes of a column; a class is the position of its name.
     closures
         Budgets that the outputs close, by name, with the outputs that enter each.
+    rates
+        Profiles that the scheme returns if the host asks for them; columns do not have them.
+    prefix
+        Prefix of the names in the generated interfaces, in lower case; ``sciml_<name>`` by default.
 
     Raises
     ------
     InputError
-        A name occurs twice, profiles do not come first, or a closure names no output.
+        A name or a symbol occurs twice, profiles do not come first, a closure names no output, or a symbol is
+        the name of another argument of the Fortran interface.
     """
 
     name: str
@@ -119,13 +198,19 @@ class ColumnScheme:
     zero_if_absent: tuple[str, ...]
     classes: tuple[str, ...]
     closures: Mapping[str, tuple[str, ...]] = field(hash=False)
+    rates: tuple[Diagnostic, ...] = ()
+    prefix: str = ""
 
     def __post_init__(self) -> None:
+        if not self.prefix:
+            object.__setattr__(self, "prefix", f"sciml_{self.name}")
+        _check_identifiers(self.prefix, *self.classes)
         fields = (*self.inputs, *self.outputs, *self.optional_outputs)
         names = [f.name for f in fields]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise InputError(f"the scheme {self.name} names {', '.join(twice)} twice: name each field once")
+        self._check_symbols(fields)
         for group in (self.inputs, self.outputs):
             shapes = [f.is_profile for f in group]
             if shapes != sorted(shapes, reverse=True):
@@ -139,6 +224,16 @@ class ColumnScheme:
         if unknown:
             raise InputError(
                 f"the scheme {self.name} does not return {unknown}: add an output, or remove the name"
+            )
+
+    def _check_symbols(self, fields: tuple[Field, ...]) -> None:
+        entries: list[Field | Diagnostic] = [*fields, *self.rates, *EMULATOR_OUTPUTS]
+        symbols = [entry.symbol.lower() for entry in entries]
+        wrong = sorted({s for s in symbols if symbols.count(s) > 1 or s in RESERVED})
+        if wrong:
+            raise InputError(
+                f"the scheme {self.name} uses the symbol {', '.join(wrong)} twice, or an argument of the Fortran "
+                "interface has that name: give each field its own symbol"
             )
 
     @property

@@ -1,14 +1,18 @@
-"""The lists of the C sources and of the tests' host agree with the declaration of MSKF: names, order and units."""
+"""The C and Fortran sources are as generated from the declaration of MSKF, and the compiler sees its lists in them."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+from functools import lru_cache
+from pathlib import Path
 
 import pytest
 
 from sciml.columns.classes import KINDS
 from sciml.columns.fields import needed
-from sciml.coupling.build import sources
+from sciml.coupling.build import c_compiler, sources
+from sciml.coupling.generated_sources import COMMAND, generated
 from sciml.schemes import MSKF
 from sciml.schemes.scheme import Field
 from sciml.wrf.variables import TABLE
@@ -25,6 +29,14 @@ def read(path: str) -> str:
     return (sources() / path).read_text()
 
 
+@lru_cache
+def preprocessed(path: str) -> str:
+    """A C source as the compiler sees it, without its includes of system headers."""
+    options = ["-E", "-P", "-std=gnu11", "-DSCIML_ISA=baseline", "-DSCIML_BITS=64", f"-I{sources()}"]
+    command = [*c_compiler().command, *options, str(sources() / path)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def enumerators(name: str) -> list[tuple[str, str]]:
     """Enumerators of an enumeration in the public header, without prefix, with the comment beside each."""
     body = re.search(rf"enum {name} \{{(.*?)\}};", read("sciml_mskf.h"), re.DOTALL)
@@ -35,14 +47,14 @@ def enumerators(name: str) -> list[tuple[str, str]]:
 
 def strings(path: str, name: str) -> list[str]:
     """The string literals of a table in a C source."""
-    body = re.search(rf"\b{name}\[\w*\] = \{{(.*?)\}};", read(path), re.DOTALL)
+    body = re.search(rf"\b{name}\[\w*\] = \{{(.*?)\}};", preprocessed(path), re.DOTALL)
     assert body is not None
     return re.findall(r'"([^"]*)"', body[1])
 
 
 def arguments(name: str) -> list[str]:
     """Names of the arguments in a table of wrf_patch.c."""
-    body = re.search(rf"\b{name}\[\d+\] = \{{(.*?)\}};", read("wrf/wrf_patch.c"), re.DOTALL)
+    body = re.search(rf"\b{name}\[\] = \{{(.*?)\}};", preprocessed("wrf/wrf_patch.c"), re.DOTALL)
     assert body is not None
     return re.findall(r"ARG_(\w+)", body[1])
 
@@ -53,6 +65,13 @@ ENUMERATIONS = {
     "sciml_output_profile": OUTPUT_PROFILES,
     "sciml_output_surface": OUTPUT_SCALARS,
 }
+
+
+@pytest.mark.parametrize(
+    ("path", "text"), list(generated()), ids=lambda x: x.name if isinstance(x, Path) else ""
+)
+def test_the_sources_are_as_generated(path: Path, text: str) -> None:
+    assert path.read_text() == text, f"the declaration has changed: run `{COMMAND}`"
 
 
 @pytest.mark.parametrize(("name", "fields"), ENUMERATIONS.items())
@@ -69,16 +88,24 @@ def test_units_of_the_header(name: str, fields: list[Field]) -> None:
         assert units == field.unit_label, field.name
 
 
+@pytest.mark.native
 @pytest.mark.parametrize(("name", "fields"), ENUMERATIONS.items())
 def test_arguments_of_the_wrf_patch(name: str, fields: list[Field]) -> None:
     assert arguments(f"{name}_arguments") == [field.argument for field in fields]
 
 
+@pytest.mark.native
+def test_arguments_of_the_rates() -> None:
+    assert arguments("sciml_rate_arguments") == [rate.argument for rate in MSKF.rates]
+    assert strings("wrf/capture.c", "rate_name") == [rate.name for rate in MSKF.rates]
+
+
 def test_every_argument_is_one_of_the_scheme() -> None:
-    every = (*MSKF.inputs, *MSKF.outputs, *MSKF.optional_outputs)
+    every = (*MSKF.inputs, *MSKF.outputs, *MSKF.optional_outputs, *MSKF.rates)
     assert {field.argument for field in every} <= set(caller.NAMES)
 
 
+@pytest.mark.native
 @pytest.mark.parametrize(
     ("path", "names", "units", "fields"),
     [
@@ -94,32 +121,40 @@ def test_tables_of_the_c_writers(path: str, names: str, units: str, fields: list
         assert strings(path, units) == [field.unit_label for field in fields]
 
 
+@pytest.mark.native
 def test_capture_writes_the_number_of_the_scheme() -> None:
-    assert f'"CU_PHYSICS", {MSKF.cu_physics}, 1' in read("wrf/capture.c")
+    assert f'"CU_PHYSICS", {MSKF.cu_physics}, 1' in preprocessed("wrf/capture.c")
 
 
+@pytest.mark.native
 def test_classes_are_numbered_alike_in_c_and_python() -> None:
-    numbers = re.search(r"enum \{ (NONE = \d+, SHALLOW = \d+, DEEP = \d+) \};", read("mskf/physics.h"))
-    assert numbers is not None
-    in_c = {name.lower(): int(value) for name, value in re.findall(r"(\w+) = (\d+)", numbers[1])}
+    names = re.search(r"enum \{ (\w+), (\w+), (\w+), SCIML_CLASSES \};", read("mskf/fields.h"))
+    assert names is not None
+    in_c = {name.lower(): number for number, name in enumerate(names.groups())}
     assert in_c == {name: number for number, name in enumerate(MSKF.classes)}
     assert in_c.items() <= KINDS.items()
+    assert strings("wrf/statistics.c", "count_name")[-3:] == [name.upper() for name in MSKF.classes]
 
 
-@pytest.mark.parametrize("name", ["U_PHY", "V_PHY", "W0AVG", "ZOL", "HFX", "UST", "PBLH"])
-def test_limits_are_those_of_the_native_library(name: str) -> None:
-    macro = "WIND" if name in ("U_PHY", "V_PHY", "W0AVG") else name
-    value = re.search(rf"#define MOST_{macro} (\S+)", read("mskf/sounding.c"))
-    assert value is not None
-    (field,) = (field for field in MSKF.inputs if field.name == name)
-    assert field.limits[1] == float(value[1])
-    assert field.limits[0] in (-float(value[1]), 0.0)
+LIMITED = {"U": "u", "V": "v", "W0AVG": "w", "ZOL": "zol", "HFX": "hfx", "UST": "ust", "PBLH": "pblh"}
 
 
+@pytest.mark.native
+@pytest.mark.parametrize(("symbol", "member"), LIMITED.items())
+def test_limits_are_those_of_the_native_library(symbol: str, member: str) -> None:
+    source = preprocessed("mskf/sounding.c")
+    expressions = (rf"absolute\(s->{member}(?:\[k\])?\) <= (\S+?)\)*[;\s]", rf"s->{member} <= (\S+?)\)*[;\s]")
+    values = [value for expression in expressions for value in re.findall(expression, source)]
+    (field,) = (field for field in MSKF.inputs if field.symbol == symbol)
+    assert [float(value) for value in values] == [field.limits[1]]
+    assert field.limits[0] in (-field.limits[1], 0.0)
+
+
+@pytest.mark.native
 @pytest.mark.parametrize(("name", "symbol"), [("T_PHY", "t"), ("DZ8W", "s->dz[k]"), ("PI_PHY", "s->pi[k]")])
 def test_limits_of_profiles_are_those_of_the_native_library(name: str, symbol: str) -> None:
     symbol = re.escape(symbol)
-    limits = re.search(rf"\({symbol} > (\S+)\) & \({symbol} < (\S+)\)", read("mskf/sounding.c"))
+    limits = re.search(rf"\({symbol} > (\S+)\) & \({symbol} < (\S+)\)", preprocessed("mskf/sounding.c"))
     assert limits is not None
     (field,) = (field for field in MSKF.inputs if field.name == name)
     assert field.limits == (float(limits[1]), float(limits[2]))

@@ -32,7 +32,9 @@ module sciml_mskf
 
    !> sciml_mskf_fields of sciml_mskf.h.
    type, bind(C) :: c_fields
+      ! generated from sciml/schemes/mskf.py: do not edit (structure)
       type(c_ptr) :: in3(9), in2(4), out3(12), out2(5), kind
+      ! end of the generated part
    end type c_fields
 
    interface
@@ -106,33 +108,68 @@ contains
 
    !> Run the emulator on the tile (its:ite, kts:kte, jts:jte) of arrays in WRF's memory order.
    !>
-   !> Inputs, 3-D: u, v (m s-1, at mass points, grid-relative), t (K), qv (kg kg-1), p_hyd (Pa),
-   !> dz8w (m), rho (kg m-3, moist), pi (1), w0avg (m s-1, after its update at this call); 2-D: zol (1),
-   !> hfx (W m-2), ust (m s-1), pblh (m); dx (m), dt (s), cudt (minutes).
-   !> nca (s) is read and written: columns with nca >= dt/2 are held, none of their outputs changes.
+   !> Fields, those with levels (ims:ime, kms:kme, jms:jme), the others (ims:ime, jms:jme):
+   ! generated from sciml/schemes/mskf.py: do not edit (quantities)
+   !>   u          m s-1, grid-relative, at mass points
+   !>   v          m s-1, grid-relative, at mass points
+   !>   t          K
+   !>   qv         kg kg-1, of dry air
+   !>   p_hyd      Pa, hydrostatic
+   !>   dz8w       m
+   !>   rho        kg m-3, moist
+   !>   pi         1, Exner function
+   !>   w0avg      m s-1, the running mean after its update at this call
+   !>   zol        1
+   !>   hfx        W m-2
+   !>   ust        m s-1
+   !>   pblh       m
+   !>   rthcuten   K s-1
+   !>   rqvcuten   kg kg-1 s-1
+   !>   rqccuten   kg kg-1 s-1
+   !>   rqrcuten   kg kg-1 s-1
+   !>   rqicuten   kg kg-1 s-1
+   !>   rqscuten   kg kg-1 s-1
+   !>   rucuten    m s-2
+   !>   rvcuten    m s-2
+   !>   cldfra_dp  1
+   !>   cldfra_sh  1
+   !>   qc_cu      kg kg-1
+   !>   qi_cu      kg kg-1
+   !>   pratec     mm s-1
+   !>   nca        s, at most a day in whole DT; -100 where nothing triggers; read too if `held` is set
+   !>   cutop      level, the lowest is 1
+   !>   cubot      level, the lowest is 1
+   !>   novelty    1, equal to 1 at the edge of what the emulator was trained on
+   ! end of the generated part
+   !> dx (m), dt (s) and cudt (minutes) are those of the namelist.
+   !> nca is read and written: columns with nca >= dt/2 are held, none of their outputs changes.
    !> Everything else is written in all other columns of the tile, zeros included.
    !> kind: 0 nothing triggered, 1 shallow, 2 deep, 3 held, -1 not sound: the inputs are not finite or not
    !> physical (sciml_mskf.h lists the bounds), or the physics cannot carry them through. Such a column is
    !> left at rest, as one in which nothing triggers, and its novelty is infinite; status stays 0, and
    !> message has their number. A host that stops, or calls its own scheme there, tests
    !> any(kind(its:ite, jts:jte) == -1), or message /= "". novelty: 1 at the edge of the training.
-   subroutine sciml_mskf_run(emulator, u, v, t, qv, p_hyd, dz8w, rho, pi, w0avg, zol, hfx, ust, pblh, &
-                             dx, dt, cudt, nca, rthcuten, rqvcuten, rqccuten, rqrcuten, rqicuten, &
-                             rqscuten, rucuten, rvcuten, cldfra_dp, cldfra_sh, qc_cu, qi_cu, pratec, &
-                             cutop, cubot, kind, novelty, ims, ime, jms, jme, kms, kme, its, ite, &
-                             jts, jte, kts, kte, status, message)
+   ! generated from sciml/schemes/mskf.py: do not edit (arguments)
+   subroutine sciml_mskf_run(emulator, u, v, t, qv, p_hyd, dz8w, rho, pi, w0avg, zol, hfx, ust, &
+                             pblh, dx, dt, cudt, nca, rthcuten, rqvcuten, rqccuten, rqrcuten, &
+                             rqicuten, rqscuten, rucuten, rvcuten, cldfra_dp, cldfra_sh, qc_cu, &
+                             qi_cu, pratec, cutop, cubot, kind, novelty, ims, ime, jms, jme, kms, &
+                             kme, its, ite, jts, jte, kts, kte, status, message)
+   ! end of the generated part
       type(sciml_emulator), intent(in) :: emulator
       integer, intent(in) :: ims, ime, jms, jme, kms, kme, its, ite, jts, jte, kts, kte
+      real(c_float), intent(in) :: dx, dt, cudt
+      ! generated from sciml/schemes/mskf.py: do not edit (declarations)
       real(c_float), dimension(ims:ime, kms:kme, jms:jme), intent(in), target :: &
          u, v, t, qv, p_hyd, dz8w, rho, pi, w0avg
-      real(c_float), dimension(ims:ime, jms:jme), intent(in), target :: zol, hfx, ust, pblh
-      real(c_float), intent(in) :: dx, dt, cudt
-      real(c_float), dimension(ims:ime, jms:jme), intent(inout), target :: nca
+      real(c_float), dimension(ims:ime, jms:jme), intent(in), target :: &
+         zol, hfx, ust, pblh
       real(c_float), dimension(ims:ime, kms:kme, jms:jme), intent(inout), target :: &
-         rthcuten, rqvcuten, rqccuten, rqrcuten, rqicuten, rqscuten, rucuten, rvcuten, &
-         cldfra_dp, cldfra_sh, qc_cu, qi_cu
+         rthcuten, rqvcuten, rqccuten, rqrcuten, rqicuten, rqscuten, rucuten, rvcuten, cldfra_dp, &
+         cldfra_sh, qc_cu, qi_cu
       real(c_float), dimension(ims:ime, jms:jme), intent(inout), target :: &
-         pratec, cutop, cubot, novelty
+         pratec, nca, cutop, cubot, novelty
+      ! end of the generated part
       integer(c_int32_t), dimension(ims:ime, jms:jme), intent(inout), target :: kind
       integer, intent(out) :: status
       ! allow(C072)
@@ -170,10 +207,13 @@ contains
       domain%dt = real(dt, c_double)
       domain%cudt = real(cudt, c_double)
 
+      ! generated from sciml/schemes/mskf.py: do not edit (pointers)
       fields%in3 = [c_loc(u(its, kts, jts)), c_loc(v(its, kts, jts)), c_loc(t(its, kts, jts)), &
-                     c_loc(qv(its, kts, jts)), c_loc(p_hyd(its, kts, jts)), c_loc(dz8w(its, kts, jts)), &
-                     c_loc(rho(its, kts, jts)), c_loc(pi(its, kts, jts)), c_loc(w0avg(its, kts, jts))]
-      fields%in2 = [c_loc(zol(its, jts)), c_loc(hfx(its, jts)), c_loc(ust(its, jts)), c_loc(pblh(its, jts))]
+                    c_loc(qv(its, kts, jts)), c_loc(p_hyd(its, kts, jts)), &
+                    c_loc(dz8w(its, kts, jts)), c_loc(rho(its, kts, jts)), &
+                    c_loc(pi(its, kts, jts)), c_loc(w0avg(its, kts, jts))]
+      fields%in2 = [c_loc(zol(its, jts)), c_loc(hfx(its, jts)), c_loc(ust(its, jts)), &
+                    c_loc(pblh(its, jts))]
       fields%out3 = [c_loc(rthcuten(its, kts, jts)), c_loc(rqvcuten(its, kts, jts)), &
                      c_loc(rqccuten(its, kts, jts)), c_loc(rqrcuten(its, kts, jts)), &
                      c_loc(rqicuten(its, kts, jts)), c_loc(rqscuten(its, kts, jts)), &
@@ -182,6 +222,7 @@ contains
                      c_loc(qc_cu(its, kts, jts)), c_loc(qi_cu(its, kts, jts))]
       fields%out2 = [c_loc(pratec(its, jts)), c_loc(nca(its, jts)), c_loc(cutop(its, jts)), &
                      c_loc(cubot(its, jts)), c_loc(novelty(its, jts))]
+      ! end of the generated part
       fields%kind = c_loc(kind(its, jts))
       text(1) = c_null_char
       status = int(c_run(emulator%handle, domain, fields, text, int(message_size, c_size_t)))

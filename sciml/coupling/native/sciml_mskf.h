@@ -96,9 +96,10 @@ SCIML_API int sciml_network_run_f64(const sciml_mskf *handle, int64_t columns, i
 
 /* The whole emulator, on the host's own arrays. */
 
+/* generated from sciml/schemes/mskf.py: do not edit (enumerations) */
 enum sciml_input_profile {
     SCIML_U,     /* m s-1, grid-relative, at mass points */
-    SCIML_V,     /* m s-1 */
+    SCIML_V,     /* m s-1, grid-relative, at mass points */
     SCIML_T,     /* K */
     SCIML_QV,    /* kg kg-1, of dry air */
     SCIML_P_HYD, /* Pa, hydrostatic */
@@ -116,28 +117,29 @@ enum sciml_input_surface {
     SCIML_INPUT_SURFACES
 };
 enum sciml_output_profile {
-    SCIML_RTHCUTEN, /* K s-1 */
-    SCIML_RQVCUTEN, /* kg kg-1 s-1, and the next four */
-    SCIML_RQCCUTEN,
-    SCIML_RQRCUTEN,
-    SCIML_RQICUTEN,
-    SCIML_RQSCUTEN,
-    SCIML_RUCUTEN, /* m s-2 */
-    SCIML_RVCUTEN,
+    SCIML_RTHCUTEN,  /* K s-1 */
+    SCIML_RQVCUTEN,  /* kg kg-1 s-1 */
+    SCIML_RQCCUTEN,  /* kg kg-1 s-1 */
+    SCIML_RQRCUTEN,  /* kg kg-1 s-1 */
+    SCIML_RQICUTEN,  /* kg kg-1 s-1 */
+    SCIML_RQSCUTEN,  /* kg kg-1 s-1 */
+    SCIML_RUCUTEN,   /* m s-2 */
+    SCIML_RVCUTEN,   /* m s-2 */
     SCIML_CLDFRA_DP, /* 1 */
-    SCIML_CLDFRA_SH,
-    SCIML_QC_CU, /* kg kg-1 */
-    SCIML_QI_CU,
+    SCIML_CLDFRA_SH, /* 1 */
+    SCIML_QC_CU,     /* kg kg-1 */
+    SCIML_QI_CU,     /* kg kg-1 */
     SCIML_OUTPUT_PROFILES
 };
 enum sciml_output_surface {
-    SCIML_PRATEC, /* mm s-1 */
-    SCIML_NCA,    /* s, at most a day in whole DT; -100 where nothing triggers; read too if `held` is set */
-    SCIML_CUTOP,  /* level, the lowest is 1 */
-    SCIML_CUBOT,
-    SCIML_NOVELTY, /* 1 at the edge of what the emulator was trained on */
+    SCIML_PRATEC,  /* mm s-1 */
+    SCIML_NCA,     /* s, at most a day in whole DT; -100 where nothing triggers; read too if `held` is set */
+    SCIML_CUTOP,   /* level, the lowest is 1 */
+    SCIML_CUBOT,   /* level, the lowest is 1 */
+    SCIML_NOVELTY, /* 1, equal to 1 at the edge of what the emulator was trained on */
     SCIML_OUTPUT_SURFACES
 };
+/* end of the generated part */
 
 /* Columns (i, j), i < ni, j < nj, levels k < levels, k = 0 the lowest. A pointer goes to the element
  * (0, 0) or (0, 0, 0); element (i, k, j) of a profile is at i*s3[0] + k*s3[1] + j*s3[2], element

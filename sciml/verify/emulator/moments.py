@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sciml.errors import InputError
+from sciml.schemes.mskf import MSKF
 from sciml.tables import plain
 
 __all__ = [
@@ -44,7 +45,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-CLASSES: Final = ("none", "shallow", "deep")
+CLASSES: Final = MSKF.classes
 NONE, SHALLOW, DEEP = 0, 1, 2
 TRIGGERED: Final = (SHALLOW, DEEP)
 EVERY: Final = (NONE, SHALLOW, DEEP)

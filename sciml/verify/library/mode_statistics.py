@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sciml import plot
 from sciml.errors import InputError
+from sciml.schemes.mskf import MSKF
 from sciml.tables import plain
 from sciml.verify.emulator.accumulate import LEVELS, OUTPUTS
 from sciml.verify.emulator.evaluation import f1_text
@@ -31,7 +32,7 @@ Array = NDArray[Any]
 
 COUNTS: Final = ("COLUMNS", "HELD", "NOVEL", "CLIPPED", "LIMITED", "UNSOUND", "RETURNED")
 #: Classes that the emulator returned; files of earlier versions do not have them.
-CLASSES: Final = ("NONE", "SHALLOW", "DEEP")
+CLASSES: Final = tuple(name.upper() for name in MSKF.classes)
 SUMS: Final = (
     *COUNTS,
     *CLASSES,
@@ -42,7 +43,7 @@ SUMS: Final = (
     "CONFUSION",
     "HEIGHT",
 )
-SCALARS: Final = ("PRATEC", "NCA", "CUTOP", "CUBOT")
+SCALARS: Final = MSKF.output_scalars
 _TRUTH, _SQUARED, _ERROR, _ERROR_SQUARED, _LARGEST = range(5)
 _NIL: Final = 1e-30
 F1: Final = "{:.4f}"

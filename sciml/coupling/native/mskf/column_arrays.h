@@ -2,11 +2,8 @@
 #ifndef SCIML_COLUMN_ARRAYS_H
 #define SCIML_COLUMN_ARRAYS_H
 
+#include "mskf/fields.h"
 #include "sciml_mskf.h"
-
-/* Mass that the updraught leaves and takes up in a layer, and the downdraught, by WRF's names UDR_KF, ...;
- * as in WRF, what the downdraught takes up is negative. */
-enum sciml_rate { SCIML_UDR, SCIML_DDR, SCIML_UER, SCIML_DER, SCIML_RATES };
 
 typedef struct sciml_columns {
     int bits;
@@ -18,7 +15,9 @@ typedef struct sciml_columns {
     int32_t *kind;
     /* the outputs of kf_edrates = 1, with the strides of the other outputs; NULL without, all five
      * alike */
-    void *rate[SCIML_RATES]; /* kg s-1 through the grid box */
+    void *rate[SCIML_RATES]; /* kg s-1 through the grid box: the mass that the updraught loses and takes up in
+                              * a layer, and the downdraught; as in WRF, what the downdraught takes up is
+                              * negative */
     void *timec;             /* s */
 } sciml_columns;
 

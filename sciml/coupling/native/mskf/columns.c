@@ -100,7 +100,7 @@ static int put_response(const sciml_call *call, const tile *t, const response *r
         put_profile(columns->rate[f], columns->bits, start, apart, levels, t->count, r->rate[f]);
     for (int l = 0; l < t->count; l++) {
         const ptrdiff_t at = in_surface(call, t->column[l]);
-        for (int f = 0; f < SCIML_NOVELTY; f++)
+        for (int f = 0; f < SCIML_SCHEME_SURFACES; f++)
             put(columns->out2[f], columns->bits, at, r->scalars[f][l]);
         put(columns->out2[SCIML_NOVELTY], columns->bits, at, novelty[l]);
         columns->kind[at] = (int32_t)r->kind[l];

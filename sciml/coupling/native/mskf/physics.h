@@ -10,8 +10,6 @@
 #include "mskf/thermo.h"
 #include "mskf/vector_math.h"
 
-enum { NONE = 0, SHALLOW = 1, DEEP = 2 };
-
 /* The settings that all columns of a call share. */
 typedef struct setting {
     const sciml_tables *tables;
@@ -69,8 +67,8 @@ typedef struct learned {
 
 typedef struct response {
     vreal *profiles[SCIML_OUTPUT_PROFILES];
-    vreal scalars[SCIML_NOVELTY]; /* PRATEC, NCA, CUTOP, CUBOT */
-    vreal *rate[SCIML_RATES];     /* NULL if the host does not ask for them */
+    vreal scalars[SCIML_SCHEME_SURFACES];
+    vreal *rate[SCIML_RATES]; /* NULL if the host does not ask for them */
     vreal timec;
     vreal kind;
 } response;

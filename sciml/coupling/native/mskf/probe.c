@@ -94,7 +94,7 @@ static void write_response(const sheet *to, const setting *set, workspace *w, co
     response r = lay_response(w, set->levels, 0);
     NAMED(respond)(set, t, &predicted, w->after, &r);
     write_profiles(to, t, 17, SCIML_OUTPUT_PROFILES, r.profiles, set->levels);
-    write_scalars(to, t, 25, SCIML_NOVELTY, r.scalars);
+    write_scalars(to, t, 25, SCIML_SCHEME_SURFACES, r.scalars);
     /* before the adjustment: the cloud's base as the plume has it */
     vreal *push_u = w->response, *push_v = w->response + set->levels, *both[] = {push_u, push_v};
     NAMED(shear_push)(&t->s, &t->up, &t->down, t->up.cloud_base, w->after, push_u, push_v);

@@ -8,14 +8,6 @@
 #define SOURCE_STEP 15.0e2
 #define SOURCE_REACH 300.0e2
 
-/* Far beyond all weather: what exceeds them is a host's mistake. ZOL goes with 1 / UST^2, and in WRF reaches
- * 1e4 in calm nights. */
-#define MOST_WIND 500.0
-#define MOST_ZOL 1e8
-#define MOST_HFX 1e5
-#define MOST_UST 1e3
-#define MOST_PBLH 1e5
-
 /* One level of one field: the lanes' values, from any memory order. */
 INLINE vreal fetch(const void *field, int bits, const ptrdiff_t where[LANES]) {
     vreal x = splat(0.0);
@@ -62,30 +54,38 @@ INLINE void fetch_profile(const void *field, int bits, const ptrdiff_t start[LAN
 INLINE vword read_as(int bits, const setting *set, const int64_t column[LANES], sounding *s) {
     const sciml_columns *in = set->in;
     const sciml_mskf_domain *d = &in->domain;
-    vreal *to[SCIML_INPUT_PROFILES] = {s->u, s->v, s->t, s->qv, s->p, s->dz, s->rho, s->pi, s->w};
+    vreal *const to[SCIML_INPUT_PROFILES] = {
+        [SCIML_U] = s->u,     [SCIML_V] = s->v,     [SCIML_T] = s->t,
+        [SCIML_QV] = s->qv,   [SCIML_P_HYD] = s->p, [SCIML_DZ8W] = s->dz,
+        [SCIML_RHO] = s->rho, [SCIML_PI] = s->pi,   [SCIML_W0AVG] = s->w};
     ptrdiff_t start[LANES], below[LANES];
     for (int l = 0; l < LANES; l++) {
         const int64_t i = column[l] % d->ni, j = column[l] / d->ni;
         start[l] = i * d->s3[0] + j * d->s3[2];
         below[l] = i * d->s2[0] + j * d->s2[1];
     }
-    for (int f = 0; f < SCIML_INPUT_PROFILES; f++)
-        fetch_profile(in->in3[f], bits, start, d->s3[1], set->levels, to[f]);
+    for (int f = 0; f < SCIML_INPUT_PROFILES; f++) /* NULL: the physics does not use this one */
+        if (to[f]) fetch_profile(in->in3[f], bits, start, d->s3[1], set->levels, to[f]);
     s->zol = fetch(in->in2[SCIML_ZOL], bits, below);
     s->hfx = fetch(in->in2[SCIML_HFX], bits, below);
     s->ust = fetch(in->in2[SCIML_UST], bits, below);
     s->pblh = fetch(in->in2[SCIML_PBLH], bits, below);
-    /* what is not a number fails every comparison; sciml_mskf.h lists the bounds */
-    vreal lower = splat(2.0e5);
-    vword sound = (absolute(s->zol) <= MOST_ZOL) & (absolute(s->hfx) <= MOST_HFX);
-    sound &= (s->ust >= 0.0) & (s->ust <= MOST_UST) & (s->pblh >= 0.0) & (s->pblh <= MOST_PBLH);
+    /* What is not a number fails every comparison; sciml_mskf.h lists the bounds. They lie far beyond all
+     * weather: what exceeds them is a host's mistake. ZOL goes with 1 / UST^2, and in WRF reaches 1e4 in calm
+     * nights. */
+    vreal lower = splat(SCIML_MOST_P_HYD);
+    vword sound = (absolute(s->zol) <= SCIML_MOST_ZOL) & (absolute(s->hfx) <= SCIML_MOST_HFX);
+    sound &= (s->ust >= SCIML_LEAST_UST) & (s->ust <= SCIML_MOST_UST);
+    sound &= (s->pblh >= SCIML_LEAST_PBLH) & (s->pblh <= SCIML_MOST_PBLH);
     for (int k = 0; k < set->levels; k++) {
         const vreal p = s->p[k], t = s->t[k], gas = s->rho[k] * R_DRY * t;
-        sound &= (absolute(s->u[k]) <= MOST_WIND) & (absolute(s->v[k]) <= MOST_WIND);
-        sound &= absolute(s->w[k]) <= MOST_WIND;
-        sound &= (t > 100.0) & (t < 400.0) & (p > 0.0) & (p < lower) & (absolute(s->qv[k]) < 1.0);
-        sound &= (s->dz[k] > 0.5) & (s->dz[k] < 2e4) & (gas > 0.5 * p) & (gas < 2.0 * p);
-        sound &= (s->pi[k] > 0.01) & (s->pi[k] < 10.0);
+        sound &= (absolute(s->u[k]) <= SCIML_MOST_U) & (absolute(s->v[k]) <= SCIML_MOST_V);
+        sound &= absolute(s->w[k]) <= SCIML_MOST_W0AVG;
+        sound &= (t > SCIML_LEAST_T) & (t < SCIML_MOST_T) & (p > SCIML_LEAST_P_HYD) & (p < lower);
+        sound &= absolute(s->qv[k]) < SCIML_MOST_QV;
+        sound &= (s->dz[k] > SCIML_LEAST_DZ8W) & (s->dz[k] < SCIML_MOST_DZ8W);
+        sound &= (gas > 0.5 * p) & (gas < 2.0 * p);
+        sound &= (s->pi[k] > SCIML_LEAST_PI) & (s->pi[k] < SCIML_MOST_PI);
         lower = p;
     }
     return sound;

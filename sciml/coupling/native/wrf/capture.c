@@ -15,7 +15,10 @@
 
 #define WAITING 64 /* records, at most, before they are written */
 
-enum { PROFILES = SCIML_INPUT_PROFILES + SCIML_OUTPUT_PROFILES, SURFACES = SCIML_INPUT_SURFACES + 4 };
+enum {
+    PROFILES = SCIML_INPUT_PROFILES + SCIML_OUTPUT_PROFILES,
+    SURFACES = SCIML_INPUT_SURFACES + SCIML_SCHEME_SURFACES
+};
 
 struct sciml_capture {
     int32_t levels, capacity;
@@ -31,20 +34,18 @@ struct sciml_capture {
     size_t record_bytes;
 };
 
-static const char *const profile_name[PROFILES] = {
-    "U_PHY",    "V_PHY",   "T_PHY",    "QVAPOR",    "P_HYD",     "DZ8W",     "RHO",
-    "PI_PHY",   "W0AVG",   "RTHCUTEN", "RQVCUTEN",  "RQCCUTEN",  "RQRCUTEN", "RQICUTEN",
-    "RQSCUTEN", "RUCUTEN", "RVCUTEN",  "CLDFRA_DP", "CLDFRA_SH", "QC_CU",    "QI_CU"};
-static const char *const profile_units[PROFILES] = {
-    "m s-1",       "m s-1", "K",     "kg kg-1",     "Pa",          "m",           "kg m-3",
-    "1",           "m s-1", "K s-1", "kg kg-1 s-1", "kg kg-1 s-1", "kg kg-1 s-1", "kg kg-1 s-1",
-    "kg kg-1 s-1", "m s-2", "m s-2", "1",           "1",           "kg kg-1",     "kg kg-1"};
-static const char *const surface_name[SURFACES] = {"ZOL",    "HFX", "UST",   "PBLH",
-                                                   "PRATEC", "NCA", "CUTOP", "CUBOT"};
-static const char *const surface_units[SURFACES] = {"1",      "W m-2", "m s-1", "m",
-                                                    "mm s-1", "s",     "level", "level"};
-
-static const char *const rate_name[SCIML_RATES] = {"UDR_KF", "DDR_KF", "UER_KF", "DER_KF"};
+#define NAME(symbol, name, units, argument) name
+#define UNITS(symbol, name, units, argument) units
+static const char *const profile_name[PROFILES] = {SCIML_INPUT_PROFILE_FIELDS(NAME),
+                                                   SCIML_OUTPUT_PROFILE_FIELDS(NAME)};
+static const char *const profile_units[PROFILES] = {SCIML_INPUT_PROFILE_FIELDS(UNITS),
+                                                    SCIML_OUTPUT_PROFILE_FIELDS(UNITS)};
+static const char *const surface_name[SURFACES] = {SCIML_INPUT_SURFACE_FIELDS(NAME),
+                                                   SCIML_OUTPUT_SURFACE_FIELDS(NAME)};
+static const char *const surface_units[SURFACES] = {SCIML_INPUT_SURFACE_FIELDS(UNITS),
+                                                    SCIML_OUTPUT_SURFACE_FIELDS(UNITS)};
+static const char *const rate_name[SCIML_RATES] = {SCIML_RATE_FIELDS(NAME)};
+static const char *const rate_units[SCIML_RATES] = {SCIML_RATE_FIELDS(UNITS)};
 
 /* In the order of `put_record`. */
 static void describe(cdf_writer *w, const sciml_capture *c, const sciml_session *session,
@@ -60,7 +61,7 @@ static void describe(cdf_writer *w, const sciml_capture *c, const sciml_session 
     sciml_cdf_number(w, "DT", record->dt, 0);
     sciml_cdf_number(w, "CUDT", c->cudt, 0);
     sciml_cdf_number(w, "STEPCU", c->stepcu, 1);
-    sciml_cdf_number(w, "CU_PHYSICS", 11, 1);
+    sciml_cdf_number(w, "CU_PHYSICS", SCIML_CU_PHYSICS, 1);
     sciml_cdf_number(w, "SCIML_RANK", session->rank, 1);
     sciml_cdf_number(w, "SCIML_PASSED_OVER", (double)c->passed_over, 0);
     sciml_cdf_text(
@@ -91,7 +92,7 @@ static void describe(cdf_writer *w, const sciml_capture *c, const sciml_session 
     VARIABLE(whole, "J", NULL, NULL);
     VARIABLE(whole, "I", NULL, NULL);
     for (int f = 0; f < SCIML_RATES && c->with_rates; f++)
-        VARIABLE(profile, rate_name[f], "kg s-1", "of the grid box, as with kf_edrates = 1");
+        VARIABLE(profile, rate_name[f], rate_units[f], "of the grid box, as with kf_edrates = 1");
     if (c->with_rates) VARIABLE(number, "TIMEC_KF", "s", "adjustment time");
 #undef VARIABLE
 }

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { NOT_SOUND = -1, NONE = 0, HELD = 3 };
+enum { NOT_SOUND = -1, HELD = 3 };
 
 /* The scratch of a call. */
 typedef struct scratch {

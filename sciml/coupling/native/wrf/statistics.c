@@ -9,11 +9,10 @@
 #include <string.h>
 
 enum { MOMENT_TRUTH, MOMENT_TRUTH_SQUARED, MOMENT_ERROR, MOMENT_ERROR_SQUARED, MOMENT_LARGEST, MOMENTS };
-enum { SURFACES = 4, KINDS = 3 };
-static const char *const profile_name[] = {"RTHCUTEN",  "RQVCUTEN",  "RQCCUTEN", "RQRCUTEN",
-                                           "RQICUTEN",  "RQSCUTEN",  "RUCUTEN",  "RVCUTEN",
-                                           "CLDFRA_DP", "CLDFRA_SH", "QC_CU",    "QI_CU"};
-static const char *const surface_name[] = {"PRATEC", "NCA", "CUTOP", "CUBOT"};
+enum { SURFACES = SCIML_SCHEME_SURFACES, KINDS = SCIML_CLASSES };
+#define NAME(symbol, name, units, argument) name
+static const char *const profile_name[] = {SCIML_OUTPUT_PROFILE_FIELDS(NAME)};
+static const char *const surface_name[] = {SCIML_OUTPUT_SURFACE_FIELDS(NAME)};
 static const char *const count_name[TALLY_COUNTS] = {"COLUMNS", "HELD",     "NOVEL", "CLIPPED", "LIMITED",
                                                      "UNSOUND", "RETURNED", "NONE",  "SHALLOW", "DEEP"};
 static const char *const count_text[TALLY_COUNTS] = {

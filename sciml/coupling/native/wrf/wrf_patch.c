@@ -1,22 +1,18 @@
 /* The position of columns in the host's arrays. */
 #include "wrf/wrf_patch.h"
-#include "sciml_mskf.h"
 
 #include <math.h>
 
-const int sciml_input_profile_arguments[9] = {ARG_u,    ARG_v,   ARG_t,  ARG_qv,   ARG_pcps,
-                                              ARG_dz8w, ARG_rho, ARG_pi, ARG_w0avg};
-const int sciml_input_surface_arguments[4] = {ARG_zol, ARG_hfx, ARG_ust, ARG_pblh};
-const int sciml_output_profile_arguments[12] = {ARG_rthcuten,  ARG_rqvcuten,  ARG_rqccuten, ARG_rqrcuten,
-                                                ARG_rqicuten,  ARG_rqscuten,  ARG_rucuten,  ARG_rvcuten,
-                                                ARG_cldfra_dp, ARG_cldfra_sh, ARG_qc_cu,    ARG_qi_cu};
-const int sciml_output_surface_arguments[4] = {ARG_pratec, ARG_nca, ARG_cutop, ARG_cubot};
-
-const int sciml_rate_arguments[4] = {ARG_udr, ARG_ddr, ARG_uer, ARG_der};
+#define ARGUMENT(symbol, name, units, argument) ARG_##argument
+const int sciml_input_profile_arguments[] = {SCIML_INPUT_PROFILE_FIELDS(ARGUMENT)};
+const int sciml_input_surface_arguments[] = {SCIML_INPUT_SURFACE_FIELDS(ARGUMENT)};
+const int sciml_output_profile_arguments[] = {SCIML_OUTPUT_PROFILE_FIELDS(ARGUMENT)};
+const int sciml_output_surface_arguments[] = {SCIML_OUTPUT_SURFACE_FIELDS(ARGUMENT)};
+const int sciml_rate_arguments[] = {SCIML_RATE_FIELDS(ARGUMENT)};
 
 int sciml_tile_wants_rates(const sciml_tile *t) {
     int wanted = argument_integer(t->a, ARG_kf_edrates) == 1 && t->a[ARG_timec];
-    for (int n = 0; n < 4; n++)
+    for (int n = 0; n < SCIML_RATES; n++)
         wanted = wanted && t->a[sciml_rate_arguments[n]];
     return wanted;
 }

@@ -2,6 +2,8 @@
 #ifndef SCIML_WRF_PATCH_H
 #define SCIML_WRF_PATCH_H
 
+#include "mskf/fields.h"
+#include "sciml_mskf.h"
 #include "wrf/sciml_mskf_arguments.h"
 
 #include <stddef.h>
@@ -28,11 +30,13 @@ static inline float *tile_surface(const sciml_tile *t, int n, int32_t i, int32_t
 }
 
 /* The arguments in the order of the enumerations in sciml_mskf.h; NOVELTY is none. */
-extern const int sciml_input_profile_arguments[9], sciml_input_surface_arguments[4];
-extern const int sciml_output_profile_arguments[12], sciml_output_surface_arguments[4];
+extern const int sciml_input_profile_arguments[SCIML_INPUT_PROFILES];
+extern const int sciml_input_surface_arguments[SCIML_INPUT_SURFACES];
+extern const int sciml_output_profile_arguments[SCIML_OUTPUT_PROFILES];
+extern const int sciml_output_surface_arguments[SCIML_SCHEME_SURFACES];
 
-/* By enum sciml_rate of columns.h; and whether the host asks for them (kf_edrates) and has arrays for all. */
-extern const int sciml_rate_arguments[4];
+/* By enum sciml_rate; and whether the host asks for them (kf_edrates) and has arrays for all. */
+extern const int sciml_rate_arguments[SCIML_RATES];
 int sciml_tile_wants_rates(const sciml_tile *tile);
 
 /* The class of a column that the host's scheme has just evaluated: 0 none, 1 shallow, 2 deep. */
