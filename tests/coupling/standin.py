@@ -247,9 +247,17 @@ def run(
         # Open MPI asks; MPICH does not
         for name in ("ALLOW_RUN_AS_ROOT", "ALLOW_RUN_AS_ROOT_CONFIRM", "MCA_rmaps_base_oversubscribe"):
             known[f"OMPI_{name}"] = "1"
+    for stale in directory.glob("rsl.*"):
+        stale.unlink()
     done = subprocess.run(words, cwd=directory, env=known, capture_output=True, text=True, check=False)
-    assert not check or done.returncode == 0, done
-    return Run(directory, done.stdout, done.stderr, done.returncode)
+    # Several ranks write to files, as WRF's do.
+    out, error = (
+        "".join(path.read_text() for path in sorted(directory.glob(f"rsl.{name}.*")))
+        for name in ("out", "error")
+    )
+    result = Run(directory, done.stdout + out, done.stderr + error, done.returncode)
+    assert not check or result.code == 0, result
+    return result
 
 
 def read_history(directory: Path) -> xr.Dataset:

@@ -1,5 +1,6 @@
 !> The ranks of the stand-in: one without MPI.
 module standin_ranks
+   use, intrinsic :: iso_c_binding, only: c_char, c_int, c_null_char
 #ifdef USE_MPI
    use mpi, only: mpi_abort, mpi_barrier, mpi_comm_rank, mpi_comm_size, mpi_comm_world, mpi_finalize, &
                   mpi_init_thread, mpi_thread_serialized
@@ -11,6 +12,21 @@ module standin_ranks
    integer, protected :: me = 0
    integer, protected :: ranks = 1
 
+   interface
+      integer(c_int) function creat(path, mode) bind(C, name="creat")
+         import :: c_char, c_int
+         implicit none(type, external)
+         ! allow(C071)
+         character(kind=c_char), intent(in) :: path(*)
+         integer(c_int), value :: mode
+      end function creat
+      integer(c_int) function dup2(from, to) bind(C, name="dup2")
+         import :: c_int
+         implicit none(type, external)
+         integer(c_int), value :: from, to
+      end function dup2
+   end interface
+
 contains
 
    subroutine start_ranks()
@@ -21,7 +37,24 @@ contains
       call mpi_comm_rank(mpi_comm_world, me, status)
       call mpi_comm_size(mpi_comm_world, ranks, status)
 #endif
+      if (ranks > 1) then
+         call redirect(1, "rsl.out.")
+         call redirect(2, "rsl.error.")
+      end if
    end subroutine start_ranks
+
+   !> Write a stream of this rank to a file of its own, as WRF does. The launcher may lose what ranks that
+   !> abort wrote to its pipes.
+   subroutine redirect(stream, name)
+      integer, intent(in) :: stream
+      character(len=*), intent(in) :: name
+      character(len=4) :: number
+      integer(c_int) :: file
+      write (number, "(i4.4)") me
+      file = creat(name//number//c_null_char, int(o"644", c_int))
+      if (file < 0) error stop "standin: cannot create "//name//number
+      if (dup2(file, int(stream, c_int)) < 0) error stop "standin: cannot redirect to "//name//number
+   end subroutine redirect
 
    subroutine finish_ranks()
 #ifdef USE_MPI
