@@ -44,8 +44,8 @@ FAULTS = {
         [
             "tests/train/test_loop.py::test_not_finite",
             "tests/convection/test_training.py::test_damaged_values_are_an_error",
-            "tests/wrf/test_columns.py::test_nan_is_refused_and_placed",
-            "tests/wrf/test_store.py::test_nan_writes_nothing",
+            "tests/columns/test_extract.py::test_nan_is_refused_and_placed",
+            "tests/columns/test_store.py::test_nan_writes_nothing",
         ],
     ),
     "a flipped bit anywhere in a checkpoint": (
@@ -62,8 +62,8 @@ FAULTS = {
             "tests/train/test_checkpoint.py::test_a_full_disk_leaves_what_was_there",
             "tests/train/test_checkpoint.py::test_a_file_that_may_not_grow",
             "tests/pde/test_store.py::test_a_full_disk_is_explained",
-            "tests/wrf/test_store.py::test_a_full_disk_and_on",
-            "tests/wrf/test_store.py::test_the_disk_is_really_full",
+            "tests/columns/test_store.py::test_a_full_disk_and_on",
+            "tests/columns/test_store.py::test_the_disk_is_really_full",
         ],
     ),
     "a dataset interrupted while it is generated": (

@@ -1,0 +1,7 @@
+"""The small wrfout of the tests of `sciml.wrf`."""
+
+from __future__ import annotations
+
+from tests.wrf.conftest import answers, frames, sample, write
+
+__all__ = ["answers", "frames", "sample", "write"]
