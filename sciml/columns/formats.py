@@ -11,12 +11,14 @@ from zlib import crc32
 
 import xarray as xr
 
-from sciml.errors import InputError, SchemaError
+from sciml.errors import InputError
+from sciml.storage.schema import check_schema
 from sciml.wrf.requirements import where
 
-__all__ = ["GRID", "COLUMNS_SCHEMA", "Form", "form_of", "run_number", "scheme_attrs"]
+__all__ = ["COLUMNS_SCHEMA", "GRID", "REWRITE", "Form", "form_of", "run_number", "scheme_attrs"]
 
 COLUMNS_SCHEMA: Final = 1
+REWRITE: Final = "write it again with 'sciml wrf columns', or install the version of sciml that wrote it"
 GRID: Final = ("Time", "south_north", "west_east")
 
 Form = Literal["wrfout", "capture", "pairs", "columns"]
@@ -25,12 +27,7 @@ Form = Literal["wrfout", "capture", "pairs", "columns"]
 def form_of(ds: xr.Dataset) -> Form:
     """Form of a dataset: columns of this package, drawn pairs, a capture, or a wrfout."""
     if "sciml_schema" in ds.attrs:
-        schema = int(ds.attrs["sciml_schema"])
-        if schema != COLUMNS_SCHEMA:
-            raise SchemaError(
-                f"{where(ds)} has columns of schema {schema}, this version reads schema {COLUMNS_SCHEMA}: "
-                "write it again with 'sciml wrf columns', or install the version of sciml that wrote it"
-            )
+        check_schema(ds.attrs["sciml_schema"], COLUMNS_SCHEMA, where(ds), REWRITE)
         return "columns"
     if "T_PHY" in ds.variables and "column" in ds["T_PHY"].dims:
         return "pairs"

@@ -76,7 +76,7 @@ def _open_store(path: Path, keep: Keep) -> xr.Dataset:
         raise InputError(f"{path} cannot be opened as a zarr store ({error}): write it again") from error
     if "sciml_schema" not in ds.attrs:
         raise SchemaError(
-            f"{path} is a zarr store but not one of columns (no sciml_schema): make one with "
+            f"{path} is a zarr store but not one of columns (it has no schema number, sciml_schema): make one with "
             "'sciml wrf columns'"
         )
     return convection_columns(ds, keep=keep)

@@ -165,11 +165,14 @@ class Emulator:
         stored = checkpoint.load(checkpoint.resolve(path), kind=EMULATOR_KIND)
         config = stored.config
         about = _about(stored)
-        network = Closure(Architecture.from_json(config["network"]))
+        try:
+            network = Closure(Architecture.from_json(config["network"]))
+        except InputError as error:
+            raise SchemaError(f"{stored.path}: {error}; train it again") from error
         tensors = stored.state_dict(torch.float32)
         weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
         load_weights(network, weights, stored.path)
-        normalisation = FeatureScaling.from_tensors(tensors)
+        normalisation = FeatureScaling.from_tensors(tensors, stored.path or path)
         made = (min(network.shape.levels, int(about["levels"])), len(network.shape.channels))
         if tuple(normalisation.mean.shape) != made:
             raise SchemaError(

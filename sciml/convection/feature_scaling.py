@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -110,8 +111,8 @@ class FeatureScaling:
         return {f"normalisation.{name}": value for name, value in vars(self).items()}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor]) -> FeatureScaling:
-        """Make from `tensors`.
+    def from_tensors(cls, tensors: dict[str, Tensor], file: str | Path = "the checkpoint") -> FeatureScaling:
+        """Make from `tensors`, those of a file.
 
         Raises
         ------
@@ -120,7 +121,7 @@ class FeatureScaling:
         """
         absent = [name for name in cls.__dataclass_fields__ if f"normalisation.{name}" not in tensors]
         if absent:
-            raise SchemaError(f"the checkpoint has no normalisation.{absent[0]}: train it again")
+            raise SchemaError(f"{file} has no normalisation.{absent[0]}: train it again")
         return cls(**{name: tensors[f"normalisation.{name}"] for name in cls.__dataclass_fields__})
 
 

@@ -21,12 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml.compress.formats import pack, unpack
-from sciml.errors import ChecksumError, InputError, SchemaError
+from sciml.errors import ChecksumError, InputError
+from sciml.storage.schema import check_schema
 
 __all__ = ["WEIGHTS_SCHEMA", "Weights", "read_weights", "write_weights"]
 
 #: Schema that this version writes and reads; `SCIML_WEIGHTS_SCHEMA` in the native sources is the same number.
 WEIGHTS_SCHEMA = 1
+EXPORT = "export the weights again with `sciml coupling export`"
 
 Attribute = str | int | float | Sequence[float]
 
@@ -238,11 +240,7 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
         )
     with netCDF4.Dataset("weights", memory=content) as dataset:
         dataset.set_auto_mask(False)
-        schema = int(dataset.getncattr("sciml_schema"))
-        if schema != WEIGHTS_SCHEMA:
-            raise SchemaError(
-                f"{path} has schema {schema}, this sciml reads schema {WEIGHTS_SCHEMA}: export the weights again"
-            )
+        check_schema(getattr(dataset, "sciml_schema", None), WEIGHTS_SCHEMA, path, EXPORT)
         arrays = {name: np.asarray(v[...]) for name, v in dataset.variables.items()}
         described = json.loads(getattr(dataset, "weight_formats", "{}"))
         arrays = {name: a.astype(a.dtype.newbyteorder("=")) for name, a in arrays.items()}

@@ -295,10 +295,13 @@ class TrainedOperator:
                 f"{saved.path} does not contain what an operator needs ({error!r}): train it again"
             ) from error
         tensors = saved.state_dict()
-        network = build(described)
+        try:
+            network = build(described)
+            normalisation = FieldScaling.load(ways, tensors)
+        except (InputError, SchemaError) as error:
+            raise type(error)(f"{saved.path}: {error}") from error
         weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
         load_weights(network, weights, saved.path)
-        normalisation = FieldScaling.load(ways, tensors)
         return cls(network.eval(), normalisation, inputs, target, grid, about)
 
     def __str__(self) -> str:

@@ -5,15 +5,36 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sciml.errors import InputError, SchemaError, SciMLError
 from sciml.pde.grid import Grid
+from sciml.storage.schema import check_schema
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["grid_in_attributes", "parameters_of", "readable"]
+__all__ = ["DATASET_SCHEMA", "check_written", "grid_in_attributes", "parameters_of", "readable"]
+
+DATASET_SCHEMA: Final = 1
+"""Schema of the datasets that `sciml.pde.generate` makes, their attribute ``sciml_dataset``."""
+
+
+def check_written(dataset: xr.Dataset, name: str) -> None:
+    """Check the schema of a dataset that sciml generated; one of another origin has none.
+
+    Raises
+    ------
+    SchemaError
+        The dataset has another schema.
+    """
+    if "sciml_dataset" in dataset.attrs:
+        check_schema(
+            dataset.attrs["sciml_dataset"],
+            DATASET_SCHEMA,
+            name,
+            "generate it again with 'sciml pde generate'",
+        )
 
 
 def grid_in_attributes(dataset: xr.Dataset) -> Grid:

@@ -13,6 +13,7 @@ import numpy as np
 
 from sciml.checks import is_whole
 from sciml.errors import InputError
+from sciml.pde.attributes import DATASET_SCHEMA
 from sciml.pde.elliptic import discretize
 from sciml.pde.families import Family, family_named
 from sciml.pde.grid import Centring, Field, Grid
@@ -22,9 +23,8 @@ from sciml.pde.solvability import check_compatible
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["DATASET_SCHEMA", "generate", "sample_seeds"]
+__all__ = ["generate", "sample_seeds"]
 
-DATASET_SCHEMA: Final = 1
 BLOCK_BYTES: Final = 2 << 20
 LARGEST_BLOCK: Final = 32
 StoredDtype = Literal["float32", "float64"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sciml.errors import InputError
 from sciml.pde.array_files import FileArrays, absent, form_of, read_arrays
+from sciml.pde.attributes import check_written
 from sciml.pde.axes import AXES, Dims, check_planes, check_sizes, given_dims, variable
 from sciml.pde.axis_order import resolve
 from sciml.pde.by_layout import by_layout
@@ -104,7 +105,7 @@ def open_dataset(
         No known form, wrong dims, axes that can be read in several ways, fields in three dimensions, unequal shapes,
         no samples, a stride that leaves no grid.
     SchemaError
-        An attribute ``grid`` that is none.
+        An attribute ``grid`` that is none, or a dataset of sciml of another schema.
     """
     import xarray as xr
 
@@ -113,6 +114,7 @@ def open_dataset(
     if layout is not None and isinstance(path, xr.Dataset | Mapping):
         raise InputError(f"layout={layout_named(layout).name!r} is of a file: name inputs and target instead")
     if isinstance(path, xr.Dataset):
+        check_written(path, str(path.encoding.get("source", "the dataset")))
         opened = _chosen(path, _mapped(inputs, "coefficient"), _mapped(target, "u"), axes)
     elif isinstance(path, Mapping):
         opened = _of_arrays(_pair(path), "", inputs, target, axes, grid)
@@ -151,6 +153,7 @@ def _of_file(
             opened = xr.open_zarr(path, consolidated=False) if zarr else _netcdf(path)
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path} cannot be opened as {form} ({error}): is it whole?") from error
+        check_written(opened, str(path))
         return _chosen(opened, _mapped(inputs, "coefficient"), _mapped(target, "u"), dims)
     content = _with_partner(path, read_arrays(path, form)) if form == "npy" else read_arrays(path, form)
     if chosen is None and inputs is None and target is None:

@@ -24,6 +24,7 @@ from sciml.compress.formats import pack, stored_bytes, unpack
 from sciml.errors import ChecksumError, InputError, SchemaError
 from sciml.storage import packaged as data_files
 from sciml.storage.atomic import check_apart, check_replaceable, replaced
+from sciml.storage.schema import check_schema
 from sciml.tables import html_table
 from sciml.train.history import History
 from sciml.train.json_values import check_keys, config_digest, plain_value, reject_constant
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "MIGRATIONS",
     "CHECKPOINT_SCHEMA",
+    "MIGRATIONS",
     "SUFFIX",
     "Checkpoint",
     "check_target",
@@ -259,20 +260,18 @@ def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
     ChecksumError
         The content does not match its checksums.
     SchemaError
-        It was written by a newer version, or in a format that this version does not know.
+        It has another schema or none, or a format that this version does not know.
     """
     path = resolve(path)
     parts = _parts(path)
     try:
         config: Config = json.loads(parts[CONFIG], parse_constant=reject_constant)
-        schema = int(config["schema"])
+        schema = check_schema(
+            dict(config).get("schema"), CHECKPOINT_SCHEMA, path, "train it again", oldest=_oldest()
+        )
         sums = dict(config["sha256"])
     except (KeyError, TypeError, ValueError) as error:
         raise ChecksumError(f"{path}: its {CONFIG} is damaged ({error}): fetch or train it again") from error
-    if schema > CHECKPOINT_SCHEMA:
-        raise SchemaError(
-            f"{path} has schema {schema}, this version reads up to {CHECKPOINT_SCHEMA}: upgrade sciml"
-        )
     _verify(path, config, sums, parts)
     if kind is not None and config.get("kind") != kind:
         raise InputError(
@@ -284,14 +283,21 @@ def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
         raise ChecksumError(f"{path}: its {WEIGHTS} is damaged ({error}): fetch or train it again") from error
     tensors = unpack(stored, config.get("formats", {}), path)
     for number in range(schema, CHECKPOINT_SCHEMA):
-        if number not in MIGRATIONS:
-            raise SchemaError(
-                f"{path} has schema {number} and nothing migrates it to {CHECKPOINT_SCHEMA}: train it again"
-            )
         config, tensors = MIGRATIONS[number](config, tensors)
         config = {**config, "schema": number + 1}
-    history = History.from_json(parts[HISTORY].decode()) if HISTORY in parts else None
+    try:
+        history = History.from_json(parts[HISTORY].decode()) if HISTORY in parts else None
+    except SchemaError as error:
+        raise SchemaError(f"{path}: {error}") from error
     return Checkpoint(config, tensors, history, path)
+
+
+def _oldest() -> int:
+    """Return the oldest schema from which `MIGRATIONS` lead to the present one."""
+    oldest = CHECKPOINT_SCHEMA
+    while oldest - 1 in MIGRATIONS:
+        oldest -= 1
+    return oldest
 
 
 def resolve(name_or_path: str | Path) -> Path:
@@ -377,11 +383,13 @@ def _parts(path: Path) -> dict[str, bytes]:
         )
     try:
         with zipfile.ZipFile(path) as archive:
-            return {
-                name: archive.read(name) for name in archive.namelist() if name in (CONFIG, WEIGHTS, HISTORY)
-            }
+            names = archive.namelist()
+            parts = {name: archive.read(name) for name in names if name in (CONFIG, WEIGHTS, HISTORY)}
     except Exception as error:  # besides the archive's own errors, whatever a decompressor raises
         raise ChecksumError(f"{path} is damaged ({error}): fetch or train it again") from error
+    if not parts:
+        raise InputError(f"{path} is a zip but no checkpoint (it has no {CONFIG}): give a .sciml file")
+    return parts
 
 
 def _short(value: object, width: int = 80) -> str:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from sciml.errors import SchemaError
+from sciml.storage.schema import check_schema
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -131,15 +132,11 @@ class History:
         Raises
         ------
         SchemaError
-            The text was written by a newer version, or is not a history.
+            The text has another schema, or is not a history.
         """
         try:
             content: dict[str, Any] = json.loads(text)
-            schema = content["schema"]
-            if schema > HISTORY_SCHEMA:
-                raise SchemaError(
-                    f"the history has schema {schema}, this version reads up to {HISTORY_SCHEMA}: upgrade sciml"
-                )
+            check_schema(content["schema"], HISTORY_SCHEMA, "the training history", "train again")
             epochs = tuple(Epoch(**epoch) for epoch in content["epochs"])
             return cls(epochs, content["stopped"], content["best"], content["monitor"])
         except (KeyError, TypeError, ValueError) as error:

@@ -144,11 +144,11 @@ def test_newer_and_older_schemas(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SCHEMA", 3)
     newer = write(tmp_path / "newer.sciml")
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SCHEMA", 1)
-    with pytest.raises(SchemaError, match="schema 3, this version reads up to 1: upgrade"):
+    with pytest.raises(SchemaError, match="schema 3, this version reads schema 1: upgrade"):
         checkpoint.load(newer)
     older = write(tmp_path / "older.sciml")
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SCHEMA", 3)
-    with pytest.raises(SchemaError, match="schema 1 and nothing migrates"):
+    with pytest.raises(SchemaError, match="schema 1, this version reads schema 3: train it again"):
         checkpoint.load(older)
     monkeypatch.setitem(checkpoint.MIGRATIONS, 1, lambda c, t: ({**c, "level": c["levels"]}, t))
     monkeypatch.setitem(checkpoint.MIGRATIONS, 2, lambda c, t: (c, {f"net.{n}": a for n, a in t.items()}))

@@ -38,6 +38,32 @@ static int choose_kernels(sciml_mskf *made, char *message, size_t length) {
                                                  : "baseline alone");
 }
 
+static int read_schema(const sciml_cdf *file, const char *path, int32_t *schema, char *message,
+                       size_t length) {
+    if (sciml_cdf_integer(file, "sciml_schema", schema, message, length))
+        return sciml_say(SCIML_SCHEMA, message, length,
+                         "%s has no schema number, this library reads schema %d: export the weights and "
+                         "build the library with the same sciml",
+                         path, SCIML_WEIGHTS_SCHEMA);
+    if (*schema == SCIML_WEIGHTS_SCHEMA) return SCIML_OK;
+    return sciml_say(SCIML_SCHEMA, message, length,
+                     "%s has schema %d, this library reads schema %d: export the weights and "
+                     "build the library with the same sciml",
+                     path, *schema, SCIML_WEIGHTS_SCHEMA);
+}
+
+/* Put the path of the file before a message that does not show it. */
+static void name_file(const char *path, char *message, size_t length) {
+    const size_t prefix = strlen(path) + 2;
+    if (!message || strstr(message, path) || prefix >= length) return;
+    const size_t size = strlen(message), space = length - 1 - prefix;
+    const size_t copied = size < space ? size : space;
+    memmove(message + prefix, message, copied);
+    message[prefix + copied] = '\0';
+    memcpy(message, path, prefix - 2);
+    memcpy(message + prefix - 2, ": ", 2);
+}
+
 static int open_weights(const char *path, sciml_mskf **handle, char *message, size_t length) {
     sciml_cdf file;
     int status = sciml_cdf_open(path, &file, message, length);
@@ -45,12 +71,7 @@ static int open_weights(const char *path, sciml_mskf **handle, char *message, si
     sciml_mskf *made = sciml_take_zeroed(1, sizeof *made);
     sciml_mskf_description *d = made ? &made->description : NULL;
     if (!made) status = sciml_say(SCIML_MEMORY, message, length, "no memory for the emulator");
-    if (!status) status = sciml_cdf_integer(&file, "sciml_schema", &d->schema, message, length);
-    if (!status && d->schema != SCIML_WEIGHTS_SCHEMA)
-        status = sciml_say(SCIML_SCHEMA, message, length,
-                           "%s has schema %d, this library reads schema %d: export the weights and "
-                           "build the library with the same sciml",
-                           path, d->schema, SCIML_WEIGHTS_SCHEMA);
+    if (!status) status = read_schema(&file, path, &d->schema, message, length);
     if (!status) status = sciml_network_load(&file, &made->network, message, length);
     if (!status) status = choose_kernels(made, message, length);
     if (!status && sciml_cdf_attribute(&file, "pooled_units"))
@@ -59,6 +80,7 @@ static int open_weights(const char *path, sciml_mskf **handle, char *message, si
     if (status) {
         if (made) sciml_network_free(&made->network);
         sciml_give(made);
+        name_file(path, message, length);
         return status;
     }
     const sciml_network *net = &made->network;
