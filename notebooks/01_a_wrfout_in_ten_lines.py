@@ -46,7 +46,9 @@ sm.plot.panels(
     [
         sm.plot.Panel("rain of five minutes", rain.values, label="rain (mm)"),
         sm.plot.Panel("strongest updraft", updraft.values, label="w (m s⁻¹)"),
-        sm.plot.Panel("wind at the lowest level", wind.values, label="wind speed (m s⁻¹)"),
+        sm.plot.Panel(
+            "wind at the lowest level", wind.values, label="wind speed (m s⁻¹)"
+        ),
     ],
     x,
     y,
@@ -78,8 +80,16 @@ solution
 maps = sm.columns_to_map(solution.outputs, like=wrfout).isel(Time=-1)
 sm.plot.panels(
     [
-        sm.plot.Panel("convective rain, emulator", maps["PRATEC"].values * 3600, label="rain rate (mm h⁻¹)"),
-        sm.plot.Panel("class of convection", maps["KIND"].values, classes=("none", "shallow", "deep")),
+        sm.plot.Panel(
+            "convective rain, emulator",
+            maps["PRATEC"].values * 3600,
+            label="rain rate (mm h⁻¹)",
+        ),
+        sm.plot.Panel(
+            "class of convection",
+            maps["KIND"].values,
+            classes=("none", "shallow", "deep"),
+        ),
         sm.plot.Panel(
             "largest heating of the column",
             maps["RTHCUTEN"].max("bottom_top").values * 86400,

@@ -34,7 +34,9 @@ sm.Convection(columns)
 # contains no code.
 
 # %%
-trained = sm.convection.train(columns, scratch / "trained.sciml", fit={"epochs": 40, "seed": 7})
+trained = sm.convection.train(
+    columns, scratch / "trained.sciml", fit={"epochs": 40, "seed": 7}
+)
 trained
 
 # %%
@@ -73,5 +75,10 @@ response
 
 # %%
 sm.plot.linear_response(
-    response.matrix, response.rain, response.spectrum.rates, response.pressure, response.mass, threshold=1.0
+    response.matrix,
+    response.rain,
+    response.spectrum.rates,
+    response.pressure,
+    response.mass,
+    threshold=1.0,
 )

@@ -62,16 +62,28 @@ for name, solution in (("torch", torch), ("library", native)):
 sm.verify.compare_outputs(torch.outputs, native.outputs, names=("torch", "library"))
 
 # %%
-maps = [sm.columns_to_map(solution.outputs, like=wrfout).isel(Time=-1) for solution in (torch, native)]
+maps = [
+    sm.columns_to_map(solution.outputs, like=wrfout).isel(Time=-1)
+    for solution in (torch, native)
+]
 rain = [fields["PRATEC"].values * 3600 for fields in maps]
 spacing = wrfout.attrs["DX"] / 1000
 x = (np.arange(wrfout.sizes["west_east"]) + 0.5) * spacing
 y = (np.arange(wrfout.sizes["south_north"]) + 0.5) * spacing
 sm.plot.panels(
     [
-        sm.plot.Panel("rain, torch", rain[0], label="rain rate (mm h⁻¹)", shared="rain"),
-        sm.plot.Panel("rain, library", rain[1], label="rain rate (mm h⁻¹)", shared="rain"),
-        sm.plot.Panel("library − torch", rain[1] - rain[0], scale="signed", label="difference (mm h⁻¹)"),
+        sm.plot.Panel(
+            "rain, torch", rain[0], label="rain rate (mm h⁻¹)", shared="rain"
+        ),
+        sm.plot.Panel(
+            "rain, library", rain[1], label="rain rate (mm h⁻¹)", shared="rain"
+        ),
+        sm.plot.Panel(
+            "library − torch",
+            rain[1] - rain[0],
+            scale="signed",
+            label="difference (mm h⁻¹)",
+        ),
     ],
     x,
     y,

@@ -48,7 +48,11 @@ scratch = Path(tempfile.mkdtemp())
 data = sm.generate("darcy-rough", 192, 31, seed=7)
 network = {"class": "MgNO", "channels": 8, "layers": 3, "levels": 4}
 operator = sm.operators.train(
-    data, scratch / "mgno.sciml", network=network, validation=32, fit={"epochs": 20, "batch_size": 8}
+    data,
+    scratch / "mgno.sciml",
+    network=network,
+    validation=32,
+    fit={"epochs": 20, "batch_size": 8},
 )
 operator
 
@@ -78,10 +82,14 @@ print(f"guaranteed bound {certified.error_bound:.3e}, true error {error_norm:.3e
 error = learned.u.values - exact.u.values
 sm.plot.panels(
     [
-        sm.plot.Panel("coefficient", problem.coefficient_field(), scale="phases", label="a"),
+        sm.plot.Panel(
+            "coefficient", problem.coefficient_field(), scale="phases", label="a"
+        ),
         sm.plot.Panel("u, multigrid", exact.u.values, label="u", shared="u"),
         sm.plot.Panel("u, MgNO", learned.u.values, label="u", shared="u"),
-        sm.plot.Panel("MgNO − multigrid", error, scale="signed", label="difference of u"),
+        sm.plot.Panel(
+            "MgNO − multigrid", error, scale="signed", label="difference of u"
+        ),
         sm.plot.Panel("u, certified", certified.u.values, label="u", shared="u"),
         sm.plot.Panel(
             "certified − multigrid",
@@ -102,7 +110,13 @@ sm.plot.panels(
 plain = sm.solve(problem, sm.AMG(rtol=1e-10, accelerate=None))
 cycles = max(len(plain.residuals), len(exact.residuals))
 lines = {
-    name: np.pad(-np.log10(solution.residuals), (0, cycles - len(solution.residuals)), constant_values=np.nan)
+    name: np.pad(
+        -np.log10(solution.residuals),
+        (0, cycles - len(solution.residuals)),
+        constant_values=np.nan,
+    )
     for name, solution in (("with conjugate gradients", exact), ("cycles only", plain))
 }
-sm.plot.curves(np.arange(cycles), lines, xlabel="cycles", ylabel="−log₁₀ of the relative residual")
+sm.plot.curves(
+    np.arange(cycles), lines, xlabel="cycles", ylabel="−log₁₀ of the relative residual"
+)

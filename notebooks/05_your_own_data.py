@@ -30,6 +30,8 @@ k = np.fft.fftfreq(points, 1 / points)
 wave = np.hypot(k[:, None], k[None, :])
 spectrum = np.fft.fft2(generator.standard_normal((160, points, points))) / (1 + wave**2)
 spectrum[:, 0, 0] = 0
+largest = np.abs(np.fft.ifft2(spectrum).real).max(axis=(1, 2), keepdims=True)
+spectrum /= largest  # anomalies of 1 K at most
 heat = np.fft.ifft2(spectrum).real
 warmth = np.fft.ifft2(spectrum * np.exp(-0.02 * wave**2)).real
 xr.Dataset(
@@ -76,18 +78,27 @@ operator
 # %%
 predicted = sm.Neural(operator).predict(test)
 error = predicted.values - test["after"].values
-relative = np.linalg.norm(error, axis=(1, 2)) / np.linalg.norm(test["after"].values, axis=(1, 2))
-print(
-    f"relative L2 error of {relative.size} test samples: mean {relative.mean():.3f}, worst {relative.max():.3f}"
-)
+size = np.linalg.norm(test["after"].values, axis=(1, 2))
+relative = np.linalg.norm(error, axis=(1, 2)) / size
+print(f"relative L2 error of {relative.size} test samples:")
+print(f"mean {relative.mean():.3f}, worst {relative.max():.3f}")
 
 # %%
 median = int(np.argsort(relative)[relative.size // 2])
 sm.plot.panels(
     [
-        sm.plot.Panel("before", test["before"].values[median], scale="signed", label="temperature (K)"),
         sm.plot.Panel(
-            "after", test["after"].values[median], scale="signed", label="temperature (K)", shared="after"
+            "before",
+            test["before"].values[median],
+            scale="signed",
+            label="temperature (K)",
+        ),
+        sm.plot.Panel(
+            "after",
+            test["after"].values[median],
+            scale="signed",
+            label="temperature (K)",
+            shared="after",
         ),
         sm.plot.Panel(
             "after, predicted",
@@ -96,7 +107,9 @@ sm.plot.panels(
             label="temperature (K)",
             shared="after",
         ),
-        sm.plot.Panel("predicted − true", error[median], scale="signed", label="difference (K)"),
+        sm.plot.Panel(
+            "predicted − true", error[median], scale="signed", label="difference (K)"
+        ),
     ],
     data.x.values,
     data.y.values,

@@ -24,18 +24,25 @@ sample = sm.packaged("wrfout_d01_convrad_24x24_5min.nc")
 wrfout = sm.open_wrfout(sample)
 
 # %% [markdown]
-# ## The emulator's rain against the scheme's
+# ## Rain of the emulator and of the scheme
 # The package has the outputs of the scheme for every column of the sample; the emulator takes the same columns. The
 # amount is the rate times the five minutes of a frame.
 
 # %%
-columns = sm.open_columns(sample, truth=sm.packaged("mskf_offline_convrad_24x24_5min.nc")).load()
+columns = sm.open_columns(
+    sample, truth=sm.packaged("mskf_offline_convrad_24x24_5min.nc")
+).load()
 solution = sm.solve(sm.Convection(columns), sm.Emulator.load("mskf-convrad"))
 amounts = [
-    300 * sm.columns_to_map(outputs, like=wrfout)["PRATEC"].rename(south_north="y", west_east="x")
+    300
+    * sm.columns_to_map(outputs, like=wrfout)["PRATEC"].rename(
+        south_north="y", west_east="x"
+    )
     for outputs in (columns, solution.outputs)
 ]
-scheme, emulator = (sm.verify.accumulations(rain.fillna(0).assign_attrs(units="mm")) for rain in amounts)
+scheme, emulator = (
+    sm.verify.accumulations(rain.fillna(0).assign_attrs(units="mm")) for rain in amounts
+)
 
 # %%
 comparison = sm.verify.compare_rain(
@@ -54,7 +61,9 @@ sm.plot.rain_maps(*means, comparison.names, unit="mm in 5 min", spacing=10)
 
 # %%
 moved = scheme.roll(x=2, roll_coords=False)
-displaced = sm.verify.compare_rain(scheme, moved, thresholds=[0.02, 0.05, 0.1], names=("MSKF", "displaced"))
+displaced = sm.verify.compare_rain(
+    scheme, moved, thresholds=[0.02, 0.05, 0.1], names=("MSKF", "displaced")
+)
 print(displaced)
 
 # %%
@@ -71,7 +80,10 @@ sm.plot.performance(pod, success, displaced.scores["threshold"].values)
 # %%
 skill = displaced.scores["fss"]
 sm.plot.fraction_skill(
-    skill.sel(estimate="value").values, skill["threshold"].values, skill["scale"].values, spacing=10
+    skill.sel(estimate="value").values,
+    skill["threshold"].values,
+    skill["scale"].values,
+    spacing=10,
 )
 
 # %% [markdown]
@@ -83,11 +95,15 @@ sm.plot.fraction_skill(
 rng = np.random.default_rng(7)
 members = [
     rng.lognormal(0, 0.3)
-    * scheme.roll(x=int(rng.integers(-2, 3)), y=int(rng.integers(-2, 3)), roll_coords=False)
+    * scheme.roll(
+        x=int(rng.integers(-2, 3)), y=int(rng.integers(-2, 3)), roll_coords=False
+    )
     for _ in range(8)
 ]
 ensemble = xr.concat(members, "member").assign_attrs(scheme.attrs)
-forecast = sm.verify.compare_rain(scheme, ensemble, thresholds=[0.02, 0.1], names=("MSKF", "ensemble"))
+forecast = sm.verify.compare_rain(
+    scheme, ensemble, thresholds=[0.02, 0.1], names=("MSKF", "ensemble")
+)
 forecast.scores[["crps", "mae", "spread_skill"]].to_dataframe()
 
 # %% [markdown]

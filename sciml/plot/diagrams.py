@@ -52,7 +52,7 @@ def confusion(table: ArrayLike, names: Sequence[str]) -> Figure:
         axes.set_ylabel("true")
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        set_title(axes, "share of the true class, number of columns")
+        set_title(axes, "share of the true class (%)\nand number of columns")
     return figure
 
 

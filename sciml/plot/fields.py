@@ -160,7 +160,7 @@ def spectra(
     *,
     cutoff: float | None = None,
     xlabel: str = "wave number (half-waves across the longer side)",
-    ylabel: str = "mean square of a shell / mean square of the truth",
+    ylabel: str = "mean square of a shell (relative)",
 ) -> Figure:
     """Draw spectra on logarithmic axes.
 

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from sciml.plot.colour import diverging, sequential
@@ -244,6 +245,10 @@ def intensity(middles: Array, share: Array, names: tuple[str, str]) -> Figure:
         axes = figure.subplots()
         _pair(axes, middles, np.where(share > 0, 100 * share, np.nan), names, marker="o")
         axes.set(xscale="log", yscale="log", xlabel="amount (mm)", ylabel="share of cells (%)")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
         axes.legend()
     return figure
 

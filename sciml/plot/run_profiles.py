@@ -49,6 +49,7 @@ def run_profiles(height: Array, columns: Sequence[RunProfile], names: tuple[str,
                 profile.candidate, height, color=COLOURS["prediction"], linestyle=(0, (4, 2)), label=names[1]
             )
             set_title(upper, profile.title)
+            upper.set_xlabel(profile.unit)
             lower.axvline(0, color="#b4b4b4", linewidth=0.7)
             lower.plot(
                 profile.bias, height, color=COLOURS["prediction"], label="bias (candidate − reference)"

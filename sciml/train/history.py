@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Epoch", "History", "Stopped"]
 
 HISTORY_SCHEMA = 1
+_MORE_SHADES = ["#cc79a7", "#e69f00", "#56b4e9", "#8a8a8a", "#1a1a1a"]  # palette of Okabe and Ito (2008)
 Stopped = Literal["running", "finished", "patience", "time limit", "time budget"]
 
 
@@ -146,37 +146,46 @@ class History:
 
     def plot(self) -> Figure:
         """Draw the losses (total and by output) and the learning rate over the epochs."""
-        from matplotlib.figure import Figure
+        from sciml.plot.style import StyledFigure, set_title, style
 
-        figure = Figure(figsize=(9.0, 3.6), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        self._draw(left, ["loss"])
-        self._draw(right, [name for name in self._names() if name != "loss"])
-        left.set_title(f"total loss, {self.stopped}")
-        right.set_title("losses by output (dashed: validation)")
-        rate = left.twinx()
-        rate.plot([e.number for e in self.epochs], [e.learning_rate for e in self.epochs], color="0.7", lw=1)
-        rate.set_ylabel("learning rate", color="0.5")
-        if self.best is not None:
-            left.axvline(self.best, color="0.4", ls=":", label=f"best: epoch {self.best}")
-        for axes in (left, right):
-            axes.set_xlabel("epoch")
-            axes.set_ylabel("loss")
-            axes.xaxis.get_major_locator().set_params(integer=True)
-            if axes.get_legend_handles_labels()[0]:
-                axes.legend(fontsize="small")
+        with style():
+            figure = StyledFigure(figsize=(9.0, 3.2))
+            left, right = figure.subplots(1, 2)
+            self._draw(left, ["loss"])
+            self._draw(right, [name for name in self._names() if name != "loss"])
+            set_title(left, f"total loss, {self.stopped}")
+            set_title(right, "losses by output (dashed: validation)")
+            rate = left.twinx()
+            rate.plot(
+                [e.number for e in self.epochs], [e.learning_rate for e in self.epochs], color="0.7", lw=1
+            )
+            rate.set_ylabel("learning rate (grey)")
+            rate.spines["right"].set_visible(True)
+            if self.best is not None:
+                left.axvline(self.best, color="0.4", ls=":", label=f"best: epoch {self.best}")
+            for axes in (left, right):
+                axes.set_xlabel("epoch")
+                axes.set_ylabel("loss")
+                axes.xaxis.get_major_locator().set_params(integer=True)
+                if axes.get_legend_handles_labels()[0]:
+                    axes.legend()
         return figure
 
     def _names(self) -> list[str]:
         return list(self.epochs[-1].training) if self.epochs else []
 
     def _draw(self, axes: Any, names: list[str]) -> None:
+        from sciml.plot.style import COLOURS
+
+        shades = [COLOURS[name] for name in ("prediction", "third", "fourth")] + _MORE_SHADES
         for index, name in enumerate(names):
-            for part, style in (("training", "-"), ("validation", "--")):
+            for part, line in (("training", "-"), ("validation", "--")):
                 points = [(e.number, getattr(e, part)[name]) for e in self.epochs if name in getattr(e, part)]
                 if points:
                     label = part if names == ["loss"] else name if part == "training" else None
-                    axes.plot(*zip(*points, strict=True), style, color=f"C{index % 10}", label=label)
+                    axes.plot(
+                        *zip(*points, strict=True), line, color=shades[index % len(shades)], label=label
+                    )
         if names and self.epochs and all(min(e.training.get(n, 1.0) for n in names) > 0 for e in self.epochs):
             axes.set_yscale("log")
 
@@ -202,9 +211,10 @@ class History:
         if not self.epochs:
             return table
         try:
-            picture = io.BytesIO()
-            self.plot().savefig(picture, format="png", dpi=90)
-        except ImportError:  # the table has it too
+            from sciml.plot.style import png
+
+            picture = png(self.plot(), 90)
+        except ImportError:  # matplotlib is missing; the table has the same numbers
             return table
-        content = base64.b64encode(picture.getvalue()).decode()
+        content = base64.b64encode(picture).decode()
         return f'<img alt="losses" src="data:image/png;base64,{content}">{table}'

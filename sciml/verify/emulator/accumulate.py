@@ -39,12 +39,12 @@ LEVELS: Final = MSKF.levels
 
 STATE: Final = ("RHO", "DZ8W", "PI_PHY", "T_PHY", "QVAPOR")
 DEFINITIONS: Final = {
-    "r2": "1 - SSE/SST over all elements (column, level) of the truly triggered columns, SST about its mean",
+    "r2": "1 - SSE/SST over all elements (column, level) where the scheme triggered, SST about its mean",
     "r2_all": "the same over all evaluated columns",
     "CUTOP, CUBOT": "over the columns in which both the truth and the prediction triggered",
     "r2_class_mean": "the r2 of predicting the mean true profile of the true class of each column",
     "nmae": "sum |prediction - truth| / sum |truth|",
-    "levels": "by level over the truly triggered columns, lowest first; each r2 about the mean of its level",
+    "levels": "by level where the scheme triggered, lowest first; each r2 about the mean of its level",
     "water": "(PRATEC + sum m R) / sum m |R|, R the total water tendency, m = RHO * DZ8W",
     "enthalpy": "sum m (cp pi RTH + Lv(T) RQV) / sum m |cp pi RTH|",
     "momentum": "|sum m (RU, RV)| / sum m |(RU, RV)|",

@@ -50,7 +50,7 @@ def pictures(evaluation: Evaluation) -> Iterator[Picture]:
     yield Picture(
         "confusion",
         plot.confusion(trigger["confusion"], trigger["classes"]),
-        "Predicted class of the columns of each true class.",
+        "Predicted class by true class.",
         f"Confusion matrix, rows truth, of {', '.join(trigger['classes'])}: {trigger['confusion']}",
     )
     if "reliability" in trigger:
@@ -107,13 +107,13 @@ def _profiles(evaluation: Evaluation, subset: str) -> Iterator[Picture]:
     yield Picture(
         f"profiles_{subset}",
         plot.profiles(height, panels, top=top),
-        f"Mean profiles of the {count:,} truly {subset} columns, and their spread.",
+        f"Profiles of the {count:,} columns that the scheme classifies as {subset}: mean and standard deviation.",
         f"Mean profiles of {subset} columns, truth and prediction: {', '.join(p.title for p in panels)}",
     )
     yield Picture(
         f"errors_{subset}",
         plot.errors(height, panels, top=top),
-        f"Bias and error (RMSE) in the {count:,} truly {subset} columns, against the spread of the truth.",
+        f"Bias and RMSE over the same {count:,} columns, and the standard deviation of the truth.",
         f"Error by height of {subset} columns: {', '.join(p.title for p in panels)}",
     )
 
@@ -127,7 +127,7 @@ def _levels(evaluation: Evaluation) -> Iterator[Picture]:
     yield Picture(
         "r2_by_level",
         plot.score_by_level(profiles["height"].values, chosen, top=_top(evaluation)),
-        "R² of each output, level by level, over the truly triggered columns.",
+        "R² of each output by level, over the columns in which the scheme triggered.",
         "R² by level of " + ", ".join(names),
     )
 

@@ -54,7 +54,7 @@ def chapters(evaluations: Sequence[Evaluation]) -> list[Chapter]:
     if not evaluations:
         return []
     several = [_comparison(evaluations)] if len(evaluations) > 1 else []
-    words = Chapter.of("Definitions, convection", definitions(evaluations[0].scores["definitions"]))
+    words = Chapter.of("Definitions: scores of convection", definitions(evaluations[0].scores["definitions"]))
     return [*several, *(_chapter(evaluation) for evaluation in evaluations), words]
 
 
@@ -85,7 +85,8 @@ def _outputs(evaluation: Evaluation) -> str:
     head, *rows = evaluation.rows()
     how = "weighted" if evaluation.scores["weighted_scores"] else "unweighted"
     caption = (
-        f"Scores ({how}) over the truly triggered columns; “all” over every column, “class mean” a baseline"
+        f"Scores ({how}) over the columns in which the scheme triggered. “all”: R² over every column; "
+        "“class mean”: R² of the mean of each class as the prediction"
     )
     return table(caption, head, rows, text=2)
 
@@ -101,7 +102,7 @@ def _comparison(evaluations: Sequence[Evaluation]) -> Chapter:
         if any(value is not None for value in values):
             rows.append([f"{name}, R²", *(figure(value) for value in values)])
     models = [evaluation.model for evaluation in evaluations]
-    caption = "F1 of the trigger, and R² over the truly triggered columns, by model"
+    caption = "F1 of the trigger, and R² over the columns in which the scheme triggered, by model"
     return Chapter.of("Comparison of models", table(caption, ["score", *models], rows))
 
 

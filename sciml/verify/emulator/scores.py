@@ -97,7 +97,7 @@ def score(
     -------
     dict
         ``trigger`` (see `trigger_scores`) and ``outputs.<name>`` with ``r2``, ``rmse``, ``bias``, ``nmae``
-        over the truly triggered columns, ``r2_all`` over all, ``r2_class_mean`` (see
+        over the columns in which the scheme triggered, ``r2_all`` over all, ``r2_class_mean`` (see
         `MomentSums.class_mean_r2`), and the same four scores under ``deep`` and ``shallow``. Undefined scores
         are None.
 

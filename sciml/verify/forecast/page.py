@@ -17,13 +17,13 @@ from sciml.verify.html_report import Chapter, Picture, definitions, drawn, table
 __all__ = ["chapters", "pictures"]
 
 WORDS: Final = {
-    "csi": "hits / (hits + misses + false alarms), the threat score; 1 is perfect",
-    "ets": "the same without the hits by chance (Gilbert)",
-    "pod, far": "probability of detection, share of the events that were forecast; false alarm ratio, share of the "
+    "CSI": "hits / (hits + misses + false alarms), the threat score; 1 is perfect",
+    "ETS": "the CSI without the hits by chance (Gilbert)",
+    "POD, FAR": "probability of detection, share of the events that were forecast; false alarm ratio, share of the "
     "forecast events that did not occur",
-    "frequency_bias": "number of forecast events over number of observed events",
-    "hss, pss, sedi": "Heidke's and Peirce's skill; the symmetric extremal dependence index, for rare events",
-    "fss": "fractions skill score (Roberts and Lean 2008): 1 - sum of (p - o)² / (sum of p² + sum of o²), p and o "
+    "frequency bias": "number of forecast events over number of observed events",
+    "HSS, PSS, SEDI": "Heidke's and Peirce's skill scores; the symmetric extremal dependence index, for rare events",
+    "FSS": "fractions skill score (Roberts and Lean 2008): 1 - sum of (p - o)² / (sum of p² + sum of o²), p and o "
     "the shares of cells with an event in squares of that side",
     "brackets": "the middle 95 % of a block bootstrap",
     "floor": "the same score of runs of the reference whose start is perturbed by rounding errors (of several runs "
@@ -55,8 +55,8 @@ def pictures(comparison: RunComparison) -> list[Picture]:
                 spacing=spacing,
                 place=place,
             ),
-            "Mean amount of a window, and the candidate minus the reference.",
-            "Maps of mean rain of both and their difference.",
+            "Mean amount of a window, and the difference, candidate minus reference.",
+            "Maps of the mean rain of both runs and of their difference.",
         ),
         Picture(
             "performance",
@@ -94,7 +94,7 @@ def pictures(comparison: RunComparison) -> list[Picture]:
                     key,
                     figure,
                     f"Rain by time and {axis}, mean over the other direction.",
-                    f"Hovmoeller, {axis}.",
+                    f"Hovmöller diagram, {axis}.",
                 )
             )
     if comparison.profiles is not None:
@@ -110,7 +110,7 @@ def _distributions(comparison: RunComparison) -> list[Picture]:
             "intensity",
             figure,
             "Share of cells by amount of a window.",
-            "Distribution.",
+            "Distribution of amounts.",
         )
     ]
     if fields.sizes["hour"] and np.isfinite(fields["diurnal"].values).any(1).all() and rain.window:
@@ -200,9 +200,9 @@ def chapters(comparison: RunComparison, title: str = "Rain") -> list[Chapter]:
     )
     out.append(
         Chapter.of(
-            "Definitions, rain",
+            "Definitions: scores of rain",
             definitions({key: text for key, text in WORDS.items() if key != "floor" or rain.floor}),
-            f"<h3>Absent</h3><ul>{absent}</ul>" if absent else "",
+            f"<h3>Missing scores</h3><ul>{absent}</ul>" if absent else "",
         )
     )
     return out

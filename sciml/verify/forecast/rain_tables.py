@@ -34,6 +34,9 @@ AMOUNTS: Final = {
 }
 """Names of the scores of the amounts in tables."""
 
+EVENTS: Final = {"frequency_bias": "frequency bias", "brier": "Brier score"}
+"""Names of the scores by threshold in tables; the other names are acronyms in capitals."""
+
 CaptionedRows = tuple[str, list[str], list[list[str]]]
 
 
@@ -75,12 +78,15 @@ class RainComparison:
             [AMOUNTS.get(name, name), _cell(self.scores[name].values), *self._beside(name)] for name in whole
         ]
         head = ["score", "value", *(["floor", "verdict"] if self.floor is not None else [])]
-        result: list[CaptionedRows] = [("amounts", head, rows)]
+        result: list[CaptionedRows] = [("Amounts", head, rows)]
         limits = [float(x) for x in self.scores["threshold"].values]
         by_threshold = [name for name in (*CATEGORICAL, "brier") if name in self.scores]
         head = ["score", *(f"{x:g} mm" for x in limits)]
-        rows = [[name, *(self._stack(name, {"threshold": x}) for x in limits)] for name in by_threshold]
-        result.append(("by threshold", head, rows))
+        rows = [
+            [EVENTS.get(name, name.upper()), *(self._stack(name, {"threshold": x}) for x in limits)]
+            for name in by_threshold
+        ]
+        result.append(("Events by threshold", head, rows))
         if "fss" in self.scores:
             rows = [
                 [
@@ -90,7 +96,7 @@ class RainComparison:
                 for side in self.scores["scale"].values
             ]
             head = ["square", *head[1:]]
-            result.append(("fractions skill score, by square and threshold", head, rows))
+            result.append(("Fractions skill score by square and threshold", head, rows))
         return result
 
     def _beside(self, name: str) -> list[str]:

@@ -164,17 +164,18 @@ class ModeStatistics:
         count = {name: int(self.sums[name]) for name in COUNTS}
         looked = max(count["COLUMNS"], 1)
         lines = [
-            f"mode {self.mode}: {self.files} files of {self.ranks} ranks, steps {self.steps[0]} to {self.steps[1]}",
-            f"{count['COLUMNS']:,} columns asked, {count['HELD']:,} held",
-            f"{count['CLIPPED']:,} beyond the training and clipped to it ({count['CLIPPED'] / looked:.2%}), "
-            f"{count['NOVEL']:,} beyond novelty {self.limit:g}; the greatest is {float(self.sums['NOVELTY']):.3g}",
-            f"{count['LIMITED']:,} limited, {count['UNSOUND']:,} not sound, {count['RETURNED']:,} answered by the "
-            "model's own scheme",
+            f"mode {self.mode}, steps {self.steps[0]} to {self.steps[1]} (files: {self.files}, ranks: {self.ranks})",
+            f"{count['COLUMNS']:,} columns computed; {count['HELD']:,} columns held the tendencies of an earlier call",
+            f"{count['CLIPPED']:,} columns outside the training range ({count['CLIPPED'] / looked:.2%}), "
+            f"clipped to it; {count['NOVEL']:,} above novelty {self.limit:g}; largest novelty "
+            f"{float(self.sums['NOVELTY']):.3g}",
+            f"{count['LIMITED']:,} columns with a limited response, {count['UNSOUND']:,} with unsound values, "
+            f"{count['RETURNED']:,} computed by the scheme instead",
         ]
         if self._has_classes:
             none, shallow, deep = (int(self.sums[name]) for name in CLASSES)
             lines.append(
-                f"the emulator answered {none:,} columns with no convection, {shallow:,} with shallow and {deep:,} "
+                f"the emulator computed {none:,} columns with no convection, {shallow:,} with shallow and {deep:,} "
                 "with deep convection"
             )
         if self.outputs:
@@ -213,7 +214,7 @@ class ModeStatistics:
             return Chapter.of(f"The library in mode {self.mode}", paragraphs)
         head, *rows = self.rows()
         caption = (
-            "Over the columns in which the scheme or the emulator triggered; CUTOP and CUBOT where both did"
+            "Scores over the columns in which the scheme or the emulator triggered (CUTOP and CUBOT: both)"
         )
         parts = [paragraphs, table(caption, head, rows)]
         if self.triggered and self.score("RTHCUTEN")["r2"] is not None:
@@ -248,13 +249,13 @@ class ModeStatistics:
             Picture(
                 "r2_by_level",
                 plot.score_by_level(height, share, top=top),
-                "R² of each output, level by level.",
+                "R² of each output by level.",
                 "R² by level of " + ", ".join(named),
             ),
             Picture(
                 "errors",
                 plot.errors(height, panels, top=top),
-                "Bias and error (RMSE) by height, against the spread of the scheme.",
+                "Bias and RMSE by height, and the standard deviation of the scheme's values.",
                 "Error by height of " + ", ".join(named),
             ),
         ]

@@ -47,8 +47,8 @@ def pictures(evaluation: PdeEvaluation) -> Iterator[Picture]:
     yield Picture(
         "spectrum",
         plot.spectra(wave, lines, cutoff=spectrum["cutoff"]),
-        "Spectra of truth, prediction and error. Where the error exceeds the truth, a prediction of zero is better. "
-        "Grey: incomplete shells at the highest wave numbers.",
+        "Spectra of truth, prediction and error, relative to the mean square of the truth. Where the error exceeds the "
+        "truth, a prediction of zero is better. Grey: incomplete shells at the highest wave numbers.",
         "Spectra; relative error by octave: "
         + ", ".join(
             f"{b['from']:g} to {b['to']:g}: {number(b['relative_error'])}" for b in spectrum["bands"]
@@ -102,19 +102,19 @@ def _panels(evaluation: PdeEvaluation) -> list[Panel]:
     panels += [
         Panel("truth", truth, label="u", shared="u"),
         Panel("prediction", prediction, label="u", shared="u"),
-        Panel(f"prediction − truth ({relative:.1%} in L2)", error, "signed", "u"),
+        Panel(f"prediction − truth ({relative:.1%} in L2)", error, "signed", "difference of u"),
     ]
     if "bound_density" in fields:
         part = attrs["solution"]
         panels += [
             Panel(
-                f"energy error: {attrs['error'] / part:.3g} of that of u",
+                f"energy error (relative: {attrs['error'] / part:.3g})",
                 fields["error_density"].values,
                 label="sqrt(energy per area)",
                 shared="energy",
             ),
             Panel(
-                f"guaranteed bound: {attrs['upper'] / part:.3g} of that of u",
+                f"guaranteed bound (relative: {attrs['upper'] / part:.3g})",
                 fields["bound_density"].values,
                 label="sqrt(energy per area)",
                 shared="energy",

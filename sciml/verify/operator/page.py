@@ -20,7 +20,9 @@ AFTER: Final = {"Error by frequency": "spectrum", "Error by multigrid level": "l
 def chapters(evaluations: Sequence[PdeEvaluation]) -> list[Chapter]:
     """Return a comparison of several evaluations, a chapter for each, and the definitions."""
     several = [_comparison(evaluations)] if len(evaluations) > 1 else []
-    words = [Chapter.of("Definitions, operators", definitions(evaluations[0].scores["definitions"]))]
+    words = [
+        Chapter.of("Definitions: errors of operators", definitions(evaluations[0].scores["definitions"]))
+    ]
     return [*several, *(_chapter(evaluation) for evaluation in evaluations), *(words if evaluations else [])]
 
 

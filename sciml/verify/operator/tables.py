@@ -41,7 +41,7 @@ def _norms(scores: Mapping[str, Any]) -> Iterator[Table]:
     if "residual_energy" in scores:
         label = f"{NAMES['residual_energy']} ({scores['looked_at']} samples)"
         rows.append([label, number(scores["residual_energy"]), "–", "–", "–"])
-    yield Table("Errors over the samples", ["norm", "mean", "median", "worst", "of sample"], rows)
+    yield Table("Errors over the samples", ["norm", "mean", "median", "worst", "worst sample"], rows)
 
 
 def _baselines(scores: Mapping[str, Any]) -> Iterator[Table]:
@@ -50,7 +50,7 @@ def _baselines(scores: Mapping[str, Any]) -> Iterator[Table]:
         return
     names = [key for key in BESIDE if key in next(iter(answers.values()))]
     rows = [[who, *(number(errors.get(key)) for key in names)] for who, errors in answers.items()]
-    caption = "Comparison with predictions that need no training, means"
+    caption = "Comparison with predictions that need no training (mean errors)"
     yield Table(caption, ["prediction", *(NAMES.get(name, name) for name in names)], rows)
 
 
@@ -169,8 +169,8 @@ def _certified(scores: Mapping[str, Any]) -> Iterator[Table]:
         rows = [[label, f"{1e3 * seconds[key]:.2f}"] for key, label in names.items()]
         alone, together = number(seconds["ratio"], ".2f"), number(seconds["ratio_in_batch"], ".2f")
         caption = (
-            f"Wall-clock ({seconds['threads']} threads): a prediction takes {alone} times multigrid-CG with its set-up "
-            f"alone, {together} times in a batch"
+            f"Wall-clock time (threads: {seconds['threads']}): a prediction takes {alone} times multigrid-CG "
+            f"with its set-up alone, {together} times in a batch"
         )
         yield Table(caption, ["step", "ms"], rows)
 

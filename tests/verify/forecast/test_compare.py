@@ -159,7 +159,7 @@ def test_the_command_and_its_page(moved: Path, tmp_path: Path) -> None:
         "Profiles",
         "Budgets",
         "Comparison with the floor",
-        "Definitions, rain",
+        "Definitions: scores of rain",
     )
     for heading in headings:
         assert f"<h2>{heading}</h2>" in text
