@@ -11,7 +11,7 @@ from sciml.pde.elliptic import drawn, grid_of, positive
 from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
 from sciml.pde.random_fields import Coefficient
 from sciml.pde.representation import problem_table, represent
-from sciml.pde.terms import Function, Terms, Values, sampled
+from sciml.pde.terms import PlaneFunction, Terms, Values, sampled
 
 __all__ = ["AdvectionDiffusion"]
 
@@ -22,30 +22,30 @@ LARGEST_PECLET = 2.0
 class AdvectionDiffusion:
     """-div(diffusion grad u) + velocity . grad u + reaction u = source.
 
-    The differences are central, of second order, and free of wiggles for cell Peclet numbers |velocity| h / diffusion
-    up to 2 (Patankar 1980, section 5.2); a coarser grid is an error.
+    The differences are central and of second order. Solutions do not oscillate for cell Peclet numbers
+    |velocity| h / diffusion up to 2 (Patankar 1980, section 5.2); coarser grids raise an error.
 
     Parameters
     ----------
     resolution
         Unknowns along each axis, or along y and x.
     diffusion
-        A random one (`Lognormal`, ...), a number, an array (y, x), or a function of x and y.
+        Random field (`Lognormal`, ...), number, array (y, x), or function of x and y.
     velocity
-        Its x and y components, each a number, an array (y, x), or a function of x and y. It need not be free of
+        Components along x and y, each a number, an array (y, x), or a function of x and y. The velocity may have a
         divergence.
     reaction
-        Not negative: a number, an array (y, x), or a function of x and y.
+        Number, array (y, x), or function of x and y, with values of 0 or more.
     source, boundary, boundary_value, flux, centring, lengths
-        As for `Poisson`, the source not random; flux is diffusion * du/dn.
+        As for `Poisson`; the source cannot be random, and flux is diffusion * du/dn.
     seed
         Seed of a random diffusion.
 
     Raises
     ------
     InputError
-        When the terms are asked for: diffusion that is not positive, a negative reaction, a cell Peclet number
-        above 2, or neither a Dirichlet side nor a reaction, which leaves u open up to a constant.
+        Raised by `terms`: the diffusion is not positive, the reaction is negative, the cell Peclet number exceeds 2, or
+        there is neither a Dirichlet side nor a reaction, so that u is determined only up to a constant.
 
     Examples
     --------
@@ -60,8 +60,8 @@ class AdvectionDiffusion:
     source: Values = 1.0
     reaction: Values = 0.0
     boundary: Boundary | Side = "dirichlet"
-    boundary_value: float | Function = 0.0
-    flux: float | Function = 0.0
+    boundary_value: float | PlaneFunction = 0.0
+    flux: float | PlaneFunction = 0.0
     centring: Centring = "vertex"
     lengths: tuple[float, float] = (1.0, 1.0)
     seed: int = 7
@@ -71,20 +71,22 @@ class AdvectionDiffusion:
 
     @property
     def grid(self) -> Grid:
+        """Grid of the unknowns."""
         return grid_of(self.resolution, self.centring, self.boundary, self.lengths)
 
     def diffusion_field(self) -> Field:
-        """The diffusion (y, x) at the unknowns."""
+        """Return the diffusion (y, x) at the unknowns."""
         return positive(drawn(self.diffusion, self.grid, self.seed, "diffusion"), "diffusion")
 
     def velocity_fields(self) -> tuple[Field, Field]:
-        """The x and y components (y, x) at the unknowns."""
+        """Return the x and y components of the velocity (y, x) at the unknowns."""
         if not isinstance(self.velocity, tuple | list) or len(self.velocity) != 2:
             raise InputError(f"velocity={self.velocity!r}: give two components, along x and along y")
         x, y = (sampled(component, self.grid, "velocity") for component in self.velocity)
         return x, y
 
     def terms(self) -> Terms:
+        """Return the terms of the equation on the grid."""
         grid, diffusion = self.grid, self.diffusion_field()
         reaction = sampled(self.reaction, grid, "reaction")
         if reaction.min() < 0:

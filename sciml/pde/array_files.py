@@ -1,4 +1,4 @@
-"""Arrays in files of many formats, read lazily where the format allows."""
+"""Arrays in files of many formats, read lazily if the format allows it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FORMS: Final = (
 
 @dataclass(frozen=True)
 class FileArrays:
-    """The arrays of a file, its attributes, and its form."""
+    """Arrays, attributes and format of a file."""
 
     arrays: Mapping[str, ArrayLike]
     attrs: Mapping[str, Any] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class FileArrays:
 
 
 def absent(ours: str, theirs: str, there: str) -> MissingVariable:
-    """The error where a variable is not in a file, with what is there and how to name it."""
+    """Make the error for a missing variable, with the variables of the file and the option that names one."""
     kind = "target" if ours == "u" else "inputs"
     return MissingVariable(
         f"there is no {theirs!r} for {ours}: the file holds {there or 'nothing'}; say what it is called, such as "
@@ -49,7 +49,7 @@ def absent(ours: str, theirs: str, there: str) -> MissingVariable:
 
 @dataclass(frozen=True)
 class _Lazy:
-    """An array in a file, opened anew for each piece: it goes to other processes as a path and a name."""
+    """Array in a file that is opened for each read, so that it is pickled as a path and a name."""
 
     path: str
     name: str
@@ -65,7 +65,7 @@ class _Lazy:
         return type(self).__name__, self.path, self.name, self.shape, self.stamp
 
     def _slices(self, index: Any) -> tuple[tuple[slice, ...], tuple[Any, ...]]:
-        """An index as slices with steps forward, and what to do with their result."""
+        """Convert an index to slices with positive steps, and an index of their result."""
         index = index if isinstance(index, tuple) else (index,)
         if Ellipsis in index:
             at = index.index(Ellipsis)
@@ -85,7 +85,7 @@ class _Lazy:
 
 
 class Hdf5Array(_Lazy):
-    """A dataset of an HDF5 file."""
+    """Dataset of an HDF5 file."""
 
     def __getitem__(self, index: Any) -> np.ndarray:
         import h5py
@@ -97,7 +97,7 @@ class Hdf5Array(_Lazy):
 
 
 class MatlabArray(_Lazy):
-    """A variable of a MATLAB file of version 7.3, which stores the axes in reverse."""
+    """Variable of a MATLAB file of version 7.3, which stores the axes in reverse."""
 
     def __getitem__(self, index: Any) -> np.ndarray:
         import h5py
@@ -109,24 +109,24 @@ class MatlabArray(_Lazy):
 
 
 class NpyArray(_Lazy):
-    """A .npy file."""
+    """Array of a .npy file."""
 
     def __getitem__(self, index: Any) -> np.ndarray:
         return np.array(np.load(self.path, mmap_mode="r")[index])
 
 
 def form_of(path: Path) -> Form:
-    """The form of a file, by its first bytes rather than its name.
+    """Return the format of a file, from its first bytes rather than its name.
 
     Raises
     ------
     InputError
-        It is not there, empty, or of no known form.
+        The file does not exist, is empty, or has an unknown format.
     """
     if path.is_dir():
         if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata")):
             return "zarr"
-        raise InputError(f"{path} is a folder but no zarr store: give a file or a store ({FORMS})")
+        raise InputError(f"{path} is a folder but not a zarr store: give a file or a store ({FORMS})")
     try:
         with path.open("rb") as file:
             head = file.read(520)
@@ -169,12 +169,12 @@ def _of_torch(path: Path) -> bool:
 
 
 def read_arrays(path: Path, form: Form) -> FileArrays:
-    """The numeric arrays of a file that names its arrays but not their dimensions.
+    """Read the numeric arrays of a file that does not name their dimensions.
 
     Raises
     ------
     InputError
-        It cannot be read, or holds no arrays of numbers.
+        The file cannot be read, or contains no arrays of numbers.
     """
     if form in ("zarr", "netcdf"):
         raise InputError(
@@ -229,7 +229,7 @@ def _matlab(path: Path, form: Form) -> FileArrays:
 
     try:
         content = loadmat(path)
-    except Exception as error:  # of a damaged file it raises nearly anything
+    except Exception as error:  # a damaged file raises almost any exception
         raise ValueError(f"{type(error).__name__}: {error}") from error
     return FileArrays({name: array for name, array in content.items() if _numeric(array)})
 

@@ -38,19 +38,19 @@ def check_written(dataset: xr.Dataset, name: str) -> None:
 
 
 def grid_in_attributes(dataset: xr.Dataset) -> Grid:
-    """The grid in the attributes of a dataset, whatever the shape of its fields.
+    """Return the grid in the attributes of a dataset; the shape of the fields is not checked.
 
     Raises
     ------
     InputError
         There is no attribute ``grid``.
     SchemaError
-        An attribute ``grid`` that describes no grid.
+        The attribute ``grid`` does not describe a grid.
     """
     text = dataset.attrs.get("grid")
     if text is None:
         raise InputError(
-            "the dataset does not say on which grid it is (no attribute 'grid'): give grid=, such as "
+            "the dataset does not describe its grid (no attribute 'grid'): give grid=, such as "
             "Grid((63, 63), 'vertex', Boundary.all('dirichlet'))"
         )
     try:
@@ -60,12 +60,12 @@ def grid_in_attributes(dataset: xr.Dataset) -> Grid:
 
 
 def parameters_of(dataset: xr.Dataset) -> dict[str, Any]:
-    """The parameters of the family in the attribute ``family_parameters``; empty without it.
+    """Return the parameters of the family in the attribute ``family_parameters``; empty without it.
 
     Raises
     ------
     SchemaError
-        The attribute is no JSON object.
+        The attribute is not a JSON object.
     """
     text = dataset.attrs.get("family_parameters")
     if not text:
@@ -80,12 +80,12 @@ def parameters_of(dataset: xr.Dataset) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def readable(what: str) -> Iterator[None]:
-    """Turn the errors of the file libraries into one `InputError` where the values of a file cannot be read.
+    """Convert the errors of the file libraries to one `InputError` if the values of a file cannot be read.
 
     Raises
     ------
     InputError
-        Naming what could not be read.
+        A value cannot be read; the message names the file.
     """
     try:
         yield

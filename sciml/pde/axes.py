@@ -1,4 +1,4 @@
-"""Names for the axes of arrays, and the arrays as variables with their axes in one order."""
+"""Names for the axes of arrays, and transposition of the axes to one order."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from sciml.errors import InputError
 __all__ = ["AXES", "Dims", "check_planes", "check_sizes", "given_dims", "parts_of", "variable"]
 
 AXES: Final = ("sample", "time", "channel", "y", "x")
-"""The dims of a variable, in the order in which it is returned."""
+"""Dims of a variable, in the order in which it is returned."""
 VOLUME: Final = ("z", "depth", "level", "lev", "height", "altitude")
 BLOCK_BYTES: Final = 4 << 20
 
 Dims: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
-"""``"y,x,sample"``, ``("y", "x", "sample")``, or one of these for each variable by its name."""
+"""Dims as ``"y,x,sample"`` or ``("y", "x", "sample")``, or one of these for each variable by its name."""
 
 
 def given_dims(dims: Dims | None) -> dict[str, tuple[str, ...]]:
-    """The dims of each variable by name; those of all others under the name "".
+    """Parse the dims of each variable by name; dims for all other variables have the name "".
 
     Raises
     ------
     InputError
-        An unknown dim, one that is given twice, or no sample, y and x in it.
+        A dim is unknown or repeated, or sample, y or x is missing.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def _checked(value: str | Sequence[str], given: object) -> tuple[str, ...]:
 
 
 def parts_of(dim: str) -> list[tuple[str, int | None]]:
-    """The dims that share an axis, in C order, with their sizes where these are given."""
+    """Return the dims that share an axis, in C order, with their sizes if these are given."""
     parsed: list[tuple[str, int | None]] = []
     for part in dim.split("*"):
         name, _, size = part.strip().partition(":")
@@ -75,12 +75,12 @@ def parts_of(dim: str) -> list[tuple[str, int | None]]:
 
 
 def check_planes(name: str, dims: Sequence[str]) -> None:
-    """Raise an error for fields in three dimensions.
+    """Check that fields do not have three dimensions in space.
 
     Raises
     ------
     InputError
-        Naming the third dimension.
+        The fields have three dimensions; the message names the third.
     """
     third = next((dim for dim in dims if dim.lower() in VOLUME), None)
     if third is not None and len(dims) > 3:
@@ -91,7 +91,7 @@ def check_planes(name: str, dims: Sequence[str]) -> None:
 
 
 def variable(array: Any, dims: tuple[str, ...]) -> tuple[tuple[str, ...], Any]:
-    """An array as a dask array in chunks of whole samples, its axes in the order of `AXES`."""
+    """Convert an array to a dask array in chunks of whole samples, with its axes in the order of `AXES`."""
     import dask.array as da
 
     at = dims.index("sample") if "sample" in dims else None
@@ -120,7 +120,7 @@ def variable(array: Any, dims: tuple[str, ...]) -> tuple[tuple[str, ...], Any]:
 
 
 def _lengths(dim: str, size: int) -> list[tuple[str, int]]:
-    """The dims in one axis with their sizes: equal ones where none is given."""
+    """Return the dims in one axis with their sizes, which are equal if none is given."""
     parts = parts_of(dim)
     if len(parts) == 1:
         if dim == "1" and size != 1:
@@ -143,12 +143,12 @@ def _lengths(dim: str, size: int) -> list[tuple[str, int]]:
 
 
 def check_sizes(variables: Mapping[str, tuple[tuple[str, ...], Any]]) -> None:
-    """Raise an error for variables of different sizes along a shared dim.
+    """Check that variables have equal sizes along shared dims.
 
     Raises
     ------
     InputError
-        Naming the two.
+        Two variables differ; the message names them.
     """
     sizes: dict[str, tuple[int, str]] = {}
     for name, (dims, array) in variables.items():

@@ -1,4 +1,4 @@
-"""Dimensions of arrays whose file does not name them, from the shapes and coordinates, where these suffice."""
+"""Dimensions of arrays whose file does not name them, from the shapes and coordinates."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sciml.pde.axes import AXES, parts_of
 __all__ = ["resolve"]
 
 FLAT: Final = "y*x"
-SMALLEST: Final = 9  # points of a line that may be a flattened square
+SMALLEST: Final = 9  # least number of points of a line that may be a flattened square
 
 Reading: TypeAlias = tuple[tuple[str, ...], ...]
-"""The dims of each of several arrays."""
+"""Dims of several arrays."""
 
 _READINGS: Final[Mapping[int, tuple[tuple[str, ...], ...]]] = {
     2: (("sample", "x"), ("sample", FLAT), ("x", "sample"), (FLAT, "sample"), ("y", "x")),
@@ -35,7 +35,7 @@ _READINGS: Final[Mapping[int, tuple[tuple[str, ...], ...]]] = {
 
 @dataclass(frozen=True)
 class _Question:
-    """Arrays by name, and what decides how their axes are read."""
+    """Arrays by name, and the information that determines their dims."""
 
     shapes: Mapping[str, tuple[int, ...]]
     given: Mapping[str, tuple[str, ...]]
@@ -53,7 +53,7 @@ def resolve(
     series: bool,
     where: str,
 ) -> dict[str, tuple[str, ...]]:
-    """The dims of arrays without names for their axes.
+    """Determine the dims of arrays without names for their axes.
 
     Parameters
     ----------
@@ -62,23 +62,23 @@ def resolve(
     dims
         Dimensions as `given_dims` returns them.
     coordinates
-        The sizes of y, x or time, where the file or a grid has them.
+        Sizes of y, x or time, if the file or a grid contains them.
     matlab
-        Whether the file is MATLAB's, in which the sample often is the last axis.
+        Whether it is a MATLAB file, in which the sample is often the last axis.
     series
-        Whether the inputs are the first states of time series.
+        Whether the inputs are the initial states of time series.
     where
-        The file, for messages.
+        Name of the file, for messages.
 
     Raises
     ------
     InputError
-        Dims that do not fit the axes, or axes that can be read in several ways, with each of them.
+        The dims do not fit the axes, or the axes are ambiguous; the message lists the possible dims.
 
     Warns
     -----
     UserWarning
-        Rectangles and lines without coordinates, which are read with the sample first.
+        The fields are rectangles or lines without coordinates, and the first axis is assumed to be the sample.
     """
     shapes = {name: tuple(map(int, array.shape)) for name, array in arrays.items()}
     lost = [name for name in dims if name and name not in shapes]
@@ -91,13 +91,13 @@ def resolve(
         return _with_sizes(asked, readings[0])
     if len(given) == len(shapes):
         return given
-    if not readings:  # unequal sizes, which are an error with the usual dims
+    if not readings:  # the sizes differ, which the usual dims report as an error
         return {name: given.get(name) or _usual(name, shape) for name, shape in shapes.items()}
     return _decided(asked, readings, where)
 
 
 def _fitted(name: str, shape: tuple[int, ...], dims: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """The dims that are given for a variable; those for all may have a time or channel that it has not."""
+    """Return the given dims of a variable; dims for all variables may have a time or channel it does not have."""
     given = dims.get(name) or dims[""]
     if len(given) == len(shape):
         return given
@@ -111,8 +111,8 @@ def _fitted(name: str, shape: tuple[int, ...], dims: Mapping[str, tuple[str, ...
 
 
 def _candidates(shape: tuple[int, ...]) -> list[tuple[str, ...]]:
-    """How an array of this shape may be read, the usual way first."""
-    if len(shape) >= 3:  # an axis of size one is a channel
+    """Return the possible dims of an array of this shape, the usual ones first."""
+    if len(shape) >= 3:  # an axis of size one may be a channel
         for at in (1, len(shape) - 1):
             if shape[at] == 1:
                 less = _candidates((*shape[:at], *shape[at + 1 :]))
@@ -135,7 +135,7 @@ def _usual(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
 
 
 def _consistent(asked: _Question) -> list[Reading]:
-    """The ways to read all arrays together that agree in their sizes, and with the coordinates."""
+    """Return the possible dims of all arrays that agree in their sizes, and with the coordinates."""
     choices = [
         [asked.given[name]] if name in asked.given else _candidates(shape) or [_usual(name, shape)]
         for name, shape in asked.shapes.items()
@@ -154,14 +154,14 @@ def _consistent(asked: _Question) -> list[Reading]:
 
 
 def _alike_read(reading: Reading, asked: _Question) -> bool:
-    """Whether arrays of one shape, for which no dims are given, are read in one way."""
+    """Return whether arrays of one shape without given dims have the same dims."""
     ways: dict[tuple[int, ...], tuple[str, ...]] = {}
     free = ((name, dims) for name, dims in zip(asked.shapes, reading, strict=True) if name not in asked.given)
     return all(ways.setdefault(asked.shapes[name], dims) == dims for name, dims in free)
 
 
 def _agree(reading: Reading, asked: _Question, known: Mapping[str, int]) -> bool:
-    """Whether shared dims have one size, and every array the same dims in space."""
+    """Return whether shared dims have one size, and all arrays have the same dims in space."""
     sizes: dict[str, int] = {}
     flat: list[int] = []
     spaces, sampled = set(), set()
@@ -197,7 +197,7 @@ def _agree(reading: Reading, asked: _Question, known: Mapping[str, int]) -> bool
 
 
 def _decided(asked: _Question, readings: list[Reading], where: str) -> dict[str, tuple[str, ...]]:
-    """The one reading that the shapes suggest, else a question."""
+    """Return the dims that the shapes determine; raise an error that lists them if there are several."""
     shapes = list(asked.shapes.values())
     usual = tuple(asked.given.get(name) or _candidates(shape)[0] for name, shape in asked.shapes.items())
     first = [reading for reading in readings if all(dims[0] == "sample" for dims in reading)]
@@ -216,7 +216,7 @@ def _decided(asked: _Question, readings: list[Reading], where: str) -> dict[str,
 
 
 def _with_sizes(asked: _Question, reading: Reading) -> dict[str, tuple[str, ...]]:
-    """The dims of each array, with the sizes of y and x where they share an axis."""
+    """Return the dims of each array, with the sizes of y and x if they share an axis."""
     sizes = _sizes(asked, reading)
     flat = f"y:{sizes.get('y')}*x:{sizes.get('x')}"
     return {
@@ -237,7 +237,7 @@ def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _doubt(shape: tuple[int, ...], asked: _Question) -> int:
-    """0: the sample comes first. 1: probably. 2: nothing shows it."""
+    """Return whether the first axis is the sample: 0 certainly, 1 probably, 2 unknown."""
     channel = len(_squeezed(shape)) < len(shape)
     shape = _squeezed(shape)
     if len(shape) == 2:
@@ -255,7 +255,7 @@ def _doubt(shape: tuple[int, ...], asked: _Question) -> int:
 
 
 def _alike(value: int, other: int) -> float:
-    """How near a rectangle is to a square."""
+    """Return the ratio of the shorter to the longer side of a rectangle."""
     return min(value, other) / max(value, other, 1)
 
 
@@ -269,7 +269,7 @@ def _question(asked: _Question, readings: list[Reading], where: str) -> str:
 
 
 def _sizes(asked: _Question, reading: Reading) -> dict[str, int]:
-    """The size of each dim."""
+    """Return the size of each dim."""
     sizes: dict[str, int] = {}
     flat = 0
     for dims, shape in zip(reading, asked.shapes.values(), strict=True):
@@ -285,7 +285,7 @@ def _sizes(asked: _Question, reading: Reading) -> dict[str, int]:
 
 
 def _described(asked: _Question, reading: Reading) -> str:
-    """A reading in words, such as 500 samples of 32 x 32 (y, x)."""
+    """Describe dims in words, such as 500 samples of 32 x 32 (y, x)."""
     sizes = _sizes(asked, reading)
     count = sizes.pop("sample", 1)
     order = [dim for dim in ("time", "channel", "z", "y", "x") if dim in sizes]

@@ -28,17 +28,17 @@ START = PeriodicField(sigma=25.0, tau=5.0, alpha=2.0)
 class Burgers:
     """du/dt + u du/dx = viscosity d2u/dx2 on the periodic unit line.
 
-    The defaults are the benchmark of Li et al. (2021, section 5.1): viscosity 0.1, from t = 0 to 1, the initial
-    state drawn from N(0, 625 (-d2/dx2 + 25)^-2).
+    The defaults are the benchmark of Li et al. (2021, section 5.1): viscosity 0.1, times from 0 to 1, initial states
+    from N(0, 625 (-d2/dx2 + 25)^-2).
 
     Parameters
     ----------
     resolution
-        Points, at 0, 1/n, 2/n, ...
+        Number of points n, at 0, 1/n, 2/n, ...
     viscosity
-        Not negative.
+        Viscosity, 0 or more.
     initial
-        u at t = 0: a random field (`PeriodicField`), a number, an array (x), or a function of x.
+        u at t = 0: random field (`PeriodicField`), number, array (x), or function of x.
     final_time
         Final time.
     frames
@@ -49,7 +49,8 @@ class Burgers:
     Raises
     ------
     InputError
-        Fewer than 8 points, a negative viscosity, no time; an initial state of another shape, or not finite.
+        There are fewer than 8 points, the viscosity is negative, the final time is not positive, there are no frames,
+        or the initial state has another shape or is not finite.
 
     Examples
     --------
@@ -76,13 +77,15 @@ class Burgers:
     _repr_html_ = problem_table
 
     def axes(self) -> Mapping[str, Field]:
+        """Return the coordinates of the field, by the name of the dim."""
         return {"x": np.arange(self._points) / self._points}
 
     def times(self) -> Field:
+        """Return the times of the solution: equally spaced, starting from 0."""
         return np.linspace(0.0, self.final_time, self.frames + 1)
 
     def initial_field(self) -> Field:
-        """The initial state (x)."""
+        """Return the initial state (x)."""
         x = self.axes()["x"]
         if isinstance(self.initial, type):
             raise InputError(
@@ -94,9 +97,11 @@ class Burgers:
         return sampled_on_line(self.initial, x, "initial")
 
     def start(self) -> Field:
+        """Return the initial state (x)."""
         return self.initial_field()
 
     def equation(self) -> Equation:
+        """Return the equation of the Fourier coefficients."""
         n = self._points
         wave, resolved = wave_numbers(n, half=True), resolved_modes(n, half=True)
         slope = np.where(resolved, -0.5j * wave, 0.0)

@@ -1,4 +1,4 @@
-"""Conversion of published datasets: arrays by our names, on their grids, with their families."""
+"""Conversion of published datasets to the names, grids and families of this package."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["by_layout"]
 
 
 def by_layout(content: FileArrays, name: str, layout: PublishedLayout) -> xr.Dataset:
-    """A published dataset as ours."""
+    """Convert a published dataset."""
     import xarray as xr
 
     for ours, (theirs, dims) in layout.variables.items():
@@ -31,7 +31,7 @@ def by_layout(content: FileArrays, name: str, layout: PublishedLayout) -> xr.Dat
             raise absent(ours, theirs, str(content))
         if content.arrays[theirs].ndim != len(dims):
             raise InputError(
-                f"{theirs} has shape {content.arrays[theirs].shape}, and layout {layout.name!r} says "
+                f"{theirs} has shape {content.arrays[theirs].shape}, and layout {layout.name!r} needs "
                 f"({', '.join(dims)}): name another layout, or the variables"
             )
     variables = {
@@ -51,7 +51,7 @@ def by_layout(content: FileArrays, name: str, layout: PublishedLayout) -> xr.Dat
 
 
 def _started(dataset: xr.Dataset, layout: PublishedLayout) -> xr.Dataset:
-    """Time series in one dimension: the state at the start as the input, times as a dim."""
+    """Convert time series in one dimension: the initial state becomes the input, the times become a dim."""
     if layout.inputs != ("initial",):
         return dataset
     if "time" in dataset.dims:
@@ -60,7 +60,7 @@ def _started(dataset: xr.Dataset, layout: PublishedLayout) -> xr.Dataset:
 
 
 def _family(layout: PublishedLayout, content: FileArrays, name: str, dataset: xr.Dataset) -> Family | None:
-    """The family of a file, with what its attributes, its times or its name tell."""
+    """Return the family of a file, with the parameters from its attributes, its times or its name."""
     import re
 
     family = layout.family
@@ -78,7 +78,7 @@ def _family(layout: PublishedLayout, content: FileArrays, name: str, dataset: xr
 
 
 def _course(dataset: xr.Dataset) -> dict[str, Any]:
-    """When a series ends and in how many steps, where its times are given and the first is a step after 0."""
+    """Return the final time and the number of steps of a series whose first time is one step after 0; else empty."""
     if "time" not in dataset.coords or dataset.sizes["time"] == 0:
         return {}
     times = dataset["time"].values
@@ -88,7 +88,7 @@ def _course(dataset: xr.Dataset) -> dict[str, Any]:
 
 
 def _on_grid(dataset: xr.Dataset, content: FileArrays, layout: PublishedLayout) -> xr.Dataset:
-    """Say on which grid a published dataset is; nodes on known sides are marked by the attribute ``sides``."""
+    """Assign the grid of a published dataset; the attribute ``sides`` marks nodes on known sides."""
     if "y" not in dataset.dims:
         n = dataset.sizes["x"]
         x = (
@@ -107,7 +107,7 @@ def _on_grid(dataset: xr.Dataset, content: FileArrays, layout: PublishedLayout) 
         points = "nodes" if edge <= 1e-12 * np.abs(u).max() else "cells"
     boundary = Boundary.all(layout.boundary)
     if points == "nodes" and layout.boundary == "dirichlet":
-        # Counted as unknowns until it is decided whether they stay.
+        # Nodes on the sides count as unknowns until `placed` drops them.
         grid = Grid(shape, "vertex", Boundary.all("neumann"))
         dataset = dataset.assign_attrs(sides="kept")
     else:
@@ -117,7 +117,7 @@ def _on_grid(dataset: xr.Dataset, content: FileArrays, layout: PublishedLayout) 
 
 
 def _points_of(content: FileArrays) -> Points:
-    """Where the first of the coordinates in a file lies in its spacing."""
+    """Return the positions of the values from the first coordinate in a file and the spacing."""
     if "x-coordinate" not in content.arrays or content.arrays["x-coordinate"].shape[0] < 2:
         return "cells"
     first, second = (float(v) for v in np.ravel(content.arrays["x-coordinate"][:2]))

@@ -14,9 +14,9 @@ __all__ = ["caution_of"]
 
 
 def caution_of(dataset: xr.Dataset) -> str:
-    """Return the caution on the accuracy of the solutions of a dataset; "" where there is none.
+    """Return the caution on the accuracy of the solutions of a dataset; "" if there is none.
 
-    It is the attribute ``caution``, or what the family says of the grid (`sciml.pde.helmholtz`).
+    The caution is the attribute ``caution``, else that of the family for the grid (see `sciml.pde.helmholtz`).
     """
     stated = dataset.attrs.get("caution")
     waves = dataset.attrs.get("family") == "helmholtz" or parameters_of(dataset).get("problem") == "Helmholtz"

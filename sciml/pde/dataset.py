@@ -33,19 +33,29 @@ __all__ = [
 ]
 
 INPUTS = ("coefficient", "source", "wave_speed", "diffusion", "vorticity", "initial")
-"""Names that are taken for inputs where a dataset does not say which they are."""
+"""Names of the variables that are inputs if a dataset does not name its inputs."""
 POSITIVE = ("coefficient", "wave_speed", "diffusion")
 SPACE = (("y", "x"), ("x",))
 ORDER = ("sample", "time", "y", "x")
 
 
 def inputs_of(dataset: xr.Dataset) -> tuple[str, ...]:
-    """The names of the inputs: as the dataset says, else those of its variables that are usual ones.
+    """Return the names of the inputs: those that the dataset declares, else its variables with usual names.
+
+    Parameters
+    ----------
+    dataset
+        Dataset whose attribute ``inputs`` may name the inputs.
+
+    Returns
+    -------
+    tuple of str
+        Names of the inputs.
 
     Raises
     ------
     MissingVariable
-        None is there, with what is and how to map it.
+        There is no input; the message lists the variables and explains how to map them.
 
     Examples
     --------
@@ -65,12 +75,22 @@ def inputs_of(dataset: xr.Dataset) -> tuple[str, ...]:
 
 
 def target_of(dataset: xr.Dataset) -> str:
-    """The name of the target, ``u`` unless the dataset says otherwise.
+    """Return the name of the target: the attribute ``target``, else ``u``.
+
+    Parameters
+    ----------
+    dataset
+        Dataset whose attribute ``target`` may name the target.
+
+    Returns
+    -------
+    str
+        Name of the target.
 
     Raises
     ------
     MissingVariable
-        It is not there.
+        The dataset does not contain the target.
     """
     name = str(dataset.attrs.get("target", "u"))
     if name not in dataset.data_vars:
@@ -98,10 +118,11 @@ def check_dataset(dataset: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     MissingVariable
-        No input or no target.
+        There is no input or no target.
     InputError
-        Other dims than (sample, y, x), (sample, time, y, x), (sample, x) or (sample, time, x); an input with a time or
-        a second axis that the target does not have; no samples; complex values or text; a target that is an input, too.
+        The dims are not (sample, y, x), (sample, time, y, x), (sample, x) or (sample, time, x); an input has a time or
+        a second axis that the target does not have; there are no samples; values are complex or text; or the target is
+        also an input.
     """
     names = (*inputs_of(dataset), target_of(dataset))
     for name in names:
@@ -127,7 +148,7 @@ def check_dataset(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _check_alike(dataset: xr.Dataset) -> None:
-    """Raise an error for an input in time for a target without it, and fields on a line beside fields in the plane."""
+    """Check that inputs and target agree in having a time axis, and in being on a line or in the plane."""
     target = dataset[target_of(dataset)]
     for name in inputs_of(dataset):
         more = [str(dim) for dim in dataset[name].dims if dim not in target.dims]
@@ -147,12 +168,12 @@ def _check_alike(dataset: xr.Dataset) -> None:
 
 
 def check_real(value: xr.DataArray) -> None:
-    """Raise an error for what is not real numbers.
+    """Check that the values are real numbers.
 
     Raises
     ------
     InputError
-        Naming its type.
+        The values have another type, which the message names.
     """
     if value.dtype.kind not in "fiu":
         raise InputError(
@@ -161,12 +182,12 @@ def check_real(value: xr.DataArray) -> None:
 
 
 def in_order(dataset: xr.Dataset) -> xr.Dataset:
-    """The dataset with its dims, where they have our names, in our order."""
+    """Transpose a dataset to the order of `AXES`, for the dims that have these names."""
     return dataset.transpose(*ORDER, ..., missing_dims="ignore")
 
 
 def _to_our_dims(dims: tuple[str, ...]) -> str:
-    """What makes our dims of others."""
+    """Return the remedy for dims of other names or in another order."""
     wanted = {2: ("sample", "x"), 3: ("sample", "y", "x"), 4: ORDER}.get(len(dims))
     if set(dims) == {"y", "x"}:
         return "a single field gets samples by ds.expand_dims('sample')"
@@ -194,7 +215,7 @@ def check_values(dataset: xr.Dataset, *, most: int = 5) -> xr.Dataset:
     Raises
     ------
     InputError
-        NaN or infinite values, or a coefficient that is not positive, with the samples that have them.
+        Values are NaN or infinite, or a coefficient is not positive; the message lists the samples.
     """
     check_dataset(dataset)
     for name in (*inputs_of(dataset), target_of(dataset)):
@@ -216,14 +237,26 @@ def check_values(dataset: xr.Dataset, *, most: int = 5) -> xr.Dataset:
 
 
 def grid_of_dataset(dataset: xr.Dataset, grid: Grid | None = None) -> Grid:
-    """The grid of a dataset: as given, else as its attributes say.
+    """Return the grid of a dataset: the argument, else the one in its attributes.
+
+    Parameters
+    ----------
+    dataset
+        Dataset with fields (..., y, x).
+    grid
+        Grid of the fields, if it is not the one in the attributes.
+
+    Returns
+    -------
+    Grid
+        Grid of the fields.
 
     Raises
     ------
     InputError
-        Neither says, or the shape is another than that of the fields.
+        There is no grid, or its shape differs from that of the fields.
     SchemaError
-        An attribute ``grid`` that is none.
+        The attribute ``grid`` does not describe a grid.
     """
     if grid is not None and not isinstance(grid, Grid):
         raise InputError(
@@ -240,14 +273,14 @@ def grid_of_dataset(dataset: xr.Dataset, grid: Grid | None = None) -> Grid:
 
 
 def on_grid(dataset: xr.Dataset, grid: Grid) -> xr.Dataset:
-    """The dataset with a grid's coordinates and attribute."""
+    """Assign the coordinates of a grid and the attribute ``grid`` to a dataset."""
     grid_of_dataset(dataset, grid)  # checks the shape
     y, x = grid.coordinates()
     return dataset.assign_coords(y=y, x=x).assign_attrs(grid=json.dumps(grid.to_json()))
 
 
 def without_sides(dataset: xr.Dataset) -> xr.Dataset:
-    """Without the nodes on the sides, where the solution is known to be zero."""
+    """Remove the nodes on the sides, where the solution is known to be zero."""
     grid = grid_of_dataset(dataset)
     shape = (grid.shape[0] - 2, grid.shape[1] - 2)
     inner = dataset.isel(y=slice(1, -1), x=slice(1, -1)).assign_attrs(sides="dropped")
@@ -255,12 +288,24 @@ def without_sides(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def family_of(dataset: xr.Dataset) -> Family:
-    """The family in the attributes of a dataset, else the one of its first usual input: ``coefficient`` is Darcy flow.
+    """Return the family of a dataset: the one in its attributes, else the one of its first input with a usual name.
+
+    A dataset with the input ``coefficient``, for example, belongs to Darcy flow.
+
+    Parameters
+    ----------
+    dataset
+        Dataset whose attribute ``family`` may name the family.
+
+    Returns
+    -------
+    Family
+        Family of the problems.
 
     Raises
     ------
     InputError
-        Neither the attributes nor the inputs show it.
+        Neither the attributes nor the inputs determine the family.
     """
     from dataclasses import replace
 
@@ -278,22 +323,27 @@ def family_of(dataset: xr.Dataset) -> Family:
 
 
 def problem_of(dataset: xr.Dataset, index: int, grid: Grid | None = None) -> Any:
-    """The problem of a sample, its inputs as arrays.
+    """Return the problem of a sample, with its inputs as arrays.
 
     Parameters
     ----------
     dataset
-        A dataset with the attributes of `generate` and `open_dataset`; without them it is Darcy flow, Poisson's, ...
-        by the name of its input, with a source of 1 unless it has one.
+        Dataset with the attributes that `generate` and `open_dataset` write. Without them the name of the input
+        determines the equation, and the source is 1 unless the dataset contains one.
     index
         Position of the sample.
     grid
-        Grid of the fields; needed where the attributes have none.
+        Grid of the fields; required if the attributes have none.
+
+    Returns
+    -------
+    Darcy, Poisson, Helmholtz, AdvectionDiffusion, Burgers or NavierStokes
+        Problem of the family of the dataset.
 
     Raises
     ------
     InputError
-        No such sample, no grid, or an equation that the data do not show.
+        There is no such sample or no grid, or the data do not determine the equation.
 
     Examples
     --------

@@ -21,7 +21,7 @@ from sciml.tables import html_table
 __all__ = ["Direct", "Factorisation"]
 
 TRUSTED = 1e-3
-"""The largest bound of the relative rounding error with which an answer is still called one."""
+"""Largest bound of the relative rounding error for which the result is SUCCESS."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +31,11 @@ class Factorisation:
     Parameters
     ----------
     system
-        The factorised system; a semidefinite one without its first unknown.
+        The factorised system; the first unknown of a semidefinite system is left out.
     factors
-        `scipy.sparse.linalg.SuperLU`, or None where the matrix is exactly singular.
+        `scipy.sparse.linalg.SuperLU`, or None if the matrix is exactly singular.
     condition
-        Estimate of the condition number in the 1-norm; NaN where the matrix is definite (nothing to fear).
+        Estimate of the condition number in the 1-norm; NaN for definite matrices, for which it is not needed.
     seconds
         Time of the factorisation, in seconds.
     """
@@ -46,7 +46,7 @@ class Factorisation:
     seconds: float
 
     def apply(self, rhs: Field) -> Field:
-        """Solve for one right-hand side (n,), with mean zero where u is known only up to a constant."""
+        """Solve for one right-hand side (n,); the mean of u is zero if u is determined only up to a constant."""
         if self.factors is None:
             return np.full(rhs.shape, np.nan)
         if self.system.kind != "semidefinite":
@@ -70,18 +70,18 @@ class Factorisation:
 class Direct:
     """Algorithm: sparse LU factorisation (SuperLU) and one step of iterative refinement.
 
-    A pure Neumann or periodic problem gets the solution of mean zero; one without a solution is an error. The
-    state is the `Factorisation`, reused by any problem with the same matrix.
+    The solution of a pure Neumann or periodic problem has mean zero. The state is the `Factorisation`, which can be
+    reused for any problem with the same matrix.
 
     Parameters
     ----------
     scheme
-        See `discretize`; None takes the problem's own.
+        Discretisation, see `discretize`; None uses the default scheme of the problem.
 
     Raises
     ------
     InputError
-        An incompatible problem (see `check_compatible`), or a state that belongs to another matrix or grid.
+        The problem has no solution (see `check_compatible`), or the state belongs to another matrix or grid.
 
     Examples
     --------
@@ -95,7 +95,7 @@ class Direct:
     scheme: Scheme | None = None
 
     def init(self, problem: Elliptic | System) -> Factorisation:
-        """Factorise the matrix of a problem, or of a system."""
+        """Factorise the matrix of a problem or a system."""
         return factorised(self._system(problem))
 
     def _system(self, problem: Elliptic | System) -> System:
@@ -104,8 +104,8 @@ class Direct:
     def run(self, problem: Elliptic | System, state: Factorisation) -> FieldSolution:
         """Solve a problem or system with its factors.
 
-        The result is DIVERGED where rounding may have changed the answer by more than 0.1 % (a Helmholtz problem
-        at a resonance), NOT_FINITE where the matrix is singular.
+        The result is DIVERGED if rounding may have changed the solution by more than 0.1 % (a Helmholtz problem at a
+        resonance), and NOT_FINITE if the matrix is singular.
         """
         system = check_compatible(self._system(problem))
         if not _same(system, state.system):
@@ -137,7 +137,7 @@ def factorised(system: System) -> Factorisation:
     matrix = sp.csc_matrix(system.matrix)
     symmetric = system.kind in ("definite", "semidefinite")
     if system.kind == "semidefinite":
-        # Constants are the kernel: without one unknown the matrix is definite, and that unknown may be zero.
+        # The kernel is the constants: without one unknown, which is set to zero, the matrix is definite.
         matrix = matrix[1:, 1:]
     settings: dict[str, Any] = {"permc_spec": "MMD_AT_PLUS_A"}
     if symmetric:

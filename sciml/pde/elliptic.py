@@ -16,7 +16,7 @@ from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
 from sciml.pde.random_fields import Coefficient, TwoPhase
 from sciml.pde.representation import problem_table, represent
 from sciml.pde.system import Kind, System
-from sciml.pde.terms import Function, Scheme, Terms, Values, sampled
+from sciml.pde.terms import PlaneFunction, Scheme, Terms, Values, sampled
 
 __all__ = [
     "Darcy",
@@ -35,12 +35,14 @@ BENCHMARK = TwoPhase(3, 12)
 
 @runtime_checkable
 class Elliptic(Protocol):
-    """A linear elliptic problem: what `discretize` takes."""
+    """Protocol of the problems that `discretize` accepts."""
 
     @property
-    def grid(self) -> Grid: ...
+    def grid(self) -> Grid:
+        """Grid of the unknowns."""
 
-    def terms(self) -> Terms: ...
+    def terms(self) -> Terms:
+        """Return the terms of the equation on the grid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +54,11 @@ class Poisson:
     resolution
         Unknowns along each axis, or along y and x.
     source
-        A number, an array (y, x), a function of x and y, or a random field (`GaussianField`).
+        Number, array (y, x), function of x and y, or random field (`GaussianField`).
     boundary
-        One kind for every side, or a `Boundary`.
+        One condition for every side, or a `Boundary`.
     boundary_value, flux
-        u on Dirichlet sides, du/dn on Neumann ones: a number or a function of x and y.
+        u on Dirichlet sides and du/dn on Neumann sides: a number or a function of x and y.
     centring, lengths
         See `Grid`.
     seed
@@ -65,7 +67,7 @@ class Poisson:
     Raises
     ------
     InputError
-        When the terms are asked for: values of another shape than the grid's, or not finite.
+        Raised by `terms`: values have another shape than the grid, or are not finite.
 
     Examples
     --------
@@ -79,8 +81,8 @@ class Poisson:
     resolution: int | tuple[int, int]
     source: Coefficient | Values = 1.0
     boundary: Boundary | Side = "dirichlet"
-    boundary_value: float | Function = 0.0
-    flux: float | Function = 0.0
+    boundary_value: float | PlaneFunction = 0.0
+    flux: float | PlaneFunction = 0.0
     centring: Centring = "vertex"
     lengths: tuple[float, float] = (1.0, 1.0)
     seed: int = 7
@@ -90,13 +92,15 @@ class Poisson:
 
     @property
     def grid(self) -> Grid:
+        """Grid of the unknowns."""
         return grid_of(self.resolution, self.centring, self.boundary, self.lengths)
 
     def source_field(self) -> Field:
-        """The source (y, x) at the unknowns."""
+        """Return the source (y, x) at the unknowns."""
         return drawn(self.source, self.grid, self.seed, "source")
 
     def terms(self) -> Terms:
+        """Return the terms of the equation on the grid."""
         grid = self.grid
         return Terms(
             grid,
@@ -116,16 +120,16 @@ class Darcy:
     resolution
         Unknowns along each axis, or along y and x.
     coefficient
-        A random one (`TwoPhase`, `Multiscale`, `Lognormal`), a number, an array (y, x), or a function of x and y.
+        Random field (`TwoPhase`, `Multiscale`, `Lognormal`), number, array (y, x), or function of x and y.
     seed
-        Seed of a random coefficient and a random source, which are independent.
+        Seed of a random coefficient and of a random source; the two fields are independent.
     source, boundary, boundary_value, flux, centring, lengths
         As for `Poisson`; flux is coefficient * du/dn.
 
     Raises
     ------
     InputError
-        When the terms are asked for: a coefficient that is not positive everywhere, or not finite.
+        Raised by `terms`: the coefficient is not finite, or not positive everywhere.
 
     Examples
     --------
@@ -137,8 +141,8 @@ class Darcy:
     coefficient: Coefficient | Values = BENCHMARK
     source: Coefficient | Values = 1.0
     boundary: Boundary | Side = "dirichlet"
-    boundary_value: float | Function = 0.0
-    flux: float | Function = 0.0
+    boundary_value: float | PlaneFunction = 0.0
+    flux: float | PlaneFunction = 0.0
     centring: Centring = "vertex"
     lengths: tuple[float, float] = (1.0, 1.0)
     seed: int = 7
@@ -148,17 +152,19 @@ class Darcy:
 
     @property
     def grid(self) -> Grid:
+        """Grid of the unknowns."""
         return grid_of(self.resolution, self.centring, self.boundary, self.lengths)
 
     def coefficient_field(self) -> Field:
-        """The coefficient (y, x) at the unknowns."""
+        """Return the coefficient (y, x) at the unknowns."""
         return positive(drawn(self.coefficient, self.grid, self.seed, "coefficient"), "coefficient")
 
     def source_field(self) -> Field:
-        """The source (y, x) at the unknowns."""
+        """Return the source (y, x) at the unknowns."""
         return drawn(self.source, self.grid, self.seed, "source", stream=1)
 
     def terms(self) -> Terms:
+        """Return the terms of the equation on the grid."""
         return Terms(
             self.grid,
             self.coefficient_field(),
@@ -182,7 +188,7 @@ def grid_of(
 
 
 def drawn(given: Coefficient | Values, grid: Grid, seed: int, name: str, stream: int = 0) -> Field:
-    """A field (y, x) on a grid, random or not; other streams of one seed are independent of the first."""
+    """Return a field (y, x) on a grid, drawn if it is random; different streams of one seed are independent."""
     if isinstance(given, type):
         raise InputError(f"{name}={given.__name__}, the class: give one of it, such as {given.__name__}()")
     if isinstance(given, Coefficient):
@@ -192,7 +198,7 @@ def drawn(given: Coefficient | Values, grid: Grid, seed: int, name: str, stream:
 
 
 def check_seed(seed: object) -> None:
-    """Raise an error for what is no seed.
+    """Check that a seed is a whole number of 0 or more.
 
     Raises
     ------
@@ -204,12 +210,12 @@ def check_seed(seed: object) -> None:
 
 
 def positive(field: Field, name: str) -> Field:
-    """A field that an elliptic problem can have as its coefficient.
+    """Return a field unchanged if it can be the coefficient of an elliptic problem.
 
     Raises
     ------
     InputError
-        For values that are not positive.
+        A value is not positive.
     """
     if not field.min() > 0:
         where = tuple(int(i) for i in np.unravel_index(field.argmin(), field.shape))
@@ -226,15 +232,21 @@ def discretize(problem: Elliptic, scheme: Scheme | None = None) -> System:
     Parameters
     ----------
     problem
-        `Poisson`, `Darcy`, `Helmholtz`, `AdvectionDiffusion`, or anything with a grid and terms.
+        `Poisson`, `Darcy`, `Helmholtz`, `AdvectionDiffusion`, or any object with a grid and terms.
     scheme
-        ``finite_volume``: five points, for nodes and for cells. ``finite_element``: bilinear elements, nine points,
-        for nodes. None takes the one that suits the problem: elements for Helmholtz on nodes, else volumes.
+        ``finite_volume``: stencils of five points, on vertex-centred and cell-centred grids. ``finite_element``:
+        bilinear elements with stencils of nine points, on vertex-centred grids. None selects finite elements for
+        Helmholtz problems on vertex-centred grids, and finite volumes otherwise.
+
+    Returns
+    -------
+    System
+        Matrix and right-hand side.
 
     Raises
     ------
     InputError
-        Something that is no linear elliptic problem, an unknown scheme, or elements on a cell-centred grid.
+        The problem is not linear elliptic, the scheme is unknown, or it does not apply to cell-centred grids.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Families of problems: a template, and the fields of it that are drawn for each sample."""
+"""Families of problems: a template problem, and its fields that are drawn for each sample."""
 
 from __future__ import annotations
 
@@ -26,36 +26,35 @@ from sciml.tables import html_table
 __all__ = ["FAMILIES", "Family", "family_named", "family_of_inputs", "register"]
 
 PdeProblem: TypeAlias = Any
-"""A frozen dataclass such as `Darcy`: what the problems share is the names of their fields."""
+"""A frozen dataclass such as `Darcy`."""
 _OF_THE_GRID: Final = ("resolution", "centring", "boundary", "lengths", "seed")
 
 
 @dataclass(frozen=True)
 class Family:
-    """Problems that differ in their random fields alone.
+    """Problems that differ only in their random fields.
 
     Parameters
     ----------
     name
         Name of the family, also in the commands.
     template
-        A problem whose resolution, centring and seed are replaced sample by sample; everything else (boundary,
-        source, contrast, tau, ...) is the family's. Another template makes another family: see the example.
+        Problem whose resolution, centring and seed are replaced for each sample. Its other fields (boundary, source,
+        contrast, tau, ...) are the same for the whole family; a family with another template is shown below.
     inputs
-        Names of the fields of the problem that differ from sample to sample.
+        Names of the fields of the problem that differ between samples.
     about
         Description in one line.
     target
         Name of the solution.
     refined
-        Of problems stepped in time and of `Helmholtz`: how many times finer the grid is on which they are solved, every
-        so many points of which are used. The published Navier-Stokes data has 4. Refined Helmholtz problems have the
-        blended mass matrix, see `sciml.pde.helmholtz`.
+        Refinement of the grid on which problems in time and `Helmholtz` problems (with the blended mass matrix) are
+        solved. The dataset contains every ``refined``-th point. The published Navier-Stokes data use 4.
 
     Raises
     ------
     InputError
-        A centring that the problem does not have; by `refined`, a number below 1 or for another problem.
+        ``refined`` is less than 1, or greater than 1 for a problem that cannot be refined.
 
     Examples
     --------
@@ -88,9 +87,11 @@ class Family:
     def problem(
         self, resolution: int | tuple[int, int], seed: int, centring: Centring = "vertex"
     ) -> PdeProblem:
-        """One problem; the same seed is the same random field at every resolution."""
+        """Return the problem of a seed, which determines the same random field at every resolution."""
         if self.stepped and centring != "vertex":
-            raise InputError(f"centring={centring!r}: {self.name} is periodic and lives at vertices")
+            raise InputError(
+                f"centring={centring!r}: {self.name} is periodic and needs a vertex-centred grid"
+            )
         if self.refined > 1 and centring != "vertex":
             raise InputError(
                 f"centring={centring!r} with refined={self.refined}: only nodes of a finer grid are used"
@@ -102,12 +103,12 @@ class Family:
         return problem.pollution() if isinstance(problem, Helmholtz) and self.refined == 1 else ""
 
     def check_inputs(self) -> None:
-        """Raise an error for inputs that are none of the problem's fields.
+        """Check that the inputs are fields of the problem.
 
         Raises
         ------
         InputError
-            Naming those that there are.
+            An input is not; the message lists the fields.
         """
         kind = type(self.template)
         names = [setting.name for setting in dataclasses.fields(self.template)]
@@ -118,14 +119,14 @@ class Family:
             )
 
     def fields(self, problem: PdeProblem) -> dict[str, Field]:
-        """The inputs of a problem, each (y, x)."""
+        """Return the inputs of a problem, each (y, x)."""
         return {name: getattr(problem, f"{name}_field")() for name in self.inputs}
 
     def problem_with(self, grid: Grid | None, fields: Mapping[str, Field]) -> PdeProblem:
-        """The problem on a grid whose inputs are these fields (y, x); without a grid, (x) on the periodic line."""
+        """Return the problem with these inputs (y, x) on a grid; without a grid, inputs (x) on the periodic line."""
         if grid is None:
             return self._replaced(resolution=next(iter(fields.values())).shape, **fields)
-        if isinstance(self.template, NavierStokes):  # every so many points have a mean, which no velocity has
+        if isinstance(self.template, NavierStokes):  # subsampling adds a mean, which a velocity cannot have
             fields = {name: values - values.mean() for name, values in fields.items()}
         return self._replaced(
             resolution=grid.shape,
@@ -136,7 +137,7 @@ class Family:
         )
 
     def _replaced(self, **values: Any) -> PdeProblem:
-        """The template with those of the values that it has."""
+        """Replace fields of the template; values for other names are ignored."""
         names = {setting.name for setting in dataclasses.fields(self.template)}
         return dataclasses.replace(
             self.template, **{name: value for name, value in values.items() if name in names}
@@ -153,7 +154,7 @@ class Family:
         return hasattr(self.template, "equation")
 
     def parameters(self) -> dict[str, Any]:
-        """Everything but the grid and the seed, as JSON can hold it."""
+        """Return all settings except the grid and the seed, as values that JSON can store."""
         settings = {
             setting.name: _plain(getattr(self.template, setting.name))
             for setting in dataclasses.fields(self.template)
@@ -165,14 +166,14 @@ class Family:
 
     @classmethod
     def from_parameters(cls, name: str, parameters: Mapping[str, Any], inputs: tuple[str, ...]) -> Family:
-        """Make the family of what `parameters` returned.
+        """Make a family from the output of `parameters`.
 
         Raises
         ------
         InputError
-            A function among them that is not the problem's default: a file holds its name alone.
+            A parameter is a function that is not the problem's default; a file contains only its name.
         SchemaError
-            Parameters of another version.
+            The parameters were written by another version.
         """
         content = dict(parameters)
         kind = _problem_classes().get(content.pop("problem", ""))
@@ -216,7 +217,7 @@ class Family:
 
 
 def _plain(value: Any) -> Any:
-    """A field of a template as JSON can hold it."""
+    """Return a field of a template as values that JSON can store."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {"class": type(value).__name__, **dataclasses.asdict(value)}
     if callable(value):
@@ -243,12 +244,12 @@ def _built(value: Any) -> Any:
 
 
 def _problem_classes() -> dict[str, Any]:
-    """The class of the problems of each family, by its name."""
+    """Return the problem class of each family, by the name of the class."""
     return {type(family.template).__name__: type(family.template) for family in FAMILIES.values()}
 
 
 def _field_class(name: str) -> Any:
-    """The class of a random field by its name: of `sciml.pde.random_fields`, or of a registered family."""
+    """Return a class of random fields by its name: of `sciml.pde.random_fields`, or of a registered family."""
     own = {
         type(value).__name__: type(value)
         for family in FAMILIES.values()
@@ -279,10 +280,7 @@ def _families() -> dict[str, Family]:
             "trigonometric coefficient of six scales (HANO, MgNO)",
         ),
         Family(
-            "darcy-lognormal",
-            Darcy(3, Lognormal()),
-            ("coefficient",),
-            "lognormal porous medium, continuous",
+            "darcy-lognormal", Darcy(3, Lognormal()), ("coefficient",), "lognormal porous medium, continuous"
         ),
         Family(
             "darcy-any",
@@ -309,12 +307,7 @@ def _families() -> dict[str, Family]:
             ("diffusion",),
             "random diffusion in a steady wind",
         ),
-        Family(
-            "burgers",
-            Burgers(64),
-            ("initial",),
-            "shocks forming on a periodic line (Li et al. 2021)",
-        ),
+        Family("burgers", Burgers(64), ("initial",), "shocks forming on a periodic line (Li et al. 2021)"),
         Family(
             "navier-stokes",
             NavierStokes(64),
@@ -328,20 +321,27 @@ def _families() -> dict[str, Family]:
 
 BY_NAME: Final = _families()
 FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(BY_NAME)
-"""The families by their names: those of `_families`, and what `register` added."""
+"""Families by name: those of `_families`, and those that `register` added."""
 
 
 def register(family: Family) -> Family:
-    """Add a family by its name, in this process.
+    """Add a family under its name, for `generate`, the commands and datasets of this process.
 
-    `generate`, the commands, and datasets that name the family or hold its problems then know it. Its problem may be
-    any frozen dataclass with ``resolution``, ``seed``, ``grid``, ``terms()``, and a method ``NAME_field()`` for each
-    input, such as `Darcy` has.
+    Parameters
+    ----------
+    family
+        Family to add. Its problem may be any frozen dataclass with ``resolution``, ``seed``, ``grid``, ``terms()``,
+        and a method ``NAME_field()`` for each input, as in `Darcy`.
+
+    Returns
+    -------
+    Family
+        The same family.
 
     Raises
     ------
     InputError
-        No family, inputs that its problem does not have, or another family of the same name.
+        The argument is not a family, its problem does not have one of the inputs, or the name is in use.
 
     Examples
     --------
@@ -362,7 +362,7 @@ def register(family: Family) -> Family:
 
 
 def family_of_inputs(inputs: Sequence[str]) -> Family | None:
-    """The first family with one of these inputs alone, the source last as most equations have one."""
+    """Return the first family whose only input is one of these; ``source``, the most common, is tried last."""
     usual: dict[str, Family] = {}
     for family in FAMILIES.values():
         if len(family.inputs) == 1:
@@ -372,12 +372,12 @@ def family_of_inputs(inputs: Sequence[str]) -> Family | None:
 
 
 def family_named(name: str | Family) -> Family:
-    """A family by its name, or as it is.
+    """Return the family of a name; a family is returned unchanged.
 
     Raises
     ------
     InputError
-        For an unknown name, with those there are.
+        The name is unknown; the message lists the names.
 
     Examples
     --------

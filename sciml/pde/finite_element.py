@@ -17,8 +17,8 @@ __all__ = ["finite_elements"]
 
 Numbers: TypeAlias = npt.NDArray[np.signedinteger]
 
-# One element of an axis with the nodes 0 and h: integrals of products of the two hats, times h; of their
-# derivatives, over h; and of a hat times the derivative of another.
+# Integrals over one element of an axis with the nodes 0 and h: products of two hats (in units of h), products of their
+# derivatives (in units of 1/h), and products of a hat and a derivative.
 MASS = np.array([[2.0, 1.0], [1.0, 2.0]]) / 6
 BLENDED = np.array([[5.0, 1.0], [1.0, 5.0]]) / 12  # the mean of MASS and the lumped one
 STIFFNESS = np.array([[1.0, -1.0], [-1.0, 1.0]])
@@ -29,14 +29,14 @@ GAUSS = (0.5 - 0.5 * 3.0**-0.5, 0.5 + 0.5 * 3.0**-0.5)
 def finite_elements(terms: Terms) -> tuple[Matrix, Field]:
     """Assemble the matrix and right-hand side of the terms, integrated against the bilinear hats.
 
-    Every element takes the mean of its four nodes for the diffusion, the reaction (consistent mass matrix) and the
-    velocity; a node on a Dirichlet side takes the values of its nearest unknown. The flux is integrated with two
-    Gauss points an element, so that it may jump at nodes (Ciarlet 1978, section 2.2; Elman, Silvester and Wathen
-    2014, section 1.4).
+    Diffusion, reaction (consistent mass matrix) and velocity of an element are the means of its four nodes; a node on a
+    Dirichlet side has the values of the nearest unknown. The flux is integrated with two Gauss points in each element,
+    so that it may jump at nodes (Ciarlet 1978, section 2.2; Elman, Silvester and Wathen 2014, section 1.4).
 
-    With ``terms.mass = "blended"`` the products of hats are those of a quadrature at +-sqrt(2/3) of each element, not
-    at +-sqrt(1/3). On a uniform grid a wave of number k then has a relative phase error of O((kh)^4), with the
-    consistent ones (kh)^2 / 24 (Guddati and Yue 2004, doi 10.1016/j.cma.2003.09.010; Ainsworth and Wajid 2010).
+    With ``terms.mass = "blended"`` the products of hats are integrated by a quadrature at +-sqrt(2/3) of each element
+    instead of +-sqrt(1/3). On a uniform grid a wave of number k then has a relative phase error of O((kh)^4); with the
+    consistent mass matrix it is (kh)^2 / 24 (Guddati and Yue 2004, doi 10.1016/j.cma.2003.09.010; Ainsworth and Wajid
+    2010).
 
     Returns
     -------
@@ -46,12 +46,12 @@ def finite_elements(terms: Terms) -> tuple[Matrix, Field]:
     Raises
     ------
     InputError
-        For a cell-centred grid.
+        The grid is cell-centred.
     """
     grid = terms.grid
     if grid.centring != "vertex":
         raise InputError(
-            f"finite elements live on nodes, and the grid is {grid}: "
+            f"finite elements need a vertex-centred grid, and this one is {grid}: "
             "take centring='vertex', or scheme='finite_volume'"
         )
     elements = _Elements(grid)
@@ -82,7 +82,7 @@ def finite_elements(terms: Terms) -> tuple[Matrix, Field]:
 
 
 class _Elements:
-    """The elements of a grid between all its nodes, known ones included."""
+    """Elements of a grid between all its nodes, including the known nodes."""
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
@@ -93,7 +93,7 @@ class _Elements:
         second = [(i + 1) % n for i, n in zip(first, self.nodes, strict=True)]
         self.ends = tuple(np.stack(pair) for pair in zip(first, second, strict=True))
         number = np.arange(self.nodes[0] * self.nodes[1]).reshape(self.nodes)
-        # Corners in the order of np.kron: y slow, x fast.
+        # Corners have the order of np.kron: x varies fastest.
         self.corners: Numbers = np.stack(
             [number[np.ix_(j, i)] for j in self.ends[0] for i in self.ends[1]], axis=-1
         )
@@ -129,7 +129,7 @@ class _Elements:
         return np.asarray(total, np.float64)
 
     def side(self, axis: int, end: int) -> Numbers:
-        """The numbers of the nodes on a side."""
+        """Return the numbers of the nodes on a side."""
         number = np.arange(self.nodes[0] * self.nodes[1]).reshape(self.nodes)
         return np.asarray(np.take(number, end, axis=axis))
 
@@ -156,7 +156,7 @@ def _add_flux(load: Field, terms: Terms, elements: _Elements) -> None:
 
 
 def _known(terms: Terms, elements: _Elements) -> Field:
-    """The values at the nodes of Dirichlet sides, NaN at the unknowns."""
+    """Return the values at the nodes of Dirichlet sides; NaN at the unknowns."""
     grid = terms.grid
     known = np.full(elements.nodes[0] * elements.nodes[1], np.nan)
     for axis in (0, 1):

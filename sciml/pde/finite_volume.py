@@ -1,4 +1,4 @@
-"""Finite volumes on a structured grid: harmonic means on the faces, exact ghost values at the sides."""
+"""Finite volumes on a structured grid, with harmonic means on the faces and exact ghost values at the sides."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["finite_volumes"]
 def finite_volumes(terms: Terms) -> tuple[Matrix, Field]:
     """Assemble the matrix and right-hand side of the terms, integrated over the control volumes.
 
-    The flux through a face is the harmonic mean of the two coefficients times the difference, which is exact for
-    a coefficient that jumps there (Patankar 1980, section 4.2); the first face at a Dirichlet side takes the
-    coefficient of its own unknown. Advection is central: second order, for cell Peclet numbers up to 2.
+    The flux through a face is the difference of u times the harmonic mean of the two coefficients, which is exact for
+    a coefficient that jumps there (Patankar 1980, section 4.2). The face next to a Dirichlet side has the coefficient
+    of its unknown. Advection uses central differences of second order, for cell Peclet numbers up to 2.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def finite_volumes(terms: Terms) -> tuple[Matrix, Field]:
         low, high = number[before], number[after]
         diagonal[before] += through + carried
         diagonal[after] += through - carried
-        # What leaves the first control volume enters the second: carried is the flow from low to high.
+        # The flow from the lower to the higher control volume leaves the first and enters the second.
         rows += [low.ravel(), high.ravel()]
         columns += [high.ravel(), low.ravel()]
         values += [(carried - through).ravel(), (-carried - through).ravel()]
@@ -67,10 +67,12 @@ def finite_volumes(terms: Terms) -> tuple[Matrix, Field]:
             else:
                 entering = _faces_on_side(terms, axis, end)
                 rhs[at] += entering
-                diagonal[at] += flow  # what is carried out through the side
-                if grid.centring == "cell":  # whose value differs from the centre's by the slope given
+                diagonal[at] += flow  # the flow out through the side
+                if (
+                    grid.centring == "cell"
+                ):  # the value on the side differs from that at the centre by the given slope
                     rhs[at] -= flow * entering / width * (h / 2) / terms.diffusion[at]
-    if terms.velocity is not None:  # div(v u) - u div v = v . grad u, whatever the divergence
+    if terms.velocity is not None:  # div(v u) - u div v = v . grad u for any divergence
         diagonal -= _divergence(terms)
     rows.append(number.ravel())
     columns.append(number.ravel())
@@ -82,7 +84,7 @@ def finite_volumes(terms: Terms) -> tuple[Matrix, Field]:
 
 
 def _neighbours(grid: Grid, axis: int) -> tuple[Any, Any]:
-    """Index the unknowns before and after each face along an axis."""
+    """Return the indices of the unknowns before and after each face along an axis."""
     n = grid.shape[axis]
     last = n if "periodic" in grid.sides(axis) else n - 1
     low = np.arange(last)
@@ -93,7 +95,7 @@ def _neighbours(grid: Grid, axis: int) -> tuple[Any, Any]:
 
 
 def _speed(terms: Terms, axis: int, which: str) -> Field:
-    """The velocity along an axis on the faces inside, or on those that close its beginning or end."""
+    """Return the velocity along an axis on the inner faces, or on the faces at its beginning or end."""
     grid = terms.grid
     shape = list(grid.shape)
     n = shape[axis]
@@ -130,7 +132,7 @@ def _speed(terms: Terms, axis: int, which: str) -> Field:
 
 
 def _divergence(terms: Terms) -> Field:
-    """The net outflow of each control volume."""
+    """Return the net outflow of each control volume."""
     grid = terms.grid
     total = np.zeros(grid.shape)
     for axis in (0, 1):
@@ -149,9 +151,9 @@ def _divergence(terms: Terms) -> Field:
 
 
 def _faces_on_side(terms: Terms, axis: int, end: int) -> Field:
-    """The flux integrated over the part of a side that closes each control volume.
+    """Integrate the flux over the part of a side that belongs to each control volume.
 
-    Two Gauss points in each half, so that a flux that jumps at a node, or between two cells, is exact.
+    Each half has two Gauss points, so that a flux that jumps at a node or between two cells is integrated exactly.
     """
     grid = terms.grid
     middle, h = grid.coordinates()[1 - axis], grid.spacing[1 - axis]

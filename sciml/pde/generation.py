@@ -1,4 +1,4 @@
-"""Datasets of solved problems: lazy, with the same bits for any number of workers."""
+"""Lazy datasets of solved problems, with the same bits for any number of workers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ StoredDtype = Literal["float32", "float64"]
 
 
 def sample_seeds(seed: int, count: int) -> np.ndarray:
-    """The seed of each sample: sample i depends on ``seed`` and i alone.
+    """Return the seed of each sample; that of sample i depends only on ``seed`` and i.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def sample_seeds(seed: int, count: int) -> np.ndarray:
     True
     """
     drawn = (np.random.SeedSequence(seed, spawn_key=(i,)) for i in range(count))
-    # 63 bits: netCDF and most who read it have no unsigned numbers of 64.
+    # 63 bits, because netCDF and most of its readers do not support unsigned 64-bit integers.
     return np.array([int(value.generate_state(1, np.uint64)[0] >> np.uint64(1)) for value in drawn], np.int64)
 
 
@@ -58,38 +58,39 @@ def generate(
     Parameters
     ----------
     family
-        A name in `FAMILIES`, or a `Family` of your own (another contrast, correlation length, viscosity, ...).
+        Name in `FAMILIES`, or another `Family` (with another contrast, correlation length, viscosity, ...).
     count
         Number of samples.
     resolution
         Unknowns along each axis, or along y and x.
     seed
-        Seed of the dataset. Sample i gets its own seed from it, in the coordinate ``sample_seed``:
-        ``family.problem(resolution, sample_seed)`` is that very sample.
+        Seed of the dataset. It determines the seed of each sample, which is in the coordinate ``sample_seed``:
+        ``family.problem(resolution, sample_seed)`` is the problem of the sample.
     centring
-        See `Grid`.
+        Centring of the grid, see `Grid`.
     dtype
-        Precision of the dataset. Everything is computed in float64.
+        Precision of the dataset. All computations are in float64.
     chunk
-        Samples solved at a time; by default about 2 MB of each variable, at most 32 samples. The values do not
-        depend on it.
+        Number of samples solved at a time; by default at most 32 samples and about 2 MB of each variable. The values do
+        not depend on it.
 
     Returns
     -------
     xr.Dataset
-        The inputs of the family (sample, y, x) and ``u``, (sample, y, x), or (sample, time, y, x) where it is
-        stepped in time; dask arrays of which nothing is computed yet. Computed together, inputs and solution are
-        made once.
+        Inputs of the family (sample, y, x) and the solution ``u`` (sample, y, x), or (sample, time, y, x) for problems
+        in time, as lazy dask arrays. Compute inputs and solution together, so that the inputs are drawn once.
 
     Raises
     ------
     InputError
-        Unknown family, or one whose inputs its problem does not have; no samples, a seed that is no whole number, a
-        grid the family cannot take. When it is computed: a problem without a solution (see `check_compatible`).
+        The family is unknown or its problem does not have its inputs, there are no samples, the seed is not a whole
+        number, or the family does not support the grid. Raised by the computation: a problem has no solution (see
+        `check_compatible`).
 
     Notes
     -----
-    Bits are the same for any chunk and any number of workers on one kind of machine and one set of library versions.
+    On one kind of machine with one set of library versions the bits do not depend on the chunk or the number of
+    workers.
 
     Examples
     --------
@@ -122,10 +123,10 @@ def _check(count: int, seed: int, dtype: str, chunk: int | None) -> None:
 
 
 def _axes(problem: Any) -> dict[str, Field]:
-    """The coordinates of the solution of one problem, by dim."""
+    """Return the coordinates of the solution of one problem, by dim."""
     if not hasattr(problem, "equation"):
         return dict(zip(("y", "x"), problem.grid.coordinates(), strict=True))
-    # The initial state is an input: the solution begins after it.
+    # The initial state is an input, and the solution starts after it.
     return {"time": problem.times()[1:], **problem.axes()}
 
 
@@ -185,7 +186,7 @@ def _attributes(family: Family, problem: Any, seed: int) -> dict[str, Any]:
 
 
 def _fine(family: Family, problem: Any) -> Any:
-    """The problem on the grid on which it is solved."""
+    """Return the problem on the grid on which it is solved."""
     if family.refined == 1:
         return problem
     if not family.stepped:
@@ -195,7 +196,7 @@ def _fine(family: Family, problem: Any) -> Any:
 
 
 def _finer(grid: Grid, times: int) -> tuple[int, int]:
-    """The unknowns of a vertex grid with so many intervals for each one."""
+    """Return the unknowns of a vertex-centred grid that is ``times`` times finer."""
     known = [
         grid.sides(axis).count("dirichlet") - (0 if "periodic" in grid.sides(axis) else 1) for axis in (0, 1)
     ]
@@ -204,14 +205,14 @@ def _finer(grid: Grid, times: int) -> tuple[int, int]:
 
 
 def _firsts(family: Family, problem: Any, axes: int) -> tuple[int, ...]:
-    """Index of the first point of the dataset on the finer grid, along each axis."""
+    """Return the index of the first point of the dataset on the finer grid, along each axis."""
     if family.refined == 1 or family.stepped:
         return (0,) * axes
     return tuple((family.refined - 1) * (problem.grid.sides(axis)[0] == "dirichlet") for axis in range(axes))
 
 
 def draw_block(family: Family, problem: Any, seeds: Sequence[int]) -> dict[str, Field]:
-    """The inputs of some samples in float64, on the grid on which they are solved."""
+    """Draw the inputs of samples in float64, on the grid on which they are solved."""
     from sciml.pde.reference_solver import one_thread
 
     fine = _fine(family, problem)
@@ -221,7 +222,7 @@ def draw_block(family: Family, problem: Any, seeds: Sequence[int]) -> dict[str, 
 
 
 def solve_block(family: Family, problem: Any, inputs: Mapping[str, Field]) -> Field:
-    """The solutions of the problems with these inputs, on the grid on which they are solved."""
+    """Solve the problems with these inputs, on the grid of the inputs."""
     from sciml.pde.reference_solver import one_thread, solver, stepped
 
     fine = _fine(family, problem)
@@ -242,6 +243,6 @@ def solve_block(family: Family, problem: Any, inputs: Mapping[str, Field]) -> Fi
 def _thinned(
     family: Family, dtype: StoredDtype, firsts: Sequence[int], block: Mapping[str, Field], name: str
 ) -> np.ndarray:
-    """A variable as the dataset stores it: every ``refined``-th point, in the given precision."""
+    """Take every ``refined``-th point of a variable, in the precision of the dataset."""
     thin: Any = (..., *(slice(first, None, family.refined) for first in firsts))
     return np.ascontiguousarray(block[name][thin], dtype)

@@ -23,10 +23,15 @@ Centring = Literal["vertex", "cell"]
 class Boundary:
     """Boundary condition on each side of the rectangle: x runs from west to east, y from south to north.
 
+    Parameters
+    ----------
+    west, east, south, north
+        Condition on each side: ``dirichlet``, ``neumann`` or ``periodic``.
+
     Raises
     ------
     InputError
-        For an unknown kind, or one periodic side without the opposite one.
+        A condition is unknown, or a side is periodic and the opposite side is not.
 
     Examples
     --------
@@ -53,27 +58,27 @@ class Boundary:
 
     @classmethod
     def all(cls, kind: Side) -> Boundary:
-        """Make the boundary that is of one kind on every side."""
+        """Return a boundary with one condition on every side."""
         return cls(kind, kind, kind, kind)
 
     @classmethod
     def of(cls, kind: Boundary | Side) -> Boundary:
-        """Take a boundary as it is, or one kind for every side."""
+        """Return a boundary unchanged, or make one from a single condition for every side."""
         return kind if isinstance(kind, cls) else cls.all(kind)  # type: ignore[arg-type]
 
     @property
     def x(self) -> tuple[Side, Side]:
-        """West and east."""
+        """Conditions on the west and the east side."""
         return self.west, self.east
 
     @property
     def y(self) -> tuple[Side, Side]:
-        """South and north."""
+        """Conditions on the south and the north side."""
         return self.south, self.north
 
     @property
     def sides(self) -> dict[str, Side]:
-        """By name."""
+        """Condition on each side, by the name of the side."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -90,18 +95,18 @@ class Grid:
     shape
         Unknowns along y and x.
     centring
-        ``cell``: at the centres of shape[0] x shape[1] equal cells. ``vertex``: at nodes. A node on a Dirichlet
-        side is known and none of the unknowns, so 2^k - 1 unknowns are the interior of 2^k intervals; a node on a
-        Neumann side is one; of a periodic pair the first counts.
+        ``cell``: the unknowns are at the centres of shape[0] x shape[1] equal cells. ``vertex``: they are at nodes. A
+        node on a Dirichlet side is known and is not an unknown, so that 2^k intervals have 2^k - 1 unknowns. A node on
+        a Neumann side is an unknown. On periodic sides the first of the two nodes is an unknown.
     boundary
-        Kind of each side.
+        Boundary condition on each side.
     lengths
         Lengths of the rectangle along y and x.
 
     Raises
     ------
     InputError
-        Fewer than 3 unknowns along an axis, lengths that are not positive, or what is no `Boundary`.
+        An axis has fewer than 3 unknowns, a length is not positive, or ``boundary`` is not a `Boundary`.
 
     Examples
     --------
@@ -141,11 +146,11 @@ class Grid:
 
     @property
     def spacing(self) -> tuple[float, float]:
-        """Distance of neighbours along y and x."""
+        """Distance between neighbouring unknowns along y and x."""
         return self._spacing(0), self._spacing(1)
 
     def sides(self, axis: int) -> tuple[Side, Side]:
-        """Boundary conditions at the beginning and the end of an axis: 0 for y, 1 for x."""
+        """Return the boundary conditions at the beginning and the end of an axis: 0 for y, 1 for x."""
         return self.boundary.y if axis == 0 else self.boundary.x
 
     def _spacing(self, axis: int) -> float:
@@ -155,7 +160,7 @@ class Grid:
         return length / (n - 1 + sides.count("dirichlet"))
 
     def coordinates(self) -> tuple[Field, Field]:
-        """Positions of the unknowns along y and x."""
+        """Return the positions of the unknowns along y and x."""
         axes: list[Field] = []
         for axis in (0, 1):
             first = 0.5 if self.centring == "cell" else float(self.sides(axis)[0] == "dirichlet")
@@ -163,13 +168,13 @@ class Grid:
         return axes[0], axes[1]
 
     def mesh(self) -> tuple[Field, Field]:
-        """The coordinates x and y at every unknown, each (y, x)."""
+        """Return the coordinates x and y of every unknown, each (y, x)."""
         y, x = self.coordinates()
         shape = (y.size, x.size)
         return np.broadcast_to(x, shape).copy(), np.broadcast_to(y[:, None], shape).copy()
 
     def weights(self, axis: int) -> Field:
-        """The length of each control volume along an axis: half a spacing at a node on a Neumann side."""
+        """Return the length of each control volume along an axis: half a spacing at a node on a Neumann side."""
         h = np.full(self.shape[axis], self._spacing(axis))
         if self.centring == "vertex":
             for end, side in zip((0, -1), self.sides(axis), strict=True):
@@ -178,11 +183,11 @@ class Grid:
         return h
 
     def volumes(self) -> Field:
-        """The area of each control volume (y, x)."""
+        """Return the area of each control volume (y, x)."""
         return np.outer(self.weights(0), self.weights(1))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the grid as JSON can store it."""
+        """Return the grid as values that JSON can store."""
         return {
             "shape": list(self.shape),
             "centring": self.centring,
@@ -192,12 +197,12 @@ class Grid:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Grid:
-        """From what `to_json` gave.
+        """Make a grid from the output of `to_json`.
 
         Raises
         ------
         InputError
-            Where something is missing or unknown.
+            An entry is missing or unknown.
         """
         try:
             boundary = Boundary(**content["boundary"])

@@ -13,18 +13,18 @@ from sciml.pde.elliptic import drawn, grid_of, positive
 from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
 from sciml.pde.random_fields import Coefficient, WaveSpeed
 from sciml.pde.representation import problem_table, represent
-from sciml.pde.terms import Function, Mass, Terms, Values, sampled
+from sciml.pde.terms import Mass, PlaneFunction, Terms, Values, sampled
 
 __all__ = ["Helmholtz", "top_source"]
 
 SPEED = WaveSpeed()
 NEGLIGIBLE: Final = (
-    0.002  # radians of phase error, a few times of which is the relative error of the solution
+    0.002  # phase error in radians; the relative error of the solution is a few times as large
 )
 
 
 def top_source(x: Field, y: Field) -> Field:
-    """The flux of the benchmark: 1 where |x - 0.5| <= 0.15 on the top of the unit square, else 0."""
+    """Return the flux of the benchmark: 1 for |x - 0.5| <= 0.15 on the top of the unit square, else 0."""
     return np.where((np.abs(x - 0.5) < 0.15 + 1e-12) & (np.abs(y - 1) < 1e-12), 1.0, 0.0)
 
 
@@ -33,33 +33,34 @@ class Helmholtz:
     """-div grad u - (omega / wave_speed)^2 u = source.
 
     The defaults are the Neumann benchmark of de Hoop, Huang, Qian and Stuart (2022, arXiv 2203.13181, section 4.2):
-    101 x 101 nodes of bilinear elements, about 12.6 of them a wavelength. The published solutions, and these, are
-    those of the discrete system. They are 59 to 790 % (relative L2) from the solution of the differential equation,
-    since the phase error k^3 h^2 / 24 of bilinear elements adds up over the domain (pollution effect; Ihlenburg and
-    Babuska 1995, doi 10.1016/0898-1221(95)00144-N) and a closed square resonates. `pollution` estimates it. The blended
-    mass matrix on a grid that is 4 times finer is within 1 % of it, see ``Family.refined`` and
-    ``bench/helmholtz.py``.
+    101 x 101 nodes of bilinear elements, about 12.6 nodes for each wavelength. The published solutions, and those
+    computed here, solve the discrete system. Their distance from the solution of the differential equation is 59 to
+    790 % (relative L2), because the phase error k^3 h^2 / 24 of bilinear elements adds up over the domain (pollution
+    effect; Ihlenburg and Babuska 1995, doi 10.1016/0898-1221(95)00144-N) and a closed square resonates. `pollution`
+    estimates this error. With the blended mass matrix on a grid that is 4 times finer it is less than 1 %, see
+    ``Family.refined`` and ``bench/helmholtz.py``.
 
     Parameters
     ----------
     resolution
         Unknowns along each axis, or along y and x.
     wave_speed
-        A random one (`WaveSpeed`), a number, an array (y, x), or a function of x and y.
+        Random field (`WaveSpeed`), number, array (y, x), or function of x and y.
     omega
         Angular frequency.
     source, boundary, boundary_value, flux, centring, lengths
-        As for `Poisson`, the source not random.
+        As for `Poisson`; the source cannot be random.
     seed
         Seed of a random wave speed.
     mass
-        ``consistent`` as published, or ``blended``, whose waves have a phase error of fourth order; at nodes.
+        Mass matrix on vertex-centred grids: ``consistent`` as published, or ``blended``, with which the phase error is
+        of fourth order.
 
     Raises
     ------
     InputError
-        A frequency that is not positive, or an unknown mass matrix; when the terms are asked for: a wave speed that is
-        not positive, or fewer than four unknowns a wavelength.
+        The frequency is not positive, or the mass matrix is unknown. Raised by `terms`: the wave speed is not positive,
+        or there are fewer than four unknowns for each wavelength.
 
     Examples
     --------
@@ -77,8 +78,8 @@ class Helmholtz:
     omega: float = 1000.0
     source: Values = 0.0
     boundary: Boundary | Side = "neumann"
-    boundary_value: float | Function = 0.0
-    flux: float | Function = top_source
+    boundary_value: float | PlaneFunction = 0.0
+    flux: float | PlaneFunction = top_source
     centring: Centring = "vertex"
     lengths: tuple[float, float] = (1.0, 1.0)
     seed: int = 7
@@ -97,10 +98,11 @@ class Helmholtz:
 
     @property
     def grid(self) -> Grid:
+        """Grid of the unknowns."""
         return grid_of(self.resolution, self.centring, self.boundary, self.lengths)
 
     def wave_speed_field(self) -> Field:
-        """The wave speed (y, x) at the unknowns."""
+        """Return the wave speed (y, x) at the unknowns."""
         return positive(drawn(self.wave_speed, self.grid, self.seed, "wave_speed"), "wave_speed")
 
     def phase_error(self) -> float:
@@ -119,7 +121,7 @@ class Helmholtz:
         return k**3 * h**2 * length / 24
 
     def pollution(self) -> str:
-        """The phase error in words, with the remedy; "" where it is small."""
+        """Describe the phase error and the remedy in words; "" if the error is small."""
         error = self.phase_error()
         if error < NEGLIGIBLE:
             return ""
@@ -132,14 +134,15 @@ class Helmholtz:
         )
 
     def terms(self) -> Terms:
+        """Return the terms of the equation on the grid."""
         grid = self.grid
         number = self.omega / self.wave_speed_field()
         points = float(2 * np.pi / (number.max() * max(grid.spacing)))
         if points < 4:
             need = int(np.ceil(max(grid.lengths) * number.max() * 10 / (2 * np.pi))) + 1
             raise InputError(
-                f"{points:.2g} unknowns a wavelength at resolution {grid.shape} and omega={self.omega:g} cannot "
-                f"hold the wave: take resolution={need} (10 a wavelength) or a lower omega"
+                f"{points:.2g} unknowns a wavelength at resolution {grid.shape} and omega={self.omega:g} do not "
+                f"resolve the wave: take resolution={need} (10 a wavelength) or a lower omega"
             )
         return Terms(
             grid,

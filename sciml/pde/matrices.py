@@ -13,29 +13,30 @@ from sciml.pde.grid import Field
 __all__ = ["checked_kind", "real_matrix", "real_vector"]
 
 ALIKE = 1e-10
-"""Largest difference of mirrored entries of a symmetric matrix, relative to its largest entry in those rows."""
+"""Largest difference of a_ij and a_ji of a symmetric matrix, relative to the largest entry in the rows i and j."""
 CONSTANT = 1e-8
-"""Largest sum of a row of a semidefinite matrix, relative to the sum of the absolute values."""
+"""Largest row sum of a semidefinite matrix, relative to the sum of the absolute values."""
 SMALLEST, LARGEST = 1e-140, 1e140
-"""Of the largest entry, or the squares in norms and energies would vanish or overflow."""
+"""Range of the largest entry, beyond which the squares in norms and energies underflow or overflow."""
 ROUNDING = 4 * float(np.finfo(np.float64).eps)
-"""The same where nothing but rounding is left in every row."""
+"""Largest row sum, relative to the sum of absolute values, if every row sums to zero up to rounding."""
 
 
 def real_matrix(given: Any, size: int) -> Any:
-    """A matrix as `csr_matrix` of float64 without duplicates; one that is that already is returned as it is.
+    """Convert a matrix to `csr_matrix` of float64 without duplicates; such a matrix is returned unchanged.
 
     Parameters
     ----------
     given
-        A sparse matrix or array of any format, or what `numpy.asarray` makes an array of two axes.
+        Sparse matrix or array of any format, or anything that `numpy.asarray` converts to an array (n, n).
     size
         Number of unknowns.
 
     Raises
     ------
     InputError
-        Another shape, entries that are complex, no numbers, not finite, or out of the range of float64's squares.
+        The shape is wrong, or entries are complex, not numbers, not finite, or have squares outside the range of
+        float64.
     """
     sparse: Any = given if sp.issparse(given) else _array(given, "a matrix")
     if sparse.shape != (size, size):
@@ -44,7 +45,7 @@ def real_matrix(given: Any, size: int) -> Any:
         )
     if sparse.dtype.kind == "c":
         raise InputError(
-            f"a complex matrix ({sparse.dtype}): the solvers are for real ones; give matrix.real where the imaginary "
+            f"a complex matrix ({sparse.dtype}): the solvers need real matrices; give matrix.real where the imaginary "
             "part is zero, else the real system of twice the size, [[Re, -Im], [Im, Re]]"
         )
     if sparse.dtype.kind not in "biuf":
@@ -67,12 +68,13 @@ def real_matrix(given: Any, size: int) -> Any:
 
 
 def real_vector(given: Any, shape: tuple[int, int]) -> Field:
-    """A right-hand side (n,) or (y, x) as (n,) of float64.
+    """Convert a right-hand side (n,) or (y, x) to (n,) of float64.
 
     Raises
     ------
     InputError
-        Another shape, values that are complex, no numbers, not finite, or out of the range of float64's squares.
+        The shape is wrong, or values are complex, not numbers, not finite, or have squares outside the range of
+        float64.
     """
     values = _array(given, "a right-hand side")
     size = shape[0] * shape[1]
@@ -109,7 +111,7 @@ def _check_range(values: Field, what: str) -> None:
 
 
 def checked_kind(matrix: Any, kind: str) -> Any:
-    """Raise an error for a matrix that is visibly not of the kind it is given as: what costs no more than reading it.
+    """Check the kind of a matrix, as far as one pass over its entries shows it.
 
     Parameters
     ----------
@@ -121,15 +123,16 @@ def checked_kind(matrix: Any, kind: str) -> Any:
     Returns
     -------
     csr_matrix
-        The matrix; of one that is symmetric but for rounding the mean of it and its transpose, as energies and the
-        bounds of errors are those of a symmetric matrix.
+        The matrix. If it is symmetric up to rounding, the mean of the matrix and its transpose, since energies and
+        error bounds need an exactly symmetric matrix.
 
     Raises
     ------
     InputError
-        A row or column of zeros; a matrix that is not symmetric; one given as definite or semidefinite with a
-        diagonal entry that is not positive; a definite one with constants in its kernel, a semidefinite one without
-        or with more. Of an indefinite one only the symmetry is looked at: `Direct` finds out whether it is singular.
+        A row or column is zero; a symmetric kind is given for a matrix that is not symmetric; a definite or
+        semidefinite matrix has a diagonal entry that is not positive; constants are in the kernel of a definite matrix;
+        or the kernel of a semidefinite matrix is not the constants. Only the symmetry of indefinite matrices is
+        checked; `Direct` detects singular ones.
     """
     if kind == "nonsymmetric":
         _check_filled(matrix, "row")
@@ -168,7 +171,7 @@ def _symmetric(matrix: Any, kind: str) -> Any:
 
 
 def _largest_in_rows(matrix: Any) -> Field:
-    """The largest absolute value in each row; 0 in an empty one."""
+    """Return the largest absolute value in each row; 0 for an empty row."""
     largest_entries = np.zeros(matrix.shape[0])
     filled = np.flatnonzero(np.diff(matrix.indptr))
     if filled.size:
@@ -209,7 +212,7 @@ def _parts(matrix: Any) -> tuple[int, Any]:
 
 
 def _check_definite(matrix: Any, balanced: Any) -> None:
-    """Raise an error for constants in the kernel, of the whole matrix or of a part without connection to the rest."""
+    """Check that constants are not in the kernel, of the whole matrix or of an unconnected part."""
     if not balanced.any():
         return
     if balanced.all():

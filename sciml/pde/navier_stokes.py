@@ -1,4 +1,4 @@
-"""Two-dimensional incompressible flow on a periodic square, by its vorticity."""
+"""Vorticity of two-dimensional incompressible flow on a periodic square."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROUGHLY_ZERO = 1e-3
 
 
 def diagonal_forcing(x: Field, y: Field) -> Field:
-    """The benchmark's: 0.1 (sin 2 pi (x + y) + cos 2 pi (x + y))."""
+    """Return the forcing of the benchmark: 0.1 (sin 2 pi (x + y) + cos 2 pi (x + y))."""
     phase = 2 * np.pi * (x + y)
     return np.asarray(0.1 * (np.sin(phase) + np.cos(phase)))
 
@@ -32,21 +32,20 @@ def diagonal_forcing(x: Field, y: Field) -> Field:
 class NavierStokes:
     """dw/dt + velocity . grad w = viscosity Laplace w + forcing on the periodic unit square, w the vorticity.
 
-    The velocity is (d psi/dy, -d psi/dx) with -Laplace psi = w, free of divergence and of mean zero. The defaults
-    are the benchmark of Li et al. (2021, section 5.3): viscosity 1e-5, 20 frames one unit of time apart, the initial
-    vorticity from N(0, 2 * 7^3 (-Laplace + 49)^-2.5), which is what the authors' generator draws (their paper prints
-    7^1.5 as the factor).
+    The velocity is (d psi/dy, -d psi/dx) with -Laplace psi = w; its divergence and its mean are zero. The defaults are
+    the benchmark of Li et al. (2021, section 5.3): viscosity 1e-5, 20 frames one unit of time apart, initial vorticity
+    from N(0, 2 * 7^3 (-Laplace + 49)^-2.5). The authors' generator uses this factor; their paper prints 7^1.5.
 
     Parameters
     ----------
     resolution
         Points along each axis, or along y and x, at 0, 1/n, 2/n, ...
     viscosity
-        Not negative.
+        Viscosity, 0 or more.
     vorticity
-        w at t = 0: a random field (`PeriodicField`), an array (y, x), or a function of x and y; of mean zero.
+        w at t = 0, with mean zero: random field (`PeriodicField`), array (y, x), or function of x and y.
     forcing
-        A number, an array (y, x), or a function of x and y; its mean does not matter.
+        Number, array (y, x), or function of x and y; its mean has no effect.
     final_time
         Final time.
     frames
@@ -57,7 +56,8 @@ class NavierStokes:
     Raises
     ------
     InputError
-        Fewer than 8 points, a negative viscosity, no time; a vorticity of another shape, not finite, or with a mean.
+        There are fewer than 8 points, the viscosity is negative, the final time is not positive, there are no frames,
+        or the vorticity has another shape, is not finite or has a mean.
 
     Examples
     --------
@@ -83,20 +83,23 @@ class NavierStokes:
 
     @property
     def grid(self) -> Grid:
+        """Grid of the unknowns."""
         return grid_of(self.resolution, "vertex", "periodic", (1.0, 1.0))
 
     def axes(self) -> Mapping[str, Field]:
+        """Return the coordinates of the field, by the name of the dim."""
         y, x = self.grid.coordinates()
         return {"y": y, "x": x}
 
     def times(self) -> Field:
+        """Return the times of the solution: equally spaced, starting from 0."""
         return np.linspace(0.0, self.final_time, self.frames + 1)
 
     def vorticity_field(self) -> Field:
-        """The initial vorticity (y, x)."""
+        """Return the initial vorticity (y, x)."""
         field = drawn(self.vorticity, self.grid, self.seed, "vorticity")
         mean, size = float(field.mean()), float(np.abs(field).max())
-        given = not isinstance(self.vorticity, Coefficient)  # a random one has a mean by sampling alone
+        given = not isinstance(self.vorticity, Coefficient)  # only sampling gives a random field a mean
         if given and abs(mean) > ROUGHLY_ZERO * size:
             raise InputError(
                 f"vorticity has the mean {mean:g}, which no periodic velocity has: subtract it from the vorticity"
@@ -104,9 +107,11 @@ class NavierStokes:
         return np.asarray(field - mean)
 
     def start(self) -> Field:
+        """Return the initial state (y, x)."""
         return self.vorticity_field()
 
     def equation(self) -> Equation:
+        """Return the equation of the Fourier coefficients."""
         ny, nx = shape = self.grid.shape
         ky, kx = wave_numbers(ny, half=False)[:, None], wave_numbers(nx, half=True)
         resolved = resolved_modes(ny, half=False)[:, None] & resolved_modes(nx, half=True)

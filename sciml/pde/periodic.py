@@ -25,13 +25,13 @@ class Equation:
     Parameters
     ----------
     linear
-        Real and not positive, in the layout of `scipy.fft.rfftn`.
+        Linear part: real, 0 or less, with the axes of `scipy.fft.rfftn`.
     tendency
-        Everything else, of coefficients (sample, ...) and without the modes that are not resolved.
+        Function of the coefficients (sample, ...) that returns the other terms, without unresolved modes.
     speed
-        The largest speed of each sample, of coefficients (sample, ...).
+        Function of the coefficients (sample, ...) that returns the largest speed of each sample.
     resolved
-        Which coefficients there are.
+        Mask of the resolved modes.
     """
 
     linear: Field
@@ -42,41 +42,41 @@ class Equation:
 
 @runtime_checkable
 class Evolution(Protocol):
-    """A periodic problem in time: what `PseudoSpectral` takes."""
+    """Protocol of the periodic problems in time that `PseudoSpectral` accepts."""
 
     def equation(self) -> Equation: ...
 
     def start(self) -> Field:
-        """The initial field, (x) or (y, x)."""
+        """Return the initial field, (x) or (y, x)."""
         ...
 
     def times(self) -> Field:
-        """The times of the solution, from 0 on, equally spaced."""
+        """Return the times of the solution: equally spaced, starting from 0."""
         ...
 
     def axes(self) -> Mapping[str, Field]:
-        """Coordinates of the field, by the names of its dims in their order."""
+        """Return the coordinates of the field, by the names of its dims in their order."""
         ...
 
 
 def wave_numbers(n: int, *, half: bool) -> Field:
-    """2 pi k of n points on the unit line; the non-negative half for the last axis of a real transform."""
+    """Return 2 pi k for n points on the unit line; ``half``: k >= 0, for the last axis of a real transform."""
     wave = np.arange(n // 2 + 1) if half else np.fft.fftfreq(n, 1 / n)
     return np.asarray(2 * np.pi * wave, np.float64)
 
 
 def resolved_modes(n: int, *, half: bool) -> npt.NDArray[np.bool_]:
-    """Whether 3 |k| < n: the products of two such modes do not come back as a third (Orszag 1971)."""
+    """Return whether 3 |k| < n, so that products of two modes are not aliased to a third (Orszag 1971)."""
     return np.asarray(3 * np.abs(wave_numbers(n, half=half)) < 2 * np.pi * (n - 0.5))
 
 
 def check_times(name: str, viscosity: Any, final_time: Any, frames: Any) -> None:
-    """Raise an error for what cannot be stepped.
+    """Check the viscosity and the times of a problem in time.
 
     Raises
     ------
     InputError
-        A negative viscosity, a final time that is not positive, or no frames.
+        The viscosity is negative, the final time is not positive, or there are no frames.
     """
     if not (is_number(viscosity) and viscosity >= 0):
         raise InputError(f"{name}(viscosity={viscosity!r}): give a number that is not negative")

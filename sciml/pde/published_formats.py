@@ -1,6 +1,6 @@
-"""Formats of published datasets: the names of the fields in their files, the order of the axes, and the grid.
+"""Layouts of published datasets: the names of the fields in their files, the order of the axes, and the grid.
 
-``PublishedLayout.known`` says where each fact comes from. Nothing here was read from the files themselves.
+The sources are in ``PublishedLayout.known``: papers and documentation of the datasets, not the files themselves.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from sciml.pde.grid import Side
 __all__ = ["LAYOUTS", "PublishedLayout", "Points", "layout_named", "recognised"]
 
 Points: TypeAlias = Literal["nodes", "interior", "cells", "sides", "coordinates"]
-"""Where values lie: at all nodes, those on the sides being unknowns (``nodes``); at those inside (``interior``); at the
-centres of cells; ``sides``: at all nodes if the solution is zero on the sides, else at the centres of cells; or as the
-coordinates in the file say."""
+"""Positions of the values. ``nodes``:
+all nodes, including those on the sides as unknowns. ``interior``: the nodes inside. ``cells``: the centres of cells.
+``sides``: all nodes if the solution is zero on the sides, else the centres of cells. ``coordinates``: the coordinates
+in the file determine them."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,17 @@ class PublishedLayout:
     name, about
         Name of the layout, and a description in one line.
     variables
-        Our name: the file's name and its dims; a dim ``1`` has size one and goes.
+        For each name in this package, the name in the file and its dims; a dim ``1`` has size one and is dropped.
     inputs, target
-        Our names.
+        Names in this package.
     boundary, points
-        Boundary and points of the grid.
+        Boundary of the grid, and positions of the values.
     family
-        The equation, or None where it takes a name to tell.
+        Name of the family, or None if the name of the file determines it.
     time
-        The array of times, if any.
+        Name of the array of times, if there is one.
     marks
-        Part of the file's name by which the layout is recognised, where the arrays alone do not suffice.
+        Part of the file's name that identifies the layout if the arrays are not sufficient.
     known
         Source of this description.
     """
@@ -60,7 +61,7 @@ class PublishedLayout:
     marks: str = ""
 
     def fits(self, content: FileArrays, name: str) -> bool:
-        """Whether a file of that name has the arrays, of the right number of axes."""
+        """Return whether a file contains the arrays of the layout, with the right number of axes."""
         if self.marks.lower() not in name.lower():
             return False
         for array, dims in self.variables.values():
@@ -168,16 +169,16 @@ _ALL: Final = (
 )
 
 LAYOUTS: Final[Mapping[str, PublishedLayout]] = {layout.name: layout for layout in _ALL}
-"""By name, in the order in which they are tried."""
+"""Layouts by name, in the order in which they are tried."""
 
 
 def layout_named(name: str | PublishedLayout) -> PublishedLayout:
-    """A layout by its name, or as it is.
+    """Return the layout of a name; a layout is returned unchanged.
 
     Raises
     ------
     InputError
-        For an unknown name, with those there are.
+        The name is unknown; the message lists the names.
 
     Examples
     --------
@@ -192,5 +193,5 @@ def layout_named(name: str | PublishedLayout) -> PublishedLayout:
 
 
 def recognised(content: FileArrays, name: str) -> PublishedLayout | None:
-    """The published layout of the arrays in a file of that name, or None."""
+    """Return the published layout that fits the arrays and the name of a file, or None."""
     return next((layout for layout in LAYOUTS.values() if layout.fits(content, name)), None)

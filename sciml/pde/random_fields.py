@@ -1,15 +1,15 @@
-"""Random and analytic coefficients. The same seed is the same field at every resolution."""
+"""Random and analytic coefficients; a seed determines the same field at every resolution."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 
 from sciml.checks import is_number, is_whole
 from sciml.errors import InputError
+from sciml.pde.gaussian_fields import MODES, gaussian_field, periodic_field, sum_cosines, variances
 from sciml.pde.grid import Field, Grid
 
 __all__ = [
@@ -21,84 +21,15 @@ __all__ = [
     "PeriodicField",
     "TwoPhase",
     "WaveSpeed",
-    "gaussian_field",
-    "periodic_field",
 ]
-
-MODES = 256
 
 
 @runtime_checkable
 class Coefficient(Protocol):
-    """A random coefficient, which is drawn with a generator."""
+    """Protocol of the random coefficients."""
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
         """Draw the values (y, x) at the unknowns of a grid."""
-
-
-def gaussian_field(
-    grid: Grid, generator: np.random.Generator, *, tau: float, alpha: float, modes: int = MODES
-) -> Field:
-    """Draw from N(0, tau^(2 alpha - 2) (-Laplace + tau^2)^-alpha) with zero Neumann sides, mean zero.
-
-    Karhunen-Loeve: cosines with standard deviations tau^(alpha-1) (pi^2 |k|^2 + tau^2)^(-alpha/2), normalised as
-    in the FNO authors' generator (Li et al. 2021, appendix A.3.2), evaluated exactly at the unknowns. The draws do
-    not depend on the grid. The field is that of the unit square, stretched to the rectangle.
-
-    Examples
-    --------
-    >>> coarse, fine = (Grid((n, n)) for n in (7, 15))
-    >>> a, b = (gaussian_field(g, np.random.default_rng(7), tau=3, alpha=2) for g in (coarse, fine))
-    >>> bool(np.allclose(a, b[1::2, 1::2]))
-    True
-    """
-    wave = np.arange(modes)
-    xi = generator.standard_normal((modes, modes))
-    return _cosines(grid, np.sqrt(_variances(wave, tau, alpha)) * xi)
-
-
-def periodic_field(
-    coordinates: tuple[Field, ...],
-    generator: np.random.Generator,
-    *,
-    sigma: float,
-    tau: float,
-    alpha: float,
-    modes: int = 128,
-) -> Field:
-    """Draw from N(0, sigma^2 (-Laplace + tau^2)^-alpha) on the periodic unit line or square, mean zero.
-
-    Fourier modes with |k| <= modes along each axis, evaluated exactly at the product of the coordinates (x) or
-    (y, x); the draws do not depend on these. The FNO authors' generator of initial vorticity draws real and imaginary
-    parts of variance 2 sigma^2 (...)^-alpha, so its fields have the covariance of sqrt(2) sigma here.
-    """
-    wave = np.arange(-modes, modes + 1)
-    shape = (wave.size,) * len(coordinates)
-    square = sum(np.meshgrid(*[wave.astype(np.float64) ** 2] * len(coordinates), indexing="ij"))
-    deviation = sigma * (4 * np.pi**2 * np.asarray(square) + tau**2) ** (-alpha / 2)
-    deviation[(modes,) * len(coordinates)] = 0.0
-    xi = generator.standard_normal((2, *shape))
-    field = deviation * (xi[0] + 1j * xi[1])
-    for axis, places in enumerate(coordinates):
-        waves = np.exp(2j * np.pi * np.outer(places, wave))
-        field = np.moveaxis(np.tensordot(waves, field, (1, axis)), 0, axis)
-    return np.ascontiguousarray(field.real)
-
-
-def _variances(wave: npt.NDArray[Any], tau: float, alpha: float) -> Field:
-    variance = tau ** (2 * alpha - 2) * (np.pi**2 * (wave[:, None] ** 2 + wave**2) + tau**2) ** (-alpha)
-    variance[0, 0] = 0.0
-    return np.asarray(variance)
-
-
-def _cosines(grid: Grid, amplitude: Field) -> Field:
-    """The sum of the orthonormal cosines of the unit square with amplitudes (ky, kx)."""
-    y, x = grid.coordinates()
-    wave = np.arange(amplitude.shape[0])
-    scale = np.where(wave == 0, 1.0, np.sqrt(2.0))
-    basis_y = np.cos(np.pi * np.outer(y / grid.lengths[0], wave))
-    basis_x = np.cos(np.pi * np.outer(wave, x / grid.lengths[1]))
-    return np.asarray(basis_y @ (amplitude * np.outer(scale, scale)) @ basis_x)
 
 
 def _check(name: str, value: float) -> None:
@@ -118,14 +49,14 @@ class GaussianField:
     Parameters
     ----------
     scale
-        A factor.
+        Factor of the field.
     tau, alpha
         Inverse correlation length and smoothness, see `gaussian_field`.
 
     Raises
     ------
     InputError
-        For values that are not positive.
+        A value is not positive.
 
     Examples
     --------
@@ -142,6 +73,7 @@ class GaussianField:
             _check(f"GaussianField({name}", getattr(self, name))
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
+        """Draw the values (y, x) at the unknowns of a grid."""
         return self.scale * gaussian_field(grid, generator, tau=self.tau, alpha=self.alpha)
 
 
@@ -157,7 +89,7 @@ class PeriodicField:
     Raises
     ------
     InputError
-        For values that are not positive.
+        A value is not positive.
 
     Examples
     --------
@@ -176,11 +108,12 @@ class PeriodicField:
             _check(f"PeriodicField({name}", getattr(self, name))
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
+        """Draw the values (y, x) at the unknowns of a grid."""
         y, x = (places / length for places, length in zip(grid.coordinates(), grid.lengths, strict=True))
         return self._drawn((y, x), generator)
 
     def along(self, x: Field, generator: np.random.Generator) -> Field:
-        """Its values at points of the unit line."""
+        """Draw the values at points x of the unit line."""
         return self._drawn((x,), generator)
 
     def _drawn(self, coordinates: tuple[Field, ...], generator: np.random.Generator) -> Field:
@@ -189,21 +122,21 @@ class PeriodicField:
 
 @dataclass(frozen=True)
 class TwoPhase:
-    """``high`` where a Gaussian field is not negative, ``low`` elsewhere.
+    """Two-phase medium: ``high`` where a Gaussian field is not negative, ``low`` elsewhere.
 
-    ``TwoPhase(3, 12)`` is the smooth Darcy benchmark of FNO, ``TwoPhase(2, 12, tau=20**0.5)`` the rough one.
+    ``TwoPhase(3, 12)`` is the smooth Darcy benchmark of FNO, ``TwoPhase(2, 12, tau=20**0.5)`` is the rough one.
 
     Parameters
     ----------
     low, high
-        The two values.
+        Values of the two phases.
     tau, alpha
         Inverse correlation length and smoothness of the field, see `gaussian_field`.
 
     Raises
     ------
     InputError
-        For values that are not positive.
+        A value is not positive.
 
     Examples
     --------
@@ -222,13 +155,16 @@ class TwoPhase:
             _check(f"TwoPhase({name}", getattr(self, name))
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
+        """Draw the values (y, x) at the unknowns of a grid."""
         field = gaussian_field(grid, generator, tau=self.tau, alpha=self.alpha)
         return np.where(field >= 0, float(self.high), float(self.low))
 
 
 @dataclass(frozen=True)
 class Lognormal:
-    """``mean * exp(sigma * field)``, the Gaussian field scaled to unit variance, averaged over the square.
+    """Lognormal medium: ``mean * exp(sigma * field)`` with a Gaussian field of unit variance.
+
+    The variance of the field is averaged over the square.
 
     Parameters
     ----------
@@ -242,7 +178,7 @@ class Lognormal:
     Raises
     ------
     InputError
-        For values that are not positive.
+        A value is not positive.
 
     Examples
     --------
@@ -260,27 +196,28 @@ class Lognormal:
             _check(f"Lognormal({name}", getattr(self, name))
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
+        """Draw the values (y, x) at the unknowns of a grid."""
         field = gaussian_field(grid, generator, tau=self.tau, alpha=self.alpha)
-        total = _variances(np.arange(MODES), self.tau, self.alpha).sum()
+        total = variances(np.arange(MODES), self.tau, self.alpha).sum()
         return np.asarray(self.mean * np.exp(self.sigma * field / np.sqrt(total)))
 
 
 @dataclass(frozen=True)
 class Multiscale:
-    """The trigonometric coefficient of six scales (HANO, MgNO): a product of waves with random frequencies.
+    """Trigonometric coefficient of several scales, a product of waves with random frequencies (HANO, MgNO).
 
-    prod over k = 1..scales of (1 + cos(a_k pi (x + y)) / 2) (1 + sin(a_k pi (y - 3 x)) / 2), with a_k uniform in
-    [2^(k-1), 1.5 * 2^(k-1)].
+    It is the product over k = 1..scales of (1 + cos(a_k pi (x + y)) / 2) (1 + sin(a_k pi (y - 3 x)) / 2), with a_k
+    uniform in [2^(k-1), 1.5 * 2^(k-1)].
 
     Parameters
     ----------
     scales
-        Their number. The shortest wave has a length of about 2^-scales: use a resolution well above that.
+        Number of scales. The shortest wave has a length of about 2^-scales, which the grid must resolve.
 
     Raises
     ------
     InputError
-        For what is no positive whole number.
+        ``scales`` is not a positive whole number.
 
     Examples
     --------
@@ -295,6 +232,7 @@ class Multiscale:
         _check_count("Multiscale(scales", self.scales)
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
+        """Draw the values (y, x) at the unknowns of a grid."""
         x, y = grid.mesh()
         field = np.ones(grid.shape)
         for k in range(self.scales):
@@ -305,15 +243,16 @@ class Multiscale:
 
 @dataclass(frozen=True)
 class WaveSpeed:
-    """``background + amplitude * tanh(g)``, g a smooth Gaussian field (de Hoop et al. 2022, section 4.2).
+    """Wave speed ``background + amplitude * tanh(g)`` with a smooth Gaussian field g.
 
-    g is the sum of the cosines of the smallest wave numbers, but for the constant, with standard deviations
-    (pi^2 |k|^2 + tau^2)^(-d/2). Waves of one length are in the order of their y wave number.
+    g is the sum of the cosines of the smallest wave numbers except the constant, with standard deviations (pi^2 |k|^2 +
+    tau^2)^(-d/2) (de Hoop et al. 2022, section 4.2). Cosines of equal wave length are sorted by their wave number along
+    y.
 
     Parameters
     ----------
     background, amplitude
-        The mean speed, and the largest deviation from it.
+        Mean speed, and largest deviation from it.
     tau, d
         Inverse correlation length and smoothness.
     modes
@@ -322,7 +261,7 @@ class WaveSpeed:
     Raises
     ------
     InputError
-        For values that are not positive, no whole number of modes, or an amplitude not below the background.
+        A value is not positive, ``modes`` is not a whole number, or the amplitude is not below the background.
 
     Examples
     --------
@@ -343,10 +282,13 @@ class WaveSpeed:
         _check_count("WaveSpeed(modes", self.modes)
         if not self.amplitude < self.background:
             shown = f"WaveSpeed(background={self.background:g}, amplitude={self.amplitude:g})"
-            raise InputError(f"{shown}: the amplitude must be the smaller one, for a speed that is positive")
+            raise InputError(
+                f"{shown}: the amplitude must be less than the background, so that the speed is positive"
+            )
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
-        side = int(np.ceil(2 * np.sqrt(self.modes))) + 2  # holds the quarter disc of so many waves
+        """Draw the values (y, x) at the unknowns of a grid."""
+        side = int(np.ceil(2 * np.sqrt(self.modes))) + 2  # large enough for a quarter disc of that many waves
         square = np.add.outer(np.arange(side) ** 2, np.arange(side) ** 2)
         chosen = np.unravel_index(
             np.argsort(square, axis=None, kind="stable")[1 : self.modes + 1], square.shape
@@ -354,25 +296,25 @@ class WaveSpeed:
         amplitude = np.zeros(square.shape)
         deviation = (np.pi**2 * square[chosen] + self.tau**2) ** (-self.d / 2)
         amplitude[chosen] = deviation * generator.standard_normal(self.modes)
-        return np.asarray(self.background + self.amplitude * np.tanh(_cosines(grid, amplitude)))
+        return np.asarray(self.background + self.amplitude * np.tanh(sum_cosines(grid, amplitude)))
 
 
 @dataclass(frozen=True)
 class AnyMedium:
-    """Another medium for each sample, for operators that are to take any coefficient.
+    """A medium of a random kind for each sample, to train operators for any coefficient.
 
-    Four in six are two-phase, the contrast between 1 and ``contrast`` and tau between 3 and 8, the phases either way
-    round; one in six is lognormal, sigma between 0.3 and 2; one in six is `Multiscale`.
+    Four of six media are two-phase, with a contrast between 1 and ``contrast`` and tau between 3 and 8; either phase
+    may have the larger value. One of six is `Lognormal` with sigma between 0.3 and 2, and one of six is `Multiscale`.
 
     Parameters
     ----------
     contrast
-        The largest of two-phase media; its logarithm is uniform.
+        Largest contrast of two-phase media; the logarithm of the contrast is uniform.
 
     Raises
     ------
     InputError
-        For a contrast that is not above 1.
+        The contrast is not greater than 1.
 
     Examples
     --------
@@ -388,6 +330,7 @@ class AnyMedium:
             raise InputError(f"AnyMedium(contrast={self.contrast!r}): give more than 1")
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
+        """Draw the values (y, x) at the unknowns of a grid."""
         kind = int(generator.integers(6))
         if kind == 0:
             return Multiscale().draw(grid, generator)

@@ -1,4 +1,4 @@
-"""Opening of datasets of any origin, in the form that training, verification and problems use."""
+"""Opening of datasets of any origin, in the form that training and verification need."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["Named", "open_dataset"]
 
 Named: TypeAlias = str | Sequence[str] | Mapping[str, str]
-"""Names in the file, which stay unchanged, or our names of them: ``{"coefficient": "coeff"}``."""
+"""Names in the file, or a mapping that renames them: ``{"coefficient": "coeff"}``."""
 BLOCK_BYTES = 4 << 20
 SUFFIX = "_values"
-"""Of a variable whose name is a dim here: neuraloperator's ``x`` and ``y`` become ``x_values`` and ``y_values``."""
+"""Suffix of variables with the name of a dim: ``x`` of neuraloperator becomes ``x_values``."""
 COORDINATES = {
     "x": "x",
     "x-coordinate": "x",
@@ -42,8 +42,8 @@ COORDINATES = {
     "times": "time",
     "t-coordinate": "time",
 }
-"""What files call the coordinates along an axis."""
-STATES = ("initial", "vorticity")  # inputs that are the first state of a series
+"""Names of the coordinates along an axis in files."""
+STATES = ("initial", "vorticity")  # inputs that are the initial state of a series
 
 
 def open_dataset(
@@ -58,61 +58,63 @@ def open_dataset(
     sides: Literal["drop", "keep"] = "drop",
     side_values: Mapping[str, float] | float | None = None,
 ) -> xr.Dataset:
-    """Open a dataset of this package, a published one, or your own.
+    """Open a dataset of this package, a published dataset, or any other.
 
     Parameters
     ----------
     path
-        A netCDF or HDF5 file, a zarr store, a MATLAB file of any version, a .npz, a .npy of a pair
-        (``*_inputs.npy``), a .pt of tensors (see `sciml.pde.tensors`), or a .npy for each variable,
-        ``{"coefficient": "k.npy", "u": "p.npy"}``; or a dataset that is open. The first bytes decide on the form, not
-        the name. All but MATLAB files before 7.3, .npz and .pt stay lazy.
+        Path of a netCDF or HDF5 file, a zarr store, a MATLAB file of any version, a .npz, one .npy of a pair
+        (``*_inputs.npy``), or a .pt of tensors (see `sciml.pde.tensors`); paths of a .npy for each variable,
+        ``{"coefficient": "k.npy", "u": "p.npy"}``; or an open dataset. The first bytes of a file determine its format,
+        not its name. Data are lazy, except MATLAB files before 7.3, .npz and .pt.
     inputs, target
-        Names of the variables in the file, by default ``coefficient`` and ``u``: ``inputs="coeff"`` keeps the name,
-        ``inputs={"coefficient": "coeff"}`` gives it ours, which says what it is. A name that is a dim here gets a
-        suffix: ``x`` becomes ``x_values``. Inputs with a dim ``channel`` become one input for each channel.
+        Names of the variables in the file, by default ``coefficient`` and ``u``. ``inputs="coeff"`` selects a variable,
+        and ``inputs={"coefficient": "coeff"}`` also renames it. A variable with the name of a dim gets a suffix: ``x``
+        becomes ``x_values``. Inputs with a dim ``channel`` become one input for each channel.
     layout
-        A published one, see `sciml.pde.published_formats.LAYOUTS`; by default it is recognised by its arrays. Names in
-        ``inputs`` and ``target`` are then those that the layout gives. For files that do not name their dims.
+        Layout of a published dataset, see `sciml.pde.published_formats.LAYOUTS`, for files that do not name their dims.
+        By default it is recognised by its arrays. ``inputs`` and ``target`` are then names in the layout.
     dims
-        The axes of the arrays in the file, in their order: ``"y,x,sample"`` for all, or for each by its name in the
-        file, ``{"k": "sample,y,x", "p": "sample,time,y,x"}``. Names: sample, time, channel, y, x, ``1`` for an axis of
-        size one, ``y*x`` (or ``y:20*x:45``) for a flattened field. By default they are those that the file names, or a
-        layout, or the only ones that the shapes allow; where there are several, an error lists them.
+        Axes of the arrays in the file, in their order: ``"y,x,sample"`` for all arrays, or a mapping by the name in the
+        file, ``{"k": "sample,y,x", "p": "sample,time,y,x"}``. The names are sample, time, channel, y, x, ``1`` for an
+        axis of size one, and ``y*x`` (or ``y:20*x:45``) for a flattened field. By default the file or the layout
+        determines them, else the shapes; if the shapes allow several, the error lists them.
     grid
-        Grid of the unknowns before subsampling, where the file has none or a wrong one.
+        Grid of the unknowns before subsampling, if it is missing or wrong in the file.
     stride
-        Take every so many points along y and x (and no point in between), such that what is left is a grid again.
+        Take every ``stride``-th point along y and x. The remaining points must be a grid.
     sides
-        Published solutions that hold the known zeros on Dirichlet sides: ``drop`` leaves them out, since they are no
-        unknowns; ``keep`` keeps them, and then ``grid`` is a Neumann one, which counts such nodes (the attribute
-        ``sides`` says so, and `problem_of` drops them).
+        Treatment of the zeros on Dirichlet sides that published solutions contain. ``drop`` removes these nodes, which
+        are not unknowns. ``keep`` keeps them, and ``grid`` then has Neumann sides, on which such nodes are unknowns;
+        the attribute ``sides`` marks them, and `problem_of` drops them.
     side_values
-        Of the target on Dirichlet sides, ``{"west": 1.0}`` (0 on the others) or one number, stored as the attribute
-        ``side_values``. Where they are not given, training and verification look at the data, see `sciml.pde.sides`.
+        Values of the target on Dirichlet sides: ``{"west": 1.0}`` (0 on the others) or one number, stored as the
+        attribute ``side_values``. By default training and verification estimate them, see `sciml.pde.sides`.
 
     Returns
     -------
     xr.Dataset
-        Dims (sample, y, x), (sample, time, y, x), or (sample, time, x), in this order; attributes ``inputs``,
-        ``target``, and where they are known ``family``, ``family_parameters`` and ``grid``.
+        Dataset with dims (sample, y, x), (sample, time, y, x), or (sample, time, x), in this order, and the attributes
+        ``inputs``, ``target`` and, if known, ``family``, ``family_parameters`` and ``grid``.
 
     Raises
     ------
     MissingVariable
-        A variable is missing; the message names those there are and how to map them.
+        A variable is missing; the message lists the variables and explains how to map them.
     InputError
-        No known form, wrong dims, axes that can be read in several ways, fields in three dimensions, unequal shapes,
-        no samples, a stride that leaves no grid.
+        The format is unknown, the dims are wrong or ambiguous, the fields have three dimensions or unequal shapes,
+        there are no samples, or the subsampled points are not a grid.
     SchemaError
-        An attribute ``grid`` that is none, or a dataset of sciml of another schema.
+        The attribute ``grid`` does not describe a grid, or sciml wrote the dataset with another schema.
     """
     import xarray as xr
 
     axes = given_dims(dims)
 
     if layout is not None and isinstance(path, xr.Dataset | Mapping):
-        raise InputError(f"layout={layout_named(layout).name!r} is of a file: name inputs and target instead")
+        raise InputError(
+            f"layout={layout_named(layout).name!r} applies to files: name inputs and target instead"
+        )
     if isinstance(path, xr.Dataset):
         check_written(path, str(path.encoding.get("source", "the dataset")))
         opened = _chosen(path, _mapped(inputs, "coefficient"), _mapped(target, "u"), axes)
@@ -170,7 +172,7 @@ def _of_file(
 def _check_square(
     layout: PublishedLayout, content: FileArrays, name: str, dims: Mapping[str, tuple[str, ...]]
 ) -> None:
-    """Ask for the axes where arrays have a published dataset's names but not its squares."""
+    """Raise an error if arrays have the names of a published dataset, but are not square as its fields are."""
     planes = {theirs: content.arrays[theirs] for theirs, axes in layout.variables.values() if len(axes) == 3}
     plain = all(axes == ("sample", "y", "x") for _, axes in layout.variables.values())
     if plain and not dims and any(plane.shape[1] != plane.shape[2] for plane in planes.values()):
@@ -180,7 +182,7 @@ def _check_square(
 def _with_dims(
     layout: PublishedLayout, content: FileArrays, dims: Mapping[str, tuple[str, ...]]
 ) -> PublishedLayout:
-    """The layout with the dims that are given."""
+    """Replace the dims of a layout by those that are given."""
     if not dims:
         return layout
     arrays = {
@@ -194,7 +196,7 @@ def _with_dims(
 
 
 def _netcdf(path: Path) -> xr.Dataset:
-    """Lazy in blocks of samples, whole chunks of the file."""
+    """Open a netCDF file lazily, in blocks of samples that are whole chunks of the file."""
     import xarray as xr
 
     with xr.open_dataset(path) as head:
@@ -204,14 +206,14 @@ def _netcdf(path: Path) -> xr.Dataset:
                 value = max(value, variable.nbytes // samples)
                 stored = variable.encoding.get("chunksizes")
                 least = stored[variable.dims.index("sample")] if stored else least
-    # Chunks are given here, where they get a name that is the same at each opening.
+    # Chunking here gives the dask arrays names that do not change between calls.
     return xr.open_dataset(
         path, chunks={"sample": least * max(1, BLOCK_BYTES // (value * least))} if samples else {}
     )
 
 
 def _mapped(names: Named | None, usual: str) -> dict[str, str]:
-    """Our name of each variable, and the file's."""
+    """Return the name of each variable in this package, with its name in the file."""
     if names is None:
         return {}
     if isinstance(names, str):
@@ -228,7 +230,7 @@ def _chosen(
     target: Mapping[str, str],
     dims: Mapping[str, tuple[str, ...]],
 ) -> xr.Dataset:
-    """A dataset with its variables under our names, and the attributes that say which is what."""
+    """Select and rename the variables of a dataset, and assign the attributes ``inputs`` and ``target``."""
     there = [str(name) for name in dataset.variables]
     names = {ours: _in_file(theirs, there) for ours, theirs in {**inputs, **target}.items()}
     for ours, theirs in names.items():
@@ -246,7 +248,7 @@ def _chosen(
 
 
 def _renamed(dataset: xr.Dataset, ours: Mapping[str, str], dims: Mapping[str, tuple[str, ...]]) -> xr.Dataset:
-    """A dataset whose variables have the dims that are given, whatever the file calls them."""
+    """Rename the variables and the dims of a dataset."""
     import xarray as xr
 
     if not dims:
@@ -261,23 +263,23 @@ def _renamed(dataset: xr.Dataset, ours: Mapping[str, str], dims: Mapping[str, tu
 
 
 def _free(name: str) -> str:
-    """A name that is none of a dim."""
+    """Return a name with a suffix if it is the name of a dim."""
     return name + SUFFIX if name in AXES else name
 
 
 def _in_file(name: str, there: Sequence[str]) -> str:
-    """The name in the file of a variable that may have got a suffix when it was trained on."""
+    """Return the name in the file of a variable whose name may have a suffix."""
     bare = name.removesuffix(SUFFIX)
     return bare if name not in there and bare in there else name
 
 
 def _by_channel(dataset: xr.Dataset) -> xr.Dataset:
-    """Inputs with several channels as one input for each.
+    """Convert inputs with several channels to one input for each channel.
 
     Raises
     ------
     InputError
-        A target with several channels.
+        The target has several channels.
     """
     if "channel" not in dataset.dims:
         return dataset
@@ -305,7 +307,7 @@ def _by_channel(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _pair(paths: Mapping[Any, Any]) -> FileArrays:
-    """A file for each variable."""
+    """Read one file for each variable."""
     arrays = {}
     for name, value in paths.items():
         path = Path(value)
@@ -317,7 +319,7 @@ def _pair(paths: Mapping[Any, Any]) -> FileArrays:
 
 
 def _with_partner(path: Path, content: FileArrays) -> FileArrays:
-    """The other .npy of a pair: inputs and outputs, or x and y."""
+    """Add the other .npy file of a pair: inputs and outputs, or x and y."""
     for mine, other in (("inputs", "outputs"), ("outputs", "inputs")):
         if mine in path.stem:
             partner = path.with_name(path.name.replace(mine, other))
@@ -333,7 +335,7 @@ def _of_arrays(
     dims: Mapping[str, tuple[str, ...]],
     grid: Grid | None,
 ) -> xr.Dataset:
-    """Name the arrays and their dims as they are asked for."""
+    """Assign the given names and dims to arrays."""
     import xarray as xr
 
     wanted = _mapped(inputs, "coefficient") or {value: value for value in INPUTS if value in content.arrays}
@@ -366,7 +368,7 @@ def _of_arrays(
 
 
 def _coordinates(content: FileArrays, fields: Sequence[str], grid: Grid | None) -> dict[str, int]:
-    """The sizes of y, x and time: those of a grid, or of one-dimensional arrays of such names in the file."""
+    """Return the sizes of y, x and time: of a grid, or of one-dimensional arrays with these names in the file."""
     if grid is not None:
         return dict(zip(("y", "x"), grid.shape, strict=True))
     sizes: dict[str, int] = {}
@@ -380,12 +382,12 @@ def _coordinates(content: FileArrays, fields: Sequence[str], grid: Grid | None) 
 def _grid_in(attrs: Mapping[str, Any]) -> Grid | None:
     try:
         return Grid.from_json(json.loads(attrs["grid"]))
-    except (KeyError, TypeError, ValueError):  # an error, with its reason, when the dataset is complete
+    except (KeyError, TypeError, ValueError):  # `grid_of_dataset` raises the error later, with its reason
         return None
 
 
 def _attributes(content: FileArrays) -> dict[str, Any]:
-    """The attributes of this package that an HDF5 file may have."""
+    """Return the attributes of this package in an HDF5 file."""
     return {
         name: str(content.attrs[name])
         for name in ("grid", "family", "family_parameters")

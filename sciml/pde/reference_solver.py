@@ -16,21 +16,21 @@ from sciml.pde.system import System
 __all__ = ["one_thread", "solver", "stepped"]
 
 RTOL = 1e-12
-"""Of the residual: float32 keeps 6e-8."""
+"""Relative tolerance of the residual; the precision of float32 is 6e-8."""
 
 Solver: TypeAlias = Callable[[System], Field]
 
 
 def solver(first: System) -> Solver:
-    """What solves a system, and every other one of the same matrix, for a field (y, x).
+    """Return a function that solves systems with the same matrix for a field (y, x).
 
-    A definite matrix gets a classical multigrid hierarchy (pyamg, Ruge and Stueben 1987) and conjugate
-    gradients to a relative residual of 1e-12; any other is factorised (`sciml.pde.direct`).
+    Definite matrices are solved by conjugate gradients with a classical multigrid hierarchy (pyamg, Ruge and Stueben
+    1987), to a relative residual of 1e-12. Other matrices are factorised (`sciml.pde.direct`).
 
     Raises
     ------
     SciMLError
-        Raised by the returned function: a system that was not solved.
+        Raised by the returned function: the tolerance was not reached.
     """
     from sciml.pde.direct import factorised
 
@@ -63,19 +63,19 @@ def _checked(system: System, u: Field) -> Field:
     left = float(np.linalg.norm(system.residual(u))) / size
     if not left < 1e-9:
         raise SciMLError(
-            f"{system}: the relative residual stays at {left:.1e}, so this sample would be no truth: take another "
+            f"{system}: the relative residual stays at {left:.1e}, so this sample is no reference: take another "
             "seed, less contrast, or a frequency away from a resonance"
         )
     return system.field(u)
 
 
 def stepped(problem: Any, initial: Field) -> Field:
-    """The states after the initial one, (sample, time, ...), of initial states (sample, ...) of one equation.
+    """Step initial states (sample, ...) of one equation; returns the later states (sample, time, ...).
 
     Raises
     ------
     SciMLError
-        A sample that became infinite.
+        A sample became infinite.
     """
     from sciml.pde.spectral import PseudoSpectral, trajectories
 
@@ -90,14 +90,14 @@ def stepped(problem: Any, initial: Field) -> Field:
 
 _LOCK = threading.Lock()
 _WITHIN: list[Any] = []
-"""The limit that is set, once for each block of code within it."""
+"""Stack of the limits that are set, one for each active block."""
 
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Let matrix products and scalar products use one thread: their last bits depend on how many there are.
+    """Limit matrix products and scalar products to one thread, since their last bits depend on the number of threads.
 
-    Of several threads of Dask within it, the last to leave gives the others back.
+    If several threads of Dask are inside the block, the last one to leave it restores the number of threads.
     """
     from threadpoolctl import threadpool_limits
 

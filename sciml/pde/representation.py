@@ -1,4 +1,4 @@
-"""Representation of problems as text: a field in a few characters, for any size."""
+"""Short text representation of problems, for fields of any size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST = 160
 
 
 def represent(problem: Any) -> str:
-    """The repr of a dataclass, with arrays by shape and range and functions by name.
+    """Return the repr of a dataclass with shape and range of arrays, and names of functions.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def _short(value: Any) -> str:
     if getattr(value, "ndim", 0) and hasattr(value, "shape"):
         shape = " x ".join(str(n) for n in value.shape)
         if hasattr(value, "dask") or getattr(value, "chunks", None):
-            return f"lazy array {shape} of {value.dtype}"  # what is lazy is not computed to be printed
+            return f"lazy array {shape} of {value.dtype}"  # a repr does not compute lazy arrays
         values = np.asarray(value)
         if not (values.size and np.issubdtype(values.dtype, np.number)):
             return f"array {shape} of {values.dtype}"

@@ -1,8 +1,8 @@
 """Residuals b - A x computed with about twice the precision of float64, by splitting A and x into parts of few bits.
 
-The parts have so few bits that every product of theirs, and every sum of products along a row, is exact in float64
-(Ozaki, Ogita, Oishi and Rump 2012). So the large terms of b - A x, which cancel where x is nearly the solution, cancel
-without rounding; what the last parts add is smaller by 2^-46 or so, and so is its rounding.
+The parts have so few bits that each product of two parts, and each sum of products along a row, is exact in float64
+(Ozaki, Ogita, Oishi and Rump 2012). The large terms of b - A x, which cancel if x is close to the solution, therefore
+cancel without rounding. The terms of the last parts are smaller by about 2^-46, and so is their rounding error.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class SplitMatrix:
     first, second, third
         csr_matrix (n, n), each smaller than the one before by about 2^-bits; their sum is A C.
     scale
-        (n,), the diagonal of C^-1: about the square root of that of A, so that unknowns beside a large coefficient,
-        which may be small, lose no bits to others.
+        (n,), the diagonal of C^-1: about the square root of the diagonal of A, so that small unknowns next to a large
+        coefficient do not lose bits.
     bits
         Precision of the first two parts.
     largest
@@ -77,8 +77,8 @@ class SplitMatrix:
         return cls(parts[0], parts[1], parts[2], scale, bits, largest, terms)
 
     def residual(self, b: Field, x: Field) -> Field:
-        """B - A x: within `UNIT` of its own size and `rounding` (x), entry by entry."""
-        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite stays so
+        """Compute b - A x; the error of each entry is at most `UNIT` times its size plus ``rounding(x)``."""
+        with np.errstate(invalid="ignore", over="ignore"):  # values that are not finite stay so
             y = self.scale * x
             parts = _parts(y, _power_above(np.abs(y).max(initial=0.0)), self.bits)
             by_first = self.first @ np.stack(parts, 1)
@@ -86,25 +86,25 @@ class SplitMatrix:
             left, small = b, by_first[:, 2] + by_second[:, 1] + self.third @ y
             for exact in (by_first[:, 0], by_first[:, 1], by_second[:, 0]):
                 rest = left - exact
-                # What rounding took from that difference (Knuth 1969).
+                # The rounding error of that difference (Knuth 1969).
                 virtual = rest - left
                 small = small - ((left - (rest - virtual)) - (exact + virtual))
                 left = rest
             return np.asarray(left - small)
 
     def rounding(self, x: Field) -> Field:
-        """What `residual` may be wrong by in each entry, besides the rounding of the result itself."""
+        """Bound the error of each entry of `residual`, without the rounding of the result itself."""
         size = float(_power_above(np.abs(self.scale * x).max(initial=0.0)))
         return np.asarray(8 * (self.terms + 3) ** 2 * UNIT * 4.0**-self.bits * size * self.largest)
 
 
 def _power_above(values: Any) -> Any:
-    """The least powers of 2 above values; 1 above 0."""
+    """Return the least powers of 2 above the values; 1 for 0."""
     return np.ldexp(1.0, np.frexp(values)[1])
 
 
 def _parts(values: Field, power: Any, bits: int) -> tuple[Field, Field, Field]:
-    """Values of at most a power of 2 as multiples of 2^-bits and of 2^-2bits of it, and the rest; the sum is exact."""
+    """Split values below a power of 2 into multiples of 2^-bits and 2^-2bits of it and a rest; the sum is exact."""
     first = _leading(values, power, bits)
     rest = values - first
     second = _leading(rest, power * 2.0**-bits, bits)
@@ -112,6 +112,6 @@ def _parts(values: Field, power: Any, bits: int) -> tuple[Field, Field, Field]:
 
 
 def _leading(values: Field, power: Any, bits: int) -> Field:
-    """The leading bits of values that are at most a power of 2, by rounding to a multiple of 2^-bits of it."""
+    """Round values below a power of 2 to a multiple of 2^-bits of it."""
     shift = power * 2.0 ** (53 - bits)
     return np.asarray((values + shift) - shift)

@@ -1,7 +1,7 @@
-"""Values of a field on Dirichlet sides: given, or estimated from the field, and the lift that has them.
+"""Values of a field on Dirichlet sides, given or estimated from the field, and the lift of these values.
 
-Unknowns do not lie on a Dirichlet side, so data without a problem do not hold the values there. They are taken as zero
-unless they are given or the data show clearly that they are not.
+There are no unknowns on a Dirichlet side, so that a dataset does not contain the values there. They are zero unless
+they are given, or the field clearly does not approach zero.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sciml.checks import is_number
 from sciml.errors import InputError, SchemaError
 from sciml.pde.attributes import grid_in_attributes, parameters_of, readable
 from sciml.pde.grid import Field, Grid
-from sciml.pde.terms import Function
+from sciml.pde.terms import PlaneFunction
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,36 +42,36 @@ __all__ = [
 ]
 
 ATTRIBUTE: Final = "side_values"
-"""Attribute of a dataset: JSON, a number for each Dirichlet side by its name."""
+"""Name of the attribute of a dataset: JSON with a number for each Dirichlet side by its name."""
 CLEARLY: Final = 4.0
-"""How many times steeper the way from the first unknown down to zero is than between the next ones, from where on a
-side is not taken as zero. A field that is zero there has about 1, uniform noise 3 at most."""
-DEPTH: Final = 4  # lines of unknowns beside a side that are looked at
+"""Least ratio of the slope between a zero side and the first unknown to the slope between the next unknowns, for the
+side to count as not zero. The ratio is about 1 for a field that is zero there, and at most 3 for uniform noise."""
+DEPTH: Final = 4  # number of lines of unknowns next to a side that are used
 PLACES: Final[Mapping[str, tuple[int, int]]] = {
     "west": (1, 0),
     "east": (1, -1),
     "south": (0, 0),
     "north": (0, -1),
 }
-"""The axis of each side (0 for y), and at which end of it the side is."""
+"""Axis of each side (0 for y), and the end of the axis at which the side is."""
 
 Given: TypeAlias = Mapping[str, Any] | float
-"""By side: a number, an array (sample,) or (sample, n) along it, or None for what the field shows; or a number for all.
-Sides that are not named are zero."""
+"""Value by side: a number, an array (sample,) or (sample, n) along the
+side, or None to estimate it from the field. Sides without a value are zero. A single number applies to all sides."""
 
 
 def dirichlet_sides(grid: Grid) -> list[str]:
-    """The names of the Dirichlet sides."""
+    """Return the names of the Dirichlet sides."""
     return [name for name, kind in grid.boundary.sides.items() if kind == "dirichlet"]
 
 
 def check_sides(given: Given, grid: Grid) -> dict[str, Any]:
-    """The values by Dirichlet side; of a number, that number on each.
+    """Return the values by Dirichlet side; a single number applies to each of them.
 
     Raises
     ------
     InputError
-        A side that is not Dirichlet, or what is no finite number or array.
+        A side is not Dirichlet, or a value is not a finite number or array.
     """
     known = dirichlet_sides(grid)
     values = dict(given) if isinstance(given, Mapping) else dict.fromkeys(known, given)
@@ -79,7 +79,7 @@ def check_sides(given: Given, grid: Grid) -> dict[str, Any]:
         if name not in known:
             raise InputError(
                 f"side {name!r} on a grid with sides {grid.boundary}: values are given on Dirichlet sides"
-                + (f" ({', '.join(known)})" if known else ", of which it has none")
+                + (f" ({', '.join(known)})" if known else ", and this one has none")
             )
         if value is not None and not is_number(value) and getattr(value, "ndim", 0) not in (1, 2):
             raise InputError(
@@ -89,14 +89,14 @@ def check_sides(given: Given, grid: Grid) -> dict[str, Any]:
 
 
 def line_next_to(values: Any, name: str, depth: int = 0) -> Any:
-    """The line of unknowns next to a side, or so many further inside, (..., n); of an array or a tensor."""
+    """Return the line of unknowns (..., n) at a depth from a side (0: next to it) of an array or a tensor."""
     axis, end = PLACES[name]
     at = depth if end == 0 else -1 - depth
     return values[..., at, :] if axis == 0 else values[..., at]
 
 
 def extrapolated(values: Any, grid: Grid, name: str) -> Any:
-    """The values on a side (..., n) by the line through the two unknowns next to it; of an array or a tensor.
+    """Extrapolate the values on a side (..., n) linearly from the two lines next to it, of an array or a tensor.
 
     The error is of second order in the spacing.
     """
@@ -106,10 +106,10 @@ def extrapolated(values: Any, grid: Grid, name: str) -> Any:
 
 @dataclass
 class Jumps:
-    """How fields (sample, y, x), given in blocks, come to each Dirichlet side: to zero, or clearly to something else.
+    """Jumps of fields at Dirichlet sides, which show whether the fields are zero there.
 
-    Compared are the root mean squares of the slope from the first unknown to zero on the side, and of the slopes
-    between the next unknowns.
+    For each side this compares two root mean squares: of the slope from the first unknown to zero on the side, and of
+    the slopes between the next unknowns. Fields (sample, y, x) are added in blocks.
 
     Examples
     --------
@@ -126,7 +126,7 @@ class Jumps:
     inner: dict[str, Any] = field(default_factory=dict)
 
     def add(self, values: Any) -> None:
-        """Take in fields (sample, y, x)."""
+        """Add a block of fields (sample, y, x)."""
         for name in dirichlet_sides(self.grid):
             axis, _ = PLACES[name]
             lines = min(DEPTH, self.grid.shape[axis])
@@ -136,7 +136,7 @@ class Jumps:
             self.inner[name] = self.inner.get(name, 0.0) + np.array(steps)
 
     def clear(self) -> list[str]:
-        """The sides on which the fields are clearly not zero."""
+        """Return the sides on which the fields are clearly not zero."""
         closer = 2.0 if self.grid.centring == "cell" else 1.0
         return [
             name
@@ -152,9 +152,9 @@ class Sides:
     Parameters
     ----------
     values
-        By side: a number, or None where each field shows its own; nothing where all are zero.
+        Value by side: a number, or None to estimate it from each field. Empty if all sides are zero.
     given
-        Whether they were given, rather than seen in the data.
+        Whether the values were given rather than estimated from the data.
     """
 
     values: Mapping[str, float | None] = field(default_factory=dict)
@@ -162,7 +162,7 @@ class Sides:
 
     @classmethod
     def of(cls, given: Given | None, jumps: Jumps) -> Sides:
-        """As given, else as the fields show.
+        """Return the given values, else those estimated from the fields.
 
         Raises
         ------
@@ -186,7 +186,7 @@ class Sides:
 
 
 def mean_sides(mean: Field, grid: Grid, sides: Sides) -> dict[str, Field]:
-    """The values along each side (n,): as given, else those to which a mean field (y, x) comes."""
+    """Return the values along each side (n,): the given ones, else those extrapolated from a mean field (y, x)."""
     along_sides = {}
     for name, value in sides.values.items():
         along = grid.shape[1 - PLACES[name][0]]
@@ -195,7 +195,7 @@ def mean_sides(mean: Field, grid: Grid, sides: Sides) -> dict[str, Field]:
 
 
 def described(sides: Sides, mean: Field, grid: Grid) -> str:
-    """The values on the sides in words; "" where all are zero.
+    """Describe the values on the sides in words; "" if all are zero.
 
     Examples
     --------
@@ -221,9 +221,9 @@ def described(sides: Sides, mean: Field, grid: Grid) -> str:
 
 
 def lift(values: Mapping[str, Field], grid: Grid) -> Field:
-    """The harmonic field (y, x) with these values (n,) on Dirichlet sides, zero on those not named.
+    """Return the harmonic field (y, x) with values (n,) on Dirichlet sides; sides without a value are zero.
 
-    It is the discrete solution of -div grad u = 0 with no flux through Neumann sides; without Dirichlet sides 0.
+    It is the discrete solution of -div grad u = 0 without flux through Neumann sides, and 0 without Dirichlet sides.
     """
     if not any(np.any(along) for along in values.values()):
         return np.zeros(grid.shape)
@@ -242,8 +242,8 @@ def lift(values: Mapping[str, Field], grid: Grid) -> Field:
     return np.asarray(solve(problem, Direct()).u.values, np.float64)
 
 
-def on_sides(values: Mapping[str, Any], grid: Grid) -> Function:
-    """A function of x and y with these values on the sides, numbers or arrays (n,); zero on the others."""
+def on_sides(values: Mapping[str, Any], grid: Grid) -> PlaneFunction:
+    """Make a function of x and y that has these values, numbers or arrays (n,), on the sides; the others are zero."""
 
     def value(at_x: Field, at_y: Field) -> Field:
         values_there = np.zeros(np.shape(at_x))
@@ -262,12 +262,12 @@ def on_sides(values: Mapping[str, Any], grid: Grid) -> Function:
 
 
 def sides_of_dataset(dataset: xr.Dataset) -> dict[str, float] | float | None:
-    """The values on Dirichlet sides that the attributes of a dataset tell: its own, else those of its family.
+    """Return the values on Dirichlet sides from the attribute ``side_values`` of a dataset, else from its family.
 
     Raises
     ------
     SchemaError
-        An attribute ``side_values`` that is no JSON of numbers by side.
+        The attribute ``side_values`` is not JSON of numbers by side.
     """
     given = dataset.attrs.get(ATTRIBUTE)
     if given is not None:
@@ -285,12 +285,12 @@ def sides_of_dataset(dataset: xr.Dataset) -> dict[str, float] | float | None:
 
 
 def with_sides(dataset: xr.Dataset, given: Mapping[str, float] | float | None) -> xr.Dataset:
-    """The dataset with the values on its Dirichlet sides as an attribute.
+    """Assign the values on Dirichlet sides to a dataset as an attribute.
 
     Raises
     ------
     InputError
-        Unknown sides, or what is no number.
+        A side is unknown, or a value is not a number.
     """
     if given is None:
         return dataset
@@ -305,7 +305,7 @@ def with_sides(dataset: xr.Dataset, given: Mapping[str, float] | float | None) -
 
 
 def posed(problem: Any, dataset: xr.Dataset, grid: Grid | None) -> Any:
-    """A problem with the values on its Dirichlet sides that the attribute of a dataset gives."""
+    """Return a problem with the values on Dirichlet sides from the attribute of a dataset."""
     if grid is None or ATTRIBUTE not in dataset.attrs or not hasattr(problem, "boundary_value"):
         return problem
     values = check_sides(sides_of_dataset(dataset) or 0.0, grid)
@@ -315,7 +315,7 @@ def posed(problem: Any, dataset: xr.Dataset, grid: Grid | None) -> Any:
 
 
 def seen_in(dataset: xr.Dataset, grid: Grid, target: str, *, most: int = 8) -> str:
-    """The values on Dirichlet sides in words, as given or as the first samples of a dataset show them."""
+    """Describe the values on Dirichlet sides in words, given or estimated from the first samples of a dataset."""
     given = sides_of_dataset(dataset)
     jumps = Jumps(grid)
     if given is not None or not dirichlet_sides(grid):

@@ -19,21 +19,21 @@ __all__ = ["FieldSolution", "axis_attributes", "field_attributes", "labelled"]
 
 @dataclass(frozen=True, eq=False)
 class FieldSolution:
-    """A field, and how the algorithm ended that computed it.
+    """Solution of a PDE problem: a field, the result of the algorithm and its statistics.
 
     Parameters
     ----------
     u
-        (y, x), or (time, y, x) or (time, x), with its coordinates.
+        Field (y, x), (time, y, x) or (time, x) with its coordinates.
     result
-        How the algorithm ended, with its remedy.
+        Result of the algorithm; its value is the remedy.
     stats
-        Statistics by name: ``cycles``, ``seconds``, ``seconds_setup``, ``relative_residual``, ... Counts are ints, and
-        yes or no is a bool.
+        Statistics by name: ``cycles``, ``seconds``, ``seconds_setup``, ``relative_residual`` and others. Counts are
+        ints, and flags are bools.
     residuals
-        Relative residual norms, cycle by cycle, the first before any; empty where there were no cycles.
+        Relative residual norms (cycle + 1,), starting before the first cycle; empty for algorithms without cycles.
     error_bound
-        Guaranteed upper bound of the algebraic error in the energy norm, or None where nothing is guaranteed.
+        Guaranteed upper bound of the algebraic error in the energy norm, or None if there is no guarantee.
     notes
         Remarks on this solution: how it was transferred to this grid, and why the result is NOVEL.
 
@@ -59,7 +59,7 @@ class FieldSolution:
         lines += [f"  {name:24}{value:>14}" for name, value in self._rows()]
         return "\n".join(lines + [f"  {note}" for note in self.notes])
 
-    __repr__ = __str__  # not the arrays
+    __repr__ = __str__  # the arrays are not printed
 
     def _rows(self) -> list[tuple[str, str]]:
         rows = [("grid", " x ".join(str(n) for n in self.u.shape))]
@@ -75,12 +75,26 @@ class FieldSolution:
 
 
 def labelled(values: Field, grid: Grid, name: str = "u") -> xr.DataArray:
-    """Label a field (y, x), or a vector, with the coordinates of its grid.
+    """Label a field with the coordinates of its grid.
+
+    Parameters
+    ----------
+    values
+        Field (y, x), or vector of all unknowns (n,).
+    grid
+        Grid of the values.
+    name
+        Name of the result.
+
+    Returns
+    -------
+    xr.DataArray
+        Field (y, x) with coordinates and attributes for plots.
 
     Raises
     ------
     InputError
-        The number of values is not the number of unknowns.
+        The number of values differs from the number of unknowns.
 
     Examples
     --------
@@ -101,10 +115,10 @@ def labelled(values: Field, grid: Grid, name: str = "u") -> xr.DataArray:
 
 
 def axis_attributes(dim: str) -> dict[str, str]:
-    """The attributes of a coordinate, from which xarray labels the axes of a plot; the problems have no units."""
+    """Return the attributes from which xarray labels the axis of a plot; the problems have no units."""
     return {"long_name": "time" if dim == "time" else f"position along {dim}", "units": "1"}
 
 
 def field_attributes(name: str) -> dict[str, str]:
-    """The attributes of a field of this name, from which xarray labels a plot."""
+    """Return the attributes from which xarray labels a plot of this field."""
     return {"long_name": name.replace("_", " "), "units": "1"}

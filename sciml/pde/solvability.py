@@ -12,30 +12,35 @@ from sciml.pde.system import System
 __all__ = ["check_compatible", "imbalance"]
 
 QUADRATURE = 4.0
-"""An imbalance up to this many h^2 of a unit rectangle is what sampling a balanced source leaves."""
+"""Largest imbalance that sampling a balanced source causes, in units of h^2 for a unit rectangle."""
 
 
 def imbalance(system: System) -> float:
-    """Integral of the source plus that of the flux: zero where a pure Neumann or periodic problem has solutions."""
+    """Integrate the source and the flux; a pure Neumann or periodic problem has solutions only if the sum is zero."""
     return math.fsum(system.rhs)
 
 
 def check_compatible(system: System) -> System:
     """Raise an error for a semidefinite system without a solution, and balance one to round-off.
 
-    With Neumann or periodic sides only, constants are in the kernel, so the source and the flux must integrate to
-    zero (the Fredholm alternative). A source that does so exactly does it on a grid only up to the error of the
-    quadrature, O(h^2): so much is spread evenly over the domain and removed. Other kinds are returned as they are.
+    If all sides are Neumann or periodic, constants are in the kernel, and the source and the flux must integrate to
+    zero (the Fredholm alternative). On a grid this holds only up to the error of the quadrature, O(h^2). An imbalance
+    of that size is removed evenly over the domain.
+
+    Parameters
+    ----------
+    system
+        System of any kind. Only a semidefinite one is checked.
 
     Returns
     -------
     System
-        The system with a right-hand side that sums to zero.
+        The system with a right-hand side that sums to zero; a system of another kind is returned unchanged.
 
     Raises
     ------
     InputError
-        For a larger imbalance, with its value and what to do.
+        The imbalance is larger; the message shows its value and the remedy.
 
     Examples
     --------

@@ -17,11 +17,11 @@ from sciml.pde.periodic import Equation, Evolution, FourierCoefficients
 from sciml.pde.solution import FieldSolution, axis_attributes, field_attributes
 from sciml.solve import Result
 
-__all__ = ["PseudoSpectral", "Steps", "trajectories"]
+__all__ = ["PseudoSpectral", "StepFactors", "trajectories"]
 
 
 @dataclass(frozen=True, eq=False)
-class Steps:
+class StepFactors:
     """The factors of one time step.
 
     Parameters
@@ -29,12 +29,12 @@ class Steps:
     linear
         Linear part of the equation, see `Equation`.
     dt, count
-        Length of a step, and how many of them there are between two frames.
+        Length of a step, and number of steps between two frames.
     half, decay
         exp(z / 2) and exp(z), z = linear * dt.
     stage, first, middle, last
-        What multiplies the tendencies of the stages: dt/2 phi_1(z / 2); dt times phi_1 - 3 phi_2 + 4 phi_3,
-        2 phi_2 - 4 phi_3, and 4 phi_3 - phi_2 of z.
+        Factors of the tendencies of the stages: dt/2 phi_1(z / 2); dt times phi_1 - 3 phi_2 + 4 phi_3,
+        2 phi_2 - 4 phi_3, and 4 phi_3 - phi_2 at z.
     """
 
     linear: Field
@@ -48,8 +48,8 @@ class Steps:
     last: Field
 
     @classmethod
-    def of(cls, linear: Field, dt: float, count: int) -> Steps:
-        """For so many steps of a length."""
+    def of(cls, linear: Field, dt: float, count: int) -> StepFactors:
+        """Compute the factors for ``count`` steps of length ``dt``."""
         z = linear * dt
         value, two, three = _phis(z)
         return cls(
@@ -67,7 +67,7 @@ class Steps:
     def step(
         self, spectrum: FourierCoefficients, tendency: Callable[[FourierCoefficients], FourierCoefficients]
     ) -> FourierCoefficients:
-        """One step of ETD4RK."""
+        """Advance the coefficients by one step of ETD4RK."""
         begin = tendency(spectrum)
         carried = self.half * spectrum
         guess = carried + self.stage * begin
@@ -83,22 +83,21 @@ class Steps:
 
 @dataclass(frozen=True)
 class PseudoSpectral:
-    """Algorithm: Fourier collocation, the 2/3 rule, and exponential Runge-Kutta steps of fourth order.
+    """Algorithm: Fourier collocation with the 2/3 rule and exponential Runge-Kutta steps of fourth order.
 
-    Diffusion is integrated exactly; advection and forcing explicitly, by ETD4RK (Cox and Matthews 2002, equations
-    26 to 29). Steps in which the flow crosses less than a grid spacing are stable, without viscosity, too; a scheme
-    of second order grows there.
+    Diffusion is integrated exactly, and advection and forcing explicitly by ETD4RK (Cox and Matthews 2002, equations
+    26 to 29). Steps are stable if the flow crosses less than one grid spacing in a step, even without viscosity.
 
     Parameters
     ----------
     dt
-        Longest time step; steps are shortened so that whole numbers of them fit between frames. None: half a grid
-        spacing, which suits speeds up to 1 or 2.
+        Longest time step; it is shortened so that a whole number of steps fits between frames. None: half a grid
+        spacing, for speeds up to 1 or 2.
 
     Raises
     ------
     InputError
-        A time step that is not positive, a problem that is not periodic in space and stepped in time, or a state of
+        The time step is not positive, the problem is not periodic in space or not in time, or the state belongs to
         another equation.
 
     Examples
@@ -116,16 +115,16 @@ class PseudoSpectral:
         if self.dt is not None and not (is_number(self.dt) and self.dt > 0):
             raise InputError(f"PseudoSpectral(dt={self.dt!r}): give a positive time step")
 
-    def init(self, problem: Evolution) -> Steps:
-        """Make the factors of a step."""
+    def init(self, problem: Evolution) -> StepFactors:
+        """Compute the factors of a step."""
         _check_kind(problem)
         return self._steps(problem, problem.equation())
 
-    def run(self, problem: Evolution, state: Steps) -> FieldSolution:
+    def run(self, problem: Evolution, state: StepFactors) -> FieldSolution:
         """Step a problem from its initial state to its final time.
 
-        The result is NOT_FINITE where the steps were too long; ``courant`` in the stats is the number of grid
-        spacings crossed in a step, which should be at most about 1.
+        The result is NOT_FINITE if the steps were too long. ``stats["courant"]`` is the number of grid spacings that
+        the flow crosses in a step, which should be at most about 1.
         """
         import xarray as xr
 
@@ -144,37 +143,37 @@ class PseudoSpectral:
         ok = bool(np.isfinite(frames).all())
         return FieldSolution(u, Result.SUCCESS if ok else Result.NOT_FINITE, stats)
 
-    def _steps(self, problem: Evolution, equation: Equation) -> Steps:
+    def _steps(self, problem: Evolution, equation: Equation) -> StepFactors:
         times = problem.times()
         interval = float(times[-1]) / (len(times) - 1)
         longest = self.dt if self.dt is not None else 0.5 / max(x.size for x in problem.axes().values())
         count = int(np.ceil(interval / longest * (1 - 1e-12)))
-        return Steps.of(equation.linear, interval / count, count)
+        return StepFactors.of(equation.linear, interval / count, count)
 
 
 def trajectories(problem: Evolution, initial: Field, algorithm: PseudoSpectral) -> Field:
     """Step many initial states of one equation at once.
 
-    Each sample has the bits it would have alone.
+    The result of each sample does not depend on the other samples, bit for bit.
 
     Parameters
     ----------
     problem
-        The equation, its grid and times; its own initial state is not looked at.
+        Problem whose equation, grid and times are used; its initial state is ignored.
     initial
-        (sample, x) or (sample, y, x).
+        Initial states (sample, x) or (sample, y, x).
     algorithm
-        How.
+        Settings of the time stepping.
 
     Returns
     -------
     Field
-        (sample, time, x) or (sample, time, y, x), from t = 0 on; NaN where a sample became infinite.
+        (sample, time, x) or (sample, time, y, x), starting at t = 0; NaN after a sample became infinite.
 
     Raises
     ------
     InputError
-        Initial states of another shape.
+        The initial states have another shape.
 
     Examples
     --------
@@ -192,8 +191,10 @@ def trajectories(problem: Evolution, initial: Field, algorithm: PseudoSpectral) 
     return _stepped(problem, problem.equation(), initial, state)[0]
 
 
-def _stepped(problem: Evolution, equation: Equation, initial: Field, steps: Steps) -> tuple[Field, Field]:
-    """Frames (sample, time, ...) and the largest Courant number of each sample."""
+def _stepped(
+    problem: Evolution, equation: Equation, initial: Field, steps: StepFactors
+) -> tuple[Field, Field]:
+    """Return the frames (sample, time, ...) and the largest Courant number of each sample."""
     axes = tuple(range(1, initial.ndim))
     shape, spacing = initial.shape[1:], 1 / max(initial.shape[1:])
     frames = np.empty((initial.shape[0], len(problem.times()), *shape))
@@ -205,7 +206,9 @@ def _stepped(problem: Evolution, equation: Equation, initial: Field, steps: Step
             for _ in range(steps.count):
                 spectrum = steps.step(spectrum, equation.tendency)
             frames[:, frame] = scipy.fft.irfftn(spectrum, shape, axes=axes)
-            fastest = np.fmax(fastest, equation.speed(spectrum))  # the last finite one
+            fastest = np.fmax(
+                fastest, equation.speed(spectrum)
+            )  # ignores NaN, so that the last finite speed counts
             if not np.isfinite(frames[:, frame]).any():
                 frames[:, frame:] = np.nan
                 break
@@ -215,7 +218,7 @@ def _stepped(problem: Evolution, equation: Equation, initial: Field, steps: Step
 
 
 def _phis(z: Field) -> tuple[Field, Field, Field]:
-    """(e^z - 1) / z, (phi_1 - 1) / z and (phi_2 - 1/2) / z; by their series where these would cancel."""
+    """Return (e^z - 1) / z, (phi_1 - 1) / z and (phi_2 - 1/2) / z, by their series if these would cancel."""
     near = np.abs(z) < 1
     small, safe = np.where(near, z, 0.0), np.where(near, 1.0, z)
     far = [np.expm1(safe) / safe]
@@ -232,7 +235,7 @@ def _phis(z: Field) -> tuple[Field, Field, Field]:
     return phis[0], phis[1], phis[2]
 
 
-def _equation(problem: Evolution, state: Steps) -> Equation:
+def _equation(problem: Evolution, state: StepFactors) -> Equation:
     _check_kind(problem)
     equation, times = problem.equation(), problem.times()
     interval = float(times[-1]) / (len(times) - 1)

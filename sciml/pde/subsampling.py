@@ -1,4 +1,4 @@
-"""Subsampling of a dataset, such that the points are a grid again, and removal of known sides."""
+"""Subsampling of a dataset to a coarser grid, and removal of known sides."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["placed"]
 def placed(
     dataset: xr.Dataset, grid: Grid | None, stride: int, sides: Literal["drop", "keep"] = "drop"
 ) -> xr.Dataset:
-    """A dataset on its grid, thinned out, with or without the nodes on known sides.
+    """Place a dataset on its grid, subsample it, and drop or keep the nodes on known sides.
 
     Raises
     ------
     InputError
-        A grid of another shape, or a stride that leaves none.
+        The grid has another shape, or the subsampled points are not a grid.
     """
     if not is_whole(stride, 1):
         raise InputError(f"stride={stride!r}: give a whole number of at least 1")
@@ -48,13 +48,13 @@ def placed(
 
 
 def _unsaid(dataset: xr.Dataset) -> xr.Dataset:
-    """Remove the attribute of the sides: a grid that is given contains it."""
+    """Remove the attribute of the sides, which a given grid replaces."""
     left = {name: value for name, value in dataset.attrs.items() if name != "sides"}
     return dataset.drop_attrs(deep=False).assign_attrs(left)
 
 
 def _thinned(dataset: xr.Dataset, grid: Grid, stride: int) -> xr.Dataset:
-    """Every so many points along y and x."""
+    """Take every ``stride``-th point along y and x."""
     first, shape = [], []
     for axis, name in ((0, "y"), (1, "x")):
         n, ends = grid.shape[axis], grid.sides(axis)
@@ -62,7 +62,7 @@ def _thinned(dataset: xr.Dataset, grid: Grid, stride: int) -> xr.Dataset:
             start, left, fits = (stride - 1) // 2, n // stride, n % stride == 0
         elif "periodic" in ends:
             start, left, fits = 0, n // stride, n % stride == 0
-        else:  # intervals: those between the unknowns, and to the known nodes on Dirichlet sides
+        else:  # number of intervals, including those to the known nodes on Dirichlet sides
             intervals = n - 1 + ends.count("dirichlet")
             start = stride - 1 if ends[0] == "dirichlet" else 0
             left = intervals // stride + 1 - ends.count("dirichlet")
@@ -82,7 +82,7 @@ def _thinned(dataset: xr.Dataset, grid: Grid, stride: int) -> xr.Dataset:
     )
     coarse = Grid((shape[0], shape[1]), grid.centring, grid.boundary, grid.lengths)
     if grid.centring == "cell" and stride % 2 == 0:
-        # No cell of the fine grid has the centre of a coarse one.
+        # Centres of the cells of two grids never coincide.
         comment = f"taken {1 / (2 * stride):g} of a cell before the centres of the cells"
         return thinned.assign_attrs(grid=json.dumps(coarse.to_json()), comment=comment)
     return on_grid(thinned, coarse)

@@ -18,7 +18,7 @@ from sciml.tables import html_table
 
 __all__ = ["Kind", "Matrix", "System"]
 
-Matrix: TypeAlias = Any  # scipy's sparse classes are generic in their stubs only
+Matrix: TypeAlias = Any  # scipy's sparse classes are generic only in their stubs
 Kind = Literal["definite", "semidefinite", "indefinite", "nonsymmetric"]
 
 
@@ -26,15 +26,15 @@ Kind = Literal["definite", "semidefinite", "indefinite", "nonsymmetric"]
 class System:
     """A u = b, integrated over the control volumes (or against the basis functions).
 
-    So u^T A u is the energy, the integral of diffusion |grad u|^2, whatever the resolution.
+    At any resolution u^T A u is the energy, the integral of diffusion |grad u|^2.
 
     Parameters
     ----------
     matrix
-        (n, n), n = grid.size, unknowns in C order of (y, x): any sparse or dense matrix of real numbers, held as
+        Sparse or dense matrix (n, n) of real numbers, n = grid.size, unknowns in C order of (y, x). It is stored as
         `scipy.sparse.csr_matrix` of float64 without duplicates.
     rhs
-        (n,) or (y, x), held as (n,) of float64.
+        Right-hand side (n,) or (y, x), stored as (n,) of float64.
     grid
         Grid of the unknowns.
     kind
@@ -44,8 +44,8 @@ class System:
     Raises
     ------
     InputError
-        What does not fit the grid, is not real or not finite, or a matrix that is visibly not of its kind (see
-        `sciml.pde.matrices.checked_kind`).
+        The matrix or the right-hand side does not fit the grid, is not real or not finite, or the matrix is not of its
+        kind (see `sciml.pde.matrices.checked_kind`).
 
     Examples
     --------
@@ -75,19 +75,19 @@ class System:
         return made
 
     def field(self, vector: Field) -> Field:
-        """A vector (n,) as a field (y, x)."""
+        """Reshape a vector (n,) to a field (y, x)."""
         return vector.reshape(self.grid.shape)
 
     @cached_property
     def split(self) -> SplitMatrix:
-        """The matrix for residuals of twice the precision."""
+        """Matrix for residuals of twice the precision."""
         return SplitMatrix.of(self.matrix)
 
     def residual(self, u: Field) -> Field:
-        """B - A u for a field or vector u, as a vector.
+        """Compute the residual b - A u (n,) of a field or vector u.
 
-        Near the solution the terms cancel, so it is computed with twice the precision: right to the last bit of each
-        entry and `SplitMatrix.rounding` (u), which is about 1e-23 of the terms.
+        The terms cancel near the solution, so that it is computed with twice the precision. The error of each entry is
+        its last bit plus `SplitMatrix.rounding` of u, which is about 1e-23 of the terms.
         """
         return self.split.residual(self.rhs, np.asarray(u, dtype=np.float64).ravel())
 

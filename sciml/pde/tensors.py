@@ -17,7 +17,7 @@ from sciml.errors import InputError
 __all__ = ["LEGACY", "holds_tensors", "tensors_in"]
 
 LEGACY: Final = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""The first bytes of a file that torch wrote before version 1.6: a stream of pickles."""
+"""First bytes of a file that torch wrote before version 1.6: a stream of pickles."""
 
 _KINDS: Final[Mapping[str, str]] = {
     "FloatStorage": "f4",
@@ -36,24 +36,25 @@ _KINDS: Final[Mapping[str, str]] = {
 
 
 def holds_tensors(path: Path) -> bool:
-    """Whether a zip file is one of torch.save: all its entries in one folder, with a pickle in it."""
+    """Return whether torch.save wrote a zip file: all its entries are in one folder, which contains a pickle."""
     with ZipFile(path) as archive:
         return any(name.count("/") == 1 and name.endswith("/data.pkl") for name in archive.namelist())
 
 
 def tensors_in(path: Path) -> dict[str, np.ndarray]:
-    """The tensors in a file of torch.save, by name.
+    """Read the tensors in a file of torch.save, by name.
 
-    A dict gives its keys, a tuple or list the positions of its items ("0", "1"), one tensor the name of the file;
-    what lies within another is joined with a slash. True and False become 1 and 0 in float32, bfloat16 becomes float32.
+    The names are the keys of a dict, or the positions of the items of a tuple or list ("0", "1"); a single tensor has
+    the name of the file. Names of nested tensors are joined with a slash. True and False become 1 and 0 in float32, and
+    bfloat16 becomes float32.
 
-    The file is a zip archive of a pickle and of the numbers. Of the pickle nothing is called but what builds tensors
-    here, so that a file from elsewhere cannot run code.
+    The file is a zip archive of a pickle and of the numbers. The unpickler calls only functions that build tensors, so
+    that a file cannot run code.
 
     Raises
     ------
     InputError
-        A pickle that needs more than tensors, dicts, lists, tuples, numbers and text.
+        The pickle contains anything else than tensors, dicts, lists, tuples, numbers and text.
     """
     with ZipFile(path) as archive:
         name = next(
@@ -69,7 +70,7 @@ def tensors_in(path: Path) -> dict[str, np.ndarray]:
                 content = reader.load()
             except InputError:
                 raise
-            except Exception as error:  # of a damaged pickle it raises nearly anything
+            except Exception as error:  # a damaged pickle raises almost any exception
                 raise ValueError(f"{type(error).__name__}: {error}") from error
     return {key or path.stem: _real(value) for key, value in _flat(content, "")}
 
@@ -94,13 +95,13 @@ def _real(value: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Kind:
-    """The type of a storage, as the pickle names it."""
+    """Type of a storage, under its name in the pickle."""
 
     name: str
 
 
 class _Tensors(pickle.Unpickler):
-    """Builds arrays where torch would build tensors, and refuses everything else."""
+    """Unpickler that builds arrays instead of tensors, and raises an error for anything else."""
 
     def __init__(self, stream: Any, archive: ZipFile, folder: str, order: str, path: Path) -> None:
         super().__init__(stream)
@@ -122,7 +123,7 @@ class _Tensors(pickle.Unpickler):
         )
 
     def persistent_load(self, pid: Any) -> np.ndarray:
-        """The numbers of a storage."""
+        """Return the numbers of a storage."""
         mark, kind, key, _, _ = pid
         if mark != "storage" or not isinstance(kind, _Kind):
             raise ValueError(f"unknown storage {mark!r}")
@@ -153,7 +154,7 @@ def _tensor(
     hooks: Any = None,
     *rest: Any,
 ) -> np.ndarray:
-    """An array of these sizes and strides within the numbers of a storage."""
+    """Return the array of these sizes and strides within the numbers of a storage."""
     shape, steps = tuple(map(int, size)), tuple(map(int, stride))
     if (
         not isinstance(storage, np.ndarray)

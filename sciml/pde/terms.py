@@ -1,4 +1,4 @@
-"""The terms of a linear elliptic problem on a grid, from which every discretisation starts."""
+"""The terms of a linear elliptic problem on a grid, the input of the discretisations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sciml.errors import InputError
 from sciml.pde.grid import Field, Grid
 
 __all__ = [
-    "Function",
+    "PlaneFunction",
     "LineFunction",
     "Mass",
     "Scheme",
@@ -28,12 +28,12 @@ __all__ = [
 Scheme = Literal["finite_volume", "finite_element"]
 Mass = Literal["consistent", "blended"]
 
-Function: TypeAlias = Callable[[Field, Field], npt.ArrayLike]
-"""Of x and y, arrays of one shape."""
+PlaneFunction: TypeAlias = Callable[[Field, Field], npt.ArrayLike]
+"""Function of x and y, arrays of one shape."""
 LineFunction: TypeAlias = Callable[[Field], npt.ArrayLike]
-"""Of x."""
-Values: TypeAlias = float | npt.NDArray[np.floating] | Function
-"""A number, an array (y, x) on the grid, or a function of x and y."""
+"""Function of x."""
+Values: TypeAlias = float | npt.NDArray[np.floating] | PlaneFunction
+"""Number, array (y, x) on the grid, or function of x and y."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +51,13 @@ class Terms:
     boundary_value
         u on the Dirichlet sides, a number or a function of x and y.
     flux
-        diffusion * du/dn, n outward, on the Neumann sides, likewise.
+        diffusion * du/dn on the Neumann sides, n the outward normal: a number or a function of x and y.
     scheme
-        The scheme that `discretize` uses where none is given.
+        Default scheme of `discretize`.
     mass
-        Of finite elements: ``consistent``, or ``blended``, the mean of the consistent and the lumped one along each
-        axis, whose waves have a phase error of fourth order instead of second (see `sciml.pde.finite_element`).
+        Mass matrix of finite elements: ``consistent``, or ``blended``, the mean of the consistent and the lumped one
+        along each axis. With the blended matrix the phase error of waves is of fourth instead of second order (see
+        `sciml.pde.finite_element`).
     """
 
     grid: Grid
@@ -64,19 +65,19 @@ class Terms:
     source: Field
     reaction: Field | None = None
     velocity: tuple[Values, Values] | None = None
-    boundary_value: float | Function = 0.0
-    flux: float | Function = 0.0
+    boundary_value: float | PlaneFunction = 0.0
+    flux: float | PlaneFunction = 0.0
     scheme: Scheme = "finite_volume"
     mass: Mass = "consistent"
 
 
 def sampled(values: Values, grid: Grid, name: str) -> Field:
-    """A number, array or function on a grid, as a field (y, x); a labelled array by its dims y and x.
+    """Evaluate a number, array or function on a grid, as a field (y, x); labelled arrays need dims y and x.
 
     Raises
     ------
     InputError
-        An array of another shape, a function that gives none of the grid's, or values that are not finite numbers.
+        The array or the result of the function has another shape than the grid, or values are not finite numbers.
 
     Examples
     --------
@@ -95,12 +96,12 @@ def sampled(values: Values, grid: Grid, name: str) -> Field:
 
 
 def sampled_on_line(values: float | npt.NDArray[Any] | LineFunction, x: Field, name: str) -> Field:
-    """A number, array or function at the points of a line.
+    """Evaluate a number, array or function at the points of a line.
 
     Raises
     ------
     InputError
-        An array of another shape, or values that are not finite numbers.
+        The array has another shape, or values are not finite numbers.
     """
     field = _numbers(values(x) if callable(values) else values, name)
     if field.ndim == 0:
@@ -113,13 +114,13 @@ def sampled_on_line(values: float | npt.NDArray[Any] | LineFunction, x: Field, n
     return field
 
 
-def on_side(values: float | Function, grid: Grid, axis: int, end: int, along: Field, name: str) -> Field:
-    """Boundary data at positions along a side: the beginning (end 0) or the end (-1) of an axis.
+def on_side(values: float | PlaneFunction, grid: Grid, axis: int, end: int, along: Field, name: str) -> Field:
+    """Evaluate boundary data at positions along a side: the beginning (end 0) or the end (-1) of an axis.
 
     Raises
     ------
     InputError
-        Values that are not finite numbers.
+        Values are not finite numbers.
     """
     place = np.full_like(along, 0.0 if end == 0 else grid.lengths[axis])
     x, y = (along, place) if axis == 0 else (place, along)
@@ -135,7 +136,7 @@ def on_side(values: float | Function, grid: Grid, axis: int, end: int, along: Fi
     return field
 
 
-def _evaluated(function: Function, x: Field, y: Field, name: str) -> Field:
+def _evaluated(function: PlaneFunction, x: Field, y: Field, name: str) -> Field:
     result = _numbers(function(x, y), name)
     try:
         return np.broadcast_to(result, x.shape)
@@ -146,7 +147,7 @@ def _evaluated(function: Function, x: Field, y: Field, name: str) -> Field:
 
 
 def in_axes(values: Any) -> npt.NDArray[Any]:
-    """An array, the axes of a labelled one in the order (y, x), and NaN where a mask hides the value."""
+    """Convert to an array: labelled axes are transposed to (y, x), masked values become NaN."""
     if set(getattr(values, "dims", ())) == {"y", "x"}:
         values = values.transpose("y", "x")
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):

@@ -1,4 +1,4 @@
-"""Writing of datasets block by block, in parallel; an interrupted call is continued by the same call."""
+"""Writing of datasets in blocks and in parallel; the same call continues an interrupted one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["write_dataset"]
 
 SMALL: Final = 2_000_000
-"""Values of a variable below which starting worker processes costs more than it saves."""
+"""Number of values of a variable below which starting worker processes takes more time than it saves."""
 IDENTITY: Final = "sciml_identity"
 Tell = Callable[[int, int], None]
 
@@ -39,40 +39,40 @@ def write_dataset(
     overwrite: bool = False,
     progress: Tell | None = None,
 ) -> bool:
-    """Write a dataset, computing it block by block, each of its variables once.
+    """Compute and write a dataset in blocks; each variable is computed once.
 
     Parameters
     ----------
     dataset
-        A dataset with the dimension ``sample``: from `generate`, `open_dataset`, or your own. Lazy variables along
-        ``sample`` are written block by block, that dimension first; all else is computed at once.
+        Dataset with the dimension ``sample``, from `generate`, `open_dataset` or elsewhere. Lazy variables along
+        ``sample`` are written in blocks, with that dimension first; other variables are computed at once.
     path
-        ``*.zarr`` (a folder) or ``*.nc`` (netCDF-4). It appears when it is complete; until then ``<path>.partial``
-        contains the blocks that are done, and the same call continues with them.
+        Path ``*.zarr`` (a folder) or ``*.nc`` (netCDF-4). It exists only when it is complete; until then
+        ``<path>.partial`` contains the finished blocks, and the same call continues with them.
     workers
-        Dask worker processes; 1 works in this process. By default the scheduler that is there (see
-        `sciml.parallel.cluster.client`), else one worker a core where there is enough work for them.
+        Number of Dask worker processes; 1 computes in this process. The default is a running scheduler (see
+        `sciml.parallel.cluster.client`), else one worker for each core if there is enough work.
     overwrite
-        Replace a dataset of sciml at ``path``, and drop an unfinished one of other content. Nothing else is ever
-        replaced.
+        Whether to replace a dataset of sciml at ``path``, and to drop an unfinished one with other content. Other files
+        are never replaced.
     progress
-        Called with the number of samples written and their total.
+        Function that is called with the number of samples written and their total.
 
     Returns
     -------
     bool
-        False where the same call has written the dataset before; it is not changed then.
+        False if the same call has written the dataset before, which is then not changed.
 
     Raises
     ------
     InputError
-        A path that cannot be written; something else stands there, or an unfinished dataset that is another one
-        (a number of samples, a seed, a version of sciml that differs: a dataset does not grow); another process
-        writes it; no samples, or names, attributes or values that the file cannot hold.
+        The path cannot be written; it is something else than this dataset, or the unfinished dataset is another one
+        (with another number of samples, seed or version of sciml); another process writes it; there are no samples; or
+        the file cannot store a name, an attribute or a value.
     OSError
-        The disk is full; what was done stays.
+        The disk is full; the finished blocks remain.
     KeyboardInterrupt
-        Likewise.
+        The call was interrupted; the finished blocks remain.
     """
     path = Path(path).resolve()
     if path.suffix not in (".zarr", ".nc"):
@@ -90,7 +90,7 @@ def write_dataset(
         try:
             _compute(partial, plan, dataset, workers, progress or _silent)
         except SciMLError:
-            partial.discard()  # the input is at fault: what was done of it is of no use
+            partial.discard()  # the input is invalid, so the finished blocks are useless
             raise
         except MemoryError as error:
             if not partial.done(0):
@@ -108,12 +108,12 @@ def _silent(done: int, total: int) -> None:
 
 
 def _writable(dataset: xr.Dataset) -> xr.Dataset:
-    """The dataset with the samples first; in memory what is not written block by block.
+    """Return the dataset with the samples first, and load the variables that are not written in blocks.
 
     Raises
     ------
     InputError
-        No dataset, no samples, or a name with a slash.
+        The argument is not a dataset, there are no samples, or a name has a slash.
     """
     import xarray as xr
 
@@ -124,7 +124,7 @@ def _writable(dataset: xr.Dataset) -> xr.Dataset:
     if dataset.sizes.get("sample", 0) == 0:
         raise InputError(f"a dataset of dims {dict(dataset.sizes)} has no samples: nothing to write")
     for name in dataset.variables:
-        if "/" in str(name):  # zarr and netCDF would make a group of it
+        if "/" in str(name):  # zarr and netCDF use it for groups
             raise InputError(
                 f"{name}: a variable's name has no slash: rename it, such as ds.rename({{{name!r}: 'u'}})"
             )
@@ -144,7 +144,7 @@ def _writable(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _plan(dataset: xr.Dataset) -> dict[str, Any]:
-    """The identity of a dataset, and the size of the blocks in which it is written."""
+    """Return the identity of a dataset, and the size of its blocks."""
     arrays = {
         str(name): [list(map(str, item.dims)), list(item.shape), str(item.dtype)]
         for name, item in dataset.data_vars.items()
@@ -175,7 +175,7 @@ def _token(value: xr.DataArray) -> str:
 
 
 def _block(dataset: xr.Dataset) -> int:
-    """Samples written at a time: the first chunk of the first lazy variable by name, else about 2 MB."""
+    """Return the samples in a block: the first chunk of the first lazy variable by name, else about 2 MB."""
     for name in sorted(map(str, dataset.data_vars)):  # a zarr store has them in any order
         array = dataset[name]
         if array.chunks is not None and "sample" in array.dims:
@@ -185,7 +185,7 @@ def _block(dataset: xr.Dataset) -> int:
 
 
 def _finished(path: Path, plan: Mapping[str, Any], overwrite: bool) -> bool:
-    """Whether the dataset is there already; refuses what may not be replaced."""
+    """Return whether the dataset exists already; raise an error for a file that may not be replaced."""
     check_replaceable(path, folder=True)
     if not path.exists():
         return False
@@ -203,7 +203,7 @@ def _finished(path: Path, plan: Mapping[str, Any], overwrite: bool) -> bool:
 
 
 def _attributes(path: Path) -> Mapping[str, Any]:
-    """The attributes of a dataset; none where it is no such thing."""
+    """Return the attributes of a dataset; empty for any other file."""
     try:
         if path.is_dir():
             import zarr
@@ -220,7 +220,7 @@ def _attributes(path: Path) -> Mapping[str, Any]:
 def _take_up(
     partial: PartialStore, path: Path, plan: Mapping[str, Any], dataset: xr.Dataset, overwrite: bool
 ) -> None:
-    """Continue the store of an interrupted call of the same plan, or make an empty one."""
+    """Continue the store of an interrupted call with the same plan, or make an empty one."""
     there = partial.plan()
     if there == plan and not overwrite:
         return
@@ -256,7 +256,7 @@ def _take_up(
 
 @contextlib.contextmanager
 def _convertible(form: str, path: Path, partial: PartialStore) -> Iterator[None]:
-    """Remove the unfinished store where a file of the form cannot hold the dataset."""
+    """Remove the unfinished store if a file of this format cannot store the dataset."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -268,7 +268,7 @@ def _convertible(form: str, path: Path, partial: PartialStore) -> Iterator[None]
 
 
 def _try_netcdf(dataset: xr.Dataset, path: Path) -> None:
-    """Write one zero of each variable, so that what netCDF cannot hold fails before the computation."""
+    """Write one zero of each variable, so that an error of netCDF is raised before the computation."""
     rows = _rows(dataset)
     first = dataset.drop_vars(list(rows)).isel(
         dict.fromkeys(dataset.dims, slice(0, 1)), missing_dims="ignore"
@@ -286,12 +286,12 @@ def _netcdf_on_disk(path: Path) -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise SciMLError(
-            f"cannot write {path}: {error}, as on a full disk: free space, then the same call goes on"
+            f"cannot write {path}: {error}, as on a full disk: free space, and repeat the call to continue"
         ) from error
 
 
 def _rows(dataset: xr.Dataset) -> dict[Any, xr.DataArray]:
-    """The variables that are written block by block."""
+    """Return the variables that are written in blocks."""
     return {name: array for name, array in dataset.data_vars.items() if array.dims[:1] == ("sample",)}
 
 
@@ -329,7 +329,7 @@ def _compute(
 def _carried_out(
     lazy: Callable[[int], dict[str, Any]], numbers: Sequence[int], alone: bool, workers: int | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The blocks as they are done: in this process, or by Dask with a bounded number of them under way."""
+    """Yield the finished blocks, computed in this process or by Dask with a bounded number of tasks."""
     from dask.base import compute
     from dask.delayed import delayed
 

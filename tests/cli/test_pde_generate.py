@@ -53,8 +53,8 @@ def test_options(tmp_path: Path) -> None:
         (("darcy-ruff",), "did you mean 'darcy-rough'"),
         (("poisson", "--centring", "corner"), "--centring corner: give vertex or cell"),
         (("poisson", "--refined", 2), "refined=2 of poisson"),
-        (("navier-stokes", "--centring", "cell", "--resolution", 16), "lives at vertices"),
-        (("helmholtz", "--resolution", 15, "--count", 2), "cannot hold the wave"),
+        (("navier-stokes", "--centring", "cell", "--resolution", 16), "needs a vertex-centred grid"),
+        (("helmholtz", "--resolution", 15, "--count", 2), "do not resolve the wave"),
     ],
 )
 def test_errors_are_one_line_and_leave_no_files(

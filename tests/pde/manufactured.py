@@ -1,4 +1,4 @@
-"""Smooth solutions with everything that belongs to them, differentiated by sympy."""
+"""Manufactured smooth solutions with their data, differentiated by sympy."""
 
 from dataclasses import dataclass
 
@@ -84,7 +84,7 @@ def l2_error(problem, exact, scheme, up_to_a_constant=False):
 
 
 def shape_of(intervals, boundary, centring):
-    """Unknowns for a number of intervals, so that twice the intervals are half the spacing."""
+    """Number of unknowns for a number of intervals."""
     result = []
     for n, sides in zip(intervals, (boundary.y, boundary.x), strict=True):
         nodes = centring == "vertex" and "periodic" not in sides
@@ -93,7 +93,7 @@ def shape_of(intervals, boundary, centring):
 
 
 def observed_order(make, data, centring, scheme, intervals, up_to_a_constant=False):
-    """Between a grid and the one of half its spacing: make(shape, what the problem has of its sides)."""
+    """Order of convergence between a grid and the one of half its spacing."""
     sides = dict(
         boundary=data.boundary, boundary_value=data.u, flux=data.flux, centring=centring, lengths=LENGTHS
     )

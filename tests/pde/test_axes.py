@@ -1,4 +1,4 @@
-"""The axes of arrays that do not name them: what shapes and coordinates show, what is given, and what is asked."""
+"""The axes of arrays that do not name them: from shapes, coordinates and given dims, and the errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def options(message: str) -> list[str]:
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".mat"])
-def test_squares_behind_the_samples_are_read_without_a_word(tmp_path: Path, suffix: str) -> None:
+def test_square_fields_after_the_sample_axis_give_no_warning(tmp_path: Path, suffix: str) -> None:
     k, p = random(40, 9, 9), random(40, 9, 9, seed=24)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -48,7 +48,7 @@ def test_squares_behind_the_samples_are_read_without_a_word(tmp_path: Path, suff
 
 @pytest.mark.parametrize("shape", [(9, 9, 40), (9, 9, 9), (9, 12, 40)])
 @pytest.mark.parametrize("suffix", [".npz", ".mat"])
-def test_samples_that_may_be_last_are_asked_for(tmp_path: Path, shape: tuple[int, ...], suffix: str) -> None:
+def test_a_possible_last_sample_axis_is_an_error(tmp_path: Path, shape: tuple[int, ...], suffix: str) -> None:
     k, p = random(*shape), random(*shape, seed=24)
     path = written(tmp_path, suffix, k=k, p=p)
     with pytest.raises(InputError, match=r"k \(.*in d\.(npz|mat) can be read in 4 ways") as caught:
@@ -63,7 +63,7 @@ def test_samples_that_may_be_last_are_asked_for(tmp_path: Path, shape: tuple[int
     np.testing.assert_array_equal(swapped.k[1], k[..., 1].T)
 
 
-def test_a_published_layout_is_not_taken_for_arrays_that_are_no_squares(tmp_path: Path) -> None:
+def test_a_published_layout_needs_square_fields(tmp_path: Path) -> None:
     coeff, sol = random(9, 9, 40), random(9, 9, 40, seed=24)
     path = written(tmp_path, ".mat", coeff=coeff, sol=sol)
     with pytest.raises(InputError, match=r"40 samples of 9 x 9 \(y, x\): --dims y,x,sample"):
@@ -74,7 +74,7 @@ def test_a_published_layout_is_not_taken_for_arrays_that_are_no_squares(tmp_path
     assert grid_of_dataset(ds) == Grid((9, 9), "cell")
 
 
-def test_a_rectangle_is_read_with_a_warning(tmp_path: Path) -> None:
+def test_a_rectangle_gives_a_warning(tmp_path: Path) -> None:
     path = written(tmp_path, k=random(8, 32, 48), p=random(8, 32, 48))
     with pytest.warns(UserWarning, match=r"8 samples of 32 x 48 \(y, x\): confirm it with --dims sample,y,x"):
         assert open_dataset(path, **NAMED).sizes == {"sample": 8, "y": 32, "x": 48}
@@ -84,7 +84,7 @@ def test_a_rectangle_is_read_with_a_warning(tmp_path: Path) -> None:
         assert open_dataset(path, **NAMED, dims="sample,time,x").sizes == {"sample": 8, "time": 32, "x": 48}
 
 
-def test_coordinates_in_the_file_decide(tmp_path: Path) -> None:
+def test_coordinates_in_the_file_determine_the_axes(tmp_path: Path) -> None:
     k = random(9, 12, 40)
     path = written(tmp_path, ".mat", k=k, p=k, x=np.linspace(0, 1, 12), y=np.linspace(0, 1, 9))
     np.testing.assert_array_equal(open_dataset(path, **NAMED).k, np.moveaxis(k, 2, 0))
@@ -97,7 +97,7 @@ def test_coordinates_in_the_file_decide(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8, 8), (5, 6, 8, 8), (5, 8, 8, 3)])
-def test_a_fourth_axis_is_asked_for(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_an_ambiguous_fourth_axis_is_an_error(tmp_path: Path, shape: tuple[int, ...]) -> None:
     path = written(tmp_path, k=random(*shape), p=random(*shape))
     with pytest.raises(InputError, match="can be read in") as caught:
         open_dataset(path, **NAMED)
@@ -109,8 +109,8 @@ def test_a_fourth_axis_is_asked_for(tmp_path: Path, shape: tuple[int, ...]) -> N
         assert "steady in three dimensions (cannot be trained on)" in str(caught.value)
 
 
-def test_what_an_axis_beside_a_field_is(tmp_path: Path) -> None:
-    """One array has the samples and points, the other an axis more: time where the file or the input shows it."""
+def test_an_additional_axis_of_one_array(tmp_path: Path) -> None:
+    """One array has an additional axis, which is time if the file or the input shows it."""
     k, p = random(5, 8, 8), random(5, 3, 8, 8)
     with pytest.raises(InputError, match="can be read in 2 ways") as caught:
         open_dataset(written(tmp_path, k=k, p=p), **NAMED)
@@ -175,7 +175,7 @@ def test_lines_and_flattened_fields(tmp_path: Path) -> None:
     assert open_dataset(value, **NAMED, dims="y,x").sizes == {"sample": 1, "y": 12, "x": 12}
 
 
-def test_named_dims_of_another_hand(tmp_path: Path) -> None:
+def test_dims_with_other_names(tmp_path: Path) -> None:
     ds = generate("poisson", 3, 7, seed=13).compute().drop_attrs()
     strange = ds.rename(sample="case", y="lat", x="lon").drop_vars(["lat", "lon", "case"])
     with pytest.raises(InputError, match=r"--dims sample,y,x"):
@@ -208,7 +208,7 @@ def test_named_dims_of_another_hand(tmp_path: Path) -> None:
         ("sample,1,x", "axis of size one"),
     ],
 )
-def test_dims_that_cannot_be(tmp_path: Path, dims: str, why: str) -> None:
+def test_invalid_dims(tmp_path: Path, dims: str, why: str) -> None:
     path = written(tmp_path, k=random(5, 9, 9), p=random(5, 9, 9))
     with pytest.raises(InputError, match=why):
         open_dataset(path, **NAMED, dims=dims)
@@ -219,8 +219,8 @@ def test_dims_by_name() -> None:
     assert given_dims(None) == {}
 
 
-def test_names_that_are_dims_here(tmp_path: Path) -> None:
-    """The names of neuraloperator's files, which are coordinates in ours."""
+def test_variables_with_the_names_of_dims(tmp_path: Path) -> None:
+    """The names in files of neuraloperator are names of coordinates here."""
     x, y = random(5, 9, 9), random(5, 9, 9, seed=24)
     path = written(tmp_path, x=x, y=y)
     ds = open_dataset(path, inputs="x", target="y", grid=Grid((9, 9), "cell", Boundary.all("neumann")))

@@ -1,4 +1,4 @@
-"""The form of datasets: what is checked, and the problem of a sample."""
+"""Checks of the form of datasets, and the problem of a sample."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sciml.solve import solve
 
 
 def own(n: int = 9, samples: int = 4, **others: float) -> xr.Dataset:
-    """Somebody's data: no attributes, no coordinates."""
+    """A dataset without attributes and coordinates."""
     generator = np.random.default_rng(23)
     fields = {name: generator.uniform(1, 2, (samples, n, n)) for name in ("coefficient", "u", *others)}
     return xr.Dataset({name: (("sample", "y", "x"), values) for name, values in fields.items()})
@@ -44,9 +44,9 @@ def test_the_problem_of_a_sample_has_its_solution(name: str, centring: str) -> N
     assert family_of(ds).parameters() == FAMILIES[name].parameters()
 
 
-def test_the_problem_of_ones_own_sample() -> None:
+def test_problem_of_a_dataset_without_attributes() -> None:
     ds = own()
-    with pytest.raises(InputError, match=r"does not say on which grid.*grid="):
+    with pytest.raises(InputError, match=r"does not describe its grid.*grid="):
         problem_of(ds, 1)
     grid = Grid((9, 9), "cell", Boundary(west="neumann"))
     problem = problem_of(ds, 1, grid)
@@ -62,14 +62,14 @@ def test_the_problem_of_ones_own_sample() -> None:
         problem_of(ds, 0, Grid((8, 8)))
 
 
-def test_a_source_beside_the_coefficient_is_the_problems() -> None:
+def test_a_source_variable_is_the_source_of_the_problem() -> None:
     ds = own(source=1.0)
     problem = problem_of(ds, 0, Grid((9, 9)))
     np.testing.assert_array_equal(problem.source, ds.source[0])
     np.testing.assert_array_equal(problem.coefficient, ds.coefficient[0])
 
 
-def test_what_is_input_and_what_is_target() -> None:
+def test_names_of_inputs_and_target() -> None:
     ds = own()
     assert (inputs_of(ds), target_of(ds)) == (("coefficient",), "u")
     named = open_dataset(ds.rename(coefficient="k", u="p"), inputs="k", target="p")
@@ -110,7 +110,7 @@ def test_missing_variables_are_named_with_the_existing_ones() -> None:
         (lambda ds: ds.assign(u=ds.u * 1j), "complex128: give real numbers"),
     ],
 )
-def test_wrong_forms(broken: object, message: str) -> None:
+def test_datasets_of_invalid_form(broken: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         open_dataset(broken(own()))  # type: ignore[operator]
 
@@ -123,7 +123,7 @@ def test_wrong_forms(broken: object, message: str) -> None:
         ("coefficient", 0.0, "coefficient has values that are not positive"),
     ],
 )
-def test_values_of_no_use(name: str, value: float, message: str) -> None:
+def test_invalid_values(name: str, value: float, message: str) -> None:
     ds = own()
     check_values(ds)
     ds[name][2, 3, 4] = value
@@ -156,7 +156,7 @@ def test_negative_solutions_and_sources_are_fine() -> None:
     check_values(own().map(lambda value: value if value.name == "coefficient" else -value))
 
 
-def test_attributes_of_another_hand() -> None:
+def test_invalid_attributes() -> None:
     with pytest.raises(SchemaError, match=r"Grid\.to_json"):
         grid_of_dataset(own().assign_attrs(grid="square"))
     assert inputs_of(own().assign_attrs(inputs=["coefficient"])) == ("coefficient",)
@@ -173,7 +173,7 @@ def test_attributes_of_another_hand() -> None:
 
 
 def test_an_input_has_the_axes_of_the_target() -> None:
-    """What training cannot take is refused where the data are opened, so `info` and `train` say the same."""
+    """Data that cannot be used for training fail when they are opened, so that `info` and `train` agree."""
     ds = own()
     channels = ds["coefficient"].expand_dims(time=3, axis=1)
     for name, dataset, match in [

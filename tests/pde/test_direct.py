@@ -17,7 +17,7 @@ def test_the_residual_is_at_round_off():
 
 @pytest.mark.parametrize("kind", ["neumann", "periodic"])
 @pytest.mark.parametrize("centring", ["vertex", "cell"])
-def test_what_is_known_up_to_a_constant_comes_with_mean_zero(kind, centring):
+def test_solutions_up_to_a_constant_have_mean_zero(kind, centring):
     problem = Darcy(
         24,
         TwoPhase(3, 12),
@@ -34,7 +34,7 @@ def test_what_is_known_up_to_a_constant_comes_with_mean_zero(kind, centring):
 
 
 @pytest.mark.parametrize("scheme", ["finite_volume", "finite_element"])
-def test_an_incompatible_problem_is_refused_with_its_imbalance(scheme):
+def test_an_incompatible_problem_is_an_error_with_its_imbalance(scheme):
     problem = Poisson(15, source=3.0, flux=-0.25, boundary="neumann")
     with pytest.raises(InputError, match=r"integrate to 2 .* subtract 2 from the source"):
         solve(problem, Direct(scheme))
@@ -42,7 +42,7 @@ def test_an_incompatible_problem_is_refused_with_its_imbalance(scheme):
     assert solve(balanced, Direct(scheme)).result.ok
 
 
-def test_an_imbalance_of_the_quadrature_is_spread_and_no_more():
+def test_an_imbalance_of_the_quadrature_is_distributed():
     def source(x, y):
         return x**2 + y**2 - 2 / 3  # integrates to zero, on a grid to O(h^2)
 
@@ -58,12 +58,12 @@ def test_an_imbalance_of_the_quadrature_is_spread_and_no_more():
         check_compatible(discretize(Poisson(31, source=lambda x, y: source(x, y) + 0.02, boundary="neumann")))
 
 
-def test_other_kinds_are_returned_as_they_are():
+def test_other_kinds_are_returned_unchanged():
     system = discretize(Poisson(7, boundary=Boundary(west="dirichlet", east="neumann")))
     assert check_compatible(system) is system
 
 
-def test_the_factors_serve_every_right_hand_side_of_the_same_matrix_only():
+def test_factors_solve_for_the_same_matrix_only():
     state = init(Darcy(15, TwoPhase(3, 12), seed=5), Direct())
     other = Darcy(15, TwoPhase(3, 12), source=lambda x, y: x, seed=5)
     np.testing.assert_array_equal(solve(other, Direct(), state=state).u, solve(other, Direct()).u)

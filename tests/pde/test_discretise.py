@@ -36,9 +36,7 @@ pairs = st.one_of(
 @every
 @given(x=pairs, y=pairs, contrast=st.floats(1, 1000), seed=st.integers(2, 99), rows=st.integers(3, 9))
 @settings(max_examples=25, deadline=None)
-def test_diffusion_is_symmetric_and_its_energy_is_what_its_kind_says(
-    scheme, centring, x, y, contrast, seed, rows
-):
+def test_symmetry_and_energy_of_diffusion(scheme, centring, x, y, contrast, seed, rows):
     sides = Boundary(*x, *y)
     system = discretize(
         Darcy((rows, 6), TwoPhase(1, contrast), boundary=sides, centring=centring, seed=seed), scheme
@@ -58,7 +56,7 @@ def test_diffusion_is_symmetric_and_its_energy_is_what_its_kind_says(
 
 @every
 def test_the_energy_is_the_integral_of_the_gradient_squared(scheme, centring):
-    """So the matrix has the same scale at every resolution."""
+    """The matrix has the same scale at every resolution."""
     result = []
     for n in (32, 64):
         problem = Darcy(n, lambda x, y: 1 + x, boundary="neumann", centring=centring)
@@ -90,8 +88,8 @@ def test_advection_carries_downstream():
 
 
 @every
-def test_a_constant_is_a_solution_whatever_the_wind(scheme, centring):
-    """velocity . grad of a constant is zero, for a velocity with divergence and through Neumann sides, too."""
+def test_advection_of_a_constant_is_zero(scheme, centring):
+    """velocity . grad of a constant is zero, also for a velocity with a divergence and with Neumann sides."""
     problem = AdvectionDiffusion(
         (12, 15),
         Lognormal(0.5, mean=0.5),
@@ -104,7 +102,7 @@ def test_a_constant_is_a_solution_whatever_the_wind(scheme, centring):
     np.testing.assert_allclose(solve(problem, Direct(scheme)).u, 2.5, rtol=1e-12)
 
 
-def test_a_cell_peclet_number_above_two_is_refused_with_the_resolution_that_works():
+def test_a_cell_peclet_number_above_two_is_an_error_with_a_resolution():
     problem = AdvectionDiffusion(31, 0.01, (1.0, 0.5))
     with pytest.raises(
         InputError, match=r"cell Peclet number .* is 3.12 .* resolution=\((\d+), \1\)"
@@ -115,7 +113,7 @@ def test_a_cell_peclet_number_above_two_is_refused_with_the_resolution_that_work
     assert discretize(AdvectionDiffusion(need, 0.01, (1.0, 0.5))).kind == "nonsymmetric"
 
 
-def test_waves_that_the_grid_cannot_hold_are_refused_with_the_resolution_that_works():
+def test_unresolved_waves_are_an_error_with_a_resolution():
     with pytest.raises(InputError, match=r"unknowns a wavelength .* resolution=\d+") as refused:
         discretize(Helmholtz(31))
     need = int(str(refused.value).split("resolution=")[-1].split(" ")[0])
@@ -151,7 +149,7 @@ class Burst:
         return np.ones(grid.shape)
 
 
-def test_problems_print_themselves_in_few_characters():
+def test_the_repr_of_problems_is_short():
     field = np.linspace(3, 12, 127 * 127).reshape(127, 127)
     shown = repr(Darcy(127, field, seed=5))
     assert "coefficient=array 127 x 127 in [3, 12]" in shown
@@ -172,13 +170,13 @@ def test_problems_print_themselves_in_few_characters():
     assert "flux=top_source" in repr(Helmholtz())
 
 
-def test_a_random_source_is_of_its_seed():
+def test_a_random_source_depends_on_its_seed():
     a, b = (Poisson(15, GaussianField(), seed=s).source_field() for s in (5, 6))
     assert not np.array_equal(a, b)
     np.testing.assert_array_equal(a, Poisson(15, GaussianField(), seed=5).source_field())
 
 
-def test_data_of_other_types_are_taken():
+def test_data_of_other_types():
     import xarray as xr
 
     field = np.full((7, 7), 2.0, np.float32)
@@ -230,6 +228,6 @@ def test_refusals(make, message):
         discretize(make())
 
 
-def test_an_unknown_scheme_is_refused():
+def test_an_unknown_scheme_is_an_error():
     with pytest.raises(InputError, match="scheme='spectral'"):
         discretize(Poisson(7), "spectral")

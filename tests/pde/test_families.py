@@ -1,4 +1,4 @@
-"""Families: the published parameters, one field at every resolution, and what JSON keeps of them."""
+"""Families: published parameters, fields at several resolutions, and storage as JSON."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from sciml.pde.families import family_named
 @pytest.mark.parametrize(
     ("name", "low", "high", "tau"), [("darcy-smooth", 3, 12, 3.0), ("darcy-rough", 2, 12, 20**0.5)]
 )
-def test_two_phase_families_are_the_published_ones(name: str, low: float, high: float, tau: float) -> None:
+def test_parameters_of_the_published_two_phase_families(
+    name: str, low: float, high: float, tau: float
+) -> None:
     problem = FAMILIES[name].problem(63, seed=11)
     assert problem.coefficient == TwoPhase(low, high, tau=tau, alpha=2.0)
     assert set(np.unique(problem.coefficient_field())) == {low, high}
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_sample_is_one_field_at_every_resolution(name: str) -> None:
+def test_samples_are_equal_at_all_resolutions(name: str) -> None:
     family = FAMILIES[name]
     coarse_n, fine_n = (32, 64) if family.stepped else (101, 201) if name == "helmholtz" else (31, 63)
     coarse = family.fields(family.problem(coarse_n, seed=11))[family.inputs[0]]
@@ -47,7 +49,7 @@ def test_parameters_survive_json(name: str) -> None:
     assert family.inputs[0] in str(family)
 
 
-def test_a_family_of_ones_own() -> None:
+def test_a_family_with_another_template() -> None:
     family = replace(FAMILIES["darcy-rough"], template=Darcy(3, TwoPhase(1, 1000, tau=5), source=2.5))
     problem = family.problem((7, 9), seed=5, centring="cell")
     assert problem.grid == Grid((7, 9), "cell")
@@ -56,7 +58,7 @@ def test_a_family_of_ones_own() -> None:
     assert family.problem_with(problem.grid, given).terms().diffusion.max() == 4.0
 
 
-def test_problems_of_another_version_are_refused() -> None:
+def test_problems_of_another_version_are_an_error() -> None:
     with pytest.raises(SchemaError, match="generate the dataset again"):
         Family.from_parameters("darcy", {"problem": "Darcy", "porosity": 3}, ("coefficient",))
     with pytest.raises(SchemaError, match="Maxwell"):
@@ -76,7 +78,7 @@ def test_refusals() -> None:
         FAMILIES["navier-stokes"].problem(16, 7, "cell")
 
 
-def test_stepped_problems_take_their_state() -> None:
+def test_problems_in_time_have_an_initial_state() -> None:
     line, square = np.sin(2 * np.pi * np.arange(16) / 16), np.zeros((8, 8))
     burgers = FAMILIES["burgers"].problem_with(None, {"initial": line})
     assert isinstance(burgers, Burgers)

@@ -4,7 +4,7 @@ from scipy.fft import idctn
 
 from sciml.errors import InputError
 from sciml.pde import Boundary, GaussianField, Grid, Lognormal, Multiscale, PeriodicField, TwoPhase, WaveSpeed
-from sciml.pde.random_fields import gaussian_field, periodic_field
+from sciml.pde.gaussian_fields import gaussian_field, periodic_field
 
 EVERY = [
     TwoPhase(2, 12, tau=20**0.5),
@@ -18,7 +18,7 @@ SEEDS = range(100, 500)
 
 
 @pytest.mark.parametrize("coefficient", EVERY, ids=lambda c: type(c).__name__)
-def test_a_seed_is_one_field_at_every_resolution_and_centring(coefficient):
+def test_a_seed_gives_one_field_at_every_resolution_and_centring(coefficient):
     coarse = coefficient.draw(Grid((7, 9)), np.random.default_rng(5))
     fine = coefficient.draw(Grid((15, 19)), np.random.default_rng(5))
     np.testing.assert_allclose(coarse, fine[1::2, 1::2], rtol=0, atol=1e-9)
@@ -46,13 +46,13 @@ def test_on_cells_the_field_is_the_cosine_transform_of_the_fno_generator(tau, al
 
 
 def test_the_covariance_of_the_neumann_field_is_the_stated_one():
-    """In each mode, through an orthonormal transform of many draws: not the formula the sampler multiplies by."""
+    """The variance of each mode, from an orthonormal transform of many draws."""
     tau, alpha, n = 3.0, 2.0, 16
     grid = Grid((n, n), "cell")
     draws = np.stack(
         [gaussian_field(grid, np.random.default_rng(s), tau=tau, alpha=alpha, modes=n) for s in SEEDS]
     )
-    # Covariance between points from the eigenfunctions of the operator, here by its discretisation in space.
+    # Covariance between points from a discretisation of the operator in space.
     k = np.arange(n)
     value = np.cos(np.pi * np.outer(grid.coordinates()[0], k)) * np.where(k == 0, 1, np.sqrt(2))
     power = tau ** (2 * alpha - 2) * (np.pi**2 * (k[:, None] ** 2 + k**2) + tau**2) ** -alpha
@@ -106,7 +106,7 @@ def test_the_logarithm_of_a_lognormal_has_its_mean_and_deviation():
     assert np.sqrt(((logs - np.log(3)) ** 2).mean()) == pytest.approx(1.5, rel=0.06)
 
 
-def test_the_contrasts():
+def test_contrasts_of_the_media():
     grid = Grid((63, 63))
     rough = TwoPhase(2, 12, tau=20**0.5).draw(grid, np.random.default_rng(5))
     assert set(np.unique(rough)) == {2.0, 12.0}
@@ -129,8 +129,8 @@ def test_a_rougher_field_changes_sign_more_often():
     assert changes(20**0.5) > 1.1 * changes(3.0)
 
 
-def test_the_waves_of_the_speed_are_the_hundred_smallest():
-    """Their variance at a corner, where every cosine is 1."""
+def test_wave_speeds_have_the_hundred_smallest_waves():
+    """Variance at a corner, where every cosine is 1."""
     k = np.sort(np.add.outer(np.arange(40) ** 2, np.arange(40) ** 2), axis=None)[1:101]
     draws = [
         WaveSpeed(d=2.0).draw(Grid((3, 3), boundary=Boundary.all("neumann")), np.random.default_rng(s))
@@ -150,7 +150,7 @@ def test_the_waves_of_the_speed_are_the_hundred_smallest():
         (lambda: TwoPhase(3, np.nan), "high=nan"),
         (lambda: Lognormal(sigma=0), "sigma=0"),
         (lambda: Multiscale(scales=0), "scales=0"),
-        (lambda: WaveSpeed(amplitude=20.0), "the amplitude must be the smaller"),
+        (lambda: WaveSpeed(amplitude=20.0), "the amplitude must be less"),
         (lambda: PeriodicField(tau=-1), "tau=-1"),
     ],
 )

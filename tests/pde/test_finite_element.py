@@ -1,4 +1,4 @@
-"""Against scikit-fem: an assembler that shares no line with ours."""
+"""Finite elements compared with scikit-fem."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ SIDES = [Boundary(), Boundary.all("neumann"), Boundary("neumann", "dirichlet", "
 
 
 @pytest.mark.parametrize("sides", SIDES, ids=str)
-def test_the_matrix_with_constant_terms_is_its_to_round_off(sides):
+def test_the_matrix_with_constant_terms(sides):
     omega = 3.0
     problem = Helmholtz((9, 12), 2.0, omega, boundary=sides, lengths=(1.0, 1.3))
     oracle = Oracle(problem.grid)
@@ -63,7 +63,7 @@ def test_the_matrix_with_constant_terms_is_its_to_round_off(sides):
 
 
 @pytest.mark.parametrize("sides", SIDES, ids=str)
-def test_the_solution_with_boundary_data_is_its_to_round_off(sides):
+def test_the_solution_with_boundary_data(sides):
     def held(x, y):
         return 1 + x + 2 * y  # exact for bilinear elements
 
@@ -90,7 +90,7 @@ def test_the_solution_with_boundary_data_is_its_to_round_off(sides):
     np.testing.assert_allclose(result, exact, rtol=0, atol=1e-11 * np.abs(exact).max())
 
 
-def test_advection_with_constant_velocity_is_its_to_round_off():
+def test_advection_with_constant_velocity():
     problem = AdvectionDiffusion((9, 7), 0.3, (1.0, -0.6), boundary=SIDES[2])
     oracle = Oracle(problem.grid)
     carried = skfem.BilinearForm(lambda u, v, w: (grad(u)[0] - 0.6 * grad(u)[1]) * v)
@@ -99,16 +99,16 @@ def test_advection_with_constant_velocity_is_its_to_round_off():
     assert abs(system - exact[oracle.inside][:, oracle.inside]).max() < 1e-13
 
 
-def test_an_element_at_a_held_side_takes_the_coefficient_of_the_nearest_unknowns():
+def test_elements_at_a_dirichlet_side_have_the_nearest_coefficient():
     ring = np.full((5, 5), 5.0)
     ring[1:-1, 1:-1] = 1.0
     matrix = discretize(Darcy(5, ring), "finite_element").matrix
-    # Of the four elements around the corner's unknown three lie at the side; the fourth is a mean of 5, 5, 5, 1.
+    # Three of the four elements around the unknown in the corner are at a side; the fourth is the mean of 5, 5, 5, 1.
     assert matrix[0, 0] == pytest.approx((5 + 5 + 5 + 4) * 2 / 3)
 
 
 @pytest.mark.parametrize("scheme", ["finite_element", "finite_volume"])
-def test_with_a_variable_coefficient_both_come_together_at_second_order(scheme):
+def test_the_schemes_converge_to_each_other_at_second_order(scheme):
     def coefficient(x, y):
         return np.exp(np.sin(5 * x) * np.cos(4 * y))
 
@@ -125,7 +125,7 @@ def test_with_a_variable_coefficient_both_come_together_at_second_order(scheme):
     assert np.log2(apart[0] / apart[1]) > 1.9
 
 
-def test_the_benchmark_drives_its_wave_with_the_flux_of_thirty_elements():
+def test_the_flux_of_the_benchmark_covers_thirty_elements():
     system = discretize(Helmholtz(seed=5))
     assert system.kind == "indefinite"
     assert system.grid.shape == (101, 101)
@@ -138,7 +138,7 @@ def test_the_benchmark_drives_its_wave_with_the_flux_of_thirty_elements():
     assert top_source(x, y).sum() == 31
 
 
-def test_cell_centred_grids_are_refused_with_what_works():
+def test_cell_centred_grids_are_an_error():
     with pytest.raises(InputError, match=r"centring='vertex', or scheme='finite_volume'"):
         discretize(Poisson(8, centring="cell"), "finite_element")
     assert discretize(Helmholtz(32, omega=100.0, centring="cell")).matrix.nnz < 5 * 32**2 + 1

@@ -1,4 +1,4 @@
-"""Generated datasets: lazy, solved to round-off, and the same bits whoever computes them."""
+"""Generated datasets: lazy, solved up to rounding, with the same bits for any number of workers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sciml.pde.generation import sample_seeds
 from sciml.solve import solve
 
 
-def test_nothing_is_computed_before_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generated_datasets_are_lazy(monkeypatch: pytest.MonkeyPatch) -> None:
     import sciml.pde.reference_solver
 
     asked: list[int] = []
@@ -32,7 +32,7 @@ def test_nothing_is_computed_before_it_is_asked_for(monkeypatch: pytest.MonkeyPa
     assert not asked
 
 
-def test_both_variables_take_one_solve_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_sample_is_solved_once(monkeypatch: pytest.MonkeyPatch) -> None:
     import sciml.pde.generation as module
 
     calls: list[int] = []
@@ -85,7 +85,7 @@ def test_time_series_begin_after_the_initial_state(refined: int) -> None:
     assert float(abs(ds.u[1] - u[1:].values).max()) < (1e-12 if refined == 1 else 0.3)
 
 
-def test_burgers_lives_on_a_line() -> None:
+def test_burgers_data_are_one_dimensional() -> None:
     ds = generate("burgers", 3, 64, seed=11, chunk=2).compute()
     assert ds.u.dims == ("sample", "time", "x")
     assert "grid" not in ds.attrs
@@ -104,7 +104,7 @@ def test_bits_do_not_depend_on_chunks_or_on_the_other_samples(name: str) -> None
     assert not np.array_equal(other.u, eight.u)
 
 
-def test_seeds_are_63_bits_and_of_the_sample_alone() -> None:
+def test_seeds_have_63_bits_and_depend_on_the_sample() -> None:
     seeds = sample_seeds(7, 200)
     assert len(set(seeds.tolist())) == 200
     assert seeds.min() >= 0
@@ -113,7 +113,7 @@ def test_seeds_are_63_bits_and_of_the_sample_alone() -> None:
     assert seeds[19] == int(first) >> 1
 
 
-def test_one_thread_holds_until_the_last_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_thread_is_restored_by_the_last_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     import threadpoolctl
 
     from sciml.pde.reference_solver import one_thread
@@ -147,7 +147,7 @@ def test_bits_do_not_depend_on_the_workers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["d.zarr", "d.nc"])
-def test_what_is_written_is_what_was_generated(tmp_path: Path, name: str) -> None:
+def test_written_data_equal_the_generated_data(tmp_path: Path, name: str) -> None:
     ds = generate("darcy-rough", 7, 15, seed=11, chunk=3)
     calls: list[tuple[int, int]] = []
     assert write_dataset(ds, tmp_path / name, progress=lambda *value: calls.append(value))
@@ -160,7 +160,7 @@ def test_what_is_written_is_what_was_generated(tmp_path: Path, name: str) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
 
 
-def test_only_what_sciml_wrote_is_replaced(tmp_path: Path) -> None:
+def test_only_datasets_of_sciml_are_replaced(tmp_path: Path) -> None:
     target = tmp_path / "d.zarr"
     write_dataset(generate("poisson", 3, 7, seed=11), target)
     other = generate("poisson", 4, 7, seed=11)
@@ -191,7 +191,7 @@ def _stop_after(blocks: int) -> object:
     return progress
 
 
-def test_an_interrupted_dataset_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_dataset_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "d.zarr"
     ds = generate("darcy-rough", 8, 15, seed=11, chunk=2)
     with pytest.raises(_Stop):
@@ -272,7 +272,7 @@ def test_control_c_keeps_what_is_done_and_a_second_writer_fails(tmp_path: Path) 
         (("darcy-rough", 3, 15, -7), "seed=-7"),
         (("darcy-rough", 3, 15, 7.5), "seed=7.5"),
         (("darcy-rough", 3, 2, 7), "at least 3"),
-        (("helmholtz", 3, 15, 7), "cannot hold the wave"),
+        (("helmholtz", 3, 15, 7), "do not resolve the wave"),
     ],
 )
 def test_refusals(arguments: tuple[str, int, int, int], message: str) -> None:

@@ -23,7 +23,7 @@ grids = st.builds(
 
 @given(grids)
 @settings(max_examples=50, deadline=None)
-def test_control_volumes_fill_what_the_known_nodes_leave(grid):
+def test_control_volumes_cover_the_unknowns(grid):
     covered = []
     for axis in (0, 1):
         held = grid.sides(axis).count("dirichlet") if grid.centring == "vertex" else 0
@@ -42,7 +42,7 @@ def test_unknowns_lie_inside_a_spacing_apart_and_the_grid_survives_json(grid):
     assert Grid.from_json(json.loads(json.dumps(grid.to_json()))) == grid
 
 
-def test_where_the_ends_lie():
+def test_positions_of_the_first_and_last_unknown():
     y, x = Grid((5, 4), boundary=Boundary("neumann", "dirichlet", "periodic", "periodic")).coordinates()
     np.testing.assert_allclose(x, [0, 0.25, 0.5, 0.75])
     np.testing.assert_allclose(y, [0, 0.2, 0.4, 0.6, 0.8])

@@ -1,4 +1,4 @@
-"""What people give a problem: numbers that are none, arrays of other makers, families of their own."""
+"""Inputs of problems: invalid numbers, labelled and lazy arrays, other families."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_what_is_no_number_is_shown(make: Callable[[Any], object], value: Any) -
         make(value)
 
 
-def test_counts_are_whole() -> None:
+def test_counts_are_whole_numbers() -> None:
     for make in (lambda: Multiscale(scales=2.5), lambda: WaveSpeed(modes=2.5)):  # type: ignore[arg-type]
         with pytest.raises(InputError, match=r"=2\.5\): give a whole number"):
             make()
@@ -80,25 +80,25 @@ def test_seeds_are_whole_numbers(seed: Any) -> None:
 
 
 @pytest.mark.parametrize("problem", [Darcy(7, TwoPhase), Burgers(8, initial=PeriodicField)])  # type: ignore[arg-type]
-def test_a_class_is_no_medium(problem: Darcy | Burgers) -> None:
+def test_a_class_instead_of_a_medium_is_an_error(problem: Darcy | Burgers) -> None:
     with pytest.raises(InputError, match=r"the class: give one of it.*\(\)"):
         problem.terms() if isinstance(problem, Darcy) else problem.start()
 
 
-def test_labelled_arrays_go_by_their_dims() -> None:
+def test_labelled_arrays_are_transposed_by_their_dims() -> None:
     turned = xr.DataArray(SQUARE.T, dims=("x", "y"))
     np.testing.assert_array_equal(Darcy(7, turned).coefficient_field(), SQUARE)
     np.testing.assert_array_equal(Darcy(7, turned.chunk(x=3)).coefficient_field(), SQUARE)
 
 
-def test_what_a_mask_hides_is_no_value() -> None:
+def test_masked_values_are_an_error() -> None:
     hidden = np.ma.masked_equal(SQUARE.astype(int), 9)
     with pytest.raises(InputError, match=r"coefficient is nan at \(y, x\) = \(1, 1\)"):
         Darcy(7, hidden).terms()
     np.testing.assert_array_equal(Darcy(7, np.ma.array(SQUARE)).coefficient_field(), SQUARE)
 
 
-def test_what_is_lazy_is_printed_without_being_computed() -> None:
+def test_printing_does_not_compute_lazy_arrays() -> None:
     def never(block: np.ndarray) -> np.ndarray:
         raise AssertionError("computed")
 
@@ -119,7 +119,7 @@ SIDES = [
 @pytest.mark.parametrize("boundary", SIDES, ids=str)
 @pytest.mark.parametrize("centring", ["vertex", "cell"])
 def test_datasets_of_any_sides(boundary: Boundary, centring: Any) -> None:
-    """Sources are balanced as `Direct` balances them, where there are Neumann and periodic sides only."""
+    """With Neumann and periodic sides only, sources are balanced as by `Direct`."""
     source = PeriodicField(sigma=10.0) if boundary == SIDES[1] or centring == "vertex" else GaussianField()
     if boundary == SIDES[0]:
         source = GaussianField()
@@ -134,7 +134,7 @@ def test_datasets_of_any_sides(boundary: Boundary, centring: Any) -> None:
     np.testing.assert_allclose(ds.u[1], exact, atol=1e-10 * float(abs(exact).max()))
 
 
-def test_a_family_without_solutions_says_so() -> None:
+def test_a_family_without_solutions_is_an_error() -> None:
     family = Family("mine", Darcy(3, TwoPhase(), boundary="neumann"), ("coefficient",))
     with pytest.raises(InputError, match=r"integrate to 1 over Neumann.*subtract 1 from the source"):
         generate(family, 2, 7, seed=19).compute()
@@ -150,7 +150,7 @@ def test_inputs_are_fields_of_the_problem(inputs: tuple[str, ...]) -> None:
 
 
 def test_functions_are_not_replaced_by_defaults() -> None:
-    """A file holds their names alone."""
+    """A file contains only the names of functions."""
     family = Family("mine", Darcy(3, TwoPhase(), source=lambda x, y: x), ("coefficient",))
     ds = generate(family, 2, 7, seed=19)
     with pytest.raises(InputError, match=r"source of the family 'mine' is the function .*pose the problem"):

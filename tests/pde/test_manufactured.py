@@ -1,4 +1,4 @@
-"""Second order in L2: every family, scheme, centring and kind of boundary, with boundary data and fluxes not zero."""
+"""Second order in L2 for all families, schemes, centrings and boundaries, with nonzero boundary data and fluxes."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ sides = pytest.mark.parametrize("name", list(BOUNDARIES))
 
 
 def intervals(name):
-    # With Dirichlet sides all round the error is so small that its leading term takes over late.
+    # With Dirichlet sides only, the leading term of the small error dominates on finer grids.
     return 64 if name in ("dirichlet", "mixed") else 24
 
 
@@ -82,7 +82,7 @@ def test_advection_diffusion(scheme, centring, name, given):
 
 @pytest.mark.parametrize("centring", ["vertex", "cell"])
 def test_the_flux_through_layers_is_exact(centring):
-    """Harmonic faces: a coefficient that jumps on faces across the flow gives the exact solution on nodes."""
+    """With harmonic means, a coefficient that jumps on faces across the flow gives the exact solution."""
 
     sides = Boundary("dirichlet", "dirichlet", "neumann", "neumann")
     n = 21

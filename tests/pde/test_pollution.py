@@ -1,4 +1,4 @@
-"""How far discrete Helmholtz solutions are from those of the equation, and what `refined` does about it."""
+"""Errors of discrete Helmholtz solutions, and their reduction by `refined`."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def apart(u: np.ndarray, truth: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("m", [0, 2, 4])
-def test_blended_waves_are_of_fourth_order_against_the_analytic_ones(m: int) -> None:
-    """At 12 nodes a wavelength, as in the published set, and at 24; half a wave away from resonances."""
+def test_blended_waves_converge_at_fourth_order(m: int) -> None:
+    """12 nodes for each wavelength, as in the published data, and 24; half a wave from resonances."""
     k = 26.7
     flux, exact = standing(k, m)
 
@@ -66,7 +66,7 @@ def test_blended_waves_are_of_fourth_order_against_the_analytic_ones(m: int) -> 
     assert blended[1] < blended[0] * (0.07 if m == 0 else 0.25)
 
 
-def test_the_estimate_is_the_phase_that_is_lost() -> None:
+def test_the_estimate_equals_the_phase_error() -> None:
     """The wave number of the discrete waves along an axis, from the eigenvalues of the stencil."""
     for mass, rest in (("consistent", 4 / 6), ("blended", 10 / 12)):
         problem = Helmholtz(101, 1.0, 50.0, mass=mass)  # type: ignore[arg-type]
@@ -75,8 +75,8 @@ def test_the_estimate_is_the_phase_that_is_lost() -> None:
         assert problem.phase_error() == pytest.approx(abs(theta / kh - 1) * 50, rel=0.05)
 
 
-def test_refined_data_are_near_the_equation_at_the_same_nodes() -> None:
-    """A small set of the kind of the published one: fewer waves, and so a cheap reference; the flux jumps at nodes."""
+def test_refined_data_are_close_to_the_equation() -> None:
+    """A small dataset like the published one, with fewer waves; the flux jumps at nodes."""
     family = replace(WAVES, template=Helmholtz(omega=400.0, wave_speed=WaveSpeed()))
     plain, fine, finer, reference = (
         generate(replace(family, refined=r), 2, 21, 11, dtype="float64").compute() for r in (1, 2, 4, 8)
@@ -103,7 +103,7 @@ def test_the_stored_nodes_are_those_of_the_coarse_grid(sides: Any) -> None:
     assert apart(plain.u.values, fine.u.values) < 0.05
 
 
-def test_the_published_set_is_as_it_was() -> None:
+def test_the_published_data_are_unchanged() -> None:
     ds = generate("helmholtz", 1, 101, 11, dtype="float64").compute()
     system = Helmholtz(101, seed=int(ds.sample_seed[0]))
     assert system.mass == "consistent"
@@ -135,7 +135,7 @@ class Still:
         return fields["wave_speed"] * 1e-4
 
 
-def test_an_evaluation_says_so() -> None:
+def test_an_evaluation_has_the_caution() -> None:
     ds = generate("helmholtz", 1, 65, 11)
     result = assess(Still(grid_of_dataset(ds)), ds, multigrid_samples=1, preconditioned=0)
     assert result.scores["caution"] == ds.attrs["caution"]
@@ -143,7 +143,7 @@ def test_an_evaluation_says_so() -> None:
     assert any("caution" in line for line in result.headline()[1:])  # which the page shows
 
 
-def test_what_refined_cannot_be() -> None:
+def test_invalid_values_of_refined() -> None:
     with pytest.raises(InputError, match="only nodes of a finer grid are used"):
         generate(replace(WAVES, refined=2), 1, 101, 11, centring="cell")
     with pytest.raises(InputError, match="mass='lumped'"):

@@ -1,4 +1,4 @@
-"""Files of every form and published layout, synthesised: h5py and scipy write them, `open_dataset` reads them."""
+"""Synthetic files of every format and published layout, written by h5py and scipy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def matlab73(path: Path, arrays: Arrays) -> None:
-    """As MATLAB writes it: a block of 512 bytes before the HDF5, and the axes in reverse."""
+    """Write as MATLAB does: a block of 512 bytes before the HDF5, and the axes in reverse."""
     with h5py.File(path, "w", userblock_size=512) as file:
         for name, values in arrays.items():
             file.create_dataset(name, data=values.T)
@@ -60,7 +60,7 @@ def fields(shape: tuple[int, ...] = (5, 9, 9), seed: int = 31) -> np.ndarray:
 
 
 def darcy(n: int, centring: str = "vertex", padded: bool = False) -> Arrays:
-    """Coefficients and solutions; padded: with the nodes on the sides, where u is zero."""
+    """Coefficients and solutions; ``padded`` adds the nodes on the sides, where u is zero."""
     ds = generate("darcy-smooth", 4, n, seed=13, centring=centring, dtype="float64").compute()
     coefficient, u = ds.coefficient.values, ds.u.values
     if padded:
@@ -70,7 +70,7 @@ def darcy(n: int, centring: str = "vertex", padded: bool = False) -> Arrays:
 
 
 def check_solved(ds: xr.Dataset, index: int = 2) -> None:
-    """The problem of a sample has the sample's solution."""
+    """Check that the problem of a sample has the solution of the sample."""
     np.testing.assert_allclose(solve(problem_of(ds, index), Direct()).u, ds.u[index], atol=1e-9)
 
 
@@ -216,13 +216,13 @@ def test_own_names_and_channels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["d.zarr", "d.nc"])
-def test_ones_own_stores_and_netcdf(tmp_path: Path, name: str) -> None:
+def test_stores_and_netcdf_of_other_origin(tmp_path: Path, name: str) -> None:
     ds = generate("darcy-rough", 5, 15, seed=13)
     write_dataset(ds, tmp_path / name)
     again = open_dataset(tmp_path / name)
     assert again.u.chunks is not None
     xr.testing.assert_equal(again.compute(), ds.compute())
-    # Rewritten from there, and thinned out; known again when it is opened anew.
+    # Written again after subsampling; the attributes remain.
     assert write_dataset(open_dataset(tmp_path / name, stride=4), tmp_path / "thin.nc")
     assert not write_dataset(open_dataset(tmp_path / name, stride=4), tmp_path / "thin.nc")
     thin = open_dataset(tmp_path / "thin.nc")
@@ -230,7 +230,7 @@ def test_ones_own_stores_and_netcdf(tmp_path: Path, name: str) -> None:
     assert grid_of_dataset(thin) == Grid((3, 3))
 
 
-def test_lazy_arrays_travel_and_know_their_file(tmp_path: Path) -> None:
+def test_lazy_arrays_are_pickled_with_their_file(tmp_path: Path) -> None:
     matlab73(tmp_path / "d.mat", {"coefficient": fields(), "u": fields(seed=32)})
     for _ in range(2):
         write_dataset(open_dataset(tmp_path / "d.mat"), tmp_path / "d.zarr")
@@ -253,7 +253,7 @@ def test_lazy_arrays_travel_and_know_their_file(tmp_path: Path) -> None:
         (Grid((16, 16), "vertex", Boundary(west="neumann", north="neumann")), 2, np.arange(8) / 8),
     ],
 )
-def test_what_a_stride_leaves_is_a_grid(grid: Grid, stride: int, x: np.ndarray) -> None:
+def test_a_stride_gives_a_grid(grid: Grid, stride: int, x: np.ndarray) -> None:
     at_x, at_y = grid.mesh()
     values = np.stack([at_x + 10 * at_y] * 2)
     ds = xr.Dataset(dict.fromkeys(("coefficient", "u"), (("sample", "y", "x"), values)))
@@ -264,7 +264,7 @@ def test_what_a_stride_leaves_is_a_grid(grid: Grid, stride: int, x: np.ndarray) 
     np.testing.assert_allclose(thin.u[1], in_x + 10 * in_y, atol=1e-12)
 
 
-def test_even_strides_of_cells_say_that_they_are_off() -> None:
+def test_even_strides_of_cells_give_a_warning() -> None:
     values = np.ones((2, 16, 16))
     ds = xr.Dataset(dict.fromkeys(("coefficient", "u"), (("sample", "y", "x"), values)))
     thin = open_dataset(ds, grid=Grid((16, 16), "cell"), stride=2)
@@ -280,7 +280,7 @@ def test_strides_that_leave_no_grid(stride: int, message: str) -> None:
         open_dataset(generate("poisson", 2, 15, seed=13), stride=stride)
 
 
-def test_files_of_no_use(tmp_path: Path) -> None:
+def test_invalid_files(tmp_path: Path) -> None:
     (tmp_path / "empty.mat").touch()
     (tmp_path / "text.mat").write_text("not a matrix, but long enough to be one")
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
@@ -300,7 +300,7 @@ def test_files_of_no_use(tmp_path: Path) -> None:
         "empty.mat": "is empty",
         "text.mat": "cannot be read",
         "table.csv": "no known form.*HDF5",
-        "folder": "no zarr store",
+        "folder": "not a zarr store",
         "text.npz": "no arrays of numbers",
         "half.h5": "cannot be read.*whole",
         "half.npz": "cannot be read.*whole",
@@ -333,14 +333,14 @@ def test_a_layout_that_does_not_fit(tmp_path: Path) -> None:
         open_dataset(tmp_path / "d.h5", layout="fno-darcy")
 
 
-def test_layouts_are_of_files_that_do_not_name_their_dims(tmp_path: Path) -> None:
+def test_layouts_apply_to_files_without_named_dims(tmp_path: Path) -> None:
     ds = generate("darcy-rough", 3, 7, seed=13).compute()
     ds.to_netcdf(tmp_path / "d.nc")
     with pytest.raises(InputError, match=r"layout='fno-darcy'.*d\.nc does \(netcdf\): name inputs"):
         open_dataset(tmp_path / "d.nc", layout="fno-darcy")
     with pytest.raises(InputError, match="no layout 'fno'"):
         open_dataset(tmp_path / "d.nc", layout="fno")
-    with pytest.raises(InputError, match="layout='fno-darcy' is of a file"):
+    with pytest.raises(InputError, match="layout='fno-darcy' applies to files"):
         open_dataset(ds, layout="fno-darcy")
     matlab5(tmp_path / "d.mat", darcy(7, padded=True))
     named = open_dataset(tmp_path / "d.mat", layout="fno-darcy", inputs={"k": "coefficient"})
@@ -350,6 +350,6 @@ def test_layouts_are_of_files_that_do_not_name_their_dims(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("given", [None, ["d.nc"], 3])
-def test_what_is_no_path(given: object) -> None:
+def test_invalid_paths(given: object) -> None:
     with pytest.raises(InputError, match="give the path of one file"):
         open_dataset(given)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""Residuals of twice the precision, entry by entry, against exact rational arithmetic."""
+"""Residuals of twice the precision, compared with exact rational arithmetic."""
 
 import warnings
 from fractions import Fraction
@@ -71,7 +71,7 @@ def test_exact_solutions_have_exactly_no_residual():
     assert not system.residual(x * (1 - x) * y * (1 - y)).any()
 
 
-def test_what_is_not_finite_stays_so_without_a_warning():
+def test_values_that_are_not_finite_give_no_warning():
     system = discretize(Poisson(5))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -55,7 +55,7 @@ def flow(n=24, viscosity=1e-3, **rest):
     return NavierStokes(n, viscosity, PeriodicField(sigma=200.0), final_time=0.5, frames=2, seed=5, **rest)
 
 
-def test_navier_stokes_is_what_another_formulation_and_integrator_find():
+def test_navier_stokes_against_another_formulation_and_integrator():
     """Advective form with five transforms of numpy, integrated by an adaptive method of order 8."""
     problem, n = flow(16), 16
     k = 2 * np.pi * np.fft.fftfreq(n, 1 / n)
@@ -104,7 +104,7 @@ def test_without_viscosity_energy_and_enstrophy_are_conserved():
 
 
 def test_a_courant_number_of_one_third_is_stable_without_viscosity():
-    """Where a Runge-Kutta scheme of second order grows."""
+    """A Runge-Kutta scheme of second order is unstable there."""
     problem = replace(flow(viscosity=0.0), final_time=20.0)
     solution = solve(problem, PseudoSpectral(dt=1 / 24))
     assert 0.3 < solution.stats["courant"] < 1
@@ -127,7 +127,7 @@ def test_the_factors_of_a_step_are_exact_to_rounding():
 
 
 @pytest.mark.parametrize("problem", [Burgers(64, frames=3), NavierStokes(16, 1e-3, final_time=0.3, frames=3)])
-def test_many_at_once_have_the_bits_of_one_by_one(problem):
+def test_batched_steps_have_the_bits_of_single_steps(problem):
     singles = [replace(problem, seed=seed) for seed in (5, 6, 7)]
     together = trajectories(
         problem, np.stack([single.start() for single in singles]), PseudoSpectral(dt=0.02)
@@ -136,7 +136,7 @@ def test_many_at_once_have_the_bits_of_one_by_one(problem):
         np.testing.assert_array_equal(solve(single, PseudoSpectral(dt=0.02)).u, u)
 
 
-def test_too_long_steps_are_reported_and_one_lost_sample_leaves_the_others():
+def test_too_long_steps_are_reported_for_their_samples_only():
     problem = Burgers(128, 1e-3, lambda x: 30 * np.sin(2 * np.pi * x), frames=5)
     with pytest.raises(SolveFailed, match="lower the time step"):
         solve(problem, PseudoSpectral(dt=0.05))
@@ -149,7 +149,7 @@ def test_too_long_steps_are_reported_and_one_lost_sample_leaves_the_others():
     assert np.isfinite(both[1]).all()
 
 
-def test_frames_begin_with_the_initial_state_and_a_state_serves_its_equation_only():
+def test_frames_start_with_the_initial_state_and_states_have_an_equation():
     problem = flow(16)
     state = init(problem, PseudoSpectral(dt=0.013))
     assert state.dt * state.count == pytest.approx(0.25)

@@ -1,4 +1,4 @@
-"""Writing one's own datasets: whatever is lazy, in whatever order, or with what a file cannot hold."""
+"""Writing datasets of other origin: lazy variables, orders of dims, and data that files cannot store."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def written(dataset: xr.Dataset, path: Path) -> xr.Dataset:
     ],
     ids=["sample last", "sample last, lazy", "lazy mask", "lazy coordinate", "lazy places", "unlike chunks"],
 )
-def test_all_of_a_dataset_is_written(tmp_path: Path, name: str, dataset: xr.Dataset) -> None:
+def test_all_variables_of_a_dataset_are_written(tmp_path: Path, name: str, dataset: xr.Dataset) -> None:
     whole = dataset.compute()
     read = written(dataset, tmp_path / name)
     xr.testing.assert_equal(read, whole.transpose(*DIMS))
@@ -64,7 +64,7 @@ def test_seeds_survive_being_written_again(tmp_path: Path) -> None:
         (own().assign_attrs(checked=True), "checked"),
     ],
 )
-def test_what_netcdf_cannot_hold_fails_before_the_computation(
+def test_data_that_netcdf_cannot_store_fail_before_the_computation(
     tmp_path: Path, dataset: xr.Dataset, message: str
 ) -> None:
     with pytest.raises(InputError, match=rf"d\.nc: netCDF cannot hold .*{message}"):
@@ -87,7 +87,7 @@ def _never(done: int, total: int) -> None:
         (own().u, "DataArray: give an xarray Dataset"),
     ],
 )
-def test_what_no_file_can_hold(tmp_path: Path, dataset: Any, message: str) -> None:
+def test_data_that_no_file_can_store(tmp_path: Path, dataset: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         write_dataset(dataset, tmp_path / "d.zarr")
     assert not list(tmp_path.iterdir())
@@ -100,7 +100,7 @@ def test_workers_are_a_whole_number(tmp_path: Path, workers: Any) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_block_too_large_for_the_memory_leaves_nothing(tmp_path: Path) -> None:
+def test_a_block_larger_than_memory_writes_nothing(tmp_path: Path) -> None:
     def _unheld(block: np.ndarray) -> np.ndarray:
         raise MemoryError("37 GiB")
 

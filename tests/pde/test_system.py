@@ -1,4 +1,4 @@
-"""What a system of the user's own may be: it works in every solver, or it is refused at once and clearly."""
+"""Systems of other origin: they work in all solvers, or raise a clear error."""
 
 import warnings
 
@@ -28,7 +28,7 @@ def changed(change, matrix=GIVEN.matrix):
 
 
 def halves(matrix):
-    """Every entry as the sum of two."""
+    """Split every entry into the sum of two."""
     coo = matrix.tocoo()
     twice = [np.r_[value, value] for value in (coo.data / 2, coo.row, coo.col)]
     return sp.coo_matrix((twice[0], (twice[1], twice[2])), shape=matrix.shape)
@@ -58,7 +58,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", sorted(FORMS))
-def test_any_form_of_a_matrix_is_the_same_system(form):
+def test_all_matrix_formats_give_the_same_system(form):
     given = FORMS[form](GIVEN.matrix)
     before = given.copy() if sp.issparse(given) else np.array(given)
     system = System(given, GIVEN.rhs, GIVEN.grid, "definite")
@@ -135,7 +135,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
-def test_what_is_no_definite_matrix_is_refused(name):
+def test_matrices_that_are_not_definite_are_an_error(name):
     matrix, words = REFUSED[name]
     with pytest.raises(InputError, match=words):
         System(matrix, GIVEN.rhs, GIVEN.grid, "definite")
@@ -154,14 +154,14 @@ def test_what_is_no_definite_matrix_is_refused(name):
         (1e-300 * GIVEN.rhs, "1e-140"),
     ],
 )
-def test_what_is_no_right_hand_side_is_refused(rhs, words):
+def test_invalid_right_hand_sides_are_an_error(rhs, words):
     with pytest.raises(InputError, match=words):
         System(GIVEN.matrix, rhs, GIVEN.grid, "definite")
     with pytest.raises(InputError, match=words):
         GIVEN.with_rhs(rhs)
 
 
-def test_the_grid_and_the_kind_are_looked_at():
+def test_the_grid_and_the_kind_are_checked():
     with pytest.raises(InputError, match="Grid"):
         System(GIVEN.matrix, GIVEN.rhs, (7, 7), "definite")
     with pytest.raises(InputError, match=r"'spd'.*semidefinite"):
@@ -169,14 +169,14 @@ def test_the_grid_and_the_kind_are_looked_at():
 
 
 def chains(*free):
-    """Columns of a grid that know nothing of each other; the free ones are held by nothing."""
+    """Unconnected columns of a grid; the free ones have no Dirichlet side."""
     along = sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(7, 7)).toarray()
     loose = along.copy()
     loose[0, 0] = loose[-1, -1] = 1.0
     return sp.csr_matrix(sp.block_diag([loose if k in free else along for k in range(7)]))
 
 
-def test_kernels_are_those_that_the_kind_says():
+def test_kernels_fit_the_kind():
     neumann = discretize(Poisson(7, 0.0, "neumann"))
     with pytest.raises(InputError, match=r"every row of the matrix sums to zero.*semidefinite"):
         System(neumann.matrix, neumann.rhs, neumann.grid, "definite")
@@ -206,7 +206,7 @@ def test_a_nonsymmetric_matrix_without_an_equation_or_a_pivot():
     assert solve(turned, Direct()).u.values.ravel() == pytest.approx(truth, rel=1e-9)
 
 
-def test_a_matrix_that_is_singular_in_a_way_nobody_sees_fails_clearly():
+def test_a_matrix_with_two_equal_rows_is_reported_as_singular():
     """Two equal rows and columns."""
     full = GIVEN.matrix.toarray()
     full[1], full[:, 1] = full[0], full[:, 0]

@@ -1,4 +1,4 @@
-"""Files of torch.save: read as torch reads them, and without running what a pickle asks for."""
+"""Files of torch.save have the values that torch reads, and their pickles run no code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def drawn(*shape: int, kind: torch.dtype = torch.float32) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_every_type_has_the_values_of_torch(tmp_path: Path, kind: torch.dtype) -> None:
+def test_all_dtypes_have_the_values_of_torch(tmp_path: Path, kind: torch.dtype) -> None:
     value = drawn(4, 5, 6, kind=kind)
     views = {"whole": value, "part": value[1:3, ::2], "turned": value.transpose(0, 2), "empty": value[:0]}
     torch.save(views, tmp_path / "d.pt")
@@ -77,7 +77,7 @@ def test_a_dataset_of_neuraloperator(tmp_path: Path) -> None:
 
 
 class Harmful:
-    """A pickle of it makes a folder where it is loaded."""
+    """An object whose pickle makes a folder when it is loaded."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -104,7 +104,7 @@ def test_no_code_of_a_pickle_is_run(tmp_path: Path) -> None:
     ("size", "stride", "offset"),
     [((3, 9), (9, 1), 0), ((2,), (1,), 11), ((2,), (-1,), 5), ((10**9, 10**9), (0, 0), 0), ((2, 2), (1,), 0)],
 )
-def test_tensors_outside_their_numbers(
+def test_tensors_outside_their_storage(
     tmp_path: Path, size: tuple[int, ...], stride: tuple[int, ...], offset: int
 ) -> None:
     class Crafted:
