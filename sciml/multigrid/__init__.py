@@ -1,6 +1,7 @@
-"""Multigrid hierarchies of the discretised problems: pyamg's, and the same levels as tensors.
+"""Multigrid hierarchies of the discretised problems, built by pyamg or from the grid.
 
-The public names are loaded when they are first used; only those of `tensors` and `structured` need torch.
+The public names are loaded when they are first used, and do not need torch. `sciml.multigrid.torch` has the same levels
+as tensors.
 """
 
 from __future__ import annotations

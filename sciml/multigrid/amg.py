@@ -21,33 +21,33 @@ __all__ = ["AMG"]
 class AMG(Settings):
     """Algorithm: a multigrid hierarchy, built by pyamg or from the grid, as preconditioner of a Krylov method.
 
-    Its state is the `Hierarchy`, which is reused for any right-hand side. For a problem with another matrix on the
-    same grid the transfers are reused and the coarse matrices are computed again, see `Hierarchy.updated`.
+    The state is the `Hierarchy`, which can be reused for any right-hand side. For another matrix on the same grid the
+    transfers are reused and the coarse matrices are computed again, see `Hierarchy.updated`.
 
     Parameters
     ----------
     method
-        ``ruge_stuben`` and ``smoothed_aggregation`` coarsen by the matrix, also across large jumps of the coefficient;
-        ``geometric`` coarsens the grid with bilinear interpolation, for any number of unknowns.
+        Coarsening. ``ruge_stuben`` and ``smoothed_aggregation`` coarsen by the matrix and are suited to large jumps of
+        the coefficient. ``geometric`` coarsens the grid with bilinear interpolation, for any number of unknowns.
     rtol
         Tolerance of the residual relative to the right-hand side, in the 2-norm.
     max_cycles
         Largest number of cycles on the finest level.
     accelerate
-        Krylov method. ``auto``: conjugate gradients where the cycle is symmetric, else GMRES. None: plain cycles.
+        Krylov method. ``auto``: conjugate gradients if the cycle is symmetric, else GMRES. None: plain cycles.
     smoother, sweeps
         Smoother, and number of sweeps before and after the coarse correction. A Gauss-Seidel sweep is symmetric:
         forward, then backward.
     cycle
-        Form of the cycle.
+        Type of the cycle: V, W or F.
     scheme
-        Discretisation, see `discretize`; None takes the problem's own.
+        Discretisation, see `discretize`; None uses the default scheme of the problem.
 
     Raises
     ------
     InputError
-        Settings that do not exist or do not go together; when run: an indefinite system, a system without a
-        solution, or a state of another grid.
+        A setting does not exist, or settings do not fit together. Raised by `run`: the system is indefinite or has no
+        solution, or the state belongs to another grid.
 
     Examples
     --------
@@ -59,14 +59,14 @@ class AMG(Settings):
     """
 
     def init(self, problem: Elliptic | System) -> Hierarchy:
-        """Build the hierarchy of a problem or system."""
+        """Build the hierarchy of a problem or a system."""
         system = system_of(problem, self)
         hierarchy = build(system, self)
         self.krylov(hierarchy.asymmetry)
         return hierarchy
 
     def run(self, problem: Elliptic | System, state: Hierarchy) -> FieldSolution:
-        """Solve a problem with its own hierarchy, or with one of the same grid or with another tolerance."""
+        """Solve a problem with its hierarchy, or with the hierarchy of another problem on the same grid."""
         system = check_compatible(system_of(problem, self))
         built = state.algorithm
         for name in ("method", "smoother", "sweeps", "cycle"):

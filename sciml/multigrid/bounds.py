@@ -1,30 +1,30 @@
-"""Guaranteed bounds of an error from its residual: the energy norm, by one symmetric cycle.
+"""Guaranteed bounds of the energy norm of an error, from its residual and symmetric cycles.
 
-Let B be the cycle and E = I - B A what it leaves of an error. Where R = P^T, the coarse matrices are P^T A P, the
-coarsest equations are solved exactly and the smoother after the correction is the adjoint of the one before, E is
-self-adjoint in the energy inner product and its eigenvalues lie in [0, g], for any smoother: by induction over the
-levels E = S* (I - P B_c P^T A) S with B_c <= A_c^-1, and I - P A_c^-1 P^T A is an orthogonal projection (Hackbusch
-1985, section 7; Xu and Zikatanov 2002). Whatever correction x is taken from e, with A e = r and s = r - A x,
+Let B be the cycle and E = I - B A its error propagation. Assume that R = P^T, that the coarse matrices are P^T A P,
+that the coarsest equations are solved exactly, and that the smoother after the correction is the adjoint of the one
+before it. Then E is self-adjoint in the energy inner product and its eigenvalues are in [0, g], for any smoother: by
+induction over the levels E = S* (I - P B_c P^T A) S with B_c <= A_c^-1, and I - P A_c^-1 P^T A is an orthogonal
+projection (Hackbusch 1985, section 7; Xu and Zikatanov 2002). For any correction x, with A e = r and s = r - A x,
 
     ||e||^2 = x . (r + s) + ||e - x||^2.
 
-With x = B r, one cycle, what is left is at most g ||e||, so eta^2 = x . (r + s) gives
-eta <= ||e|| <= eta / sqrt(1 - g^2): one cycle counts like two. Where that is not close enough, a step of conjugate
-gradients takes the larger part of the error into account exactly, and the same bound holds for the rest, until it is
-small compared with the whole. That takes a few cycles where g = 0.99 and plain ones would take 90. They bound the
-algebraic error, not that of the discretisation.
+For one cycle, x = B r, the remaining error is at most g ||e||, so that eta^2 = x . (r + s) gives the bounds eta <=
+||e|| <= eta / sqrt(1 - g^2). If these are not close enough, a step of conjugate gradients determines the larger part of
+the error exactly, and the same bound holds for the rest. The steps are repeated until the rest is small compared with
+the whole. For g = 0.99 this takes a few cycles instead of 90. The bounds are those of the algebraic error, not of the
+error of the discretisation.
 
-**Rounding.** Each s is computed with twice the precision (`sciml.pde.residuals`), what may be wrong in it and in the
-inner products is bounded (`sciml.multigrid.rounding`) and added, and g is enlarged by what the cycle was seen to lose
-of its symmetry. So the bounds hold in float64. The given r counts as right to the last bit of each entry, which
-`System.residual` provides; b - A u computed plainly is wrong by up to 1e-15 (|A| |u| + |b|), which has to be given.
+**Rounding.** Each s is computed with twice the precision (`sciml.pde.residuals`). The errors of s and of the inner
+products are bounded (`sciml.multigrid.rounding`) and added, and g is increased by the measured asymmetry of the cycle,
+so that the bounds hold in float64. The entries of r must be correct to the last bit, as those of `System.residual` are.
+The error of b - A u in plain float64 is up to 1e-15 (|A| |u| + |b|) and must be passed as ``rounding``.
 
-**A bound of g.** Estimates of the largest eigenvalue converge from below. Lanczos with a random start x gives, besides
-an estimate, the orthonormal polynomials p_j of the spectral measure of x. The smallest integral of p^2 over all
-polynomials with p(t) = 1 and degree <= k is 1 / sum p_j(t)^2 (Christoffel), so t can carry the share d of ||x||^2
-only if sum p_j(t)^2 <= 1/d. The share of the largest eigenvalue is a Gaussian's square: less than d only with
-probability 1e-6 (the argument of Kuczynski and Wozniakowski 1992, with the measure that was seen in place of the
-worst one). So the largest t that passes bounds g, but for that probability. The seed of the start is fixed.
+**A bound of g.** Estimates of the largest eigenvalue converge from below. Lanczos with a random start x gives an
+estimate, and the orthonormal polynomials p_j of the spectral measure of x. The smallest integral of p^2 over all
+polynomials with p(t) = 1 and degree <= k is 1 / sum p_j(t)^2 (Christoffel), so that t can have the fraction d of
+||x||^2 only if sum p_j(t)^2 <= 1/d. The fraction of the largest eigenvalue is the square of a Gaussian, which is less
+than d with probability 1e-6 (the argument of Kuczynski and Wozniakowski 1992, with the computed measure instead of the
+worst one). The largest t that satisfies the condition therefore bounds g, except with that probability.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ FAILURE = 1e-6
 FEWEST, MOST = 6, 150
 EXHAUSTED = 1e-13
 ENOUGH = 1.05
-"""How much the margin of g may lengthen the bound of one cycle before Lanczos goes on."""
+"""Largest factor by which the margin of g may increase the bound of one cycle; above it Lanczos continues."""
 UNBALANCED = 1e-6
 """Largest sum of the residual of a semidefinite system, relative to the sums of absolute values of r and b."""
 REMEDY = "use method='ruge_stuben', smoother='gauss_seidel' and, if need be, sweeps=(2, 2)"
@@ -64,17 +64,18 @@ class Contraction:
     Parameters
     ----------
     bound
-        Not below the largest eigenvalue of I - B A, but for a probability of `failure`.
+        Upper bound of the largest eigenvalue of I - B A, except with the probability `failure`.
     estimate
-        The Lanczos estimate, not above it.
+        Lanczos estimate of this eigenvalue, from below.
     failure
-        The probability, over random starts, that the bound does not hold.
+        Probability, over random starts, that the bound does not hold.
     cycles
-        Number of cycles to compute the bound, those of its auxiliary solve included.
+        Number of cycles to compute the bound, including those of its auxiliary solve.
     seconds
         Time to compute the bound, in seconds.
     smallest
-        A lower bound of the smallest eigenvalue of D^-1 A, D the diagonal; of a semidefinite matrix the second.
+        Lower bound of the smallest eigenvalue of D^-1 A with the diagonal D, or of the second smallest for a
+        semidefinite matrix.
     """
 
     bound: float
@@ -97,13 +98,13 @@ class Bounds:
     Parameters
     ----------
     lower, upper
-        lower <= ||e|| <= upper.
+        Bounds, lower <= ||e|| <= upper.
     contraction
         Bound of the contraction of one cycle, from which ``upper`` follows.
     margin
         Factor by which that bound exceeds its estimate.
     cycles
-        Number of cycles for this residual: more where one cycle contracts little.
+        Number of cycles for this residual; a slow contraction needs more.
 
     Examples
     --------
@@ -129,7 +130,7 @@ class Bounds:
 
 
 class Contracting(Cycles, Protocol):
-    """A symmetric cycle whose contraction is bounded: what `bounds` needs of a `sciml.multigrid.Hierarchy`."""
+    """Protocol of the symmetric cycles that `bounds` accepts, such as `sciml.multigrid.Hierarchy`."""
 
     @property
     def contraction(self) -> Contraction: ...
@@ -151,19 +152,18 @@ def bounds(
     hierarchy
         Hierarchy of a symmetric cycle.
     r
-        (n,) or (y, x): b - A u. Its entries count as right to their last bit, in the precision they are given in.
+        Residual b - A u, (n,) or (y, x). Its entries must be correct to the last bit of their dtype.
     effectivity
-        Largest ratio of the upper bound and the error; more cycles are spent until it is reached. Where rounding
-        is most of the residual the ratio may be larger.
+        Largest ratio of the upper bound and the error; more cycles are used until rounding or this ratio is reached.
     rounding
-        (n,) or (y, x), what the entries of r may be wrong by besides; of ``system.residual(u)`` that is
-        ``system.split.rounding(u)``, which only matters where the entries of r are 1e-22 times those of b or less.
+        Further errors of the entries of r, (n,) or (y, x). For ``system.residual(u)`` they are
+        ``system.split.rounding(u)``, which has an effect only if r is less than about 1e-22 times b.
 
     Raises
     ------
     InputError
-        A cycle that is not symmetric or does not converge, a residual that is not finite, or (of a problem
-        determined up to a constant) one that does not sum to zero.
+        The cycle is not symmetric or does not converge, the residual is not finite, or the residual of a problem that
+        is determined up to a constant does not sum to zero.
     """
     if not effectivity > 1:
         raise InputError(f"effectivity={effectivity!r}: give a number above 1, such as 1.1")
@@ -180,7 +180,7 @@ def bounds(
     largest = max(float(np.abs(vector).max()), float(wrong.max()))
     if largest == 0.0:
         return Bounds(0.0, 0.0, contraction.bound, contraction.margin, 0)
-    # Of size 1, or the squares of what is very small would vanish, and the upper bound with them.
+    # Scaled to size 1, since the squares of very small values would underflow, and the upper bound with them.
     exponent = -math.frexp(largest)[1]
     lower, upper, count = _enclosed(
         hierarchy, np.ldexp(vector, exponent), np.ldexp(wrong, exponent), effectivity
@@ -191,7 +191,7 @@ def bounds(
 
 
 def _enclosed(hierarchy: Contracting, r: Field, wrong: Field, effectivity: float) -> tuple[float, float, int]:
-    """Bounds of the energy norm of A^-1 r, r being known up to ``wrong``, and the cycles spent."""
+    """Bound the energy norm of A^-1 r, where r is known up to ``wrong``; returns bounds and number of cycles."""
     g, measure = hierarchy.contraction.bound, hierarchy.rounding
     x, left, of_left = np.zeros_like(r), r, np.zeros_like(r)
     known = Interval(0.0, 0.0)  # ||e||^2 = known + ||the error of x||^2
@@ -204,7 +204,7 @@ def _enclosed(hierarchy: Contracting, r: Field, wrong: Field, effectivity: float
         noise = measure.energy(wrong) + measure.energy(of_left) + measure.constant(x + z)
         low, high = math.sqrt(known.low + rest.low), math.sqrt(known.high + rest.high / (1 - g * g))
         lower, upper = max(low / SAFE - noise, 0.0), SAFE * high + noise
-        # Rounding, which no further cycle would take away, is no reason for more.
+        # Further cycles do not reduce rounding.
         if high <= effectivity * low and (upper <= effectivity * lower or noise > 0.1 * (high - low)):
             break
         if count == MOST or not high < math.inf:
@@ -216,7 +216,7 @@ def _enclosed(hierarchy: Contracting, r: Field, wrong: Field, effectivity: float
 
 
 def _given(hierarchy: Contracting, r: Field, name: str) -> tuple[Field, float]:
-    """A vector (n,) of float64, and the unit roundoff of what it was given in."""
+    """Convert to a vector (n,) of float64; returns it with the unit roundoff of the given dtype."""
     grid = hierarchy.system.grid
     if np.shape(r) not in ((grid.size,), grid.shape):
         raise InputError(
@@ -231,10 +231,10 @@ def _given(hierarchy: Contracting, r: Field, name: str) -> tuple[Field, float]:
 
 
 def _balanced(hierarchy: Contracting, r: Field) -> tuple[Field, float]:
-    """A residual without its sum, and the absolute value of that, which must be round-off."""
+    """Subtract the mean of a residual; returns it with the absolute value of the sum, which must be rounding."""
     system = hierarchy.system
     total = math.fsum(r)
-    # Round-off of b - A u is small against |b|, not against a residual that is small itself.
+    # The rounding of b - A u is small relative to |b|, not relative to a small residual.
     if abs(total) > UNBALANCED * float(np.abs(r).sum() + np.abs(system.rhs).sum()):
         raise InputError(
             f"the residual sums to {total:.3e}, but where u is determined up to a constant "
@@ -245,9 +245,9 @@ def _balanced(hierarchy: Contracting, r: Field) -> tuple[Field, float]:
 
 
 def imbalance(hierarchy: Contracting) -> float:
-    """Largest distance in energy of solutions of a semidefinite system whose residuals sum to 1.
+    """Return the largest distance in energy of solutions of a semidefinite system whose residuals sum to 1.
 
-    In float64 the columns of the matrix do not sum to zero exactly: the rest may be spread over the volumes, as here.
+    In float64 the columns of the matrix do not sum to zero exactly; the difference is distributed over the volumes.
     """
     volumes = hierarchy.system.grid.volumes().ravel()
     first = np.eye(1, volumes.size)[0]
@@ -261,12 +261,12 @@ def imbalance(hierarchy: Contracting) -> float:
 
 
 def contraction(hierarchy: Cycles) -> Contraction:
-    """Bound the contraction of one cycle, as the head of this module describes.
+    """Bound the contraction of one cycle, as the docstring of this module describes.
 
     Raises
     ------
     InputError
-        A cycle that is not symmetric, or whose bound is not below 1.
+        The cycle is not symmetric, or its bound is not less than 1.
     """
     if hierarchy.asymmetry is not None:
         raise InputError(f"no bounds: {hierarchy.asymmetry}")
@@ -289,7 +289,7 @@ def contraction(hierarchy: Cycles) -> Contraction:
         if done or (bound < 1 and (1 - estimate**2) < ENOUGH**2 * (1 - bound**2)):
             break
     lanczos.check()
-    # What rounding in the cycle may add: the components that a symmetric one would not have are a sample of it.
+    # Components that a symmetric cycle would not have are a sample of its rounding.
     bound += math.sqrt(matrix.shape[0]) * max(lanczos.defect, 8 * UNIT)
     if not bound < 1:
         raise InputError(f"no bounds: one cycle leaves up to {bound:.3g} of an error; {REMEDY}")
@@ -297,7 +297,7 @@ def contraction(hierarchy: Cycles) -> Contraction:
 
 
 class _Lanczos:
-    """Lanczos for E = I - B A in the energy inner product, every vector orthogonal to all."""
+    """Lanczos for E = I - B A in the energy inner product, with full orthogonalisation."""
 
     def __init__(self, hierarchy: Cycles, x: Field) -> None:
         self.hierarchy = hierarchy
@@ -311,12 +311,12 @@ class _Lanczos:
 
     @property
     def count(self) -> int:
-        """Steps so far, a cycle each."""
+        """Number of steps so far; each takes one cycle."""
         return len(self.diagonal)
 
     def _append(self, x: Field) -> float:
         if self.hierarchy.system.kind == "semidefinite":
-            x = x - x.mean()  # no energy sees a constant, so its round-off would grow from step to step
+            x = x - x.mean()  # constants have no energy, so that their rounding would grow from step to step
         image = self.matrix @ x
         norm = math.sqrt(max(float(x @ image), 0.0))
         k = self.count
@@ -325,19 +325,19 @@ class _Lanczos:
         return norm
 
     def step(self) -> bool:
-        """One more; True when the space is exhausted."""
+        """Make one step; returns True if the space is exhausted."""
         k = self.count
         q = self.basis[k]
         w = q - self.hierarchy.cycle(self.images[k])
         components = self.images[: k + 1] @ w
-        # A symmetric operator has components along the last two only.
+        # A symmetric operator has components only along the last two vectors.
         if k > 1:
             self.defect = max(self.defect, float(np.abs(components[: k - 1]).max()))
         self.diagonal.append(float(components[k]))
         w -= components @ self.basis[: k + 1]
         w -= (self.images[: k + 1] @ w) @ self.basis[: k + 1]
         norm = self._append(w)
-        # What rounding leaves of nothing: no component that size is known to be absent.
+        # Only rounding is left, so that smaller components are unknown.
         self.beside.append(max(norm, EXHAUSTED))
         return norm <= EXHAUSTED or k + 2 > w.size
 
@@ -350,7 +350,7 @@ class _Lanczos:
         return float(max(self.values()[-1], 0.0))
 
     def check(self) -> None:
-        """Assert what the bounds rest on, as far as it was seen: symmetry, and B A <= I."""
+        """Check the assumptions of the bounds on the computed vectors: symmetry, and B A <= I."""
         if self.defect > 1e-7:
             raise InputError(f"no bounds: the cycle is not symmetric ({self.defect:.1e}); {REMEDY}")
         least = float(self.values()[0])
@@ -359,9 +359,9 @@ class _Lanczos:
 
 
 def largest_possible(diagonal: list[float], beside: list[float], share: float) -> float:
-    """The largest point that can carry a share of a measure, by its recurrence coefficients.
+    """Return the largest point that can have a given fraction of a measure with these recurrence coefficients.
 
-    Beyond the largest Ritz value the Christoffel sum grows, so bisection finds where it passes 1/share.
+    The Christoffel sum increases beyond the largest Ritz value, so that bisection gives the point where it is 1/share.
 
     Examples
     --------

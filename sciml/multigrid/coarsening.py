@@ -16,16 +16,16 @@ from sciml.pde.system import System
 __all__ = ["build"]
 
 STRONG = 0.08
-"""A connection is strong if it is at least this share of the geometric mean of its diagonal entries."""
+"""A connection is strong if it is at least this fraction of the geometric mean of the two diagonal entries."""
 MANY = 500
-"""Unknowns on the coarsest level from which on coarsening goes on along weak connections."""
+"""Number of unknowns on the coarsest level above which coarsening continues along weak connections."""
 
 
 def build(system: System, algorithm: Settings) -> Hierarchy:
-    """Build the hierarchy of a system, reproducibly: no method draws random numbers."""
+    """Build the hierarchy of a system, without random numbers, so that it is reproducible."""
     start = time.perf_counter()
     if algorithm.method == "geometric":
-        # With one unknown, a semidefinite matrix is zero.
+        # A semidefinite matrix with one unknown is zero.
         transfers, grids = prolongations(system.grid, least=2 if system.kind == "semidefinite" else 1)
         pairs = [(p, sp.csr_matrix(p.T)) for p in transfers]
         return assemble(system, algorithm, pairs, [grid.shape for grid in grids], start=start)
@@ -37,24 +37,24 @@ def build(system: System, algorithm: Settings) -> Hierarchy:
 
 
 def _classical(system: System) -> list[Any]:
-    """Ruge and Stuben 1987: interpolation along strong connections."""
+    """Coarsen by Ruge and Stuben (1987): interpolation along strong connections."""
     from pyamg import ruge_stuben_solver
 
     return _useful(ruge_stuben_solver(_own(system), presmoother=None, postsmoother=None).levels)
 
 
 def _aggregated(system: System) -> list[Any]:
-    """Vanek, Mandel and Brezina 1996: aggregates with the constant as near-nullspace, smoothed."""
+    """Coarsen by smoothed aggregates (Vanek, Mandel and Brezina 1996), with the constant as near-nullspace."""
     # Aggregates end where the coefficient jumps.
     levels = _useful(_aggregates(system, [STRONG]))
     if levels[-1].A.shape[0] > MANY:
-        # No connection is strong there (a stretched grid, coarsened across): from there on all of them count.
+        # No connection is strong on that level (a stretched grid): all connections count there and below.
         levels = _useful(_aggregates(system, [STRONG] * (len(levels) - 1) + [0.0]))
     return levels
 
 
 def _aggregates(system: System, strong: list[float]) -> list[Any]:
-    """The levels, with what is a strong connection on each; the last entry holds for all coarser ones."""
+    """Return the levels for a threshold of strong connections on each; the last applies to all coarser levels."""
     from pyamg import smoothed_aggregation_solver
 
     made = smoothed_aggregation_solver(
@@ -69,9 +69,9 @@ def _aggregates(system: System, strong: list[float]) -> list[Any]:
 
 
 def _useful(levels: list[Any]) -> list[Any]:
-    """The levels without those below a prolongation that reaches no unknown from some coarse one.
+    """Drop the levels below a prolongation with an empty column.
 
-    pyamg makes a level of a single zero where no connection is strong.
+    If no connection is strong, pyamg makes a level with a single zero.
     """
     for k, level in enumerate(levels[:-1]):
         reached = np.asarray(abs(sp.csr_matrix(level.P)).sum(axis=0)).ravel()
@@ -81,5 +81,5 @@ def _useful(levels: list[Any]) -> list[Any]:
 
 
 def _own(system: System) -> Any:
-    """A copy that pyamg may sort and attach things to."""
+    """Copy the matrix, which pyamg sorts and adds attributes to."""
     return sp.csr_matrix(system.matrix, copy=True)

@@ -14,13 +14,13 @@ __all__ = ["LARGEST_INVERSE", "Coarsest", "inverse_of"]
 
 LARGEST_INVERSE = 3000
 NEGLIGIBLE = 1e-12
-"""Eigenvalues below this share of what the entries are made of are rounding errors."""
+"""Eigenvalues below this fraction of the size of the terms in the entries are rounding errors."""
 INACCURATE = 1e-6
-"""Largest distance of the product of a matrix and its inverse from the identity."""
+"""Largest difference of the product of a matrix and its inverse from the identity."""
 
 
 class Coarsest:
-    """The exact solution on the coarsest level, as pyamg calls it."""
+    """Exact solver of the coarsest level, with the interface of pyamg."""
 
     def __init__(self, inverse: Field) -> None:
         self.inverse = inverse
@@ -35,18 +35,19 @@ class Coarsest:
 def inverse_of(
     chain: Sequence[Matrix], transfers: Sequence[tuple[Matrix, Matrix]], *, symmetric: bool, singular: bool
 ) -> Field:
-    """The inverse of the coarsest matrix, or the pseudo-inverse B of a singular one.
+    """Return the inverse of the coarsest matrix, or the pseudo-inverse B of a singular matrix.
 
-    Rows and columns are scaled first, so that a coefficient that varies by many orders of magnitude makes no matrix
-    look singular. B A B = B holds for the pseudo-inverse of a part of the spectrum too: the coarse correction stays an
-    orthogonal projection in the energy inner product, on which the bounds of `sciml.multigrid.bounds` rest.
+    Rows and columns are scaled first, so that coefficients that vary by many orders of magnitude do not make a matrix
+    appear singular. B A B = B also holds for the pseudo-inverse of a part of the spectrum, so that the coarse
+    correction is an orthogonal projection in the energy inner product, as the bounds of `sciml.multigrid.bounds`
+    require.
 
     Parameters
     ----------
     chain
         The matrices of all levels, finest first.
     transfers
-        (P, R) of all levels but the last.
+        Pairs (P, R) of all levels except the last.
     symmetric
         Whether the matrices are symmetric and positive semidefinite.
     singular
@@ -55,7 +56,7 @@ def inverse_of(
     Raises
     ------
     InputError
-        A level of more than 3,000 unknowns.
+        The level has more than 3,000 unknowns.
     """
     last = chain[-1]
     if last.shape[0] > LARGEST_INVERSE:
@@ -81,7 +82,7 @@ def _size(chain: Sequence[Matrix], transfers: Sequence[tuple[Matrix, Matrix]]) -
 
 
 def _regular(matrix: Field) -> Field | None:
-    """The inverse, or None where the matrix is singular to rounding."""
+    """Return the inverse, or None where the matrix is singular to rounding."""
     try:
         inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
     except np.linalg.LinAlgError:
@@ -92,7 +93,7 @@ def _regular(matrix: Field) -> Field | None:
 
 
 def _pseudo(matrix: Field, symmetric: bool) -> Field:
-    """The pseudo-inverse without the eigenvalues, or singular values, that rounding makes."""
+    """Return the pseudo-inverse without the eigenvalues, or singular values, that rounding makes."""
     if not symmetric:
         return np.asarray(np.linalg.pinv(matrix, rcond=NEGLIGIBLE), dtype=np.float64)
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)

@@ -16,7 +16,7 @@ __all__ = ["smallest_eigenvalue"]
 
 
 def smallest_eigenvalue(hierarchy: Cycles) -> tuple[float, int]:
-    """A lower bound of the smallest eigenvalue of D^-1 A, of a semidefinite matrix the second, and the cycles it took.
+    """Bound the smallest eigenvalue of D^-1 A (semidefinite: the second) from below; returns it with the cycles.
 
     For a matrix without positive entries off the diagonal and any w > 0 the smallest (A w)_i / (d_i w_i) is one
     (Collatz and Wielandt); A w = d serves. Leaving out an unknown of a semidefinite matrix brings its smallest
@@ -47,7 +47,7 @@ def smallest_eigenvalue(hierarchy: Cycles) -> tuple[float, int]:
 
 
 def _by_inertia(matrix: Matrix, diagonal: Field) -> float:
-    """The largest t = 10^-k for which A - t D is positive definite, by its pivots."""
+    """Return the largest t = 10^-k for which A - t D is positive definite, by its pivots."""
     from scipy.sparse.linalg import splu
 
     settings: dict[str, Any] = {"diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}

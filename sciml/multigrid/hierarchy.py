@@ -29,20 +29,20 @@ __all__ = ["Hierarchy", "Level", "assemble", "same_matrix", "system_of"]
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """One level; its arrays are shared with pyamg and must not be written to.
+    """One level of a hierarchy. Its arrays are shared with pyamg and must not be changed.
 
     Parameters
     ----------
     matrix
         csr_matrix (n, n).
     prolongation, restriction
-        csr_matrix (n, m) from the next coarser level and (m, n) to it; None on the coarsest.
+        csr_matrix (n, m) from the next coarser level and (m, n) to it; None on the coarsest level.
     damping
         Damping of Jacobi on this level, ``omega`` of x += omega D^-1 (b - A x).
     shape
-        (y, x) where the level is a structured grid, else None.
+        Shape (y, x) if the level is a structured grid, else None.
     inverse
-        (n, n) on the coarsest level, where equations are solved exactly (the pseudo-inverse of a singular matrix).
+        Inverse (n, n) on the coarsest level, or the pseudo-inverse of a singular matrix; None on other levels.
     """
 
     matrix: Matrix = field(repr=False)
@@ -60,18 +60,18 @@ class Level:
 
 @dataclass(frozen=True, eq=False)
 class Hierarchy:
-    """The levels of one operator, finest first: the state of `AMG`.
+    """The levels of one operator; the state of `AMG`.
 
     Parameters
     ----------
     system
         The system whose matrix is on the finest level.
     algorithm
-        Its settings.
+        Settings of the hierarchy.
     levels
-        Finest first.
+        Levels, finest first.
     multilevel
-        The same as ``pyamg.MultilevelSolver``.
+        The same levels as ``pyamg.MultilevelSolver``.
     seconds
         Time to build it, in seconds.
 
@@ -102,7 +102,7 @@ class Hierarchy:
 
     @property
     def asymmetry(self) -> str | None:
-        """Why one cycle is not a symmetric operator, or None: the Krylov method and the bounds depend on it."""
+        """Reason why one cycle is not a symmetric operator, or None if it is symmetric."""
         given = self.algorithm
         if self.system.kind not in ("definite", "semidefinite"):
             return f"the matrix is {self.system.kind}"
@@ -128,9 +128,9 @@ class Hierarchy:
         return sum(level.size for level in self.levels) / self.levels[0].size
 
     def smooth(self, k: int, x: Field, b: Field, when: Literal["pre", "post"] = "pre") -> Field:
-        """Smooth x once for A_k x = b as the cycle does before or after its coarse correction; x stays as it is.
+        """Return x after the smoothing for A_k x = b before or after the coarse correction of the cycle.
 
-        On the coarsest level that is the solution.
+        On the coarsest level this is the solution.
         """
         inverse = self.levels[k].inverse
         if inverse is not None:
@@ -141,7 +141,7 @@ class Hierarchy:
         return smoothed
 
     def cycle(self, r: Field) -> Field:
-        """One cycle from zero: the approximate solution B r of A e = r, (n,)."""
+        """Apply one cycle from zero: the approximate solution B r of A e = r, (n,)."""
         r = np.ascontiguousarray(r, dtype=np.float64).ravel()
         if r.size != self.system.grid.size:
             raise InputError(
@@ -166,7 +166,7 @@ class Hierarchy:
         return x
 
     def cycles(self, r: Field, count: int) -> tuple[Field, Field]:
-        """Several cycles from zero: the approximate solution of A e = r, and the residual that is left, both (n,)."""
+        """Apply several cycles from zero; returns the approximate solution of A e = r and its residual, both (n,)."""
         r = np.asarray(r, dtype=np.float64).ravel()
         x, left = np.zeros_like(r), r
         for _ in range(count):
@@ -187,17 +187,23 @@ class Hierarchy:
         Parameters
         ----------
         b
-            (n,) or (y, x), integrated over the control volumes like `System.rhs`; by default that of the system.
+            Right-hand side (n,) or (y, x), integrated over the control volumes as `System.rhs` is; by default that of
+            the system.
         x0
             First guess, zero by default.
         rtol, max_cycles
-            Override those of the algorithm.
+            Tolerance and largest number of cycles; by default those of the algorithm.
+
+        Returns
+        -------
+        Iteration
+            Result of the iteration.
 
         Raises
         ------
         InputError
-            Values that do not fit or are not finite; a right-hand side without a solution (see `check_compatible`);
-            a tolerance or number of cycles out of range.
+            Values do not fit or are not finite, the right-hand side has no solution (see `check_compatible`), or the
+            tolerance or number of cycles is out of range.
         """
         given = self.algorithm
         rtol = given.rtol if rtol is None else rtol
@@ -226,15 +232,15 @@ class Hierarchy:
         return vector
 
     def updated(self, problem: Elliptic | System) -> Hierarchy:
-        """The hierarchy of a similar operator: P and R are reused, coarse matrices and smoothers are computed again.
+        """Make the hierarchy of a similar operator, with the same P and R and new coarse matrices and smoothers.
 
-        Cheaper than a new hierarchy. It converges as fast while the coefficient's jumps stay where they are; see
-        ``contraction``.
+        This takes less time than a new hierarchy. The convergence is as fast if the jumps of the coefficient do not
+        move, see ``contraction``.
 
         Raises
         ------
         InputError
-            Another grid or kind of system.
+            The grid or the kind of the system differs.
         """
         system = system_of(problem, self.algorithm)
         if system.grid != self.system.grid or system.kind != self.system.kind:
@@ -251,7 +257,7 @@ class Hierarchy:
 
     @cached_property
     def contraction(self) -> Contraction:
-        """A guaranteed bound of how much one cycle leaves of an error, in the energy norm; see `bounds`."""
+        """Guaranteed bound of the contraction of one cycle in the energy norm, see `bounds`."""
         return contraction(self)
 
     @cached_property
@@ -261,20 +267,25 @@ class Hierarchy:
 
     @cached_property
     def imbalance(self) -> float:
-        """How much a sum of 1 in a residual that should sum to zero may change the energy; see `bounds.imbalance`."""
+        """Largest change of the energy by a residual that sums to 1 instead of 0, see `bounds.imbalance`."""
         return imbalance(self)
 
     def bounds(self, r: Field, effectivity: float = 1.1, rounding: Field | None = None) -> Bounds:
-        """Guaranteed bounds of the energy norm of the error whose residual is r; see `sciml.multigrid.bounds`.
+        """Bound the energy norm of the error whose residual is r, see `sciml.multigrid.bounds`.
 
         Parameters
         ----------
         r
-            (n,) or (y, x): b - A u of an approximate u, as ``system.residual(u)`` gives it.
+            Residual b - A u of an approximate u, (n,) or (y, x), as ``system.residual(u)`` computes it.
         effectivity
-            Largest ratio of the upper bound and the error; determines the number of cycles.
+            Largest ratio of the upper bound and the error; it determines the number of cycles.
         rounding
-            (n,) or (y, x): what the entries of r may be wrong by, besides their last bit. None: nothing.
+            Errors of the entries of r besides their last bit, (n,) or (y, x); None for no such errors.
+
+        Returns
+        -------
+        Bounds
+            Bounds of the energy norm.
         """
         return bounds(self, r, effectivity, rounding)
 
@@ -311,7 +322,7 @@ class Hierarchy:
 
 
 def system_of(problem: Elliptic | System, algorithm: Settings) -> System:
-    """Return the system of a problem, or the system itself; raise an error for systems without a hierarchy."""
+    """Return the system of a problem or the system itself, and check that multigrid applies to it."""
     system = problem if isinstance(problem, System) else discretize(problem, algorithm.scheme)
     if system.kind == "indefinite":
         raise InputError(
@@ -327,7 +338,7 @@ def system_of(problem: Elliptic | System, algorithm: Settings) -> System:
 
 
 def same_matrix(a: Matrix, b: Matrix) -> bool:
-    """Whether two csr matrices are equal, entry by entry."""
+    """Return whether two csr matrices are equal, entry by entry."""
     return a is b or (
         a.shape == b.shape
         and np.array_equal(a.indptr, b.indptr)
@@ -345,7 +356,7 @@ def assemble(
     matrices: Sequence[Matrix] = (),
     start: float,
 ) -> Hierarchy:
-    """Build a hierarchy from its transfers (P, R), finest first; the coarse matrices are R A P unless given."""
+    """Build a hierarchy from its transfers (P, R), finest first; coarse matrices are R A P by default."""
     from pyamg.multilevel import MultilevelSolver
     from pyamg.relaxation.smoothing import change_smoothers
 

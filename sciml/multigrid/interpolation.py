@@ -17,18 +17,18 @@ __all__ = ["CoarseGrid", "interpolation", "prolongation", "prolongations"]
 class CoarseGrid:
     """A level of a structured grid, for the transfers.
 
-    Vertex-centred, every second node is a coarse node: the odd ones after a Dirichlet side (2^k - 1 becomes
-    2^(k-1) - 1), the even ones after a Neumann side or around. Cell-centred, two cells become one, an odd last one
-    stays alone.
+    On vertex-centred grids every second node is a coarse node: the odd nodes after a Dirichlet side (2^k - 1 nodes
+    become 2^(k-1) - 1), the even nodes after a Neumann or periodic side. On cell-centred grids two cells become one;
+    the last of an odd number of cells becomes a coarse cell by itself.
 
     Parameters
     ----------
     shape
         Unknowns along y and x.
     centring
-        As of `Grid`.
+        Centring, see `sciml.pde.Grid`.
     sides
-        Kind of the sides at the beginning and end of y, and of x.
+        Boundary conditions at the beginning and the end of y, and of x.
 
     Examples
     --------
@@ -42,7 +42,7 @@ class CoarseGrid:
 
     @classmethod
     def of(cls, grid: Grid) -> CoarseGrid:
-        """The finest level."""
+        """Return the finest level of a grid."""
         return cls(grid.shape, grid.centring, (grid.sides(0), grid.sides(1)))
 
     @property
@@ -51,7 +51,7 @@ class CoarseGrid:
         return self.shape[0] * self.shape[1]
 
     def coarse(self) -> CoarseGrid:
-        """The next coarser level; an axis of one unknown stays."""
+        """Return the next coarser level; an axis with one unknown is not coarsened."""
         ny, nx = (
             max((n + 1 - _first(self.centring, ends)) // 2, 1)
             for n, ends in zip(self.shape, self.sides, strict=True)
@@ -60,16 +60,17 @@ class CoarseGrid:
 
 
 def _first(centring: Centring, sides: tuple[Side, Side]) -> int:
-    """The fine index of the first coarse node."""
+    """Return the fine index of the first coarse node."""
     return int(centring == "vertex" and sides[0] == "dirichlet")
 
 
 def interpolation(n: int, centring: Centring, sides: tuple[Side, Side]) -> Matrix:
-    """Linear interpolation along one axis, for any number of unknowns.
+    """Return the linear interpolation along one axis, for any number of unknowns.
 
-    At a node that is not coarse, the mean of its two neighbours; in a cell, 3/4 of its own coarse cell and 1/4 of the
-    nearer neighbour. Beyond a side lies a ghost: at vertices zero (Dirichlet) or the last value (Neumann), at cells
-    minus the last value or the value itself, and the other end where the axis is periodic.
+    The value at a node that is not coarse is the mean of its two neighbours. The value in a cell is 3/4 of its coarse
+    cell plus 1/4 of the nearer neighbour. The ghost value beyond a Dirichlet side is zero (vertex-centred) or minus the
+    last value (cell-centred), that beyond a Neumann side is the last value, and that beyond a periodic side is the
+    value at the other end.
 
     Returns
     -------
@@ -97,7 +98,7 @@ def interpolation(n: int, centring: Centring, sides: tuple[Side, Side]) -> Matri
     else:
         coarse_node = (fine - first) % 2 == 0
         between = fine[~coarse_node]
-        left = (between - first - 1) // 2  # floor: -1 is the ghost before the first
+        left = (between - first - 1) // 2  # rounded down: -1 is the ghost before the first unknown
         rows = np.concatenate([fine[coarse_node], between, between])
         columns = np.concatenate([(fine[coarse_node] - first) // 2, left, left + 1])
         values = np.concatenate([np.ones(coarse_node.sum()), np.full(2 * between.size, 0.5)])
@@ -113,7 +114,7 @@ def interpolation(n: int, centring: Centring, sides: tuple[Side, Side]) -> Matri
 
 
 def prolongation(grid: Grid | CoarseGrid) -> tuple[Matrix, CoarseGrid]:
-    """Bilinear interpolation from the next coarser level to a grid; its transpose is the restriction.
+    """Return the bilinear interpolation from the next coarser level to a grid; its transpose is the restriction.
 
     Parameters
     ----------
@@ -139,12 +140,12 @@ def prolongation(grid: Grid | CoarseGrid) -> tuple[Matrix, CoarseGrid]:
 
 
 def prolongations(grid: Grid, least: int = 1) -> tuple[list[Matrix], list[CoarseGrid]]:
-    """All of them, down to the first level with at most ``least`` unknowns an axis.
+    """Return all interpolations, down to the first level with at most ``least`` unknowns along each axis.
 
     Returns
     -------
     P, levels
-        len(levels) == len(P) + 1, the finest first.
+        Interpolations and levels, finest first; len(levels) == len(P) + 1.
     """
     matrices: list[Matrix] = []
     levels = [CoarseGrid.of(grid)]

@@ -1,12 +1,12 @@
-"""Bounds of the rounding in float64, in the residual and in the inner products, that a bound of an error includes.
+"""Bounds of the rounding in float64 of residuals and inner products, as a part of error bounds.
 
-A residual r is known up to d, |r - (b - A u)| <= d entry by entry, so the error is known up to A^-1 (r - b + A u), and
+If the entries of a residual r are known up to d, |r - (b - A u)| <= d, the error is known up to A^-1 (r - b + A u), and
 
     ||A^-1 v||_A^2 = v . A^-1 v <= v . D^-1 v / lambda,
 
-D being the diagonal of A and lambda the smallest eigenvalue of D^-1 A, of which `sciml.multigrid.bounds` knows a lower
-bound. Inner products x . y are wrong by at most a small multiple of the unit roundoff times |x| . |y| (Higham 2002,
-section 3.1; numpy adds in pairs).
+where D is the diagonal of A, and lambda the smallest eigenvalue of D^-1 A, for which `sciml.multigrid.bounds` computes
+a lower bound. The error of an inner product x . y is at most a small multiple of the unit roundoff times |x| . |y|
+(Higham 2002, section 3.1; numpy uses pairwise summation).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["SAFE", "SEEN", "SUMMED", "Interval", "Rounding"]
 
 SUMMED = 80 * UNIT
-"""Rounding of an inner product, relative to that of the absolute values: 8 sums of 16 terms each, then in pairs."""
+"""Rounding of an inner product relative to that of the absolute values: 8 sums of 16 terms each, then pairwise."""
 SAFE = 1 + 1e-12
-"""Factor for the rounding of quantities that are bounds of rounding themselves, and of a square root."""
+"""Factor for the rounding in the computation of the bounds themselves."""
 
 
 SEEN = 1e-3
-"""The share of a bound from which on rounding is reduced by twice the precision."""
+"""Fraction of a bound above which rounding is reduced by computing with twice the precision."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Interval:
 
     @property
     def low(self) -> float:
-        """At least this, and no less than 0: squares are enclosed."""
+        """Lower end, at least 0, since the interval encloses a square."""
         return max(self.value - self.rounding, 0.0)
 
     @property
     def high(self) -> float:
-        """At most this."""
+        """Upper end."""
         return max(self.value + self.rounding, 0.0)
 
 
@@ -60,15 +60,15 @@ class Rounding:
     Parameters
     ----------
     matrix, absolute
-        csr_matrix (n, n), and of its absolute values.
+        csr_matrix (n, n), and its absolute values.
     split
         The matrix for residuals of twice the precision.
     diagonal
-        (n,) of the matrix.
+        Diagonal of the matrix (n,).
     smallest
-        A lower bound of the smallest eigenvalue of D^-1 A, of a semidefinite matrix the second.
+        Lower bound of the smallest eigenvalue of D^-1 A, or of the second smallest for a semidefinite matrix.
     sums
-        (n,), of the rows of a semidefinite matrix, in absolute value: zero but for rounding. None of other matrices.
+        Absolute row sums (n,) of a semidefinite matrix, which are zero up to rounding; None for other matrices.
     """
 
     matrix: Matrix
@@ -87,7 +87,7 @@ class Rounding:
         return cls(matrix, abs(matrix), split, matrix.diagonal(), smallest, sums)
 
     def constant(self, e: Field) -> float:
-        """Bound the energy by which an error like e is not determined, as a constant may be added to it."""
+        """Bound the change of the energy of an error e by an added constant."""
         return 0.0 if self.sums is None else self.energy(2 * float(np.ptp(e)) * self.sums)
 
     def energy(self, change: Field) -> float:
@@ -95,7 +95,7 @@ class Rounding:
         return SAFE * math.sqrt(float((change * change / self.diagonal).sum()) / self.smallest)
 
     def left(self, r: Field, x: Field, *, plain: bool = False) -> tuple[Field, Field]:
-        """R - A x, and what each entry of it may be wrong by; ``plain`` without twice the precision."""
+        """Compute r - A x and a bound of the error of each entry; ``plain``: without twice the precision."""
         if plain:
             s = r - self.matrix @ x
             return s, (self.split.terms + 3) * UNIT * (self.absolute @ np.abs(x) + np.abs(r))
@@ -103,9 +103,9 @@ class Rounding:
         return s, UNIT * np.abs(s) + self.split.rounding(x)
 
     def square(self, r: Field, x: Field) -> tuple[Interval, Field]:
-        """Enclose ||e||^2 - ||e - x||^2 = x . (r + s), where A e = r, and give s = r - A x.
+        """Enclose ||e||^2 - ||e - x||^2 = x . (r + s) with A e = r, and return s = r - A x as well.
 
-        With twice the precision only where rounding would be seen in the result.
+        Twice the precision is used only if rounding would affect the result.
         """
         s, wrong = self.left(r, x, plain=True)
         enclosed = self.product(r, x, s, wrong)
@@ -115,7 +115,7 @@ class Rounding:
         return enclosed, s
 
     def product(self, r: Field, x: Field, s: Field, wrong: Field) -> Interval:
-        """X . (r + s), s being known up to ``wrong``."""
+        """Enclose x . (r + s), where s is known up to ``wrong``."""
         both, size = r + s, np.abs(x)
         rounding = SUMMED * float((size * np.abs(both)).sum()) + float((size * wrong).sum())
         return Interval(float((x * both).sum()), SAFE * rounding)

@@ -1,4 +1,4 @@
-"""Settings of a multigrid method: how a hierarchy is built and how it is iterated with."""
+"""Settings of a multigrid method: of its hierarchy and of the iteration."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from sciml.checks import is_number, is_whole
 from sciml.errors import InputError
-from sciml.multigrid.smoothing import Smoother
+from sciml.multigrid.smoothing import SmootherName
 from sciml.pde.elliptic import Scheme
 
 __all__ = ["Accelerator", "CycleType", "Krylov", "Method", "Settings"]
@@ -26,7 +26,7 @@ class Settings:
     Raises
     ------
     InputError
-        Settings that do not exist or do not go together.
+        A setting does not exist, or settings do not fit together.
 
     Examples
     --------
@@ -38,13 +38,13 @@ class Settings:
     rtol: float = 1e-8
     max_cycles: int = 100
     accelerate: Accelerator | None = "auto"
-    smoother: Smoother = "gauss_seidel"
+    smoother: SmootherName = "gauss_seidel"
     sweeps: tuple[int, int] = (1, 1)
     cycle: CycleType = "V"
     scheme: Scheme | None = None
 
     def __post_init__(self) -> None:
-        for name, kinds in (("method", Method), ("smoother", Smoother), ("cycle", CycleType)):
+        for name, kinds in (("method", Method), ("smoother", SmootherName), ("cycle", CycleType)):
             if getattr(self, name) not in get_args(kinds):
                 raise InputError(f"{name}={getattr(self, name)!r}: give one of {', '.join(get_args(kinds))}")
         if self.accelerate is not None and self.accelerate not in get_args(Accelerator):
@@ -68,12 +68,12 @@ class Settings:
         Parameters
         ----------
         asymmetry
-            Why the cycle is not a symmetric operator, or None where it is.
+            Reason why the cycle is not a symmetric operator, or None if it is symmetric.
 
         Raises
         ------
         InputError
-            Conjugate gradients, where the cycle is not symmetric.
+            Conjugate gradients were chosen, and the cycle is not symmetric.
         """
         if self.accelerate == "auto":
             return "cg" if asymmetry is None else "gmres"

@@ -8,18 +8,18 @@ import numpy as np
 
 from sciml.pde.system import Matrix
 
-__all__ = ["Smoother", "damping", "spectral_radius", "smoothers"]
+__all__ = ["SmootherName", "damping", "spectral_radius", "smoothers"]
 
-Smoother = Literal["gauss_seidel", "jacobi", "chebyshev"]
+SmootherName = Literal["gauss_seidel", "jacobi", "chebyshev"]
 DAMPING = 0.8
-"""Damping of Jacobi where the spectral radius of D^-1 A is at most 2, near the best for the five-point Laplacian."""
+"""Damping of Jacobi if the spectral radius of D^-1 A is at most 2, nearly optimal for the five-point Laplacian."""
 DEGREE = 3
 
 
 def damping(matrix: Matrix) -> float:
-    """The damping of Jacobi: 0.8, less where some row is not diagonally dominant, so that it always converges.
+    """Return the damping of Jacobi: 0.8, or less for rows that are not diagonally dominant, so that it converges.
 
-    The radius of D^-1 A is bounded by Gershgorin: max_i sum_j |a_ij| / a_ii.
+    The spectral radius of D^-1 A is bounded by Gershgorin: max_i sum_j |a_ij| / a_ii.
     """
     diagonal = np.abs(matrix.diagonal())
     rows = np.asarray(abs(matrix).sum(axis=1)).ravel()
@@ -29,15 +29,15 @@ def damping(matrix: Matrix) -> float:
 
 
 def spectral_radius(matrix: Matrix) -> float:
-    """An upper bound of it: the largest absolute row sum (Gershgorin)."""
+    """Return an upper bound of the spectral radius: the largest absolute row sum (Gershgorin)."""
     return float(np.asarray(abs(matrix).sum(axis=1)).max(initial=np.finfo(float).tiny))
 
 
-def smoothers(matrix: Matrix, smoother: Smoother, sweeps: tuple[int, int]) -> tuple[Any, Any]:
-    """The smoother before and after the coarse correction, as ``(name, options)`` of pyamg.
+def smoothers(matrix: Matrix, smoother: SmootherName, sweeps: tuple[int, int]) -> tuple[Any, Any]:
+    """Return the smoothers before and after the coarse correction, as ``(name, options)`` of pyamg.
 
-    Gauss-Seidel sweeps forth and back each time, which makes it its own adjoint. Jacobi is damped without pyamg's
-    estimate of the spectral radius, and Chebyshev gets a bound instead of it: both estimates draw random numbers.
+    Each Gauss-Seidel sweep runs forward and backward, so that it is its own adjoint. Jacobi and Chebyshev use bounds of
+    the spectral radius, because the estimates of pyamg use random numbers.
     """
 
     def options(count: int) -> Any:
@@ -50,5 +50,5 @@ def smoothers(matrix: Matrix, smoother: Smoother, sweeps: tuple[int, int]) -> tu
         return "chebyshev", {"degree": DEGREE, "iterations": count}
 
     if smoother == "chebyshev":
-        matrix.rho = spectral_radius(matrix)  # where pyamg looks before it estimates
+        matrix.rho = spectral_radius(matrix)  # pyamg uses this attribute instead of an estimate
     return options(sweeps[0]), options(sweeps[1])

@@ -61,7 +61,7 @@ class ExactSolution:
         return r
 
     def squared_error(self, u):
-        """Of a vector of floats, in the energy norm."""
+        """Energy norm of the error of a vector of floats."""
         e = [a - b for a, b in zip(whole(u), self.x, strict=True)]
         if self.singular:
             mean = sum(e) // len(e)
@@ -69,5 +69,5 @@ class ExactSolution:
         return Fraction(sum(a * b for a, b in zip(e, self.times(e), strict=True)), 2 ** (3 * BITS))
 
     def squared_norm(self):
-        """Of the solution."""
+        """Energy norm of the solution."""
         return self.squared_error(np.zeros(len(self.x)))

@@ -1,4 +1,4 @@
-"""AMG as an algorithm: every method on every boundary, against a direct solver; what it refuses."""
+"""AMG as an algorithm: all methods and boundaries compared with a direct solver, and the errors."""
 
 import warnings
 from dataclasses import replace
@@ -33,7 +33,7 @@ def wave(x, y):
 
 
 class Wind:
-    """Advection and diffusion, as a problem of the user's own."""
+    """A problem of advection and diffusion that is not part of the package."""
 
     def __init__(self, speed=20.0, reaction=None):
         self.grid = Grid((24, 24))
@@ -49,7 +49,7 @@ class Wind:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("centring", ["vertex", "cell"])
 @pytest.mark.parametrize("boundary", BOUNDARIES, ids=str)
-def test_answers_are_those_of_a_direct_solver(method, centring, boundary):
+def test_solutions_equal_those_of_a_direct_solver(method, centring, boundary):
     pure = boundary in ("neumann", "periodic")
     problem = Darcy((30, 21), TwoPhase(3, 12), wave if pure else 1.0, boundary, centring=centring)
     solution = solve(problem, AMG(method, rtol=1e-11))
@@ -74,7 +74,7 @@ def test_every_smoother_and_cycle_converges(method, smoother, cycle):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("accelerate", ["auto", "gmres", "bicgstab"])
-def test_a_nonsymmetric_problem_just_works(method, accelerate):
+def test_nonsymmetric_problems(method, accelerate):
     problem = Wind()
     solution = solve(problem, AMG(method, accelerate=accelerate, rtol=1e-10))
     truth = solve(problem, Direct())
@@ -82,7 +82,7 @@ def test_a_nonsymmetric_problem_just_works(method, accelerate):
 
 
 @pytest.mark.parametrize("accelerate", ["gmres", "bicgstab"])
-def test_fewer_unknowns_than_cycles_are_no_cause_for_a_warning(accelerate):
+def test_few_unknowns_give_no_warning(accelerate):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         solution = solve(Poisson(5), AMG(accelerate=accelerate))
@@ -91,7 +91,7 @@ def test_fewer_unknowns_than_cycles_are_no_cause_for_a_warning(accelerate):
 
 @given(contrast=st.floats(1, 1000), seed=st.integers(2, 9999), n=st.integers(5, 40), cell=st.booleans())
 @settings(max_examples=25, deadline=None)
-def test_cg_takes_few_cycles_whatever_the_contrast(contrast, seed, n, cell):
+def test_cg_takes_few_cycles_for_any_contrast(contrast, seed, n, cell):
     coefficient = TwoPhase(1.0, contrast, tau=20**0.5) if contrast > 1 else 1.0
     problem = Darcy(n, coefficient, seed=seed, centring="cell" if cell else "vertex")
     for method, most in (("ruge_stuben", 15), ("smoothed_aggregation", 30)):
@@ -109,7 +109,7 @@ def test_the_same_bits_twice_and_no_global_random_number(method, monkeypatch):
     assert np.array_equal(first.u, solve(problem, AMG(method, smoother="chebyshev")).u)
 
 
-def test_a_state_serves_other_right_hand_sides_and_operators():
+def test_a_state_is_reused_for_other_right_hand_sides_and_operators():
     algorithm = AMG()
     problem = Darcy(31, TwoPhase(3, 12))
     state = init(problem, algorithm)
@@ -127,7 +127,7 @@ def test_a_state_serves_other_right_hand_sides_and_operators():
     assert tighter.stats["relative_residual"] <= 1e-12
 
 
-def test_systems_are_taken_as_they_are():
+def test_systems_are_solved_as_given():
     problem = Poisson(15)
     elements = discretize(problem, "finite_element")
     truth = solve(problem, Direct(scheme="finite_element"))
@@ -142,7 +142,7 @@ def test_the_result_matches_the_residual():
     assert short.stats["cycles"] == 2
     with pytest.raises(SolveFailed, match="hierarchy"):
         solve(problem, AMG(max_cycles=2))
-    # A hierarchy of another operator, which overcorrects: it must not be called a solution.
+    # The hierarchy of another operator overcorrects, so that the result is not a solution.
     hierarchy = AMG(accelerate=None).init(problem)
     system = hierarchy.system
     broken = replace(
@@ -157,7 +157,7 @@ def test_the_result_matches_the_residual():
     assert not zero.x.any()
 
 
-def test_pure_neumann_needs_data_that_balance():
+def test_pure_neumann_problems_need_balanced_data():
     with pytest.raises(InputError, match="balance"):
         solve(Poisson(15, boundary="neumann"), AMG())
     solution = solve(Poisson(16, wave, "neumann"), AMG())
@@ -182,12 +182,12 @@ def test_pure_neumann_needs_data_that_balance():
         ({"sweeps": (1.5, 1)}, "sweeps"),
     ],
 )
-def test_settings_that_do_not_exist(settings_, words):
+def test_unknown_settings(settings_, words):
     with pytest.raises(InputError, match=words):
         AMG(**settings_)
 
 
-def test_what_multigrid_cannot_do_is_refused_with_what_would():
+def test_unsupported_problems_are_an_error_with_a_remedy():
     with pytest.raises(InputError, match=r"Direct\(\)"):
         solve(Wind(speed=0, reaction=-200.0), AMG())
     with pytest.raises(InputError, match=r"nonsymmetric.*gmres"):

@@ -1,4 +1,4 @@
-"""The bounds hold: for every family, contrast, boundary, centring and method, and for the worst of all errors."""
+"""The bounds hold for all families, contrasts, boundaries, centrings and methods, and for the worst error."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -43,7 +43,7 @@ BOUNDARIES = (
 
 
 def errors(system, generator):
-    """Rough, smooth, local, and of the size of one cell: what networks and solvers leave."""
+    """Rough, smooth and local errors, as of networks and solvers."""
     n = system.grid.size
     rough = generator.standard_normal(n)
     x, y = system.grid.mesh()
@@ -65,7 +65,9 @@ def errors(system, generator):
     seed=st.integers(2, 10**6),
 )
 @settings(max_examples=80, deadline=None)
-def test_the_error_always_lies_between(coefficient, boundary, centring, method, smoother, cycle, shape, seed):
+def test_the_error_is_within_its_bounds(
+    coefficient, boundary, centring, method, smoother, cycle, shape, seed
+):
     problem = Darcy(shape, COEFFICIENTS[coefficient], 0.0, boundary, centring=centring, seed=seed)
     hierarchy = AMG(method, smoother=smoother, cycle=cycle).init(problem)
     system = hierarchy.system
@@ -80,7 +82,7 @@ def test_the_error_always_lies_between(coefficient, boundary, centring, method, 
 @pytest.mark.parametrize("coefficient", sorted(COEFFICIENTS))
 @pytest.mark.parametrize("boundary", ["dirichlet", "neumann"])
 @pytest.mark.parametrize("method", METHODS)
-def test_the_worst_of_all_errors(coefficient, boundary, method):
+def test_the_bounds_hold_for_the_worst_error(coefficient, boundary, method):
     problem = Darcy((14, 13), COEFFICIENTS[coefficient], 0.0, boundary, seed=11)
     hierarchy = AMG(method).init(problem)
     system = hierarchy.system
@@ -96,7 +98,7 @@ def test_the_worst_of_all_errors(coefficient, boundary, method):
     g = hierarchy.contraction
     assert rates[-1] <= g.bound < 1
     assert g.estimate <= rates[-1] * (1 + 1e-9)
-    # The margin does what it is for and no more.
+    # The margin is positive and small.
     assert (1 - rates[-1] ** 2) / (1 - g.bound**2) < 1.1
     for k in (-1, -2, len(rates) // 2):
         error = (vectors[:, regular] / np.sqrt(values[regular])) @ worst[:, k]
@@ -123,8 +125,8 @@ def test_the_benchmark_families_are_bounded_within_a_tenth(family, seed):
     assert hierarchy.contraction.cycles <= 40
 
 
-def test_against_solutions_that_nearly_are():
-    """Until rounding in the residual is what is left, the bound of a good solution is as good as that of a bad one."""
+def test_bounds_of_nearly_exact_solutions():
+    """Down to rounding in the residual, the bounds of accurate solutions are as close as those of others."""
     problem = Darcy(31, TwoPhase(3, 12))
     hierarchy = AMG().init(problem)
     system = hierarchy.system
@@ -136,9 +138,9 @@ def test_against_solutions_that_nearly_are():
         assert result.lower * (1 - 1e-6) <= true <= result.upper * (1 + 1e-6)
 
 
-def test_a_smoother_too_weak_for_the_contrast_is_refused_and_not_believed():
+def test_a_weak_smoother_is_an_error():
     weak = AMG(smoother="chebyshev")
-    # The diagonal varies by 1e6, of which a polynomial in A alone knows nothing: 150 steps do not separate g from 1.
+    # The diagonal varies by 1e6, which a polynomial in A does not include: 150 steps do not separate g from 1.
     with pytest.raises(InputError, match=r"no bounds: .* smoother='gauss_seidel'"):
         weak.init(Darcy(31, Lognormal(3.0), seed=3)).bounds(np.ones(961))
     for problem, slow in ((Poisson(25), False), (Darcy(25, Lognormal(1.0), seed=3), True)):
@@ -152,7 +154,7 @@ def test_a_smoother_too_weak_for_the_contrast_is_refused_and_not_believed():
 
 
 @pytest.mark.parametrize("effectivity", [1.01, 1.1, 2.0])
-def test_how_close_is_what_was_asked(effectivity):
+def test_the_effectivity_is_reached(effectivity):
     hierarchy = AMG("geometric").init(Darcy(31, TwoPhase(1, 1000, tau=20**0.5), 0.0))
     r = hierarchy.system.matrix @ np.random.default_rng(5).standard_normal(961)
     result = hierarchy.bounds(r, effectivity)
@@ -211,8 +213,8 @@ def _scaled(matrix):
     st.lists(st.floats(0, 0.9), min_size=6, max_size=30, unique=True), st.integers(2, 9999), st.integers(2, 5)
 )
 @settings(max_examples=50, deadline=None)
-def test_no_measure_escapes_the_christoffel_bound(points, seed, steps):
-    """A measure known in full: its largest point lies below what few steps of Lanczos say, given its true share."""
+def test_the_christoffel_bound_holds_for_known_measures(points, seed, steps):
+    """The largest point of a known measure is below the bound of a few Lanczos steps with its true fraction."""
     points = np.array(sorted(points))
     weights = np.random.default_rng(seed).random(points.size) + 1e-3
     weights /= weights.sum()
@@ -229,7 +231,7 @@ def test_no_measure_escapes_the_christoffel_bound(points, seed, steps):
     assert points[-1] <= largest_possible(diagonal, beside, weights[-1]) * (1 + 1e-9)
 
 
-def test_what_has_no_bounds():
+def test_systems_without_bounds_are_an_error():
     problem = Poisson(15)
     r = np.ones(225)
     with pytest.raises(InputError, match="same number twice"):
@@ -248,7 +250,7 @@ def test_what_has_no_bounds():
     assert AMG().init(problem).bounds(0 * r).upper == 0.0
 
 
-def test_a_cycle_that_does_not_converge_or_is_not_symmetric_after_all_is_refused():
+def test_cycles_that_diverge_or_are_asymmetric_are_an_error():
     hierarchy = AMG("geometric").init(Poisson(15))
     system = hierarchy.system
     # Levels of a matrix 4 times smaller overcorrect.
@@ -266,7 +268,7 @@ def wave(x, y):
 
 
 def nearly(system, hierarchy, exact):
-    """Approximations as good as float64 has them, and worse ones."""
+    """Approximations with the accuracy of float64, and others."""
     u = exact.nearest
     noise = np.random.default_rng(7).standard_normal(u.size)
     yield from (u, u * (1 + 1e-15 * noise), u + 1e-13 * noise * np.abs(u).max(), 0 * u)
@@ -289,10 +291,10 @@ def nearly(system, hierarchy, exact):
     taken_by=st.sampled_from(("volumes", "all", "the first")),
 )
 @settings(max_examples=12, deadline=None)
-def test_no_bound_lies_below_the_error_at_all(
+def test_bounds_hold_in_rational_arithmetic(
     coefficient, boundary, form, method, shape, length, size, seed, taken_by
 ):
-    """Not by a rounding error either: in rational arithmetic, of answers that are nothing but rounding away."""
+    """No rounding error violates the bounds, in rational arithmetic, for nearly exact solutions."""
     centring, scheme = form
     pure = boundary in ("neumann", "periodic")
     source = (lambda x, y: size * wave(x, y / length)) if pure else size
@@ -310,7 +312,7 @@ def test_no_bound_lies_below_the_error_at_all(
 
 
 @pytest.mark.parametrize("coefficient", [1.0, TwoPhase(1, 1000), Lognormal(2.0)])
-def test_bounds_of_what_is_only_rounding_are_as_good_as_others(coefficient):
+def test_bounds_of_rounding_are_close(coefficient):
     hierarchy = AMG().init(Darcy((13, 12), coefficient, seed=11))
     system = hierarchy.system
     exact = ExactSolution(system)
@@ -319,7 +321,7 @@ def test_bounds_of_what_is_only_rounding_are_as_good_as_others(coefficient):
         assert Fraction(result.upper) ** 2 <= Fraction(1.1) ** 2 * exact.squared_error(u)
 
 
-def test_rounding_in_a_residual_that_was_computed_plainly_has_to_be_given():
+def test_rounding_of_a_plain_residual_is_an_argument():
     hierarchy = AMG().init(Darcy((13, 12), TwoPhase(1, 1000), seed=11))
     system = hierarchy.system
     exact = ExactSolution(system)
@@ -337,8 +339,8 @@ def test_rounding_in_a_residual_that_was_computed_plainly_has_to_be_given():
         hierarchy.bounds(plain, rounding=rounding[:7])
 
 
-def test_a_residual_in_single_precision_counts_as_such():
-    """To which it was rounded: that changes the error by more than the bounds of it are apart."""
+def test_a_residual_in_single_precision_has_its_rounding():
+    """Rounding to single precision changes the error by more than the distance of the bounds."""
     hierarchy = AMG("geometric", sweeps=(4, 4)).init(Poisson(15))
     r = np.random.default_rng(7).standard_normal(225) + 30
     double, single = hierarchy.bounds(r), hierarchy.bounds(r.astype(np.float32))
@@ -358,7 +360,7 @@ def test_solutions_without_any_rounding_have_no_error():
     assert nothing.bounds(nothing.system.residual(np.zeros(225))).upper == 0.0
 
 
-def test_the_exact_solution_is_one():
+def test_the_exact_solution_has_a_small_bound():
     system = discretize(Poisson((3, 5)))
     exact = ExactSolution(system)
     assert exact.nearest == pytest.approx(np.linalg.solve(system.matrix.toarray(), system.rhs), rel=1e-13)

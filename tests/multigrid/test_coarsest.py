@@ -1,4 +1,4 @@
-"""Coarsest levels: of stretched problems, singular to rounding, and with coefficients of every size."""
+"""Coarsest levels of stretched problems, of singular matrices, and with large jumps of the coefficient."""
 
 import numpy as np
 import pyamg
@@ -47,7 +47,7 @@ def test_stretched_problems_are_solved_and_bounded(case, method):
     assert bounds.lower <= system.energy(error) <= bounds.upper
 
 
-def test_levels_without_a_strong_connection_go_on_along_the_weak_ones():
+def test_coarsening_continues_along_weak_connections():
     problem = Poisson((9, 600), lengths=(1e-3, 1.0))
     hierarchy = AMG("smoothed_aggregation").init(problem)
     assert hierarchy.levels[-1].size < 500
@@ -68,7 +68,7 @@ def test_the_same_levels_as_tensors(method):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("boundary", ["neumann", "periodic"])
-def test_the_kernel_is_known_from_a_small_eigenvalue(method, boundary):
+def test_a_small_eigenvalue_is_not_a_kernel(method, boundary):
     """Coefficients over ten orders of magnitude: the second eigenvalue is tiny, and not rounding."""
     coefficient = np.ones((12, 16))
     coefficient[3:7, 4:9] = 1e7
@@ -117,8 +117,8 @@ def test_a_matrix_singular_to_rounding_gets_a_projection(symmetric):
     assert result == pytest.approx(np.diag([0.5, 0.0, 0.25]))
 
 
-def test_what_is_left_of_a_kernel_is_measured_by_the_level_above():
-    """Of the single unknown of a singular matrix only rounding is left."""
+def test_the_size_of_a_kernel_is_relative_to_the_finer_level():
+    """The entry of a singular matrix with a single unknown is only rounding."""
     fine = sp.csr_matrix([[1.0, -1.0], [-1.0, 1.0 + 2e-16]])
     ones = sp.csr_matrix(np.ones((2, 1)))
     coarse = sp.csr_matrix(ones.T @ fine @ ones)
@@ -132,8 +132,8 @@ def test_more_unknowns_than_can_be_inverted():
         inverse_of([sp.identity(3001, format="csr")], [], symmetric=True, singular=False)
 
 
-def test_a_level_that_has_become_singular_after_an_update():
-    """The transfers of one matrix serve another one, also where they lead to nothing."""
+def test_a_level_that_is_singular_after_an_update():
+    """The transfers of a matrix are reused for another matrix, for which a level becomes zero."""
     system = discretize(Poisson(9))
     hierarchy = AMG("smoothed_aggregation").init(system)
     other = System(sp.identity(81, format="csr"), np.ones(81), system.grid, "definite")

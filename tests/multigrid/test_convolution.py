@@ -21,7 +21,7 @@ def field(*shape, seed=7):
 @pytest.mark.parametrize(("centring", "y", "x"), PLACES)
 @pytest.mark.parametrize("groups", [1, 3])
 @pytest.mark.parametrize("shape", [(2, 3, 5, 4), (1, 3, 212, 220), (1, 3, 1, 44000)])
-def test_as_with_the_ghosts_themselves(centring, y, x, groups, shape):
+def test_convolutions_equal_those_of_the_extended_field(centring, y, x, groups, shape):
     layout = LevelLayout(shape[-2:], centring, (y, x))
     assert (shape[-1] > 100) == (field(*shape).numel() > SMALL)  # both ways
     u = field(*shape).to(memory_format=torch.channels_last).requires_grad_()
@@ -40,7 +40,7 @@ def test_as_with_the_ghosts_themselves(centring, y, x, groups, shape):
 
 
 @pytest.mark.parametrize("held", ["field", "weight"])
-def test_only_what_is_asked_for_is_differentiated(held):
+def test_only_required_gradients_are_computed(held):
     layout = LevelLayout((212, 220), "cell", SIDES[:2])
     u, weight = field(1, 3, 212, 220), field(2, 3, 3, 3)
     free = weight if held == "field" else u

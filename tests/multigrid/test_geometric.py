@@ -71,7 +71,7 @@ def test_the_weights_at_each_side():
 @pytest.mark.parametrize("centring", ["vertex", "cell"])
 @pytest.mark.parametrize("shape", [(7, 7), (8, 13), (16, 5)])
 @pytest.mark.parametrize("sides", [("dirichlet",) * 4, ("neumann", "dirichlet", "periodic", "periodic")])
-def test_it_is_the_interpolation_of_the_tensors(shape, centring, sides):
+def test_interpolation_equals_that_of_the_tensors(shape, centring, sides):
     grid = Grid(shape, centring, Boundary(*sides))
     matrix, coarse = prolongation(grid)
     layout = LevelLayout.of(grid)

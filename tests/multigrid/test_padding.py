@@ -19,7 +19,7 @@ PLACES = [*itertools.product(("vertex", "cell"), SIDES, SIDES)]
 
 
 def concatenated(u, layout, *, interpolated=False):
-    """Ghosts as slices that are concatenated, side by side: slow, and the oracle."""
+    """Extend a field by concatenated slices; slow, and the oracle."""
     for axis in (0, 1):
         dim, n = axis - 2, u.shape[axis - 2]
         ends = []
@@ -109,8 +109,8 @@ def test_a_linear_map_has_the_gradient_it_is_given():
         assert torch.equal(linear(u, lambda x: 2 * x, lambda x: 5 * x), 2 * u)
 
 
-def test_no_gradient_fills_a_field_for_every_side():
-    """Which is what made a training step on cells twice as long: counted, not timed."""
+def test_gradients_make_no_field_for_each_side():
+    """Fields of zeros made training steps on cells twice as long; the test counts them."""
     layout = LevelLayout((64, 64), "cell", SIDES[:1] * 2)
     u = torch.randn(8, 16, 64, 64).requires_grad_()
     kernel = torch.randn(16, 1, 3, 3)
@@ -131,8 +131,8 @@ def test_no_gradient_fills_a_field_for_every_side():
 
 @pytest.mark.parametrize(("centring", "y", "x"), PLACES)
 @pytest.mark.parametrize("shape", [(7, 6), (8, 5), (1, 4), (2, 2)])
-def test_few_values_are_interpolated_as_many_are(centring, y, x, shape):
-    """By torch's interpolation, or by convolutions: with many channels the same fields take the other way."""
+def test_few_and_many_values_are_interpolated_equally(centring, y, x, shape):
+    """Few values are interpolated by torch, many channels of the same fields by convolutions."""
     fine = LevelLayout(shape, centring, (y, x))
     if min(shape) < 2 and centring == "vertex" and "dirichlet" in (y[0], x[0]):
         return  # no coarse level

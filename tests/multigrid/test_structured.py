@@ -1,4 +1,4 @@
-"""Ghost values, transfers and stencil fields against the matrices they stand for."""
+"""Ghost values, transfers and stencil fields compared with their matrices."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def interpolation(layout: LevelLayout) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("centring", "boundary", "shape"), CASES, ids=str)
-def test_stencils_and_transfers_are_the_matrices(centring, boundary, shape):
+def test_stencils_and_transfers_equal_the_matrices(centring, boundary, shape):
     problem = Darcy(shape, TwoPhase(3, 12), boundary=boundary, centring=centring, seed=5)
     system = discretize(problem)
     layout = LevelLayout.of(problem.grid)
@@ -72,7 +72,7 @@ def test_cells_are_discretised_anew_on_the_coarse_grid():
     assert_allclose(stencil, diffusion_stencil(torch.full((1, 4, 6), 3.0), coarse), atol=1e-5)
 
 
-def test_interpolation_reproduces_what_is_linear_and_obeys_the_boundary():
+def test_interpolation_is_exact_for_linear_fields():
     fine = Grid((15, 31), "vertex", Boundary("dirichlet", "neumann", "neumann", "dirichlet"))
     layout = LevelLayout.of(fine)
     _, x = fine.coordinates()
@@ -103,7 +103,7 @@ def test_the_gradient_with_respect_to_the_coefficient():
     assert torch.autograd.gradcheck(lambda a: diffusion_stencil(a, grid), a)
 
 
-def test_what_cannot_be_a_stencil_or_coarsened_is_refused():
+def test_invalid_stencils_and_grids_are_an_error():
     system = discretize(Darcy(7))
     with pytest.raises(InputError, match="9 points"):
         stencil_of((system.matrix @ system.matrix).tocsr(), system.grid)

@@ -73,7 +73,7 @@ def pyamg_cycles(multilevel, r: torch.Tensor, cycle: str) -> np.ndarray:
 @pytest.mark.parametrize("smoother", SMOOTHERS)
 @pytest.mark.parametrize("build", [pyamg.ruge_stuben_solver, pyamg.smoothed_aggregation_solver])
 @pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "nonsymmetric"])
-def test_the_cycle_is_pyamgs(smoother, build, symmetric):
+def test_the_cycle_equals_that_of_pyamg(smoother, build, symmetric):
     matrix = discretize(Darcy(23, TwoPhase(3, 12), seed=7)).matrix if symmetric else advection(23)
     multilevel = build(matrix, max_coarse=20)
     change_smoothers(multilevel, *SMOOTHERS[smoother])
@@ -90,7 +90,7 @@ def test_the_cycle_is_pyamgs(smoother, build, symmetric):
 @pytest.mark.parametrize("method", ["ruge_stuben", "smoothed_aggregation", "geometric"])
 @pytest.mark.parametrize("smoother", ["gauss_seidel", "jacobi", "chebyshev"])
 @pytest.mark.parametrize("boundary", [BOUNDARIES[0], BOUNDARIES[1]], ids=["dirichlet", "neumann"])
-def test_the_cycle_is_the_hierarchys(method, smoother, boundary):
+def test_the_cycle_equals_that_of_the_hierarchy(method, smoother, boundary):
     problem = Darcy((19, 26), TwoPhase(2, 12), boundary=boundary, seed=5)
     for cycle in ("V", "W", "F"):
         hierarchy = AMG(method, smoother=smoother, cycle=cycle).init(discretize(problem))
@@ -103,7 +103,7 @@ def test_the_cycle_is_the_hierarchys(method, smoother, boundary):
         assert close(samples.cycle(r), expected)
 
 
-def test_wavefronts_are_the_triangular_solve():
+def test_wavefronts_equal_the_triangular_solve():
     matrix = discretize(Darcy(9, TwoPhase(3, 12))).matrix
     b = vectors(4, 81).T
     for lower, triangle in ((True, sp.tril(matrix)), (False, sp.triu(matrix))):
@@ -112,7 +112,7 @@ def test_wavefronts_are_the_triangular_solve():
         assert len(solve.fronts) == 9 + 9 - 1
 
 
-def test_without_a_library_the_smoother_goes_by_wavefronts(monkeypatch):
+def test_the_smoother_uses_wavefronts_without_a_library(monkeypatch):
     hierarchy = AMG().init(Darcy(15, TwoPhase(3, 12)))
     r = vectors(2, 225)
     expected = TorchHierarchy.of(hierarchy).cycle(r).numpy()
@@ -152,7 +152,7 @@ def test_every_right_hand_side_is_solved_to_its_tolerance(mixed, accelerate, sym
     assert close(solution.u, spsolve(matrix.tocsc(), b.numpy().T).T, 1e-7)
 
 
-def test_a_good_guess_costs_less_and_an_exact_one_nothing():
+def test_good_guesses_need_fewer_cycles():
     hierarchy = AMG().init(Darcy(31, TwoPhase(3, 12), seed=5))
     twin = TorchHierarchy.of(hierarchy)
     b = vectors(3, 961)
@@ -200,7 +200,7 @@ def test_semidefinite_systems_have_the_solution_of_mean_zero(boundary):
 @pytest.mark.parametrize("boundary", [BOUNDARIES[1], BOUNDARIES[2]], ids=["neumann", "periodic"])
 @pytest.mark.parametrize("n", [15, 32])
 def test_semidefinite_stencils_in_single_precision_contract_as_in_double(centring, boundary, n):
-    """What rounding makes of the zero eigenvalue on the coarsest level is far above a cut-off for float64."""
+    """In single precision the rounded zero eigenvalue of the coarsest level is above a cut-off for float64."""
     grid = Grid((n, n), centring, boundary)
     stencil = diffusion_stencil(torch.from_numpy(coefficients(grid, 3)), grid)
     b = vectors(3, grid.size).reshape(3, n, n) * torch.from_numpy(grid.volumes())
@@ -230,7 +230,7 @@ def test_bad_input_is_one_clear_error():
         TorchHierarchy.of(Poisson(7))
     multilevel = pyamg.ruge_stuben_solver(discretize(Poisson(15)).matrix)
     change_smoothers(multilevel, "gauss_seidel_ne", "gauss_seidel_ne")
-    with pytest.raises(InputError, match="no form in torch"):
+    with pytest.raises(InputError, match="does not exist in torch"):
         TorchHierarchy.of(multilevel)
     lopsided = TorchHierarchy.of(AMG(sweeps=(1, 2), accelerate=None).init(Poisson(15)))
     with pytest.raises(InputError, match="bicgstab"):
@@ -244,7 +244,7 @@ def test_bad_input_is_one_clear_error():
         StencilHierarchy(diffusion_stencil(stencil[:, 0], Grid((7, 7))), Grid((7, 7))).cycle(vectors(2, 49))
 
 
-def test_nothing_is_warned_of():
+def test_solves_give_no_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         TorchHierarchy.of(AMG().init(Poisson(15))).solve(vectors(2, 225))
@@ -260,7 +260,7 @@ def coefficients(grid: Grid, count: int, contrast: float = 6.0) -> np.ndarray:
 @given(
     st.integers(3, 13), st.integers(3, 13), st.sampled_from(BOUNDARIES), st.sampled_from(["vertex", "cell"])
 )
-def test_stencils_of_different_operators_are_their_matrices(ny, nx, boundary, centring):
+def test_stencils_of_different_operators_equal_their_matrices(ny, nx, boundary, centring):
     grid = Grid((ny, nx), centring, boundary, (1.0, 0.5))
     fields = np.exp(np.random.default_rng(5).standard_normal((3, ny, nx)))
     stencil = diffusion_stencil(torch.from_numpy(fields), grid)

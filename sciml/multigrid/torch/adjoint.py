@@ -33,23 +33,24 @@ def solve_csr(
     rtol: float = 1e-10,
     max_cycles: int = 200,
 ) -> Tensor:
-    """U = A^-1 b for a batch, differentiable in b and in the entries of A.
+    """Solve A u = b for a batch, differentiable in b and in the entries of A.
 
     Parameters
     ----------
     hierarchy
-        Hierarchy of A, or of a similar matrix: the preconditioner.
+        Hierarchy of A or of a similar matrix, which is the preconditioner.
     b
-        (batch, n).
+        Right-hand sides (batch, n).
     values
-        (nnz,): entries at the places of ``hierarchy.operator``, row by row; those of the hierarchy by default.
+        Entries of A (nnz,), with the sparsity of ``hierarchy.operator`` and sorted by row; by default those of the
+        hierarchy.
     rtol, max_cycles
         Tolerance and largest number of cycles of the solve and of the adjoint solve.
 
     Returns
     -------
     Tensor
-        (batch, n).
+        Solutions (batch, n).
 
     Raises
     ------
@@ -83,25 +84,25 @@ def solve_stencil(
     max_cycles: int = 200,
     hierarchy: StencilHierarchy | None = None,
 ) -> Tensor:
-    """U = A^-1 b for a batch of stencil fields, differentiable in the stencils and in b.
+    """Solve A u = b for a batch of stencil fields, differentiable in the stencils and in b.
 
     Parameters
     ----------
     stencil
-        (batch, 9, y, x).
+        Matrices as stencil fields (batch, 9, y, x).
     b
-        (batch, y, x).
+        Right-hand sides (batch, y, x).
     grid, kind
-        Kind of all of them; ``nonsymmetric`` matrices may differ from their transposes.
+        Grid and kind of all matrices; only ``nonsymmetric`` matrices may differ from their transposes.
     hierarchy
-        Hierarchy of the same stencils; built where it is None.
+        Hierarchy of the same stencils; None builds it.
     rtol, max_cycles
         As in `solve_csr`.
 
     Returns
     -------
     Tensor
-        (batch, y, x).
+        Solutions (batch, y, x).
 
     Raises
     ------
@@ -128,23 +129,23 @@ def solve_diffusion(
     Parameters
     ----------
     coefficient
-        (batch, y, x), positive.
+        Coefficients (batch, y, x), positive.
     source
-        A number, or (batch, y, x).
+        Number, or sources (batch, y, x).
     grid
-        The rectangle and its sides.
+        Grid of the fields, with its boundary conditions.
     rtol, max_cycles
         As in `solve_csr`.
 
     Returns
     -------
     Tensor
-        u (batch, y, x); with mean zero where no side is Dirichlet.
+        Solutions u (batch, y, x), with mean zero if no side is Dirichlet.
 
     Raises
     ------
     InputError
-        A coefficient that is not positive everywhere, or of another shape.
+        The coefficient is not positive everywhere, or has another shape.
     SolveFailed
         The tolerance was not reached.
 
@@ -241,7 +242,7 @@ class _SolveStencil(torch.autograd.Function):
 
 
 def _neighbours(u: Tensor, layout: LevelLayout) -> Tensor:
-    """What each entry of a stencil multiplies, (batch, 9, y, x); zero beyond a side."""
+    """Return the values that each entry of a stencil multiplies, (batch, 9, y, x); zero beyond a side."""
     ones = torch.eye(9, dtype=u.dtype, device=u.device)
     fields = [
         apply_stencil(ones[k].reshape(1, 9, 1, 1).expand(1, 9, *layout.shape), u[:, None], layout)
@@ -251,6 +252,6 @@ def _neighbours(u: Tensor, layout: LevelLayout) -> Tensor:
 
 
 def _transposed(stencil: Tensor, layout: LevelLayout) -> Tensor:
-    """The stencils of the transposed matrices: what the neighbour has for the unknown."""
+    """Return the stencils of the transposed matrices."""
     fields = [_neighbours(stencil[:, 8 - k], layout)[:, k] for k in range(9)]
     return torch.stack(fields, 1)

@@ -1,7 +1,7 @@
-"""A 3 x 3 convolution of a field with ghost values, without new memory for the field with its ghosts.
+"""A 3 x 3 convolution of a field with ghost values, without new memory for the extended field.
 
-On a CPU, touching new memory takes several times as long as copying. So the field with its ghosts lies in memory that
-is used again, and is made again for the gradient instead of being saved.
+On a CPU the first access to new memory takes several times as long as a copy. The extended field is therefore stored in
+memory that is reused, and computed again for the gradient instead of being saved.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from sciml.multigrid.torch.padding import SMALL, Ghosts, fill_ghosts, fold_ghost
 __all__ = ["convolve"]
 
 LARGEST = 2**24
-"""Values of a field up to which its memory is held for the next one."""
+"""Largest number of values of a field whose memory is reused."""
 
 
 def convolve(u: Tensor, weight: Tensor, ends: Ghosts, groups: int = 1) -> Tensor:
-    """Convolve fields, each with a ghost value at each end.
+    """Convolve fields with one ghost value at each end.
 
     Parameters
     ----------
     u
-        (batch, channel, y, x).
+        Fields (batch, channel, y, x).
     weight
-        (out channel, channel / groups, 3, 3).
+        Kernel (out channel, channel / groups, 3, 3).
     ends
         Source of the ghost values, see `with_ghosts`.
     groups
@@ -49,7 +49,7 @@ def convolve(u: Tensor, weight: Tensor, ends: Ghosts, groups: int = 1) -> Tensor
 
 
 class _Memory(threading.local):
-    """One stretch of memory for each type, in each thread."""
+    """One block of memory for each dtype, in each thread."""
 
     def __init__(self) -> None:
         self.held: dict[torch.dtype, Tensor] = {}
@@ -66,7 +66,7 @@ _memory = _Memory()
 
 
 def _padded(u: Tensor, ends: Ghosts) -> Tensor:
-    """The field with its ghosts, until the next call."""
+    """Return the field with its ghosts, which the next call overwrites."""
     batch, channels, ny, nx = u.shape
     flat = _memory.of(batch * channels * (ny + 2) * (nx + 2), u.dtype)
     if u.is_contiguous(memory_format=torch.channels_last):

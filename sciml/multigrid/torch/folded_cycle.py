@@ -1,11 +1,11 @@
 """V-cycles with a diagonal smoother, folded into two sparse products a level.
 
-From zero, with smoothers x = S1 b before and x + S2 (b - A x) after the coarse correction, a level computes
+With smoothers x = S1 b before and x + S2 (b - A x) after the coarse correction, a level computes from zero
 
     r_c = R (I - A S1) b,        x = (S2 + (I - S2 A) S1) b + (I - S2 A) P e_c.
 
-Both products are multiplied out once. The second takes b and e_c stacked, where e_c has been written by the coarser
-level; so nothing is read or written but what the two matrices need. The result differs by round-off only.
+Both products are multiplied out once. The second is applied to b and e_c, stacked in one array to which the coarser
+level writes e_c, so that no vectors are copied. The result differs from the plain cycle only by rounding.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["FoldedCycle", "FoldedLevel"]
 
 @dataclass(frozen=True, eq=False)
 class FoldedLevel:
-    """The two matrices of a level: ``down`` (n_c, n) and ``up`` (n, n + n_c)."""
+    """The two matrices of a level, ``down`` (n_c, n) and ``up`` (n, n + n_c)."""
 
     down: Tensor
     up: Tensor
@@ -41,14 +41,14 @@ class FoldedLevel:
         device: torch.device,
         dtype: torch.dtype,
     ) -> FoldedLevel:
-        """Multiply a level out.
+        """Compute the two matrices of a level.
 
         Parameters
         ----------
         operator, restriction, prolongation
             A (n, n), R (n_c, n), P (n, n_c).
         smoothers
-            The diagonals (n,) of S1 and S2.
+            Diagonals (n,) of S1 and S2.
         """
         before, after = (sp.diags_array(s) for s in smoothers)
         identity = sp.eye_array(operator.shape[0])
@@ -61,7 +61,7 @@ class FoldedLevel:
 
 @dataclass(frozen=True, eq=False)
 class FoldedCycle:
-    """The V-cycle of folded levels and a dense inverse at the bottom."""
+    """The V-cycle of folded levels and a dense inverse on the coarsest level."""
 
     levels: tuple[FoldedLevel, ...]
     coarse: Tensor
@@ -69,8 +69,8 @@ class FoldedCycle:
     def prepared(self, batch: int) -> Callable[[Tensor], Tensor]:
         """Make the cycle from zero for vectors (n, batch), in any precision.
 
-        It owns its memory, fresh pages of which cost as much as the work on a CPU; each call overwrites what the
-        last one returned.
+        The cycle reuses its memory, because the first access to new memory takes as long as the cycle on a CPU. Each
+        call overwrites the result of the previous one.
         """
         stacked = [self.coarse.new_empty(level.up.shape[1], batch) for level in self.levels]
         bottom = self.coarse.new_empty(self.coarse.shape[0], batch)

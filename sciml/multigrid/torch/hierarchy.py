@@ -1,4 +1,4 @@
-"""A pyamg hierarchy in torch: the same cycle for many right-hand sides at once."""
+"""A pyamg hierarchy in torch, with the same cycle for batches of right-hand sides."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sciml.errors import InputError
 from sciml.multigrid.settings import CycleType
 from sciml.multigrid.torch.folded_cycle import FoldedCycle, FoldedLevel
 from sciml.multigrid.torch.krylov import BatchSolution, bicgstab, conjugate_gradients, cycling
-from sciml.multigrid.torch.levels import Level, Matrices, diagonals, kind_of
+from sciml.multigrid.torch.levels import Matrices, TorchLevel, diagonals, kind_of
 from sciml.multigrid.torch.relaxation import product, sparse
 from sciml.pde.grid import Field
 from sciml.pde.system import Kind, Matrix
@@ -30,7 +30,7 @@ LEAST_BLOCK = 8
 
 @runtime_checkable
 class _Holder(Protocol):
-    """A `sciml.multigrid.Hierarchy`, of which only this is needed."""
+    """Protocol of objects with a pyamg hierarchy, such as `sciml.multigrid.Hierarchy`."""
 
     @property
     def multilevel(self) -> Any: ...
@@ -39,11 +39,28 @@ class _Holder(Protocol):
 class TorchHierarchy:
     """The levels of a multigrid hierarchy as torch tensors on a device.
 
-    The cycle equals that of pyamg with the same smoothers to round-off, for a whole batch of right-hand sides: on
-    a CPU core a batch of 64 costs several times less than 64 cycles one by one, as every matrix is read once.
-    Jacobi and Chebyshev smoothers suit a GPU; Gauss-Seidel is sequential by nature and runs there, slowly.
+    The cycle equals that of pyamg with the same smoothers up to rounding, for a batch of right-hand sides. On a CPU
+    core a batch of 64 takes several times less time than 64 separate cycles, because each matrix is read once. Use
+    Jacobi or Chebyshev smoothers on a GPU; Gauss-Seidel is sequential and slow there.
 
-    Build with `TorchHierarchy.of`.
+    `TorchHierarchy.of` makes it from a hierarchy of pyamg.
+
+    Parameters
+    ----------
+    matrix, levels
+        csr_matrix (n, n) of the finest level in float64; levels except the coarsest, finest first.
+    coarse
+        Inverse of the matrix of the coarsest level (m, m).
+    cycle
+        V, W or F.
+    kind
+        Kind of the matrix, see `sciml.pde.System`.
+    symmetric
+        Whether one cycle is a symmetric operator.
+    dtype
+        Precision of the vectors.
+    weights
+        Areas of the control volumes (n,), for the mean of a semidefinite solution.
 
     Examples
     --------
@@ -57,7 +74,7 @@ class TorchHierarchy:
     def __init__(
         self,
         matrix: Matrix,
-        levels: tuple[Level, ...],
+        levels: tuple[TorchLevel, ...],
         coarse: Tensor,
         *,
         cycle: CycleType,
@@ -97,19 +114,19 @@ class TorchHierarchy:
         hierarchy
             A `sciml.multigrid.Hierarchy`, or a `pyamg.MultilevelSolver` with real matrices.
         device, dtype
-            Precision of the vectors and of the fine matrix.
+            Device, and precision of the vectors and of the fine matrix.
         cycle_dtype
-            Of the levels; float32 under a float64 solve halves what a cycle reads and changes no answer, as
-            residuals are float64.
+            Precision of the levels. With float32 under a float64 solve a cycle reads half the memory, and the accuracy
+            does not change, since residuals are float64.
         cycle
-            V, W or F; the hierarchy's own by default.
+            Type of the cycle: V, W or F; by default that of the hierarchy.
         kind
-            As in `sciml.pde.System`; the hierarchy's own, else computed from the matrix.
+            Kind of the matrix, see `sciml.pde.System`; by default that of the hierarchy, else from the matrix.
 
         Raises
         ------
         InputError
-            Something that is no hierarchy, or a smoother without a form in torch.
+            The argument is not a hierarchy, or torch does not have its smoother.
         """
         held = hierarchy.multilevel if isinstance(hierarchy, _Holder) else hierarchy
         if not hasattr(held, "levels") or not hasattr(held, "coarse_solver"):
@@ -152,7 +169,7 @@ class TorchHierarchy:
 
     @property
     def transposed(self) -> TorchHierarchy:
-        """The hierarchy of the transposed matrix, whose V-cycle is the transpose of this one's; computed once."""
+        """Hierarchy of the transposed matrix, whose V-cycle is the transpose of this one; computed once."""
         if self._transposed is None:
             (matrices, inner) = self._matrices
             turned = [m.transposed() for m in matrices]
@@ -179,7 +196,7 @@ class TorchHierarchy:
 
     @cached_property
     def places(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Row and column of each stored entry of A, and which of them the entries of A^T are, in order."""
+        """Row and column of each stored entry of A, and the order of the entries in A^T."""
         operator = self.operator
         pointers, columns = operator.crow_indices().cpu().numpy(), operator.col_indices().cpu().numpy()
         numbered = sp.csr_matrix((np.arange(len(columns)), columns, pointers), shape=operator.shape)
@@ -193,17 +210,17 @@ class TorchHierarchy:
         )
 
     def cycle(self, r: Tensor) -> Tensor:
-        """One cycle from zero.
+        """Apply one cycle from zero.
 
         Parameters
         ----------
         r
-            (batch, n) or (n,).
+            Residuals (batch, n) or (n,).
 
         Returns
         -------
         Tensor
-            Shaped as r.
+            Corrections, with the shape of r.
         """
         self._check(r)
         return self._cycled(r.reshape(-1, self.size).T.contiguous()).T.reshape(r.shape)
@@ -218,28 +235,28 @@ class TorchHierarchy:
         accelerate: Accelerate | Literal["auto"] | None = "auto",
         operator: Tensor | None = None,
     ) -> BatchSolution:
-        """Solve A u = b for a batch, every right-hand side to its own tolerance.
+        """Solve A u = b for a batch, each right-hand side until its residual is below the tolerance.
 
         Parameters
         ----------
         b
-            (batch, n) or (n,).
+            Right-hand sides (batch, n) or (n,).
         x0
-            First guesses, shaped as b; zero by default.
+            First guesses, with the shape of b; zero by default.
         rtol
             Tolerance of the residual norm, relative to that of b.
         max_cycles
             Largest number of cycles of each right-hand side.
         accelerate
-            ``cg`` (needs a symmetric cycle), ``bicgstab``, None for plain cycles; ``auto`` takes ``cg`` where the
-            cycle is symmetric, else ``bicgstab``.
+            ``cg`` (needs a symmetric cycle), ``bicgstab``, or None for plain cycles; ``auto`` uses ``cg`` if the cycle
+            is symmetric, else ``bicgstab``.
         operator
-            Another matrix to solve with, a CSR tensor near the hierarchy's own.
+            CSR tensor of another matrix to solve with, close to that of the hierarchy.
 
         Raises
         ------
         InputError
-            b of another size or kind, not finite, or with a mean where constants are in the kernel.
+            b has another size or dtype, is not finite, or has a mean although constants are in the kernel.
         """
         self._check(b)
         if x0 is not None:
@@ -286,7 +303,7 @@ class TorchHierarchy:
         return parts[0] if len(parts) == 1 else BatchSolution.joined(parts, 1)
 
     def _cycled(self, r: Tensor) -> Tensor:
-        """One cycle from zero on (n, batch)."""
+        """Apply one cycle from zero to (n, batch)."""
         if self._folds:
             return self.folded.prepared(r.shape[1])(r)
         inner = r.to(self.coarse.dtype)
@@ -300,7 +317,7 @@ class TorchHierarchy:
 
     @property
     def folded(self) -> FoldedCycle:
-        """The V-cycle of single Jacobi sweeps, multiplied out; computed once."""
+        """V-cycle of single Jacobi sweeps, multiplied out; computed once."""
         if self._folded is None:
             matrices, inner = self._matrices
             levels = []
@@ -351,7 +368,7 @@ class TorchHierarchy:
 
 
 def _blocks(b: Tensor, x: Tensor | None, size: int) -> list[tuple[Tensor, Tensor | None]]:
-    """Cut a batch (n, batch) into blocks whose vectors stay in a core's cache; a GPU takes it whole."""
+    """Split a batch (n, batch) into blocks whose vectors fit into the cache of a core; a GPU uses one block."""
     n, batch = b.shape
     if b.device.type != "cpu":
         return [(b, x)]
@@ -364,12 +381,12 @@ def _blocks(b: Tensor, x: Tensor | None, size: int) -> list[tuple[Tensor, Tensor
 
 
 def compatible(b: Tensor, tolerance: float = 1e-6) -> Tensor:
-    """Take from right-hand sides (n, batch) their mean, which must be round-off.
+    """Subtract the mean of right-hand sides (n, batch), which must be rounding.
 
     Raises
     ------
     InputError
-        One whose entries do not sum to zero: with constants in the kernel there is no solution.
+        A right-hand side does not sum to zero, so that there is no solution with constants in the kernel.
     """
     mean = b.mean(0)
     size = torch.linalg.vector_norm(b, dim=0) / b.shape[0] ** 0.5

@@ -1,4 +1,4 @@
-"""Iterations for batches of right-hand sides, each of which stops by its own residual."""
+"""Iterations for batches of right-hand sides, each of which stops when its residual is small."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RESTARTS = 3
 
 
 class Apply(Protocol):
-    """A u, written to ``out`` where one is given."""
+    """Protocol of functions that apply A; the result is written to ``out`` if it is given."""
 
     def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor: ...
 
@@ -34,13 +34,13 @@ class BatchSolution:
     Parameters
     ----------
     u
-        Shaped as the right-hand sides were.
+        Solutions, with the shape of the right-hand sides.
     relative_residual
-        ||b - A u|| / ||b|| (batch,), computed from the answer, not from a recursion.
+        ||b - A u|| / ||b|| (batch,), computed from the solution, not from a recursion.
     cycles
-        (batch,) that each right-hand side took.
+        Number of cycles of each right-hand side (batch,).
     converged
-        (batch,) whether its residual is below the tolerance.
+        Whether each residual is below the tolerance (batch,).
     """
 
     u: Tensor
@@ -50,7 +50,7 @@ class BatchSolution:
 
     @classmethod
     def joined(cls, parts: Sequence[BatchSolution], axis: int = 0) -> BatchSolution:
-        """One solution of the parts of a batch, which is dimension ``axis`` of u."""
+        """Join the solutions of parts of a batch along the dimension ``axis`` of u."""
         return cls(
             torch.cat([part.u for part in parts], axis),
             torch.cat([part.relative_residual for part in parts]),
@@ -60,7 +60,7 @@ class BatchSolution:
 
     @property
     def result(self) -> Result:
-        """The worst of the batch."""
+        """Worst result of the batch."""
         if bool(self.converged.all()):
             return Result.SUCCESS
         return (

@@ -1,4 +1,4 @@
-"""The levels of a pyamg hierarchy, as scipy holds them and as tensors."""
+"""The levels of a pyamg hierarchy, as scipy matrices and as tensors."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sciml.multigrid.torch.relaxation import Jacobi, Smoother, smoother_of, spar
 from sciml.pde.grid import Field
 from sciml.pde.system import Kind, Matrix
 
-__all__ = ["Level", "Matrices", "diagonals", "kind_of"]
+__all__ = ["TorchLevel", "Matrices", "diagonals", "kind_of"]
 
 SYMMETRY = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Level:
-    """One level but the coarsest: its matrix and transfers, CSR tensors, and smoothers on (n, batch)."""
+class TorchLevel:
+    """A level above the coarsest: matrix and transfers as CSR tensors, and smoothers on (n, batch)."""
 
     operator: Tensor
     restriction: Tensor
@@ -33,7 +33,7 @@ class Level:
 
 @dataclass(frozen=True, eq=False)
 class Matrices:
-    """A level as scipy holds it."""
+    """A level as scipy matrices."""
 
     operator: Matrix
     restriction: Matrix | None
@@ -64,12 +64,12 @@ class Matrices:
 
     def level(
         self, device: torch.device, dtype: torch.dtype, smoothers: tuple[Smoother, Smoother] | None = None
-    ) -> Level:
+    ) -> TorchLevel:
         operator = sparse(self.operator, device, dtype)
         if smoothers is None:
             before = smoother_of(self.smoothers[0], self.operator, operator)
             smoothers = (before, smoother_of(self.smoothers[1], self.operator, operator))
-        return Level(
+        return TorchLevel(
             operator,
             sparse(self.restriction, device, dtype),
             sparse(self.prolongation, device, dtype),
@@ -77,14 +77,14 @@ class Matrices:
         )
 
 
-def diagonals(level: Level) -> tuple[Field, Field] | None:
-    """The diagonals of the smoothers where both are one sweep of Jacobi."""
+def diagonals(level: TorchLevel) -> tuple[Field, Field] | None:
+    """Return the diagonals of the smoothers if both are one sweep of Jacobi, else None."""
     inverses = [s.inverse for s in (level.before, level.after) if isinstance(s, Jacobi) and s.iterations == 1]
     return (inverses[0], inverses[1]) if len(inverses) == 2 else None
 
 
 def kind_of(matrix: Matrix) -> Kind:
-    """Whether a matrix is symmetric, and has the constants in its kernel; its definiteness is taken for granted."""
+    """Return the kind of a matrix from its symmetry and its row sums; definiteness is assumed, not checked."""
     difference = abs(matrix - matrix.T)
     largest = float(abs(matrix).max())
     if difference.nnz and float(difference.max()) > SYMMETRY * largest:

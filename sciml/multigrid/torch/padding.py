@@ -1,7 +1,7 @@
-"""One ghost value at each end of a field, in place of its memory, and linear maps with adjoints of their own.
+"""Ghost values at the ends of a field, and linear maps with explicit adjoints.
 
-Each end is given by where its ghost comes from and what it is multiplied by. What autograd makes of concatenated
-slices, zeros of the whole field for each of them, takes several times as long as the convolution behind it.
+Each ghost value is a value of the field times a factor. The explicit adjoints avoid the autograd of concatenated
+slices, which makes a field of zeros for each slice and takes several times as long as the convolution.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ __all__ = [
 ]
 
 Ghost: TypeAlias = tuple[int, float]
-"""The index that a ghost value is taken from, and its factor: 0, 1 or -1."""
+"""Index of the value that a ghost copies, and its factor: 0, 1 or -1."""
 Ghosts: TypeAlias = tuple[tuple[Ghost, Ghost], tuple[Ghost, Ghost]]
-"""Before and after the unknowns along y, and along x."""
+"""Ghosts before and after the unknowns along y, and along x."""
 Map: TypeAlias = Callable[[Tensor], Tensor]
 SMALL = 2**17
-"""Values of a field up to which few operations count for more than a second pass over it."""
+"""Number of values of a field up to which fewer operations are faster than fewer passes over memory."""
 
 
 class _Linear(torch.autograd.Function):
-    """A linear map, whose gradient is its adjoint and whose gradient's gradient is itself."""
+    """A linear map, whose gradient is its adjoint and whose second gradient is the map itself."""
 
     @staticmethod
     def forward(ctx: Any, u: Tensor, apply: Map, adjoint: Map) -> Tensor:
@@ -55,7 +55,7 @@ def linear(u: Tensor, apply: Map, adjoint: Map) -> Tensor:
     u
         Fields to apply it to.
     apply, adjoint
-        The map and its transpose, of functions of torch, as compilers and exporters follow them.
+        The map and its transpose, as functions of torch that can be compiled and exported.
     """
     if torch.compiler.is_compiling() or not (torch.is_grad_enabled() and u.requires_grad):
         return apply(u)
@@ -75,7 +75,7 @@ def with_ghosts(u: Tensor, ends: Ghosts) -> Tensor:
 
 
 def without_ghosts(v: Tensor, ends: Ghosts) -> Tensor:
-    """The transpose of `with_ghosts`: (..., y + 2, x + 2) to (..., y, x)."""
+    """Apply the transpose of `with_ghosts`: (..., y + 2, x + 2) to (..., y, x)."""
     ny, nx = v.shape[-2] - 2, v.shape[-1] - 2
     if not torch.compiler.is_compiling() and not v.requires_grad and _repeats(v, ends, ny, nx):
         factors = _factors(v, ends)
@@ -88,13 +88,13 @@ def without_ghosts(v: Tensor, ends: Ghosts) -> Tensor:
 
 
 def _repeats(field: Tensor, ends: Ghosts, ny: int, nx: int) -> bool:
-    """Whether the field is small, and every ghost the unknown beside it times a factor."""
+    """Return whether the field is small, and each ghost is a multiple of the unknown next to it."""
     edges = all(pair[0][0] == 0 and pair[1][0] == n - 1 for pair, n in zip(ends, (ny, nx), strict=True))
     return edges and field.ndim == 4 and field.numel() <= SMALL
 
 
 def _factors(padded: Tensor, ends: Ghosts) -> Tensor | None:
-    """What repeated edges are multiplied by, or None where that is 1."""
+    """Return the factors of repeated edges, or None if all are 1."""
     (south, north), (west, east) = ((low[1], high[1]) for low, high in ends)
     return edge_factors((south, north, west, east), *padded.shape[-2:], padded.dtype, padded.device)
 
@@ -103,7 +103,7 @@ def _factors(padded: Tensor, ends: Ghosts) -> Tensor | None:
 def edge_factors(
     factors: tuple[float, float, float, float], ny: int, nx: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor | None:
-    """Factors (1, 1, y, x): 1, at the edges those of south, north, west and east; None where all are 1."""
+    """Return factors (1, 1, y, x) that are 1 except at the four edges; None if all are 1."""
     if factors == (1.0, 1.0, 1.0, 1.0):
         return None
     with torch.inference_mode(False):
@@ -116,7 +116,7 @@ def edge_factors(
 
 
 def _concatenated(u: Tensor, ends: Ghosts) -> Tensor:
-    """The same as `_added` without writing to memory."""
+    """Compute the result of `_added` without writing in place."""
     for axis in (0, 1):
         dim = axis - 2
         low, high = (u.narrow(dim, at, 1) * sign for at, sign in ends[axis])
@@ -132,7 +132,7 @@ def _added(u: Tensor, ends: Ghosts) -> Tensor:
 
 
 def fill_ghosts(out: Tensor, u: Tensor, ends: Ghosts) -> Tensor:
-    """Write (..., y, x) with its ghosts to (..., y + 2, x + 2), which no gradient follows."""
+    """Write (..., y, x) with its ghosts to (..., y + 2, x + 2), without gradients."""
     ny, nx = u.shape[-2:]
     out[..., 1:-1, 1:-1].copy_(u)
     for end, (at, sign) in enumerate(ends[0]):
@@ -152,9 +152,9 @@ def _write(ghost: Tensor, value: Tensor, sign: float) -> None:
 
 
 def fold_ghosts(v: Tensor, ends: Ghosts, *, copied: bool = True) -> Tensor:
-    """Add what belongs to ghosts, of (..., y + 2, x + 2), to the unknowns that they come from.
+    """Add the ghosts of (..., y + 2, x + 2) to the unknowns from which they are copied.
 
-    Into a copy, or into the inner part of a v that nobody else needs.
+    The result is a copy, or (``copied=False``) the inner part of v, which is changed.
     """
     ny, nx = v.shape[-2] - 2, v.shape[-1] - 2
     inner = v[..., 1:-1, 1:-1]

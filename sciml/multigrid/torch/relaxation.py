@@ -1,4 +1,4 @@
-"""Smoothers on vectors (n, batch), equal to pyamg's: weighted Jacobi, polynomials, Gauss-Seidel."""
+"""Smoothers of pyamg for vectors (n, batch): weighted Jacobi, polynomials, Gauss-Seidel."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ class Smoother(Protocol):
     """Smoothing of a level before or after its coarse correction."""
 
     def __call__(self, x: Tensor | None, b: Tensor) -> Tensor:
-        """Improve x for the right-hand side b, both (n, batch); None is zero."""
+        """Smooth x for the right-hand side b, both (n, batch); None is zero."""
         ...
 
     def adjoint(self, matrix: Matrix) -> Smoother:
-        """The smoother of the transposed matrix whose error propagation is the transpose in energy."""
+        """Return the smoother of the transposed matrix whose error propagation is the adjoint in energy."""
         ...
 
 
 def sparse(matrix: Matrix, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """A scipy matrix as a torch CSR tensor with sorted rows and the 32-bit indices of MKL and cuSPARSE."""
+    """Convert a scipy matrix to a torch CSR tensor with sorted rows and 32-bit indices, for MKL and cuSPARSE."""
     csr = sp.csr_matrix(matrix, copy=True)
     csr.sum_duplicates()
-    with warnings.catch_warnings():  # torch says once that CSR tensors are young
+    with warnings.catch_warnings():  # torch warns that CSR tensors are in beta state
         warnings.simplefilter("ignore", UserWarning)
         return torch.sparse_csr_tensor(
             torch.from_numpy(csr.indptr.astype(np.int32)),
@@ -61,7 +61,7 @@ def sparse(matrix: Matrix, device: torch.device, dtype: torch.dtype) -> Tensor:
 
 
 def product(matrix: Tensor, x: Tensor, out: Tensor | None = None) -> Tensor:
-    """A CSR tensor times (n, batch), written in place: torch.mm would clear and copy the result first."""
+    """Multiply a CSR tensor by (n, batch), writing to ``out``; torch.mm would clear and copy the result."""
     if out is None:
         out = torch.empty(matrix.shape[0], x.shape[1], dtype=x.dtype, device=x.device)
     return torch.addmm(out, matrix, x, beta=0, out=out)
@@ -131,10 +131,10 @@ class Polynomial:
 
 
 class GaussSeidel:
-    """Lexicographic Gauss-Seidel for a batch: one sparse product and one sparse triangular solve a sweep.
+    """Lexicographic Gauss-Seidel for a batch: a sparse product and a sparse triangular solve in each sweep.
 
-    The triangular solve is MKL's on a CPU and cuSPARSE's on a GPU; where torch has neither, rows that do not
-    depend on each other are solved together, wavefront by wavefront (Anderson and Saad 1989).
+    The triangular solve uses MKL on a CPU and cuSPARSE on a GPU. If torch has neither, independent rows are solved
+    together, one wavefront after the other (Anderson and Saad 1989).
     """
 
     def __init__(self, matrix: Matrix, operator: Tensor, sweep: Sweep, iterations: int = 1) -> None:
@@ -176,7 +176,7 @@ def _triangular(
 class _Triangle:
     def __init__(self, factor: Tensor, lower: bool) -> None:
         self.factor, self.lower = factor, lower
-        with warnings.catch_warnings():  # deprecated, but the only one for sparse triangles
+        with warnings.catch_warnings():  # deprecated, but the only sparse triangular solve
             warnings.simplefilter("ignore", UserWarning)
             self(torch.zeros(factor.shape[0], 1, dtype=factor.dtype, device=factor.device))
 
@@ -221,19 +221,19 @@ class Wavefronts:
 
 
 def smoother_of(smoother: Any, matrix: Matrix, operator: Tensor) -> Smoother:
-    """What a smoother set up by `pyamg.relaxation.smoothing.change_smoothers` does, for a batch.
+    """Make the batched smoother for one that `pyamg.relaxation.smoothing.change_smoothers` set up.
 
     Parameters
     ----------
     smoother
         ``level.presmoother`` or ``level.postsmoother``.
     matrix, operator
-        The level's matrix, from scipy and in torch.
+        Matrix of the level, in scipy and in torch.
 
     Raises
     ------
     InputError
-        A smoother without a form in torch.
+        The smoother does not exist in torch.
     """
     name = getattr(smoother, "__name__", type(smoother).__name__)
     if isinstance(smoother, functools.partial) and name in ("gauss_seidel", "block_gauss_seidel"):
@@ -252,4 +252,4 @@ def smoother_of(smoother: Any, matrix: Matrix, operator: Tensor) -> Smoother:
         return Polynomial(operator, tuple(float(c) for c in coefficients), int(held["iterations"]))
     elif name == "none":
         return Nothing()
-    raise InputError(f"smoother {name!r} has no form in torch: use gauss_seidel, jacobi or chebyshev")
+    raise InputError(f"smoother {name!r} does not exist in torch: use gauss_seidel, jacobi or chebyshev")

@@ -1,4 +1,4 @@
-"""A symmetric multigrid cycle for a batch of stencils, made as often as a loss needs one: on every batch."""
+"""A symmetric multigrid cycle for a batch of stencils, for losses that need a new one for each batch."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sciml.pde.grid import Grid
 
 __all__ = ["StencilCycle"]
 
-DAMPING = 0.8  # of Jacobi's sweeps
-DIRECT = 256  # unknowns that are solved for at once
+DAMPING = 0.8  # damping of the Jacobi sweeps
+DIRECT = 256  # largest number of unknowns of the coarsest level
 
 
 @dataclass(frozen=True, eq=False)
 class StencilCycle:
-    """One V-cycle from zero with a damped Jacobi sweep before and after: symmetric, linear, differentiable.
+    """A V-cycle from zero with a damped Jacobi sweep before and after; symmetric, linear and differentiable.
 
     Parameters
     ----------
     levels
-        Layout and stencil field (sample, 9, y, x) of each level, the finest first.
+        Layout and stencil field (sample, 9, y, x) of each level, finest first.
     coarsest
-        The inverse on the last level, (sample, n, n), or None where that is too large: it is smoothed then.
+        Inverse on the coarsest level (sample, n, n), or None to smooth on a level that is too large for it.
 
     Examples
     --------
@@ -45,9 +45,9 @@ class StencilCycle:
 
     @classmethod
     def of(cls, stencil: Tensor, grid: Grid) -> StencilCycle:
-        """The hierarchy of stencil fields (sample, 9, y, x), by Galerkin coarsening."""
+        """Make the cycle of stencil fields (sample, 9, y, x), by Galerkin coarsening."""
         held = "dirichlet" in grid.boundary.sides.values()
-        # a single unknown of a singular matrix is rounding error, indistinguishable from a value
+        # the entry of a singular matrix with a single unknown is only rounding
         layouts = LevelLayout.of(grid).levels(1 if held else 2)
         levels = [(layouts[0], stencil)]
         for fine, coarse in itertools.pairwise(layouts):
@@ -58,12 +58,12 @@ class StencilCycle:
         return cls(tuple(levels), inverses(last, layout, constant_shift(stencil, layouts[0])))
 
     def operator(self, u: Tensor) -> Tensor:
-        """A u for fields (sample, channel, y, x)."""
+        """Apply A to fields (sample, channel, y, x)."""
         layout, stencil = self.levels[0]
         return apply_stencil(stencil, u, layout)
 
     def __call__(self, r: Tensor) -> Tensor:
-        """One cycle from zero for r (sample, channel, y, x): an approximation of A^-1 r."""
+        """Apply one cycle from zero to r (sample, channel, y, x), which approximates A^-1 r."""
         return self._cycle(r, 0)
 
     def _cycle(self, r: Tensor, level: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Geometric multigrid for many different operators on one grid at once, as stencil fields."""
+"""Geometric multigrid for a batch of operators on one grid, as stencil fields."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ DAMPING = 0.8
 SYMMETRY = 1e-12
 NEGLIGIBLE = 1e-10
 LARGEST_INVERSE = 1000
-FORWARD = (5, 6, 7, 8)  # east, and the three to the north: the others are their mirror images
+FORWARD = (5, 6, 7, 8)  # east and the three to the north; the others are symmetric to these
 Piece = tuple[tuple[slice, slice], tuple[slice, slice]]
 
 
 class StencilOperator:
     """The matrices of a batch of stencil fields, applied to vectors (n, batch).
 
-    The batch is the fastest dimension, so that every shift is a plain slice. Of a symmetric matrix only half is stored:
-    what couples an unknown to its eastern neighbour couples that one to the west; so half as much is read.
+    The batch is the last dimension, so that each shift is a slice. Only half of a symmetric matrix is stored and read,
+    because the coupling of an unknown to its eastern neighbour equals that of the neighbour to the unknown.
 
     Parameters
     ----------
     stencil
         (batch, 9, y, x), see `sciml.multigrid.torch.stencils`.
     layout
-        The level's shape and sides.
+        Layout of the level.
     dtype
-        To compute in.
+        Precision of the computation.
     """
 
     def __init__(self, stencil: Tensor, layout: LevelLayout, dtype: torch.dtype) -> None:
@@ -72,7 +72,7 @@ class StencilOperator:
                 self.taps.append(((here, beyond), there[here], there[here] if symmetric else back[beyond]))
 
     def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        """A x for (n, batch)."""
+        """Apply A to x (n, batch)."""
         result = torch.empty_like(x) if out is None else out
         self._spread(
             x.view(self.shape), torch.mul(self.centre, x.view(self.shape), out=result.view(self.shape)), 1
@@ -80,7 +80,7 @@ class StencilOperator:
         return result
 
     def residual(self, b: Tensor, x: Tensor, out: Tensor) -> Tensor:
-        """B - A x, written to ``out``."""
+        """Write b - A x to ``out``."""
         field, result = x.view(self.shape), out.view(self.shape)
         torch.addcmul(b.view(self.shape), self.centre, field, value=-1, out=result)
         self._spread(field, result, -1)
@@ -93,7 +93,7 @@ class StencilOperator:
 
 
 def _pieces(layout: LevelLayout, dy: int, dx: int) -> Iterator[Piece]:
-    """Rectangles of unknowns that have a neighbour at (dy, dx), and those of the neighbours; around where periodic."""
+    """Yield the rectangles of unknowns with a neighbour at (dy, dx), and the rectangles of these neighbours."""
     along = [
         list(_runs(n, d, sides)) for n, d, sides in zip(layout.shape, (dy, dx), layout.sides, strict=True)
     ]
@@ -121,7 +121,7 @@ class _Level:
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Some of the problems: as many as a core's cache holds vectors of."""
+    """A part of the batch whose vectors fit into the cache of a core."""
 
     operator: StencilOperator
     levels: tuple[_Level, ...]
@@ -157,34 +157,34 @@ class _Block:
 class StencilHierarchy:
     """Geometric multigrid for a batch of operators, each with its own coefficient, on one structured grid.
 
-    Bilinear interpolation, the coarse operators of `sciml.multigrid.torch.stencils.galerkin`, damped Jacobi; on
-    vertex-centred grids the cycle of ``AMG(method="geometric", smoother="jacobi")`` for every problem, all at once.
+    The cycle uses bilinear interpolation, the coarse operators of `sciml.multigrid.torch.stencils.galerkin` and damped
+    Jacobi. On vertex-centred grids it equals that of ``AMG(method="geometric", smoother="jacobi")`` for each problem.
 
     Parameters
     ----------
     stencil
-        (batch, 9, y, x) as `sciml.multigrid.torch.stencils` makes them.
+        Matrices as stencil fields (batch, 9, y, x), see `sciml.multigrid.torch.stencils`.
     grid
-        Layout of all of them.
+        Grid of all matrices.
     kind
-        As in `sciml.pde.System`.
+        Kind of all matrices, see `sciml.pde.System`.
     sweeps
-        Sweeps of Jacobi before and after the coarse correction.
+        Numbers of Jacobi sweeps before and after the coarse correction.
     damping
-        Damping of Jacobi for operators whose rows are diagonally dominant; less is used where they are not, so that it
-        converges.
+        Damping of Jacobi for matrices with diagonally dominant rows. Other matrices use less, so that it converges.
     cycle
-        V, W or F.
+        Type of the cycle: V, W or F.
     least
-        Unknowns an axis of the coarsest level, where a dense inverse is used: 1, or 2 for semidefinite matrices.
+        Number of unknowns along an axis of the coarsest level, which has a dense inverse: 1, or 2 for semidefinite
+        matrices.
     cycle_dtype
-        Precision of the cycle; float32 is faster and changes no answer of `solve`, whose residuals are those of the
-        stencil.
+        Precision of the cycle. float32 is faster and does not change the accuracy of `solve`, whose residuals have the
+        precision of the stencil.
 
     Raises
     ------
     InputError
-        Stencils of another shape, or not finite; a grid that cannot be coarsened.
+        The stencils have another shape or are not finite, or the grid cannot be coarsened.
 
     Examples
     --------
@@ -228,7 +228,7 @@ class StencilHierarchy:
         )
 
     def cycle(self, r: Tensor) -> Tensor:
-        """One cycle from zero for every problem: (batch, y, x) to (batch, y, x)."""
+        """Apply one cycle from zero to residuals (batch, y, x)."""
         self._check(r)
         parts = [block.cycle(columns).T for block, columns in zip(self.blocks, self._columns(r), strict=True)]
         return torch.cat(parts).reshape(r.shape)
@@ -242,19 +242,19 @@ class StencilHierarchy:
         max_cycles: int = 100,
         accelerate: Accelerate | Literal["auto"] | None = "auto",
     ) -> BatchSolution:
-        """Solve every problem to its own tolerance.
+        """Solve each problem until its residual is below the tolerance.
 
         Parameters
         ----------
         b, x0
-            (batch, y, x): right-hand sides and first guesses, one for each operator.
+            Right-hand sides and first guesses (batch, y, x), one for each matrix.
         rtol, max_cycles, accelerate
             As for `TorchHierarchy.solve`.
 
         Returns
         -------
         BatchSolution
-            With u (batch, y, x).
+            Solutions u (batch, y, x) and their statistics.
         """
         self._check(b)
         if not bool(torch.isfinite(b).all()):

@@ -1,8 +1,8 @@
-"""Matrices on structured grids as 9-point stencil fields, in torch and for whole batches.
+"""Matrices on structured grids as fields of 9-point stencils, for batches in torch.
 
-A stencil field (batch, 9, y, x) holds one matrix per sample: entry ``3 (dy + 1) + dx + 1`` at an unknown multiplies
-the neighbour at (y + dy, x + dx). Galerkin coarsening of it is one strided convolution with a fixed kernel, so a
-hierarchy for a batch of different coefficients costs about as much as smoothing a few times.
+A stencil field (batch, 9, y, x) contains one matrix for each sample: the entry ``3 (dy + 1) + dx + 1`` at an unknown
+multiplies the neighbour at (y + dy, x + dx). Galerkin coarsening is a strided convolution with a fixed kernel, so that
+a hierarchy for a batch of coefficients takes about the time of a few smoothing steps.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 
 
 def apply_stencil(stencil: Tensor, u: Tensor, layout: LevelLayout) -> Tensor:
-    """A u for stencil fields (batch, 9, y, x), or (1, 9, y, x) for all, and u (batch, channel, y, x)."""
+    """Apply stencil fields (batch, 9, y, x), or one (1, 9, y, x) for all, to u (batch, channel, y, x)."""
     ny, nx = layout.shape
     padded = neighbourhood(u, layout)
     result = stencil[:, 4:5] * u
@@ -43,7 +43,7 @@ def apply_stencil(stencil: Tensor, u: Tensor, layout: LevelLayout) -> Tensor:
 
 
 def neighbourhood(u: Tensor, layout: LevelLayout) -> Tensor:
-    """Pad with zeros, which no stencil reaches, or around: a matrix has its boundary conditions in it."""
+    """Pad with zeros, which stencils multiply by 0, or periodically; the matrix includes the boundary conditions."""
     for axis in (1, 0):
         ends = (1, 1) if axis == 1 else (0, 0, 1, 1)
         if layout.sides[axis][0] == "periodic":
@@ -56,8 +56,8 @@ def neighbourhood(u: Tensor, layout: LevelLayout) -> Tensor:
 
 @cache
 def _galerkin_kernel(centring: Centring) -> Tensor:
-    """K (9, 9, m, m): coarse entry D from fine entry delta at offset p is w(p) w(p + delta - 2 D)."""
-    # sqrt(1/2) a transfer and axis and so 1/2 in all: what piecewise constants overestimate the energy by.
+    """Return the kernel K (9, 9, m, m): coarse entry D from fine entry delta at offset p is w(p) w(p + delta - 2 D)."""
+    # A factor sqrt(1/2) for each transfer and axis: piecewise constants overestimate the energy by 2.
     value = torch.tensor(VERTEX if centring == "vertex" else (0.5**0.25, 0.5**0.25), dtype=torch.float64)
     m = len(value)
     along = torch.zeros(3, 3, m, dtype=torch.float64)
@@ -71,11 +71,11 @@ def _galerkin_kernel(centring: Centring) -> Tensor:
 
 
 def galerkin(stencil: Tensor, fine: LevelLayout) -> Tensor:
-    """The matrices of the next coarser level, as stencil fields on ``fine.coarse()``.
+    """Compute the matrices of the next coarser level, as stencil fields on ``fine.coarse()``.
 
-    Vertex-centred: P^T A P to round-off, P the interpolation of `prolong`. Cell-centred, where that would reach
-    beyond nine points: half of P^T A P with piecewise constant P, which for finite volumes is the discretisation on
-    the coarse cells (Wesseling 1992, section 5.4).
+    On vertex-centred grids these are P^T A P up to rounding, with the interpolation P of `prolong`. On cell-centred
+    grids that product has more than nine points; the result is half of P^T A P with piecewise constant P, which for
+    finite volumes is the discretisation on the coarse cells (Wesseling 1992, section 5.4).
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def galerkin(stencil: Tensor, fine: LevelLayout) -> Tensor:
     Raises
     ------
     InputError
-        A periodic axis with an odd number of unknowns, which has no coarse level that closes.
+        A periodic axis has an odd number of unknowns, and therefore no coarse level.
     """
     for axis in (0, 1):
         if fine.sides[axis][0] == "periodic" and fine.shape[axis] % 2:
@@ -112,7 +112,7 @@ def galerkin(stencil: Tensor, fine: LevelLayout) -> Tensor:
 
 
 def _fold_stencil(fields: Tensor, coarse: LevelLayout, axis: int) -> Tensor:
-    """Fold the ghosts of one axis: the rows that belong to them, then the columns that point at them."""
+    """Fold the ghosts of one axis: first the rows of the ghosts, then the columns."""
     entry, dim = 1 + axis, 3 + axis
     n = fields.shape[dim] - 2
     inner = fields.narrow(dim, 1, n).clone()
@@ -124,11 +124,11 @@ def _fold_stencil(fields: Tensor, coarse: LevelLayout, axis: int) -> Tensor:
         outward, inward = 2 * end, 2 - 2 * end
         row = fields.narrow(dim, (n + 1) * end, 1)
         if side == "periodic":
-            # The ghost is the last unknown of the other end and sees the same neighbours.
+            # The ghost is the last unknown at the other end and has the same neighbours.
             inner.narrow(dim, (n - 1) * (1 - end), 1).add_(row)
             continue
         if sign:
-            # Seen from the ghost, the edge is its inward neighbour and the ghost itself; from the edge, itself.
+            # The edge is the inner neighbour of the ghost and the ghost itself.
             edge.narrow(entry, 1, 1).add_(row.narrow(entry, inward, 1), alpha=sign)
             edge.narrow(entry, 1, 1).add_(row.narrow(entry, 1, 1))
             edge.narrow(entry, 1, 1).add_(edge.narrow(entry, outward, 1), alpha=sign)
@@ -137,7 +137,7 @@ def _fold_stencil(fields: Tensor, coarse: LevelLayout, axis: int) -> Tensor:
 
 
 def dense(stencil: Tensor, layout: LevelLayout) -> Tensor:
-    """The matrices (batch, n, n) of stencil fields, for the coarsest level."""
+    """Convert stencil fields to dense matrices (batch, n, n), for the coarsest level."""
     batch = stencil.shape[0]
     ny, nx = layout.shape
     n = ny * nx
@@ -147,10 +147,10 @@ def dense(stencil: Tensor, layout: LevelLayout) -> Tensor:
 
 
 def constant_shift(stencil: Tensor, layout: LevelLayout) -> Tensor | None:
-    """For each matrix (batch,) a number of its size where constants are in its kernel, else 0; None where none is.
+    """Return a shift (batch,) of the size of the matrix if constants are in its kernel, else 0; None if all are 0.
 
-    The entries of a matrix whose kernel holds constants sum to zero, but for rounding. They are looked at on the finest
-    level: on a coarsest one of a single unknown rounding is all there is.
+    The entries of a matrix with constants in its kernel sum to zero up to rounding. The finest level is checked,
+    because the matrix of a coarsest level with a single unknown would be only rounding.
     """
     if any(side == "dirichlet" for pair in layout.sides for side in pair):
         return None
@@ -160,10 +160,10 @@ def constant_shift(stencil: Tensor, layout: LevelLayout) -> Tensor | None:
 
 
 def inverses(stencil: Tensor, layout: LevelLayout, shift: Tensor | None) -> Tensor:
-    """The inverses (batch, n, n) of symmetric matrices; the pseudo-inverse where constants are in the kernel.
+    """Return the inverses (batch, n, n) of symmetric matrices, or pseudo-inverses if constants are in the kernel.
 
-    There constants are given the eigenvalue ``shift``, by `constant_shift` of the finest level, and taken out of the
-    inverse again. A cut-off of small singular values would have to know how much rounding the levels have gathered.
+    For a pseudo-inverse the constants get the eigenvalue ``shift`` (`constant_shift` of the finest level) and are
+    removed from the inverse. A cut-off of small singular values would depend on the rounding of all levels.
     """
     matrices = dense(stencil, layout)
     inverse = _by_halves if torch.compiler.is_exporting() else torch.linalg.inv
@@ -175,7 +175,7 @@ def inverses(stencil: Tensor, layout: LevelLayout, shift: Tensor | None) -> Tens
 
 
 def _by_halves(matrices: Tensor) -> Tensor:
-    """Inverses of symmetric positive definite matrices by products alone, for ONNX, which has no inverse."""
+    """Invert symmetric positive definite matrices by products only, for ONNX, which has no inverse."""
     n = matrices.shape[-1]
     if n == 1:
         return 1 / matrices
@@ -189,12 +189,12 @@ def _by_halves(matrices: Tensor) -> Tensor:
 
 
 def stencil_of(matrix: Matrix, grid: Grid) -> Tensor:
-    """A sparse matrix on a grid as a stencil field (9, y, x), float64.
+    """Convert a sparse matrix on a grid to a stencil field (9, y, x), float64.
 
     Raises
     ------
     InputError
-        The matrix couples unknowns that are no neighbours.
+        The matrix couples unknowns that are not neighbours.
     """
     ny, nx = grid.shape
     rows = np.repeat(np.arange(grid.size), np.diff(matrix.indptr))
@@ -215,19 +215,19 @@ def stencil_of(matrix: Matrix, grid: Grid) -> Tensor:
 
 
 def diffusion_stencil(coefficient: Tensor, grid: Grid) -> Tensor:
-    """The finite-volume matrices of -div(coefficient grad u), as `sciml.pde.discretize` makes them, differentiable.
+    """Discretise -div(coefficient grad u) by finite volumes as `sciml.pde.discretize` does, differentiably.
 
     Parameters
     ----------
     coefficient
-        (batch, y, x), positive.
+        Coefficients (batch, y, x), positive.
     grid
-        The rectangle and its sides.
+        Grid of the fields, with its boundary conditions.
 
     Returns
     -------
     Tensor
-        (batch, 9, y, x), integrated over the control volumes; entries at the corners are zero.
+        Stencil fields (batch, 9, y, x), integrated over the control volumes; the corner entries are zero.
     """
     batch = coefficient.shape[0]
     flows: dict[tuple[int, int], Tensor] = {}
@@ -257,7 +257,7 @@ def diffusion_stencil(coefficient: Tensor, grid: Grid) -> Tensor:
         entries[at] = -flow
         entries[4] = entries[4] + flow
         side = grid.sides(axis)[end]
-        if side != "periodic":  # nothing lies beyond
+        if side != "periodic":  # no neighbour beyond the side
             keep = torch.ones(grid.shape[axis], dtype=flow.dtype, device=flow.device)
             keep[-end] = 0.0
             entries[at] = entries[at] * (keep[None, :, None] if axis == 0 else keep[None, None, :])

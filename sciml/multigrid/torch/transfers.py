@@ -41,9 +41,9 @@ CELL = (0.25, 0.75, 0.75, 0.25)
 class LevelLayout:
     """Layout of a grid, or of a coarser level of it, for the transfers.
 
-    Vertex-centred, every second node is a coarse node: the odd ones after a Dirichlet side (2^k - 1 becomes
-    2^(k-1) - 1), the even ones after a Neumann side or around. Cell-centred, two cells become one, an odd last one
-    stays alone.
+    On vertex-centred grids every second node is a coarse node: the odd nodes after a Dirichlet side (2^k - 1 nodes
+    become 2^(k-1) - 1), the even nodes after a Neumann or periodic side. On cell-centred grids two cells become one;
+    the last of an odd number of cells becomes a coarse cell by itself.
 
     Examples
     --------
@@ -65,16 +65,16 @@ class LevelLayout:
         return self.centring == "vertex" and all(side == "dirichlet" for pair in self.sides for side in pair)
 
     def offset(self, axis: int) -> int:
-        """The index of the first coarse node among the fine ones."""
+        """Return the fine index of the first coarse node."""
         return int(self.centring == "vertex" and self.sides[axis][0] == "dirichlet")
 
     def coarse(self) -> LevelLayout:
-        """The next coarser level."""
+        """Return the next coarser level."""
         shape = tuple((n + 1 - self.offset(axis)) // 2 for axis, n in enumerate(self.shape))
         return LevelLayout((shape[0], shape[1]), self.centring, self.sides)
 
     def levels(self, least: int = 1) -> list[LevelLayout]:
-        """All levels from this one down to the last with ``least`` unknowns an axis that `galerkin` can make."""
+        """Return all levels from this one that `galerkin` can make, down to ``least`` unknowns along an axis."""
         layouts = [self]
         while min(layouts[-1].shape) > 1:
             last, coarser = layouts[-1], layouts[-1].coarse()
@@ -86,9 +86,9 @@ class LevelLayout:
 
 
 def extend(u: Tensor, layout: LevelLayout) -> Tensor:
-    """Add one ghost value at each end: exact boundary conditions for fields that obey them.
+    """Add one ghost value at each end, by the boundary conditions.
 
-    Odd across a Dirichlet side (0 at a known node), even across a Neumann side, wrapped where periodic.
+    Fields are odd across a Dirichlet side (0 at a known node), even across a Neumann side, and periodic otherwise.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def extend(u: Tensor, layout: LevelLayout) -> Tensor:
 
 
 def conditions(layout: LevelLayout, u: Tensor) -> Ghosts:
-    """Where the ghosts of `extend` come from, for fields (..., y, x)."""
+    """Return the sources of the ghosts of `extend`, for fields (..., y, x)."""
     y, x = (
         (_condition(layout, axis, n, 0), _condition(layout, axis, n, 1))
         for axis, n in enumerate(u.shape[-2:])
@@ -118,12 +118,12 @@ def _condition(layout: LevelLayout, axis: int, n: int, end: int) -> Ghost:
     side = layout.sides[axis][end]
     if side != "neumann":
         return _interpolated(layout, axis, n, end)
-    step = min(int(layout.centring == "vertex"), n - 1)  # even about the face, or about the node
+    step = min(int(layout.centring == "vertex"), n - 1)  # even across the face, or across the node
     return (n - 1 - step if end else step), 1.0
 
 
 def mirror(a: Tensor, layout: LevelLayout) -> Tensor:
-    """Extend a coefficient or feature, which obeys no boundary condition: even everywhere, or wrapped.
+    """Extend a coefficient or feature, which has no boundary condition: even at all sides, or periodic.
 
     Shapes are those of `extend`.
     """
@@ -134,7 +134,7 @@ def mirror(a: Tensor, layout: LevelLayout) -> Tensor:
 
 
 def ghosts(u: Tensor, layout: LevelLayout) -> Tensor:
-    """Ghosts of a coarse field for interpolation, which at a Neumann side is constant beyond the last node."""
+    """Add the ghosts of a coarse field for interpolation; it is constant beyond the last node at a Neumann side."""
     if layout.zero:
         return functional.pad(u, (1, 1, 1, 1))
     return with_ghosts(u, _all_interpolated(layout, u.shape[-2], u.shape[-1]))
@@ -154,26 +154,26 @@ def _interpolated(layout: LevelLayout, axis: int, n: int, end: int) -> Ghost:
 
 
 def ghost_sign(layout: LevelLayout, side: Side) -> float:
-    """What a ghost of interpolation is times its unknown: 0 where it is known to vanish, -1 odd, 1 even or around."""
+    """Return the factor of a ghost of interpolation: 0 if it is zero, -1 if odd, 1 if even or periodic."""
     if side != "dirichlet":
         return 1.0
     return 0.0 if layout.centring == "vertex" else -1.0
 
 
 def fold(v: Tensor, layout: LevelLayout) -> Tensor:
-    """The transpose of the ghosts of interpolation: (..., y + 2, x + 2) to (..., y, x), nothing is lost."""
+    """Apply the transpose of `ghosts`: (..., y + 2, x + 2) to (..., y, x)."""
     if layout.zero:
         return v[..., 1:-1, 1:-1]
     return without_ghosts(v, _all_interpolated(layout, v.shape[-2] - 2, v.shape[-1] - 2))
 
 
 def prolong(u: Tensor, fine: LevelLayout) -> Tensor:
-    """Bilinear interpolation from ``fine.coarse()`` to ``fine``, exact at the boundary.
+    """Interpolate bilinearly from ``fine.coarse()`` to ``fine``, with the boundary conditions.
 
     Parameters
     ----------
     u
-        (batch, channel, y, x) on the coarse level.
+        Fields (batch, channel, y, x) on the coarse level.
 
     Returns
     -------
@@ -184,7 +184,7 @@ def prolong(u: Tensor, fine: LevelLayout) -> Tensor:
 
 
 def restrict(r: Tensor, fine: LevelLayout) -> Tensor:
-    """The transpose of `prolong`: (batch, channel, *fine.shape) to (batch, channel, *fine.coarse().shape)."""
+    """Apply the transpose of `prolong`: (batch, channel, *fine.shape) to (batch, channel, *fine.coarse().shape)."""
     return linear(r, lambda v: _restrict(v, fine), lambda u: _prolong(u, fine))
 
 
@@ -194,7 +194,7 @@ def _prolong(u: Tensor, fine: LevelLayout) -> Tensor:
     padded = u if fine.zero else ghosts(u, fine.coarse())
     kernel = _kernel(fine.centring, u)
     before, after = _margins(fine)
-    # What lies beyond both ends is not computed, what lies beyond one is cut off.
+    # Values beyond both ends are not computed; values beyond one end are removed.
     crop = [min(pair) for pair in zip(before, after, strict=True)]
     whole = functional.conv_transpose2d(padded, kernel, stride=2, padding=crop, groups=u.shape[1])
     y, x = (b - c for b, c in zip(before, crop, strict=True))
@@ -214,15 +214,15 @@ def _restrict(r: Tensor, fine: LevelLayout) -> Tensor:
 
 
 def _few(fine: LevelLayout, like: Tensor) -> bool:
-    """Whether torch's own interpolation is faster than a convolution: it begins sooner and goes slower."""
-    if torch.compiler.is_compiling():  # any comparison would tie the program to a size
+    """Return whether the interpolation of torch is faster than a convolution, as it is for few values."""
+    if torch.compiler.is_compiling():  # a comparison would fix the size of the compiled program
         return False
     batch, channels = like.shape[:2]
     return batch * channels * fine.shape[0] * fine.shape[1] <= SMALL
 
 
 def _interpolated_few(u: Tensor, fine: LevelLayout) -> Tensor:
-    """The same as `_prolong`."""
+    """Compute the result of `_prolong` by the interpolation of torch."""
     if _clamped(fine):
         factors = edge_factors(_halves(fine), *fine.shape, u.dtype, u.device)
         whole = [2 * n for n in u.shape[-2:]]
@@ -252,12 +252,12 @@ def _restricted_few(r: Tensor, fine: LevelLayout) -> Tensor:
 
 
 def _clamped(fine: LevelLayout) -> bool:
-    """Whether interpolation with repeated edges is the one of the grid but for factors of the edges."""
+    """Return whether the interpolation is one with repeated edges, up to factors of the edges."""
     return fine.centring == "cell" and all(ends[0] != "periodic" for ends in fine.sides)
 
 
 def _halves(fine: LevelLayout) -> tuple[float, float, float, float]:
-    """What a fine cell beside a Dirichlet side gets of the coarse one: 3/4 - 1/4; an odd last one lies farther in."""
+    """Return the weights of a coarse cell in the fine cell next to each side: 3/4 - 1/4 at a Dirichlet side."""
     factors = [
         0.5 if side == "dirichlet" and (end == 0 or n % 2 == 0) else 1.0
         for n, ends in zip(fine.shape, fine.sides, strict=True)
@@ -267,7 +267,7 @@ def _halves(fine: LevelLayout) -> tuple[float, float, float, float]:
 
 
 def _interpolation(fine: LevelLayout) -> tuple[list[int], list[int], bool]:
-    """What a coarse field with ghosts is interpolated to, where the fine field begins there, and its form."""
+    """Return the shape of an interpolated extended field, the offset of the fine field in it, and its form."""
     ny, nx = fine.coarse().shape
     if fine.centring == "cell":
         return [2 * ny + 4, 2 * nx + 4], [2, 2], False
@@ -275,8 +275,8 @@ def _interpolation(fine: LevelLayout) -> tuple[list[int], list[int], bool]:
 
 
 def _kernel(centring: Centring, like: Tensor) -> Tensor:
-    """The weights of interpolation (channel, 1, m, m): grouped convolutions are the fastest way on a CPU."""
-    if torch.compiler.is_compiling():  # which keeps no tensors between traces
+    """Return the weights of interpolation (channel, 1, m, m), for grouped convolutions, the fastest on a CPU."""
+    if torch.compiler.is_compiling():  # compiled programs cannot cache tensors
         return _made_kernel(centring, like.shape[1], like.dtype, like.device)
     return _cached_kernel(centring, like.shape[1], like.dtype, like.device)
 
@@ -293,14 +293,14 @@ def _cached_kernel(centring: Centring, channels: int, dtype: torch.dtype, device
 
 
 def _margins(fine: LevelLayout) -> tuple[list[int], list[int]]:
-    """How far interpolation reaches beyond the fine unknowns, before them and after them, along y and x."""
-    if fine.zero:  # nothing comes from beyond the boundary
+    """Return the reach of interpolation before and after the fine unknowns, along y and x."""
+    if fine.zero:  # all ghosts are zero
         return [0, 0], [2 * c + 1 - n for c, n in zip(fine.coarse().shape, fine.shape, strict=True)]
     return _reach(fine)
 
 
 def _reach(fine: LevelLayout) -> tuple[list[int], list[int]]:
-    """The same with ghosts of the coarse field."""
+    """Return the reach of interpolation with the ghosts of the coarse field."""
     width = len(CELL) if fine.centring == "cell" else len(VERTEX)
     before = [3, 3] if fine.centring == "cell" else [3 - fine.offset(0), 3 - fine.offset(1)]
     sizes = zip(fine.coarse().shape, before, fine.shape, strict=True)
@@ -308,6 +308,6 @@ def _reach(fine: LevelLayout) -> tuple[list[int], list[int]]:
 
 
 def within_reach(v: Tensor, fine: LevelLayout) -> Tensor:
-    """Pad a fine field with zeros to all that the extended coarse field interpolates to."""
+    """Pad a fine field with zeros to the shape that interpolation of the extended coarse field has."""
     before, after = _reach(fine)
     return functional.pad(v, (before[1], after[1], before[0], after[0]))
