@@ -1,4 +1,4 @@
-"""A prediction, corrected by multigrid until the bound of its error is small enough."""
+"""A prediction that multigrid corrects until the bound of its error is small enough."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from sciml.pde.solvability import check_compatible
 from sciml.pde.system import System
 from sciml.solve import Result
 
-__all__ = ["Corrected", "State"]
+__all__ = ["Corrected", "CorrectedState"]
 
 GROWN = 1e6
-EFFECTIVITY = 1.3  # of the bound in the answer, at most
+EFFECTIVITY = 1.3  # largest ratio of the bound to the error
 
 
 @dataclass(frozen=True, eq=False)
-class State:
-    """The hierarchy that corrects and certifies, and the operator that predicts, or None."""
+class CorrectedState:
+    """The hierarchy for the correction and the bound, and the operator of the prediction or None."""
 
     hierarchy: Hierarchy
     operator: TrainedOperator | None
@@ -45,28 +45,29 @@ class State:
 class Corrected:
     """Algorithm: predict, smooth, scale, then cycle until the guaranteed bound of the error is small enough.
 
-    The answer is a SUCCESS only where ``error_bound``, which the error does not exceed (`sciml.multigrid.bounds` says
-    what that rests on; rounding is included), is at most rtol times the energy norm of the solution, by a lower bound
-    of that. The bound is of the algebraic error, in the energy norm sqrt(e^T A e): how well the discretised problem is
-    solved, not how well it is discretised.
+    The result is SUCCESS if ``error_bound`` is at most rtol times a lower bound of the energy norm of the solution. The
+    error does not exceed ``error_bound``, which includes rounding; `sciml.multigrid.bounds` states the assumptions. It
+    bounds the algebraic error in the energy norm sqrt(e^T A e), not the error of the discretisation.
 
     Parameters
     ----------
     neural
-        Operator of the prediction; None starts from zero, for comparison. A prediction whose energy error is larger
-        than that of zero is not used; ``stats["started_from_zero"]`` is True then.
+        Operator of the prediction; None starts from zero, for comparison. A prediction with a larger energy error than
+        zero is not used, and ``stats["started_from_zero"]`` is True.
     amg
-        The hierarchy and its cycle, which must be symmetric; with ``accelerate=None`` plain cycles, else conjugate
-        gradients with the cycle as preconditioner. Its rtol is not used.
+        Settings of the hierarchy and its cycle, which must be symmetric. ``accelerate=None`` uses plain cycles, any
+        other value conjugate gradients with the cycle as preconditioner. Its rtol is not used.
     rtol
         Tolerance of the error in the energy norm, relative to that of the solution.
     sweeps
-        Number of smoothing sweeps on the finest level before the first cycle: the residual of a prediction is rough.
+        Number of smoothing sweeps on the finest level before the first cycle, since the residual of a prediction is
+        rough.
 
     Raises
     ------
     InputError
-        An rtol out of range; when run: a system that is not symmetric definite, or what the operator cannot take.
+        An argument is out of range. Raised by `run`: the system is not symmetric definite, or the operator does not
+        accept the problem.
 
     Examples
     --------
@@ -78,10 +79,10 @@ class Corrected:
 
     Notes
     -----
-    ``stats``: ``cycles`` on the finest level, certifying included; ``sweeps``; ``started_from_zero`` (True or False);
-    ``prediction_error``, relative, in the energy norm, and ``smoothed_error`` after sweeps and scaling;
-    ``energy_norm``, a lower bound of the solution's; ``relative_bound``; ``contraction`` of one cycle;
-    ``relative_residual``; ``seconds``, ``seconds_prediction`` (part of it), ``seconds_setup``.
+    ``stats`` contains ``cycles`` on the finest level, including those for the bound; ``sweeps``; ``started_from_zero``
+    (bool); the relative energy errors ``prediction_error`` and, after sweeps and scaling, ``smoothed_error``;
+    ``energy_norm``, a lower bound of the energy norm of the solution; ``relative_bound``; ``contraction`` of one cycle;
+    ``relative_residual``; ``seconds``, which includes ``seconds_prediction``; and ``seconds_setup``.
     """
 
     neural: Neural | None
@@ -92,10 +93,10 @@ class Corrected:
     def __post_init__(self) -> None:
         if self.neural is not None and (isinstance(self.neural, type) or not hasattr(self.neural, "values")):
             raise InputError(
-                f"Corrected({_named(self.neural)}): give Neural.load(PATH), or None to begin from zero"
+                f"Corrected({_named(self.neural)}): give Neural.load(PATH), or None to start from zero"
             )
         if not isinstance(self.amg, AMG):
-            raise InputError(f"amg={self.amg!r}: give AMG(), with what settings it takes")
+            raise InputError(f"amg={self.amg!r}: give AMG() with the settings of the hierarchy")
         if not (is_number(self.rtol) and 1e-12 <= self.rtol < 1):
             raise InputError(
                 f"rtol={self.rtol!r}: give a number from 1e-12, where rounding begins, to below 1"
@@ -107,15 +108,15 @@ class Corrected:
                 f"AMG(accelerate={self.amg.accelerate!r}): a guarantee needs a symmetric cycle: give 'cg' or None"
             )
 
-    def init(self, problem: Elliptic | System) -> State:
-        """Build the hierarchy, bound its contraction, move the operator to its device."""
+    def init(self, problem: Elliptic | System) -> CorrectedState:
+        """Build the hierarchy, bound its contraction, and move the operator to its device."""
         operator = None if self.neural is None else self.neural.init(problem)
         hierarchy = self.amg.init(problem)
-        _ = hierarchy.contraction  # cached by the hierarchy; fails where there is no guarantee
-        return State(hierarchy, operator)
+        _ = hierarchy.contraction  # cached by the hierarchy; raises an error if there is no guarantee
+        return CorrectedState(hierarchy, operator)
 
-    def run(self, problem: Elliptic | System, state: State) -> FieldSolution:
-        """Solve a problem; one with another matrix on the same grid updates the hierarchy."""
+    def run(self, problem: Elliptic | System, state: CorrectedState) -> FieldSolution:
+        """Solve a problem; the hierarchy is updated for another matrix on the same grid."""
         system = check_compatible(system_of(problem, self.amg))
         hierarchy, setup = state.hierarchy, state.hierarchy.seconds
         if system.grid != hierarchy.system.grid or not same_matrix(system.matrix, hierarchy.system.matrix):
@@ -155,31 +156,29 @@ class Corrected:
             labelled(certified.x, system.grid), certified.result, stats, certified.bounds, bound, notes
         )
 
-    def _notes(self, problem: Elliptic | System, state: State) -> tuple[str, ...]:
-        """How the prediction came to this grid and what it was not trained for; the bound holds all the same."""
+    def _notes(self, problem: Elliptic | System, state: CorrectedState) -> tuple[str, ...]:
+        """Describe how the prediction was transferred to this grid, and the differences from the training."""
         if state.operator is None or not isinstance(self.neural, Neural):
             return ()
         return tuple(f"prediction: {note}" for note in compare(state.operator, problem).notes)
 
-    def _predicted(self, problem: Elliptic | System, system: System, state: State) -> Field | None:
-        """The prediction (n,), or None where there is none or its energy is not finite."""
+    def _predicted(self, problem: Elliptic | System, system: System, state: CorrectedState) -> Field | None:
+        """Return the prediction (n,), or None if there is none or its energy is not finite."""
         if self.neural is None or state.operator is None:
             return None
         asked: Any = system if takes(state.operator.network) == "system" else problem
         values = self.neural.values(asked, state.operator).ravel()
-        with np.errstate(
-            all="ignore"
-        ):  # the energy of finite values may overflow, and is then of no use either
+        with np.errstate(all="ignore"):  # the energy of finite values may overflow
             return values if math.isfinite(system.energy(values)) else None
 
 
 def _named(given: Any) -> str:
-    """Text as it is, of anything else its class: the description of an operator has many lines."""
+    """Return text unchanged, and the class name of anything else, whose text may have many lines."""
     return repr(given) if isinstance(given, str | Path) else f"{type(given).__name__} object"
 
 
 def _scaled(system: System, x: Field) -> Field | None:
-    """The multiple of x that is nearest to the solution u in energy, or None where x is farther from u than zero is.
+    """Return the multiple of x nearest to the solution u in energy, or None if x is farther from u than zero.
 
     Both follow from ||u - x||^2 = ||u||^2 - 2 b . x + ||x||^2 without u.
     """
@@ -205,10 +204,10 @@ def _certify(
 ) -> _Certified:
     """Iterate until the bound of the energy error is at most rtol times a lower bound of the solution's norm.
 
-    The cycle of each step, z = B r, also bounds the error of the x before it: eta^2 = z . (2 r - A z) is
-    ||e||^2 - ||E e||^2 (see `sciml.multigrid.bounds`), so certifying costs no cycle but the last. Conjugate gradients
-    are flexible (Notay 2000, one direction), with the residual computed from x, so that rounding cannot make the bound
-    one of another residual. What rounding may still change is part of the bound (see `sciml.multigrid.rounding`).
+    The cycle of each step, z = B r, also bounds the error of the x before it: eta^2 = z . (2 r - A z) equals
+    ||e||^2 - ||E e||^2 (see `sciml.multigrid.bounds`), so that the bound needs only one more cycle. The conjugate
+    gradients are flexible (Notay 2000, one direction) and compute the residual from x, because the bound must belong to
+    that residual. The bound includes rounding (see `sciml.multigrid.rounding`).
     """
     b = system.rhs
     if not b.any():
@@ -255,16 +254,16 @@ def _certify(
 
 
 def _of_mean_zero(system: System, x: Field) -> Field:
-    """The x that is answered, before its bound is computed: rounding in the shift counts too."""
+    """Shift x to mean zero before its bound is computed, which then includes the rounding of the shift."""
     if system.kind != "semidefinite":
         return x
     return np.asarray(x - np.average(x, weights=system.grid.volumes().ravel()))
 
 
 def _residual(hierarchy: Hierarchy, system: System, x: Field, seen: float) -> tuple[Field, Field, float]:
-    """B - A x, what its entries may be wrong by, and what its sum adds to the bound where it should be zero.
+    """Compute b - A x, the bound of its entries' errors, and the addition to the bound for a sum that should be zero.
 
-    With twice the precision where rounding adds more than ``seen``.
+    Twice the precision is used if rounding adds more than ``seen``.
     """
     measure, balanced = hierarchy.rounding, system.kind != "semidefinite"
     r, wrong = measure.left(system.rhs, x, plain=True)
@@ -278,7 +277,7 @@ def _residual(hierarchy: Hierarchy, system: System, x: Field, seen: float) -> tu
 
 
 def _norm_below(b: Field, x: Field, r: Field) -> float:
-    """A lower bound of the solution's energy norm: b . x / ||x||_A, by Cauchy and Schwarz; the best multiple of x."""
+    """Return the lower bound b . x / ||x||_A of the solution's energy norm (Cauchy and Schwarz)."""
     products, energies = b * x, x * (b - r)
     work = float(products.sum()) - SUMMED * float(np.abs(products).sum())
     energy = float(energies.sum()) + SUMMED * float(np.abs(energies).sum())

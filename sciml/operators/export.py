@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["Inference", "compiled", "export_onnx", "export_program", "inference"]
 
 PIECE = 7 << 20
-"""Bytes of hidden fields worked on at once on a CPU: they stay in its cache, and memory is used again, not anew."""
+"""Bytes of hidden fields computed at once on a CPU, so that they stay in its cache and memory is reused."""
 
 
 class Inference(nn.Module):
-    """A network prepared for answering only: see `inference`."""
+    """A network prepared for inference, see `inference`."""
 
     def __init__(self, network: nn.Module, dtype: torch.dtype, *, channels_last: bool, piece: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Inference(nn.Module):
             return torch.cat([self.network(*part).to(fields[-1].dtype) for part in parts])
 
     def pieces(self, samples: int, x: Tensor) -> int:
-        """Into how many parts a batch is cut."""
+        """Return the number of parts into which a batch is split."""
         if x.device.type != "cpu":
             return 1
         held = samples * self.width * x.shape[-1] * x.shape[-2] * self.dtype.itemsize
@@ -68,29 +68,29 @@ def inference(
     channels_last: bool | None = None,
     piece: int = PIECE,
 ) -> Inference:
-    """A copy of a network for fast answers; the network stays as it is.
+    """Copy a network for fast inference; the network itself is not changed.
 
     Parameters
     ----------
     network
-        Any of `sciml.operators.registry`.
+        Network of a class in `sciml.operators.registry`.
     dtype
-        ``bfloat16`` holds weights and fields in half the memory, with three digits.
+        ``bfloat16`` stores weights and fields in half the memory, with three digits.
     channels_last
-        Whether the channels of a point lie together; by default but for the FNO, whose transforms want the points
-        together.
+        Whether the channels of a point are contiguous in memory. The default is True, except for the FNO, whose
+        transforms need contiguous points.
     piece
-        Bytes of hidden fields to work on at once on a CPU.
+        Bytes of hidden fields to compute at once on a CPU.
 
     Returns
     -------
     Inference
-        A module called as the network is; it takes and gives the caller's precision, and no gradients.
+        Module with the arguments of the network. Its result has the precision of the argument and no gradients.
 
     Raises
     ------
     InputError
-        For a precision that is unknown or that the network cannot do.
+        The precision is unknown, or the network does not support it.
 
     Examples
     --------
@@ -118,20 +118,20 @@ def inference(
 
 
 def compiled(network: nn.Module) -> nn.Module:
-    """The network through torch.compile, or as it is, with a warning, where there is no compiler.
+    """Compile a network with torch.compile; without a C++ compiler, warn and return the network.
 
-    Pays after the first call, which takes tens of seconds, and for one shape at a time.
+    The first call with each shape takes tens of seconds; later calls are faster.
 
     Parameters
     ----------
     network
-        Any, also an `Inference`'s ``network``.
+        Network, or the attribute ``network`` of an `Inference`.
     """
     compilers = [name for name in ("g++", "c++", "clang++") if shutil.which(name)]
     on_cpu = all(p.device.type == "cpu" for p in network.parameters())
     if on_cpu and not compilers:
         warnings.warn(
-            "torch.compile needs a C++ compiler for the CPU (apt-get install g++): the network runs as it is",
+            "torch.compile needs a C++ compiler for the CPU (apt-get install g++): the network is not compiled",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -145,22 +145,27 @@ def export_program(
     shape: Sequence[Sequence[int]] | Sequence[int],
     path: str | Path | None = None,
 ) -> torch.export.ExportedProgram:
-    """The network as a graph that needs no source code: torch.export, for any number of samples.
+    """Export a network as a graph that needs no source code (torch.export), for any number of samples.
 
     Parameters
     ----------
     network
-        A network, or the operator that holds one: its graph takes and gives normalised fields.
+        Network, or operator that contains one. Inputs and outputs of the graph are normalised fields.
     shape
-        (sample, channel, y, x) of the field, or one such for each where a network takes several. The number of
-        samples stays free, the rest is fixed.
+        Shape (sample, channel, y, x) of the field, or one shape for each field of a network with several. The number of
+        samples stays free; the other sizes are fixed.
     path
-        File to write, as ``torch.export.load`` reads it; None writes none.
+        File to write for ``torch.export.load``; None writes no file.
+
+    Returns
+    -------
+    torch.export.ExportedProgram
+        The graph.
 
     Raises
     ------
     InputError
-        For a shape that the network cannot take, or a path that cannot be written.
+        The network does not accept the shape, or the path cannot be written.
 
     Examples
     --------
@@ -177,7 +182,7 @@ def export_program(
     program = _program(graph, fields)
     if target is not None:
         with replaced(target) as temporary:
-            # torch.export.save insists on its own ending
+            # torch.export.save requires its own suffix
             written = temporary.with_name(temporary.name + ".pt2")
             torch.export.save(program, written)
             written.replace(temporary)
@@ -189,8 +194,8 @@ def export_onnx(
 ) -> Path:
     """Write the network as an ONNX graph with its weights inside, for any number of samples.
 
-    Inputs are named ``x0``, ``x1``, ... and the output ``u``. The FNO's transforms are written as products with real
-    matrices, which ONNX has everywhere.
+    Inputs are named ``x0``, ``x1``, ... and the output ``u``. The transforms of the FNO are written as products with
+    real matrices, which every ONNX runtime supports.
 
     Parameters
     ----------
@@ -215,7 +220,7 @@ def export_onnx(
     graph, fields = _example(network, shape)
     names = [f"x{number}" for number in range(len(fields))]
     with warnings.catch_warnings(), _Quiet("torch.onnx"), _Quiet("onnxscript"):
-        warnings.simplefilter("ignore")  # the exporter warns of its own insides
+        warnings.simplefilter("ignore")  # the exporter warns about its own code
         program = torch.onnx.export(
             _program(graph, fields), input_names=names, output_names=["u"], dynamo=True, verbose=False
         )
@@ -243,7 +248,7 @@ def _program(graph: nn.Module, fields: tuple[Tensor, ...]) -> torch.export.Expor
 def _example(
     network: nn.Module | Any, shape: Sequence[Sequence[int]] | Sequence[int]
 ) -> tuple[nn.Module, tuple[Tensor, ...]]:
-    """The network ready to be traced, and fields of the shapes."""
+    """Return the network prepared for tracing, and fields of the shapes."""
     inner = network if isinstance(network, nn.Module) else network.network
     whole = all(isinstance(n, int) for n in shape)
     shapes: list[tuple[int, ...]] = [tuple(value) for value in ([shape] if whole else shape)]  # type: ignore[arg-type]
@@ -255,7 +260,7 @@ def _example(
         if hasattr(part, "dft"):
             part.dft = True
     drawn = torch.Generator().manual_seed(7)
-    # A single sample would be taken for a constant
+    # torch.export treats a size of 1 as a constant
     fields = tuple(torch.rand(max(2, value[0]), *value[1:], generator=drawn) + 0.5 for value in shapes)
     try:
         with torch.no_grad():
@@ -271,7 +276,7 @@ def _example(
 
 
 class _Quiet:
-    """A logger held to errors for the length of a block."""
+    """Context manager that limits a logger to errors."""
 
     def __init__(self, name: str) -> None:
         self.logger = logging.getLogger(name)

@@ -16,20 +16,20 @@ from sciml.errors import InputError, SchemaError
 __all__ = ["How", "FieldMoments", "FieldScaling", "Standard"]
 
 How = Literal["scalar", "pointwise", "scale", "raw"]
-LEAST = 1e-6  # of a scale, relative to the field's own size: a constant is not blown up
+LEAST = 1e-6  # least scale relative to the size of the field, so that constants are not amplified
 Array = npt.NDArray[np.float64]
 
 
 class FieldMoments:
-    """Mean and spread of fields that come in blocks, at each point, in float64.
+    """Mean and variance at each point of fields that are added in blocks, in float64.
 
-    Blocks are merged by the update of Chan, Golub and LeVeque (1983), which is stable, and the same for the same
-    blocks in the same order.
+    Blocks are merged by the stable update of Chan, Golub and LeVeque (1983). Equal blocks in the same order give equal
+    results.
 
     Parameters
     ----------
     shape
-        Of one field (y, x).
+        Shape of one field (y, x).
 
     Examples
     --------
@@ -47,7 +47,7 @@ class FieldMoments:
         self.least, self.most = np.inf, -np.inf
 
     def add(self, block: npt.NDArray[Any]) -> None:
-        """Take in fields (sample, y, x)."""
+        """Add fields (sample, y, x)."""
         block = np.asarray(block, dtype=np.float64)
         count, mean = len(block), block.mean(0)
         squares = np.square(block - mean).sum(0)
@@ -59,14 +59,15 @@ class FieldMoments:
         self.least, self.most = min(self.least, float(block.min())), max(self.most, float(block.max()))
 
     def standard(self, how: How, lift: Array | None = None) -> Standard:
-        """The scaling that these fields ask for.
+        """Return the scaling of these fields.
 
-        With ``scale``, a lift (y, x) of values on the sides is subtracted first, so that what is left is zero there.
+        With ``scale``, a lift (y, x) of the values on the sides is subtracted first, so that the scaled field is zero
+        on the sides.
 
         Raises
         ------
         InputError
-            An unknown way, or no fields at all.
+            The kind of scaling is unknown, or no fields were added.
         """
         if how not in get_args(How):
             raise InputError(f"normalisation {how!r}: give one of {', '.join(get_args(How))}")
@@ -87,23 +88,23 @@ class FieldMoments:
             squares = (self.squares + self.count * (self.mean - mean) ** 2).sum()
         number = self.count * (self.mean.size if how == "scalar" else 1)
         spread = np.sqrt(squares / max(number - 1, 1))
-        # what does not vary is only shifted
+        # a field that does not vary is only shifted
         spread = np.where(spread > LEAST * size, spread, size)
         return Standard(how, *(torch.tensor(x, dtype=torch.float32) for x in (mean, spread)))
 
 
 @dataclass(frozen=True, eq=False)
 class Standard:
-    """One field's shift and scale.
+    """Shift and scale of one field.
 
     Parameters
     ----------
     how
-        ``scalar``: mean 0 and standard deviation 1 over all points. ``pointwise``: at each point, so for one grid
-        only. ``scale``: root mean square 1 and no shift, which leaves zero boundary values zero; where a Dirichlet
-        side is not zero, less a lift that has its values. ``raw``: as it is.
+        ``scalar``: mean 0 and standard deviation 1 over all points. ``pointwise``: the same at each point, for one
+        grid. ``scale``: root mean square 1 without a shift, so that zero boundary values stay zero; if a Dirichlet side
+        is not zero, a lift of its values is subtracted. ``raw``: no scaling.
     mean, scale
-        () or (y, x), float32.
+        Shift and scale, () or (y, x), float32.
     """
 
     how: How
@@ -111,20 +112,20 @@ class Standard:
     scale: Tensor
 
     def encode(self, field: Tensor) -> Tensor:
-        """Physical units (..., y, x) to the network's."""
+        """Scale a field (..., y, x) from physical units to those of the network."""
         return field if self.how == "raw" else (field - self.mean) / self.scale
 
     def decode(self, field: Tensor) -> Tensor:
-        """The network's units (..., y, x) to physical ones."""
+        """Scale a field (..., y, x) from the units of the network to physical units."""
         return field if self.how == "raw" else field * self.scale + self.mean
 
     def check(self, shape: tuple[int, int], name: str) -> None:
-        """Raise an error for a grid for which there are no values.
+        """Check that the scaling applies to a grid.
 
         Raises
         ------
         InputError
-            Normalised point by point on a grid of another shape.
+            The scaling is pointwise, for a grid of another shape.
         """
         if self.mean.ndim and tuple(self.mean.shape) != shape:
             what = "has a lift of its side values" if self.how == "scale" else "is normalised point by point"
@@ -134,7 +135,7 @@ class Standard:
             )
 
     def to(self, device: torch.device | str) -> Standard:
-        """On another device."""
+        """Copy the scaling to a device."""
         return Standard(self.how, self.mean.to(device), self.scale.to(device))
 
 
@@ -147,20 +148,20 @@ class FieldScaling:
 
     @classmethod
     def raw(cls, inputs: tuple[str, ...]) -> FieldScaling:
-        """Everything in physical units."""
+        """Return the scaling that leaves all fields in physical units."""
         none = Standard("raw", torch.tensor(0.0), torch.tensor(1.0))
         return cls(dict.fromkeys(inputs, none), none)
 
     def to(self, device: torch.device | str) -> FieldScaling:
-        """On another device."""
+        """Copy the scaling to a device."""
         return FieldScaling({n: s.to(device) for n, s in self.inputs.items()}, self.target.to(device))
 
     def ways(self) -> dict[str, Any]:
-        """How, by name, for the configuration of a checkpoint."""
+        """Return the kind of each scaling by name, for the configuration of a checkpoint."""
         return {"inputs": {name: value.how for name, value in self.inputs.items()}, "target": self.target.how}
 
     def tensors(self) -> dict[str, Tensor]:
-        """The numbers, named, for a checkpoint."""
+        """Return the shifts and scales by name, for a checkpoint."""
         every = {**{f"inputs.{name}": value for name, value in self.inputs.items()}, "target": self.target}
         return {
             f"normalisation.{name}.{part}": getattr(value, part)
@@ -170,12 +171,12 @@ class FieldScaling:
 
     @classmethod
     def load(cls, ways: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> FieldScaling:
-        """From what `ways` and `tensors` gave.
+        """Make the scaling from the output of `ways` and `tensors`.
 
         Raises
         ------
         SchemaError
-            Something is not there.
+            An entry is missing.
         """
 
         def standard(name: str, how: Any) -> Standard:

@@ -26,29 +26,31 @@ class SpectralConvolution(nn.Module):
     channels, out_channels
         Numbers of input and output channels.
     modes
-        Modes along each axis, both signs counted: wavenumbers -modes/2 ... modes/2 - 1 along y and 0 ... modes/2
-        along x. On a grid that has fewer, those that it has.
+        Number of modes along each axis, counting both signs: wavenumbers -modes/2 ... modes/2 - 1 along y and
+        0 ... modes/2 along x. A grid with fewer modes uses all of them.
     dft
-        As products with real matrices of sines and cosines, for exports that know no complex numbers; the same
-        answers.
+        Whether to compute the transforms as products with real matrices of sines and cosines, for exports without
+        complex numbers; the result is the same.
 
     Notes
     -----
     Li et al., "Fourier Neural Operator for Parametric Partial Differential Equations", ICLR 2021, equation 4.
-    Weights are (channels, out_channels, modes, modes / 2 + 1, 2), real and imaginary part last: a file of real numbers
-    holds them. Transforms are scaled by the number of points, so that weights mean the same on every grid.
+    The weights are real, (channels, out_channels, modes, modes / 2 + 1, 2), with the real and imaginary parts last.
+    Transforms are scaled by the number of points, so that the operator does not depend on the grid.
     """
 
     def __init__(self, channels: int, out_channels: int, modes: int, *, dft: bool = False) -> None:
         super().__init__()
         self.modes, self.dft = modes, dft
-        spread = 1 / math.sqrt(channels + out_channels)  # of each part, so that layers keep a field's size
+        spread = 1 / math.sqrt(
+            channels + out_channels
+        )  # of each part, so that layers preserve the size of a field
         self.weight = nn.Parameter(spread * torch.randn(channels, out_channels, modes, modes // 2 + 1, 2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(sample, channel, y, x) to (sample, out channel, y, x)."""
+        """Map (sample, channel, y, x) to (sample, out channel, y, x)."""
         ny, nx = x.shape[-2:]
-        half, most = self.modes // 2, (ny - 1) // 2  # of an even ny the highest wavenumber has no sign
+        half, most = self.modes // 2, (ny - 1) // 2  # the highest wavenumber of an even ny has no sign
         waves = [k for k in range(-half, self.modes - half) if abs(k) <= most]
         columns = min(half, nx // 2) + 1
         weight = self.weight[:, :, waves[0] + half : waves[-1] + half + 1, :columns]
@@ -60,7 +62,7 @@ class SpectralConvolution(nn.Module):
 def _by_fft(x: Tensor, weight: Tensor, rows: Tensor) -> Tensor:
     ny, nx = x.shape[-2:]
     kx = weight.shape[3]
-    kind = torch.promote_types(x.dtype, torch.float32)  # not every device has an FFT of half the precision
+    kind = torch.promote_types(x.dtype, torch.float32)  # some devices have no FFT in half precision
     field = torch.fft.rfft2(x.to(kind), norm="forward")
     pairs = torch.view_as_complex(weight.to(kind).contiguous())
     mixed = torch.einsum("bixy,ioxy->boxy", field[:, :, rows, :kx], pairs)
@@ -84,14 +86,14 @@ def _by_matrices(x: Tensor, weight: Tensor, waves: Tensor) -> Tensor:
 
     real, imaginary = mix(real, wr) - mix(imaginary, wi), mix(real, wi) + mix(imaginary, wr)
     real, imaginary = cy.T @ real - sy.T @ imaginary, cy.T @ imaginary + sy.T @ real
-    # Of a real field each wave along x counts twice, for the opposite one too, but the constant and the shortest.
+    # Waves along x of a real field count twice, for both signs, except the constant and the shortest wave.
     times = [1.0 if k == 0 or 2 * k == nx else 2.0 for k in range(kx)]
     twice = torch.tensor(times, dtype=x.dtype, device=x.device)
     return (real * twice) @ cx - (imaginary * twice) @ sx
 
 
 def _waves(numbers: Tensor, points: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines and sines (wavenumber, point)."""
+    """Return cosines and sines (wavenumber, point)."""
     angles = torch.outer(numbers.double(), torch.arange(points).double()) * (2 * math.pi / points)
     return angles.cos().to(like), angles.sin().to(like)
 
@@ -124,22 +126,23 @@ class FNO(nn.Module):
     in_channels, out_channels
         Numbers of channels of the input and output fields.
     modes, width, layers
-        Fourier modes along each axis (both signs counted), hidden channels, layers; the last has no GELU.
+        Number of Fourier modes along each axis (both signs counted), of hidden channels, and of layers; the last layer
+        has no GELU.
     projection
         Hidden channels of the two last 1x1 convolutions.
     coordinates
-        Whether two channels, x and y from 0 to 1, go in with the fields.
+        Whether the coordinates x and y, from 0 to 1, are two more input channels.
     padding
-        Zeros behind the far ends of both axes, as a fraction of the points, for fields that are not periodic.
+        Zeros after the end of both axes, as a fraction of the points, for fields that are not periodic.
 
     Raises
     ------
     InputError
-        For numbers out of range, and in ``forward`` for fields of another form.
+        An argument is out of range. Raised by ``forward``: the fields have another shape or type.
 
     Notes
     -----
-    Li et al., ICLR 2021, with the authors' layout for Darcy flow.
+    Li et al., ICLR 2021, with the architecture of the authors for Darcy flow.
 
     Examples
     --------
@@ -178,7 +181,7 @@ class FNO(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(sample, channel, y, x) to (sample, out channel, y, x), on any grid."""
+        """Map (sample, channel, y, x) to (sample, out channel, y, x) on any grid."""
         shape = self.shape
         check_input_fields("FNO", x, shape.in_channels)
         ny, nx = x.shape[2:]
@@ -202,14 +205,14 @@ class FNO(nn.Module):
         return {"class": "FNO", **asdict(self.shape)}
 
     def real(self, *, on: bool = True) -> FNO:
-        """Make the transforms products with real matrices, or FFTs again; returns this network."""
+        """Compute the transforms as products with real matrices (``on=True``) or by FFT; returns this network."""
         for layer in self.spectral:
             layer.dft = on  # type: ignore[assignment]
         return self
 
 
 def _coordinates(x: Tensor) -> Tensor:
-    """Positions from 0 to 1 (sample, 2, y, x)."""
+    """Return the coordinates from 0 to 1 (sample, 2, y, x)."""
     ny, nx = x.shape[2:]
     across = torch.linspace(0, 1, nx, dtype=x.dtype, device=x.device).view(1, 1, 1, nx)
     up = torch.linspace(0, 1, ny, dtype=x.dtype, device=x.device).view(1, 1, ny, 1)

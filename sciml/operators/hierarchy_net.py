@@ -1,9 +1,9 @@
 """A multigrid cycle whose smoother is learned from the hierarchy of the problem itself.
 
-Levels, matrices, interpolation and restriction are the geometric hierarchy's own (`sciml.multigrid.torch.stencils`, the
-same numbers as pyamg's triple products). What is learned is the smoother: on every level a small convolutional
-network looks at the stencils around an unknown and says how to smooth there. Its kernels know no grid spacing and
-are shared by all levels but the finest, so levels may be added or taken away after training.
+Levels, matrices, interpolation and restriction are those of the geometric hierarchy (`sciml.multigrid.torch.stencils`,
+equal to the triple products of pyamg). The smoother is learned: on each level a small convolutional network computes
+its parameters from the stencils around an unknown. The kernels do not depend on the grid spacing, and all levels except
+the finest share them, so that the number of levels may change after training.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from sciml.operators.input_fields import check_input_fields
 from sciml.pde.grid import Boundary, Centring
 from sciml.tables import network_table
 
-__all__ = ["HierarchyNet", "Prepared"]
+__all__ = ["HierarchyNet", "PreparedHierarchy"]
 
 DAMPING = 0.7
-"""Of the Jacobi part of the smoother, below 1 for every M-matrix in two dimensions."""
+"""Damping of the Jacobi part of the smoother, below 1 for every M-matrix in two dimensions."""
 LARGEST_INVERSE = 1000
-"""Unknowns of a coarsest level, which is solved exactly."""
+"""Largest number of unknowns of the coarsest level, which is solved exactly."""
 
 
 class Medium(nn.Module):
-    """From the stencils of one level to the gates of its smoother, (batch, 9, y, x) to (batch, channels, y, x)."""
+    """Map the stencils of a level (batch, 9, y, x) to the gates of its smoother (batch, channels, y, x)."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
         self.look = nn.Conv2d(9, hidden, 3)
         self.compare = nn.Conv2d(hidden, hidden, 3)
         self.tell = nn.Conv2d(hidden, channels, 1)
-        with torch.no_grad():  # begin as damped Jacobi
+        with torch.no_grad():  # the initial smoother is damped Jacobi
             self.tell.weight.mul_(0.1)
             self.tell.bias.zero_()  # type: ignore[union-attr]
 
@@ -57,10 +57,10 @@ class Medium(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
-    """All that a cycle needs and that depends on the medium only: make it once, use it for many residuals.
+class PreparedHierarchy:
+    """The parts of a cycle that depend only on the medium, for use with many residuals.
 
-    Lists run over the levels, the finest first.
+    The lists have one entry for each level, finest first.
     """
 
     layouts: list[LevelLayout]
@@ -73,26 +73,26 @@ class Prepared:
 class HierarchyNet(nn.Module):
     """A learned multigrid cycle, linear in the right-hand side and symmetric, for any medium.
 
-    One smoothing step is ``u += D^-1/2 (w I + W^T G W) D^-1/2 (b - A u)``: D the diagonal, W one 3 x 3 convolution to
-    ``channels`` channels, G a diagonal of gates which a network of three layers makes from the stencils. Before and
-    after the coarse correction the same symmetric step is done, so that the whole cycle B is symmetric; a prediction
-    is ``cycles`` such cycles from zero, and its error (I - B A)^cycles.
+    A smoothing step is ``u += D^-1/2 (w I + W^T G W) D^-1/2 (b - A u)`` with the diagonal D, a 3 x 3 convolution W to
+    ``channels`` channels, and a diagonal G of gates that a network with three layers computes from the stencils. The
+    same symmetric step is applied before and after the coarse correction, so that the whole cycle B is symmetric. A
+    prediction is the result of ``cycles`` cycles from zero, and its error is (I - B A)^cycles u.
 
     Parameters
     ----------
     channels, hidden
         Numbers of channels of the smoother, and of the network that computes its gates.
     cycles
-        In a prediction; may be changed after training.
+        Number of cycles in a prediction; it may be changed after training.
     sweeps
-        Smoothing steps before and after each coarse correction.
+        Number of smoothing steps before and after each coarse correction.
     centring, boundary
         Centring and boundary of the grids, unless a layout is given with the call.
 
     Raises
     ------
     InputError
-        For numbers below 1.
+        A number is less than 1, or the centring is unknown.
 
     Examples
     --------
@@ -105,9 +105,9 @@ class HierarchyNet(nn.Module):
 
     Notes
     -----
-    Symmetry makes it a preconditioner for conjugate gradients, where nothing ensures that a learned B is positive;
-    `sciml.operators.preconditioning` watches for that. The multigrid neural operator is He, Liu and Xu (2024); stencils
-    as inputs of learned smoothers follow the idea of Luz et al. (2020) and Huang, Li and Xi (2023).
+    The symmetric cycle can precondition conjugate gradients, but a learned B need not be positive, which
+    `sciml.operators.preconditioning` checks. He, Liu and Xu (2024) introduce the multigrid neural operator; Luz et al.
+    (2020) and Huang, Li and Xi (2023) use stencils as inputs of learned smoothers.
     """
 
     command: ClassVar[str] = "hierarchy"
@@ -157,25 +157,25 @@ class HierarchyNet(nn.Module):
         return cls(**known, boundary=Boundary(**config.get("boundary", {})))
 
     def layout(self, stencil: Tensor) -> LevelLayout:
-        """The layout of a stencil field, by the centring and boundary the network was made for."""
+        """Return the layout of a stencil field, with the centring and boundary of the network."""
         return LevelLayout(
             (stencil.shape[-2], stencil.shape[-1]), self.centring, (self.boundary.y, self.boundary.x)
         )
 
-    def prepare(self, stencil: Tensor, layout: LevelLayout | None = None) -> Prepared:
-        """The hierarchy of a batch of matrices and the gates on its levels.
+    def prepare(self, stencil: Tensor, layout: LevelLayout | None = None) -> PreparedHierarchy:
+        """Compute the hierarchy of a batch of matrices and the gates on its levels.
 
         Parameters
         ----------
         stencil
             (batch, 9, y, x), symmetric with a positive diagonal; see `sciml.multigrid.torch.stencils`.
         layout
-            Layout of another centring or boundary than the network was made for.
+            Layout with another centring or boundary; by default those of the network.
 
         Raises
         ------
         InputError
-            A periodic axis with too many unknowns that cannot be halved.
+            A periodic axis cannot be halved often enough.
         """
         layouts = (layout or self.layout(stencil)).levels()
         coarsest = layouts[-1].shape
@@ -197,12 +197,12 @@ class HierarchyNet(nn.Module):
             inverse = 1 / stencils[-1][:, 4:5, :, 0]
         else:
             inverse = inverses(stencils[-1], layouts[-1], shift)
-        return Prepared(layouts, stencils, gates, scales, inverse)
+        return PreparedHierarchy(layouts, stencils, gates, scales, inverse)
 
-    def smooth(self, prepared: Prepared, residual: Tensor, level: int) -> Tensor:
-        """The correction of one smoothing step for a residual (batch, channel, y, x) of a level.
+    def smooth(self, prepared: PreparedHierarchy, residual: Tensor, level: int) -> Tensor:
+        """Compute the correction of one smoothing step for a residual (batch, channel, y, x) of a level.
 
-        Every channel is a right-hand side of its own.
+        Each channel is a separate right-hand side.
         """
         batch, sides = residual.shape[:2]
         scaled = residual * prepared.scales[level]
@@ -217,8 +217,8 @@ class HierarchyNet(nn.Module):
         learned = functional.conv2d(neighbourhood(inner, here), adjoint).reshape(scaled.shape)
         return (DAMPING * scaled + learned) * prepared.scales[level]
 
-    def cycle(self, prepared: Prepared, residual: Tensor, level: int = 0) -> Tensor:
-        """B r: the correction of one V-cycle, of the shape of the residual (batch, channel, y, x)."""
+    def cycle(self, prepared: PreparedHierarchy, residual: Tensor, level: int = 0) -> Tensor:
+        """Compute the correction B r of one V-cycle for a residual (batch, channel, y, x)."""
         here = prepared.layouts[level]
         if level == len(prepared.layouts) - 1:
             flat = residual.flatten(2) @ prepared.coarsest
@@ -234,7 +234,7 @@ class HierarchyNet(nn.Module):
         return u
 
     def iterates(self, stencil: Tensor, rhs: Tensor, layout: LevelLayout | None = None) -> list[Tensor]:
-        """The approximations after each cycle; arguments as for `forward`."""
+        """Return the approximations after each cycle; arguments are those of `forward`."""
         prepared = self.prepare(stencil, layout)
         u = self.cycle(prepared, rhs)
         iterates = [u]
@@ -253,17 +253,17 @@ class HierarchyNet(nn.Module):
         rhs
             (batch, channel, y, x), integrated over the control volumes; each channel is solved for.
         layout
-            Layout of another centring or boundary than the network was made for.
+            Layout with another centring or boundary; by default those of the network.
 
         Returns
         -------
         Tensor
-            Like rhs.
+            Solutions, with the shape of ``rhs``.
 
         Raises
         ------
         InputError
-            Stencils or right-hand sides of another form, or on different grids.
+            Stencils or right-hand sides have another shape or type, or lie on different grids.
         """
         check_input_fields("HierarchyNet (stencil)", stencil, 9)
         check_input_fields("HierarchyNet (right-hand side)", rhs)
@@ -278,7 +278,7 @@ class HierarchyNet(nn.Module):
 
 
 def _together(stencil: Tensor, rhs: Tensor) -> tuple[Tensor, Tensor]:
-    """One matrix for many right-hand sides, or one right-hand side for many matrices."""
+    """Expand one matrix for many right-hand sides, or one right-hand side for many matrices."""
     batch = max(len(stencil), len(rhs))
     if 1 not in (len(stencil), len(rhs)):
         raise InputError(

@@ -9,11 +9,11 @@ from sciml.errors import InputError
 __all__ = ["LEAST", "check_input_fields"]
 
 LEAST = 3
-"""Points along an axis that a grid has at least, see `sciml.pde.grid.Grid`."""
+"""Least number of points along an axis, see `sciml.pde.grid.Grid`."""
 
 
 def check_input_fields(name: str, x: Tensor, channels: int | None = None) -> None:
-    """Raise an error for what is no batch of fields (sample, channel, y, x) of real floating-point numbers.
+    """Check that an argument is a batch of real floating-point fields (sample, channel, y, x).
 
     Parameters
     ----------
@@ -27,7 +27,8 @@ def check_input_fields(name: str, x: Tensor, channels: int | None = None) -> Non
     Raises
     ------
     InputError
-        No tensor, another number of axes or channels, fewer than 3 points along y or x, or numbers of another kind.
+        The argument is not a tensor, has another number of axes or channels, has fewer than 3 points along y or x, or
+        is not of real floating-point numbers.
 
     Examples
     --------

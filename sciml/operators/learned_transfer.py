@@ -13,10 +13,10 @@ __all__ = ["Transfer"]
 
 
 class Transfer(nn.Module):
-    """A kernel that interpolates one level up, and by its transpose restricts one level down.
+    """A learned kernel for the interpolation from the next coarser level; its transpose is the restriction.
 
-    It begins as bilinear interpolation of each channel plus a little noise that mixes them: 3 x 3 taps on
-    vertex-centred grids, 4 x 4 on cell-centred ones.
+    The initial kernel is bilinear interpolation of each channel plus small random weights between channels. It has
+    3 x 3 weights on vertex-centred grids and 4 x 4 on cell-centred grids.
 
     Parameters
     ----------
@@ -37,11 +37,11 @@ class Transfer(nn.Module):
         self.weight = nn.Parameter(noise + torch.eye(channels)[:, :, None, None] * torch.outer(value, value))
 
     def prolong(self, u: Tensor, fine: LevelLayout) -> Tensor:
-        """From ``fine.coarse()`` to ``fine``: (batch, channel, y, x)."""
+        """Interpolate (batch, channel, y, x) from ``fine.coarse()`` to ``fine``."""
         whole = functional.conv_transpose2d(ghosts(u, fine.coarse()), self.weight, stride=2)
         begin = [(3 - fine.offset(axis)) for axis in (0, 1)]
         return whole[..., begin[0] : begin[0] + fine.shape[0], begin[1] : begin[1] + fine.shape[1]]
 
     def restrict(self, r: Tensor, fine: LevelLayout) -> Tensor:
-        """The transpose of `prolong`."""
+        """Apply the transpose of `prolong`."""
         return fold(functional.conv2d(within_reach(r, fine), self.weight, stride=2), fine.coarse())

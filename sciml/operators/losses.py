@@ -1,7 +1,7 @@
 """Losses: norms of errors on a grid, each named after its norm.
 
-Tables of operator papers call several different numbers H1. Here `relative_h1` is the Sobolev norm, by finite
-differences that know the boundary; `relative_h1_fft` and `relative_h1_truncated` are the two of the published codes.
+Papers on neural operators use the name H1 for several norms. `relative_h1` is the Sobolev norm, with finite differences
+that include the boundary conditions; `relative_h1_fft` and `relative_h1_truncated` are those of two published codes.
 """
 
 from __future__ import annotations
@@ -31,45 +31,45 @@ __all__ = [
     "square_h1",
 ]
 
-TRUNCATION = 20  # wave number from which the official loss no longer weighs, along each axis
+TRUNCATION = 20  # wave number along each axis from which the official loss has no weight
 NAMES = (("south", "north"), ("west", "east"))
-"""The sides at the beginning and the end of y and of x."""
-Apply = Callable[[Tensor], Tensor]
+"""Sides at the beginning and the end of y and of x."""
+FieldMap = Callable[[Tensor], Tensor]
 
 
 def mass(field: Tensor, grid: Grid) -> Tensor:
-    """The integral of the square of a field (sample, ..., y, x) over the rectangle, (sample,)."""
+    """Integrate the square of a field (sample, ..., y, x) over the rectangle, (sample,)."""
     field = _checked(field, grid)
     volumes = _like(grid.volumes(), field)
     return (field.square() * volumes).flatten(1).sum(1)
 
 
 def energy(field: Tensor, grid: Grid, *, boundary_value: Given = 0.0) -> Tensor:
-    """The integral of the square of the gradient of a field, by the differences across the faces.
+    """Integrate the square of the gradient of a field, by the differences across the faces.
 
-    Across a Dirichlet side the difference is that to the known value, over half a spacing (cells) or a whole one
-    (vertices); across a Neumann side there is none; a periodic field is closed.
+    At a Dirichlet side the difference is that to the known value, over half a spacing (cell-centred) or a whole spacing
+    (vertex-centred). At a Neumann side it is zero, and at a periodic side it is that to the opposite end.
 
     Parameters
     ----------
     field
         (sample, ..., y, x) at the unknowns of the grid.
     grid
-        Its boundary states the conditions at the sides.
+        Grid of the field; its boundary determines the conditions at the sides.
     boundary_value
-        Of the field on Dirichlet sides: 0 for an error, whose boundary values are known. A number, or by side (west,
-        east, south, north) a number, a tensor (sample,) or (sample, n) along the side, or None for the value to which
-        the field comes there (`sciml.pde.sides.extrapolated`); a side that is not named has 0.
+        Values of the field on Dirichlet sides, 0 for an error. Either a number, or for each side (west, east, south,
+        north) a number, a tensor (sample,) or (sample, n) along the side, or None for values that are extrapolated from
+        the field (`sciml.pde.sides.extrapolated`). Sides without a value have 0.
 
     Returns
     -------
     Tensor
-        (sample,). It equals e^T A e of ``discretize(Poisson(...))`` on that grid, to rounding.
+        Integral (sample,). Up to rounding it equals e^T A e of ``discretize(Poisson(...))`` on that grid.
 
     Raises
     ------
     InputError
-        A field that does not lie on the grid, or values for a side that is not Dirichlet.
+        The field has another shape than the grid, or a side with a value is not Dirichlet.
 
     Examples
     --------
@@ -110,9 +110,9 @@ def _not_zero(values: Mapping[str, Any]) -> bool:
 
 
 def _with_sides(field: Tensor, grid: Grid, values: Mapping[str, Any]) -> tuple[Tensor, Grid]:
-    """A field at nodes with those on Dirichlet sides, and the grid that counts them as unknowns.
+    """Extend a vertex-centred field by the nodes on Dirichlet sides, and its grid to one with these unknowns.
 
-    Half a spacing next to such a side belongs to its nodes, which matters where the field is not zero there.
+    The nodes on such a side have half a control volume, which contributes if the field is not zero there.
     """
     added = {}
     for axis, names in enumerate(NAMES):
@@ -145,13 +145,13 @@ def _columns(lines: Mapping[str, Tensor], name: str) -> list[Tensor]:
 
 
 def _beyond(line: Tensor, end: int) -> Tensor:
-    """The value one spacing beyond the beginning (0) or the end (-1) of a line (..., n)."""
+    """Extrapolate a line (..., n) one spacing beyond its beginning (0) or its end (-1)."""
     first, second = (line[..., 0], line[..., 1]) if end == 0 else (line[..., -1], line[..., -2])
     return 2 * first - second
 
 
 def _on_side(value: Any, field: Tensor, grid: Grid, name: str) -> float | Tensor:
-    """The value on a side in the shape of the unknowns next to it."""
+    """Return the value on a side, with the shape of the unknowns next to it."""
     if value is None:
         value = extrapolated(field, grid, name)
     elif not isinstance(value, Tensor) and getattr(value, "ndim", 0) == 0:
@@ -166,7 +166,7 @@ def _on_side(value: Any, field: Tensor, grid: Grid, name: str) -> float | Tensor
 
 
 def square_h1(field: Tensor, grid: Grid, *, boundary_value: Given = 0.0) -> Tensor:
-    """The square of the H1 norm, (sample,): `mass` plus `energy`."""
+    """Compute the square of the H1 norm, (sample,): `mass` plus `energy`."""
     values = check_sides(boundary_value, grid)
     if grid.centring == "vertex" and _not_zero(values):
         field, grid = _with_sides(_checked(field, grid), grid, values)
@@ -182,31 +182,32 @@ def relative_h1(
     boundary_value: Given | None = None,
     floor: float = 0.0,
 ) -> Tensor:
-    """The H1 norm of the error over the target's, sample by sample, and the mean over the samples.
+    """Compute the relative H1 error: the ratio of the H1 norms of error and target, averaged over the samples.
 
-    The norm is sqrt(integral of e^2 + |grad e|^2), by finite differences that know the boundary, see `energy`.
+    The norm is sqrt(integral of e^2 + |grad e|^2), with finite differences that include the boundary conditions, see
+    `energy`.
 
     Parameters
     ----------
     prediction, target
-        Of one shape (sample, ..., y, x), on the grid.
+        Fields of equal shape (sample, ..., y, x) on the grid.
     grid
-        Grid of the values.
+        Grid of the fields.
     boundary_value
-        Values of the target on Dirichlet sides, see `energy`; the error is taken as zero there. By default 0, but on
-        sides where a sample of the target is clearly not zero (`sciml.pde.sides.Jumps`) the value to which it comes.
+        Values of the target on Dirichlet sides, see `energy`; the error is zero there. The default is 0, or the
+        extrapolated value on sides where a sample of the target is clearly not zero (`sciml.pde.sides.Jumps`).
     floor
-        Least value of the target's norm, for samples that may vanish.
+        Least value of the norm of the target, for samples that may be zero.
 
     Returns
     -------
     Tensor
-        A scalar, in float32 at least.
+        Scalar of at least float32.
 
     Raises
     ------
     InputError
-        Different shapes, fields that do not lie on the grid, or values for a side that is not Dirichlet.
+        The shapes differ from each other or from the grid, or a side with a value is not Dirichlet.
 
     Examples
     --------
@@ -225,7 +226,7 @@ def relative_h1(
 
 
 def _seen(target: Tensor, grid: Grid) -> Given:
-    """The values on the sides where a sample is clearly not zero, and 0 elsewhere."""
+    """Return None for the sides on which a sample is clearly not zero, and 0 for the others."""
     clear: dict[str, list[int]] = {}
     with torch.no_grad():
         for index, sample in enumerate(target):
@@ -242,44 +243,43 @@ def _seen(target: Tensor, grid: Grid) -> Given:
 
 
 def relative_h1_fft(prediction: Tensor, target: Tensor) -> Tensor:
-    """The error's norm over the target's in Fourier space, weighted by sqrt(1 + kx^2 + ky^2).
+    """Compute the relative error in Fourier space, weighted by sqrt(1 + kx^2 + ky^2).
 
-    The fields (sample, ..., y, x) are taken as periodic, as the FNO authors' Sobolev loss takes them (Li et al.
-    2021), whatever they are: a field that is not has a jump at its sides, which counts. For those, and for a norm with
-    its units, see `relative_h1`.
+    All fields (sample, ..., y, x) are treated as periodic, as in the Sobolev loss of the FNO authors (Li et al. 2021).
+    The jump of other fields at the sides contributes to the norm; use `relative_h1` for these.
 
     Raises
     ------
     InputError
-        Different shapes.
+        The shapes differ.
     """
     return _fourier(prediction, target, None)
 
 
 def relative_h1_truncated(prediction: Tensor, target: Tensor) -> Tensor:
-    """The official code's "H1" of MgNO: as `relative_h1_fft`, wave numbers of 20 or more along an axis not weighed.
+    """Compute the "H1" error of the official MgNO code: `relative_h1_fft` without weights from wave number 20.
 
-    The weight is sqrt(1 + kx^2 [kx < 20] + ky^2 [ky < 20]), so fine errors hardly count; the numbers of He et al.
-    (2024), table 1, are these.
+    The weight is sqrt(1 + kx^2 [kx < 20] + ky^2 [ky < 20]), so that errors at small scales have little effect. Table 1
+    of He et al. (2024) shows this error.
 
     Raises
     ------
     InputError
-        Different shapes.
+        The shapes differ.
     """
     return _fourier(prediction, target, TRUNCATION)
 
 
 def h1_helmholtz(prediction: Tensor, target: Tensor) -> Tensor:
-    """The official loss for Helmholtz: sqrt(sum over the nodes of 10 e^2 + |grad e|^2), averaged over samples.
+    """Compute the official Helmholtz loss: sqrt(sum over nodes of 10 e^2 + |grad e|^2), averaged over samples.
 
-    It is absolute, and a sum rather than an integral. The gradient is `torch.gradient`'s, central inside and
-    one-sided at the sides, with a spacing of one over the number of nodes along x.
+    The loss is absolute, and a sum rather than an integral. The gradient is that of `torch.gradient` (central inside,
+    one-sided at the sides) with a spacing of one over the number of nodes along x.
 
     Raises
     ------
     InputError
-        Different shapes.
+        The shapes differ.
     """
     _same(prediction, target)
     kind = torch.promote_types(prediction.dtype, torch.float32)
@@ -290,32 +290,33 @@ def h1_helmholtz(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def residual_energy(
-    prediction: Tensor, rhs: Tensor, operator: Apply, cycle: Apply, *, floor: float = 0.0
+    prediction: Tensor, rhs: Tensor, operator: FieldMap, cycle: FieldMap, *, floor: float = 0.0
 ) -> Tensor:
-    """The residual in the A^-1 norm, by one multigrid cycle, over the solution's energy: it needs no truth.
+    """Estimate the relative energy error from the residual by one multigrid cycle; no reference is needed.
 
-    With r = b - A u and one symmetric cycle B from zero, r^T B r is the squared energy norm of the error, up to the
-    cycle's convergence factor. Unlike the plain residual's norm, which weighs the finest error h^-2 times as
-    much, it is a loss that is conditioned as the error itself.
+    With r = b - A u and one symmetric cycle B from zero, r^T B r equals the squared energy norm of the error up to the
+    convergence factor of the cycle. The plain norm of the residual has weights that are h^-2 times as large for the
+    smallest scales; this loss is conditioned as the error itself.
 
     Parameters
     ----------
     prediction, rhs
-        Of one shape (sample, ..., y, x); the right-hand side b integrated over the control volumes.
+        Fields of equal shape (sample, ..., y, x); the right-hand side b is integrated over the control volumes.
     operator, cycle
-        The matrix A, and one cycle for it from zero, on fields of that shape; both differentiable. B must be symmetric.
+        Functions of such fields that apply the matrix A and one cycle B for it from zero. Both must be differentiable,
+        and B symmetric.
     floor
-        Least value of the solution's energy norm, in its units.
+        Least value of the energy norm of the solution, in its units.
 
     Returns
     -------
     Tensor
-        The mean over samples of sqrt(r^T B r / b^T B b), in float32 at least.
+        Mean over the samples of sqrt(r^T B r / b^T B b), at least float32.
 
     Raises
     ------
     InputError
-        Different shapes.
+        The shapes differ.
 
     Examples
     --------
@@ -354,7 +355,7 @@ def _fourier(prediction: Tensor, target: Tensor, truncation: int | None) -> Tens
 
 
 def _ratio(above: Tensor, below: Tensor, floor: float) -> Tensor:
-    """The mean of the roots' ratios; a sample that vanishes and is predicted exactly counts as 0."""
+    """Return the mean ratio of the roots; a zero sample that is predicted exactly counts as 0."""
     below = _root(below).clamp_min(floor)
     exact = (above == 0) & (below == 0)
     ratio = _root(above) / torch.where(exact, torch.ones_like(below), below)
@@ -362,7 +363,7 @@ def _ratio(above: Tensor, below: Tensor, floor: float) -> Tensor:
 
 
 def _root(square: Tensor) -> Tensor:
-    """The square root, with the gradient 0 at 0."""
+    """Return the square root, whose gradient at 0 is 0."""
     zero = square == 0
     root: Tensor = torch.where(zero, square, torch.where(zero, torch.ones_like(square), square).sqrt())
     return root

@@ -26,16 +26,17 @@ __all__ = ["MgNO"]
 
 
 class MgNO(nn.Module):
-    """``u <- GELU(W u + B u + b)``, each W a multigrid `Cycle`, each B a matrix between channels.
+    """Multigrid neural operator: layers ``u <- GELU(W u + B u + b)`` with multigrid cycles W.
 
-    Written as multigrid: the residual goes down, A is one kernel a level, boundary conditions are exact by ghost
-    values, any grid size is taken. For the shapes and numbers of the paper's own code see `published`.
+    Each W is a `Cycle`, and each B a matrix between channels. The cycle restricts the residual, has one kernel A for
+    each level, uses ghost values for exact boundary conditions, and accepts any grid size. `published` makes the
+    networks of the paper's code.
 
     Parameters
     ----------
     in_channels, out_channels
-        Numbers of input and output channels. A constant channel is added to the inputs: its loss at the
-        boundary shows where the boundary is.
+        Numbers of input and output channels. A constant channel is added to the inputs, from which the network can
+        compute the distance to the boundary.
     channels, layers
         Number of hidden channels and of layers.
     levels, pre, post, bottom, transfers, shared
@@ -46,7 +47,7 @@ class MgNO(nn.Module):
     Raises
     ------
     InputError
-        For numbers that make no network.
+        A number is less than 1, or a setting is unknown.
 
     Examples
     --------
@@ -110,7 +111,7 @@ class MgNO(nn.Module):
 
     @staticmethod
     def published(name: str) -> PublishedMgNO:
-        """The network of the paper's code for a benchmark, with its exact number of parameters.
+        """Make the network of the paper's code for a benchmark, with the same number of parameters.
 
         Parameters
         ----------
@@ -120,7 +121,7 @@ class MgNO(nn.Module):
         Raises
         ------
         InputError
-            For another name.
+            The name is unknown.
         """
         from sciml.operators.published.network import published
 
@@ -144,23 +145,23 @@ class MgNO(nn.Module):
         return cls(**known, boundary=Boundary(**config.get("boundary", {})))
 
     def layout(self, x: Tensor) -> LevelLayout:
-        """The layout of a field, by the centring and boundary the network was made for."""
+        """Return the layout of a field, with the centring and boundary of the network."""
         return LevelLayout((x.shape[-2], x.shape[-1]), self.centring, (self.boundary.y, self.boundary.x))
 
     def forward(self, x: Tensor, layout: LevelLayout | None = None) -> Tensor:
-        """From fields (batch, in_channels, y, x) to fields (batch, out_channels, y, x).
+        """Map fields (batch, in_channels, y, x) to fields (batch, out_channels, y, x).
 
         Parameters
         ----------
         x
             Normalised fields.
         layout
-            Layout of another centring or boundary than the network was made for.
+            Layout with another centring or boundary; by default those of the network.
 
         Raises
         ------
         InputError
-            Fields of another form or number of channels, or a grid of fewer than 3 points along an axis.
+            The fields have another shape, type or number of channels, or fewer than 3 points along an axis.
         """
         check_input_fields("MgNO", x, self.settings["in_channels"])
         place = layout or self.layout(x)
@@ -176,7 +177,7 @@ class MgNO(nn.Module):
         return out
 
     def integral(self, layout: LevelLayout) -> float:
-        """Weight of a control volume in cycles of the grid-scaled form, in units of a sixteenth of the rectangle."""
+        """Return the weight of a control volume in grid-scaled cycles, in units of 1/16 of the rectangle."""
         if not self.settings["shared"]:
             return 1.0
         return 16.0 / (layout.shape[0] * layout.shape[1])

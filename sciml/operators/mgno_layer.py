@@ -1,8 +1,8 @@
 """One multigrid cycle with learned kernels: a linear operator on fields of many channels.
 
-Smoothing, residual, restriction, coarse correction, as in every textbook (Trottenberg et al. 2001, section 2.4), but
-with 3 x 3 convolutions from channels to channels for the matrix A and the smoother S of each level. With one channel
-and the right kernels it is pyamg's V-cycle to round-off.
+The cycle consists of smoothing, residual, restriction and coarse correction (Trottenberg et al. 2001, section 2.4). The
+matrix A and the smoother S of each level are 3 x 3 convolutions between channels. With one channel and suitable kernels
+the cycle equals the V-cycle of pyamg up to rounding.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ Transfers = Literal["geometric", "learned", "tied"]
 
 
 class Cycle(nn.Module):
-    """From f (batch, inputs, y, x) to u (batch, channels, y, x), linear.
+    """Linear multigrid cycle from f (batch, inputs, y, x) to u (batch, channels, y, x).
 
-    On each level: ``u = S f``, then ``pre - 1`` times ``u += S (f - A u)``; the residual ``f - A u`` goes down, the
-    coarse level's u comes up, and ``post`` times ``u += T (f - A u)``. On the coarsest level ``bottom`` steps. A, S and
-    T of a level are the same wherever they occur (He, Liu and Xu 2024, equations 6 to 9, restrict f itself; their
-    code shares none).
+    Each level computes ``u = S f`` and ``pre - 1`` steps ``u += S (f - A u)``, restricts the residual ``f - A u``, adds
+    the interpolated u of the coarser level, and computes ``post`` steps ``u += T (f - A u)``. The coarsest level
+    computes ``bottom`` steps. All steps of a level share A, S and T. He, Liu and Xu (2024, equations 6 to 9) restrict f
+    itself, and their code shares no kernels.
 
     Parameters
     ----------
     inputs, channels
-        Of f and of u.
+        Numbers of channels of f and of u.
     levels
-        At most so many; fewer where a grid is too small. With ``shared`` it only says how many kernels there are:
-        1 for all, 2 for the finest and all others.
+        Largest number of levels; small grids have fewer. With ``shared`` it is the number of different kernels: 1 for
+        all levels, or 2 for the finest level and for the others.
     pre, post, bottom
-        Smoothing steps. ``post=0`` is a backslash cycle.
+        Numbers of smoothing steps. ``post=0`` is a backslash cycle.
     transfers
-        ``geometric``: bilinear, nothing learned. ``learned``: kernels that begin near that and mix channels.
-        ``tied``: learned, the restriction the transpose of the interpolation.
+        ``geometric``: bilinear, without parameters. ``learned``: kernels between channels, initially close to bilinear.
+        ``tied``: learned kernels, with the transpose of the interpolation as restriction.
     shared
-        Kernels shared by the levels, in grid-scaled form: A and S act on what is integrated over the control volumes,
-        so restriction adds up instead of averaging, and levels may be added or removed after training.
+        Whether the levels share kernels, in grid-scaled form. A and S then act on fields integrated over the control
+        volumes, the restriction adds instead of averaging, and the number of levels may change after training.
     centring
-        What learned transfers are for.
+        Centring of the grids, for learned transfers.
 
     Raises
     ------
     InputError
-        For numbers that make no cycle.
+        A number is too small, or a setting is unknown.
 
     Examples
     --------
@@ -91,7 +91,7 @@ class Cycle(nn.Module):
         self.transfers, self.shared = transfers, shared
         kinds = min(levels, 2) if shared else levels
         self.smoother = nn.ModuleList(_kernel(inputs, channels, 1.0) for _ in range(kinds))
-        # Where f has the channels of u, A acts on each by itself: a twentieth of the work, and no worse.
+        # If f and u have the same channels, A acts on each channel: 1/20 of the work, and the same accuracy.
         alone = channels if inputs == channels else 1
         self.matrix = nn.ModuleList(_kernel(channels, inputs, 0.5, alone) for _ in range(kinds))
         self.after = nn.ModuleList(_kernel(inputs, channels, 0.5) for _ in range(kinds if post else 0))
@@ -101,12 +101,12 @@ class Cycle(nn.Module):
         self.down = nn.ModuleList(Transfer(inputs, centring) for _ in range(apart))
 
     def forward(self, f: Tensor, layout: LevelLayout) -> Tensor:
-        """Apply the operator on the grid that the layout tells."""
+        """Apply the operator on the grid of a layout."""
         with computed_once():  # a kernel is used in several steps
             return self.level(f, layout, 0)
 
     def level(self, f: Tensor, layout: LevelLayout, depth: int) -> Tensor:
-        """One level and all that are coarser."""
+        """Compute the cycle from one level to the coarsest and back."""
         kind = min(depth, len(self.smoother) - 1)
         smoother, matrix = self.smoother[kind], self.matrix[kind]
         coarse = layout.coarse()
@@ -118,14 +118,14 @@ class Cycle(nn.Module):
             return u
         below = self.level(self.restrict(_left(matrix, f, u, layout), layout, kind), coarse, depth + 1)
         up = self.prolong(below, layout, kind)
-        # Where no gradient needs u it is nobody else's.
+        # Without gradients u can be overwritten.
         u = u + up if torch.is_grad_enabled() or torch.compiler.is_compiling() else u.add_(up)
         for _ in range(self.post):
             u = _convolve(self.after[kind], _left(matrix, f, u, layout), layout).add_(u)
         return u
 
     def restrict(self, residual: Tensor, layout: LevelLayout, kind: int) -> Tensor:
-        """To the next coarser level: a weighted sum where kernels are shared, else a weighted mean."""
+        """Restrict to the next coarser level: a weighted sum if kernels are shared, else a weighted mean."""
         if self.transfers == "geometric":
             down = restrict(residual, layout)
         else:
@@ -135,7 +135,7 @@ class Cycle(nn.Module):
         return down if self.shared else down / 4
 
     def prolong(self, u: Tensor, layout: LevelLayout, kind: int) -> Tensor:
-        """From the next coarser level."""
+        """Interpolate from the next coarser level."""
         if self.transfers == "geometric":
             return prolong(u, layout)
         transfer = self.up[kind]
@@ -144,19 +144,19 @@ class Cycle(nn.Module):
 
 
 def _kernel(inputs: int, outputs: int, gain: float, groups: int = 1) -> nn.Conv2d:
-    """A 3 x 3 kernel that keeps the variance of what it is given times the gain squared, on every level alike."""
+    """Make a 3 x 3 kernel that multiplies the variance of its input by the square of the gain."""
     made = nn.Conv2d(inputs, outputs, 3, bias=False, groups=groups)
     nn.init.normal_(made.weight, 0.0, gain / (3 * (inputs // groups) ** 0.5))
     return made
 
 
 def _left(matrix: nn.Module, f: Tensor, u: Tensor, layout: LevelLayout) -> Tensor:
-    """F - A u, in the memory of A u; the sign belongs to the kernel, which is smaller than a field."""
+    """Compute f - A u in the memory of A u; the sign is applied to the kernel, which is smaller than a field."""
     return _convolve(matrix, u, layout, -1.0).add_(f)
 
 
 def _convolve(kernel: nn.Module, field: Tensor, layout: LevelLayout, factor: float = 1.0) -> Tensor:
-    """A 3 x 3 convolution that obeys the boundary conditions, times a factor."""
+    """Apply a 3 x 3 convolution with the boundary conditions, times a factor."""
     assert isinstance(kernel, nn.Conv2d)
     weight, _ = convolution_weights(kernel)
     weight = weight if factor == 1.0 else factor * weight

@@ -38,22 +38,24 @@ SolvePrecision = Literal["float32", "float64", "bfloat16"]
 
 @dataclass(frozen=True, eq=False)
 class Neural:
-    """Algorithm: ask a trained operator. Its answer carries no bound; `Corrected` gives one.
+    """Algorithm: evaluate a trained operator, without an error bound; `Corrected` computes one.
 
     Parameters
     ----------
     operator
-        As trained, or loaded with `load`.
+        Trained operator; `load` reads one.
     device
-        ``cpu``, ``cuda``, ...; ``auto`` takes a GPU if there is one.
+        ``cpu``, ``cuda``, ...; ``auto`` uses a GPU if there is one.
     precision
-        ``bfloat16`` computes under autocast, with float32 in and out; a network that takes the system stays in float32.
+        ``bfloat16`` computes under autocast, with inputs and outputs in float32; a network that takes the system
+        computes in float32.
 
     Raises
     ------
     InputError
-        No trained operator; a precision or device that is not there; when run: a problem of another family than trained
-        on, with another rectangle, boundary or centring, or a resolution that the operator cannot take.
+        The argument is not a trained operator, or the precision or device does not exist. Raised by `run`: the problem
+        belongs to another family than the training data, or has another rectangle, boundary or centring, or a
+        resolution that the operator does not accept.
 
     Examples
     --------
@@ -79,22 +81,22 @@ class Neural:
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu", precision: SolvePrecision = "float32") -> Neural:
-        """From a checkpoint; see `TrainedOperator.load`."""
+        """Load the operator from a checkpoint, see `TrainedOperator.load`."""
         return cls(TrainedOperator.load(path), device, precision)
 
     def init(self, problem: Elliptic | System) -> TrainedOperator:
-        """The operator on its device and in its precision, having checked that it fits the problem."""
+        """Check that the operator fits the problem, and return it on its device and in its precision."""
         self._check(problem)
         kind = torch.float64 if self.precision == "float64" else torch.float32
         return self.operator.to(chosen_device(self.device), kind)
 
     def run(self, problem: Elliptic | System, state: TrainedOperator) -> FieldSolution:
-        """The answer to one problem, in float64 with its coordinates.
+        """Predict the solution of a problem, in float64 with its coordinates.
 
-        The result is `Result.NOVEL` where the problem lies outside of what the operator was trained on, and ``notes``
-        say why; they also say how it answers at another resolution. ``stats``: ``seconds``; ``novelty``, how far the
-        inputs lie outside the training range in parts of its width; ``refinement``, how many times finer the grid is
-        than the trained one.
+        The result is `Result.NOVEL` if the problem is outside of the training data. ``notes`` explain why, and how the
+        operator was applied at another resolution. ``stats`` contains ``seconds``; ``novelty``, the distance of the
+        inputs from the training range relative to its width; and ``refinement``, the ratio of the grid spacings of
+        training and problem.
         """
         self._check(problem)
         if not isinstance(state, TrainedOperator) or state.about != self.operator.about:
@@ -112,15 +114,15 @@ class Neural:
         return FieldSolution(labelled(values, problem.grid), result, stats, notes=comparison.notes)
 
     def values(self, problem: Elliptic | System, state: TrainedOperator) -> Field:
-        """The answer (y, x) to a problem that fits."""
+        """Predict the solution (y, x) of a problem that has been checked."""
         kind = torch.float64 if self.precision == "float64" else torch.float32
         device = chosen_device(self.device)
         if takes(state.network) == "system":
             system = problem if isinstance(problem, System) else discretize(problem)
             stencil = stencil_of(system.matrix, system.grid).to(device, kind)[None]
             rhs = torch.from_numpy(system.field(system.rhs)).to(device, kind)[None, None]
-            with torch.no_grad():  # never in bfloat16: residuals are differences of nearly equal numbers
-                # linear in the right-hand side, which may be far from the size of those trained on
+            with torch.no_grad():  # not in bfloat16, since residuals are differences of nearly equal numbers
+                # linear in the right-hand side, so that it can be scaled to the size of those in the training
                 size = rhs.abs().amax().clamp_min(torch.finfo(kind).tiny)
                 answer = state.network(stencil, rhs / size, LevelLayout.of(system.grid))[0, 0] * size
             if system.kind == "semidefinite":
@@ -133,23 +135,31 @@ class Neural:
         return np.asarray(self._ask(state, fields, problem.grid)[0].double().cpu().numpy())
 
     def predict(self, data: xr.Dataset | str | Path, *, batch: int = 32) -> xr.DataArray:
-        """The answers to all samples of a dataset, (sample, y, x), float32.
-
-        Of a time series the step after each time but the last is given, (sample, time, y, x). The attributes
-        ``novelty`` and ``notes`` say how far the data lie outside of what the operator was trained on; a warning does,
-        too.
+        """Predict all samples of a dataset.
 
         Parameters
         ----------
         data
-            As for `sciml.operators.training.train`, with the inputs trained on.
+            Dataset as for `sciml.operators.training.train`, with the inputs of the operator.
         batch
-            Samples at a time.
+            Number of samples to predict at a time.
+
+        Returns
+        -------
+        xr.DataArray
+            Predictions (sample, y, x), float32; for a time series (sample, time, y, x), one step after each time
+            except the last. The attributes ``novelty`` and ``notes`` describe how far the data are from the training
+            data.
 
         Raises
         ------
         InputError
-            Data on a grid that the operator cannot take, without an input, or with values that are not finite.
+            The operator does not accept the grid of the data, an input is missing, or values are not finite.
+
+        Warns
+        -----
+        UserWarning
+            The data are outside of the training data.
         """
         if batch < 1:
             raise InputError(f"batch={batch}: give a whole number of 1 or more")
@@ -177,7 +187,7 @@ class Neural:
         return _arranged(np.concatenate(parts), samples).assign_attrs(attrs)
 
     def _ask(self, state: TrainedOperator, fields: Mapping[str, Tensor], grid: Grid) -> Tensor:
-        """The answer (sample, y, x) of the operator on its device."""
+        """Evaluate the operator on its device, (sample, y, x)."""
         with self._cast(next(iter(fields.values())).device):
             return state.ask(fields, grid)
 
@@ -185,7 +195,7 @@ class Neural:
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def _check(self, problem: Elliptic | System) -> None:
-        """Raise an error for a problem that the operator was not made for."""
+        """Check that the operator accepts the problem."""
         mine = self.operator
         if mine.steps:
             raise InputError(f"the operator of {mine.family} steps in time: use Stepper(operator, steps)")
@@ -244,7 +254,7 @@ def _field(problem: Any, name: str) -> Field:
 
 
 def _arranged(values: np.ndarray[Any, Any], samples: Samples) -> xr.DataArray:
-    """Rows as samples, or as samples and times, with the coordinates of the grid."""
+    """Arrange rows as samples, or as samples and times, with the coordinates of the grid."""
     import xarray as xr
 
     y, x = samples.grid.coordinates()

@@ -1,4 +1,4 @@
-"""The objective of training an operator: the loss, and the errors of the validation."""
+"""The objective of the training of an operator: the loss, and the validation errors."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class OperatorObjective:
     Parameters
     ----------
     loss
-        ``h1``: `sciml.operators.losses.relative_h1`; ``h1-truncated``, ``h1-fft``: the published ones; ``l2``;
-        ``h1-helmholtz``: absolute; ``residual``: `residual_energy`, which looks at no truth. Computed in float32,
-        whatever the network's precision.
+        ``h1``: `sciml.operators.losses.relative_h1`; ``h1-truncated`` and ``h1-fft``: those of published codes;
+        ``l2``; ``h1-helmholtz``: an absolute loss; ``residual``: `residual_energy`, which needs no reference. All are
+        computed in float32 for any precision of the network.
     normalisation, grid, side_values
         Scaling, grid and side values of the samples.
     """
@@ -61,7 +61,7 @@ class OperatorObjective:
         return scores
 
     def cost(self, prediction: Tensor, truth: Tensor, fields: Mapping[str, Tensor]) -> Tensor:
-        """The loss of a prediction (sample, y, x)."""
+        """Compute the loss of a prediction (sample, y, x)."""
         if self.loss == "h1":
             return losses.relative_h1(prediction, truth, self.grid, boundary_value=self.side_values)
         if self.loss == "residual":

@@ -1,4 +1,4 @@
-"""A trained operator as preconditioner of flexible Krylov methods, as it need not be symmetric or linear."""
+"""A trained operator as preconditioner of flexible Krylov methods; it need not be symmetric or linear."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Krylov", "Preconditioned", "flexible_cg", "preconditioner"]
 
 Krylov = Literal["cg", "gmres"]
 GROWN = 1e6
-DAMPING = 0.7  # of the Jacobi step that goes with an operator of a coarser grid
+DAMPING = 0.7  # damping of the Jacobi step that is added to an operator of a coarser grid
 
 
 def preconditioner(neural: Neural, problem: Elliptic | System) -> LinearOperator:
@@ -36,21 +36,21 @@ def preconditioner(neural: Neural, problem: Elliptic | System) -> LinearOperator
     Parameters
     ----------
     neural
-        An operator that takes the system (`HierarchyNet`), of which one cycle is used, or one trained on the source
-        alone (the family ``poisson``). Residuals are scaled to the size it was trained on.
+        Operator that takes the system (`HierarchyNet`), of which one cycle is used, or operator whose only input is the
+        source (the family ``poisson``). Residuals are scaled to the size of the training data.
     problem
-        Or its system.
+        Problem, or its system.
 
     Returns
     -------
     scipy.sparse.linalg.LinearOperator
-        (n, n) float64, to be used with `flexible_cg` or ``pyamg.krylov.fgmres``: a network with activations is not
-        linear, whatever the class is called.
+        Operator (n, n) in float64 for `flexible_cg` or ``pyamg.krylov.fgmres``. A network with activations is not
+        linear, in spite of the name of the class.
 
     Raises
     ------
     InputError
-        An operator that does not take a right-hand side: its prediction is a start, see `Corrected`.
+        The operator does not take a right-hand side. Use its prediction as the first guess, see `Corrected`.
     """
     system = problem if isinstance(problem, System) else discretize(problem)
     mine = neural.operator
@@ -68,7 +68,7 @@ def preconditioner(neural: Neural, problem: Elliptic | System) -> LinearOperator
 
 
 def _cycle(neural: Neural, system: System) -> Any:
-    """One learned cycle, prepared once for the matrix."""
+    """Make the preconditioner of one learned cycle, prepared once for the matrix."""
     state = neural.init(system)
     network: Any = state.network
     weight = next(network.parameters())
@@ -94,7 +94,7 @@ def _cycle(neural: Neural, system: System) -> Any:
 
 
 def _inverse(neural: Neural, problem: Elliptic | System, system: System) -> Any:
-    """A network from source to solution, asked for residuals per volume."""
+    """Make the preconditioner of a network from source to solution, applied to residuals per volume."""
     state = neural.init(problem)
     weight = next(state.network.parameters())
     volumes = system.grid.volumes()
@@ -112,7 +112,7 @@ def _inverse(neural: Neural, problem: Elliptic | System, system: System) -> Any:
         z = np.asarray(prediction.double().cpu().numpy().ravel() * size)
         if (
             resampled
-        ):  # averages have no part of a residual that oscillates on the fine grid: add a Jacobi step
+        ):  # averages remove the part of a residual that oscillates on the fine grid: add a Jacobi step
             z = z + DAMPING * np.asarray(r, np.float64).ravel() / diagonal
         return z
 
@@ -126,7 +126,7 @@ class Preconditioned:
     Parameters
     ----------
     neural
-        See `preconditioner`.
+        Operator, see `preconditioner`.
     method
         ``cg``: `flexible_cg`, for symmetric definite systems; ``gmres``: pyamg's flexible GMRES.
     rtol
@@ -136,8 +136,8 @@ class Preconditioned:
 
     Notes
     -----
-    ``stats``: ``iterations``, ``fallbacks`` (times that the operator's answer pointed uphill and the diagonal was used
-    instead), ``relative_residual``, ``seconds``.
+    ``stats`` contains ``iterations``, ``fallbacks`` (number of steps in which the operator did not give a descent
+    direction and the diagonal was used instead), ``relative_residual`` and ``seconds``.
     """
 
     neural: Neural
@@ -154,11 +154,11 @@ class Preconditioned:
             raise InputError(f"max_iterations={self.max_iterations!r}: give at least 1")
 
     def init(self, problem: Elliptic | System) -> LinearOperator:
-        """The preconditioner, which belongs to the problem's matrix."""
+        """Make the preconditioner for the matrix of the problem."""
         return preconditioner(self.neural, problem)
 
     def run(self, problem: Elliptic | System, state: LinearOperator) -> FieldSolution:
-        """Solve, from zero."""
+        """Solve a problem, starting from zero."""
         start = time.perf_counter()
         system = check_compatible(problem if isinstance(problem, System) else discretize(problem))
         solver = flexible_cg if self.method == "cg" else _fgmres
@@ -186,17 +186,17 @@ def flexible_cg(
 ) -> tuple[Field, list[float], int]:
     """Conjugate gradients for a preconditioner that may change from step to step (Notay 2000, one direction).
 
-    Where z = M r does not point downhill (r . z <= 0) the diagonal takes its place for that step.
+    If z = M r is not a descent direction (r . z <= 0), the diagonal is the preconditioner of that step.
 
     Returns
     -------
     x, residuals, fallbacks
-        The solution (n,); relative residuals, the first before any step; how often the diagonal was used.
+        Solution (n,); relative residuals, starting before the first step; number of steps with the diagonal.
 
     Raises
     ------
     InputError
-        A system that is not symmetric definite.
+        The system is not symmetric definite.
     """
     if system.kind not in ("definite", "semidefinite"):
         raise InputError(f"conjugate gradients for a system that is {system.kind}: use method='gmres'")

@@ -1,14 +1,14 @@
 """The networks by name: the classes that a configuration may name, and the names of the command ``sciml pde train``.
 
-A network of this package is one entry of `_BUILT_IN`; one of your own is added with `register`. What else is known of
-a network its class states itself:
+Each network of this package has an entry in `_BUILT_IN`; `register` adds other networks. A network class may have these
+attributes:
 
 - ``command``: its name on the command line; without it, it is trained from Python only
 - ``takes``: ``fields`` (the default) or ``system``, see `sciml.operators.trained_operator.takes`
 - ``learning_rate``: the default of the training
 - ``channels_last``: whether the channels of a point lie next to each other in memory, True by default
-- ``any_resolution``: whether it answers grids of other resolutions, False by default
-- ``from_config``: what makes it of its ``config()``; without it, its arguments
+- ``any_resolution``: whether it accepts grids of other resolutions, False by default
+- ``from_config``: class method that makes the network from its ``config()``; by default the constructor
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["build", "class_of", "commands", "register"]
 
 
 class _Place(NamedTuple):
-    """The module of a class, and its name on the command line, which is needed without importing torch."""
+    """Module of a class and its name on the command line, which can be read without importing torch."""
 
     module: str
     command: str | None
@@ -40,24 +40,25 @@ _BUILT_IN: Mapping[str, _Place] = {
     "PublishedMgNO": _Place("sciml.operators.published.network", None),
 }
 REGISTERED: dict[str, type[nn.Module]] = {}
-"""The classes that `register` added, by name."""
+"""Classes that `register` added, by name."""
 
 
 def register(network: type[nn.Module]) -> type[nn.Module]:
-    """Add a network class by its name; usable as a decorator.
+    """Add a network class under its name, in this process; usable as a decorator.
 
-    Checkpoints, the configurations of `sciml.operators.train` and, if the class has a ``command``, the command
-    ``sciml pde train`` then know it, in this process.
+    Afterwards checkpoints, the configurations of `sciml.operators.train` and, if the class has a ``command``, the
+    command ``sciml pde train`` can use it.
 
     Parameters
     ----------
     network
-        A class with the method ``config()``, which returns ``class`` (its name) and its settings as JSON holds them.
+        Class with the method ``config()``, which returns ``class`` (its name) and its settings as values that JSON can
+        store.
 
     Raises
     ------
     InputError
-        No such class, or another one of the same name or command.
+        The argument is not such a class, or its name or command is in use.
     """
     if not isinstance(network, type) or not callable(getattr(network, "config", None)):
         raise InputError(f"register({network!r}): give a network class with the method config()")
@@ -72,7 +73,7 @@ def register(network: type[nn.Module]) -> type[nn.Module]:
 
 
 def commands() -> dict[str, str]:
-    """The class name of each network on the command line, by its command; loads no network.
+    """Return the class name of each network with a command, by its command; no network is loaded.
 
     Examples
     --------
@@ -85,12 +86,12 @@ def commands() -> dict[str, str]:
 
 
 def class_of(name: str | None) -> Any:
-    """The network class of a name.
+    """Return the network class of a name.
 
     Raises
     ------
     InputError
-        For a name that is unknown here.
+        The name is unknown.
     """
     if name in REGISTERED:
         return REGISTERED[name]
@@ -101,17 +102,17 @@ def class_of(name: str | None) -> Any:
 
 
 def build(config: Mapping[str, Any]) -> nn.Module:
-    """Make the network of a configuration, untrained.
+    """Make the untrained network of a configuration.
 
     Parameters
     ----------
     config
-        What the network's ``config()`` returned: ``class`` and its settings, as JSON holds them.
+        Output of the network's ``config()``: ``class`` and its settings.
 
     Raises
     ------
     InputError
-        For a class or a setting that is unknown here.
+        The class or a setting is unknown.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Checks of problems and grids for which the answer of an operator could not be right."""
+"""Checks for problems and grids to which an operator does not apply."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 SCALED = ("Darcy", "Poisson")
-"""Problems whose discrete solutions of two resolutions differ little, and scale with the rectangle and the source."""
+"""Problems whose discrete solutions differ little between resolutions, and scale with the rectangle and the source."""
 
 
 class Trained(Protocol):
@@ -61,12 +61,12 @@ class Trained(Protocol):
 
 
 def check_family(operator: Trained, problem: Any) -> None:
-    """Raise an error for a problem of another family than the operator was trained on, or with other settings.
+    """Check that a problem has the family and the settings of the training data.
 
     Raises
     ------
     InputError
-        Naming what differs.
+        The family or a setting differs; the message names it.
     """
     known = operator.about.get("problem") or {}
     if not known:
@@ -93,29 +93,29 @@ def check_family(operator: Trained, problem: Any) -> None:
 
 
 def _is_constant(value: Any, number: float) -> bool:
-    """Whether a field or a number is this number everywhere."""
+    """Return whether a field or a number equals a number everywhere."""
     return isinstance(value, list | int | float) and bool(np.all(np.asarray(value) == number))
 
 
 def _is_linear(parameters: Mapping[str, Any]) -> bool:
-    """Whether u is linear in the source: Darcy or Poisson with zero boundary data."""
+    """Return whether u is linear in the source: Darcy or Poisson with zero boundary data."""
     data = [parameters.get(name, 0.0) for name in ("boundary_value", "flux")]
     return parameters.get("problem") in SCALED and all(item == 0.0 for item in data)
 
 
 def short(value: Any) -> str:
-    """A setting as text, cut where it is an array."""
+    """Return a setting as text; arrays are shortened."""
     text = repr(value)
     return text if len(text) <= 100 else f"an array or object ({text[:40]}...)"
 
 
 def check_fields(operator: Trained, fields: Mapping[str, Tensor]) -> None:
-    """Raise an error for inputs that the operator does not take, and values that are not finite real numbers.
+    """Check that the fields are inputs of the operator, with values that are finite real numbers.
 
     Raises
     ------
     InputError
-        Naming the input and the value.
+        They are not; the message names the input and the value.
     """
     taken = {*operator.inputs, *(("coefficient", "source") if operator.takes_system else ())}
     for name, field in fields.items():
@@ -133,13 +133,13 @@ def check_fields(operator: Trained, fields: Mapping[str, Tensor]) -> None:
 
 
 def check_grid(operator: Trained, grid: Grid) -> None:
-    """Raise an error for a grid on which an operator that takes fields cannot answer.
+    """Check that an operator that takes fields applies to a grid.
 
     Raises
     ------
     InputError
-        Another centring, boundary or rectangle than trained on, which the network does not see; a coarser grid, or
-        another resolution than that of a time stepper, where the network holds for one resolution only.
+        The centring, boundary or rectangle differs from the training data; or the network applies to one resolution
+        only, and the grid is coarser, or the operator steps in time at another resolution.
     """
     mine = operator.grid
     if (grid.centring, grid.boundary) != (mine.centring, mine.boundary):
@@ -148,7 +148,7 @@ def check_grid(operator: Trained, grid: Grid) -> None:
             f"{grid.centring}-centred, {grid.boundary}: give such a problem, or train another operator"
         )
     line = bool(operator.about.get("line"))
-    axes = (1,) if line else (0, 1)  # the rows of a line have no length of their own
+    axes = (1,) if line else (0, 1)  # the rows that represent a line have no length
     if not all(math.isclose(grid.lengths[axis], mine.lengths[axis], rel_tol=1e-6) for axis in axes):
         raise InputError(
             f"the operator was trained on a rectangle of {lengths_of(mine, line)}, the problem's is "
@@ -182,10 +182,10 @@ def _rectangle_remedy(operator: Trained, grid: Grid) -> str:
 
 
 def lengths_of(grid: Grid, line: bool) -> str:
-    """The lengths of a rectangle, or of a line."""
+    """Return the lengths of a rectangle or a line as text."""
     return f"length {grid.lengths[1]:g}" if line else f"{grid.lengths[0]:g} x {grid.lengths[1]:g} (y, x)"
 
 
 def shape_of(grid: Grid, line: bool = False) -> str:
-    """The points of a grid, or of a line."""
+    """Return the number of points of a grid or a line as text."""
     return f"{grid.shape[1]}" if line else f"{grid.shape[0]} x {grid.shape[1]}"

@@ -1,4 +1,4 @@
-"""Fields between the grid of a problem and the grid that a network was trained on."""
+"""Resampling of fields between the grid of a problem and the grid of the training data."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sciml.pde.grid import Field, Grid
 __all__ = ["Resampling", "refinement"]
 
 POSITIVE = ("coefficient", "diffusion", "wave_speed")
-"""Inputs that multiply the gradient or its like: their averages are geometric, see `Resampling`."""
+"""Inputs that multiply a gradient; their averages are geometric, see `Resampling`."""
 
 
 def refinement(grid: Grid, trained: Grid) -> tuple[float, float]:
-    """How many times finer a grid is than the trained one, along y and along x, by its intervals.
+    """Return the ratio of the numbers of intervals of a grid and the trained grid, along y and along x.
 
     Examples
     --------
@@ -38,18 +38,19 @@ class Resampling:
     Parameters
     ----------
     fine, coarse
-        Two grids of one rectangle with the same centring and boundary; the control volumes of the coarse grid are
-        at least as large.
+        Grids of one rectangle with the same centring and boundary. The control volumes of the coarse grid are at least
+        as large as those of the fine grid.
     side
-        u on the Dirichlet sides, one number; None where it is not known: u is extrapolated linearly there.
+        Value of u on the Dirichlet sides; None extrapolates u linearly to the sides.
 
     Notes
     -----
-    Averages are weighted by the area that two control volumes share, so that the integral is conserved for any ratio;
-    for a ratio of 2 they are the full weighting of multigrid on vertices and the mean of four cells on cells. Those of
-    a positive coefficient are geometric, which is the effective one of a checkerboard in two dimensions (Dykhne 1971).
-    For a ratio of 2 the interpolation is `sciml.multigrid.torch.transfers.prolong`. `bench/operators.py` measures the
-    errors at 2 and 4 times the trained resolution.
+    Averages have the overlap area of two control volumes as weights, so that the integral is conserved for any ratio.
+    For a ratio of 2 they equal the full weighting of multigrid (vertex-centred) or the mean of four cells
+    (cell-centred). A positive coefficient is averaged geometrically, which gives the effective coefficient of a
+    checkerboard in two dimensions (Dykhne 1971). For a ratio of 2 the interpolation equals
+    `sciml.multigrid.torch.transfers.prolong`. `bench/operators.py` measures the errors at 2 and 4 times the resolution
+    of the training data.
 
     Examples
     --------
@@ -63,7 +64,7 @@ class Resampling:
     side: float | None = None
 
     def average(self, field: Tensor, name: str = "") -> Tensor:
-        """Fields (..., *fine.shape) as fields (..., *coarse.shape).
+        """Average fields (..., *fine.shape) to fields (..., *coarse.shape).
 
         Parameters
         ----------
@@ -78,9 +79,9 @@ class Resampling:
         return _applied(weights, field)
 
     def variation(self, field: Tensor) -> float:
-        """How much a positive field varies within the coarse control volumes: the mean of log(arithmetic / harmonic).
+        """Return the variation of a positive field in the coarse volumes: the mean of log(arithmetic / harmonic).
 
-        The effective coefficient of a volume lies between the two means (Wiener bounds), which are this far apart.
+        The effective coefficient of a volume is between the two means (Wiener bounds).
         """
         weights = [_shares(self.fine, self.coarse, axis) for axis in (0, 1)]
         values = field.double()
@@ -88,7 +89,7 @@ class Resampling:
         return float(ratio.log().mean())
 
     def interpolate(self, u: Tensor) -> Tensor:
-        """Fields (..., *coarse.shape) as fields (..., *fine.shape), with the boundary conditions of the grid."""
+        """Interpolate fields (..., *coarse.shape) to (..., *fine.shape) with the boundary conditions of the grid."""
         weights = [_hats(self.fine, self.coarse, axis, known=self.side is not None) for axis in (0, 1)]
         if not self.side:
             return _applied(weights, u)
@@ -96,14 +97,14 @@ class Resampling:
 
 
 def _applied(weights: list[Field], field: Tensor) -> Tensor:
-    """A matrix along y and one along x, in the precision of the field."""
+    """Apply a matrix along y and one along x, in the precision of the field."""
     along_y, along_x = (torch.from_numpy(weight).to(field) for weight in weights)
     with torch.autocast(field.device.type, enabled=False):
         return along_y @ field @ along_x.T
 
 
 def _shares(fine: Grid, coarse: Grid, axis: int) -> Field:
-    """The part of each coarse control volume that each fine one covers (coarse, fine); rows sum to 1."""
+    """Return the fraction of each coarse control volume in each fine one (coarse, fine); rows sum to 1."""
     below, above = _edges(coarse, axis)
     low, high = _edges(fine, axis)
     shifts = (-1, 0, 1) if "periodic" in fine.sides(axis) else (0,)
@@ -117,7 +118,7 @@ def _shares(fine: Grid, coarse: Grid, axis: int) -> Field:
 
 
 def _edges(grid: Grid, axis: int) -> tuple[Field, Field]:
-    """Where the control volumes begin and end."""
+    """Return the beginnings and the ends of the control volumes."""
     middle, half = grid.coordinates()[axis], grid.spacing[axis] / 2
     below, above = middle - half, middle + half
     if "periodic" not in grid.sides(axis):
@@ -126,7 +127,7 @@ def _edges(grid: Grid, axis: int) -> tuple[Field, Field]:
 
 
 def _hats(fine: Grid, coarse: Grid, axis: int, *, known: bool) -> Field:
-    """Linear interpolation (fine, coarse) among the coarse unknowns and one ghost at each end."""
+    """Return the linear interpolation (fine, coarse) from the coarse unknowns and one ghost at each end."""
     n, h = coarse.shape[axis], coarse.spacing[axis]
     nodes = coarse.coordinates()[axis]
     ghosts = np.zeros((n + 2, n))

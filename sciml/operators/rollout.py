@@ -1,4 +1,4 @@
-"""Rollouts: an operator trained on single steps, applied to its own predictions."""
+"""Rollouts: an operator trained on single steps is applied to its own predictions."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ __all__ = ["Stepper"]
 
 @dataclass(frozen=True, eq=False)
 class Stepper:
-    """Algorithm for problems in time: one step of a trained operator after the other.
+    """Algorithm for problems in time: repeated steps of a trained operator.
 
     Parameters
     ----------
     operator
-        Trained on a time series, whose step it takes.
+        Operator trained on a time series; its step is the interval between the times of the series.
     steps
-        Number of steps; by default as many as the problem has times.
+        Number of steps; by default that of the problem.
     device
-        ``cpu``, ``cuda``, ...; ``auto`` takes a GPU if there is one.
+        ``cpu``, ``cuda``, ...; ``auto`` uses a GPU if there is one.
 
     Raises
     ------
     InputError
-        An operator that does not step; when run: a problem of another family, rectangle, boundary or interval between
-        times than trained on, or a resolution that the network does not take.
+        The operator was not trained on a time series. Raised by `run`: the family, rectangle, boundary or interval
+        between times differs from the training data, or the network does not accept the resolution.
 
     Examples
     --------
@@ -76,16 +76,16 @@ class Stepper:
 
     @classmethod
     def load(cls, path: str | Path, *, steps: int | None = None, device: str = "cpu") -> Stepper:
-        """From a checkpoint; see `TrainedOperator.load`."""
+        """Load the operator from a checkpoint, see `TrainedOperator.load`."""
         return cls(TrainedOperator.load(path), steps, device)
 
     def init(self, problem: Evolution) -> TrainedOperator:
-        """The operator on its device, having checked that it fits the problem."""
+        """Check that the operator fits the problem, and return it on its device."""
         self._check(problem)
         return self.operator.to(chosen_device(self.device))
 
     def _check(self, problem: Evolution) -> Grid:
-        """Return the grid of the states as the operator takes them; raise an error for a problem that does not fit."""
+        """Check that the operator fits the problem, and return the grid of its states."""
         mine = self.operator
         if not callable(getattr(problem, "start", None)) or not callable(getattr(problem, "times", None)):
             raise InputError(
@@ -113,10 +113,11 @@ class Stepper:
         return grid
 
     def run(self, problem: Evolution, state: TrainedOperator) -> FieldSolution:
-        """The initial state and the states after each step, (time, y, x) or (time, x).
+        """Return the initial state and the states after each step, (time, y, x) or (time, x).
 
-        The result is NOVEL where the problem lies outside of the training, as ``notes`` say. It is NOT_FINITE where the
-        rollout reached infinity or NaN; ``stats["finite_steps"]`` says after how many steps, and what follows is NaN.
+        The result is NOVEL if the problem is outside of the training data, and ``notes`` explain why. It is NOT_FINITE
+        if a state is infinite or NaN; ``stats["finite_steps"]`` is the number of finite steps, and later states are
+        NaN.
         """
         import xarray as xr
 
@@ -155,7 +156,7 @@ class Stepper:
 
     @torch.no_grad()
     def rollout(self, first: Tensor, steps: int, state: TrainedOperator | None = None) -> Tensor:
-        """The states after each step, for a batch.
+        """Compute the states after each step, for a batch.
 
         Parameters
         ----------
@@ -169,16 +170,14 @@ class Stepper:
         Returns
         -------
         Tensor
-            (sample, step, y, x); NaN from where a sample was not finite any more.
+            (sample, step, y, x); NaN after a sample is not finite.
         """
         asked = state or self.operator
         grid = replace(asked.grid, shape=(first.shape[-2], first.shape[-1]))
         asked.check(grid)
         u, frames = first, []
         for _ in range(steps):
-            u = asked.ask(
-                {asked.target: u}, grid
-            )  # not predict, which raises an error for values that are not finite
+            u = asked.ask({asked.target: u}, grid)  # `predict` raises an error for values that are not finite
             if asked.about.get("line"):  # the rows of a line stay equal
                 u = u.mean(1, keepdim=True).expand_as(u)
             lost = ~u.isfinite().all(-1).all(-1)

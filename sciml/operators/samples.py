@@ -1,4 +1,4 @@
-"""Samples of a dataset as batches: inputs and target, their grid, and how they are read."""
+"""Samples of a dataset as batches of inputs and target, with their grid."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TRUTH", "Samples", "Survey"]
 
-MEMORY = 3 << 30  # bytes of samples beyond which they are read from the store again in each epoch
-BLOCK = 64 << 20  # bytes looked at together
+MEMORY = 3 << 30  # bytes of samples above which each epoch reads them from the store
+BLOCK = 64 << 20  # bytes of a block
 Rows = npt.NDArray[np.int64]
 Names: TypeAlias = str | Sequence[str] | Mapping[str, str]
 Place: TypeAlias = tuple[Boundary | Side | None, Centring | None, tuple[float, float] | None]
@@ -35,7 +35,7 @@ Place: TypeAlias = tuple[Boundary | Side | None, Centring | None, tuple[float, f
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What one look at every sample showed: moments, how the target comes to its sides, and a digest of all."""
+    """Results of one pass over all samples: moments, jumps of the target at its sides, and a digest."""
 
     moments: dict[str, FieldMoments]
     digest: str
@@ -44,28 +44,28 @@ class Survey:
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Pairs of inputs and target, lazily.
+    """Lazy pairs of inputs and target.
 
     Parameters
     ----------
     fields
-        Dataset with dims (row, y, x): each input by its name, the target as `TRUTH`.
+        Dataset with dims (row, y, x): each input under its name, and the target under the name `TRUTH`.
     inputs, target
-        Their names in the dataset given.
+        Names of the inputs and the target in the dataset.
     grid
         Grid of the values.
     family, parameters
         Family of the problems and its parameters; "" and empty where they are unknown.
     whole
-        (row,): the sample each row is of. A time series gives a row for each step.
+        Sample of each row (row,). A time series has a row for each step.
     steps
         Whether a row is a step in time.
     spacing
-        Length of the steps, in the units of ``time``, or None.
+        Length of the steps in the units of ``time``, or None.
     line
-        Whether the data is one-dimensional: the fields are then `ROWS` equal rows, periodic along y.
+        Whether the data are one-dimensional. The fields then have `ROWS` equal rows and are periodic along y.
     side_values
-        Values of the target on Dirichlet sides, where the data have them.
+        Values of the target on Dirichlet sides, if the data contain them.
     """
 
     fields: xr.Dataset
@@ -95,29 +95,29 @@ class Samples:
         stride: int = 1,
         side_values: Given | None = None,
     ) -> Samples:
-        """Of a dataset or file as `sciml.pde.open_dataset` opens it.
+        """Make the samples of a dataset or a file, see `sciml.pde.open_dataset`.
 
         Parameters
         ----------
         data
-            Dims (sample, y, x), or (sample, time, y, x) for a time series, of which every step is learned.
+            Dataset with dims (sample, y, x), or (sample, time, y, x) for a time series, whose steps are the pairs.
         inputs, target
-            Names, by default those of the dataset's family, else ``coefficient`` and ``u``; or ours and the file's,
-            ``{"coefficient": "k"}``. Of a time series the target one step earlier is always the first input;
-            ``inputs`` names what else there is.
+            Names, by default those of the family of the dataset, else ``coefficient`` and ``u``. A mapping such as
+            ``{"coefficient": "k"}`` renames variables of the file. The first input of a time series is always the
+            target one step earlier; ``inputs`` names the others.
         layout, dims, stride
             See `sciml.pde.open_dataset`.
         boundary, centring, lengths
-            Properties of the grid, where the dataset has none or wrong ones.
+            Properties of the grid, if they are missing or wrong in the dataset.
         side_values
-            Values of the target on Dirichlet sides, where the dataset has none: see `sciml.pde.sides`.
+            Values of the target on Dirichlet sides, if the dataset does not contain them, see `sciml.pde.sides`.
 
         Raises
         ------
         MissingVariable
-            An input or the target is not there.
+            An input or the target is missing.
         InputError
-            Wrong dims, or no information on the grid.
+            The dims are wrong, or the grid is unknown.
         """
         place = (boundary, centring, lengths)
         opened, place = _opened(data, inputs, target, layout, dims, place, stride)
@@ -154,22 +154,22 @@ class Samples:
 
     @property
     def samples(self) -> int:
-        """Whole samples."""
+        """Number of whole samples."""
         return int(self.whole[-1]) + 1
 
     @property
     def nbytes(self) -> int:
-        """In float32."""
+        """Size in float32, in bytes."""
         return len(self) * 4 * self.grid.size * len(self.fields.data_vars)
 
     def rows(self, samples: npt.ArrayLike) -> Rows:
-        """The rows of whole samples, given by a mask or their numbers."""
+        """Return the rows of whole samples, selected by a mask or by their numbers."""
         chosen = np.zeros(self.samples, dtype=bool)
         chosen[np.asarray(samples)] = True
         return np.flatnonzero(chosen[self.whole])
 
     def blocks(self) -> Iterator[tuple[Rows, dict[str, npt.NDArray[np.float32]]]]:
-        """All rows, block by block, as float32."""
+        """Yield all rows in blocks, as float32."""
         from sciml.pde.attributes import readable
 
         size = max(1, BLOCK // (4 * self.grid.size * len(self.fields.data_vars)))
@@ -180,12 +180,12 @@ class Samples:
             yield rows, {str(name): _float(part[name].values) for name in part.data_vars}
 
     def survey(self, training: Rows) -> Survey:
-        """Look at every value once: moments of the training rows, a digest, and what must not be.
+        """Compute the moments of the training rows and a digest, and check all values, in one pass.
 
         Raises
         ------
         InputError
-            NaN or infinity, a coefficient that is not positive, a target that is zero everywhere.
+            A value is NaN or infinite, a coefficient is not positive, or a target is zero everywhere.
         """
         moments = {str(name): FieldMoments(self.grid.shape) for name in self.fields.data_vars}
         digest, jumps = hashlib.blake2b(digest_size=8), Jumps(self.grid)
@@ -202,7 +202,7 @@ class Samples:
         return Survey(moments, digest.hexdigest(), jumps)
 
     def source(self, rows: Rows) -> BatchSource:
-        """Batches of rows: from memory where all of them fit, else from the store."""
+        """Return the source of batches of rows: memory if all of them fit, else the store."""
         if self.nbytes <= MEMORY:
             part = self.fields.isel(row=rows).load()
             return TensorSource({str(name): _float(part[name].values) for name in part.data_vars})
@@ -233,7 +233,7 @@ class Samples:
 def _names(
     data: xr.Dataset, inputs: Names | None, target: str | Mapping[str, str] | None, *, renamed: bool
 ) -> tuple[tuple[str, ...] | None, str | None]:
-    """The names of the inputs and the target in a dataset, which may have got others when it was opened."""
+    """Return the names of the inputs and the target in a dataset, after renaming by `open_dataset`."""
     if renamed and inputs:
         from sciml.pde.dataset import inputs_of
 
@@ -256,7 +256,7 @@ def _opened(
     place: Place,
     stride: int,
 ) -> tuple[xr.Dataset, Place]:
-    """The dataset with our names, thinned out, and the rest of what is given of its grid."""
+    """Open and subsample a dataset; returns it with the given properties of the grid that remain."""
     import xarray as xr
 
     from sciml.pde import open_dataset
@@ -279,7 +279,7 @@ def _opened(
 
 
 def _parameters(data: xr.Dataset) -> dict[str, Any]:
-    """What is the same in all problems of the data, from their family."""
+    """Return the parameters that all problems of the data share, from their family."""
     from sciml.pde.attributes import parameters_of
     from sciml.pde.families import FAMILIES
 
@@ -291,7 +291,7 @@ def _parameters(data: xr.Dataset) -> dict[str, Any]:
 
 
 def _inputs(data: xr.Dataset, inputs: Sequence[str] | None, family: str, target: str) -> tuple[str, ...]:
-    """The inputs asked for, those the dataset or its family names, else the coefficient."""
+    """Return the given inputs, else those that the dataset or its family names, else the coefficient."""
     if inputs:
         return tuple(inputs)
     if "inputs" in data.attrs or family:
@@ -355,7 +355,7 @@ def _grid(
         if known.shape != shape:
             raise InputError(
                 f"the data's grid is {known}, its fields have {shape[0]} x {shape[1]} values: "
-                "correct the attribute 'grid', or drop it and tell boundary and centring"
+                "correct the attribute 'grid', or drop it and give boundary and centring"
             )
         return Grid(
             shape,
@@ -365,7 +365,7 @@ def _grid(
         )
     if boundary is None or centring is None:
         raise InputError(
-            "the data does not tell its grid: give boundary (dirichlet, neumann, periodic) and centring (vertex, "
+            "the data do not describe their grid: give boundary (dirichlet, neumann, periodic) and centring (vertex, "
             "cell), --boundary and --centring"
         )
     return Grid(shape, centring, Boundary.of(boundary), lengths or (1.0, 1.0))
@@ -376,5 +376,5 @@ def _float(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 def _single(batch: dict[str, Any]) -> dict[str, Any]:
-    """Float32, whatever the store has."""
+    """Convert a batch to float32."""
     return {name: tensor.float() for name, tensor in batch.items()}

@@ -20,19 +20,19 @@ __all__ = ["finer_lift", "sides_about", "sides_lift"]
 
 
 def sides_lift(samples: Samples, survey: Survey, sides: Sides) -> Field | None:
-    """The lift of the mean values on the sides, which scaling subtracts; None where they are zero."""
+    """Return the lift of the mean values on the sides, which scaling subtracts; None if they are zero."""
     if sides.zero:
         return None
     return lift(mean_sides(survey.moments[TRUTH].mean, samples.grid, sides), samples.grid)
 
 
 def sides_about(samples: Samples, survey: Survey, sides: Sides) -> dict[str, Any]:
-    """What a trained operator says of its target on Dirichlet sides; nothing where it is zero there.
+    """Return the description of the target on Dirichlet sides for ``about``; empty if it is zero there.
 
     Warns
     -----
     UserWarning
-        Where the values were not given but are estimated from the data.
+        The values were estimated from the data, not given.
     """
     if sides.zero:
         return {}
@@ -43,7 +43,7 @@ def sides_about(samples: Samples, survey: Survey, sides: Sides) -> dict[str, Any
 
 
 def finer_lift(standard: Standard, grid: Grid, finer: Grid) -> Tensor | None:
-    """The lift of a scaling on another grid of the same rectangle; None where the scaling has none."""
+    """Return the lift of a scaling on another grid of the same rectangle; None if the scaling has none."""
     if standard.how != "scale" or not standard.mean.ndim:
         return None
     mean = standard.mean.double().cpu().numpy()

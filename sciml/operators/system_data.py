@@ -18,25 +18,26 @@ from sciml.solve import solve
 __all__ = ["check_system"]
 
 ALIKE = 0.05
-"""How far, in L2, the first truth may be from the solution: data of another discretisation differ a little."""
+"""Largest relative L2 distance of the first target from the solution; data of other discretisations differ slightly."""
 
 
 def check_system(model: nn.Module, samples: Samples, *, by_residual: bool) -> None:
-    """Raise an error for samples whose system the coefficient and the source do not make.
+    """Check that the coefficient and the source of the samples determine their systems.
 
     Parameters
     ----------
     model
-        A network that takes the system, or any other, which is then looked at no further unless ``by_residual``.
+        Network. One that does not take the system is only checked with ``by_residual``.
     samples
         Samples to train on.
     by_residual
-        Whether the loss is that of the residual, which takes the system too.
+        Whether the loss is that of the residual, which needs the system.
 
     Raises
     ------
     InputError
-        Other inputs, a family of other sources or boundary data, or truths that are no solutions of the system.
+        There are other inputs, the family has other sources or boundary data, or the targets are not solutions of the
+        system.
     """
     if takes(model) != "system" and not by_residual:
         return
@@ -59,7 +60,7 @@ def check_system(model: nn.Module, samples: Samples, *, by_residual: bool) -> No
 
 
 def _check_solved(what: str, samples: Samples) -> None:
-    """Raise an error for samples whose truths are not the solutions of the system that their inputs define."""
+    """Check that the targets are the solutions of the systems that the inputs define."""
     grid = samples.grid
     if "dirichlet" not in grid.boundary.sides.values():
         return

@@ -1,4 +1,4 @@
-"""Time series and lines as samples: each step a row, each line a field of equal rows."""
+"""Conversion of time series and of data on a line to samples."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 __all__ = ["ROWS", "TRUTH", "bare", "begun", "broadened", "is_line", "line_grid", "spacing", "stepped"]
 
 TRUTH = "truth"
-"""The target's name in a batch; inputs have their own."""
-ROWS = 8  # that a line is repeated to: enough for three levels
+"""Name of the target in a batch; inputs have their own names."""
+ROWS = 8  # number of equal rows that represent a line: enough for three levels
 Rows = npt.NDArray[np.int64]
 
 
 def is_line(target: xr.DataArray) -> bool:
-    """Whether fields lie on a line: along x alone."""
+    """Return whether fields are on a line, with the single axis x."""
     return "x" in target.dims and "y" not in target.dims and "sample" in target.dims
 
 
 def broadened(data: xr.Dataset, names: tuple[str, ...]) -> xr.Dataset:
-    """Fields along a line as fields of equal rows: what a network for planes takes."""
+    """Repeat fields on a line to fields of equal rows, for networks on planes."""
     chosen = {name: data[name] for name in dict.fromkeys((*names, *_initial(data))) if name in data}
     wide = {name: value.expand_dims(y=ROWS).transpose(..., "y", "x") for name, value in chosen.items()}
     return _dataset(wide).assign_attrs(data.attrs)
 
 
 def line_grid(n: int, boundary: Boundary | Side | None, centring: Centring | None, family: str) -> Grid:
-    """The grid of equal rows, as far apart as the points of the line."""
+    """Return the grid of equal rows, with the spacing of the points on the line."""
     if not family and (boundary is None or centring is None):
         raise InputError(
-            "the data does not tell its grid: give boundary and centring, --boundary and --centring"
+            "the data do not describe their grid: give boundary and centring, --boundary and --centring"
         )
     x = Boundary.of("periodic" if boundary is None else boundary)
     return Grid(
@@ -46,7 +46,7 @@ def line_grid(n: int, boundary: Boundary | Side | None, centring: Centring | Non
 
 
 def _initial(data: xr.Dataset) -> tuple[str, ...]:
-    """The name of the initial state in a dataset of a family that is stepped in time."""
+    """Return the name of the initial state in a dataset of a family that is stepped in time."""
     from sciml.pde.dataset import inputs_of
     from sciml.pde.families import FAMILIES
 
@@ -55,7 +55,7 @@ def _initial(data: xr.Dataset) -> tuple[str, ...]:
 
 
 def begun(data: xr.Dataset, target: str) -> xr.Dataset:
-    """A series with its initial state as the first time, where that is an input and one step earlier."""
+    """Prepend the initial state to a series, if it is an input and one step before the first time."""
     import xarray as xr
 
     name = next(iter(_initial(data)), None)
@@ -70,11 +70,11 @@ def begun(data: xr.Dataset, target: str) -> xr.Dataset:
 
 
 def stepped(data: xr.Dataset, inputs: tuple[str, ...], target: str) -> tuple[xr.Dataset, Rows]:
-    """Each step of each series as a row: the target before and after, and whatever else is given."""
+    """Convert each step of each series to a row: the target before and after it, and the other inputs."""
     series = bare(data[target])
     count = series.sizes["time"] - 1
     if count < 1:
-        raise InputError("the series has a single time: give two or more, for it is steps that are learned")
+        raise InputError("the series has a single time: give two or more, since the operator learns steps")
     before = {"time": slice(0, count)}
     named = {target: series.isel(before), TRUTH: series.isel(time=slice(1, None))}
     for name in inputs:
@@ -89,7 +89,7 @@ def stepped(data: xr.Dataset, inputs: tuple[str, ...], target: str) -> tuple[xr.
 
 
 def bare(variable: xr.DataArray) -> xr.DataArray:
-    """A variable without coordinates."""
+    """Drop the coordinates of a variable."""
     return variable.drop_vars(list(variable.coords))
 
 
@@ -100,12 +100,12 @@ def _dataset(fields: dict[str, xr.DataArray]) -> xr.Dataset:
 
 
 def spacing(data: xr.Dataset) -> float | None:
-    """The interval between the times of a series, None where they are not given.
+    """Return the interval between the times of a series, or None without times.
 
     Raises
     ------
     InputError
-        Unequal intervals.
+        The intervals are not equal.
     """
     if "time" not in data.coords:
         return None
@@ -115,6 +115,6 @@ def spacing(data: xr.Dataset) -> float | None:
     steps = np.diff(times.astype(np.float64))
     if not np.allclose(steps, steps[0], rtol=1e-6):
         raise InputError(
-            f"the times are {times[:4]}...: equal steps are needed, for one operator advances by one"
+            f"the times are {times[:4]}...: give equal steps, since an operator advances by one step"
         )
     return float(steps[0])

@@ -34,24 +34,24 @@ __all__ = [
 ]
 
 BEYOND = 0.01
-"""How far beyond the training range, in parts of its width, a value still counts as inside."""
+"""Distance from the training range, relative to its width, up to which a value counts as inside."""
 MEASURED = 4.0
-"""The largest refinement at which `bench/operators.py` measures the errors."""
+"""Largest refinement at which `bench/operators.py` measures the errors."""
 VARIED = 0.2
-"""`Resampling.variation` from which averages do not represent a coefficient; at interfaces alone it is below 0.1."""
+"""Value of `Resampling.variation` from which averages do not represent a coefficient; interfaces give less than 0.1."""
 STRETCHED = 1.2
-"""How much the ratio of the grid spacings may differ from the trained one for a network that takes the system."""
+"""Largest factor between the ratios of the grid spacings of problem and training, for networks that take the system."""
 
 Array = npt.NDArray[Any]
 
 
 class Ranges:
-    """The least and greatest values of fields that come in blocks.
+    """Least and greatest values of fields that are added in blocks.
 
     Raises
     ------
     InputError
-        Raised by `add`: values that are not finite.
+        Raised by `add`: a value is not finite.
     """
 
     def __init__(self, fields: Mapping[str, Array] | None = None) -> None:
@@ -59,7 +59,7 @@ class Ranges:
         self.add(fields or {})
 
     def add(self, fields: Mapping[str, Array]) -> None:
-        """Take in fields of any shape by name."""
+        """Add fields of any shape by name."""
         for name, field in fields.items():
             low, high = float(field.min()), float(field.max())
             if not math.isfinite(low + high):
@@ -78,13 +78,13 @@ class Comparison:
     Parameters
     ----------
     novelty
-        Distance of the inputs from the training range, in parts of its width.
+        Distance of the inputs from the training range, relative to its width.
     refinement
-        Ratio of the grid spacings of training and problem, along the axis where the problem is finest.
+        Ratio of the grid spacings of training and problem, along the axis with the largest ratio.
     reasons
-        Why an answer may be worse than in the validation; empty where nothing speaks against it.
+        Reasons why the error may be larger than in the validation; may be empty.
     transfer
-        How the operator answers on a grid of another resolution; empty on the trained one.
+        Description of the transfer to a grid of another resolution; empty at the resolution of the training data.
     """
 
     novelty: float
@@ -94,12 +94,12 @@ class Comparison:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The transfer and the reasons."""
+        """The transfer and the reasons, as notes of a solution."""
         return ((self.transfer,) if self.transfer else ()) + self.reasons
 
 
 def compare(operator: Trained, problem: Any) -> Comparison:
-    """Compare a problem that the operator can answer with what it was trained on."""
+    """Compare a problem that the operator accepts with its training data."""
     if operator.takes_system:
         return _compare_system(operator, problem.grid, _contrast(problem))
     fields = {name: np.asarray(getattr(problem, f"{name}_field")(), np.float64) for name in operator.inputs}
@@ -116,14 +116,14 @@ def compare(operator: Trained, problem: Any) -> Comparison:
 
 
 def compare_dataset(operator: Trained, dataset: xr.Dataset, samples: Samples, ranges: Ranges) -> Comparison:
-    """Compare a dataset with what an operator was trained on.
+    """Compare a dataset with the training data of an operator.
 
     Parameters
     ----------
     operator
         Operator to compare with.
     dataset, samples
-        As opened, and as the operator takes it.
+        The dataset, and its samples for the operator.
     ranges
         Ranges of the inputs.
     """
@@ -145,7 +145,7 @@ def compare_dataset(operator: Trained, dataset: xr.Dataset, samples: Samples, ra
 
 
 def compare_start(operator: Trained, start: Array, grid: Grid) -> Comparison:
-    """Compare the initial state of a rollout with the states trained on."""
+    """Compare the initial state of a rollout with the states in the training data."""
     novelty, reasons = _outside(operator, Ranges({operator.target: start}))
     finest, transfer, why = _resolution(operator, grid)
     if not operator.about.get("problem"):
@@ -154,7 +154,7 @@ def compare_start(operator: Trained, start: Array, grid: Grid) -> Comparison:
 
 
 def _outside(operator: Trained, ranges: Ranges) -> tuple[float, list[str]]:
-    """How far the inputs leave the range trained on, and which do."""
+    """Return the distance of the inputs from the training range, and the inputs outside of it."""
     known = operator.about.get("ranges") or {}
     novelty, reasons = 0.0, []
     for name, (least, most) in ranges.values.items():
@@ -171,7 +171,7 @@ def _outside(operator: Trained, ranges: Ranges) -> tuple[float, list[str]]:
 
 
 def _resolution(operator: Trained, grid: Grid) -> tuple[float, str, list[str]]:
-    """The refinement, how the operator deals with it, and why the answer may be worse for it."""
+    """Return the refinement, the transfer, and the reasons why the error may be larger."""
     line = bool(operator.about.get("line"))
     along = refinement(grid, operator.grid)[1:] if line else refinement(grid, operator.grid)
     finest, coarsest = max(along), min(along)
@@ -196,7 +196,7 @@ def _resolution(operator: Trained, grid: Grid) -> tuple[float, str, list[str]]:
 
 
 def _subgrid(operator: Trained, grid: Grid, fields: Mapping[str, Array]) -> list[str]:
-    """Positive inputs that vary within the control volumes of the trained grid, which the network never saw."""
+    """Return a reason for positive inputs that vary within the control volumes of the trained grid."""
     mine = operator.grid
     if grid.shape == mine.shape or min(refinement(grid, mine)) < 1 - 1e-9:
         return []
@@ -213,7 +213,7 @@ def _subgrid(operator: Trained, grid: Grid, fields: Mapping[str, Array]) -> list
 
 
 def _other_problem(operator: Trained, samples: Samples) -> list[str]:
-    """What a dataset says of its problems that differs from the training."""
+    """Return the attributes of a dataset that differ from the training data."""
     known, here = operator.about.get("problem") or {}, samples.parameters
     if not known or not here:
         return []
@@ -227,7 +227,7 @@ def _other_problem(operator: Trained, samples: Samples) -> list[str]:
 
 
 def _compare_system(operator: Trained, grid: Grid, contrast: float) -> Comparison:
-    """For a network that takes the system: the contrast of the matrix, its sides, and how stretched its cells are."""
+    """Compare the contrast, the sides and the aspect ratio of the cells, for a network that takes the system."""
     mine = operator.grid
     finest, transfer, reasons = _resolution(operator, grid)
     if (grid.centring, grid.boundary) != (mine.centring, mine.boundary):
@@ -253,7 +253,7 @@ def _compare_system(operator: Trained, grid: Grid, contrast: float) -> Compariso
 
 
 def _contrast(problem: Elliptic | System) -> float:
-    """Largest over smallest coefficient; of a matrix, largest over smallest coupling along an axis."""
+    """Return the ratio of largest to smallest coefficient, or to smallest coupling along an axis of a matrix."""
     if not isinstance(problem, System):
         return _ratio(np.asarray(problem.terms().diffusion))
     stencil = stencil_of(problem.matrix, problem.grid).double().numpy()
@@ -268,7 +268,7 @@ def _ratio(values: Array) -> float:
 
 
 def _trained_contrast(operator: Trained) -> float | None:
-    """The largest contrast in the training: no more than that of the range of all coefficients."""
+    """Return the largest contrast in the training data, at most that of the range of all coefficients."""
     if "coefficient" not in operator.inputs:
         return 1.0 if operator.about.get("ranges") else None
     low, high = (operator.about.get("ranges") or {}).get("coefficient", (0.0, 0.0))
@@ -276,7 +276,7 @@ def _trained_contrast(operator: Trained) -> float | None:
 
 
 def describe(operator: Trained) -> dict[str, str]:
-    """What the operator was trained on, as rows of a table; what the checkpoint does not record is called so."""
+    """Describe the training data as rows of a table; entries missing in the checkpoint are shown as unknown."""
     about, line = operator.about, bool(operator.about.get("line"))
     rows = {"trained on": f"{operator.grid}, {lengths_of(operator.grid, line)}"}
     ranges = about.get("ranges") or {}

@@ -55,14 +55,14 @@ def takes(network: nn.Module | type[nn.Module]) -> str:
 
 
 def channels_last(network: nn.Module) -> bool:
-    """Whether the channels should lie next to each other: 1.4 to 1.6 times as fast for convolutions, not for FFTs."""
+    """Return whether channels should be contiguous in memory, which is 1.4 to 1.6 times as fast for convolutions."""
     return takes(network) == "fields" and bool(getattr(network, "channels_last", True))
 
 
 def system_of(fields: Mapping[str, Tensor], grid: Grid) -> tuple[Tensor, Tensor]:
-    """The stencil (sample, 9, y, x) and right-hand side (sample, 1, y, x) of coefficient and source.
+    """Return the stencil (sample, 9, y, x) and right-hand side (sample, 1, y, x) of coefficient and source.
 
-    What is missing of the two is 1. The boundary data are zero.
+    A missing coefficient or source is 1. The boundary data are zero.
     """
     given = next(iter(fields.values()))
     value = torch.ones_like(given)
@@ -74,7 +74,7 @@ def system_of(fields: Mapping[str, Tensor], grid: Grid) -> tuple[Tensor, Tensor]
 def answer(
     network: nn.Module, fields: Mapping[str, Tensor], normalisation: FieldScaling, grid: Grid
 ) -> Tensor:
-    """Evaluate a network on fields (sample, y, x) by name; physical units, (sample, y, x), differentiable."""
+    """Evaluate a network on fields (sample, y, x) by name; returns (sample, y, x) in physical units."""
     if takes(network) == "system":
         stencil, rhs = system_of(fields, grid)
         with torch.autocast(
@@ -84,7 +84,7 @@ def answer(
         held = "dirichlet" in grid.boundary.sides.values()
         return physical[:, 0] if held else mean_free(physical[:, 0], grid)
     channels = torch.stack([value.encode(fields[name]) for name, value in normalisation.inputs.items()], 1)
-    # The weights stay as they are: other strides of theirs would be other bits after a checkpoint.
+    # The memory format of the weights is not changed, since other strides give other bits after a checkpoint.
     if channels_last(network):
         channels = channels.contiguous(memory_format=torch.channels_last)
     prediction: Tensor = network(channels)
@@ -94,30 +94,30 @@ def answer(
 
 
 def mean_free(u: Tensor, grid: Grid) -> Tensor:
-    """Fields (..., y, x) less their means over the rectangle: of all that differ by a constant, what solvers return."""
+    """Subtract the means over the rectangle from fields (..., y, x), as solvers do for singular problems."""
     shares = torch.from_numpy(grid.volumes() / grid.volumes().sum()).to(u)
     return u - (u * shares).sum((-2, -1), keepdim=True)
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedOperator:
-    """A network with everything that is needed to evaluate it.
+    """A network with the scaling, the inputs and the grid of its training.
 
     Parameters
     ----------
     network
-        Maps (sample, channel, y, x) to (sample, 1, y, x) in normalised units, or a stencil and a right-hand side to
-        the solution where its attribute ``takes`` is ``system``. Its attribute ``any_resolution`` says that it answers
-        grids of other resolutions itself; without it, finer ones are answered through the trained one.
+        Network from (sample, channel, y, x) to (sample, 1, y, x) in normalised units; if its attribute ``takes`` is
+        ``system``, from a stencil and a right-hand side to the solution. With the attribute ``any_resolution`` it
+        accepts grids of other resolutions; otherwise fields on finer grids are averaged to the trained grid.
     normalisation
         Scaling of the inputs, in the order of the channels, and of the target.
     inputs, target
-        Their names in the dataset.
+        Names of the inputs and the target in the dataset.
     grid
-        The one trained on.
+        Grid of the training data.
     about
-        What the training says of itself: family, its parameters (``problem``), the ``ranges`` of the inputs, samples,
-        seed, errors, ... A checkpoint of an earlier version may hold less.
+        Description of the training: family, its parameters (``problem``), ``ranges`` of the inputs, samples, seed,
+        errors, ... Checkpoints of earlier versions may have fewer entries.
 
     Examples
     --------
@@ -135,26 +135,26 @@ class TrainedOperator:
 
     @property
     def family(self) -> str:
-        """The family of problems trained on, or ``own data``."""
+        """Family of the training data, or ``own data``."""
         return str(self.about.get("family") or "own data")
 
     @property
     def steps(self) -> bool:
-        """Whether it advances its target in time rather than solve for it."""
+        """Whether the operator advances its target by a time step."""
         return bool(self.about.get("steps", False))
 
     @property
     def takes_system(self) -> bool:
-        """Whether the network takes the system rather than fields."""
+        """Whether the network takes the system instead of fields."""
         return takes(self.network) == "system"
 
     @property
     def any_resolution(self) -> bool:
-        """Whether the network itself takes grids of other resolutions, as it takes the system or says of itself."""
+        """Whether the network accepts grids of other resolutions."""
         return self.takes_system or bool(getattr(self.network, "any_resolution", False))
 
     def resampling(self, grid: Grid) -> Resampling | None:
-        """How fields on a grid come to the trained resolution; None where the network takes the grid itself."""
+        """Return the resampling of a grid to the trained resolution; None if the network accepts the grid."""
         if self.any_resolution or grid.shape == self.grid.shape:
             return None
         side = (self.about.get("problem") or {}).get("boundary_value")
@@ -162,13 +162,13 @@ class TrainedOperator:
         return Resampling(grid, replace(self.grid, lengths=grid.lengths), known)
 
     def needed(self, there: Container[str]) -> tuple[str, ...]:
-        """The inputs that must be there: a network that takes the system takes a source of 1 where there is none."""
+        """Return the required inputs; the source of a network that takes the system is optional."""
         spare = {"source"} if takes(self.network) == "system" and len(self.inputs) > 1 else set()
         return tuple(name for name in self.inputs if name in there or name not in spare)
 
     @torch.no_grad()
     def predict(self, fields: Mapping[str, Tensor], grid: Grid | None = None) -> Tensor:
-        """The target for a batch.
+        """Predict the target for a batch.
 
         Parameters
         ----------
@@ -180,19 +180,20 @@ class TrainedOperator:
         Returns
         -------
         Tensor
-            (sample, y, x), physical units.
+            (sample, y, x) in physical units.
 
         Raises
         ------
         MissingVariable
-            An input is not there.
+            An input is missing.
         InputError
-            A field that is no input, fields of different shapes, values that are not finite real numbers, or a grid
-            that the operator cannot take.
+            A field is not an input, the shapes differ, values are not finite real numbers, or the operator does not
+            accept the grid.
 
         Notes
         -----
-        A network that holds for one resolution answers on a finer grid through the trained one: see `resampling`.
+        For a network that applies to one resolution, fields on a finer grid are averaged to the trained grid and the
+        result is interpolated back, see `resampling`.
         """
         for name in self.needed(fields):
             if name not in fields:
@@ -213,7 +214,7 @@ class TrainedOperator:
 
     @torch.no_grad()
     def ask(self, fields: Mapping[str, Tensor], grid: Grid) -> Tensor:
-        """The target for a batch of fields that `predict` or `check` has looked at."""
+        """Predict the target for a batch of fields that `predict` or `check` has checked."""
         network = self.network.eval()
         resampling = self.resampling(grid)
         if resampling is not None:
@@ -222,7 +223,7 @@ class TrainedOperator:
             on_sides = finer_lift(self.normalisation.target, self.grid, grid)
             if on_sides is None:
                 return resampling.interpolate(prediction)
-            # Interpolation takes the sides as zero.
+            # Interpolation assumes that the sides are zero.
             return resampling.interpolate(prediction - self.normalisation.target.mean) + on_sides
         if grid.shape == self.grid.shape:
             return answer(network, fields, self.normalisation, grid)
@@ -235,13 +236,13 @@ class TrainedOperator:
             ) from error
 
     def check(self, grid: Grid) -> None:
-        """Raise an error for a grid that the operator cannot take.
+        """Check that the operator accepts a grid.
 
         Raises
         ------
         InputError
-            Of an operator that takes fields: another centring, boundary or rectangle than trained on, or a resolution
-            that neither the network nor averages to the trained resolution can answer.
+            The operator takes fields, and the centring, boundary or rectangle differs from the training data, or the
+            resolution is not accepted and cannot be averaged to that of the training data.
         """
         if not self.takes_system:
             check_grid(self, grid)
@@ -250,7 +251,7 @@ class TrainedOperator:
                 value.check(grid.shape, name)
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> TrainedOperator:
-        """Copy to a device and precision, with dense weights; those of this operator stay where they are."""
+        """Copy the operator to a device and precision, with dense weights."""
         network = dense_copy(self.network).to(device, dtype)
         return replace(self, network=network.eval(), normalisation=self.normalisation.to(device))
 
@@ -275,14 +276,14 @@ class TrainedOperator:
 
     @classmethod
     def load(cls, path: str | Path) -> TrainedOperator:
-        """From a checkpoint, on the CPU.
+        """Load an operator from a checkpoint, on the CPU.
 
         Raises
         ------
         InputError
-            No such file, or a checkpoint of something else.
+            There is no such file, or the checkpoint is not of an operator.
         SchemaError, ChecksumError
-            A checkpoint without what an operator needs, or a damaged one.
+            The checkpoint is incomplete or damaged.
         """
         saved = checkpoint.load(path, kind=OPERATOR_KIND)
         try:
@@ -334,21 +335,21 @@ class TrainedOperator:
 
 
 def samples_for(operator: Any, data: xr.Dataset) -> Samples:
-    """The samples of a dataset as an operator takes them, on its kind of grid where the data have none.
+    """Make the samples of a dataset for an operator; data without a grid get the kind of grid of the operator.
 
     Parameters
     ----------
     operator
         A `TrainedOperator`, or anything else with its ``inputs``, ``target``, ``steps`` and ``grid``.
     data
-        As `sciml.pde.open_dataset` opens it.
+        Dataset as `sciml.pde.open_dataset` returns it.
 
     Raises
     ------
     MissingVariable
         An input or the target is not in the data.
     InputError
-        A family whose constant source is not the 1 that is taken where the data have no ``source``.
+        The data have no ``source``, and the constant source of their family is not 1.
     """
     trained = isinstance(operator, TrainedOperator)
     names = operator.needed({str(name) for name in data}) if trained else operator.inputs
@@ -370,12 +371,12 @@ def samples_for(operator: Any, data: xr.Dataset) -> Samples:
 
 
 def build(config: Mapping[str, Any]) -> nn.Module:
-    """A network from its configuration.
+    """Make a network from its configuration.
 
     Raises
     ------
     InputError
-        A class or a setting that there is not.
+        The class or a setting is unknown.
     """
     try:
         made = registry.build(config)

@@ -1,4 +1,4 @@
-"""Training of an operator on a dataset of problems and their solutions; whole samples are held out."""
+"""Training of an operator on a dataset of problems and their solutions."""
 
 from __future__ import annotations
 
@@ -71,20 +71,20 @@ def train(
     Parameters
     ----------
     data
-        A dataset with dims (sample, y, x), or (sample, time, y, x), or a file of one. Of a time series every step is
-        learned.
+        Dataset with dims (sample, y, x) or (sample, time, y, x), or the path of its file. Each step of a time series is
+        a training pair.
     output
-        The checkpoint to write; the resumable state of the training lies beside it until it is done.
+        Path of the checkpoint. The resumable state of the training is stored next to it until the training is complete.
     network
         Configuration of the network: the name of its ``class`` and the settings that differ from its defaults.
     loss
-        See `OperatorObjective`; by default ``h1``, the true one.
+        Name of the loss, see `OperatorObjective`; by default ``h1``, the relative Sobolev norm.
     published
-        The name of a benchmark: network, settings, scaling and loss are then those of the official code, where they
-        are not given.
+        Name of a benchmark of MgNO. Network, settings, scaling and loss that are not given are then those of the
+        official code.
     validation
-        Another dataset, or how many samples of this one are held out: a number, or a fraction below 1. They are drawn
-        from the seed, and the weights of the best epoch on them are saved. None does not validate.
+        Validation dataset, or the number (or the fraction, below 1) of samples of ``data`` that are held out at random.
+        The weights of the epoch with the lowest validation error are saved. None: no validation.
     fit
         Settings that differ from `DEFAULTS` (fields of `Fit`).
     inputs, target, layout, dims, stride, boundary, centring, side_values
@@ -93,24 +93,28 @@ def train(
         Scaling of inputs and target, see `sciml.operators.field_scaling.Standard`; by default ``scalar`` and, where a
         side is Dirichlet, ``scale``.
     resume
-        Continue an interrupted training of the same data, network and settings.
+        Whether to continue an interrupted training of the same data, network and settings.
+    progress
+        Display of the progress; by default a live display in a terminal or a notebook, and lines in a log.
 
     Returns
     -------
     TrainedOperator
-        The operator with the best weights. After a time limit it is not saved yet: the same call continues.
+        Operator with the best weights. If the training reached its time limit, the operator is not saved; the same
+        call continues the training.
 
     Raises
     ------
     MissingVariable
         An input or the target is not in the data.
     InputError
-        Data that cannot be learned from, a network that cannot take it, or an output that would destroy something.
+        The data cannot be used for training, the network does not accept them, or the output would replace a file that
+        is not a checkpoint.
     """
     recipe = _recipe(published)
     configured = {**(recipe.network or NETWORK), **(network or {})}
     kind = class_of(configured.get("class"))
-    # Of the networks here it is the best of a few on 1,024 samples in 10 epochs.
+    # The best of a few rates for each network, on 1,024 samples in 10 epochs.
     rate = getattr(kind, "learning_rate", None)
     usual = {} if published or rate is None else {"learning_rate": rate}
     settings = run.fit_settings({**recipe.fit, **usual, **(fit or {})})
@@ -173,7 +177,7 @@ def train(
 
 
 def _near(source: BatchSource, device: torch.device) -> BatchSource:
-    """Samples that lie in memory, on the GPU if that is where they go: no batch waits for its transfer."""
+    """Move samples in memory to the GPU if the training runs there, so that batches need no transfer."""
     if device.type == "cuda" and isinstance(source, TensorSource):
         return source.to(device)
     return source
@@ -188,7 +192,7 @@ class _Recipe:
 
 
 def _recipe(name: str | None) -> _Recipe:
-    """The settings of the official code for a benchmark, or our defaults."""
+    """Return the settings of the official code for a benchmark, or the defaults of this package."""
     if name is None:
         return _Recipe(None, DEFAULTS, "h1", None)
     from sciml.operators.published.benchmarks import RECIPES
@@ -213,7 +217,7 @@ def _recipe(name: str | None) -> _Recipe:
 def _held_out(
     samples: Samples, validation: Any, seed: int, given: Mapping[str, Any]
 ) -> tuple[Rows, Samples | None]:
-    """Which samples are held out, or other data to validate with."""
+    """Return the numbers of the samples that are held out, or the separate validation data."""
     none = np.zeros(0, dtype=np.int64)
     if validation is None:
         return none, None
@@ -237,20 +241,22 @@ def _held_out(
         if mine != theirs:
             raise InputError(f"the data's {name} is {mine}, the validation's {theirs}: give data of one kind")
     if others.steps != samples.steps:
-        raise InputError("of the data and the validation only one is a time series: give data of one kind")
+        raise InputError("only one of the data and the validation is a time series: give data of one kind")
     others.survey(none)
     return none, others
 
 
 def _described(kind: Any, network: Mapping[str, Any], samples: Samples) -> dict[str, Any]:
-    """The configuration of the network with what these samples fix of it."""
+    """Return the configuration of the network with the settings that the samples determine."""
     described = dict(network)
     if {"centring", "boundary"} <= set(inspect.signature(kind).parameters):
         fixed = {"centring": samples.grid.centring, "boundary": samples.grid.boundary.sides}
         described = {**fixed, **described}
     if takes(kind) != "system":
         described = {"in_channels": len(samples.inputs), **described}
-    if described.get("size") is not None:  # a published network whose layer norms belong to grid points
+    if (
+        described.get("size") is not None
+    ):  # layer norms of a published network have one scale for each grid point
         described["size"] = samples.grid.shape[0]
     return described
 
@@ -269,7 +275,7 @@ def _normalisation(
 
 
 def _identity(operator: TrainedOperator, loss: Loss, held: Rows, others: Samples | None) -> dict[str, str]:
-    """The properties that an interrupted training must share with the one that continues it."""
+    """Return the properties that an interrupted training must share with the one that continues it."""
     described: dict[str, Any] = operator.network.config()  # type: ignore[operator]
     ways = operator.normalisation.ways()
     return {
@@ -287,7 +293,7 @@ def _identity(operator: TrainedOperator, loss: Loss, held: Rows, others: Samples
 
 
 def _errors(history: History) -> dict[str, Any]:
-    """The errors of the saved weights, where samples were held out to measure them."""
+    """Return the validation errors of the saved weights; empty without validation."""
     if history.best is None:
         return {}
     best = next(epoch for epoch in history.epochs if epoch.number == history.best)

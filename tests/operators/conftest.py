@@ -17,7 +17,7 @@ from sciml.pde.grid import Grid
 
 
 class Small(nn.Module):
-    """Two convolutions: what every network is to the trainer, at the price of a test."""
+    """A small network of two convolutions, for fast tests of the training."""
 
     takes = "fields"
 
@@ -40,7 +40,7 @@ class Small(nn.Module):
 
 
 class Jacobi(nn.Module):
-    """A learned number of damped sweeps: it takes the system."""
+    """A network that takes the system: damped sweeps with a learned factor."""
 
     takes = "system"
 

@@ -1,4 +1,4 @@
-"""The learned cycle: what must hold whatever it has learned, and that it learns."""
+"""The learned cycle: its properties for any weights, and its training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BOUNDARIES = [
 
 
 def learned(seed: int = 3, **settings) -> HierarchyNet:
-    """A network of which every part matters."""
+    """A network whose parts all affect the result."""
     torch.manual_seed(seed)
     network = HierarchyNet(channels=4, hidden=6, **settings).double()
     with torch.no_grad():
@@ -72,7 +72,7 @@ def test_the_cycle_is_linear_and_symmetric(centring, boundary, shape):
 )
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 def test_a_level_that_cannot_be_halved_is_solved_exactly(shape, boundary, centring, dtype):
-    """Where constants are in the kernel too: such a coarsest level must not answer with nothing."""
+    """Also with constants in the kernel, where the coarsest level must not return zero."""
     grid = Grid(shape, centring, boundary)
     torch.manual_seed(3)
     stencil = diffusion_stencil(1 + torch.rand(2, *shape, dtype=torch.float64), grid).to(dtype)
@@ -127,7 +127,7 @@ def test_more_cycles_repeat_the_same_correction():
     assert_allclose(network(stencil, rhs).ravel(), expected, atol=1e-10 * np.abs(expected).max())
 
 
-def test_it_begins_as_damped_jacobi_and_learns_to_do_better():
+def test_training_improves_on_the_initial_damped_jacobi():
     torch.manual_seed(3)
     grid = Grid((15, 15))
     network = HierarchyNet(channels=8, hidden=8, cycles=1)
@@ -180,6 +180,6 @@ def test_built_again_from_its_config():
 @pytest.mark.parametrize(
     "settings", [{"channels": 0}, {"cycles": 1.5}, {"sweeps": True}, {"centring": "face"}]
 )
-def test_what_it_cannot_be_made_of(settings):
+def test_invalid_settings_of_a_network(settings):
     with pytest.raises(InputError, match=next(iter(settings))):
         HierarchyNet(**settings)

@@ -1,4 +1,4 @@
-"""Certified answers: no error exceeds its bound, and a good prediction saves cycles."""
+"""Certified solutions: errors are within their bounds, and a good prediction saves cycles."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def truth(problem: Any) -> tuple[Any, Any]:
 
 
 def near(problem: Any, smooth: float, rough: float) -> Given:
-    """The truth with errors like a network's: a smooth one, and a small rough one."""
+    """The solution with a smooth error and a small rough error, like those of a network."""
     _, u = truth(problem)
     generator = np.random.default_rng(5)
     return Given(u * (1 + smooth) + rough * np.abs(u).max() * generator.normal(size=u.shape))
@@ -117,8 +117,8 @@ def test_no_error_exceeds_its_bound(ny, nx, centring, sides, coefficient, rtol, 
     ],
     ids=["contrast", "stretched", "cancelling", "neumann"],
 )
-def test_not_even_rounding_takes_an_error_beyond_its_bound(problem, accelerate, rtol):
-    """In rational arithmetic, for answers from everywhere."""
+def test_errors_are_bounded_in_rational_arithmetic(problem, accelerate, rtol):
+    """Rational arithmetic, for several problems and tolerances."""
     exact = ExactSolution(check_compatible(discretize(problem)))
     for start in (None, exact.nearest, exact.nearest.astype(np.float32), 1.01 * exact.nearest):
         neural: Any = None if start is None else Given(start)
@@ -128,7 +128,7 @@ def test_not_even_rounding_takes_an_error_beyond_its_bound(problem, accelerate, 
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, -1e160])
-def test_what_a_diverged_network_says_is_not_used(value):
+def test_predictions_of_a_diverged_network_are_not_used(value):
     problem = Darcy(15, TwoPhase(1, 1000), seed=7)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -173,7 +173,7 @@ def test_neumann_problems_have_mean_zero_and_a_bound():
         assert abs(np.average(solution.u, weights=system.grid.volumes())) < 1e-14
 
 
-def test_what_is_not_reached_is_no_success():
+def test_an_unreached_tolerance_is_not_a_success():
     problem = Darcy(31, seed=7)
     solution = solve(problem, Corrected(None, AMG(max_cycles=2), rtol=1e-9), throw=False)
     assert solution.result is Result.MAX_ITERATIONS
@@ -194,7 +194,7 @@ def test_the_state_is_reused_and_follows_the_matrix():
     assert (nothing.error_bound, nothing.result, float(abs(nothing.u).max())) == (0.0, Result.SUCCESS, 0.0)
 
 
-def test_what_has_no_guarantee_is_refused():
+def test_problems_without_a_guarantee_are_an_error():
     for options, match in [
         ({"rtol": 0.0}, "rtol=0.0"),
         ({"rtol": "1e-6"}, "rtol='1e-6'"),

@@ -1,4 +1,4 @@
-"""Networks elsewhere: the same answers from ONNX Runtime, torch.export, torch.compile and in fast form."""
+"""Exported networks: equal results by ONNX Runtime, torch.export, torch.compile and `inference`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def apart(result: torch.Tensor | np.ndarray, wanted: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_onnx_runtime_says_the_same(name: str, tmp_path: Path) -> None:
+def test_onnx_runtime_gives_the_same_result(name: str, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     network, shape, x = made(name)
     with torch.no_grad():

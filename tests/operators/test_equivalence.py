@@ -1,4 +1,4 @@
-"""With a hierarchy's kernels, a linear layer is that hierarchy's cycle, by pyamg's own hand."""
+"""A linear layer with the kernels of a hierarchy equals the cycle of the hierarchy in pyamg."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def hierarchy(points: int, matrix: sp.csr_matrix | None = None) -> Any:
 
 
 @pytest.mark.parametrize("points", [15, 31, 63, 127, 255])
-def test_the_layer_is_pyamgs_cycle(points: int) -> None:
+def test_the_layer_equals_the_cycle_of_pyamg(points: int) -> None:
     multilevel = hierarchy(points)
     layer = MultigridConvolution.from_hierarchy(multilevel, omega=OMEGA)
     rhs = np.random.default_rng(points).standard_normal((2, points, points))
@@ -57,7 +57,7 @@ def test_the_layer_is_pyamgs_cycle(points: int) -> None:
         assert abs(mine - wanted).max() <= 1e-12 * abs(wanted).max()
 
 
-def test_repeated_it_solves() -> None:
+def test_repeated_layers_solve() -> None:
     multilevel = hierarchy(31)
     layer = MultigridConvolution.from_hierarchy(multilevel)
     matrix = multilevel.levels[0].A
@@ -70,10 +70,10 @@ def test_repeated_it_solves() -> None:
     assert np.linalg.norm(rhs - matrix @ u) < 1e-9 * np.linalg.norm(rhs)
 
 
-def test_what_no_convolution_can_hold_is_refused() -> None:
+def test_matrices_that_are_no_convolutions_are_an_error() -> None:
     a = pyamg.gallery.poisson((15, 15), format="csr")
     scale = sp.diags(1 + np.arange(225) / 225)
-    with pytest.raises(InputError, match="A of level 0 is no constant 3x3 convolution"):
+    with pytest.raises(InputError, match="A of level 0 is not a constant 3x3 convolution"):
         MultigridConvolution.from_hierarchy(hierarchy(15, (scale @ a).tocsr()))
     periodic = a.tolil()
     for i in range(15):
@@ -82,7 +82,7 @@ def test_what_no_convolution_can_hold_is_refused() -> None:
         MultigridConvolution.from_hierarchy(hierarchy(15, periodic.tocsr()))
 
 
-def test_unknown_sizes_are_refused() -> None:
+def test_unknown_sizes_are_an_error() -> None:
     short = pyamg.multilevel.MultilevelSolver(hierarchy(15).levels[:2], coarse_solver="pinv")
     with pytest.raises(InputError, match="has 225 unknowns: 2 levels need 3 x 3"):
         MultigridConvolution.from_hierarchy(short)

@@ -1,4 +1,4 @@
-"""What a network is called with: one clear error for any other form of fields."""
+"""Arguments of networks: one clear error for fields of any other form."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_fields_of_another_form_are_refused_by_their_shape(name: str) -> None:
+def test_invalid_fields_are_an_error_with_their_shape(name: str) -> None:
     network = NETWORKS[name]()
     for shape, match in SHAPES.items():
         with pytest.raises(InputError, match=match) as caught:

@@ -30,7 +30,7 @@ SIDES = ("dirichlet", "neumann", "periodic")
     st.sampled_from([*itertools.product(SIDES[:2], SIDES[:2]), ("periodic", "periodic")]),
     st.integers(2, 10**6),
 )
-def test_energy_is_that_of_the_matrix(ny, nx, centring, x, y, seed):
+def test_energy_equals_that_of_the_matrix(ny, nx, centring, x, y, seed):
     boundary = Boundary(*x, *y)
     problem = Poisson((ny, nx), boundary=boundary, centring=centring, lengths=(1.5, 0.7))
     system = discretize(problem)
@@ -65,7 +65,7 @@ def test_errors_of_neumann_and_periodic_fields_have_no_boundary_part():
 
 
 def plain_fourier(error, target, cut):
-    """As a sum over the wave numbers, one after the other."""
+    """Norm as a sum over the wave numbers."""
     n = error.shape[-1]
     k = np.array([i if i < n / 2 else n - i for i in range(n)], float)
     k[k >= cut] = 0
@@ -75,7 +75,7 @@ def plain_fourier(error, target, cut):
 
 
 @pytest.mark.parametrize("n", [48, 45])
-def test_the_published_norms_are_what_they_say(n):
+def test_the_published_norms_equal_their_formulas(n):
     x = np.arange(n) / n
     target = np.sin(2 * np.pi * x)[:, None] * np.cos(4 * np.pi * x)[None] + 0.3
     fine = 0.1 * np.cos(2 * np.pi * 21 * x)[None] * np.ones((n, 1))

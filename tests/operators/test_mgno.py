@@ -1,4 +1,4 @@
-"""MgNO as multigrid: with the right kernels one layer is pyamg's cycle; boundaries, sizes and levels are free."""
+"""MgNO as multigrid: with suitable kernels one layer equals the cycle of pyamg, for any boundary and size."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_one_layer_is_the_v_cycle_of_pyamg(n):
         assert np.abs(value - expected).max() <= 1e-12 * np.abs(expected).max()
 
 
-def test_as_a_solver_it_converges_on_more_levels_than_it_was_made_for():
+def test_a_layer_converges_on_more_levels():
     """In the grid-scaled form Poisson's 9-point kernels are the same on every coarse level."""
     cycle = Cycle(1, 1, levels=2, post=1, bottom=1, shared=True).double()
     fine, coarse = torch.tensor([[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]]), -torch.ones(3, 3)
@@ -159,7 +159,7 @@ def test_every_grid_and_form(transfers, sides):
     assert torch.equal(again(x), network(x))
 
 
-def test_a_periodic_network_does_not_know_where_it_is():
+def test_a_periodic_network_commutes_with_shifts():
     torch.manual_seed(3)
     network = MgNO(channels=4, layers=2, levels=3, boundary=Boundary.all("periodic")).double()
     x = torch.randn(1, 1, 16, 32, dtype=torch.float64, generator=rng())
@@ -179,7 +179,7 @@ def test_every_level_contributes_from_the_beginning():
     assert float((whole - cycle(smooth, layout)).norm()) > 0.3 * float(whole.norm())
 
 
-def test_what_it_cannot_be_made_of():
+def test_invalid_settings_of_a_network():
     with pytest.raises(InputError, match="layers=0"):
         MgNO(layers=0)
     with pytest.raises(InputError, match="'cubic'"):

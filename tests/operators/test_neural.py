@@ -1,4 +1,4 @@
-"""A trained operator as an algorithm: what it answers, and what it refuses."""
+"""A trained operator as an algorithm: its predictions and its errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def neural(path: Path) -> Neural:
     return Neural.load(path)
 
 
-def test_one_problem_is_answered_as_its_sample_in_the_dataset(neural: Neural, darcy: xr.Dataset) -> None:
+def test_a_problem_and_its_sample_have_equal_predictions(neural: Neural, darcy: xr.Dataset) -> None:
     solution = solve(Darcy(15, seed=10), neural)
     assert (solution.u.dims, solution.error_bound, solution.result) == (("y", "x"), None, Result.SUCCESS)
     assert solution.stats["seconds"] > 0
@@ -59,7 +59,7 @@ def test_one_problem_is_answered_as_its_sample_in_the_dataset(neural: Neural, da
     assert np.allclose(neural.predict(darcy.chunk(sample=8), batch=40), prediction, rtol=1e-5)
 
 
-def test_precisions_agree_as_far_as_they_go(neural: Neural) -> None:
+def test_precisions_agree_up_to_rounding(neural: Neural) -> None:
     problem = Darcy(15, seed=12)
     exact = solve(problem, replace(neural, precision="float64")).u
     for precision, within in (("float32", 1e-5), ("bfloat16", 5e-2)):
@@ -67,7 +67,7 @@ def test_precisions_agree_as_far_as_they_go(neural: Neural) -> None:
         assert 0 < np.linalg.norm(other - exact) < within * np.linalg.norm(exact)
 
 
-def test_a_problem_it_was_not_trained_on_fails_or_is_noted(neural: Neural) -> None:
+def test_problems_outside_of_the_training_fail_or_have_notes(neural: Neural) -> None:
     for problem, match in [
         (Poisson(15), r"trained on darcy-smooth \(Darcy\), this is a Poisson"),
         (Helmholtz(), "this is a Helmholtz"),
@@ -86,7 +86,7 @@ def test_a_problem_it_was_not_trained_on_fails_or_is_noted(neural: Neural) -> No
     assert solve(Darcy(21, seed=7), neural).u.shape == (21, 21)
 
 
-def test_data_it_was_not_trained_on_is_refused(neural: Neural, darcy: xr.Dataset) -> None:
+def test_data_of_another_kind_are_an_error(neural: Neural, darcy: xr.Dataset) -> None:
     with pytest.raises(MissingVariable, match="no 'coefficient'"):
         neural.predict(darcy.rename(coefficient="speed"))
     with pytest.raises(InputError, match="not step in time, the data is a time series"):
@@ -95,7 +95,7 @@ def test_data_it_was_not_trained_on_is_refused(neural: Neural, darcy: xr.Dataset
         neural.predict(darcy, batch=0)
 
 
-def test_what_is_not_finite_is_no_answer(neural: Neural) -> None:
+def test_predictions_that_are_not_finite_are_an_error(neural: Neural) -> None:
     broken = neural.operator.to("cpu")
     next(broken.network.parameters()).data.fill_(float("nan"))
     with pytest.raises(SolveFailed, match="NOT_FINITE"):
@@ -134,7 +134,7 @@ def test_a_network_of_the_system_takes_any_boundary_data(darcy: xr.Dataset, tmp_
 
 
 @pytest.mark.parametrize("boundary", ["neumann", "periodic"])
-def test_what_is_known_up_to_a_constant_has_mean_zero(boundary: Any) -> None:
+def test_predictions_up_to_a_constant_have_mean_zero(boundary: Any) -> None:
     """As the solutions of multigrid and of the datasets, so that the two can be compared."""
     rng = np.random.default_rng(5)
     coefficient = np.where(rng.random((15, 15)) < 0.5, 1.0, 12.0)

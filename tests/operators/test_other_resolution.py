@@ -1,4 +1,4 @@
-"""Operators asked at another resolution than they were trained at, against sparse LU."""
+"""Operators at other resolutions than that of the training, compared with sparse LU."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def error(problem: Darcy, neural: Neural) -> float:
     return float(np.linalg.norm(solve(problem, neural).u.values - truth) / np.linalg.norm(truth))
 
 
-def test_a_finer_grid_is_answered_through_the_trained_one(mgno: Neural) -> None:
+def test_finer_grids_are_averaged_to_the_trained_grid(mgno: Neural) -> None:
     here = error(Darcy(15, seed=90), mgno)
     assert here < 0.3
     for shape in (31, 63, 21, (31, 15)):  # nested or not, and along one axis alone
@@ -82,7 +82,7 @@ def test_precision_and_a_state_of_another_problem_change_nothing(mgno: Neural) -
         solve(problem, mgno, state=AMG().init(problem))  # type: ignore[arg-type]
 
 
-def test_a_coarser_grid_is_refused_and_subgrid_contrast_is_novel(mgno: Neural) -> None:
+def test_coarser_grids_are_an_error_and_subgrid_contrast_is_novel(mgno: Neural) -> None:
     for shape in (11, (31, 9)):
         with pytest.raises(InputError, match=r"trained at 15 x 15.*coarser"):
             solve(Darcy(shape), mgno)
@@ -95,7 +95,7 @@ def test_a_coarser_grid_is_refused_and_subgrid_contrast_is_novel(mgno: Neural) -
         mgno.predict(data.assign(coefficient=data["coefficient"] * 0 + board))
 
 
-def test_a_correction_starts_from_it_and_gains(mgno: Neural) -> None:
+def test_a_correction_starts_from_the_prediction(mgno: Neural) -> None:
     problem = Darcy(63, TwoPhase(3, 12), seed=92)
     plain = solve(problem, Corrected(None, rtol=1e-2))
     solution = solve(problem, Corrected(mgno, rtol=1e-2))
@@ -124,7 +124,7 @@ def test_data_of_another_resolution_are_predicted_and_verified_alike(mgno: Neura
         assess(mgno.operator, dataset(Grid((7, 7)), 2), multigrid_samples=2)
 
 
-def test_a_network_of_any_resolution_is_asked_directly(darcy: xr.Dataset, tmp_path: Path) -> None:
+def test_networks_of_any_resolution_are_evaluated_directly(darcy: xr.Dataset, tmp_path: Path) -> None:
     fno = trained(darcy, tmp_path / "f.sciml", "FNO")
     here = error(Darcy(15, seed=90), fno)
     solution = solve(Darcy(31, seed=90), fno)
@@ -137,7 +137,7 @@ def test_a_network_of_any_resolution_is_asked_directly(darcy: xr.Dataset, tmp_pa
         assert match in other.notes[1]
 
 
-def test_the_learned_cycle_takes_any_resolution_and_says_what_it_was_not_trained_on() -> None:
+def test_the_learned_cycle_takes_any_resolution() -> None:
     neural = Neural.load("darcy-any")
     for shape in (15, 127):
         solution = solve(Darcy(shape, seed=5), neural)
@@ -158,7 +158,7 @@ def test_the_learned_cycle_takes_any_resolution_and_says_what_it_was_not_trained
     assert solve(scaled, neural).result is Result.SUCCESS
 
 
-def test_a_published_network_and_values_of_each_point_hold_for_one_grid_yet_answer_finer_ones() -> None:
+def test_networks_of_one_grid_predict_on_finer_grids() -> None:
     shape = PublishedArchitecture(layers=1, channels=3, norm="layer", size=32)
     value = torch.tensor(0.0), torch.tensor(1.0)
     point = Standard("pointwise", torch.ones(32, 32), 2 * torch.ones(32, 32))

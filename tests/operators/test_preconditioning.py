@@ -1,4 +1,4 @@
-"""A trained operator as a preconditioner: it solves what it was not trained to, or says that it cannot."""
+"""A trained operator as a preconditioner, and the errors for other operators."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def hierarchy(seed: int = 5) -> Neural:
 @pytest.mark.parametrize(
     "problem", [Darcy(15, seed=7), Darcy((20, 31), TwoPhase(1, 100), seed=9, source=lambda x, y: x - y)]
 )
-def test_an_untrained_cycle_already_preconditions(problem: Any, method: Any) -> None:
+def test_an_untrained_cycle_is_a_preconditioner(problem: Any, method: Any) -> None:
     system = discretize(problem)
     truth = spsolve(system.matrix.tocsc(), system.rhs)
     solution = solve(problem, Preconditioned(hierarchy(), method))
@@ -52,7 +52,7 @@ def test_an_untrained_cycle_already_preconditions(problem: Any, method: Any) -> 
     assert solve(problem, AMG()).stats["cycles"] <= solution.stats["iterations"]
 
 
-def test_it_is_the_cycle_of_the_network() -> None:
+def test_the_preconditioner_equals_the_cycle_of_the_network() -> None:
     problem = Darcy(15, seed=7)
     system = discretize(problem)
     made = preconditioner(hierarchy(), problem)
@@ -69,7 +69,7 @@ def test_it_is_the_cycle_of_the_network() -> None:
     assert not made.matvec(np.zeros(225)).any()
 
 
-def test_a_network_of_the_source_is_asked_in_its_own_units(tmp_path: Path) -> None:
+def test_residuals_are_scaled_to_the_units_of_the_network(tmp_path: Path) -> None:
     torch.manual_seed(3)
     network = Small()
     scale = Standard("scalar", torch.tensor(0.5), torch.tensor(3.0))
@@ -87,7 +87,7 @@ def test_a_network_of_the_source_is_asked_in_its_own_units(tmp_path: Path) -> No
     assert solution.result is Result.SUCCESS  # untrained: slowly, but it arrives
 
 
-def test_what_points_uphill_is_replaced_and_counted() -> None:
+def test_directions_of_ascent_are_replaced_and_counted() -> None:
     system = discretize(Darcy(15, seed=7))
     uphill = LinearOperator((225, 225), matvec=lambda r: -r, dtype=np.float64)
     x, seen, fallbacks = flexible_cg(system, uphill, 1e-8, 200)
@@ -97,7 +97,7 @@ def test_what_points_uphill_is_replaced_and_counted() -> None:
     assert len(flexible_cg(system, inverse, 1e-8, 9)[1]) == 2
 
 
-def test_what_it_refuses(darcy: xr.Dataset, tmp_path: Path) -> None:
+def test_unsupported_operators_are_an_error(darcy: xr.Dataset, tmp_path: Path) -> None:
     fit = {"epochs": 1, "batch_size": 8, "seed": 17, "device": "cpu", "threads": 1}
     operator = training.train(
         darcy, tmp_path / "m.sciml", network={"class": "Small"}, fit=fit, progress=Quiet()

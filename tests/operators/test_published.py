@@ -1,4 +1,4 @@
-"""The published networks: exact parameter counts, the sizes they take, and what they refuse."""
+"""The published networks: parameter counts, accepted sizes, and errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIZES = {
 }
 
 
-def test_all_are_counted() -> None:
+def test_all_recipes_have_a_count() -> None:
     assert RECIPES.keys() == COUNTS.keys()
 
 
@@ -51,7 +51,7 @@ def test_shapes(name: str, size: tuple[int, int]) -> None:
     torch.testing.assert_close(again, plain, rtol=1e-4, atol=1e-5)
 
 
-def test_the_dead_parameters_are_the_documented_ones() -> None:
+def test_parameters_without_effect() -> None:
     torch.manual_seed(7)
     small = PublishedArchitecture.from_json({**_plain("helmholtz"), "size": 53})
     network = PublishedMgNO(small)
@@ -81,7 +81,7 @@ def test_a_grid_that_does_not_fit(name: str, size: int, message: str) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 19, 50])
-def test_sizes_named_are_sizes_taken(size: int) -> None:
+def test_named_sizes_are_accepted(size: int) -> None:
     network = PublishedMgNO(PublishedArchitecture(layers=1, channels=2, prolongations=(3, 4, 3, 3, 4)))
     near = [int(word) for word in network._near(size).partition(" and")[0].split(", ")]
     for points in near:

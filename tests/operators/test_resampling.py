@@ -23,7 +23,7 @@ SIDES = {
 
 
 def pair(centring: Any, boundary: Boundary, coarse: int = 8) -> tuple[Grid, Grid]:
-    """A grid whose multigrid coarsening is the other: the shapes differ with the sides."""
+    """A grid and its multigrid coarsening, whose shape depends on the sides."""
     points = []
     for sides in (boundary.y, boundary.x):
         nodes = 0 if centring == "cell" or "periodic" in sides else 1 - sides.count("dirichlet")
@@ -33,7 +33,7 @@ def pair(centring: Any, boundary: Boundary, coarse: int = 8) -> tuple[Grid, Grid
 
 
 @pytest.mark.parametrize(("centring", "name"), list(itertools.product(("vertex", "cell"), SIDES)))
-def test_for_a_ratio_of_two_it_interpolates_as_multigrid_does(centring: Any, name: str) -> None:
+def test_interpolation_for_a_ratio_of_two_equals_that_of_multigrid(centring: Any, name: str) -> None:
     fine, coarse = pair(centring, SIDES[name])
     layout = LevelLayout.of(fine)
     assert layout.coarse().shape == coarse.shape
@@ -58,7 +58,7 @@ def test_for_a_ratio_of_two_averages_are_full_weighting_and_cell_means() -> None
 
 @pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic"])
 @pytest.mark.parametrize("centring", ["vertex", "cell"])
-def test_any_ratio_keeps_constants_and_integrals(centring: Any, boundary: Any) -> None:
+def test_constants_and_integrals_are_conserved_for_any_ratio(centring: Any, boundary: Any) -> None:
     sides = Boundary.all(boundary)
     fine = Grid((23, 31), centring, sides, (2.0, 3.0))
     coarse = Grid((9, 13), centring, sides, (2.0, 3.0))
@@ -84,7 +84,7 @@ def test_a_coefficient_is_averaged_geometrically_within_the_bounds_of_wiener() -
 
 @pytest.mark.parametrize("centring", ["vertex", "cell"])
 @pytest.mark.parametrize("ratio", [2, 4])
-def test_interpolation_is_of_second_order_whatever_holds_at_the_sides(centring: Any, ratio: int) -> None:
+def test_interpolation_is_of_second_order_for_all_boundaries(centring: Any, ratio: int) -> None:
     def error(n: int, side: float | None) -> float:
         nodes = n - 1 if centring == "vertex" else n
         fine = Grid(

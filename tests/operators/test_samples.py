@@ -1,4 +1,4 @@
-"""Own data as samples: what is trained on, and what is refused before it is."""
+"""Samples of data of other origin, and errors before a training."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def own() -> xr.Dataset:
     return xr.Dataset(fields)
 
 
-def test_one_name_is_one_name() -> None:
+def test_a_single_name_is_not_a_sequence() -> None:
     named = own().rename(coefficient="perm")
     assert Samples.of(named, inputs="perm", **PLACE).inputs == ("perm",)
 
 
 @pytest.mark.parametrize("kind", ["complex", "str", "datetime64[ns]", "bool"])
-def test_only_real_numbers_are_learned(kind: str) -> None:
+def test_only_real_numbers_are_accepted(kind: str) -> None:
     values = np.ones((4, 5, 7)).astype(kind)
     with pytest.raises(InputError, match=r"u holds .*give real numbers"):
         Samples.of(own().assign(u=(("sample", "y", "x"), values)), **PLACE)
 
 
-def test_attributes_of_another_hand() -> None:
+def test_invalid_attributes() -> None:
     with pytest.raises(SchemaError, match="attribute 'grid' is 'square'"):
         Samples.of(own().assign_attrs(grid="square"))
     with pytest.raises(SchemaError, match="attribute 'family_parameters'"):
@@ -52,7 +52,7 @@ def test_values_that_cannot_be_read() -> None:
 
 
 def test_a_series_of_one_time_begins_with_its_initial_state() -> None:
-    """As FNO's Burgers file: from the state at 0 to that at 1."""
+    """As in the Burgers file of FNO: from the state at 0 to that at 1."""
     family = FAMILIES["burgers"]
     ds = generate(replace(family, template=Burgers(16, frames=1)), 3, 16, seed=37).compute()
     samples = Samples.of(ds)

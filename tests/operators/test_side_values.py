@@ -109,7 +109,7 @@ def test_given_values_by_side_and_by_sample() -> None:
 
 @pytest.mark.parametrize("centring", ["vertex", "cell"])
 @pytest.mark.parametrize("name", ["darcy-rough", "darcy-lognormal", "darcy-any", "poisson"])
-def test_solutions_of_our_families_are_zero_on_their_sides_to_the_bit(name: str, centring: Any) -> None:
+def test_solutions_of_families_have_zero_side_values(name: str, centring: Any) -> None:
     ds = generate(name, 16, 16 if centring == "cell" else 15, seed=31, centring=centring).compute()
     grid = Samples.of(ds).grid
     u = torch.from_numpy(ds.u.values)
@@ -121,7 +121,7 @@ def test_solutions_of_our_families_are_zero_on_their_sides_to_the_bit(name: str,
     assert Sides.of(sides_of_dataset(ds), jumps).zero
 
 
-def test_a_lift_has_the_values_and_nothing_else() -> None:
+def test_a_lift_is_harmonic_with_the_side_values() -> None:
     grid = Grid((15, 31), "vertex", Boundary(north="neumann"), LENGTHS)
     x, y = grid.mesh()
     harmonic = 1 + x - 2 * y
@@ -160,7 +160,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def test_training_says_what_the_sides_are(tmp_path: Path) -> None:
+def test_training_records_the_side_values(tmp_path: Path) -> None:
     with pytest.warns(
         UserWarning, match=r"p is not zero on its Dirichlet sides: west 1 .*--dirichlet west=1"
     ):
@@ -186,7 +186,7 @@ def test_training_says_what_the_sides_are(tmp_path: Path) -> None:
         train(own(), tmp_path / "n.sciml", side_values={"north": 1.0}, **PLACE, **SMALL)
 
 
-def test_an_evaluation_says_what_the_sides_are() -> None:
+def test_an_evaluation_records_the_side_values() -> None:
     grid = Grid((8, 12), "cell", FLOW)
     p = own().p.values
     evaluation = evaluate(p * 1.01, p, grid, multigrid_samples=1)
@@ -221,7 +221,7 @@ def test_a_problem_of_own_data_has_the_values_that_are_given() -> None:
     assert grid.sides(1) == ("dirichlet", "dirichlet")
 
 
-def test_the_commands_say_and_take_the_sides(tmp_path: Path) -> None:
+def test_commands_print_and_accept_side_values(tmp_path: Path) -> None:
     ds = own()
     np.savez(tmp_path / "d.npz", k=ds.k, p=ds.p)
     words = ["pde", "info", str(tmp_path / "d.npz"), "--inputs", "k", "--target", "p", "--centring", "cell"]

@@ -72,7 +72,7 @@ def test_a_rollout_on_a_line_follows_the_solver(burgers: xr.Dataset, tmp_path: P
     assert np.allclose(value.mean(1), solution.u[2], atol=1e-5)
 
 
-def test_a_rollout_in_the_plane_says_when_it_left_the_numbers(tmp_path: Path) -> None:
+def test_a_rollout_reports_its_finite_steps(tmp_path: Path) -> None:
     family = replace(FAMILIES["navier-stokes"], template=NavierStokes(8, frames=2, final_time=2.0), refined=1)
     data = generate(family, 4, 8, seed=7).compute()
     operator = trained(data, tmp_path / "n.sciml", epochs=1)
@@ -97,7 +97,7 @@ def test_a_rollout_in_the_plane_says_when_it_left_the_numbers(tmp_path: Path) ->
     assert np.isnan(wild.u[lost + 1 :]).all()
 
 
-def test_what_a_rollout_refuses(burgers: xr.Dataset, darcy: xr.Dataset, tmp_path: Path) -> None:
+def test_unsupported_rollouts_are_an_error(burgers: xr.Dataset, darcy: xr.Dataset, tmp_path: Path) -> None:
     stepper = Stepper(trained(burgers, tmp_path / "b.sciml", epochs=1))
     for problem, match in [
         (Darcy(16), "Darcy is not stepped in time"),

@@ -1,4 +1,4 @@
-"""What an operator was trained on: recorded, printed, and compared with everything that it is asked."""
+"""The training data of an operator: stored, printed, and compared with problems and datasets."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def train(data: xr.Dataset, output: Path, **more: Any) -> TrainedOperator:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_another_rectangle_side_or_centring_is_refused_by_every_network_of_fields(name: str) -> None:
+def test_networks_of_fields_need_the_trained_rectangle_and_sides(name: str) -> None:
     torch.manual_seed(3)
     mine = operator(FIELDS[name](), Grid((32, 32)))
     neural = Neural(mine)
@@ -105,7 +105,7 @@ def test_the_record_is_saved_printed_and_read_again(darcy: xr.Dataset, tmp_path:
         assert part.split(",")[0] in again._repr_html_()
 
 
-def test_a_checkpoint_of_an_earlier_version_is_read_and_says_what_is_unknown() -> None:
+def test_a_checkpoint_of_an_earlier_version_shows_unknown_entries() -> None:
     neural = Neural.load("darcy-any")
     assert "target_range" not in neural.operator.about
     assert "answered directly" in str(neural)
@@ -171,7 +171,7 @@ def test_a_scaled_coefficient_is_novel_by_how_far_it_is_outside(darcy: xr.Datase
         )
 
 
-def test_values_that_are_no_finite_real_numbers_are_refused(darcy: xr.Dataset) -> None:
+def test_values_that_are_not_finite_real_numbers_are_an_error(darcy: xr.Dataset) -> None:
     mine = operator(MgNO(channels=2, layers=1, levels=2), Grid((15, 15)))
     fields = torch.full((2, 15, 15), 4.0)
     for value, match in ((float("nan"), "nan"), (float("inf"), "inf")):
@@ -232,7 +232,7 @@ def test_a_rollout_in_the_plane_is_of_the_trained_resolution(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("given", ["darcy.sciml", None, 3, MgNO])
-def test_what_is_no_operator_makes_no_algorithm(given: Any) -> None:
+def test_an_algorithm_needs_an_operator(given: Any) -> None:
     for kind in (Neural, Stepper):
         with pytest.raises(InputError, match="give a TrainedOperator"):
             kind(given)

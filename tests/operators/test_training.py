@@ -1,4 +1,4 @@
-"""Training an operator: it learns, goes on to the same bits, streams, and refuses what cannot be learned."""
+"""Training of an operator: errors decrease, interrupted trainings give the same bits, invalid data fail."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def train(data: Any, output: Path, **options: Any) -> TrainedOperator:
     return training.train(data, output, **asked)
 
 
-def test_it_learns_and_the_checkpoint_answers_as_it_did(darcy: xr.Dataset, tmp_path: Path) -> None:
+def test_training_reduces_the_error_and_the_checkpoint_is_equal(darcy: xr.Dataset, tmp_path: Path) -> None:
     output = tmp_path / "deep" / "d.sciml"
     longer = {**FAST, "epochs": 12, "learning_rate": 5e-3}
     operator = train(darcy, output, validation=8, fit=longer)
@@ -57,7 +57,7 @@ def test_it_learns_and_the_checkpoint_answers_as_it_did(darcy: xr.Dataset, tmp_p
 
 
 @pytest.mark.parametrize("options", [{}, {"validation": 0.2, "loss": "l2"}])
-def test_cut_off_it_goes_on_to_the_same_bits(darcy: xr.Dataset, tmp_path: Path, options: Any) -> None:
+def test_an_interrupted_training_gives_the_same_bits(darcy: xr.Dataset, tmp_path: Path, options: Any) -> None:
     straight = train(darcy, tmp_path / "a.sciml", **options)
     output = tmp_path / "b.sciml"
     for _ in range(3):
@@ -70,7 +70,7 @@ def test_cut_off_it_goes_on_to_the_same_bits(darcy: xr.Dataset, tmp_path: Path, 
     assert not resume_path(output).exists()
 
 
-def test_only_the_same_training_goes_on(darcy: xr.Dataset, tmp_path: Path) -> None:
+def test_only_the_same_training_is_continued(darcy: xr.Dataset, tmp_path: Path) -> None:
     output = tmp_path / "m.sciml"
     train(darcy, output, validation=6, fit={**FAST, "time_limit_s": 1e-6})
     with pytest.raises(InputError, match=r"the data of digest \w+, now it is \w+.*--restart"):
@@ -195,9 +195,7 @@ def bad(data: xr.Dataset, name: str, value: float) -> xr.Dataset:
     return out
 
 
-def test_what_cannot_be_learned_is_refused_before_anything_is_written(
-    darcy: xr.Dataset, tmp_path: Path
-) -> None:
+def test_invalid_data_are_an_error_before_anything_is_written(darcy: xr.Dataset, tmp_path: Path) -> None:
     plain = darcy.drop_attrs()
     transposed = darcy.rename(sample="number")
     given_grid = {"boundary": "dirichlet", "centring": "vertex"}
@@ -234,7 +232,7 @@ def test_what_cannot_be_learned_is_refused_before_anything_is_written(
     assert (tmp_path / "thesis.sciml").read_text() == "precious"
 
 
-def test_what_an_operator_cannot_take(darcy: xr.Dataset, tmp_path: Path) -> None:
+def test_data_that_an_operator_does_not_accept(darcy: xr.Dataset, tmp_path: Path) -> None:
     path = tmp_path / "m.sciml"
     operator = train(darcy, path, fit={**FAST, "epochs": 1}, scaling=("pointwise", "scale"))
     item = torch.ones(2, 15, 15)
@@ -279,7 +277,7 @@ def test_a_network_of_the_system_is_not_trained_on_another_system(darcy: xr.Data
     )
 
 
-def test_the_pretrained_cycle_takes_a_source_of_one_where_there_is_none(darcy: xr.Dataset) -> None:
+def test_a_missing_source_is_one(darcy: xr.Dataset) -> None:
     operator = TrainedOperator.load("darcy-any")
     rows = slice(0, 4)
     fields = {"coefficient": torch.from_numpy(darcy["coefficient"].values[rows])}

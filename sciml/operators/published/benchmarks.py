@@ -1,6 +1,6 @@
-"""The published benchmarks of MgNO: the exact architectures, and how the official code trains them.
+"""The published benchmarks of MgNO: architectures and training settings of the official code.
 
-He, Liu and Xu, "MgNO: Efficient Parameterization of Linear Operators via Multigrid", ICLR 2024, and its code.
+Source: He, Liu and Xu, "MgNO: Efficient Parameterization of Linear Operators via Multigrid", ICLR 2024, and its code.
 """
 
 from __future__ import annotations
@@ -18,42 +18,42 @@ __all__ = ["RECIPES", "PublishedArchitecture", "Recipe"]
 
 @dataclass(frozen=True)
 class PublishedArchitecture:
-    """The shape of a published network; saved with it.
+    """Architecture of a published network.
 
     Parameters
     ----------
     layers
-        Linear operators, each followed by a GELU.
+        Number of linear operators, each followed by a GELU.
     channels
         Number of channels of the hidden fields on the finest level.
     in_channels
         Number of input fields; there is one output field.
     smoothing
-        For each level, finest first, the smoothing steps before and after its coarse levels.
+        Numbers of smoothing steps before and after the coarse levels, for each level, finest first.
     prolongations
         Width of the transposed convolution to each level from the next.
     transfer_padding
-        Zeros around a field before it is restricted, and what is cut off after prolongation: 1 or 0.
+        Number of zeros around a field before restriction, and of points removed after prolongation: 1 or 0.
     padding
-        Values outside the grid in all other convolutions.
+        Padding of all other convolutions.
     bias
-        Whether smoothing convolutions have one.
+        Whether smoothing convolutions have a bias.
     growing
         Whether level l has l + 1 times the channels.
     norm
         A LayerNorm over channels and grid, after every ``level`` of every layer, after every ``layer``, or none.
     skip
-        Whether a 1x1 convolution with bias goes around every linear operator.
+        Whether a 1x1 convolution with bias is added to each linear operator.
     head
-        Last layer: a 1x1 ``convolution`` or one more linear ``operator``.
+        Last layer: a 1x1 ``convolution``, or another linear ``operator``.
     increment
         Whether the network adds its output to its input.
     spare_operator
-        Whether the first step of a layer owns an A, which it has no use for, as the published Helmholtz model.
+        Whether the first step of a layer has an unused A, as in the published Helmholtz model.
     restricted
         ``source``, as in all published configurations, or ``residual``, as in multigrid.
     size
-        Points a side where a LayerNorm fixes them.
+        Number of points along a side, if a LayerNorm fixes it.
     """
 
     layers: int = 4
@@ -90,7 +90,7 @@ class PublishedArchitecture:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> PublishedArchitecture:
-        """From what `PublishedMgNO.config` gave."""
+        """Make the architecture from the output of `PublishedMgNO.config`."""
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(plain) - known)
         if unknown:
@@ -100,24 +100,25 @@ class PublishedArchitecture:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a published benchmark was trained.
+    """Training settings of a published benchmark.
 
     Parameters
     ----------
     architecture
         Shape of the network.
     family, resolution
-        Name of the data in `sciml.pde.FAMILIES`, None where this package makes no such data, and points a side.
+        Name of the data in `sciml.pde.FAMILIES`, or None if this package cannot generate them, and number of points
+        along a side.
     counts
-        Samples to train on, to validate with, and to test on.
+        Numbers of training, validation and test samples.
     learning_rate, batch_size, epochs, weight_decay, warmup, final_div_factor
-        As in `sciml.train.Fit`; the rate begins at half of ``learning_rate``.
+        As in `sciml.train.Fit`; the first rate is half of ``learning_rate``.
     loss
         ``relative_l2``, ``relative_h1_truncated`` or, for Helmholtz, ``absolute_h1``.
     input_scaling, target_scaling
-        Mean and deviation for each ``point`` of the grid, one ``scalar`` of each, or ``none``.
+        Mean and standard deviation for each ``point`` of the grid, as ``scalar`` numbers, or ``none``.
     dead
-        Parameters that no output depends on; the count has them.
+        Number of parameters without effect on the output, which the published counts include.
     """
 
     architecture: PublishedArchitecture
@@ -136,10 +137,10 @@ class Recipe:
     dead: int = 0
 
     def fit(self, *, epochs: int | None = None, batch_size: int | None = None, seed: int = 7) -> Fit:
-        """The settings for the shared loop.
+        """Return the settings for `sciml.train.fit`.
 
-        Two things differ from the original: the loop's weight decay is decoupled (AdamW) where that was
-        coupled, and the rate moves at every step where that moved once an epoch.
+        Two settings differ from the official code: the weight decay is decoupled (AdamW) instead of coupled, and the
+        rate changes at each step instead of once in an epoch.
 
         Examples
         --------
@@ -263,4 +264,4 @@ RECIPES: Mapping[str, Recipe] = {
         dead=11_241,
     ),
 }
-"""The configurations of the authors' commands, by benchmark."""
+"""Configurations of the authors' commands, by benchmark."""

@@ -1,4 +1,4 @@
-"""A multigrid cycle whose every part is a free convolution: the linear operator of the published MgNO."""
+"""The linear operator of the published MgNO: a multigrid cycle of independent convolutions."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ Restricted = Literal["source", "residual"]
 def level_sizes(
     points: int, prolongations: Sequence[int], padding: int = 1, *, least: int = 1
 ) -> list[int] | None:
-    """The points a side of every level, or None where the way up does not come back to them.
+    """Return the number of points along a side of each level, or None if prolongation does not restore them.
 
     Parameters
     ----------
     points
-        Of the finest level.
+        Number of points on the finest level.
     prolongations
         Width of the transposed convolution to each level from the next.
     padding
-        Of the transfers.
+        Padding of the transfers.
     least
-        Points that the coarsest level must have: reflection about a border needs 2.
+        Least number of points on the coarsest level; reflection at a border needs 2.
 
     Examples
     --------
@@ -62,16 +62,16 @@ def level_sizes(
 
 
 class Smoothing(nn.Module):
-    """One step u + S (f - A u), with an A and an S of its own; S f where there is no u yet.
+    """One step u + S (f - A u) with its own A and S; without u, the step S f.
 
     Parameters
     ----------
     source, channels
-        Channels of f and of u.
+        Numbers of channels of f and of u.
     padding, bias
-        Of the convolutions.
+        Padding and bias of the convolutions.
     operator
-        Whether it has an A.
+        Whether the step has an A.
     """
 
     def __init__(
@@ -90,26 +90,26 @@ class Smoothing(nn.Module):
         self.smoother = nn.Conv2d(source, channels, 3, padding=1, bias=bias, padding_mode=padding)
 
     def forward(self, u: Tensor | None, f: Tensor) -> Tensor:
-        """Improve u (sample, channels, y, x), or begin from nothing."""
+        """Improve u (sample, channels, y, x); None starts from zero."""
         if u is None:
             return self.smoother(f)  # type: ignore[no-any-return]
         assert self.operator is not None
-        # In place wherever a fresh result allows it: on a CPU, touching new memory costs more than adding.
+        # In place if the operand is a new result: on a CPU, new memory takes more time than the addition.
         left = self.operator(u).neg_().add_(f)
         return self.smoother(left).add_(u)  # type: ignore[no-any-return]
 
 
 class Pointwise(nn.Conv2d):
-    """A 1x1 convolution, as a matrix product where the channels lie together.
+    """A 1x1 convolution, computed as a matrix product if the channels are contiguous.
 
-    On one thread torch has no fast 1x1 convolution in float32 for small batches.
+    Torch has no fast 1x1 convolution in float32 for small batches on one thread.
     """
 
     def __init__(self, channels: int, out_channels: int, *, bias: bool = True) -> None:
         super().__init__(channels, out_channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(sample, channel, y, x) to (sample, out channel, y, x)."""
+        """Map (sample, channel, y, x) to (sample, out channel, y, x)."""
         if not self._as_product(x):
             return super().forward(x)
         weight, bias = convolution_weights(self)
@@ -117,7 +117,7 @@ class Pointwise(nn.Conv2d):
         return made.permute(0, 3, 1, 2)
 
     def onto(self, u: Tensor, x: Tensor) -> Tensor:
-        """Add the convolution of x to a u that nobody else needs."""
+        """Add the convolution of x to u, in place."""
         if not self._as_product(u, x) or not x.dtype == u.dtype == torch.float32:
             return u.add_(self(x))
         weight, bias = convolution_weights(self)
@@ -138,62 +138,62 @@ class Pointwise(nn.Conv2d):
 
 
 def gelu(x: Tensor) -> Tensor:
-    """The GELU of a result that nobody else needs: in place unless a gradient will be taken."""
+    """Apply the GELU to a temporary result, in place unless gradients are needed."""
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return nn.functional.gelu(x)
     made: Tensor = torch.ops.aten.gelu_(x)
     return made
 
 
-class Steps(nn.ModuleList):
-    """Smoothing steps, one after the other."""
+class SmoothingSteps(nn.ModuleList):
+    """A sequence of smoothing steps."""
 
     def forward(self, u: Tensor | None, f: Tensor) -> Any:
-        """Improve u (sample, channels, y, x), or begin from nothing; no step leaves it as it is."""
+        """Improve u (sample, channels, y, x), where None starts from zero; without steps u is returned."""
         for step in self:
             u = step(u, f)
         return u
 
 
 class MultigridConvolution(nn.Module):
-    """A linear operator f -> u: smoothing steps on a series of grids, each half as fine as the one above.
+    """Linear operator f -> u: smoothing steps on a sequence of grids, each with half the resolution of the one before.
 
-    Down: smooth, hand f (or f - A u) to the next level by R and u by Pi. Up: add the prolonged coarse u, smooth
-    again. Nothing is shared between steps, levels or directions, and nothing is nonlinear but the norms, if any.
-    With one channel, residuals restricted, no Pi and a hierarchy's kernels it is that hierarchy's V-cycle:
+    Downwards, each level smooths, and restricts f (or f - A u) by R and u by Pi. Upwards, it adds the prolonged coarse
+    u and smooths again. Steps, levels and directions share no kernels, and only the norms, if any, are nonlinear. With
+    one channel, restricted residuals, no Pi and the kernels of a hierarchy it equals the V-cycle of the hierarchy, see
     `from_hierarchy`.
 
     Parameters
     ----------
     source, channels
-        Channels of f and of u on the finest level.
+        Numbers of channels of f and of u on the finest level.
     smoothing
-        For each level, finest first, the steps before and after its coarse levels.
+        Numbers of steps before and after the coarse levels, for each level, finest first.
     prolongations
         Width of the transposed convolution to each level from the next.
     transfer_padding
-        Of restriction and prolongation, 1 or 0.
+        Padding of restriction and prolongation, 1 or 0.
     padding, bias
-        Of the smoothing convolutions; ``circular`` also holds for the restrictions.
+        Padding and bias of the smoothing convolutions; ``circular`` padding also applies to the restrictions.
     growing
         Whether level l has l + 1 times the channels.
     norm
-        With a number of points a side, a LayerNorm over channels and grid where levels are added.
+        Number of points along a side for a LayerNorm over channels and grid after each level is added; or None.
     restricted
-        What goes down: the ``source`` f, as published, or the ``residual``.
+        Restricted field: the ``source`` f, as published, or the ``residual``.
     projected
-        Whether the coarse u begins with Pi u, or with nothing.
+        Whether the coarse u starts from Pi u or from zero.
     spare_operator
-        Whether the first step owns an A that it has no use for.
+        Whether the first step has an unused A.
 
     Raises
     ------
     InputError
-        Where levels and prolongations do not match, or a level but the last has nothing to begin with.
+        The numbers of levels and prolongations do not match, or a level except the last has no first step.
 
     Notes
     -----
-    He, Liu and Xu (ICLR 2024), the W_Mg of their section 3.
+    The operator W_Mg of He, Liu and Xu (ICLR 2024, section 3).
 
     Examples
     --------
@@ -233,10 +233,10 @@ class MultigridConvolution(nn.Module):
         self.before = nn.ModuleList()
         self.after = nn.ModuleList()
         for level, (down, up) in enumerate(smoothing):
-            empty = level == 0 or not projected  # nothing to take a residual of in the first step
+            empty = level == 0 or not projected  # the first step has no residual
 
-            def steps(count: int, first: int, level: int = level) -> Steps:
-                return Steps(
+            def steps(count: int, first: int, level: int = level) -> SmoothingSteps:
+                return SmoothingSteps(
                     Smoothing(fs[level], us[level], padding=padding, bias=bias, operator=step >= first)
                     for step in range(count)
                 )
@@ -269,7 +269,7 @@ class MultigridConvolution(nn.Module):
         )
 
     def forward(self, f: Tensor) -> Tensor:
-        """(sample, source, y, x) to (sample, channels, y, x)."""
+        """Map (sample, source, y, x) to (sample, channels, y, x)."""
         u: Any = None
         levels_above: list[tuple[Tensor, Tensor]] = []
         for level, steps in enumerate(self.before):
@@ -288,20 +288,20 @@ class MultigridConvolution(nn.Module):
 
     @classmethod
     def from_hierarchy(cls, multilevel: Any, *, omega: float = 0.8) -> MultigridConvolution:
-        """The V(1,1) cycle of a hierarchy, in float64, as a layer of one channel.
+        """Make a layer of one channel from the V(1,1) cycle of a hierarchy, in float64.
 
         Parameters
         ----------
         multilevel
-            A `pyamg.multilevel.MultilevelSolver`, or whatever has ``levels`` with sparse A and, but for the last,
-            P and R; on squares of 2^k - 1 interior points, halved down to a single one.
+            A `pyamg.multilevel.MultilevelSolver`, or an object whose ``levels`` have sparse A and, except the last, P
+            and R. The grids are squares of 2^k - 1 interior points, down to a single point.
         omega
-            Of the weighted Jacobi smoother.
+            Weight of the Jacobi smoother.
 
         Raises
         ------
         InputError
-            Where a level's matrix is no convolution: unknown grid sizes, coefficients that vary, other boundaries.
+            The matrix of a level is not a convolution: the coefficients vary, or the grid or boundary is another one.
         """
         levels = list(multilevel.levels)
         sizes = [2 ** (len(levels) - k) - 1 for k in range(len(levels))]
@@ -322,7 +322,7 @@ class MultigridConvolution(nn.Module):
             last = k + 1 == len(levels)
             operator = _kernel(level.A, size, size)
             jacobi = torch.zeros(3, 3, dtype=torch.float64)
-            jacobi[1, 1] = (1.0 if last else omega) / operator[1, 1]  # the single unknown is solved for
+            jacobi[1, 1] = (1.0 if last else omega) / operator[1, 1]  # exact for a single unknown
             before, after = list(layer.before[k]), list(layer.after[k])  # type: ignore[call-overload]
             made: list[tuple[str, nn.Module, Tensor]] = []
             made += [("smoother", step.smoother, jacobi) for step in before + after]
@@ -342,7 +342,7 @@ class MultigridConvolution(nn.Module):
 
 
 def _kernel(matrix: Any, rows: int, columns: int) -> Tensor:
-    """The 3x3 window of a matrix's middle row: around its own point, or the one twice as far."""
+    """Return the 3x3 window of the middle row of a matrix, around its point or the one at twice the distance."""
     middle = rows // 2
     field = matrix[middle * rows + middle].toarray().reshape(columns, columns)
     corner = middle if rows == columns else 2 * middle + 1
@@ -352,11 +352,11 @@ def _kernel(matrix: Any, rows: int, columns: int) -> Tensor:
 
 @torch.no_grad()
 def _check(matrix: Any, module: nn.Module, size: int, what: str) -> None:
-    """Compare a matrix with the convolution it should be, on a random field."""
+    """Check on a random field that a matrix equals a convolution."""
     field = np.random.default_rng(5).standard_normal((size, size))
     answer = module(torch.from_numpy(field)[None, None]).numpy().ravel()
     wanted = matrix @ field.ravel()
     if answer.shape != wanted.shape or not np.allclose(
         answer, wanted, rtol=0, atol=1e-12 * abs(wanted).max()
     ):
-        raise InputError(f"{what} is no constant 3x3 convolution: its coefficients or boundaries vary")
+        raise InputError(f"{what} is not a constant 3x3 convolution: its coefficients or boundaries vary")

@@ -1,7 +1,7 @@
-"""MgNO as its authors published it: linear operators of strided convolutions, and the recipes of their benchmarks.
+"""The published MgNO: linear operators of strided convolutions.
 
-He, Liu and Xu, "MgNO: Efficient Parameterization of Linear Operators via Multigrid", ICLR 2024. Here for
-comparison: `sciml.operators.mgno` is the network that this package trains.
+Source: He, Liu and Xu, "MgNO: Efficient Parameterization of Linear Operators via Multigrid", ICLR 2024. It is
+for comparison; `sciml.operators.mgno` is the default network of this package.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ __all__ = ["PublishedMgNO", "published"]
 
 
 class PublishedMgNO(nn.Module):
-    """The published network: u <- GELU(W u + B u) for every layer, then a head.
+    """The published network: layers u <- GELU(W u + B u), then a head.
 
-    W is a `MultigridConvolution`, B a 1x1 convolution. The channels of a point lie together from the first layer on,
-    which is 1.5 times as fast.
+    W is a `MultigridConvolution`, and B is a 1x1 convolution. The channels of a point are contiguous in memory, which
+    is 1.5 times as fast.
 
     Parameters
     ----------
@@ -67,12 +67,12 @@ class PublishedMgNO(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(sample, channel, y, x) to (sample, 1, y, x).
+        """Map (sample, channel, y, x) to (sample, 1, y, x).
 
         Raises
         ------
         InputError
-            For channels or a grid that the network cannot take; the message names sizes that work.
+            The network does not accept the channels or the grid; the message lists sizes that it accepts.
         """
         self.check(x)
         u = x
@@ -85,7 +85,7 @@ class PublishedMgNO(nn.Module):
         return x[:, :1] + out if self.architecture.increment else out
 
     def check(self, x: Tensor) -> None:
-        """Raise an error for what the convolutions would not fit."""
+        """Check that the convolutions fit the fields."""
         shape = self.architecture
         check_input_fields("PublishedMgNO", x, shape.in_channels)
         ny, nx = x.shape[2:]
@@ -107,7 +107,7 @@ class PublishedMgNO(nn.Module):
         return level_sizes(points, shape.prolongations, shape.transfer_padding, least=least) is not None
 
     def _near(self, points: int) -> str:
-        """The fitting sizes around one that does not, and how far they lie apart."""
+        """Return the nearest accepted sizes and their distance, as text."""
         step = 2 ** len(self.architecture.prolongations)
         above = next((n for n in range(points, points + 8 * step) if self._fits(n)), None)
         if above is None:
@@ -147,19 +147,19 @@ def _operator(shape: PublishedArchitecture, source: int, channels: int) -> Multi
 
 
 def published(name: str, *, size: int | None = None) -> PublishedMgNO:
-    """The network of a published benchmark, untrained.
+    """Make the untrained network of a published benchmark.
 
     Parameters
     ----------
     name
-        A key of `RECIPES`.
+        Name in `RECIPES`.
     size
-        Points a side for the networks whose layer norms fix them (navier-stokes, helmholtz), if not theirs.
+        Number of points along a side, for networks whose layer norms fix it (navier-stokes, helmholtz).
 
     Raises
     ------
     InputError
-        For another name, or a size where none is fixed.
+        The name is unknown, or a size is given for a network that accepts any.
 
     Examples
     --------
@@ -171,6 +171,6 @@ def published(name: str, *, size: int | None = None) -> PublishedMgNO:
     shape = RECIPES[name].architecture
     if size is not None:
         if shape.size is None:
-            raise InputError(f"published({name!r}, size={size}): its grid is free, leave size out")
+            raise InputError(f"published({name!r}, size={size}): it accepts any grid, leave size out")
         shape = replace(shape, size=size)
     return PublishedMgNO(shape)
