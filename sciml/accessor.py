@@ -21,7 +21,7 @@ __all__ = ["register_accessor"]
 
 
 def _fields(ds: Any) -> Any:
-    """Fields derived from a wrfout: `sciml.columns.accessor.WRFAccessor`."""
+    """Return fields derived from a wrfout: `sciml.columns.accessor.WRFAccessor`."""
     # Imported by name, like the lazy public names: the package itself imports neither wrf nor pde.
     return import_module("sciml.columns.accessor").WRFAccessor(ds)
 

@@ -35,7 +35,7 @@ class LineLog:
         self._last = time.monotonic()
 
     def due(self) -> bool:
-        """Whether the seconds have passed since the last line."""
+        """Return whether the seconds have passed since the last line."""
         return time.monotonic() - self._last >= self.every_s
 
     def write(self, line: str) -> None:

@@ -69,7 +69,7 @@ class Algorithm(Protocol[P, S, A]):
 
 
 class SolveFailed(SciMLError):
-    """A solve ended without a usable solution; ``solution`` has its state at the end."""
+    """A solve ended without a usable solution; the attribute ``solution`` is the last iterate."""
 
     def __init__(self, solution: Any) -> None:
         super().__init__(f"{solution.result.name}: {solution.result.value}")
@@ -79,10 +79,20 @@ class SolveFailed(SciMLError):
 def init(problem: P, algorithm: Algorithm[P, S, A]) -> S:
     """Make the reusable state of an algorithm: a hierarchy, loaded weights, an open library.
 
+    Parameters
+    ----------
+    problem, algorithm
+        A problem and an algorithm that accepts it.
+
+    Returns
+    -------
+    object
+        State for ``solve(problem, algorithm, state=...)``; its type depends on the algorithm.
+
     Raises
     ------
     InputError
-        As `solve`.
+        An argument is not a problem or not an algorithm, or they do not fit together.
     """
     _check(problem, algorithm, "init")
     return algorithm.init(problem)
@@ -94,18 +104,23 @@ def solve(problem: P, algorithm: Algorithm[P, S, A], *, state: S | None = None, 
     Parameters
     ----------
     problem, algorithm
-        Any pair whose types fit (mypy checks it).
+        A problem and an algorithm that accepts it; type checkers verify that their types fit.
     state
-        Result of an earlier ``init(problem, algorithm)``, to save its time.
+        Result of an earlier ``init(problem, algorithm)``; by default it is made here.
     throw
         Whether to raise `SolveFailed` if the result is not ok.
+
+    Returns
+    -------
+    Solution
+        Solution with the attributes ``result`` and ``stats``; its type depends on the algorithm.
 
     Raises
     ------
     InputError
         An argument is not a problem or not an algorithm, or they do not fit together.
     SolveFailed
-        The result is not ok; the error has the remedy, and the solution as its attribute.
+        The result is not ok. The message states the remedy, and the attribute ``solution`` is the solution.
     """
     _check(problem, algorithm, "solve")
     if state is None:

@@ -24,18 +24,18 @@ _NUMBER = re.compile(r"[-+<>]?[\d,]*\.?\d+(e[-+]?\d+)?%?( x \d+)*", re.IGNORECAS
 
 
 def html_table(title: str, rows: Iterable[Sequence[str]], *, head: Sequence[str] = (), note: str = "") -> str:
-    """A table with a title, everything in it escaped; without script, and without style beyond its own.
+    """Return an HTML table with a title; all text is escaped.
 
     Parameters
     ----------
     title
-        Above the rows; the first of several lines stands out.
+        Text above the rows; its first line is bold.
     rows
-        Cells as text, the first of each row its name. A column of numbers stands at the right.
+        Cells as text; the first cell of a row is its name. Columns of numbers are right-aligned.
     head
-        Names of the columns, if they have any.
+        Names of the columns, if there are any.
     note
-        Below the rows, such as a remedy.
+        Text below the rows, such as a remedy.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def html_table(title: str, rows: Iterable[Sequence[str]], *, head: Sequence[str]
 
 
 def network_table(network: Any) -> str:
-    """The class, the number of parameters, and the settings of a network as HTML; torch's repr has its layers."""
+    """Return an HTML table of the class, the number of parameters and the settings of a network."""
     settings = dict(network.config())
     name = str(settings.pop("class"))
     count = sum(p.numel() for p in network.parameters())
@@ -92,7 +92,7 @@ class Table:
 
 
 def number(value: float | None, form: str = ".3g") -> str:
-    """A number with three digits; a dash where there is none.
+    """Return a number with three digits; a dash where there is none.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def number_or_switch(value: float) -> str:
 
 
 def _in_line(value: Any) -> str:
-    """A setting as text, nested ones separated by commas."""
+    """Return a setting as text, nested ones separated by commas."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_in_line(part)}" for name, part in value.items())
     return ", ".join(map(_in_line, value)) if isinstance(value, list | tuple) else str(value)
@@ -128,7 +128,7 @@ def _row(row: Sequence[str], right: Sequence[bool]) -> str:
         f'<td style="{_CELL};text-align:{_side(right[i])}">{html.escape(value)}</td>'
         for i, value in enumerate(rest, start=1)
     )
-    # A row's ground is set for notebooks that stripe theirs.
+    # The background is set because some notebooks stripe the rows.
     return f'<tr style="background:transparent"><th scope="row" style="{_NAME}">{html.escape(name)}</th>{cells}</tr>'
 
 
@@ -137,7 +137,7 @@ def _side(right: bool) -> str:
 
 
 def _of_numbers(column: Sequence[str]) -> bool:
-    """Whether a column has only numbers, grids such as 63 x 63, and signs that there is none."""
+    """Return whether a column has only numbers, grids such as 63 x 63, and dashes."""
     filled = [cell for cell in column if cell not in ("", "-", "–")]
     return bool(filled) and all(_NUMBER.fullmatch(cell) for cell in filled)
 

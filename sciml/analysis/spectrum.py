@@ -26,7 +26,7 @@ class Part:
     Parameters
     ----------
     name
-        Such as ``"T"``.
+        Name of the part, such as ``"T"``.
     positions
         Positions of its components, (component,), in `unit`.
     weights
@@ -89,7 +89,7 @@ class Mode:
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """The eigenvalues of a matrix, the fastest growing first; prints as a table of the growing modes.
+    """The eigenvalues of a matrix, the fastest growing first; the repr is a table of the growing modes.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Spectrum:
     growing
         The modes that grow faster than `least`, each conjugate pair once.
     least
-        Slower growth is not listed.
+        Modes with slower growth are not listed.
     time
         Unit of time.
     """
@@ -159,6 +159,11 @@ def spectrum(
         Growth at or below this is not listed.
     time
         The unit of time, for the table.
+
+    Returns
+    -------
+    Spectrum
+        Eigenvalues, and the modes that grow faster than `least`.
 
     Raises
     ------

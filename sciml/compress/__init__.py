@@ -1,4 +1,4 @@
-"""How weights lie in a file, in fewer bits than they are trained with."""
+"""Formats that store weights in a file with fewer bits than in the training."""
 
 from sciml.compress.formats import FORMATS, Format, pack, stored_bytes, unpack
 

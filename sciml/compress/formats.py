@@ -1,9 +1,8 @@
-"""Formats of weights: how the values of a tensor lie in a file.
+"""Formats of weights in a file.
 
 A format encodes an array into one or more stored arrays, its parts, and decodes them. Checkpoints
-(`sciml.train.checkpoint`) and weights files (`sciml.coupling.weights_file`) use `pack` and `unpack`, and so take every
-format that is registered in `FORMATS`. A tensor for which no format is asked lies in the file as it is, in its own
-dtype. Nothing here imports torch.
+(`sciml.train.checkpoint`) and weights files (`sciml.coupling.weights_file`) use `pack` and `unpack`, and support every
+format in `FORMATS`. A tensor without a format is stored in its own dtype. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -26,18 +25,19 @@ Parts = dict[str, Array]
 
 @dataclass(frozen=True)
 class Format:
-    """How an array of floats lies in a file.
+    """Format of an array of floats in a file.
 
     Parameters
     ----------
     description
-        A phrase for tables and messages.
+        Description for tables and messages.
     encode
-        From an array of floats to the stored arrays by the name of the part; the name of a single part is empty.
+        Function that converts an array of floats to stored arrays by the name of the part; the name of a single part is
+        empty.
     decode
-        From the stored arrays and the array's shape to float32.
+        Function that converts the stored arrays and the shape of the array to float32.
     size
-        Bytes of the stored arrays, from the array's shape.
+        Function that returns the number of bytes of the stored arrays for the shape of the array.
     """
 
     description: str
@@ -55,7 +55,7 @@ def _decode_float32(parts: Mapping[str, Array], shape: tuple[int, ...]) -> Array
 
 
 def _encode_bfloat16(array: Array) -> Parts:
-    """The upper half of each float32, rounded to nearest, ties to even; NaN stays NaN.
+    """Return the upper half of each float32, rounded to nearest, ties to even; NaN stays NaN.
 
     An even number of values is stored, because classic netCDF files have undefined bytes after an odd one.
     """
@@ -84,13 +84,13 @@ FORMATS: dict[str, Format] = {
         lambda shape: 4 * ((math.prod(shape) + 1) // 2),
     ),
 }
-"""The formats by name."""
+"""Formats by name."""
 
 
 def pack(
     tensors: Mapping[str, Array], formats: Mapping[str, str]
 ) -> tuple[dict[str, Array], dict[str, dict[str, Any]]]:
-    """Encode the tensors for which a format is asked.
+    """Encode the tensors that have a format.
 
     Parameters
     ----------
@@ -102,13 +102,13 @@ def pack(
     Returns
     -------
     tuple
-        The arrays to store by name (``tensor`` or ``tensor:part``), and for each encoded tensor its format, shape and
-        parts, which JSON can hold and `unpack` needs.
+        Arrays to store by name (``tensor`` or ``tensor:part``); and format, shape and parts of each encoded tensor as
+        values that JSON can store, for `unpack`.
 
     Raises
     ------
     InputError
-        A format or a tensor that does not exist, or a tensor that is not of floats.
+        The format or the tensor does not exist, or the tensor is not of floats.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def unpack(
     Raises
     ------
     SchemaError
-        A format that this version does not know, or parts that are missing or of another size.
+        A format is unknown to this version, or parts are missing or have another size.
     """
     decoded: dict[str, Array] = {}
     owners: dict[str, str] = {}
@@ -188,7 +188,19 @@ def unpack(
 
 
 def stored_bytes(tensors: Mapping[str, Array], formats: Mapping[str, str]) -> int:
-    """Bytes that tensors take in a file with these formats; arguments as for `pack`.
+    """Return the size of tensors in a file, in bytes.
+
+    Parameters
+    ----------
+    tensors
+        Arrays by name.
+    formats
+        Name in `FORMATS` by the name of the tensor; a tensor without one is stored as it is.
+
+    Returns
+    -------
+    int
+        Number of bytes of the stored arrays.
 
     Examples
     --------

@@ -10,12 +10,12 @@ __all__ = ["convolution_weights"]
 
 
 def convolution_weights(convolution: nn.Module) -> tuple[Tensor, Tensor | None]:
-    """Current weight and bias of a convolution, each computed once where it is parametrised.
+    """Return the current weight and bias of a convolution, each computed once if it is parametrised.
 
     Parameters
     ----------
     convolution
-        Such as `torch.nn.Conv2d`: a module with attributes ``weight`` and ``bias``.
+        Module with attributes ``weight`` and ``bias``, such as `torch.nn.Conv2d`.
 
     Returns
     -------
@@ -25,7 +25,7 @@ def convolution_weights(convolution: nn.Module) -> tuple[Tensor, Tensor | None]:
     Raises
     ------
     InputError
-        A module without a weight.
+        The module has no weight.
 
     Examples
     --------

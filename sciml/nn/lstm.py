@@ -16,10 +16,10 @@ __all__ = ["LSTM"]
 class LSTM(nn.LSTM):
     """`torch.nn.LSTM`, bit for bit, that computes with its current weights at every call.
 
-    `torch.nn.LSTM` calls the kernel with a list of tensors, ``_flat_weights``, that it collected earlier. Where a
-    weight is parametrised, that list is stale or holds results of an earlier call, and a copy of the module fails
-    (https://github.com/pytorch/pytorch/issues/65688). Here each weight is read by its name, once a call, so gradients
-    reach the original tensors of parametrised weights. The state dict has the names of `torch.nn.LSTM`.
+    `torch.nn.LSTM` calls the kernel with a list of tensors, ``_flat_weights``, that it collected earlier. If a weight
+    is parametrised, that list contains results of an earlier call, and copying the module fails
+    (https://github.com/pytorch/pytorch/issues/65688). This class reads each weight by its name once in each call, so
+    that gradients reach the original tensors of parametrised weights. The state dict has the names of `torch.nn.LSTM`.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class LSTM(nn.LSTM):
     Raises
     ------
     InputError
-        In a call: a packed sequence, an input of other dimensions or size, or of another dtype than the weights.
+        Raised by a call: the input is a packed sequence, or has other dimensions, sizes or dtype than the weights need.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class LSTM(nn.LSTM):
     def forward(  # type: ignore[override]
         self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Output and last hidden and cell state; arguments and shapes as for `torch.nn.LSTM`."""
+        """Return the output and the last hidden and cell state; arguments and shapes are those of `torch.nn.LSTM`."""
         if not isinstance(input, Tensor):
             raise InputError(f"LSTM of a {type(input).__name__}: give a padded tensor")
         weights: list[Tensor] = [weight for layer in self.all_weights for weight in layer]

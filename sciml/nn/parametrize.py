@@ -30,7 +30,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def is_parametrized(module: nn.Module) -> bool:
-    """Whether any weight of a module or of its submodules is parametrised.
+    """Return whether any weight of a module or of its submodules is parametrised.
 
     Examples
     --------
@@ -45,12 +45,12 @@ def is_parametrized(module: nn.Module) -> bool:
 
 
 def parametrizations(module: nn.Module) -> dict[str, list[str]]:
-    """Names of the parametrised weights, each with the classes of its parametrisations in their order.
+    """Return the names of the parametrised weights, each with the classes of its parametrisations in order.
 
     Parameters
     ----------
     module
-        Its submodules are included.
+        Module; its submodules are included.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def dense_weights(module: nn.Module) -> dict[str, Tensor]:
     Parameters
     ----------
     module
-        Stays as it is.
+        Module; it is not changed.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def dense_copy(module: Module) -> Module:
     Parameters
     ----------
     module
-        Stays as it is, parametrisations included.
+        Module to copy; it is not changed.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def dense_copy(module: Module) -> Module:
 
     Notes
     -----
-    `torch.nn.utils.parametrize.remove_parametrizations` is no choice for a copy: it deletes the weight's property from
+    `torch.nn.utils.parametrize.remove_parametrizations` cannot be used on a copy: it deletes the weight's property from
     the class, which the copy shares with its original.
 
     Examples
@@ -147,7 +147,7 @@ def check_hooks(module: nn.Module) -> None:
     Raises
     ------
     InputError
-        A weight is; the message names it.
+        A weight is computed by a hook; the message names it.
     """
     for name, part in module.named_modules():
         for hook in part._forward_pre_hooks.values():
@@ -170,19 +170,19 @@ def computed_once() -> contextlib.AbstractContextManager[None]:
 
 
 def _parametrized_parts(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Prefix of the names in the state dict, and submodule, of each that has parametrised weights."""
+    """Yield prefix in the state dict and submodule, for each submodule with parametrised weights."""
     for name, part in module.named_modules(remove_duplicate=False):
         if parametrize.is_parametrized(part):
             yield f"{name}." if name else "", part
 
 
 def _functions(part: nn.Module) -> nn.ModuleDict:
-    """The parametrisations of a module by the name of the weight."""
+    """Return the parametrisations of a module by the name of the weight."""
     return cast(nn.ModuleDict, part.parametrizations)
 
 
 def _compute_with_kind(functions: nn.Module) -> tuple[Tensor, bool, bool]:
-    """A weight, whether its original tensors are parameters, and whether any of them is trained."""
+    """Return a weight, whether its original tensors are parameters, and whether any of them is trained."""
     originals = [x for name, x in functions.named_parameters(recurse=False) if name.startswith("original")]
     return _compute(functions), bool(originals), any(original.requires_grad for original in originals)
 

@@ -1,4 +1,4 @@
-"""The weights of a network by their plain names: what files and exports hold."""
+"""The dense weights of a network by their plain names, for files and exports."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["load_weights", "materialise", "misfit"]
 
 
 def materialise(module: nn.Module) -> dict[str, Tensor]:
-    """The state dict of a module as it would be without parametrisations.
+    """Return the state dict that a module would have without parametrisations.
 
     Parameters
     ----------
     module
-        Stays as it is.
+        Module; it is not changed.
 
     Returns
     -------
@@ -49,20 +49,19 @@ def materialise(module: nn.Module) -> dict[str, Tensor]:
 
 
 def misfit(module: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[str, str, str] | None:
-    """The first tensor that does not fit a module.
+    """Return the first tensor that does not fit a module.
 
     Parameters
     ----------
     module
-        As its ``state_dict`` is, original tensors of parametrised weights included.
+        Module, with the tensors of its ``state_dict`` (original tensors of parametrised weights).
     tensors
         The state dict to compare.
 
     Returns
     -------
     tuple or None
-        Name, shape among ``tensors`` and shape in the module, "none" where there is no such tensor; None where all
-        fit.
+        Name, shape in ``tensors`` and shape in the module; the shape of a missing tensor is "none". None if all fit.
 
     Examples
     --------
@@ -82,16 +81,16 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: objec
     Parameters
     ----------
     module
-        Without parametrised weights, as it is built from a file's description.
+        Module without parametrised weights.
     weights
-        By plain name, as `materialise` gives them.
+        Weights by plain name, as `materialise` returns them.
     source
         File of the weights, for the message.
 
     Raises
     ------
     SchemaError
-        Their names or shapes are not those of the module.
+        Names or shapes differ from those of the module.
     """
     wrong = misfit(module, weights)
     if wrong is not None:

@@ -41,7 +41,7 @@ def address() -> str | None:
 
 
 def scheduler_there() -> bool:
-    """Whether this process has a Dask client, or the environment names a scheduler."""
+    """Return whether this process has a Dask client, or the environment names a scheduler."""
     if address() is not None:
         return True
     if "distributed" not in sys.modules:
@@ -137,13 +137,18 @@ def client(
     threads_per_worker
         Number of threads in each. One by default, since the netCDF library reads one file at a time in a process.
     memory_limit
-        Of each worker, in bytes or as text (``"2GiB"``); ``"auto"`` shares the machine's memory out.
+        Memory of each worker, in bytes or as text (``"2GiB"``); ``"auto"`` divides the memory of the machine.
     processes
-        Run the workers as processes; otherwise as threads here. A script needs no ``if __name__ == "__main__":``.
+        Whether the workers are processes or threads of this process. A script needs no ``if __name__ == "__main__":``.
     dashboard
-        Serve Dask's dashboard (needs bokeh) on a free port of this machine: see ``client.dashboard_link``.
+        Whether to serve Dask's dashboard (needs bokeh) on a free port of this machine, see ``client.dashboard_link``.
     connect_timeout
         Seconds to wait for a named scheduler to answer.
+
+    Yields
+    ------
+    distributed.Client
+        Client of the scheduler.
 
     Raises
     ------

@@ -42,13 +42,13 @@ _NOTES: Final = {
 
 
 def _output(name: str) -> Field:
-    """An output whose enumerator and argument have the name of the variable."""
+    """Return an output whose enumerator and argument have the name of the variable."""
     note = _NOTES.get(name, "")
     return Field(name, name, name.lower(), is_level=name in _LEVELS, is_read=name == "NCA", note=note)
 
 
 def _rate(name: str) -> Diagnostic:
-    """A mass rate of kf_edrates = 1, under WRF's name for its plume or downdraft."""
+    """Return a mass rate of kf_edrates = 1, under WRF's name for its plume or downdraft."""
     return Diagnostic(f"{name}_KF", name, name.lower(), "kg s-1", "through the grid box")
 
 

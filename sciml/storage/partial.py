@@ -21,7 +21,7 @@ __all__ = ["PLAN", "PartialStore", "claimed", "discard", "partial_store"]
 LOCK: Final = "lock"
 PLAN: Final = "plan.json"
 _OWN: Final = {LOCK, PLAN, "plan.tmp", "done", "store", "replaced"}
-"""Names in such a folder; a folder with other content is something else."""
+"""Names in the folder of an unfinished store; a folder with other names is not one."""
 _NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -133,7 +133,7 @@ class PartialStore:
         return self.folder / "store"
 
     def plan(self) -> dict[str, Any] | None:
-        """Read what the store is to become; None where nothing was begun."""
+        """Read the plan of the store; None if there is none."""
         try:
             plan = json.loads((self.folder / PLAN).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -152,16 +152,16 @@ class PartialStore:
         (self.folder / "done" / str(block)).touch()
 
     def done(self, block: int) -> bool:
-        """Whether a block is in the store."""
+        """Return whether a block is in the store."""
         return (self.folder / "done" / str(block)).exists()
 
     def discard(self) -> None:
-        """Remove everything but the lock."""
+        """Remove everything except the lock."""
         discard(self.folder)
 
 
 @contextlib.contextmanager
 def partial_store(target: Path, what: str = "dataset") -> Iterator[PartialStore]:
-    """The unfinished store of a target, for this process alone; parameters and errors as those of `claimed`."""
+    """Yield the unfinished store of a target, for this process alone; parameters and errors as those of `claimed`."""
     with claimed(target, what) as folder:
         yield PartialStore(folder)

@@ -59,13 +59,13 @@ MIGRATIONS: dict[int, Migration] = {}
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Checkpoint:
-    """What a checkpoint holds; prints as a table.
+    """Content of a checkpoint; the repr is a table.
 
     Parameters
     ----------
     config
-        As given to `save`, with ``kind``, ``schema``, ``software``, ``sha256`` and, where a tensor is stored in a
-        format of `sciml.compress.formats`, ``formats``.
+        Config that was passed to `save`, with ``kind``, ``schema``, ``software``, ``sha256`` and, if a tensor is stored
+        in a format of `sciml.compress.formats`, ``formats``.
     tensors
         NumPy arrays by name; see `state_dict` for torch.
     history
@@ -80,16 +80,16 @@ class Checkpoint:
     path: Path | None = None
 
     def __iter__(self) -> Iterator[Any]:
-        """For ``config, tensors = load(path)``."""
+        """Iterate over config and tensors, for ``config, tensors = load(path)``."""
         return iter((self.config, self.tensors))
 
     @property
     def kind(self) -> str:
-        """The family of what was saved, e.g. ``emulator``."""
+        """Kind of the saved object, such as ``operator``."""
         return str(self.config["kind"])
 
     def state_dict(self, dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
-        """The tensors for ``torch.nn.Module.load_state_dict``; floating ones cast to ``dtype`` if given."""
+        """Return the tensors for ``torch.nn.Module.load_state_dict``; floating ones cast to ``dtype`` if given."""
         import torch
 
         tensors = {name: torch.from_numpy(array.copy()) for name, array in self.tensors.items()}
@@ -227,7 +227,7 @@ def check_target(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
 
 
 def _ours(path: Path) -> bool:
-    """Whether a path is a checkpoint, possibly a damaged one, or an empty file or folder."""
+    """Return whether a path is a checkpoint, possibly a damaged one, or an empty file or folder."""
     if path.is_dir():
         names = {entry.name for entry in path.iterdir()}
         parts = CONFIG in names and names <= {CONFIG, WEIGHTS, HISTORY}
@@ -301,7 +301,7 @@ def _oldest() -> int:
 
 
 def resolve(name_or_path: str | Path) -> Path:
-    """The path of a checkpoint, from a path or the name of a packaged checkpoint such as ``mskf-convrad``.
+    """Return the path of a checkpoint, from a path or the name of a packaged checkpoint such as ``mskf-convrad``.
 
     Raises
     ------

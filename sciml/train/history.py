@@ -116,7 +116,7 @@ class History:
         return [row[name] for row in rows if name in row]
 
     def monitored(self) -> list[float]:
-        """The monitored values, or the training loss of every epoch where nothing was validated."""
+        """Return the monitored values, or the training loss of every epoch where nothing was validated."""
         values = [value for epoch in self.epochs if (value := epoch.value(self.monitor)) is not None]
         return values if values else self.losses()
 
@@ -190,7 +190,7 @@ class History:
             axes.set_yscale("log")
 
     def summary(self, last: int = 10) -> str:
-        """The last epochs as a table."""
+        """Return the last epochs as a table."""
         lines = [f"History: {len(self.epochs)} epochs, {self.stopped}, {self.seconds:.1f} s"]
         if self.best is not None:
             lines[0] += f", best epoch {self.best} ({self.monitor} {self.best_value:.4g})"

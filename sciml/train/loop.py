@@ -60,49 +60,50 @@ def fit(
         Any module. It ends in evaluation mode, with the best validated weights (averaged if ``ema_decay`` is
         set), or, without validation, with the last ones.
     objective
-        ``objective(model, batch)`` gives named scalar losses, each a mean over the batch's samples; ``loss``
-        is the total that is minimised, the others are shown and recorded. It may draw from torch's own
-        generator.
+        Function ``objective(model, batch)`` that returns named scalar losses, each a mean over the samples of
+        the batch. ``loss`` is minimised; the others are shown and recorded. The function may use the random
+        generators of torch.
     training, validation
         Sources of batches. The validation losses are averaged over its samples.
     settings
-        See `Fit`.
+        Settings of the training.
     output
-        Where the caller will save the trained model; the resumable state is saved beside it (see
-        `resume_path`), even when the training is done: call ``discard(output)`` once the model itself is
-        saved. None saves nothing.
+        Path at which the caller will save the trained model. The resumable state is saved next to it (see
+        `resume_path`), also at the end of the training; call ``discard(output)`` after saving the model. None
+        saves no state.
     progress
-        None shows a live display in a terminal and plain lines elsewhere, on standard error.
+        Display; None shows a live display in a terminal and plain lines elsewhere, on standard error.
     resume
         Continue from the state beside ``output`` if there is one.
     metrics
         ``metrics(model)`` is called after each validation, with the weights validated; its numbers are
         recorded.
     identity
-        What the caller knows of model and data, by what to call it, such as ``{"files": "a.nc, b.nc"}`` or a
-        digest: it is saved with the state, and a state of another identity is not resumed.
+        Descriptions of model and data by name, such as ``{"files": "a.nc, b.nc"}`` or a digest. They are saved
+        with the state, and a state with another identity is not resumed.
 
     Returns
     -------
     History
-        ``history.stopped`` says why it ended. After ``time limit`` the same call continues.
+        History of the training. ``history.stopped`` is the reason for its end; after ``time limit`` the same
+        call continues the training.
 
     Raises
     ------
     InputError
-        No samples, a loss without ``loss``, or a state to resume that belongs to other settings, model or
-        data.
+        There are no samples, the losses do not include ``loss``, or the state belongs to other settings,
+        another model or other data.
     NotFinite
         The loss or its gradient is not finite; the message names epoch and step.
     KeyboardInterrupt
-        After Ctrl-C: the step was finished and the state saved; the message says how to go on. SIGTERM does
-        the same and ends in `SystemExit` with status 143. A second signal acts at once.
+        Ctrl-C was pressed; the step was completed and the state saved, and the message describes how to
+        continue. SIGTERM does the same and raises `SystemExit` with status 143. A second signal acts at once.
 
     Notes
     -----
     A resumed training gives the same bits as one that was never interrupted, on the same machine with the
-    same number of threads. The order of epoch e is drawn from (seed, e) alone. Of the data, a resumption
-    checks the numbers of samples and ``identity``.
+    same number of threads. The order of epoch e depends only on (seed, e). Resuming checks the numbers of
+    samples and ``identity``, not the data themselves.
 
     Examples
     --------
@@ -367,7 +368,7 @@ class _Run:
         )
 
     def time_is_up(self) -> bool:
-        """Whether this call has used its seconds."""
+        """Return whether this call has used its seconds."""
         limit = self.settings.time_limit_s
         return limit is not None and time.monotonic() - self.began >= limit
 

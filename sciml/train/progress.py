@@ -34,10 +34,10 @@ class Report:
 
 
 class Progress(Protocol):
-    """Display that `fit` calls. It calls `step` only when `due` is true, so that other steps take no time here."""
+    """Protocol of the display that `fit` calls. `fit` calls `step` only if `due` returns True."""
 
     def due(self) -> bool:
-        """Whether `step` should be called."""
+        """Return whether `step` should be called."""
         ...
 
     def step(self, report: Report) -> None:
@@ -92,7 +92,7 @@ class Lines:
         self._log = LineLog(every_s, stream)
 
     def due(self) -> bool:
-        """Whether the seconds have passed since the last line."""
+        """Return whether the seconds have passed since the last line."""
         return self._log.due()
 
     def step(self, report: Report) -> None:
@@ -113,7 +113,13 @@ class Lines:
 
 
 class Live:
-    """A live bar in a terminal, with the losses by output under it."""
+    """A live bar in a terminal, with the losses by output below it.
+
+    Parameters
+    ----------
+    every_s
+        Seconds between updates.
+    """
 
     def __init__(self, every_s: float = 0.2) -> None:
         self.every_s = every_s
@@ -122,7 +128,7 @@ class Live:
         self._task: TaskID | None = None
 
     def due(self) -> bool:
-        """Whether the seconds have passed since the bar last moved."""
+        """Return whether the seconds have passed since the bar last moved."""
         return time.monotonic() - self._last >= self.every_s
 
     def step(self, report: Report) -> None:
@@ -179,7 +185,7 @@ class Notebook:
         self._handle: Any = None
 
     def due(self) -> bool:
-        """Whether the seconds have passed since the last update."""
+        """Return whether the seconds have passed since the last update."""
         return time.monotonic() - self._last >= self.every_s
 
     def step(self, report: Report) -> None:

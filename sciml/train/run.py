@@ -1,4 +1,4 @@
-"""Set-up and end that all trainings share: the settings, the output's checks, the loop, and the saved model."""
+"""Steps that all trainings share: settings, checks of the output, the loop, and saving the model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def fit_settings(given: Mapping[str, Any]) -> Fit:
     Raises
     ------
     InputError
-        A setting that does not exist, or a value out of range.
+        A setting does not exist, or a value is out of range.
     """
     try:
         return Fit(**given)
@@ -56,7 +56,7 @@ def check_output(output: Path, inputs: Iterable[str | Path]) -> None:
     Raises
     ------
     InputError
-        An output that would overwrite an input, or something that is not a checkpoint.
+        The output would overwrite an input, or a file or folder that is not a checkpoint.
     SciMLError
         The folder cannot be made.
     """

@@ -18,9 +18,9 @@ ScheduleName = Literal["onecycle", "cosine", "constant", "plateau"]
 Precision = Literal["float32", "bfloat16"]
 
 RESTART = "or restart with resume=False (--restart)"
-"""The end of every refusal to resume."""
+"""End of each error message about a training that cannot be resumed."""
 
-# These may change when a training is resumed: they decide when to stop, not what is computed.
+# A resumed training may change these settings: they do not change what is computed.
 FREE = ("patience", "time_limit_s", "checkpoint_every", "threads", "device")
 OPTIONAL = ("gradient_clip", "ema_decay", "patience", "time_limit_s", "time_budget_s", "threads")
 
@@ -32,16 +32,17 @@ class Fit:
     Parameters
     ----------
     epochs, batch_size
-        Number of passes over the data; samples of a step (the last batch of an epoch may be smaller).
+        Number of passes over the data, and number of samples in a step; the last batch of an epoch may be smaller.
     learning_rate
         Highest learning rate of the schedule.
     weight_decay, betas
         Parameters of AdamW. Only weights of two dimensions or more decay, not biases or scales of norms.
     schedule
         ``onecycle`` (as `torch.optim.lr_scheduler.OneCycleLR` with cosine annealing), ``cosine`` or
-        ``constant`` (both after a linear rise), ``plateau`` (multiplied by ``plateau_factor`` after more than
-        ``plateau_patience`` validations without improvement, as
-        `torch.optim.lr_scheduler.ReduceLROnPlateau`).
+        ``constant`` (both after a linear rise), or ``plateau`` (as `torch.optim.lr_scheduler.ReduceLROnPlateau`).
+    plateau_patience, plateau_factor
+        ``plateau`` multiplies the rate by the factor after more than ``plateau_patience`` validations without
+        improvement.
     warmup
         Fraction of all steps in which the rate rises; ``pct_start`` of OneCycleLR.
     div_factor, final_div_factor
@@ -125,7 +126,7 @@ class Fit:
         object.__setattr__(self, "betas", tuple(self.betas))  # a file of settings has a list
 
     def trajectory(self) -> dict[str, Any]:
-        """The settings that decide the weights, as JSON holds them."""
+        """Return the settings that determine the weights, as values that JSON can store."""
         content = {name: value for name, value in asdict(self).items() if name not in FREE}
         content["betas"] = list(self.betas)
         if self.schedule in ("constant", "plateau") and self.warmup == 0:
@@ -136,7 +137,7 @@ class Fit:
         """Check that the monitored value will be computed, which needs a validation."""
         if not measured and self.monitor != Fit.monitor:
             raise InputError(
-                f"Fit(monitor={self.monitor!r}): give validation too, or leave it out, for nothing is measured"
+                f"Fit(monitor={self.monitor!r}): give validation data too, or leave it out, since it is not measured"
             )
 
     def check_same(self, earlier: Mapping[str, Any], where: str) -> None:

@@ -107,7 +107,7 @@ class Position:
     seconds: float = 0.0
 
     def means(self) -> dict[str, float]:
-        """The losses averaged over the samples so far."""
+        """Return the losses averaged over the samples so far."""
         return {name: value / max(1, self.samples) for name, value in self.sums.items()}
 
 
@@ -124,7 +124,7 @@ class State:
     best: dict[str, Tensor] = field(default_factory=dict)
 
     def random(self) -> dict[str, Tensor]:
-        """The state of torch's generators."""
+        """Return the state of torch's generators."""
         states = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state(self.device)

@@ -1,4 +1,4 @@
-"""A function as a linear operator: exact of linear ones, both ways alike of smooth ones, apart at steps."""
+"""Jacobians: exact for linear functions, equal by both methods for smooth functions, different at steps."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_only_differences_see_steps() -> None:
     assert float(differences(torch.floor, points, torch.tensor([4.0]).double())) == 1.0
 
 
-def test_what_depends_on_nothing() -> None:
+def test_functions_that_do_not_depend_on_the_points() -> None:
     points = torch.ones(2, 3)
     assert not linearize(lambda x: torch.ones(*x.shape[:-1], 4), points).any()
 
@@ -73,7 +73,7 @@ def test_what_depends_on_nothing() -> None:
         (torch.zeros(0, 3), "points of shape"),
     ],
 )
-def test_points_refused(points: torch.Tensor, message: str) -> None:
+def test_invalid_points(points: torch.Tensor, message: str) -> None:
     for look in (linearize, lambda f, x: differences(f, x, torch.ones(2))):
         with pytest.raises(InputError, match=message):
             look(torch.sin, points)

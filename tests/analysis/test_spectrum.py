@@ -1,4 +1,4 @@
-"""The spectrum of known matrices, the text on their modes, and how sure it is."""
+"""The spectrum of known matrices, the table of modes, and standard errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_pair_is_one_mode() -> None:
     assert "Spectrum of 2 modes: 0 decay, 1 grow" in repr(modes)
 
 
-def test_what_decays_is_not_listed() -> None:
+def test_decaying_modes_are_not_listed() -> None:
     modes = spectrum(np.diag([-1.0, 0.004, -2.0]), least=0.01, time="day")
     assert modes.growing == ()
     assert modes.table() == "no mode grows faster than 0.01 per day"
@@ -62,7 +62,7 @@ def test_parts_and_their_peak() -> None:
     assert mode.vector[1].real > 0
 
 
-def test_the_error_is_that_of_many_estimates() -> None:
+def test_the_standard_error_equals_that_of_many_estimates() -> None:
     rng = np.random.default_rng(37)
     a = np.array([[0.5, 3.0, 0.0], [0.0, -1.0, 1.0], [0.2, 0.0, -2.0]])
     noise = 0.02
@@ -74,7 +74,7 @@ def test_the_error_is_that_of_many_estimates() -> None:
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(tops), rel=0.15)
 
 
-def test_doubt() -> None:
+def test_doubtful_modes() -> None:
     samples = np.array([[[3.0]], [[-1.0]]])
     (mode,) = spectrum(samples.mean(0), samples=samples).growing
     assert mode.error == pytest.approx(2.0)
@@ -93,6 +93,6 @@ def test_doubt() -> None:
         (np.eye(2), {"parts": [Part("T", np.ones(3), np.ones(3))]}, "for a state of 2"),
     ],
 )
-def test_refused(matrix: object, words: dict[str, object], message: str) -> None:
+def test_invalid_arguments_of_spectrum(matrix: object, words: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         spectrum(matrix, **words)  # type: ignore[arg-type]

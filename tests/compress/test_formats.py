@@ -26,7 +26,7 @@ TENSORS = {
 @given(
     hnp.arrays(np.float32, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0), elements=st.floats(width=32))
 )
-def test_bfloat16_is_torchs(array: np.ndarray) -> None:
+def test_bfloat16_equals_that_of_torch(array: np.ndarray) -> None:
     stored, described = pack({"x": array}, {"x": "bfloat16"})
     back = unpack(stored, described)["x"]
     wanted = torch.from_numpy(array).bfloat16()

@@ -33,7 +33,7 @@ def pair(**options: Any) -> tuple[LSTM, nn.LSTM]:
 
 
 @pytest.mark.parametrize("options", SHAPES, ids=str)
-def test_it_is_torchs_bit_for_bit(options: dict[str, Any]) -> None:
+def test_the_lstm_equals_that_of_torch_bit_for_bit(options: dict[str, Any]) -> None:
     mine, theirs = pair(**options)
     assert list(mine.state_dict()) == list(theirs.state_dict())
     assert all(torch.equal(x, theirs.state_dict()[name]) for name, x in mine.state_dict().items())
@@ -146,7 +146,7 @@ def test_each_weight_is_computed_once_a_call() -> None:
 
 @pytest.mark.parametrize("kind", [Doubled, Factors])
 def test_copies_casts_assignments_and_removal(kind: type[nn.Module]) -> None:
-    """What leaves a stale or a computed tensor in torch's own list of weights."""
+    """Operations after which the list of weights of torch has a stale or a computed tensor."""
     mine, reference = pair(batch_first=True)
     parametrize.register_parametrization(mine, "weight_hh_l0", kind())
     x = torch.randn(2, 6, 3, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Checkpoints come back as they were, or say why not."""
+"""Checkpoints are read as they were written, or raise an error."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_round_trip(tmp_path_factory, config, tensors, folder):
     assert checkpoint.load(once_more).config == back.config
 
 
-def test_the_bytes_are_the_content_alone(tmp_path):
+def test_the_bytes_depend_on_the_content_only(tmp_path):
     first, second = write(tmp_path / "a.sciml"), write(tmp_path / "b.sciml")
     assert first.read_bytes() == second.read_bytes()
     assert zipfile.ZipFile(first).namelist() == ["config.json", "weights.safetensors", "history.json"]
@@ -93,7 +93,7 @@ def test_torch_tensors_and_back(tmp_path):
 
 @settings(max_examples=80, deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-def test_a_flipped_bit_anywhere_is_seen_or_harmless(tmp_path_factory, place, bit):
+def test_a_flipped_bit_is_detected_or_harmless(tmp_path_factory, place, bit):
     path = write(tmp_path_factory.mktemp("c") / "m.sciml")
     content = bytearray(path.read_bytes())
     content[int(place * len(content))] ^= 1 << bit
@@ -159,7 +159,7 @@ def test_newer_and_older_schemas(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("folder", [False, True])
-def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, folder):
+def test_a_full_disk_leaves_the_existing_file(tmp_path, monkeypatch, folder):
     path = write(tmp_path / ("model" if folder else "model.sciml"))
 
     def full(descriptor: int) -> None:
@@ -172,7 +172,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, folder):
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_file_that_may_not_grow(tmp_path):
+def test_a_file_size_limit(tmp_path):
     path = write(tmp_path / "m.sciml")
     program = (
         "import numpy, sys; from sciml.train import checkpoint\n"
@@ -240,7 +240,7 @@ def test_numpy_numbers_in_the_config(tmp_path):
     assert (back.config["shape"], back.config["pair"]) == ([1, 2], [1, 2])
 
 
-def test_it_prints_as_a_table(tmp_path):
+def test_the_repr_is_a_table(tmp_path):
     text = repr(checkpoint.load(write(tmp_path / "m.sciml")))
     assert text.startswith("Checkpoint: line\n")
     for part in ("levels", "44", "sciml 0", "3 (24 values, float16, float32, int64", "1 epochs", "T_PHY"):

@@ -34,7 +34,7 @@ def same(first: dict, second: dict) -> bool:
 
 
 def numbers(history: History) -> list:
-    """A history apart from its clock."""
+    """A history without its times."""
     return [replace(epoch, seconds=0.0) for epoch in history.epochs]
 
 
@@ -43,7 +43,7 @@ def uninterrupted():
     return train()
 
 
-def test_it_learns_and_reports(uninterrupted):
+def test_training_reduces_the_loss_and_reports(uninterrupted):
     _, history = uninterrupted
     assert history.stopped == "finished"
     assert len(history.epochs) == SETTINGS.epochs
@@ -67,7 +67,7 @@ def test_a_time_budget_ends_the_training_with_the_schedule_at_its_end(monkeypatc
     assert rates[-1] < 0.01 * settings.learning_rate
 
 
-def test_without_need_a_time_budget_changes_nothing(uninterrupted):
+def test_a_large_time_budget_changes_nothing(uninterrupted):
     weights, history = train(replace(SETTINGS, time_budget_s=1e6))
     assert history.stopped == "finished"
     assert same(weights, uninterrupted[0])
@@ -85,7 +85,7 @@ def test_a_small_network_takes_one_thread(size, threads):
         torch.set_num_threads(before)
 
 
-def test_the_threads_are_those_of_before_after_a_training():
+def test_threads_are_restored_after_a_training():
     before, during = torch.get_num_threads(), []
     torch.set_num_threads(3)
 
@@ -101,7 +101,7 @@ def test_the_threads_are_those_of_before_after_a_training():
         torch.set_num_threads(before)
 
 
-def test_the_seed_decides_and_the_global_generator_does_not(uninterrupted):
+def test_weights_depend_on_the_seed_only(uninterrupted):
     torch.manual_seed(99)
     before = torch.get_rng_state()
     weights, history = train()
@@ -139,7 +139,7 @@ def test_a_crash_resumes_from_the_last_saved_step(tmp_path, settings):
     assert same(train(settings, output=output)[0], train(settings)[0])
 
 
-def test_pieces_by_time_limit_give_the_same_bits(tmp_path, uninterrupted):
+def test_trainings_split_by_a_time_limit_give_the_same_bits(tmp_path, uninterrupted):
     limited = replace(SETTINGS, time_limit_s=1e-6)
     for _piece in range(30):
         weights, history = train(limited, output=tmp_path / "curve.sciml")
@@ -176,7 +176,7 @@ def test_ctrl_c_in_a_program(tmp_path, uninterrupted):
     assert same(train(output=output, model=network(seed=6))[0], uninterrupted[0])
 
 
-def test_a_scheduler_ends_the_job(tmp_path, uninterrupted):
+def test_sigterm_ends_the_training(tmp_path, uninterrupted):
     output = tmp_path / "curve.sciml"
     with pytest.raises(SystemExit) as ended:
         train(objective=Stopping(9, lambda: os.kill(os.getpid(), signal.SIGTERM)), output=output)
@@ -294,7 +294,7 @@ def test_bad_arguments():
         train(replace(SETTINGS, device="abacus"))
 
 
-def test_a_source_that_gives_less_than_it_promises():
+def test_a_source_with_too_few_batches():
     class Short(TensorSource):
         def batches_from(self, batch_size, generator, start):
             return iter(list(super().batches_from(batch_size, generator, start))[:-1])

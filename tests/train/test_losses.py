@@ -14,7 +14,7 @@ def draws(seed: int, *shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def test_relative_l2_is_its_definition():
+def test_relative_l2_equals_its_definition():
     prediction, target = draws(3, 5, 4, 6), draws(4, 5, 4, 6)
     expected = np.mean(
         [np.linalg.norm(p - t) / np.linalg.norm(t) for p, t in zip(prediction, target, strict=True)]
@@ -28,7 +28,7 @@ def test_its_gradient():
     assert torch.autograd.gradcheck(lambda p: relative_l2(p, target), draws(6, 3, 4).requires_grad_())
 
 
-def test_where_there_is_nothing():
+def test_targets_of_zero():
     zero = torch.zeros(2, 3, requires_grad=True)
     loss = relative_l2(zero, torch.zeros(2, 3))
     loss.backward()

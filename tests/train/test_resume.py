@@ -1,4 +1,4 @@
-"""A state is resumed only by the training that left it."""
+"""A state is resumed only by the training that saved it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def train(output, validation=VALIDATION, **options):
     )
 
 
-def test_another_identity_is_refused_by_name(tmp_path):
+def test_another_identity_is_an_error_with_its_name(tmp_path):
     output = tmp_path / "m.sciml"
     train(output, identity={"the files": "a.nc", "digest": "12"})
     for other, message in [
@@ -33,7 +33,7 @@ def test_another_identity_is_refused_by_name(tmp_path):
     train(output, identity={"the files": "b.nc"}, resume=False)
 
 
-def test_another_validation_is_refused(tmp_path):
+def test_another_validation_is_an_error(tmp_path):
     train(tmp_path / "m.sciml")
     with pytest.raises(InputError, match=r"validated with 40 samples, now there are 12.*--restart"):
         train(tmp_path / "m.sciml", curve(12, 5))
@@ -41,7 +41,7 @@ def test_another_validation_is_refused(tmp_path):
         train(tmp_path / "m.sciml", None)
 
 
-def test_a_state_that_does_not_tell_is_refused(tmp_path):
+def test_a_state_without_its_identity_is_an_error(tmp_path):
     path = resume_path(tmp_path / "m.sciml")
     train(tmp_path / "m.sciml")
     saved = checkpoint.load(path)
@@ -51,7 +51,7 @@ def test_a_state_that_does_not_tell_is_refused(tmp_path):
         train(tmp_path / "m.sciml")
 
 
-def test_a_damaged_state_names_the_way_out(tmp_path):
+def test_the_error_of_a_damaged_state_has_a_remedy(tmp_path):
     path = resume_path(tmp_path / "m.sciml")
     train(tmp_path / "m.sciml")
     content = path.read_bytes()
@@ -64,7 +64,7 @@ def test_a_damaged_state_names_the_way_out(tmp_path):
     train(tmp_path / "m.sciml", resume=False)
 
 
-def test_a_file_in_the_states_place_is_refused_before_the_first_step(tmp_path):
+def test_a_file_at_the_path_of_the_state_is_an_error(tmp_path):
     path = resume_path(tmp_path / "m.sciml")
     path.write_text("a diary")
     with pytest.raises(InputError, match="no checkpoint"):

@@ -19,7 +19,7 @@ def optimizer() -> torch.optim.AdamW:
 @pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
 @pytest.mark.parametrize("total", [2, 7, 100])
 @pytest.mark.parametrize("warmup", [0.0, 0.1, 0.3, 0.9])
-def test_onecycle_is_torchs(total, warmup):
+def test_onecycle_equals_that_of_torch(total, warmup):
     if warmup * total == 1.0:
         pytest.skip("torch divides by zero where the rise is one step")
     settings = Fit(learning_rate=0.3, schedule="onecycle", warmup=warmup, cycle_momentum=True)
@@ -42,7 +42,7 @@ def test_onecycle_is_torchs(total, warmup):
 
 
 @pytest.mark.parametrize("patience", [0, 1, 3])
-def test_plateau_is_torchs(patience):
+def test_plateau_equals_that_of_torch(patience):
     losses = np.random.default_rng(31).random(40) * np.linspace(1, 0.5, 40)
     settings = Fit(
         learning_rate=0.3, schedule="plateau", warmup=0.0, plateau_patience=patience, plateau_factor=0.4

@@ -1,4 +1,4 @@
-"""Settings that cannot be: one line each, with key, value and remedy."""
+"""Invalid settings: one line each, with key, value and remedy."""
 
 from __future__ import annotations
 
@@ -59,19 +59,19 @@ def test_settings_of_files_are_valid():
     assert Fit(learning_rate=np.float32(0.25), seed=2**64 - 1, time_limit_s=float("inf")).epochs == 50
 
 
-def test_a_device_that_computes_nothing():
+def test_the_meta_device_is_an_error():
     with pytest.raises(InputError, match="device 'meta' cannot be used"):
         chosen_device("meta")
 
 
-def test_a_monitor_where_nothing_is_measured():
+def test_a_monitor_without_validation_is_an_error():
     from dataclasses import replace
 
     with pytest.raises(InputError, match=r"Fit\(monitor='r2'\): give validation"):
         fit(network(), objective, TRAINING, None, replace(SETTINGS, monitor="r2"), progress=Quiet())
 
 
-def test_batches_of_nothing(tmp_path):
+def test_empty_batches(tmp_path):
     import xarray as xr
 
     with pytest.raises(InputError, match="batch_size=0"):

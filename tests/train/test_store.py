@@ -85,7 +85,7 @@ def test_the_tensors(store):
     assert torch.equal(whole.tensors["n"], torch.arange(103, dtype=torch.int32))
 
 
-def test_the_shuffling_is_real(store):
+def test_blocks_and_buffers_are_shuffled(store):
     source = StoreSource(store, ["n"], buffer=4)
     first, second = (flat(source.batches(8, epoch_generator(13, e))) for e in (0, 1))
     assert first != second

@@ -1,4 +1,4 @@
-"""What a checkpoint may be written over, and what no writing may destroy."""
+"""Files that a checkpoint may replace, and files that must remain."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_file_does_not_replace_a_folder(tmp_path):
 
 
 def test_a_flipped_bit_in_the_archives_own_fields(tmp_path):
-    """Such as the compression method, which then is another's, and its decompressor fails in its own way."""
+    """For example the compression method, whose decompressor then raises another exception."""
     history = History().add(Epoch(1, 5, 1e-3, {"loss": 0.25}))
     path = checkpoint.save(
         tmp_path / "m.sciml", CONFIG, {f"w{n}": np.full(5, n) for n in range(9)}, history=history
