@@ -25,17 +25,17 @@ FAULTS = {
         [
             "tests/train/test_loop.py::test_a_signal_anywhere_and_a_resumption_give_the_same_bits",
             "tests/train/test_loop.py::test_ctrl_c_in_a_program",
-            "tests/train/test_loop.py::test_a_scheduler_ends_the_job",
+            "tests/train/test_loop.py::test_sigterm_ends_the_training",
             "tests/train/test_loop.py::test_a_second_ctrl_c_does_not_wait",
             "tests/train/test_store.py::test_training_from_a_store_resumes_to_the_same_bits",
-            "tests/operators/test_training.py::test_cut_off_it_goes_on_to_the_same_bits",
+            "tests/operators/test_training.py::test_an_interrupted_training_gives_the_same_bits",
         ],
     ),
     "a training run that crashes, or whose saved state is damaged": (
         "the training resumes from the last saved step, or one error names the remedy",
         [
             "tests/train/test_loop.py::test_a_crash_resumes_from_the_last_saved_step",
-            "tests/train/test_resume.py::test_a_damaged_state_names_the_way_out",
+            "tests/train/test_resume.py::test_the_error_of_a_damaged_state_has_a_remedy",
             "tests/convection/test_training.py::test_files_of_a_killed_training_are_removed",
         ],
     ),
@@ -51,7 +51,7 @@ FAULTS = {
     "a flipped bit anywhere in a checkpoint": (
         "detected, or without effect",
         [
-            "tests/train/test_checkpoint.py::test_a_flipped_bit_anywhere_is_seen_or_harmless",
+            "tests/train/test_checkpoint.py::test_a_flipped_bit_is_detected_or_harmless",
             "tests/train/test_checkpoint.py::test_a_flipped_bit_in_the_content",
             "tests/train/test_checkpoint.py::test_a_missing_part",
         ],
@@ -59,8 +59,8 @@ FAULTS = {
     "a disk that becomes full": (
         "one clear error; existing files stay",
         [
-            "tests/train/test_checkpoint.py::test_a_full_disk_leaves_what_was_there",
-            "tests/train/test_checkpoint.py::test_a_file_that_may_not_grow",
+            "tests/train/test_checkpoint.py::test_a_full_disk_leaves_the_existing_file",
+            "tests/train/test_checkpoint.py::test_a_file_size_limit",
             "tests/pde/test_store.py::test_a_full_disk_is_explained",
             "tests/columns/test_store.py::test_a_full_disk_and_on",
             "tests/columns/test_store.py::test_the_disk_is_really_full",
@@ -68,7 +68,7 @@ FAULTS = {
     ),
     "a dataset interrupted while it is generated": (
         "the generation resumes and gives the same bits",
-        ["tests/pde/test_generate.py::test_an_interrupted_dataset_is_gone_on_with"],
+        ["tests/pde/test_generate.py::test_an_interrupted_dataset_is_continued"],
     ),
     "a truncated wrfout file": (
         "one clear error",
@@ -80,15 +80,15 @@ FAULTS = {
     "a network that diverges, before Corrected": (
         "the prediction is not used; the bound holds",
         [
-            "tests/operators/test_corrected.py::test_what_a_diverged_network_says_is_not_used",
+            "tests/operators/test_corrected.py::test_predictions_of_a_diverged_network_are_not_used",
             "tests/operators/test_corrected.py::test_no_error_exceeds_its_bound",
         ],
     ),
     "singular, indefinite and incompatible problems": (
         "an error that names an algorithm that applies",
         [
-            "tests/multigrid/test_amg.py::test_what_multigrid_cannot_do_is_refused_with_what_would",
-            "tests/pde/test_direct.py::test_an_incompatible_problem_is_refused_with_its_imbalance",
+            "tests/multigrid/test_amg.py::test_unsupported_problems_are_an_error_with_a_remedy",
+            "tests/pde/test_direct.py::test_an_incompatible_problem_is_an_error_with_its_imbalance",
             "tests/pde/test_discretise.py::test_a_resonance_is_reported",
         ],
     ),

@@ -15,12 +15,12 @@ from typing import Final, Literal
 from sciml.coupling.build import LIBRARY, rpath
 from sciml.errors import InputError
 
-__all__ = ["SCHEME", "Family", "link_flags", "make_line", "relinking", "wrf_lines"]
+__all__ = ["SCHEME", "CompilerFamily", "link_flags", "make_line", "relinking", "wrf_lines"]
 
-Family = Literal["gnu", "intel"]
+CompilerFamily = Literal["gnu", "intel"]
 
 #: Symbol of ``mskf_cps`` of ``module_cu_mskf`` by compiler family.
-SCHEME: Final[dict[Family, str]] = {
+SCHEME: Final[dict[CompilerFamily, str]] = {
     "gnu": "__module_cu_mskf_MOD_mskf_cps",
     "intel": "module_cu_mskf_mp_mskf_cps_",
 }
@@ -29,7 +29,7 @@ _OLDEST = (2, 35)  # of binutils with --export-dynamic-symbol
 
 
 def link_flags(
-    directory: str | Path, family: Family = "gnu", *, linker: tuple[int, int] | None = None
+    directory: str | Path, family: CompilerFamily = "gnu", *, linker: tuple[int, int] | None = None
 ) -> list[str]:
     """Return the words to add to a link line, after all objects.
 
@@ -81,7 +81,7 @@ def linker_version() -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def wrf_lines(directory: str | Path, family: Family = "gnu", *, case: str | None = None) -> str:
+def wrf_lines(directory: str | Path, family: CompilerFamily = "gnu", *, case: str | None = None) -> str:
     """Return the change of ``configure.wrf`` and the commands after it, as text to print.
 
     Parameters
@@ -102,7 +102,7 @@ def wrf_lines(directory: str | Path, family: Family = "gnu", *, case: str | None
 {relinking(folder, family, case)}"""
 
 
-def make_line(directory: str | Path, family: Family = "gnu") -> str:
+def make_line(directory: str | Path, family: CompilerFamily = "gnu") -> str:
     """Return the line of GNU make that adds the flags to WRF's libraries.
 
     ``+=`` needs no continuation of the lines before it.
@@ -120,7 +120,7 @@ def make_line(directory: str | Path, family: Family = "gnu") -> str:
     return f"LIB_EXTERNAL += {' '.join(flags)}"
 
 
-def relinking(directory: str | Path, family: Family = "gnu", case: str | None = None) -> str:
+def relinking(directory: str | Path, family: CompilerFamily = "gnu", case: str | None = None) -> str:
     """Return the commands after the change of configure.wrf: link again, check, copy the settings."""
     folder, name = Path(directory).resolve(), case or "CASE"
     which = "" if case else ", with the case that you compiled, such as em_real, for CASE"
