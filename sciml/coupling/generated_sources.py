@@ -1,4 +1,4 @@
-"""Write the parts of the native sources that list the fields of the scheme.
+"""Write the parts of the C and Fortran sources that list the fields of the scheme.
 
     python -m sciml.coupling.generated_sources            # write them
     python -m sciml.coupling.generated_sources --check    # exit code 1 if a file is not as generated
@@ -16,16 +16,33 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sciml.coupling.build import sources
+from sciml.coupling.fortran_programs import program_sources
 from sciml.errors import BuildError
 from sciml.schemes.c_header import enumerations, field_tables
+from sciml.schemes.fortran_host import FortranHost, call, imports, indices, stream
 from sciml.schemes.fortran_module import module_parts
 from sciml.schemes.mskf import MSKF
 from sciml.schemes.scheme import ColumnScheme
 
-__all__ = ["COMMAND", "generated", "replace_parts"]
+__all__ = ["COMMAND", "generated", "replace_parts", "source_files"]
 
 COMMAND = "python -m sciml.coupling.generated_sources"
 FIELDS, HEADER, MODULE = "mskf/fields.h", "sciml_mskf.h", "sciml_mskf.f90"
+
+_REPLAY = FortranHost(
+    arrays=("in3", "in2", "out3", "out2"),
+    settings=("settings(1)", "settings(2)", "settings(3)"),
+    kind="kind_of",
+    bounds="ims ime jms jme kms kme its ite jts jte kds kde".split(),
+    indent=9,
+)
+_COLUMN_HOST = FortranHost(
+    arrays=("d%in3", "d%in2", "d%out3", "d%out2"),
+    settings=("real(d%dx, real32)", "real(d%dt, real32)", "real(d%cudt, real32)"),
+    kind="d%answered",
+    bounds="1 d%members 1 1 1 d%levels first last 1 1 1 d%levels".split(),
+    indent=6,
+)
 
 _PART = re.compile(
     r"(?P<begin>^[^\n]*generated from \S+: do not edit \((?P<name>\w+)\)[^\n]*\n)"
@@ -60,38 +77,54 @@ def replace_parts(source: str, parts: Mapping[str, str]) -> str:
     return _PART.sub(lambda match: match["begin"] + parts[match["name"]] + match["end"], source)
 
 
-def generated(scheme: ColumnScheme = MSKF, directory: Path | None = None) -> Iterator[tuple[Path, str]]:
+def source_files() -> dict[str, Path]:
+    """Return the path of each file with generated parts, by its name."""
+    native = {name: sources() / name for name in (FIELDS, HEADER, MODULE)}
+    replay = program_sources("fortran_host", ["replay.f90"])
+    columns = program_sources("column_host", ["column_domain.f90", "column_steps.f90"])
+    return native | {path.name: path for path in (*replay, *columns)}
+
+
+def generated(
+    scheme: ColumnScheme = MSKF, files: Mapping[str, Path] | None = None
+) -> Iterator[tuple[Path, str]]:
     """Yield the path and the complete text of each source file with generated parts.
 
     Parameters
     ----------
     scheme
         Declaration of the scheme.
-    directory
-        Directory of the native sources; by default that of the package.
+    files
+        Paths by name; by default those of `source_files`.
 
     Raises
     ------
     BuildError
         A file does not have the comments around its generated parts.
     """
-    native = sources() if directory is None else directory
-    declared = f"sciml/schemes/{scheme.name}.py"
+    files = source_files() if files is None else files
     yield (
-        native / FIELDS,
+        files[FIELDS],
         (
-            f"/* The fields of the scheme {scheme.name}, generated from {declared} by\n"
+            f"/* The fields of the scheme {scheme.name}, generated from sciml/schemes/{scheme.name}.py by\n"
             f" * `{COMMAND}`: do not edit. */\n/* clang-format off */\n{field_tables(scheme)}"
         ),
     )
-    for name, parts in ((HEADER, {"enumerations": enumerations(scheme)}), (MODULE, module_parts(scheme))):
-        yield native / name, replace_parts((native / name).read_text(encoding="utf-8"), parts)
+    parts = {
+        HEADER: {"enumerations": enumerations(scheme)},
+        MODULE: module_parts(scheme),
+        "replay.f90": {"stream": stream(scheme), "indices": indices(scheme), "call": call(scheme, _REPLAY)},
+        "column_domain.f90": {"indices": indices(scheme, ", public")},
+        "column_steps.f90": {"imports": imports(scheme, "column_domain"), "call": call(scheme, _COLUMN_HOST)},
+    }
+    for name, texts in parts.items():
+        yield files[name], replace_parts(files[name].read_text(encoding="utf-8"), texts)
 
 
 def main() -> None:
     """Write the files, or check them."""
     parser = argparse.ArgumentParser(
-        prog=COMMAND, description="Write the generated parts of the native sources."
+        prog=COMMAND, description="Write the generated parts of the C and Fortran sources."
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a file differs")
     check = parser.parse_args().check
@@ -101,12 +134,13 @@ def main() -> None:
         if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
     for path, text in changed:
-        name = path.relative_to(sources())
         if check:
-            print(f"{name} differs from the declaration in sciml/schemes: run `{COMMAND}`", file=sys.stderr)
+            print(
+                f"{path.name} differs from the declaration in sciml/schemes: run `{COMMAND}`", file=sys.stderr
+            )
         else:
             path.write_text(text, encoding="utf-8")
-            print(f"wrote {name}")
+            print(f"wrote {path}")
     sys.exit(1 if check and changed else 0)
 
 

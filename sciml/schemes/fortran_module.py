@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from sciml.schemes.c_header import groups
 from sciml.schemes.scheme import EMULATOR_OUTPUTS, ColumnScheme, Field
 
-__all__ = ["module_parts"]
+__all__ = ["argument_names", "members", "module_parts", "wrapped"]
 
 _WIDTH = 100
 _SETTINGS = ("dx", "dt", "cudt")
@@ -51,7 +51,7 @@ def _names(fields: Sequence[Field]) -> list[str]:
     return [field.symbol.lower() for field in fields]
 
 
-def _members(scheme: ColumnScheme) -> dict[str, list[str]]:
+def members(scheme: ColumnScheme) -> dict[str, list[str]]:
     """Return the names of the arguments by member of the C structure."""
     members = {_POINTERS[group]: _names(fields) for group, fields in groups(scheme).items()}
     members["out2"] += [output.symbol.lower() for output in EMULATOR_OUTPUTS]
@@ -59,7 +59,7 @@ def _members(scheme: ColumnScheme) -> dict[str, list[str]]:
 
 
 def _structure(scheme: ColumnScheme) -> str:
-    sizes = ", ".join(f"{member}({len(names)})" for member, names in _members(scheme).items())
+    sizes = ", ".join(f"{member}({len(names)})" for member, names in members(scheme).items())
     return f"      type(c_ptr) :: {sizes}, kind\n"
 
 
@@ -70,22 +70,26 @@ def _quantities(scheme: ColumnScheme) -> str:
     return "".join(f"   !>   {symbol.lower():<{width}}  {comment}\n" for symbol, comment in entries)
 
 
-def _arguments(scheme: ColumnScheme) -> str:
+def argument_names(scheme: ColumnScheme) -> list[str]:
+    """Return the arguments of the procedure before the bounds of the arrays, in its order."""
     read = [f for f in scheme.outputs if f.is_read]
     written = [f for f in scheme.outputs if not f.is_read]
     names = ["emulator", *_names(scheme.inputs), *_SETTINGS, *_names(read), *_names(written), "kind"]
-    names += [output.symbol.lower() for output in EMULATOR_OUTPUTS]
-    return _wrapped(f"   subroutine sciml_{scheme.name}_run(", [*names, *_BOUNDS, "status", "message"], ")")
+    return [*names, *(output.symbol.lower() for output in EMULATOR_OUTPUTS)]
+
+
+def _arguments(scheme: ColumnScheme) -> str:
+    words = [*argument_names(scheme), *_BOUNDS, "status", "message"]
+    return wrapped(f"   subroutine sciml_{scheme.name}_run(", words, ")")
 
 
 def _declarations(scheme: ColumnScheme) -> str:
-    members = _members(scheme)
     shapes = {"3": "(ims:ime, kms:kme, jms:jme)", "2": "(ims:ime, jms:jme)"}
     return "".join(
         f"      real(c_float), dimension{shapes[member[-1]]}, "
         f"intent({'in' if member.startswith('in') else 'inout'}), target :: &\n"
-        + _wrapped("         ", names, "")
-        for member, names in members.items()
+        + wrapped("         ", names, "")
+        for member, names in members(scheme).items()
         if names
     )
 
@@ -93,13 +97,13 @@ def _declarations(scheme: ColumnScheme) -> str:
 def _pointers(scheme: ColumnScheme) -> str:
     at = {"3": "(its, kts, jts)", "2": "(its, jts)"}
     return "".join(
-        _wrapped(f"      fields%{member} = [", [f"c_loc({name}{at[member[-1]]})" for name in names], "]")
-        for member, names in _members(scheme).items()
+        wrapped(f"      fields%{member} = [", [f"c_loc({name}{at[member[-1]]})" for name in names], "]")
+        for member, names in members(scheme).items()
         if names
     )
 
 
-def _wrapped(begin: str, words: Sequence[str], end: str) -> str:
+def wrapped(begin: str, words: Sequence[str], end: str) -> str:
     """Join words by commas, over lines that continue below the first word."""
     lines, line = [], begin
     for n, word in enumerate(words):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sciml.coupling.build import c_compiler, fortran_compiler, sources
-from sciml.coupling.generated_sources import COMMAND, generated, main, replace_parts
+from sciml.coupling.generated_sources import COMMAND, generated, main, replace_parts, source_files
 from sciml.coupling.library import Description, _Description
 from sciml.coupling.structures import Domain, columns_structure
 from sciml.errors import BuildError, InputError
@@ -171,11 +171,15 @@ def test_parts_that_are_not_in_the_file_are_an_error() -> None:
 
 
 @pytest.fixture
-def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the native sources, which the command writes into."""
-    shutil.copytree(sources(), tmp_path / "native")
-    monkeypatch.setattr("sciml.coupling.generated_sources.sources", lambda: tmp_path / "native")
-    return tmp_path / "native"
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Copies of the sources of the library and of the hosts, which the command writes into."""
+    files = {}
+    for name, path in source_files().items():
+        top = sources() if path.is_relative_to(sources()) else path.parent
+        shutil.copytree(top, tmp_path / top.name, dirs_exist_ok=True)
+        files[name] = tmp_path / top.name / path.relative_to(top)
+    monkeypatch.setattr("sciml.coupling.generated_sources.source_files", lambda: files)
+    return files
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
@@ -185,49 +189,52 @@ def run(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
     return int(str(end.value.code))
 
 
-def test_the_command_finds_and_repairs_a_changed_file(
-    copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_command_repairs_a_changed_file(
+    copied: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "--check") == 0
-    header, before = copied / "sciml_mskf.h", (copied / "sciml_mskf.h").read_text()
+    header, before = copied["sciml_mskf.h"], copied["sciml_mskf.h"].read_text()
     header.write_text(before.replace("SCIML_RHO,  ", "SCIML_DENSITY,"))
-    (copied / "mskf/fields.h").unlink()
+    copied["mskf/fields.h"].unlink()
     assert run(monkeypatch, "--check") == 1
-    errors = capsys.readouterr().err.splitlines()
-    assert errors == [
+    assert capsys.readouterr().err.splitlines() == [
         f"{name} differs from the declaration in sciml/schemes: run `{COMMAND}`"
-        for name in ("mskf/fields.h", "sciml_mskf.h")
+        for name in ("fields.h", "sciml_mskf.h")
     ]
-    assert not (copied / "mskf/fields.h").exists()
+    assert not copied["mskf/fields.h"].exists()
     assert run(monkeypatch) == 0
     assert header.read_text() == before
     assert run(monkeypatch, "--check") == 0
 
 
-def with_input(name: str, argument: str) -> ColumnScheme:
-    """MSKF with another input, after those of its shape."""
-    extra = Field(name, name, argument)
-    every = (*MSKF.inputs, extra)
-    return replace(MSKF, inputs=tuple(sorted(every, key=lambda field: not field.is_profile)))
+def with_field(group: str, name: str, argument: str) -> ColumnScheme:
+    """MSKF with another input or output, before the others of its shape, so that every later one is moved."""
+    every = (Field(name, name, argument), *getattr(MSKF, group))
+    return replace(MSKF, **{group: tuple(sorted(every, key=lambda field: not field.is_profile))})
 
 
 @pytest.mark.native
-@pytest.mark.parametrize(("name", "argument"), [("W", "w"), ("RAINCV", "raincv")])
-def test_another_input_changes_the_generated_files_alone(name: str, argument: str, copied: Path) -> None:
-    """And every C source compiles with it: the declaration is the only place in the sources to edit."""
-    scheme = with_input(name, argument)
-    before = {path: path.read_text() for path in copied.rglob("*.[chf]*")}
-    for path, text in generated(scheme, copied):
+@pytest.mark.parametrize(
+    ("group", "name", "argument"),
+    [("inputs", "W", "w"), ("inputs", "RAINCV", "raincv"), ("outputs", "QRAIN", "qr_cu")],
+)
+def test_another_field_changes_the_generated_text_alone(
+    group: str, name: str, argument: str, copied: dict[str, Path]
+) -> None:
+    """Every source that lists the fields compiles with it, so that only the declaration must be edited."""
+    for path, text in generated(with_field(group, name, argument), copied):
+        assert path.read_text() != text
         path.write_text(text)
-    changed = {
-        path.relative_to(copied).as_posix() for path, text in before.items() if path.read_text() != text
-    }
-    assert changed == {"mskf/fields.h", "sciml_mskf.h", "sciml_mskf.f90"}
-    command = [*c_compiler().command, "-std=gnu11", "-Wall", "-Werror", "-fsyntax-only", f"-I{copied}"]
-    for source in ("wrf/capture.c", "wrf/statistics.c", "wrf/wrf_patch.c", "wrf/emulated_patch.c"):
-        subprocess.run([*command, copied / source], check=True)
-    subprocess.run(
-        [*fortran_compiler().command, "-Werror", "-fsyntax-only", copied / "sciml_mskf.f90"],
-        cwd=copied,
-        check=True,
+    native = copied["sciml_mskf.h"].parent
+    command = [*c_compiler().command, "-std=gnu11", "-Wall", "-Werror", "-fsyntax-only", f"-I{native}"]
+    physics = [native / "mskf" / f"{name}.c" for name in ("columns", "response", "sounding")]
+    for source in (*sorted((native / "wrf").glob("*.c")), *physics):
+        defines = ("-DSCIML_ISA=baseline", "-DSCIML_BITS=64")
+        subprocess.run([*command, *defines, source], check=True)
+    columns = copied["column_steps.f90"].parent
+    modules = (
+        copied["sciml_mskf.f90"],
+        *(columns / f"column_{part}.f90" for part in ("physics", "domain", "steps")),
     )
+    for source in (*modules, copied["replay.f90"]):
+        subprocess.run([*fortran_compiler().command, "-fsyntax-only", source], cwd=native, check=True)

@@ -17,7 +17,20 @@ module column_domain
 
    integer(int32), parameter :: magic = 1396919629_int32, state_magic = 1396919630_int32
    integer, parameter, public :: f_t = 1, f_qv = 2, f_qc = 3, f_u = 4, f_v = 5, fields = 5
-   integer, parameter, public :: w0avg = 9 ! index among the inputs of the scheme
+   !> Numbers of fields of the scheme, and the index of each among its inputs (in_*) and outputs (out_*).
+   ! generated from sciml/schemes/mskf.py: do not edit (indices)
+   integer, parameter, public :: profiles_in = 9, surfaces_in = 4, profiles_out = 12, &
+                                 surfaces_out = 5
+   integer, parameter, public :: in_u = 1, in_v = 2, in_t = 3, in_qv = 4, in_p_hyd = 5, &
+                                 in_dz8w = 6, in_rho = 7, in_pi = 8, in_w0avg = 9
+   integer, parameter, public :: in_zol = 1, in_hfx = 2, in_ust = 3, in_pblh = 4
+   integer, parameter, public :: out_rthcuten = 1, out_rqvcuten = 2, out_rqccuten = 3, &
+                                 out_rqrcuten = 4, out_rqicuten = 5, out_rqscuten = 6, &
+                                 out_rucuten = 7, out_rvcuten = 8, out_cldfra_dp = 9, &
+                                 out_cldfra_sh = 10, out_qc_cu = 11, out_qi_cu = 12
+   integer, parameter, public :: out_pratec = 1, out_nca = 2, out_cutop = 3, out_cubot = 4, &
+                                 out_novelty = 5
+   ! end of the generated part
    integer, parameter, public :: m_heating = 1, m_moistening = 2, m_condensing = 3, means = 3
    !> Indices of sums per member. State: water (kg m-2), enthalpy (J m-2), depth of the boundary layer (m).
    !> Since the last record: water (kg m-2), heat (J m-2), counts. `coupled`: change of the column by the
@@ -46,9 +59,7 @@ module column_domain
       real(real64), allocatable :: total(:, :)                            !< (member, s_*)
       type(surface_layer), allocatable :: surface(:)
       ! Inputs and outputs of the scheme, in WRF's order (i, k, j) with the members along i. The last index
-      ! is the field: U V T QV P_HYD DZ8W RHO PI W0AVG, ZOL HFX UST PBLH, RTHCUTEN RQVCUTEN RQCCUTEN
-      ! RQRCUTEN RQICUTEN RQSCUTEN RUCUTEN RVCUTEN CLDFRA_DP CLDFRA_SH QC_CU QI_CU, PRATEC NCA CUTOP CUBOT
-      ! NOVELTY.
+      ! is the field, in_* or out_*.
       real(real32), allocatable :: in3(:, :, :, :), in2(:, :, :), out3(:, :, :, :), out2(:, :, :)
       integer(int32), allocatable :: answered(:, :)
    end type domain
@@ -106,8 +117,9 @@ contains
          allocate (d%amplitude(n, 1 + d%steps/d%stepcu), stat=trouble) ! which may be large
          if (trouble /= 0) return
          allocate (d%p(kte), d%mass(kte), d%pi(kte), d%u(kte), d%v(kte), d%w(kte), d%state(kte, n, fields), &
-                   d%mean(kte, n, means), d%total(n, sums), d%surface(n), d%in3(n, kte, 1, 9), &
-                   d%in2(n, 1, 4), d%out3(n, kte, 1, 12), d%out2(n, 1, 5), d%answered(n, 1))
+                   d%mean(kte, n, means), d%total(n, sums), d%surface(n), d%in3(n, kte, 1, profiles_in), &
+                   d%in2(n, 1, surfaces_in), d%out3(n, kte, 1, profiles_out), &
+                   d%out2(n, 1, surfaces_out), d%answered(n, 1))
       end associate
       d%mean = 0
       d%total = 0
@@ -115,7 +127,7 @@ contains
       d%in2 = 0
       d%out3 = 0
       d%out2 = 0
-      d%out2(:, :, 2) = -100 ! no column is held
+      d%out2(:, :, out_nca) = -100 ! no column is held
       d%answered = 0
    end subroutine make
 
@@ -134,7 +146,7 @@ contains
          d%total(m, s_depth) = d%surface(m)%depth
       end do
       d%mean = d%mean/(d%interval*d%dt)
-      write (unit, iostat=trouble) d%state, d%mean, real(transpose(d%in3(:, :, 1, w0avg)), real64), d%total
+      write (unit, iostat=trouble) d%state, d%mean, real(transpose(d%in3(:, :, 1, in_w0avg)), real64), d%total
       if (trouble /= 0) return
       d%mean = 0
       d%total = 0

@@ -5,16 +5,19 @@ module column_steps
    use column_domain, only: domain, f_qc, f_qv, f_t, f_u, f_v, m_condensing, m_heating, m_moistening, &
       s_coupled_enthalpy, s_coupled_heating, s_coupled_water, s_deep, s_evaluated, s_evaporation, &
       s_least_vapour, s_limited, s_novel, s_novelty, s_radiation, s_rain_condensed, s_rain_convective, &
-      s_rain_late, s_returned, s_scheme_enthalpy, s_sensible, s_shallow, s_unsound, w0avg
+      s_rain_late, s_returned, s_scheme_enthalpy, s_sensible, s_shallow, s_unsound
+   ! generated from sciml/schemes/mskf.py: do not edit (imports)
+   use column_domain, only: in_u, in_v, in_t, in_qv, in_p_hyd, in_dz8w, in_rho, in_pi, in_w0avg, &
+                            in_zol, in_hfx, in_ust, in_pblh, out_rthcuten, out_rqvcuten, &
+                            out_rqccuten, out_rqrcuten, out_rqicuten, out_rqscuten, out_rucuten, &
+                            out_rvcuten, out_cldfra_dp, out_cldfra_sh, out_qc_cu, out_qi_cu, &
+                            out_pratec, out_nca, out_cutop, out_cubot, out_novelty
+   ! end of the generated part
    use column_physics, only: cp, heights, lv, mix, radiation, rain_out, sea_fluxes
    use sciml_mskf, only: sciml_emulator, sciml_mskf_run
    implicit none(type, external)
    private
    public :: advance
-
-   ! Fields of the interface, see type(domain).
-   integer, parameter :: pratec = 1, nca = 2, novelty = 5
-   integer, parameter :: rth = 1, rqv = 2, rqc = 3, rqs = 6, ru = 7, rv = 8
 
 contains
 
@@ -65,18 +68,21 @@ contains
 
       call_number = 1 + step/d%stepcu
       span = 2*real(d%stepcu, real32)
-      d%in3(m, :, 1, 1) = real(d%state(:, m, f_u), real32)
-      d%in3(m, :, 1, 2) = real(d%state(:, m, f_v), real32)
-      d%in3(m, :, 1, 3) = real(d%state(:, m, f_t), real32)
-      d%in3(m, :, 1, 4) = real(d%state(:, m, f_qv), real32)
-      d%in3(m, :, 1, 5) = real(d%p, real32)
-      d%in3(m, :, 1, 6) = real(dz, real32)
-      d%in3(m, :, 1, 7) = real(rho, real32)
-      d%in3(m, :, 1, 8) = real(d%pi, real32)
-      d%in3(m, :, 1, w0avg) = (d%in3(m, :, 1, w0avg)*(span - 1) + &
+      d%in3(m, :, 1, in_u) = real(d%state(:, m, f_u), real32)
+      d%in3(m, :, 1, in_v) = real(d%state(:, m, f_v), real32)
+      d%in3(m, :, 1, in_t) = real(d%state(:, m, f_t), real32)
+      d%in3(m, :, 1, in_qv) = real(d%state(:, m, f_qv), real32)
+      d%in3(m, :, 1, in_p_hyd) = real(d%p, real32)
+      d%in3(m, :, 1, in_dz8w) = real(dz, real32)
+      d%in3(m, :, 1, in_rho) = real(rho, real32)
+      d%in3(m, :, 1, in_pi) = real(d%pi, real32)
+      d%in3(m, :, 1, in_w0avg) = (d%in3(m, :, 1, in_w0avg)*(span - 1) + &
                                real(d%w*d%amplitude(m, call_number), real32))/span
       associate (s => d%surface(m))
-         d%in2(m, 1, :) = real([s%zol, s%heat, s%ust, s%depth], real32)
+         d%in2(m, 1, in_zol) = real(s%zol, real32)
+         d%in2(m, 1, in_hfx) = real(s%heat, real32)
+         d%in2(m, 1, in_ust) = real(s%ust, real32)
+         d%in2(m, 1, in_pblh) = real(s%depth, real32)
       end associate
    end subroutine prepare
 
@@ -87,17 +93,24 @@ contains
       integer, intent(in) :: first, last
       integer, intent(out) :: status
       character(len=512), intent(out) :: message
-      associate (x => d%in3, s => d%in2, y => d%out3, r => d%out2)
-         call sciml_mskf_run(emulator, x(:, :, :, 1), x(:, :, :, 2), x(:, :, :, 3), x(:, :, :, 4), &
-                             x(:, :, :, 5), x(:, :, :, 6), x(:, :, :, 7), x(:, :, :, 8), x(:, :, :, w0avg), &
-                             s(:, :, 1), s(:, :, 2), s(:, :, 3), s(:, :, 4), real(d%dx, real32), &
-                             real(d%dt, real32), real(d%cudt, real32), r(:, :, nca), y(:, :, :, 1), &
-                             y(:, :, :, 2), y(:, :, :, 3), y(:, :, :, 4), y(:, :, :, 5), y(:, :, :, 6), &
-                             y(:, :, :, 7), y(:, :, :, 8), y(:, :, :, 9), y(:, :, :, 10), y(:, :, :, 11), &
-                             y(:, :, :, 12), r(:, :, pratec), r(:, :, 3), r(:, :, 4), d%answered, &
-                             r(:, :, novelty), 1, d%members, 1, 1, 1, d%levels, first, last, 1, 1, 1, &
-                             d%levels, status, message)
-      end associate
+      ! generated from sciml/schemes/mskf.py: do not edit (call)
+      call sciml_mskf_run(emulator, d%in3(:, :, :, in_u), d%in3(:, :, :, in_v), &
+                          d%in3(:, :, :, in_t), d%in3(:, :, :, in_qv), d%in3(:, :, :, in_p_hyd), &
+                          d%in3(:, :, :, in_dz8w), d%in3(:, :, :, in_rho), d%in3(:, :, :, in_pi), &
+                          d%in3(:, :, :, in_w0avg), d%in2(:, :, in_zol), d%in2(:, :, in_hfx), &
+                          d%in2(:, :, in_ust), d%in2(:, :, in_pblh), real(d%dx, real32), &
+                          real(d%dt, real32), real(d%cudt, real32), d%out2(:, :, out_nca), &
+                          d%out3(:, :, :, out_rthcuten), d%out3(:, :, :, out_rqvcuten), &
+                          d%out3(:, :, :, out_rqccuten), d%out3(:, :, :, out_rqrcuten), &
+                          d%out3(:, :, :, out_rqicuten), d%out3(:, :, :, out_rqscuten), &
+                          d%out3(:, :, :, out_rucuten), d%out3(:, :, :, out_rvcuten), &
+                          d%out3(:, :, :, out_cldfra_dp), d%out3(:, :, :, out_cldfra_sh), &
+                          d%out3(:, :, :, out_qc_cu), d%out3(:, :, :, out_qi_cu), &
+                          d%out2(:, :, out_pratec), d%out2(:, :, out_cutop), &
+                          d%out2(:, :, out_cubot), d%answered, d%out2(:, :, out_novelty), 1, &
+                          d%members, 1, 1, 1, d%levels, first, last, 1, 1, 1, d%levels, status, &
+                          message)
+      ! end of the generated part
    end subroutine convection
 
    !> Count classes and novelty of the columns that were not held.
@@ -119,8 +132,8 @@ contains
          case default
             cycle ! no trigger: the emulator was not evaluated
          end select
-         if (d%out2(m, 1, novelty) > 1) d%total(m, s_novel) = d%total(m, s_novel) + 1
-         d%total(m, s_novelty) = max(d%total(m, s_novelty), real(d%out2(m, 1, novelty), real64))
+         if (d%out2(m, 1, out_novelty) > 1) d%total(m, s_novel) = d%total(m, s_novel) + 1
+         d%total(m, s_novelty) = max(d%total(m, s_novelty), real(d%out2(m, 1, out_novelty), real64))
       end do
    end subroutine count_answers
 
@@ -153,16 +166,16 @@ contains
       real(real64) :: rain, share
       integer :: k
 
-      rain = d%dt*real(d%out2(m, 1, pratec), real64)
-      if (.not. d%out2(m, 1, nca) > 0) then
+      rain = d%dt*real(d%out2(m, 1, out_pratec), real64)
+      if (.not. d%out2(m, 1, out_nca) > 0) then
          ! WRF clears the tendencies when their time is over, but PRATEC only at the next call: the rain until
          ! then has no source. Here it is counted, but not added to the rain.
          d%total(m, s_rain_late) = d%total(m, s_rain_late) + rain
          return
       end if
-      heating = d%dt*d%pi*real(d%out3(m, :, 1, rth), real64)
-      drying = d%dt*real(d%out3(m, :, 1, rqv), real64)
-      water = d%dt*sum(real(d%out3(m, :, 1, rqc:rqs), real64), dim=2)
+      heating = d%dt*d%pi*real(d%out3(m, :, 1, out_rthcuten), real64)
+      drying = d%dt*real(d%out3(m, :, 1, out_rqvcuten), real64)
+      water = d%dt*sum(real(d%out3(m, :, 1, out_rqccuten:out_rqscuten), real64), dim=2)
       share = 1
       do k = 1, d%levels
          if (drying(k) < 0) share = min(share, -d%state(k, m, f_qv)/drying(k))
@@ -179,8 +192,8 @@ contains
       d%state(:, m, f_t) = now + heating
       d%state(:, m, f_qv) = d%state(:, m, f_qv) + drying
       d%state(:, m, f_qc) = d%state(:, m, f_qc) + water
-      d%state(:, m, f_u) = d%state(:, m, f_u) + share*d%dt*real(d%out3(m, :, 1, ru), real64)
-      d%state(:, m, f_v) = d%state(:, m, f_v) + share*d%dt*real(d%out3(m, :, 1, rv), real64)
+      d%state(:, m, f_u) = d%state(:, m, f_u) + share*d%dt*real(d%out3(m, :, 1, out_rucuten), real64)
+      d%state(:, m, f_v) = d%state(:, m, f_v) + share*d%dt*real(d%out3(m, :, 1, out_rvcuten), real64)
       d%mean(:, m, m_heating) = d%mean(:, m, m_heating) + heating
       d%mean(:, m, m_moistening) = d%mean(:, m, m_moistening) + drying
       call add(s_rain_convective, share*rain)
@@ -214,9 +227,9 @@ contains
       integer, intent(in) :: m
       real(real32) :: dt
       dt = real(d%dt, real32)
-      if (.not. d%out2(m, 1, nca) > 0) return
-      if (nint(d%out2(m, 1, nca)/dt) <= 1) d%out3(m, :, 1, rth:rv) = 0
-      d%out2(m, 1, nca) = d%out2(m, 1, nca) - dt
+      if (.not. d%out2(m, 1, out_nca) > 0) return
+      if (nint(d%out2(m, 1, out_nca)/dt) <= 1) d%out3(m, :, 1, out_rthcuten:out_rvcuten) = 0
+      d%out2(m, 1, out_nca) = d%out2(m, 1, out_nca) - dt
    end subroutine count_down
 
 end module column_steps

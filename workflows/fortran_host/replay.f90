@@ -12,9 +12,12 @@
 !>   kme, and five zeros, where kds:kde are the mass levels, the lowest first;
 !>   3 reals of 4 bytes: DX (m), DT (s), CUDT (min);
 !>   in each record, whole fields of 4-byte reals, (ims:ime,kms:kme,jms:jme) or (ims:ime,jms:jme).
+! generated from sciml/schemes/mskf.py: do not edit (stream)
 !>   INPUT: U V T QV P_HYD DZ8W RHO PI W0AVG, ZOL HFX UST PBLH, NCA.
-!>   OUTPUT: RTHCUTEN RQVCUTEN RQCCUTEN RQRCUTEN RQICUTEN RQSCUTEN RUCUTEN RVCUTEN CLDFRA_DP CLDFRA_SH QC_CU
-!>   QI_CU, PRATEC NCA CUTOP CUBOT NOVELTY, KIND (4-byte integers). Values not set by the library are -777.
+!>   OUTPUT: RTHCUTEN RQVCUTEN RQCCUTEN RQRCUTEN RQICUTEN RQSCUTEN RUCUTEN RVCUTEN CLDFRA_DP CLDFRA_SH
+!>     QC_CU QI_CU, PRATEC NCA CUTOP CUBOT NOVELTY, KIND (4-byte integers).
+! end of the generated part
+!> Values of OUTPUT that the library did not set are -777.
 program replay
    use, intrinsic :: iso_fortran_env, only: error_unit, int32, int64, real32
    use sciml_mskf, only: sciml_emulator, sciml_mskf_finalise, sciml_mskf_init, sciml_mskf_run
@@ -22,8 +25,16 @@ program replay
 
    integer(int32), parameter :: magic = 1396919628_int32
    real(real32), parameter :: untouched = -777.0_real32
+   ! generated from sciml/schemes/mskf.py: do not edit (indices)
    integer, parameter :: profiles_in = 9, surfaces_in = 4, profiles_out = 12, surfaces_out = 5
-   integer, parameter :: nca = 2 ! index among the surface outputs
+   integer, parameter :: in_u = 1, in_v = 2, in_t = 3, in_qv = 4, in_p_hyd = 5, in_dz8w = 6, &
+                         in_rho = 7, in_pi = 8, in_w0avg = 9
+   integer, parameter :: in_zol = 1, in_hfx = 2, in_ust = 3, in_pblh = 4
+   integer, parameter :: out_rthcuten = 1, out_rqvcuten = 2, out_rqccuten = 3, out_rqrcuten = 4, &
+                         out_rqicuten = 5, out_rqscuten = 6, out_rucuten = 7, out_rvcuten = 8, &
+                         out_cldfra_dp = 9, out_cldfra_sh = 10, out_qc_cu = 11, out_qi_cu = 12
+   integer, parameter :: out_pratec = 1, out_nca = 2, out_cutop = 3, out_cubot = 4, out_novelty = 5
+   ! end of the generated part
 
    type(sciml_emulator) :: emulator
    character(len=1024) :: weights, input, output, word
@@ -91,7 +102,7 @@ program replay
       out3 = untouched
       out2 = untouched
       kind_of = int(untouched, int32)
-      read (reader, iostat=status) in3, in2, out2(:, :, nca)
+      read (reader, iostat=status) in3, in2, out2(:, :, out_nca)
       if (status /= 0) call give_up(trim(input)//" ends too early: write it again")
       call system_clock(begin, rate)
       !$omp parallel do default(shared) private(tile, its, ite, jts, jte, status, message) schedule(dynamic) &
@@ -101,15 +112,23 @@ program replay
          jts = jds + tile/tiles_i*tile_j
          ite = min(its + tile_i - 1, ide)
          jte = min(jts + tile_j - 1, jde)
-         call sciml_mskf_run(emulator, in3(:, :, :, 1), in3(:, :, :, 2), in3(:, :, :, 3), in3(:, :, :, 4), &
-                             in3(:, :, :, 5), in3(:, :, :, 6), in3(:, :, :, 7), in3(:, :, :, 8), &
-                             in3(:, :, :, 9), in2(:, :, 1), in2(:, :, 2), in2(:, :, 3), in2(:, :, 4), &
-                             settings(1), settings(2), settings(3), out2(:, :, nca), out3(:, :, :, 1), &
-                             out3(:, :, :, 2), out3(:, :, :, 3), out3(:, :, :, 4), out3(:, :, :, 5), &
-                             out3(:, :, :, 6), out3(:, :, :, 7), out3(:, :, :, 8), out3(:, :, :, 9), &
-                             out3(:, :, :, 10), out3(:, :, :, 11), out3(:, :, :, 12), out2(:, :, 1), &
-                             out2(:, :, 3), out2(:, :, 4), kind_of, out2(:, :, 5), ims, ime, jms, jme, &
-                             kms, kme, its, ite, jts, jte, kds, kde, status, message)
+         ! generated from sciml/schemes/mskf.py: do not edit (call)
+         call sciml_mskf_run(emulator, in3(:, :, :, in_u), in3(:, :, :, in_v), in3(:, :, :, in_t), &
+                             in3(:, :, :, in_qv), in3(:, :, :, in_p_hyd), in3(:, :, :, in_dz8w), &
+                             in3(:, :, :, in_rho), in3(:, :, :, in_pi), in3(:, :, :, in_w0avg), &
+                             in2(:, :, in_zol), in2(:, :, in_hfx), in2(:, :, in_ust), &
+                             in2(:, :, in_pblh), settings(1), settings(2), settings(3), &
+                             out2(:, :, out_nca), out3(:, :, :, out_rthcuten), &
+                             out3(:, :, :, out_rqvcuten), out3(:, :, :, out_rqccuten), &
+                             out3(:, :, :, out_rqrcuten), out3(:, :, :, out_rqicuten), &
+                             out3(:, :, :, out_rqscuten), out3(:, :, :, out_rucuten), &
+                             out3(:, :, :, out_rvcuten), out3(:, :, :, out_cldfra_dp), &
+                             out3(:, :, :, out_cldfra_sh), out3(:, :, :, out_qc_cu), &
+                             out3(:, :, :, out_qi_cu), out2(:, :, out_pratec), &
+                             out2(:, :, out_cutop), out2(:, :, out_cubot), kind_of, &
+                             out2(:, :, out_novelty), ims, ime, jms, jme, kms, kme, its, ite, jts, &
+                             jte, kds, kde, status, message)
+         ! end of the generated part
          if (status /= 0 .or. message /= "") then
             !$omp critical
             worst = max(worst, status)
