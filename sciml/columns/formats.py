@@ -27,6 +27,10 @@ Form = Literal["wrfout", "capture", "pairs", "columns"]
 def form_of(ds: xr.Dataset) -> Form:
     """Form of a dataset: columns of this package, drawn pairs, a capture, or a wrfout."""
     if "sciml_schema" in ds.attrs:
+        if "checksum" in ds.attrs:
+            raise InputError(
+                f"{where(ds)} is a weights file and has no columns: give a store of columns or WRF output"
+            )
         check_schema(ds.attrs["sciml_schema"], COLUMNS_SCHEMA, where(ds), REWRITE)
         return "columns"
     if "T_PHY" in ds.variables and "column" in ds["T_PHY"].dims:

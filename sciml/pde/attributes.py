@@ -5,16 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sciml.errors import InputError, SchemaError, SciMLError
+from sciml.errors import InputError, MissingVariable, SchemaError, SciMLError
 from sciml.pde.grid import Grid
 from sciml.storage.schema import check_schema
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["DATASET_SCHEMA", "check_written", "grid_in_attributes", "parameters_of", "readable"]
+__all__ = [
+    "DATASET_SCHEMA",
+    "check_written",
+    "grid_in_attributes",
+    "named_in_errors",
+    "parameters_of",
+    "readable",
+]
 
 DATASET_SCHEMA: Final = 1
 """Schema of the datasets that `sciml.pde.generate` makes, their attribute ``sciml_dataset``."""
@@ -27,7 +35,12 @@ def check_written(dataset: xr.Dataset, name: str) -> None:
     ------
     SchemaError
         The dataset has another schema.
+    InputError
+        It is another kind of file that sciml writes.
     """
+    if "sciml_schema" in dataset.attrs:
+        kind = "a weights file" if "checksum" in dataset.attrs else "a store of columns"
+        raise InputError(f"{name} is {kind}, not a dataset of PDE problems: give one")
     if "sciml_dataset" in dataset.attrs:
         check_schema(
             dataset.attrs["sciml_dataset"],
@@ -76,6 +89,17 @@ def parameters_of(dataset: xr.Dataset) -> dict[str, Any]:
         raise SchemaError(
             f"the attribute 'family_parameters' is {str(text)[:60]!r}: it should be Family.parameters() as JSON"
         ) from error
+
+
+@contextlib.contextmanager
+def named_in_errors(path: object) -> Iterator[None]:
+    """Put the path of a file, if it is one, before the text of a `MissingVariable`."""
+    try:
+        yield
+    except MissingVariable as error:
+        if not isinstance(path, str | Path):
+            raise
+        raise MissingVariable(f"{path}: {error}") from error
 
 
 @contextlib.contextmanager

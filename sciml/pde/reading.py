@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sciml.errors import InputError
 from sciml.pde.array_files import FileArrays, absent, form_of, read_arrays
-from sciml.pde.attributes import check_written
+from sciml.pde.attributes import check_written, named_in_errors
 from sciml.pde.axes import AXES, Dims, check_planes, check_sizes, given_dims, variable
 from sciml.pde.axis_order import resolve
 from sciml.pde.by_layout import by_layout
@@ -126,7 +126,8 @@ def open_dataset(
         raise InputError(
             f"a {type(path).__name__}: give the path of one file, an xarray Dataset, or {{name: path of a .npy}}"
         )
-    whole = check_dataset(placed(check_dataset(in_order(_by_channel(opened))), grid, stride, sides))
+    with named_in_errors(path):
+        whole = check_dataset(placed(check_dataset(in_order(_by_channel(opened))), grid, stride, sides))
     if "grid" in whole.attrs and "y" in whole.dims:
         grid_of_dataset(whole)  # checks its shape
     return with_sides(whole, side_values)

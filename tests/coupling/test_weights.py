@@ -166,16 +166,30 @@ def test_what_is_no_weights_file(library: Library, tmp_path: Path) -> None:
 
 
 @pytest.mark.native
+@pytest.mark.parametrize("schema", [0, 9, None])
 def test_another_schema(
-    library: Library, published: tuple[Net, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    library: Library,
+    published: tuple[Net, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    schema: int | None,
 ) -> None:
-    monkeypatch.setattr(module, "WEIGHTS_SCHEMA", 9)
-    write_weights(tmp_path / "nine.nc", published[0].weights())
+    path = tmp_path / "other.nc"
+    monkeypatch.setattr(module, "WEIGHTS_SCHEMA", schema or 0)
+    write_weights(path, published[0].weights())
     monkeypatch.undo()
-    with pytest.raises(SchemaError, match="schema 9"):
-        read_weights(tmp_path / "nine.nc")
-    with pytest.raises(SchemaError, match="schema 9"):
-        library.open(tmp_path / "nine.nc")
+    if schema is None:  # the attribute gets another name, and the file its new checksum
+        content = path.read_bytes().replace(b"sciml_schema", b"other_schema")
+        match = module._CHECKSUM.search(content)
+        assert match is not None
+        at = match.start(1)
+        path.write_bytes(content[:at] + module._sum(content, at) + content[at + 64 :])
+    number = "no schema number" if schema is None else f"schema {schema}"
+    for read in (read_weights, library.open):
+        with pytest.raises(
+            SchemaError, match=rf"other\.nc has {number}, this \w+ reads schema 1: .*export the weights"
+        ):
+            read(path)
 
 
 @pytest.mark.native
@@ -204,8 +218,9 @@ def test_sealed_but_wrong(
     bad = Weights(dict(weights.arrays), dict(weights.attributes))
     change(bad)
     write_weights(tmp_path / "bad.nc", bad)
-    with pytest.raises(kind, match=match):
+    with pytest.raises(kind, match=match) as caught:
         library.open(tmp_path / "bad.nc")
+    assert str(tmp_path / "bad.nc") in str(caught.value)
 
 
 def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

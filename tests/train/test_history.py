@@ -41,6 +41,8 @@ def test_round_trip(rows):
 def test_invalid_histories():
     with pytest.raises(SchemaError, match=r"schema 99.*upgrade"):
         History.from_json('{"schema": 99}')
+    with pytest.raises(SchemaError, match="the training history has schema 0, this version reads schema 1"):
+        History.from_json('{"schema": 0}')
     with pytest.raises(SchemaError, match="not a training history"):
         History.from_json("[]")
     with pytest.raises(SchemaError, match="not a training history"):

@@ -31,6 +31,8 @@ __all__ = ["LEVELS", "OUTPUTS", "Tally", "classify"]
 
 Array = NDArray[Any]
 
+EVALUATION_SCHEMA: Final = 1
+"""Schema of the JSON of an evaluation."""
 OUTPUTS: Final = MSKF.unit_labels
 """Outputs that are scored where both sides have them, with their units."""
 
@@ -176,7 +178,7 @@ class Tally:
         moments = {name: sums for (name, weigh), sums in self._moments.items() if weigh == self.weighted}
         profiles = profile_table(moments, height, self._units)
         scores: dict[str, Any] = {
-            "schema": 1,
+            "schema": EVALUATION_SCHEMA,
             "weighted_scores": self.weighted,
             "columns": {
                 "evaluated": kind.size,

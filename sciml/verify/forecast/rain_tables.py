@@ -20,6 +20,8 @@ __all__ = ["RainComparison", "figure", "floor_range", "text_table"]
 
 Array = NDArray[Any]
 
+RAINFALL_SCHEMA: Final = 1
+"""Schema of the JSON of a rainfall verification."""
 AMOUNTS: Final = {
     "mean_reference": "mean of the reference (mm)",
     "mean_candidate": "mean of the candidate (mm)",
@@ -138,7 +140,7 @@ class RainComparison:
             if name != "Time"
         }
         return {
-            "schema": 1,
+            "schema": RAINFALL_SCHEMA,
             "reference": self.names[0],
             "candidate": self.names[1],
             "window_hours": self.window,
