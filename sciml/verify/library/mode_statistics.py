@@ -33,6 +33,7 @@ Array = NDArray[Any]
 COUNTS: Final = ("COLUMNS", "HELD", "NOVEL", "CLIPPED", "LIMITED", "UNSOUND", "RETURNED")
 #: Classes that the emulator returned; files of earlier versions do not have them.
 CLASSES: Final = tuple(name.upper() for name in MSKF.classes)
+ATTRIBUTES: Final = ("MODE", "DX", "NX", "NY", "NOVELTY_LIMIT", "FIRST_STEP", "LAST_STEP", "RANK")
 SUMS: Final = (
     *COUNTS,
     *CLASSES,
@@ -286,6 +287,11 @@ def read_statistics(paths: Iterable[str | Path]) -> ModeStatistics:
                     f"{path.name} has {name} {statistics.attrs[name]}, {listed[0].name} has {first.attrs[name]}: "
                     "report on one mode and one domain at a time"
                 )
+        if others := set(map(str, statistics.variables)) ^ set(map(str, first.variables)):
+            raise InputError(
+                f"only one of {path.name} and {listed[0].name} has {', '.join(sorted(others))}: they are of two "
+                "versions of the library; report on one at a time"
+            )
         if statistics.sizes.get("bottom_top") != first.sizes.get("bottom_top"):
             raise InputError(
                 f"{path.name} and {listed[0].name} have different numbers of levels: report on one at a time"
@@ -323,5 +329,12 @@ def _opened(path: Path) -> xr.Dataset:
         raise InputError(
             f"{path.name} holds no statistics of the library: give sciml_mskf_shadow_*.nc, _emulate_*.nc or "
             "_guard_*.nc (what `capture` wrote is for `sciml convection evaluate` and `train`)"
+        )
+    absent = [name for name in ATTRIBUTES if name not in loaded.attrs]
+    absent += [name for name in (*COUNTS, "NOVELTY") if name not in loaded]
+    if absent:
+        raise InputError(
+            f"{path} does not have {', '.join(absent)}: it is damaged, or of another version of the library; run WRF "
+            "again with the library of this version"
         )
     return loaded
