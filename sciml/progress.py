@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["Bar", "LineLog", "Lines", "Telling", "Update", "progress_bar", "terminal_bar"]
+__all__ = ["Bar", "LineLog", "Lines", "StageProgress", "Update", "progress_bar", "terminal_bar"]
 
 Update = Callable[[int, int], None]
 """A function of the number of steps done and of their total."""
@@ -61,22 +61,22 @@ def terminal_bar(*columns: Any, transient: bool) -> Progress:
     return Progress(*(columns or default), console=Console(stderr=True), transient=transient)
 
 
-class Telling:
+class StageProgress:
     """Progress of work in stages; this class shows nothing.
 
     Examples
     --------
-    >>> with Telling() as stages:
+    >>> with StageProgress() as stages:
     ...     update = stages.stage("writing")
     ...     update(1, 10)
     """
 
     @staticmethod
-    def automatic(*, transient: bool = False) -> Telling:
+    def automatic(*, transient: bool = False) -> StageProgress:
         """Return bars if the standard error is a terminal, else lines."""
         return Bar(transient=transient) if sys.stderr.isatty() else Lines()
 
-    def __enter__(self) -> Telling:
+    def __enter__(self) -> StageProgress:
         return self
 
     def __exit__(
@@ -105,7 +105,7 @@ class Telling:
         """Show a line of text that is not progress."""
 
 
-class Bar(Telling):
+class Bar(StageProgress):
     """A bar for each stage.
 
     Parameters
@@ -117,7 +117,7 @@ class Bar(Telling):
     def __init__(self, *, transient: bool = False) -> None:
         self._transient = transient
 
-    def __enter__(self) -> Telling:
+    def __enter__(self) -> StageProgress:
         self._bar = terminal_bar(transient=self._transient)
         self._bar.start()
         return self
@@ -139,7 +139,7 @@ class Bar(Telling):
         print(line, file=sys.stderr, flush=True)
 
 
-class Lines(Telling):
+class Lines(StageProgress):
     """A line every few seconds, and one at the end of a stage that took longer.
 
     Parameters
@@ -174,5 +174,5 @@ def progress_bar(text: str, quiet: bool) -> Iterator[Update | None]:
     if quiet:
         yield None
         return
-    with Telling.automatic(transient=True) as stages:
+    with StageProgress.automatic(transient=True) as stages:
         yield stages.stage(text, "")

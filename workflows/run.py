@@ -5,8 +5,8 @@
 A workflow has a title, variables and steps. If a variable is a list, a word of a command that names it becomes as many
 words. With --smoke the variables of [smoke] take precedence, and the workflow takes about a minute. Each path in a
 variable listed in [absent] must exist; otherwise the text there is printed as the remedy. After an interruption, run
-the workflow again: each command goes on where it stopped; --from skips the steps before. A step is not finished while
-the file in its until_gone exists: the workflow stops there, and the next run goes on.
+the workflow again: each command resumes; --from skips the steps before. A step is not finished while
+the file in its resume_file exists: the workflow stops there, and the next run goes on.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def run_workflow(path: Path, *, smoke: bool = False, first: int = 1, given: list
     steps = []
     for step in listed:
         command = [part for word in step["command"] for part in substitute(word, words)]
-        until_gone = Path(*substitute(step["until_gone"], words)) if "until_gone" in step else None
-        steps.append(Step(str(step["purpose"]), tuple(command), until_gone))
+        resume_file = Path(*substitute(step["resume_file"], words)) if "resume_file" in step else None
+        steps.append(Step(str(step["purpose"]), tuple(command), resume_file))
     if "output" in words:
         Path(words["output"][0]).mkdir(parents=True, exist_ok=True)
     run_steps(steps[first - 1 :])

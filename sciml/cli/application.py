@@ -19,7 +19,7 @@ ABOUT = "Emulators of convection for WRF, and neural operators compared with mul
 
 EPILOG = (
     "sciml COMMAND --help ends with examples. Every command takes --json FILE (- for standard output) and --quiet. "
-    "sciml --install-completion lets TAB complete commands and options; sciml --version prints the version."
+    "sciml --install-completion installs shell completion; sciml --version prints the version."
 )
 
 

@@ -57,7 +57,9 @@ def train(
     ] = None,
     exclude: Annotated[
         list[int] | None,
-        typer.Option("--exclude", metavar="RUN", help="Run to leave out, for tests; may be repeated."),
+        typer.Option(
+            "--exclude", metavar="RUN", help="Run to leave out of the training, for tests; may be repeated."
+        ),
     ] = None,
     options: TrainingOptions,
     # The name of --restart in scripts from before the renaming; to be removed with them.
@@ -65,9 +67,10 @@ def train(
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train an emulator on columns; the same command resumes it.
+    """Train an emulator on columns.
 
-    Options take precedence over the file of --config, and the file over the defaults.
+    The same command resumes an interrupted training. Options take precedence over the file of
+    --config, and the file over the defaults.
     """
     from sciml.columns.open import open_columns
     from sciml.convection.training import train as train_emulator
@@ -102,7 +105,7 @@ def train(
 def evaluate(
     model: Annotated[
         str,
-        typer.Argument(help="Checkpoint or its name, library (*.so) with --weights, or folder of both."),
+        typer.Argument(help="Checkpoint or its name, library (*.so) with --weights, or folder with both."),
     ],
     files: Annotated[
         list[Path], typer.Argument(help="wrfout files, captured or drawn pairs, or a columns store.")
@@ -141,7 +144,7 @@ def evaluate(
 ) -> None:
     """Score a model against the true scheme.
 
-    Columns whose tendencies the scheme did not compute at that call, but held from an earlier one, are never scored.
+    Columns with tendencies that the scheme held from an earlier call are not scored.
     """
     from sciml.verify.emulator.evaluate import assess
 
@@ -167,7 +170,7 @@ def evaluate(
                     progress=progress,
                 )
             )
-    output = Output(json_file, quiet)  # files first: a pipe that is closed early must not lose them
+    output = Output(json_file, quiet)  # Files are written first, because a closed pipe ends the command.
     _write(output, evaluations, html_file, figure, title)
     output.print(*(f"{evaluation}\n" for evaluation in evaluations))
     output.print_files()
@@ -215,5 +218,5 @@ def _open_runs(files: list[Path], reference: list[Path], run: list[int]) -> xr.D
     absent = [number for number in dict.fromkeys(run) if number not in runs]
     if absent:
         present = ", ".join(map(str, np.unique(runs)))
-        raise InputError(f"no column of RUN {', '.join(map(str, absent))}: the files hold RUN {present}")
+        raise InputError(f"no column of RUN {', '.join(map(str, absent))}: the files contain RUN {present}")
     return columns.isel(column=np.flatnonzero(np.isin(runs, run)))

@@ -48,7 +48,7 @@ def export(
         Path, typer.Option("-o", "--output", metavar="FILE", help="Weights file to write (*.nc).")
     ],
     response: Annotated[
-        bool, typer.Option("--response/--no-response", help="Compute growing modes (takes some seconds).")
+        bool, typer.Option("--response/--no-response", help="Compute the growing modes (takes some seconds).")
     ] = True,
     json_file: Json = None,
     quiet: Quiet = False,
@@ -82,7 +82,8 @@ def response(
         int, typer.Option("--columns", min=8, max=5000, help="Maximum number of soundings.")
     ] = 400,
     threshold: Annotated[
-        float, typer.Option("--threshold", min=0.0, help="Growth rate per day above which to warn.")
+        float,
+        typer.Option("--threshold", min=0.0, help="Growth rate per day above which a mode causes a warning."),
     ] = 1.0,
     smooth: Annotated[
         bool,
@@ -99,7 +100,7 @@ def response(
     """Compute the linear response of convection and its growing modes.
 
     The same small change is added to many soundings at fixed pressure, and the responses are averaged: d(dT/dt,
-    dq/dt) / d(T, q). The eigenvalues of this matrix are growth rates; convection should damp.
+    dq/dt) / d(T, q). The eigenvalues of this matrix are growth rates. Positive rates belong to growing modes.
     """
     from sciml.convection.emulator import Emulator
     from sciml.convection.linear_response import linear_response
@@ -185,10 +186,10 @@ def check(
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Test a built library: parity with torch, bits, threads.
+    """Test a built library and its weights file.
 
-    Checks the checksum of the library, parity with torch, and equal bits for any tiling and number of threads. The last
-    line is the verdict. Exit code 0 if all checks pass, 1 if one fails, 2 if there is nothing to check.
+    The checks are the checksum, parity with torch, and bit-equal results for any tiling and number of threads. The last
+    line is the verdict. The exit code is 0 if all checks pass, 1 if one fails, and 2 if there is nothing to check.
     """
     from sciml.verify.library.checks import examine
 
@@ -216,19 +217,21 @@ def check(
 )
 def replay(
     folder: Library,
-    files: Annotated[list[Path] | None, typer.Argument(help="wrfout files; default: the sample.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="wrfout files; default: the packaged sample.")
+    ] = None,
     tile: Annotated[
         list[str] | None,
         typer.Option(
             "--tile",
             metavar="WxH",
-            help="Size of a tile in columns, such as 7x5; 0x0: the domain; may be repeated.",
+            help="Size of a tile in columns, such as 7x5, or 0x0 for the whole domain; may be repeated.",
         ),
     ] = None,
     threads: Annotated[
         int,
         typer.Option(
-            "--threads", min=1, max=1024, help="Maximum number of threads, limited to the processors."
+            "--threads", min=1, max=1024, help="Maximum number of threads; at most the number of processors."
         ),
     ] = 2,
     output: Annotated[
@@ -238,10 +241,10 @@ def replay(
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Replay wrfouts through a Fortran program, compared with torch.
+    """Replay wrfouts through a Fortran program, and compare the results with torch.
 
     The program is compiled with $FC and linked with the library in DIR. It stores the fields in WRF's memory order
-    with a halo, and calls the library inside an OpenMP loop over tiles. Exit code 1 if the results differ.
+    with a halo, and calls the library in an OpenMP loop over tiles. The exit code is 1 if the results differ.
     """
     from tempfile import TemporaryDirectory
 

@@ -56,7 +56,7 @@ def flags(
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Link WRF with the library: print the flags or apply them.
+    """Print or apply the flags that link WRF with the library.
 
     WRF's calls of its convection scheme then go through the library. The source of WRF does not change: the flags are
     added to configure.wrf, and wrf.exe is linked again.
@@ -73,9 +73,7 @@ def flags(
     if undo is not None:
         removed = remove_line(undo)
         output.write_json({"file": str(undo), "removed": removed})
-        output.print(
-            f"{undo}: flags taken out; link WRF again" if removed else f"{undo} has no flags of sciml"
-        )
+        output.print(f"{undo}: flags removed; link WRF again" if removed else f"{undo} has no flags of sciml")
         output.print_files()
         return
     if folder is None:
@@ -103,7 +101,7 @@ def report(
     ],
     model: Annotated[
         str | None,
-        typer.Option("--model", metavar="MODEL", help="Emulator to score on files of captures."),
+        typer.Option("--model", metavar="MODEL", help="Emulator to score on captured columns."),
     ] = None,
     html_file: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write an HTML page with figures.")
@@ -125,7 +123,7 @@ def report(
     captured = [path for path in listed if "_capture_" in path.name]
     if not listed:
         raise InputError(
-            f"{', '.join(map(str, files))}: no file sciml_mskf_*.nc there. The library writes them into `directory` "
+            f"{', '.join(map(str, files))}: there is no file sciml_mskf_*.nc. The library writes them into `directory` "
             "of sciml_mskf.nml, except with mode = 'original'; WRF calls the library only with cu_physics = 11"
         )
     if captured and len(captured) < len(listed):
@@ -135,7 +133,9 @@ def report(
         from sciml.cli.convection import evaluate
 
         if model is None:
-            raise InputError("captures contain pairs to score an emulator on: give the emulator with --model")
+            raise InputError(
+                "captures contain columns to score an emulator on: give the emulator with --model"
+            )
         evaluate(model, captured, json_file=json_file, html_file=html_file, quiet=quiet)
         return
     statistics = read_statistics(listed)

@@ -34,7 +34,10 @@ def rce(
         float, typer.Option("--days", min=1.0, max=10000.0, help="Length of the run in days.")
     ] = 30.0,
     members: Annotated[
-        int, typer.Option("--members", min=1, max=10000, help="Number of columns; each starts differently.")
+        int,
+        typer.Option(
+            "--members", min=1, max=10000, help="Number of columns, each with its own initial state."
+        ),
     ] = 20,
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Seed of the initial states and of the winds.")
@@ -46,7 +49,7 @@ def rce(
     file: Annotated[
         list[Path] | None,
         typer.Option(
-            "--file", metavar="FILE", help="wrfout file for the initial states; default: the sample."
+            "--file", metavar="FILE", help="wrfout file for the initial states; default: the packaged sample."
         ),
     ] = None,
     threads: Annotated[
@@ -64,8 +67,8 @@ def rce(
 ) -> None:
     """Run columns to equilibrium with the emulator as convection.
 
-    A Fortran program, compiled with $FC and linked with the library in DIR, calls the library as WRF does. Exit code 1
-    if a budget does not close, or a value is negative or not finite. Drift and novelty are reported without a verdict.
+    A Fortran program, compiled with $FC and linked with the library in DIR, calls the library as WRF does. The exit
+    code is 1 if a budget does not close, or a value is negative or not finite. Drift and novelty are only reported.
     """
     from sciml.cli.model_arguments import find_library, load_columns
     from sciml.coupling.rce_host import simulate

@@ -45,7 +45,7 @@ def complete_layout(incomplete: str) -> list[str]:
 class DataOptions:
     """Options that describe a dataset; those not given are taken from the file.
 
-    The fields hold the texts of the command line. `open` and `to_arguments` parse them.
+    The fields contain the texts of the command line. `open` and `to_arguments` parse them.
     """
 
     inputs: Annotated[

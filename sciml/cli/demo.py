@@ -33,11 +33,11 @@ BUDGET = 75
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a workflow: its purpose, the arguments of its command, and a file that exists until it is done."""
+    """A step of a workflow: its purpose, the arguments of its command, and a file that exists until it is finished."""
 
     purpose: str
     arguments: tuple[str, ...]
-    until_gone: Path | None = None
+    resume_file: Path | None = None
 
     def __str__(self) -> str:
         return "sciml " + shlex.join(self.arguments)
@@ -129,9 +129,9 @@ def operator_steps(output: Path, limits: tuple[str, ...], earlier: Path) -> list
 
 
 def run_steps(steps: list[Step], quiet: bool = False) -> list[dict[str, Any]]:
-    """Run the steps one after the other; the first that fails ends the run with its exit code.
+    """Run the steps one after the other; a step that fails ends the run with its exit code.
 
-    A step is not finished while the file in its ``until_gone`` exists; the run ends after such a step.
+    A step is unfinished while its ``resume_file`` exists; the run ends after such a step.
 
     Returns
     -------
@@ -155,9 +155,9 @@ def run_steps(steps: list[Step], quiet: bool = False) -> list[dict[str, Any]]:
         completed.append({"purpose": step.purpose, "command": str(step), "seconds": round(seconds, 1)})
         if not quiet:
             typer.secho(f"({seconds:.0f} s)", dim=True)
-        if step.until_gone is not None and step.until_gone.exists():
+        if step.resume_file is not None and step.resume_file.exists():
             if not quiet:
-                typer.echo("\nnot finished yet: run the same command again to go on")
+                typer.echo("\nnot finished yet: run the same command again to resume")
             break
     return completed
 
@@ -173,7 +173,7 @@ def summary(scores: Path) -> str:
         values = (model["trigger"]["f1"], outputs["RTHCUTEN"]["r2"], outputs["PRATEC"]["r2"])
         lines.append(f"{model['model']:24}" + "".join(f"{f1_text(value):>12}" for value in values))
     lines.append(
-        f"(demo was trained on the columns that it is scored on: its scores are no measure of quality. "
+        f"(demo was trained on the columns that it is scored on: its scores do not measure its quality. "
         f"{PRETRAINED} was trained on other runs.)"
     )
     return "\n".join(lines)
@@ -214,13 +214,13 @@ def demo(
     ] = OPERATOR_EPOCHS,
     time_budget: Annotated[
         float,
-        typer.Option("--time-budget", min=1.0, metavar="S", help="Maximum seconds of each training."),
+        typer.Option(
+            "--time-budget", min=1.0, metavar="S", help="Maximum number of seconds of each training."
+        ),
     ] = BUDGET,
     restart: Annotated[
         bool,
-        typer.Option(
-            "--restart", help="Start both trainings from the beginning, even if one was interrupted."
-        ),
+        typer.Option("--restart", help="Start both trainings from the beginning instead of resuming them."),
     ] = False,
     json_file: Json = None,
     quiet: Quiet = False,

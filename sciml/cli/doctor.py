@@ -84,7 +84,7 @@ def check_compiler(variable: str, default: str, remedy: str, consequence: str) -
     name, path = f"{variable} compiler", shutil.which(command[0])
     if path is None:
         missing = f"${variable}={command[0]}" if os.environ.get(variable) else command[0]
-        return Check(name, False, f"{missing} not found", consequence, remedy)
+        return Check(name, False, f"there is no {missing}", consequence, remedy)
     return Check(name, True, f"{path}: {_first_line([*command, '--version'])}", consequence, remedy)
 
 
@@ -165,7 +165,7 @@ def check_disk(place: Path) -> Check:
     """Check the free disk space of a folder."""
     free = shutil.disk_usage(place).free
     consequence = f"under {DISK_WANTED / 1024**3:.0f} GiB a store or a training may fill the disk and stop"
-    remedy = "free some space, or write elsewhere with -o; the same command goes on where it stopped"
+    remedy = "free some space, or write elsewhere with -o; the same command resumes"
     return Check(
         "disk", free >= DISK_WANTED, f"{free / 1024**3:.1f} GiB free in {place}", consequence, remedy
     )
@@ -191,7 +191,7 @@ def check_f2py() -> Check:
 def check_linker() -> Check:
     """Check for GNU ld, whose option --wrap redirects WRF's calls of its scheme to the library."""
     path = shutil.which("ld")
-    version = _first_line([path, "--version"]) if path else "ld not found"
+    version = _first_line([path, "--version"]) if path else "there is no ld"
     consequence = "the link line of `sciml coupling flags` requires GNU ld or lld"
     ok = any(name in version for name in ("GNU ld", "GNU gold", "LLD"))
     return Check(
@@ -234,7 +234,7 @@ def run_checks() -> list[Check]:
 
 
 def doctor(json_file: Json = None, quiet: Quiet = False) -> None:
-    """Check what sciml needs on this machine, with remedies."""
+    """Check the software and hardware of this machine, and print remedies."""
     check_targets({"--json": json_file}, [])
     output = Output(json_file, quiet)
     checks = run_checks()
@@ -247,7 +247,7 @@ def doctor(json_file: Json = None, quiet: Quiet = False) -> None:
 
 
 def _print_table(checks: list[Check], stream: object) -> None:
-    """Print the checks; of those that fail, also the consequence and the remedy."""
+    """Print the checks, with the consequence and the remedy of each check that fails."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

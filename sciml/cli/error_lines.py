@@ -13,18 +13,18 @@ import typer
 
 __all__ = ["ClickException", "UsageError", "exit_with_line", "plain_warnings"]
 
-RESUME = "run the same command again to go on where it stopped"
+RESUME = "run the same command again to resume"
 
 REMEDIES = {
-    errno.ENOENT: "look for it with ls, and check the path",
+    errno.ENOENT: "check the path with ls",
     errno.EACCES: "give another path, or ask for access to this one",
     errno.EROFS: "write elsewhere",
     errno.EISDIR: "give a file in it",
-    errno.ENOTDIR: "give a path whose folders are folders",
+    errno.ENOTDIR: "a part of the path is a file: give another path",
 }
 """Remedies for errors of the operating system, by error number; a full disk has its own message."""
 
-# typer does not export these classes, and they are not click's in every version of typer.
+# typer does not export these classes; in some versions of typer they are not those of click.
 UsageError: Any = typer.BadParameter.__base__
 ClickException: Any = UsageError.__base__
 
@@ -65,7 +65,7 @@ def exit_with_line(error: Any) -> Exception:
 
 
 def _describe_usage_error(error: Any) -> str:
-    """Return one line: what is wrong with a command line, similar names, and the help to read."""
+    """Return one line: the error in a command line, similar names, and the command that prints the help."""
     near = sorted(getattr(error, "possibilities", None) or ())
     complete = near or "Did you mean" in error.message  # else click's message, with the parameter
     text = _join_lines(error.message if complete else error.format_message())
@@ -84,7 +84,7 @@ def _describe_usage_error(error: Any) -> str:
 
 
 def _describe_os_error(error: OSError) -> str:
-    """Return one line: the error of the operating system, and the remedy where there is a common one."""
+    """Return one line: the error of the operating system, and its remedy if there is a common one."""
     where = f" while writing {error.filename}" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full{where}: free some space, or write elsewhere, then {RESUME}"

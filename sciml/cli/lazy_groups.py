@@ -39,7 +39,7 @@ class LazyGroups(TyperGroup):
         group.name = name
         group.epilog = f"sciml {name} COMMAND --help lists a command's options and ends with examples."
         for param in group.get_params(typer.Context(group)):
-            param.hidden = param.name == "help"  # so that the commands come first
+            param.hidden = param.name == "help"  # The commands are listed first.
         return group
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -58,7 +58,7 @@ class LazyGroups(TyperGroup):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print each group with the names of its commands. The epilog describes the options."""
         for param in self.get_params(ctx):
-            param.hidden = True  # type: ignore[attr-defined]  # an attribute of options, and there are no arguments
+            param.hidden = True  # type: ignore[attr-defined]  # every parameter here is an option
         for name in self.groups if self.rich_markup_mode == "rich" else ():
             names = ", ".join(self.load(name).commands)
             self.commands[name].short_help = f"{self.groups[name]}\n[dim]{names}[/]"

@@ -28,18 +28,18 @@ def find_library(folder: Path) -> tuple[Path, Path]:
     paths = []
     remedy = f"make both with `sciml coupling build -o {folder} MODEL`"
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder: {remedy}")
+        raise InputError(f"{folder} is not a folder: {remedy}")
     for pattern, kind in (("libsciml*.so", "library"), ("*.nc", "weights file")):
         matches = sorted(folder.glob(pattern))
         if len(matches) != 1:
             names = ", ".join(path.name for path in matches)
-            raise InputError(f"{folder} has {names or 'no ' + kind} where one {kind} is needed: {remedy}")
+            raise InputError(f"{folder} has {names or 'no ' + kind}, but one {kind} is needed: {remedy}")
         paths.append(matches[0])
     return paths[0], paths[1]
 
 
 def load_columns(files: list[Path] | None, most: int | None) -> xr.Dataset:
-    """Load the columns of files, or of the packaged sample; at most ``most``, evenly spaced."""
+    """Load at most ``most`` evenly spaced columns of files, or of the packaged sample."""
     from sciml.columns.open import open_columns
     from sciml.storage.packaged import packaged
 

@@ -16,7 +16,9 @@ __all__ = ["Json", "Output", "Quiet", "progress_bar"]
 
 Json = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", help="Write the numbers as JSON; - for standard output."),
+    typer.Option(
+        "--json", metavar="FILE", help="Write the numbers as JSON to this file; - for standard output."
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors and warnings.")]
 
@@ -90,7 +92,7 @@ class Output:
         typer.echo(text, err=self.json_to_stdout or self.quiet)
 
     def report_training(self, output: Path, model: Any, seconds: float) -> None:
-        """Report a training that is finished, or that its time limit stopped, with how to resume it."""
+        """Report a training that is finished, or describe how to resume one that the time limit stopped."""
         from sciml.train.state import resume_path
 
         stopped = resume_path(output).exists()
@@ -102,7 +104,7 @@ class Output:
 
         self.write_json(content)
         if stopped:
-            self.warn(f"stopped at the time limit: run the same command again to go on with {output}")
+            self.warn(f"stopped at the time limit: run the same command again to continue {output}")
         else:
             self.print(f"{model}\nsaved: {output}")
         self.print_files()

@@ -1,4 +1,4 @@
-"""Options of the `pde` commands that write an HTML page, which may continue the page of an earlier command."""
+"""Options of the `pde` commands that write an HTML page; chapters of earlier pages can be included."""
 
 from __future__ import annotations
 

@@ -72,12 +72,13 @@ def generate(
         typer.Option(
             "--resolution",
             min=3,
-            help="Unknowns along each axis; best for multigrid: 2^k - 1 (vertex), 2^k (cell).",
+            help="Number of unknowns along each axis; best for multigrid: 2^k - 1 (vertex), 2^k (cell).",
         ),
     ] = 63,
     count: Annotated[int, typer.Option("--count", min=1, help="Number of samples.")] = 1024,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Seed of the random fields; same seed, same bits.")
+        int,
+        typer.Option("--seed", min=0, help="Seed of the random fields; the same seed gives the same bits."),
     ] = 7,
     centring: Annotated[
         str, typer.Option("--centring", help="Position of the unknowns: vertex or cell.")
@@ -92,14 +93,14 @@ def generate(
     ] = None,
     chunk: Annotated[
         int | None,
-        typer.Option("--chunk", min=1, help="Samples per block; the values do not depend on it."),
+        typer.Option("--chunk", min=1, help="Number of samples in a block; it does not affect the values."),
     ] = None,
     refined: Annotated[
         int | None,
         typer.Option(
             "--refined",
             min=1,
-            help="Factor of a finer grid to solve on: burgers, navier-stokes, helmholtz (4: within 1 %).",
+            help="Refinement of the solver's grid, for burgers, navier-stokes and helmholtz (4: within 1 %).",
         ),
     ] = None,
     double: Annotated[bool, typer.Option("--double", help="Store float64 instead of float32.")] = False,
@@ -112,7 +113,7 @@ def generate(
     """Draw problems of a family, solve them, and write a dataset.
 
     Every sample is solved with multigrid or a direct solver to an error far below the rounding of the stored values.
-    After Ctrl-C the same command goes on where it stopped; if the dataset is complete, it does nothing.
+    After Ctrl-C the same command resumes; if the dataset is complete, it does nothing.
     """
     check_targets({"--json": json_file}, [output])
     report, begun = Output(json_file, quiet), time.monotonic()
@@ -194,13 +195,13 @@ def info(
     data: Annotated[Path, typer.Argument(help="Dataset: zarr, netCDF, HDF5, .mat, .npz, .npy or .pt.")],
     *,
     check: Annotated[
-        bool, typer.Option("--check", help="Read all values; stop with an error if some cannot be used.")
+        bool, typer.Option("--check", help="Read all values, and fail if some cannot be used.")
     ] = False,
     data_options: DataOptions,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Describe a dataset and its grid as training uses them."""
+    """Describe a dataset and its grid as the training reads them."""
     check_targets({"--json": json_file}, [data])
     from sciml.pde.caution import caution_of
     from sciml.pde.dataset import check_values, grid_of_dataset, inputs_of, target_of

@@ -78,9 +78,10 @@ def train(
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train an operator on a dataset; the same command resumes it.
+    """Train an operator on a dataset.
 
-    Options take precedence over the file of --config, and the file over the defaults or the published settings.
+    The same command resumes an interrupted training. Options take precedence over the file of
+    --config, and the file over the defaults or the published settings.
     """
     if published is not None and network != "mgno":
         raise InputError(f"--published {published} is an MgNO: give mgno, not {network}")

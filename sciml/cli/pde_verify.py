@@ -72,7 +72,7 @@ def verify(
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Score an operator by norm, by frequency, by multigrid level.
+    """Score an operator by norm, frequency and multigrid level.
 
     If the data define the problems too, some samples are compared with algebraic multigrid: iterations saved by the
     operator as an initial guess and as a preconditioner, wall-clock time, and a guaranteed error bound.
@@ -83,7 +83,7 @@ def verify(
     from sciml.operators import TrainedOperator
     from sciml.verify.operator.evaluate import assess
 
-    described = set(data_options.given()) - {"--layout"}  # which is passed on as it is
+    described = set(data_options.given()) - {"--layout"}  # The layout is passed to `assess`.
     dataset: Path | xr.Dataset = data_options.open(data) if described else data
     operators = [(path.stem, TrainedOperator.load(path)) for path in paths]
     evaluations = []
@@ -106,7 +106,7 @@ def verify(
 
 
 def _write(output: Output, evaluations: list[PdeEvaluation], figure: Path | None, page: PageOptions) -> None:
-    """Write the files, then print the scores: a pipe that is closed early must not lose the files."""
+    """Write the files, then print the scores, because a closed pipe ends the command."""
     content = evaluations[0].to_json()
     if len(evaluations) > 1:
         content["also"] = [evaluation.to_json() for evaluation in evaluations[1:]]
@@ -149,9 +149,13 @@ def solve(
     ] = 1e-6,
     resolution: Annotated[
         int,
-        typer.Option("--resolution", metavar="N", help="Unknowns along each axis of a problem of a family."),
+        typer.Option(
+            "--resolution", metavar="N", help="Number of unknowns along each axis, for a problem of a family."
+        ),
     ] = 63,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the problem of a family.")] = 7,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="Seed of the problem, for a problem of a family.")
+    ] = 7,
     check: Annotated[
         bool, typer.Option("--check", help="Also solve with sparse LU and report the true error.")
     ] = False,
@@ -176,7 +180,7 @@ def solve(
     from sciml.verify.operator.certificate import certify
 
     if index is None:
-        _refuse_data_options(name, data_options)
+        _reject_data_options(name, data_options)
         drawn = _draw_problem(name, resolution, seed, data_options.centring or "vertex")
         posed, title = drawn, f"{name}, seed {seed}"
     else:
@@ -210,14 +214,16 @@ def findings(
             "--operator", metavar="MODEL", help="Trained operator for the table of initial guesses."
         ),
     ] = None,
-    resolution: Annotated[int, typer.Option("--resolution", min=15, help="Unknowns along each axis.")] = 63,
+    resolution: Annotated[
+        int, typer.Option("--resolution", min=15, help="Number of unknowns along each axis.")
+    ] = 63,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Number of problems of each kind.")] = 4,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of all random choices.")] = 7,
     page: PageOptions,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Reproduce where learning loses to plain multigrid."""
+    """Reproduce problems for which plain multigrid is better than learned methods."""
     targets = {"--json": json_file, "--html": page.html_file}
     check_targets(targets, [*([operator] if operator else []), *page.earlier])
     from sciml.operators import TrainedOperator
@@ -259,7 +265,7 @@ def _draw_problem(name: str, resolution: int, seed: int, centring: str) -> Any:
     return FAMILIES[name].problem(resolution, seed, "cell" if centring == "cell" else "vertex")
 
 
-def _refuse_data_options(name: str, data_options: DataOptions) -> None:
+def _reject_data_options(name: str, data_options: DataOptions) -> None:
     """Raise if a problem of a family is given options that apply only to a dataset."""
     given = [option for option in data_options.given() if option not in ("--centring", "--dirichlet")]
     if given:

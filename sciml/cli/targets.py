@@ -11,7 +11,7 @@ from sciml.errors import InputError
 __all__ = ["STDOUT", "check_targets", "expand_inputs", "total_size"]
 
 STDOUT = Path("-")
-"""The path that means standard output."""
+"""Path of standard output."""
 
 
 def check_targets(targets: Mapping[str, Path | None], inputs: Iterable[str | Path]) -> None:
@@ -40,14 +40,11 @@ def check_targets(targets: Mapping[str, Path | None], inputs: Iterable[str | Pat
         check_apart(path, read)
         earlier = options.setdefault(path.resolve(), option)
         if earlier != option:
-            raise InputError(f"{earlier} and {option} both name {path}: give each a file of its own")
+            raise InputError(f"{earlier} and {option} both name {path}: give two different files")
 
 
 def expand_inputs(given: Iterable[str | Path]) -> list[Path]:
-    """Return the given paths and the files that they stand for.
-
-    A path may stand for the files of a glob pattern, the wrfouts in a folder, or a library with its weights.
-    """
+    """Expand paths to files: glob patterns, folders with wrfouts, folders with a library and its weights."""
     from sciml.wrf.opening import expand
 
     paths: list[Path] = []

@@ -42,18 +42,25 @@ class TrainingOptions:
     ] = None
     time_limit: Annotated[
         float | None,
-        typer.Option("--time-limit", metavar="S", help="Seconds after which to stop; can be resumed."),
+        typer.Option(
+            "--time-limit",
+            metavar="S",
+            help="Seconds after which the training stops; the same command resumes it.",
+        ),
     ] = None
     time_budget: Annotated[
         float | None,
         typer.Option(
             "--time-budget",
             metavar="S",
-            help="Seconds for the whole training: the learning rate decays over this time.",
+            help="Seconds of the whole training, over which the learning rate decays.",
         ),
     ] = None
     restart: Annotated[
-        bool, typer.Option("--restart", help="Start from the beginning, even if a training was interrupted.")
+        bool,
+        typer.Option(
+            "--restart", help="Start from the beginning instead of resuming an interrupted training."
+        ),
     ] = False
 
     def read(self) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -46,10 +46,10 @@ Reference = Annotated[
     ),
 )
 def info(files: Files, reference: Reference = None, json_file: Json = None, quiet: Quiet = False) -> None:
-    """Describe files, their columns, and what is missing in them.
+    """Describe files, their columns, and their missing variables.
 
-    Reports whether a file contains all variables needed for rain, prediction and training. If not, it lists the missing
-    ones and the line of iofields_filename that makes WRF write them.
+    The description states whether a file contains all variables for rain, prediction and training. If not, it lists the
+    missing variables and the line of iofields_filename that makes WRF write them.
     """
     check_targets({"--json": json_file}, expand_inputs([*files, *(reference or [])]))
     from sciml.columns.classes import Classes
@@ -117,7 +117,9 @@ def _describe_source(source: SourceFile) -> list[str]:
         "  " + ", ".join(f"{k} {v:g}" for k, v in source.attrs.items()),
     ]
     if source.form == "wrfout" and not source.truth:
-        origin = "as stored in the file" if source.targets else "none: its columns can only be predicted"
+        origin = (
+            "as stored in the file" if source.targets else "none: the columns can be used for prediction only"
+        )
         lines.append(f"  targets: {origin}")
     return lines
 
@@ -147,7 +149,8 @@ def columns(
     run: Annotated[
         str | None,
         typer.Option(
-            metavar="RUN", help="Run that the files belong to, a number or a name; default: from the files."
+            metavar="RUN",
+            help="Number or name of the run of the files; default: from the names of the files.",
         ),
     ] = None,
     everything: Annotated[
@@ -162,12 +165,12 @@ def columns(
     """Write the columns that the scheme computed into a store.
 
     The store is written once and used for training. Columns whose tendencies were held from an earlier call are counted
-    and left out. After an interruption the same command goes on where it stopped.
+    and left out. After an interruption the same command resumes.
     """
     check_targets({"--json": json_file}, [*expand_inputs([*files, *(reference or [])]), output])
     from sciml.columns.formats import run_number
     from sciml.columns.write import write_columns
-    from sciml.progress import Telling
+    from sciml.progress import StageProgress
 
     report, begun = Output(json_file, quiet), time.monotonic()
     counts = write_columns(
@@ -178,7 +181,7 @@ def columns(
         keep="all" if everything else "pairs",
         workers=workers,
         overwrite=overwrite,
-        telling=Telling() if quiet else None,
+        progress=StageProgress() if quiet else None,
     )
     written = counts.total if everything else counts.pairs
     size = total_size(output)

@@ -28,7 +28,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="REFERENCE CANDIDATE",
-            help="wrfout files (file, quoted pattern or folder) or gridded rain, for each.",
+            help="Reference and candidate: a wrfout file, quoted pattern, folder, or gridded rain each.",
             show_default=False,
         ),
     ],
@@ -45,7 +45,7 @@ def compare(
         typer.Option(
             "--window",
             metavar="TIME",
-            help="Length of accumulation windows, such as 1h, 3h, 24h; default: between common times.",
+            help="Length of accumulation windows, such as 1h, 3h, 24h; default: the interval of common times.",
         ),
     ] = None,
     threshold: Annotated[
@@ -58,7 +58,9 @@ def compare(
     ] = None,
     align: Annotated[
         Literal["time", "start"],
-        typer.Option("--align", help="Match times by date (time) or since each run's start (start)."),
+        typer.Option(
+            "--align", help="Match times by date (time), or by the time since the start of each run (start)."
+        ),
     ] = "time",
     variable: Annotated[
         str | None,
@@ -89,11 +91,11 @@ def compare(
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Compare a run's rain, profiles and budgets with another's.
+    """Compare rain, profiles and budgets of a run with a reference.
 
-    The two may be a control run and a run with the emulator, two models, or observations on the grid of the run. Each
-    score has the 95 % interval of a block bootstrap. With --floor it is printed beside the same score of perturbed runs
-    of the reference: only differences above this floor are larger than chaos.
+    The reference is a control run, a run of another model, or observations on the grid of the run. Each score has the
+    95 % interval of a block bootstrap. With --floor, the table also has the same score of perturbed runs of the
+    reference: only differences above this floor exceed the effect of chaos.
     """
     from sciml.errors import InputError
 

@@ -33,9 +33,9 @@ def perturb(
 ) -> None:
     """Copy an initial state with rounding-size errors in theta.
 
-    T and THM (of a restart both time levels) become (T + 300 K) (1 + SIZE N(0,1)) - 300 K with the same random numbers;
-    everything else is copied bit by bit. Run WRF from the copy, then give that run to `sciml wrf compare --floor`: it
-    shows how far chaos alone separates a run from its control.
+    T and THM (both time levels in a restart) become (T + 300 K) (1 + SIZE N(0,1)) - 300 K with the same random numbers.
+    All other variables are copied bit by bit. Run WRF from the copy and give that run to `sciml wrf compare --floor`.
+    Its departure from the control is the effect of chaos alone.
     """
     check_targets({"--json": json_file, "--output": output}, [source])
     from sciml.wrf.perturb import perturb as write_perturbed

@@ -1,4 +1,4 @@
-"""Columns drawn from WRF output: classes, formats, extraction, the columnar store."""
+"""Columns from WRF output: classes, formats, extraction, and the columnar store."""
 
 from __future__ import annotations
 

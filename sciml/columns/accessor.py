@@ -16,5 +16,5 @@ class WRFAccessor(WRFFields):
     """Derived fields of a wrfout, and its columns."""
 
     def columns(self, truth: xr.Dataset | str | Path | None = None, *, keep: Keep = "all") -> xr.Dataset:
-        """Columns of this dataset, as `sciml.convection_columns` gives them."""
+        """Return the columns of this dataset; see `sciml.convection_columns` for parameters and result."""
         return convection_columns(self._ds, truth, keep=keep)

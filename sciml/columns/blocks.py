@@ -1,4 +1,4 @@
-"""Tasks that write the store: each reads a block of a file and writes its columns."""
+"""Tasks that write the store. Each reads a block of a file and writes its columns."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
 CHUNK: Final = 4096
 """Number of columns in a chunk of a profile variable."""
 LONG_CHUNK: Final = 16 * CHUNK
-"""Number of columns in a chunk of a variable without levels: opening a file takes longer than writing 16 kB."""
+"""Number of columns in a chunk of a variable without levels. Opening a file takes longer than writing 16 kB."""
 KEY_SEPARATOR: Final = "."
 """Separator in the key of a chunk. With the default of zarr, a slash, each chunk would need its own folder."""
 CODEC: Final[dict[str, Any]] = {"cname": "lz4", "clevel": 1}
@@ -116,13 +116,16 @@ def write_block(item: tuple[str, SourceFile, Block, Keep, int, list[str]]) -> tu
     target = left_by(partial, block.first, block.last)
     with open(target.with_suffix(".tmp"), "wb") as file:
         np.savez(file, **left)  # type: ignore[arg-type]  # numpy's stub takes no dict of arrays
-    # Renamed last: the presence of the file means that the block is finished.
+    # Renamed last, because the presence of the file marks the block as finished.
     os.replace(target.with_suffix(".tmp"), target)
     return source.path, lines
 
 
 def left_by(partial: Path, first: int, last: int) -> Path:
-    """File with the edges of a block and its variables without levels; it marks the block as finished."""
+    """Return the path of the file with the edges of a block and its variables without levels.
+
+    The file marks the block as finished.
+    """
     return partial / "done" / f"{first}-{last}.npz"
 
 
@@ -168,7 +171,7 @@ Seam = tuple[str, str, int, list[tuple[int, int, int, int]], list[str]]
 
 
 def seams(partial: Path, blocks: Sequence[Block], total: int, names: Sequence[str]) -> list[Seam]:
-    """Tasks for `write_seam`, which follow when all blocks are finished.
+    """Return the tasks for `write_seam`, which run when all blocks are finished.
 
     Each has the folder, "edges" or "whole", the first column of the chunk, the pieces (first and last column, and the
     block that left them), and the variables.
@@ -195,7 +198,7 @@ def seams(partial: Path, blocks: Sequence[Block], total: int, names: Sequence[st
 
 
 def write_seam(seam: Seam) -> None:
-    """Write a chunk that blocks share, from the files they left: of profile variables, or of those without levels."""
+    """Write a chunk that several blocks share, from the files that these blocks wrote."""
     place, what, first, pieces, names = seam
     partial = Path(place)
     files = [np.load(left_by(partial, *piece[2:])) for piece in pieces]

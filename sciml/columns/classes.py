@@ -1,7 +1,7 @@
 """Classes of columns: whether the scheme computed a column at a call, and which convection it diagnosed.
 
-In a column whose tendencies are held from an earlier call, the tendencies do not belong to the state in the same file,
-so it must not become a training pair. The rules were measured with WRF 4.3.3 (see `stored_kinds`).
+Tendencies that are held from an earlier call do not belong to the state in the same file, so such a column is not used
+for training. The rules were derived from runs of WRF 4.3.3 (see `stored_kinds`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ KIND_ATTRS: Final[dict[str, Any]] = {
 def true_kinds(
     nca: Array, pratec: Array, cudt: float | None = None, cutop: Array | None = None
 ) -> npt.NDArray[np.int8]:
-    """Classes from the return values of the scheme, if it evaluated every column.
+    """Return the classes of columns from the return values of the scheme, if it evaluated every column.
 
     Parameters
     ----------
@@ -58,6 +58,11 @@ def true_kinds(
         whose rain evaporates completely. None if it is not known.
     cutop
         CUTOP, above 1 where convection triggered; needed with CUDT = 0, where shallow columns return NCA = 0.
+
+    Returns
+    -------
+    int8, same shape
+        NONE, SHALLOW or DEEP.
 
     Examples
     --------
@@ -88,7 +93,7 @@ def stored_kinds(
     before: Array | None = None,
     interval: float | None = None,
 ) -> npt.NDArray[np.int8]:
-    """Classes from the fields of a wrfout at an output time.
+    """Return the classes of columns from the fields of a wrfout at an output time.
 
     Parameters
     ----------
@@ -150,7 +155,17 @@ def stored_kinds(
 
 @dataclass(frozen=True)
 class Classes:
-    """Numbers of columns of each class; prints as a table."""
+    """Numbers of columns of each class. ``print`` shows a table.
+
+    Attributes
+    ----------
+    none, shallow, deep
+        Numbers of columns that the scheme computed at that call, by the convection that it diagnosed.
+    held
+        Number of columns whose tendencies are held from an earlier call.
+    unknown
+        Number of columns for which the file does not determine the class.
+    """
 
     none: int
     shallow: int
@@ -186,7 +201,17 @@ class Classes:
 
 
 def count_classes(columns: xr.Dataset) -> Classes:
-    """Count the classes of a columns dataset (what `convection_columns` returns).
+    """Count the classes of a columns dataset.
+
+    Parameters
+    ----------
+    columns
+        Result of `convection_columns`; only KIND is read.
+
+    Returns
+    -------
+    Classes
+        Number of columns of each class.
 
     Examples
     --------

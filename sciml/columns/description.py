@@ -1,4 +1,4 @@
-"""Description of a WRF file: its kind, and whether rain, columns to predict or columns to train on can be made."""
+"""Description of a WRF file: its kind, and whether it has the variables for rain, prediction and training."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _RAIN: Final = ("RAINC", "RAINNC")
 
 @dataclass(frozen=True)
 class FileDescription:
-    """Description of a WRF file, with its missing variables and their consequences.
+    """Kind and contents of a WRF file, its missing variables, and their consequences.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class FileDescription:
         return "\n".join([*lines, *(f"  {line}" for line in self.messages)])
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, for `json.dumps`."""
+        """Return all fields as data for `json.dumps`."""
         known = {"path": self.path, "form": self.what, "version": self.version or None, **self.sizes}
         missing = {purpose: list(names) for purpose, names in self.missing.items()}
         return {
@@ -99,6 +99,11 @@ class FileDescription:
 def describe_file(path: str | Path) -> FileDescription:
     """Describe a file by its header, also if variables or attributes are missing.
 
+    Parameters
+    ----------
+    path
+        A NetCDF file.
+
     Raises
     ------
     InputError
@@ -108,7 +113,7 @@ def describe_file(path: str | Path) -> FileDescription:
     origin = other_origin(ds)
     if not origin and not any(name in TABLE for name in ds.variables):
         there = ", ".join(map(str, list(ds.variables)[:8])) or "no variable"
-        raise InputError(f"{path} has nothing of WRF's output: it has {there}; give a wrfout")
+        raise InputError(f"{path} has no variable of WRF output: it has {there}; give a wrfout")
     form = form_of(ds)
     if form != "wrfout" or "SOURCE_FILE" in ds.attrs:
         return FileDescription(str(path), form, "", dict(_sizes(ds)), (), {}, {}, (), usable=True)
@@ -160,7 +165,7 @@ def _settings(ds: xr.Dataset) -> Iterator[tuple[str, float]]:
 
 
 def _problems(ds: xr.Dataset) -> Iterator[str]:
-    """Other problems that prevent columns: each check runs by itself, so that all problems are listed."""
+    """Yield other problems that prevent columns. The checks are independent, so all problems are listed."""
 
     def potential_temperature(header: xr.Dataset) -> None:
         if "T" in header.variables or "THM" in header.variables:
@@ -192,7 +197,7 @@ def _problems(ds: xr.Dataset) -> Iterator[str]:
 
 
 def _lines(ds: xr.Dataset, missing: dict[str, tuple[str, ...]], origin: str, *, fit: bool) -> Iterator[str]:
-    """A line for each purpose: whether the file serves it, else what is missing and the remedy."""
+    """Yield a line for each purpose: yes, or the missing variables and the remedy."""
     scheme = other_scheme(ds)
     for purpose, names in missing.items():
         if purpose == "training" and scheme is not None:
@@ -202,12 +207,14 @@ def _lines(ds: xr.Dataset, missing: dict[str, tuple[str, ...]], origin: str, *, 
             )
         elif not names:
             yield (
-                f"{purpose}: yes" if fit or purpose == "rain" else f"{purpose}: not before that is set right"
+                f"{purpose}: yes"
+                if fit or purpose == "rain"
+                else f"{purpose}: no, until the problem above is corrected"
             )
         elif purpose == "training" and missing["prediction"]:
             absent = absent_targets(ds)
             targets = "" if origin else f", nor are {', '.join(absent)} (or give the truth with --reference)"
-            yield f"training: no: the inputs of prediction are not there{targets if absent else ''}"
+            yield f"training: no: the inputs of prediction are missing{targets if absent else ''}"
         else:
             targets_too = absent_targets(ds) if purpose == "prediction" else ()
             what = describe_missing(

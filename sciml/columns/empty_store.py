@@ -24,7 +24,7 @@ __all__ = ["has_plan", "prepare_store", "stored_classes"]
 
 
 def has_plan(output: Path, plan: str) -> bool:
-    """Whether a complete store was written by this plan."""
+    """Return whether the store is complete and was written by this plan."""
     try:
         return bool(zarr.open_group(output, mode="r").attrs.get("plan") == _digest(plan))
     except (OSError, ValueError, KeyError):
@@ -50,7 +50,7 @@ def prepare_store(
     classes: Classes,
     keep: Keep,
 ) -> None:
-    """Make the empty store, or take up the store that an interrupted call with the same plan left.
+    """Make the empty store, or reuse the store of an interrupted call with the same plan.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def prepare_store(
         _create_array(group, name, shape, "float32", about)
     for name, (dtype, about_coord) in COORDS.items():
         _create_array(group, name, (total,), dtype, about_coord)
-    # Renamed last: the presence of the plan means that the empty store is complete.
+    # Renamed last, because the presence of the plan marks the empty store as complete.
     path.with_suffix(".tmp").write_text(plan)
     os.replace(path.with_suffix(".tmp"), path)
 

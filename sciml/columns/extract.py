@@ -35,7 +35,7 @@ def convection_columns(
     run: int | None = None,
     before: xr.DataArray | None = None,
 ) -> xr.Dataset:
-    """The columns of a dataset as the MSKF scheme reads them, with its outputs if they are known.
+    """Return the columns of a dataset as the MSKF scheme reads them, with its outputs if they are known.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def convection_columns(
     truth
         For a wrfout: path or dataset of the companion with the output of the true scheme for its state
         (``mskf_offline_*``). Every column then counts as evaluated. Without it the tendencies stored in the wrfout
-        are taken.
+        are used.
     keep
         "all" returns all columns; KIND marks those that are held or unknown, and its attribute `comment` states why
         columns are unknown. "pairs" returns only columns that can be used for training.
@@ -99,13 +99,13 @@ def make_columns(
     run: int | None = None,
     before: xr.DataArray | None = None,
 ) -> xr.Dataset:
-    """All columns of a source, as from `convection_columns`, without its checks of values."""
+    """Return all columns of a source, as `convection_columns`, without its checks of values."""
     form = form_of(ds)
     if any(ds.sizes[d] == 0 for d in ds.sizes if d in (*GRID, "column", "bottom_top")):
-        raise InputError(f"{where(ds)} holds no columns: its dimensions are {dict(ds.sizes)}")
+        raise InputError(f"{where(ds)} contains no columns: its dimensions are {dict(ds.sizes)}")
     if truth is not None and form != "wrfout":
         raise InputError(
-            f"truth goes with a wrfout, but {where(ds)} is a file of {form}, which hold their own"
+            f"truth is for wrfouts, but {where(ds)} is a file of {form}, which has the outputs of the scheme"
         )
     if form == "pairs":
         out = from_pairs(ds)
@@ -126,6 +126,16 @@ def make_columns(
 
 def only_pairs(columns: xr.Dataset) -> xr.Dataset:
     """Select the columns that the scheme computed at that call: KIND none, shallow or deep.
+
+    Parameters
+    ----------
+    columns
+        Result of `convection_columns`.
+
+    Returns
+    -------
+    xr.Dataset
+        The selected columns, in their order.
 
     Raises
     ------
@@ -156,6 +166,11 @@ def _finite_in_memory(columns: xr.Dataset) -> None:
 def check_finite(columns: xr.Dataset) -> None:
     """Check that a columns dataset has no NaN, no infinity, and no values outside the physical bounds of the table.
 
+    Parameters
+    ----------
+    columns
+        Result of `convection_columns`; lazy values are computed.
+
     Raises
     ------
     InputError
@@ -166,7 +181,7 @@ def check_finite(columns: xr.Dataset) -> None:
         if not values.size:
             continue
         low, high = TABLE[str(name)].bounds if name in TABLE else (-np.inf, np.inf)
-        # A single pass each; NaN propagates through both and fails the comparison.
+        # NaN propagates through minimum and maximum, and fails the comparison.
         if (
             float(values.min()) >= low
             and float(values.max()) <= high
@@ -186,6 +201,6 @@ def check_finite(columns: xr.Dataset) -> None:
         coords = {c: str(columns[c].values[row]) for c in GRID if c in columns.coords}
         place = {c: value for c, value in coords.items() if value != "NaT"} or f"column {row}"
         raise InputError(
-            f"{name} of {source} holds {int((~good).sum())} NaN or infinite values, the first at {place}: the run has "
-            "broken down or the file is damaged; leave out that time"
+            f"{name} of {source} contains {int((~good).sum())} NaN or infinite values, the first at {place}: the run "
+            "has failed or the file is damaged; leave out that time"
         )

@@ -1,4 +1,4 @@
-"""Variables of a file that its columns are made of, and the header with what their checks need."""
+"""Variables of a file from which its columns are made, and its header for their checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TARGETS: Final = (*MSKF.output_names, *MSKF.optional_names)
 _MOIST: Final = ("QCLOUD", "QRAIN", "QICE", "QSNOW", "QGRAUP", "QHAIL")
 _PRESSURE: Final = ("MU", "MUB", "ZNW", "P_TOP", "C1H", "C2H", "C3F", "C3H", *_MOIST)
 CLASS_FIELDS: Final = ("NCA", "PRATEC", "CUTOP", "CU_ACT_FLAG", "NCA_IN", "RUN", *_ALWAYS)
-"""Variables that determine the class of a column: small fields, enough to plan a store."""
+"""Variables that determine the class of a column; a store is planned from these small fields."""
 
 
 def read_header(path: str | Path) -> xr.Dataset:
@@ -35,7 +35,7 @@ def read_header(path: str | Path) -> xr.Dataset:
 
 
 def needed(form: Form, present: set[str], *, truth: bool = False) -> tuple[str, ...]:
-    """Variables of a file that its columns are made of.
+    """Return the variables of a file from which its columns are made.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Form of a file, number of its run, and the attributes of the scheme that it must have."""
+"""Form of a file, number of its run, and its attributes of the scheme."""
 
 from __future__ import annotations
 
@@ -25,7 +25,23 @@ Form = Literal["wrfout", "capture", "pairs", "columns"]
 
 
 def form_of(ds: xr.Dataset) -> Form:
-    """Form of a dataset: columns of this package, drawn pairs, a capture, or a wrfout."""
+    """Return the form of a dataset.
+
+    Parameters
+    ----------
+    ds
+        Dataset of a file, or its header.
+
+    Returns
+    -------
+    {"columns", "pairs", "capture", "wrfout"}
+        Columns of this package, drawn pairs, a capture of calls of the scheme, or other WRF output.
+
+    Raises
+    ------
+    SchemaError
+        The columns have another schema.
+    """
     if "sciml_schema" in ds.attrs:
         if "checksum" in ds.attrs:
             raise InputError(
@@ -41,10 +57,15 @@ def form_of(ds: xr.Dataset) -> Form:
 
 
 def run_number(name: str) -> int:
-    """Number that identifies the run of a column.
+    """Return the number that identifies the run of a column.
 
-    A number is taken unchanged. In the name of a file it is the digits after run, train, valid, test or member, or 0 if
-    there are none. Any other name gets a number derived from its characters, always the same.
+    A number is returned unchanged. From the name of a file, the digits after run, train, valid, test or member are
+    returned, or 0 if there are none. Any other name gives a number derived from its characters, always the same.
+
+    Parameters
+    ----------
+    name
+        A number, the name of a file, or the name of a run.
 
     Examples
     --------
@@ -64,7 +85,7 @@ def run_number(name: str) -> int:
 
 
 def scheme_attrs(ds: xr.Dataset) -> dict[Hashable, Any]:
-    """Attributes of columns: DX [m], DT [s], CUDT [min], STEPCU and the provenance.
+    """Return the attributes of columns: DX [m], DT [s], CUDT [min], STEPCU and the provenance.
 
     Raises
     ------
@@ -104,7 +125,7 @@ def _positive(ds: xr.Dataset, name: str, *, zero: bool = False) -> float:
     if not (math.isfinite(value) and (value > 0 or (zero and value == 0))):
         raise InputError(
             f"{where(ds)} has the global attribute {name} = {ds.attrs[name]}, which must be a "
-            f"{'number not below 0' if zero else 'positive number'}: set it right, ds.attrs['{name}'] = ..."
+            f"{'number not below 0' if zero else 'positive number'}: correct it, ds.attrs['{name}'] = ..."
             f", or with ncatted -a {name},global,o,f,..."
         )
     return value

@@ -1,4 +1,4 @@
-"""Columns from the three sources: drawn pairs, captures of the arguments of the scheme, and wrfouts."""
+"""Columns of the three sources: drawn pairs, captures of the arguments of the scheme, and wrfouts."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ def _targets(ds: xr.Dataset, wanted: tuple[str, ...], *, partial: bool = False) 
         wanted = tuple(name for name in wanted if name in ds.variables)
     absent = [name for name in wanted if name not in ds.variables and name not in MSKF.zero_if_absent]
     if absent:
-        why = "what the scheme returned is incomplete"
+        why = "the outputs of the scheme are incomplete"
         raise MissingVariable(describe_missing(absent, where(ds), why=why))
     targets = {name: require(ds, name) for name in (*wanted, *MSKF.optional_names) if name in ds.variables}
     if "RQSCUTEN" in wanted and "RQSCUTEN" not in targets:
         nil = xr.zeros_like(targets["RQRCUTEN"])
-        nil.attrs = {"comment": "absent from the source, where it is numerically nil: zero here"}
+        nil.attrs = {"comment": "zero: absent from the source, and numerically zero in this scheme"}
         targets["RQSCUTEN"] = nil
     return targets
 
@@ -204,8 +204,9 @@ def from_wrfout(
 def wrfout_kinds(
     ds: xr.Dataset, companion: xr.Dataset | None, times: xr.Dataset, before: xr.DataArray | None = None
 ) -> tuple[npt.NDArray[np.int8], str]:
-    """KIND (Time, south_north, west_east) from the companion, else from stored outputs, else unknown; and the
-    reasons why columns are unknown, or "".
+    """Return KIND (Time, south_north, west_east), and the reasons why columns are unknown, or "".
+
+    KIND is derived from the companion, else from stored outputs, else it is unknown.
     """
     if companion is not None:
         return returned_kinds(companion, cudt=scheme_attrs(ds)["CUDT"]), ""
@@ -245,7 +246,8 @@ def has_stored_targets(ds: xr.Dataset) -> bool:
     if scheme != MSKF.cu_physics:
         warnings.warn(
             f"{where(ds)} was made with cu_physics={scheme}: its cumulus tendencies are not those of "
-            f"MSKF (cu_physics={MSKF.cu_physics}) and are left out; its columns can be predicted, not trained on",
+            f"MSKF (cu_physics={MSKF.cu_physics}) and are left out; its columns can be used for prediction, not for "
+            "training",
             stacklevel=4,
         )
         return False
@@ -255,8 +257,7 @@ def has_stored_targets(ds: xr.Dataset) -> bool:
 def frame_kinds(
     ds: xr.Dataset, times: xr.Dataset, before: xr.DataArray | None = None
 ) -> np.ndarray[Any, Any]:
-    """KIND (Time, south_north, west_east) from the NCA and PRATEC stored in a wrfout (`stored_kinds`, frame
-    by frame).
+    """Return KIND (Time, south_north, west_east) from NCA and PRATEC of a wrfout, frame by frame (`stored_kinds`).
 
     It is unknown, with a warning, in frames in which the nest has moved, in the first frame of a run that follows
     another, and in frames whose time is not ITIMESTEP steps of DT.
@@ -278,7 +279,7 @@ def _explained_kinds(
     if moved.any():
         # Without frame numbers, so that a file that is read in parts causes a single warning.
         why.append(
-            "the nest moves, and in a frame that lies elsewhere than the one before (by XLAT and XLONG)"
+            "the nest moves, and in a frame at another position than the frame before (by XLAT and XLONG)"
         )
     new = new_runs(ds, before)
     reasons = [f"{reason} {UNFIT}" for reason in why if reason]
@@ -312,11 +313,10 @@ def _explained_kinds(
 
 
 def _steps(ds: xr.Dataset, times: xr.Dataset, dt: float) -> tuple[npt.NDArray[np.float64], str]:
-    """Number of the time step that ends at each frame, NaN if it does not agree with the clock; and a description of
-    the disagreement.
+    """Return the number of the time step that ends at each frame, and a description of its disagreement with the clock.
 
-    If the time step is adaptive or was changed at a restart, the number does not determine when the scheme was
-    called.
+    The number is NaN where it disagrees. If the time step is adaptive or was changed at a restart, the number does not
+    determine when the scheme was called.
     """
     seconds = times["XTIME"].values.astype(np.float64) * 60
     if "ITIMESTEP" not in ds.variables:
@@ -331,7 +331,7 @@ def _steps(ds: xr.Dataset, times: xr.Dataset, dt: float) -> tuple[npt.NDArray[np
             return np.asarray(steps), ""
         k = int(np.argmax(off))
         return np.where(off, np.nan, steps), (
-            f"XTIME {seconds[k]:g} s is no whole number of steps of DT = {dt:g} s, so the time step is "
+            f"XTIME {seconds[k]:g} s is not a whole number of steps of DT = {dt:g} s, so the time step is "
             "adaptive or was changed;"
         )
     steps = np.atleast_1d(ds["ITIMESTEP"].values).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Variables of the scheme that a wrfout does not have: inputs that it cannot be given, and outputs for training."""
+"""Variables of the scheme that a wrfout does not have: inputs, and outputs that training needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sciml.wrf.units import check_units
 
 __all__ = ["absent_inputs", "absent_targets", "other_scheme", "require_inputs", "rerun_setting"]
 
-DECIDES: Final = "W0AVG decides where convection starts, and no other variable stands for it"
+DECIDES: Final = "W0AVG determines where convection starts, and no other variable can replace it"
 
 
 def absent_inputs(ds: xr.Dataset) -> list[str]:

@@ -1,4 +1,4 @@
-"""Opening columns from a store, or directly from files."""
+"""Opening of columns from a store, or directly from files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def open_columns(
     keep: Keep = "pairs",
     run: int | None = None,
 ) -> xr.Dataset:
-    """Open a store, or captures, drawn pairs and wrfouts, as a columns dataset.
+    """Open a store, or captures, drawn pairs and wrfouts, as one columns dataset.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def _files(item: PathLike) -> list[Path]:
     wrfouts = sorted(folder.glob("wrfout_d[0-9][0-9]*"))
     if wrfouts:
         raise InputError(
-            f"{folder} holds {len(captures)} captures and {len(wrfouts)} wrfout files: give '{folder}/{_CAPTURES}' "
+            f"{folder} contains {len(captures)} captures and {len(wrfouts)} wrfout files: give '{folder}/{_CAPTURES}' "
             f"or '{folder}/{wrfouts[0].name[:10]}_*'"
         )
     return captures

@@ -1,4 +1,4 @@
-"""The plan of a store: its files, their division into blocks, and the position of each block in the store.
+"""Plan of a store: its files, their division into blocks, and the position of each block in the store.
 
 The plan depends only on the files and the options, not on the workers. Therefore the bytes of the store are the same
 for any number of workers, and an interrupted call can be resumed.
@@ -63,7 +63,7 @@ class SourceFile:
     run
         Number of the run of its columns.
     frames
-        Half-open range of the frames that are taken (of columns, for drawn pairs).
+        Half-open range of the selected frames (of columns, for drawn pairs).
     size
         (bottom_top, south_north, west_east); (bottom_top, 1, 1) for drawn pairs.
     before
@@ -71,7 +71,7 @@ class SourceFile:
     grain
         Numbers of frames and rows (or columns) in a compressed chunk of the file.
     fields
-        Variables of the file that its columns are made of.
+        Variables of the file from which its columns are made.
     targets
         Targets of its columns.
     attrs
@@ -181,10 +181,10 @@ def _form(path: Path) -> Form:
 
 def _describe(ds: xr.Dataset, path: Path, form: Form, companion: Path | None, run: int | None) -> SourceFile:
     if form == "columns":
-        raise InputError(f"{path} holds columns already: open it with open_columns")
+        raise InputError(f"{path} contains columns already: open it with open_columns")
     if form == "wrfout" and "SOURCE_FILE" in ds.attrs and "T" not in ds.variables:
         raise InputError(
-            f"{path} is the truth of {ds.attrs['SOURCE_FILE']}, no state: give it with truth= (--reference)"
+            f"{path} is the truth of {ds.attrs['SOURCE_FILE']} and has no state: give it with truth= (--reference)"
         )
     axis = "column" if form == "pairs" else "Time"
     grid = () if form == "pairs" else ("south_north", "west_east")
@@ -195,7 +195,7 @@ def _describe(ds: xr.Dataset, path: Path, form: Form, companion: Path | None, ru
     else:
         require_all(ds, MSKF.input_names)
     if not all(ds.sizes.get(dim) for dim in (axis, *grid)):
-        raise InputError(f"{path} holds no columns: its dimensions are {dict(ds.sizes)}")
+        raise InputError(f"{path} contains no columns: its dimensions are {dict(ds.sizes)}")
     if form == "wrfout":
         require_faces(ds)
         theta_source(ds)
@@ -238,7 +238,7 @@ def _belong_together(sources: Sequence[SourceFile]) -> None:
             if other.attrs[name] != value:
                 raise InputError(
                     f"{other.path} has {name} = {other.attrs[name]:g} but {first.path} {value:g}: the scheme depends "
-                    "on it, make one store for each"
+                    "on it, so write a store for each"
                 )
         if other.size[0] != first.size[0]:
             raise InputError(f"{other.path} has {other.size[0]} levels but {first.path} {first.size[0]}")
@@ -350,7 +350,7 @@ def count_slabs(source: SourceFile, block_bytes: int, keep: Keep) -> tuple[list[
 
 
 def identity(sources: Sequence[SourceFile], options: dict[str, Any]) -> str:
-    """Text that is the same for two plans if and only if they make the same store."""
+    """Return a text that is equal for two plans if and only if they write the same store."""
     paths = ("path", "truth", "before")
     listed = [asdict(s) | {k: Path(getattr(s, k)).name for k in paths} for s in sources]
     return json.dumps({"sources": listed, "options": options}, sort_keys=True)

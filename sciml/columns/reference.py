@@ -1,4 +1,4 @@
-"""The companion of a wrfout: a file with the output of the true scheme for its state."""
+"""Companions of wrfouts: files with the output of the true scheme for their states."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _named(companion: Path, wrfouts: Sequence[Path]) -> Path:
         return beside[0]
     raise InputError(
         f"{companion} is the truth of {wrfouts[0].name}, and there are {len(wrfouts)} files of that name "
-        f"({', '.join(str(path) for path in wrfouts[:3])}): put it beside the one it belongs to"
+        f"({', '.join(str(path) for path in wrfouts[:3])}): move it to the folder of its wrfout"
     )
 
 
@@ -110,8 +110,8 @@ def _warn_of_name(ds: xr.Dataset, other: xr.Dataset) -> None:
             "the companion made of this file"
         )
     warnings.warn(
-        f"{where(other)} is the truth of {source}, not of {name}, by its SOURCE_FILE: right only if that was renamed"
-        "; else give the companion made of this file",
+        f"{where(other)} is the truth of {source}, not of {name}, by its SOURCE_FILE: correct only if that was "
+        "renamed; otherwise give the companion made of this file",
         stacklevel=4,
     )
 

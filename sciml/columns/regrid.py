@@ -14,7 +14,7 @@ __all__ = ["columns_to_map"]
 
 
 def columns_to_map(columns: xr.Dataset, like: xr.Dataset | None = None) -> xr.Dataset:
-    """Map columns, or a prediction for them, to the horizontal grid.
+    """Map columns, or predictions for them, to the horizontal grid.
 
     Parameters
     ----------
@@ -36,11 +36,11 @@ def columns_to_map(columns: xr.Dataset, like: xr.Dataset | None = None) -> xr.Da
     """
     if not columns.sizes.get("column"):
         raise InputError(
-            f"there are no columns to put on a map (dimensions: {dict(columns.sizes)}): choose at least one"
+            f"there are no columns to map (dimensions: {dict(columns.sizes)}): select at least one"
         )
     if any(c not in columns.coords for c in GRID) or bool(columns["Time"].isnull().any()):
         raise InputError(
-            f"columns of {columns.attrs.get('SOURCE', '?')} have no place on a map (drawn pairs have none)"
+            f"columns of {columns.attrs.get('SOURCE', '?')} have no position on the grid (drawn pairs have none)"
         )
     times, t = np.unique(columns["Time"].values, return_inverse=True)
     j, i = columns["south_north"].values, columns["west_east"].values
@@ -53,7 +53,7 @@ def columns_to_map(columns: xr.Dataset, like: xr.Dataset | None = None) -> xr.Da
             )
     if len(np.unique((t.astype(np.int64) * size[1] + j) * size[2] + i)) < len(t):
         raise InputError(
-            "several columns share one time and place: choose one run first, "
+            "several columns have the same time and position: select one run first, "
             "columns.isel(column=columns.RUN == 1)"
         )
     out: dict[str, Any] = {}

@@ -22,9 +22,9 @@ def check_replaceable(output: Path, inputs: Iterable[Path]) -> None:
     """
     for path in inputs:
         if path == output or output in path.parents:
-            raise InputError(f"{output} holds an input ({path.name}): choose another name for the store")
+            raise InputError(f"{output} contains an input ({path.name}): choose another name for the store")
     if not output.is_dir():
-        raise InputError(f"{output} is no store of columns, and is not replaced: choose another name")
+        raise InputError(f"{output} is not a store of columns, and is not replaced: choose another name")
     try:
         ours = "sciml_schema" in zarr.open_group(output, mode="r").attrs
     except (OSError, ValueError, KeyError):
@@ -32,5 +32,6 @@ def check_replaceable(output: Path, inputs: Iterable[Path]) -> None:
     if not ours:
         some = ", ".join(sorted(p.name for p in output.iterdir())[:3]) or "nothing"
         raise InputError(
-            f"{output} is a folder but no store of columns (it holds {some}), and is not replaced: choose another name"
+            f"{output} is a folder but not a store of columns (it contains {some}), and is not replaced: choose "
+            "another name"
         )

@@ -1,4 +1,4 @@
-"""Runs of several wrfouts: their order, and the frames that are taken, each once."""
+"""Runs of several wrfouts: the order of the files, and the frames that are used, each once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sciml.wrf.hyperslab import Slab, read_slab
 __all__ = ["Member", "Part", "experiment", "linked"]
 
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([_T-]?\d\d.?\d\d.?\d\d)?")
-# Bit-identical in two copies of a frame, and hardly ever in two runs.
+# Bit-identical in two copies of a frame, and almost never in two runs.
 _DISTINGUISHING: Final = ("T", "QVAPOR", "W0AVG", "NCA", "HFX", "XLAT", "XLONG")
 
 Times = npt.NDArray[np.datetime64]
@@ -58,7 +58,7 @@ def experiment(path: Path) -> tuple[str, str]:
 def linked(members: Mapping[int, Member]) -> dict[int, list[Part]]:
     """Sort the files of each run by time; the key is the number of the first given file of the run.
 
-    A frame that two files of a run share (restarts) is taken from the first. Two copies of the same run, for example
+    A frame that two files of a run share (restarts) is read from the first. Two copies of the same run, for example
     in two folders, are recognised by the last frame that both have, with a warning.
 
     Raises
@@ -84,8 +84,8 @@ def linked(members: Mapping[int, Member]) -> dict[int, list[Part]]:
         taken = {t for other in done if _one_run(own, other) for t in other.keys() & own.keys()}
         if taken:
             warnings.warn(
-                f"{len(taken)} frames of {members[in_time[0]].path} and what follows it are in other files too: "
-                "each is taken once",
+                f"{len(taken)} frames of {members[in_time[0]].path} and the files after it are in other files too: "
+                "each is used once",
                 stacklevel=4,
             )
         parts[numbers[0]] = _parts(members, in_time, taken)

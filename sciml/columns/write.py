@@ -1,8 +1,8 @@
-"""Writing the store: Dask reads files block by block and writes a columnar zarr store once.
+"""Writing of the store: Dask reads files block by block and writes a columnar zarr store.
 
-Each block has its own place in the store. A block writes the chunks of the store that lie within it. A chunk that
-neighbours share is written in a second pass, from small files that the blocks leave. So no two tasks write the
-same chunk, no file is decompressed twice, and the bytes do not depend on the number of workers.
+Each block has its own range of columns in the store, and writes the chunks that lie within this range. A chunk that
+two blocks share is written in a second pass, from small files of the blocks. Therefore no two tasks write the same
+chunk, no file is decompressed twice, and the bytes do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from sciml.columns.inputs import why_unknown
 from sciml.columns.plan import Block, SourceFile, blocks_of, count_slabs, describe_sources, identity
 from sciml.columns.replacing import check_replaceable
 from sciml.errors import InputError, SciMLError
-from sciml.parallel.bounded import Hands, hands
-from sciml.progress import Telling
+from sciml.parallel.bounded import TaskRunner, open_task_runner
+from sciml.progress import StageProgress
 from sciml.schemes.mskf import MSKF
 from sciml.storage.partial import claimed, discard
 from sciml.wrf.hyperslab import close_files
@@ -76,9 +76,9 @@ def write_columns(
     workers: int | None = None,
     overwrite: bool = False,
     block_bytes: int = BLOCK_BYTES,
-    telling: Telling | None = None,
+    progress: StageProgress | None = None,
 ) -> Classes:
-    """Write the columns of files into a store, once, for training to read fast.
+    """Write the columns of files into a store, from which training reads them fast.
 
     Parameters
     ----------
@@ -97,11 +97,11 @@ def write_columns(
         Number of Dask worker processes; 1 works in this process. Default: the scheduler that is connected (see
         `sciml.parallel.cluster.client`), else one worker per core if there is enough work for them.
     overwrite
-        Whether to replace a store of that name; nothing else is ever replaced.
+        Whether to replace a store of that name. Other files and folders are not replaced.
     block_bytes
         Approximate number of bytes of a file that a task reads at once. Each worker needs a few times as much
         memory, for any number of files. The store does not depend on it.
-    telling
+    progress
         Display of the progress; default: a bar in a terminal, lines in a log.
 
     Returns
@@ -124,24 +124,24 @@ def write_columns(
     output = Path(output).resolve()
     if output.suffix.lower() in FILES:
         raise InputError(
-            f"{output.name} names a file, and a store of columns is a zarr folder: give {output.stem}.zarr"
+            f"{output.name} is the name of a file, but a store of columns is a zarr folder: give {output.stem}.zarr"
         )
     sources = describe_sources(paths, truth, run)
     plan = _make_plan(sources, _variables(sources), keep, block_bytes)
-    telling = telling or Telling.automatic()
+    progress = progress or StageProgress.automatic()
     if _is_complete(output, plan, overwrite):
-        telling.say(f"{output} is there already, made of these files as they are now: nothing to do")
+        progress.say(f"{output} exists already, and its files have not changed: nothing to do")
         return stored_classes(output)
     if not output.parent.is_dir():
-        raise InputError(f"there is no folder {output.parent} to write {output.name} into")
+        raise InputError(f"there is not a folder {output.parent} to write {output.name} into")
     with contextlib.ExitStack() as stack:
         partial = stack.enter_context(claimed(output, "store"))
-        if _is_complete(output, plan, overwrite):  # by another process, in the meantime
+        if _is_complete(output, plan, overwrite):  # another process may have written it
             return stored_classes(output)
         tasks = sum(_bytes(source) for source in sources) // block_bytes
-        run_tasks = stack.enter_context(hands(workers, tasks, finish=close_files))
-        stack.enter_context(telling)
-        numbers, classes = _count_columns(plan, run_tasks, telling)
+        run_tasks = stack.enter_context(open_task_runner(workers, tasks, finish=close_files))
+        stack.enter_context(progress)
+        numbers, classes = _count_columns(plan, run_tasks, progress)
         blocks = blocks_of(sources, numbers, block_bytes)
         if not blocks or not blocks[-1].last:
             raise InputError(
@@ -149,7 +149,7 @@ def write_columns(
             )
         with _cleaning_up(partial):
             prepare_store(partial, plan.text, sources, plan.names, blocks[-1].last, classes, keep)
-            _write_blocks(partial, plan, blocks, run_tasks, telling)
+            _write_blocks(partial, plan, blocks, run_tasks, progress)
         if output.exists():
             os.replace(output, partial / "replaced")
         os.replace(partial / "store", output)
@@ -162,17 +162,19 @@ def _make_plan(sources: list[SourceFile], names: list[str], keep: Keep, block_by
     return _Plan(sources, names, keep, block_bytes, identity(sources, options))
 
 
-def _count_columns(plan: _Plan, run_tasks: Hands, telling: Telling) -> tuple[list[list[int]], Classes]:
+def _count_columns(
+    plan: _Plan, run_tasks: TaskRunner, progress: StageProgress
+) -> tuple[list[list[int]], Classes]:
     """Numbers of columns that each slab of each source contributes, and the classes of all columns."""
     counts = [([0], Classes(0, 0, 0))] * len(plan.sources)
     tasks = [(source, plan.block_bytes, plan.keep) for source in plan.sources]
-    for index, result in run_tasks(_count, tasks, telling.stage("counting")):
+    for index, result in run_tasks(_count, tasks, progress.stage("counting")):
         counts[index] = result
     return [numbers for numbers, _ in counts], sum((c for _, c in counts), Classes(0, 0, 0))
 
 
 def _write_blocks(
-    partial: Path, plan: _Plan, blocks: list[Block], run_tasks: Hands, telling: Telling
+    partial: Path, plan: _Plan, blocks: list[Block], run_tasks: TaskRunner, progress: StageProgress
 ) -> None:
     """Write the blocks that are not finished, then the chunks that neighbouring blocks share."""
     total = blocks[-1].last
@@ -181,9 +183,9 @@ def _write_blocks(
         for b in blocks
         if b.last > b.first and not left_by(partial, b.first, b.last).exists()
     ]
-    _warn_of_lossy(run_tasks(write_block, tasks, telling.stage("writing")))
+    _warn_of_lossy(run_tasks(write_block, tasks, progress.stage("writing")))
     joints = seams(partial, blocks, total, plan.names)
-    list(run_tasks(write_seam, joints, telling.stage("joining")))
+    list(run_tasks(write_seam, joints, progress.stage("joining")))
 
 
 @contextlib.contextmanager
@@ -192,7 +194,7 @@ def _cleaning_up(partial: Path) -> Iterator[None]:
     try:
         yield
     except SciMLError:
-        discard(partial)  # what was written cannot be used
+        discard(partial)  # the finished part cannot be used
         raise
     except OSError as error:
         if error.filename is None and error.errno is not None:
@@ -219,7 +221,7 @@ def _is_complete(output: Path, plan: _Plan, overwrite: bool) -> bool:
 
 
 def _why_none(sources: Sequence[SourceFile]) -> str:
-    """Why none of the columns of these files is a pair."""
+    """Describe why none of the columns of these files is a pair."""
     alone = [Path(s.path) for s in sources if s.form == "wrfout" and not s.truth]
     reasons = {path: why_unknown(read_header(path)) for path in alone}
     lines = [f"can be classified as held or computed: {path}: {why}" for path, why in reasons.items() if why]
@@ -242,7 +244,7 @@ def _variables(sources: Sequence[SourceFile]) -> list[str]:
 
 
 def _warn_of_training(sources: Sequence[SourceFile], shared: Sequence[str]) -> None:
-    """Warn of missing targets of training before WRF's output is read and a store written."""
+    """Warn of missing targets of training before the files are read."""
     absent = [name for name in MSKF.training if name not in shared and name not in MSKF.zero_if_absent]
     if shared and absent:
         source = next(s for s in sources if any(name not in s.targets for name in absent))

@@ -148,7 +148,9 @@ def _find(language: str, variable: str, default: str) -> Compiler:
     try:
         command = tuple(shlex.split(chosen)) or (default,)
     except ValueError as error:
-        raise BuildError(f"${variable} is {chosen!r}, which is no command: {error}; set it again") from error
+        raise BuildError(
+            f"${variable} is {chosen!r}, which is not a command: {error}; set it again"
+        ) from error
     if shutil.which(command[0]) is None:
         where = (
             f"${variable} is {chosen!r}, which is not on the path" if chosen else f"no {default} on the path"

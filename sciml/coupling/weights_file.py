@@ -170,7 +170,9 @@ def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
     """
     path = Path(path)
     if os.path.exists(path) and not os.path.isfile(path):
-        raise InputError(f"{path} is no regular file, which a weights file could replace: give another name")
+        raise InputError(
+            f"{path} is not a regular file, which a weights file could replace: give another name"
+        )
     content = _classic(weights)
     match = _CHECKSUM.search(content)
     if match is None:

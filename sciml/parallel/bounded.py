@@ -12,32 +12,32 @@ from sciml.parallel import cluster
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Hands", "bounded", "hands"]
+__all__ = ["TaskRunner", "bounded", "open_task_runner"]
 
 R = TypeVar("R")
 
 
-class Hands:
+class TaskRunner:
     """Carries out a function on many items: in this process, or by Dask with a bounded number under way."""
 
     def __init__(self, client: Client | None) -> None:
         self._client = client
 
     def __call__(
-        self, function: Callable[[Any], R], items: Sequence[Any], tell: Callable[[int, int], None]
+        self, function: Callable[[Any], R], items: Sequence[Any], update: Callable[[int, int], None]
     ) -> Iterator[tuple[int, R]]:
-        tell(0, len(items))
+        update(0, len(items))
         if self._client is None:
             for index, item in enumerate(items):
                 yield index, function(item)
-                tell(index + 1, len(items))
+                update(index + 1, len(items))
             return
         client = self._client
         results = bounded(client, lambda item: client.submit(function, item, pure=False), items)
         with contextlib.closing(results):
             for count, (index, result) in enumerate(results, start=1):
                 yield index, result
-                tell(count, len(items))
+                update(count, len(items))
 
 
 def bounded(
@@ -89,7 +89,7 @@ def bounded(
 
 
 @contextlib.contextmanager
-def hands(workers: int | None, blocks: int, finish: Callable[[], None]) -> Iterator[Hands]:
+def open_task_runner(workers: int | None, blocks: int, finish: Callable[[], None]) -> Iterator[TaskRunner]:
     """Who works: the scheduler that is there, else `workers` processes, else this process alone.
 
     Parameters
@@ -106,11 +106,11 @@ def hands(workers: int | None, blocks: int, finish: Callable[[], None]) -> Itera
     alone = workers == 1 or (workers is None and blocks < 4)
     if alone and not cluster.scheduler_there():
         try:
-            yield Hands(None)
+            yield TaskRunner(None)
         finally:
             finish()
         return
     with cluster.client(n_workers=workers) as client:
-        yield Hands(client)
+        yield TaskRunner(client)
         # A scheduler that was there lives on: its workers must not hold the files.
         client.run(finish)

@@ -92,7 +92,7 @@ def check_apart(path: Path, inputs: Iterable[str | Path]) -> None:
             raise InputError(f"{path} lies in the input {given}, which is a store: write outside it")
         if target in source.parents:
             raise InputError(
-                f"{path} holds the input {given}, which writing it would destroy: give another path"
+                f"{path} contains the input {given}, which writing it would destroy: give another path"
             )
 
 

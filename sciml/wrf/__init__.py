@@ -1,4 +1,4 @@
-"""WRF's files: opened, and their derived fields."""
+"""Reading of WRF output, and fields derived from it."""
 
 from __future__ import annotations
 

@@ -19,7 +19,15 @@ __all__ = ["WRFFields"]
 
 
 class WRFFields:
-    """Fields derived from a wrfout: lazy where the dataset is lazy, with CF attributes, at mass points by default.
+    """Fields derived from a wrfout, with CF attributes, at mass points unless stated otherwise.
+
+    A field is lazy if the variables of the dataset are lazy. Each raises `sciml.errors.MissingVariable` if a variable
+    that it needs is missing.
+
+    Parameters
+    ----------
+    ds
+        Dataset from `sciml.open_wrfout`, or a wrfout opened with xarray.
 
     Examples
     --------
@@ -73,7 +81,7 @@ class WRFFields:
 
     @property
     def p_hyd(self) -> xr.DataArray:
-        """Hydrostatic pressure [Pa]; rebuilt where the file has none."""
+        """Hydrostatic pressure [Pa]; computed from the mass of the layers if the file does not have it."""
         return diagnostics.hydrostatic_pressure(self._ds)
 
     @property
@@ -113,8 +121,9 @@ class WRFFields:
 
     @property
     def rain(self) -> xr.DataArray:
-        """Precipitation since the last frame [mm], including buckets. It is NaN in the first frame of a run, unless
-        that frame is the start of the run: see `sciml.wrf.rain.rain_since_last`.
+        """Precipitation since the last frame [mm], including buckets; see `sciml.wrf.rain.rain_since_last`.
+
+        It is NaN in the first frame of a run, unless that frame is the start of the run.
         """
         return rain.rain_since_last(self._ds)
 

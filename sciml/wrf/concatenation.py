@@ -49,7 +49,7 @@ def one_domain(parts: Sequence[xr.Dataset]) -> None:
 
 
 def new_frames(parts: Sequence[xr.Dataset]) -> list[list[int]]:
-    """Numbers of the frames that each part adds. If a time is repeated, the first copy is taken.
+    """Return the numbers of the frames that each part adds. If a time is repeated, the first copy is used.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def new_frames(parts: Sequence[xr.Dataset]) -> list[list[int]]:
                 new.append(k)
         if len(new) < len(times):
             lost = len(times) - len(new)
-            of = "its own" if lost == inside else "the file before"
+            of = "its own" if lost == inside else "the previous file"
             of += f" and {inside} of its own" if 0 < inside < lost and before else ""
             warnings.warn(f"{where(ds)} repeats {lost} frames of {of}: left out", stacklevel=4)
         out.append(new)

@@ -1,8 +1,8 @@
 """Fields that WRF passes to its physics, derived from the variables of a wrfout.
 
-The formulas and their order are those with which WRF prepares its physics step, in single precision. A column made
+The formulas and their order are those of WRF's preparation of the physics step, in single precision. A column made
 from a file is therefore the column that the scheme received, except for the step between the call and the output.
-All functions are lazy where their input is lazy, and do not change it.
+All functions are lazy if their input is lazy, and do not change it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _SPECIES: Final = ("QVAPOR", "QCLOUD", "QRAIN", "QICE", "QSNOW", "QGRAUP", "QHAI
 
 
 def labelled(array: xr.DataArray, name: str, comment: str = "") -> xr.DataArray:
-    """The array with a name and the CF attributes of its row in the table, if there is such a row."""
+    """Return the array with a name, and with the CF attributes of its row in the table if there is one."""
     row = TABLE.get(name)
     attrs: dict[str, str] = {}
     if row is not None:
@@ -119,7 +119,7 @@ def exner(ds: xr.Dataset, full_pressure: xr.DataArray | None = None) -> xr.DataA
 
 
 def theta_source(ds: xr.Dataset) -> tuple[str, bool]:
-    """Name of the variable with the potential temperature, and whether that is the moist potential temperature.
+    """Return the name of the variable with the potential temperature, and whether it is the moist one.
 
     In WRF up to 3.6, and in every version without `use_theta_m`, T is the dry potential temperature. Since WRF 4.0 T
     is always dry, and THM is written too, moist if USE_THETA_M is 1. In WRF 3.7 to 3.9 T is moist if USE_THETA_M = 1.
@@ -268,7 +268,7 @@ def hydrostatic_pressure(ds: xr.Dataset) -> xr.DataArray:
 
 
 def rebuilt_hydrostatic_pressure(ds: xr.Dataset) -> xr.DataArray:
-    """The reconstruction described in `hydrostatic_pressure`, whether or not the file has P_HYD."""
+    """Rebuild the pressure as described in `hydrostatic_pressure`, also if the file has P_HYD."""
     source, _ = pressure_source(ds.drop_vars("P_HYD", errors="ignore"))
     require_all(ds, ("MU", "MUB", "ZNW", "QVAPOR"))
     for name in ("P_TOP", "PB"):

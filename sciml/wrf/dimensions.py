@@ -124,9 +124,9 @@ def check_time(ds: xr.Dataset, source: str) -> None:
     sizes = ", ".join(map(str, ds.dims)) or "none"
     known = any(name in ds.variables for name in TABLE)
     remedy = (
-        "it has one frame, and its dimension was removed: ds = ds.expand_dims('Time') gives it back (or choose "
-        "one frame by a list, ds.isel(Time=[0]), which keeps it)"
+        "it has one frame, and its dimension was removed: ds = ds.expand_dims('Time') restores it (or select "
+        "one frame by a list, ds.isel(Time=[0]), which preserves it)"
         if known
-        else "of WRF output, choose one frame by a list, ds.isel(Time=[0]), which keeps it"
+        else "of WRF output, select one frame by a list, ds.isel(Time=[0]), which preserves the dimension"
     )
     raise InputError(f"{source} has no dimension Time (dimensions: {sizes}): {remedy}")

@@ -1,4 +1,4 @@
-"""Position of the grid on the Earth: winds towards north and east, the map projection, coordinates in metres."""
+"""Winds towards north and east, the map projection of the grid, and coordinates in metres."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["crs", "earth_wind", "projected"]
 
-# xwrf reads these for every projection; where the projection does not need them, they have no effect.
+# xwrf reads these attributes for every projection, also if the projection does not use them.
 _UNUSED: Final = dict.fromkeys(
     ("CEN_LON", "CEN_LAT", "DX", "DY", "TRUELAT1", "MOAD_CEN_LAT", "STAND_LON"), 1.0
 )
@@ -89,7 +89,7 @@ def crs(ds: xr.Dataset) -> CRS:
     """
     require_projection(ds)
     if map_projection(ds) == 0:
-        raise InputError(f"{where(ds)} is a Cartesian grid (MAP_PROJ = 0): it has no place on the Earth")
+        raise InputError(f"{where(ds)} is a Cartesian grid (MAP_PROJ = 0): it has no position on the Earth")
     _xwrf()
     # xwrf changes its input, so it gets a dataset with the attributes and sizes alone.
     stand_in = xr.Dataset(
@@ -101,7 +101,7 @@ def crs(ds: xr.Dataset) -> CRS:
         projection: CRS = made["wrf_projection"].item()
         return projection
     except (NotImplementedError, KeyError, AttributeError) as error:
-        raise InputError(f"{where(ds)} has a projection xwrf cannot read: {error}") from error
+        raise InputError(f"{where(ds)} has a map projection that xwrf cannot read: {error}") from error
 
 
 def projected(ds: xr.Dataset) -> xr.Dataset:

@@ -1,7 +1,8 @@
 """Headers of the files of a run: times, position of the grid, global attributes, and a check of the layout.
 
-The files of a run are alike, and reading all metadata of a file takes about as long as reading a frame. The metadata
-of a netCDF-4 file are therefore read with HDF5 alone, object by object; a classic file has a contiguous header.
+Reading all metadata of a file takes about as long as reading a frame, and the files of a run have the same metadata.
+The metadata of a netCDF-4 file are therefore read with HDF5 alone, object by object. The header of a classic file is
+contiguous.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ _SIZES: Final[tuple[str, ...]] = (
     "west_east_stag",
 )
 _GRID: Final[tuple[str, ...]] = ("Time", "south_north", "west_east")
-# Variables whose order of dimensions is read; for all variables that takes longer than netCDF4 to open the file.
+# Variables whose order of dimensions is read. Reading it for all variables takes longer than opening with netCDF4.
 _ORDERED: Final[tuple[str, ...]] = ("XLAT", "T")
 
 
@@ -155,7 +156,7 @@ class Header:
 def header_of(path: Path) -> Header | None:
     """Read the header of a file; None if that is not possible.
 
-    It raises no error: `open_lazily` reads more formats, and describes what is wrong with a file.
+    It raises no error, because `open_lazily` reads more formats and describes the errors of a file.
     """
     try:
         with path.open("rb") as file:
@@ -280,7 +281,7 @@ def _attribute(place: Any, name: bytes) -> Any:
 
 
 def _fixed(value: Any) -> Any:
-    """A value that can be compared and hashed; NaN equals NaN."""
+    """Convert a value so that it can be compared and hashed; NaN equals NaN."""
     return value if isinstance(value, str) else (np.asarray(value).dtype.str, np.asarray(value).tobytes())
 
 

@@ -44,8 +44,8 @@ def read_slab(path: str | Path, names: tuple[str, ...], slab: Slab | None = None
     -------
     xr.Dataset
         In memory, with attributes, not decoded. It has the times of the frames (Time) if the file has them as a
-        coordinate. With NCA it has the position of the first point of the whole grid for each frame, if the file
-        has it (the coordinates `CORNERS`): in a nest that moves, the NCA before belongs to another cell.
+        coordinate. With NCA it also has the position of the first point of the whole grid for each frame (the
+        coordinates `CORNERS`), because in a nest that moves the NCA of the frame before belongs to another cell.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def read_slab(path: str | Path, names: tuple[str, ...], slab: Slab | None = None
             name = "where the grid lies"
             placed = _extra(nc, arrays, slab)
             out = xr.Dataset(arrays, placed, attrs={k: nc.getncattr(k) for k in nc.ncattrs()})
-            # T is dry if the file also has THM, so an empty THM is enough.
+            # Only the presence of THM matters: T is then dry.
             if "T" in arrays and "THM" in nc.variables:
                 out["THM"] = xr.DataArray(np.float32(np.nan))
     except (OSError, RuntimeError, ValueError) as error:
@@ -108,8 +108,8 @@ def read_header(path: str | Path, described: tuple[str, ...] = ()) -> xr.Dataset
     path
         A NetCDF file.
     described
-        Variables whose attributes units and description are read too: a tool may have changed the units, and
-        the description of T states whether T is the moist potential temperature.
+        Variables whose attributes units and description are read too. A tool may have changed the units, and the
+        description of T states whether T is the moist potential temperature.
 
     Raises
     ------

@@ -24,13 +24,13 @@ Rules = npt.NDArray[np.int8]
 DIFFERENCE: Final = 0
 """The amount of a frame is its total minus the total of the frame before."""
 ELSEWHERE: Final = 1
-"""The same with the frame before shifted to the same ground: where the total falls, the amount is not known."""
+"""As `DIFFERENCE`, with the frame before shifted to the same ground; NaN where the total falls."""
 TOTAL: Final = 2
-"""The amount is the total: the run began at the time of the frame before, or there is no such frame."""
+"""The amount is the total, because the run began at the time of the frame before or there is no such frame."""
 NOT_KNOWN: Final = 3
 """The amount is NaN."""
 
-# Fraction of the largest total before. No format in use rounds so coarsely.
+# Fraction of the largest total before; no format in use rounds as coarsely.
 _BEYOND_ROUNDING: Final = 0.1
 _SMALLEST_WARNED: Final = 0.1  # mm
 
@@ -48,9 +48,9 @@ class _Warner:
             return
         warnings.warn(
             f"{source}: from one frame to the next the total precipitation falls by up to {fall:.3g} mm in {cells} "
-            "cells, more than rounding explains, while most cells do not fall, so this is no reset; the amount there "
-            "is set to 0 mm: check that the file is not damaged, that its frames are of one run, and that BUCKET_MM, "
-            "I_RAINC and I_RAINNC are in it",
+            "cells, more than rounding explains, while most cells do not fall, so this is not a reset; the amount "
+            "there is set to 0 mm: check that the file is not damaged, that its frames are of one run, and that "
+            "BUCKET_MM, I_RAINC and I_RAINNC are in it",
             stacklevel=2,
         )
 
@@ -67,9 +67,9 @@ def amount_between(now: Array, before: Array, *, moved: bool = False, warner: _W
 
     Notes
     -----
-    Totals were reset if more than half of the cells with at least a tenth of the largest total before have lost more
-    than a third of their total. Otherwise a total that falls was rounded (packed, quantised), and the amount is 0. The
-    same holds where no total falls by more than the step between values.
+    Totals were reset if, of the cells with at least a tenth of the largest total before, more than half lose more than
+    a third of their total. Otherwise a total that falls was rounded (packed, quantised), and the amount is 0. The
+    amount is also 0 where no total falls by more than the step between values.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Several files or datasets of a run: their headers, and the datasets from which their frames are joined."""
+"""Headers of several files or datasets of a run, and the datasets from which their frames are joined."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def parts_of(given: Sequence[xr.Dataset | Path]) -> list[Part]:
 
 
 def datasets_of(parts: Sequence[Part], taken: Sequence[list[int]], chunks: Chunks) -> list[xr.Dataset]:
-    """Datasets with the frames that are taken from each part; successive files with the same layout share a dataset.
+    """Return datasets with the selected frames of each part; successive files with the same layout share a dataset.
 
     Parameters
     ----------
     parts
         Files and datasets, sorted by their first times.
     taken
-        Numbers of the frames that are taken from each part.
+        Numbers of the selected frames of each part.
     chunks
         Dask chunks of values that are read from files; datasets keep their chunks.
     """

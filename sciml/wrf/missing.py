@@ -1,4 +1,4 @@
-"""Messages about missing variables: all that are missing, and how to obtain them.
+"""Messages that list all missing variables, and describe how to obtain them.
 
 WRF writes some variables to every wrfout. If such a variable is missing, the file is a subset or not a wrfout.
 WRF writes other variables only if a line of the file named by `iofields_filename` asks for them. WRF must then run
@@ -77,7 +77,7 @@ def describe_missing(
     parts = []
     if asked:
         also = [n for n in training if n not in asked]
-        note = f" ({also[0]} and what follows it: for training)" if also else ""
+        note = f" ({also[0]} and the variables after it are for training)" if also else ""
         again = f" with {run_with}" if run_with else ""
         parts.append(
             f"{_list_names(asked)} {'is' if len(asked) == 1 else 'are'} not in {source}{because}; add the line "
@@ -89,7 +89,7 @@ def describe_missing(
         place = "there either" if asked else f"in {source}"
         parts.append(
             f"{_list_names(always)} {verb} not {place}{'' if asked else because}; WRF writes {them} to every wrfout, "
-            "so this is a subset, was renamed, or is no wrfout: take the file as WRF wrote it"
+            "so this is a subset, was renamed, or is not a wrfout: use the file as WRF wrote it"
         )
     return "; ".join(parts)
 

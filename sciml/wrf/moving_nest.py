@@ -1,4 +1,4 @@
-"""Moving nests: frames in which the nest has moved since the frame before, and by how many cells.
+"""Detection of frames in which a nest has moved since the frame before, and of the number of cells.
 
 Fields of two frames of a moving nest are compared at the same ground, never by array index.
 """
@@ -24,8 +24,7 @@ _GRID: Final = ("south_north", "west_east")
 def corners(ds: xr.Dataset | xr.DataArray) -> Array | None:
     """Latitude and longitude of the first grid point [degrees], (frame, 2), or (2,) for a single frame.
 
-    None if the dataset does not have them for each frame: it has no such coordinates, or they do not depend on Time
-    (they need not in an array of a single frame).
+    None if the dataset has no such coordinates, or if they do not depend on Time (except in an array of one frame).
 
     Notes
     -----
@@ -52,7 +51,7 @@ def corners(ds: xr.Dataset | xr.DataArray) -> Array | None:
 
 
 def moves(places: list[Array]) -> bool:
-    """Whether the first grid points of all frames of some files (from `corners`) differ."""
+    """Return whether the first grid points (from `corners`) of any frames of some files differ."""
     return bool(places) and any(not (place == places[0][0]).all() for place in places)
 
 

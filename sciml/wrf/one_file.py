@@ -54,7 +54,7 @@ def open_lazily(path: Path, *, chunks: Chunks = ONE_FRAME, like: xr.Dataset | No
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
             f"{path} cannot be opened as NetCDF ({error}): {_size(path)}; "
-            "copy it again, or see what 'ncdump -h' says"
+            "copy it again, or examine it with 'ncdump -h'"
         ) from error
     ds.encoding["source"] = str(path)
     return chunked(ds, chunks)
@@ -103,7 +103,7 @@ def chunked(ds: xr.Dataset, chunks: Chunks, frames: tuple[int, ...] = ()) -> xr.
     if chunks is None:
         return ds
     wanted: Any = chunks
-    if chunks is ONE_FRAME:  # the default, which fits files of drawn columns too
+    if chunks is ONE_FRAME:  # the default; files of drawn columns do not have the dimension Time
         wanted = {k: v for k, v in ONE_FRAME.items() if k in ds.dims}
     elif isinstance(chunks, Mapping):
         absent = [str(name) for name in chunks if name not in ds.dims]
@@ -119,7 +119,7 @@ def chunked(ds: xr.Dataset, chunks: Chunks, frames: tuple[int, ...] = ()) -> xr.
         if isinstance(length, bool) or (
             isinstance(length, (int, np.integer)) and (length == 0 or length < -1)
         ):
-            raise _unfit(chunks, f"{length} is no length of a chunk")
+            raise _unfit(chunks, f"{length} is not a length of a chunk")
     try:
         out = ds.chunk(wanted)
     except (ValueError, TypeError, NotImplementedError) as error:
@@ -137,7 +137,7 @@ def _dims(ds: xr.Dataset) -> str:
 def _unfit(chunks: object, why: str) -> InputError:
     return InputError(
         f"chunks={chunks!r} cannot be used ({why}): give lengths by dimension such as {{'Time': 1}}, -1 for one "
-        "chunk, 'auto', or None to do without dask"
+        "chunk, 'auto', or None to read without dask"
     )
 
 
@@ -151,7 +151,7 @@ def with_times(ds: xr.Dataset) -> xr.Dataset:
     """
     require_frames(ds)
     if ds.sizes["Time"] == 0:
-        raise InputError(f"{where(ds)} holds no frame: Time has length 0")
+        raise InputError(f"{where(ds)} contains no frame: Time has length 0")
     require_faces(ds)
     times = frame_times(ds)
     out = with_run_starts(with_clock(ds, times), times)

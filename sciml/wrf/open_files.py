@@ -14,7 +14,7 @@ from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 __all__ = ["LOCK", "FileCache", "close_files", "hdf5_file", "netcdf_file", "variable_chunks"]
 
 LOCK: Final = NETCDF4_PYTHON_LOCK
-"""Hold it while a file is open: HDF5 is not thread-safe; xarray's reads take the same lock."""
+"""Lock for every use of an open file, because HDF5 is not thread-safe; xarray uses the same lock."""
 _CACHE: Final = 1 << 20
 
 

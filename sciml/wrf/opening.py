@@ -1,4 +1,4 @@
-"""Opening WRF history files: a file, several files, a glob or directory, with times, coordinates and CF attributes."""
+"""Opening of WRF history files with times, coordinates and CF attributes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def open_wrfout(
     """
     listed: Any = [paths] if isinstance(paths, (xr.Dataset, str, bytes, os.PathLike)) else paths
     if not isinstance(listed, Iterable):
-        listed = expand(listed)  # raises: it is not a path
+        listed = expand(listed)  # raises an error, because it is not a path
     given: list[xr.Dataset | Path] = []
     for item in listed:
         given += [item] if isinstance(item, xr.Dataset) else expand([item])
@@ -90,7 +90,7 @@ def _finish(given: Sequence[xr.Dataset | Path], chunks: Chunks) -> xr.Dataset:
         one_domain([part.ds for part in parts])
     places = [corners(part.ds) for part in parts]
     moving = moves([place for place in places if place is not None])
-    # Chunks are made last: times and corners are read faster without Dask.
+    # Chunks are made last, because times and corners are read faster without Dask.
     datasets = datasets_of(parts, new_frames([part.ds for part in parts]), chunks)
     joined = in_order(datasets[0] if len(datasets) == 1 else _joined(datasets))
     return _with_attributes(_with_places(joined, moving))

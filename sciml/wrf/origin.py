@@ -51,7 +51,7 @@ def other_origin(ds: xr.Dataset) -> str:
     if any(name in names for name in _BOUNDARY):
         return "a wrfbdy file, which real.exe writes as the boundary values of a run"
     if sum(name in names for name in _RESTART) > 1:
-        return "a wrfrst file, which WRF writes to restart from"
+        return "a wrfrst file, from which WRF restarts"
     if "PREPROCESSOR" in title or "REAL_EM" in title or "IDEAL" in title.split("WRF")[0]:
         return "a wrfinput file, which real.exe or ideal.exe writes as the start of a run"
     if any(name in names for name in _XWRF) and not {"P", "PB"} <= names:

@@ -30,7 +30,9 @@ def expand(paths: PathLike | Iterable[PathLike]) -> list[Path]:
     if isinstance(paths, (str, bytes, os.PathLike)):
         paths = [paths]
     elif not isinstance(paths, Iterable):
-        raise InputError(f"{_shown(paths)} is no path: give a file, a glob, a directory, or a list of them")
+        raise InputError(
+            f"{_shown(paths)} is not a path: give a file, a glob, a directory, or a list of them"
+        )
     files = [path for item in paths for path in _files(item)]
     if not files:
         raise InputError("no files were given: the list of paths is empty")
@@ -39,11 +41,11 @@ def expand(paths: PathLike | Iterable[PathLike]) -> list[Path]:
 
 def _files(item: Any) -> list[Path]:
     if not isinstance(item, (str, bytes, os.PathLike)):
-        raise InputError(f"{_shown(item)} is no path: give a file, a glob, or a directory")
+        raise InputError(f"{_shown(item)} is not a path: give a file, a glob, or a directory")
     text = os.fsdecode(item)
     if not text.strip():
         raise InputError(
-            f"{item!r} is no path: give a file, a glob, or a directory ('.' for the current one)"
+            f"{item!r} is not a path: give a file, a glob, or a directory ('.' for the current one)"
         )
     if "://" in text:
         raise InputError(
@@ -58,7 +60,7 @@ def _files(item: Any) -> list[Path]:
             return [path]
         matched = sorted(Path(p) for p in glob.glob(text) if Path(p).is_file())
     except (OSError, ValueError) as error:
-        raise InputError(f"{text} cannot be looked for: {error}") from error
+        raise InputError(f"the search for {text} failed: {error}") from error
     if is_folder:
         return _inside(path)
     if not matched:
@@ -76,21 +78,21 @@ def _inside(folder: Path) -> list[Path]:
     domains = sorted({p.name[:10] for p in inside})
     if len(domains) > 1:
         raise InputError(
-            f"{folder} holds {len(domains)} domains ({', '.join(domains)}): "
+            f"{folder} contains {len(domains)} domains ({', '.join(domains)}): "
             f"choose one, '{folder}/{domains[0]}_*'"
         )
     if inside:
         return inside
     if any((folder / name).exists() for name in ("zarr.json", ".zgroup")):
         raise InputError(
-            f"{folder} holds no wrfout_d0* files: it is a zarr store, give what xr.open_zarr makes of it"
+            f"{folder} contains no wrfout_d0* files: it is a zarr store, give the dataset from xr.open_zarr"
         )
     there = _listed(folder)
     if not there:
-        raise InputError(f"{folder} is empty: it holds no wrfout_d0* files")
+        raise InputError(f"{folder} is empty: it contains no wrfout_d0* files")
     examples = [pattern for pattern in ("*.nc", "*/wrfout_d01*", "wrfout*") if any(folder.glob(pattern))]
     remedy = f", such as '{folder}/{examples[0]}'" if examples else ", by their names or a pattern"
-    raise InputError(f"{folder} holds no wrfout_d0* files, but {there}: give the files to open{remedy}")
+    raise InputError(f"{folder} contains no wrfout_d0* files, but {there}: give the files to open{remedy}")
 
 
 def _listed(folder: Path) -> str:
@@ -111,4 +113,4 @@ def _nothing(text: str) -> str:
     if not folder.is_dir():
         return f"{start}{between}there is no directory {folder})"
     there = _listed(folder)
-    return f"{start}{between}{folder} holds {there or 'nothing'})"
+    return f"{start}{between}{folder} contains {there or 'nothing'})"

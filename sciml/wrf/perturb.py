@@ -1,4 +1,4 @@
-"""Perturbation of the start of a run by errors of the size of rounding, which measures the effect of chaos on scores.
+"""Perturbation of the initial state of a run by rounding-size errors, to measure the effect of chaos on scores.
 
 A run from a perturbed wrfinput differs from its control only by the growth of rounding errors. Its scores against the
 control are the floor of `sciml wrf compare --floor`.
@@ -21,7 +21,7 @@ from sciml.storage.atomic import check_apart, check_replaceable, replaced
 __all__ = ["MARK", "NAMES", "Perturbed", "perturb"]
 
 NAMES: Final = ("T", "THM", "T_1", "T_2", "THM_1", "THM_2")
-"""Potential temperatures less 300 K: of wrfinput (T dry, THM moist), and both time levels of wrfrst."""
+"""Potential temperatures less 300 K in wrfinput (T dry, THM moist) and in wrfrst (two time levels)."""
 MARK: Final = "SCIML_PERTURBATION"
 """Global attribute that records the perturbation."""
 BASE: Final = 300.0
@@ -57,12 +57,12 @@ class Perturbed:
         return (
             f"{self.output}: {', '.join(self.variables)} perturbed, theta times 1 + {self.size:g} N(0,1), "
             f"seed {self.seed}: standard deviation {self.relative:.3g} of theta, at most {self.largest:.3g} K; "
-            "all else is a copy"
+            "all other variables are copied"
         )
 
 
 def perturb(source: str | Path, output: str | Path, *, size: float = 1e-6, seed: int = 7) -> Perturbed:
-    """Copy a wrfinput or wrfrst file and multiply its potential temperature by 1 + size N(0, 1).
+    """Copy a wrfinput or wrfrst file, and multiply its potential temperature by 1 + size N(0, 1).
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def perturb(source: str | Path, output: str | Path, *, size: float = 1e-6, seed:
     -----
     The file contains theta - 300 K: T becomes (T + 300) (1 + size N(0, 1)) - 300. Dry and moist potential temperature
     get the same random numbers, so that their ratio, the moisture, does not change. Every other variable is copied
-    bit by bit; the attributes `history` and `SCIML_PERTURBATION` record what was done.
+    bit by bit. The attributes `history` and `SCIML_PERTURBATION` record the perturbation.
 
     Raises
     ------
@@ -98,13 +98,13 @@ def perturb(source: str | Path, output: str | Path, *, size: float = 1e-6, seed:
             f"a perturbation of size {size:g}: give a relative size above 0, at most {LARGEST:g}"
         )
     if seed < 0:
-        raise InputError(f"seed {seed}: give a whole number from 0 on")
+        raise InputError(f"seed {seed}: give a whole number of at least 0")
     if not source.is_file():
         raise InputError(f"no such file: {source}")
     check_apart(output, [source])
     check_replaceable(output)
     if output.exists() and not _is_perturbed(output):
-        raise InputError(f"{output} exists and is no perturbed copy: give another name, or remove it")
+        raise InputError(f"{output} exists and is not a perturbed copy: give another name, or remove it")
     _names_in(source)
     with replaced(output) as part:
         shutil.copyfile(source, part)
@@ -133,7 +133,7 @@ def _perturb(path: Path, source: str, output: str, size: float, seed: int) -> Pe
             largest = max(largest, float(np.abs(change).max(initial=0.0)))
         if relative < 0.5 * size:
             raise InputError(
-                f"a perturbation of size {size:g} is lost in the rounding of {source} (standard deviation "
+                f"a perturbation of size {size:g} is below the precision of {source} (standard deviation "
                 f"{relative:.2g} as stored): give a larger --size, such as 1e-6"
             )
         done = f"{', '.join(names)}: full potential temperature times 1 + {size:g} N(0,1), seed {seed}"
@@ -174,7 +174,7 @@ def _names_in(source: Path) -> tuple[str, ...]:
         ) from error
     if not names:
         raise InputError(
-            f"{source} has neither T nor THM (of a restart T_1, T_2, THM_1, THM_2): give a wrfinput or wrfrst file"
+            f"{source} has neither T nor THM (in a restart T_1, T_2, THM_1, THM_2): give a wrfinput or wrfrst file"
         )
     return names
 

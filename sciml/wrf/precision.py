@@ -17,8 +17,8 @@ from sciml.wrf.requirements import where
 
 __all__ = ["PACKING", "LossyInput", "lossy_lines", "lossy_reason", "message", "warn_if_lossy"]
 
-# W0AVG, U, PH and QVAPOR use all bits of a float; T (less 300 K) does where it is large; P is a difference of
-# large numbers, whose last bits may be zero by nature (five of them in files of WRF 3).
+# W0AVG, U, PH and QVAPOR use all bits of a float, T (less 300 K) only where it is large. P is a difference of large
+# numbers, so its last bits may be zero (five of them in files of WRF 3).
 _WATCHED: Final = ("T", "T_PHY", "QVAPOR", "W0AVG", "U", "U_PHY", "P", "PH")
 _BITS: Final = {"P": 9}
 _SAMPLE: Final = 2048
@@ -44,7 +44,7 @@ def lossy_reason(values: npt.NDArray[Any], bits: int = 5) -> str:
     Returns
     -------
     str
-        The mark of rounding: the last `bits` or more bits of the mantissa are zero in all values (bit rounding, bit
+        The sign of rounding: the last `bits` or more bits of the mantissa are zero in all values (bit rounding, bit
         shaving), they are all equal within each value (bit grooming), or all values are multiples of a power of ten
         far above the precision of a float.
 
@@ -56,7 +56,7 @@ def lossy_reason(values: npt.NDArray[Any], bits: int = 5) -> str:
     """
     flat = np.asarray(values, dtype=np.float32).ravel()
     flat = flat[np.isfinite(flat) & (np.abs(flat) > np.finfo(np.float32).tiny)]
-    # All values must have the mark, so a few values without it end the search.
+    # All values must show the rounding, so a few values without it end the search.
     few = flat[:: max(1, flat.size // _SAMPLE)]
     if not _zeros(few) >= bits and not _groomed(few, bits) and not _steps(few, flat):
         return ""
@@ -129,7 +129,7 @@ def _judged(array: xr.DataArray, name: str, most: int) -> str:
     for values in read[::-1] if array.ndim > 2 else [read]:
         values = values.ravel()
         values = values[:: max(1, values.size // most)]
-        # Near 300 K, T is a small difference of large numbers: its last bits are zero by nature.
+        # Near 300 K, T is a small difference of large numbers, so its last bits are zero without rounding.
         reason = lossy_reason(values[np.abs(values) > 64] if name == "T" else values, _BITS.get(name, 5))
         if reason:
             return reason
@@ -153,6 +153,6 @@ def warn_if_lossy(ds: xr.Dataset) -> list[str]:
 def message(path: str, lines: list[str]) -> str:
     """Warning for a file whose variables were rounded; `lines` describes them."""
     return (
-        f"{path} was compressed with loss ({'; '.join(lines)}): the scheme amplifies rounding, an emulator trained "
-        "on such columns learns noise; use the files as WRF wrote them"
+        f"{path} was compressed with loss ({'; '.join(lines)}): the scheme amplifies rounding, and an emulator "
+        "trained on such columns learns noise; use the files as WRF wrote them"
     )

@@ -35,7 +35,7 @@ _DEFINED_BY: Final = {
     MERCATOR: ("TRUELAT1", "CEN_LON"),
     LATLON: ("POLE_LAT", "POLE_LON", "STAND_LON"),
 }
-_WHY: Final = "the map projection turns the grid"
+_WHY: Final = "the map projection rotates the grid"
 
 
 def number(ds: xr.Dataset, name: str) -> float:
@@ -113,10 +113,10 @@ def alignment(ds: xr.Dataset) -> tuple[tuple[xr.DataArray, xr.DataArray] | None,
         return None, ""
     if kind is None:
         if _lies_east_and_north(ds):
-            return None, "not turned: XLAT depends on the row alone and XLONG on the column alone"
+            return None, "not rotated: XLAT depends on the row alone and XLONG on the column alone"
         raise InputError(
-            f"{where(ds)} has lost COSALPHA, SINALPHA and the attribute MAP_PROJ, so that it is not known how the grid "
-            "is turned: take the file as WRF wrote it, or set ds.attrs['MAP_PROJ'] (0 Cartesian, 1 Lambert, 2 polar, "
+            f"{where(ds)} has lost COSALPHA, SINALPHA and the attribute MAP_PROJ, so the rotation of the grid is not "
+            "known: use the file as WRF wrote it, or set ds.attrs['MAP_PROJ'] (0 Cartesian, 1 Lambert, 2 polar, "
             "3 Mercator, 6 longitude and latitude)"
         )
     if kind == LATLON and "POLE_LAT" in ds.attrs and abs(number(ds, "POLE_LAT")) == 90:
@@ -127,9 +127,9 @@ def alignment(ds: xr.Dataset) -> tuple[tuple[xr.DataArray, xr.DataArray] | None,
     names = ("TRUELAT1", "TRUELAT2", "STAND_LON") if kind == LAMBERT else ("TRUELAT1", "STAND_LON")
     absent = [name for name in names if name not in ds.attrs]
     if not absent and number(ds, "TRUELAT1") == 0:
-        absent = ["TRUELAT1"]  # idealised runs write 0, with which no cone and no pole is defined
+        absent = ["TRUELAT1"]  # idealised runs write 0, which defines neither a cone nor a pole
     if absent:
-        why = f"{_WHY}, and {', '.join(absent)}, of which it could be derived, is lost or 0"
+        why = f"{_WHY}, and {', '.join(absent)}, from which the angle could be derived, is missing or 0"
         raise missing("COSALPHA", where(ds), why, other_origin(ds))
     return _angle(ds, kind)
 

@@ -24,7 +24,7 @@ _PARTS: Final = ("RAINC", "RAINNC", "RAINSH")
 
 
 def rain_total(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:
-    """Precipitation accumulated since the start of the run [mm], including buckets.
+    """Return the precipitation accumulated since the start of the run [mm], including buckets.
 
     If several runs are joined, each frame counts from the start of its own run (a warning names two of the runs).
 
@@ -101,7 +101,7 @@ def _bucket(ds: xr.Dataset) -> float:
 
 
 def rain_since_last(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:
-    """Precipitation since the frame before [mm].
+    """Return the precipitation since the frame before [mm].
 
     The first frame is NaN, unless it is the start of the run; then it is the total. The first frame of each run that
     follows another is NaN too (with a warning), unless its run started at the time of the frame before.
@@ -164,9 +164,9 @@ def _before(ds: xr.Dataset, total: xr.DataArray, by: list[tuple[int, int] | None
     lost = [k for k, step in enumerate(by) if step is None]
     if lost:
         warnings.warn(
-            f"{where(ds)} is of a nest that moves, in {len(lost)} of {len(by)} frames (the first is number "
-            f"{lost[0]}) by no whole number of cells of the frame before: their rain since the last output "
-            "is NaN; take it from the parent domain",
+            f"{where(ds)} is of a moving nest, and in {len(lost)} of {len(by)} frames (the first is number "
+            f"{lost[0]}) the cells do not coincide with those of the frame before: their rain since the last "
+            "output is NaN; use the rain of the parent domain",
             stacklevel=4,
         )
     return before_on_ground(total, by)

@@ -1,4 +1,4 @@
-"""Runs: the start of the run of each frame, and the frames that are the first of another run.
+"""Detection of the start of the run of each frame, and of the frames that are the first of another run.
 
 WRF's totals (RAINC, RAINNC) and hold times (NCA) belong to a single run, so a difference between frames of two runs
 has no meaning.
@@ -145,7 +145,7 @@ def describe_seam(ds: xr.Dataset, new: Flags, before: xr.DataArray | None = None
     # The time, because the number of the frame may be that within a part of a file.
     frame = f"{where(ds)}: frame {k}" if times is None else f"{where(ds)}: the frame of {_date(times[k])}"
     if np.isnat(starts[k]):
-        text = f"{frame} is of another run than the frame before, for XTIME falls"
+        text = f"{frame} is of another run than the frame before, because XTIME falls"
     else:
         known = starts[:k][~np.isnat(starts[:k])]
         last = known[-1] if len(known) else _start_of(before)

@@ -1,4 +1,4 @@
-"""Variables over many files with the same layout: lazy arrays whose files are opened when they are read."""
+"""Lazy arrays over many files with the same layout, whose files are opened when values are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times of the frames in a file, from all forms in which WRF and tools write them."""
+"""Times of the frames in a file, in all forms that WRF and tools write."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SINCE: Final = re.compile(r"(s|sec|second|min|minute|h|hr|hour|d|day)s?\s+since
 _SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 # Absolute time axis of CDO: a number whose digits are the date.
 _ABSOLUTE: Final = re.compile(r"day\s+as\s+%Y%m%d\.%f")
-# Dates in these calendars are dates of datetime64 (a run of WRF never spans the change of 1582).
+# Dates in these calendars are converted to datetime64, because no run of WRF includes the change of 1582.
 _STANDARD: Final = ("standard", "gregorian", "proleptic_gregorian", "julian", "")
 
 Times = npt.NDArray[np.datetime64]
@@ -80,8 +80,8 @@ def decode_stamps(stamps: list[str], source: str = "the file") -> npt.NDArray[np
             values[k] = midnight + np.timedelta64(micro, "us")
         except ValueError:
             raise InputError(
-                f"{source} has the time stamp {text!r} in frame {k}, which is no time of the Gregorian "
-                "calendar: cut that frame off (ncks -d Time,...), or set Times right"
+                f"{source} has the time stamp {text!r} in frame {k}, which is not a time of the Gregorian "
+                "calendar: cut that frame off (ncks -d Time,...), or correct Times"
             ) from None
     return _finest(values)
 
@@ -128,7 +128,7 @@ def frame_times(ds: xr.Dataset) -> Times:
             return times
     raise InputError(
         f"{where(ds)} has no times: neither Times nor XTIME with units 'minutes since ...' is readable; set "
-        "them, ds = ds.assign_coords(Time=...), or take the file as WRF wrote it"
+        "them, ds = ds.assign_coords(Time=...), or use the file as WRF wrote it"
     )
 
 
@@ -189,7 +189,7 @@ def gregorian(times: npt.NDArray[Any]) -> Times:
             day = np.datetime64(f"{time.year:04d}-{time.month:02d}-{time.day:02d}", "us")
         except ValueError:
             raise InputError(
-                f"{time} is a date of the calendar '{time.calendar}' that the Gregorian calendar has not: "
+                f"{time} is a date of the calendar '{time.calendar}' that the Gregorian calendar does not have: "
                 "remove that frame, ds.isel(Time=[...])"
             ) from None
         second = (time.hour * 60 + time.minute) * 60 + time.second
@@ -256,7 +256,7 @@ def _microseconds(values: npt.NDArray[Any], unit: str) -> npt.NDArray[np.timedel
 def _in_calendar(passed: npt.NDArray[np.timedelta64], start: str, calendar: str) -> Times:
     match = _STAMP.fullmatch(_plain(start))
     if not match:
-        raise InputError(f"the time units 'since {start}' are no date: set them right")
+        raise InputError(f"the time units 'since {start}' are not a date: correct them")
     parts = [int(float(match[n] or 0)) for n in range(1, 7)]
     try:
         first = cftime.datetime(*parts, calendar=calendar)
@@ -281,9 +281,7 @@ def since_units(array: xr.DataArray) -> tuple[np.timedelta64, str] | None:
 
 
 def run_start(ds: xr.Dataset) -> Any | None:
-    """Start of the run: SIMULATION_START_DATE, else the reference date of XTIME, which is the same; None if both are
-    missing.
-    """
+    """Return the start of the run: SIMULATION_START_DATE, else the reference date of XTIME, else None."""
     text = str(ds.attrs.get("SIMULATION_START_DATE", ""))
     if _STAMP.fullmatch(text):
         return decode_stamps([text], where(ds))[0]

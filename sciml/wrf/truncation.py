@@ -1,4 +1,4 @@
-"""The header of a classic NetCDF file: positions of the values, and the size of a complete file.
+"""Header of a classic NetCDF file: positions of the values, and the size of a complete file.
 
 The netCDF library returns zeros, without an error, for missing parts of a truncated classic file. The layout follows
 the published specification of the classic format (CDF-1, CDF-2 with 64-bit offsets, CDF-5).

@@ -66,7 +66,7 @@ _WATER: Final = 1e-3
 
 
 def _scale(text: str) -> _Scale | None:
-    """Parse a unit as written by WRF, CF or a tool; None if it is not understood."""
+    """Parse a unit as written by WRF, CF or a tool; None if it is not recognised."""
     plain = re.sub(r"\*\*|[\^{}]", "", text.strip().lower())
     powers, factor, offset = list(_NONE), 1.0, 0.0
     for part, piece in enumerate(plain.split("/")):
@@ -91,7 +91,7 @@ def _scale(text: str) -> _Scale | None:
 def contradicts(name: str, units: object) -> bool:
     """Whether the units of a variable differ from WRF's, so that its values were converted.
 
-    Units do not count as different if they are missing or not understood, or if WRF writes none for the variable.
+    Units that are missing or not recognised do not differ, and no units differ if WRF writes none for the variable.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def check_units(name: str, attrs: Mapping[Any, Any], source: str) -> None:
         right = TABLE[name].units
         raise InputError(
             f"{name} of {source} is in {units}, but WRF writes it in {right}: convert it back, as in "
-            f"ds['{name}'] = ({_back(name, str(units))}).assign_attrs(units='{right}'), or take the file as WRF "
+            f"ds['{name}'] = ({_back(name, str(units))}).assign_attrs(units='{right}'), or use the file as WRF "
             "wrote it"
         )
 

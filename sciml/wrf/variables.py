@@ -1,8 +1,7 @@
-"""The table of the WRF variables that this package reads: names, units, staggering, roles, bounds.
+"""Table of the WRF variables that this package reads: names, units, staggering, roles, bounds.
 
-The reader takes CF names and units from it, the column maker and the store the attributes of their arrays, and
-the error messages the namelist lines that make WRF write a missing variable. `sciml.schemes` names the variables
-that a scheme reads and returns.
+The table is the source of CF names and units of opened files, of the attributes of columns and stores, and of the
+namelist lines in messages about missing variables. `sciml.schemes` lists the variables that a scheme reads and returns.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""WRF's vertical coordinate: the dry mass of a layer, and the sources of the hydrostatic pressure.
+"""Vertical coordinate of WRF: the dry mass of a layer, and the sources of the hydrostatic pressure.
 
 The dry mass of a layer is (C1H (MU + MUB) + C2H) times its thickness in eta, where C1H is dB/deta of
 B(eta) on the layer, and C2H = (1 - C1H) (1e5 Pa - P_TOP). The terrain-following coordinate has B = eta, the
@@ -41,7 +41,7 @@ _COMMENTS: Final[dict[str, str]] = {
 
 
 class AssumedInput(UserWarning):
-    """An approximation replaced something that a file does not have; the message names both."""
+    """Warning: an approximation is used for a variable or attribute that a file does not have."""
 
 
 def b_of_eta(eta: npt.NDArray[np.float64], etac: float) -> npt.NDArray[np.float64]:
@@ -206,13 +206,13 @@ def warn_of_pressure(ds: xr.Dataset, *, stacklevel: int = 2) -> None:
     source, why = pressure_source(ds)
     if source == "full":
         text = (
-            f"{where(ds)} does not have {why}: P + PB stands for the hydrostatic pressure (the scheme's answers then "
-            "agree to R2 0.999); for the exact one take the file as WRF wrote it"
+            f"{where(ds)} does not have {why}: P + PB is used as the hydrostatic pressure (the outputs of the scheme "
+            "then agree to R2 0.999); for the exact pressure use the file as WRF wrote it"
         )
         warn_assumed(ds, text, stacklevel=stacklevel + 1)
 
 
 def warn_assumed(ds: xr.Dataset, text: str, *, stacklevel: int = 2) -> None:
-    """Warn about an approximation, except for a slab (`sciml.wrf.hyperslab`): its header caused the warning."""
+    """Warn about an approximation; not for a slab (`sciml.wrf.hyperslab`), whose header already caused the warning."""
     if not ds.encoding.get("piece"):
         warnings.warn(text, AssumedInput, stacklevel=stacklevel + 1)

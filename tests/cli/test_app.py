@@ -71,7 +71,7 @@ def test_errors_of_sciml_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("interrupt", "message"),
     [
-        (KeyboardInterrupt(), "interrupted; run the same command again to go on where it stopped\n"),
+        (KeyboardInterrupt(), "interrupted; run the same command again to resume\n"),
         (KeyboardInterrupt("epoch 3 is saved"), "interrupted; epoch 3 is saved\n"),
     ],
 )
@@ -88,7 +88,7 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch, interrupt: BaseException, messa
         ),
         (
             FileNotFoundError(errno.ENOENT, "No such file or directory", "a.nc"),
-            "No such file or directory: a.nc; look for it",
+            "No such file or directory: a.nc; check the path with ls",
         ),
         (TimeoutError("no answer"), "no answer"),
     ],

@@ -63,5 +63,5 @@ def test_one_line_and_130(command: str, tmp_path: os.PathLike[str]) -> None:
         assert process.stdout.readline() == "ready\n"
         os.killpg(process.pid, signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
-    assert stderr == "interrupted; run the same command again to go on where it stopped\n"
+    assert stderr == "interrupted; run the same command again to resume\n"
     assert process.returncode == 130

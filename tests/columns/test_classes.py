@@ -84,7 +84,7 @@ def test_a_changing_time_step(frames: xr.Dataset) -> None:
     ):
         convection_columns(adaptive, keep="pairs")
     odd = frames.drop_vars("ITIMESTEP").assign(XTIME=frames["XTIME"] + np.float32(0.3))
-    with pytest.warns(UserWarning, match=r"XTIME 12618 s is no whole number of steps of DT = 50 s"):
+    with pytest.warns(UserWarning, match=r"XTIME 12618 s is not a whole number of steps of DT = 50 s"):
         assert count_classes(convection_columns(open_wrfout(odd))).pairs == 0
     changed = open_wrfout(
         frames.assign(ITIMESTEP=frames["ITIMESTEP"].copy(data=np.array([252, 258, 265], "i4")))
@@ -138,7 +138,7 @@ def test_attributes_that_are_no_numbers_of_a_run(
     frames: xr.Dataset, answers: xr.Dataset, write: Writer, name: str, value: float | str
 ) -> None:
     wrong = frames.isel(Time=[0]).assign_attrs({name: value})
-    message = rf"attribute {name} = {value}, which must be a .*set it right"
+    message = rf"attribute {name} = {value}, which must be a .*correct it"
     with pytest.raises(InputError, match=message):
         convection_columns(open_wrfout(wrong))
     with pytest.raises(InputError, match=message):
@@ -200,9 +200,9 @@ def test_a_companion_of_the_right_name_is_taken_in_silence(tmp_path: Path) -> No
 
 def test_no_columns_on_a_map(sample: xr.Dataset) -> None:
     columns = convection_columns(sample)
-    with pytest.raises(InputError, match="no columns to put on a map"):
+    with pytest.raises(InputError, match="no columns to map"):
         columns_to_map(columns.isel(column=[]), like=sample)
-    with pytest.raises(InputError, match="no columns to put on a map"):
+    with pytest.raises(InputError, match="no columns to map"):
         columns_to_map(columns.isel(column=[]))
 
 

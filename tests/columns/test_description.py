@@ -90,7 +90,7 @@ def test_the_command_describes_them_all(
 
 def test_what_is_not_wrf_at_all(tmp_path: Path) -> None:
     xr.Dataset({"a": ("x", np.arange(3.0))}).to_netcdf(tmp_path / "other.nc")
-    with pytest.raises(InputError, match="nothing of WRF's output: it has a"):
+    with pytest.raises(InputError, match="no variable of WRF output: it has a"):
         describe_file(tmp_path / "other.nc")
 
 

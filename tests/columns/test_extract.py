@@ -125,7 +125,7 @@ def test_drawn_pairs() -> None:
     assert (columns["RQSCUTEN"].values == 0).all()
     assert "zero here" in columns["RQSCUTEN"].attrs["comment"]
     assert columns["WEIGHT"].values.max() > 1
-    with pytest.raises(InputError, match="no place on a map"):
+    with pytest.raises(InputError, match="no position on the grid"):
         columns_to_map(columns)
 
 
@@ -149,7 +149,7 @@ def test_back_on_the_map(truth: xr.Dataset, sample: xr.Dataset) -> None:
     assert np.isnan(there["PRATEC"].values[~deep]).all()
     offline = xr.open_dataset(SAMPLE_OFFLINE)["PRATEC"].values
     np.testing.assert_array_equal(there["PRATEC"].values[deep], offline[deep])
-    with pytest.raises(InputError, match="share one time and place"):
+    with pytest.raises(InputError, match="have the same time and position"):
         columns_to_map(xr.concat([chosen, chosen], dim="column"))
     with pytest.raises(InputError, match="reach to"):
         columns_to_map(chosen, sample.isel(south_north=slice(0, 3)))
@@ -248,9 +248,9 @@ def test_values_no_atmosphere_has(frames: xr.Dataset) -> None:
 
 
 def test_zero_columns(frames: xr.Dataset) -> None:
-    with pytest.raises(InputError, match="holds no columns"):
+    with pytest.raises(InputError, match="contains no columns"):
         convection_columns(open_wrfout(frames.isel(west_east=slice(0, 0), west_east_stag=slice(0, 1))))
-    with pytest.raises(InputError, match="holds no frame"):
+    with pytest.raises(InputError, match="contains no frame"):
         open_wrfout(frames.isel(Time=slice(0, 0)))
 
 

@@ -271,9 +271,9 @@ def test_only_a_store_is_replaced(frames: xr.Dataset, write: Writer, tmp_path: P
     (tmp_path / "new.zarr.partial" / "thesis.tex").write_text("more years")
     before = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*"))
     for name, why in (
-        ("thesis", r"no store of columns \(it holds thesis\.tex\)"),
-        (".", "holds an input"),
-        ("note", "note is no store"),
+        ("thesis", r"not a store of columns \(it contains thesis\.tex\)"),
+        (".", "contains an input"),
+        ("note", "note is not a store"),
         ("new.zarr", r"in the way.*thesis\.tex"),
     ):
         with pytest.raises(InputError, match=why):
@@ -403,7 +403,7 @@ def test_a_store_of_another_schema(store: Path, tmp_path: Path, frames: xr.Datas
 def test_nan_writes_nothing(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
     broken = frames.copy(deep=True)
     broken["QVAPOR"].values[2, 7, 1, 1] = np.nan
-    with pytest.raises(InputError, match=r"QVAPOR of wrfout_d01_nan holds 1 NaN"):
+    with pytest.raises(InputError, match=r"QVAPOR of wrfout_d01_nan contains 1 NaN"):
         write_columns(write(broken, "wrfout_d01_nan"), tmp_path / "x.zarr", workers=1, keep="all")
     assert not list(tmp_path.glob("x.zarr*"))
 
@@ -447,7 +447,7 @@ def test_a_crop_of_the_grid_alone(frames: xr.Dataset, write: Writer, tmp_path: P
     file = write(frames.isel(west_east=slice(0, 10)), "wrfout_d01_crop")
     with pytest.raises(InputError, match=r"west_east = 10 but west_east_stag = 25"):
         write_columns(file, tmp_path / "x.zarr", workers=1)
-    with pytest.raises(InputError, match="holds no columns"):
+    with pytest.raises(InputError, match="contains no columns"):
         write_columns(
             write(frames.isel(west_east=[], west_east_stag=[0]), "wrfout_d01_none"), tmp_path / "x.zarr"
         )
@@ -487,7 +487,7 @@ def test_a_bounded_number_of_tasks() -> None:
     """However many blocks there are, Dask knows of a few at a time."""
     from distributed import Future
 
-    from sciml.parallel.bounded import Hands
+    from sciml.parallel.bounded import TaskRunner
 
     under_way: list[int] = []
 
@@ -505,7 +505,9 @@ def test_a_bounded_number_of_tasks() -> None:
     with cluster.client(n_workers=1, processes=False) as here:
         most = 0
         results = {}
-        for count, (index, value) in enumerate(Hands(Counting())(abs, range(40), lambda done, total: None)):  # type: ignore[arg-type]
+        for count, (index, value) in enumerate(
+            TaskRunner(Counting())(abs, range(40), lambda done, total: None)
+        ):  # type: ignore[arg-type]
             results[index] = value
             most = max(most, len(under_way) - count)
     assert results == {k: k for k in range(40)}
@@ -513,11 +515,11 @@ def test_a_bounded_number_of_tasks() -> None:
 
 
 def test_progress_speaks(capsys: pytest.CaptureFixture[str]) -> None:
-    with Lines(every=0.0) as telling:
-        telling.stage("writing")(1, 2)
+    with Lines(every=0.0) as progress:
+        progress.stage("writing")(1, 2)
     assert "writing: 1 of 2 blocks" in capsys.readouterr().err
-    with Bar() as telling:
-        telling.stage("writing")(2, 2)
+    with Bar() as progress:
+        progress.stage("writing")(2, 2)
 
 
 def test_counting_reads_only_small_fields(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ def test_the_output_is_checked_first(
         (store, "one of the inputs"),
         (store / "m.sciml", "lies in"),
         (tmp_path / "pairs.nc", "one of the inputs"),
-        (tmp_path, "holds the input"),
+        (tmp_path, "contains the input"),
         (Path("/dev/null"), "device"),
     ]:
         with pytest.raises(InputError, match=match):

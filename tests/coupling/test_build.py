@@ -134,7 +134,7 @@ def test_a_compiler_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch, tmp_path
     for name, find in (("CC", c_compiler), ("FC", fortran_compiler)):
         monkeypatch.setenv(name, 'gcc "x')
         with pytest.raises(
-            BuildError, match=rf"^\${name} is 'gcc \"x', which is no command: [^\n]*set it again$"
+            BuildError, match=rf"^\${name} is 'gcc \"x', which is not a command: [^\n]*set it again$"
         ):
             find()
         monkeypatch.delenv(name)

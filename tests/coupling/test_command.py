@@ -104,7 +104,7 @@ def test_replay(built: Path, tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["coupling", "check", "{tmp}"], "no library"),
-        (["coupling", "check", "{tmp}/nowhere"], "is no folder"),
+        (["coupling", "check", "{tmp}/nowhere"], "is not a folder"),
         (["coupling", "replay", "{built}", "--tile", "7"], "--tile 7: give WIDTHxHEIGHT"),
         (["coupling", "export", "no-such-model", "-o", "{tmp}/w.nc"], "no-such-model"),
         (["coupling", "export", "mskf-convrad", "-o", "{tmp}/no/such/w.nc"], "is the directory there?"),

@@ -219,7 +219,7 @@ def test_report_on_captures(wrapped: Path, folder: Path, state: Path, tmp_path: 
 def test_what_cannot_be_reported_on(logs: Path, folder: Path, tmp_path: Path) -> None:
     for words, message in (
         ([str(tmp_path)], "no file sciml_mskf_"),
-        ([str(folder / "mskf.nc")], "holds no statistics"),
+        ([str(folder / "mskf.nc")], "contains no statistics"),
         ([str(folder / "sciml_mskf.h")], "cannot open"),
     ):
         done = CliRunner().invoke(app, ["report", *words])

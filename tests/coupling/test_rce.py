@@ -307,7 +307,7 @@ def test_the_command(built: Built, tmp_path: Path) -> None:
     ("words", "message"),
     [
         (("{tmp}",), "no library"),
-        (("{tmp}/nowhere",), "is no folder"),
+        (("{tmp}/nowhere",), "is not a folder"),
         (("{built}", "-o", "{tmp}"), "is a folder"),
         (("{built}", "-o", "{tmp}/a", "--json", "{tmp}/a"), "each"),
         (("{built}", "--sst", "27"), "sst = 27"),

@@ -262,7 +262,7 @@ def test_only_a_file_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "pipe")
     for name in ("pipe", "folder", "link"):
         before = (tmp_path / name).lstat().st_mode
-        with pytest.raises(InputError, match=f"{name} is no regular file"):
+        with pytest.raises(InputError, match=f"{name} is not a regular file"):
             write_weights(tmp_path / name, Weights({"w": np.ones(3, np.float32)}))
         assert (tmp_path / name).lstat().st_mode == before
     assert len(list(tmp_path.iterdir())) == 3

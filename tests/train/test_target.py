@@ -97,7 +97,7 @@ def test_an_output_apart_from_the_inputs(tmp_path):
         check_apart(plain / "a.nc", [tmp_path / "link.nc"])
     with pytest.raises(InputError, match="lies in the input"):
         checkpoint.check_target(store / "deep" / "m.sciml", [store])
-    with pytest.raises(InputError, match="holds the input"):
+    with pytest.raises(InputError, match="contains the input"):
         checkpoint.check_target(plain, [plain / "a.nc"])
     checkpoint.check_target(plain / "m.sciml", [plain])
 

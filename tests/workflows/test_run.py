@@ -115,7 +115,7 @@ def test_a_paper_scale_workflow_goes_on_until_it_is_finished(tmp_path: Path) -> 
     )
     first = run(workflow, "--smoke", "--set", "epochs=2", "--set", "time_limit=0.01", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
-    assert "not finished yet: run the same command again to go on" in first.stdout
+    assert "not finished yet: run the same command again to resume" in first.stdout
     assert "Score it" not in first.stdout
     assert not (output / "official.sciml").exists()
     last = run(workflow, "--smoke", "--set", "epochs=2", cwd=tmp_path)

@@ -66,7 +66,7 @@ def test_a_time_repeated_within_a_file(raw: xr.Dataset, rain: np.ndarray, write:
     assert opened.sizes["Time"] == 4
     np.testing.assert_array_equal(opened.sciml.rain.values, rain[:4])
     other = write(raw.isel(Time=[3, 4, 4]), "wrfout_d01_more")
-    with pytest.warns(UserWarning, match="repeats 2 frames of the file before and 1 of its own"):
+    with pytest.warns(UserWarning, match="repeats 2 frames of the previous file and 1 of its own"):
         assert open_wrfout([write(raw.isel(Time=[2, 3]), "wrfout_d01_few"), other]).sizes["Time"] == 3
 
 

@@ -247,7 +247,7 @@ def test_values_damaged_within_a_file_are_named(files: list[Path]) -> None:
 def test_repeated_frames_of_restarts(frames: xr.Dataset, write: Writer) -> None:
     later = frames.isel(Time=[1, 2]).assign(T2=frames["T2"].isel(Time=[1, 2]) + 5)
     files = [write(frames.isel(Time=[0, 1]), _name(0)), write(later, _name(1))]
-    with pytest.warns(UserWarning, match="11:35:00 repeats 1 frames of the file before") as caught:
+    with pytest.warns(UserWarning, match="11:35:00 repeats 1 frames of the previous file") as caught:
         ds = open_wrfout(files)
     assert len(caught) == 1
     wanted = frames["T2"].values + np.array([0, 0, 5], "f4")[:, None, None]

@@ -75,12 +75,12 @@ def test_a_url(given: Any) -> None:
 
 
 def test_a_folder_without_wrf_output(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^\S+ is empty: it holds no wrfout_d0\* files$"):
+    with pytest.raises(InputError, match=r"^\S+ is empty: it contains no wrfout_d0\* files$"):
         expand(tmp_path)
     for name in ("wrfinput_d01", "wrfbdy_d01", "namelist.input", "rsl.out.0000"):
         (tmp_path / name).touch()
     message = (
-        r"^\S+ holds no wrfout_d0\* files, but namelist\.input, rsl\.out\.0000, wrfbdy_d01, wrfinput_d01: "
+        r"^\S+ contains no wrfout_d0\* files, but namelist\.input, rsl\.out\.0000, wrfbdy_d01, wrfinput_d01: "
     )
     with pytest.raises(InputError, match=message + "give the files to open, by their names or a pattern$"):
         expand(tmp_path)
@@ -102,11 +102,11 @@ def test_a_folder_of_several_domains(folder: Path) -> None:
 
 
 def test_nothing_there(folder: Path) -> None:
-    with pytest.raises(InputError, match=r"no file matches this pattern; .* holds wrfout_d01_2007"):
+    with pytest.raises(InputError, match=r"no file matches this pattern; .* contains wrfout_d01_2007"):
         expand(folder / "wrfout_d03*")
     with pytest.raises(InputError, match=r"there is no directory .*runs"):
         expand(folder / "runs" / "wrfout_d01*")
-    with pytest.raises(InputError, match=r"no such file: .*wrfout_d02 \(.* holds wrfout_d01"):
+    with pytest.raises(InputError, match=r"no such file: .*wrfout_d02 \(.* contains wrfout_d01"):
         expand(str(folder / "wrfout_d02"))
     with pytest.raises(InputError, match="no such file"):
         expand([*folder.iterdir(), "no/such/*/file*"])

@@ -116,7 +116,7 @@ def test_a_perturbed_copy_may_be_written_again_and_nothing_else(tmp_path: Path) 
         ({"size": -1e-6}, "above 0"),
         ({"size": float("nan")}, "above 0"),
         ({"size": 0.5}, "at most 0.01"),
-        ({"size": 1e-9}, "lost in the rounding"),
+        ({"size": 1e-9}, "below the precision of"),
         ({"seed": -1}, "seed -1"),
     ],
 )

@@ -109,7 +109,7 @@ def test_a_lost_projection() -> None:
     both = rows.assign(XLONG=rows["XLONG"].isel(south_north=0) + 0 * rows["XLONG"])
     east, north = earth_wind(both, "10m")
     np.testing.assert_array_equal(north, ds["V10"])
-    assert "not turned" in east.attrs["comment"]
+    assert "not rotated" in east.attrs["comment"]
     turned = both.assign(COSALPHA=0 * ds["XLAT"], SINALPHA=0 * ds["XLAT"] + 1)
     np.testing.assert_allclose(earth_wind(turned, "10m")[0], -10)
 

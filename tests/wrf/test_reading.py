@@ -92,7 +92,7 @@ def test_not_netcdf(tmp_path: Path) -> None:
 def test_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         open_wrfout(tmp_path / "wrfout_d01_*")
-    with pytest.raises(InputError, match="holds no wrfout"):
+    with pytest.raises(InputError, match="contains no wrfout"):
         open_wrfout(tmp_path)
 
 

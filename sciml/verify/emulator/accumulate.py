@@ -27,7 +27,7 @@ from sciml.verify.emulator.tables import (
     profile_table,
 )
 
-__all__ = ["LEVELS", "OUTPUTS", "Tally", "classify"]
+__all__ = ["LEVELS", "OUTPUTS", "ScoreAccumulator", "classify"]
 
 Array = NDArray[Any]
 
@@ -82,7 +82,7 @@ def _values(columns: xr.Dataset, name: str) -> Array:
     return values
 
 
-class Tally:
+class ScoreAccumulator:
     """Scores of columns, accumulated block by block.
 
     Parameters

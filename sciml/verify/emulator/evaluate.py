@@ -15,7 +15,7 @@ import xarray as xr
 
 from sciml.errors import InputError
 from sciml.solve import Algorithm, init, solve
-from sciml.verify.emulator.accumulate import Tally
+from sciml.verify.emulator.accumulate import ScoreAccumulator
 from sciml.verify.emulator.evaluation import Evaluation
 from sciml.verify.emulator.tables import PLACE
 
@@ -66,11 +66,11 @@ def evaluate(
             f"{prediction.sizes.get('column')}: predict the same columns as the truth, in the same order"
         )
     _check_same_columns(truth, prediction)
-    tally = Tally(model=model, data=data, weighted=weighted)
-    good = tally.select(truth)
+    accumulator = ScoreAccumulator(model=model, data=data, weighted=weighted)
+    good = accumulator.select(truth)
     if good.any():
-        tally.add(truth.isel(column=good), prediction.isel(column=good))
-    return tally.result()
+        accumulator.add(truth.isel(column=good), prediction.isel(column=good))
+    return accumulator.result()
 
 
 def _check_same_columns(truth: xr.Dataset, prediction: xr.Dataset) -> None:
@@ -126,18 +126,18 @@ def assess(
     """
     from sciml.convection.problem import Convection
 
-    tally = Tally(model=model, data=data, weighted=weighted)
+    accumulator = ScoreAccumulator(model=model, data=data, weighted=weighted)
     total, state = columns.sizes.get("column", 0), None
     for start in range(0, total, block):
         part = columns.isel(column=slice(start, start + block)).load()
-        part = part.isel(column=tally.select(part))
+        part = part.isel(column=accumulator.select(part))
         if part.sizes["column"]:
             problem = Convection(part)
             state = init(problem, algorithm) if state is None else state
-            tally.add(part, solve(problem, algorithm, state=state, throw=False).outputs)
+            accumulator.add(part, solve(problem, algorithm, state=state, throw=False).outputs)
         if progress:
             progress(min(start + block, total), total)
-    evaluation = tally.result()
+    evaluation = accumulator.result()
     return replace(evaluation, scores={**evaluation.scores, "seen_in_training": _seen(columns, algorithm)})
 
 

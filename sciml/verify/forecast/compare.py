@@ -147,7 +147,7 @@ def compare_runs(
         if shape != shapes[0]:
             raise InputError(
                 f"grids of {shapes[0]} ({sides[0].name}) and {shape} cells ({side.name}): bring both to one grid "
-                "first, such as by xesmf"
+                "first, for example with xesmf"
             )
     result = common_windows(sides, window, align)
     for k, side in enumerate(sides[1:], start=1):

@@ -259,7 +259,7 @@ def _matched(
         raise InputError("the reference has members: give the ensemble as the candidate")
     if shapes[0] != shapes[1] or len(shapes[0]) != 2:
         raise InputError(
-            f"grids of {shapes[0]} and {shapes[1]} cells: bring both to one grid first, such as by xesmf"
+            f"grids of {shapes[0]} and {shapes[1]} cells: bring both to one grid first, for example with xesmf"
         )
     hours = [rain.attrs.get("window") for rain in (reference, candidate)]
     if None not in hours and hours[0] != hours[1]:

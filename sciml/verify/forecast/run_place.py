@@ -142,7 +142,7 @@ def _require_near(
 def _mismatch(names: tuple[str, str], what: str, first: str, second: str) -> InputError:
     return InputError(
         f"the two have different {what}: {names[0]} has {first}; {names[1]} has {second}. Cells are compared one by "
-        "one: bring both to one grid first, such as by xesmf, or give runs of one domain"
+        "one: bring both to one grid first, for example with xesmf, or give runs of one domain"
     )
 
 

@@ -80,7 +80,7 @@ def normalised(times: Any) -> Array:
             return dates
         apart = _since_epoch(values)
         return dates if (np.diff(dates).astype(np.int64) == np.diff(apart)).all() else values
-    raise InputError(f"Time holds {values.dtype} values, which are not times: decode the times first")
+    raise InputError(f"Time contains {values.dtype} values, which are not times: decode the times first")
 
 
 def _since_epoch(values: Array) -> NDArray[np.int64]:

@@ -188,7 +188,7 @@ def _require_increments(sides: Sequence[RunSource], times: Sequence[Array], toge
     for side, at in zip(sides, times, strict=True):
         if at.size < 2 and not together:
             raise InputError(
-                f"{side.name} holds one frame only ({stamp(at[0])}): the rain that fell between frames needs two or "
+                f"{side.name} contains one frame only ({stamp(at[0])}): the rain that fell between frames needs two or "
                 "more; give all files of the run, as a folder or a pattern in quotes"
             )
 

@@ -327,7 +327,7 @@ def _opened(path: Path) -> xr.Dataset:
         raise InputError(f"cannot open {path} as netCDF: {error}") from error
     if "CONFUSION" not in loaded and "RETURNED" not in loaded:
         raise InputError(
-            f"{path.name} holds no statistics of the library: give sciml_mskf_shadow_*.nc, _emulate_*.nc or "
+            f"{path.name} contains no statistics of the library: give sciml_mskf_shadow_*.nc, _emulate_*.nc or "
             "_guard_*.nc (what `capture` wrote is for `sciml convection evaluate` and `train`)"
         )
     absent = [name for name in ATTRIBUTES if name not in loaded.attrs]

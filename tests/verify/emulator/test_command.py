@@ -267,7 +267,7 @@ def test_nothing_that_is_read_is_written_over(parrot, tmp_path, capsys, monkeypa
 
 def test_every_run_asked_for_must_be_there(parrot, capsys):
     message = fails(capsys, "evaluate", "m", SAMPLE_WRFOUT, "--run", 0, "--run", 77)
-    assert "no column of RUN 77: the files hold RUN 0" in message
+    assert "no column of RUN 77: the files contain RUN 0" in message
 
 
 def test_files_are_written_before_anything_is_printed(parrot, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import xarray as xr
 from sciml.columns.extract import convection_columns
 from sciml.convection.emulator import Emulator
 from sciml.errors import InputError, MissingVariable
-from sciml.verify.emulator.accumulate import OUTPUTS, Tally, classify
+from sciml.verify.emulator.accumulate import OUTPUTS, ScoreAccumulator, classify
 from sciml.verify.emulator.evaluate import assess, evaluate
 from sciml.wrf.opening import open_wrfout
 from tests.paths import DATA, SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
@@ -141,12 +141,12 @@ def test_a_prediction_that_is_not_finite_is_not_hidden(truth):
 
 def test_blocks_give_what_the_whole_gives(truth, stored):
     whole = evaluate(truth, stored, model="m", data="d").to_json()
-    tally = Tally(model="m", data="d")
+    accumulator = ScoreAccumulator(model="m", data="d")
     for start in range(0, truth.sizes["column"], 1000):
         part = slice(start, start + 1000)
-        good = tally.select(truth.isel(column=part))
-        tally.add(truth.isel(column=part).isel(column=good), stored.isel(column=part).isel(column=good))
-    blocks = tally.result().to_json()
+        good = accumulator.select(truth.isel(column=part))
+        accumulator.add(truth.isel(column=part).isel(column=good), stored.isel(column=part).isel(column=good))
+    blocks = accumulator.result().to_json()
     assert blocks["trigger"] == whole["trigger"]
     assert blocks["budgets"] == whole["budgets"]
     for name, scores in whole["outputs"].items():

@@ -219,7 +219,7 @@ def test_one_frame_has_no_increment(tmp_path: Path) -> None:
         ((first, later), None),
         ((later, first), None),
     ):
-        with pytest.raises(InputError, match=r"single holds one frame only .* needs two or more"):
+        with pytest.raises(InputError, match=r"single contains one frame only .* needs two or more"):
             compared(*sides, window=window)
     # Of one start, all that fell since then is known.
     result = compared(first, many)
