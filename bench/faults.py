@@ -44,7 +44,7 @@ FAULTS = {
         [
             "tests/train/test_loop.py::test_not_finite",
             "tests/convection/test_training.py::test_damaged_values_are_an_error",
-            "tests/columns/test_extract.py::test_nan_is_refused_and_placed",
+            "tests/columns/test_extract.py::test_nan_is_an_error_with_its_position",
             "tests/columns/test_store.py::test_nan_writes_nothing",
         ],
     ),
@@ -62,8 +62,8 @@ FAULTS = {
             "tests/train/test_checkpoint.py::test_a_full_disk_leaves_the_existing_file",
             "tests/train/test_checkpoint.py::test_a_file_size_limit",
             "tests/pde/test_store.py::test_a_full_disk_is_explained",
-            "tests/columns/test_store.py::test_a_full_disk_and_on",
-            "tests/columns/test_store.py::test_the_disk_is_really_full",
+            "tests/columns/test_store.py::test_resume_after_a_full_disk",
+            "tests/columns/test_store.py::test_a_limit_on_the_size_of_files",
         ],
     ),
     "a dataset interrupted while it is generated": (
@@ -73,8 +73,8 @@ FAULTS = {
     "a truncated wrfout file": (
         "one clear error",
         [
-            "tests/wrf/test_reading.py::test_cut_off_classic_file",
-            "tests/wrf/test_reading.py::test_cut_off_hdf5",
+            "tests/wrf/test_reading.py::test_a_truncated_classic_file",
+            "tests/wrf/test_reading.py::test_a_truncated_hdf5_file",
         ],
     ),
     "a network that diverges, before Corrected": (

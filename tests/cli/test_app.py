@@ -1,4 +1,4 @@
-"""The top of the command: help, version, and errors as one line."""
+"""The command `sciml` itself: help, version, and errors as one line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run_failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> tuple[
     return outcome.exit_code, outcome.stderr
 
 
-def test_help_lists_the_groups_and_what_they_do() -> None:
+def test_help_lists_the_groups_and_their_commands() -> None:
     shown = runner.invoke(app, ["--help"], env={"COLUMNS": "150"})
     assert shown.exit_code == 0
     for name, text in GROUPS.items():
@@ -48,7 +48,7 @@ def test_help_lists_the_groups_and_what_they_do() -> None:
 
 
 @pytest.mark.parametrize("name", GROUPS)
-def test_a_group_helps(name: str) -> None:
+def test_the_help_of_a_group(name: str) -> None:
     shown = runner.invoke(app, [name, "--help"])
     assert shown.exit_code == 0, shown.output
     assert name in shown.stdout
@@ -158,7 +158,7 @@ def test_a_warning_is_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
     group.command("other")(warn)  # a group of two is a group
     monkeypatch.setitem(sys.modules, "sciml.cli.wrf", types.SimpleNamespace(app=group))
-    with warnings.catch_warnings():  # as a process begins, not as a test runner does
+    with warnings.catch_warnings():  # as at the start of a process, without a test runner
         warnings.simplefilter("always")
         monkeypatch.setattr(warnings, "showwarning", usual_showwarning)
         with pytest.raises(SystemExit):

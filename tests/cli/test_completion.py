@@ -1,4 +1,4 @@
-"""TAB completes commands, of lazily loaded groups too, and options."""
+"""Completion of commands, also of lazily loaded groups, and of options."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def parse(line: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_its_examples_work(name: str) -> None:
+def test_the_examples_parse(name: str) -> None:
     lines = examples(EVERY[name])
     assert 1 <= len(lines) <= 3
     for line in lines:
@@ -68,7 +68,7 @@ def test_json_and_quiet_are_the_same_everywhere(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_its_help_fits(name: str) -> None:
+def test_the_help_fits_80_columns(name: str) -> None:
     shown = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"})
     assert shown.exit_code == 0
     assert max(map(len, shown.output.splitlines())) <= 80

@@ -45,7 +45,7 @@ if __name__ == "__main__":
 @pytest.mark.dask
 @pytest.mark.xdist_group("dask")
 @pytest.mark.parametrize("command", ["alone", "together"])
-def test_one_line_and_130(command: str, tmp_path: os.PathLike[str]) -> None:
+def test_ctrl_c_prints_one_line_and_exits_with_130(command: str, tmp_path: os.PathLike[str]) -> None:
     script = os.path.join(tmp_path, "program.py")
     with open(script, "w") as file:
         file.write(PROGRAM)

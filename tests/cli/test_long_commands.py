@@ -39,8 +39,8 @@ def interrupted(arguments: list[str], where: Path, until: str | None, **more: st
             text += line
         os.killpg(process.pid, signal.SIGINT)
         _, rest = process.communicate(timeout=120)
-    # As in a shell: 130 also for a process that the signal killed. CPython exits so if the signal arrives while
-    # a string is executed, which dataclasses do while they are imported.
+    # As in a shell, the status is 130 also for a process that the signal killed. CPython exits like this if the signal
+    # arrives while a string is executed, as in the import of a module with dataclasses.
     return 130 if process.returncode == -signal.SIGINT else process.returncode, rest
 
 
@@ -79,7 +79,7 @@ def test_evaluate(tmp_path: Path) -> None:
     ]
     status, text = interrupted([*command, "--json", "e.json", "--html", "e.html"], tmp_path, None)
     assert status == 130 and len(text.strip().splitlines()) == 1, text
-    # The page is drawn after the numbers are written, so that a fast machine may have complete numbers.
+    # The page is drawn after the numbers are written, so the numbers may be complete on a fast machine.
     left = list(tmp_path.iterdir())
     assert {path.name for path in left} <= {"e.json"}
     assert all("outputs" in json.loads(path.read_text()) for path in left)

@@ -65,7 +65,7 @@ def test_solve_poses_the_same_problem_as_a_described_file(own: Path, tmp_path: P
         np.testing.assert_allclose(a, truth["u"][3], rtol=1e-3)
 
 
-def test_verify_takes_the_options_of_train(own: Path, tmp_path: Path) -> None:
+def test_verify_accepts_the_options_of_train(own: Path, tmp_path: Path) -> None:
     model, settings = tmp_path / "m.sciml", ("--config", own / "small.toml", "--epochs", 1, "--device", "cpu")
     assert (
         sciml("pde", "train", "mgno", own / "own.nc", "-o", model, *NAMED, *PLACED, *settings).exit_code == 0

@@ -45,7 +45,7 @@ def run(*arguments: Any) -> int:
     return code if isinstance(code, int) else 0
 
 
-def test_a_file_becomes_a_checkpoint(
+def test_training_writes_a_checkpoint(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "fno.sciml"
@@ -106,7 +106,7 @@ def test_own_data_with_own_names(folder: Path, tmp_path: Path) -> None:
     assert (operator.inputs, operator.target, operator.grid) == (("coefficient",), "u", Grid((4, 4)))
 
 
-def test_verify_takes_the_names_of_train(tmp_path: Path) -> None:
+def test_verify_accepts_the_names_of_train(tmp_path: Path) -> None:
     data, output = tmp_path / "own.nc", tmp_path / "own.sciml"
     dataset(Grid((15, 15)), 4).drop_attrs().rename(coefficient="k", u="p").to_netcdf(data)
     named = ["--inputs", "coefficient=k", "--target", "u=p"]

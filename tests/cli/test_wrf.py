@@ -40,7 +40,7 @@ def test_columns_and_their_run(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert err.count("\n") == 1
 
 
-def test_bad_files_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_files_cause_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("no netcdf")
     for command in (["info", str(path)], ["columns", str(path), "-o", str(tmp_path / "x.zarr")]):

@@ -40,7 +40,7 @@ def perturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_pattern_without_quotes() -> None:
-    """The words that the shell makes of `a/wrfout* b/wrfout*`."""
+    """The shell expands `a/wrfout* b/wrfout*` to several words."""
     line = error_line("a/wrfout_1", "a/wrfout_2", "b/wrfout_1", "b/wrfout_2")
     assert "4 names are given (a/wrfout_1, a/wrfout_2, ...)" in line
     assert "quote the pattern" in line
@@ -50,7 +50,7 @@ def test_a_pattern_without_quotes() -> None:
 
 @pytest.mark.parametrize("window", ["3", "24", "1.5"])
 def test_a_window_without_a_unit(window: str) -> None:
-    """Before anything is read: the files need not exist."""
+    """The error comes before any file is read, so the files need not exist."""
     assert f"the window {window} has no unit: give {window}h" in error_line("a", "b", "--window", window)
 
 

@@ -1,4 +1,4 @@
-"""Which columns count as computed where the ordinary signs fail: calls every step, odd steps and companions."""
+"""Classes of columns in special cases: calls every step, irregular steps, and companions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Writer = Callable[[xr.Dataset, str], Path]
 def test_returned_kinds_where_every_step_is_a_call() -> None:
     nca, rain, top = np.array([-100.0, 0.0, 0.0, 900.0]), np.array([0, 0, 0, 1e-4]), np.array([1.0, 1, 9, 30])
     assert true_kinds(nca, rain, cudt=0.0, cutop=top).tolist() == [NONE, NONE, SHALLOW, DEEP]
-    # With a positive CUDT a CUTOP that was left over tells nothing.
+    # With a positive CUDT, CUTOP may be from an earlier call.
     assert true_kinds(nca, rain, cudt=5.0, cutop=top).tolist() == [NONE, NONE, NONE, DEEP]
 
 
@@ -115,7 +115,7 @@ def test_a_nest_that_starts_later_counts_its_own_steps(frames: xr.Dataset) -> No
         "train/wrfout_d01_convrad_train1.nc",
     ],
 )
-def test_the_steps_of_ordinary_runs_fit(name: str) -> None:
+def test_steps_of_ordinary_runs_agree_with_the_clock(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         columns = convection_columns(open_wrfout(SHARED / "wrf" / name))
@@ -134,7 +134,7 @@ def test_the_steps_of_ordinary_runs_fit(name: str) -> None:
         ("CUDT", np.inf),
     ],
 )
-def test_attributes_that_are_no_numbers_of_a_run(
+def test_invalid_attributes(
     frames: xr.Dataset, answers: xr.Dataset, write: Writer, name: str, value: float | str
 ) -> None:
     wrong = frames.isel(Time=[0]).assign_attrs({name: value})
@@ -147,7 +147,7 @@ def test_attributes_that_are_no_numbers_of_a_run(
         open_columns(write(wrong, "wrfout_d01_wrong"))
 
 
-def test_outputs_between_calls_are_no_changing_step(frames: xr.Dataset) -> None:
+def test_outputs_between_calls_do_not_mean_an_adaptive_step(frames: xr.Dataset) -> None:
     late = frames.assign(ITIMESTEP=frames["ITIMESTEP"] + 1, XTIME=frames["XTIME"] + np.float32(50 / 60))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -157,7 +157,7 @@ def test_outputs_between_calls_are_no_changing_step(frames: xr.Dataset) -> None:
         convection_columns(open_wrfout(late), keep="pairs")
 
 
-def test_cudt_of_zero_is_a_number_of_a_run(frames: xr.Dataset) -> None:
+def test_a_cudt_of_zero_is_valid(frames: xr.Dataset) -> None:
     assert scheme_attrs(frames.assign_attrs(CUDT=0.0))["STEPCU"] == 1
 
 
@@ -190,7 +190,7 @@ def test_a_companion_that_names_another_file(frames: xr.Dataset, answers: xr.Dat
         open_columns(renamed, truth=other)
 
 
-def test_a_companion_of_the_right_name_is_taken_in_silence(tmp_path: Path) -> None:
+def test_a_companion_of_the_right_name_causes_no_warning(tmp_path: Path) -> None:
     shutil.copy(SAMPLE_WRFOUT, tmp_path / SAMPLE_WRFOUT.name)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -226,13 +226,13 @@ def test_rounding_of_one_variable_in_one_frame(frames: xr.Dataset, name: str, fr
         "train/wrfout_d01_convrad_train1.nc",
     ],
 )
-def test_real_files_look_faithful(name: str) -> None:
+def test_real_files_show_no_rounding(name: str) -> None:
     ds = open_wrfout(SHARED / "wrf" / name)
     assert lossy_lines(ds.drop_vars(["T", "U", "QVAPOR", "W0AVG"], errors="ignore")) == []
 
 
 @pytest.mark.parametrize("bits", [5, 9])
-def test_marks_are_detected_although_few_values_are_examined_first(bits: int) -> None:
+def test_rounding_is_detected_if_few_values_are_examined_first(bits: int) -> None:
     noise = np.random.default_rng(23).normal(0, 30, 50_000).astype("f4")
     whole = noise.copy()
     noise.view(np.uint32)[:] &= np.uint32(0xFFFFFFFF << bits & 0xFFFFFFFF)

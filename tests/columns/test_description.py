@@ -1,4 +1,4 @@
-"""`sciml wrf info` describes any file of WRF: what it is, and what is missing for which purpose."""
+"""`sciml wrf info` describes any file of WRF: its kind, and the missing variables for each purpose."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_the_command_describes_them_all(
     assert record["files"][1]["missing"]["prediction"] == ["W0AVG"]
 
 
-def test_what_is_not_wrf_at_all(tmp_path: Path) -> None:
+def test_a_file_without_wrf_variables(tmp_path: Path) -> None:
     xr.Dataset({"a": ("x", np.arange(3.0))}).to_netcdf(tmp_path / "other.nc")
     with pytest.raises(InputError, match="no variable of WRF output: it has a"):
         describe_file(tmp_path / "other.nc")

@@ -58,7 +58,7 @@ def test_the_form_of_columns(truth: xr.Dataset) -> None:
     check_finite(truth)
 
 
-def test_columns_are_lazy_where_the_file_is(sample: xr.Dataset) -> None:
+def test_columns_are_lazy_if_the_file_is(sample: xr.Dataset) -> None:
     columns = convection_columns(sample)
     assert all(columns[n].chunks is not None for n in MSKF.input_names)
 
@@ -96,13 +96,13 @@ def test_an_evaluated_column_follows_from_the_nca_before(stored: xr.Dataset, sam
     np.testing.assert_allclose(nca[1:][held[1:]], np.maximum(nca[:-1] - 300, 0)[held[1:]])
 
 
-def test_nca_is_what_the_scheme_returned(stored: xr.Dataset) -> None:
+def test_nca_is_the_value_returned_by_the_scheme(stored: xr.Dataset) -> None:
     shallow = stored["KIND"].values == SHALLOW
     assert (stored["NCA"].values[shallow] == 300).all()
 
 
 @pytest.mark.shared
-def test_a_capture_is_read_as_it_is() -> None:
+def test_a_capture_is_read_unchanged() -> None:
     path = SHARED / "wrf" / "train" / "mskf_io_convrad_train3.nc"
     ds = xr.open_dataset(path, decode_times=False)
     columns = convection_columns(ds)
@@ -112,7 +112,7 @@ def test_a_capture_is_read_as_it_is() -> None:
     np.testing.assert_array_equal(columns["KIND"].values == HELD, ds["CU_ACT_FLAG"].values.ravel() == 0)
     back = columns_to_map(columns, ds)
     np.testing.assert_array_equal(back["W0AVG"].values, ds["W0AVG"].values)
-    # The rule by which a wrfout tells held columns, on the flag that was captured.
+    # The rule for held columns of a wrfout gives the captured flag.
     entry = ds["NCA_IN"].values
     np.testing.assert_array_equal(entry >= 25, ds["CU_ACT_FLAG"].values == 0)
 
@@ -140,7 +140,7 @@ def test_real_terrain() -> None:
     check_finite(columns.isel(column=slice(None, None, 7)).compute())
 
 
-def test_back_on_the_map(truth: xr.Dataset, sample: xr.Dataset) -> None:
+def test_columns_are_mapped_to_the_grid(truth: xr.Dataset, sample: xr.Dataset) -> None:
     chosen = truth.isel(column=truth["KIND"].values == DEEP)
     there = columns_to_map(chosen, sample)
     assert there["RTHCUTEN"].dims == ("Time", "bottom_top", "south_north", "west_east")
@@ -179,7 +179,7 @@ def test_the_rule_where_the_scheme_is_called_every_step() -> None:
     assert stored_kinds(nca, rain, dt=50, cudt=0).tolist() == [UNKNOWN, UNKNOWN, UNKNOWN]
 
 
-def test_no_pairs_between_calls_nor_at_the_start(frames: xr.Dataset) -> None:
+def test_no_pairs_between_calls_and_at_the_start(frames: xr.Dataset) -> None:
     between = open_wrfout(frames.assign(ITIMESTEP=frames["ITIMESTEP"] + 1))
     assert count_classes(convection_columns(between)).pairs == 0
     with pytest.raises(InputError, match="none of the"):
@@ -202,13 +202,13 @@ def test_missing_inputs_are_named(frames: xr.Dataset, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["U", "PHB", "HFX"])
-def test_what_wrf_always_writes_is_not_asked_of_it(frames: xr.Dataset, name: str) -> None:
+def test_no_iofields_line_for_variables_that_wrf_always_writes(frames: xr.Dataset, name: str) -> None:
     with pytest.raises(MissingVariable, match=rf"^{name} .*WRF writes it to every wrfout") as caught:
         convection_columns(open_wrfout(frames.drop_vars(name)))
     assert "run WRF again" not in str(caught.value)
 
 
-def test_one_message_lists_all_that_is_missing(frames: xr.Dataset) -> None:
+def test_one_message_lists_all_missing_variables(frames: xr.Dataset) -> None:
     asked = ["W0AVG", "ZOL", "NCA", "PRATEC", "CUTOP", "CUBOT"]
     asked += [str(name) for name in frames.data_vars if str(name).endswith("CUTEN")]
     bare = open_wrfout(frames.drop_vars([*asked, "HFX", "PBLH"]))
@@ -222,7 +222,7 @@ def test_one_message_lists_all_that_is_missing(frames: xr.Dataset) -> None:
     assert "PBLH" in text.split("run WRF again; ")[1]
     assert text.count("run WRF again") == 1
     with pytest.raises(MissingVariable) as caught:
-        convection_columns(bare, truth=frames)  # the truth holds the targets
+        convection_columns(bare, truth=frames)  # the truth has the targets
     assert re.findall(r"\+:h:0:([A-Z0-9_,]+)", str(caught.value)) == ["W0AVG,ZOL"]
 
 
@@ -233,14 +233,14 @@ def test_missing_attributes_are_named(frames: xr.Dataset) -> None:
         convection_columns(bare)
 
 
-def test_nan_is_refused_and_placed(frames: xr.Dataset) -> None:
+def test_nan_is_an_error_with_its_position(frames: xr.Dataset) -> None:
     broken = open_wrfout(frames.copy(deep=True))
     broken["T"].values[1, 4, 2, 3] = np.nan
     with pytest.raises(InputError, match=r"T_PHY.*1 NaN.*11:35.*'south_north': '2', 'west_east': '3'"):
         convection_columns(broken)
 
 
-def test_values_no_atmosphere_has(frames: xr.Dataset) -> None:
+def test_values_outside_the_physical_bounds(frames: xr.Dataset) -> None:
     broken = open_wrfout(frames.copy(deep=True))
     broken["PBLH"].values[0, 1, 1] = 9.96921e36
     with pytest.raises(InputError, match=r"PBLH.*reaches 9\.96"):
@@ -254,7 +254,7 @@ def test_zero_columns(frames: xr.Dataset) -> None:
         open_wrfout(frames.isel(Time=slice(0, 0)))
 
 
-def test_calm_air_is_a_column_like_others(frames: xr.Dataset) -> None:
+def test_calm_air_is_a_valid_column(frames: xr.Dataset) -> None:
     calm = frames.assign(U=frames["U"] * 0, V=frames["V"] * 0)
     columns = convection_columns(open_wrfout(calm))
     assert (columns["U_PHY"].values == 0).all()
@@ -291,7 +291,7 @@ def test_run_numbers(name: str, number: int) -> None:
     assert run_number(name) == number
 
 
-def test_named_runs_differ_and_stay() -> None:
+def test_run_numbers_of_names_are_distinct_and_stable() -> None:
     assert run_number("monsoon") == run_number("monsoon") != run_number("harmattan")
 
 
@@ -323,6 +323,6 @@ def test_decimal_rounding_is_recognised() -> None:
 @pytest.mark.parametrize(
     "name", ["sample/wrfout_d01_convrad_full.nc", "sample/wrfout_d01_terrain3km_full.nc"]
 )
-def test_faithful_files_are_not_suspected(name: str, recwarn: pytest.WarningsRecorder) -> None:
+def test_files_without_rounding_cause_no_warning(name: str, recwarn: pytest.WarningsRecorder) -> None:
     convection_columns(open_wrfout(SHARED / "wrf" / name))
     assert not [w for w in recwarn.list if w.category is LossyInput]

@@ -1,4 +1,4 @@
-"""A message lists all missing variables, with a line for WRF that has only what WRF does not write by default."""
+"""A message lists all missing variables; its iofields line has only those that WRF does not write by default."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def test_a_single_field_of_a_subset(frames: xr.Dataset, field: str, names: list[
     assert not names or re.search(WRITTEN, text)
 
 
-def test_one_run_of_wrf_is_enough(frames: xr.Dataset, write: object, tmp_path: Path) -> None:
+def test_one_message_lists_the_variables_of_prediction_and_training(
+    frames: xr.Dataset, write: object, tmp_path: Path
+) -> None:
     asked = ["W0AVG", "ZOL", *MSKF.training]
     bare = frames.drop_vars([*asked, "TIMEC_KF"])
     bare.to_netcdf(tmp_path / "wrfout_d01_plain.nc")
@@ -77,7 +79,7 @@ def test_another_scheme_ran(frames: xr.Dataset) -> None:
         convection_columns(ds)
 
 
-def test_what_is_not_written_unasked_and_what_is() -> None:
+def test_variables_written_by_default_and_on_request() -> None:
     text = describe_missing(["W0AVG", "HFX", "P"], "a.nc", training=["NCA"])
     asked, always = text.split("; HFX")
     assert LINE.findall(asked) == ["W0AVG,NCA"]
@@ -113,7 +115,7 @@ def test_other_files_are_named(ds: xr.Dataset, named: str) -> None:
     assert not _lines(caught.value)
 
 
-def test_what_xwrf_makes_of_a_wrfout_is_named(
+def test_the_output_of_xwrf_is_named(
     frames: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XWRF_CONFIG", str(tmp_path))

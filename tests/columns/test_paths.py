@@ -1,4 +1,4 @@
-"""Folders that columns are drawn from: WRF output, captures, or both."""
+"""Folders with WRF output, captures, or both, from which columns are made."""
 
 from pathlib import Path
 
@@ -20,13 +20,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_folder_of_captures_means_the_captures(folder: Path) -> None:
+def test_a_folder_of_captures_gives_the_captures(folder: Path) -> None:
     names = [path.name for path in expand_columns(folder)]
     assert names == ["sciml_mskf_capture_r0_1.nc", "sciml_mskf_capture_r1_1.nc"]
 
 
-def test_a_folder_of_both_is_asked_about(folder: Path) -> None:
-    """The columns of a wrfout are those of its output times, without the scheme's exact answers."""
+def test_a_folder_of_both_is_an_error(folder: Path) -> None:
+    """The columns of a wrfout have no exact outputs of the scheme, so they differ from captured columns."""
     (folder / "wrfout_d01_2007-06-10_00:00:00").touch()
     with pytest.raises(
         InputError,
@@ -37,6 +37,6 @@ def test_a_folder_of_both_is_asked_about(folder: Path) -> None:
     assert [path.name for path in chosen] == ["wrfout_d01_2007-06-10_00:00:00"]
 
 
-def test_other_folders_are_expanded_as_ever(tmp_path: Path) -> None:
+def test_other_folders_are_expanded_as_by_open_wrfout(tmp_path: Path) -> None:
     (tmp_path / "wrfout_d01_a").touch()
     assert [path.name for path in expand_columns(tmp_path)] == ["wrfout_d01_a"]

@@ -32,7 +32,7 @@ from sciml.wrf.hyperslab import close_files
 from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
 
 Writer = Callable[[xr.Dataset, str], Path]
-SMALL = 600_000  # bytes a block: several blocks even of small files
+SMALL = 600_000  # bytes in a block, few enough for several blocks of a small file
 
 
 def _digest(store: Path) -> str:
@@ -57,7 +57,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_store_is_the_columns(store: Path) -> None:
+def test_a_store_contains_the_columns(store: Path) -> None:
     read = open_columns(store)
     assert read["T_PHY"].chunks is not None
     made = convection_columns(open_wrfout(SAMPLE_WRFOUT, chunks=None), SAMPLE_OFFLINE)
@@ -79,7 +79,7 @@ def test_chunks_are_those_of_zarr(store: Path, tmp_path: Path) -> None:
     assert (tmp_path / "copy" / "c" / "0" / "0").read_bytes() == (store / "T_PHY" / "c.0.0").read_bytes()
 
 
-def test_what_is_not_whole_is_filled(tmp_path: Path) -> None:
+def test_partial_chunks_are_filled(tmp_path: Path) -> None:
     values = np.arange(5, dtype="f4")
     put_chunks(tmp_path, "x", 0, values, 4)
     put_chunks(tmp_path, "x", 8, np.zeros(4, "f4"), 4)
@@ -103,7 +103,7 @@ def test_pieces_cover_the_store_once(total: int, step: int) -> None:
     assert (covered == 1).all()
 
 
-def test_the_blocks_do_not_show(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+def test_the_blocks_do_not_change_the_store(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
     """Blocks by rows, by frames or whole, from a file or from three, give the same columns and classes."""
     whole = write(frames, "wrfout_d01_whole")
     pieces = [write(frames.isel(Time=[k]), f"wrfout_d01_2007-06-10_11:{30 + 5 * k}:00") for k in range(3)]
@@ -152,7 +152,7 @@ def test_all_forms_in_one_store(tmp_path: Path) -> None:
 
 
 def _interrupted_after(monkeypatch: pytest.MonkeyPatch, number: int, error: BaseException) -> list[int]:
-    """Make the block after so many fail; returns the list that counts the blocks done."""
+    """Let the block after so many fail; return the list of finished blocks."""
     done: list[int] = []
     real = ingest.write_block
 
@@ -166,7 +166,7 @@ def _interrupted_after(monkeypatch: pytest.MonkeyPatch, number: int, error: Base
     return done
 
 
-def test_ctrl_c_and_on(
+def test_resume_after_ctrl_c(
     frames: xr.Dataset, write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write(frames, "wrfout_d01_long")
@@ -185,7 +185,7 @@ def test_ctrl_c_and_on(
     assert sorted(p.name for p in tmp_path.glob("cut*")) == ["cut.zarr"]
 
 
-def test_a_full_disk_and_on(
+def test_resume_after_a_full_disk(
     frames: xr.Dataset, write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write(frames, "wrfout_d01_full")
@@ -201,8 +201,8 @@ def test_a_full_disk_and_on(
     assert _digest(path) == _digest(tmp_path / "whole.zarr")
 
 
-def test_the_disk_is_really_full(tmp_path: Path) -> None:
-    """With a limit on the size of files, which the kernel keeps, and the command line's one line."""
+def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:
+    """The kernel enforces a limit on the size of files, and the command prints one line."""
     code = (
         "import resource, signal\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -248,7 +248,7 @@ def test_ctrl_c_on_the_command_line(frames: xr.Dataset, write: Writer, tmp_path:
     assert _digest(path) == _digest(tmp_path / "whole.zarr")
 
 
-def test_what_is_there_is_not_overwritten(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
     file, path = write(frames, "wrfout_d01_a"), tmp_path / "a.zarr"
     result = write_columns(file, path, workers=1)
     before = (path / "zarr.json").stat().st_mtime_ns
@@ -294,10 +294,10 @@ def test_one_writer_at_a_time(frames: xr.Dataset, write: Writer, tmp_path: Path)
     assert [p.name for p in tmp_path.glob("a.zarr*")] == ["a.zarr"]
 
 
-def test_a_store_that_came_meanwhile_stands(
+def test_a_store_of_another_process_is_not_replaced(
     frames: xr.Dataset, write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the look and the lock another process may have finished."""
+    """Another process may finish between the check and the lock."""
     file, other, path = write(frames, "wrfout_d01_a"), write(frames, "wrfout_d01_b"), tmp_path / "x.zarr"
     real = ingest.claimed
 
@@ -314,7 +314,7 @@ def test_a_store_that_came_meanwhile_stands(
 
 
 def test_a_file_changed_in_its_middle(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
-    """As in WRF's uncompressed output, whose head and tail are static fields: a run made again is another."""
+    """In WRF's uncompressed output head and tail are static fields, so a repeated run differs only in the middle."""
     file, path = write(frames, "wrfout_d01_a"), tmp_path / "a.zarr"
     content = bytearray(file.read_bytes())
     assert len(content) > 2 << 18
@@ -333,7 +333,7 @@ def _counts(files: Any) -> dict[str, int]:
     return {**vars(result), "pairs": result.pairs, "total": result.total}
 
 
-def test_a_frame_is_taken_once(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+def test_a_frame_is_used_once(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
     whole = _counts(write(frames, "wrfout_d01_2007-06-10_11:30:00"))
     inner = write(frames.isel(Time=[1]), "wrfout_d01_2007-06-10_11:35:00")
     late = write(frames.isel(Time=[2]), "wrfout_d01_2007-06-10_11:40:00")
@@ -353,7 +353,7 @@ def test_a_frame_is_taken_once(frames: xr.Dataset, write: Writer, tmp_path: Path
 
 
 def test_two_experiments_are_two_runs(frames: xr.Dataset, write: Writer) -> None:
-    """In one folder, from one state: neither loses frames to the other, nor takes its NCA."""
+    """Two runs in one folder with the same initial state share neither frames nor NCA."""
     warm = frames["W0AVG"] * np.float32(1.01)
     hot = frames.assign(W0AVG=frames["W0AVG"].where(np.arange(3)[:, None, None, None] == 0, warm))
     first, second = write(frames, "wrfout_d01_ctl"), write(hot, "wrfout_d01_hot")
@@ -370,7 +370,7 @@ def test_frames_out_of_order(frames: xr.Dataset, write: Writer) -> None:
         describe_sources(write(frames.isel(Time=[0, 0, 1]), "wrfout_d01_twice"), None, None)
 
 
-def test_another_plan_does_not_take_up_the_old_one(
+def test_another_plan_does_not_resume_the_old_one(
     frames: xr.Dataset, write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "x.zarr"
@@ -443,7 +443,7 @@ def test_why_no_column_can_be_classified(frames: xr.Dataset, write: Writer, tmp_
         write_columns(file, tmp_path / "x.zarr", workers=1)
 
 
-def test_a_crop_of_the_grid_alone(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+def test_a_crop_of_the_mass_points_alone(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
     file = write(frames.isel(west_east=slice(0, 10)), "wrfout_d01_crop")
     with pytest.raises(InputError, match=r"west_east = 10 but west_east_stag = 25"):
         write_columns(file, tmp_path / "x.zarr", workers=1)
@@ -457,7 +457,7 @@ def test_a_crop_of_the_grid_alone(frames: xr.Dataset, write: Writer, tmp_path: P
 def test_companions_of_files_of_one_name(
     frames: xr.Dataset, answers: xr.Dataset, write: Writer, tmp_path: Path
 ) -> None:
-    """Two members of an ensemble, each in its folder: each truth goes to the file beside it."""
+    """Two members of an ensemble in two folders: each truth belongs to the wrfout in its folder."""
     named = answers.assign_attrs(SOURCE_FILE="wrfout_d01_same")
     folders = []
     for name in ("one", "two"):
@@ -484,7 +484,7 @@ def test_lossy_input_causes_a_warning_while_writing(
 
 
 def test_a_bounded_number_of_tasks() -> None:
-    """However many blocks there are, Dask knows of a few at a time."""
+    """Dask gets only a few tasks at a time, for any number of blocks."""
     from distributed import Future
 
     from sciml.parallel.bounded import TaskRunner
@@ -514,7 +514,7 @@ def test_a_bounded_number_of_tasks() -> None:
     assert most <= 6
 
 
-def test_progress_speaks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with Lines(every=0.0) as progress:
         progress.stage("writing")(1, 2)
     assert "writing: 1 of 2 blocks" in capsys.readouterr().err
@@ -540,7 +540,7 @@ def test_counting_reads_only_small_fields(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("name", ["columns.nc", "columns.NC4", "columns.h5", "columns.csv"])
 def test_a_store_does_not_take_the_name_of_a_file(tmp_path, name):
-    """A folder called columns.nc would be opened as netCDF by whoever reads it."""
+    """A folder called columns.nc would later be opened as netCDF."""
     with pytest.raises(InputError, match=r"names a file.* give columns\.zarr"):
         write_columns(SAMPLE_WRFOUT, tmp_path / name)
     assert not list(tmp_path.iterdir())

@@ -12,7 +12,7 @@ from sciml.plot.colour import diverging, oklab_to_srgb, sequential
 
 
 def _oklab_lightness(colours):
-    """From sRGB back to the lightness of OKLab, by the inverse written out once more."""
+    """Compute the lightness of OKLab from sRGB, by an independent implementation of the inverse."""
     linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
     cone = linear @ np.array(
         [
@@ -24,14 +24,14 @@ def _oklab_lightness(colours):
     return np.cbrt(cone) @ np.array([0.2104542553, 0.793617785, -0.0040720468])
 
 
-def test_lightness_falls_evenly():
+def test_lightness_decreases_evenly():
     light = _oklab_lightness(sequential()(np.linspace(0, 1, 256))[:, :3])
     steps = np.diff(light)
     assert (steps < 0).all()
     assert np.abs(steps - steps.mean()).max() < 0.05 * np.abs(steps.mean())
 
 
-def test_two_signs_are_equally_strong():
+def test_both_signs_have_equal_lightness():
     colours = diverging()(np.linspace(0, 1, 256))[:, :3]
     light = _oklab_lightness(colours)
     np.testing.assert_allclose(light, light[::-1], atol=0.01)
@@ -79,7 +79,7 @@ def test_axes_have_labels(figures):
             assert all("⁻¹" in axes.get_xlabel() for axes in shown), name
 
 
-def test_pictures_are_pictures_and_the_same_every_time(figures):
+def test_figures_render_to_the_same_png_every_time(figures):
     for name, figure in figures.items():
         data = plot.png(figure, 40)
         image = Image.open(io.BytesIO(data))
@@ -88,7 +88,7 @@ def test_pictures_are_pictures_and_the_same_every_time(figures):
     assert plot.png(figures["scatter"], 40) == plot.png(figures["scatter"], 40)
 
 
-def test_nothing_global_changes(figures):
+def test_global_settings_do_not_change(figures):
     before = dict(mpl.rcParams)
     with plot.style():
         assert mpl.rcParams["axes.spines.top"] is False
@@ -96,7 +96,7 @@ def test_nothing_global_changes(figures):
     assert dict(mpl.rcParams) == before
 
 
-def test_an_empty_field_or_pair_still_draws():
+def test_an_empty_field_or_pair_is_drawn():
     plot.png(plot.triptych([plot.Field("R", "mm", np.zeros((4, 4)), np.zeros((4, 4)))]), 40)
     plot.png(plot.density([plot.Pair("R", "mm", np.zeros(3), np.zeros(3))]), 40)
 
@@ -116,7 +116,7 @@ def test_classes_have_a_legend_and_no_colour_bar():
 
 
 def test_a_figure_is_drawn_in_the_style_after_its_context():
-    """Matplotlib makes ticks when it draws: those of a notebook have the style too."""
+    """Matplotlib makes ticks when it draws, so ticks in a notebook need the style too."""
     figure = plot.curves(np.arange(3), {"a": [1.0, 2.0, 3.0]}, xlabel="x", ylabel="y")
     figure.set_size_inches(12, 9)  # more ticks than before
     figure.draw_without_rendering()

@@ -1,4 +1,4 @@
-"""A small wrfout made by hand, for what the sample does not show."""
+"""A small modified wrfout, for cases that the sample does not contain."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def sample() -> xr.Dataset:
 
 @pytest.fixture(scope="session")
 def frames() -> xr.Dataset:
-    """Three frames and six rows of the sample, in memory, as WRF wrote them: cheap to write again."""
+    """Three frames and six rows of the sample, in memory, as WRF wrote them; they are fast to write."""
     ds = xr.open_dataset(SAMPLE_WRFOUT, decode_times=False, decode_coords=False)
     cut = {"Time": slice(0, 3), "south_north": slice(0, 6), "south_north_stag": slice(0, 7)}
     return ds.isel(cut).drop_encoding().load()

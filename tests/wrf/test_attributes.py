@@ -1,4 +1,4 @@
-"""Global attributes that were lost: derived, or named in one message with the remedy; never assumed silently."""
+"""Missing global attributes are derived, or one message names them with the remedy; none is assumed silently."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _buckets(**counts: list[int]) -> xr.Dataset:
 
 
 @pytest.mark.parametrize("name", ["I_RAINC", "I_RAINNC"])
-def test_a_lost_bucket_size_is_named(name: str) -> None:
+def test_a_missing_bucket_size_is_named(name: str) -> None:
     with pytest.raises(InputError, match=r"I_RAINN?C up to 2.*BUCKET_MM.*ds.attrs\['BUCKET_MM'\]"):
         _ = _buckets(**{name: [0, 2]}).sciml.rain_total
     np.testing.assert_allclose(_buckets(**{name: [0, 0]}).sciml.rain_total.values.ravel(), [10, 18])
@@ -30,12 +30,12 @@ def test_a_lost_bucket_size_is_named(name: str) -> None:
     np.testing.assert_allclose(both.sciml.rain_total.values.ravel(), [110, 318])
 
 
-def test_a_bucket_size_that_is_no_number() -> None:
+def test_a_bucket_size_that_is_not_a_number() -> None:
     with pytest.raises(InputError, match="BUCKET_MM = 'much'"):
         _ = _buckets().assign_attrs(BUCKET_MM="much").sciml.rain_total
 
 
-def test_settings_that_were_lost_are_named_together(frames: xr.Dataset) -> None:
+def test_missing_settings_are_named_in_one_message(frames: xr.Dataset) -> None:
     bare = open_wrfout(frames)
     bare.attrs = {key: value for key, value in bare.attrs.items() if key not in ("DX", "DT", "CUDT")}
     with pytest.raises(InputError, match=r"attributes DX, DT, CUDT .*ds.attrs\['CUDT'\] = "):
@@ -51,7 +51,7 @@ def _theta(attrs: dict[str, object], description: str = "", thm: bool = False) -
     return xr.Dataset(values, attrs=attrs)
 
 
-def test_theta_where_use_theta_m_was_lost() -> None:
+def test_theta_without_use_theta_m() -> None:
     with pytest.raises(InputError, match="USE_THETA_M"):
         _ = _theta({"TITLE": "OUTPUT FROM WRF V3.8.1 MODEL"}).sciml.theta
     with pytest.raises(InputError, match="USE_THETA_M"):
@@ -65,7 +65,7 @@ def test_theta_where_use_theta_m_was_lost() -> None:
         assert float(_theta({"TITLE": "OUTPUT FROM WRF V4.3 MODEL"}).sciml.theta[0]) == 303
 
 
-def test_a_lost_scheme_is_warned_of(frames: xr.Dataset) -> None:
+def test_a_missing_scheme_causes_a_warning(frames: xr.Dataset) -> None:
     bare = open_wrfout(frames)
     bare.attrs = {key: value for key, value in bare.attrs.items() if key != "CU_PHYSICS"}
     with pytest.warns(AssumedInput, match="CU_PHYSICS"):

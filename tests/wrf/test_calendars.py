@@ -1,4 +1,4 @@
-"""Times as cftime's objects: year 1 of idealised runs, calendars without leap years; against cftime itself."""
+"""Times as objects of cftime: year 1 of idealised runs and calendars without leap years, compared with cftime."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def ideal(request: pytest.FixtureRequest, frames: xr.Dataset, tmp_path: Path) ->
     return xr.open_dataset(tmp_path / "a.nc", decode_times=request.param == "netcdf")
 
 
-def test_year_1_is_understood_however_it_was_opened(ideal: xr.Dataset, frames: xr.Dataset) -> None:
+def test_year_1_in_every_way_of_opening(ideal: xr.Dataset, frames: xr.Dataset) -> None:
     right = convection_columns(open_wrfout(frames))
     opened = open_wrfout(ideal)
     expected = np.datetime64("0001-01-01T11:30:00") + np.arange(3) * np.timedelta64(5, "m")
@@ -90,7 +90,7 @@ def test_other_calendars(frames: xr.Dataset, tmp_path: Path, calendar: str, save
         np.testing.assert_array_equal(result["XTIME"], right["XTIME"])
 
 
-def test_no_run_ends_on_a_leap_day_that_is_not_there(frames: xr.Dataset) -> None:
+def test_a_leap_day_in_a_calendar_without_leap_days(frames: xr.Dataset) -> None:
     first = cftime.datetime(2004, 2, 28, 23, 55, calendar="noleap")
     times = np.array([first + k * STEP for k in range(3)], dtype=object)
     begun = {"SIMULATION_START_DATE": "2004-02-28_20:25:00"}
@@ -143,12 +143,12 @@ def test_a_frame_without_a_time(times: np.ndarray) -> None:
         frame_times(xr.Dataset(coords={"Time": ("Time", times)}))
 
 
-def test_a_date_that_the_gregorian_calendar_has_not() -> None:
+def test_a_date_outside_the_gregorian_calendar() -> None:
     with pytest.raises(InputError, match="360_day"):
         gregorian(np.array([cftime.Datetime360Day(1, 2, 30)]))
 
 
-def test_the_start_of_a_run_is_in_xtime_too(frames: xr.Dataset) -> None:
+def test_the_start_of_a_run_from_xtime(frames: xr.Dataset) -> None:
     bare = frames.copy()
     bare.attrs = {k: v for k, v in bare.attrs.items() if k != "SIMULATION_START_DATE"}
     for ds in (bare, open_wrfout(bare), xr.decode_cf(bare)):
@@ -159,7 +159,7 @@ def test_the_start_of_a_run_is_in_xtime_too(frames: xr.Dataset) -> None:
     assert np.isnan(run_minutes(none, frame_times(none))).all()
 
 
-def test_without_a_start_the_classes_are_unknown_and_it_says_why(frames: xr.Dataset) -> None:
+def test_classes_without_a_start_are_unknown_with_a_reason(frames: xr.Dataset) -> None:
     bare = open_wrfout(frames.drop_vars(["XTIME", "ITIMESTEP"]))
     bare.attrs = {k: v for k, v in bare.attrs.items() if k != "SIMULATION_START_DATE"}
     with pytest.warns(UserWarning, match="SIMULATION_START_DATE"):
@@ -167,6 +167,6 @@ def test_without_a_start_the_classes_are_unknown_and_it_says_why(frames: xr.Data
     assert (columns["KIND"] == -1).all()
 
 
-def test_xtime_in_other_units_is_minutes_still() -> None:
+def test_xtime_in_other_units_is_converted_to_minutes() -> None:
     hours = xr.Dataset({"XTIME": ("Time", [1.5, 2.0], {"units": "hours since 2007-06-10 08:00:00"})})
     np.testing.assert_array_equal(run_minutes(hours, frame_times(hours)), [90, 120])

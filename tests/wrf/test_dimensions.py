@@ -1,4 +1,4 @@
-"""Renamed, transposed and removed dimensions: one error whose line can be pasted, then the right numbers."""
+"""Renamed, transposed and removed dimensions: the error contains code that restores them."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def test_the_line_of_the_message_renames_back(frames: xr.Dataset, names: dict[st
                 getattr(ds.sciml, field)
 
 
-def test_dimensions_that_are_renamed_and_turned(frames: xr.Dataset) -> None:
+def test_renamed_and_transposed_dimensions(frames: xr.Dataset) -> None:
     ds = frames.rename(LATLON).transpose("lon", "lat", "level", "valid_time", ...)
     assert renamed(ds) == {new: old for old, new in LATLON.items()}
 
 
-def test_transposed_is_as_good(frames: xr.Dataset) -> None:
+def test_transposed_dimensions_give_the_same_values(frames: xr.Dataset) -> None:
     right = open_wrfout(frames)
     turned = open_wrfout(frames.transpose("west_east", "bottom_top", "south_north", "Time", ...))
     xr.testing.assert_equal(turned.sciml.columns(), right.sciml.columns())
@@ -85,7 +85,7 @@ def test_a_removed_time(frames: xr.Dataset) -> None:
     xr.testing.assert_equal(back.sciml.rho, open_wrfout(frames).isel(Time=[1]).sciml.rho)
 
 
-def test_a_variable_named_time_is_in_the_way(frames: xr.Dataset) -> None:
+def test_a_variable_named_time_is_dropped(frames: xr.Dataset) -> None:
     ds = frames.rename(Time="time").assign(Time=("time", [0.0, 1.0, 2.0]))
     with pytest.raises(InputError, match="drop_vars") as caught:
         open_wrfout(ds)
@@ -99,7 +99,7 @@ def test_a_file_of_renamed_dimensions_in_a_store(frames: xr.Dataset, tmp_path: P
         describe_sources(tmp_path / "cdo.nc", None, None)
 
 
-def test_no_dimension_of_wrf_is_taken_for_renamed(frames: xr.Dataset) -> None:
+def test_dimensions_of_wrf_are_not_reported_as_renamed(frames: xr.Dataset) -> None:
     assert renamed(frames) == {}
     assert renamed(frames.isel(Time=0)) == {}
     assert renamed(frames.isel(south_north=2, south_north_stag=2)) == {}

@@ -1,4 +1,4 @@
-"""Frames in the order of time, each once, of one domain; faces that fit; what was saved and opened again."""
+"""Frames are sorted by time, unique and of one domain; faces fit; saved datasets can be opened again."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_files_whose_times_interleave(
 
 def test_a_time_repeated_within_a_file(raw: xr.Dataset, rain: np.ndarray, write: Writer) -> None:
     twice = raw.isel(Time=[0, 1, 1, 2, 3])
-    twice["RAINC"].values[2] += 7  # the first copy is taken
+    twice["RAINC"].values[2] += 7  # the first copy is used
     path = write(twice, "wrfout_d01_twice")
     with pytest.warns(UserWarning, match="wrfout_d01_twice repeats 1 frames of its own") as record:
         opened = open_wrfout(path)
@@ -80,7 +80,7 @@ def test_two_domains_of_equal_size(frames: xr.Dataset, write: Writer, name: str,
         open_wrfout([first, write(other, "wrfout_d02_b")])
 
 
-def test_what_may_differ_between_files_of_a_domain(frames: xr.Dataset, write: Writer) -> None:
+def test_attributes_that_may_differ_between_files_of_a_domain(frames: xr.Dataset, write: Writer) -> None:
     near = frames.isel(Time=[1]).assign_attrs(DT=np.float32(50.01), DX=np.float32(10000.001))
     del near.attrs["GRID_ID"]
     opened = open_wrfout([write(frames.isel(Time=[0]), "a.nc"), write(near, "b.nc")])
@@ -88,7 +88,7 @@ def test_what_may_differ_between_files_of_a_domain(frames: xr.Dataset, write: Wr
 
 
 @pytest.mark.parametrize("dim", ["west_east", "south_north", "bottom_top"])
-def test_a_crop_that_left_the_faces_whole(frames: xr.Dataset, tmp_path: Path, dim: str) -> None:
+def test_a_crop_without_the_faces(frames: xr.Dataset, tmp_path: Path, dim: str) -> None:
     size, stag = 4, f"{dim}_stag"
     cropped = frames.isel({dim: slice(0, size)})
     message = (
@@ -110,7 +110,7 @@ def test_a_crop_that_left_the_faces_whole(frames: xr.Dataset, tmp_path: Path, di
 
 
 def _saved(opened: xr.Dataset, folder: Path, form: str) -> Any:
-    """A saved dataset, in a form that `open_wrfout` takes."""
+    """A saved dataset, in a form that `open_wrfout` accepts."""
     if form == "netcdf":
         opened.to_netcdf(folder / "saved.nc")
         return folder / "saved.nc"
@@ -142,7 +142,7 @@ def test_columns_of_a_saved_file(sample: xr.Dataset, tmp_path: Path) -> None:
         np.testing.assert_array_equal(saved[name].values, convection_columns(sample)[name].values)
 
 
-def test_a_saved_store_is_not_given_as_a_folder(sample: xr.Dataset, tmp_path: Path) -> None:
+def test_a_zarr_store_given_as_a_folder_is_an_error(sample: xr.Dataset, tmp_path: Path) -> None:
     _saved(sample[["T"]], tmp_path, "zarr")
     with pytest.raises(InputError, match=r"give what xr\.open_zarr makes of it"):
         open_wrfout(tmp_path / "saved.zarr")

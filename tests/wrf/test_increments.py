@@ -1,4 +1,4 @@
-"""Totals that were rounded, totals that were reset, and a dataset of one frame."""
+"""Rain from rounded totals, from totals that were reset, and from a single frame."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sciml.wrf.rain import rain_since_last
 from tests.paths import SAMPLE_WRFOUT
 
 DIMS = ("Time", "south_north", "west_east")
-SHAPE = (7, 15, 15)  # an odd number of cells: BitGroom then treats each cell otherwise in the next frame
+SHAPE = (7, 15, 15)  # With an odd number of cells, BitGroom rounds a cell differently in the next frame.
 
 
 def _fallen(seed: int = 11) -> np.ndarray:
@@ -32,7 +32,7 @@ def _totals(before: float = 150.0, seed: int = 11) -> np.ndarray:
 
 
 def _dataset(totals: np.ndarray, first: int = 0, **parts: np.ndarray) -> xr.Dataset:
-    """Frames an hour apart of a run that started earlier."""
+    """Hourly frames of a run that started earlier."""
     hours = 10.0 + first + np.arange(len(totals))
     times = np.datetime64("2011-03-05T00") + hours.astype("i8") * np.timedelta64(1, "h")
     fields = {"RAINC": 0 * totals, "RAINNC": totals} | parts
@@ -50,21 +50,21 @@ def _dataset(totals: np.ndarray, first: int = 0, **parts: np.ndarray) -> xr.Data
 
 
 def _packed(values: np.ndarray, dtype: str) -> np.ndarray:
-    """As ncpdq packs one file: by the range of its values."""
+    """Pack as ncpdq does, by the range of the values."""
     steps = np.iinfo(dtype).max * 2
     low, high = values.min(), values.max()
     return np.asarray(low + np.round((values - low) / (high - low) * steps) * (high - low) / steps)
 
 
 def _message(values: np.ndarray, decimals: int = 1) -> np.ndarray:
-    """As GRIB packs one message: a reference value, and steps of a power of two times a power of ten."""
+    """Pack as GRIB does, by a reference value and steps of a power of two times a power of ten."""
     return np.stack(
         [v.min() + np.round((v - v.min()) * 10**decimals / 0.5) * 0.5 / 10**decimals for v in values]
     )
 
 
 def _groomed(values: np.ndarray, bits: int) -> np.ndarray:
-    """BitGroom: the last bits are all zero in one value, all one in the next."""
+    """Round as BitGroom does: the last bits are all zero in one value and all one in the next."""
     whole = values.astype("f4").view("u4").ravel()
     mask = np.uint32((1 << bits) - 1)
     odd = np.arange(whole.size) % 2 == 1
@@ -87,7 +87,7 @@ ROUNDED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @pytest.mark.parametrize("before", [0.5, 150.0, 5000.0])
 @pytest.mark.parametrize("how", ROUNDED)
-def test_a_total_that_falls_by_rounding_counts_nothing(how: str, before: float) -> None:
+def test_a_total_that_falls_by_rounding_gives_zero(how: str, before: float) -> None:
     totals = _totals(before)
     rounded = ROUNDED[how](totals)
     error = np.abs(rounded - totals).max()
@@ -139,7 +139,7 @@ def test_files_that_netcdf_quantised(tmp_path: Path, mode: str) -> None:
 
 
 def test_a_bucket_that_was_rounded() -> None:
-    """RAINNC falls by 100 mm where I_RAINNC rises, and each is the total's; packed, it falls by a step besides."""
+    """RAINNC falls by 100 mm where I_RAINNC increases; a packed RAINNC falls by a step in addition."""
     totals, bucket = _totals(), 100.0
     count = np.floor(totals / bucket)
     ds = _dataset(_packed(totals - count * bucket, "i2"), I_RAINC=0 * count, I_RAINNC=count).assign_attrs(
@@ -153,7 +153,7 @@ def test_a_bucket_that_was_rounded() -> None:
 
 
 def _reset(totals: np.ndarray, frame: int, fallen: np.ndarray) -> np.ndarray:
-    """From `frame` on, totals since a reset at the frame before."""
+    """From `frame` on, the totals count from a reset at the frame before."""
     out = totals.copy()
     out[frame:] = np.cumsum(fallen[frame:], axis=0)
     return out
@@ -161,8 +161,8 @@ def _reset(totals: np.ndarray, frame: int, fallen: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("frame", [1, 3, 6])
 @pytest.mark.parametrize("how", [None, "int16 by frame", "BitGroom, 4 digits", "GRIB"])
-def test_a_reset_of_all_totals_is_seen(frame: int, how: str | None) -> None:
-    """A cell that had little before and gets much counts its new total too, though that did not fall."""
+def test_a_reset_of_all_totals_is_detected(frame: int, how: str | None) -> None:
+    """The amount of a cell is its new total also if that total did not fall, because the reset is of the whole field."""
     fallen = _fallen()
     fallen[frame, :2] += 40.0
     totals = _totals(30.0) - _fallen().cumsum(0) + fallen.cumsum(0)
@@ -185,7 +185,7 @@ def test_a_reset_over_a_dry_domain_and_early_in_a_run() -> None:
     np.testing.assert_array_equal(amount_between(now, small), now)
 
 
-def test_one_cell_of_a_reset_domain_is_not_judged_alone() -> None:
+def test_a_reset_is_not_detected_from_one_cell() -> None:
     """Nine cells gain 1 mm, one loses 0.02 mm of its 128 mm."""
     before = np.full(10, 60.0)
     before[3] = 128.05
@@ -197,8 +197,8 @@ def test_one_cell_of_a_reset_domain_is_not_judged_alone() -> None:
 
 
 @pytest.mark.parametrize("chunks", [None, {"Time": 1}, {"Time": 3}, {"Time": -1, "west_east": 4}])
-def test_a_fall_that_nothing_explains_is_warned_of_once(chunks: dict[str, int] | None) -> None:
-    """The counts of a bucket are lost: some cells fall by 100 mm in every frame, the others do not."""
+def test_an_unexplained_fall_causes_one_warning(chunks: dict[str, int] | None) -> None:
+    """Without the counts of a bucket, some cells fall by 100 mm in every frame, the others do not."""
     fallen = np.full(SHAPE, 4.0)
     totals = np.linspace(0.0, 99.0, SHAPE[1] * SHAPE[2]).reshape(SHAPE[1:]) + np.cumsum(fallen, axis=0)
     ds = _dataset(totals % 100)
@@ -226,7 +226,7 @@ def test_chunks_do_not_change_the_rain(chunks: dict[str, int]) -> None:
 
 
 def test_rain_reads_each_total_once() -> None:
-    """A task a frame for the amounts; no frame is read again for the one after it."""
+    """Each frame is read by one task, and not again for the next frame."""
     read: list[int] = []
 
     def reading(block: np.ndarray, block_info: Any = None) -> np.ndarray:
@@ -244,7 +244,7 @@ def test_rain_reads_each_total_once() -> None:
     assert len(own) == 7
 
 
-def test_missing_cells_stay_missing() -> None:
+def test_missing_cells_remain_missing() -> None:
     totals = _totals()
     totals[2, 3, 4] = np.nan
     rain = _dataset(totals).sciml.rain.values
@@ -256,7 +256,7 @@ def test_missing_cells_stay_missing() -> None:
 )
 @pytest.mark.parametrize("start", [False, True])
 def test_one_frame(tmp_path: Path, chunks: dict[str, int] | None, start: bool) -> None:
-    """NaN; at the start of the run, the total."""
+    """The amount is NaN, or at the start of the run the total."""
     with xr.open_dataset(SAMPLE_WRFOUT, decode_times=False) as sample:
         frame = sample.isel(Time=[3])
         if start:

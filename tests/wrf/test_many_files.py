@@ -1,4 +1,4 @@
-"""Many files opened by their headers: the same values as xarray's, and files that differ are named."""
+"""Many files opened by their headers have the same values as with xarray, and files that differ are named."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ def test_values_are_those_of_xarray(
     assert ours.attrs.keys() == theirs.attrs.keys()
 
 
-def test_it_looks_as_files_opened_one_by_one(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_dataset_equals_files_opened_one_by_one(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     quick = open_wrfout(files)
     monkeypatch.setattr(many_files, "header_of", lambda path: None)
     slow = open_wrfout(files)
@@ -99,7 +101,7 @@ def test_it_looks_as_files_opened_one_by_one(files: list[Path], monkeypatch: pyt
         {"south_north": slice(1, 5, 3), "west_east": 7},
     ],
 )
-def test_any_part_of_it(files: list[Path], frames: xr.Dataset, key: dict[str, Any]) -> None:
+def test_any_selection(files: list[Path], frames: xr.Dataset, key: dict[str, Any]) -> None:
     lazy = open_wrfout(files, chunks=None)["T"]
     assert lazy.chunks is None
     assert not lazy.variable._in_memory
@@ -121,7 +123,7 @@ def test_several_frames_a_file_and_files_that_interleave(
     assert ds["T"].chunks[0] == (1, 1, 1)
 
 
-def test_nothing_is_read_but_what_is_asked_for(files: list[Path]) -> None:
+def test_only_selected_values_are_read(files: list[Path]) -> None:
     ds = open_wrfout(files)
     close_files()
     files[2].unlink()
@@ -130,12 +132,12 @@ def test_nothing_is_read_but_what_is_asked_for(files: list[Path]) -> None:
         ds["T2"].values  # noqa: B018
 
 
-def test_it_goes_to_another_process(files: list[Path], frames: xr.Dataset) -> None:
+def test_the_dataset_can_be_pickled(files: list[Path], frames: xr.Dataset) -> None:
     again = pickle.loads(pickle.dumps(open_wrfout(files)))
     np.testing.assert_array_equal(again["T"].isel(Time=2).values, frames["T"].isel(Time=2).values)
 
 
-def test_a_file_written_anew_is_read_anew(files: list[Path], frames: xr.Dataset, write: Writer) -> None:
+def test_a_rewritten_file_is_read_again(files: list[Path], frames: xr.Dataset, write: Writer) -> None:
     before = open_wrfout(files)["RAINC"]
     before.values  # noqa: B018
     write(frames.isel(Time=[1]).assign(RAINC=frames["RAINC"].isel(Time=[1]) + 1), _name(1))
@@ -144,7 +146,7 @@ def test_a_file_written_anew_is_read_anew(files: list[Path], frames: xr.Dataset,
     np.testing.assert_array_equal(after.values[1], frames["RAINC"].values[1] + 1)
 
 
-def test_a_variable_that_one_file_does_not_have(frames: xr.Dataset, write: Writer, files: list[Path]) -> None:
+def test_a_variable_that_is_missing_in_one_file(frames: xr.Dataset, write: Writer, files: list[Path]) -> None:
     write(frames.isel(Time=[1]).drop_vars("T2"), _name(1))
     with pytest.warns(UserWarning, match="not all files have them: T2"):
         ds = open_wrfout(files)
@@ -152,7 +154,7 @@ def test_a_variable_that_one_file_does_not_have(frames: xr.Dataset, write: Write
     np.testing.assert_array_equal(ds["T"].values, frames["T"].values)
 
 
-def test_a_variable_that_one_file_has_more(frames: xr.Dataset, write: Writer, files: list[Path]) -> None:
+def test_an_additional_variable_in_one_file(frames: xr.Dataset, write: Writer, files: list[Path]) -> None:
     write(frames.isel(Time=[2]).assign(EXTRA=frames["T2"].isel(Time=[2])), _name(2))
     with pytest.warns(UserWarning, match="not all files have them: EXTRA"):
         ds = open_wrfout(files)
@@ -160,9 +162,7 @@ def test_a_variable_that_one_file_has_more(frames: xr.Dataset, write: Writer, fi
 
 
 @pytest.mark.parametrize("form", ["NETCDF4", "NETCDF3_64BIT_OFFSET"])
-def test_packing_and_types_that_differ_from_file_to_file(
-    frames: xr.Dataset, tmp_path: Path, form: str
-) -> None:
+def test_packing_and_types_that_differ_between_files(frames: xr.Dataset, tmp_path: Path, form: str) -> None:
     small = frames[["Times", "XTIME", "T2", "Q2"]] if "Q2" in frames else frames[["Times", "XTIME", "T2"]]
     files = [tmp_path / _name(k) for k in range(3)]
     steps = [None, 0.01, 0.25]
@@ -179,7 +179,7 @@ def test_packing_and_types_that_differ_from_file_to_file(
         assert np.abs(ds[k] - frames["T2"].values[k]).max() <= (step or 0) / 2 + 1e-4
 
 
-def test_compression_that_differs_is_no_difference(
+def test_files_with_different_compression_are_alike(
     files: list[Path], frames: xr.Dataset, opened: list[Path]
 ) -> None:
     plain = {str(name): {"zlib": False} for name in frames.data_vars}
@@ -220,7 +220,7 @@ def test_a_broken_file_among_many_is_named(files: list[Path]) -> None:
         open_wrfout(files)
 
 
-def test_a_classic_file_cut_off_among_many_is_named(frames: xr.Dataset, tmp_path: Path) -> None:
+def test_a_truncated_classic_file_among_many_is_named(frames: xr.Dataset, tmp_path: Path) -> None:
     files = [tmp_path / _name(k) for k in range(3)]
     for k, path in enumerate(files):
         frames[["Times", "XTIME", "T", "T2"]].isel(Time=[k]).to_netcdf(
@@ -234,7 +234,7 @@ def test_a_classic_file_cut_off_among_many_is_named(frames: xr.Dataset, tmp_path
 def test_values_damaged_within_a_file_are_named(files: list[Path]) -> None:
     ds = open_wrfout(files)
     content = bytearray(files[1].read_bytes())
-    # The metadata, in gaps between the values, stay as they are.
+    # The metadata between the values are unchanged.
     with h5py.File(files[1]) as file:
         piece = file["T"].id.get_chunk_info(0)
     content[piece.byte_offset : piece.byte_offset + piece.size] = bytes(piece.size)
@@ -328,7 +328,7 @@ def test_a_moving_nest_over_files(frames: xr.Dataset, write: Writer, files: list
     np.testing.assert_array_equal(ds["XLONG"].values[2], moved["XLONG"].values[0])
 
 
-def test_threads_read_the_same(files: list[Path], frames: xr.Dataset) -> None:
+def test_threads_read_the_same_values(files: list[Path], frames: xr.Dataset) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ds = open_wrfout(files)

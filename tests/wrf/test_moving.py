@@ -1,4 +1,4 @@
-"""Nests that move: rain and classes of the ground, never of an array index."""
+"""Moving nests: rain and classes are compared at the same ground, not by array index."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CORNERS = [(20, 20), (20, 20), (22, 17), (22, 16), (21, 19)]
 
 
 def _ground() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Totals of rain (time, y, x) on wide ground, and where it lies: a Mercator grid across 180 degrees."""
+    """Return totals of rain (time, y, x) on a wide grid, and its coordinates: a Mercator grid across 180 degrees."""
     noise = np.random.default_rng(17)
     totals = np.cumsum(noise.gamma(0.5, 2.0, (len(CORNERS), 60, 60)), axis=0) + 40
     latitude = np.rad2deg(np.arctan(np.sinh(np.deg2rad(20 + 0.09 * np.arange(60)))))
@@ -48,7 +48,7 @@ def _nest(corners: list[tuple[int, int]], off: float = 0.0) -> xr.Dataset:
     )
 
 
-def test_rain_is_that_of_the_ground(recwarn: pytest.WarningsRecorder) -> None:
+def test_rain_is_computed_at_the_same_ground(recwarn: pytest.WarningsRecorder) -> None:
     ds = open_wrfout(_nest(CORNERS)).chunk(Time=1)
     rain = ds.sciml.rain
     assert rain.chunks is not None
@@ -99,7 +99,7 @@ def test_rain_of_a_real_nest_that_moved() -> None:
 
 @pytest.mark.parametrize("axis", ["XLAT", "XLONG"])
 @pytest.mark.parametrize("frame", [1, 2])
-def test_movement_is_seen_along_both_axes_and_in_every_frame(
+def test_movement_is_detected_along_both_axes_in_every_frame(
     frames: xr.Dataset, write: Writer, axis: str, frame: int
 ) -> None:
     drift = xr.DataArray(np.zeros(3, "f4"), dims="Time")
@@ -114,7 +114,7 @@ def test_movement_is_seen_along_both_axes_and_in_every_frame(
 
 
 def _drifting(by: tuple[int, ...] = (0, 0, 3, 6, 9, 12, 12)) -> xr.Dataset:
-    """The sample as a nest sees it that goes three cells a frame from the third frame on."""
+    """Return the sample on a nest that moves three cells a frame from the third frame on."""
     ds = xr.open_dataset(SAMPLE_WRFOUT, decode_times=False, decode_coords=False).drop_encoding().load()
     for name, array in ds.items():
         for dim in ("west_east", "west_east_stag"):
@@ -143,7 +143,7 @@ def test_columns_of_moved_frames_are_unknown(write: Writer, tmp_path: Path) -> N
     kind = columns["KIND"].values.reshape(7, 24, 24)
     np.testing.assert_array_equal(kind[:2], still[:2])
     assert (kind[2:6] == UNKNOWN).all()
-    # The last frame lies where the one before does.
+    # The last frame has the position of the frame before.
     np.testing.assert_array_equal(kind[6], np.roll(still[6], -12, axis=1))
     assert (kind[6] == HELD).any()
     with pytest.warns(UserWarning, match="the nest moves"):
@@ -154,7 +154,7 @@ def test_columns_of_moved_frames_are_unknown(write: Writer, tmp_path: Path) -> N
     np.testing.assert_array_equal(open_columns(tmp_path / "s.zarr", keep="all")["KIND"].values, kind.ravel())
 
 
-def test_the_file_before_lies_elsewhere(write: Writer) -> None:
+def test_the_previous_file_is_at_another_position(write: Writer) -> None:
     drifting = _drifting((0, 0, 3, 3, 12, 12, 12))
     files = [
         write(drifting.isel(Time=[t]), f"wrfout_d02_2007-06-10_11:{30 + 5 * t}:00") for t in (1, 2, 4, 5)
@@ -168,7 +168,7 @@ def test_the_file_before_lies_elsewhere(write: Writer) -> None:
     assert (kind[1] == HELD).any()
 
 
-def test_a_frame_before_that_does_not_tell_its_place() -> None:
+def test_a_previous_frame_without_a_position() -> None:
     nest = open_wrfout(_nest(CORNERS))
     nca = nest["RAINC"].isel(Time=0)
     assert lies_elsewhere(nest, nca).tolist() == [False, False, True, True, True]

@@ -1,4 +1,4 @@
-"""What may be given to open: paths of any kind, datasets, chunks; each works or is one clear error."""
+"""Arguments of `open_wrfout`: paths of any kind, datasets and chunks work or raise one clear error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _PathLike:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three names that look like a run's."""
+    """Three files with names of a run."""
     for hour in range(3):
         (tmp_path / f"wrfout_d01_2007-06-10_0{hour}:00:00").touch()
     return tmp_path
@@ -63,7 +63,7 @@ def test_domains_beyond_the_ninth(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("given", [[], (), iter([]), "", "  ", ["", "x"], [[]], None, 7, [None], {"a": 1}])
-def test_no_path_at_all(given: Any) -> None:
+def test_objects_that_are_not_paths(given: Any) -> None:
     with pytest.raises(InputError):
         open_wrfout(given)
 
@@ -101,7 +101,7 @@ def test_a_folder_of_several_domains(folder: Path) -> None:
         open_wrfout(folder)
 
 
-def test_nothing_there(folder: Path) -> None:
+def test_missing_files(folder: Path) -> None:
     with pytest.raises(InputError, match=r"no file matches this pattern; .* contains wrfout_d01_2007"):
         expand(folder / "wrfout_d03*")
     with pytest.raises(InputError, match=r"there is no directory .*runs"):
@@ -127,7 +127,7 @@ def test_lists_of_datasets(frames: xr.Dataset, write: Writer) -> None:
     np.testing.assert_array_equal(open_wrfout(opened)["T2"].values, frames["T2"].values)
 
 
-def test_time_that_runs_backwards(sample: xr.Dataset, frames: xr.Dataset, write: Writer) -> None:
+def test_reversed_time(sample: xr.Dataset, frames: xr.Dataset, write: Writer) -> None:
     back = frames.isel(Time=slice(None, None, -1))
     first = write(back, "back.nc")
     second = [write(back.isel(Time=[0, 1]), "b.nc"), write(back.isel(Time=[2]), "a.nc")]
@@ -177,6 +177,6 @@ def test_chunks_of_several_files(
 @pytest.mark.parametrize(
     "chunks", ["all", 0, -2, True, 1.5, {"Time": 0}, {"time": 1}, {"Time": "big"}, {"Time": (5, 5)}, [1]]
 )
-def test_chunks_that_cannot_be_made(chunks: Any) -> None:
+def test_invalid_chunks(chunks: Any) -> None:
     with pytest.raises(InputError, match=r"chunks=.* cannot be used .*: give lengths by dimension"):
         open_wrfout(SAMPLE_WRFOUT, chunks=chunks)

@@ -1,4 +1,4 @@
-"""Perturbed starts: what changes, by how much, and that nothing else does."""
+"""Perturbed initial states: only theta changes, by the given size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHAPE = (1, 20, 12, 15)
 def start(
     path: Path, names: tuple[str, ...] = ("T", "THM"), form: str = "NETCDF4", dtype: str = "f4"
 ) -> Path:
-    """A start of theta from 285 to 480 K, with moisture."""
+    """An initial state with theta from 285 to 480 K, and moisture."""
     rng = np.random.default_rng(19)
     theta = np.linspace(285.0, 480.0, SHAPE[1])[:, None, None] + rng.normal(0, 0.5, SHAPE)
     moist = 1 + 1.61 * 0.012 * np.linspace(1, 0, SHAPE[1])[:, None, None]
@@ -43,9 +43,7 @@ def raw(path: Path) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(
     "names", [("T", "THM"), ("T",), ("THM",), ("THM_1", "THM_2"), ("T_1", "T_2")], ids=" ".join
 )
-def test_theta_changes_by_its_size_and_nothing_else(
-    tmp_path: Path, names: tuple[str, ...], form: str
-) -> None:
+def test_only_theta_changes_and_by_the_given_size(tmp_path: Path, names: tuple[str, ...], form: str) -> None:
     source = start(tmp_path / "wrfinput_d01", names, form)
     result = perturb(source, tmp_path / "perturbed", size=1e-6, seed=23)
     before, after = raw(source), raw(tmp_path / "perturbed")
@@ -67,7 +65,7 @@ def test_theta_changes_by_its_size_and_nothing_else(
 
 
 def test_dry_and_moist_theta_get_the_same_numbers(tmp_path: Path) -> None:
-    """Of doubles, so that rounding does not hide it: their ratio, the moisture, stays as it is."""
+    """Their ratio, the moisture, does not change; doubles are used so that rounding does not hide a change."""
     source = start(tmp_path / "wrfinput_d01", dtype="f8")
     perturb(source, tmp_path / "perturbed", size=1e-3)
     before, after = raw(source), raw(tmp_path / "perturbed")
@@ -75,7 +73,7 @@ def test_dry_and_moist_theta_get_the_same_numbers(tmp_path: Path) -> None:
     assert np.allclose(*ratio, rtol=1e-12)
 
 
-def test_the_seed_decides(tmp_path: Path) -> None:
+def test_the_result_depends_on_the_seed(tmp_path: Path) -> None:
     source = start(tmp_path / "wrfinput_d01")
     files = [tmp_path / name for name in ("one", "again", "other")]
     for path, seed in zip(files, (3, 3, 4), strict=True):
@@ -85,7 +83,7 @@ def test_the_seed_decides(tmp_path: Path) -> None:
     assert (first != other).mean() > 0.5
 
 
-def test_a_perturbed_copy_may_be_written_again_and_nothing_else(tmp_path: Path) -> None:
+def test_only_a_perturbed_copy_is_overwritten(tmp_path: Path) -> None:
     source = start(tmp_path / "wrfinput_d01")
     chosen = source.read_bytes()
     perturb(source, tmp_path / "perturbed", seed=3)
@@ -127,7 +125,7 @@ def test_refused(tmp_path: Path, options: dict[str, float], words: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["wrfinput_d01"]
 
 
-def test_files_that_are_no_start(tmp_path: Path) -> None:
+def test_files_without_an_initial_state(tmp_path: Path) -> None:
     without = start(tmp_path / "wrfbdy_d01", names=())
     text = tmp_path / "namelist.input"
     text.write_text("&time_control\n")

@@ -1,4 +1,4 @@
-"""How the grid is turned where COSALPHA, SINALPHA or the projection's attributes were lost."""
+"""Rotation of the grid if COSALPHA, SINALPHA or attributes of the projection are missing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _crs(attrs: dict[str, float]) -> str:
 
 
 def _grid(attrs: dict[str, float], centre: tuple[float, float]) -> xr.Dataset:
-    """A wind of 10 m/s along the grid's y axis, on a grid whose places pyproj gives."""
+    """A wind of 10 m/s along the y axis of a grid with coordinates from pyproj."""
     forward = pyproj.Transformer.from_crs("+proj=longlat +R=6370000", _crs(attrs), always_xy=True)
     x0, y0 = forward.transform(*centre)
     x, y = np.meshgrid(x0 + 30e3 * np.arange(-3, 4), y0 + 30e3 * np.arange(-2, 3))
@@ -45,7 +45,7 @@ def _grid(attrs: dict[str, float], centre: tuple[float, float]) -> xr.Dataset:
 
 
 def _towards(ds: xr.Dataset, attrs: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
-    """East and north of a unit step along y, by stepping 1 m on pyproj's own map."""
+    """East and north components of a unit step along y, from a step of 1 m in pyproj's projection."""
     forward = pyproj.Transformer.from_crs("+proj=longlat +R=6370000", _crs(attrs), always_xy=True)
     lon, lat = ds["XLONG"].values[0], ds["XLAT"].values[0]
     x, y = forward.transform(lon, lat)
@@ -83,7 +83,7 @@ def test_the_angle_is_that_of_the_projection(attrs: dict[str, float], centre: tu
 
 
 @pytest.mark.parametrize("lost", ["STAND_LON", "TRUELAT1", "TRUELAT2"])
-def test_what_the_angle_needs_is_named(lost: str) -> None:
+def test_missing_attributes_of_the_angle_are_named(lost: str) -> None:
     from sciml.wrf.geography import earth_wind
 
     ds = _grid(LAMBERT, (25.0, 47.0))
@@ -94,7 +94,7 @@ def test_what_the_angle_needs_is_named(lost: str) -> None:
         _ = ds.sciml.crs
 
 
-def test_a_lost_projection() -> None:
+def test_a_missing_projection() -> None:
     from sciml.wrf.geography import earth_wind
 
     ds = _grid(LAMBERT, (25.0, 47.0))

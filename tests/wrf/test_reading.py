@@ -27,7 +27,7 @@ def test_the_sample(sample: xr.Dataset) -> None:
     assert "Times" not in sample.variables
 
 
-def test_one_many_glob_directory_dataset_agree(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
+def test_all_forms_of_input_give_the_same_dataset(frames: xr.Dataset, write: Writer, tmp_path: Path) -> None:
     files = [write(frames.isel(Time=[k]), f"wrfout_d01_2007-06-10_11:{30 + 5 * k}:00") for k in range(3)]
     whole = open_wrfout(frames)
     for result in (
@@ -43,7 +43,7 @@ def test_one_many_glob_directory_dataset_agree(frames: xr.Dataset, write: Writer
         open_wrfout(tmp_path)
 
 
-def test_nothing_of_the_callers_changes(frames: xr.Dataset) -> None:
+def test_inputs_are_not_changed(frames: xr.Dataset) -> None:
     before = {k: copy.deepcopy(v.attrs) for k, v in frames.variables.items()}
     attrs, names = dict(frames.attrs), list(frames.variables)
     opened = open_wrfout(frames)
@@ -52,7 +52,7 @@ def test_nothing_of_the_callers_changes(frames: xr.Dataset) -> None:
     assert (dict(frames.attrs), list(frames.variables)) == (attrs, names)
 
 
-def test_repeated_frames_are_taken_once(frames: xr.Dataset, write: Writer) -> None:
+def test_repeated_frames_are_used_once(frames: xr.Dataset, write: Writer) -> None:
     first, second = write(frames.isel(Time=[0, 1]), "a.nc"), write(frames.isel(Time=[1, 2]), "b.nc")
     with pytest.warns(UserWarning, match="repeats 1 frames"):
         joined = open_wrfout([first, second])
@@ -60,7 +60,7 @@ def test_repeated_frames_are_taken_once(frames: xr.Dataset, write: Writer) -> No
     assert (np.diff(joined["Time"].values) > np.timedelta64(0, "ns")).all()
 
 
-def test_a_moving_nest_keeps_its_places(frames: xr.Dataset) -> None:
+def test_a_moving_nest_has_coordinates_by_time(frames: xr.Dataset) -> None:
     drift = xr.DataArray(np.arange(3, dtype="f4"), dims="Time")
     moved = frames.assign(XLAT=(frames["XLAT"] + drift).transpose(*frames["XLAT"].dims))
     opened = open_wrfout(moved)
@@ -70,7 +70,7 @@ def test_a_moving_nest_keeps_its_places(frames: xr.Dataset) -> None:
 
 
 @pytest.mark.parametrize("kind", ["netcdf", "zarr"])
-def test_what_was_opened_can_be_saved(frames: xr.Dataset, tmp_path: Path, kind: str) -> None:
+def test_an_opened_dataset_can_be_saved(frames: xr.Dataset, tmp_path: Path, kind: str) -> None:
     opened = open_wrfout(frames).assign(RAIN=open_wrfout(frames).sciml.rain)
     if kind == "netcdf":
         opened.to_netcdf(tmp_path / "saved.nc")
@@ -89,7 +89,7 @@ def test_not_netcdf(tmp_path: Path) -> None:
         open_wrfout(path)
 
 
-def test_not_there(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         open_wrfout(tmp_path / "wrfout_d01_*")
     with pytest.raises(InputError, match="contains no wrfout"):
@@ -102,7 +102,7 @@ def test_not_wrf(tmp_path: Path) -> None:
         open_wrfout(tmp_path / "other.nc")
 
 
-def test_cut_off_hdf5(tmp_path: Path) -> None:
+def test_a_truncated_hdf5_file(tmp_path: Path) -> None:
     path = tmp_path / "wrfout_d01_cut"
     path.write_bytes(SAMPLE_WRFOUT.read_bytes()[:-100_000])
     with pytest.raises(InputError, match="wrfout_d01_cut"):
@@ -111,7 +111,7 @@ def test_cut_off_hdf5(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA"])
 @pytest.mark.parametrize("variables", [1, 2])
-def test_cut_off_classic_file(tmp_path: Path, form: str, variables: int) -> None:
+def test_a_truncated_classic_file(tmp_path: Path, form: str, variables: int) -> None:
     path = tmp_path / "wrfout_d01_classic"
     with netCDF4.Dataset(path, "w", format=form) as nc:
         nc.createDimension("Time", None)

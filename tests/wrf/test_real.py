@@ -1,4 +1,4 @@
-"""Real geography: files of WRF 3.x, against xwrf's own results and the files' own diagnostics."""
+"""Real geography: files of WRF 3.x, compared with xwrf and with the diagnostics in the files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_against_xwrf(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_places_lie_on_the_grid_of_the_projection(name: str) -> None:
+def test_coordinates_lie_on_the_grid_of_the_projection(name: str) -> None:
     pytest.importorskip("xwrf")
     ours = open_wrfout(REAL / name)
     grid = ours.sciml.projected
@@ -59,7 +59,7 @@ def test_places_lie_on_the_grid_of_the_projection(name: str) -> None:
         np.testing.assert_allclose(np.diff(grid[axis].values), ours.attrs["DX"], rtol=1e-3)
 
 
-def test_the_moving_nest_of_the_hurricane_keeps_time() -> None:
+def test_times_of_a_moving_nest() -> None:
     ours = open_wrfout(REAL / "mercator_sample.nc")
     raw = xr.open_dataset(REAL / "mercator_sample.nc")
     moving = bool((raw["XLAT"].values != raw["XLAT"].values[0]).any())
@@ -74,7 +74,7 @@ def test_the_files_own_diagnostics() -> None:
     fields = ours.sciml
     rebuilt = ours.drop_vars("P_HYD").sciml.p_hyd
     assert float(abs(rebuilt / ours["P_HYD"] - 1).max()) < 2e-4
-    # Surface pressure lies half a layer below the lowest level, T2 near the lowest temperature.
+    # The surface is half a layer below the lowest level, and T2 is close to the lowest temperature.
     lowest = fields.rho.isel(bottom_top=0) * fields.dz8w.isel(bottom_top=0) * 9.81 / 2
     assert float(abs(fields.p.isel(bottom_top=0) + lowest - ours["PSFC"]).max()) < 60
     assert float(abs(fields.t.isel(bottom_top=0) - ours["T2"]).mean()) < 4
@@ -85,12 +85,12 @@ def test_the_files_own_diagnostics() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_cannot_train_this_emulator_and_say_so(name: str) -> None:
+def test_files_without_targets_are_an_error(name: str) -> None:
     with pytest.raises(MissingVariable, match=r"W0AVG.*decides"):
         convection_columns(open_wrfout(REAL / name))
 
 
-def test_xwrf_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_importing_xwrf_writes_no_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("xwrf")
     monkeypatch.delenv("XWRF_CONFIG", raising=False)
     ours = open_wrfout(REAL / "salem_wrf_d01_allvars_cropped.nc")

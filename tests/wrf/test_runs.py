@@ -1,4 +1,4 @@
-"""Several runs in one dataset: rain and classes never cross from one to the next."""
+"""Several runs in one dataset: rain and classes are not computed across runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _fallen(frames: int, seed: int = 5) -> np.ndarray:
 def _run(
     start: np.datetime64, first: np.datetime64, fallen: np.ndarray, before: float = 30.0, **more: str
 ) -> xr.Dataset:
-    """Frames of one run from `first` on, as WRF writes them; `before` mm fell earlier in that run."""
+    """Frames of one run from `first` on, as WRF writes them; `before` is the earlier rain (mm) of that run."""
     times = first + np.arange(len(fallen)) * np.timedelta64(int(STEP), "s")
     minutes = (times - start) / np.timedelta64(1, "m")
     stamp = str(start.astype("datetime64[s]"))
@@ -113,7 +113,7 @@ def test_rain_at_a_seam_is_not_known(
 
 
 @pytest.mark.parametrize("how", WAYS)
-def test_the_seam_stays_in_pieces_of_a_dataset(
+def test_the_seam_is_detected_in_parts_of_a_dataset(
     two: list[xr.Dataset], fallen: np.ndarray, write: Writer, how: str
 ) -> None:
     ds = _joined(two, how, write)
@@ -131,7 +131,7 @@ def test_the_seam_stays_in_pieces_of_a_dataset(
 
 @pytest.mark.parametrize("form", ["netcdf", "zarr"])
 @pytest.mark.filterwarnings("ignore:Consolidated metadata")
-def test_the_seam_stays_in_a_saved_dataset(
+def test_the_seam_is_detected_in_a_saved_dataset(
     two: list[xr.Dataset], fallen: np.ndarray, write: Writer, tmp_path: Path, form: str
 ) -> None:
     ds = _joined(two, "files", write)
@@ -153,7 +153,7 @@ def test_the_seam_stays_in_a_saved_dataset(
     assert again[RUN_START].attrs["standard_name"] == "forecast_reference_time"
 
 
-def test_totals_of_several_runs_say_so(two: list[xr.Dataset], write: Writer) -> None:
+def test_totals_of_several_runs_cause_a_warning(two: list[xr.Dataset], write: Writer) -> None:
     ds = _joined(two, "files", write)
     with pytest.warns(UserWarning, match="since the start of the run of each frame") as seen:
         total = ds.sciml.rain_total
@@ -181,7 +181,7 @@ def test_many_runs_have_one_warning(write: Writer) -> None:
 def test_a_restart_is_the_same_run(
     fallen: np.ndarray, write: Writer, recwarn: pytest.WarningsRecorder
 ) -> None:
-    """It changes START_DATE alone; the totals go on, and the time step may be another."""
+    """A restart changes START_DATE alone; the totals continue, and the time step may differ."""
     first = _run(FIRST, np.datetime64("2007-06-10T11:30"), fallen[:4])
     second = _run(FIRST, np.datetime64("2007-06-10T11:50"), fallen[4:], START_DATE="2007-06-10_11:45:00")
     second["RAINNC"] += first["RAINNC"].isel(Time=-1) - 30
@@ -192,7 +192,7 @@ def test_a_restart_is_the_same_run(
 
 
 def test_a_run_that_started_at_the_frame_before(fallen: np.ndarray, write: Writer) -> None:
-    """Runs that overlap by one output: what fell since the start of the second is what fell since that output."""
+    """If runs overlap by one output, the rain since the start of the second is the rain since that output."""
     first = _run(FIRST, np.datetime64("2007-06-10T11:30"), fallen[:4])
     start = np.datetime64("2007-06-10T11:45")
     second = _run(start, start, np.concatenate([0 * fallen[:1], fallen[4:]]), before=0.0)
@@ -206,7 +206,7 @@ def test_a_run_that_started_at_the_frame_before(fallen: np.ndarray, write: Write
 
 
 def test_a_run_that_starts_after_the_frame_before(fallen: np.ndarray, write: Writer) -> None:
-    """Its total is 0 mm; what fell since the last output of the other run is not known, so 0 would be wrong."""
+    """Its total is 0 mm, but the rain since the last output of the other run is not known, so 0 would be wrong."""
     first = _run(FIRST, np.datetime64("2007-06-10T11:30"), fallen[:4])
     start = np.datetime64("2007-06-10T11:50")
     second = _run(start, start, np.concatenate([0 * fallen[:1], fallen[5:]]), before=0.0)
@@ -214,12 +214,12 @@ def test_a_run_that_starts_after_the_frame_before(fallen: np.ndarray, write: Wri
     with pytest.warns(UserWarning, match="started 2007-06-10T11:50:00"):
         rain = ds.sciml.rain
     _check(rain, fallen)
-    # Alone, its first frame has no frame before: the amount is what fell since the start.
+    # Alone, its first frame has no frame before, so the amount is the rain since the start.
     assert (ds.isel(Time=slice(4, None)).sciml.rain.values[0] == 0).all()
 
 
 @pytest.mark.filterwarnings("ignore:left out, because not all files have them")
-def test_a_start_that_only_xtime_or_only_the_attribute_has(
+def test_a_start_from_xtime_or_from_the_attribute_alone(
     two: list[xr.Dataset], fallen: np.ndarray, write: Writer
 ) -> None:
     bare = [part.drop_attrs(deep=False).drop_vars("ITIMESTEP") for part in two]
@@ -232,7 +232,7 @@ def test_a_start_that_only_xtime_or_only_the_attribute_has(
         _check(rain, fallen)
 
 
-def test_what_does_not_show_the_start() -> None:
+def test_files_without_a_start() -> None:
     run = _run(FIRST, np.datetime64("2007-06-10T11:30"), _fallen(3))
     none = run.drop_vars(["XTIME", "ITIMESTEP"]).drop_attrs(deep=False)
     opened = open_wrfout(none)
@@ -242,7 +242,7 @@ def test_what_does_not_show_the_start() -> None:
 
 
 def test_xtime_of_a_long_run_is_rounded() -> None:
-    """In a float32 the minutes of ten years are multiples of half a minute: no other run."""
+    """In float32 the minutes of ten years are multiples of half a minute, which does not mean another run."""
     start = np.datetime64("1991-03-01T00:00")
     run = _run(start, np.datetime64("2001-03-07T00:05"), _fallen(4))
     assert float(np.spacing(run["XTIME"].values[-1])) == 0.5
@@ -252,7 +252,7 @@ def test_xtime_of_a_long_run_is_rounded() -> None:
 
 
 def test_xtime_that_was_saved_again() -> None:
-    """xarray counts decoded minutes from the first frame, where no units are stored with them."""
+    """xarray saves decoded minutes as minutes since the first frame if they have no units."""
     run = _run(FIRST, np.datetime64("2007-06-10T11:30"), _fallen(4))
     run["XTIME"] = ("Time", np.arange(4, dtype="f4") * 5, {"units": "minutes since 2007-06-10 11:30:00"})
     assert (run_starts(run) == FIRST).all()
@@ -260,7 +260,7 @@ def test_xtime_that_was_saved_again() -> None:
 
 
 def test_adaptive_time_steps_are_one_run() -> None:
-    """Where XTIME is decoded, ITIMESTEP alone shows a seam; not if its steps never fit DT."""
+    """If XTIME is decoded, only ITIMESTEP shows a seam, unless the time step is adaptive."""
     run = _run(FIRST, np.datetime64("2007-06-10T11:30"), _fallen(6))
     adaptive = run.drop_vars("XTIME").assign(ITIMESTEP=("Time", np.array([300, 309, 322, 340, 345, 360])))
     assert not new_runs(adaptive).any()
@@ -296,14 +296,14 @@ def test_classes_at_a_seam_are_unknown(write: Writer, tmp_path: Path) -> None:
     np.testing.assert_array_equal(kind[rest], whole[rest])
     assert "another" not in columns["KIND"].attrs["long_name"]
     assert "2007-06-10T00:00:00" in columns["KIND"].attrs["comment"]
-    # The frame before, given by hand, is of the other run.
+    # The given frame before is of the other run.
     with pytest.warns(UserWarning, match="KIND is unknown there"):
         later = convection_columns(ds.isel(Time=slice(4, None)), before=ds["NCA"].isel(Time=3))
     np.testing.assert_array_equal(later["KIND"].values, kind[4:].ravel())
 
 
 def test_classes_of_a_file_with_a_seam(write: Writer, tmp_path: Path) -> None:
-    """Joined by another tool, the file has the attributes of its first run; read whole or in pieces."""
+    """A file joined by another tool has the attributes of its first run; it is read whole and in parts."""
     path = write(xr.concat(_classes_of_two_runs(), "Time", combine_attrs="override"), "wrfout_d01_both")
     with pytest.warns(UserWarning, match="KIND is unknown there"):
         kind = convection_columns(open_wrfout(path))["KIND"].values
@@ -314,7 +314,7 @@ def test_classes_of_a_file_with_a_seam(write: Writer, tmp_path: Path) -> None:
 
 
 def test_files_of_two_runs_without_their_attribute_are_not_chained(write: Writer) -> None:
-    """The store takes the first frame of each run as a first frame: nothing is compared with the other run."""
+    """In the store the first frame of each run has no frame before."""
     parts = [part.copy() for part in _classes_of_two_runs()]
     for part in parts:
         del part.attrs["SIMULATION_START_DATE"]
@@ -327,7 +327,7 @@ def test_files_of_two_runs_without_their_attribute_are_not_chained(write: Writer
 @pytest.mark.parametrize("form", ["netcdf", "zarr"])
 @pytest.mark.filterwarnings("ignore:Unable to decode time axis", "ignore:Consolidated metadata")
 def test_a_run_of_year_one(tmp_path: Path, form: str) -> None:
-    """Idealised runs start in year 1, which datetime64[ns] does not reach and xarray reads as cftime."""
+    """Idealised runs start in year 1, which is outside datetime64[ns]; xarray reads it as cftime."""
     start = np.datetime64("0001-01-01T08:00")
     ds = open_wrfout(_run(start, start + np.timedelta64(5, "m"), _fallen(3)))
     assert (ds[RUN_START].values == start).all()

@@ -32,7 +32,7 @@ def test_destagger_is_linear(a: npt.NDArray[np.float64], b: npt.NDArray[np.float
 
 
 @given(fields)
-def test_destagger_stays_between_its_faces(values: npt.NDArray[np.float64]) -> None:
+def test_destaggered_values_are_between_the_faces(values: npt.NDArray[np.float64]) -> None:
     mass = state.destagger(_faces(values), "bottom_top_stag").values
     assert (mass <= np.maximum(values[1:], values[:-1]) + 1e-12).all()
     assert (mass >= np.minimum(values[1:], values[:-1]) - 1e-12).all()
@@ -70,7 +70,7 @@ def test_fields_are_lazy_and_labelled(sample: xr.Dataset) -> None:
     assert "sciml fields of" in repr(sample.sciml)
 
 
-def test_the_gas_law_and_the_hydrostatic_one(sample: xr.Dataset) -> None:
+def test_the_gas_law_and_the_hydrostatic_equation(sample: xr.Dataset) -> None:
     ds = sample.isel(Time=[2])
     fields = ds.sciml
     q = ds["QVAPOR"]
@@ -87,7 +87,7 @@ def test_hydrostatic_pressure_rebuilt(frames: xr.Dataset) -> None:
     bare = ds.drop_vars("P_HYD")
     rebuilt = bare.sciml.p_hyd
     assert "rebuilt" in rebuilt.attrs["comment"]
-    # P_HYD was made at the start of the step, the masses are of its end.
+    # P_HYD is of the start of the step, the masses are of its end.
     assert float(abs(rebuilt / ds["P_HYD"] - 1).max()) < 2e-4
     coarse = bare.drop_vars("MU").sciml.p_hyd
     assert "P + PB" in coarse.attrs["comment"]
@@ -126,14 +126,14 @@ def _theta(title: str, moist: int, description: str, thm: bool) -> tuple[float, 
         (" OUTPUT FROM WRF V4.5", 0, "perturbation potential temperature theta-t0", True),
     ],
 )
-def test_what_t_is_in_each_version(title: str, moist: int, description: str, thm: bool) -> None:
+def test_meaning_of_t_in_each_version(title: str, moist: int, description: str, thm: bool) -> None:
     theta, comment = _theta(title, moist, description, thm)
     assert theta == pytest.approx(303.0, abs=1e-3)
     assert ("moist" in comment) == (bool(moist) and not thm and ("moist" in description or "V3.8" in title))
 
 
 @pytest.mark.shared
-def test_thm_is_the_moist_one() -> None:
+def test_thm_is_the_moist_potential_temperature() -> None:
     ds = open_wrfout(SHARED / "wrf" / "sample" / "wrfout_d01_convrad_full.nc").isel(Time=[0])
     wet = ds.drop_vars("T")
     assert "THM is moist" in wet.sciml.theta.attrs["comment"]
@@ -141,7 +141,7 @@ def test_thm_is_the_moist_one() -> None:
 
 
 @pytest.mark.shared
-def test_density_as_the_scheme_got_it() -> None:
+def test_density_equals_the_captured_density() -> None:
     captured = xr.open_dataset(SHARED / "wrf" / "train" / "mskf_io_convrad_train3.nc").isel(Time=[0])
     p = 1e5 * captured["PI_PHY"].astype("f8") ** 3.5
     ds = xr.Dataset(
@@ -183,16 +183,16 @@ def test_rain_from_the_start_and_over_a_restart() -> None:
     np.testing.assert_allclose(ds.sciml.rain.values.ravel(), [0, 4, 1])
 
 
-def test_the_samples_rain_is_what_its_rate_says(sample: xr.Dataset) -> None:
+def test_rain_of_the_sample_agrees_with_its_rate(sample: xr.Dataset) -> None:
     fallen = sample.sciml.rain.isel(Time=slice(1, None)).values
     assert (fallen >= 0).all()
     last = sample["RAINC"].values[-1] - sample["RAINC"].values[0]
     convective = (sample["PRATEC"].values[1:] * 300).sum(axis=0)
-    # A deep column's rate changes between outputs only where it is computed anew.
+    # The rate of a deep column changes between outputs only at a new call of the scheme.
     assert np.corrcoef(last.ravel(), convective.ravel())[0, 1] > 0.98
 
 
-def test_winds_are_turned_where_the_grid_is(frames: xr.Dataset) -> None:
+def test_winds_are_rotated_if_the_grid_is(frames: xr.Dataset) -> None:
     ds = open_wrfout(frames)
     assert ds.attrs["MAP_PROJ"] == 0
     np.testing.assert_array_equal(ds.sciml.wind_east.values, ds.sciml.u.values)

@@ -26,7 +26,7 @@ def test_a_missing_variable_is_named_with_its_line() -> None:
 
 
 @given(st.datetimes(min_value=datetime(1700, 1, 1), max_value=datetime(2200, 1, 1)))
-def test_stamps_come_back(moment: datetime) -> None:
+def test_stamps_are_decoded_exactly(moment: datetime) -> None:
     whole = np.datetime64(moment, "s")
     stamp = str(whole).replace("T", "_")
     assert decode_stamps([stamp])[0] == whole
@@ -63,7 +63,7 @@ def test_odd_stamps(stamp: str, value: str) -> None:
         "2007-06-10_11:30:61",
     ],
 )
-def test_stamps_that_are_no_times(stamp: str) -> None:
+def test_invalid_stamps(stamp: str) -> None:
     with pytest.raises(InputError, match="frame 0"):
         decode_stamps([stamp])
 

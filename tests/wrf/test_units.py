@@ -1,4 +1,4 @@
-"""Units that tools change are refused where the variable is used; WRF's own spellings are not."""
+"""Units that a tool changed raise an error where the variable is used; spellings of WRF do not."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_converted_units_contradict(name: str, units: str) -> None:
         ("NOSUCH", "hPa"),
     ],
 )
-def test_wrf_own_spellings_do_not(name: str, units: str) -> None:
+def test_spellings_of_wrf_do_not_contradict(name: str, units: str) -> None:
     assert not contradicts(name, units)
 
 
@@ -94,7 +94,9 @@ def test_the_message_converts_back(frames: xr.Dataset, name: str, units: str, fa
     changed = frames.assign({name: (frames[name] * factor).assign_attrs(units=units)})
     ds = open_wrfout(changed)
     assert ds[name].attrs["units"] == units
-    np.testing.assert_array_equal(ds.sciml.rain_total, right.sciml.rain_total)  # not asked for
+    np.testing.assert_array_equal(
+        ds.sciml.rain_total, right.sciml.rain_total
+    )  # the converted variable is not used
     with pytest.raises(InputError, match=rf"{name} of the dataset is in {units}.*convert it back") as caught:
         convection_columns(ds)
     line = str(caught.value).split("as in ")[1].split(", or take")[0]

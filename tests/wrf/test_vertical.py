@@ -1,4 +1,4 @@
-"""Hydrostatic pressure on hybrid levels, against columns built by the definition of the coordinate (Klemp 2011)."""
+"""Hydrostatic pressure on hybrid levels, compared with columns from the definition of the coordinate (Klemp 2011)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ETAC = 0.2
 
 
 def _hybrid(seed: int = 11) -> tuple[xr.Dataset, xr.DataArray]:
-    """A dry base state over mountains, and its hydrostatic pressure by layer, of p = B m + (eta - B) m0 + p_t."""
+    """A dry base state over mountains, and its hydrostatic pressure by layer from p = B m + (eta - B) m0 + p_t."""
     rng = np.random.default_rng(seed)
     faces = np.linspace(1, 0, 31) ** 1.3
     surface = rng.uniform(6e4, 1.02e5, (1, 3, 4))
@@ -78,7 +78,7 @@ _ALL = ["C1H", "C2H", "C3F", "C3H"]
         ([*_ALL, "ZNU"], "ETAC"),
     ],
 )
-def test_what_was_lost_is_derived_exactly(lost: list[str], comment: str) -> None:
+def test_missing_coefficients_are_derived_exactly(lost: list[str], comment: str) -> None:
     ds, right = _hybrid()
     result = ds.drop_vars(lost).sciml.p_hyd
     np.testing.assert_allclose(result.values, right.values, rtol=2e-7)
@@ -87,7 +87,7 @@ def test_what_was_lost_is_derived_exactly(lost: list[str], comment: str) -> None
 
 
 @pytest.mark.parametrize("lost", [["P_TOP"], ["P_TOP", "C3H"], ["P_TOP", *_ALL]])
-def test_the_top_is_derived_of_the_base_state(lost: list[str]) -> None:
+def test_the_top_is_derived_from_the_base_state(lost: list[str]) -> None:
     ds, right = _hybrid()
     base = ds.assign(MU=0 * ds["MU"], MUB=ds["MU"] + ds["MUB"])
     result = base.drop_vars(lost).sciml.p_hyd
@@ -103,7 +103,7 @@ def test_the_top_is_derived_of_the_base_state(lost: list[str]) -> None:
         (["HYBRID_OPT", "ETAC", "TITLE"], "HYBRID_OPT"),
     ],
 )
-def test_what_cannot_be_derived_is_warned_of_once(attrs: list[str], named: str) -> None:
+def test_an_approximation_causes_one_warning(attrs: list[str], named: str) -> None:
     ds, right = _hybrid()
     bare = ds.drop_vars(_ALL)
     bare.attrs = {key: value for key, value in bare.attrs.items() if key not in attrs}
@@ -127,6 +127,6 @@ def test_levels_that_follow_the_terrain(attrs: dict[str, object]) -> None:
     np.testing.assert_allclose(result.values, right, rtol=2e-7)
 
 
-def test_a_task_reads_what_the_derivation_needs() -> None:
+def test_a_task_reads_only_the_variables_of_the_derivation() -> None:
     ds, _ = _hybrid()
     assert {"C3F", "C3H", "C1H", "P_TOP"} <= set(needed("wrfout", set(map(str, ds.variables))))

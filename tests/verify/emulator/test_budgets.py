@@ -1,4 +1,4 @@
-"""Budgets, rain and reliability: by hand, against other libraries, and on the true scheme's own columns."""
+"""Budgets, rain and reliability, compared with computations by hand, other libraries, and the true scheme."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def column():
     return {name: np.array(values) for name, values in state.items()}
 
 
-def test_integrals_by_hand(column):
+def test_integrals_computed_by_hand(column):
     out = {
         "RQVCUTEN": np.array([[-4e-8, -1e-8, 0.0]]),
         "RQCCUTEN": np.array([[0.0, 0.0, 2e-8]]),
@@ -54,7 +54,7 @@ def test_momentum_does_not_depend_on_the_axes(column):
     assert budgets(column, turned)["momentum"] == pytest.approx(straight)
 
 
-def test_nothing_happening_balances_and_rain_from_nothing_does_not(column):
+def test_zero_tendencies_balance_and_rain_without_a_source_does_not(column):
     out = {"RQVCUTEN": np.zeros((1, 3)), "RTHCUTEN": np.zeros((1, 3)), "PRATEC": np.zeros(1)}
     assert budgets(column, out)["water"] == 0
     assert budgets(column, out)["enthalpy"] == 0
@@ -72,7 +72,7 @@ def _scheme_budgets(columns):
 
 
 def _check_the_scheme(result, kind, shallow_water):
-    """The numbers measured on the scheme itself (its own closure, not the emulator's)."""
+    """Residuals of the true scheme."""
     deep, shallow = kind == 2, kind == 1
     assert np.quantile(np.abs(result["water"][deep]), 0.999) < 3e-6
     assert np.abs(result["water"][shallow]).max() < shallow_water
@@ -91,7 +91,7 @@ def test_the_scheme_closes_its_budgets_on_the_sample():
 
 
 @pytest.mark.shared
-def test_the_scheme_closes_its_budgets_as_captured():
+def test_captured_calls_close_their_budgets():
     capture = open_wrfout(SHARED / "wrf" / "train" / "mskf_io_convrad_train3.nc")
     columns = convection_columns(capture, keep="pairs").load()
     result, kind = _scheme_budgets(columns)
@@ -131,7 +131,7 @@ def test_contingency_agrees_with_the_scores_package():
     assert result["ets"] == pytest.approx(float(table.equitable_threat_score()))
 
 
-def test_no_rain_anywhere_is_none_and_not_a_warning():
+def test_scores_without_rain_are_none_without_a_warning():
     result = rain_scores(np.zeros(5), np.zeros(5))
     assert result["ratio"] is None
     assert result["correlation"] is None

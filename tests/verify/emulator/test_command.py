@@ -1,4 +1,4 @@
-"""`sciml convection evaluate`: every form of input, every form of model, and one line for what is wrong."""
+"""`sciml convection evaluate`: every form of input and of model, and errors as one line."""
 
 import errno
 import json
@@ -20,7 +20,7 @@ from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
 
 
 class Parrot:
-    """Answers with the targets of the columns it is asked, heating them a little too much."""
+    """An algorithm that returns the targets of its columns with slightly too much heating."""
 
     def __init__(self):
         self.begun, self.asked = 0, []
@@ -74,7 +74,7 @@ def test_a_wrfout_with_its_companion(parrot, tmp_path, capsys, monkeypatch):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_wrfout_alone_counts_only_what_was_computed_then(parrot, tmp_path):
+def test_a_wrfout_alone_scores_only_computed_columns(parrot, tmp_path):
     assert run("evaluate", "some.sciml", SAMPLE_WRFOUT, "--json", tmp_path / "a.json", "--block", 500) == 0
     content = json.loads((tmp_path / "a.json").read_text())
     kind = convection_columns(open_wrfout(SAMPLE_WRFOUT))["KIND"].values
@@ -135,7 +135,7 @@ def fails(capsys, *arguments):
     return message
 
 
-def test_errors_take_one_line(parrot, tmp_path, capsys):
+def test_errors_are_one_line(parrot, tmp_path, capsys):
     numbers = tmp_path / "a.json"
     text = tmp_path / "wrfout_d01_text"
     text.write_text("not a file of ours")
@@ -148,7 +148,7 @@ def test_errors_take_one_line(parrot, tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["wrfout_d01_text"]
 
 
-def test_models_that_are_none(tmp_path, capsys):
+def test_paths_that_are_not_models(tmp_path, capsys):
     message = fails(capsys, "evaluate", tmp_path / "lib.so", SAMPLE_WRFOUT)
     assert "weights" in message
     (tmp_path / "libsciml_mskf.so").write_bytes(b"")
@@ -185,7 +185,7 @@ def test_the_settings_of_a_training(tmp_path, capsys):
 
 @pytest.fixture
 def taught(monkeypatch):
-    """What the training was asked for, in place of training."""
+    """Record the arguments of the training instead of training."""
     asked = {}
 
     def learn(columns, output, **settings):
@@ -197,7 +197,7 @@ def taught(monkeypatch):
     return asked
 
 
-def test_what_is_given_goes_before_the_file_and_that_before_the_defaults(taught, tmp_path, capsys):
+def test_options_precede_the_file_and_the_file_the_defaults(taught, tmp_path, capsys):
     config = tmp_path / "fit.toml"
     config.write_text("[fit]\nepochs = 3\nseed = 5\n[network]\nhidden = 48\n")
     output = tmp_path / "a.sciml"
@@ -214,7 +214,7 @@ def test_what_is_given_goes_before_the_file_and_that_before_the_defaults(taught,
     assert capsys.readouterr().out == f"an emulator\nsaved: {output}\n"
 
 
-def test_a_training_cut_off_by_its_time_limit_prints_it(taught, tmp_path, capsys):
+def test_a_training_stopped_by_its_time_limit_reports_it(taught, tmp_path, capsys):
     from sciml.train.state import resume_path
 
     output = tmp_path / "a.sciml"
@@ -225,12 +225,12 @@ def test_a_training_cut_off_by_its_time_limit_prints_it(taught, tmp_path, capsys
 
 
 @pytest.mark.shared
-def test_a_file_without_what_decides_is_refused_in_a_line(parrot, capsys):
+def test_a_file_without_the_deciding_variable_is_an_error(parrot, capsys):
     message = fails(capsys, "evaluate", "m", SHARED / "wrf" / "real" / "salem_wrf_d01_allvars_cropped.nc")
     assert "W0AVG" in message
 
 
-def test_a_library_takes_the_weights_in_its_folder(tmp_path, monkeypatch):
+def test_a_library_uses_the_weights_in_its_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("sciml.coupling.FortranEmulator", lambda *paths: paths, raising=False)
     library, weights = tmp_path / "libsciml_mskf.so", tmp_path / "mskf.nc"
     library.write_bytes(b"")
@@ -241,7 +241,7 @@ def test_a_library_takes_the_weights_in_its_folder(tmp_path, monkeypatch):
     assert command.load_algorithm(str(library), weights) == both
 
 
-def test_nothing_that_is_read_is_written_over(parrot, tmp_path, capsys, monkeypatch):
+def test_inputs_are_not_overwritten(parrot, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command, "_open_runs", lambda *_: pytest.fail("read"))
     data, model, library = tmp_path / "wrfout_d01_x.nc", tmp_path / "m.sciml", tmp_path / "built"
     library.mkdir()
@@ -265,7 +265,7 @@ def test_nothing_that_is_read_is_written_over(parrot, tmp_path, capsys, monkeypa
         assert path.read_bytes() == b"precious"
 
 
-def test_every_run_asked_for_must_be_there(parrot, capsys):
+def test_a_missing_run_is_an_error(parrot, capsys):
     message = fails(capsys, "evaluate", "m", SAMPLE_WRFOUT, "--run", 0, "--run", 77)
     assert "no column of RUN 77: the files contain RUN 0" in message
 
@@ -280,7 +280,7 @@ def test_files_are_written_before_anything_is_printed(parrot, tmp_path, monkeypa
     assert json.loads(numbers.read_text())["columns"]["evaluated"] == 4032
 
 
-def test_a_training_looks_at_its_output_before_it_opens_anything(taught, tmp_path, capsys, monkeypatch):
+def test_a_training_checks_its_output_before_it_opens_the_data(taught, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sciml.columns.open.open_columns", lambda *_, **__: pytest.fail("opened"))
     results, store = tmp_path / "results", tmp_path / "in.zarr"
     for folder in (results, store):

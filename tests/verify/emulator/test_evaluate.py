@@ -1,4 +1,4 @@
-"""Evaluations: the truth against itself, stored tendencies against the scheme, blocks, weights, bad input."""
+"""Evaluations of the truth itself and of stored tendencies, by blocks, with weights, and with invalid input."""
 
 import json
 from dataclasses import replace
@@ -53,7 +53,7 @@ def test_the_truth_scores_perfectly_against_itself(truth):
     )
 
 
-def test_what_the_issue_asks_is_there_and_json_knows_no_nan(truth, stored):
+def test_all_scores_are_present_and_json_has_no_nan(truth, stored):
     text = json.dumps(evaluate(truth, stored, model="stored", data="sample").to_json(), allow_nan=False)
     result = json.loads(text)
     assert {"accuracy", "f1", "confusion", "f1_deep", "f1_shallow"} <= result["trigger"].keys()
@@ -63,7 +63,7 @@ def test_what_the_issue_asks_is_there_and_json_knows_no_nan(truth, stored):
     assert len(levels["r2"]) == len(levels["bias"]) == len(result["height_km"]) == truth.sizes["level"]
 
 
-def test_each_score_by_hand(truth, stored):
+def test_each_score_computed_by_hand(truth, stored):
     result = evaluate(truth, stored).to_json()["outputs"]
     kind = truth["KIND"].values
     for name in ("RTHCUTEN", "RVCUTEN", "PRATEC"):
@@ -76,7 +76,7 @@ def test_each_score_by_hand(truth, stored):
 
 
 def test_levels_are_scored_where_both_sides_triggered(truth):
-    """A missed column has no cloud base: its index, one above the top, is not a level."""
+    """A missed column has no cloud base; its index, one above the top, is not a level."""
     missed = truth.copy(deep=True)
     triggered = np.flatnonzero(truth["KIND"].values > 0)[::5]
     missed["KIND"][triggered] = 0
@@ -87,8 +87,8 @@ def test_levels_are_scored_where_both_sides_triggered(truth):
         assert outputs[name]["n"] == (truth["KIND"].values > 0).sum() - triggered.size
 
 
-def test_held_columns_are_wrong_without_pairs(truth, stored):
-    """As measured on other runs: the stored tendencies score 0.6-0.8 with held columns, 0.9-1.0 without."""
+def test_held_columns_lower_the_scores(truth, stored):
+    """As in other runs, the stored tendencies score 0.6-0.8 with held columns and 0.9-1.0 without."""
     everything = evaluate(truth, stored).to_json()["outputs"]
     good = np.isin(stored["KIND"], (0, 1, 2))
     pairs = evaluate(truth.isel(column=good), stored.isel(column=good)).to_json()
@@ -139,7 +139,7 @@ def test_a_prediction_that_is_not_finite_is_not_hidden(truth):
     assert result["outputs"]["RQVCUTEN"]["r2"] == 1
 
 
-def test_blocks_give_what_the_whole_gives(truth, stored):
+def test_blocks_give_the_scores_of_the_whole(truth, stored):
     whole = evaluate(truth, stored, model="m", data="d").to_json()
     accumulator = ScoreAccumulator(model="m", data="d")
     for start in range(0, truth.sizes["column"], 1000):
@@ -156,7 +156,7 @@ def test_blocks_give_what_the_whole_gives(truth, stored):
     assert levels["bias"] == pytest.approx(whole_levels["bias"], rel=1e-9)
 
 
-def test_weights_that_vary_are_reported_beside(truth, stored):
+def test_weighted_scores_are_reported_in_addition(truth, stored):
     rng = np.random.default_rng(41)
     weight = xr.where(truth["KIND"] == 0, 20.0, 1.5) * rng.uniform(0.9, 1.1, truth.sizes["column"])
     drawn = truth.assign_coords(WEIGHT=weight.astype(np.float32))
@@ -173,7 +173,7 @@ def test_weights_that_vary_are_reported_beside(truth, stored):
         evaluate(truth, stored, weighted=True)
 
 
-def test_novelty_and_probabilities_are_scored_where_given(truth):
+def test_novelty_and_probabilities_are_scored_if_given(truth):
     rng = np.random.default_rng(43)
     triggered = (truth["KIND"] > 0).values
     answer = truth.assign(
@@ -203,7 +203,7 @@ def test_scores_on_training_data_are_marked(truth):
     assert assess(few, pretrained).to_json()["seen_in_training"] is False
 
 
-def test_it_prints_as_a_table(truth, stored):
+def test_an_evaluation_prints_as_a_table(truth, stored):
     result = evaluate(truth, stored, model="stored", data="sample")
     text = str(result)
     assert text.splitlines()[0] == "stored on sample"
@@ -215,7 +215,7 @@ def test_it_prints_as_a_table(truth, stored):
     assert ">RTHCUTEN</th>" in page
 
 
-def test_the_table_of_columns_finds_the_worst(truth, stored):
+def test_the_table_of_columns_identifies_the_worst_column(truth, stored):
     table = evaluate(truth, stored).columns
     assert table.sizes["column"] == truth.sizes["column"]
     assert {"Time", "south_north", "west_east", "RUN"} <= set(table.coords)
@@ -231,7 +231,7 @@ def test_inputs_are_not_changed(truth, stored):
     xr.testing.assert_identical(stored, beside)
 
 
-def test_classes_from_what_is_there(truth):
+def test_classes_from_the_available_variables(truth):
     np.testing.assert_array_equal(classify(truth.drop_vars("KIND")), truth["KIND"])
     np.testing.assert_array_equal(classify(truth[["KIND"]]), truth["KIND"])
     with pytest.raises(MissingVariable, match="NCA"):
@@ -251,7 +251,7 @@ def test_bad_input_is_an_error(truth):
 
 
 @pytest.mark.parametrize("name", ["Time", "south_north", "west_east", "RUN"])
-def test_a_prediction_in_another_order_is_refused(truth, name):
+def test_a_prediction_in_another_order_is_an_error(truth, name):
     order = np.random.default_rng(47).permutation(truth.sizes["column"])
     if name == "RUN":
         truth = truth.assign_coords(RUN=("column", np.arange(order.size) % 3))
@@ -265,7 +265,7 @@ def test_a_prediction_in_another_order_is_refused(truth, name):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
-def test_a_weight_that_is_none_is_refused(truth, value):
+def test_an_invalid_weight_is_an_error(truth, value):
     weight = np.linspace(1, 5, truth.sizes["column"])
     weight[17] = value
     with pytest.raises(InputError, match="WEIGHT has 1 values that are not finite or negative"):

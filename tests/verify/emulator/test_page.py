@@ -1,4 +1,4 @@
-"""The page: whole in one file, readable without pictures, and about what was evaluated."""
+"""The page is a single file, readable without figures, and has the scores of the evaluation."""
 
 import base64
 import re
@@ -20,7 +20,7 @@ VOID = {"meta", "img", "br", "link", "hr"}
 
 
 class Outline(HTMLParser):
-    """Collects tags and their attributes, and complains about what is not closed."""
+    """Collects tags and their attributes, and fails for tags that are not closed."""
 
     def __init__(self, text):
         super().__init__()
@@ -57,7 +57,7 @@ def page(evaluation):
         return render_page([evaluation], title="A & B")
 
 
-def test_it_is_whole(page):
+def test_the_page_is_complete_html(page):
     outline = Outline(page)
     assert not outline.every("script")
     assert not outline.every("link")
@@ -70,7 +70,7 @@ def test_it_is_whole(page):
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
 
 
-def test_it_can_be_read_without_eyes(page):
+def test_the_page_is_accessible(page):
     outline = Outline(page)
     assert outline.every("html")[0]["lang"] == "en"
     assert all(len(attrs["alt"]) > 10 for attrs in outline.every("img"))
@@ -100,7 +100,7 @@ def test_several_models_are_compared(evaluation, monkeypatch):
     assert page.count("<td>0.953</td>") >= 2
 
 
-def test_the_map_puts_columns_back(evaluation):
+def test_the_map_has_the_columns_at_their_positions(evaluation):
     time, maps = fullest_frame(evaluation)
     assert maps["PRATEC"].shape == (2, 24, 24)
     columns = evaluation.columns
@@ -113,7 +113,7 @@ def test_the_map_puts_columns_back(evaluation):
         assert maps["HEATING"][0, y, x] == column["HEATING"].sel(source="truth")
 
 
-def test_scattered_columns_make_no_map(evaluation):
+def test_scattered_columns_have_no_map(evaluation):
     import dataclasses
 
     few = dataclasses.replace(evaluation, columns=evaluation.columns.isel(column=slice(None, None, 53)))
@@ -133,7 +133,7 @@ def test_the_portrait(evaluation):
     assert png(figure, 40)
 
 
-def test_nothing_is_left_where_it_cannot_be_written(evaluation, tmp_path, monkeypatch):
+def test_no_file_is_left_after_an_error(evaluation, tmp_path, monkeypatch):
     from sciml.verify.emulator import page
 
     monkeypatch.setattr(page, "render_page", lambda *_, **__: "<html></html>")
@@ -144,6 +144,6 @@ def test_nothing_is_left_where_it_cannot_be_written(evaluation, tmp_path, monkey
     assert write_page(tmp_path / "page.html", [evaluation]).read_text() == "<html></html>"
 
 
-def test_a_page_about_nothing():
+def test_a_page_without_evaluations_is_an_error():
     with pytest.raises(InputError, match="at least one"):
         render_page([])

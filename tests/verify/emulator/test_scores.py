@@ -1,4 +1,4 @@
-"""Each score against scikit-learn, against a computation by hand, and against its own properties."""
+"""Scores, compared with scikit-learn and computations by hand, and their properties."""
 
 import json
 
@@ -113,7 +113,7 @@ def test_a_constant_has_no_r2(value):
     assert result["rmse"] == pytest.approx(1e-14, rel=0.2)
 
 
-def test_nothing_to_score_is_none_and_not_nan():
+def test_scores_without_columns_are_none():
     result = sc.score({"X": np.zeros((3, 2))}, {"X": np.zeros((3, 2))}, [0] * 3, [0] * 3)
     assert result["trigger"]["f1"] is None
     assert result["outputs"]["X"]["r2"] is None
@@ -128,7 +128,7 @@ def test_shapes_that_differ_are_an_error():
 
 
 def test_f1_of_a_class_without_true_columns_is_not_defined():
-    """One false alarm of deep convection would make it 0, as if every deep column had been missed."""
+    """Otherwise a single false alarm of deep convection would give 0, as if every deep column were missed."""
     table = sc.confusion([0, 0, 1, 1], [0, 2, 1, 1])
     result = sc.trigger_scores(table)
     assert result["f1_deep"] is None and result["f1_shallow"] == 1

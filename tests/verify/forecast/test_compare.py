@@ -1,4 +1,4 @@
-"""Two runs side by side: identical ones, one that rains elsewhere, observations, budgets, the command and its page."""
+"""Comparison of identical runs, of a run with displaced rain, and of observations; budgets, the command, its page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FULL = SHARED / "wrf" / "sample" / "wrfout_d01_convrad_full.nc"
 
 @pytest.fixture(scope="module")
 def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample as it would be with all its rain two cells further east, a tenth more, and a warmer layer."""
+    """The sample with its rain moved two cells to the east and increased by a tenth, and a warmer layer."""
     path = tmp_path_factory.mktemp("moved") / "wrfout_d01_moved.nc"
     with xr.open_dataset(SAMPLE_WRFOUT, decode_times=False) as ds:
         other = ds.load()
@@ -53,7 +53,7 @@ def test_a_run_against_itself_is_perfect() -> None:
     assert result.rain.fields.sizes["Time"] == 6
 
 
-def test_what_is_moved_is_seen_to_be(moved: Path) -> None:
+def test_displaced_rain_is_measured(moved: Path) -> None:
     result = compare_runs(open_source(SAMPLE_WRFOUT), open_source(moved), resamples=50, thresholds=[0.02])
     value = result.rain.scores.sel(estimate="value")
     assert float(value["ratio"]) == pytest.approx(1.1, abs=1e-3)
@@ -68,7 +68,7 @@ def test_what_is_moved_is_seen_to_be(moved: Path) -> None:
 
 
 def test_the_water_budget_of_a_steady_column_closes() -> None:
-    """Vapour added by hand is what evaporation brings: the residual is what is left of rounding."""
+    """The added vapour equals the evaporation, so the residual is rounding."""
     run = open_wrfout(SAMPLE_WRFOUT).isel(Time=[0, 1, 2]).load()
     still = xr.concat([run.isel(Time=0).assign_coords(Time=t) for t in run["Time"].values], "Time")
     mass = (still.sciml.rho * still.sciml.dz8w).isel(Time=0)
@@ -83,14 +83,14 @@ def test_the_water_budget_of_a_steady_column_closes() -> None:
     result, _ = budgets(wetter, rain=0.0)
     total = rate * float(seconds[-1])
     assert result["water: evaporation (kg m-2)"] == pytest.approx(total)
-    # Moister air is lighter: the layer's own mass falls by 0.6 of the share.
+    # Moister air is lighter: the mass of the layer falls by 0.6 of the share.
     assert result["water: residual (kg m-2)"] == pytest.approx(0, abs=0.05 * total)
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not TRAIN.exists(), reason="the shared WRF data are not there")
+@pytest.mark.skipif(not TRAIN.exists(), reason="the shared WRF data are missing")
 def test_two_files_of_a_real_run_with_one_common_time() -> None:
-    """Hourly and two-hourly output of one run: what fell until 14 UTC is the same in both."""
+    """Hourly and two-hourly output of one run have the same rain until 14 UTC."""
     result = compare_runs(open_source(FULL), open_source(TRAIN), resamples=20)
     assert result.rain.window == 14
     assert float(result.rain.scores["rmse"].sel(estimate="value")) < 1e-6
@@ -121,7 +121,7 @@ def _without_rain(folder: Path) -> Path:
     return path
 
 
-def test_runs_that_began_at_other_times(tmp_path: Path) -> None:
+def test_runs_with_different_starts(tmp_path: Path) -> None:
     later = tmp_path / "wrfout_d01_later.nc"
     with xr.open_dataset(SAMPLE_WRFOUT, decode_times=False) as ds:
         other = ds.load()
@@ -169,7 +169,7 @@ def test_the_command_and_its_page(moved: Path, tmp_path: Path) -> None:
     assert maps.read_bytes()[:4] == b"\x89PNG"
 
 
-def test_the_command_refuses_in_one_line(tmp_path: Path, moved: Path) -> None:
+def test_errors_of_the_command_are_one_line(tmp_path: Path, moved: Path) -> None:
     cropped = tmp_path / "wrfout_d01_cropped.nc"
     with xr.open_dataset(SAMPLE_WRFOUT, decode_times=False) as ds:
         ds.isel(south_north=slice(0, 20), south_north_stag=slice(0, 21)).to_netcdf(cropped)

@@ -1,4 +1,4 @@
-"""Within the floor or above it: departures of scores from their perfect values, beside those of perturbed runs."""
+"""Scores within the floor or above it, by their departures from the perfect values and those of perturbed runs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_largest_of_several_runs_decides() -> None:
     assert "1 of 1 scores" in result.summary()
 
 
-def test_what_is_not_known_has_no_verdict() -> None:
+def test_unknown_values_have_no_verdict() -> None:
     nothing = (np.nan, np.nan, np.nan)
     result = judge(
         scores(csi=nothing, pod=(0.5, 0.4, 0.6), mean_reference=(1.0, 1.0, 1.0)),

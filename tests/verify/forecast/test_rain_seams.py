@@ -41,7 +41,7 @@ def _rain(values: np.ndarray) -> xr.DataArray:
     return xr.DataArray(values, dims=("Time", "y", "x"), coords={"Time": times}, attrs={"units": "mm"})
 
 
-def test_windows_that_hold_an_unknown_amount() -> None:
+def test_windows_that_contain_an_unknown_amount() -> None:
     values = np.random.default_rng(8).gamma(0.5, 3.0, (12, 8, 8))
     known, gap = _rain(values), _rain(values.copy())
     gap[4] = np.nan  # 05 UTC
@@ -72,7 +72,7 @@ def test_one_frame_without_a_frame_before() -> None:
 
 
 @pytest.mark.parametrize("window", [None, "10min"])
-def test_runs_that_were_joined(joined: Path, window: str | None) -> None:
+def test_joined_runs(joined: Path, window: str | None) -> None:
     with pytest.warns(
         UserWarning, match="2007-06-10T00:00:00, the frame before .* 2007-06-10T08:00:00"
     ) as seen:
@@ -96,7 +96,7 @@ def test_several_runs_have_no_budget(joined: Path) -> None:
 
 
 def test_one_frame_files(tmp_path: Path) -> None:
-    """Compared where both count from one start; else one line with the remedy."""
+    """They are compared if both runs have the same start; otherwise the error has the remedy."""
     with xr.open_dataset(SAMPLE_WRFOUT, decode_times=False) as ds:
         first = ds.isel(Time=[3]).load()
     other = first.assign_attrs(SIMULATION_START_DATE="2007-06-10_00:00:00")

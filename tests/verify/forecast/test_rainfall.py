@@ -1,4 +1,4 @@
-"""Rain against rain: known tables, displaced events, windows, intervals, ensembles, and what is refused."""
+"""Comparison of rain: published tables, displaced events, windows, intervals, ensembles, and errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def showers(seed: int, shape: tuple[int, int, int] = (6, 24, 24)) -> np.ndarray:
 
 
 def test_finleys_tornadoes() -> None:
-    """The forecasts of 1884, whose scores every textbook has (Wilks, Statistical Methods, 8.2)."""
+    """The forecasts of 1884 with their published scores (Wilks, Statistical Methods, 8.2)."""
     hits, misses, alarms, rest = 28, 23, 72, 2680
     truth = np.repeat([1.0, 1.0, 0.0, 0.0], (hits, misses, alarms, rest))
     forecast = np.repeat([1.0, 0.0, 1.0, 0.0], (hits, misses, alarms, rest))
@@ -84,24 +84,24 @@ def test_amounts_agree_with_scores() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**16), st.sampled_from([1, 2, 3, 5, 8]))
-def test_the_sums_of_the_fss_are_those_of_its_value(seed: int, scale: int) -> None:
-    """The intervals come from sums by block; the sum of all blocks must give the score of the package."""
+def test_the_sums_of_the_fss_give_its_value(seed: int, scale: int) -> None:
+    """The intervals are computed from sums by block; the sum of all blocks must give the score of the package."""
     r, c = showers(seed, (3, 11, 14)), showers(seed + 1, (3, 11, 14))
     blocks = Blocks(r.shape, 1, (2, 3), np.ones((3, 3 * 2 * 3)))  # every resample is the whole
     result = fractions(r, c, [2.0], [scale], blocks)["fss"].values[0, 0]
     assert result[1:] == pytest.approx([result[0]] * 2, rel=1e-12)
 
 
-def test_a_displaced_event_gains_with_scale() -> None:
-    """One cell displaced by d: at side n the squares that see both are (n - d)/n of those that see one."""
+def test_the_fss_of_a_displaced_event_increases_with_scale() -> None:
+    """For one cell displaced by d, (n - d)/n of the squares of side n that contain one event contain both."""
     truth, forecast = np.zeros((1, 41, 41)), np.zeros((1, 41, 41))
     truth[0, 20, 20] = forecast[0, 20, 22] = 9.0
     result = fractions(truth, forecast, [1.0], [1, 3, 5, 9], Blocks.of(truth.shape, resamples=0))
     assert result["fss"].sel(estimate="value").values[0] == pytest.approx([0, 1 / 3, 3 / 5, 7 / 9])
 
 
-def test_intervals_cover() -> None:
-    """Of independent windows with a known mean, some 95 % of the intervals hold it: between 88 and 99 of 100."""
+def test_intervals_cover_the_mean() -> None:
+    """For independent windows, about 95 % of the intervals contain the true mean: between 88 and 99 of 100."""
     held = 0
     for seed in range(100, 200):
         values = np.random.default_rng(seed).normal(0.0, 1.0, (40, 1, 1)) + np.zeros((1, 4, 4))
@@ -113,7 +113,7 @@ def test_intervals_cover() -> None:
     assert 88 <= held <= 99
 
 
-def test_windows_that_hang_together_widen_the_interval() -> None:
+def test_correlated_windows_widen_the_interval() -> None:
     rng = np.random.default_rng(11)
     red = np.repeat(rng.normal(0, 1, 10), 12)[:, None, None] + np.zeros((1, 4, 4))
     zero = np.zeros_like(red)
@@ -124,7 +124,7 @@ def test_windows_that_hang_together_widen_the_interval() -> None:
     assert width[1] > 2 * width[0]
 
 
-def test_the_same_seed_gives_the_same_interval_and_no_generator_is_touched() -> None:
+def test_intervals_depend_only_on_the_seed_and_global_generators_are_unchanged() -> None:
     np.random.seed(17)  # noqa: NPY002
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     first, two = (Blocks.of((6, 24, 24), seed=5).draws for _ in range(2))
@@ -142,7 +142,7 @@ def test_one_block_has_no_interval() -> None:
     assert "no intervals" in str(result)
 
 
-def test_windows_are_added_up_on_the_clock() -> None:
+def test_windows_end_at_multiples_of_their_length() -> None:
     hourly = rain(np.arange(1.0, 9.0)[:, None, None] + np.zeros((8, 2, 2)), first=2.0)  # 02 to 09 UTC
     result = accumulations(hourly, "3h")
     # 02 and 03 UTC are two thirds of the window that ends at 03.
@@ -154,8 +154,8 @@ def test_windows_are_added_up_on_the_clock() -> None:
     assert accumulations(unknown).sizes["Time"] == 7
 
 
-def test_buckets_are_counted_in() -> None:
-    """WRF empties RAINC at BUCKET_MM and counts: 9 mm, then 14, then 31."""
+def test_buckets_are_included() -> None:
+    """WRF reduces RAINC by BUCKET_MM and counts the reductions: 9 mm, then 14, then 31."""
     dims = ("Time", "south_north", "west_east")
     whole = np.array([9.0, 14.0, 31.0])[:, None, None] + np.zeros((3, 4, 4))
     ds = xr.Dataset(
@@ -226,7 +226,7 @@ def test_local_hours() -> None:
     assert by_local_hour(only, only, times, 24.0, east).sizes["hour"] == 0
 
 
-def test_it_prints_and_is_json() -> None:
+def test_a_comparison_prints_and_converts_to_json() -> None:
     result = compare_rain(rain(showers(3)), rain(showers(5)), names=("radar", "model"))
     assert "model against radar" in str(result)
     assert "<script" not in result._repr_html_()
@@ -254,7 +254,7 @@ def test_refused(change, words: str) -> None:
         compare_rain(first, other, thresholds=[1.0])
 
 
-def test_windows_refused() -> None:
+def test_invalid_windows() -> None:
     hourly = rain(showers(3))
     for window, words in (
         ("40min", "fill no window of 40 min"),

@@ -1,4 +1,4 @@
-"""Sides at other places, with other cells or levels, or without coordinates; moving nests."""
+"""Sides at different places, with different cells or levels, or without coordinates; moving nests."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def shifted(north: float, east: float) -> Change:
         (with_attrs(MAP_PROJ=np.int32(3)), "MAP_PROJ = 1, Lambert; .* MAP_PROJ = 3, Mercator"),
     ],
 )
-def test_elsewhere(tmp_path: Path, change: Change, words: str) -> None:
+def test_another_place_is_an_error(tmp_path: Path, change: Change, words: str) -> None:
     sides = opened(tmp_path, "here", domain()), opened(tmp_path, "there", change(domain()))
     with pytest.raises(InputError, match=words) as caught:
         compare_runs(*sides, resamples=0)
@@ -132,7 +132,7 @@ def test_observations_with_coordinates(tmp_path: Path) -> None:
         compare_runs(open_source(path, "radar", "RR"), here, resamples=0)
 
 
-def test_nests_that_move(tmp_path: Path) -> None:
+def test_moving_nests(tmp_path: Path) -> None:
     moving = opened(tmp_path, "nest", domain(2))
     result = compare_runs(moving, moving, resamples=0)
     assert float(result.rain.scores["rmse"].sel(estimate="value")) == 0
@@ -146,7 +146,7 @@ def test_nests_that_move(tmp_path: Path) -> None:
 
 
 def test_one_idealised_place() -> None:
-    """All cells at one point: the spacing is that of DX."""
+    """All cells have the same coordinates, so the spacing is DX."""
     flat = domain().assign(
         {name: xr.full_like(domain()[name], 12.0).isel(Time=0, drop=True) for name in PLACES}
     )
@@ -177,7 +177,7 @@ def test_levels() -> None:
 
 
 @pytest.mark.skipif(not SAMPLE_WRFOUT.exists(), reason="no sample in data/")
-def test_profiles_of_other_levels_are_refused(tmp_path: Path) -> None:
+def test_profiles_on_other_levels_are_not_compared(tmp_path: Path) -> None:
     with xr.open_dataset(SAMPLE_WRFOUT, decode_times=False) as ds:
         other = ds.load().assign(ZNU=ds["ZNU"] ** 1.05)
     sides = open_source(SAMPLE_WRFOUT, "control"), opened(tmp_path, "other", other)

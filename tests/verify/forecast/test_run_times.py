@@ -33,7 +33,7 @@ NOLEAP = np.array(
 
 
 @pytest.mark.parametrize("unit", ["s", "us"])
-def test_year_one_is_year_one(unit: str) -> None:
+def test_year_one_is_preserved(unit: str) -> None:
     times = np.array(["0001-01-01T11:35:00"], f"datetime64[{unit}]")
     assert stamp(times[0]) == "0001-01-01 11:35:00"
     assert hours_of_day(times)[0] == pytest.approx(11 + 35 / 60)
@@ -96,7 +96,7 @@ def test_a_duration_needs_a_unit(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["soon", "-1h", "0h", "5ns", "3M", "NaT", "", "400d"])
-def test_no_durations(text: str) -> None:
+def test_invalid_durations(text: str) -> None:
     with pytest.raises(InputError, match="with its unit"):
         duration(text)
 

@@ -1,4 +1,4 @@
-"""Which windows are compared: left-out parts, lead times, adaptive steps, year 1, seams, one frame, RAINSH."""
+"""Windows of a comparison: left-out parts, lead times, adaptive steps, year 1, seams, one frame, RAINSH."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(
     shallow: float | None = None,
     **attrs: Any,
 ) -> RunSource:
-    """A run that rains as `AMOUNTS` since its start, with frames at these hours, `late` seconds after them."""
+    """A run with rain `AMOUNTS` since its start, and frames `late` seconds after these hours."""
     hours = np.asarray(hours, float)
     begun = np.datetime64(start, "s")
     times = begun + np.round(hours * 3600 + np.asarray(late)).astype("timedelta64[s]")
@@ -82,7 +82,7 @@ def mean(low: int, high: int) -> float:
 
 
 def test_left_out_parts_are_named(tmp_path: Path) -> None:
-    """Nine hours in windows of 6 h: the last three are in none."""
+    """Of nine hours in windows of 6 h, the last three are in no window."""
     first, other = (run(tmp_path, name, range(10)) for name in ("control", "other"))
     result = compared(first, other, window="6h")
     assert value(result, "mean_reference") == pytest.approx(mean(0, 6), rel=1e-5)
@@ -95,7 +95,7 @@ def test_left_out_parts_are_named(tmp_path: Path) -> None:
     assert line in result.to_json()["said"]
 
 
-def test_what_one_side_has_alone_is_left_out_of_it(tmp_path: Path) -> None:
+def test_periods_of_one_side_alone_are_left_out(tmp_path: Path) -> None:
     result = compared(run(tmp_path, "control", range(13)), run(tmp_path, "other", range(4, 11)))
     assert [(part.source, part.begin[-8:], part.end[-8:]) for part in result.dropped] == [
         ("control", "00:00:00", "04:00:00"),
@@ -108,13 +108,13 @@ def test_what_one_side_has_alone_is_left_out_of_it(tmp_path: Path) -> None:
 
 
 def test_a_window_begins_and_ends_at_frames(tmp_path: Path) -> None:
-    """Frames at half past: three of them last 3 h, yet they are no window from 0 to 3 UTC."""
+    """Three frames at half past the hour last 3 h, but do not fill a window from 0 to 3 UTC."""
     half = run(tmp_path, "half", np.arange(0.5, 10))
     with pytest.raises(InputError, match="fill no window of 3 h"):
         compared(half, half, window="3h")
 
 
-def test_year_one_and_its_hours(tmp_path: Path) -> None:
+def test_hours_of_year_one(tmp_path: Path) -> None:
     first = run(tmp_path, "ideal", range(7), start="0001-01-01T08:00:00")
     result = compared(first, first)
     assert "ending 0001-01-01 09:00:00 to 0001-01-01 14:00:00" in result.rain.summary[0]
@@ -148,7 +148,7 @@ def test_other_calendars() -> None:
 
 @pytest.mark.parametrize(("calendar", "year"), [("noleap", 2007), ("standard", 1), ("360_day", 2007)])
 def test_observations_of_a_calendar_in_a_file(tmp_path: Path, calendar: str, year: int) -> None:
-    """Where no day differs, dates are dates: rain of a noleap model and of WRF on 10 June."""
+    """Rain of a noleap model and of WRF on 10 June is compared, because the calendars agree on that day."""
     control = run(tmp_path, "control", range(10), start=f"{year:04d}-06-10T00:00:00")
     dates = [cftime.datetime(year, 6, 10, k, calendar=calendar) for k in range(1, 10)]
     radar = xr.DataArray(AMOUNTS[:9], dims=("time", "y", "x"), coords={"time": dates}, name="RR")
@@ -163,7 +163,7 @@ def test_observations_of_a_calendar_in_a_file(tmp_path: Path, calendar: str, yea
 
 @pytest.mark.parametrize("window", [None, "2h"])
 def test_adaptive_steps(tmp_path: Path, window: str | None) -> None:
-    """Frames come up to a time step late, at other times in the two runs."""
+    """Frames are up to a time step late, by different amounts in the two runs."""
     late = np.random.default_rng(37).integers(0, 50, (2, 9))
     late[:, 3] = 12, 47
     first = run(tmp_path, "control", range(9), late=late[0])
@@ -179,14 +179,14 @@ def test_adaptive_steps(tmp_path: Path, window: str | None) -> None:
     assert "differ by" not in str(exact)
 
 
-def test_output_times_that_never_meet(tmp_path: Path) -> None:
+def test_output_times_without_a_common_time(tmp_path: Path) -> None:
     first, other = run(tmp_path, "control", range(9)), run(tmp_path, "other", np.arange(9) + 0.25)
     with pytest.raises(InputError, match="no frames are within 50 s of each other"):
         compared(first, other)
 
 
-def test_lead_times_are_no_dates(tmp_path: Path) -> None:
-    """Starts at 18 and 6 UTC: what is compared are hours since the start; the clocks differ."""
+def test_lead_times_are_not_dates(tmp_path: Path) -> None:
+    """Runs that start at 18 and 6 UTC are compared by hours since the start; their clocks differ."""
     first = run(tmp_path, "june", range(3, 10), start="2007-06-10T18:00:00")
     other = run(tmp_path, "january", range(3, 10), start="0001-01-03T06:00:00", scale=2.0)
     result = compared(first, other, align="start")
@@ -221,7 +221,7 @@ def test_one_frame_has_no_increment(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=r"single contains one frame only .* needs two or more"):
             compared(*sides, window=window)
-    # Of one start, all that fell since then is known.
+    # With a common start, the rain since the start is known.
     result = compared(first, many)
     assert value(result, "mean_candidate") == pytest.approx(mean(0, 6), rel=1e-5)
     assert "the first window begins at the start of the runs, 2007-06-10 00:00:00" in str(result)
@@ -234,7 +234,7 @@ def test_unknown_windows_are_left_out_and_counted(tmp_path: Path) -> None:
     joined = RunSource("joined", gap, other.run, other.start)
     hourly = compared(first, joined)
     assert hourly.rain.fields.sizes["Time"] == 8
-    assert "fss" in hourly.rain.scores, "what is left has no gap"
+    assert "fss" in hourly.rain.scores, "the remaining windows have no gap"
     (line,) = {line for line in hourly.rain.summary if "no known amount" in line}
     assert line.startswith(
         "left out of both sides: 2007-06-10 03:00:00 to 2007-06-10 04:00:00 (1 h): 1 window"
@@ -244,7 +244,7 @@ def test_unknown_windows_are_left_out_and_counted(tmp_path: Path) -> None:
     assert value(three, "bias") == pytest.approx(0, abs=1e-6)
 
 
-def test_rain_of_the_same_parts(tmp_path: Path) -> None:
+def test_rain_of_both_sides_has_the_same_parts(tmp_path: Path) -> None:
     first, other = run(tmp_path, "control", range(6)), run(tmp_path, "other", range(6), shallow=0.1)
     for sides in ((first, other), (other, first)):
         with pytest.warns(UserWarning, match=r"RAINSH .* is in other only, not in control"):

@@ -1,4 +1,4 @@
-"""Columns in equilibrium, constructed: open budgets and failures are reported."""
+"""Constructed columns in equilibrium: budgets that do not close and failures are reported."""
 
 from __future__ import annotations
 
@@ -84,26 +84,26 @@ def test_failures_are_reported(name: str, value: float) -> None:
     assert str(result).splitlines()[-1].startswith("verdict: FAILED")
 
 
-def test_columns_that_were_refused_fail() -> None:
+def test_invalid_columns_fail() -> None:
     history = closed()
     history["UNSOUND"].values[3, 0] = 1.0
     assert not equilibrium(history).ok
 
 
-def test_a_run_without_thirds_is_refused() -> None:
+def test_a_run_with_too_few_records_is_an_error() -> None:
     with pytest.raises(InputError, match="2 records after the start: run for three"):
         equilibrium(closed().isel(time=slice(3)))
 
 
-def test_the_picture_is_drawn() -> None:
+def test_the_figure_is_drawn() -> None:
     assert plot.png(_draw(equilibrium(closed())), dots=40).startswith(b"\x89PNG")
 
 
-def test_a_parcel_through_its_own_ascent_gains_nothing_and_through_colder_air_its_difference() -> None:
+def test_cape_is_zero_along_the_ascent_of_the_parcel_and_positive_in_colder_air() -> None:
     p = np.geomspace(1e5, 2e4, 400)
     t = np.empty_like(p)
     t[0], q0 = 300.0, 0.016
-    # the ascent by finite steps of its own: dry to saturation, then with the heat of what condenses
+    # the ascent by independent finite steps: dry to saturation, then with the heat of condensation
     for k in range(1, len(p)):
         dry = t[k - 1] * (p[k] / p[k - 1]) ** (2 / 7)
         if saturation(p[k], np.asarray(dry)) > q0:

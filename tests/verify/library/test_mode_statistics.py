@@ -1,4 +1,4 @@
-"""Scores of shadow mode from sums: against scikit-learn, for columns that match and outputs that are nil."""
+"""Scores of shadow mode from sums, compared with scikit-learn, for matched columns and outputs that are zero."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Parity: what must pass, what must not, and the numbers by hand."""
+"""Parity of outputs that agree and of outputs that do not, and numbers computed by hand."""
 
 import json
 
@@ -25,13 +25,13 @@ def outputs():
     )
 
 
-def test_the_same_agrees_to_the_last_bit(outputs):
+def test_equal_outputs_agree_exactly(outputs):
     result = compare_outputs(outputs, outputs)
     assert result.ok
     assert all(x.largest == x.worst == 0 and x.within == 1 for x in result.agreements)
 
 
-def test_numbers_by_hand(outputs):
+def test_numbers_computed_by_hand(outputs):
     other = outputs.copy(deep=True)
     other["RTHCUTEN"] *= 1 + 3e-7
     span = float(outputs["RTHCUTEN"].max() - outputs["RTHCUTEN"].min())
@@ -45,13 +45,13 @@ def test_numbers_by_hand(outputs):
     assert not compare_outputs(outputs, other, share=0.9999).ok
 
 
-def test_too_many_columns_apart(outputs):
+def test_too_many_columns_outside_the_tolerance(outputs):
     other = outputs.copy(deep=True)
     other["PRATEC"][:3] = other["PRATEC"][:3] + 1e-3
     assert not compare_outputs(outputs, other).ok
 
 
-def test_nan_is_no_agreement(outputs):
+def test_nan_is_a_disagreement(outputs):
     other = outputs.copy(deep=True)
     other["RTHCUTEN"][:5] = np.nan
     result = compare_outputs(outputs, other)
@@ -59,7 +59,7 @@ def test_nan_is_no_agreement(outputs):
     assert json.loads(json.dumps(result.to_json(), allow_nan=False))["outputs"]["RTHCUTEN"]["median"] is None
 
 
-def test_something_where_the_reference_is_nil(outputs):
+def test_a_value_where_the_reference_is_zero(outputs):
     other = outputs.copy(deep=True)
     other["RQSCUTEN"][9, 9] = 1e-12
     rows = {x.name: x for x in compare_outputs(outputs, other).agreements}
@@ -67,7 +67,7 @@ def test_something_where_the_reference_is_nil(outputs):
     assert rows["RQSCUTEN"].worst == np.inf
 
 
-def test_classes_count(outputs):
+def test_columns_of_another_class_are_counted(outputs):
     other = outputs.copy(deep=True)
     other["KIND"] = (other["KIND"] + 1) % 3
     result = compare_outputs(outputs, other)

@@ -1,4 +1,4 @@
-"""Bounds: their effectivity, where they lie, and how many cycles they ask for."""
+"""Error bounds: effectivity, spatial density, and number of cycles to reach them."""
 
 import json
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from sciml.verify.operator.error_bounds import bound_field, cycles_until, effect
 
 
 class Levels:
-    """A hierarchy with the contraction computed from the whole matrix, which small ones allow."""
+    """A hierarchy whose contraction is computed from the whole (small) matrix."""
 
     def __init__(self, system):
         cycle = pyamg.ruge_stuben_solver(system.matrix).aspreconditioner()
@@ -65,7 +65,7 @@ def test_density_is_the_gradient_of_a_smooth_field():
     np.testing.assert_allclose(density[inside, inside], 2 * np.pi * gradient[inside, inside], atol=0.11)
 
 
-def test_a_bound_holds_and_lies_where_the_error_is(system, hierarchy):
+def test_a_bound_is_valid_and_correlates_with_the_error(system, hierarchy):
     exact = spla.spsolve(system.matrix.tocsc(), system.rhs)
     e = np.zeros(system.grid.shape)
     e[3:5, 10:12] = exact.max() / 10
@@ -95,7 +95,7 @@ def test_cycles_until_a_bound(system, hierarchy):
     assert 0 < near < whole
     assert cycles_until(system, hierarchy, exact) == 0
     assert cycles_until(system, hierarchy, limit=2) is None
-    # After that many cycles, and not one fewer, the true error is below too or nearly so.
+    # The true error is below the tolerance after that many cycles, and not after one fewer.
     u = np.zeros_like(exact)
     for _ in range(whole):
         u += hierarchy.cycle(system.residual(u))
@@ -109,6 +109,6 @@ def test_a_solution_of_zero_is_certified_too():
     assert result.chapter()
 
 
-def test_nothing_is_guaranteed_below_rounding():
+def test_no_bound_is_below_rounding():
     result = certify(Poisson(3), rtol=1e-12, check=True)
     assert result.bound < 1e-13 and "at most 1e-12 (rounding) of" in result.lines()[0]

@@ -1,4 +1,4 @@
-"""Evaluations of operators: what is exact, what is close, what is absent and why."""
+"""Evaluations of operators: exact scores, approximate scores, and reasons for missing scores."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ N = 15
 
 @dataclasses.dataclass
 class Cycles:
-    """An "operator" that answers with a few multigrid cycles from zero."""
+    """An "operator" that returns the result of a few multigrid cycles from zero."""
 
     count: int
     grid: Grid = dataclasses.field(default_factory=lambda: Grid((N, N)))
@@ -57,7 +57,7 @@ def evaluation(data):
     return assess(Cycles(1), data, model="a cycle", data="flows", multigrid_samples=3, preconditioned=1)
 
 
-def test_what_the_issue_asks_is_there_and_json_knows_no_nan(evaluation):
+def test_all_scores_are_present_and_json_has_no_nan(evaluation):
     content = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
     for name in ("relative_l2", "relative_h1", "relative_h1_truncated", "residual"):
         assert 0 < content[name] < 1
@@ -121,7 +121,7 @@ def test_the_two_energies_agree(evaluation):
     assert evaluation.scores["truth_from_discrete_solution"] < 1e-6
 
 
-def test_it_prints(evaluation):
+def test_an_evaluation_prints(evaluation):
     text = str(evaluation)
     for word in ("a cycle on flows", "by frequency", "multigrid level", "As an initial guess", "Wall-clock"):
         assert word in text
@@ -149,7 +149,7 @@ def test_errors_of_a_system():
     assert evaluation == pytest.approx({"residual": 0.5, "relative_energy": 0.5})
 
 
-def test_own_data_has_only_what_makes_sense(data):
+def test_own_data_have_only_the_defined_scores(data):
     own = data.drop_attrs().assign(u=data["u"] * 3 + 1e-3)
     evaluation = assess(Cycles(1), own, multigrid_samples=2)
     assert evaluation.scores["residual"] is None
@@ -165,17 +165,17 @@ def test_without_attributes_the_grid_is_that_of_the_operator(data):
     evaluation = assess(Cycles(2), plain, samples=2, multigrid_samples=1)
     assert evaluation.scores["samples"] == 2
     assert evaluation.scores["grid"] == Grid((N, N)).to_json()
-    assert evaluation.scores["residual"] < 0.1  # Darcy flow with a source of 1 it was
+    assert evaluation.scores["residual"] < 0.1  # the data are of Darcy flow with a source of 1
 
 
-def test_another_number_of_dims_or_a_step_is_refused(data):
+def test_another_number_of_dims_or_a_step_is_an_error(data):
     with pytest.raises(InputError, match="steps in time, the data is not"):
         assess(dataclasses.replace(Cycles(1), steps=True), data)
 
 
 @dataclasses.dataclass
 class Halving:
-    """Steps a field to its half."""
+    """Halves a field in each step."""
 
     grid: Grid = dataclasses.field(default_factory=lambda: Grid((N, N), boundary=Boundary.all("periodic")))
     inputs: tuple[str, ...] = ("vorticity",)
@@ -205,7 +205,7 @@ def test_rollouts():
     assert "Rollout" in str(evaluation)
 
 
-def test_problems_without_energy_have_a_reason():
+def test_problems_without_an_energy_norm_have_a_reason():
     from sciml.pde.helmholtz import Helmholtz
 
     systems = [discretize(Helmholtz(17, omega=200, seed=s)) for s in (3, 5)]

@@ -1,4 +1,4 @@
-"""Levels: the parts are energy-orthogonal, add up, and are on the level of their construction."""
+"""Splits by level: the parts are energy-orthogonal, add up, and are on the level of their construction."""
 
 import itertools
 
@@ -25,7 +25,7 @@ def hierarchy(request, system):
     return getattr(pyamg, request.param)(system.matrix, max_coarse=10)
 
 
-def test_against_projections_written_out(system, hierarchy):
+def test_levels_equal_explicit_projections(system, hierarchy):
     matrix, e = system.matrix.toarray(), RNG.normal(size=system.grid.size)
     basis, projected = np.eye(len(e)), [e]
     for level in hierarchy.levels[:-1]:
@@ -63,7 +63,7 @@ def test_shares(system, hierarchy):
     )
 
 
-def test_a_singular_problem_has_its_split_too():
+def test_a_singular_problem_can_be_split():
     system = discretize(Poisson(15, boundary="neumann", source=lambda x, y: np.cos(np.pi * x)))
     assert system.kind == "semidefinite"
     hierarchy = pyamg.ruge_stuben_solver(system.matrix, max_coarse=5)
@@ -73,7 +73,7 @@ def test_a_singular_problem_has_its_split_too():
     assert (energies >= 0).all()
 
 
-def test_without_symmetry_there_is_no_energy():
+def test_an_asymmetric_matrix_has_no_energy_norm():
     matrix = sp.csr_matrix(pyamg.gallery.poisson((7, 7)) + sp.diags(np.ones(48), 1))
     with pytest.raises(InputError, match="not symmetric"):
         LevelSplit(pyamg.ruge_stuben_solver(matrix, max_coarse=5))

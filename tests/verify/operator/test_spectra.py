@@ -1,4 +1,4 @@
-"""Spectra: the waves are those of the boundary, amplitudes add up, and a single wave is in its shell."""
+"""Spectra: waves satisfy the boundary conditions, amplitudes add up, and a single wave is in its shell."""
 
 import itertools
 
@@ -58,7 +58,7 @@ def test_waves_are_eigenvectors_of_the_discrete_laplacian(sides, centring, n):
         (SIDES[3], "cell", scipy.fft.dct, 4),
     ],
 )
-def test_they_are_the_transforms_of_scipy(sides, centring, transform, kind):
+def test_waves_equal_the_transforms_of_scipy(sides, centring, transform, kind):
     rng = np.random.default_rng(17)
     grid = Grid((3, 12), centring, Boundary(west=sides[0], east=sides[1]))
     field = rng.normal(size=12)
@@ -71,7 +71,7 @@ def test_they_are_the_transforms_of_scipy(sides, centring, transform, kind):
 
 
 @pytest.mark.parametrize(("sides", "centring", "n"), CASES)
-def test_nothing_is_lost(sides, centring, n):
+def test_amplitudes_preserve_the_mean_square(sides, centring, n):
     grid = Grid((7, n), centring, Boundary(sides[0], sides[1]), (2.0, 0.5))
     field = np.random.default_rng(23).normal(size=(2, *grid.shape))
     amplitude, _, _ = amplitudes(field, grid)
@@ -92,7 +92,7 @@ def test_a_wave_is_in_its_octave():
     assert sum(shares.values()) == pytest.approx(1)
 
 
-def test_a_fourier_transform_of_the_same_sine_has_a_tail_and_ours_has_none():
+def test_a_sine_has_one_wave_unlike_its_fourier_transform():
     grid = Grid((31, 31))
     x, y = grid.mesh()
     bump = np.sin(np.pi * x) * np.sin(np.pi * y)
@@ -103,7 +103,7 @@ def test_a_fourier_transform_of_the_same_sine_has_a_tail_and_ours_has_none():
     assert all(band["relative_error"] is None for band in spectrum.bands())
 
 
-def test_fields_that_do_not_fit():
+def test_fields_of_another_shape_are_an_error():
     with pytest.raises(InputError, match="one shape"):
         error_by_frequency(np.zeros((1, 7, 7)), np.zeros((2, 7, 7)), Grid((7, 7)))
     with pytest.raises(InputError, match="on a grid"):
