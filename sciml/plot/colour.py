@@ -1,7 +1,7 @@
-"""Colour maps whose lightness changes evenly, so that equal steps of a field look equally large.
+"""Colour maps with evenly changing lightness, so that equal steps of a field look equally large.
 
-The maps interpolate a few points of the OKLab space with lightness linear from end to end. They are therefore
-readable in grey and by colour-blind readers (blue and orange for a field of both signs).
+The maps interpolate a few points of the OKLab space with lightness linear from end to end. They are readable in grey
+and by colour-blind readers (blue and orange for a field of both signs).
 
 References
 ----------

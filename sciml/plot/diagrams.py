@@ -25,6 +25,11 @@ def confusion(table: ArrayLike, names: Sequence[str]) -> Figure:
         Counts, rows truth, columns prediction.
     names
         Names of the classes.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
     """
     counts = np.asarray(table, np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -64,6 +69,11 @@ def reliability(scores: Mapping[str, Mapping[str, Any]]) -> Figure:
     scores
         Result of `sciml.verify.emulator.reliability.reliability` by name of the event: ``probability``,
         ``frequency`` and ``count`` by bin, and ``brier``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
     """
     with style():
         figure = StyledFigure(figsize=(3.5, 4.3))

@@ -1,4 +1,4 @@
-"""Columns in equilibrium: profiles by pressure and time series, each a mean with the range of the members."""
+"""Figure of columns in equilibrium: profiles by pressure and time series, with mean and range of the members."""
 
 from __future__ import annotations
 
@@ -51,13 +51,18 @@ def equilibrium(
     pressure
         Pressure of the levels, hPa.
     profiles, courses
-        Panels of the first and of the second row, equally many.
+        Panels of the first and of the second row; the numbers must be equal.
     days
         Middles of the periods, days.
     title
         Title of the figure.
     top
         Upper end of the axes of profiles, hPa.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
     """
     with style():
         figure = StyledFigure(figsize=(2.75 * len(profiles), 6.2))

@@ -1,4 +1,4 @@
-"""Figures of PDE solutions: fields side by side, spectra and shares of their errors."""
+"""Figures of PDE solutions: fields in rows, and spectra and shares of their errors."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Panel:
     title
         Title above the field.
     values
-        (y, x); y grows upwards.
+        (y, x); y increases upwards.
     scale
-        ``plain``: from zero to the largest value; ``signed``: symmetric about zero; ``log``: the upper decades;
-        ``phases``: a few values, each with its own colour.
+        ``plain``: from zero to the largest value; ``signed``: symmetric about zero; ``log``: logarithmic, with the
+        largest decades; ``phases``: a colour for each of a few values.
     label
         Label of the colour bar.
     shared
@@ -62,7 +62,7 @@ def panels(
     lengths: tuple[float, float] = (1.0, 1.0),
     unit: str = "",
 ) -> Figure:
-    """Draw fields on one rectangle side by side, each with a colour bar or a legend.
+    """Draw fields on one rectangle in rows of panels, each with a colour bar or a legend.
 
     Parameters
     ----------
@@ -76,6 +76,11 @@ def panels(
         Lengths of the rectangle along y and x. The axes show the whole rectangle.
     unit
         Unit of the positions, such as "km"; empty for a unit square.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
     """
     rows = -(-len(fields) // columns)
     tall = min(max(lengths[0] / lengths[1], 0.4), 1.6)
@@ -120,13 +125,13 @@ def _draw(figure: Figure, axes: Axes, panel: Panel, x: Array, y: Array, alike: S
     elif scale == "signed":
         colours, norm = diverging(), Normalize(-largest, largest)
     elif scale == "log":
-        # Values below the shown decades have the colour of the lower end.
+        # Values below the range have the colour of its lower end.
         values = np.ma.maximum(values, largest / 10**DECADES)
         colours, norm = sequential(), LogNorm(largest / 10**DECADES, largest)
     else:
         colours, norm = sequential(), Normalize(0.0, largest)
     mesh = axes.pcolormesh(x, y, values, cmap=colours, norm=norm, shading="nearest", rasterized=True)
-    beside = axes.inset_axes((1.03, 0.0, 0.05, 1.0))  # as tall as the field, whatever its shape
+    beside = axes.inset_axes((1.03, 0.0, 0.05, 1.0))  # the height of the colour bar is that of the field
     bar = figure.colorbar(mesh, cax=beside, label=panel.label, extend="min" if scale == "log" else "neither")
     if ticks is not None:
         bar.set_ticks(list(ticks), labels=[f"{value:g}" for value in np.unique(every)])
@@ -174,6 +179,11 @@ def spectra(
         Wave number above which the shells are incomplete; this range is shaded.
     xlabel, ylabel
         Labels of the axes.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
     """
     shades = [*COLOURS.values(), "#cc79a7", "#8a8a8a"]
     with style():
@@ -209,6 +219,11 @@ def shares(names: Sequence[str], bars: Mapping[str, Sequence[float]], *, xlabel:
         A share between 0 and 1 of each group, by name of the series.
     xlabel, ylabel
         Labels of the axes.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
     """
     shades = {"truth": COLOURS["truth"], "error": COLOURS["third"]}
     with style():
@@ -229,7 +244,22 @@ def shares(names: Sequence[str], bars: Mapping[str, Sequence[float]], *, xlabel:
 
 
 def curves(x: Array, lines: Mapping[str, Sequence[float]], *, xlabel: str, ylabel: str) -> Figure:
-    """Draw a few curves with an axis that begins at zero, such as the error of a rollout by step."""
+    """Draw curves on an axis that begins at zero, such as the error of a rollout by step.
+
+    Parameters
+    ----------
+    x
+        Positions of the values, (x,).
+    lines
+        Values by name of the curve, (x,).
+    xlabel, ylabel
+        Labels of the axes.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
+    """
     with style():
         figure = StyledFigure(figsize=(5.2, 3.0))
         axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""A score of many outputs by level."""
+"""Figure of a score of many outputs by level."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ def score_by_level(
         Name of the score.
     top
         Upper end of the axes, km.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
     """
     middle = (height[1:] + height[:-1]) / 2
     edges = np.concatenate([[0.0], middle, [height[-1] + (height[-1] - middle[-1])]])

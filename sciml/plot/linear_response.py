@@ -1,4 +1,4 @@
-"""A linear response by pressure: its four blocks, its growth rates, and the response of rain."""
+"""Figure of a linear response by pressure: its four blocks, its growth rates, and the response of rain."""
 
 from __future__ import annotations
 
@@ -49,6 +49,11 @@ def linear_response(
         Growth rate (per day) above which the command warns, drawn as a line.
     top
         Upper end of the axes, hPa. There is no convection above it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
     """
     levels = len(pressure)
     depth = np.tile(DEEP * 100.0 / 9.81 / mass, 2)
@@ -74,7 +79,7 @@ def linear_response(
 
 def _block(figure: Figure, axes: Axes, block: Array, pressure: Array, top: float, unit: str) -> None:
     visible = block[np.ix_(pressure > top, pressure > top)]
-    # Scaled by the maximum, all but a few entries near the ground would be pale.
+    # With the maximum as the scale, most entries would be pale, because a few near the ground are large.
     most = float(np.quantile(np.abs(visible), 0.99)) or 1.0
     edges = _edges(pressure)
     mesh = axes.pcolormesh(edges, edges, block, cmap=diverging(), vmin=-most, vmax=most, rasterized=True)

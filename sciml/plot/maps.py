@@ -22,7 +22,15 @@ Array = NDArray[Any]
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """A field on the model grid, shape (south_north, west_east); NaN where nothing was evaluated."""
+    """Fields of one row of `triptych`.
+
+    Attributes
+    ----------
+    title, unit
+        Title and unit of the row.
+    truth, prediction
+        True and predicted values, (south_north, west_east); NaN where no column was evaluated.
+    """
 
     title: str
     unit: str
@@ -41,6 +49,11 @@ def triptych(fields: Sequence[Field], *, spacing: float = 1.0, axis: str = "grid
         Distance of grid points in the unit of ``axis``.
     axis
         Unit in the labels of the axes, such as "km".
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
     """
     rows, columns = fields[0].truth.shape
     wide = 10.4

@@ -1,4 +1,4 @@
-"""Mean profiles of truth and prediction with their spread, and the error by height."""
+"""Mean profiles of truth and prediction with their standard deviations, and errors by height."""
 
 from __future__ import annotations
 
@@ -21,7 +21,19 @@ Array = NDArray[Any]
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """Content of one panel; every array has shape (level,) and the given unit."""
+    """Content of one panel; every array has shape (level,) and the given unit.
+
+    Attributes
+    ----------
+    title, unit
+        Title and unit of the panel.
+    truth, truth_std
+        Mean and standard deviation of the truth.
+    prediction, prediction_std
+        Mean and standard deviation of the prediction.
+    bias, rmse
+        Mean and root mean square of prediction minus truth.
+    """
 
     title: str
     unit: str
@@ -46,6 +58,11 @@ def profiles(height: Array, panels: Sequence[Profile], *, columns: int = 4, top:
         Number of panels in a row.
     top
         Upper end of the axes, km.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
     """
     with style():
         figure, grid = _panels(len(panels), columns)
@@ -82,7 +99,24 @@ def draw_profile(axes: Axes, height: Array, panel: Profile, *, top: float = 17.0
 
 
 def errors(height: Array, panels: Sequence[Profile], *, columns: int = 4, top: float = 17.0) -> Figure:
-    """Draw the bias and the root mean square error by height; the spread of the truth is shaded."""
+    """Draw the bias and the root mean square error by height; the standard deviation of the truth is shaded.
+
+    Parameters
+    ----------
+    height
+        Height of the levels above ground, km.
+    panels
+        Panels in reading order.
+    columns
+        Number of panels in a row.
+    top
+        Upper end of the axes, km.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
+    """
     with style():
         figure, grid = _panels(len(panels), columns)
         for axes, panel in zip(grid, panels, strict=False):

@@ -1,4 +1,4 @@
-"""Figures of rain of two sources: maps, performance and Taylor diagrams, skill by scale, Hovmoeller diagrams."""
+"""Figures of the rain of two sources: maps, performance and Taylor diagrams, skill by scale, Hovmoeller diagrams."""
 
 from __future__ import annotations
 
@@ -42,14 +42,25 @@ def rain_maps(
     spacing: float | None = None,
     place: tuple[Array, Array] | None = None,
 ) -> Figure:
-    """Draw the means of both sources and their difference, (y, x), with `coastlines` where the place is known.
+    """Draw the means of both sources and their difference, with `coastlines` if the position is known.
 
     Parameters
     ----------
+    reference, candidate
+        Mean amounts, (y, x), in the given unit.
+    names
+        Names of the reference and the candidate.
+    unit
+        Unit of the amounts.
     spacing
         Size of the cells, km; the axes count cells if None.
     place
         Longitude and latitude, (y, x), degrees.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
     """
     gap = candidate - reference
     finite = np.concatenate([reference[np.isfinite(reference)], candidate[np.isfinite(candidate)]])
@@ -140,6 +151,11 @@ def performance(pod: Mapping[str, Array], success: Mapping[str, Array], limits: 
         ends of its interval.
     limits
         Thresholds, mm.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
     """
     with style():
         figure = StyledFigure(figsize=(4.7, 4.4))
@@ -182,7 +198,24 @@ def performance(pod: Mapping[str, Array], success: Mapping[str, Array], limits: 
 def fraction_skill(
     score: Array, limits: Sequence[float], scales: Sequence[int], spacing: float | None
 ) -> Figure:
-    """Draw the fractions skill score by threshold and scale, (threshold, scale)."""
+    """Draw the fractions skill score by threshold and scale.
+
+    Parameters
+    ----------
+    score
+        Fractions skill score, (threshold, scale).
+    limits
+        Thresholds, mm.
+    scales
+        Sides of the squares, cells.
+    spacing
+        Size of the cells, km; the axis counts cells if None.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
+    """
     with style():
         figure = StyledFigure(figsize=(0.75 * len(scales) + 2.4, 0.42 * len(limits) + 1.3))
         axes = figure.subplots()
@@ -214,6 +247,11 @@ def hovmoellers(
         Ends of the windows, hours since the first.
     axis
         Direction of the axis of places, such as "west–east".
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
     """
     gap = over[1] - over[0]
     most = float(np.nanmax(np.stack(over))) or 1.0
@@ -239,7 +277,13 @@ def hovmoellers(
 
 
 def intensity(middles: Array, share: Array, names: tuple[str, str]) -> Figure:
-    """Draw the share of cells by the amount of a window, (source, bin), on logarithmic axes."""
+    """Draw the share of cells by the amount of a window, (source, bin), on logarithmic axes.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
+    """
     with style():
         figure = StyledFigure(figsize=(4.7, 3.2))
         axes = figure.subplots()
@@ -254,7 +298,13 @@ def intensity(middles: Array, share: Array, names: tuple[str, str]) -> Figure:
 
 
 def by_hour(hours: Array, rate: Array, names: tuple[str, str], clock: str) -> Figure:
-    """Draw the diurnal cycle, (source, hour), mm/h."""
+    """Draw the diurnal cycle, (source, hour), mm/h.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
+    """
     with style():
         figure = StyledFigure(figsize=(4.7, 3.2))
         axes = figure.subplots()
@@ -279,6 +329,11 @@ def taylor(points: Mapping[str, tuple[float, float]], reference: str) -> Figure:
     ----------
     points
         Ratio of standard deviations and correlation by name.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
     """
     wide = max(1.6, 1.15 * max((ratio for ratio, _ in points.values()), default=1.0))
     low = min([0.0, *(corr for _, corr in points.values())])

@@ -18,7 +18,17 @@ Array = NDArray[Any]
 
 @dataclasses.dataclass(frozen=True)
 class RunProfile:
-    """One column of panels; every array has shape (level,) and the given unit."""
+    """Content of one column of panels; every array has shape (level,) and the given unit.
+
+    Attributes
+    ----------
+    title, unit
+        Title and unit of the panels.
+    reference, candidate
+        Means of the two runs.
+    bias, rmse
+        Mean and root mean square of candidate minus reference.
+    """
 
     title: str
     unit: str
@@ -39,6 +49,11 @@ def run_profiles(height: Array, columns: Sequence[RunProfile], names: tuple[str,
         Variables, with one panel in each row.
     names
         Names of the reference and the candidate.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
     """
     with style():
         figure = StyledFigure(figsize=(2.1 * len(columns) + 0.6, 5.6))

@@ -19,7 +19,15 @@ __all__ = ["Pair", "density"]
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """True and predicted values of one quantity, shape (column,)."""
+    """True and predicted values of one quantity.
+
+    Attributes
+    ----------
+    title, unit
+        Name and unit of the quantity.
+    truth, prediction
+        Values, (column,); values that are not finite are not drawn.
+    """
 
     title: str
     unit: str
@@ -28,7 +36,20 @@ class Pair:
 
 
 def density(pairs: Sequence[Pair], *, bins: int = 60) -> Figure:
-    """Draw a two-dimensional histogram of each pair with logarithmic counts, and the line of equality."""
+    """Draw a two-dimensional histogram of each pair with logarithmic counts, and the line of equality.
+
+    Parameters
+    ----------
+    pairs
+        Quantities, one in each panel.
+    bins
+        Number of bins along each axis.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
+    """
     with style():
         figure = StyledFigure(figsize=(3.5 * len(pairs) + 0.4, 3.1))
         grid = figure.subplots(1, len(pairs), squeeze=False)[0]

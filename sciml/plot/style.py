@@ -1,4 +1,4 @@
-"""The style of every figure: thin lines, no boxes, colours that colour-blind readers can distinguish."""
+"""Style of all figures: thin lines, no frames, and colours that colour-blind readers can distinguish."""
 
 from __future__ import annotations
 
@@ -57,7 +57,13 @@ _SETTINGS: Final[dict[str, Any]] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Use the style of the package in this context; the previous settings are restored afterwards."""
+    """Use the style of the package in a context; the previous settings of matplotlib are restored afterwards.
+
+    Yields
+    ------
+    None
+        The settings apply within the ``with`` statement.
+    """
     with matplotlib.style.context(_SETTINGS):
         yield
 
@@ -78,7 +84,20 @@ class StyledFigure(Figure):
 
 
 def png(figure: Figure, dots: int = 150) -> bytes:
-    """Render a figure as the bytes of a PNG, without metadata that change from run to run."""
+    """Render a figure as a PNG, without metadata that differ between runs.
+
+    Parameters
+    ----------
+    figure
+        Figure to render.
+    dots
+        Resolution, dots per inch.
+
+    Returns
+    -------
+    bytes
+        Content of the PNG file.
+    """
     buffer = io.BytesIO()
     with style():
         figure.savefig(buffer, format="png", dpi=dots, metadata={"Software": None})
@@ -86,5 +105,5 @@ def png(figure: Figure, dots: int = 150) -> bytes:
 
 
 def set_title(axes: Axes, text: str) -> None:
-    """Set the title of an axes, at its left."""
+    """Set the title of an axes, aligned to the left."""
     axes.set_title(text, color=INK)

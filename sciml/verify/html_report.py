@@ -1,6 +1,6 @@
 """HTML report pages: style, tables, figures, definitions, and the combination of pages.
 
-A page consists of chapters between marks, so that a later page can include them: two commands can write one report.
+A page consists of chapters between marks, so that a later command can include the chapters in its page.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def render(chapters: Sequence[Chapter], *, title: str) -> str:
 
 
 def _marked(number: int, chapter: Chapter) -> str:
-    # Two hyphens in a row would end the comment that holds the title.
+    # Two hyphens in a row would end the HTML comment with the title.
     name = html.escape(chapter.title).replace("--", "&#45;&#45;")
     return f'{BEGIN.format(name)}<div id="chapter-{number}">{chapter.body}</div>{END}'
 

@@ -123,7 +123,7 @@ def test_drawn_pairs() -> None:
     columns = convection_columns(xr.open_dataset(path, decode_times=False).isel(column=slice(None, None, 5)))
     assert set(np.unique(columns["RUN"].values)) == {1, 2, 3}
     assert (columns["RQSCUTEN"].values == 0).all()
-    assert "zero here" in columns["RQSCUTEN"].attrs["comment"]
+    assert "zero: absent from the source" in columns["RQSCUTEN"].attrs["comment"]
     assert columns["WEIGHT"].values.max() > 1
     with pytest.raises(InputError, match="no position on the grid"):
         columns_to_map(columns)
@@ -212,7 +212,7 @@ def test_one_message_lists_all_missing_variables(frames: xr.Dataset) -> None:
     asked = ["W0AVG", "ZOL", "NCA", "PRATEC", "CUTOP", "CUBOT"]
     asked += [str(name) for name in frames.data_vars if str(name).endswith("CUTEN")]
     bare = open_wrfout(frames.drop_vars([*asked, "HFX", "PBLH"]))
-    with pytest.raises(MissingVariable, match="decides") as caught:
+    with pytest.raises(MissingVariable, match="determines where convection starts") as caught:
         convection_columns(bare)
     text = str(caught.value)
     line = re.findall(r"\+:h:0:([A-Z0-9_,]+)", text)

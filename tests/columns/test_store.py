@@ -541,6 +541,6 @@ def test_counting_reads_only_small_fields(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("name", ["columns.nc", "columns.NC4", "columns.h5", "columns.csv"])
 def test_a_store_does_not_take_the_name_of_a_file(tmp_path, name):
     """A folder called columns.nc would later be opened as netCDF."""
-    with pytest.raises(InputError, match=r"names a file.* give columns\.zarr"):
+    with pytest.raises(InputError, match=r"is the name of a file.* give columns\.zarr"):
         write_columns(SAMPLE_WRFOUT, tmp_path / name)
     assert not list(tmp_path.iterdir())

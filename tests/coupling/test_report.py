@@ -43,7 +43,11 @@ def test_the_report_prints_classes_and_time(
         0 if columns["returned"] else columns["unsound"]
     )
     text = " ".join(done.output.split())
-    for name, word in (("none", "columns with no"), ("shallow", "with shallow"), ("deep", "with deep")):
+    for name, word in (
+        ("none", "columns without convection"),
+        ("shallow", "with shallow"),
+        ("deep", "with deep"),
+    ):
         assert f"{answered[name]:,} {word}" in text
     assert (columns["returned"] > 0) == (mode == "guard")
     match = re.search(r"emulator \S+ s \((\S+) microseconds per column\)", text)

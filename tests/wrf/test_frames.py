@@ -144,7 +144,7 @@ def test_columns_of_a_saved_file(sample: xr.Dataset, tmp_path: Path) -> None:
 
 def test_a_zarr_store_given_as_a_folder_is_an_error(sample: xr.Dataset, tmp_path: Path) -> None:
     _saved(sample[["T"]], tmp_path, "zarr")
-    with pytest.raises(InputError, match=r"give what xr\.open_zarr makes of it"):
+    with pytest.raises(InputError, match=r"give the dataset from xr\.open_zarr"):
         open_wrfout(tmp_path / "saved.zarr")
 
 

@@ -162,7 +162,7 @@ def _reset(totals: np.ndarray, frame: int, fallen: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("frame", [1, 3, 6])
 @pytest.mark.parametrize("how", [None, "int16 by frame", "BitGroom, 4 digits", "GRIB"])
 def test_a_reset_of_all_totals_is_detected(frame: int, how: str | None) -> None:
-    """The amount of a cell is its new total also if that total did not fall, because the reset is of the whole field."""
+    """The amount of a cell is its new total even if that did not fall, because the reset is of the whole field."""
     fallen = _fallen()
     fallen[frame, :2] += 40.0
     totals = _totals(30.0) - _fallen().cumsum(0) + fallen.cumsum(0)

@@ -73,7 +73,7 @@ def test_rain_is_nan_where_the_ground_is_not_known() -> None:
     assert np.isnan(rain[[0, 4]]).all()
     assert np.isfinite(rain[1]).all()
     far = [*CORNERS[:3], (45, 40), (45, 40)]
-    with pytest.warns(UserWarning, match="no whole number of cells"):
+    with pytest.warns(UserWarning, match="cells do not coincide"):
         rain = open_wrfout(_nest(far)).sciml.rain.values
     assert np.isnan(rain[3]).all()
     assert np.isfinite(rain[4]).all()

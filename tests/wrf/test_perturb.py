@@ -94,7 +94,7 @@ def test_only_a_perturbed_copy_is_overwritten(tmp_path: Path) -> None:
     for output, words in (
         (source, "one of the inputs"),
         (link, "one of the inputs"),
-        (other, "no perturbed copy"),
+        (other, "not a perturbed copy"),
     ):
         with pytest.raises(InputError, match=words):
             perturb(source, output)

@@ -86,7 +86,7 @@ def test_the_files_own_diagnostics() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_files_without_targets_are_an_error(name: str) -> None:
-    with pytest.raises(MissingVariable, match=r"W0AVG.*decides"):
+    with pytest.raises(MissingVariable, match=r"W0AVG.*determines"):
         convection_columns(open_wrfout(REAL / name))
 
 

@@ -50,7 +50,7 @@ DEFINITIONS: Final = {
     "water": "(PRATEC + sum m R) / sum m |R|, R the total water tendency, m = RHO * DZ8W",
     "enthalpy": "sum m (cp pi RTH + Lv(T) RQV) / sum m |cp pi RTH|",
     "momentum": "|sum m (RU, RV)| / sum m |(RU, RV)|",
-    "confusion": "rows truth, columns prediction, in the order of classes",
+    "confusion": "counts: rows are true classes, columns are predicted classes, in the order of classes",
 }
 
 
@@ -118,12 +118,12 @@ class ScoreAccumulator:
         return good
 
     def add(self, truth: xr.Dataset, prediction: xr.Dataset) -> None:
-        """Score columns that `select` selected; ``prediction`` holds the same columns in the same order.
+        """Add the sums of columns that `select` selected; ``prediction`` has the same columns in the same order.
 
         Raises
         ------
         InputError
-            A WEIGHT that is not finite, or negative.
+            A WEIGHT is negative or not finite.
         """
         kind = {"truth": _values(truth, "KIND").astype(np.int8), "prediction": classify(prediction)}
         matched = np.flatnonzero((kind["truth"] > NONE) & (kind["prediction"] > NONE))
@@ -167,7 +167,7 @@ class ScoreAccumulator:
             left = ", ".join(f"{count} {name}" for name, count in self._left.items())
             raise InputError(
                 f"{self.data}: no column to evaluate (left out: {left}); give output at cumulus times, "
-                "captured or drawn pairs, or the true scheme's own answers with --reference"
+                "captured or drawn pairs, or the output of the true scheme with --reference"
             )
         columns = column_table(self._rows)
         weighable = "WEIGHT" in columns and bool(np.ptp(columns["WEIGHT"].values) > 0)

@@ -1,7 +1,7 @@
 """Budgets of a column that convection must conserve (water, enthalpy, momentum), and negative vapour.
 
-The mass of a layer is m = RHO * DZ8W, the moist density times the thickness, which is what MSKF itself uses.
-This module does not use the code of the constraints of the emulator, so that each checks the other.
+The mass of a layer is m = RHO * DZ8W, the moist density times the thickness, as in MSKF. This module does not use the
+code of the constraints of the emulator, so that the two implementations check each other.
 
 ========== ============================================================ ===========================
 residual    definition                                                   residual of MSKF
@@ -12,8 +12,8 @@ enthalpy    sum m (cp pi RTH + Lv(T) RQV) / sum m |cp pi RTH|            about 1
 momentum    |sum m (RU, RV)| / sum m |(RU, RV)|                          1e-7
 ========== ============================================================ ===========================
 
-Lv(T) = 3.15e6 - 2370 T (J/kg). Water and momentum are identities. Enthalpy is only bounded,
-because the scheme omits the latent heat of freezing there and rounds its own budget.
+Lv(T) = 3.15e6 - 2370 T (J/kg). Water and momentum are conserved exactly. The residual of enthalpy is only bounded,
+because the scheme omits the latent heat of freezing there and rounds its budget.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def budgets(
         result["water"] = _ratio(rain + (mass * total).sum(1), (mass * np.abs(total)).sum(1))
     if "RQVCUTEN" in take:
         result["moistening"] = (mass * take["RQVCUTEN"]).sum(1)
-        drying = take["RQVCUTEN"] < 0  # advection can leave vapour of -1e-14, which is no error of the scheme
+        drying = take["RQVCUTEN"] < 0  # Vapour of -1e-14 is an error of advection, not of the scheme.
         below = drying & (take["QVAPOR"] + dt * take["RQVCUTEN"] < 0)
         result["negative_vapour"] = below.sum(1).astype(np.float64)
     if "RTHCUTEN" in take:

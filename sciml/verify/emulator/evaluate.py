@@ -35,30 +35,33 @@ def evaluate(
     Parameters
     ----------
     truth
-        Columns as `sciml.convection_columns` makes them: inputs, targets, KIND; dims (column, level). Columns
-        held from an earlier call (KIND 3), unknown ones (-1) and those with a target that is not finite are
-        left out.
+        Result of `sciml.convection_columns`: inputs, targets, KIND; dims (column, level). Columns held from an earlier
+        call (KIND 3), unknown columns (-1) and columns with a target that is not finite are left out.
     prediction
-        The same columns in the same order: an algorithm's ``outputs``, or any dataset with the WRF names.
-        Without KIND its classes come from NCA and PRATEC (`sciml.verify.emulator.accumulate.classify`).
+        The same columns in the same order: ``outputs`` of an algorithm, or any dataset with the WRF names. Without
+        KIND, its classes are derived from NCA and PRATEC (`sciml.verify.emulator.accumulate.classify`).
     model, data
         Names of the model and of the data in tables.
     weighted
-        Weigh columns by WEIGHT (which undoes a stratified drawing) in the main scores. Otherwise the main
-        scores are unweighted, and where WEIGHT varies the weighted ones stand beside them under ``weighted``.
+        Whether the main scores weight columns by WEIGHT (which compensates stratified sampling). Otherwise the main
+        scores are unweighted, and ``weighted`` contains the weighted scores if WEIGHT varies.
+
+    Returns
+    -------
+    Evaluation
+        Scores, profiles and a table of the columns.
 
     Raises
     ------
     InputError
-        The two do not hold the same columns in the same order (by Time, south_north, west_east and RUN), or no
-        column can be evaluated.
+        The columns or their order differ (by Time, south_north, west_east and RUN), or no column can be evaluated.
     MissingVariable
-        The truth has no value of a variable that the scores need.
+        The truth does not have a variable that the scores need.
 
     Notes
     -----
     The scores are defined in `sciml.verify.emulator.moments`, the budgets in `sciml.verify.emulator.budgets`. NCA
-    counts as 0 where nothing triggered ("untouched").
+    counts as 0 in columns without convection.
     """
     if truth.sizes.get("column") != prediction.sizes.get("column"):
         raise InputError(
@@ -104,14 +107,14 @@ def assess(
 ) -> Evaluation:
     """Run an algorithm over columns with known targets, block by block, and score it.
 
-    Memory: one block of columns with its prediction, and about 100 bytes per evaluated column.
+    The memory is that of one block of columns with its prediction, and about 100 bytes per evaluated column.
 
     Parameters
     ----------
     columns
-        As `evaluate` takes for its truth; may be lazy.
+        Columns as the truth of `evaluate`; may be lazy.
     algorithm
-        Such as ``sciml.Emulator.load(path)`` or ``sciml.FortranEmulator(library, weights)``.
+        Algorithm, such as ``sciml.Emulator.load(path)`` or ``sciml.FortranEmulator(library, weights)``.
     model, data, weighted
         As in `evaluate`.
     block
@@ -123,6 +126,11 @@ def assess(
     -------
     Evaluation
         Its score ``seen_in_training`` is true if the algorithm was trained on runs of these files.
+
+    Raises
+    ------
+    InputError, MissingVariable
+        As for `evaluate`.
     """
     from sciml.convection.problem import Convection
 

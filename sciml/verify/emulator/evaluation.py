@@ -28,20 +28,19 @@ COLUMNS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Evaluation:
-    """The scores of one model on one set of columns.
+    """Scores of one model on one set of columns. ``print`` shows them as a table.
 
     Attributes
     ----------
     model, data
         Names of the evaluated model and of the data.
     scores
-        Every number, nested as in the JSON file: ``trigger``, ``outputs``, ``rain``, ``budgets``,
-        ``novelty``.
+        All numbers, nested as in the JSON file: ``trigger``, ``outputs``, ``rain``, ``budgets``, ``novelty``.
     profiles
-        Statistics by level, dims (statistic, subset, level), a variable per output; ``height`` (level) in km.
+        Statistics by level, dims (statistic, subset, level), one variable for each output; ``height`` (level) in km.
     columns
-        One entry per evaluated column, with the coordinates it came with: KIND, PRATEC, HEATING (W m-2),
-        WATER, ENTHALPY, MOMENTUM with a dim ``source`` (truth, prediction); NOVELTY, WEIGHT where known.
+        One entry per evaluated column, with its coordinates: KIND, PRATEC, HEATING (W m-2), WATER, ENTHALPY, MOMENTUM
+        with a dim ``source`` (truth, prediction); NOVELTY and WEIGHT if they are known.
     """
 
     model: str

@@ -63,7 +63,7 @@ def pictures(evaluation: Evaluation) -> Iterator[Picture]:
         yield Picture(
             "reliability",
             plot.reliability(stated),
-            "Observed frequency of convection by predicted probability; a calibrated probability lies on the diagonal.",
+            "Observed frequency of convection by predicted probability; calibrated probabilities lie on the diagonal.",
             f"Reliability diagram. {summary}",
         )
     for subset in PROFILES:
@@ -154,7 +154,7 @@ def _scatter(evaluation: Evaluation) -> Iterator[Picture]:
 
 
 def fullest_frame(evaluation: Evaluation) -> tuple[str, dict[str, Array]] | None:
-    """Map the frame (one Time of one RUN) with the most evaluated columns, and of those with the most rain.
+    """Map the frame (one Time of one RUN) with the most evaluated columns; if several have as many, the rainiest.
 
     Returns
     -------
@@ -196,7 +196,7 @@ def _maps(evaluation: Evaluation) -> Iterator[Picture]:
     yield Picture(
         "maps",
         plot.triptych(fields),
-        f"The frame of {time}. Grey: columns that were not evaluated at this time.",
+        f"Maps of the frame of {time}. Columns in grey were not evaluated at this time.",
         f"Maps at {time}: true, predicted, and their difference, of rain rate and column heating",
     )
 
@@ -205,6 +205,16 @@ def portrait(evaluation: Evaluation) -> Figure:
     """Draw maps of true and predicted rain, and profiles of heating.
 
     Without a map (sampled columns) the figure has the profiles of heating and drying.
+
+    Parameters
+    ----------
+    evaluation
+        Result of `sciml.verify.assess`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Figure in the style of the package.
     """
     height, top = evaluation.profiles["height"].values, _top(evaluation)
     frame = fullest_frame(evaluation)

@@ -1,9 +1,9 @@
 """Sums from which the scores of predicted columns are computed.
 
-`MomentSums` holds nine weighted sums by class of the true column and by level. Sums of blocks add up, so a data set
-of any size is scored in bounded memory, and the scores of any subset (triggered, deep, shallow, all; whole or by
-level) come from the same sums. `SCORES` has one formula for each score: a new score is one entry there, and one entry
-in `sciml.verify.emulator.evaluation.COLUMNS` for the table.
+`MomentSums` contains nine weighted sums by class of the true column and by level. Sums of blocks can be added, so a
+dataset of any size is scored in bounded memory. The scores of all subsets (triggered, deep, shallow, all; whole or by
+level) are computed from the same sums. `SCORES` has one formula for each score: a new score needs an entry there, and
+an entry in `sciml.verify.emulator.evaluation.COLUMNS` for the table.
 
 Definitions, with t the truth, p the prediction, w the weight, sums over all elements (columns and levels) of
 one variable in the subset:
@@ -55,13 +55,13 @@ NIL: Final[Mapping[str, float]] = {
     **dict.fromkeys(("QC_CU", "QI_CU"), 1e-9),
     **dict.fromkeys(("CLDFRA_DP", "CLDFRA_SH"), 1e-6),
 }
-"""Standard deviation of the truth below which a variable counts as nil and has no R2, in the unit of the variable.
+"""Standard deviation of the truth below which a variable counts as zero and has no R2, in the unit of the variable.
 
-1e-11 kg kg-1 s-1 is one milligram per kilogram and day: MSKF's RQSCUTEN stays thirty times below it.
+1e-11 kg kg-1 s-1 is one milligram per kilogram and day. RQSCUTEN of MSKF is thirty times smaller.
 """
 
 _SUMS: Final = ("w", "t", "tt", "p", "pp", "e", "ee", "abs_e", "abs_t")
-_EXACT: Final = 1e-13  # SST below this share of sum(t^2) is the rounding of a constant
+_EXACT: Final = 1e-13  # An SST below this share of sum(t^2) is the rounding of a constant.
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -200,8 +200,8 @@ class MomentSums:
     def class_mean_r2(self, kinds: Sequence[int] = TRIGGERED) -> float:
         """Compute the R2 of predicting the mean profile of the true class of each column.
 
-        The means are those of the evaluated columns, so this is the upper limit of a scheme with one profile for each
-        class. It is the baseline for an emulator.
+        The means are those of the evaluated columns, so this is the upper limit for a scheme with one profile for each
+        class, and a baseline for an emulator.
         """
         rows = self.sums[list(kinds)]
         count, t, tt = rows[..., 0], rows[..., 1], rows[..., 2]
@@ -248,5 +248,5 @@ SCORES: Final[dict[str, Callable[[Mapping[str, float], float], float]]] = {
     "bias": _bias,
     "nmae": _nmae,
 }
-"""Formula of each score, of the sums of `MomentSums` by name and of the standard deviation below which the truth counts
-as nil."""
+"""Formula of each score: a function of the sums of `MomentSums` by name, and of the standard deviation below which the
+truth counts as zero."""

@@ -1,4 +1,4 @@
-"""Features of an emulator that lie outside its training range; the library counts only the columns."""
+"""Features of an emulator that lie outside its training range. The library itself counts only the columns."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def novel_features(emulator: Emulator, history: xr.Dataset, most: int = MOST) ->
 
 
 def _columns(history: xr.Dataset) -> xr.Dataset:
-    """Return the states as columns; the surface, which sets only the adjustment time, is a calm sea."""
+    """Return the states as columns. The surface, which affects only the adjustment time, is a calm sea."""
     stacked = history[["T", "QVAPOR", "U", "V", "W0AVG"]].stack(column=("time", "member"), create_index=False)
     stacked = stacked.transpose("column", "level")
     t, q = stacked["T"], stacked["QVAPOR"]

@@ -30,11 +30,16 @@ def write_page(
     Parameters
     ----------
     path
-        Path of the HTML file; it is written under a temporary name, then renamed.
+        Path of the HTML file. It is written under a temporary name and then renamed.
     evaluations
         Evaluations in the order of the page; a table compares several.
     title
         Heading of the page.
+
+    Returns
+    -------
+    pathlib.Path
+        Path of the page.
 
     Raises
     ------
@@ -142,7 +147,7 @@ def _budgets(budgets: Mapping[str, Any]) -> str:
         "median magnitude",
         "largest magnitude",
     ]
-    text = table("Relative imbalance of the column (see the definitions)", head, rows, text=3)
+    text = table("Relative residual of the budgets of a column (see the definitions)", head, rows, text=3)
     if "negative_vapour_columns" in budgets:
         negative = budgets["negative_vapour_columns"]
         text += (
@@ -165,8 +170,8 @@ def _novelty(novelty: Mapping[str, Any]) -> str:
     caption = "Columns inside and outside the training range (novelty 1 is its edge)"
     head = ["novelty", "columns", "F1 of the trigger", "error of column heating (nmae)"]
     return (
-        f"<h3>Novelty</h3><p>Of {novelty['looked_at']:,} columns that passed the parcel test, "
-        f"{figure(novelty.get('fraction_above_1'), '{:.2%}')} lie outside the training range: median "
+        f"<h3>Novelty</h3><p>{novelty['looked_at']:,} columns passed the parcel test, and "
+        f"{figure(novelty.get('fraction_above_1'), '{:.2%}')} of them are outside the training range. Novelty: median "
         f"{figure(novelty.get('median'))}, 99th percentile {figure(novelty.get('p99'))}, largest "
         f"{figure(novelty.get('max'))}.</p>{table(caption, head, rows)}"
     )

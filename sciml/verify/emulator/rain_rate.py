@@ -17,7 +17,7 @@ from sciml.tables import plain
 __all__ = ["THRESHOLDS", "contingency", "rain_scores"]
 
 THRESHOLDS: Final = (0.1, 0.25, 0.5, 1.0, 2.0)
-"""Rain rates (mm/h) at which a column counts as raining; one 10 km column of MSKF rarely exceeds 3 mm/h."""
+"""Rain rates (mm/h) from which a column counts as raining. A 10 km column of MSKF rarely exceeds 3 mm/h."""
 
 
 def rain_scores(

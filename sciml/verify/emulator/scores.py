@@ -1,4 +1,4 @@
-"""Scores of predicted columns: of arrays, of the trigger and of each output."""
+"""Scores of predicted columns for arrays: of the trigger and of each output."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def confusion(kind: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = 
 
 
 def f1(table: Floats, positive: Iterable[int]) -> float:
-    """Compute F1 = 2 TP / (2 TP + FP + FN) with these classes as "yes".
+    """Compute F1 = 2 TP / (2 TP + FP + FN) with these classes as positive.
 
     It is NaN where the truth has none of these classes, because a single false alarm would make it 0.
     """
@@ -125,7 +125,7 @@ def output_scores(moments: MomentSums, nil: float = 0.0) -> dict[str, Any]:
     result["r2_all"] = plain(moments.scores(EVERY, nil=nil).r2)
     result["r2_class_mean"] = None if result["r2"] is None else plain(moments.class_mean_r2())
     if result["r2"] is None and whole.n > 0:
-        result["note"] = "the truth does not vary (numerically nil or constant), so R2 is not defined"
+        result["note"] = "the truth does not vary (numerically zero or constant), so R2 is not defined"
     for name, index in (("shallow", SHALLOW), ("deep", DEEP)):
         result[name] = moments.scores([index], nil=nil).to_json()
     return result

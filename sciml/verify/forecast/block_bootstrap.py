@@ -1,7 +1,7 @@
 """Block bootstrap of sums: the terms of a score are summed by blocks of time and space, and blocks are resampled.
 
-A score of rain is a formula of sums: hits and misses, squares of fractions, products of anomalies. With sums by block,
-the sums of a thousand resamples are one matrix product, so the interval takes little more time than the score.
+A score of rain is a function of sums, such as hits and misses, squares of fractions, or products of anomalies. With
+sums by block, the sums of a thousand resamples are one matrix product, so the interval takes little additional time.
 The blocks are drawn by `scores.processing.block_bootstrap`, circular in time (Kuensch 1989; Politis and Romano 1992).
 """
 
@@ -93,8 +93,8 @@ class Blocks:
         Parameters
         ----------
         length
-            Number of windows in a block; by default those of one day if there are at least five days, else the cube
-            root of their number.
+            Number of windows in a block; by default the number in one day if there are at least five days, else the
+            cube root of the number of windows.
         per_day
             Number of windows in a day.
         resamples, seed

@@ -30,7 +30,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class RunComparison:
-    """Result of `compare_runs`.
+    """Result of `compare_runs`. ``print`` shows it as tables.
 
     Parameters
     ----------
@@ -122,6 +122,8 @@ def compare_runs(
 
     Parameters
     ----------
+    reference, candidate
+        Sides of the comparison, from `sciml.verify.forecast.run_source.open_source`.
     floor
         Runs of the reference with rounding-size perturbations (`sciml.wrf.perturb`): the scores of the
         candidate are compared with theirs, see `sciml.verify.forecast.rain_floor`.
@@ -132,11 +134,16 @@ def compare_runs(
     thresholds, scales, block, resamples, seed
         As in `sciml.verify.forecast.rainfall.compare_rain`.
 
+    Returns
+    -------
+    RunComparison
+        Scores of the rain, profiles and budgets of both sides.
+
     Raises
     ------
     InputError
-        As `compare_rain`; the sides are at different places; there is only one frame; the common times are not equally
-        spaced and there is no window.
+        As in `compare_rain`; or the sides are at different places, there is only one frame, or the common times are not
+        equally spaced and no window is given.
     SciMLError
         The package `scores` is not installed.
     """
@@ -296,6 +303,6 @@ def _budget_rows(terms: Sequence[Mapping[str, float]]) -> list[Judged]:
 
 
 def _fallen(amounts: xr.DataArray, frames: Array) -> float:
-    """Compute the mean amount (mm) between the first and the last of these frames."""
+    """Compute the mean amount (mm) between the first and the last of the given frames."""
     between = amounts.isel(Time=slice(int(frames[0]) + 1, int(frames[-1]) + 1))
     return float(between.sum("Time", skipna=False).mean())

@@ -26,10 +26,11 @@ WORDS: Final = {
     "FSS": "fractions skill score (Roberts and Lean 2008): 1 - sum of (p - o)² / (sum of p² + sum of o²), p and o "
     "the shares of cells with an event in squares of that side",
     "brackets": "the middle 95 % of a block bootstrap",
-    "floor": "the same score of runs of the reference whose start is perturbed by rounding errors (of several runs "
-    "the mean, and the range in brackets). A score is within the floor if its departure from the perfect value "
-    "is not larger than the largest departure of the floor runs' values and of the ends of their intervals (of ratios: "
-    "of the logarithm); of profiles and budgets, than the largest value of the floor runs",
+    "floor": "the same score of runs of the reference with initial states perturbed by rounding errors (for "
+    "several runs their mean, and their range in brackets). A score is within the floor if its departure from the "
+    "perfect value is not larger than the largest departure of the values of the floor runs and of the ends of their "
+    "intervals. The departure of a ratio is that of its logarithm. Profiles and budgets are compared with the largest "
+    "value of the floor runs",
     "water, energy": "budget of the mean column: gain, fluxes through top and bottom, and residual, "
     "which contains fluxes through the lateral boundaries and changes of fluxes between frames; enthalpy is "
     "cp T + Lv qv - Lf qi",
@@ -150,7 +151,7 @@ def _profiles(comparison: RunComparison) -> list[Picture]:
         Picture(
             "profiles",
             figure,
-            "Means over the grid and the common times (above), bias and RMSE (below).",
+            "Means over the grid and the common times (upper row), and bias and RMSE (lower row).",
             "Mean profiles.",
         )
     ]

@@ -1,8 +1,9 @@
-"""The floor of scores: scores of rounding-size perturbations of the control, and which scores exceed them.
+"""Floor of scores: scores of rounding-size perturbations of the control, and comparison of a candidate with them.
 
-Convection is chaotic: a run whose start differs by rounding errors has rain in other cells after a few hours. A score
-of a candidate, with the control as the reference, shows an error of the candidate only where it is worse than the same
-score of such a perturbed run of the control, a floor run (Hohenegger and Schaer 2007, doi 10.1175/BAMS-88-11-1783).
+Convection is chaotic: runs whose initial states differ by rounding errors have rain in different cells after a few
+hours. A score of a candidate, with the control as the reference, shows an error of the candidate only if it is worse
+than the same score of a perturbed run of the control, called a floor run (Hohenegger and Schaer 2007, doi
+10.1175/BAMS-88-11-1783).
 
 A score is *within the floor* where its departure from the perfect value is not larger than the largest departure of the
 values of the floor runs and of the ends of their 95 % block-bootstrap intervals; else it is *above the floor*. The

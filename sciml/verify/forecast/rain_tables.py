@@ -44,7 +44,7 @@ CaptionedRows = tuple[str, list[str], list[list[str]]]
 
 @dataclass(frozen=True, eq=False)
 class RainComparison:
-    """Scores of the rain of a candidate, with a reference.
+    """Scores of the rain of a candidate, compared with a reference. ``print`` shows them as tables.
 
     Parameters
     ----------

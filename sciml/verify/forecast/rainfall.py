@@ -51,20 +51,20 @@ def accumulations(amounts: xr.DataArray, window: str | None = None, *, tolerance
     Parameters
     ----------
     amounts
-        Amounts (Time, y, x), mm, each since the Time before: ``ds.sciml.rain`` of a wrfout, which includes the
-        buckets, or observations. The beginning of the first is unknown: it is left out if NaN, else it is taken to
-        have the length of the next. Times of any calendar, or lead times (timedelta64).
+        Amounts (Time, y, x), mm, each since the previous Time: ``ds.sciml.rain`` of a wrfout, which includes the
+        buckets, or observations. The start of the first interval is unknown: the amount is left out if NaN, otherwise
+        its interval has the length of the next. Times are of any calendar, or lead times (timedelta64).
     window
         Length of the windows, such as "1h", "3h" or "24h". Windows end at whole multiples of it since 0 UTC (since the
-        start for lead times). None: the frames as they are.
+        start for lead times). None: the intervals between frames.
     tolerance
         Tolerance of the times of frames at the ends of windows, microseconds (for runs with adaptive time steps).
 
     Returns
     -------
     xr.DataArray
-        (Time, y, x), mm; Time is the end of each window, ``window`` its length in hours. Windows that the frames do not
-        fill completely are left out. A window is NaN where one of its amounts is, as at a seam
+        (Time, y, x), mm. Time is the end of each window, and the attribute ``window`` its length in hours. Windows that
+        the frames do not fill completely are left out. A window is NaN where one of its amounts is NaN, as at a seam
         between two runs.
 
     Raises
@@ -168,14 +168,16 @@ def compare_rain(
     resamples: int = 1000,
     seed: int = 7,
 ) -> RainComparison:
-    """Compute the scores of the rain of a candidate, with a reference.
+    """Compute the scores of the rain of a candidate, compared with a reference.
 
     Parameters
     ----------
     reference, candidate
-        (Time, y, x), mm per window, of `accumulations`; the same grid. Common times are compared; a window in
-        which one of them is NaN everywhere is left out and counted in the summary. The candidate may have a dimension
-        ``member``: then the scores are those of its mean and of the ensemble.
+        Results of `accumulations` on the same grid, (Time, y, x), mm per window. Common times are compared. A window in
+        which one of them is NaN everywhere is left out and counted in the summary. If the candidate has a dimension
+        ``member``, the scores are those of its mean and of the ensemble.
+    names
+        Names of the reference and the candidate.
     thresholds
         Thresholds, mm; by default `default_thresholds` of the window.
     scales
@@ -185,7 +187,13 @@ def compare_rain(
     clocks
         For lead times, the hours (UTC) at which the two start; there is no diurnal cycle without them.
     block, resamples, seed
-        Settings of the bootstrap: windows in a block (see `Blocks.of`), number of resamples, seed.
+        Settings of the bootstrap: number of windows in a block (see `sciml.verify.forecast.block_bootstrap.Blocks.of`),
+        number of resamples, seed.
+
+    Returns
+    -------
+    RainComparison
+        Scores with intervals, fields and summary.
 
     Raises
     ------

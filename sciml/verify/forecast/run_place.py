@@ -1,4 +1,4 @@
-"""Check that two sides have the same place, cells and levels, so that cells can be compared."""
+"""Checks that two sides have the same place, cells and levels, so that cells can be compared."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def require_same_ground(
         if len(without) == 2:
             return []
         note = (
-            f"{without[0]} has no coordinates (XLAT, XLONG), {next(n for n in names if n not in without)} has: "
-            "whether they lie at the same place was not checked"
+            f"{without[0]} has no coordinates (XLAT, XLONG), but {next(n for n in names if n not in without)} has: "
+            "their places could not be compared"
         )
         warnings.warn(note, stacklevel=3)
         return [note]

@@ -1,4 +1,4 @@
-"""One side of a comparison: a run with its rain, or observations on the grid of the run."""
+"""Sides of a comparison: a run with its rain, or observations on the grid of the run."""
 
 from __future__ import annotations
 
@@ -53,17 +53,21 @@ class RunSource:
 
 
 def open_source(path: str | Path, name: str | None = None, variable: str | None = None) -> RunSource:
-    """Open wrfout files (a name, a glob, a folder), or rain on a grid in any netCDF or zarr that xarray reads.
+    """Open wrfout files, or rain on a grid in a netCDF file or zarr store.
 
     Parameters
     ----------
+    path
+        wrfout files (a name, a glob, a folder), or a file or store that xarray reads.
+    name
+        Name of the side; default: from the path.
     variable
         Name of the rain in data other than wrfout, (time, y, x) in mm since the time before.
 
     Raises
     ------
     InputError
-        The path is neither, or has no such variable.
+        The path has neither wrfout files nor gridded rain, or does not have the variable.
     """
     called = name or _short(path)
     if variable is None:

@@ -149,7 +149,7 @@ def _clock(sides: Sequence[RunSource], align: str) -> tuple[list[Array], list[in
     lead = []
     for side, at, start in zip(sides, dates, begun, strict=True):
         if start is None:
-            notes.append(f"when {side.name} started is not known: its times are counted from its first frame")
+            notes.append(f"the start of {side.name} is not known: its times are counted from its first frame")
         since = microseconds(at) - (int(microseconds(at)[0]) if start is None else start)
         lead.append(since.astype("timedelta64[us]"))
     return lead, [None if start is None else 0 for start in begun], notes
@@ -217,8 +217,8 @@ def _between_common(
     length = np.diff(edges)
     if not length.size:
         raise InputError(
-            f"one common time ({stamp(times[0][frames[0][0]])}), and no common start: the rain until then began to "
-            "fall at different times; give files with more common times"
+            f"one common time ({stamp(times[0][frames[0][0]])}), and no common start: the rain until then is of "
+            "different periods; give files with more common times"
         )
     usual = int(np.median(length))
     if (np.abs(length - usual) > 2 * tolerance).any():
@@ -278,7 +278,7 @@ def _require_still(
         interval = float(np.median(np.diff(microseconds(at))))
         if result.attrs["window"] * HOUR > 1.5 * interval:
             raise InputError(
-                f"{side.name} is a nest that moves: rain of its cells cannot be added up over windows of "
+                f"{side.name} is a moving nest: rain of its cells cannot be summed over windows of "
                 f"{span(round(result.attrs['window'] * HOUR))}; compare frame by frame (without --window, the same "
                 "output times on both sides), or compare the parent domain"
             )
@@ -302,7 +302,9 @@ def _without_unknown(
             f"{side.name} {stamp(like_times(end[:1], like)[0])} to {stamp(like_times(end[-1:], like)[0])}"
             for side, end in zip(sides, ends, strict=True)
         ]
-        raise InputError(f"no window of {span(length)} that all fill; windows end at: {', '.join(spans)}")
+        raise InputError(
+            f"no window of {span(length)} is complete on all sides; windows end at: {', '.join(spans)}"
+        )
     chosen = [rain.isel(Time=np.searchsorted(end, common)) for rain, end in zip(amounts, ends, strict=True)]
     unknown, without = np.zeros(common.size, bool), []
     for rain, side in zip(chosen, sides, strict=True):

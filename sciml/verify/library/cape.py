@@ -27,7 +27,7 @@ def saturation(pressure: Array, t: Array) -> Array:
 
 
 def cape(pressure: Array, t: Array, q: Array) -> Array:
-    """Compute the CAPE (J kg-1) of a parcel of the lowest level that does not mix and loses its condensate.
+    """Compute the CAPE (J kg-1) of a parcel from the lowest level, without mixing and without condensate.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def cape(pressure: Array, t: Array, q: Array) -> Array:
     Returns
     -------
     numpy.ndarray
-        (...,): the sum over the layers above the condensation level in which the parcel is lighter.
+        Sum over the layers above the condensation level in which the parcel is lighter than its surroundings, (...,).
 
     Examples
     --------
@@ -62,7 +62,7 @@ def cape(pressure: Array, t: Array, q: Array) -> Array:
     lifted = (low + high) / 2
     lighter = lifted * (1 + 0.608 * saturation(pressure, lifted)) - t * (1 + 0.608 * q)
     gained = np.where((pressure < p_lcl) & (lighter > 0), lighter, 0.0)
-    # of a layer between the logarithmic middles of its neighbours
+    # thickness of a layer, between the logarithmic middles to its neighbours
     thick = -np.gradient(np.log(pressure))
     return np.asarray(RD * (gained * thick).sum(-1))
 

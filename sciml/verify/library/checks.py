@@ -1,4 +1,4 @@
-"""Checks of an installed library with the emulator in its weights file."""
+"""Checks of a built library with the emulator in its weights file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TILINGS = (1, 7, 32, 100)
 """Numbers of columns in a call, besides all of them."""
 
 CALLERS = 4
-"""Number of threads of the host that call at the same time."""
+"""Number of threads of the host that call the library at the same time."""
 
 _FLAWED = 13  # index of the column that gets a NaN
 
@@ -39,7 +39,7 @@ _FLAWED = 13  # index of the column that gets a NaN
 @final
 @dataclass(frozen=True)
 class Check:
-    """Result of one check of an installed library."""
+    """Result of one check of a built library."""
 
     name: str
     ok: bool
@@ -101,7 +101,7 @@ def examine(library: Path, weights: Path, columns: xr.Dataset) -> Iterator[Check
             return True, f"in the library{', with its source in the same folder' if source.is_file() else ''}"
         if source.is_file():
             return True, "not in the library: the host compiles sciml_mskf.f90, which is in the same folder"
-        return False, "neither in the library nor in its folder: build again with a Fortran compiler"
+        return False, "missing in the library and in its folder: build again with a Fortran compiler"
 
     def entry() -> tuple[bool, str]:
         names = (*(f"__wrap_{symbol}" for symbol in SCHEME.values()), "sciml_mskf_cps")

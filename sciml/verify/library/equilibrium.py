@@ -49,7 +49,7 @@ ENTHALPY: Final = 1e-9
 
 DAY: Final = 86400.0
 _LV: Final = 2.5e6
-_DEEPEST: Final = 1e4  # Pa; there is no convection above, where the climate prescribes the temperature
+_DEEPEST: Final = 1e4  # Pa; above this level there is no convection, and the temperature is prescribed
 
 
 @final
@@ -70,7 +70,7 @@ class Band:
 @final
 @dataclass(frozen=True, repr=False, eq=False)
 class Equilibrium:
-    """Result of a run; it prints as a table whose last line is the verdict.
+    """Result of a run. ``print`` shows a table whose last line is the verdict.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class Equilibrium:
     def __str__(self) -> str:
         rows = [f"  {name:<62}{_shown(value)}" for name, value in self.numbers.items() if name != "says"]
         verdict = f"verdict: {'ok' if self.ok else 'FAILED'}: {self.numbers['says']}"
-        title = "Radiative-convective equilibrium, the emulator its only convection"
+        title = "Radiative-convective equilibrium with the emulator as convection"
         return "\n".join([title, *rows, verdict])
 
     __repr__ = __str__
@@ -133,7 +133,7 @@ def equilibrium(history: xr.Dataset) -> Equilibrium:
     """
     if history.sizes["time"] < 4:
         raise InputError(
-            f"{history.sizes['time'] - 1} records after the start: run for three at least, or write them more often"
+            f"{history.sizes['time'] - 1} records after the start: run for at least three, or write them more often"
         )
     came = {str(name): history[name].values[1:].astype(np.float64) for name in history.data_vars}
     seconds = float(history["time"][1] - history["time"][0]) * DAY
@@ -319,7 +319,7 @@ def _says(numbers: dict[str, Any]) -> str:
     water, enthalpy = numbers["residual of water"], numbers["residual of enthalpy"]
     return (
         f"water closes to {water:.0e} and enthalpy to {enthalpy:.0e} of the fluxes; "
-        f"{novel:.0f} % of the last third's convection is outside the training, T drifts by "
+        f"{novel:.0f} % of the convection in the last third is outside the training range, T drifts by "
         f"{numbers['drift of T (K): root mean square']:.1f} K, CAPE from "
         f"{numbers['CAPE (J/kg), at the first record']:.0f} to {numbers['CAPE (J/kg), last third']:.0f} J/kg"
     )

@@ -268,7 +268,7 @@ def read_statistics(paths: Iterable[str | Path]) -> ModeStatistics:
     Parameters
     ----------
     paths
-        Files that the library wrote in one mode, of any ranks and intervals of one domain; each once.
+        Files that the library wrote in one mode, of any ranks and intervals of one domain. Repeated paths are an error.
 
     Raises
     ------
@@ -328,7 +328,7 @@ def _opened(path: Path) -> xr.Dataset:
     if "CONFUSION" not in loaded and "RETURNED" not in loaded:
         raise InputError(
             f"{path.name} contains no statistics of the library: give sciml_mskf_shadow_*.nc, _emulate_*.nc or "
-            "_guard_*.nc (what `capture` wrote is for `sciml convection evaluate` and `train`)"
+            "_guard_*.nc (files of `capture` are for `sciml convection evaluate` and `train`)"
         )
     absent = [name for name in ATTRIBUTES if name not in loaded.attrs]
     absent += [name for name in (*COUNTS, "NOVELTY") if name not in loaded]

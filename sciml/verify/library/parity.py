@@ -1,4 +1,4 @@
-"""Comparison of two programs that should compute the same: torch and the library, two tilings, two builds."""
+"""Comparison of two programs that compute the same outputs: torch and the library, two tilings, or two builds."""
 
 from __future__ import annotations
 
@@ -44,7 +44,21 @@ class Agreement:
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Parity:
-    """Comparison of two predictions of the same columns; it prints as a table whose last line is the verdict."""
+    """Comparison of two predictions of the same columns. ``print`` shows a table whose last line is the verdict.
+
+    Attributes
+    ----------
+    names
+        Names of the reference and the other prediction.
+    columns
+        Number of columns.
+    classes_differ
+        Number of columns with different classes.
+    agreements
+        Agreement of each output.
+    median, tolerance, share
+        Limits, as in `compare_outputs`.
+    """
 
     names: tuple[str, str]
     columns: int
@@ -86,7 +100,7 @@ class Parity:
         ]
         verdict = (
             f"{'agree' if self.ok else 'DISAGREE'}: {self.names[1]} against {self.names[0]}, "
-            f"{self.columns:,} columns, {self.classes_differ} of another class; asked: "
+            f"{self.columns:,} columns, {self.classes_differ} of another class; limits: "
             f"median <= {self.median:g}, {self.share:.1%} of columns within {self.tolerance:g} of the range"
         )
         return "\n".join([head, "-" * len(head), *rows, verdict])
@@ -115,6 +129,11 @@ def compare_outputs(
         Limit on the median relative difference of each output.
     tolerance, share
         At least this share of the columns must be within ``tolerance`` of the output's range.
+
+    Returns
+    -------
+    Parity
+        Agreement of each output, and the verdict.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A wrfout replayed through a Fortran program, compared with torch and between tilings."""
+"""Replay of a wrfout through a Fortran program, compared with torch and between tilings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Replayed", "replayed"]
 @final
 @dataclass(frozen=True, repr=False)
 class Replayed:
-    """Result of a replay; it prints as a table whose last line is the verdict.
+    """Result of a replay. ``print`` shows a table whose last line is the verdict.
 
     Attributes
     ----------
@@ -74,9 +74,9 @@ def replayed(
     directory
         Folder for the program, its input and its last output.
     tiles
-        Sizes (west-east, south-north) of the tiles; zeros stand for the whole domain.
+        Sizes (west-east, south-north) of the tiles; zeros mean the whole domain.
     threads
-        Number of OpenMP threads of the second runs; 1 for no second runs.
+        Number of OpenMP threads of the second runs; 1 means no second runs.
 
     Raises
     ------

@@ -21,7 +21,7 @@ from sciml.verify.operator.error_bounds import energy_density
 __all__ = ["Certificate", "certify"]
 
 ROUNDING = 1e-12
-"""Smallest bound that holds for float64, because the bound assumes exact arithmetic; as in `Corrected`."""
+"""Smallest valid bound for float64, because the bound assumes exact arithmetic; as in `Corrected`."""
 
 
 @final
@@ -130,9 +130,14 @@ def certify(
     rtol
         Tolerance of the energy error, relative to the energy norm of the solution.
     check
-        Also solve by sparse LU.
+        Whether to solve also with sparse LU and compute the true error.
     name
         Name of the problem in tables.
+
+    Returns
+    -------
+    Certificate
+        The solutions with their guaranteed bounds.
 
     Raises
     ------

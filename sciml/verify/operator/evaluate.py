@@ -56,7 +56,7 @@ def problems_of(dataset: xr.Dataset, grid: Grid, truth: Array, count: int) -> li
     if not apart < SUSPECT:
         return (
             f"the truths are not the solutions of the problem that the inputs suggest ({apart:.0%} apart in the first "
-            "sample): say which it is with the attributes 'family' and 'grid' of the dataset"
+            "sample): set the attributes 'family' and 'grid' of the dataset"
         )
     return systems
 
@@ -89,7 +89,7 @@ def assess(
     multigrid_samples
         Number of samples that are compared with their multigrid hierarchies.
     preconditioned
-        Number of those for which the operator is tested as a preconditioner.
+        Number of these samples for which the operator is tested as a preconditioner.
     layout
         Format of a published file that has no such attribute; see `sciml.pde.open_dataset`.
     progress

@@ -49,7 +49,7 @@ DEFINITIONS: Final[Mapping[str, str]] = {
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class PdeEvaluation:
-    """Errors of one operator on one dataset, and their meaning for a multigrid solver.
+    """Errors of one operator on one dataset, and their effect on a multigrid solver. ``print`` shows tables.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""A linear multigrid layer trained for contraction, and the loss of its symmetry."""
+"""Training of a linear multigrid layer for contraction, and its asymmetry afterwards."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def learned_layer(*, resolution: int = 31, steps: int = 250, seed: int = 7) -> d
     Returns
     -------
     dict
-        ``layers``: of no, the geometric and the learned layer ``contraction`` (spectral, by power iteration),
-        ``asymmetry`` (|x.By - y.Bx| over |x.By|, root mean squares over random x and y), iterations of ``gmres``,
-        ``cg`` and ``flexible_cg`` to 1e-8, None where they do not converge.
+        ``layers``: without a layer, of the geometric and of the learned layer: ``contraction`` (spectral, by power
+        iteration), ``asymmetry`` (|x.By - y.Bx| over |x.By|, root mean squares over random x and y), iterations of
+        ``gmres``, ``cg`` and ``flexible_cg`` to 1e-8, None where they do not converge.
     """
     system = discretize(Poisson(resolution))
     # The right-hand side has every frequency; a smooth right-hand side excites few modes.

@@ -52,7 +52,7 @@ CONCLUSIONS: Final = {
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
 class Findings:
-    """Numbers of the three tables, ``blind``, ``guesses`` and ``learned``, and their settings."""
+    """Numbers of the three tables, ``blind``, ``guesses`` and ``learned``, with their settings."""
 
     scores: Mapping[str, Any]
 
