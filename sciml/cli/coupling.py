@@ -241,7 +241,7 @@ def replay(
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Replay wrfouts through a Fortran program, and compare the results with torch.
+    """Replay wrfouts in a Fortran program, and compare with torch.
 
     The program is compiled with $FC and linked with the library in DIR. It stores the fields in WRF's memory order
     with a halo, and calls the library in an OpenMP loop over tiles. The exit code is 1 if the results differ.

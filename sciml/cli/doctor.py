@@ -84,7 +84,7 @@ def check_compiler(variable: str, default: str, remedy: str, consequence: str) -
     name, path = f"{variable} compiler", shutil.which(command[0])
     if path is None:
         missing = f"${variable}={command[0]}" if os.environ.get(variable) else command[0]
-        return Check(name, False, f"there is no {missing}", consequence, remedy)
+        return Check(name, False, f"{missing} not found", consequence, remedy)
     return Check(name, True, f"{path}: {_first_line([*command, '--version'])}", consequence, remedy)
 
 
@@ -191,7 +191,7 @@ def check_f2py() -> Check:
 def check_linker() -> Check:
     """Check for GNU ld, whose option --wrap redirects WRF's calls of its scheme to the library."""
     path = shutil.which("ld")
-    version = _first_line([path, "--version"]) if path else "there is no ld"
+    version = _first_line([path, "--version"]) if path else "ld not found"
     consequence = "the link line of `sciml coupling flags` requires GNU ld or lld"
     ok = any(name in version for name in ("GNU ld", "GNU gold", "LLD"))
     return Check(
@@ -234,7 +234,7 @@ def run_checks() -> list[Check]:
 
 
 def doctor(json_file: Json = None, quiet: Quiet = False) -> None:
-    """Check the software and hardware of this machine, and print remedies."""
+    """Check the software and hardware of this machine, with remedies."""
     check_targets({"--json": json_file}, [])
     output = Output(json_file, quiet)
     checks = run_checks()

@@ -223,7 +223,7 @@ def findings(
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Reproduce problems for which plain multigrid is better than learned methods."""
+    """Reproduce problems for which plain multigrid is better."""
     targets = {"--json": json_file, "--html": page.html_file}
     check_targets(targets, [*([operator] if operator else []), *page.earlier])
     from sciml.operators import TrainedOperator

@@ -40,7 +40,7 @@ def test_the_truth_scores_perfectly_against_itself(truth):
         assert scores["rmse"] == scores["bias"] == 0
         if name == "RQSCUTEN":
             assert scores["r2"] is None
-            assert "nil" in scores["note"]
+            assert "numerically zero" in scores["note"]
         else:
             assert scores["r2"] == scores["r2_all"] == 1
             assert scores["nmae"] == 0

@@ -91,7 +91,7 @@ def test_invalid_columns_fail() -> None:
 
 
 def test_a_run_with_too_few_records_is_an_error() -> None:
-    with pytest.raises(InputError, match="2 records after the start: run for three"):
+    with pytest.raises(InputError, match="2 records after the start: run for at least three"):
         equilibrium(closed().isel(time=slice(3)))
 
 
