@@ -1,4 +1,4 @@
-"""The convection problem: columns, features, networks, constraints, the emulator.
+"""The convection problem, and its emulator: features, networks, conservation laws, training.
 
 Names are loaded when they are first used, so that reading and writing the store does not import torch.
 """

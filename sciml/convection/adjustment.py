@@ -1,8 +1,8 @@
 """Tendencies from mass fluxes: compensating subsidence in flux form, exact in water and momentum.
 
-The remaining step is linear: given the plume, the downdraft, the strength of the cloud-base mass flux and the time
-over which it acts, air is advected through the faces between layers (first order upwind, with as many steps as the
-Courant number requires) and the plumes' air is added where they detrain (Kain and Fritsch 1990).
+For given plume, downdraft, strength of the cloud-base mass flux and adjustment time, air is advected through the faces
+between layers (first-order upwind, with as many steps as the Courant number requires), and the air of the plumes is
+added where they detrain (Kain and Fritsch 1990).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sciml.convection.source_layer import scale_factor
 
 __all__ = ["Timing", "adjust", "greatest_strength", "shallow_strength", "timing"]
 
-# A strength that needs more steps of advection than this is far beyond those of the scheme.
+# A strength that needs more advection steps than this is far larger than any strength of the scheme.
 MOST_STEPS = 200
 
 
@@ -35,13 +35,13 @@ class Timing:
 
 
 def timing(s: Sounding, plume: Plume) -> Timing:
-    """The dynamic adjustment time of Zheng et al. (2016), as WRF computes it.
+    """Compute the dynamic adjustment time of Zheng et al. (2016), as WRF does.
 
-    The sub-cloud velocity scale joins friction and the convective velocity (g/T * HFX/(rho cp) * depth)^(1/3).
+    The sub-cloud velocity scale combines friction and the convective velocity (g/T * HFX/(rho cp) * depth)^(1/3).
 
-    Both times are at most a day, the counter in whole steps. The scheme bounds the adjustment time only: the
-    counters differ where the wind is so light that air needs more than a day to cross the cell, where the scheme's
-    counter would hold the column for years (and never count down in single precision).
+    Both times are at most a day, and the counter is in whole steps. The scheme limits only the adjustment time. The
+    counters therefore differ if the wind is so light that air needs more than a day to cross the cell: the counter of
+    the scheme would hold the column for years (and would not decrease in single precision).
     """
     speed = td.root(s.u * s.u + s.v * s.v)
     level = torch.arange(s.levels, device=s.t.device).unsqueeze(1)
@@ -68,12 +68,12 @@ def timing(s: Sounding, plume: Plume) -> Timing:
 
 
 def shallow_strength(s: Sounding, plume: Plume, times: Timing) -> Tensor:
-    """Cloud-base mass flux of shallow convection over the plume's own: a quarter of the source layer per time."""
+    """Compute the strength of shallow convection, which moves a quarter of the source layer per adjustment time."""
     return 0.25 * plume.source_depth / (plume.flux_lcl * td.GRAVITY * times.adjustment)
 
 
 def greatest_strength(s: Sounding, plume: Plume, down: Downdraft, times: Timing) -> Tensor:
-    """Strength at which some layer would lose all its mass within the adjustment time."""
+    """Compute the strength at which a layer would lose all its mass within the adjustment time."""
     level = torch.arange(s.levels, device=s.t.device).unsqueeze(1)
     inflow = (plume.entrained + down.entrained) * plume.flux_lcl
     within = (level >= plume.base) & (level <= torch.maximum(plume.cloud_base, down.start)) & (inflow > 1e-12)
@@ -85,7 +85,7 @@ def greatest_strength(s: Sounding, plume: Plume, down: Downdraft, times: Timing)
 
 
 def adjust(s: Sounding, plume: Plume, down: Downdraft, times: Timing, strength: Tensor) -> dict[str, Tensor]:
-    """Tendencies (level, column) of th, qv, qc, qi, qr, and the adjusted sounding, for given `strength` (column,)."""
+    """Compute tendencies (level, column) of th, qv, qc, qi, qr, and the adjusted sounding, for a strength (column,)."""
     level = torch.arange(s.levels, device=s.t.device).unsqueeze(1)
     cloud = level <= plume.top
     scale = plume.flux_lcl * strength

@@ -1,9 +1,9 @@
-"""The downdraft of a deep plume: Kain (2004), section 3c: from 150 hPa above the source layer to the ground.
+"""Downdraft of a deep plume, from 150 hPa above the source layer to the ground (Kain 2004, section 3c).
 
-Air of the layers it passes mixes by mass down to the level above the source layer; below, it follows a saturated
-descent that dries by 20 % of relative humidity a kilometre, cooled by melting, until it is buoyant, and spreads
-over the layers that it has passed. Its strength relative to the updraft is 2 (1 - mean relative humidity), but no more
-than the rain can evaporate.
+Down to the level above the source layer, the downdraft mixes the air of the layers by mass. Below, it follows a
+saturated descent with a decrease of relative humidity by 20 % per kilometre and cooling by melting, until it is
+buoyant, and then spreads over the layers of the descent. Its strength relative to the updraft is 2 (1 - mean relative
+humidity), limited by the rain that can evaporate.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Downdraft:
 
 
 def descend(s: Sounding, plume: Plume) -> Downdraft:
-    """Compute the downdraft of each column's plume; zero where the plume is shallow or has no depth for one."""
+    """Compute the downdraft of each column's plume; zero where the plume is shallow or not deep enough."""
     levels = s.t.shape[0]
     level = torch.arange(levels, device=s.t.device).unsqueeze(1)
     zeros = torch.zeros_like(s.t)

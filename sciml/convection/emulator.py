@@ -1,4 +1,4 @@
-"""The emulator as an algorithm: the parcel test, the plume, the network, the response."""
+"""The emulator of the MSKF scheme as an algorithm: parcel test, plume, network, response."""
 
 from __future__ import annotations
 
@@ -106,14 +106,15 @@ def physics(everything: Sounding, levels: int) -> Physics | None:
 class Emulator:
     """An emulator of the MSKF convection scheme.
 
-    The scheme's own parcel test gives the columns that can convect (recall 1), and its plume gives the class (deep or
-    shallow) and the levels of the cloud. The network predicts the strength of convection and the effect of pressure
-    on the cloud's wind. The response closes water and momentum exactly; see `sciml.convection.response`.
+    The parcel test of the scheme selects the columns that can convect (recall 1), and its plume determines the class
+    (deep or shallow) and the levels of the cloud. The network predicts the strength of convection and the effect of
+    pressure on the wind of the cloud. The response conserves water and momentum exactly; see
+    `sciml.convection.response`.
 
     Parameters
     ----------
     network, normalisation, about
-        As trained; `load` reads them from a checkpoint.
+        Trained network, scaling of its features, and description of the training; `load` reads them from a checkpoint.
     precision
         Precision of the network; everything else is computed in float64.
     block
@@ -121,7 +122,7 @@ class Emulator:
     device
         ``cpu``, ``cuda``, ...; ``auto`` uses a GPU if there is one.
     name
-        Name in the attribute ``history`` of the outputs; `load` takes that of the file.
+        Name in the attribute ``history`` of the outputs; `load` uses the name of the file.
 
     Raises
     ------
@@ -153,7 +154,14 @@ class Emulator:
     def load(
         cls, path: str | Path, *, precision: Literal["float32", "float64"] = "float32", device: str = "cpu"
     ) -> Emulator:
-        """Load a checkpoint, by its path or by the name of one in the package (``mskf-convrad``).
+        """Load a checkpoint.
+
+        Parameters
+        ----------
+        path
+            Path of the checkpoint, or name of a packaged one (``mskf-convrad``).
+        precision, device
+            Parameters of `Emulator`.
 
         Raises
         ------

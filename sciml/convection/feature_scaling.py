@@ -13,7 +13,7 @@ from sciml.errors import InputError, SchemaError
 __all__ = ["FeatureScaling"]
 
 CLIP = 10.0
-# The limits are this factor wider than the range, so that rounding never puts a training column outside them.
+# The limits are wider than the training range by this factor, so that rounding puts no training column outside.
 MARGIN = 1.01
 
 
@@ -35,7 +35,7 @@ class FeatureScaling:
 
     @classmethod
     def of(cls, channels: Tensor, scalars: Tensor) -> FeatureScaling:
-        """Compute from training features: (level, channel, column) and (scalar, column), float64.
+        """Compute the scaling of training features, (level, channel, column) and (scalar, column), float64.
 
         The scale at a level is at least a twentieth of the channel's spread over all levels, so that rounding is not
         amplified at a level where the channel hardly varies.
@@ -52,7 +52,7 @@ class FeatureScaling:
         overall = (channels - channels.mean((0, 2), keepdim=True)).pow(2).mean((0, 2)).sqrt()
         scale = torch.maximum(channels.std(-1), 0.05 * overall).clamp_min(1e-12)
         scalar_mean, scalar_scale = scalars.mean(-1), scalars.std(-1).clamp_min(1e-12)
-        # rounded first, so that the saved values are those that are used
+        # Rounded first, because the rounded values are saved.
         mean, scale = mean.float(), scale.float()
         scalar_mean, scalar_scale = scalar_mean.float(), scalar_scale.float()
         z = (channels - mean.double()[..., None]) / scale.double()[..., None]
@@ -73,9 +73,9 @@ class FeatureScaling:
         )
 
     def standardise(self, channels: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
-        """Level-first float64 features to (column, level, channel) and (column, scalar).
+        """Standardise level-first float64 features to (column, level, channel) and (column, scalar).
 
-        They are clipped to the range of the training and at 10 scales: a column outside gets the result of the limit,
+        They are clipped to the range of the training and to 10 scales. A column outside gets the result at the limit,
         and counts as novel.
         """
         z, y = self._raw(channels, scalars)
@@ -86,7 +86,7 @@ class FeatureScaling:
         )
 
     def novelty(self, channels: Tensor, scalars: Tensor) -> Tensor:
-        """Distance from the training range, (column,), of the worst feature: 1 at the limit (1 % beyond the range)."""
+        """Return the largest distance of a feature from the training range, (column,); 1 is the limit."""
         far, wide = self.distances(channels, scalars)
         return torch.maximum(far.amax((0, 1)), wide.amax(0))
 

@@ -1,9 +1,9 @@
-"""Inputs of the network: profiles and scalars of the scheme's physics, in one definition.
+"""Inputs of the network: profiles and scalars of the physics of the scheme.
 
 The native library computes the same numbers in the same order. All are computed in float64 from the plume, the
-downdraft and the sounding, then standardised and rounded to float32, so that differences keep their precision. The
-inputs contain no previous tendency and no tracer of the scheme. They contain no wind either: its effect is linear and
-computed (see `pressure`), except for the adjustment time, so that the network cannot depend on the wind's direction.
+downdraft and the sounding, then standardised and rounded to float32, so that differences are precise. The inputs
+contain no previous tendency and no tracer of the scheme. They contain no wind either, except in the adjustment time,
+because its effect is linear and computed (see `pressure`); the network cannot depend on the direction of the wind.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _upper(profile: Tensor) -> Tensor:
 
 
 def features(s: Sounding, plume: Plume, down: Downdraft, times: Timing, levels: int) -> tuple[Tensor, Tensor]:
-    """Channels (level, channel, column) of the lowest `levels` levels, and scalars (scalar, column); float64."""
+    """Compute channels (level, channel, column) of the lowest levels, and scalars (scalar, column); float64."""
     level = torch.arange(s.levels, device=s.t.device).unsqueeze(1)
     zero = torch.zeros_like(s.t)
     cloud = (level >= plume.cloud_base) & (level <= plume.top)

@@ -1,11 +1,11 @@
 """Linear response of emulated convection to small changes of a mean sounding, and the growth of these changes.
 
-The scheme has a trigger: at a single sounding it convects or not, so its derivative there does not describe a field
-of clouds (the mean sounding of the packaged sample does not convect, although 29 % of its columns do). Therefore, as
-Kuang (2010) does with a cloud-resolving model, the same perturbation is added to all columns of an ensemble about
-their mean sounding, and the response is the change of the mean tendency. It is a finite difference, which includes the
-columns that start or stop convecting. Automatic differentiation gives the part in which no column changes its class,
-its levels or its adjustment time (in whole steps); it is exact, but it omits these steps.
+The scheme has a trigger, so its derivative at a single sounding does not describe a field of clouds: the mean sounding
+of the packaged sample does not convect, although 29 % of its columns do. Therefore the same perturbation is added to
+all columns of an ensemble, and the response is the change of the mean tendency, as in Kuang (2010) with a
+cloud-resolving model. It is a finite difference, which includes columns that start or stop convecting. Automatic
+differentiation gives the part without changes of class, levels or adjustment time (in whole steps). That part is
+exact, but does not include these steps.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ __all__ = ["LinearResponse", "UNSTABLE", "linear_response"]
 Array = NDArray[Any]
 
 UNSTABLE: Final = 1.0
-"""Growth per day above which a warning is given. Convection alone should damp, because it removes the instability that
-drives it. Slow growth is not necessarily wrong (moisture may accumulate over many days), and a model's radiation (about
-0.1 per day), mixing and waves oppose it. No process in a column opposes a growth by a factor of e per day, which is a
-factor of a thousand in a week."""
+"""Growth rate (per day) above which a warning is given. Convection alone should damp perturbations, because it removes
+the instability that drives it. Slow growth can be realistic (moisture may accumulate over many days), and radiation
+(about 0.1 per day), mixing and waves of a model oppose it. No process in a column opposes a growth by a factor of e per
+day, which is a factor of a thousand in a week."""
 
 LEAST: Final = 0.01
-"""Least growth per day that is listed; slower growth takes longer than a mean sounding lasts."""
+"""Smallest growth rate (per day) that is listed. A mean sounding changes faster than slower modes grow."""
 
 STEPS: Final = (0.5, 0.02)
 """Perturbations (K, fraction of the mean vapour), as large as Kuang's, so that enough columns cross the trigger."""
 
 DRY: Final = 5e-3
-"""Least vapour (g/kg) that the perturbation is a fraction of; with less, rounding would dominate the response."""
+"""Lower limit of the vapour (g/kg) that scales the perturbation; with less, rounding would dominate the response."""
 
 BATCHES: Final = 8
 ROWS: Final = 16384
-"""Columns at a time: the many small operations of the emulator take little longer for many columns."""
+"""Number of columns computed together. The time of the emulator's small operations depends little on this number."""
 
 
 @dataclass(frozen=True, eq=False)
 class LinearResponse:
-    """The response of convection to changes of temperature and vapour at fixed pressure; prints as a table.
+    """Response of convection to changes of temperature and vapour at fixed pressure. ``print`` shows a table.
 
     Attributes
     ----------
@@ -173,12 +173,12 @@ def linear_response(
     Parameters
     ----------
     emulator
-        Evaluated in float64, whatever its precision.
+        Emulator; it is evaluated in float64.
     columns
         Ensemble of columns, as for `sciml.convection.Convection`. A few hundred, a third of which convects, give rates
         to about 0.1 per day.
     smooth
-        Whether to compute the smooth part by automatic differentiation too, which takes about as long.
+        Whether to compute also the smooth part by automatic differentiation, which takes about as long.
     steps
         Perturbations of temperature (K) and of vapour (fraction of the mean of its level).
 
@@ -190,8 +190,8 @@ def linear_response(
     Raises
     ------
     InputError
-        Columns that the emulator cannot take, none of which convects, steps that are not above 0, or an emulator
-        whose weights or answers are not finite.
+        The emulator does not accept the columns, no column convects, a step is not positive, or weights or outputs of
+        the emulator are not finite.
 
     References
     ----------
@@ -208,7 +208,7 @@ def linear_response(
     """
     everything = Perturbed.of(emulator, columns)
     for name, weight in everything.network.named_parameters():
-        if not bool(torch.isfinite(weight).all()):  # else the message would be that no column convects
+        if not bool(torch.isfinite(weight).all()):  # otherwise the message would be that no column convects
             raise InputError(f"{name} of the emulator has values that are not finite: train it again")
     levels, points, mass = everything.sounding.levels, everything.points, everything.mass
     with torch.no_grad():

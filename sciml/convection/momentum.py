@@ -1,8 +1,8 @@
-"""Momentum transport by the plumes: a flux of velocity through each layer's top, zero at cloud base and top.
+"""Momentum transport by the plumes: a flux of velocity through the top of each layer, zero at cloud base and top.
 
-Zhang and Wu (2003) as implemented in MSKF: the cloud's wind rises from cloud base, mixes with the wind around it and
-is accelerated by the pressure gradient (see `pressure`). Each layer gains what the flux loses, so that the sum of mass
-times tendency is zero to round-off.
+The method is that of Zhang and Wu (2003) as implemented in MSKF: air with the wind at cloud base rises, mixes with its
+surroundings and is accelerated by the pressure gradient (see `pressure`). The tendency of a layer is the convergence of
+the flux, so that the sum of mass times tendency is zero to rounding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GRAVITY = 9.8
 
 
 def turned(s: Sounding, plume: Plume) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of the direction of the cloud layer's mean wind, (column,); both 0 in a calm."""
+    """Return cosine and sine of the direction of the mean wind in the cloud layer, (column,); both 0 without wind."""
     level = torch.arange(s.levels, device=s.t.device).unsqueeze(1)
     cloud = (level > plume.cloud_base) & (level <= plume.top)
     weight = torch.where(cloud, s.p / s.t * s.dz, torch.zeros_like(s.t))

@@ -1,4 +1,4 @@
-"""The networks: the bidirectional LSTM over a column's levels, as published and as ours."""
+"""Networks: bidirectional LSTMs over the levels of a column, the published one and that of the emulator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sciml.tables import html_table
 
 __all__ = ["Architecture", "BiLSTM", "Closure", "LEAST_STRENGTH"]
 
-# The scheme gives up where less than a twentieth of the plume's own mass flux would do.
+# The scheme stops if less than a twentieth of the mass flux of the plume suffices.
 LEAST_STRENGTH = 0.05
 LOG_STRENGTH_BOUND = 4.0
 PUSH_BOUND = 8.0  # m/s over one layer
@@ -28,9 +28,10 @@ class BiLSTM(nn.Module):
     Parameters
     ----------
     channels, hidden, layers, outputs
-        Inputs a level, hidden size a direction, layers, and outputs a level.
-    summary
-        With ``levels``, also one number a column: a further channel, and a linear map over the levels.
+        Number of inputs of a level, hidden size of a direction, number of layers, and number of outputs of a level.
+    levels
+        Number of levels of a column for an additional output of the whole column, computed by a further channel and a
+        linear map over the levels; None for no such output.
 
     Notes
     -----
@@ -49,7 +50,7 @@ class BiLSTM(nn.Module):
 
     @classmethod
     def published(cls, levels: int = 44) -> BiLSTM:
-        """The published emulator's network: 66,422 parameters at 44 levels.
+        """Make the network of the published emulator, with 66,422 parameters at 44 levels.
 
         Examples
         --------
@@ -59,7 +60,7 @@ class BiLSTM(nn.Module):
         return cls(27, 32, 3, 8, levels=levels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(column, level, channel) to profiles (column, level, output) and the trigger's logit (column,)."""
+        """Map (column, level, channel) to profiles (column, level, output) and the logit of the trigger (column,)."""
         state, _ = self.lstm(x)
         if self.channel is None or self.trigger is None:
             return self.profiles(state), None
@@ -68,16 +69,18 @@ class BiLSTM(nn.Module):
 
 @dataclass(frozen=True)
 class Architecture:
-    """The shape of a `Closure`; saved with it.
+    """Shape of a `Closure`, which is saved with it.
 
     Parameters
     ----------
     hidden, layers
-        Of the Bi-LSTM, a direction.
+        Hidden size of a direction, and number of layers of the Bi-LSTM.
     pooled
-        Units between the pooled state and the column's two numbers.
+        Number of units between the pooled state and the two outputs of the column.
     levels
-        The network looks at this many of the lowest levels (no plume of the training data rose higher).
+        Number of the lowest levels that the network reads (no plume of the training data rose higher).
+    channels, scalars
+        Names of the features of a level and of a column; only those of `sciml.convection.features` are valid.
     """
 
     hidden: int = 24
@@ -99,12 +102,12 @@ class Architecture:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the fields as data."""
         return {name: list(x) if isinstance(x, tuple) else x for name, x in asdict(self).items()}
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Architecture:
-        """The inverse of `to_json`."""
+        """Make an architecture from the data of `to_json`."""
         known: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in plain.items()}
         try:
             return cls(**known)
@@ -113,11 +116,11 @@ class Architecture:
 
 
 class Closure(nn.Module):
-    """What is learned of the scheme: how strong, whether at all, and the cloud's push along the mean wind.
+    """Network that predicts the strength of convection, the trigger, and the push of the cloud along the mean wind.
 
-    The scheme finds its strength by iterating over ever new soundings until nine tenths of the available
-    energy is gone, and the push by solving for the pressure that the circulation makes; the network says both
-    at once from the first plume. Outputs are bounded.
+    The scheme computes the strength by iterations over adjusted soundings until nine tenths of the available energy
+    are removed, and the push from the pressure field of the circulation. The network predicts both from the first
+    plume. Its outputs are bounded.
     """
 
     def __init__(self, shape: Architecture | None = None) -> None:
@@ -132,10 +135,10 @@ class Closure(nn.Module):
         nn.init.zeros_(self.level.weight)
         nn.init.zeros_(self.level.bias)
         with torch.no_grad():
-            self.column.bias[1] = 2.0  # that a plume convects is the rule
+            self.column.bias[1] = 2.0  # most plumes convect
 
     def forward(self, channels: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Push, log strength and trigger logit.
+        """Compute push, logarithm of the strength, and logit of the trigger.
 
         Parameters
         ----------

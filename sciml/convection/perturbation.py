@@ -38,7 +38,7 @@ def _specific_volume(t: Tensor, q: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Perturbed:
-    """The outputs of an emulator as a function of the temperature and vapour of columns.
+    """Outputs of an emulator as a function of the temperature and vapour of columns.
 
     Attributes
     ----------
@@ -58,12 +58,12 @@ class Perturbed:
 
     @classmethod
     def of(cls, emulator: Emulator, columns: xr.Dataset) -> Perturbed:
-        """Make from an emulator, evaluated in float64, and columns.
+        """Make the function of an emulator, evaluated in float64, and of columns.
 
         Raises
         ------
         InputError
-            Columns that it cannot take; see `sciml.convection.Convection` and `Emulator.init`.
+            The emulator does not accept the columns; see `sciml.convection.Convection` and `Emulator.init`.
         """
         emulator = replace(emulator, precision="float64")
         network = emulator.init(Convection(columns)).requires_grad_(False)

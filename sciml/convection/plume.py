@@ -1,8 +1,8 @@
-"""The plume that is chosen in each column, and the closure of the cloud's top.
+"""Plume of each column, and its mass flux at cloud top and below cloud base.
 
-Above the level where buoyancy ends the mass flux falls linearly with pressure to the cloud's top (Kain and Fritsch
-1990); below the cloud's base it grows through the source layer. Level-first, (level, column); indices count levels
-from 0.
+Above the level where buoyancy ends, the mass flux decreases linearly with pressure to the top of the cloud (Kain and
+Fritsch 1990). Below cloud base it increases through the source layer. Arrays are (level, column); indices of levels
+begin at 0.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ NONE, SHALLOW, DEEP = 0, 1, 2
 
 @dataclass(frozen=True)
 class Plume:
-    """The chosen plume of every column. Profiles (level, column), zero outside the cloud; the rest (column,).
+    """Plume of every column. Profiles are (level, column), zero outside the cloud; other values are (column,).
 
-    Mass fluxes are relative to the flux at the LCL (1 % of the area times 1 m/s); the scheme's absolute
-    fluxes follow by a factor that the closure sets.
+    Mass fluxes are relative to the flux at the LCL (1 % of the area times 1 m/s). The closure determines the factor of
+    the absolute fluxes.
     """
 
     kind: Tensor  # NONE, SHALLOW or DEEP
@@ -67,7 +67,7 @@ class Plume:
 
 
 def completed(s: Sounding, raw: Plume) -> Plume:
-    """Close the cloud's top, fill the source layer below its base, and compute what detrains."""
+    """Add the mass flux at cloud top and in the source layer below cloud base, and compute the detrained air."""
     level = torch.arange(s.levels, device=s.t.device).unsqueeze(1)
     zeros = torch.zeros_like(s.t)
     shallow = raw.kind == SHALLOW

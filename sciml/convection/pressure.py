@@ -1,4 +1,4 @@
-"""The pressure gradient on a cloud in sheared surroundings; Wu and Yanai (1994), Zhang and Wu (2003).
+"""Pressure gradient on a cloud in sheared surroundings (Wu and Yanai 1994, Zhang and Wu 2003).
 
 Around a cylinder of updraft the perturbation pressure is a series of Bessel modes in the distance from its axis;
 each mode is an elliptic problem in height, forced by the shear times the updraft's speed, with a decay length of
@@ -19,7 +19,7 @@ from sciml.convection.sounding import Sounding, at
 __all__ = ["shear_push"]
 
 CLOUD_RADIUS, FAR = 3000.0, 50000.0
-# Roots of J1, and the values of J0 at them and of J1 at the cloud's edge, that the series needs.
+# Roots of J1, values of J0 at these roots, and values of J1 at the edge of the cloud.
 ROOTS = (3.83170, 7.01560, 10.1735, 13.3237, 16.4705, 19.6120, 22.7560, 25.8980, 29.0480, 32.1926)
 AT_ROOT = (
     -0.402759,
@@ -46,7 +46,7 @@ def _lower(x: Tensor) -> Tensor:
 
 
 def shear_push(s: Sounding, plume: Plume, down: Downdraft, base: Tensor) -> tuple[Tensor, Tensor]:
-    """Change of the cloud's wind over each layer (m/s), (level, column), for u and v.
+    """Compute the change of the wind of the cloud over each layer (m/s), (level, column), for u and v.
 
     It does not depend on the strength, because area and flux are proportional. `base` as for `momentum`.
     """

@@ -1,4 +1,4 @@
-"""The problem that the convection emulators solve, and its solution."""
+"""Problem that emulators of convection solve, and its solution."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LONG_NAMES = {
 
 @dataclass(frozen=True, eq=False)
 class Convection:
-    """The outputs of one call of the convection scheme on columns.
+    """Problem of computing the outputs of one call of the convection scheme on columns.
 
     Parameters
     ----------
@@ -60,7 +60,8 @@ class Convection:
     MissingVariable
         An input is missing.
     InputError
-        Not a dataset, no columns, an absent or invalid DX, DT or CUDT, or dimensions of other names.
+        The argument is not a dataset, there are no columns, DX, DT or CUDT is missing or invalid, or dimensions have
+        other names.
     """
 
     columns: xr.Dataset
@@ -121,7 +122,7 @@ class Convection:
 
 
 def _check_setting(name: str, value: Any) -> None:
-    """Check that the value is possible; CUDT 0 stands for every time step in WRF."""
+    """Check that the value is possible; CUDT = 0 means every time step in WRF."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -136,8 +137,8 @@ def _check_setting(name: str, value: Any) -> None:
 def check_inputs(arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
     """Check that inputs (column, level) and (column,) are finite, in the right units and not upside down.
 
-    Unusual surface values are accepted, and the columns count as novel; impossible ones raise an error, where the
-    native library gives no result for such columns (kind -1).
+    Columns with unusual surface values are accepted and count as novel. Impossible values raise an error; the native
+    library gives no result for such columns (kind -1).
 
     Raises
     ------
@@ -186,15 +187,18 @@ def check_inputs(arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class ConvectionSolution:
-    """The outputs of the scheme.
+    """Outputs of the scheme.
 
     Attributes
     ----------
     outputs
-        On the problem's ``column`` and ``level``, with its coordinates: KIND (0 none, 1 shallow, 2 deep), the
-        eight tendencies, cloud fractions and condensate, PRATEC (mm/s), NCA (s; -100 where nothing triggers),
-        CUTOP, CUBOT (levels from 1), NOVELTY (1 at the edge of the training range, 0 where nothing is
-        evaluated), P_TRIGGER.
+        Dataset on ``column`` and ``level`` of the problem, with its coordinates: KIND (0 none, 1 shallow, 2 deep), the
+        eight tendencies, cloud fractions and condensate, PRATEC (mm/s), NCA (s; -100 without convection), CUTOP, CUBOT
+        (levels from 1), NOVELTY (1 at the edge of the training range, 0 where nothing is evaluated), P_TRIGGER.
+    result
+        Whether the outputs are valid, see `sciml.Result`.
+    stats
+        Numbers of columns by class and validity, and the time of the computation in seconds.
     """
 
     outputs: xr.Dataset

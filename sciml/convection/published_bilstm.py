@@ -1,10 +1,10 @@
-"""The published emulator, as the baseline: raw profiles in, profiles out, nothing known of the scheme.
+"""The published emulator as a baseline, which maps raw profiles to profiles without the physics of the scheme.
 
-Zhong, Yu and Li, GMD 17, 3667 (2024): 27 channels scaled by the greatest absolute value of each variable, three
-layers of 32, the binary cross-entropy of the trigger plus absolute errors of triggered columns. Here it is given
-what its authors give it for a column that the scheme evaluates anew: no precipitation, no counter and no
-tendencies are held. Of the scheme's outputs it has NCA, PRATEC and six tendencies. (The published weight of 1e4 on
-RQSCUTEN is left out: in these data that output is nil, and the weight would drown the others.)
+Zhong, Yu and Li, GMD 17, 3667 (2024): 27 channels scaled by the largest absolute value of each variable, three layers
+of 32, and as loss the binary cross-entropy of the trigger plus absolute errors of triggered columns. Its inputs here
+are those of its authors for a column that the scheme evaluates at this call: no held precipitation, counter or
+tendencies. Its outputs are NCA, PRATEC and six tendencies. The published weight of 1e4 on RQSCUTEN is not used, because
+that output is zero in these data and the weight would dominate the loss.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ SETTINGS: Mapping[str, Any] = {
 
 
 def channels(columns: xr.Dataset) -> Tensor:
-    """The 27 channels of the published form, unscaled: (column, level, channel), float32."""
+    """Return the 27 channels of the published emulator, unscaled: (column, level, channel), float32."""
     a = {name: np.asarray(columns[name].transpose("column", "level").values) for name in INPUT_PROFILES}
     surface = {name: np.asarray(columns[name].values)[:, None] for name in INPUT_SURFACE}
     t, p, qv = a["T_PHY"], a["P_HYD"], a["QVAPOR"]
@@ -97,7 +97,7 @@ class PublishedEmulator:
 
     @classmethod
     def load(cls, path: str | Path) -> PublishedEmulator:
-        """From a checkpoint that `train_published` wrote."""
+        """Load a checkpoint that `train_published` wrote."""
         stored = checkpoint.load(checkpoint.resolve(path), kind=PUBLISHED_KIND)
         tensors = stored.state_dict(torch.float32)
         about = stored.config.get("about")
@@ -109,7 +109,7 @@ class PublishedEmulator:
         return cls(network.eval(), tensors["scale"], tensors["target_scale"], stored.config["about"])
 
     def init(self, problem: Convection) -> BiLSTM:
-        """The network; checks the number of levels."""
+        """Return the network after a check of the number of levels."""
         trained = int(self.about["levels"])
         if problem.levels != trained:
             raise InputError(
@@ -119,7 +119,7 @@ class PublishedEmulator:
 
     @torch.no_grad()
     def run(self, problem: Convection, state: BiLSTM) -> ConvectionSolution:
-        """The outputs it has."""
+        """Compute the outputs of the published emulator."""
         begun = time.perf_counter()
         parts: list[dict[str, np.ndarray[Any, Any]]] = []
         for start in range(0, len(problem), self.block):

@@ -1,9 +1,8 @@
-"""Outputs of one call of the scheme, from a plume and the few numbers that the network predicts.
+"""Outputs of one call of the scheme, from a plume and the predictions of the network.
 
-The conservation laws hold by construction for any prediction of the network: water (rain is the loss of the column; a
-shallow cloud loses none), momentum (fluxes between layers), vapour that stays positive, and no tendency where nothing
-triggers. Enthalpy, which the scheme itself closes only to a few per cent, is limited to the bounds of the training
-data.
+For any prediction, water is conserved (rain is the loss of the column; a shallow cloud loses none), momentum is
+conserved (fluxes between layers), vapour remains positive, and columns without convection have no tendencies. The
+scheme conserves enthalpy only to a few per cent, so its imbalance is limited to the bounds of the training data.
 """
 
 from __future__ import annotations
@@ -100,7 +99,7 @@ def respond(
     du, dv = momentum(s, plume, down, strength, base, (shear_u + push * cos, shear_v + push * sin))
     mass = s.dp / td.GRAVITY
     rv, rc, ri, rr = (carried[name] for name in ("RQVCUTEN", "RQCCUTEN", "RQICUTEN", "RQRCUTEN"))
-    # WRF's vapour may be nil or negative at single points: no vapour is taken there
+    # Vapour in WRF may be zero or negative at single points; it is not reduced there.
     rv = torch.maximum(rv, -s.qv.clamp_min(0.0) / s.dt)
     gain = (mass * (rv + rc + ri + rr)).sum(0)
     rain = torch.where(deep, (-gain).clamp_min(0.0), torch.zeros_like(gain))

@@ -1,4 +1,4 @@
-"""Source layers and the parcel test: the levels of a column where convection may start, by the scheme's rule.
+"""Source layers and the parcel test of the scheme: the levels of a column where convection may start.
 
 Kain (2004), section 2: layers at least 50 hPa deep, one every 15 hPa up to 300 hPa above the surface, are mixed and
 lifted to their condensation level; a layer passes if it is warmer there than the air around it, with an excess of
@@ -55,7 +55,7 @@ class SourceLayer:
 
 
 def candidates(s: Sounding) -> Tensor:
-    """Whether a level is the base of a source layer, bool (level, column)."""
+    """Return whether each level is the base of a source layer, bool (level, column)."""
     flags = torch.zeros_like(s.p, dtype=torch.bool)
     flags[0] = True
     threshold = s.p[0] - SOURCE_STEP
@@ -105,7 +105,7 @@ def source_layer(s: Sounding, base: int, candidate: Tensor) -> SourceLayer:
 
 
 def parcel_test(s: Sounding) -> Tensor:
-    """Whether any source layer is buoyant at its LCL, bool (column,): recall 1 of the scheme's trigger."""
+    """Return whether any source layer is buoyant at its LCL, bool (column,), with recall 1 for the scheme's trigger."""
     flags = candidates(s)
     passing = torch.zeros(len(s), dtype=torch.bool, device=s.t.device)
     for base in range(s.levels):

@@ -1,7 +1,7 @@
 """Training data of the network: the features of each plume, and the true values of the network's outputs.
 
-The scheme's strength follows from its output: condensate is detrained in proportion to it and then only advected, so
-the ratio of its column integral to that of the plume is the strength exactly. The push is trained through the scheme's
+The strength of the scheme is computed from its output: detrained condensate is proportional to the strength and then
+only advected, so the strength is the ratio of its column integral to that of the plume. The push is trained by the
 tendency of the wind along the mean wind.
 """
 

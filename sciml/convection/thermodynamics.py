@@ -1,8 +1,8 @@
 """Moist thermodynamics as the Kain-Fritsch family of schemes computes it, on torch tensors, differentiable.
 
-Constants and formulas: Bolton (1980) for saturation and equivalent potential temperature; Kain and Fritsch
-(1990), Kain (2004). The scheme tabulates two functions and interpolates in the tables; its decisions depend on that
-interpolation (for a plume that is barely not buoyant), so the same tables are built here, to convergence.
+Constants and formulas are those of Bolton (1980) for saturation and equivalent potential temperature, of Kain and
+Fritsch (1990), and of Kain (2004). The scheme interpolates two functions in tables, and its decisions depend on that
+interpolation (for a plume close to neutral buoyancy), so the same tables are used here, computed to convergence.
 """
 
 from __future__ import annotations

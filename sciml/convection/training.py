@@ -66,8 +66,8 @@ def train(
     columns
         A store, files of pairs, or a columns dataset (see `sciml.columns.open.open_columns`).
     output
-        Checkpoint to write; the resumable state of the training is beside it until the training is done. An
-        existing file must be a checkpoint (see `sciml.train.checkpoint.check_target`).
+        Checkpoint to write. The state of an unfinished training is stored in the same folder. An existing file must be
+        a checkpoint (see `sciml.train.checkpoint.check_target`).
     hold_out
         Values of RUN for validation: the emulator has the weights of the best epoch on these runs, and
         ``patience`` may stop the training early.
@@ -76,15 +76,22 @@ def train(
     fit, network
         Settings that differ from `DEFAULTS` (fields of `Fit`) and from those of `Architecture`.
     resume
-        Resume an interrupted training, which must be one of the same columns, runs and settings.
+        Whether to resume an interrupted training, which must have the same columns, runs and settings.
+    progress
+        Display of the progress.
+
+    Returns
+    -------
+    Emulator
+        The trained emulator, as saved.
 
     Raises
     ------
     MissingVariable
         A target is absent: only captures, drawn pairs and wrfouts with their reference file have all of them.
     InputError
-        No column convects, a value is not finite or outside the physical bounds, a held-out run is not among the
-        columns or has no convection, or the output would overwrite something else.
+        No column convects, a value is not finite or outside the physical bounds, a held-out run has no columns or no
+        convection, or the output is a file of another kind.
     """
     settings = fit_settings({**DEFAULTS, **(fit or {})})
     settings.check_measured(bool(hold_out))
@@ -184,7 +191,7 @@ def _identity(
     shape: Architecture,
     normalisation: FeatureScaling,
 ) -> dict[str, str]:
-    """What an interrupted training and the one that resumes it must have in common."""
+    """Return the properties that an interrupted training and the one that resumes it must share."""
     columns = hashlib.blake2b(data.digest.encode() + held.tobytes(), digest_size=6)
     return {
         "the training runs": _numbers(runs[~held]),
@@ -222,7 +229,7 @@ def _about(
 
 
 def level_pressure(columns: xr.Dataset) -> list[float]:
-    """Mean pressure of each level over that of the lowest, which identifies the eta levels of the training."""
+    """Return the mean pressure of each level over that of the lowest, which identifies the eta levels."""
     p = columns["P_HYD"]
     share = (p / p.isel(level=0)).mean("column", dtype=np.float64).values
     return [round(float(x), 6) for x in share]

@@ -1,11 +1,11 @@
-"""The ascent of the entraining plume: how far each source layer's cloud reaches, and which source is chosen.
+"""Ascent of the entraining plume: the top of the cloud of each source layer, and the choice of the source layer.
 
 Kain and Fritsch (1990), Kain (2004), with the entrainment of Zheng et al. (2016); the steps at a level are in
-`sciml.convection.updraft_level`. The first source whose cloud is deep enough makes deep convection; else the source
-with the tallest cloud makes a shallow one.
+`sciml.convection.updraft_level`. The first source layer with a sufficiently deep cloud gives deep convection;
+otherwise the source layer with the tallest cloud gives shallow convection.
 
-Everything is level-first, in float64: decisions depend on the sixth digit of the temperature (relative noise of 1e-4
-in the inputs changes the scheme's own tendencies by 1 % of their variance).
+Arrays are level-first in float64, because decisions depend on the sixth digit of the temperature (relative noise of
+1e-4 in the inputs changes the tendencies of the scheme by 1 % of their variance).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ PROFILES = (
 
 @dataclass(frozen=True)
 class _Extent:
-    """How far the clouds reach so far; all (column,)."""
+    """Extent of the clouds up to the current level; all (column,)."""
 
     alive: Tensor  # bool: the plume still rises, or starts higher
     top: Tensor  # last level of the cloud
@@ -123,7 +123,7 @@ def _ascend_from(s: Sounding, source: SourceLayer, humidity: Tensor) -> Plume:
         )
         for name, value in values.items():
             profiles[name][k] = torch.where(goes_on, value, profiles[name][k])
-        waiting = ~(k > start)  # the ascent of these columns starts higher: put their first state back
+        waiting = ~(k > start)  # The ascent of these columns starts higher, so their first state is restored.
         if bool(waiting.any()):
             air = _replace_where(waiting, air, air_at_lcl)
         extent = _Extent(
@@ -196,7 +196,7 @@ def _rise(
     rising = here & (energy >= LEAST_ENERGY)
     mixed = entrain(level, air, theta, lifted)
     goes_on = rising & ((air.flux - mixed.detrained) * flux_lcl * dx * dx >= LEAST_FLUX)
-    # a plume that detrains altogether ends a level lower, and takes its last energy back
+    # A plume that detrains completely ends a level lower, without the energy of this level.
     buoyancy_top = torch.where(
         goes_on & mixed.buoyant, k, torch.where(rising & ~goes_on, k - 1, extent.buoyancy_top)
     )
@@ -237,7 +237,7 @@ def _rise(
 
 
 def _replace_where(mask: Tensor, air: Air, other: Air) -> Air:
-    """The air, in the columns of a mask another."""
+    """Return the air, replaced by another in the columns of a mask."""
     return Air(**{name: torch.where(mask, value, getattr(air, name)) for name, value in vars(other).items()})
 
 

@@ -1,4 +1,4 @@
-"""One level of the entraining plume: saturation, freezing, vertical velocity, fallout and mixing.
+"""Steps of the entraining plume at one level: saturation, freezing, vertical velocity, fallout and mixing.
 
 Kain and Fritsch (1990), Kain (2004), with the entrainment of Zheng et al. (2016): mixing with the surroundings is
 sorted by buoyancy (a Gaussian of mixed fractions), condensate falls out after Ogura and Cho (1973) and freezes
@@ -26,7 +26,7 @@ ENTRAINMENT, CONVERSION = 0.03, 0.03
 
 @dataclass(frozen=True)
 class Air:
-    """The plume's air on its way from one level to the next; all (column,).
+    """Air of the plume between two levels; all (column,).
 
     `flux` and `flux_detrained` are relative to the mass flux at the LCL.
     """
@@ -48,7 +48,7 @@ class Air:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """The environment of one level, (column,), and what of the source layer its steps need."""
+    """Environment of one level, (column,), and the properties of the source layer for its steps."""
 
     p: Tensor  # Pa
     dp: Tensor  # Pa
@@ -62,7 +62,7 @@ class Surroundings:
 
     @classmethod
     def of(cls, s: Sounding, source: SourceLayer, radius: Tensor, k: int) -> Surroundings:
-        """The environment of level `k`."""
+        """Select the environment of level `k`."""
         first = source.above == k
         return cls(
             p=s.p[k],
@@ -159,7 +159,7 @@ def freeze(level: Surroundings, air: Air, raised: Lifted) -> tuple[Lifted, Tenso
 def lift(
     level: Surroundings, air: Air, raised: Lifted, tv: Tensor
 ) -> tuple[Lifted, Tensor, tuple[Tensor, Tensor]]:
-    """Vertical velocity by buoyancy, drag and entrainment, and the fallout of condensate on the way.
+    """Compute vertical velocity by buoyancy, drag and entrainment, and the fallout of condensate up to the level.
 
     Returns
     -------
@@ -188,7 +188,7 @@ def lift(
 
 
 def entrain(level: Surroundings, air: Air, theta: Tensor, lifted: Lifted) -> Mixed:
-    """Entrainment and detrainment by the buoyancy of mixtures of the plume, of `theta` (K), and its surroundings."""
+    """Compute entrainment and detrainment by the buoyancy of mixtures of plume (`theta`, K) and surroundings."""
     q, liquid, ice = lifted.q, lifted.liquid, lifted.ice
     ones, zeros = torch.ones_like(q), torch.zeros_like(q)
     inflow = level.dp * (ENTRAINMENT * level.factor) / level.radius
@@ -224,7 +224,7 @@ def entrain(level: Surroundings, air: Air, theta: Tensor, lifted: Lifted) -> Mix
 
 
 def _mixing(fraction: Tensor) -> tuple[Tensor, Tensor]:
-    """Entrained and detrained shares for a critical mixed fraction; Kain and Fritsch (1990), eq. 2.
+    """Compute entrained and detrained shares for a critical mixed fraction; Kain and Fritsch (1990), eq. 2.
 
     The Gaussian integrals by Abramowitz and Stegun 26.2.16, as the scheme computes them.
     """
