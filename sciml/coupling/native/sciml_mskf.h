@@ -2,21 +2,21 @@
  * without an inference engine.
  *
  * Every entry returns a status (0 is success) and writes one line into `message`, which may be NULL or
- * have length 0. No entry prints, aborts or exits. A handle is read-only once made, so any number
- * of threads may use it at the same time; all scratch belongs to the call.
+ * have length 0. No entry prints, aborts or exits. A handle is not changed after it is made, so any number
+ * of threads may use it at the same time; each call has its own scratch memory.
  *
- * The host's floating-point environment does not matter and is not changed: the library computes in the
- * default one (no traps, to nearest) and puts back the host's, flags and rounding as they were. So NaN in a
- * column cannot trap in a host that has traps.
+ * Floating-point environment: the library computes in the default environment (no traps, rounding to
+ * nearest) and restores the environment of the host, with its flags and rounding. NaN in a column therefore
+ * causes no trap in a host with traps.
  *
- * Threads: `threads` is the most that a call may use. It uses at most as many as this process has processors,
- * as OMP_THREAD_LIMIT allows, and as there are pieces of work; the answer has the same bits for any
- * number. They live as long as the call, so that a process may fork between calls; if the system
- * creates fewer threads, the call uses those.
+ * Threads: `threads` is the maximum number of threads of a call. The call also uses at most the number of
+ * processors of this process, the value of OMP_THREAD_LIMIT, and the number of pieces of work. The outputs
+ * have the same bits for any number. The threads end with the call, so that a process may fork between calls.
+ * If the system creates fewer threads, the call uses those.
  *
- * Memory: all of it is mapped from the system, none comes from the host's heap, from loading the library on,
- * as long as a call asks for one thread (the scheme's entry always does). A host that reads uninitialised
- * heap memory thus reads the same bytes with and without the library. */
+ * Memory: the library maps all its memory from the system and uses none of the host's heap, also while it is
+ * loaded, if each call uses one thread (as the entry of the scheme does). A host that reads uninitialised
+ * heap memory therefore reads the same bytes with and without the library. */
 #ifndef SCIML_MSKF_H
 #define SCIML_MSKF_H
 
@@ -41,8 +41,8 @@ enum sciml_status {
     SCIML_ARGUMENT = 1, /* a null pointer, a count out of range */
     SCIML_FILE = 2,     /* the weights file cannot be opened or is not a classic netCDF file */
     SCIML_CHECKSUM = 3, /* the weights file is damaged */
-    SCIML_SCHEMA = 4,   /* of another schema, or without a variable that is needed */
-    SCIML_SHAPE = 5,    /* wrong number of levels, or variables that do not fit together */
+    SCIML_SCHEMA = 4,   /* the weights file has another schema, or a variable is missing */
+    SCIML_SHAPE = 5,    /* wrong number of levels, or inconsistent shapes of variables */
     SCIML_MEMORY = 6    /* out of memory */
 };
 
@@ -56,14 +56,14 @@ typedef struct sciml_mskf_description {
     int32_t hidden;      /* hidden units of a layer, per direction */
     int32_t outputs;     /* outputs per level */
     int32_t pooled;      /* outputs per column */
-    int32_t pool_levels; /* the number of levels the pooled head is for; 0: any */
+    int32_t pool_levels; /* number of levels of the pooled head; 0: any */
     int32_t emulator;    /* 1: the file contains the whole emulator, 0: a bare network */
 } sciml_mskf_description;
 
-/* Open a weights file. On failure *handle is NULL. The old *handle is overwritten, never freed:
+/* Open a weights file. On failure *handle is NULL. The old *handle is overwritten without being freed, so
  * finalise an open handle first. The environment variable SCIML_ISA (baseline, avx2, avx512) selects an
- * instruction set, by default the best one; SCIML_ARGUMENT if it has another value, or one that this
- * processor or this build does not have. */
+ * instruction set, by default the best one. The status is SCIML_ARGUMENT if it has another value, or if this
+ * processor or this build does not have the instruction set. */
 SCIML_API int sciml_mskf_init(const char *path, sciml_mskf **handle, char *message, size_t length);
 
 /* Free a handle and set it to NULL; a NULL handle has no effect. */
@@ -72,29 +72,29 @@ SCIML_API void sciml_mskf_finalise(sciml_mskf **handle);
 SCIML_API int sciml_mskf_describe(const sciml_mskf *handle, sciml_mskf_description *description,
                                   char *message, size_t length);
 
-/* The instruction set in use: "baseline", "avx2" or "avx512"; of a NULL handle, the best one that
- * this processor and this build have. */
+/* Return the instruction set in use: "baseline", "avx2" or "avx512"; for a NULL handle, the best one of this
+ * processor and this build. */
 SCIML_API const char *sciml_mskf_isa(const sciml_mskf *handle);
 
 /* Run the bare network.
  *
  * x[i*xs[0] + k*xs[1] + c*xs[2]]: column i, level k (0 = lowest), input channel c; read only.
- * y[i*ys[0] + k*ys[1] + o*ys[2]]: the outputs of every level.
- * p[i*ps[0] + o*ps[1]]: the outputs of the column; may be NULL where description.pooled is 0.
- * Strides count elements, not bytes. Columns are independent: a column's answer has the same bits
- * whatever columns come with it, however they are split over calls, and for any `threads`, 1 to 1024.
- * NaN in a column gives NaN in that column alone. */
+ * y[i*ys[0] + k*ys[1] + o*ys[2]]: outputs of each level.
+ * p[i*ps[0] + o*ps[1]]: outputs of the column; may be NULL if description.pooled is 0.
+ * Strides are in elements, not bytes. Columns are independent: the outputs of a column have the same bits
+ * for any other columns, any division into calls, and any `threads` from 1 to 1024. NaN in a column gives
+ * NaN in that column alone. */
 SCIML_API int sciml_network_run(const sciml_mskf *handle, int64_t columns, int32_t levels, const float *x,
                                 const ptrdiff_t xs[3], float *y, const ptrdiff_t ys[3], float *p,
                                 const ptrdiff_t ps[2], int32_t threads, char *message, size_t length);
 
-/* The same in double precision throughout, for parity checks: same source, same weights. */
+/* Run the bare network in double precision, with the same source and weights, for parity checks. */
 SCIML_API int sciml_network_run_f64(const sciml_mskf *handle, int64_t columns, int32_t levels,
                                     const double *x, const ptrdiff_t xs[3], double *y, const ptrdiff_t ys[3],
                                     double *p, const ptrdiff_t ps[2], int32_t threads, char *message,
                                     size_t length);
 
-/* The whole emulator, on the host's own arrays. */
+/* The whole emulator, on the arrays of the host. */
 
 /* generated from sciml/schemes/mskf.py: do not edit (enumerations) */
 enum sciml_input_profile {
@@ -141,15 +141,15 @@ enum sciml_output_surface {
 };
 /* end of the generated part */
 
-/* Columns (i, j), i < ni, j < nj, levels k < levels, k = 0 the lowest. A pointer goes to the element
- * (0, 0) or (0, 0, 0); element (i, k, j) of a profile is at i*s3[0] + k*s3[1] + j*s3[2], element
+/* Columns (i, j), i < ni, j < nj, with levels k < levels, k = 0 the lowest. Pointers are to the element
+ * (0, 0) or (0, 0, 0). Element (i, k, j) of a profile is at i*s3[0] + k*s3[1] + j*s3[2], element
  * (i, j) of a surface field at i*s2[0] + j*s2[1]. WRF's (ims:ime,kms:kme,jms:jme) has s3 = {1, ni_m,
  * ni_m*nk_m} and s2 = {1, ni_m}, with the pointers at (its,kts,jts). */
 typedef struct sciml_mskf_domain {
     int64_t ni, nj;
     int32_t levels;
-    int32_t threads; /* at most so many, 1 to 1024: see the head of this file */
-    int32_t held;    /* 1: leave columns whose NCA is at least DT/2 as they are (KIND becomes 3) */
+    int32_t threads; /* maximum number of threads, 1 to 1024: see the head of this file */
+    int32_t held;    /* 1: do not change columns whose NCA is at least DT/2 (KIND becomes 3) */
     int32_t unused;
     ptrdiff_t s3[3], s2[2];
     double dx, dt, cudt; /* m, s, minutes */
@@ -160,15 +160,15 @@ typedef struct sciml_mskf_fields {
     const float *in2[SCIML_INPUT_SURFACES];
     float *out3[SCIML_OUTPUT_PROFILES];
     float *out2[SCIML_OUTPUT_SURFACES];
-    /* 0 nothing triggers, 1 shallow, 2 deep, 3 held; -1 where the inputs are not finite or not physical (or
-     * the physics cannot carry them through): the outputs are those of a column in which nothing
-     * triggers, the novelty is infinite, `message` counts them, and the status is SCIML_OK all the same: a
-     * host tests for -1 here. Strides s2.
+    /* 0 no convection, 1 shallow, 2 deep, 3 held; -1 for invalid columns, whose inputs are not finite or not
+     * physical, or whose physics gives values that are not finite. The outputs of an invalid column are those
+     * without convection, and its novelty is infinite. `message` has the number of such columns, but the
+     * status is SCIML_OK, so a host tests for -1 here. Strides s2.
      *
-     * Physical is, at every level: 100 K < T < 400 K; P_HYD less than 2000 hPa and falling with height;
-     * |QV| < 1; 0.5 m < DZ8W < 20 km; RHO within a factor of 2 of P_HYD / (287 T); 0.01 < PI < 10; |U|, |V|
-     * and |W0AVG| at most 500 m s-1; and |ZOL| at most 1e8, |HFX| at most 1e5 W m-2, UST 0 to 1e3 m s-1, PBLH
-     * 0 to 1e5 m. */
+     * Inputs are physical if at every level 100 K < T < 400 K; P_HYD less than 2000 hPa and falling with
+     * height; |QV| < 1; 0.5 m < DZ8W < 20 km; RHO within a factor of 2 of P_HYD / (287 T); 0.01 < PI < 10;
+     * |U|, |V| and |W0AVG| at most 500 m s-1; and |ZOL| at most 1e8, |HFX| at most 1e5 W m-2, UST 0 to 1e3 m
+     * s-1, PBLH 0 to 1e5 m. */
     int32_t *kind;
 } sciml_mskf_fields;
 
@@ -176,25 +176,25 @@ typedef struct sciml_mskf_fields {
 SCIML_API int sciml_mskf_run(const sciml_mskf *handle, const sciml_mskf_domain *domain,
                              const sciml_mskf_fields *fields, char *message, size_t length);
 
-/* The scheme in the host's place: WRF's MSKF_CPS, by a namelist of its own.
+/* Run the convection scheme for the host, in place of MSKF_CPS of WRF.
  *
- * A namelist file, `sciml_mskf.nml` in the working directory or what the environment variable
- * SCIML_MSKF_NAMELIST names, selects the mode of a call: run the host's own scheme (`original`), and write
- * its inputs and outputs (`capture`), or compare the emulator with it (`shadow`); run the emulator
- * (`emulate`), or the emulator and, in columns outside its training, the host's own scheme (`guard`). Without
- * the file the mode is `original`. The first call reads the file; rank 0 prints every setting on standard
- * error, which is rsl.error.0000 where WRF runs on ranks.
+ * A namelist file selects the mode: `sciml_mskf.nml` in the working directory, or the file that the
+ * environment variable SCIML_MSKF_NAMELIST names. The modes are: run the scheme of the host (`original`); run
+ * it and write its inputs and outputs (`capture`); run it and compare the emulator with it (`shadow`); run
+ * the emulator (`emulate`); run the emulator, and in columns outside its training range the scheme of the
+ * host (`guard`). Without the file the mode is `original`. The first call reads the file. Rank 0 prints every
+ * setting on standard error, which is rsl.error.0000 if WRF runs on ranks.
  *
  * arguments[n] points to argument n of sciml_mskf_arguments.h. The linker's --wrap redirects WRF's calls to
  * __wrap___module_cu_mskf_MOD_mskf_cps (gfortran) or __wrap_module_cu_mskf_mp_mskf_cps_ (ifort, ifx), which
  * do the same; for Fortran hosts there is the module sciml_cu_mskf. Any number of threads may call at the
- * same time, for different columns. A failure is reported there too; from then on the host's own
- * scheme is used, or wrf_error_fatal stops the host, by the namelist; later calls return the same status and
- * message. */
+ * same time, for different columns. A failure is also reported on standard error. After a failure the scheme
+ * of the host is used, or wrf_error_fatal stops the host, as the namelist selects; later calls return the
+ * same status and message. */
 SCIML_API int sciml_mskf_scheme(void *const arguments[100], char *message, size_t length);
 
-/* Set the host's own scheme, for hosts whose executable does not export it (see `sciml coupling flags`): a
- * procedure of those 100 arguments. To be called before the first call of the scheme. */
+/* Set the scheme of the host, for hosts whose executable does not export it (see `sciml coupling flags`): a
+ * procedure with the same 100 arguments. Call it before the first call of the scheme. */
 SCIML_API void sciml_mskf_original(void (*scheme)(void));
 
 /* Write pending captures and statistics; the end of the process does this too. */

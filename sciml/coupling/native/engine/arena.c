@@ -1,4 +1,4 @@
-/* Lists of free blocks by size class; each block is a mapping of its own. */
+/* Lists of free blocks by size class; each block is a separate mapping. */
 #include "engine/arena.h"
 
 #include <stdint.h>
@@ -41,7 +41,7 @@ void sciml_give(void *block) {
 #    define CLASSES 53 /* four to an octave: up to 128 MiB; larger blocks go back to the system */
 #    define SPINS 1000
 
-/* The header before each block, in a cache line of its own. */
+/* Header before each block, in a separate cache line. */
 typedef struct head {
     struct head *next; /* next block of the list; NULL while the block is in use */
     size_t size;       /* of the mapping */

@@ -1,4 +1,4 @@
-/* The memory of the library: mapped from the system, never from the host's heap. */
+/* Memory of the library, which is mapped from the system and is not part of the host's heap. */
 #ifndef SCIML_ARENA_H
 #define SCIML_ARENA_H
 
@@ -14,9 +14,9 @@
  * A build with -DSCIML_HEAP, or with a sanitizer, uses the heap, so that sanitizers and valgrind see each
  * block. */
 
-/* NULL without memory. */
+/* Take a block; NULL without memory. */
 void *sciml_take(size_t bytes);
-/* The same, zeroed; NULL also if count * bytes overflows. */
+/* Take a block of zeros; NULL also if count * bytes overflows. */
 void *sciml_take_zeroed(size_t count, size_t bytes);
 /* A larger block with the content of the old one, which is given back; on failure NULL, and the old one
  * stays. A NULL block is a new one. */

@@ -21,7 +21,7 @@ void sciml_release(const fenv_t *host) {
     fesetenv(host);
 }
 
-/* Those that this process may use. */
+/* Number of processors that this process may use. */
 static int count_processors(void) {
 #ifdef __linux__
     cpu_set_t usable;
@@ -42,7 +42,7 @@ static int team_of(int32_t asked, int64_t pieces) {
     return (int)team;
 }
 
-/* What the threads of a call share. */
+/* Data that the threads of a call share. */
 typedef struct crew {
     const sciml_work *work;
     _Atomic(int64_t) next;   /* the next piece to run */

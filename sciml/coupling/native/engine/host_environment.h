@@ -13,7 +13,7 @@ void sciml_hold(fenv_t *host);
 /* Restore it with its flags; exceptions raised in between are discarded. */
 void sciml_release(const fenv_t *host);
 
-/* A call, split into pieces that any thread may run; the results of `run` are added. */
+/* A call that is divided into pieces, each run by any thread; the results of `run` are added. */
 typedef struct sciml_work {
     const void *call;
     int64_t pieces;

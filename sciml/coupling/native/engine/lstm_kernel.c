@@ -1,4 +1,4 @@
-/* The network on one tile of columns.
+/* Kernel that runs the network on one tile of columns.
  *
  * Compiled once per instruction set and precision (SCIML_ISA, SCIML_BITS). A tile is up to three
  * vectors of columns wide, column = lane. The micro-kernel holds the four gates of one hidden unit

@@ -1,7 +1,7 @@
-/* Drawing columns, and the file of pairs that sciml.wrf.convection_columns reads.
+/* Sampling of columns, and the file of pairs that sciml.columns.convection_columns reads.
  *
- * A drawn column is a record of the file, and all columns of a call are in the file when the call returns:
- * an interrupted run loses no captured call, and its file can be read. */
+ * A sampled column is a record of the file. All columns of a call are in the file when the call returns, so
+ * the file of an interrupted run has all captured calls and can be read. */
 #include "wrf/capture.h"
 #include "engine/arena.h"
 #include "engine/message.h"

@@ -27,7 +27,7 @@ static void announce_line(const char *text) {
     sciml_announce("%s", text);
 }
 
-/* Look up the host's own scheme by its compiler's name for it; the executable must export it. */
+/* Look up the scheme of the host by the name that the compiler gives it; the executable must export it. */
 static sciml_scheme find_original(sciml_naming naming) {
     sciml_scheme scheme;
     *(void **)&scheme = dlsym(RTLD_DEFAULT, scheme_name[naming]);
@@ -120,7 +120,7 @@ static void read_settings(sciml_session *s, char *why, int *status) {
     const char *path = sciml_namelist_path();
     *status = sciml_settings_read(path, &s->settings, why, SCIML_MESSAGE_SIZE);
     if (*status) sciml_settings_default(&s->settings);
-    /* A wrong namelist is not the same as none, and its setting `stop` is unknown: stop. */
+    /* With an invalid namelist the setting on_failure is unknown, so the host is stopped. */
     if (*status == SCIML_ARGUMENT) s->settings.stop = 1;
     if (s->rank == 0 && !*status) {
         sciml_announce("settings, from %.900s:", path);

@@ -1,4 +1,4 @@
-/* Report a namelist that is missing, or that had no effect. */
+/* Reports of a namelist that is missing or had no effect. */
 #define _GNU_SOURCE
 #include "wrf/namelist.h"
 #include "mskf/handle.h"

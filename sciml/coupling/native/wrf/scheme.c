@@ -1,4 +1,4 @@
-/* The scheme as the host calls it: the calls and the outputs of each mode. */
+/* The entry that the host calls as its scheme: calls and outputs of each mode. */
 #include "engine/arena.h"
 #include "engine/host_environment.h"
 #include "engine/message.h"
@@ -146,8 +146,7 @@ static void accept(const sciml_session *s, const sciml_tile *t, int32_t i, int32
             to[k * t->s3[1]] = answer->profile[f][n + (ptrdiff_t)k * columns];
     }
     for (int f = 0; f < 4; f++)
-        if (f != SCIML_NCA ||
-            answer->kind[n] > NONE) /* where nothing triggers the scheme does not change NCA */
+        if (f != SCIML_NCA || answer->kind[n] > NONE) /* without convection the scheme does not change NCA */
             *tile_surface(t, sciml_output_surface_arguments[f], i, j) = answer->surface[f][n];
     *tile_surface(t, ARG_raincv, i, j) = t->dt * answer->surface[SCIML_PRATEC][n];
     ((int32_t *)t->a[ARG_cu_act_flag])[t->at2 + i * t->s2[0] + j * t->s2[1]] = s->yes;

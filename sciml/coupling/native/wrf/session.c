@@ -1,4 +1,4 @@
-/* The session: its failures, and the names of its files. */
+/* Failures of a session, and names of its files. */
 #include "wrf/session.h"
 #include "wrf/wrf_log.h"
 

@@ -1,4 +1,4 @@
-/* Sums by output and level, and the file of them that `sciml coupling report` reads. */
+/* Sums by output and level, and their file, which `sciml coupling report` reads. */
 #include "wrf/statistics.h"
 #include "engine/arena.h"
 #include "engine/message.h"

@@ -1,5 +1,5 @@
-/* Lines go to standard error, which is rsl.error.NNNN where WRF runs on ranks. WRF's own wrf_message would
- * take memory from the heap for each of them, and the library leaves the heap unchanged.
+/* Lines are written to standard error, which is rsl.error.NNNN if WRF runs on ranks. wrf_message of WRF is
+ * not used, because it takes memory from the heap, and the library must not change the heap.
  *
  * WRF's wrf_error_fatal and wrf_get_myproc are external subroutines, looked up by name where the executable
  * exports them (`sciml coupling flags` gives the link line that does). */
