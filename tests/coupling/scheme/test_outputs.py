@@ -115,7 +115,7 @@ def test_guard_gives_novel_columns_to_the_models_own_scheme(run: Any, fields: An
         np.testing.assert_array_equal(values, np.where(mask, alone[name], emulated[name]), err_msg=name)
     counts = read_statistics(done.folder.glob("sciml_mskf_guard_*.nc"))
     assert counts.sums["NOVEL"] == counts.sums["RETURNED"] == returned.sum()
-    assert counts.sums["CLIPPED"] == 0 and "beyond novelty 1e-06" in str(counts)
+    assert counts.sums["CLIPPED"] == 0 and "above novelty 1e-06" in str(counts)
     within_limits = run("mode = 'guard', novelty = 1d3", name="within_limits")
     assert not within_limits.own_calls and within_limits.same(emulated)
 
