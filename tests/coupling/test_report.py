@@ -44,7 +44,7 @@ def test_the_report_prints_classes_and_time(
     )
     text = " ".join(done.output.split())
     for name, word in (
-        ("none", "columns without convection"),
+        ("none", "columns with no convection"),
         ("shallow", "with shallow"),
         ("deep", "with deep"),
     ):
