@@ -133,7 +133,7 @@ def write_columns(
         progress.say(f"{output} exists already, and its files have not changed: nothing to do")
         return stored_classes(output)
     if not output.parent.is_dir():
-        raise InputError(f"there is not a folder {output.parent} to write {output.name} into")
+        raise InputError(f"there is no folder {output.parent} to write {output.name} into")
     with contextlib.ExitStack() as stack:
         partial = stack.enter_context(claimed(output, "store"))
         if _is_complete(output, plan, overwrite):  # another process may have written it

@@ -80,7 +80,7 @@ def write_dataset(
     if workers is not None and not is_whole(workers, 1):
         raise InputError(f"workers={workers!r}: give at least 1, or leave it out")
     if not path.parent.is_dir():
-        raise InputError(f"there is not a folder {path.parent} to write {path.name} into")
+        raise InputError(f"there is no folder {path.parent} to write {path.name} into")
     dataset = _writable(dataset)
     plan = _plan(dataset)
     with partial_store(path) as partial:
