@@ -96,20 +96,20 @@ FAULTS = {
         "the host's scheme takes over, or the host stops cleanly",
         [
             "tests/coupling/scheme/test_settings.py::test_weights_that_are_missing_or_damaged",
-            "tests/coupling/scheme/test_settings.py::test_a_failure_ends_in_the_models_own_scheme",
+            "tests/coupling/scheme/test_settings.py::test_after_a_failure_the_scheme_of_the_model_runs",
             "tests/coupling/test_modes.py::test_without_weights",
             "tests/coupling/test_command.py::test_damaged_weights",
         ],
     ),
     "weights files and namelists damaged at random": (
         "no crash, no read out of bounds",
-        ["tests/coupling/test_weights.py::test_the_readers_survive_anything"],
+        ["tests/coupling/test_weights.py::test_readers_do_not_crash_on_damaged_files"],
     ),
     "NaN in the state of a host": (
         "only its column is affected; the host's scheme computes it",
         [
-            "tests/coupling/scheme/test_outputs.py::test_columns_that_are_not_sound_go_to_the_models_own_scheme",
-            "tests/coupling/test_modes.py::test_columns_that_are_not_sound",
+            "tests/coupling/scheme/test_outputs.py::test_the_scheme_of_the_model_computes_invalid_columns",
+            "tests/coupling/test_modes.py::test_invalid_columns",
             "tests/coupling/test_network.py::test_large_inputs_saturate_and_nan_stays_in_its_column",
             "tests/coupling/test_fortran_emulator.py::test_nan",
         ],
@@ -127,12 +127,12 @@ FAULTS = {
         [
             "tests/coupling/test_sanitizers.py::test_threads_do_not_race",
             "tests/coupling/test_sanitizers.py::test_addresses_and_behaviour_in_the_stand_in",
-            "tests/coupling/test_sanitizers.py::test_valgrind_is_content",
+            "tests/coupling/test_sanitizers.py::test_valgrind_reports_no_errors",
         ],
     ),
     "a host of 8-byte REAL": (
         "an error message",
-        ["tests/coupling/test_linking.py::test_a_host_of_eight_byte_reals_is_refused"],
+        ["tests/coupling/test_linking.py::test_a_host_with_eight_byte_reals_is_an_error"],
     ),
 }
 

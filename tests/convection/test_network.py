@@ -81,7 +81,7 @@ def test_an_architecture_survives_json() -> None:
     assert Architecture.from_json(shape.to_json()) == shape
 
 
-def test_training_columns_lie_within_one() -> None:
+def test_the_novelty_of_training_columns_is_at_most_one() -> None:
     draw = torch.Generator().manual_seed(6)
     channels = torch.randn(40, 14, 300, generator=draw, dtype=torch.float64) * 3 + 1
     scalars = torch.randn(11, 300, generator=draw, dtype=torch.float64)

@@ -15,7 +15,7 @@ from sciml.convection.updraft import ascend
 from tests.paths import SHARED
 
 
-def test_the_parcel_test_misses_nothing(pairs: xr.Dataset) -> None:
+def test_the_parcel_test_has_recall_one(pairs: xr.Dataset) -> None:
     passed = parcel_test(sounding_of(pairs)).numpy()
     triggered = pairs["KIND"].values > 0
     assert triggered.sum() > 200

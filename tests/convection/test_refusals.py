@@ -49,7 +49,7 @@ def test_cumulus_at_every_step_is_valid(pairs: xr.Dataset) -> None:
 
 
 @pytest.mark.parametrize("columns", ["x.nc", None, np.zeros(3)])
-def test_no_dataset(columns: Any) -> None:
+def test_an_argument_that_is_not_a_dataset(columns: Any) -> None:
     with pytest.raises(InputError, match="no dataset: open files with"):
         Convection(columns)
 

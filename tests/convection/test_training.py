@@ -188,12 +188,12 @@ def test_invalid_settings(runs: xr.Dataset, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_network_of_more_levels_than_there_are_loads(runs: xr.Dataset, tmp_path: Path) -> None:
+def test_a_network_of_more_levels_than_the_columns_loads(runs: xr.Dataset, tmp_path: Path) -> None:
     train(runs, tmp_path / "m.sciml", network={**SMALL, "levels": 99})
     assert Emulator.load(tmp_path / "m.sciml").network.shape.levels == 99
 
 
-def test_a_checkpoint_of_ours_is_replaced(runs: xr.Dataset, tmp_path: Path) -> None:
+def test_a_checkpoint_of_this_package_is_replaced(runs: xr.Dataset, tmp_path: Path) -> None:
     folder = checkpoint.save(tmp_path / "model", {"kind": "line"}, {})
     train(runs, folder)
     assert checkpoint.load(folder).kind == "convection-emulator"

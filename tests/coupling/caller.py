@@ -39,7 +39,7 @@ assert len(NAMES) == 100
 
 
 class Model:
-    """Fields in WRF's memory order, and the model's own scheme."""
+    """Fields in WRF's memory order, and the scheme of the model."""
 
     def __init__(self, fields: dict[str, np.ndarray[Any, Any]], numbers: dict[str, float]) -> None:
         self.fields, self.numbers = fields, numbers
@@ -73,7 +73,7 @@ class Model:
         return pointers, values
 
     def scheme(self, *a: int) -> None:
-        """The model's own scheme on a tile: its outputs depend on the column's position alone."""
+        """Run the scheme of the model on a tile; its outputs depend only on the position of the column."""
         at = dict(zip(NAMES, a, strict=True))
         i0, i1, j0, j1 = (ctypes.c_int.from_address(at[n]).value for n in ("its", "ite", "jts", "jte"))
         self.calls.append((i0 - 1, i1, j0 - 1, j1))
@@ -81,7 +81,7 @@ class Model:
 
 
 def own_scheme(f: dict[str, np.ndarray[Any, Any]], j: slice, i: slice) -> None:
-    """W0AVG as in WRF; where the lowest wind blows east, a shallow cloud; where it is strong, a deep cloud."""
+    """Set W0AVG as in WRF, a shallow cloud where the lowest wind blows east, and a deep cloud where it is strong."""
     nk = f["t"].shape[1] - 1
     f["w0avg"][j, :nk, i] = (
         f["w0avg"][j, :nk, i] * np.float32(11) + np.float32(0.5) * (f["w"][j, :nk, i] + f["w"][j, 1:, i])

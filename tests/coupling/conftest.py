@@ -88,7 +88,7 @@ def standin_on_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def plain(standin: Path, state: Path, tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
-    """The history of the stand-in with its own scheme: one tile, one thread, one rank, no stop."""
+    """History of the stand-in with its own scheme, on one tile, thread and rank, without a stop."""
     return run(standin, tmp_path_factory.mktemp("plain"), state=state, steps=STEPS, kf_edrates=True).history
 
 

@@ -38,7 +38,7 @@ READERS = ("emulator.o", "handle.o", "netcdf_reader.o", "network_weights.o", "se
 
 
 class NoSanitizers(Exception):
-    """This compiler has no sanitizers."""
+    """Raised if the compiler has no sanitizers."""
 
 
 def build_targets(folder: Path, compiler: Compiler, extra: Sequence[str] = ()) -> dict[str, Path]:
@@ -103,7 +103,7 @@ def write_columns(path: Path) -> None:
 
 
 def write_seeds(folder: Path) -> dict[str, Path]:
-    """Good files to begin with: a bare network, a whole emulator, its columns, the documented namelist."""
+    """Valid initial files: a bare network, a whole emulator, its columns, and the documented namelist."""
     made = {name: folder / name for name in ("small.nc", "emulator.nc", "columns", "settings.nml")}
     write_weights(made["small.nc"], Net(3, 2, 1, 2, 4, 1).weights())
     write_weights(made["emulator.nc"], emulator_weights(small_emulator()))
@@ -139,7 +139,7 @@ def guided(seconds: float, clang: Compiler, folder: Path, seeds: Mapping[str, Pa
 def blind(
     made: Mapping[str, Path], seeds: Mapping[str, Path], rounds: int
 ) -> list[subprocess.CompletedProcess[str]]:
-    """Damage at random: `rounds` whole emulators, ten times as many bare networks, and namelists."""
+    """Damage `rounds` whole emulators at random, ten times as many bare networks, and namelists."""
     columns = [str(seeds["columns"]), "44"]
     calls = (
         [str(made["fuzz.c"]), str(seeds["small.nc"]), str(8 * rounds)],

@@ -48,7 +48,7 @@ class Answer:
     message: str
 
     def same(self, other: Answer, index: npt.NDArray[np.intp] | slice = slice(None)) -> bool:
-        """Whether the columns at `index` have the same bits."""
+        """Return whether the columns at `index` have the same bits."""
         return all(
             np.ascontiguousarray(x[index]).tobytes()
             == np.ascontiguousarray(other.fields[name][index]).tobytes()

@@ -55,7 +55,7 @@ class Net(torch.nn.Module):
         )
 
     def exact(self, x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Answer in double precision."""
+        """Compute the outputs in double precision."""
         with torch.inference_mode():
             self.double()
             levels, pooled = self(torch.from_numpy(x).double())

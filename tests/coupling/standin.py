@@ -59,7 +59,7 @@ _MAGIC = 1396919628
 
 @lru_cache
 def mpi_compiler() -> str | None:
-    """MPI's Fortran compiler, where there is one that compiles with its module."""
+    """Return the Fortran compiler of MPI if it compiles a program with its module, else None."""
     if not (shutil.which("mpif90") and shutil.which("mpiexec")):
         return None
     words = ["mpif90", "-x", "f95", "-fsyntax-only", "-"]
@@ -139,7 +139,7 @@ def compile_objects(directory: Path, *, mpi: bool = False, extra: Sequence[str] 
 def link(
     directory: Path, *, library: Path | None = None, mpi: bool = False, extra: Sequence[str] = ()
 ) -> Path:
-    """Link the objects in a directory; with a library, its entry takes the scheme's place."""
+    """Link the objects in a directory; with a library, its entry replaces the scheme."""
     host = directory / ("plain" if library is None else f"wrapped_{library.stem}")
     words: list[str | Path] = [*_compiler(mpi), "-fopenmp", *extra]
     words += [directory / Path(name).with_suffix(".o") for name in ORDER]
@@ -153,7 +153,7 @@ def link(
 def compile_host(
     directory: Path, *, library: Path | None = None, mpi: bool = False, extra: Sequence[str] = ()
 ) -> Path:
-    """Compile and link the host: as it is, or wrapped by a library; with MPI; with more flags (`CHECKS`)."""
+    """Compile and link the host, optionally wrapped by a library, with MPI, and with more flags (`CHECKS`)."""
     compile_objects(directory, mpi=mpi, extra=extra)
     return link(directory, library=library, mpi=mpi, extra=extra)
 

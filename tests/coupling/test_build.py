@@ -1,4 +1,4 @@
-"""Building: what is exported, what is cached, and the errors when a compiler is missing or fails."""
+"""Building of the library: exported names, the cache, and errors if a compiler is missing or fails."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_library_never_stops_its_host(library: Library) -> None:
     }
 
 
-def test_built_once(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_library_is_built_once(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> Path:
         raise AssertionError("compiled again")
 
@@ -93,7 +93,7 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         build()
 
 
-def test_no_fortran_still_gives_the_c_library(
+def test_without_fortran_the_c_library_is_built(
     monkeypatch: pytest.MonkeyPatch, published: tuple[Net, Path], library: Library
 ) -> None:
     monkeypatch.setenv("FC", "no-such-fortran")
@@ -173,7 +173,7 @@ def test_no_warnings(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_fortran_calls_it(library: Library, published: tuple[Net, Path], tmp_path: Path) -> None:
+def test_fortran_calls_the_library(library: Library, published: tuple[Net, Path], tmp_path: Path) -> None:
     installed = install(tmp_path / "native")
     program = Path(__file__).with_name("host.f90")
     command = [
@@ -200,7 +200,7 @@ def test_fortran_calls_it(library: Library, published: tuple[Net, Path], tmp_pat
 
 @pytest.mark.slow
 def test_f2py_in_any_folder(library: Library, published: tuple[Net, Path], tmp_path: Path) -> None:
-    """A name that a shell or a linker would split; and an error for sizes that are not the network's."""
+    """Paths that a shell or a linker would split; and an error for sizes that are not those of the network."""
     pytest.importorskip("mesonbuild")
     (tmp_path / "a b, c").mkdir()
     copied = Path(shutil.copy(library.path, tmp_path / "a b, c"))

@@ -35,7 +35,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def columns() -> xr.Dataset:
-    """Two of the sample's seven times."""
+    """Two of the seven times of the sample."""
     columns = open_columns(SAMPLE_WRFOUT, keep="all")
     return columns.isel(column=np.flatnonzero(columns["Time"] <= np.unique(columns["Time"])[1])).load()
 
@@ -49,7 +49,7 @@ def spoilt(built: Path, folder: Path, content: bytes) -> Path:
     return folder
 
 
-def test_what_is_built(built: Path) -> None:
+def test_build_writes_all_files(built: Path) -> None:
     names = {"libsciml_mskf.so", "sciml_mskf.h", "sciml_mskf_arguments.h", "sciml_mskf.nml", "mskf.nc"}
     names |= {"sciml_mskf.f90", "sciml_cu_mskf.f90"}
     assert {path.name for path in built.iterdir()} == names
@@ -73,7 +73,7 @@ def test_check(built: Path) -> None:
     assert all(line.startswith("ok") for line in lines[:-1])
 
 
-def test_evaluate_takes_the_folder(built: Path, tmp_path: Path) -> None:
+def test_evaluate_accepts_the_folder(built: Path, tmp_path: Path) -> None:
     words = ["convection", "evaluate", str(built), str(SAMPLE_WRFOUT), "--reference", str(SAMPLE_OFFLINE)]
     shown = runner.invoke(app, [*words, "--json", str(tmp_path / "native.json")])
     assert shown.exit_code == 0, shown.output

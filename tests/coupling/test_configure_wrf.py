@@ -1,4 +1,4 @@
-"""The flags in configure.wrf, as GNU make reads it: files of the shapes that WRF's configure writes."""
+"""Flags in configure.wrf as read by GNU make, for files of all forms that WRF's configure writes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def libraries(configure: Path) -> list[str]:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("tail", [TAIL, ""], ids=["followed", "last"])
-def test_make_sees_the_flags_behind_the_libraries_of_wrf(
+def test_make_adds_the_flags_after_the_libraries_of_wrf(
     tmp_path: Path, folder: Path, shape: str, tail: str
 ) -> None:
     path = tmp_path / "configure.wrf"

@@ -62,7 +62,7 @@ def test_a_file_without_a_constant_is_an_error(
 
 @pytest.mark.native
 @pytest.mark.parametrize("value", [0.0, -8.0, np.inf, np.nan, "eight", [8.0, 8.0]])
-def test_a_constant_that_is_no_positive_number_is_an_error(
+def test_a_constant_that_is_not_positive_is_an_error(
     library: Library, packaged: Weights, tmp_path: Path, value: Attribute
 ) -> None:
     write_weights(tmp_path / "bad.nc", changed(packaged, push_bound=value))
@@ -70,7 +70,7 @@ def test_a_constant_that_is_no_positive_number_is_an_error(
         library.open(tmp_path / "bad.nc")
 
 
-def test_torch_does_not_take_other_constants(packaged: Weights) -> None:
+def test_torch_rejects_other_constants(packaged: Weights) -> None:
     with pytest.raises(SchemaError, match=r"`clip` is 9\.0 in the weights file, and 10\.0 in this version"):
         emulator_from(changed(packaged, clip=9.0))
 
@@ -82,7 +82,7 @@ def test_the_onnx_graph_needs_the_constants(packaged: Weights) -> None:
 
 
 @pytest.mark.native
-def test_the_library_takes_the_constants_of_the_file(
+def test_the_library_uses_the_constants_of_the_file(
     library: Library, packaged: Weights, tmp_path: Path
 ) -> None:
     columns = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT))).isel(column=slice(-192, None))

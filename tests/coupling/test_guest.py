@@ -1,4 +1,4 @@
-"""The library as a guest: the host's floating-point environment, its threads, its forks and its handles."""
+"""Effects of the library on its host: floating-point environment, threads, forks and handles."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ linux = pytest.mark.skipif(platform.system() != "Linux", reason="looks into /pro
 
 @pytest.fixture(scope="module")
 def columns() -> xr.Dataset:
-    """An eighth of the sample, the last ten columns calm."""
+    """An eighth of the sample, with calm air in the last ten columns."""
     everything = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT)))
     some: xr.Dataset = everything.isel(column=slice(None, None, 8)).load()
     for name in ("U_PHY", "V_PHY"):
@@ -90,7 +90,9 @@ def test_traps(guest: Path, weights: Path, columns: xr.Dataset, isa: str, tmp_pa
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="flags by their numbers on x86")
-def test_sound_columns_raise_nothing(library: Library, columns: xr.Dataset, isa: str) -> None:
+def test_valid_columns_raise_no_floating_point_exceptions(
+    library: Library, columns: xr.Dataset, isa: str
+) -> None:
     """The probe, which does not save the host's environment, raises no flags."""
     n = columns.sizes["column"]
     mathematics = ctypes.CDLL("libm.so.6")
@@ -121,7 +123,7 @@ def script(library: Library, folder: Path, text: str, **environment: str) -> str
 
 @linux
 def test_no_more_threads_than_processors(library: Library, tmp_path: Path) -> None:
-    """During a call; after it all threads have ended."""
+    """The limit applies during a call; after the call all threads have ended."""
     text = (
         "import threading\nwhole, done, most = run(1), threading.Event(), [0]\n"
         "def watch():\n"
@@ -153,8 +155,8 @@ def test_a_forked_child(library: Library, tmp_path: Path) -> None:
 
 
 @linux
-def test_a_thread_that_the_system_refuses(library: Library, tmp_path: Path) -> None:
-    """No memory for its stack: the call goes on without it."""
+def test_a_thread_that_the_system_cannot_create(library: Library, tmp_path: Path) -> None:
+    """Without memory for the stack of a thread, the call continues with fewer threads."""
     text = (
         "import resource, threading\nwhole = run(1)\n"
         "size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
@@ -166,7 +168,7 @@ def test_a_thread_that_the_system_refuses(library: Library, tmp_path: Path) -> N
 
 @linux
 def test_the_library_takes_no_heap_when_it_is_loaded(library: Library) -> None:
-    """It needs the run-time library of C only; those of Fortran and OpenMP take memory at their start."""
+    """The library needs only the run-time library of C; those of Fortran and OpenMP take memory at their start."""
     words = ["readelf", "-d", str(library.path)]
     done = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     needed = {line.split("[")[1].split(".so")[0] for line in done.splitlines() if "(NEEDED)" in line}
@@ -191,10 +193,10 @@ def test_init_without_a_path(library: Library) -> None:
 
 
 @pytest.mark.parametrize("name", ["AVX2", "sse2", "avx1024", *ISAS])
-def test_an_instruction_set_that_is_not_there(
+def test_a_missing_instruction_set(
     library: Library, published: tuple[Net, Path], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """An error for a misspelt name, and for a set that this processor does not have."""
+    """A misspelt name and a set that this processor does not have are errors."""
     monkeypatch.setenv("SCIML_ISA", name)
     if name in ISAS[: ISAS.index(library.isa) + 1]:
         with library.open(published[1]) as native:

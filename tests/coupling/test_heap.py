@@ -1,4 +1,4 @@
-"""The library does not change the host's heap: same calls, sizes and order; and it reads no freed memory."""
+"""The library does not change the heap of the host (same calls, sizes and order), and reads no freed memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Heap:
 
 @pytest.fixture(scope="module")
 def counter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The preloaded library that counts."""
+    """The preloaded library that counts calls."""
     made = tmp_path_factory.mktemp("counter") / "heap_counter.so"
     words = [*c_compiler().command, "-std=gnu11", "-O1", "-shared", "-fPIC", f"-I{sources()}"]
     words += [str(Path(__file__).with_name("heap_counter.c")), "-ldl", "-o", str(made)]
@@ -57,10 +57,10 @@ def counted(
 
 
 @pytest.mark.parametrize("mode", SILENT)
-def test_the_heap_is_that_of_the_host_alone(
+def test_the_library_does_not_change_the_heap(
     counter: Path, standin: Path, host: Path, state: Path, settings: Settings, tmp_path: Path, mode: str
 ) -> None:
-    """The whole run, with the files of every second interval."""
+    """The calls of the whole run are equal, with files of every second interval."""
     alone, plain = counted(counter, standin, tmp_path / "alone", None, state=state)
     with_library, done = counted(counter, host, tmp_path / "with", settings(mode, interval=10), state=state)
     assert alone.all > 100
@@ -75,7 +75,7 @@ def test_the_heap_is_that_of_the_host_alone(
 def test_no_heap_calls_inside_the_entry(
     counter: Path, host: Path, state: Path, settings: Settings, tmp_path: Path, mode: str, threads: int
 ) -> None:
-    """The first call too, which reads namelist and weights, and calls on threads of the host."""
+    """This includes the first call, which reads namelist and weights, and calls on threads of the host."""
     given = settings(mode, interval=10)
     heap, _ = counted(counter, host, tmp_path, given, state=state, tile=(7, 5), threads=threads)
     assert heap.all > 100
@@ -108,7 +108,7 @@ def test_freed_memory_does_not_matter(
 
 
 def test_loading_takes_no_heap(counter: Path, library: Library, tmp_path: Path) -> None:
-    """In a host without OpenMP and Fortran."""
+    """The host has neither OpenMP nor Fortran."""
     text = "void sciml_mskf_flush(void);\nint main(void) { CALL; return 0; }\n"
     (tmp_path / "host.c").write_text(text)
     counts = []
@@ -121,7 +121,7 @@ def test_loading_takes_no_heap(counter: Path, library: Library, tmp_path: Path) 
     assert counts[0] == counts[1]
 
 
-def test_the_counter_counts(counter: Path, tmp_path: Path) -> None:
+def test_heap_calls_are_counted(counter: Path, tmp_path: Path) -> None:
     """Check the counter itself with a program that allocates and frees memory."""
     (tmp_path / "taker.c").write_text(
         "#include <stdlib.h>\nint main(void) { char *volatile p = malloc(77); free(p); return p == NULL; }\n"

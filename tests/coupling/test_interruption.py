@@ -33,10 +33,10 @@ def columns_in(path: Path) -> int:
         return int.from_bytes(file.read(8)[4:], "big")
 
 
-def test_a_killed_run_leaves_what_it_captured(
+def test_a_killed_run_leaves_its_captures(
     host: Path, state: Path, settings: Settings, tmp_path: Path
 ) -> None:
-    """Killed at any moment, by a signal that cannot be handled: the file has all columns of the calls before."""
+    """After a signal that cannot be handled, the file has all columns of the calls before."""
     given = settings("capture", interval=1e6, capture_columns=100000)
     whole = run(host, tmp_path / "whole", given, state=state, steps=STEPS, kf_edrates=True)
     (path,) = whole.directory.glob("sciml_mskf_capture_*.nc")
@@ -60,8 +60,10 @@ def test_a_killed_run_leaves_what_it_captured(
     assert sciml.convection_columns(captured_columns).sizes["column"] == captured_columns.sizes["column"]
 
 
-def test_every_record_is_a_whole_file(host: Path, state: Path, settings: Settings, tmp_path: Path) -> None:
-    """A file that is read while it grows: its first columns are always the same, and its size matches its header."""
+def test_the_file_is_complete_after_every_record(
+    host: Path, state: Path, settings: Settings, tmp_path: Path
+) -> None:
+    """While the file grows, its first columns do not change, and its size agrees with its header."""
     done = run(host, tmp_path, settings("capture"), state=state, steps=STEPS, tile=(7, 5), kf_edrates=True)
     (path,) = done.directory.glob("sciml_mskf_capture_*.nc")
     expected, content = loaded(path), path.read_bytes()
@@ -76,7 +78,7 @@ def test_every_record_is_a_whole_file(host: Path, state: Path, settings: Setting
 
 
 def test_intervals_are_files(host: Path, state: Path, settings: Settings, tmp_path: Path) -> None:
-    """Together they have the columns of one file."""
+    """The files of the intervals have the columns of one file together."""
     options = dict(state=state, steps=STEPS, kf_edrates=True)
     single = run(host, tmp_path / "one", settings("capture", interval=1e6), **options)
     many = run(host, tmp_path / "many", settings("capture", interval=5), **options)
@@ -86,7 +88,7 @@ def test_intervals_are_files(host: Path, state: Path, settings: Settings, tmp_pa
     assert xr.concat(parts, "column").equals(loaded(whole))
 
 
-def test_rates_are_captured_where_the_host_has_them(
+def test_rates_are_captured_if_the_host_has_them(
     host: Path, state: Path, settings: Settings, tmp_path: Path
 ) -> None:
     names = {"UDR_KF", "DDR_KF", "UER_KF", "DER_KF", "TIMEC_KF"}
@@ -101,7 +103,7 @@ def test_rates_are_captured_where_the_host_has_them(
 def test_a_full_disk_ends_the_capture_alone(
     host: Path, state: Path, settings: Settings, plain: xr.Dataset, tmp_path: Path
 ) -> None:
-    """One message, and the host's own fields, bit for bit."""
+    """There is one message, and the fields are those of the host without the library, bit for bit."""
     named = run(host, tmp_path / "named", settings("capture"), state=state, steps=1, kf_edrates=True)
     (path,) = named.directory.glob("sciml_mskf_capture_*.nc")
     (tmp_path / "full").mkdir()

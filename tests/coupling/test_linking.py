@@ -61,7 +61,7 @@ def test_the_printed_flags_link(
 
 
 def test_make_links_with_the_flags_in_configure_wrf(folder: Path, standin: Path, tmp_path: Path) -> None:
-    """As WRF's main/Makefile does, from a configure.wrf whose last library is continued to an empty line."""
+    """Link as WRF's main/Makefile does, from a configure.wrf whose last library continues on an empty line."""
     configure = tmp_path / "configure.wrf"
     configure.write_text("LD = gfortran\nLIB_EXTERNAL = \\\n -lm \\\n\nLIB = $(LIB_EXTERNAL) $(LIB_LOCAL)\n")
     done = CliRunner().invoke(app, ["flags", str(folder), "--apply", str(configure)])
@@ -81,7 +81,7 @@ def test_make_links_with_the_flags_in_configure_wrf(folder: Path, standin: Path,
     assert str(folder / "libsciml_mskf.so") in needed
 
 
-def test_what_is_printed_for_wrf(folder: Path) -> None:
+def test_flags_printed_for_wrf(folder: Path) -> None:
     text = CliRunner().invoke(app, ["flags", str(folder)]).output
     assert "LIB_EXTERNAL" in text
     assert f"--wrap={SCHEME['gnu']}" in text
@@ -92,7 +92,7 @@ def test_what_is_printed_for_wrf(folder: Path) -> None:
     assert isinstance(wrong.exception, InputError)
 
 
-def test_folders_that_cannot_be(folder: Path, tmp_path: Path) -> None:
+def test_invalid_folders(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="coupling build -o"):
         link_flags(tmp_path)
     blank = tmp_path / "with blank"
@@ -102,7 +102,7 @@ def test_folders_that_cannot_be(folder: Path, tmp_path: Path) -> None:
     assert "-rdynamic" in link_flags(folder, linker=(2, 34))
 
 
-def test_the_fortran_module_in_the_place_of_wraps(
+def test_the_fortran_module_instead_of_wrapped_calls(
     folder: Path, wrapped: Path, state: Path, tmp_path: Path
 ) -> None:
     """A host that uses the library's module, and exports its own scheme by name."""
@@ -136,8 +136,8 @@ def test_a_misspelt_namelist_stops_the_host(wrapped: Path, folder: Path, state: 
     assert "no setting is called novelti" in done.stdout
 
 
-def test_a_host_of_eight_byte_reals_is_refused(folder: Path, tmp_path: Path) -> None:
-    """Compiled by gfortran with -fdefault-real-8, where WRF's constants have other bytes."""
+def test_a_host_with_eight_byte_reals_is_an_error(folder: Path, tmp_path: Path) -> None:
+    """With -fdefault-real-8 of gfortran, the constants of WRF have other bytes."""
     (tmp_path / "wide.f90").write_text(WIDE)
     (tmp_path / "sciml_mskf.nml").write_text("&sciml_mskf mode = 'emulate' /\n")
     words = [*fortran_compiler().command, "-fdefault-real-8", "wide.f90", *link_flags(folder), "-o", "wide"]
@@ -216,7 +216,7 @@ def test_report_on_captures(wrapped: Path, folder: Path, state: Path, tmp_path: 
     assert "trigger" in done.output
 
 
-def test_what_cannot_be_reported_on(logs: Path, folder: Path, tmp_path: Path) -> None:
+def test_files_without_a_report(logs: Path, folder: Path, tmp_path: Path) -> None:
     for words, message in (
         ([str(tmp_path)], "no file sciml_mskf_"),
         ([str(folder / "mskf.nc")], "contains no statistics"),

@@ -1,4 +1,4 @@
-"""The library in the scheme's place, in a host linked as WRF is: modes, tiles, threads, ranks and restarts."""
+"""The library instead of the scheme, in a host linked as WRF is: modes, tiles, threads, ranks and restarts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def host_on_ranks(standin_on_ranks: Path, library: Library) -> Path:
 def whole(
     host: Path, state: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Run]:
-    """Each mode with one tile, one thread, one rank, no stop."""
+    """Run each mode with one tile, one thread and one rank, without a stop."""
     where = tmp_path_factory.mktemp("whole")
     options = dict(state=state, steps=STEPS, kf_edrates=True)
     return {mode: run(host, where / mode, settings(mode), **options) for mode in MODES}
@@ -58,13 +58,13 @@ def test_the_link_line(host: Path, library: Library) -> None:
 
 
 @pytest.mark.parametrize("mode", SILENT)
-def test_the_hosts_answers_do_not_change(whole: dict[str, Run], plain: xr.Dataset, mode: str) -> None:
+def test_outputs_of_the_host_do_not_change(whole: dict[str, Run], plain: xr.Dataset, mode: str) -> None:
     assert same_bits(plain, whole[mode].history) == []
     assert library_lines(whole[mode]) == whole[mode].stderr.splitlines()
     assert whole[mode].stderr.count(f"mode            = '{mode}'") == 1
 
 
-def test_the_answers_that_change(whole: dict[str, Run], plain: xr.Dataset) -> None:
+def test_outputs_that_change(whole: dict[str, Run], plain: xr.Dataset) -> None:
     emulated, guarded = whole["emulate"].history, whole["guard"].history
     for first, second in ((plain, emulated), (plain, guarded), (emulated, guarded)):
         assert {"RTHCUTEN", "RAINC"} <= set(same_bits(first, second))
@@ -91,7 +91,7 @@ def test_tiles_and_threads(
 
 
 def library_lines(done: Run) -> list[str]:
-    """The lines of the library."""
+    """Return the lines that the library printed."""
     return [line for line in done.stderr.splitlines() if line.startswith("sciml:")]
 
 
@@ -141,7 +141,7 @@ def test_restart_on_other_ranks(
 
 
 def test_the_emulated_weather(whole: dict[str, Run]) -> None:
-    """Deep, shallow, held and calm columns at all times, and the host conserves water."""
+    """There are deep, shallow, held and calm columns at all times, and the host conserves water."""
     history = whole["emulate"].history
     for time in range(1, history.sizes["Time"]):
         here = history.isel(Time=time)
@@ -181,10 +181,10 @@ def test_the_contract_of_a_call(
         assert (after[name] == before[name]).where(held, True).all()
 
 
-def test_captures_are_the_hosts_own(
+def test_captures_equal_the_calls_of_the_host(
     host: Path, state: Path, settings: Settings, each_step: xr.Dataset, tmp_path: Path
 ) -> None:
-    """At the first call of all columns: inputs are the initial state, outputs are in the history."""
+    """At the first call of all columns, inputs are the initial state, and outputs are those in the history."""
     drawn = dict.fromkeys(("capture_none", "capture_shallow", "capture_deep"), 1.0)
     run(host, tmp_path, settings("capture", **drawn), state=state, steps=1, tile=(7, 5), threads=2)
     (path,) = tmp_path.glob("sciml_mskf_capture_*.nc")
@@ -212,7 +212,7 @@ def test_absent_arguments(
 def test_microphysics_without_ice(
     host: Path, standin: Path, state: Path, settings: Settings, tmp_path: Path, mode: str
 ) -> None:
-    """All optional arguments absent, or present: the host's own scheme, and one message except in capture."""
+    """Without or with all optional arguments the host's scheme runs, with one message except in capture."""
     for place, given in (("absent", dict(absent=OPTIONS)), ("ice", dict(ice=False))):
         alone = run(standin, tmp_path / f"alone_{place}", state=state, **given)
         done = run(host, tmp_path / place, settings(mode), state=state, tile=(7, 5), threads=2, **given)
@@ -220,10 +220,8 @@ def test_microphysics_without_ice(
         assert sum("microphysics" in line for line in library_lines(done)) == (mode != "capture")
 
 
-def test_columns_that_are_not_sound(
-    host: Path, settings: Settings, whole: dict[str, Run], tmp_path: Path
-) -> None:
-    """One column of NaN goes to the host's scheme, and is counted; all others are as they were."""
+def test_invalid_columns(host: Path, settings: Settings, whole: dict[str, Run], tmp_path: Path) -> None:
+    """A column of NaN is computed by the host's scheme and counted; all others are unchanged."""
     spoilt = initial_state(moister=1.15)
     spoilt["TH_PHY"].values[4, 10, 7] = np.nan
     state = write_state(spoilt, tmp_path / "state")
@@ -239,7 +237,7 @@ def test_columns_that_are_not_sound(
 def test_without_weights(
     host: Path, state: Path, settings: Settings, plain: xr.Dataset, tmp_path: Path, mode: str
 ) -> None:
-    """By setting, the host's own scheme for the whole run, or a stop by the host itself."""
+    """Depending on the setting, the host's scheme runs for the whole run, or the host stops."""
     nowhere = str(tmp_path / "nowhere.nc")
     options = dict(state=state, steps=STEPS, tile=(2, 2), threads=2, kf_edrates=True)
     done = run(host, tmp_path / "on", settings(mode, weights=nowhere), **options)
@@ -260,7 +258,7 @@ def test_all_ranks_stop(host_on_ranks: Path, state: Path, settings: Settings, tm
     assert "FATAL: sciml: " in done.stdout
 
 
-def test_another_grid_is_warned_of_once(host: Path, settings: Settings, tmp_path: Path) -> None:
+def test_another_grid_causes_one_warning(host: Path, settings: Settings, tmp_path: Path) -> None:
     other = initial_state(moister=1.15)
     other.attrs["DX"] = 20000.0
     state = write_state(other, tmp_path / "state")
@@ -269,7 +267,7 @@ def test_another_grid_is_warned_of_once(host: Path, settings: Settings, tmp_path
 
 
 def test_other_levels(host: Path, standin: Path, settings: Settings, tmp_path: Path) -> None:
-    """Fewer than the emulator has: the host's own scheme, and a message."""
+    """With fewer levels than the emulator has, the host's scheme runs, with a message."""
     fewer = initial_state(moister=1.15).isel(level=slice(0, 40), face=slice(0, 41))
     state = write_state(fewer, tmp_path / "state")
     alone = run(standin, tmp_path / "alone", state=state)

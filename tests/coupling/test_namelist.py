@@ -20,12 +20,12 @@ VARIABLE = "SCIML_MSKF_NAMELIST"
 
 
 def library_lines(done: Run) -> list[str]:
-    """The lines of the library, without its name."""
+    """Return the lines that the library printed, without its name."""
     return [line.removeprefix("sciml: ") for line in done.stderr.splitlines()]
 
 
 def test_no_namelist(host: Path, state: Path, plain: xr.Dataset, tmp_path: Path) -> None:
-    """Where it was looked for, what holds, what to do: once, and the host's own answers."""
+    """One message has the searched path, the mode and the remedy, and the outputs are those of the host."""
     done = run(host, tmp_path, state=state, steps=STEPS, tile=(7, 5), threads=2, kf_edrates=True)
     assert same_bits(plain, done.history) == []
     lines = library_lines(done)
@@ -37,10 +37,10 @@ def test_no_namelist(host: Path, state: Path, plain: xr.Dataset, tmp_path: Path)
 
 
 @pytest.mark.parametrize("beside", [False, True])
-def test_a_variable_that_points_nowhere(
+def test_a_variable_with_a_missing_path(
     host: Path, state: Path, settings: Settings, tmp_path: Path, beside: bool
 ) -> None:
-    """A file in the working directory is not taken in its place, but named."""
+    """A file in the working directory is not used instead, but named in the message."""
     nowhere = str(tmp_path / "elsewhere" / "settings.nml")
     namelist = settings("emulate") if beside else None
     done = run(host, tmp_path, namelist, state=state, environment={VARIABLE: nowhere})
@@ -52,7 +52,7 @@ def test_a_variable_that_points_nowhere(
     assert not list(tmp_path.glob("sciml_mskf_emulate_*"))
 
 
-def test_a_directory_in_the_namelists_place(host: Path, state: Path, tmp_path: Path) -> None:
+def test_a_directory_instead_of_the_namelist(host: Path, state: Path, tmp_path: Path) -> None:
     done = run(host, tmp_path, state=state, environment={VARIABLE: str(tmp_path)})
     assert library_lines(done)[0] == f"cannot read the namelist {tmp_path}: Is a directory"
 
@@ -61,7 +61,7 @@ def test_a_directory_in_the_namelists_place(host: Path, state: Path, tmp_path: P
 def test_a_scheme_that_is_never_called(
     host: Path, state: Path, settings: Settings, tmp_path: Path, mode: str
 ) -> None:
-    """As with another cu_physics: one line at the end; none where nothing was asked for."""
+    """As with another cu_physics, there is one line at the end, and none without a namelist."""
     done = run(host, tmp_path, settings(mode), state=state, steps=0)
     expected = mode != "original"
     assert len(done.stderr.splitlines()) == expected
@@ -77,17 +77,17 @@ def test_a_wrong_namelist_that_is_never_read(host: Path, state: Path, tmp_path: 
     assert "never called" in done.stderr and "mode = 'emulated': give one of" in done.stderr
 
 
-def test_a_called_scheme_is_not_remarked_on(
+def test_a_called_scheme_causes_no_message(
     host: Path, state: Path, settings: Settings, tmp_path: Path
 ) -> None:
     done = run(host, tmp_path, settings("emulate"), state=state, steps=1)
     assert "never called" not in done.stderr
 
 
-def test_other_programs_say_nothing(
+def test_other_programs_print_nothing(
     host: Path, standin: Path, library: Library, state: Path, settings: Settings, tmp_path: Path
 ) -> None:
-    """WRF's own preprocessor, which is linked alike; Python, which opens the library for itself."""
+    """WRF's preprocessor, which is linked alike, and Python, which opens the library, print nothing."""
     real = tmp_path / "real.exe"
     shutil.copy(host, real)
     assert run(real, tmp_path, settings("emulate"), state=state, steps=0).stderr == ""
@@ -99,7 +99,7 @@ def test_other_programs_say_nothing(
 
 
 def test_a_host_that_stops_before_the_first_call(host: Path, settings: Settings, tmp_path: Path) -> None:
-    """Its own exit code, and no fault at the end."""
+    """The exit code is that of the host, without a fault at the end."""
     done = run(host, tmp_path, settings("emulate"), state=tmp_path / "nowhere", check=False)
     assert done.code == 9
     assert "FATAL" in done.stdout

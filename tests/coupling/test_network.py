@@ -137,7 +137,7 @@ def test_bad_input(
         library.open(published[1]).network(np.zeros(shape, kind), threads=threads)
 
 
-def test_closed_and_foreign(library: Library, published: tuple[Net, Path], tmp_path: Path) -> None:
+def test_closed_and_invalid_handles(library: Library, published: tuple[Net, Path], tmp_path: Path) -> None:
     native = library.open(published[1])
     native.close()
     native.close()

@@ -1,4 +1,4 @@
-"""The packaged emulator in the native library against torch, against ONNX Runtime, and for all tiles."""
+"""The packaged emulator in the native library, compared with torch and ONNX Runtime, and for all tiles."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_in_double_precision(library: Library, weights: Path, problem: Convectio
 
 
 class _Runtime:
-    """The network in ONNX Runtime, in the place of the torch network."""
+    """The network in ONNX Runtime instead of the torch network."""
 
     def __init__(self, weights: Weights, shape: Architecture) -> None:
         self.session, self.shape = onnx_session(weights, closure=True), shape
@@ -119,7 +119,7 @@ def test_the_weights_are_the_whole_emulator(weights: Path, problem: Convection, 
     xr.testing.assert_identical(outputs.assign_attrs(history=expected.history), expected)
 
 
-def test_a_bare_network_is_no_emulator() -> None:
+def test_a_bare_network_is_not_an_emulator() -> None:
     rng = np.random.default_rng(3)
     shapes = {"weight_ih_l0": (8, 5), "weight_hh_l0": (8, 2), "bias_ih_l0": (8,), "bias_hh_l0": (8,)}
     lstm = {

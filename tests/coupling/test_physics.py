@@ -1,4 +1,4 @@
-"""The native physics and the native emulator against torch; the same bits for all tiles; bad columns."""
+"""The native physics and the native emulator, compared with torch; bits for all tiles; invalid columns."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def columns() -> xr.Dataset:
 
 @pytest.fixture(scope="module")
 def emulator(columns: xr.Dataset) -> Emulator:
-    """An emulator of random weights, which uses all of the network."""
+    """An emulator with random weights, which use the whole network."""
     torch.manual_seed(17)
     network = Closure(Architecture())
     with torch.no_grad():
@@ -108,7 +108,7 @@ def test_mathematics(library: Library, tmp_path: Path) -> None:
 
 
 def _close(mine: npt.NDArray[np.float64], truth: npt.NDArray[np.float64], name: str) -> None:
-    """Median relative difference, and nearly all columns close on the profile's range."""
+    """Check the median relative difference, and that nearly all columns agree relative to the range of the profile."""
     some = truth != 0
     if not some.any():
         assert not mine.any(), name
@@ -120,7 +120,7 @@ def _close(mine: npt.NDArray[np.float64], truth: npt.NDArray[np.float64], name: 
 
 
 def test_physics(library: Library, columns: xr.Dataset, isa: str) -> None:
-    """Every stage against the definition, with the strength and the push given."""
+    """Every stage agrees with the definition, for given strength and push."""
     s = sounding_of(columns)
     known = physics(s, 44)
     assert known is not None
@@ -192,7 +192,7 @@ def test_bits(host: Host, columns: xr.Dataset, isa: str) -> None:
     assert doubles.same(host.run(some, np.float64, tile=7))
 
 
-def test_unsound_columns(host: Host, columns: xr.Dataset) -> None:
+def test_invalid_columns(host: Host, columns: xr.Dataset) -> None:
     """A column that is not finite or not physical is marked, has no tendencies, and does not change others."""
     some = columns.isel(column=slice(0, 400))
     well, spoilt = host.run(some), some.copy(deep=True)
@@ -240,7 +240,7 @@ def test_calm(host: Host, columns: xr.Dataset) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 1e-3, 0.02])
 def test_light_wind(host: Host, emulator: Emulator, columns: xr.Dataset, share: float) -> None:
-    """Air that takes more than a day to cross the cell holds the column for a day, which counts down."""
+    """If air needs more than a day to cross the cell, the column is held for a day, and the counter decreases."""
     light = columns.isel(column=slice(0, 300)).copy(deep=True)
     for name in ("U_PHY", "V_PHY"):
         light[name].values *= share
@@ -267,7 +267,7 @@ def test_light_wind(host: Host, emulator: Emulator, columns: xr.Dataset, share: 
     ],
 )
 def test_unphysical_columns(host: Host, columns: xr.Dataset, name: str, most: float, least: float) -> None:
-    """Values outside the physical bounds are marked like NaN; the bounds themselves are sound."""
+    """Values outside the physical bounds are marked like NaN; the bounds themselves are valid."""
     some = columns.isel(column=slice(0, 60))
     well = host.run(some)
     for value in (most, least):
@@ -286,7 +286,7 @@ def test_unphysical_columns(host: Host, columns: xr.Dataset, name: str, most: fl
         assert well.same(answer, np.setdiff1d(np.arange(60), 7))
 
 
-def test_strange_columns(host: Host, columns: xr.Dataset) -> None:
+def test_unusual_columns(host: Host, columns: xr.Dataset) -> None:
     """Random disturbances, small to extreme: the outputs are finite or marked, without a crash."""
     some = columns.isel(column=slice(0, 300))
     rng = np.random.default_rng(31)
@@ -304,10 +304,10 @@ def test_strange_columns(host: Host, columns: xr.Dataset) -> None:
     assert seen >= {plume.NONE, plume.SHALLOW, plume.DEEP}
 
 
-def test_answers_beyond_single_precision(
+def test_outputs_beyond_single_precision(
     library: Library, emulator: Emulator, columns: xr.Dataset, tmp_path: Path
 ) -> None:
-    """Outputs that are finite in double but not in the host's float mark the column as not sound."""
+    """A column is invalid if its outputs are finite in double but not in the float of the host."""
     strange = replace(emulator, about={**emulator.about, "enthalpy": [1e50, 1e51]})
     write_weights(tmp_path / "strange.nc", emulator_weights(strange))
     host = Host(library.path, tmp_path / "strange.nc")

@@ -49,7 +49,7 @@ def answer(host: Host, columns: xr.Dataset) -> Answer:
 
 @torch.no_grad()
 def strength_of(known: Physics, emulator: Emulator) -> torch.Tensor:
-    """Cloud-base mass flux over that of the plume, by torch."""
+    """Cloud-base mass flux divided by that of the plume, computed by torch."""
     s, plume, times = known.sounding, known.plume, known.times
     network = emulator.network.double()
     _, logarithm, _ = network(*emulator.normalisation.standardise(known.channels, known.scalars))
@@ -58,7 +58,7 @@ def strength_of(known: Physics, emulator: Emulator) -> torch.Tensor:
     return torch.where(plume.kind == DEEP, learned, shallow_strength(s, plume, times))
 
 
-def test_the_plumes_own_fluxes(answer: Answer, columns: xr.Dataset, emulator: Emulator) -> None:
+def test_fluxes_of_the_plume(answer: Answer, columns: xr.Dataset, emulator: Emulator) -> None:
     """Fluxes have the strength of the tendencies, reduced with them where a layer has too little vapour."""
     known = physics(sounding_of(columns), emulator.network.shape.levels)
     assert known is not None
@@ -87,8 +87,8 @@ def test_the_plumes_own_fluxes(answer: Answer, columns: xr.Dataset, emulator: Em
     )
 
 
-def test_mass_that_is_taken_up_is_left(answer: Answer) -> None:
-    """By each plume over its column; shallow clouds have no downdraught."""
+def test_entrained_mass_equals_detrained_mass(answer: Answer) -> None:
+    """The sums over the column are equal for each plume; shallow clouds have no downdraught."""
     fields = answer.fields
     up, down = np.abs(fields["UER_KF"]).sum(1), np.abs(fields["DER_KF"]).sum(1)
     np.testing.assert_allclose(fields["UDR_KF"].sum(1), up, rtol=1e-10)

@@ -1,4 +1,4 @@
-"""Columns in radiative-convective equilibrium: budgets, bits, the scheme's contract, and errors."""
+"""Columns in radiative-convective equilibrium: budgets, bits, calls of the scheme, and errors."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def since(run: xr.Dataset, name: str) -> np.ndarray:
     return values
 
 
-def test_it_is_sound(run: xr.Dataset) -> None:
+def test_the_run_is_valid(run: xr.Dataset) -> None:
     assert dict(run.sizes) == {"time": 13, "member": MEMBERS, "level": 44}
     assert all(np.isfinite(run[name].values).all() for name in run.data_vars)
     assert since(run, "LEAST_VAPOUR").min() >= 0
@@ -130,10 +130,10 @@ def test_threads_do_not_change_the_bits(
 
 
 @pytest.mark.parametrize("stop", [7, 216, 1000])
-def test_stopped_and_started_again(
+def test_a_restarted_run_has_the_same_bits(
     built: Built, start: Start, run: xr.Dataset, tmp_path: Path, stop: int
 ) -> None:
-    """Stops while columns are held, within an interval, and at a record."""
+    """The run stops while columns are held, within an interval, and at a record."""
     here = Here(built, start, tmp_path)
     parts = here("first", (1, stop)), here("second", (stop + 1, start.steps), 2)
     xr.testing.assert_identical(run, history(start, *parts))
@@ -150,7 +150,7 @@ def test_a_member_does_not_depend_on_the_others(
     xr.testing.assert_identical(records, run.isel(time=slice(None, 5), member=slice(None, 2)))
 
 
-def test_tendencies_are_held_as_wrf_holds_them(built: Built, columns: xr.Dataset, tmp_path: Path) -> None:
+def test_tendencies_are_held_as_in_wrf(built: Built, columns: xr.Dataset, tmp_path: Path) -> None:
     """Tendencies change at calls, every sixth step, and end after their time, and at no other step."""
     each = Start.of(columns, days=1, members=MEMBERS, seed=11, hours=50 / 3600)
     records = ran(built, each, tmp_path)
@@ -273,7 +273,7 @@ def test_no_climate(numbers: dict[str, float], message: str) -> None:
         Climate(**numbers)
 
 
-def test_answers_of_other_columns(built: Built, start: Start, tmp_path: Path) -> None:
+def test_outputs_of_other_columns(built: Built, start: Start, tmp_path: Path) -> None:
     output = Here(built, start, tmp_path)("output", (1, 216))
     assert history(start, output).sizes["time"] == 2
     for spoilt in (output.read_bytes()[:-4], b"\0" * 80 + output.read_bytes()[80:]):

@@ -17,7 +17,7 @@ from tests.coupling.standin import run
 pytestmark = [pytest.mark.native, pytest.mark.xdist_group("standin")]
 
 
-def test_classes_of_the_answers(host: Path, state: Path, settings: Settings, tmp_path: Path) -> None:
+def test_classes_of_the_outputs(host: Path, state: Path, settings: Settings, tmp_path: Path) -> None:
     """Classes equal those of the host's fields after the first call, in which no column is held."""
     done = run(host, tmp_path, settings("emulate"), state=state, steps=1, history_interval=1)
     first = done.history.isel(Time=1)

@@ -29,7 +29,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def backwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An emulator with the sign of its heating and moistening turned round."""
+    """An emulator with the opposite sign of heating and moistening."""
     right = Emulator.answer
 
     def wrong(self: Emulator, known: Physics, network: Closure) -> tuple[Tensor, dict[str, Tensor]]:
@@ -46,7 +46,7 @@ def export(path: Path, *words: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("few")
-def test_export_says_it_is_stable(tmp_path: Path) -> None:
+def test_export_reports_stability(tmp_path: Path) -> None:
     assert export(tmp_path / "a.nc")[-1] == STABLE
     assert len(export(tmp_path / "b.nc", "--no-response")) == 1
     assert (tmp_path / "a.nc").read_bytes() == (tmp_path / "b.nc").read_bytes()

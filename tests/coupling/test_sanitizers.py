@@ -127,7 +127,7 @@ def write_settings(where: Path, mode: str, weights: Path) -> None:
 
 @pytest.mark.xdist_group("sanitized")
 def test_threads_do_not_race(weights: Path, tmp_path: Path) -> None:
-    """Eight threads call from the first call on, which makes the session, while files are written."""
+    """Eight threads call at the same time, also the first call, which makes the session, while files are written."""
     flags = ["-fsanitize=thread"]
     program = build_threads(sanitised(tmp_path / "library", flags), flags)
     fields = write_fields(tmp_path / "fields")
@@ -156,8 +156,8 @@ def test_threads_do_not_race(weights: Path, tmp_path: Path) -> None:
 
 @pytest.mark.xdist_group("sanitized")
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="no valgrind here: apt-get install valgrind")
-def test_valgrind_is_content(weights: Path, tmp_path: Path) -> None:
-    """No use of uninitialised memory, and no leak."""
+def test_valgrind_reports_no_errors(weights: Path, tmp_path: Path) -> None:
+    """There is no use of uninitialised memory and no leak."""
     library = sanitised(tmp_path / "library", ["-DSCIML_HEAP"])  # valgrind watches the heap
     program = build_threads(library, [])
     fields = write_fields(tmp_path / "fields")

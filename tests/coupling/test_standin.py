@@ -55,7 +55,7 @@ def test_tiles_and_threads(
 
 @pytest.mark.parametrize("stop", [6, 9])
 def test_restart(standin: Path, state: Path, plain: xr.Dataset, tmp_path: Path, stop: int) -> None:
-    """Stops at a call, and between two calls."""
+    """The run stops at a call, and between two calls."""
     half = tmp_path / "half"
     run(standin, tmp_path, state=state, steps=stop, state_out=half, kf_edrates=True)
     again = run(standin, tmp_path, state=half, steps=STEPS - stop, tile=(7, 5), kf_edrates=True)
@@ -93,7 +93,7 @@ def test_an_error_ends_all_ranks(standin_on_ranks: Path, tmp_path: Path) -> None
 
 
 def test_all_checks(state: Path, tmp_path: Path) -> None:
-    """No warning when compiled; nothing out of bounds, uninitialised or undefined when run."""
+    """Compilation gives no warnings, and the run has no access out of bounds and no undefined behaviour."""
     assert compile_objects(tmp_path, extra=CHECKS) == ""
     checked = link(tmp_path, extra=CHECKS)
     for absent in ((), OPTIONS):
@@ -103,7 +103,7 @@ def test_all_checks(state: Path, tmp_path: Path) -> None:
 
 
 def test_regimes(plain: xr.Dataset) -> None:
-    """Deep, shallow and no convection, and columns that are held, at all times; deep ones end."""
+    """Columns of all classes, and held columns, occur at all times; deep convection ends."""
     for time in range(1, plain.sizes["Time"]):
         here = plain.isel(Time=time)
         shallow = here["CLDFRA_SH"].max("bottom_top") > 0
@@ -188,7 +188,7 @@ def test_columns_that_are_held(each_step: xr.Dataset) -> None:
 
 @pytest.mark.parametrize("adapt", [False, True])
 def test_mean_of_w(standin: Path, state: Path, tmp_path: Path, adapt: bool) -> None:
-    """In all columns, at calls only; with an adapting step, by its weights."""
+    """W0AVG is updated in all columns at calls only; with an adaptive step, with its weights."""
     x = run(standin, tmp_path, state=state, steps=7, history_interval=1, adapt_step=adapt).history
     w = x["W"].values
     middle = np.float32(0.5) * (w[:, :-1] + w[:, 1:])

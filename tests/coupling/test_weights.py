@@ -55,7 +55,7 @@ def test_round_trip(
     assert back.descriptions == {"a": text}
 
 
-def test_same_weights_same_bytes_and_others_can_read_them(
+def test_equal_weights_give_equal_bytes_that_scipy_can_read(
     published: tuple[Net, Path], tmp_path: Path
 ) -> None:
     net, path = published
@@ -136,7 +136,7 @@ def test_one_flipped_bit_anywhere_is_detected(
 
 @pytest.mark.native
 @pytest.mark.parametrize("keep", [0, 1, 3, 4, 50, 0.001, 0.5, 0.999])
-def test_cut_short(library: Library, published: tuple[Net, Path], tmp_path: Path, keep: float) -> None:
+def test_a_truncated_file(library: Library, published: tuple[Net, Path], tmp_path: Path, keep: float) -> None:
     good = published[1].read_bytes()
     path = tmp_path / "short.nc"
     path.write_bytes(good[: int(keep if keep in (0, 1, 3, 4, 50) else keep * len(good))])
@@ -146,7 +146,7 @@ def test_cut_short(library: Library, published: tuple[Net, Path], tmp_path: Path
 
 
 @pytest.mark.native
-def test_what_is_no_weights_file(library: Library, tmp_path: Path) -> None:
+def test_files_that_are_not_weights_files(library: Library, tmp_path: Path) -> None:
     for path in (tmp_path / "absent.nc", tmp_path):
         check_error(library, path)
         with pytest.raises(InputError, match=path.name):
@@ -206,7 +206,7 @@ def test_another_schema(
         (lambda w: w.arrays.update({"head.bias": np.full(9, np.nan, np.float32)}), InputError, "finite"),
     ],
 )
-def test_sealed_but_wrong(
+def test_invalid_content_with_a_correct_checksum(
     library: Library,
     published: tuple[Net, Path],
     tmp_path: Path,
@@ -223,7 +223,7 @@ def test_sealed_but_wrong(
     assert str(tmp_path / "bad.nc") in str(caught.value)
 
 
-def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="int64"):
         write_weights(tmp_path / "w.nc", Weights({"a": np.arange(3)}))
     with pytest.raises(InputError, match="none empty"):
@@ -256,7 +256,7 @@ def test_shapes_that_do_not_fit() -> None:
 
 
 def test_only_a_file_is_replaced(tmp_path: Path) -> None:
-    """A device is not replaced by a file, for example."""
+    """A device, for example, is not replaced by a file."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "pipe")
@@ -270,7 +270,7 @@ def test_only_a_file_is_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.native
 @pytest.mark.slow
-def test_the_readers_survive_anything(published: tuple[Net, Path], tmp_path: Path) -> None:
+def test_readers_do_not_crash_on_damaged_files(published: tuple[Net, Path], tmp_path: Path) -> None:
     """Random damage, half of it sealed again, under the address and undefined-behaviour sanitizers."""
     try:
         made = build_targets(tmp_path, c_compiler())

@@ -10,7 +10,7 @@ from sciml.solve import Result
 
 @dataclass(frozen=True)
 class Root:
-    """x such that x**2 = square."""
+    """The problem x**2 = square."""
 
     square: float
 

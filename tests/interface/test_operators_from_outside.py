@@ -1,4 +1,4 @@
-"""A problem, coefficient, algorithm and network defined outside of the package, met through the protocols alone."""
+"""A problem, coefficient, algorithm and network defined outside of the package, used through the protocols alone."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ class Relaxation:
 
 
 class Smooth(torch.nn.Module):
-    """A network of its own class, which knows no config."""
+    """A network of its own class, without a config."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return 0.05 * torch.nn.functional.avg_pool2d(x, 3, 1, 1)
 
 
-def test_their_problem_our_algorithms_and_the_other_way_round() -> None:
+def test_external_problems_and_algorithms_work_with_those_of_the_package() -> None:
     for problem in (Membrane(), sm.Darcy(15, Layers(), seed=7)):
         exact = sm.solve(problem, sm.Direct())
         assert_allclose(sm.solve(problem, sm.AMG(rtol=1e-11)).u, exact.u, rtol=1e-8)
@@ -74,7 +74,7 @@ def test_their_problem_our_algorithms_and_the_other_way_round() -> None:
         assert_allclose(certified.u, exact.u, rtol=1e-6)
 
 
-def test_their_network_is_a_prediction_that_is_corrected() -> None:
+def test_the_prediction_of_an_external_network_is_corrected() -> None:
     problem = sm.Darcy(15, Layers(), seed=7)
     about = {"family": "", "ranges": {"coefficient": [0.0, 10.0]}}
     operator = TrainedOperator(

@@ -79,7 +79,7 @@ def family() -> Iterator[Family]:
 
 
 @pytest.mark.usefixtures("family")
-def test_its_samples_are_the_solutions_of_its_problems(tmp_path: Path) -> None:
+def test_samples_are_the_solutions_of_their_problems(tmp_path: Path) -> None:
     path = tmp_path / "d.zarr"
     sm.write_dataset(generate("absorption", 3, 15, seed=11, dtype="float64"), path, workers=1)
     data = open_dataset(path)
@@ -95,7 +95,7 @@ def test_its_samples_are_the_solutions_of_its_problems(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("family")
-def test_an_operator_of_it_is_trained_and_verified(tmp_path: Path) -> None:
+def test_an_operator_of_the_family_is_trained_and_verified(tmp_path: Path) -> None:
     data = generate("absorption", 12, 15, seed=11)
     fit = {"epochs": 2, "batch_size": 4, "seed": 17, "threads": 1, "device": "cpu"}
     output = tmp_path / "a.sciml"
@@ -110,7 +110,7 @@ def test_an_operator_of_it_is_trained_and_verified(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("family")
-def test_the_commands_know_it(tmp_path: Path) -> None:
+def test_the_commands_list_the_family(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["pde", "families"])
     assert done.exit_code == 0 and "absorption: absorbing stripes" in done.output
     generated = ["pde", "generate", "absorption", "-o", str(tmp_path / "d.zarr"), "--count", "2"]

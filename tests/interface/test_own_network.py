@@ -52,7 +52,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[torch.nn.Module]]:
 
 
 @pytest.mark.usefixtures("network")
-def test_it_is_trained_by_its_command_loaded_and_verified(tmp_path: Path) -> None:
+def test_the_network_is_trained_by_its_command_loaded_and_verified(tmp_path: Path) -> None:
     data, output, config = tmp_path / "d.nc", tmp_path / "s.sciml", tmp_path / "c.toml"
     sm.write_dataset(generate("darcy-smooth", 12, 15, seed=11), data, workers=1)
     config.write_text("[network]\nwidth = 3\n[fit]\nthreads = 1\nbatch_size = 4\n")

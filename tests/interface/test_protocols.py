@@ -1,4 +1,4 @@
-"""`solve` takes problems and algorithms defined outside of the package, and mypy checks which fit."""
+"""`solve` accepts problems and algorithms defined outside of the package, and mypy checks which match."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.interface.newton import Newton, Root, RootSolution
 from tests.paths import REPO
 
 
-def test_the_verb_takes_them() -> None:
+def test_solve_accepts_external_problems_and_algorithms() -> None:
     solution = sm.solve(Root(17.0), Newton())
     assert solution.x == pytest.approx(17.0**0.5)
     assert solution.result is sm.Result.SUCCESS
@@ -30,7 +30,7 @@ def test_a_state_is_reused() -> None:
     assert near.stats["iterations"] == 0
 
 
-def test_a_state_that_is_false_is_a_state_all_the_same() -> None:
+def test_a_state_that_is_false_is_used() -> None:
     @dataclass(frozen=True)
     class Echo:
         def init(self, problem: Root) -> float:
@@ -51,7 +51,7 @@ def test_failure_raises_with_its_remedy_and_the_solution() -> None:
     assert isinstance(failed.value, sm.SciMLError)
 
 
-def test_failure_can_be_looked_at_instead() -> None:
+def test_failure_can_be_returned_instead() -> None:
     solution = sm.solve(Root(17.0), Newton(max_iterations=2), throw=False)
     assert not solution.result.ok
 
@@ -74,7 +74,7 @@ MISTYPED = 'solve("seventeen", Newton())\n'
 
 
 @pytest.mark.slow
-def test_mypy_sees_what_fits_and_what_does_not(tmp_path: Path) -> None:
+def test_mypy_accepts_valid_and_rejects_invalid_protocols(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     script = tmp_path / "typed.py"
     script.write_text(TYPED + MISTYPED)

@@ -131,7 +131,7 @@ def run(library: Library, weights: Path, fields: dict[str, np.ndarray[Any, Any]]
 
 @pytest.fixture(scope="session")
 def alone(fields: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
-    """The fields after the model's own scheme."""
+    """Fields after a call of the scheme of the model."""
     after = {name: x.copy() for name, x in fields.items()}
     own_scheme(after, slice(0, NJ), slice(0, NI))
     return after

@@ -1,4 +1,4 @@
-"""The files of the modes: captured columns, and statistics of the emulator against the scheme."""
+"""Files of the modes: captured columns, and statistics of the emulator compared with the scheme."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outputs of the scheme's entry in every mode; the model's own scheme of these tests is known exactly."""
+"""Outputs of the entry of the scheme in every mode; the outputs of the model's scheme are known exactly."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ pytestmark = [pytest.mark.native, pytest.mark.xdist_group("packaged")]
 
 
 @pytest.mark.parametrize("mode", ["original", "capture", "shadow"])
-def test_the_models_answers_do_not_change(run: Any, alone: Any, mode: str) -> None:
+def test_outputs_of_the_model_do_not_change(run: Any, alone: Any, mode: str) -> None:
     done = run(f"mode = '{mode}'\n capture_none = 1, capture_shallow = 1, capture_deep = 1")
     assert done.same(alone)
     assert done.statuses == [(0, "")]
     assert done.own_calls == [[0, NI, 0, NJ]]
 
 
-def test_without_a_namelist_the_own_scheme_runs(run: Any, alone: Any) -> None:
+def test_without_a_namelist_the_scheme_of_the_model_runs(run: Any, alone: Any) -> None:
     done = run(None)
     assert done.same(alone)
     assert "sciml_mskf.nml" in done.log and "own scheme" in done.log
@@ -82,7 +82,7 @@ def check_rates(after: Any, before: Any, emulated: Any) -> None:
     np.testing.assert_array_equal(after["timec"], np.where(held, before["timec"], timec))
 
 
-def test_rates_that_the_model_does_not_ask_for(run: Any, fields: Any) -> None:
+def test_rates_are_not_written_if_the_model_has_none(run: Any, fields: Any) -> None:
     done = run("mode = 'emulate'", own=False, numbers={"kf_edrates": 0})
     for name in ("udr", "ddr", "uer", "der", "timec"):
         np.testing.assert_array_equal(done.fields[name], fields[name])
@@ -98,8 +98,8 @@ def test_the_same_bits_for_any_tiles_and_threads(run: Any) -> None:
         assert run("mode = 'emulate'", calls=calls, name=f"threads{n}").same(whole.fields)
 
 
-def test_guard_gives_novel_columns_to_the_models_own_scheme(run: Any, fields: Any, alone: Any) -> None:
-    """All columns that convect lie beyond a tiny novelty: they have the own scheme's outputs, bit for bit."""
+def test_guard_uses_the_scheme_of_the_model_for_novel_columns(run: Any, fields: Any, alone: Any) -> None:
+    """With a tiny limit all convecting columns are novel and have the outputs of the model's scheme, bit for bit."""
     emulated = run("mode = 'emulate'", name="emulated").fields
     done = run("mode = 'guard', novelty = 1e-6", name="guarded")
     held = fields["nca"] >= 25
@@ -142,7 +142,7 @@ def test_limits_scale_a_response_as_a_whole(run: Any, fields: Any) -> None:
 
 
 def test_columns_beyond_the_training_are_clipped_and_counted(run: Any, fields: Any) -> None:
-    """With more vapour than any run of the training: counted, and emulated."""
+    """Columns with more vapour than in the training are counted and emulated."""
     moist = fields["qv"] * np.float32(1.5)
     done = run("mode = 'emulate'", changed={"qv": moist}, own=False)
     statistics = read_statistics(done.folder.glob("sciml_mskf_emulate_*.nc"))
@@ -151,7 +151,7 @@ def test_columns_beyond_the_training_are_clipped_and_counted(run: Any, fields: A
     assert all(np.isfinite(done.fields[name]).all() for name in PROFILES)
 
 
-def test_columns_that_are_not_sound_go_to_the_models_own_scheme(run: Any, fields: Any, alone: Any) -> None:
+def test_the_scheme_of_the_model_computes_invalid_columns(run: Any, fields: Any, alone: Any) -> None:
     spoilt = fields["t"].copy()
     spoilt[2, 3, 5] = np.nan
     good = run("mode = 'emulate'", name="good").fields

@@ -1,4 +1,4 @@
-"""The settings of the scheme's entry, and failures, which end in the model's own scheme."""
+"""Settings of the entry of the scheme, and failures, after which the scheme of the model runs."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ BAD = [
 
 
 @pytest.mark.parametrize(("settings", "given", "message"), BAD)
-def test_a_failure_ends_in_the_models_own_scheme(
+def test_after_a_failure_the_scheme_of_the_model_runs(
     run: Any, alone: Any, settings: str, given: dict[str, Any], message: str
 ) -> None:
-    """One message, and every call runs the model's own scheme, as without the library."""
+    """There is one message, and every call runs the scheme of the model, as without the library."""
     done = run(settings, calls=[{"step": step, "tiles": WHOLE} for step in (6, 12)][:1], **given)
     assert done.same(alone)
     assert all(status != 0 and message in text for status, text in done.statuses), done.statuses
@@ -67,7 +67,7 @@ def test_other_settings_than_in_training_give_one_warning(run: Any) -> None:
 
 
 def test_other_eta_levels_give_one_warning(run: Any, fields: Any) -> None:
-    """The same number of levels, closer to the ground."""
+    """The number of levels is the same, but they are closer to the ground."""
     p = fields["pcps"].copy()
     p[:, :NK] = p[:, :1] * (p[:, :NK] / p[:, :1]) ** 0.8
     calls = [{"step": step, "tiles": WHOLE} for step in (6, 12)]
