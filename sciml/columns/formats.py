@@ -67,6 +67,11 @@ def run_number(name: str) -> int:
     name
         A number, the name of a file, or the name of a run.
 
+    Returns
+    -------
+    int
+        Number of the run.
+
     Examples
     --------
     >>> run_number("7"), run_number("wrfout_d01_convrad_train3.nc")
