@@ -92,7 +92,10 @@ def _module_page(
     yield from (title, "=" * len(title), "")
     yield from (f".. automodule:: {name}", "   :no-members:")
     parent, _, last = name.rpartition(".")
-    if last in (public_names(modules[parent]) if parent else ()):
+    namesake = (
+        getattr(modules[parent], last) if last in (public_names(modules[parent]) if parent else ()) else None
+    )
+    if namesake is not None and not inspect.ismodule(namesake):
         yield "   :no-index:"  # an object of the parent has the same path
     yield from ("", f".. py:currentmodule:: {name}", "")
     own = []
@@ -102,10 +105,13 @@ def _module_page(
     for public in sorted(names, key=str.casefold):
         value = getattr(module, public)
         home = documented_in.get((public, id(value)), name)
-        if home == name:
-            own.append((public, value))
         shown = f"{name}.{public}" if name == "sciml" else public
-        target = f":py:obj:`{shown} <{home}.{public}>`" if home != "sciml" else f"``{shown}``"
+        if inspect.ismodule(value) and value.__name__ in modules:
+            target = f":doc:`{shown} <{value.__name__}>`"
+        else:
+            target = f":py:obj:`{shown} <{home}.{public}>`" if home != "sciml" else f"``{shown}``"
+            if home == name:
+                own.append((public, value))
         yield from (f"   * - {target}", f"     - {_summary(value)}")
     yield ""
     for public, value in own if name != "sciml" else ():

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import roles
+from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util.nodes import make_refnode
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -62,11 +65,52 @@ autodoc_class_signature = "mixed"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 add_module_names = False
+toc_object_entries = False  # each object has its own heading
 numpydoc_show_class_members = False
 default_role = "py:obj"  # single backquotes in docstrings: a link where the name has a page, else code
 maximum_signature_line_length = 88
 
 suppress_warnings = ["ref.python"]  # an annotation such as Grid, which names two classes, gets no link
+
+# Every full name `sciml...` must have a page. Names of other packages have none, as the build uses no network; single
+# backquotes also mark parameters. The other exceptions are type variables and types of private modules.
+nitpicky = True
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!sciml\.).*"),
+    (r"py:class", r"sciml\.solve\.[PSA]"),
+    (r"py:class", r"sciml\.multigrid\.bounds\.Contracting"),
+    (r"py:class", r"sciml\.multigrid\.torch\.krylov\.Apply"),
+    (r"py:class", r"sciml\.nn\.parametrize\.Module"),
+    (r"py:class", r"sciml\.verify\.operator\.error_bounds\.Enclosure"),
+    (r"py:class", r"sciml\.wrf\.increments\._Warner"),
+]
+
+
+def link_by_short_name(
+    app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, content: nodes.TextElement
+) -> nodes.reference | None:
+    """Link a name that is written without its module, or with a module that only re-exports it."""
+    target = node["reftarget"]
+    if node.get("refdomain") != "py":
+        return None
+    name = target.rpartition(".")[2] if target.startswith("sciml.") else target
+    kinds = {"class", "exception", "function"}
+    if re.search(
+        r"[A-Z._]", name
+    ):  # a word in lower case is more often a parameter than a method or an attribute
+        kinds |= {"method", "attribute", "property", "data"}
+    matches = {
+        entry.node_id: entry
+        for full, entry in env.domains["py"].objects.items()  # type: ignore[attr-defined]
+        if full.endswith(f".{name}") and entry.objtype in kinds and not entry.aliased
+    }
+    packages = target.split(".")[:2]  # of several functions `train`, the one in the same package
+    if len(matches) > 1 and target.startswith("sciml."):
+        matches = {key: entry for key, entry in matches.items() if key.split(".")[:2] == packages}
+    if len(matches) != 1:
+        return None
+    ((anchor, entry),) = matches.items()
+    return make_refnode(app.builder, node["refdoc"], entry.docname, anchor, content)
 
 
 def escape_formulas(
@@ -89,8 +133,9 @@ roles.register_generic_role("mpltype", nodes.literal)  # in docstrings that plot
 
 
 def setup(app: Sphinx) -> None:
-    """Escape before numpydoc reads the docstrings."""
+    """Escape before numpydoc reads the docstrings; link short names."""
     app.connect("autodoc-process-docstring", escape_formulas, priority=100)
+    app.connect("missing-reference", link_by_short_name)
 
 
 # Notebooks: run once for each state of the package.
@@ -120,7 +165,8 @@ html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": False,
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 7,
+    "show_toc_level": 2,
     "navbar_align": "left",
     "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
     "footer_start": ["copyright"],
