@@ -1,12 +1,15 @@
-"""Checks of single values: whole numbers, and finite real numbers."""
+"""Checks of single values: whole numbers, finite real numbers, and one of several choices."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from numbers import Integral
 from typing import Any, TypeGuard
 
-__all__ = ["is_int", "is_number", "is_whole"]
+from sciml.errors import InputError
+
+__all__ = ["check_choice", "check_whole", "is_int", "is_number", "is_whole"]
 
 
 def is_number(value: Any) -> bool:
@@ -43,3 +46,56 @@ def is_int(value: object, least: float = -math.inf) -> TypeGuard[int]:
     (True, False, False)
     """
     return isinstance(value, int) and is_whole(value, least)
+
+
+def check_whole(name: str, value: object, least: int = 0, *, owner: str = "") -> None:
+    """Check that a value is a whole number of at least ``least``.
+
+    Parameters
+    ----------
+    name, value
+        Name of the parameter, or of the option of a command (``--seed``), and its value.
+    least
+        The smallest number that is allowed.
+    owner
+        Name of the class or function of the parameter.
+
+    Raises
+    ------
+    InputError
+        The value is anything else.
+
+    Examples
+    --------
+    >>> check_whole("layers", 0, 1, owner="Architecture")
+    Traceback (most recent call last):
+    sciml.errors.InputError: Architecture(layers=0): give a whole number of 1 or more
+    """
+    if not is_whole(value, least):
+        raise InputError(f"{_described(name, value, owner)}: give a whole number of {least} or more")
+
+
+def check_choice(name: str, value: object, choices: Collection[str], *, owner: str = "") -> None:
+    """Check that a value is one of several; for the parameters see `check_whole`.
+
+    Raises
+    ------
+    InputError
+        The value is anything else.
+
+    Examples
+    --------
+    >>> check_choice("--centring", "edge", ("vertex", "cell"))
+    Traceback (most recent call last):
+    sciml.errors.InputError: --centring edge: give vertex or cell
+    """
+    names = [str(choice) if name.startswith("-") else repr(choice) for choice in choices]
+    if not isinstance(value, str) or value not in choices:
+        text = " or ".join(names) if len(names) < 3 else f"one of {', '.join(names)}"
+        raise InputError(f"{_described(name, value, owner)}: give {text}")
+
+
+def _described(name: str, value: object, owner: str) -> str:
+    if name.startswith("-"):
+        return f"{name} {value}"
+    return f"{owner}({name}={value!r})" if owner else f"{name}={value!r}"

@@ -1,4 +1,4 @@
-"""A small table as HTML: what problems, solutions, hierarchies, networks and checkpoints show in a notebook."""
+"""Tables as text and as HTML, and numbers as text: what summaries, reports and notebooks show."""
 
 from __future__ import annotations
 
@@ -6,11 +6,26 @@ import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Table", "html_table", "network_table", "number", "number_or_switch", "plain"]
+__all__ = [
+    "Table",
+    "aligned",
+    "decimals",
+    "finite_number",
+    "html_table",
+    "named_values",
+    "network_table",
+    "number",
+    "number_or_switch",
+    "plain",
+    "ruled",
+    "score_text",
+]
 
 # Inline, for a notebook's viewer may take style sheets out. No colour of text or ground is set, and the lines are
 # half-transparent grey, so that it reads on dark and on light.
@@ -79,16 +94,78 @@ class Table:
     rows: Sequence[Sequence[str]]
 
     def __str__(self) -> str:
-        table = [list(self.head), *map(list, self.rows)]
-        width = [max(len(row[i]) for row in table) for i in range(len(self.head))]
-        lines = [
-            "  ".join(
-                cell.ljust(size) if i == 0 else cell.rjust(size)
-                for i, (cell, size) in enumerate(zip(row, width, strict=True))
-            ).rstrip()
-            for row in table
-        ]
-        return "\n".join([self.caption, lines[0], "-" * max(map(len, lines)), *lines[1:]])
+        return "\n".join([self.caption, *ruled(aligned([self.head, *self.rows]))])
+
+
+def aligned(
+    rows: Iterable[Sequence[object]],
+    *,
+    align: str = "<>",
+    widths: Sequence[int] = (),
+    gap: str = "  ",
+    indent: str = "",
+) -> list[str]:
+    r"""Lines of text of rows, with aligned columns; a cell may have several lines.
+
+    Parameters
+    ----------
+    rows
+        Cells, the first of each row usually its name.
+    align
+        ``<`` (left) or ``>`` (right) for each column; the last one applies to all columns that follow.
+    widths
+        Least widths of the first columns; a column is as wide as its longest line.
+    gap, indent
+        Text between columns, and before the first.
+
+    Examples
+    --------
+    >>> print("\n".join(aligned([("score", "1 mm", "5 mm"), ("csi", "0.5", "0.25\n(n = 3)")])))
+    score  1 mm     5 mm
+    csi     0.5     0.25
+                 (n = 3)
+    """
+    cells = [[str(cell).split("\n") for cell in row] for row in rows]
+    count = max(map(len, cells), default=0)
+    least = [*widths, *[0] * count]
+    width = [
+        max(least[i], *(len(line) for row in cells for line in (row[i] if i < len(row) else ("",))))
+        for i in range(count)
+    ]
+    sides = align + align[-1] * count
+    return [
+        (
+            indent
+            + gap.join(
+                line.rjust(width[i]) if sides[i] == ">" else line.ljust(width[i])
+                for i, line in enumerate(lines)
+            )
+        ).rstrip()
+        for row in cells
+        for lines in zip_longest(*row, fillvalue="")
+    ]
+
+
+def ruled(lines: Sequence[str]) -> list[str]:
+    """Lines of a table with a rule below the first, its head.
+
+    Examples
+    --------
+    >>> ruled(["name  value", "a         1"])
+    ['name  value', '-----------', 'a         1']
+    """
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+
+
+def named_values(rows: Iterable[Sequence[object]]) -> list[str]:
+    """Lines of the names and values of a solution, indented below its title.
+
+    Examples
+    --------
+    >>> named_values([("grid", "31 x 31")])
+    ['  grid                           31 x 31']
+    """
+    return aligned(rows, widths=(24, 14), gap="", indent="  ")
 
 
 def number(value: float | None, form: str = ".3g") -> str:
@@ -102,17 +179,55 @@ def number(value: float | None, form: str = ".3g") -> str:
     return "–" if value is None else format(value, form)
 
 
-def number_or_switch(value: float) -> str:
+def finite_number(value: float, form: str = ".4g") -> str:
+    """A number with four digits; a hyphen where it is not finite.
+
+    Examples
+    --------
+    >>> finite_number(0.0123456), finite_number(float("nan"))
+    ('0.01235', '-')
+    """
+    return format(value, form) if isfinite(value) else "-"
+
+
+def decimals(value: float) -> str:
+    """A number with three decimals, four digits from 100 on; a hyphen where it is not finite.
+
+    Examples
+    --------
+    >>> decimals(0.4999), decimals(-0.0001), decimals(1234.5), decimals(float("inf"))
+    ('0.500', '0.000', '1234', '-')
+    """
+    if abs(value) >= 100:
+        return finite_number(value)
+    return finite_number(value, ".3f").replace("-0.000", "0.000")
+
+
+def score_text(value: float | None, form: str = ".3f") -> str:
+    """A score as text; a dash where there is none. A value slightly below 1 is not rounded to 1.000.
+
+    Examples
+    --------
+    >>> score_text(0.98765), score_text(0.99991), score_text(1.0), score_text(None)
+    ('0.988', '>0.999', '1.000', '–')
+    """
+    rounds_up = value is not None and form == ".3f" and 0.9995 <= value < 1
+    return ">0.999" if rounds_up else number(value, form)
+
+
+def number_or_switch(value: float, whole: str = "d", real: str = "g") -> str:
     """A statistic as text: yes or no, a whole number, or six digits.
 
     Examples
     --------
     >>> number_or_switch(True), number_or_switch(1234567), number_or_switch(0.12345678)
     ('yes', '1234567', '0.123457')
+    >>> number_or_switch(1234567, whole=",d")
+    '1,234,567'
     """
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value) if isinstance(value, int) else f"{value:g}"
+    return format(value, whole if isinstance(value, int) else real)
 
 
 def _in_line(value: Any) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 import sciml as sm
 from sciml.solve import Result
-from sciml.tables import html_table
+from sciml.tables import aligned, html_table
 from tests.paths import REPO
 
 
@@ -166,3 +166,25 @@ def test_no_path_is_taken_for_markup(tmp_path: Path) -> None:
     shown = checkpoint.load(path)._repr_html_()
     assert "<b>" not in shown
     assert "a<b>&.sciml" in text_of(shown)
+
+
+def test_columns_are_as_wide_as_their_longest_line() -> None:
+    rows = [("name", "of", "last"), ("a", "12\n(3 of 4)", "x"), ("longer", "5")]
+    assert aligned(rows, align="<><", gap=" | ", indent="- ") == [
+        "- name   |       of | last",
+        "- a      |       12 | x",
+        "-        | (3 of 4) |",
+        "- longer |        5",
+    ]
+    assert aligned([("a", 1)], widths=(3, 4), gap="") == ["a     1"]
+    assert aligned([]) == []
+
+
+def test_no_module_aligns_a_table_by_itself() -> None:
+    by_width = re.compile(r"\.[lr]just\(|\{[^{}]*:[<>]\{?\w+\}?[^{}]*\}")
+    others = {
+        str(path.relative_to(REPO)): by_width.findall(path.read_text(encoding="utf-8"))
+        for path in sorted((REPO / "sciml").rglob("*.py"))
+        if path.name not in ("tables.py", "progress.py")
+    }
+    assert {path: widths for path, widths in others.items() if widths} == {}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sciml.errors import InputError
+from sciml.tables import aligned
 
 __all__ = ["Mode", "Part", "Spectrum", "spectrum"]
 
@@ -116,8 +117,9 @@ class Spectrum:
         """Return a table of the growing modes."""
         if not self.growing:
             return f"no mode grows faster than {self.least:g} per {self.time}"
-        head = f"{'growth/' + self.time:>12} {'+-':>8} {'e-folding':>10} {'period':>8}  {'led by':<10}{'peak':>10}"
-        return "\n".join([head, *(_line(mode) for mode in self.growing)])
+        head = ("growth/" + self.time, "+-", "e-folding", "period", " led by", "peak")
+        rows = [head, *(_row(mode) for mode in self.growing)]
+        return "\n".join(aligned(rows, align=">>>><>", widths=(12, 8, 10, 8, 11, 9), gap=" "))
 
     def __repr__(self) -> str:
         real = self.rates.real
@@ -128,12 +130,12 @@ class Spectrum:
         return f"{head}\n{self.table()}" if self.growing else head
 
 
-def _line(mode: Mode) -> str:
+def _row(mode: Mode) -> tuple[str, ...]:
     error = "-" if np.isnan(mode.error) else f"{mode.error:.3f}"
     period = f"{2 * np.pi / mode.frequency:.2f}" if mode.frequency else "-"
     led = f"{mode.part} {mode.share:.0%}"
     peak = f"{mode.peak:.0f} {mode.unit}".strip()
-    return f"{mode.growth:>12.3f} {error:>8} {mode.efolding:>10.3g} {period:>8}  {led:<10}{peak:>10}"
+    return f"{mode.growth:.3f}", error, f"{mode.efolding:.3g}", period, f" {led}", peak
 
 
 def spectrum(

@@ -164,14 +164,16 @@ def run_steps(steps: list[Step], quiet: bool = False) -> list[dict[str, Any]]:
 
 def summary(scores: Path) -> str:
     """Return the scores of the two emulators as a few lines of text."""
+    from sciml.tables import aligned
     from sciml.verify.emulator.evaluation import f1_text
 
     evaluation = json.loads(scores.read_text(encoding="utf-8"))
-    lines = [f"{'':24}{'trigger F1':>12}{'heating R2':>12}{'rain R2':>12}"]
+    rows = [["", "trigger F1", "heating R2", "rain R2"]]
     for model in (evaluation, *evaluation.get("also", [])):
         outputs = model["outputs"]
         values = (model["trigger"]["f1"], outputs["RTHCUTEN"]["r2"], outputs["PRATEC"]["r2"])
-        lines.append(f"{model['model']:24}" + "".join(f"{f1_text(value):>12}" for value in values))
+        rows.append([model["model"], *map(f1_text, values)])
+    lines = aligned(rows, widths=(24, 12, 12, 12), gap="")
     lines.append(
         f"(demo was trained on the columns that it is scored on: its scores do not measure its quality. "
         f"{PRETRAINED} was trained on other runs.)"

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from sciml.tables import aligned
+
 __all__ = [
     "HELD",
     "KINDS",
@@ -188,11 +190,11 @@ class Classes:
 
     def __str__(self) -> str:
         total = max(self.total, 1)
-        rows = [
-            f"{name:<8} {getattr(self, name):>10d} {100 * getattr(self, name) / total:6.1f} %"
-            for name in KINDS
+        rows: list[tuple[object, ...]] = [
+            (name, getattr(self, name), f"{100 * getattr(self, name) / total:6.1f} %") for name in KINDS
         ]
-        return "\n".join([*rows, f"{'pairs':<8} {self.pairs:>10d} of {self.total}"])
+        rows.append(("pairs", self.pairs, f"of {self.total}"))
+        return "\n".join(aligned(rows, align="<><", widths=(8, 10), gap=" "))
 
     @classmethod
     def count(cls, kind: Array) -> Classes:

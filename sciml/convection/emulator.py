@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sciml.checks import is_whole
+from sciml.checks import check_choice, check_whole, is_number
 from sciml.convection.adjustment import Timing, greatest_strength, shallow_strength, timing
 from sciml.convection.downdraft import Downdraft, descend
 from sciml.convection.feature_scaling import FeatureScaling
@@ -34,7 +34,7 @@ from sciml.convection.source_layer import parcel_test
 from sciml.convection.updraft import ascend
 from sciml.errors import InputError, SchemaError
 from sciml.nn.state_dict import load_weights, materialise
-from sciml.tables import html_table
+from sciml.tables import aligned, html_table
 from sciml.train import Checkpoint, checkpoint
 from sciml.train.environment import chosen_device
 
@@ -144,10 +144,8 @@ class Emulator:
     name: str = "emulator"
 
     def __post_init__(self) -> None:
-        if self.precision not in ("float32", "float64"):
-            raise InputError(f"precision={self.precision!r}: give 'float32' or 'float64'")
-        if not is_whole(self.block, 1):
-            raise InputError(f"block={self.block!r}: give a whole number of 1 or more")
+        check_choice("precision", self.precision, ("float32", "float64"))
+        check_whole("block", self.block, 1)
         chosen_device(self.device)
 
     @classmethod
@@ -296,7 +294,8 @@ class Emulator:
         return answer.kind, {**answer.fields, **beside}
 
     def __repr__(self) -> str:
-        return "\n".join(["Emulator of MSKF", *(f"  {name:<10}{value}" for name, value in self._rows())])
+        rows = aligned(self._rows(), align="<", widths=(10,), gap="", indent="  ")
+        return "\n".join(["Emulator of MSKF", *rows])
 
     def _rows(self) -> list[tuple[str, str]]:
         shape = self.network.shape
@@ -318,10 +317,10 @@ def _about(stored: Checkpoint) -> Mapping[str, Any]:
     assert isinstance(about, dict)
     for name in ("levels", "dx", "dt", "cudt"):
         value = about.get(name)
-        if not isinstance(value, int | float):
+        if not is_number(value):
             raise SchemaError(f"{stored.path} has about.{name} {value!r}, no number: train it again")
     edges = about.get("enthalpy")
-    pair = isinstance(edges, list) and len(edges) == 2 and all(isinstance(x, int | float) for x in edges)
+    pair = isinstance(edges, list) and len(edges) == 2 and all(map(is_number, edges))
     if not pair:
         raise SchemaError(f"{stored.path} has about.enthalpy {edges!r}, not two numbers: train it again")
     return about

@@ -14,7 +14,7 @@ from sciml.columns.classes import DEEP, NONE, SHALLOW
 from sciml.errors import InputError, MissingVariable
 from sciml.schemes.mskf import MSKF
 from sciml.solve import Result
-from sciml.tables import html_table
+from sciml.tables import html_table, named_values
 from sciml.version import __version__
 from sciml.wrf.diagnostics import RD
 from sciml.wrf.variables import TABLE
@@ -207,7 +207,7 @@ class ConvectionSolution:
 
     def __repr__(self) -> str:
         lines = [f"ConvectionSolution: {self.result.name}"]
-        lines += [f"  {name:<24}{value:>14}" for name, value in self._rows()]
+        lines += named_values(self._rows())
         if self.result.value:
             lines.append(f"  ({self.result.value})")
         return "\n".join(lines)

@@ -22,7 +22,7 @@ from sciml.pde.elliptic import Elliptic, discretize
 from sciml.pde.grid import Field
 from sciml.pde.solvability import check_compatible
 from sciml.pde.system import Matrix, System
-from sciml.tables import html_table
+from sciml.tables import aligned, html_table
 
 __all__ = ["Hierarchy", "Level", "assemble", "same_matrix", "system_of"]
 
@@ -290,11 +290,10 @@ class Hierarchy:
         return bounds(self, r, effectivity, rounding)
 
     def __str__(self) -> str:
-        lines = [self._title(), *(f"{name:<20}{value:>7}" for name, value in self._sums())]
-        for row in (("level", "unknowns", "nonzeros", "share", "grid"), *self._rows()):
-            widths = zip(row, (7, 12, 13, 9, 12), strict=True)
-            lines.append("".join(f"{cell:>{width}}" for cell, width in widths).rstrip())
-        return "\n".join(lines)
+        sums = aligned(self._sums(), widths=(20, 7), gap="")
+        rows = (("level", "unknowns", "nonzeros", "share", "grid"), *self._rows())
+        levels = aligned(rows, align=">", widths=(7, 12, 13, 9, 12), gap="")
+        return "\n".join([self._title(), *sums, *levels])
 
     def _title(self) -> str:
         given = self.algorithm

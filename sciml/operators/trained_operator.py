@@ -23,7 +23,7 @@ from sciml.operators.samples import Samples
 from sciml.operators.side_values import finer_lift
 from sciml.operators.trained_on import describe
 from sciml.pde.grid import Grid
-from sciml.tables import html_table
+from sciml.tables import aligned, html_table
 from sciml.train import checkpoint
 
 if TYPE_CHECKING:
@@ -306,10 +306,8 @@ class TrainedOperator:
         return cls(network.eval(), normalisation, inputs, target, grid, about)
 
     def __str__(self) -> str:
-        rows = self._rows()
-        width = max(map(len, rows)) + 2
-        lines = (f"  {name:<{width}}{value}" for name, value in rows.items())
-        return "\n".join([f"TrainedOperator of {self.family}", *lines])
+        rows = aligned(self._rows().items(), align="<", indent="  ")
+        return "\n".join([f"TrainedOperator of {self.family}", *rows])
 
     __repr__ = __str__
 

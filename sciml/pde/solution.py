@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sciml.errors import InputError
 from sciml.pde.grid import Field, Grid
 from sciml.solve import Result
-from sciml.tables import html_table, number_or_switch
+from sciml.tables import html_table, named_values, number_or_switch
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,7 +56,7 @@ class FieldSolution:
 
     def __str__(self) -> str:
         lines = [f"FieldSolution: {self.result.name}"]
-        lines += [f"  {name:24}{value:>14}" for name, value in self._rows()]
+        lines += named_values(self._rows())
         return "\n".join(lines + [f"  {note}" for note in self.notes])
 
     __repr__ = __str__  # the arrays are not printed

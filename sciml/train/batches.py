@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sciml.errors import InputError
+from sciml.tables import aligned
 
 __all__ = ["Batch", "BatchSource", "TensorSource", "batches_from", "check_batch_size", "epoch_generator"]
 
@@ -84,8 +85,9 @@ class TensorSource:
         return len(next(iter(self.tensors.values())))
 
     def __repr__(self) -> str:
-        rows = (f"  {name:<24} {tuple(t.shape)!s:<20} {t.dtype}" for name, t in self.tensors.items())
-        return "\n".join([f"TensorSource: {len(self)} samples", *rows])
+        rows = [(name, tuple(tensor.shape), tensor.dtype) for name, tensor in self.tensors.items()]
+        lines = aligned(rows, align="<", widths=(24, 20), gap=" ", indent="  ")
+        return "\n".join([f"TensorSource: {len(self)} samples", *lines])
 
     def take(self, index: Tensor | npt.NDArray[Any]) -> TensorSource:
         """Select samples by a boolean mask or by their numbers."""

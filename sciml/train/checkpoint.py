@@ -25,7 +25,7 @@ from sciml.errors import ChecksumError, InputError, SchemaError
 from sciml.storage import packaged as data_files
 from sciml.storage.atomic import check_apart, check_replaceable, replaced
 from sciml.storage.schema import check_schema
-from sciml.tables import html_table
+from sciml.tables import aligned, html_table
 from sciml.train.history import History
 from sciml.train.json_values import check_keys, config_digest, plain_value, reject_constant
 from sciml.train.versions import versions
@@ -99,10 +99,7 @@ class Checkpoint:
 
     def summary(self) -> str:
         """A table: kind, origin, configuration, tensors, training."""
-        rows, width = self._rows(), max(len(name) for name, _ in self._rows())
-        return "\n".join(
-            [f"Checkpoint: {self.kind}", *(f"  {name:<{width}}  {value}" for name, value in rows)]
-        )
+        return "\n".join([f"Checkpoint: {self.kind}", *aligned(self._rows(), align="<", indent="  ")])
 
     def _rows(self) -> list[tuple[str, str]]:
         count = sum(array.size for array in self.tensors.values())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sciml.errors import SchemaError
 from sciml.storage.schema import check_schema
+from sciml.tables import aligned
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -194,14 +195,14 @@ class History:
         lines = [f"History: {len(self.epochs)} epochs, {self.stopped}, {self.seconds:.1f} s"]
         if self.best is not None:
             lines[0] += f", best epoch {self.best} ({self.monitor} {self.best_value:.4g})"
-        lines.append(f"{'epoch':>6} {'step':>8} {'training':>11} {'validation':>11} {'rate':>9} {'s':>8}")
+        rows: list[tuple[object, ...]] = [("epoch", "step", "training", "validation", "rate", "s")]
         for epoch in self.epochs[-last:]:
             value = epoch.value(self.monitor)
             shown = "-" if value is None else f"{value:.4g}"
             loss = f"{epoch.training['loss']:.4g}" if "loss" in epoch.training else "-"
-            tail = f"{epoch.learning_rate:>9.2e} {epoch.seconds:>8.1f}"
-            lines.append(f"{epoch.number:>6} {epoch.step:>8} {loss:>11} {shown:>11} {tail}")
-        return "\n".join(lines)
+            tail = f"{epoch.learning_rate:.2e}", f"{epoch.seconds:.1f}"
+            rows.append((epoch.number, epoch.step, loss, shown, *tail))
+        return "\n".join([*lines, *aligned(rows, align=">", widths=(6, 8, 11, 11, 9, 8), gap=" ")])
 
     def __repr__(self) -> str:
         return self.summary()

@@ -19,7 +19,7 @@ from sciml.multigrid.torch.levels import Matrices, TorchLevel, diagonals, kind_o
 from sciml.multigrid.torch.relaxation import product, sparse
 from sciml.pde.grid import Field
 from sciml.pde.system import Kind, Matrix
-from sciml.tables import html_table
+from sciml.tables import aligned, html_table
 
 __all__ = ["Accelerate", "TorchHierarchy"]
 
@@ -352,7 +352,8 @@ class TorchHierarchy:
 
     def __str__(self) -> str:
         rows = (("level", "unknowns", "stored"), *self._rows())
-        return "\n".join([self._title(), *(f"  {k:>5} {n:>12} {stored:>12}" for k, n, stored in rows)])
+        levels = aligned(rows, align=">", widths=(5, 12, 12), gap=" ", indent="  ")
+        return "\n".join([self._title(), *levels])
 
     def _title(self) -> str:
         count = len(self.levels) + 1

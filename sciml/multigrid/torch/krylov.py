@@ -12,7 +12,7 @@ from torch import Tensor
 from sciml.errors import InputError
 from sciml.multigrid.conjugate import ConjugateDirection
 from sciml.solve import Result
-from sciml.tables import html_table, number_or_switch
+from sciml.tables import html_table, named_values, number_or_switch
 
 __all__ = ["BatchSolution", "bicgstab", "conjugate_gradients", "cycling"]
 
@@ -79,8 +79,7 @@ class BatchSolution:
         }
 
     def __str__(self) -> str:
-        lines = [f"BatchSolution: {self.result.name}"]
-        return "\n".join(lines + [f"  {name:24}{value:>14}" for name, value in self._rows()])
+        return "\n".join([f"BatchSolution: {self.result.name}", *named_values(self._rows())])
 
     def _rows(self) -> list[tuple[str, str]]:
         return [(name.replace("_", " "), number_or_switch(value)) for name, value in self.stats.items()]

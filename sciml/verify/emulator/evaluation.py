@@ -8,19 +8,19 @@ from typing import Any, Final, final
 
 import xarray as xr
 
-from sciml.tables import html_table
+from sciml.tables import aligned, html_table, ruled, score_text
 
-__all__ = ["COLUMNS", "Evaluation", "f1_text", "figure"]
+__all__ = ["COLUMNS", "Evaluation", "f1_text"]
 
 COLUMNS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
-    "R²": (("r2",), "{:.3f}"),
-    "deep": (("deep", "r2"), "{:.3f}"),
-    "shallow": (("shallow", "r2"), "{:.3f}"),
-    "all": (("r2_all",), "{:.3f}"),
-    "class mean": (("r2_class_mean",), "{:.3f}"),
-    "RMSE": (("rmse",), "{:.2e}"),
-    "bias": (("bias",), "{:+.1e}"),
-    "nmae": (("nmae",), "{:.3f}"),
+    "R²": (("r2",), ".3f"),
+    "deep": (("deep", "r2"), ".3f"),
+    "shallow": (("shallow", "r2"), ".3f"),
+    "all": (("r2_all",), ".3f"),
+    "class mean": (("r2_class_mean",), ".3f"),
+    "RMSE": (("rmse",), ".2e"),
+    "bias": (("bias",), "+.1e"),
+    "nmae": (("nmae",), ".3f"),
 }
 """Columns of the table of outputs: key of the score, and format, by head."""
 
@@ -57,7 +57,7 @@ class Evaluation:
         """Return the table of outputs as text: a header and a row for each output."""
         rows = [["output", "unit", *COLUMNS]]
         for name, scores in self.scores["outputs"].items():
-            cells = [figure(_nested(scores, keys), form) for keys, form in COLUMNS.values()]
+            cells = [score_text(_nested(scores, keys), form) for keys, form in COLUMNS.values()]
             rows.append([name, scores["units"], *cells])
         return rows
 
@@ -71,13 +71,13 @@ class Evaluation:
             f"{self.model} on {self.data}",
             f"{count['evaluated']:,} columns: {count['none']:,} none, {count['shallow']:,} shallow, "
             f"{count['deep']:,} deep" + (f" (left out: {left})" if left else ""),
-            f"trigger accuracy {figure(trigger['accuracy'])}, F1 {f1_text(trigger['f1'])}, "
+            f"trigger accuracy {score_text(trigger['accuracy'])}, F1 {f1_text(trigger['f1'])}, "
             f"shallow F1 {f1_text(trigger['f1_shallow'])}, deep F1 {f1_text(trigger['f1_deep'])}",
         ]
         if rain:
             lines.append(
-                f"rain rate: predicted / true {figure(rain['ratio'])}, "
-                f"correlation {figure(rain['correlation'])}"
+                f"rain rate: predicted / true {score_text(rain['ratio'])}, "
+                f"correlation {score_text(rain['correlation'])}"
             )
         if self.scores.get("seen_in_training"):
             lines.append(
@@ -86,16 +86,7 @@ class Evaluation:
         return lines
 
     def __str__(self) -> str:
-        table = self.rows()
-        width = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-        lines = [
-            "  ".join(
-                cell.ljust(size) if i < 2 else cell.rjust(size)
-                for i, (cell, size) in enumerate(zip(row, width, strict=True))
-            ).rstrip()
-            for row in table
-        ]
-        return "\n".join([*self.headline(), "", lines[0], "-" * max(map(len, lines)), *lines[1:]])
+        return "\n".join([*self.headline(), "", *ruled(aligned(self.rows(), align="<<>"))])
 
     __repr__ = __str__
 
@@ -111,22 +102,7 @@ def _nested(scores: Mapping[str, Any], keys: tuple[str, ...]) -> float | None:
     return None if value is None else float(value)
 
 
-def figure(value: float | None, form: str = "{:.3f}") -> str:
-    """Format a number; a dash where it is not defined. A value slightly below 1 is not rounded to 1.000.
-
-    Examples
-    --------
-    >>> figure(0.98765), figure(0.99991), figure(1.0), figure(None)
-    ('0.988', '>0.999', '1.000', '–')
-    """
-    if value is None:
-        return "–"
-    if form == "{:.3f}" and 0.9995 <= value < 1:
-        return ">0.999"
-    return form.format(value)
-
-
-def f1_text(value: float | None, form: str = "{:.3f}") -> str:
+def f1_text(value: float | None, form: str = ".3f") -> str:
     """Format F1; n/a where the truth has no column of the class.
 
     Examples
@@ -134,4 +110,4 @@ def f1_text(value: float | None, form: str = "{:.3f}") -> str:
     >>> f1_text(0.98765), f1_text(None)
     ('0.988', 'n/a')
     """
-    return "n/a" if value is None else figure(value, form)
+    return "n/a" if value is None else score_text(value, form)

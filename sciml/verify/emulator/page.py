@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from sciml.tables import score_text
 from sciml.verify import html_report
-from sciml.verify.emulator.evaluation import Evaluation, f1_text, figure
+from sciml.verify.emulator.evaluation import Evaluation, f1_text
 from sciml.verify.emulator.figures import pictures
 from sciml.verify.html_report import Chapter, definitions, drawn, render, save, table
 
@@ -105,7 +106,7 @@ def _comparison(evaluations: Sequence[Evaluation]) -> Chapter:
     for name in dict.fromkeys(name for evaluation in evaluations for name in evaluation.scores["outputs"]):
         values = [evaluation.scores["outputs"].get(name, {}).get("r2") for evaluation in evaluations]
         if any(value is not None for value in values):
-            rows.append([f"{name}, R²", *(figure(value) for value in values)])
+            rows.append([f"{name}, R²", *(score_text(value) for value in values)])
     models = [evaluation.model for evaluation in evaluations]
     caption = "F1 of the trigger, and R² over the columns in which the scheme triggered, by model"
     return Chapter.of("Comparison of models", table(caption, ["score", *models], rows))
@@ -117,12 +118,12 @@ def _rain(rain: Mapping[str, Any]) -> str:
     rows = [
         [
             f"{counts['threshold']:g}",
-            *(figure(counts[key], "{:,.0f}" if i < 3 else "{:.3f}") for i, key in enumerate(there)),
+            *(score_text(counts[key], ",.0f" if i < 3 else ".3f") for i, key in enumerate(there)),
         ]
         for counts in rain["contingency"]
     ]
     head = ["threshold (mm/h)", *(key.replace("_", " ") for key in there)]
-    means = figure(rain["mean_truth"], "{:.4f}"), figure(rain["mean_prediction"], "{:.4f}")
+    means = score_text(rain["mean_truth"], ".4f"), score_text(rain["mean_prediction"], ".4f")
     return f"<p>Mean rain rate over all columns: true {means[0]}, predicted {means[1]} mm/h.</p>" + table(
         "Rain or no rain, by threshold", head, rows
     )
@@ -136,7 +137,7 @@ def _budgets(budgets: Mapping[str, Any]) -> str:
                 residual = budgets.get(name, {}).get(source, {}).get(kind)
                 if residual:
                     numbers = (residual[key] for key in ("median", "p01", "p99", "abs_median", "abs_max"))
-                    rows.append([name, kind, source, *(figure(x, "{:+.1e}") for x in numbers)])
+                    rows.append([name, kind, source, *(score_text(x, "+.1e") for x in numbers)])
     head = [
         "residual",
         "class",
@@ -163,7 +164,7 @@ def _novelty(novelty: Mapping[str, Any]) -> str:
             name,
             f"{novelty[name]['columns']:,}",
             f1_text(novelty[name]["f1"]),
-            figure(novelty[name].get("heating_nmae")),
+            score_text(novelty[name].get("heating_nmae")),
         ]
         for name in ("inside", "outside")
     ]
@@ -171,7 +172,7 @@ def _novelty(novelty: Mapping[str, Any]) -> str:
     head = ["novelty", "columns", "F1 of the trigger", "error of column heating (nmae)"]
     return (
         f"<h3>Novelty</h3><p>{novelty['looked_at']:,} columns passed the parcel test, and "
-        f"{figure(novelty.get('fraction_above_1'), '{:.2%}')} of them are outside the training range. Novelty: median "
-        f"{figure(novelty.get('median'))}, 99th percentile {figure(novelty.get('p99'))}, largest "
-        f"{figure(novelty.get('max'))}.</p>{table(caption, head, rows)}"
+        f"{score_text(novelty.get('fraction_above_1'), '.2%')} of them are outside the training range. Novelty: median "
+        f"{score_text(novelty.get('median'))}, 99th percentile {score_text(novelty.get('p99'))}, largest "
+        f"{score_text(novelty.get('max'))}.</p>{table(caption, head, rows)}"
     )

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciml.errors import InputError
-from sciml.tables import plain
+from sciml.tables import aligned, finite_number, plain
 from sciml.verify.forecast.block_bootstrap import require_scores
 from sciml.verify.forecast.mean_state import budgets, profiles
 from sciml.verify.forecast.rain_floor import Judged, judge
@@ -62,12 +62,12 @@ class RunComparison:
     def __str__(self) -> str:
         lines = [str(self.rain)]
         for name in self.rain.names:
-            terms = self.budgets.get(name, {})
+            rows = [(term, f"{value:.4g}") for term, value in self.budgets.get(name, {}).items()]
             lines += [
                 "",
                 f"budgets of {name}",
-                *(f"  {term:<56}{value:>12.4g}" for term, value in terms.items()),
-            ] * bool(terms)
+                *aligned(rows, widths=(56, 12), gap="", indent="  "),
+            ] * bool(rows)
         if self.state:
             lines.append(text_table(*self.state_table()))
         lines += [""] * bool(self.absent) + [f"absent: {what}: {why}" for what, why in self.absent.items()]
@@ -79,7 +79,8 @@ class RunComparison:
     def state_table(self) -> tuple[str, list[str], list[list[str]]]:
         """Return caption, head and rows of the departures of profiles and budgets."""
         rows = [
-            [row.name, _four(row.value), floor_range(row.floor, _four), row.verdict] for row in self.state
+            [row.name, finite_number(row.value), floor_range(row.floor, finite_number), row.verdict]
+            for row in self.state
         ]
         return (
             f"profiles and budgets: differences from {self.rain.names[0]}",
@@ -99,10 +100,6 @@ class RunComparison:
             "state": plain([{**asdict(departure), "verdict": departure.verdict} for departure in self.state]),
             "absent": self.absent,
         }
-
-
-def _four(value: float) -> str:
-    return f"{value:.4g}" if np.isfinite(value) else "-"
 
 
 def compare_runs(

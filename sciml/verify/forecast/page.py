@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from sciml.plot import rainfall as draw
 from sciml.plot.run_profiles import RunProfile, run_profiles
+from sciml.tables import number
 from sciml.verify.forecast.compare import RunComparison
 from sciml.verify.forecast.mean_state import FIELDS
 from sciml.verify.forecast.run_times import HOUR, microseconds, span
@@ -182,7 +183,8 @@ def chapters(comparison: RunComparison, title: str = "Rain") -> list[Chapter]:
     if comparison.budgets:
         terms = list(dict.fromkeys(term for budget in comparison.budgets.values() for term in budget))
         rows = [
-            [term, *(_number(budget.get(term)) for budget in comparison.budgets.values())] for term in terms
+            [term, *(number(budget.get(term), ".4g") for budget in comparison.budgets.values())]
+            for term in terms
         ]
         out.append(
             Chapter.of(
@@ -207,7 +209,3 @@ def chapters(comparison: RunComparison, title: str = "Rain") -> list[Chapter]:
         )
     )
     return out
-
-
-def _number(value: Any) -> str:
-    return "–" if value is None else f"{value:.4g}"

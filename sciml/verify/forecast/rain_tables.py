@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciml.tables import html_table, plain
+from sciml.tables import aligned, decimals, html_table, plain
 from sciml.verify.forecast.rain_floor import RainFloor
 from sciml.verify.forecast.rain_scores import CATEGORICAL
 from sciml.verify.forecast.run_times import stamp
 
-__all__ = ["RainComparison", "figure", "floor_range", "text_table"]
+__all__ = ["RainComparison", "floor_range", "text_table"]
 
 Array = NDArray[Any]
 
@@ -114,7 +113,9 @@ class RainComparison:
             known = [x for x in self.floor.values(name, at) if np.isfinite(x)]
             if lines == ["-"] and not known:
                 return "-"
-            extent = " to ".join(dict.fromkeys(figure(x) for x in (min(known), max(known)))) if known else "-"
+            extent = (
+                " to ".join(dict.fromkeys(decimals(x) for x in (min(known), max(known)))) if known else "-"
+            )
             lines = [*lines, *[""] * (2 - len(lines)), f"floor {extent}"]
             lines.append(self.floor.verdict(name, at))
         return "\n".join(lines)
@@ -166,13 +167,7 @@ def text_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]])
     csi    0.500
            [0.4, 0.6]
     """
-    cells = [[str(cell).split("\n") for cell in row] for row in [head, *rows]]
-    width = [max(len(line) for row in cells for line in row[k]) for k in range(len(head))]
-    lines = ["", caption]
-    for row in cells:
-        for parts in zip_longest(*row, fillvalue=""):
-            lines.append("  ".join(f"{part:<{w}}" for part, w in zip(parts, width, strict=True)).rstrip())
-    return "\n".join(lines)
+    return "\n".join(["", caption, *aligned([head, *rows], align="<")])
 
 
 def floor_range(values: Sequence[float], form: Callable[[float], str] | None = None) -> str:
@@ -183,7 +178,7 @@ def floor_range(values: Sequence[float], form: Callable[[float], str] | None = N
     >>> floor_range([0.5]), floor_range([0.4, 0.6])
     ('0.500', '0.500 (0.400 to 0.600)')
     """
-    form = form or figure
+    form = form or decimals
     known = [value for value in values if np.isfinite(value)]
     if len(known) < 2:
         return form(known[0]) if known else "-"
@@ -193,11 +188,4 @@ def floor_range(values: Sequence[float], form: Callable[[float], str] | None = N
 def _cell(score: Array) -> str:
     value, low, high = (float(x) for x in score)
     known = bool(np.isfinite([low, high]).all())
-    return f"{figure(value)} [{figure(low)}, {figure(high)}]" if known else figure(value)
-
-
-def figure(value: float) -> str:
-    """Format a number: three decimals, four digits from 100 on, a dash where it is not finite."""
-    if not np.isfinite(value):
-        return "-"
-    return f"{value:.3f}".replace("-0.000", "0.000") if abs(value) < 100 else f"{value:.4g}"
+    return f"{decimals(value)} [{decimals(low)}, {decimals(high)}]" if known else decimals(value)

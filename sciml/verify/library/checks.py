@@ -20,6 +20,7 @@ from sciml.coupling.link_flags import SCHEME
 from sciml.coupling.weights_file import read_weights
 from sciml.errors import InputError, SciMLError
 from sciml.solve import solve
+from sciml.tables import aligned
 from sciml.verify.library.parity import compare_outputs
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Check:
     details: str
 
     def __str__(self) -> str:
-        return f"{'ok' if self.ok else 'FAILED':<8}{self.name:<16}{self.details}"
+        row = ("ok" if self.ok else "FAILED", self.name, self.details)
+        return "\n".join(aligned([row], align="<", widths=(8, 16), gap=""))
 
 
 def examine(library: Path, weights: Path, columns: xr.Dataset) -> Iterator[Check]:

@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING, Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from sciml.constants import DAY, LATENT_HEAT_VAPORISATION
 from sciml.errors import InputError
+from sciml.tables import aligned, number_or_switch
 from sciml.verify.library.cape import cape, saturation
 
 if TYPE_CHECKING:
@@ -47,8 +49,6 @@ ENTHALPY: Final = 1e-9
 """Tolerance of the enthalpy budget. A step rounds the temperature of each layer a few times by half of 3e-14 K,
 1e-6 J m-2 for the column; 432 steps in 6 hours, all to one side, make 5e-4 J m-2 of fluxes of 3e6 J m-2."""
 
-DAY: Final = 86400.0
-_LV: Final = 2.5e6
 _DEEPEST: Final = 1e4  # Pa; above this level there is no convection, and the temperature is prescribed
 
 
@@ -110,7 +110,12 @@ class Equilibrium:
         )
 
     def __str__(self) -> str:
-        rows = [f"  {name:<62}{_shown(value)}" for name, value in self.numbers.items() if name != "says"]
+        numbers = [
+            (name, number_or_switch(value, ",d", ".4g"))
+            for name, value in self.numbers.items()
+            if name != "says"
+        ]
+        rows = aligned(numbers, align="<", widths=(62,), gap="", indent="  ")
         verdict = f"verdict: {'ok' if self.ok else 'FAILED'}: {self.numbers['says']}"
         title = "Radiative-convective equilibrium with the emulator as convection"
         return "\n".join([title, *rows, verdict])
@@ -160,7 +165,12 @@ def equilibrium(history: xr.Dataset) -> Equilibrium:
 def _closure(history: xr.Dataset, came: dict[str, Array]) -> dict[str, float]:
     """Compute the largest residual of a member between two records, relative to the fluxes, and of the whole run."""
     evaporated, large_scale = came["EVAPORATION"], -came["RAIN_LS"]
-    heat = (came["SENSIBLE"], _LV * came["EVAPORATION"], came["RADIATION"], came["ENTHALPY_CU"])
+    heat = (
+        came["SENSIBLE"],
+        LATENT_HEAT_VAPORISATION * came["EVAPORATION"],
+        came["RADIATION"],
+        came["ENTHALPY_CU"],
+    )
     budgets = {
         "water": ("WATER", (evaporated, -came["RAIN_CU"], large_scale)),
         "water, tendencies for rain": ("WATER", (evaporated, came["WATER_CU"], large_scale)),
@@ -258,7 +268,12 @@ def _balance(
     """Compute numbers that show whether the columns are in equilibrium."""
     reached = pressure > _DEEPEST
     weight = mass[reached] / mass[reached].sum()
-    gain = came["SENSIBLE"] + _LV * came["EVAPORATION"] + came["RADIATION"] + came["ENTHALPY_CU"]
+    gain = (
+        came["SENSIBLE"]
+        + LATENT_HEAT_VAPORISATION * came["EVAPORATION"]
+        + came["RADIATION"]
+        + came["ENTHALPY_CU"]
+    )
     numbers = {"CAPE (J/kg), at the first record": float(came["CAPE"][0].mean())}
     for when, part in (("first", slice(None, third)), ("last", slice(-third, None))):
         numbers[f"CAPE (J/kg), {when} third"] = float(came["CAPE"][part].mean())
@@ -323,9 +338,3 @@ def _says(numbers: dict[str, Any]) -> str:
         f"{numbers['drift of T (K): root mean square']:.1f} K, CAPE from "
         f"{numbers['CAPE (J/kg), at the first record']:.0f} to {numbers['CAPE (J/kg), last third']:.0f} J/kg"
     )
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sciml import plot
 from sciml.errors import InputError
 from sciml.schemes.mskf import MSKF
-from sciml.tables import plain
+from sciml.tables import aligned, number, plain
 from sciml.verify.emulator.accumulate import LEVELS, OUTPUTS
 from sciml.verify.emulator.evaluation import f1_text
 from sciml.verify.emulator.figures import SHOWN
@@ -47,7 +47,7 @@ SUMS: Final = (
 SCALARS: Final = MSKF.output_scalars
 _TRUTH, _SQUARED, _ERROR, _ERROR_SQUARED, _LARGEST = range(5)
 _NIL: Final = 1e-30
-F1: Final = "{:.4f}"
+F1: Final = ".4f"
 
 
 @final
@@ -153,10 +153,8 @@ class ModeStatistics:
         rows = [["output", "unit", "R²", "bias", "RMSE", "largest error"]]
         for name in self.outputs:
             score = self.score(name)
-            forms = ("{:.4f}", "{:+.2e}", "{:.2e}", "{:.2e}")
-            cells = [
-                "–" if x is None else form.format(x) for x, form in zip(score.values(), forms, strict=True)
-            ]
+            forms = (".4f", "+.2e", ".2e", ".2e")
+            cells = [number(x, form) for x, form in zip(score.values(), forms, strict=True)]
             rows.append([name, OUTPUTS[name], *cells])
         return rows
 
@@ -198,14 +196,7 @@ class ModeStatistics:
         return lines
 
     def __str__(self) -> str:
-        rows = self.rows() if self.outputs else []
-        wide = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
-        lines = [
-            "  ".join(
-                [x.ljust(w) if i < 2 else x.rjust(w) for i, (x, w) in enumerate(zip(row, wide, strict=True))]
-            )
-            for row in rows
-        ]
+        lines = aligned(self.rows() if self.outputs else [], align="<<>")
         return "\n".join([*self.headline(), *([""] if lines else []), *lines])
 
     def chapter(self) -> Chapter:

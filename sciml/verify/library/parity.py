@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from sciml.errors import InputError
-from sciml.tables import plain
+from sciml.tables import aligned, plain, ruled
 from sciml.verify.emulator.accumulate import OUTPUTS
 
 __all__ = ["Agreement", "Parity", "compare_outputs"]
@@ -93,17 +93,18 @@ class Parity:
         return content
 
     def __str__(self) -> str:
-        head = f"{'output':<10}{'median rel.':>13}{'p99 rel.':>12}{'worst/range':>13}{'columns within':>16}"
-        rows = [
-            f"{x.name:<10}{x.median:>13.1e}{x.p99:>12.1e}{x.worst:>13.1e}{x.within:>15.3%}"
+        rows = [("output", "median rel.", "p99 rel.", "worst/range", "columns within")]
+        rows += [
+            (x.name, f"{x.median:.1e}", f"{x.p99:.1e}", f"{x.worst:.1e}", f"{x.within:.3%}")
             for x in self.agreements
         ]
+        lines = ruled(aligned(rows, widths=(10, 13, 12, 13, 16), gap=""))
         verdict = (
             f"{'agree' if self.ok else 'DISAGREE'}: {self.names[1]} against {self.names[0]}, "
             f"{self.columns:,} columns, {self.classes_differ} of another class; limits: "
             f"median <= {self.median:g}, {self.share:.1%} of columns within {self.tolerance:g} of the range"
         )
-        return "\n".join([head, "-" * len(head), *rows, verdict])
+        return "\n".join([*lines, verdict])
 
     __repr__ = __str__
 
