@@ -106,10 +106,9 @@ def adjust(s: Sounding, plume: Plume, down: Downdraft, times: Timing, strength: 
     step = torch.minimum(allowed.amin(0), time)
     steps = torch.floor(time / step + 1.5).clamp_max(MOST_STEPS)
     dt = time / steps
-    kappa = 0.2854
-    theta_u = plume.t * torch.exp(kappa * (1 - 0.28 * plume.q_undiluted) * torch.log(1e5 / s.p))
-    theta_d = down.t * torch.exp(kappa * (1 - 0.28 * down.q) * torch.log(1e5 / s.p))
-    theta_0 = s.t * torch.exp(kappa * (1 - 0.28 * s.q) * torch.log(1e5 / s.p))
+    theta_u = plume.t * td.exner(s.p, plume.q_undiluted)
+    theta_d = down.t * td.exner(s.p, down.q)
+    theta_0 = s.t * td.exner(s.p, s.q)
     taken = entrained + d_entrained
     sources = torch.stack(
         [
@@ -133,7 +132,7 @@ def adjust(s: Sounding, plume: Plume, down: Downdraft, times: Timing, strength: 
             number < steps, state + torch.where(cloud, change, torch.zeros_like(change)), state
         )
     theta, q, liquid, ice, rain = state
-    t = theta / torch.exp(kappa * (1 - 0.28 * q) * torch.log(1e5 / s.p))
+    t = theta / td.exner(s.p, q)
     zero = torch.zeros_like(t)
     return {
         "RTHCUTEN": torch.where(cloud, (t - s.t) / time / s.pi, zero),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sciml.constants import E_SHIFT, E_SLOPE, LATENT_HEAT_FUSION_SCHEME, TRIPLE_POINT
 from sciml.convection import thermodynamics as td
 from sciml.convection.plume import DEEP, Plume
 from sciml.convection.sounding import Sounding, at
@@ -20,7 +21,6 @@ from sciml.convection.sounding import Sounding, at
 __all__ = ["Downdraft", "descend"]
 
 REACH, LEAST = 150.0e2, 50.0e2
-FUSION = 3.339e5
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ def descend(s: Sounding, plume: Plume) -> Downdraft:
     flux = torch.where(mixing, flux, zeros)
     entrained = mass / total
     cloud = (level >= plume.cloud_base) & (level <= plume.top)
-    warm = (s.t > 273.16) & (level <= plume.top)
+    warm = (s.t > TRIPLE_POINT) & (level <= plume.top)
     melting_level = torch.where(warm, level, torch.zeros_like(level)).amax(0)
     frozen = torch.where(cloud, plume.snow, zeros).sum(0)
-    melting = FUSION * frozen / (td.CP * at(plume.flux, plume.cloud_base).clamp_min(1e-6))
+    melting = LATENT_HEAT_FUSION_SCHEME * frozen / (td.CP * at(plume.flux, plume.cloud_base).clamp_min(1e-6))
     melting = torch.where(plume.base < melting_level, melting, torch.zeros_like(melting))
     t_handover = td.wet_adiabat(p_handover, theta)[0] - melting
     saturated = td.saturation(p_handover, t_handover)
@@ -77,10 +77,10 @@ def descend(s: Sounding, plume: Plume) -> Downdraft:
             continue
         t, wet = td.wet_adiabat(s.p[k], theta)
         target = 1.0 - 0.2e-3 * (z_handover - s.z[k])
-        slope = (td.E_OFFSET - td.E_SLOPE * td.E_SHIFT) / (t - td.E_SHIFT) ** 2
+        slope = (td.E_OFFSET - E_SLOPE * E_SHIFT) / (t - E_SHIFT) ** 2
         heat = td.latent_heat(t)
         t_dry = t + heat * wet * (1.0 - target) / (td.CP + heat * target * wet * slope)
-        e = target * td.E_ZERO * torch.exp((td.E_SLOPE * t_dry - td.E_OFFSET) / (t_dry - td.E_SHIFT))
+        e = target * td.E_ZERO * torch.exp((E_SLOPE * t_dry - td.E_OFFSET) / (t_dry - E_SHIFT))
         q_dry = td.EPSILON * e / (s.p[k] - e)
         moist = q_dry < q
         t_dry = torch.where(moist, t + (wet - q) * heat / td.CP, t_dry)

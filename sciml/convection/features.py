@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sciml.constants import KAPPA_BOLTON, P_ZERO, VIRTUAL
 from sciml.convection import thermodynamics as td
 from sciml.convection.adjustment import Timing, greatest_strength, shallow_strength
 from sciml.convection.downdraft import Downdraft
@@ -59,12 +60,12 @@ def features(s: Sounding, plume: Plume, down: Downdraft, times: Timing, levels: 
     level = torch.arange(s.levels, device=s.t.device).unsqueeze(1)
     zero = torch.zeros_like(s.t)
     cloud = (level >= plume.cloud_base) & (level <= plume.top)
-    theta = s.t * torch.exp(0.2854 * torch.log(1e5 / s.p))
+    theta = s.t * torch.exp(KAPPA_BOLTON * torch.log(P_ZERO / s.p))
     rise = (_upper(s.z) - s.z).clamp_min(1.0) / 1000.0
     net = plume.flux - down.flux
     mass = s.dp / td.GRAVITY
     share = plume.flux_lcl * times.adjustment / mass
-    loaded = plume.t * (1.0 + 0.608 * plume.q - plume.liquid - plume.ice)
+    loaded = plume.t * (1.0 + VIRTUAL * plume.q - plume.liquid - plume.ice)
     sinking = down.detrained > 0.0
     channels = torch.stack(
         [

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sciml.constants import GRAVITY_CMT
 from sciml.convection import thermodynamics as td
 from sciml.convection.downdraft import Downdraft
 from sciml.convection.plume import Plume
 from sciml.convection.sounding import Sounding
 
 __all__ = ["Carriage", "carriage", "momentum", "turned"]
-
-# The scheme calls CMT with g = 9.8.
-GRAVITY = 9.8
 
 
 def turned(s: Sounding, plume: Plume) -> tuple[Tensor, Tensor]:
@@ -56,7 +54,7 @@ def carriage(s: Sounding, plume: Plume, down: Downdraft, strength: Tensor, base:
     mean = torch.where(rising, 0.5 * (net + lower), torch.ones_like(net))
     # the scheme uses entrainment in hPa/s per metre instead of 1/s, and 9.8 for gravity here
     rate = entrained * td.GRAVITY / 100.0 / s.dz
-    passage = s.p / (td.R_DRY * s.t) * s.dz / mean * (GRAVITY / td.GRAVITY)
+    passage = s.p / (td.R_DRY * s.t) * s.dz / mean * (GRAVITY_CMT / td.GRAVITY)
     return Carriage(net, passage * rate, rising, inside)
 
 

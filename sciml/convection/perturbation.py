@@ -23,7 +23,7 @@ from sciml.wrf.diagnostics import RD, RV
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["DAY", "GRAMS", "Perturbed"]
+__all__ = ["GRAMS", "Perturbed"]
 
 GRAMS: Final = 1000.0
 _FIXED: Final = {"U_PHY": "u", "V_PHY": "v", "P_HYD": "p", "PI_PHY": "pi", "W0AVG": "w"}

@@ -14,7 +14,22 @@ import torch
 from torch import Tensor
 
 from sciml.constants import CP_DRY as CP
-from sciml.constants import E_ZERO, EPSILON, GRAVITY, P_ZERO, R_DRY, THETA_E_SCHEME, VIRTUAL
+from sciml.constants import (
+    CP_MOIST,
+    E_SHIFT,
+    E_SLOPE,
+    E_ZERO,
+    EPSILON,
+    GRAVITY,
+    KAPPA_BOLTON,
+    KAPPA_MOIST,
+    P_ZERO,
+    R_DRY,
+    THETA_E_SCHEME,
+    TRIPLE_POINT,
+    VIRTUAL,
+    ZERO_CELSIUS,
+)
 from sciml.constants import LATENT_HEAT_AT_ZERO as L_ZERO
 from sciml.constants import LATENT_HEAT_SLOPE as L_SLOPE
 
@@ -25,6 +40,8 @@ __all__ = [
     "GRAVITY",
     "R_DRY",
     "equivalent_temperature",
+    "exner",
+    "heat_capacity",
     "latent_heat",
     "log_vapour",
     "root",
@@ -33,8 +50,7 @@ __all__ = [
     "wet_adiabat",
 ]
 
-E_SLOPE, E_SHIFT = 17.67, 29.65  # Bolton (1980), eq. 10
-E_OFFSET = E_SLOPE * 273.15
+E_OFFSET = E_SLOPE * ZERO_CELSIUS
 
 # The tables: linear in the ratio of vapour pressure to E_ZERO, bilinear in pressure and equivalent temperature.
 LOG_START, LOG_STEP, LOG_COUNT = 1.0e-3, 0.075, 200
@@ -66,13 +82,18 @@ def latent_heat(t: Tensor) -> Tensor:
     return L_ZERO - L_SLOPE * t
 
 
+def heat_capacity(q: Tensor) -> Tensor:
+    """Specific heat of moist air at constant pressure (J/kg/K)."""
+    return CP * (1.0 + CP_MOIST * q)
+
+
 def _growth(q: Tensor) -> Tensor:
     return q * (1.0 + 0.81 * q)
 
 
-def _exner(p: Tensor, q: Tensor) -> Tensor:
+def exner(p: Tensor, q: Tensor) -> Tensor:
     """The ratio of potential temperature to temperature in moist air; Bolton (1980), eq. 43."""
-    return torch.exp(0.2854 * (1.0 - 0.28 * q) * torch.log(P_ZERO / p))
+    return torch.exp(KAPPA_BOLTON * (1.0 - KAPPA_MOIST * q) * torch.log(P_ZERO / p))
 
 
 @functools.cache
@@ -96,14 +117,14 @@ def lifted(p: Tensor, t: Tensor, q: Tensor) -> Tensor:
     """Temperature (K) at the lifting condensation level, not yet bounded by `t`; Bolton (1980), eq. 15."""
     logarithm = log_vapour(p, q)
     dew = (E_OFFSET - E_SHIFT * logarithm) / (E_SLOPE - logarithm)
-    return dew - (0.212 + 1.571e-3 * (dew - 273.16) - 4.36e-4 * (t - 273.16)) * (t - dew)
+    return dew - (0.212 + 1.571e-3 * (dew - TRIPLE_POINT) - 4.36e-4 * (t - TRIPLE_POINT)) * (t - dew)
 
 
 def equivalent_temperature(p: Tensor, t: Tensor, q: Tensor, t_lcl: Tensor | None = None) -> Tensor:
     """Equivalent potential temperature (K); Bolton (1980), eq. 43. `t_lcl` is computed if it is None."""
     if t_lcl is None:
         t_lcl = lifted(p, t, q)
-    return t * _exner(p, q) * torch.exp((THETA_E_SCHEME[0] / t_lcl - THETA_E_SCHEME[1]) * _growth(q))
+    return t * exner(p, q) * torch.exp((THETA_E_SCHEME[0] / t_lcl - THETA_E_SCHEME[1]) * _growth(q))
 
 
 @functools.cache
@@ -113,7 +134,7 @@ def _wet_tables(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tenso
 
     def theta(t: Tensor) -> Tensor:
         q = saturation(p, t)
-        return t * _exner(p, q) * torch.exp((THETA_E_SCHEME[0] / t - THETA_E_SCHEME[1]) * _growth(q))
+        return t * exner(p, q) * torch.exp((THETA_E_SCHEME[0] / t - THETA_E_SCHEME[1]) * _growth(q))
 
     t = torch.full_like(p, TABLE_T)
     start = theta(t)

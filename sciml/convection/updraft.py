@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from sciml.constants import E_SLOPE, TRIPLE_POINT
 from sciml.convection import thermodynamics as td
 from sciml.convection.plume import DEEP, NONE, SHALLOW, Plume, completed
 from sciml.convection.sounding import Sounding, at
@@ -62,9 +63,9 @@ class _Extent:
 
 def ice_supersaturated(s: Sounding) -> Tensor:
     """Relative humidity over ice below 273.16 K and over water above, (level, column)."""
-    cold = 6.112 * torch.exp(21.87 * (s.t - 273.16) / (s.t - 7.66))
-    warm = 6.112 * torch.exp(17.67 * (s.t - 273.16) / (243.5 + s.t - 273.16))
-    e = 100.0 * torch.where(s.t <= 273.16, cold, warm)
+    cold = 6.112 * torch.exp(21.87 * (s.t - TRIPLE_POINT) / (s.t - 7.66))
+    warm = 6.112 * torch.exp(E_SLOPE * (s.t - TRIPLE_POINT) / (243.5 + s.t - TRIPLE_POINT))
+    e = 100.0 * torch.where(s.t <= TRIPLE_POINT, cold, warm)
     return s.q / (td.EPSILON * e / (s.p - e))
 
 

@@ -14,6 +14,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sciml.constants import (
+    E_SHIFT,
+    E_SLOPE,
+    LATENT_HEAT_SLOPE_FREEZING,
+    LATENT_HEAT_SUBLIMATION,
+    LATENT_HEAT_SUBLIMATION_SLOPE,
+    LATENT_HEAT_VAPORISATION,
+    TRIPLE_POINT,
+    VIRTUAL,
+)
 from sciml.convection import thermodynamics as td
 from sciml.convection.sounding import Sounding
 from sciml.convection.source_layer import SourceLayer, scale_factor
@@ -113,7 +123,7 @@ def saturate(level: Surroundings, air: Air) -> Lifted:
     enough = (deficit > 0.0) & (water >= deficit)
     dry = (deficit > 0.0) & ~enough
     remaining = torch.where(enough, 1.0 - deficit / (water + 1e-10), ones)
-    rate = td.latent_heat(t) / (1004.5 * (1.0 + 0.89 * air.q))
+    rate = td.latent_heat(t) / td.heat_capacity(air.q)
     empty = water < 1e-10
     short = torch.where(empty, deficit / (1.0 + deficit), (deficit - water) / (1.0 + deficit - water))
     t = torch.where(dry, t + rate * short, t)
@@ -145,10 +155,11 @@ def freeze(level: Surroundings, air: Air, raised: Lifted) -> tuple[Lifted, Tenso
     fresh_ice = fresh * share
     fresh_liquid = fresh - fresh_ice
     ice, liquid = ice + liquid * share, liquid - liquid * share
-    fusion = (2833922.0 - 259.532 * (t - 273.16)) - (2.5e6 - 2369.276 * (t - 273.16))
-    sublimation = 2833922.0 - 259.532 * (t - 273.16)
-    slope = (td.E_OFFSET - td.E_SLOPE * td.E_SHIFT) / (t - td.E_SHIFT) ** 2
-    warmer = t + fusion * frozen / (1004.5 * (1.0 + 0.89 * q) + sublimation * q * slope)
+    above = t - TRIPLE_POINT
+    sublimation = LATENT_HEAT_SUBLIMATION - LATENT_HEAT_SUBLIMATION_SLOPE * above
+    fusion = sublimation - (LATENT_HEAT_VAPORISATION - LATENT_HEAT_SLOPE_FREEZING * above)
+    slope = (td.E_OFFSET - E_SLOPE * E_SHIFT) / (t - E_SHIFT) ** 2
+    warmer = t + fusion * frozen / (td.heat_capacity(q) + sublimation * q * slope)
     q_frozen = td.saturation(level.p, warmer)
     ice = torch.where(cold, ice - (q_frozen - q), ice)
     theta = td.equivalent_temperature(level.p, warmer, q_frozen, warmer)
@@ -192,7 +203,7 @@ def entrain(level: Surroundings, air: Air, theta: Tensor, lifted: Lifted) -> Mix
     q, liquid, ice = lifted.q, lifted.liquid, lifted.ice
     ones, zeros = torch.ones_like(q), torch.zeros_like(q)
     inflow = level.dp * (ENTRAINMENT * level.factor) / level.radius
-    loaded = lifted.t * (1.0 + 0.608 * q - liquid - ice)
+    loaded = lifted.t * (1.0 + VIRTUAL * q - liquid - ice)
     work = ((air.tv_loaded + loaded) / (level.tv_below + level.tv) - 1.0) * level.depth
     buoyant = loaded > level.tv
     mostly = _mixture(
@@ -249,10 +260,10 @@ def _mixture(p: Tensor, theta: Tensor, q: Tensor, liquid: Tensor, ice: Tensor) -
     t, saturated = td.wet_adiabat(p, theta)
     deficit = saturated - q
     water = liquid + ice
-    rate = td.latent_heat(t) / (1004.5 * (1.0 + 0.89 * q))
+    rate = td.latent_heat(t) / td.heat_capacity(q)
     dry = deficit > water
     short = torch.where(water < 1e-10, deficit / (1.0 + deficit), (deficit - water) / (1.0 + deficit - water))
     t_mixed = torch.where(dry, t + rate * short, t)
     q_mixed = torch.where(dry, torch.where(water < 1e-10, q, q + water), saturated)
     left = torch.where(deficit <= 0.0, water, (water - deficit).clamp_min(0.0) * water / (water + 1e-10))
-    return t_mixed * (1.0 + 0.608 * q_mixed - left)
+    return t_mixed * (1.0 + VIRTUAL * q_mixed - left)

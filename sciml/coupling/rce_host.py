@@ -15,13 +15,16 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from sciml.coupling.fortran_programs import compile_program, program_sources, run_program
-from sciml.coupling.rce_setup import DAY, Climate, Start
+from sciml.constants import DAY
+from sciml.coupling.fortran_programs import FortranProgram
+from sciml.coupling.rce_setup import Climate, Start
 from sciml.errors import InputError
 
-__all__ = ["compile_columns", "history", "run_columns", "simulate"]
+__all__ = ["HOST", "history", "run_columns", "simulate"]
 
-_SOURCES: Final = ("column_physics.f90", "column_domain.f90", "column_steps.f90", "column_host.f90")
+HOST: Final = FortranProgram(
+    "column_host", ("column_physics.f90", "column_domain.f90", "column_steps.f90", "column_host.f90")
+)
 _PROFILES: Final = {
     "T": ("K", "temperature"),
     "QVAPOR": ("kg kg-1", "water vapour mixing ratio"),
@@ -62,24 +65,6 @@ _SUMS: Final = {
 }
 
 
-def compile_columns(library: str | os.PathLike[str], directory: str | os.PathLike[str]) -> Path:
-    """Compile the host against a library, as a user would.
-
-    Parameters
-    ----------
-    library
-        ``libsciml_mskf.so`` with ``sciml_mskf.f90`` beside it.
-    directory
-        Directory of the program.
-
-    Raises
-    ------
-    BuildError
-        Without a Fortran compiler, or when the compilation fails.
-    """
-    return compile_program(program_sources("column_host", _SOURCES), library, directory)
-
-
 def run_columns(
     host: Path,
     weights: Path,
@@ -95,7 +80,7 @@ def run_columns(
     Parameters
     ----------
     host, weights, stream
-        From `compile_columns`, ``sciml coupling build`` and `Start.write`.
+        From `HOST`, ``sciml coupling build`` and `Start.write`.
     output
         Output file, overwritten; for `history`.
     state
@@ -108,7 +93,7 @@ def run_columns(
     SciMLError
         When the host fails, with its standard error.
     """
-    return run_program(host, [weights, stream, output, state], [*steps, threads], output.resolve().parent)
+    return HOST.run(host, [weights, stream, output, state], [*steps, threads], output)
 
 
 def history(start: Start, *outputs: str | os.PathLike[str]) -> xr.Dataset:
@@ -172,6 +157,6 @@ def simulate(
         where = Path(temporary)
         stream, output, state = (where / name for name in ("input", "output", "state"))
         start.write(stream, climate)
-        host = compile_columns(library, where)
+        host = HOST.compile(library, where)
         log = run_columns(host, weights, stream, output, state, (1, start.steps), threads=threads)
         return history(start, output), log

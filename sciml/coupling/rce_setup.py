@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import astuple, dataclass, fields
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -13,18 +12,18 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
+from sciml.checks import is_whole
+from sciml.constants import DAY, GRAVITY
 from sciml.convection.problem import INPUT_PROFILES, Convection
+from sciml.coupling.fortran_programs import stream_header, write_stream_file
 from sciml.errors import InputError
 
-__all__ = ["DAY", "Climate", "Start"]
+__all__ = ["Climate", "Start"]
 
 Array = NDArray[np.float64]
 
-DAY: Final = 86400.0
-GRAVITY: Final = 9.81
 MOST: Final = 10**8  # steps
 _MAGIC: Final = 1396919629
-_HEADER_SIZE: Final = 20  # integers of the header
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,13 @@ class Start:
         settings = Convection(columns).settings
         dt, cudt = settings["DT"], settings["CUDT"]
         stepcu = max(1, round(cudt * 60 / dt))
-        sound = 1 <= members <= 10_000 and seed >= 0 and 0.0 <= spread <= 1.0 and gusts > 0.0
+        sound = (
+            is_whole(members, 1)
+            and members <= 10_000
+            and is_whole(seed, 0)
+            and 0.0 <= spread <= 1.0
+            and gusts > 0.0
+        )
         if not (sound and dt <= 3600 * hours <= DAY * days <= MOST * dt):
             raise InputError(
                 f"{members} members, seed {seed}, {days:g} days in records of {hours:g} h, spread {spread:g}, gusts "
@@ -195,10 +200,7 @@ class Start:
     @property
     def header(self) -> NDArray[np.int32]:
         """Integers of the header of the streams."""
-        header = np.zeros(_HEADER_SIZE, np.int32)
-        members, levels = self.temperature.shape
-        header[:7] = (_MAGIC, 1, members, levels, self.steps, self.stepcu, self.interval)
-        return header
+        return stream_header(_MAGIC, 1, *self.temperature.shape, self.steps, self.stepcu, self.interval)
 
     def write(self, path: str | os.PathLike[str], climate: Climate) -> None:
         """Write the host's input.
@@ -215,10 +217,7 @@ class Start:
             *(self.pressure, self.mass, self.wind, self.gusts[0]),
             *(self.temperature, self.vapour, self.gusts[1]),
         )
-        try:
-            Path(path).write_bytes(self.header.tobytes() + b"".join(x.tobytes() for x in numbers))
-        except OSError as error:
-            raise InputError(f"cannot write {path}: {error.strerror}; choose another folder") from error
+        write_stream_file(path, (self.header.tobytes(), *(x.tobytes() for x in numbers)))
 
 
 def _mean_deviation(forget: float, weight: float) -> float:

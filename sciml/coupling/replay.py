@@ -6,26 +6,28 @@ The head of ``workflows/fortran_host/replay.f90``, the program, describes the fo
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE, Convection
 from sciml.coupling.fortran_emulator import OUTPUT_PROFILES, OUTPUT_SURFACE
-from sciml.coupling.fortran_programs import compile_program, program_sources, run_program
+from sciml.coupling.fortran_programs import HEADER_SIZE, FortranProgram, stream_header, write_stream_file
 from sciml.errors import InputError, SciMLError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Grid", "answers", "compile_host", "run_host", "write_stream"]
+__all__ = ["HOST", "Grid", "answers", "run_host", "write_stream"]
+
+HOST: Final = FortranProgram("fortran_host", ("replay.f90",))
 
 _MAGIC = 1396919628
 _HALO = 3
-_HEADER_SIZE = 20  # integers of the header
 _UNTOUCHED = np.float32(-777.0)
 _NONE = np.float32(-100.0)  # NCA of a column that is not held
 
@@ -68,10 +70,9 @@ class Grid:
     @property
     def header(self) -> npt.NDArray[np.int32]:
         """Integers of the header: the domain counts from 1, the memory has a halo and one level more."""
-        header = np.zeros(_HEADER_SIZE, np.int32)
-        header[:9] = (_MAGIC, 1, self.records, 1, self.ni, 1, self.nj, 1, self.levels)
-        header[9:15] = (1 - _HALO, self.ni + _HALO, 1 - _HALO, self.nj + _HALO, 1, self.levels + 1)
-        return header
+        domain = 1, self.ni, 1, self.nj, 1, self.levels
+        memory = 1 - _HALO, self.ni + _HALO, 1 - _HALO, self.nj + _HALO, 1, self.levels + 1
+        return stream_header(_MAGIC, 1, self.records, *domain, *memory)
 
     @property
     def memory(self) -> tuple[int, int, int]:
@@ -93,27 +94,23 @@ def write_stream(columns: xr.Dataset, path: str | os.PathLike[str]) -> Grid:
     inputs = {
         name: np.asarray(columns[name].values, np.float32) for name in (*INPUT_PROFILES, *INPUT_SURFACE)
     }
-    temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(grid.header.tobytes())
-            file.write(np.array([problem.settings[n] for n in ("DX", "DT", "CUDT")], np.float32).tobytes())
-            for number in range(grid.records):
-                here = record == number
-                at = j[here] + _HALO, i[here] + _HALO
-                for name in INPUT_PROFILES:
-                    profile = np.full(grid.memory, np.nan, np.float32)
-                    profile[at[0], : grid.levels, at[1]] = inputs[name][here]
-                    file.write(profile.tobytes())
-                for name in (*INPUT_SURFACE, "NCA"):
-                    surface = np.full((grid.memory[0], grid.memory[2]), np.nan, np.float32)
-                    surface[at] = _NONE if name == "NCA" else inputs[name][here]
-                    file.write(surface.tobytes())
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; nothing was changed") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    def parts() -> Iterator[bytes]:
+        yield grid.header.tobytes()
+        yield np.array([problem.settings[n] for n in ("DX", "DT", "CUDT")], np.float32).tobytes()
+        for number in range(grid.records):
+            here = record == number
+            at = j[here] + _HALO, i[here] + _HALO
+            for name in INPUT_PROFILES:
+                profile = np.full(grid.memory, np.nan, np.float32)
+                profile[at[0], : grid.levels, at[1]] = inputs[name][here]
+                yield profile.tobytes()
+            for name in (*INPUT_SURFACE, "NCA"):
+                surface = np.full((grid.memory[0], grid.memory[2]), np.nan, np.float32)
+                surface[at] = _NONE if name == "NCA" else inputs[name][here]
+                yield surface.tobytes()
+
+    write_stream_file(path, parts())
     return grid
 
 
@@ -131,10 +128,10 @@ def answers(path: str | os.PathLike[str], grid: Grid) -> dict[str, npt.NDArray[A
     nj, nk, ni = grid.memory
     surface, profile = nj * ni, nj * nk * ni
     fields = len(OUTPUT_PROFILES) * profile + (len(OUTPUT_SURFACE) + 1) * surface
-    head = 4 * (_HEADER_SIZE + 3)
+    head = 4 * (HEADER_SIZE + 3)
     if (
         len(content) != head + 4 * fields * grid.records
-        or content[: 4 * _HEADER_SIZE].tobytes() != grid.header.tobytes()
+        or content[: 4 * HEADER_SIZE].tobytes() != grid.header.tobytes()
     ):
         raise InputError(f"{path} has {len(content)} bytes, not the answers to the columns: run it again")
     values = content[head:].view(np.float32).reshape(grid.records, fields)
@@ -159,24 +156,6 @@ def answers(path: str | os.PathLike[str], grid: Grid) -> dict[str, npt.NDArray[A
     return outputs
 
 
-def compile_host(library: str | os.PathLike[str], directory: str | os.PathLike[str]) -> Path:
-    """Compile the program against a library, as a user would compile a host.
-
-    Parameters
-    ----------
-    library
-        ``libsciml_mskf.so`` with ``sciml_mskf.f90`` beside it.
-    directory
-        Directory of the program.
-
-    Raises
-    ------
-    BuildError
-        Without a Fortran compiler, or when the compilation fails.
-    """
-    return compile_program(program_sources("fortran_host", ["replay.f90"]), library, directory)
-
-
 def run_host(
     host: Path, weights: Path, stream: Path, output: Path, tile: tuple[int, int] = (0, 0), threads: int = 1
 ) -> str:
@@ -187,4 +166,4 @@ def run_host(
     SciMLError
         When the program fails, with its standard error.
     """
-    return run_program(host, [weights, stream, output], [*tile, threads], output.resolve().parent)
+    return HOST.run(host, [weights, stream, output], [*tile, threads], output)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from sciml.constants import GRAVITY
 from sciml.plot.colour import diverging
 from sciml.plot.style import COLOURS, StyledFigure, set_title, style
 
@@ -56,7 +57,7 @@ def linear_response(
         Figure in the style of the package.
     """
     levels = len(pressure)
-    depth = np.tile(DEEP * 100.0 / 9.81 / mass, 2)
+    depth = np.tile(DEEP * 100.0 / GRAVITY / mass, 2)
     scaled, rain = matrix * depth, rain * depth
     with style():
         figure = StyledFigure(figsize=(10.6, 6.4))

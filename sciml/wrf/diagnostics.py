@@ -12,6 +12,8 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
+from sciml import constants
+from sciml.constants import CP_DRY, P_ZERO, R_DRY, R_VAPOUR, THETA_BASE
 from sciml.errors import InputError
 from sciml.wrf.missing import missing
 from sciml.wrf.origin import other_origin, wrf_version
@@ -40,12 +42,12 @@ __all__ = [
     "wind",
 ]
 
-RD: Final = np.float32(287.0)
-RV: Final = np.float32(461.6)
-CP: Final = np.float32(1004.5)  # 7 * RD / 2, the value WRF uses
-P0: Final = np.float32(1.0e5)
-GRAVITY: Final = np.float32(9.81)
-T0: Final = np.float32(300.0)
+RD: Final = np.float32(R_DRY)
+RV: Final = np.float32(R_VAPOUR)
+CP: Final = np.float32(CP_DRY)
+P0: Final = np.float32(P_ZERO)
+GRAVITY: Final = np.float32(constants.GRAVITY)
+T0: Final = np.float32(THETA_BASE)
 
 _SPECIES: Final = ("QVAPOR", "QCLOUD", "QRAIN", "QICE", "QSNOW", "QGRAUP", "QHAIL")
 

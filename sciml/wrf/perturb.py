@@ -15,6 +15,8 @@ import netCDF4
 import numpy as np
 import numpy.typing as npt
 
+from sciml.checks import is_whole
+from sciml.constants import THETA_BASE
 from sciml.errors import InputError
 from sciml.storage.atomic import check_apart, check_replaceable, replaced
 
@@ -24,7 +26,6 @@ NAMES: Final = ("T", "THM", "T_1", "T_2", "THM_1", "THM_2")
 """Potential temperatures less 300 K in wrfinput (T dry, THM moist) and in wrfrst (two time levels)."""
 MARK: Final = "SCIML_PERTURBATION"
 """Global attribute that records the perturbation."""
-BASE: Final = 300.0
 LARGEST: Final = 0.01
 
 
@@ -97,7 +98,7 @@ def perturb(source: str | Path, output: str | Path, *, size: float = 1e-6, seed:
         raise InputError(
             f"a perturbation of size {size:g}: give a relative size above 0, at most {LARGEST:g}"
         )
-    if seed < 0:
+    if not is_whole(seed, 0):
         raise InputError(f"seed {seed}: give a whole number of at least 0")
     if not source.is_file():
         raise InputError(f"no such file: {source}")
@@ -127,7 +128,7 @@ def _perturb(path: Path, source: str, output: str, size: float, seed: int) -> Pe
             after = _multiplied(before, size * noise)
             variable[:] = after
             known = np.isfinite(before)
-            theta = before[known].astype(np.float64) + BASE
+            theta = before[known].astype(np.float64) + THETA_BASE
             change = after[known].astype(np.float64) - before[known]
             relative = max(relative, float(np.std(change / theta)))
             largest = max(largest, float(np.abs(change).max(initial=0.0)))
@@ -145,8 +146,8 @@ def _perturb(path: Path, source: str, output: str, size: float, seed: int) -> Pe
 
 
 def _multiplied(before: npt.NDArray[Any], factor: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
-    theta = before.astype(np.float64) + BASE
-    return np.asarray((theta + theta * factor - BASE).astype(before.dtype))
+    theta = before.astype(np.float64) + THETA_BASE
+    return np.asarray((theta + theta * factor - THETA_BASE).astype(before.dtype))
 
 
 def _present(file: Any) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from sciml.constants import DAY
 from sciml.errors import InputError
 from sciml.wrf.requirements import where
 
@@ -29,7 +30,7 @@ _STAMP: Final = re.compile(
     r"(\d{1,4})-(\d{1,2})-(\d{1,2})(?:[_T ](\d{1,2})[:_.-](\d{1,2})(?:[:_.-](\d{1,2}(?:\.\d+)?))?)?"
 )
 _SINCE: Final = re.compile(r"(s|sec|second|min|minute|h|hr|hour|d|day)s?\s+since\s+(.+)", re.IGNORECASE)
-_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY}
 # Absolute time axis of CDO: a number whose digits are the date.
 _ABSOLUTE: Final = re.compile(r"day\s+as\s+%Y%m%d\.%f")
 # Dates in these calendars are converted to datetime64, because no run of WRF includes the change of 1582.
@@ -228,7 +229,7 @@ def _of_numbers(ds: xr.Dataset, name: str, values: npt.NDArray[Any]) -> Times | 
         days = np.floor(values.astype(np.float64))
         stamps = [f"{int(day) // 10000:04d}-{int(day) // 100 % 100:02d}-{int(day) % 100:02d}" for day in days]
         # The number has 8 digits before the point, so its fraction resolves about 0.3 ms.
-        part = np.round((values - days) * 86400).astype("timedelta64[s]")
+        part = np.round((values - days) * DAY).astype("timedelta64[s]")
         return _finest(decode_stamps(stamps, where(ds)).astype("datetime64[us]") + part)
     match = _SINCE.fullmatch(text.strip())
     if not match or values.dtype.kind not in "iufm":

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from sciml.constants import DAY, ZERO_CELSIUS
 from sciml.errors import InputError
 from sciml.wrf.variables import TABLE
 
@@ -45,9 +46,9 @@ _NAMES: Final[dict[_Scale, str]] = {
     _Scale(_S, 1.0): "s sec second seconds",
     _Scale(_S, 60.0): "min minute minutes",
     _Scale(_S, 3600.0): "h hr hour hours",
-    _Scale(_S, 86400.0): "d day days",
+    _Scale(_S, DAY): "d day days",
     _Scale(_K, 1.0): "k kelvin degk",
-    _Scale(_K, 1.0, 273.15): "c degc deg_c °c celsius degree_celsius degrees_celsius degreesc",
+    _Scale(_K, 1.0, ZERO_CELSIUS): "c degc deg_c °c celsius degree_celsius degrees_celsius degreesc",
     _Scale(_K, 5 / 9, 459.67 * 5 / 9): "f degf deg_f °f fahrenheit degree_fahrenheit degrees_fahrenheit",
     _Scale(_PA, 1.0): "pa pascal pascals",
     _Scale(_PA, 100.0): "hpa mb mbar millibar millibars hectopascal",

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from sciml.constants import P_ZERO
 from sciml.wrf.origin import wrf_version
 from sciml.wrf.requirements import where
 
@@ -26,7 +27,6 @@ __all__ = [
     "warn_of_pressure",
 ]
 
-P0: Final = 1.0e5
 _FACE: Final = "bottom_top_stag"
 
 PressureSource = Literal["file", "C1H", "C2H", "C3F", "C3H", "ETAC", "terrain", "full"]
@@ -140,7 +140,7 @@ def _top(ds: xr.Dataset, source: PressureSource) -> tuple[xr.DataArray, str]:
         on_faces = _b(ds)
         share = 0.5 * (on_faces.isel({_FACE: -1}) + on_faces.isel({_FACE: -2}))
     base = ds["PB"].astype("float64").isel(bottom_top=-1)
-    top = (base - share * ds["MUB"].astype("float64") - (eta - share) * P0) / (1 - eta + share)
+    top = (base - share * ds["MUB"].astype("float64") - (eta - share) * P_ZERO) / (1 - eta + share)
     return top, "; P_TOP from PB, MUB and eta of the highest level"
 
 
@@ -196,8 +196,8 @@ def dry_mass_factors(
     elif "C1H" in ds.variables:
         share = ds["C1H"].astype("float64")
     else:
-        share = 1 - ds["C2H"].astype("float64") / (P0 - top)
-    fixed = ds["C2H"].astype("float64") if "C2H" in ds.variables else (1 - share) * (P0 - top)
+        share = 1 - ds["C2H"].astype("float64") / (P_ZERO - top)
+    fixed = ds["C2H"].astype("float64") if "C2H" in ds.variables else (1 - share) * (P_ZERO - top)
     return share * column + fixed, thickness, top, comment
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
@@ -25,6 +25,7 @@ def test_saturation_at_freezing_and_boiling() -> None:
     assert q * 1e5 / (0.622 + q) == pytest.approx(4243.0, rel=2e-3)
 
 
+@settings(deadline=None)
 @given(p=st.floats(15000.0, 105000.0), theta=st.floats(320.0, 370.0))
 def test_the_wet_adiabat_inverts_the_equivalent_temperature(p: float, theta: float) -> None:
     def excess(t: float) -> float:
@@ -38,6 +39,7 @@ def test_the_wet_adiabat_inverts_the_equivalent_temperature(p: float, theta: flo
     assert q.item() == pytest.approx(td.saturation(double(p), double(exact)).item(), rel=3e-3)
 
 
+@settings(deadline=None)
 @given(p=st.floats(3e4, 1e5), q=st.floats(2e-3, 2e-2))
 def test_the_tabulated_logarithm_lies_below_the_true_one(p: float, q: float) -> None:
     ratio = q * p / (0.622 + q) / 611.2

@@ -15,7 +15,7 @@ from sciml.coupling import build as module
 from sciml.coupling.build import build, c_compiler, compilations, fortran_compiler, install
 from sciml.coupling.f2py import load_extension
 from sciml.coupling.library import Library
-from sciml.coupling.replay import compile_host
+from sciml.coupling.replay import HOST
 from sciml.errors import BuildError
 from tests.coupling.published import Net, inputs
 
@@ -154,7 +154,7 @@ def test_names_with_commas_and_spaces(
     monkeypatch.setenv("SCIML_CACHE", str(cache.parent))
     there = install(tmp_path / "c,d e")
     assert exported(there) == exported(library.path)
-    host = compile_host(there, tmp_path / "f,g h")
+    host = HOST.compile(there, tmp_path / "f,g h")
     done = subprocess.run([host], capture_output=True, text=True, check=False)
     assert "replay: give WEIGHTS" in done.stderr, done
 

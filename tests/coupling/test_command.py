@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from sciml.cli import app
 from sciml.columns.open import open_columns
 from sciml.coupling.build import fortran_compiler
-from sciml.coupling.replay import Grid, answers, compile_host, run_host, write_stream
+from sciml.coupling.replay import HOST, Grid, answers, run_host, write_stream
 from sciml.coupling.weights_file import Weights, read_weights, write_weights
 from sciml.errors import ChecksumError, InputError, SchemaError, SciMLError
 from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT
@@ -161,7 +161,7 @@ def test_damaged_weights(
     # The library returns a status and a message, and does not stop the Fortran program.
     grid = write_stream(columns, tmp_path / "in.bin")
     assert grid.records == 2
-    host = compile_host(folder / "libsciml_mskf.so", tmp_path)
+    host = HOST.compile(folder / "libsciml_mskf.so", tmp_path)
     with pytest.raises(SciMLError, match="replay: .*" + message):
         run_host(host, folder / "mskf.nc", tmp_path / "in.bin", tmp_path / "out.bin")
 

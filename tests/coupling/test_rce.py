@@ -16,7 +16,7 @@ from sciml.cli import app
 from sciml.columns.open import open_columns
 from sciml.convection.emulator import Emulator
 from sciml.convection.features import CHANNELS, SCALARS
-from sciml.coupling.rce_host import compile_columns, history, run_columns, simulate
+from sciml.coupling.rce_host import HOST, history, run_columns, simulate
 from sciml.coupling.rce_setup import Climate, Start
 from sciml.errors import InputError, SciMLError
 from sciml.verify.emulator.novelty import novel_features
@@ -40,7 +40,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     shown = CliRunner().invoke(app, ["coupling", "build", "-o", str(folder), "mskf-convrad"])
     assert shown.exit_code == 0, shown.output
     library = folder / "libsciml_mskf.so"
-    return Built(library, folder / "mskf.nc", compile_columns(library, tmp_path_factory.mktemp("host")))
+    return Built(library, folder / "mskf.nc", HOST.compile(library, tmp_path_factory.mktemp("host")))
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sciml.constants import CP_DRY, LATENT_HEAT_AT_ZERO, LATENT_HEAT_SLOPE
 from sciml.schemes.mskf import MSKF
 from sciml.tables import plain
 from sciml.verify.emulator.moments import CLASSES, DEEP, SHALLOW
@@ -33,9 +34,6 @@ __all__ = ["WATER", "budgets", "summary"]
 Floats = NDArray[np.float64]
 
 WATER: Final = tuple(name for name in MSKF.closures["water"] if name in MSKF.output_profiles)
-SPECIFIC_HEAT: Final = 7.0 * 287.0 / 2.0
-LATENT_HEAT_AT_ZERO: Final = 3.15e6
-LATENT_HEAT_SLOPE: Final = 2370.0
 
 
 def budgets(
@@ -81,7 +79,7 @@ def budgets(
         below = drying & (take["QVAPOR"] + dt * take["RQVCUTEN"] < 0)
         result["negative_vapour"] = below.sum(1).astype(np.float64)
     if "RTHCUTEN" in take:
-        warming = SPECIFIC_HEAT * take["PI_PHY"] * take["RTHCUTEN"]
+        warming = CP_DRY * take["PI_PHY"] * take["RTHCUTEN"]
         result["heating"] = (mass * warming).sum(1)
         if "RQVCUTEN" in take:
             latent = (LATENT_HEAT_AT_ZERO - LATENT_HEAT_SLOPE * take["T_PHY"]) * take["RQVCUTEN"]

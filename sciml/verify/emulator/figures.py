@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sciml import plot
+from sciml.constants import DAY
 from sciml.plot.maps import draw_map
 from sciml.plot.profiles import draw_profile
 from sciml.plot.style import StyledFigure, set_title
@@ -20,7 +21,6 @@ __all__ = ["Picture", "fullest_frame", "pictures", "portrait"]
 
 Array = NDArray[Any]
 
-DAY: Final = 86400.0
 SHOWN: Final = {
     "RTHCUTEN": ("heating", DAY, "K day⁻¹"),
     "RQVCUTEN": ("vapour", DAY * 1e3, "g kg⁻¹ day⁻¹"),

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from sciml.constants import P_ZERO, R_DRY, R_VAPOUR
 from sciml.convection.emulator import physics, sounding_of
 from sciml.convection.features import CHANNELS, SCALARS
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NovelFeature", "novel_features"]
 
-RD: Final = 287.0
-RV: Final = 461.6
-GRAVITY: Final = 9.81
 MOST: Final = 5
 
 
@@ -91,7 +89,7 @@ def _columns(history: xr.Dataset) -> xr.Dataset:
     stacked = stacked.transpose("column", "level")
     t, q = stacked["T"], stacked["QVAPOR"]
     p = history["PRESSURE"].values + 0.0 * t
-    density = p / (RD * t * (1 + RV / RD * q)) * (1 + q)
+    density = p / (R_DRY * t * (1 + R_VAPOUR / R_DRY * q)) * (1 + q)
     profiles = {
         "U_PHY": stacked["U"],
         "V_PHY": stacked["V"],
@@ -100,7 +98,7 @@ def _columns(history: xr.Dataset) -> xr.Dataset:
         "P_HYD": p,
         "DZ8W": 1.0 / density * history["MASS"].values,
         "RHO": density,
-        "PI_PHY": (p / 1e5) ** (2 / 7),
+        "PI_PHY": (p / P_ZERO) ** (2 / 7),
         "W0AVG": stacked["W0AVG"],
     }
     calm = {"ZOL": -0.3, "HFX": 5.0, "UST": 0.2, "PBLH": 800.0}

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
+from sciml.constants import CP_DRY, LATENT_HEAT_FUSION, LATENT_HEAT_VAPORISATION
 from sciml.errors import MissingVariable
 from sciml.wrf.requirements import require
 from sciml.wrf.runs import new_runs
@@ -15,9 +16,6 @@ from sciml.wrf.times import elapsed_seconds
 
 __all__ = ["budgets", "profiles"]
 
-CP: Final = 1004.5
-LV: Final = 2.5e6
-LF: Final = 3.34e5
 CONDENSATE: Final = ("QCLOUD", "QRAIN", "QICE", "QSNOW", "QGRAUP")
 ICE: Final = ("QICE", "QSNOW", "QGRAUP")
 RADIATION: Final = ("SWDNT", "SWUPT", "LWDNT", "LWUPT", "SWDNB", "SWUPB", "LWDNB", "LWUPB")
@@ -110,7 +108,7 @@ def budgets(run: xr.Dataset, rain: float) -> tuple[dict[str, float], dict[str, s
         mass = ends.sciml.rho * ends.sciml.dz8w
         vapour, ice = _of(ends, "QVAPOR"), _species(ends, ICE)
         water = vapour + _species(ends, CONDENSATE)
-        enthalpy = CP * ends.sciml.t + LV * vapour - LF * ice
+        enthalpy = CP_DRY * ends.sciml.t + LATENT_HEAT_VAPORISATION * vapour - LATENT_HEAT_FUSION * ice
         columns = [
             (mass * field).sum("bottom_top").mean(["south_north", "west_east"]).values
             for field in (water, enthalpy)

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from sciml.constants import EARTH_RADIUS
 from sciml.errors import InputError
 from sciml.wrf.projection import map_projection
 
@@ -24,7 +25,6 @@ LEVEL: Final = 1e-4
 """Tolerance of eta levels: float32 rounds to 6e-8, packed or printed values to some 1e-5."""
 DEGREES: Final = 1e-3
 MAP: Final = ("CEN_LAT", "CEN_LON", "TRUELAT1", "TRUELAT2", "STAND_LON")
-EARTH: Final = 6.37e6
 LATITUDES: Final = ("XLAT", "latitude", "lat", "LAT")
 LONGITUDES: Final = ("XLONG", "longitude", "lon", "LON")
 PROJECTIONS: Final = {0: "none (idealised)", 1: "Lambert", 2: "polar", 3: "Mercator", 6: "latitude-longitude"}
@@ -127,7 +127,7 @@ def _require_near(
     (lat, lon), (other_lat, other_lon) = pair
     if lat.shape != other_lat.shape:
         return  # sizes are compared elsewhere
-    apart = EARTH * np.linalg.norm(_on_sphere(lat, lon) - _on_sphere(other_lat, other_lon), axis=-1)
+    apart = EARTH_RADIUS * np.linalg.norm(_on_sphere(lat, lon) - _on_sphere(other_lat, other_lon), axis=-1)
     allowed = OFFSET * _spacing(lat, lon, attributes)
     if not float(np.nanmax(apart)) > allowed:
         return
@@ -155,7 +155,7 @@ def _spacing(lat: Array, lon: Array, attributes: list[Any]) -> float:
     """Estimate the size of the cells (m) from the coordinates where they differ, else from DX, else 1 km."""
     points = _on_sphere(lat, lon)
     steps = [np.linalg.norm(np.diff(points, axis=axis), axis=-1) for axis in (0, 1) if points.shape[axis] > 1]
-    known = [EARTH * float(np.median(step)) for step in steps]
+    known = [EARTH_RADIUS * float(np.median(step)) for step in steps]
     known = [step for step in known if step > 1.0]
     if known:
         return min(known)

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 from numpy.typing import NDArray
+
+from sciml.constants import (
+    E_SHIFT,
+    E_SLOPE,
+    E_ZERO,
+    EPSILON,
+    KAPPA_BOLTON,
+    KAPPA_MOIST,
+    P_ZERO,
+    R_DRY,
+    THETA_E_BOLTON,
+    VIRTUAL,
+    ZERO_CELSIUS,
+)
 
 __all__ = ["cape", "saturation"]
 
 Array = NDArray[np.float64]
 
-RD: Final = 287.0
 _COLD, _WARM, _STEPS = 150.0, 330.0, 40  # K; limits of the bisection, and its number of steps
 
 
@@ -22,8 +33,8 @@ def saturation(pressure: Array, t: Array) -> Array:
     ----------
     Bolton, D. (1980), The computation of equivalent potential temperature, Mon. Weather Rev. 108, 1046, eq. 10.
     """
-    e = np.minimum(611.2 * np.exp(17.67 * (t - 273.15) / (t - 29.65)), 0.5 * pressure)
-    return np.asarray(0.622 * e / (pressure - e))
+    e = np.minimum(E_ZERO * np.exp(E_SLOPE * (t - ZERO_CELSIUS) / (t - E_SHIFT)), 0.5 * pressure)
+    return np.asarray(EPSILON * e / (pressure - e))
 
 
 def cape(pressure: Array, t: Array, q: Array) -> Array:
@@ -50,7 +61,7 @@ def cape(pressure: Array, t: Array, q: Array) -> Array:
     0.0
     """
     low_t, low_q = t[..., :1], q[..., :1]
-    e = low_q * pressure[0] / (0.622 + low_q)
+    e = low_q * pressure[0] / (EPSILON + low_q)
     t_lcl = 2840.0 / (3.5 * np.log(low_t) - np.log(e / 100.0) - 4.805) + 55.0  # Bolton's eq. 21
     p_lcl = pressure[0] * (t_lcl / low_t) ** 3.5
     carried = _theta_e(np.asarray(pressure[0]), low_t, low_q, t_lcl)
@@ -60,14 +71,14 @@ def cape(pressure: Array, t: Array, q: Array) -> Array:
         above = _theta_e(pressure, middle, saturation(pressure, middle), middle) > carried
         low, high = np.where(above, low, middle), np.where(above, middle, high)
     lifted = (low + high) / 2
-    lighter = lifted * (1 + 0.608 * saturation(pressure, lifted)) - t * (1 + 0.608 * q)
+    lighter = lifted * (1 + VIRTUAL * saturation(pressure, lifted)) - t * (1 + VIRTUAL * q)
     gained = np.where((pressure < p_lcl) & (lighter > 0), lighter, 0.0)
     # thickness of a layer, between the logarithmic middles to its neighbours
     thick = -np.gradient(np.log(pressure))
-    return np.asarray(RD * (gained * thick).sum(-1))
+    return np.asarray(R_DRY * (gained * thick).sum(-1))
 
 
 def _theta_e(pressure: Array, t: Array, q: Array, t_lcl: Array) -> Array:
     """Compute the equivalent potential temperature (K); Bolton's eq. 43."""
-    dry = t * (1e5 / pressure) ** (0.2854 * (1 - 0.28 * q))
-    return np.asarray(dry * np.exp((3376.0 / t_lcl - 2.54) * q * (1 + 0.81 * q)))
+    dry = t * (P_ZERO / pressure) ** (KAPPA_BOLTON * (1 - KAPPA_MOIST * q))
+    return np.asarray(dry * np.exp((THETA_E_BOLTON[0] / t_lcl - THETA_E_BOLTON[1]) * q * (1 + 0.81 * q)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from sciml.convection.problem import Convection, solution_of
 from sciml.coupling.export import emulator_from
-from sciml.coupling.replay import answers, compile_host, run_host, write_stream
+from sciml.coupling.replay import HOST, answers, run_host, write_stream
 from sciml.coupling.weights_file import read_weights
 from sciml.errors import InputError
 from sciml.solve import solve
@@ -86,7 +86,7 @@ def replayed(
     if not tiles:
         raise InputError("no tilings: give one or more, (0, 0) for the whole domain")
     reference = solve(Convection(columns), emulator_from(read_weights(weights)))
-    host = compile_host(library, directory)
+    host = HOST.compile(library, directory)
     stream, output = directory / "columns.bin", directory / "answers.bin"
     grid = write_stream(columns, stream)
     reports, differing = [], []
