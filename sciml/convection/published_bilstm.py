@@ -21,6 +21,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from sciml.checks import is_int
 from sciml.columns.extract import check_finite
 from sciml.convection import thermodynamics as td
 from sciml.convection.network import BiLSTM
@@ -36,9 +37,9 @@ from sciml.convection.targets import take_in
 from sciml.convection.training import opened
 from sciml.errors import InputError, SchemaError
 from sciml.nn.state_dict import load_weights, materialise
-from sciml.train import Batch, Fit, TensorSource, checkpoint, fit
+from sciml.train import Batch, History, TensorSource, checkpoint
 from sciml.train.progress import Progress
-from sciml.train.state import discard
+from sciml.train.run import fit_settings, run, save_finished
 
 __all__ = ["PUBLISHED_KIND", "PublishedEmulator", "train_published"]
 
@@ -102,11 +103,16 @@ class PublishedEmulator:
         tensors = stored.state_dict(torch.float32)
         about = stored.config.get("about")
         levels = about.get("levels") if isinstance(about, dict) else None
-        if not isinstance(levels, int) or not {"scale", "target_scale"} <= tensors.keys():
+        if not is_int(levels, 1) or not {"scale", "target_scale"} <= tensors.keys():
             raise SchemaError(f"{stored.path} has about {about!r}, no levels or no scales: train it again")
         network = BiLSTM.published(levels)
         load_weights(network, {k: v for k, v in tensors.items() if "scale" not in k}, stored.path)
         return cls(network.eval(), tensors["scale"], tensors["target_scale"], stored.config["about"])
+
+    def save(self, path: str | Path, history: History | None = None) -> Path:
+        """Write a checkpoint, with the history of its training if given."""
+        tensors = {**materialise(self.network), "scale": self.scale, "target_scale": self.target_scale}
+        return checkpoint.save(path, {"kind": PUBLISHED_KIND, "about": dict(self.about)}, tensors, history=history)
 
     def init(self, problem: Convection) -> BiLSTM:
         """Return the network after a check of the number of levels."""
@@ -159,9 +165,10 @@ def train_published(
     progress: Progress | None = None,
 ) -> PublishedEmulator:
     """Train the baseline on all runs but those excluded, in memory, and save it."""
+    chosen = fit_settings({**SETTINGS, **(settings or {})})
+    chosen.check_measured(False)
     dataset = opened(columns, Path(output))
     dataset = dataset.isel(column=np.flatnonzero(~np.isin(dataset["RUN"].values, list(exclude)))).load()
-    chosen = Fit(**{**SETTINGS, **(settings or {})})
     check_finite(dataset)
     digest = hashlib.blake2b(digest_size=6)
     take_in(digest, dataset)
@@ -173,18 +180,10 @@ def train_published(
     torch.manual_seed(chosen.seed)
     network = BiLSTM.published(dataset.sizes["level"])
     source = TensorSource({"x": x / scale, "y": y / target_scale, "triggered": triggered})
-    history = fit(
-        network,
-        _losses,
-        source,
-        settings=chosen,
-        output=output,
-        progress=progress,
-        resume=resume,
-        identity=of,
+    history = run(
+        network, _losses, source, None, chosen, output=output, resume=resume, progress=progress, identity=of
     )
     about = {"levels": int(dataset.sizes["level"]), "columns": len(triggered), "seed": chosen.seed}
-    tensors = {**materialise(network), "scale": scale, "target_scale": target_scale}
-    checkpoint.save(output, {"kind": PUBLISHED_KIND, "about": about}, tensors, history=history)
-    discard(output)
-    return PublishedEmulator(network.eval(), scale, target_scale, about)
+    emulator = PublishedEmulator(network.eval(), scale, target_scale, about)
+    save_finished(emulator, output, history)
+    return emulator
