@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from sciml.checks import check_whole
 from sciml.errors import InputError
 
 __all__ = ["Function", "differences", "linearize"]
@@ -122,8 +123,7 @@ def differences(function: Function, points: Tensor, steps: Tensor, *, block: int
 
 
 def _check(points: Tensor, block: int) -> None:
-    if block < 1:
-        raise InputError(f"block={block}: give a whole number of 1 or more")
+    check_whole("block", block, 1)
     if points.ndim == 0 or not points.numel():
         raise InputError(f"points of shape {tuple(points.shape)}: give some, the inputs last")
     bad = int((~torch.isfinite(points)).sum())

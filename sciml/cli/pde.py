@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sciml.checks import check_choice
 from sciml.cli.data_options import DataOptions, complete_family
 from sciml.cli.help_pages import CommandGroup, examples
 from sciml.cli.option_groups import expand_options
@@ -16,7 +17,6 @@ from sciml.cli.pde_train import EXAMPLES as TRAIN
 from sciml.cli.pde_train import train
 from sciml.cli.pde_verify import FINDINGS, SOLVE, VERIFY, findings, solve, verify
 from sciml.cli.targets import check_targets, total_size
-from sciml.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -123,8 +123,7 @@ def generate(
     from sciml.pde.generation import generate as draw
     from sciml.pde.writing import write_dataset
 
-    if centring not in ("vertex", "cell"):
-        raise InputError(f"--centring {centring}: give vertex or cell")
+    check_choice("--centring", centring, ("vertex", "cell"))
     chosen = family_named(family)
     if refined is not None:
         chosen = replace(chosen, refined=refined)

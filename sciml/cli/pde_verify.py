@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sciml.checks import check_choice
 from sciml.cli.data_options import DataOptions
 from sciml.cli.help_pages import examples
 from sciml.cli.option_groups import expand_options
@@ -260,8 +261,7 @@ def _draw_problem(name: str, resolution: int, seed: int, centring: str) -> Any:
         raise InputError(
             f"{name!r} is neither a family ({', '.join(FAMILIES)}) nor a sample of a dataset, such as 'd.zarr[3]'"
         )
-    if centring not in ("vertex", "cell"):
-        raise InputError(f"--centring {centring}: give vertex or cell")
+    check_choice("--centring", centring, ("vertex", "cell"))
     return FAMILIES[name].problem(resolution, seed, "cell" if centring == "cell" else "vertex")
 
 

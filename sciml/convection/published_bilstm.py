@@ -112,7 +112,9 @@ class PublishedEmulator:
     def save(self, path: str | Path, history: History | None = None) -> Path:
         """Write a checkpoint, with the history of its training if given."""
         tensors = {**materialise(self.network), "scale": self.scale, "target_scale": self.target_scale}
-        return checkpoint.save(path, {"kind": PUBLISHED_KIND, "about": dict(self.about)}, tensors, history=history)
+        return checkpoint.save(
+            path, {"kind": PUBLISHED_KIND, "about": dict(self.about)}, tensors, history=history
+        )
 
     def init(self, problem: Convection) -> BiLSTM:
         """Return the network after a check of the number of levels."""

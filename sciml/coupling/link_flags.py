@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Final, Literal
 
+from sciml.checks import check_choice
 from sciml.coupling.build import LIBRARY, rpath
 from sciml.errors import InputError
 
@@ -57,8 +58,7 @@ def link_flags(
     ['-Wl,--wrap=module_cu_mskf_mp_mskf_cps_', '-rdynamic']
     """
     directory = Path(directory).resolve()
-    if family not in SCHEME:
-        raise InputError(f"no compilers called {family!r}: give {' or '.join(SCHEME)}")
+    check_choice("family", family, SCHEME)
     if not (directory / LIBRARY).is_file():
         raise InputError(
             f"{directory} has no {LIBRARY}: build it with `sciml coupling build -o {directory} MODEL`"

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from sciml.checks import is_whole
 from sciml.errors import InputError
 from sciml.wrf.requirements import require_faces, require_frames, where
 from sciml.wrf.runs import RUN_START, with_run_starts
@@ -116,9 +116,7 @@ def chunked(ds: xr.Dataset, chunks: Chunks, frames: tuple[int, ...] = ()) -> xr.
         raise _unfit(chunks, f"it is of type {type(chunks).__name__}")
     lengths = list(wanted.values()) if isinstance(wanted, dict) else [wanted]
     for length in lengths:
-        if isinstance(length, bool) or (
-            isinstance(length, (int, np.integer)) and (length == 0 or length < -1)
-        ):
+        if isinstance(length, bool) or (is_whole(length) and (length == 0 or length < -1)):
             raise _unfit(chunks, f"{length} is not a length of a chunk")
     try:
         out = ds.chunk(wanted)

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sciml.checks import is_whole
 from sciml.errors import InputError, SciMLError
 
 __all__ = ["Blocks", "library", "require_scores"]
@@ -106,7 +107,7 @@ class Blocks:
             The length or the number of resamples is out of range.
         """
         count, rows, columns = shape
-        if resamples < 0 or (length is not None and not 1 <= length <= count):
+        if not is_whole(resamples, 0) or not (length is None or (is_whole(length, 1) and length <= count)):
             raise InputError(
                 f"resamples={resamples}, length={length}: give at least 0, and 1 to {count} windows a block"
             )

@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from sciml.checks import is_number, is_whole
 from sciml.errors import InputError
 from sciml.verify.forecast.block_bootstrap import Blocks
 from sciml.verify.forecast.rain_distribution import by_intensity, by_local_hour, hovmoeller
@@ -206,13 +207,13 @@ def compare_rain(
     times = normalised(r["Time"].values)
     hours = float(r.attrs.get("window", 0.0))
     limits = tuple(thresholds if thresholds is not None else default_thresholds(hours))
-    if not limits or not all(np.isfinite(x) and x > 0 for x in limits):
+    if not limits or not all(is_number(x) and x > 0 for x in limits):
         raise InputError(f"thresholds {list(limits)}: give amounts in mm above zero")
     rows, columns = r.shape[1:]
     sides = tuple(
         scales if scales is not None else (s for s in SCALES if s <= max(1, min(rows, columns) // 2))
     )
-    if not sides or not all(1 <= s <= min(rows, columns) for s in sides):
+    if not sides or not all(is_whole(s, 1) and s <= min(rows, columns) for s in sides):
         raise InputError(f"scales {list(sides)}: give numbers of cells from 1 to {min(rows, columns)}")
     blocks = Blocks.of(
         (len(times), rows, columns),
