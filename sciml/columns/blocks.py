@@ -45,12 +45,12 @@ CODEC: Final[dict[str, Any]] = {"cname": "lz4", "clevel": 1}
 # A fast codec: decompression of the wrfouts limits reading, and training reads the store often.
 COORDS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "Time": ("float64", {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian"}),
-    "XTIME": ("float32", {"long_name": "minutes since the start of the run"}),
-    "south_north": ("int32", {"long_name": "row on the grid"}),
-    "west_east": ("int32", {"long_name": "column on the grid"}),
-    "RUN": ("int32", {"long_name": "run of the column"}),
+    "XTIME": ("float32", {}),
+    "south_north": ("int32", {}),
+    "west_east": ("int32", {}),
+    "RUN": ("int32", {}),
     "KIND": ("int8", {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in KIND_ATTRS.items()}),
-    "WEIGHT": ("float32", {"long_name": "inverse of the sampling probability", "units": "1"}),
+    "WEIGHT": ("float32", {}),
 }
 
 

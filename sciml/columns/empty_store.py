@@ -15,9 +15,10 @@ from zarr.codecs import BloscCodec
 from sciml.columns.blocks import CHUNK, CODEC, COORDS, KEY_SEPARATOR, LONG_CHUNK
 from sciml.columns.classes import KINDS, Classes
 from sciml.columns.extract import Keep
-from sciml.columns.formats import COLUMNS_SCHEMA
+from sciml.columns.formats import COLUMNS_SCHEMA, COORDINATE_ATTRS
 from sciml.columns.plan import SourceFile
 from sciml.storage.partial import PLAN, discard
+from sciml.version import __version__
 from sciml.wrf.variables import TABLE
 
 __all__ = ["has_plan", "prepare_store", "stored_classes"]
@@ -79,7 +80,7 @@ def prepare_store(
             about["standard_name"] = row.standard_name
         _create_array(group, name, shape, "float32", about)
     for name, (dtype, about_coord) in COORDS.items():
-        _create_array(group, name, (total,), dtype, about_coord)
+        _create_array(group, name, (total,), dtype, {**COORDINATE_ATTRS.get(name, {}), **about_coord})
     # Renamed last, because the presence of the plan marks the empty store as complete.
     path.with_suffix(".tmp").write_text(plan)
     os.replace(path.with_suffix(".tmp"), path)
@@ -92,7 +93,7 @@ def _attributes(plan: str, sources: Sequence[SourceFile], classes: Classes, keep
         "STEPCU": int(sources[0].attrs["STEPCU"]),
         "sciml_schema": COLUMNS_SCHEMA,
         "SOURCE": ", ".join(files) if len(files) <= 8 else f"{len(files)} files, {files[0]} to {files[-1]}",
-        "history": f"columns of {len(files)} files by 'sciml wrf columns'",
+        "history": f"columns of {len(files)} files by 'sciml wrf columns', sciml {__version__}",
         "classes": {name: getattr(classes, name) for name in KINDS},
         "kept": keep,
         "plan": _digest(plan),

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from sciml.columns.classes import HELD, KIND_ATTRS, UNKNOWN
-from sciml.columns.formats import GRID, form_of, run_number, scheme_attrs
+from sciml.columns.formats import COORDINATE_ATTRS, GRID, form_of, run_number, scheme_attrs
 from sciml.columns.inputs import from_capture, from_pairs, from_wrfout
 from sciml.columns.reference import opened_companion
 from sciml.errors import InputError
@@ -116,10 +116,12 @@ def make_columns(
     if "RUN" not in out.coords:
         number = run_number(Path(where(ds)).name) if run is None else run
         out = out.assign_coords(RUN=("column", np.full(out.sizes["column"], number, dtype=np.int32)))
-    out["RUN"].attrs = {"long_name": "run of the column"}
     # The comment states why columns are unknown.
     out["KIND"].attrs = KIND_ATTRS | {k: v for k, v in out["KIND"].attrs.items() if k == "comment"}
-    out["WEIGHT"].attrs = {"long_name": "inverse of the sampling probability", "units": "1"}
+    for name, attrs in COORDINATE_ATTRS.items():
+        if name in out.coords:
+            decoded = out[name].dtype.kind in "mM"  # xarray chooses the units of times when it saves them
+            out[name].attrs = {k: v for k, v in attrs.items() if not (decoded and k == "units")}
     out.attrs = scheme_attrs(ds)
     return out
 

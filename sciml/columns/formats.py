@@ -13,13 +13,33 @@ import xarray as xr
 
 from sciml.errors import InputError
 from sciml.storage.schema import check_schema
+from sciml.version import __version__
 from sciml.wrf.requirements import where
 
-__all__ = ["COLUMNS_SCHEMA", "GRID", "REWRITE", "Form", "form_of", "run_number", "scheme_attrs"]
+__all__ = [
+    "COLUMNS_SCHEMA",
+    "COORDINATE_ATTRS",
+    "GRID",
+    "REWRITE",
+    "Form",
+    "form_of",
+    "run_number",
+    "scheme_attrs",
+]
 
 COLUMNS_SCHEMA: Final = 1
 REWRITE: Final = "write it again with 'sciml wrf columns', or install the version of sciml that wrote it"
 GRID: Final = ("Time", "south_north", "west_east")
+
+COORDINATE_ATTRS: Final[dict[str, dict[str, str]]] = {
+    "Time": {"standard_name": "time", "long_name": "time"},
+    "XTIME": {"long_name": "time since the start of the run", "units": "minutes"},
+    "south_north": {"long_name": "row on the grid", "units": "1"},
+    "west_east": {"long_name": "column on the grid", "units": "1"},
+    "RUN": {"long_name": "run of the column", "units": "1"},
+    "WEIGHT": {"long_name": "inverse of the sampling probability", "units": "1"},
+}
+"""Attributes of the coordinates of columns; those of KIND are `sciml.columns.classes.KIND_ATTRS`."""
 
 Form = Literal["wrfout", "capture", "pairs", "columns"]
 
@@ -117,7 +137,7 @@ def scheme_attrs(ds: xr.Dataset) -> dict[Hashable, Any]:
         "STEPCU": int(_positive(ds, "STEPCU")) if "STEPCU" in ds.attrs else max(1, round(cudt * 60 / dt)),
         "sciml_schema": COLUMNS_SCHEMA,
         "SOURCE": source,
-        "history": f"columns of {source} by sciml",
+        "history": f"columns of {source}, sciml {__version__}",
     }
 
 

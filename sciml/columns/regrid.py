@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sciml.columns.formats import GRID
+from sciml.columns.formats import COORDINATE_ATTRS, GRID
 from sciml.errors import InputError
 
 __all__ = ["columns_to_map"]
@@ -68,7 +68,7 @@ def columns_to_map(columns: xr.Dataset, like: xr.Dataset | None = None) -> xr.Da
         levels = tuple("bottom_top" if d == "level" else d for d in array.dims if d != "column")
         placed = xr.DataArray(grid, dims=(*GRID, *levels), attrs=array.attrs)
         out[str(name)] = placed.transpose("Time", *levels, "south_north", "west_east")
-    result = xr.Dataset(out, coords={"Time": times}, attrs=columns.attrs)
+    result = xr.Dataset(out, coords={"Time": ("Time", times, COORDINATE_ATTRS["Time"])}, attrs=columns.attrs)
     if like is not None:
         where = {
             c: like[c].drop_vars([k for k in like[c].coords if k != c])

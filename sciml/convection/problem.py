@@ -28,6 +28,7 @@ __all__ = [
     "Convection",
     "ConvectionSolution",
     "check_inputs",
+    "output_attributes",
     "solution_of",
 ]
 
@@ -242,17 +243,21 @@ def solution_of(
         outputs.attrs["history"] = "\n".join(line for line in lines if line)
     for name, values in arrays.items():
         dims = ("column", "level") if values.ndim == 2 else ("column",)
-        outputs[name] = xr.Variable(dims, values, _attributes(name))
-    outputs["KIND"].attrs.update(flag_values=[NONE, SHALLOW, DEEP], flag_meanings="none shallow deep")
+        outputs[name] = xr.Variable(dims, values, output_attributes(name))
     return _judged(outputs, seconds)
 
 
-def _attributes(name: str) -> dict[str, str]:
+def output_attributes(name: str) -> dict[str, Any]:
     """Return units, long name and, where CF has one, standard name of an output."""
     row = TABLE.get(name)
-    attrs = {"units": UNITS.get(name, "1"), "long_name": row.long_name if row else LONG_NAMES.get(name, name)}
+    attrs: dict[str, Any] = {
+        "units": UNITS.get(name, "1"),
+        "long_name": row.long_name if row else LONG_NAMES.get(name, name),
+    }
     if row and row.standard_name:
         attrs["standard_name"] = row.standard_name
+    if name == "KIND":
+        attrs |= {"flag_values": [NONE, SHALLOW, DEEP], "flag_meanings": "none shallow deep"}
     return attrs
 
 

@@ -146,7 +146,7 @@ class PublishedEmulator:
             out["KIND"] = (on[:, 0].to(torch.int8) + deep.to(torch.int8)).to(torch.int8)
             parts.append({name: value.numpy() for name, value in out.items()})
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return solution_of(problem, arrays, time.perf_counter() - begun)
+        return solution_of(problem, arrays, time.perf_counter() - begun, source="the published emulator")
 
 
 def _losses(network: nn.Module, batch: Batch) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from sciml.constants import DAY
 from sciml.coupling.fortran_programs import FortranProgram
 from sciml.coupling.rce_setup import Climate, Start
 from sciml.errors import InputError
+from sciml.version import __version__
 
 __all__ = ["HOST", "history", "run_columns", "simulate"]
 
@@ -29,8 +30,8 @@ _PROFILES: Final = {
     "T": ("K", "temperature"),
     "QVAPOR": ("kg kg-1", "water vapour mixing ratio"),
     "QCLOUD": ("kg kg-1", "condensate mixing ratio"),
-    "U": ("m s-1", "wind"),
-    "V": ("m s-1", "wind"),
+    "U": ("m s-1", "wind along x"),
+    "V": ("m s-1", "wind along y"),
     "HEATING_CU": ("K s-1", "mean heating by convection"),
     "MOISTENING_CU": ("kg kg-1 s-1", "mean moistening by convection"),
     "HEATING_LS": ("K s-1", "mean heating by large-scale condensation"),
@@ -65,6 +66,16 @@ _SUMS: Final = {
 }
 
 
+_STANDARD_NAMES: Final = {
+    "T": "air_temperature",
+    "QVAPOR": "humidity_mixing_ratio",
+    "U": "x_wind",
+    "V": "y_wind",
+    "PBLH": "atmosphere_boundary_layer_thickness",
+    "PRESSURE": "air_pressure",
+}
+
+
 def run_columns(
     host: Path,
     weights: Path,
@@ -96,8 +107,17 @@ def run_columns(
     return HOST.run(host, [weights, stream, output, state], [*steps, threads], output)
 
 
-def history(start: Start, *outputs: str | os.PathLike[str]) -> xr.Dataset:
+def history(start: Start, *outputs: str | os.PathLike[str], emulator: str = "an emulator") -> xr.Dataset:
     """Read the outputs of one run of the host, or of its parts in their order.
+
+    Parameters
+    ----------
+    start
+        Initial state of the run.
+    outputs
+        Output files, from `run_columns`.
+    emulator
+        Name of the emulator, for the attribute ``history``.
 
     Returns
     -------
@@ -123,19 +143,29 @@ def history(start: Start, *outputs: str | os.PathLike[str]) -> xr.Dataset:
     profiles = records[:, : -len(_SUMS) * members].reshape(-1, len(_PROFILES), members, levels)
     sums = records[:, -len(_SUMS) * members :].reshape(-1, len(_SUMS), members)
     variables: dict[str, Any] = {}
-    for number, (name, (unit, long_name)) in enumerate(_PROFILES.items()):
-        named = {"units": unit, "long_name": long_name}
-        variables[name] = (("time", "member", "level"), profiles[:, number], named)
-    for number, (name, (unit, long_name)) in enumerate(_SUMS.items()):
-        variables[name] = (("time", "member"), sums[:, number], {"units": unit, "long_name": long_name})
+    for number, (name, about) in enumerate(_PROFILES.items()):
+        variables[name] = (("time", "member", "level"), profiles[:, number], _attributes(name, *about))
+    for number, (name, about) in enumerate(_SUMS.items()):
+        variables[name] = (("time", "member"), sums[:, number], _attributes(name, *about))
     days = np.arange(len(records)) * start.interval * start.dt / DAY
     coordinates = {
-        "time": ("time", days, {"units": "day", "long_name": "time since the start"}),
-        "PRESSURE": ("level", start.pressure, {"units": "Pa"}),
-        "MASS": ("level", start.mass, {"units": "kg m-2"}),
+        "time": ("time", days, _attributes("time", "day", "time since the start")),
+        "PRESSURE": ("level", start.pressure, _attributes("PRESSURE", "Pa", "pressure")),
+        "MASS": ("level", start.mass, _attributes("MASS", "kg m-2", "mass of the layer")),
     }
-    about: dict[str, Any] = {"title": "columns in radiative-convective equilibrium"}
-    return xr.Dataset(variables, coordinates, about | {"DX": start.dx, "DT": start.dt, "CUDT": start.cudt})
+    attrs = {
+        "title": "columns in radiative-convective equilibrium",
+        "history": f"columns run by the column host with {emulator}, sciml {__version__}",
+        "DX": start.dx,
+        "DT": start.dt,
+        "CUDT": start.cudt,
+    }
+    return xr.Dataset(variables, coordinates, attrs)
+
+
+def _attributes(name: str, units: str, long_name: str) -> dict[str, str]:
+    standard = {"standard_name": _STANDARD_NAMES[name]} if name in _STANDARD_NAMES else {}
+    return {"units": units, "long_name": long_name, **standard}
 
 
 def simulate(
@@ -159,4 +189,4 @@ def simulate(
         start.write(stream, climate)
         host = HOST.compile(library, where)
         log = run_columns(host, weights, stream, output, state, (1, start.steps), threads=threads)
-        return history(start, output), log
+        return history(start, output, emulator=f"the emulator {weights.name}"), log

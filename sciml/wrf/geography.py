@@ -131,11 +131,19 @@ def projected(ds: xr.Dataset) -> xr.Dataset:
             f"XLAT and XLONG of {where(ds)} are off the grid of its projection "
             f"by {off:.0f} m (the spacing is {spacing:.0f} m)"
         )
-    metres = {"units": "m"}
     return xr.Dataset(
         coords={
-            "x": ("west_east", along_x, {"standard_name": "projection_x_coordinate", **metres}),
-            "y": ("south_north", along_y, {"standard_name": "projection_y_coordinate", **metres}),
+            "x": ("west_east", along_x, _metres("x")),
+            "y": ("south_north", along_y, _metres("y")),
         },
         attrs={"crs_wkt": target.to_wkt()},
     )
+
+
+def _metres(axis: str) -> dict[str, str]:
+    """Attributes of a coordinate of the projection."""
+    return {
+        "standard_name": f"projection_{axis}_coordinate",
+        "long_name": f"{axis} coordinate of the projection",
+        "units": "m",
+    }

@@ -160,7 +160,7 @@ def with_times(ds: xr.Dataset) -> xr.Dataset:
 def with_clock(ds: xr.Dataset, times: npt.NDArray[Any]) -> xr.Dataset:
     """The dataset with these times as its coordinate Time, instead of the times in the file."""
     out = ds.drop_vars([n for n in ("Times",) if n in ds.variables])
-    out = out.assign_coords(Time=("Time", times, {"standard_name": "time", "axis": "T"}))
+    out = out.assign_coords(Time=("Time", times, {"standard_name": "time", "long_name": "time", "axis": "T"}))
     out["Time"].encoding = {"units": f"seconds since {str(times[0])[:10]}", "dtype": "float64"}
     if "XTIME" in out.coords:
         out = out.reset_coords("XTIME")

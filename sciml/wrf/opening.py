@@ -20,7 +20,7 @@ from sciml.wrf.precision import PACKING
 from sciml.wrf.requirements import where
 from sciml.wrf.runs import RUN_START
 from sciml.wrf.units import contradicts
-from sciml.wrf.variables import TABLE
+from sciml.wrf.variables import STANDARD_NAMES, TABLE
 
 __all__ = ["expand", "open_lazily", "open_wrfout", "require_whole"]
 
@@ -148,8 +148,14 @@ def _with_attributes(ds: xr.Dataset) -> xr.Dataset:
                 del attrs["units"]  # decoded: xarray chooses the units for saving
             elif " since " in since:
                 attrs["since"] = since
-        elif isinstance(attrs.get("units"), str):
-            attrs["units"] = _units(str(attrs["units"]))
+        else:
+            if isinstance(attrs.get("units"), str):
+                attrs["units"] = _units(str(attrs["units"]))
+            if isinstance(attrs.get("description"), str):
+                text = str(attrs["description"])
+                attrs.setdefault("long_name", text.lower() if text.isupper() else text)
+            if str(name) in STANDARD_NAMES:
+                attrs.setdefault("standard_name", STANDARD_NAMES[str(name)])
         marks = [k for k in variable.encoding if k in PACKING and variable.encoding[k] is not None]
         if marks:
             # Recorded as text, so that saving does not pack the values again.

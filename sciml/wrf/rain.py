@@ -15,6 +15,7 @@ from sciml.wrf.moving_nest import before_on_ground, shifts
 from sciml.wrf.projection import number
 from sciml.wrf.requirements import require, require_all, require_frames, where
 from sciml.wrf.runs import describe_seam, known_times, new_runs, run_starts
+from sciml.wrf.variables import STANDARD_NAMES
 
 __all__ = ["rain_since_last", "rain_total"]
 
@@ -73,7 +74,12 @@ def _total(ds: xr.Dataset, name: str | None) -> xr.DataArray:
                 ds, count, f"BUCKET_MM is {bucket:g}, so {name} alone is not the total"
             )
         out = out.rename(name)
-    out.attrs = {"long_name": "precipitation since the start of the run", "units": "mm", "source": where(ds)}
+    out.attrs = {
+        "standard_name": "lwe_thickness_of_precipitation_amount",
+        "long_name": "precipitation since the start of the run",
+        "units": "mm",
+        "source": where(ds),
+    }
     return out
 
 
@@ -132,12 +138,10 @@ def rain_since_last(ds: xr.Dataset, name: str | None = None) -> xr.DataArray:
         before = _before(ds, total, by)
     out = increments(total, rules, where(ds), before).rename(name or "RAIN")
     out.attrs = {
-        "standard_name": "precipitation_amount" if name is None else "convective_precipitation_amount",
+        "standard_name": STANDARD_NAMES.get(name or "", "lwe_thickness_of_precipitation_amount"),
         "long_name": f"precipitation since the last output{'' if name is None else ' (' + name + ')'}",
         "units": "mm",
     }
-    if name == "RAINNC":
-        out.attrs["standard_name"] = "stratiform_precipitation_amount"
     return out
 
 

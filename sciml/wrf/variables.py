@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["TABLE", "Role", "Variable"]
+__all__ = ["STANDARD_NAMES", "TABLE", "Role", "Variable"]
 
 Role = Literal["input", "target", "state", "coordinate", "rain"]
 Dims = Literal["3d", "2d", "1d", "0d"]
@@ -171,10 +171,19 @@ _STANDARD_NAMES: Final = {
     "atmosphere_sigma_coordinate": "ZNW ZNU",
     "surface_air_pressure": "PSFC",
     "surface_altitude": "HGT",
+    "cloud_liquid_water_mixing_ratio": "QCLOUD",
+    "cloud_ice_mixing_ratio": "QICE",
+    "surface_upward_latent_heat_flux": "LH",
+    "surface_temperature": "TSK",
+    "sea_surface_temperature": "SST",
+    "land_binary_mask": "LANDMASK",
+    "lwe_thickness_of_convective_precipitation_amount": "RAINC",
+    "lwe_thickness_of_stratiform_precipitation_amount": "RAINNC",
     "latitude": "XLAT XLAT_U XLAT_V",
     "longitude": "XLONG XLONG_U XLONG_V",
 }
-_STANDARD: Final = {name: cf for cf, names in _STANDARD_NAMES.items() for name in names.split()}
+STANDARD_NAMES: Final = {name: cf for cf, names in _STANDARD_NAMES.items() for name in names.split()}
+"""CF standard name of a variable, also of some that are not in the table."""
 _ON_REQUEST: Final = frozenset(
     (*"U_PHY V_PHY T_PHY DZ8W RHO PI_PHY W0AVG ZOL RAINCV".split(), *(row[0] for row in _TARGETS))
 )
@@ -185,7 +194,7 @@ def _variables(role: Role, rows: tuple[_Row, ...]) -> dict[str, Variable]:
     return {
         name: Variable(
             name,
-            _STANDARD.get(name, ""),
+            STANDARD_NAMES.get(name, ""),
             long_name,
             units,
             dims,

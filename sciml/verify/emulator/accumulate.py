@@ -12,6 +12,7 @@ from sciml.columns.classes import HELD, true_kinds
 from sciml.errors import InputError, MissingVariable
 from sciml.schemes.mskf import MSKF
 from sciml.tables import plain
+from sciml.verify.attributes import described
 from sciml.verify.emulator.evaluation import Evaluation
 from sciml.verify.emulator.moments import CLASSES, DEEP, NIL, NONE, MomentSums
 from sciml.verify.emulator.rain_rate import rain_scores
@@ -198,7 +199,10 @@ class ScoreAccumulator:
             scores["outputs"][name]["levels"] = {x: plain(level.sel(statistic=x).values) for x in STATISTICS}
         if weighable and not self.weighted:
             scores["weighted"] = self._figures(columns, True)
-        return Evaluation(self.model, self.data, scores, profiles, columns)
+        history = f"{self.model} evaluated on {self.data}"
+        return Evaluation(
+            self.model, self.data, scores, described(profiles, {}, history), described(columns, {}, history)
+        )
 
     def _figures(self, columns: xr.Dataset, weighted: bool) -> dict[str, Any]:
         kind, predicted = columns["KIND"].values

@@ -9,6 +9,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from sciml.columns.formats import COORDINATE_ATTRS
+from sciml.convection.problem import output_attributes
 from sciml.tables import plain
 from sciml.verify.emulator.budgets import budgets, summary
 from sciml.verify.emulator.moments import NIL, NONE, TRIGGERED, MomentSums
@@ -53,23 +55,24 @@ def column_rows(
 ) -> xr.Dataset:
     """Tabulate class, rain, integrals and residuals of each column of a block, for truth and prediction."""
     residuals = [budgets(state, outputs[source], dt=dt) for source in SOURCES]
-    rows = xr.Dataset(coords={"source": list(SOURCES)})
+    rows = xr.Dataset(coords={"source": ("source", list(SOURCES), {"long_name": "source of the outputs"})})
     pair = ("source", "column")
-    rows["KIND"] = pair, np.stack([kind[source] for source in SOURCES]).astype(np.int8)
+    kinds = np.stack([kind[source] for source in SOURCES]).astype(np.int8)
+    rows["KIND"] = pair, kinds, output_attributes("KIND")
     if "PRATEC" in outputs["truth"]:
         rain = np.stack([outputs[source]["PRATEC"] for source in SOURCES])
-        rows["PRATEC"] = pair, rain.astype(np.float32), {"units": "mm s-1"}
+        rows["PRATEC"] = pair, rain.astype(np.float32), output_attributes("PRATEC")
     for key, (name, units, meaning) in ROWS.items():
         if key in residuals[0]:
             values = np.stack([source_residuals[key] for source_residuals in residuals]).astype(np.float32)
             rows[name] = pair, values, {"units": units, "long_name": meaning}
     for name in BESIDE:
         if name in prediction:
-            rows[name] = "column", prediction[name].values.astype(np.float32), {"units": "1"}
+            rows[name] = "column", prediction[name].values.astype(np.float32), output_attributes(name)
     if "WEIGHT" in truth.variables:
-        rows["WEIGHT"] = "column", truth["WEIGHT"].values.astype(np.float32), {"units": "1"}
+        rows["WEIGHT"] = "column", truth["WEIGHT"].values.astype(np.float32), COORDINATE_ATTRS["WEIGHT"]
     where = {
-        name: ("column", truth[name].values, truth[name].attrs)
+        name: ("column", truth[name].values, {**COORDINATE_ATTRS[name], **truth[name].attrs})
         for name in PLACE
         if name in truth.variables and truth[name].dims == ("column",)
     }
@@ -88,8 +91,8 @@ def profile_table(moments: Mapping[str, MomentSums], height: Array, units: Mappi
     levels = height.size
     table = xr.Dataset(
         coords={
-            "statistic": list(STATISTICS),
-            "subset": list(SUBSETS),
+            "statistic": ("statistic", list(STATISTICS), {"long_name": "statistic over the columns"}),
+            "subset": ("subset", list(SUBSETS), {"long_name": "true class of the columns"}),
             "height": ("level", height, {"units": "km", "long_name": "mean height above ground"}),
         }
     )
@@ -104,7 +107,11 @@ def profile_table(moments: Mapping[str, MomentSums], height: Array, units: Mappi
                 values[row, column] = (
                     means[statistic] if statistic in means else [getattr(x, statistic) for x in scores]
                 )
-        table[name] = ("statistic", "subset", "level"), values, {"units": units[name]}
+        table[name] = (
+            ("statistic", "subset", "level"),
+            values,
+            {**output_attributes(name), "units": units[name]},
+        )
     return table
 
 

@@ -10,7 +10,8 @@ import xarray as xr
 
 from sciml.constants import CP_DRY, LATENT_HEAT_FUSION, LATENT_HEAT_VAPORISATION
 from sciml.errors import MissingVariable
-from sciml.wrf.requirements import require
+from sciml.verify.attributes import described
+from sciml.wrf.requirements import require, where
 from sciml.wrf.runs import new_runs
 from sciml.wrf.times import elapsed_seconds
 
@@ -71,7 +72,8 @@ def profiles(reference: xr.Dataset, candidate: xr.Dataset) -> tuple[xr.Dataset |
         ground = float(reference.sciml.z_faces.isel(bottom_top_stag=0).mean())
     except MissingVariable as error:
         return None, {"profiles": str(error)}
-    out = xr.Dataset(coords={"height": ("level", (_level_mean(height) - ground) / 1000, {"units": "km"})})
+    out = xr.Dataset(coords={"height": ("level", (_level_mean(height) - ground) / 1000)})
+    about = {"height": ("height above the mean ground", "km")}
     for name, (_, units, field) in FIELDS.items():
         try:
             first, second = field(reference), field(candidate)
@@ -79,10 +81,12 @@ def profiles(reference: xr.Dataset, candidate: xr.Dataset) -> tuple[xr.Dataset |
             absent[f"profile of {name}"] = str(error)
             continue
         gap = (second.astype("float64") - first.astype("float64").values).compute()
-        out[name] = ("source", "level"), np.stack([_level_mean(first), _level_mean(second)]), {"units": units}
-        out[f"{name} bias"] = "level", _level_mean(gap), {"units": units}
-        out[f"{name} rmse"] = "level", np.sqrt(_level_mean(gap**2)), {"units": units}
-    return out, absent
+        out[name] = ("source", "level"), np.stack([_level_mean(first), _level_mean(second)])
+        out[f"{name} bias"] = "level", _level_mean(gap)
+        out[f"{name} rmse"] = "level", np.sqrt(_level_mean(gap**2))
+        about |= {name: (f"mean {name}", units), f"{name} bias": (f"bias of {name}", units)}
+        about[f"{name} rmse"] = (f"RMSE of {name}", units)
+    return described(out, about, f"profiles of {where(candidate)} compared with {where(reference)}"), absent
 
 
 def budgets(run: xr.Dataset, rain: float) -> tuple[dict[str, float], dict[str, str]]:

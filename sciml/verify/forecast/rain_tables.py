@@ -22,18 +22,47 @@ Array = NDArray[Any]
 RAINFALL_SCHEMA: Final = 1
 """Schema of the JSON of a rainfall verification."""
 AMOUNTS: Final = {
-    "mean_reference": "mean of the reference (mm)",
-    "mean_candidate": "mean of the candidate (mm)",
-    "bias": "bias (mm)",
-    "ratio": "ratio of the means",
-    "mae": "mean absolute error (mm)",
-    "rmse": "RMSE (mm)",
-    "correlation": "correlation",
-    "spread_ratio": "ratio of standard deviations",
-    "crps": "CRPS of the ensemble, fair (mm)",
-    "spread_skill": "spread of the ensemble over its error",
+    "mean_reference": ("mean of the reference", "mm"),
+    "mean_candidate": ("mean of the candidate", "mm"),
+    "bias": ("bias", "mm"),
+    "ratio": ("ratio of the means", "1"),
+    "mae": ("mean absolute error", "mm"),
+    "rmse": ("RMSE", "mm"),
+    "correlation": ("correlation", "1"),
+    "spread_ratio": ("ratio of standard deviations", "1"),
+    "crps": ("CRPS of the ensemble, fair", "mm"),
+    "spread_skill": ("spread of the ensemble over its error", "1"),
 }
-"""Names of the scores of the amounts in tables."""
+"""Long names and units of the scores of the amounts."""
+
+SCORES: Final[dict[str, tuple[str, str]]] = {
+    **AMOUNTS,
+    **{name: (theirs.replace("_", " "), "1") for name, theirs in CATEGORICAL.items()},
+    **{
+        name: (name.replace("_", " "), "1")
+        for name in ("hits", "misses", "false_alarms", "correct_negatives")
+    },
+    "fss": ("fractions skill score", "1"),
+    "brier": ("Brier score", "1"),
+    "rank_histogram": ("cells by the rank of the reference among the members", "1"),
+    "threshold": ("least amount of an event in a window", "mm"),
+    "scale": ("side of the squares in cells", "1"),
+    "estimate": ("value of the score and ends of its interval", ""),
+}
+"""Long names and units of the variables of `RainComparison.scores`."""
+
+FIELDS: Final[dict[str, tuple[str, str]]] = {
+    "reference": ("mean amount of the reference in a window", "mm"),
+    "candidate": ("mean amount of the candidate in a window", "mm"),
+    "hovmoeller_x": ("amount in a window, mean over y", "mm"),
+    "hovmoeller_y": ("amount in a window, mean over x", "mm"),
+    "Time": ("end of the window", ""),
+    "intensity": ("share of the cells", "1"),
+    "bin": ("amount in a window", "mm"),
+    "diurnal": ("mean rain rate", "mm h-1"),
+    "hour": ("mean solar time", "h"),
+}
+"""Long names and units of the variables of `RainComparison.fields`."""
 
 EVENTS: Final = {"frequency_bias": "frequency bias", "brier": "Brier score"}
 """Names of the scores by threshold in tables; the other names are acronyms in capitals."""
@@ -75,9 +104,7 @@ class RainComparison:
         Cells by threshold have lines: the value, its interval and, with a floor, its range and the verdict.
         """
         whole = [str(name) for name in self.scores.data_vars if self.scores[name].dims == ("estimate",)]
-        rows = [
-            [AMOUNTS.get(name, name), _cell(self.scores[name].values), *self._beside(name)] for name in whole
-        ]
+        rows = [[_amount(name), _cell(self.scores[name].values), *self._beside(name)] for name in whole]
         head = ["score", "value", *(["floor", "verdict"] if self.floor is not None else [])]
         result: list[CaptionedRows] = [("Amounts", head, rows)]
         limits = [float(x) for x in self.scores["threshold"].values]
@@ -183,6 +210,12 @@ def floor_range(values: Sequence[float], form: Callable[[float], str] | None = N
     if len(known) < 2:
         return form(known[0]) if known else "-"
     return f"{form(float(np.mean(known)))} ({form(min(known))} to {form(max(known))})"
+
+
+def _amount(name: str) -> str:
+    """Return the name of a score of the amounts in tables, with its units."""
+    long_name, units = AMOUNTS.get(name, (name, "1"))
+    return long_name if units == "1" else f"{long_name} ({units})"
 
 
 def _cell(score: Array) -> str:

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from sciml.checks import is_number, is_whole
 from sciml.errors import InputError
+from sciml.verify.attributes import described
 from sciml.verify.forecast.block_bootstrap import Blocks
 from sciml.verify.forecast.rain_distribution import by_intensity, by_local_hour, hovmoeller
 from sciml.verify.forecast.rain_scores import categorical, continuous, ensemble, fractions
-from sciml.verify.forecast.rain_tables import RainComparison
+from sciml.verify.forecast.rain_tables import FIELDS, SCORES, RainComparison
 from sciml.verify.forecast.rain_windows import known_windows
 from sciml.verify.forecast.run_times import (
     HOUR,
@@ -244,7 +245,10 @@ def compare_rain(
             by_local_hour(a, b, times, hours, longitude, clocks),
         ]
     )
-    return RainComparison(names, xr.merge(parts), fields, hours, (*notes, blocks.describe(window)))
+    history = f"{names[1]} compared with {names[0]}"
+    scores = described(xr.merge(parts), SCORES, history)
+    fields = described(fields, FIELDS, history)
+    return RainComparison(names, scores, fields, hours, (*notes, blocks.describe(window)))
 
 
 def _mean(values: Array) -> Array:
