@@ -9,10 +9,19 @@ from typing import Any, TypeGuard
 
 from sciml.errors import InputError
 
-__all__ = ["check_choice", "check_whole", "is_int", "is_number", "is_whole"]
+__all__ = [
+    "check_choice",
+    "check_fraction",
+    "check_int",
+    "check_positive",
+    "check_whole",
+    "is_int",
+    "is_number",
+    "is_whole",
+]
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value is one finite real number, of Python or numpy.
 
     Examples
@@ -22,7 +31,12 @@ def is_number(value: Any) -> bool:
     """
     import numpy as np
 
-    return isinstance(value, int | float | np.integer | np.floating) and bool(np.isfinite(value))
+    if not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int above the largest float
+        return False
 
 
 def is_whole(value: object, least: float = -math.inf) -> TypeGuard[int]:
@@ -48,7 +62,7 @@ def is_int(value: object, least: float = -math.inf) -> TypeGuard[int]:
     return isinstance(value, int) and is_whole(value, least)
 
 
-def check_whole(name: str, value: object, least: int = 0, *, owner: str = "") -> None:
+def check_whole(name: str, value: object, least: int = 0, *, owner: str = "", remedy: str = "") -> None:
     """Check that a value is a whole number of at least ``least``.
 
     Parameters
@@ -59,6 +73,8 @@ def check_whole(name: str, value: object, least: int = 0, *, owner: str = "") ->
         The smallest number that is allowed.
     owner
         Name of the class or function of the parameter.
+    remedy
+        What else the caller can do, such as "or leave it out".
 
     Raises
     ------
@@ -72,7 +88,49 @@ def check_whole(name: str, value: object, least: int = 0, *, owner: str = "") ->
     sciml.errors.InputError: Architecture(layers=0): give a whole number of 1 or more
     """
     if not is_whole(value, least):
-        raise InputError(f"{_described(name, value, owner)}: give a whole number of {least} or more")
+        text = f"give a whole number of {least} or more" + (f", {remedy}" if remedy else "")
+        raise InputError(f"{_described(name, value, owner)}: {text}")
+
+
+def check_int(name: str, value: object, least: int = 0, *, owner: str = "") -> None:
+    """Check that a value is an int of at least ``least``, as JSON holds the settings of networks.
+
+    For the parameters see `check_whole`.
+
+    Raises
+    ------
+    InputError
+        The value is anything else, such as a whole number of numpy.
+    """
+    if not is_int(value, least):
+        text = f"give a whole number (int) of {least} or more"
+        raise InputError(f"{_described(name, value, owner)}: {text}")
+
+
+def check_positive(name: str, value: Any, *, owner: str = "") -> None:
+    """Check that a value is a finite number above 0; for the parameters see `check_whole`.
+
+    Raises
+    ------
+    InputError
+        The value is anything else.
+    """
+    if not (is_number(value) and value > 0):
+        raise InputError(f"{_described(name, value, owner)}: give a positive number")
+
+
+def check_fraction(name: str, value: Any, *, example: str = "1e-8", owner: str = "") -> None:
+    """Check that a value is a number between 0 and 1, both excluded; for the parameters see `check_whole`.
+
+    Raises
+    ------
+    InputError
+        The value is anything else.
+    """
+    if not (is_number(value) and 0 < value < 1):
+        raise InputError(
+            f"{_described(name, value, owner)}: give a number between 0 and 1, such as {example}"
+        )
 
 
 def check_choice(name: str, value: object, choices: Collection[str], *, owner: str = "") -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sciml.checks import is_int
+from sciml.checks import check_int
 from sciml.convection.features import CHANNELS, SCALARS
 from sciml.errors import InputError
 from sciml.nn.lstm import LSTM
@@ -92,9 +92,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         for name in ("hidden", "layers", "pooled", "levels"):
-            value = getattr(self, name)
-            if not is_int(value, 1):
-                raise InputError(f"Architecture({name}={value!r}): give a whole number of 1 or more")
+            check_int(name, getattr(self, name), 1, owner="Architecture")
         if self.channels != CHANNELS or self.scalars != SCALARS:
             raise InputError(
                 f"this version computes the features {CHANNELS + SCALARS}, the network wants "

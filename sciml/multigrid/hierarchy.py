@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
+from sciml.checks import check_fraction, check_whole
 from sciml.errors import InputError
 from sciml.multigrid.bounds import Bounds, Contraction, bounds, contraction, imbalance
 from sciml.multigrid.coarsest import Coarsest, inverse_of
@@ -208,10 +209,8 @@ class Hierarchy:
         given = self.algorithm
         rtol = given.rtol if rtol is None else rtol
         most = given.max_cycles if max_cycles is None else max_cycles
-        if not 0 < rtol < 1 or most < 1:
-            raise InputError(
-                f"rtol={rtol!r}, max_cycles={most!r}: give a number between 0 and 1, and at least 1"
-            )
+        check_fraction("rtol", rtol)
+        check_whole("max_cycles", most, 1)
         b = self.system.rhs if b is None else self._fitting(b, "b")
         x0 = np.zeros_like(b) if x0 is None else self._fitting(x0, "x0")
         system = check_compatible(self.system.with_rhs(b))

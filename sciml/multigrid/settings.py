@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from sciml.checks import is_number, is_whole
+from sciml.checks import check_fraction, check_whole, is_whole
 from sciml.errors import InputError
 from sciml.multigrid.smoothing import SmootherName
 from sciml.pde.elliptic import Scheme
@@ -51,12 +51,10 @@ class Settings:
             raise InputError(
                 f"accelerate={self.accelerate!r}: give one of {', '.join(get_args(Accelerator))}, or None"
             )
-        if not (is_number(self.rtol) and 0 < self.rtol < 1):
-            raise InputError(f"rtol={self.rtol!r}: give a number between 0 and 1, such as 1e-8")
-        if not is_whole(self.max_cycles) or self.max_cycles < 1:
-            raise InputError(f"max_cycles={self.max_cycles!r}: give a whole number of at least 1")
+        check_fraction("rtol", self.rtol)
+        check_whole("max_cycles", self.max_cycles, 1)
         counts = tuple(self.sweeps) if isinstance(self.sweeps, Sequence) else ()
-        if len(counts) != 2 or not all(map(is_whole, counts)) or min(counts) < 0 or sum(counts) == 0:
+        if len(counts) != 2 or not all(is_whole(count, 0) for count in counts) or sum(counts) == 0:
             raise InputError(
                 f"sweeps={self.sweeps!r}: give how often to smooth before and after, such as (1, 1)"
             )

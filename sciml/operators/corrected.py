@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sciml.checks import is_number, is_whole
+from sciml.checks import check_whole, is_number
 from sciml.errors import InputError
 from sciml.multigrid.amg import AMG
 from sciml.multigrid.conjugate import ConjugateDirection, MatrixSpace
@@ -101,8 +101,7 @@ class Corrected:
             raise InputError(
                 f"rtol={self.rtol!r}: give a number from 1e-12, where rounding begins, to below 1"
             )
-        if not is_whole(self.sweeps, 0):
-            raise InputError(f"sweeps={self.sweeps!r}: give a whole number of 0 or more")
+        check_whole("sweeps", self.sweeps, 0)
         if self.amg.accelerate not in ("auto", "cg", None):
             raise InputError(
                 f"AMG(accelerate={self.amg.accelerate!r}): a guarantee needs a symmetric cycle: give 'cg' or None"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import torch
 from torch import Tensor, nn
 
+from sciml.checks import is_whole
 from sciml.errors import InputError, SciMLError
 from sciml.nn.parametrize import dense_copy
 from sciml.storage.atomic import check_replaceable, replaced
@@ -250,7 +251,7 @@ def _example(
 ) -> tuple[nn.Module, tuple[Tensor, ...]]:
     """Return the network prepared for tracing, and fields of the shapes."""
     inner = network if isinstance(network, nn.Module) else network.network
-    whole = all(isinstance(n, int) for n in shape)
+    whole = all(is_whole(n) for n in shape)
     shapes: list[tuple[int, ...]] = [tuple(value) for value in ([shape] if whole else shape)]  # type: ignore[arg-type]
     if not shapes or any(len(value) != 4 or min(value) < 1 for value in shapes):
         raise InputError(f"shape={shape!r}: give (sample, channel, y, x) for each field")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sciml.checks import is_int
+from sciml.checks import check_int
 from sciml.errors import InputError
 from sciml.operators.input_fields import check_input_fields
 from sciml.tables import network_table
@@ -111,9 +111,7 @@ class _Shape:
 
     def __post_init__(self) -> None:
         for name in ("in_channels", "out_channels", "modes", "width", "layers", "projection"):
-            value = getattr(self, name)
-            if not is_int(value, 1):
-                raise InputError(f"FNO({name}={value!r}): give a whole number of 1 or more")
+            check_int(name, getattr(self, name), 1, owner="FNO")
         if not 0 <= self.padding <= 1:
             raise InputError(f"FNO(padding={self.padding!r}): give a fraction of the grid, from 0 to 1")
 

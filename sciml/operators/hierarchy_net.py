@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sciml.checks import is_int
+from sciml.checks import check_int
 from sciml.errors import InputError
 from sciml.multigrid.torch.stencils import apply_stencil, constant_shift, galerkin, inverses, neighbourhood
 from sciml.multigrid.torch.transfers import LevelLayout, mirror, prolong, restrict
@@ -131,8 +131,7 @@ class HierarchyNet(nn.Module):
             ("cycles", cycles),
             ("sweeps", sweeps),
         ):
-            if not is_int(value, 1):
-                raise InputError(f"HierarchyNet({name}={value!r}): give a whole number of 1 or more")
+            check_int(name, value, 1, owner="HierarchyNet")
         if centring not in get_args(Centring):
             raise InputError(f"HierarchyNet(centring={centring!r}): give 'vertex' or 'cell'")
         self.channels, self.hidden, self.cycles, self.sweeps = channels, hidden, cycles, sweeps

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sciml.checks import is_number
 from sciml.errors import InputError
 from sciml.pde.sides import Given, Jumps, check_sides, extrapolated, line_next_to
 
@@ -106,7 +107,7 @@ def energy(field: Tensor, grid: Grid, *, boundary_value: Given = 0.0) -> Tensor:
 
 
 def _not_zero(values: Mapping[str, Any]) -> bool:
-    return not all(isinstance(value, int | float) and value == 0 for value in values.values())
+    return not all(is_number(value) and value == 0 for value in values.values())
 
 
 def _with_sides(field: Tensor, grid: Grid, values: Mapping[str, Any]) -> tuple[Tensor, Grid]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from sciml.checks import is_int
+from sciml.checks import check_int
 from sciml.errors import InputError
 from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.operators.input_fields import check_input_fields
@@ -84,8 +84,7 @@ class MgNO(nn.Module):
             ("channels", channels),
             ("layers", layers),
         ):
-            if not is_int(value, 1):
-                raise InputError(f"MgNO({name}={value!r}): give a whole number of 1 or more")
+            check_int(name, value, 1, owner="MgNO")
         if centring not in get_args(Centring):
             raise InputError(f"MgNO(centring={centring!r}): give 'vertex' or 'cell'")
         self.settings: dict[str, Any] = {

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sciml.checks import is_int
+from sciml.checks import check_int
 from sciml.errors import InputError
 from sciml.multigrid.torch.convolution import convolve
 from sciml.multigrid.torch.transfers import LevelLayout, conditions, prolong, restrict
@@ -82,9 +82,7 @@ class Cycle(nn.Module):
         super().__init__()
         least = {"inputs": 1, "channels": 1, "levels": 1, "pre": 1, "post": 0, "bottom": 1}
         for name, at_least in least.items():
-            value = locals()[name]
-            if not is_int(value, at_least):
-                raise InputError(f"Cycle({name}={value!r}): give a whole number of {at_least} or more")
+            check_int(name, locals()[name], at_least, owner="Cycle")
         if transfers not in get_args(Transfers):
             raise InputError(f"Cycle(transfers={transfers!r}): give one of {', '.join(get_args(Transfers))}")
         self.levels, self.pre, self.post, self.bottom = levels, pre, post, bottom

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sciml.checks import check_whole
 from sciml.errors import InputError
 from sciml.multigrid.torch.stencils import stencil_of
 from sciml.multigrid.torch.transfers import LevelLayout
@@ -161,8 +162,7 @@ class Neural:
         UserWarning
             The data are outside of the training data.
         """
-        if batch < 1:
-            raise InputError(f"batch={batch}: give a whole number of 1 or more")
+        check_whole("batch", batch, 1)
         mine = self.operator
         opened = _opened(data)
         samples = samples_for(mine, opened)

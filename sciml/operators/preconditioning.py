@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator
 
+from sciml.checks import check_fraction, check_whole
 from sciml.errors import InputError
 from sciml.multigrid.conjugate import ConjugateDirection, MatrixSpace
 from sciml.multigrid.torch.stencils import stencil_of
@@ -148,10 +149,8 @@ class Preconditioned:
     def __post_init__(self) -> None:
         if self.method not in get_args(Krylov):
             raise InputError(f"method={self.method!r}: give one of {', '.join(get_args(Krylov))}")
-        if not 0 < self.rtol < 1:
-            raise InputError(f"rtol={self.rtol!r}: give a number between 0 and 1")
-        if self.max_iterations < 1:
-            raise InputError(f"max_iterations={self.max_iterations!r}: give at least 1")
+        check_fraction("rtol", self.rtol)
+        check_whole("max_iterations", self.max_iterations, 1)
 
     def init(self, problem: Elliptic | System) -> LinearOperator:
         """Make the preconditioner for the matrix of the problem."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor, nn
 
+from sciml.checks import is_number
 from sciml.errors import InputError
 from sciml.operators.resampling import refinement
 from sciml.pde.families import Family
@@ -81,10 +82,10 @@ def check_family(operator: Trained, problem: Any) -> None:
     for name, value in known.items():
         if name in free or name not in here or here[name] == value:
             continue
-        if isinstance(value, int | float) and _is_constant(here[name], value):
+        if is_number(value) and _is_constant(here[name], value):
             continue
         hint = ""
-        if name == "source" and _is_linear(known) and isinstance(value, int | float) and value:
+        if name == "source" and _is_linear(known) and is_number(value) and value:
             hint = f", or solve it with source={value:g} and scale u as the source, in which it is linear,"
         raise InputError(
             f"the operator was trained on {operator.family} with {name}={short(value)}, the problem has "

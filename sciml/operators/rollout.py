@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sciml.checks import check_whole
 from sciml.errors import InputError
 from sciml.operators.requirements import check_family
 from sciml.operators.trained_on import compare_start
@@ -70,8 +71,8 @@ class Stepper:
             raise InputError(
                 f"the operator also takes {others}, which a rollout has no values of: use predict"
             )
-        if self.steps is not None and (not isinstance(self.steps, int) or self.steps < 1):
-            raise InputError(f"steps={self.steps!r}: give a whole number of 1 or more")
+        if self.steps is not None:
+            check_whole("steps", self.steps, 1)
         chosen_device(self.device)
 
     @classmethod

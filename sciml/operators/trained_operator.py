@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from sciml.checks import is_number
 from sciml.errors import InputError, MissingVariable, SchemaError
 from sciml.multigrid.torch.stencils import diffusion_stencil
 from sciml.multigrid.torch.transfers import LevelLayout
@@ -158,7 +159,7 @@ class TrainedOperator:
         if self.any_resolution or grid.shape == self.grid.shape:
             return None
         side = (self.about.get("problem") or {}).get("boundary_value")
-        known = float(side) if isinstance(side, int | float) else None
+        known = float(side) if is_number(side) else None
         return Resampling(grid, replace(self.grid, lengths=grid.lengths), known)
 
     def needed(self, there: Container[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sciml.checks import is_number
 from sciml.errors import InputError
 from sciml.operators.field_scaling import FieldScaling, How
 from sciml.operators.objective import Loss, OperatorObjective
@@ -221,7 +222,7 @@ def _held_out(
     none = np.zeros(0, dtype=np.int64)
     if validation is None:
         return none, None
-    if isinstance(validation, int | float) and not isinstance(validation, bool):
+    if is_number(validation) and not isinstance(validation, bool):
         total = samples.samples
         count = math.ceil(validation * total) if 0 < validation < 1 else int(validation)
         if count != validation and validation >= 1:

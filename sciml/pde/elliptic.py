@@ -8,7 +8,7 @@ from typing import Protocol, get_args, runtime_checkable
 
 import numpy as np
 
-from sciml.checks import is_whole
+from sciml.checks import check_whole, is_whole
 from sciml.errors import InputError
 from sciml.pde.finite_element import finite_elements
 from sciml.pde.finite_volume import finite_volumes
@@ -181,7 +181,7 @@ def grid_of(
     lengths: tuple[float, float],
 ) -> Grid:
     """The grid of a problem, from one resolution or two."""
-    shape = (resolution, resolution) if isinstance(resolution, int | np.integer) else resolution
+    shape = (resolution, resolution) if is_whole(resolution) else resolution
     if not (isinstance(shape, tuple | list) and len(shape) == 2 and all(map(is_whole, shape))):
         raise InputError(f"resolution={resolution!r}: give a whole number of unknowns, or two, along y and x")
     return Grid((int(shape[0]), int(shape[1])), centring, Boundary.of(boundary), lengths)
@@ -205,8 +205,7 @@ def check_seed(seed: object) -> None:
     InputError
         For anything but a whole number that is not negative.
     """
-    if not is_whole(seed, 0):
-        raise InputError(f"seed={seed!r}: give a whole number that is not negative")
+    check_whole("seed", seed, 0)
 
 
 def positive(field: Field, name: str) -> Field:

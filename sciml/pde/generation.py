@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from sciml.checks import is_whole
+from sciml.checks import check_whole
 from sciml.errors import InputError
 from sciml.pde.attributes import DATASET_SCHEMA
 from sciml.pde.elliptic import discretize
@@ -116,8 +116,7 @@ def _check(count: int, seed: int, dtype: str, chunk: int | None) -> None:
         ("chunk", 1 if chunk is None else chunk, 1),
     )
     for name, value, least in given:
-        if not is_whole(value, least):
-            raise InputError(f"{name}={value!r}: give a whole number of at least {least}")
+        check_whole(name, value, least)
     if dtype not in ("float32", "float64"):
         raise InputError(f"dtype={dtype!r}: give 'float32' or 'float64'")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -10,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from sciml.checks import is_whole
 from sciml.errors import InputError
 
 __all__ = ["Boundary", "Centring", "Field", "Grid", "Side"]
@@ -123,7 +123,9 @@ class Grid:
 
     def __post_init__(self) -> None:
         try:
-            object.__setattr__(self, "shape", tuple(operator.index(n) for n in self.shape))
+            if not all(map(is_whole, self.shape)):
+                raise TypeError
+            object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
             object.__setattr__(self, "lengths", tuple(float(x) for x in self.lengths))
         except (TypeError, ValueError):
             raise InputError(

@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 import numpy as np
 
-from sciml.checks import is_number
+from sciml.checks import check_positive
 from sciml.errors import InputError
 from sciml.pde.elliptic import drawn, grid_of, positive
 from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
@@ -86,8 +86,7 @@ class Helmholtz:
     mass: Mass = "consistent"
 
     def __post_init__(self) -> None:
-        if not (is_number(self.omega) and self.omega > 0):
-            raise InputError(f"omega={self.omega!r}: give a positive angular frequency")
+        check_positive("omega", self.omega)
         if self.mass not in get_args(Mass) or (self.mass == "blended" and self.centring != "vertex"):
             raise InputError(
                 f"mass={self.mass!r}: give 'consistent', or at nodes (centring='vertex') 'blended'"

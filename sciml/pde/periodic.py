@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from sciml.checks import is_number, is_whole
+from sciml.checks import check_positive, check_whole, is_number
 from sciml.errors import InputError
 from sciml.pde.grid import Field
 
@@ -80,7 +80,5 @@ def check_times(name: str, viscosity: Any, final_time: Any, frames: Any) -> None
     """
     if not (is_number(viscosity) and viscosity >= 0):
         raise InputError(f"{name}(viscosity={viscosity!r}): give a number that is not negative")
-    if not (is_number(final_time) and final_time > 0):
-        raise InputError(f"{name}(final_time={final_time!r}): give a positive time")
-    if not is_whole(frames, 1):
-        raise InputError(f"{name}(frames={frames!r}): give a whole number of at least 1")
+    check_positive("final_time", final_time, owner=name)
+    check_whole("frames", frames, 1, owner=name)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from sciml.checks import is_number, is_whole
+from sciml.checks import check_positive, check_whole, is_number
 from sciml.errors import InputError
 from sciml.pde.gaussian_fields import MODES, gaussian_field, periodic_field, sum_cosines, variances
 from sciml.pde.grid import Field, Grid
@@ -32,14 +32,14 @@ class Coefficient(Protocol):
         """Draw the values (y, x) at the unknowns of a grid."""
 
 
-def _check(name: str, value: float) -> None:
-    if not (is_number(value) and value > 0):
-        raise InputError(f"{name}={value!r}): give a positive number")
-
-
-def _check_count(name: str, value: int) -> None:
-    if not is_whole(value, 1):
-        raise InputError(f"{name}={value!r}): give a whole number of at least 1")
+def _check_fields(medium: Any) -> None:
+    """Check that the numbers of a medium are positive, and those whose default is an int whole numbers."""
+    owner = type(medium).__name__
+    for field in fields(medium):
+        if isinstance(field.default, int):
+            check_whole(field.name, getattr(medium, field.name), 1, owner=owner)
+        else:
+            check_positive(field.name, getattr(medium, field.name), owner=owner)
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,7 @@ class GaussianField:
     alpha: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("scale", "tau", "alpha"):
-            _check(f"GaussianField({name}", getattr(self, name))
+        _check_fields(self)
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
         """Draw the values (y, x) at the unknowns of a grid."""
@@ -104,8 +103,7 @@ class PeriodicField:
     alpha: float = 2.5
 
     def __post_init__(self) -> None:
-        for name in ("sigma", "tau", "alpha"):
-            _check(f"PeriodicField({name}", getattr(self, name))
+        _check_fields(self)
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
         """Draw the values (y, x) at the unknowns of a grid."""
@@ -151,8 +149,7 @@ class TwoPhase:
     alpha: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("low", "high", "tau", "alpha"):
-            _check(f"TwoPhase({name}", getattr(self, name))
+        _check_fields(self)
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
         """Draw the values (y, x) at the unknowns of a grid."""
@@ -192,8 +189,7 @@ class Lognormal:
     alpha: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("sigma", "mean", "tau", "alpha"):
-            _check(f"Lognormal({name}", getattr(self, name))
+        _check_fields(self)
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
         """Draw the values (y, x) at the unknowns of a grid."""
@@ -229,7 +225,7 @@ class Multiscale:
     scales: int = 6
 
     def __post_init__(self) -> None:
-        _check_count("Multiscale(scales", self.scales)
+        _check_fields(self)
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
         """Draw the values (y, x) at the unknowns of a grid."""
@@ -277,9 +273,7 @@ class WaveSpeed:
     modes: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("background", "amplitude", "tau", "d"):
-            _check(f"WaveSpeed({name}", getattr(self, name))
-        _check_count("WaveSpeed(modes", self.modes)
+        _check_fields(self)
         if not self.amplitude < self.background:
             shown = f"WaveSpeed(background={self.background:g}, amplitude={self.amplitude:g})"
             raise InputError(

@@ -281,7 +281,7 @@ def sides_of_dataset(dataset: xr.Dataset) -> dict[str, float] | float | None:
                 f'the attribute {ATTRIBUTE!r} is {given!r}: give JSON, such as {{"west": 1.0}}'
             ) from error
     value = parameters_of(dataset).get("boundary_value")
-    return float(value) if is_number(value) and value is not None else None
+    return float(value) if is_number(value) else None
 
 
 def with_sides(dataset: xr.Dataset, given: Mapping[str, float] | float | None) -> xr.Dataset:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 
-from sciml.checks import is_number
+from sciml.checks import check_positive
 from sciml.errors import InputError
 from sciml.pde.grid import Field
 from sciml.pde.periodic import Equation, Evolution, FourierCoefficients
@@ -112,8 +112,8 @@ class PseudoSpectral:
     dt: float | None = None
 
     def __post_init__(self) -> None:
-        if self.dt is not None and not (is_number(self.dt) and self.dt > 0):
-            raise InputError(f"PseudoSpectral(dt={self.dt!r}): give a positive time step")
+        if self.dt is not None:
+            check_positive("dt", self.dt, owner="PseudoSpectral")
 
     def init(self, problem: Evolution) -> StepFactors:
         """Compute the factors of a step."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Literal
 
-from sciml.checks import is_whole
+from sciml.checks import check_whole
 from sciml.errors import InputError
 from sciml.pde.dataset import grid_of_dataset, on_grid, without_sides
 from sciml.pde.grid import Grid
@@ -26,8 +26,7 @@ def placed(
     InputError
         The grid has another shape, or the subsampled points are not a grid.
     """
-    if not is_whole(stride, 1):
-        raise InputError(f"stride={stride!r}: give a whole number of at least 1")
+    check_whole("stride", stride, 1)
     if sides not in ("drop", "keep"):
         raise InputError(f"sides={sides!r}: give 'drop' or 'keep'")
     if grid is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from sciml.checks import is_whole
+from sciml.checks import check_whole
 from sciml.errors import InputError, SciMLError
 from sciml.parallel import cluster
 from sciml.parallel.bounded import bounded
@@ -77,8 +77,8 @@ def write_dataset(
     path = Path(path).resolve()
     if path.suffix not in (".zarr", ".nc"):
         raise InputError(f"{path.name}: a dataset is written as NAME.zarr or NAME.nc")
-    if workers is not None and not is_whole(workers, 1):
-        raise InputError(f"workers={workers!r}: give at least 1, or leave it out")
+    if workers is not None:
+        check_whole("workers", workers, 1, remedy="or leave it out")
     if not path.parent.is_dir():
         raise InputError(f"there is no folder {path.parent} to write {path.name} into")
     dataset = _writable(dataset)

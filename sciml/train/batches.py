@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sciml.checks import check_whole
 from sciml.errors import InputError
 from sciml.tables import aligned
 
@@ -134,8 +135,7 @@ def check_batch_size(batch_size: int) -> None:
     InputError
         The batch size is less than 1.
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size={batch_size}: give a whole number of 1 or more")
+    check_whole("batch_size", batch_size, 1)
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:

@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-import numpy as np
-
-from sciml.checks import is_int
+from sciml.checks import is_int, is_number
 from sciml.errors import InputError
 
 __all__ = ["RESTART", "Fit", "Precision", "ScheduleName"]
@@ -151,15 +149,8 @@ class Fit:
                 )
 
 
-def _whole(value: object, least: int) -> bool:
-    return is_int(value, least)
-
-
-def _number(value: Any, least: float = -1e300, below: float = 1e300) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        return False
-    plain = value if isinstance(value, int | float) else value.item()
-    return bool(least <= plain < below)
+def _number(value: Any, least: float = -math.inf, below: float = math.inf) -> bool:
+    return not isinstance(value, bool) and is_number(value) and bool(least <= value < below)
 
 
 def _positive(value: Any) -> bool:
@@ -175,7 +166,7 @@ def _betas(value: object) -> bool:
 
 
 _Rule = tuple[str, Callable[[Any], bool]]
-_COUNT: _Rule = "a whole number of 1 or more", lambda value: _whole(value, 1)
+_COUNT: _Rule = "a whole number of 1 or more", lambda value: is_int(value, 1)
 _ABOVE: _Rule = "a number above 0", _positive
 _FRACTION: _Rule = "a number in [0, 1)", lambda value: _number(value, 0, 1)
 # These two may be infinite: they only decide when to stop or to save.
@@ -192,8 +183,8 @@ _RULES: Mapping[str, _Rule] = {
     "weight_decay": ("a number of 0 or more", lambda value: _number(value, 0)),
     "betas": ("two numbers in [0, 1)", _betas),
     "plateau_factor": ("a number above 0 and below 1", lambda value: _positive(value) and value < 1),
-    "plateau_patience": ("a whole number of 0 or more", lambda value: _whole(value, 0)),
-    "seed": ("a whole number from 0 to 2**64 - 1", lambda value: _whole(value, 0) and value < 2**64),
+    "plateau_patience": ("a whole number of 0 or more", lambda value: is_int(value, 0)),
+    "seed": ("a whole number from 0 to 2**64 - 1", lambda value: is_int(value, 0) and value < 2**64),
     "schedule": (f"one of {', '.join(get_args(ScheduleName))}", lambda v: v in get_args(ScheduleName)),
     "precision": (f"one of {', '.join(get_args(Precision))}", lambda v: v in get_args(Precision)),
     "device": ("the name of a torch device, or 'auto'", _text),

@@ -14,6 +14,7 @@ import xarray as xr
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from sciml.checks import check_whole
 from sciml.errors import InputError, MissingVariable
 from sciml.train.batches import Batch, TensorSource, check_batch_size
 
@@ -76,10 +77,10 @@ class StoreSource:
     ) -> None:
         opened = data if isinstance(data, xr.Dataset) else _open(data)
         _check(opened, variables, dim, data)
-        if buffer < 1 or workers < 0 or (block is not None and block < 1):
-            raise InputError(
-                f"block={block}, buffer={buffer}, workers={workers}: give block and buffer of 1 or more"
-            )
+        check_whole("buffer", buffer, 1)
+        check_whole("workers", workers, 0)
+        if block is not None:
+            check_whole("block", block, 1, remedy="or leave it out")
         size = block or _chunk(opened[variables[0]], dim)
         edges = _blocks(_rows(rows, opened.sizes[dim]), size)
         if not edges:

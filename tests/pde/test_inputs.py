@@ -56,9 +56,7 @@ SQUARE = np.arange(1.0, 50).reshape(7, 7)
     ],
 )
 def test_what_is_no_number_is_shown(make: Callable[[Any], object], value: Any) -> None:
-    with pytest.raises(
-        InputError, match=r"give a (positive|whole )?.*(number|time|frequency)|give more than 1"
-    ):
+    with pytest.raises(InputError, match=r"give a (positive|whole )?.*number|give more than 1"):
         make(value)
 
 

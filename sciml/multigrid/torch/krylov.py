@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sciml.errors import InputError
+from sciml.checks import check_positive
 from sciml.multigrid.conjugate import ConjugateDirection
 from sciml.solve import Result
 from sciml.tables import html_table, named_values, number_or_switch
@@ -92,8 +92,7 @@ class _Batch:
     """The state that every iteration shares: x, r and who is still at work."""
 
     def __init__(self, apply: Apply, b: Tensor, x: Tensor | None, rtol: float, axis: Axis) -> None:
-        if not (rtol > 0):
-            raise InputError(f"rtol={rtol!r}: give a positive number")
+        check_positive("rtol", rtol)
         self.apply, self.b, self.axis = apply, b, axis
         self.x = torch.zeros_like(b) if x is None else x.clone()
         self.r = b.clone() if x is None else b - apply(self.x)

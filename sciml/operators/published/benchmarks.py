@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from sciml.checks import check_int
 from sciml.errors import InputError
 from sciml.operators.published.layer import Norm, Padding, Restricted
 from sciml.train.settings import Fit
@@ -77,10 +78,7 @@ class PublishedArchitecture:
         object.__setattr__(self, "smoothing", tuple((int(a), int(b)) for a, b in self.smoothing))
         object.__setattr__(self, "prolongations", tuple(int(k) for k in self.prolongations))
         for name in ("layers", "channels", "in_channels"):
-            if getattr(self, name) < 1:
-                raise InputError(
-                    f"PublishedArchitecture({name}={getattr(self, name)!r}): give a whole number of 1 or more"
-                )
+            check_int(name, getattr(self, name), 1, owner="PublishedArchitecture")
         if self.head not in ("convolution", "operator"):
             raise InputError(f"PublishedArchitecture(head={self.head!r}): give 'convolution' or 'operator'")
         if self.norm != "none" and self.size is None:
