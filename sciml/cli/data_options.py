@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -162,17 +162,10 @@ class DataOptions:
 
     def given(self) -> list[str]:
         """Return the names of the options that are given, such as ``--inputs``."""
-        values = {
-            "--inputs": self.inputs,
-            "--target": self.target,
-            "--layout": self.layout,
-            "--dims": self.dims,
-            "--stride": self.stride > 1,
-            "--boundary": self.boundary,
-            "--centring": self.centring,
-            "--dirichlet": self.dirichlet,
-        }
-        return [option for option, value in values.items() if value]
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return [
+            f"--{name}" for name, value in values.items() if value and value != getattr(DataOptions, name)
+        ]
 
 
 def _make_grid(dataset: xr.Dataset, boundary: Boundary | None, centring: str | None) -> Any:

@@ -267,7 +267,7 @@ def _draw_problem(name: str, resolution: int, seed: int, centring: str) -> Any:
 
 def _reject_data_options(name: str, data_options: DataOptions) -> None:
     """Raise if a problem of a family is given options that apply only to a dataset."""
-    given = [option for option in data_options.given() if option not in ("--centring", "--dirichlet")]
+    given = [option for option in data_options.given() if option != "--centring"]
     if given:
         raise InputError(
             f"{', '.join(given)} with {name}: these options apply to a sample of a dataset, such as 'd.zarr[3]'"

@@ -80,6 +80,9 @@ def _xwrf() -> Any:
 def crs(ds: xr.Dataset) -> CRS:
     """The map projection of the grid, by xwrf (on WRF's sphere of radius 6370 km).
 
+    xwrf gives lat_0 = 90 for both polar stereographic hemispheres; PROJ takes the pole from the sign of TRUELAT1, as
+    WPS does, so that the projection is right in the south too.
+
     Raises
     ------
     SciMLError

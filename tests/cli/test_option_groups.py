@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from sciml.cli import app, pde_verify
+from sciml.cli import app, data_options, pde_verify
+from sciml.cli.data_options import DataOptions
 from sciml.cli.option_groups import expand_options
 from tests.cli.test_every_command import EVERY, options
 
@@ -46,6 +49,28 @@ def test_the_data_options_are_the_same(name: str) -> None:
     given, others = options(EVERY[name]), options(EVERY["pde info"])
     for option in DATA:
         assert (given[option].help, given[option].default) == (others[option].help, others[option].default)
+
+
+def test_the_data_options_are_declared_once() -> None:
+    """Only `generate` has another --centring: that of the unknowns that it draws."""
+    declared = [
+        (path.name, node.args[0].value)
+        for path in sorted(Path(data_options.__file__).parent.glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "typer.Option"
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and node.args[0].value in DATA
+    ]
+    assert declared == [*(("data_options.py", name) for name in DATA), ("pde.py", "--centring")]
+
+
+def test_the_given_data_options_are_listed() -> None:
+    every = DataOptions(["k"], "u", "mgno", ["y,x"], 2, "neumann", "cell", ["0"])
+    assert every.given() == list(DATA)
+    assert DataOptions().given() == DataOptions(inputs=[], stride=1).given() == []
+    assert DataOptions(dirichlet=["0"]).given() == ["--dirichlet"]
 
 
 def test_the_training_options_are_the_same() -> None:

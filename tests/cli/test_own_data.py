@@ -104,6 +104,15 @@ def test_verify_subsamples_as_train_does(own: Path, tmp_path: Path) -> None:
             "--boundary with darcy-rough: these options apply to a sample",
         ),
         (("solve", "poisson", "--stride", "2", "--inputs", "k"), "--inputs, --stride with poisson"),
+        (
+            ("solve", "poisson", "--dirichlet", "west=1,east=0"),
+            "--dirichlet with poisson: these options apply to a sample of a dataset, such as 'd.zarr[3]'",
+        ),
+        (("solve", "poisson", "--dirichlet", "0"), "--dirichlet with poisson"),
+        (
+            ("generate", "poisson", "-o", "p.zarr", "--centring", "corner"),
+            "--centring corner: give vertex or cell",
+        ),
         (("solve", "poisson", "--centring", "corner"), "--centring corner: give vertex or cell"),
     ],
 )

@@ -15,6 +15,10 @@ TANGENT = {"MAP_PROJ": 1, "TRUELAT1": 45.0, "TRUELAT2": 45.0, "STAND_LON": -100.
 SOUTH = {"MAP_PROJ": 1, "TRUELAT1": -20.0, "TRUELAT2": -50.0, "STAND_LON": 178.0}
 POLAR = {"MAP_PROJ": 2, "TRUELAT1": 70.0, "STAND_LON": -45.0}
 POLAR_SOUTH = {"MAP_PROJ": 2, "TRUELAT1": -71.0, "STAND_LON": 170.0}
+TANGENT_SOUTH = {"MAP_PROJ": 1, "TRUELAT1": -40.0, "TRUELAT2": -40.0, "STAND_LON": 178.0}
+POLAR_AT_POLE = {"MAP_PROJ": 2, "TRUELAT1": -90.0, "STAND_LON": -60.0}
+MERCATOR = {"MAP_PROJ": 3, "TRUELAT1": 20.0, "STAND_LON": 30.0}
+MERCATOR_SOUTH = {"MAP_PROJ": 3, "TRUELAT1": -20.0, "STAND_LON": 30.0}
 
 
 def _crs(attrs: dict[str, float]) -> str:
@@ -124,3 +128,61 @@ def test_a_grid_of_longitude_and_latitude() -> None:
     del ds.attrs["POLE_LAT"]
     with pytest.raises(MissingVariable, match="COSALPHA"):
         earth_wind(ds, "10m")
+
+
+RADIUS = 6_370_000.0
+
+
+def _snyder(attrs: dict[str, float], lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Metres on the sphere by the formulas of Snyder (1987), those of the south as mirror images of the north.
+
+    Equations 7-1 and 7-2 (Mercator), 15-1 to 15-5 (Lambert), 21-5 and 21-6 (polar stereographic).
+    """
+    south = -1.0 if attrs["TRUELAT1"] < 0 else 1.0
+    gap = np.deg2rad((lon - attrs["STAND_LON"] + 180) % 360 - 180)
+    phi, first = np.deg2rad(south * lat), np.deg2rad(abs(attrs["TRUELAT1"]))
+    tangent = np.tan(np.pi / 4 + phi / 2)
+    if attrs["MAP_PROJ"] == 3:
+        return RADIUS * np.cos(first) * gap, south * RADIUS * np.cos(first) * np.log(tangent)
+    if attrs["MAP_PROJ"] == 2:
+        rho = RADIUS * (1 + np.sin(first)) / tangent
+        return rho * np.sin(gap), -south * rho * np.cos(gap)
+    second = np.deg2rad(abs(attrs["TRUELAT2"]))
+    cone = np.sin(first)
+    if first != second:
+        ratio = np.tan(np.pi / 4 + second / 2) / np.tan(np.pi / 4 + first / 2)
+        cone = np.log(np.cos(first) / np.cos(second)) / np.log(ratio)
+    scale = RADIUS * np.cos(first) * np.tan(np.pi / 4 + first / 2) ** cone / cone
+    origin = scale / np.tan(np.pi / 4 + np.deg2rad(abs(attrs["MOAD_CEN_LAT"])) / 2) ** cone
+    rho = scale / tangent**cone
+    return rho * np.sin(cone * gap), south * (origin - rho * np.cos(cone * gap))
+
+
+@pytest.mark.parametrize(
+    ("attrs", "centre"),
+    [
+        (LAMBERT, (25.0, 47.0)),
+        (TANGENT, (-120.0, 40.0)),
+        (SOUTH, (-175.0, -40.0)),
+        (TANGENT_SOUTH, (170.0, -45.0)),
+        (POLAR, (-20.0, 75.0)),
+        (POLAR_SOUTH, (-160.0, -72.0)),
+        (POLAR_AT_POLE, (100.0, -80.0)),
+        (MERCATOR, (35.0, 10.0)),
+        (MERCATOR_SOUTH, (28.0, -25.0)),
+    ],
+    ids=lambda value: "-".join(map(str, value.values() if isinstance(value, dict) else value)),
+)
+def test_the_projection_is_that_of_both_hemispheres(
+    attrs: dict[str, float], centre: tuple[float, float]
+) -> None:
+    pytest.importorskip("xwrf")
+    attrs = {**attrs, "MOAD_CEN_LAT": centre[1], "CEN_LON": attrs["STAND_LON"], "CEN_LAT": centre[1]}
+    lon = centre[0] + np.array([[-2.0, 0.0, 3.0]])
+    lat = centre[1] + np.array([[-1.5], [0.0], [2.0]])
+    lon, lat = np.broadcast_arrays(lon, lat)
+    plane = ("south_north", "west_east")
+    ds = xr.Dataset({"XLONG": (plane, lon), "XLAT": (plane, lat)}, attrs={**attrs, "DX": 3e4, "DY": 3e4})
+    crs = ds.sciml.crs
+    forward = pyproj.Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True)
+    np.testing.assert_allclose(forward.transform(lon, lat), _snyder(attrs, lon, lat), atol=1e-2)
