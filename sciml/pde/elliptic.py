@@ -11,7 +11,7 @@ import numpy as np
 from sciml.checks import check_whole, is_whole
 from sciml.errors import InputError
 from sciml.pde.finite_element import finite_elements
-from sciml.pde.finite_volume import finite_volumes
+from sciml.pde.finite_volume import finite_volumes, held_energy
 from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
 from sciml.pde.random_fields import Coefficient, TwoPhase
 from sciml.pde.representation import problem_table, represent
@@ -263,7 +263,10 @@ def discretize(problem: Elliptic, scheme: Scheme | None = None) -> System:
         raise InputError(f"scheme={chosen!r}: give 'finite_volume' or 'finite_element'")
     assemble = finite_elements if chosen == "finite_element" else finite_volumes
     matrix, rhs = assemble(terms)
-    return System(matrix, rhs, terms.grid, _kind(terms))
+    kind = _kind(terms)
+    given = callable(terms.boundary_value) or terms.boundary_value != 0
+    held = held_energy(terms) if kind == "definite" and chosen == "finite_volume" and given else None
+    return System(matrix, rhs, terms.grid, kind, held)
 
 
 def _kind(terms: Terms) -> Kind:

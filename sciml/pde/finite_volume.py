@@ -11,7 +11,7 @@ from sciml.pde.grid import Field, Grid
 from sciml.pde.system import Matrix
 from sciml.pde.terms import Terms, on_side, sampled
 
-__all__ = ["finite_volumes"]
+__all__ = ["finite_volumes", "held_energy"]
 
 
 def finite_volumes(terms: Terms) -> tuple[Matrix, Field]:
@@ -51,13 +51,10 @@ def finite_volumes(terms: Terms) -> tuple[Matrix, Field]:
         for end, side in zip((0, -1), grid.sides(axis), strict=True):
             if side == "periodic":
                 continue
-            at = (end, slice(None)) if axis == 0 else (slice(None), end)
+            at = _next_to(axis, end)
             flow = width * _speed(terms, axis, "first" if end == 0 else "last") * (-1 if end == 0 else 1)
             if side == "dirichlet":
-                distance = h / 2 if grid.centring == "cell" else h
-                along = grid.coordinates()[1 - axis]
-                known = on_side(terms.boundary_value, grid, axis, end, along, "boundary_value")
-                conductance = width * terms.diffusion[at] / distance
+                known, conductance = _known_side(terms, axis, end)
                 if grid.centring == "cell":  # the face is the side itself
                     diagonal[at] += conductance
                     rhs[at] += (conductance - flow) * known
@@ -81,6 +78,40 @@ def finite_volumes(terms: Terms) -> tuple[Matrix, Field]:
     matrix = sp.csr_matrix((np.concatenate(values), where), shape=(grid.size, grid.size))
     matrix.sum_duplicates()
     return matrix, rhs.ravel()
+
+
+def held_energy(terms: Terms) -> tuple[Field, float]:
+    """The part that values g on Dirichlet sides have in the energy of u, which is u.A u - 2 load.u + constant.
+
+    Returns
+    -------
+    load, constant
+        (n,), g times the conductance between the side and the unknown next to it; and the sum of g times that.
+    """
+    grid = terms.grid
+    load, constant = np.zeros(grid.shape), 0.0
+    for axis in (0, 1):
+        for end, side in zip((0, -1), grid.sides(axis), strict=True):
+            if side == "dirichlet":
+                known, conductance = _known_side(terms, axis, end)
+                load[_next_to(axis, end)] += conductance * known
+                constant += float((conductance * known**2).sum())
+    return load.ravel(), constant
+
+
+def _next_to(axis: int, end: int) -> tuple[int | slice, int | slice]:
+    """Index of the line of unknowns next to a side: the beginning (end 0) or the end (-1) of an axis."""
+    return (end, slice(None)) if axis == 0 else (slice(None), end)
+
+
+def _known_side(terms: Terms, axis: int, end: int) -> tuple[Field, Field]:
+    """The values on a Dirichlet side, and the conductance between it and the unknowns next to it."""
+    grid = terms.grid
+    h = grid.spacing[axis]
+    distance = h / 2 if grid.centring == "cell" else h
+    along = grid.coordinates()[1 - axis]
+    known = on_side(terms.boundary_value, grid, axis, end, along, "boundary_value")
+    return known, grid.weights(1 - axis) * terms.diffusion[_next_to(axis, end)] / distance
 
 
 def _neighbours(grid: Grid, axis: int) -> tuple[Any, Any]:

@@ -40,6 +40,9 @@ class System:
     kind
         ``definite``: symmetric positive definite. ``semidefinite``: symmetric, constants in its kernel.
         ``indefinite``: symmetric, eigenvalues of both signs possible. ``nonsymmetric``.
+    held
+        Part of known values on Dirichlet sides in the energy of a solution, see `solution_energy`: a load (n,) and a
+        constant. None where they are zero, or where the scheme does not give it (finite elements).
 
     Raises
     ------
@@ -58,6 +61,7 @@ class System:
     rhs: Field
     grid: Grid
     kind: Kind
+    held: tuple[Field, float] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.grid, Grid):
@@ -69,8 +73,12 @@ class System:
         object.__setattr__(self, "rhs", real_vector(self.rhs, self.grid.shape))
 
     def with_rhs(self, rhs: Field) -> System:
-        """The same matrix with another right-hand side (n,) or (y, x); the matrix is not checked again."""
+        """The same matrix with another right-hand side (n,) or (y, x); the matrix is not checked again.
+
+        Values on Dirichlet sides, which are part of a right-hand side, count as zero in `solution_energy`.
+        """
         made = copy.copy(self)
+        object.__setattr__(made, "held", None)
         object.__setattr__(made, "rhs", real_vector(rhs, self.grid.shape))
         return made
 
@@ -92,9 +100,19 @@ class System:
         return self.split.residual(self.rhs, np.asarray(u, dtype=np.float64).ravel())
 
     def energy(self, e: Field) -> float:
-        """The energy norm sqrt(e^T A e) of a field or vector."""
+        """The energy norm sqrt(e^T A e) of a field or vector that is zero on Dirichlet sides, such as an error."""
         flat = e.ravel()
         return float(max(flat @ (self.matrix @ flat), 0.0) ** 0.5)
+
+    def solution_energy(self, u: Field) -> float:
+        """The energy norm of a solution, with its known values on Dirichlet sides.
+
+        sqrt(u^T A u - 2 load . u + constant): the difference across the faces at a side is that to the known value.
+        """
+        if self.held is None:
+            return self.energy(u)
+        flat, (load, constant) = u.ravel(), self.held
+        return float(max(flat @ (self.matrix @ flat) - 2 * (load @ flat) + constant, 0.0) ** 0.5)
 
     def __str__(self) -> str:
         stored = sp.csr_matrix(self.matrix).nnz

@@ -215,7 +215,7 @@ def _fields(
         drawn["bound_density"], bounds = bound_field(case.system, case.hierarchy, case.prediction)
         attrs["error"] = case.system.energy(case.prediction - case.exact)
         attrs |= {"lower": float(bounds.lower), "upper": float(bounds.upper)}
-        attrs["solution"] = case.system.energy(case.exact)
+        attrs["solution"] = case.system.solution_energy(case.exact)
     return xr.Dataset(
         {name: (("y", "x"), np.asarray(values)) for name, values in drawn.items()}, {"y": y, "x": x}, attrs
     )

@@ -13,7 +13,7 @@ from sciml.pde.grid import Grid
 from sciml.pde.sides import Given
 from sciml.pde.system import System
 
-__all__ = ["NORMS", "field_errors", "spread", "system_errors"]
+__all__ = ["NORMS", "field_errors", "relative_energy", "spread", "system_errors"]
 
 Array = NDArray[np.float64]
 
@@ -33,8 +33,10 @@ NORMS: Final = {
     "sensitive to the finest errors",
     "residual_energy": "the residual in the A⁻¹ norm, sqrt(r·Br / b·Bb) with B one symmetric "
     "multigrid cycle: no truth is "
-    "needed, and it is close to the relative energy error",
-    "relative_energy": "sqrt(e·Ae / u·Au): the energy norm, about sqrt(a) |grad e| integrated",
+    "needed, and it is close to the relative energy error where the solution is zero on Dirichlet sides; b·Bb counts "
+    "it as zero there",
+    "relative_energy": "sqrt(e·Ae / u·Au): the energy norm, about sqrt(a) |grad e| integrated; that of u with its "
+    "values on Dirichlet sides",
 }
 """Definition of each norm."""
 
@@ -103,8 +105,24 @@ def system_errors(system: System, prediction: Array, truth: Array) -> dict[str, 
     """Compute the residual and, for a symmetric system, the energy error of one prediction (y, x)."""
     errors = {"residual": float(np.linalg.norm(system.residual(prediction)) / np.linalg.norm(system.rhs))}
     if system.kind in ("definite", "semidefinite"):
-        errors["relative_energy"] = system.energy(np.subtract(prediction, truth)) / system.energy(truth)
+        errors["relative_energy"] = relative_energy(system, np.subtract(prediction, truth), truth)
     return errors
+
+
+def relative_energy(system: System, error: Array, solution: Array) -> float:
+    """Compute the energy norm of an error over that of the solution, with its values on Dirichlet sides.
+
+    Raises
+    ------
+    InputError
+        The energy norm of the solution is zero.
+    """
+    size = system.solution_energy(solution)
+    if size == 0:
+        raise InputError(
+            "the solution is constant, so that its energy norm is 0: a relative error in this norm needs another one"
+        )
+    return system.energy(error) / size
 
 
 def spread(values: Array) -> dict[str, float | int]:
