@@ -352,8 +352,7 @@ class TorchHierarchy:
 
     def __str__(self) -> str:
         rows = (("level", "unknowns", "stored"), *self._rows())
-        levels = aligned(rows, align=">", widths=(5, 12, 12), gap=" ", indent="  ")
-        return "\n".join([self._title(), *levels])
+        return "\n".join([self._title(), *aligned(rows, align=">", widths=(5, 12, 12), gap=" ", indent="  ")])
 
     def _title(self) -> str:
         count = len(self.levels) + 1
