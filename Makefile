@@ -18,7 +18,7 @@ help:
 	@echo "make check          check formatting, lint, types, import directions, words, Fortran and C style"
 	@echo "make bench          run the benchmarks"
 	@echo "make results        run the benchmarks (ONLY='native modes' for some) and write docs/results.md and the README's numbers"
-	@echo "make notebooks      run every notebook and compare its two forms"
+	@echo "make notebooks      compare the two forms of every notebook, and run those that make docs has not run"
 	@echo "make docs           build the documentation site into docs-output/html/, with executed notebooks"
 	@echo "make fresh-install  test a clone installed by pip alone, without a compiler (PYTHON=python3.13)"
 	@echo "make format         format the sources for make check"
@@ -81,7 +81,7 @@ results: $(READY) | system
 
 notebooks: $(READY) | system
 	@$(BIN)/python -m pytest -q tests/qa/test_notebooks.py
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --nbmake --nbmake-timeout=300 -n $(WORKERS) notebooks
+	@$(BIN)/python .ci/notebook_cache.py $(WORKERS)
 
 # The outputs of the notebooks are reused from .jupyter_cache until the package changes.
 docs: $(READY) | system

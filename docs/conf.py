@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -21,21 +20,9 @@ ROOT = HERE.parent
 sys.path[:0] = [str(ROOT), str(ROOT / ".ci"), str(HERE / "_ext")]
 
 import reference  # noqa: E402
+from notebook_cache import CACHE, source_hash  # noqa: E402
 
 import sciml  # noqa: E402
-
-
-def source_hash() -> str:
-    """Hash the files that the outputs of the notebooks depend on; after a change the notebooks run again."""
-    digest = hashlib.sha256()
-    files = [
-        path for folder in ("sciml", "notebooks") for path in (ROOT / folder).rglob("*") if path.is_file()
-    ]
-    for path in sorted([*files, *(ROOT / "data").glob("*.sciml"), *(ROOT / "data").glob("*.nc")]):
-        if path.suffix not in {".pyc", ".so", ".o", ".mod"}:
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
 
 reference.write_pages(HERE, ROOT / "notebooks")
 
@@ -139,7 +126,6 @@ def setup(app: Sphinx) -> None:
 
 
 # Notebooks: run once for each state of the package.
-CACHE = ROOT / ".jupyter_cache"
 current = CACHE / source_hash()
 os.environ["IPYTHONDIR"] = str(HERE / "_ext" / "ipython")  # without the user's settings
 os.environ.setdefault("OMP_NUM_THREADS", "1")
