@@ -108,7 +108,11 @@ def missing() -> list[str]:
 @pytest.mark.native
 @pytest.mark.skipif(bool(missing()), reason=f"missing: {', '.join(missing())}")
 @pytest.mark.skipif(not (DATA / f"{PRETRAINED}.sciml").exists(), reason=f"{PRETRAINED} is not in data/ yet")
-def test_the_whole_demo(tmp_path: Path) -> None:
+def test_the_whole_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step, with fewer flows on a coarser grid; `make demo` runs it at its size."""
+    module = importlib.import_module("sciml.cli.demo")
+    monkeypatch.setattr(module, "RESOLUTION", "31")
+    monkeypatch.setattr(module, "SAMPLES", "32")
     shown = runner.invoke(
         app, ["demo", "-o", str(tmp_path / "demo"), "--epochs", "1", "--operator-epochs", "1"]
     )

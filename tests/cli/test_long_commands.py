@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sciml.columns.write import write_columns
 from tests.paths import REPO, SAMPLE_OFFLINE, SAMPLE_WRFOUT
 
 TRAINING = "[fit]\nepochs = 400\nbatch_size = 64\n[network]\nhidden = 4\npooled = 4\n"
@@ -47,14 +48,7 @@ def interrupted(arguments: list[str], where: Path, until: str | None, **more: st
 @pytest.mark.slow
 def test_train(tmp_path: Path) -> None:
     (tmp_path / "t.toml").write_text(TRAINING)
-    columns = ["wrf", "columns", str(SAMPLE_WRFOUT), "--reference", str(SAMPLE_OFFLINE), "--workers", "1"]
-    subprocess.run(
-        [sys.executable, "-m", "sciml", *columns, "-o", "c.zarr"],
-        check=True,
-        capture_output=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(REPO)},
-    )
+    write_columns([SAMPLE_WRFOUT], tmp_path / "c.zarr", truth=[SAMPLE_OFFLINE], workers=1)
     command = ["convection", "train", "c.zarr", "-o", "m.sciml", "--config", "t.toml", "--device", "cpu"]
     status, text = interrupted(command, tmp_path, "epoch 2:")
     assert status == 130 and "Traceback" not in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,10 @@ def test_pde(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_findings() -> None:
+def test_findings(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sciml.verify.operator import negative_results
+
+    monkeypatch.setattr(negative_results, "reproduce", partial(negative_results.reproduce, steps=20))
     assert run_json("pde", "findings", "--resolution", 15, "--samples", 1)
 
 

@@ -9,10 +9,11 @@ import pytest
 import xarray as xr
 
 from sciml.convection.emulator import Emulator
-from sciml.coupling.build import build
+from sciml.coupling.build import build, c_compiler
 from sciml.coupling.export import emulator_weights
 from sciml.coupling.library import Library
 from sciml.coupling.weights_file import write_weights
+from tests.coupling.fuzzing import SANITIZERS, sanitized_objects
 from tests.coupling.published import CASES, Case, Net, make
 from tests.coupling.standin import STEPS, compile_host, initial_state, link, mpi_compiler, run, write_state
 
@@ -77,6 +78,12 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         return {"mode": mode, "weights": str(weights), "directory": ".", **drawn, **others}
 
     return of
+
+
+@pytest.fixture(scope="session")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Objects of the library with sanitizers of addresses and behaviour; their tests are of one xdist group."""
+    return sanitized_objects(tmp_path_factory.mktemp("sanitized"), c_compiler(), SANITIZERS)
 
 
 @pytest.fixture(scope="session")

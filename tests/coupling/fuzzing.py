@@ -31,7 +31,7 @@ from sciml.coupling.weights_file import write_weights
 from tests.coupling.published import Net
 from tests.paths import SAMPLE_WRFOUT
 
-SANITIZERS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZERS = ("-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TARGETS = ("fuzz.c", "fuzz_namelist.c")
 #: The objects that read a file.
 READERS = ("emulator.o", "handle.o", "netcdf_reader.o", "network_weights.o", "settings.o", "tables.o")
@@ -41,47 +41,54 @@ class NoSanitizers(Exception):
     """Raised if the compiler has no sanitizers."""
 
 
-def build_targets(folder: Path, compiler: Compiler, extra: Sequence[str] = ()) -> dict[str, Path]:
-    """Compile the targets, and the sources of the library that they need, without optimisation.
+def _run(words: Sequence[str]) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if "cannot find" in done.stderr:
+        raise NoSanitizers(done.stderr)
+    assert done.returncode == 0, done.stderr
+
+
+def sanitized_objects(
+    folder: Path, compiler: Compiler, flags: Sequence[str], readers: Sequence[str] = ()
+) -> list[Path]:
+    """Compile the C part of the library with its baseline kernels, and return the objects.
+
+    `readers` are more flags of the objects that read a file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    objects = []
+    for name, words in compilations(compiler).items():
+        if "_avx" in name:
+            continue
+        command = [word for word in words if word not in ("-O3", "-DSCIML_X86", "-fvisibility=hidden")]
+        _run([*command, *flags, *(readers if name in READERS else ()), "-o", str(folder / name)])
+        objects.append(folder / name)
+    return objects
+
+
+def link_targets(
+    folder: Path, compiler: Compiler, objects: Sequence[Path], extra: Sequence[str] = ()
+) -> dict[str, Path]:
+    """Compile the targets and link them to objects of the library.
 
     Raises
     ------
     NoSanitizers
         When the compiler cannot link them.
     """
-    commands = {
-        name: [word for word in words if word not in ("-O3", "-DSCIML_X86", "-fvisibility=hidden")]
-        for name, words in compilations(compiler).items()
-        if "_avx" not in name
-    }
-    objects = [str(folder / name) for name in commands]
-    # The kernels read no file, and coverage of their long vectors takes clang minutes.
-    coverage = {name: ["-fsanitize=fuzzer-no-link"] if extra and name in READERS else [] for name in commands}
-    build = [
-        [*words, "-O0", *SANITIZERS, *coverage[name], "-o", str(folder / name)]
-        for name, words in commands.items()
-    ]
     made = {target: folder / target.removesuffix(".c") for target in TARGETS}
     for target, program in made.items():
-        words = [*compiler.command, "-std=gnu11", "-O0", *SANITIZERS, *extra, f"-I{sources()}"]
-        build.append(
-            [
-                *words,
-                str(Path(__file__).with_name(target)),
-                *objects,
-                "-lm",
-                "-ldl",
-                "-lpthread",
-                "-o",
-                str(program),
-            ]
-        )
-    for command in build:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if "cannot find" in done.stderr:
-            raise NoSanitizers(done.stderr)
-        assert done.returncode == 0, done.stderr
+        words = [*compiler.command, "-std=gnu11", *SANITIZERS, *extra, f"-I{sources()}"]
+        words += [str(Path(__file__).with_name(target)), *map(str, objects)]
+        _run([*words, "-lm", "-ldl", "-lpthread", "-o", str(program)])
     return made
+
+
+def build_targets(folder: Path, compiler: Compiler, extra: Sequence[str] = ()) -> dict[str, Path]:
+    """Compile the targets, and the sources of the library that they need, without optimisation."""
+    # The kernels read no file, and coverage of their long vectors takes clang minutes.
+    coverage = ("-fsanitize=fuzzer-no-link",) if extra else ()
+    return link_targets(folder, compiler, sanitized_objects(folder, compiler, SANITIZERS, coverage), extra)
 
 
 def small_emulator() -> Emulator:

@@ -13,9 +13,10 @@ import pytest
 
 import sciml
 from sciml.convection.emulator import Emulator
-from sciml.coupling.build import c_compiler, compilations, sources
+from sciml.coupling.build import c_compiler, sources
 from sciml.coupling.export import emulator_weights
 from sciml.coupling.weights_file import write_weights
+from tests.coupling.fuzzing import SANITIZERS, sanitized_objects
 from tests.coupling.standin import compile_host, initial_state, run, write_state
 from tests.paths import SAMPLE_WRFOUT
 
@@ -33,28 +34,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def sanitised(folder: Path, flags: Sequence[str]) -> Path:
-    """The C part of the library, its baseline kernels, compiled with a sanitizer."""
+def link_library(folder: Path, objects: Sequence[Path], flags: Sequence[str]) -> Path:
+    """Link the C part of the library, its baseline kernels, with a sanitizer."""
     folder.mkdir(parents=True, exist_ok=True)
-    objects = []
-    for name, words in compilations(c_compiler()).items():
-        if "_avx" in name:
-            continue
-        command = [word for word in words if word not in ("-O3", "-DSCIML_X86", "-fvisibility=hidden")]
-        subprocess.run([*command, "-O1", "-g", *flags, "-o", str(folder / name)], check=True)
-        objects.append(str(folder / name))
     library = folder / "libsciml_mskf.so"
-    words = [
-        *c_compiler().command,
-        "-shared",
-        *flags,
-        *objects,
-        "-o",
-        str(library),
-        "-lm",
-        "-ldl",
-        "-lpthread",
-    ]
+    words = [*c_compiler().command, "-shared", *flags, *map(str, objects), "-o", str(library)]
+    words += ["-lm", "-ldl", "-lpthread"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if "cannot find" in done.stderr:
         pytest.skip("this compiler has no such sanitizer")
@@ -62,14 +47,20 @@ def sanitised(folder: Path, flags: Sequence[str]) -> Path:
     return library
 
 
+def sanitised(folder: Path, flags: Sequence[str]) -> Path:
+    """Compile and link it."""
+    return link_library(folder, sanitized_objects(folder, c_compiler(), ("-O1", "-g", *flags)), flags)
+
+
 def settings(mode: str, weights: Path) -> dict[str, str | int | float | bool]:
     return {"mode": mode, "weights": str(weights), "novelty": 0.5, **CAPTURED}
 
 
 @pytest.mark.xdist_group("sanitized")
-def test_addresses_and_behaviour_in_the_stand_in(weights: Path, tmp_path: Path) -> None:
-    flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    library = sanitised(tmp_path / "library", flags)
+def test_addresses_and_behaviour_in_the_stand_in(
+    weights: Path, sanitized: list[Path], tmp_path: Path
+) -> None:
+    library = link_library(tmp_path / "library", sanitized, SANITIZERS)
     # the sanitizer's run-time library must come first
     host = compile_host(tmp_path / "host", library=library, extra=["-fsanitize=address"])
     state = write_state(initial_state(3), tmp_path / "state")

@@ -21,7 +21,7 @@ from sciml.coupling.build import c_compiler
 from sciml.coupling.library import Library
 from sciml.coupling.weights_file import Weights, read_weights, write_weights
 from sciml.errors import ChecksumError, InputError, SchemaError, SciMLError
-from tests.coupling.fuzzing import NoSanitizers, blind, build_targets, write_seeds
+from tests.coupling.fuzzing import NoSanitizers, blind, link_targets, write_seeds
 from tests.coupling.published import Net
 
 
@@ -270,10 +270,13 @@ def test_only_a_file_is_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.native
 @pytest.mark.slow
-def test_readers_do_not_crash_on_damaged_files(published: tuple[Net, Path], tmp_path: Path) -> None:
+@pytest.mark.xdist_group("sanitized")
+def test_readers_do_not_crash_on_damaged_files(
+    published: tuple[Net, Path], sanitized: list[Path], tmp_path: Path
+) -> None:
     """Random damage, half of it sealed again, under the address and undefined-behaviour sanitizers."""
     try:
-        made = build_targets(tmp_path, c_compiler())
+        made = link_targets(tmp_path, c_compiler(), sanitized)
     except NoSanitizers:
         pytest.skip("this compiler has no sanitizers")
     for done in blind(made, write_seeds(tmp_path), 700):
