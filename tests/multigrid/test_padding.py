@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from sciml.multigrid.torch import convolution, padding, transfers
 from sciml.multigrid.torch.padding import SMALL, linear, with_ghosts, without_ghosts
 from sciml.multigrid.torch.transfers import LevelLayout, extend, fold, ghosts, prolong, restrict
 
@@ -131,14 +132,14 @@ def test_gradients_make_no_field_for_each_side():
 
 @pytest.mark.parametrize(("centring", "y", "x"), PLACES)
 @pytest.mark.parametrize("shape", [(7, 6), (8, 5), (1, 4), (2, 2)])
-def test_few_and_many_values_are_interpolated_equally(centring, y, x, shape):
-    """Few values are interpolated by torch, many channels of the same fields by convolutions."""
+def test_few_and_many_values_are_interpolated_equally(monkeypatch, centring, y, x, shape):
+    """Few values are interpolated by torch, many by convolutions; with SMALL = 0 the same few are many."""
     fine = LevelLayout(shape, centring, (y, x))
     if min(shape) < 2 and centring == "vertex" and "dirichlet" in (y[0], x[0]):
         return  # no coarse level
-    many = 1 + SMALL // (shape[0] * shape[1])
-    for apply, size in ((prolong, fine.coarse().shape), (restrict, shape)):
-        few = field(1, 2, *size)
-        result = apply(few, fine)
-        wanted = apply(few[:, :1].expand(1, many, *size).contiguous(), fine)
-        assert torch.allclose(result[:, 0], wanted[:, 0], rtol=0, atol=1e-13)
+    fields = [(prolong, field(1, 2, *fine.coarse().shape)), (restrict, field(1, 2, *shape))]
+    results = [apply(few, fine) for apply, few in fields]
+    for module in (convolution, padding, transfers):
+        monkeypatch.setattr(module, "SMALL", 0)
+    for (apply, few), result in zip(fields, results, strict=True):
+        assert torch.allclose(result, apply(few, fine), rtol=0, atol=1e-13)
