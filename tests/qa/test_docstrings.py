@@ -14,7 +14,8 @@ scrape = pytest.importorskip("numpydoc.docscrape")
 
 PACKAGES = (
     *("sciml", "sciml.pde", "sciml.multigrid", "sciml.multigrid.torch", "sciml.operators", "sciml.nn"),
-    *("sciml.compress", "sciml.train", "sciml.analysis", "sciml.schemes"),
+    *("sciml.compress", "sciml.train", "sciml.analysis", "sciml.schemes", "sciml.wrf", "sciml.columns"),
+    *("sciml.convection", "sciml.coupling", "sciml.verify", "sciml.plot"),
 )
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
