@@ -34,10 +34,11 @@ class Helmholtz:
 
     The defaults are the Neumann benchmark of de Hoop, Huang, Qian and Stuart (2022, arXiv 2203.13181, section 4.2):
     101 x 101 nodes of bilinear elements, about 12.6 nodes for each wavelength. The published solutions, and those
-    computed here, solve the discrete system. Their distance from the solution of the differential equation is 59 to
-    790 % (relative L2), because the phase error k^3 h^2 / 24 of bilinear elements adds up over the domain (pollution
-    effect; Ihlenburg and Babuska 1995, doi 10.1016/0898-1221(95)00144-N) and a closed square resonates. `pollution`
-    estimates this error. With the blended mass matrix on a grid that is 4 times finer it is less than 1 %, see
+    computed here, solve the discrete system. Their distance from the solution of the differential equation is
+    59 to 790 % (relative L2), because the phase error k^3 h^2 / 24 of bilinear elements adds up over the domain
+    (pollution effect; Ihlenburg and Babuska 1995, doi 10.1016/0898-1221(95)00144-N) and a closed square resonates.
+    `pollution` estimates this error. With the blended mass matrix on a grid that is 4 times finer it is less than
+    1 %, see
     ``Family.refined`` and ``bench/helmholtz.py``.
 
     Parameters

@@ -114,7 +114,7 @@ def test_the_case_is_that_of_the_wrf_beside_the_file(tmp_path: Path, folder: Pat
     assert "em_real" not in CliRunner().invoke(app, words).output
     undone = CliRunner().invoke(app, ["flags", "--undo", str(tmp_path)])
     assert undone.exit_code == 0
-    assert "taken out" in undone.output
+    assert "flags removed" in undone.output
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,9 @@ def run(built: Built, start: Start) -> xr.Dataset:
     return records
 
 
+NAME = "the emulator mskf.nc"  # as the command names it in the attribute history
+
+
 class Here:
     """A folder to run the host in, with its input."""
 
@@ -75,7 +78,8 @@ class Here:
 
 
 def ran(built: Built, start: Start, folder: Path, climate: Climate | None = None) -> xr.Dataset:
-    return history(start, Here(built, start, folder, climate)("output", (1, start.steps)))
+    output = Here(built, start, folder, climate)("output", (1, start.steps))
+    return history(start, output, emulator=NAME)
 
 
 def since(run: xr.Dataset, name: str) -> np.ndarray:
@@ -125,7 +129,8 @@ def test_the_sums_are_those_of_the_profiles(run: xr.Dataset) -> None:
 def test_threads_do_not_change_the_bits(
     built: Built, start: Start, run: xr.Dataset, tmp_path: Path, threads: int
 ) -> None:
-    again = history(start, Here(built, start, tmp_path)("output", (1, start.steps), threads))
+    output = Here(built, start, tmp_path)("output", (1, start.steps), threads)
+    again = history(start, output, emulator=NAME)
     xr.testing.assert_identical(run, again)
 
 
@@ -136,7 +141,7 @@ def test_a_restarted_run_has_the_same_bits(
     """The run stops while columns are held, within an interval, and at a record."""
     here = Here(built, start, tmp_path)
     parts = here("first", (1, stop)), here("second", (stop + 1, start.steps), 2)
-    xr.testing.assert_identical(run, history(start, *parts))
+    xr.testing.assert_identical(run, history(start, *parts, emulator=NAME))
     whole = here("whole", (1, start.steps), 2, "state of the whole")
     assert whole.stat().st_size > 10_000
     assert (here.folder / "state").read_bytes() == (here.folder / "state of the whole").read_bytes()
@@ -309,7 +314,7 @@ def test_the_command(built: Built, tmp_path: Path) -> None:
         (("{tmp}",), "no library"),
         (("{tmp}/nowhere",), "is not a folder"),
         (("{built}", "-o", "{tmp}"), "is a folder"),
-        (("{built}", "-o", "{tmp}/a", "--json", "{tmp}/a"), "each"),
+        (("{built}", "-o", "{tmp}/a", "--json", "{tmp}/a"), "two different files"),
         (("{built}", "--sst", "27"), "sst = 27"),
         (("{built}", "--file", "{tmp}/no.nc"), "no.nc"),
         (("{built}", "--days", "1", "--json", "{built}/mskf.nc/x"), "not a folder"),

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not SAMPLE_OFFLINE.exists(), reason="no sample i
 def test_a_score_is_a_formula_and_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mean absolute error, which the package does not have: registered in two modules, computed everywhere."""
     monkeypatch.setitem(moments.SCORES, "mae", lambda total, nil: total["abs_e"] / total["w"])
-    monkeypatch.setitem(evaluation.COLUMNS, "MAE", (("deep", "mae"), "{:.2e}"))
+    monkeypatch.setitem(evaluation.COLUMNS, "MAE", (("deep", "mae"), ".2e"))
     monkeypatch.setattr("sciml.verify.emulator.page.pictures", lambda result: [])
     columns = (
         convection_columns(open_wrfout(SAMPLE_WRFOUT), SAMPLE_OFFLINE).isel(column=slice(0, None, 3)).load()

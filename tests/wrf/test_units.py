@@ -99,7 +99,7 @@ def test_the_message_converts_back(frames: xr.Dataset, name: str, units: str, fa
     )  # the converted variable is not used
     with pytest.raises(InputError, match=rf"{name} of the dataset is in {units}.*convert it back") as caught:
         convection_columns(ds)
-    line = str(caught.value).split("as in ")[1].split(", or take")[0]
+    line = str(caught.value).split("as in ")[1].split(", or use")[0]
     place: dict[str, xr.Dataset] = {"ds": ds.copy()}
     exec(line, place)
     np.testing.assert_allclose(place["ds"].sciml.rho, right.sciml.rho, rtol=1e-5)
