@@ -144,7 +144,7 @@ def whole_emulator(
     sounding, network = everything.take(torch.arange(CALL)), emulator.init(call)
     shape = emulator.network.shape
     x = np.random.default_rng(23).standard_normal(
-        (CALL, shape.levels, len(shape.channels) + len(shape.scalars))
+        (CALL, shape.below + shape.cloud, len(shape.channels) + len(shape.scalars))
     )
     x = x.astype(np.float32)
 

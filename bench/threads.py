@@ -56,7 +56,7 @@ def cases() -> dict[str, tuple[nn.Module, dict[str, torch.Tensor]]]:
     closure = Closure(shape)
     networks: dict[str, tuple[nn.Module, dict[str, torch.Tensor]]] = {}
     columns = {
-        "x": torch.randn(256, shape.levels, len(shape.channels)),
+        "x": torch.randn(256, shape.below + shape.cloud, len(shape.channels)),
         "y": torch.randn(256, len(shape.scalars)),
     }
     networks["Bi-LSTM 1 x 24, 256 columns"] = closure, columns

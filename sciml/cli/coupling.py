@@ -278,10 +278,13 @@ def _export(model: str, output: Path) -> tuple[dict[str, Any], str]:
     emulator = Emulator.load(model)
     write_weights(output, emulator_weights(emulator))
     read_weights(output)  # so that only a readable file is reported as written
-    shape, levels, size = emulator.network.shape, emulator.about["levels"], output.stat().st_size
-    content = {"layers": shape.layers, "hidden": shape.hidden, "levels": levels, "bytes": size}
-    line = f"wrote {output}: Bi-LSTM {shape.layers} x {shape.hidden} for columns of {levels} levels, {size:,} bytes"
-    return {"model": model, "weights": str(output), **content}, line
+    shape, size = emulator.network.shape, output.stat().st_size
+    content = {"layers": shape.layers, "hidden": shape.hidden, "below": shape.below, "cloud": shape.cloud}
+    line = (
+        f"wrote {output}: Bi-LSTM {shape.layers} x {shape.hidden} over {shape.below} + {shape.cloud} layers of the "
+        f"plume, for any number of levels, {size:,} bytes"
+    )
+    return {"model": model, "weights": str(output), **content, "bytes": size}, line
 
 
 def _compute_growth(model: str) -> tuple[dict[str, Any], str]:
@@ -291,8 +294,12 @@ def _compute_growth(model: str) -> tuple[dict[str, Any], str]:
 
     emulator = Emulator.load(model)
     try:
-        attrs = {name: float(emulator.about[name.lower()]) for name in ("DX", "DT", "CUDT")}
-        result = linear_response(emulator, load_columns(None, QUICK).assign_attrs(attrs))
+        columns = load_columns(None, QUICK)
+        trained = {name: emulator.about[name.lower()] for name in ("DX", "DT", "CUDT")}
+        attrs = {
+            name: min(max(float(columns.attrs[name]), low), high) for name, (low, high) in trained.items()
+        }
+        result = linear_response(emulator, columns.assign_attrs(attrs))
     except InputError as error:
         return {"growing": None}, f"growing modes were not computed: {error}"
     table = f"{result.spectrum.table()}\n" if result.spectrum.growing else ""

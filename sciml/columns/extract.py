@@ -160,6 +160,10 @@ def only_pairs(columns: xr.Dataset) -> xr.Dataset:
     return columns.isel(column=np.flatnonzero(chosen))
 
 
+# A quantity that cannot be negative may be so by rounding: rain of -1e-11 mm/s, vapour of -2e-13 kg/kg.
+ROUND_OFF = 1e-10
+
+
 def _finite_in_memory(columns: xr.Dataset) -> None:
     """Check values in memory; lazy values are checked when they are computed, for example by the store."""
     check_finite(columns[[n for n in columns.data_vars if isinstance(columns[n].data, np.ndarray)]])
@@ -183,6 +187,7 @@ def check_finite(columns: xr.Dataset) -> None:
         if not values.size:
             continue
         low, high = TABLE[str(name)].bounds if name in TABLE else (-np.inf, np.inf)
+        low -= ROUND_OFF if low == 0.0 else 0.0
         # NaN propagates through minimum and maximum, and fails the comparison.
         if (
             float(values.min()) >= low

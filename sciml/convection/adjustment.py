@@ -7,7 +7,6 @@ added where they detrain (Kain and Fritsch 1990).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -62,8 +61,8 @@ def timing(s: Sounding, plume: Plume) -> Timing:
     steps = torch.floor(time / s.dt + 0.5)
     adjustment = (steps * s.dt).clamp_max(DAY)
     counter = torch.where(passing < adjustment, torch.floor(passing / s.dt + 0.5), steps)
-    counter = counter.clamp_max(max(math.floor(DAY / s.dt), 1)) * s.dt
-    counter = torch.where(plume.kind == SHALLOW, torch.full_like(counter, s.cudt * 60.0), counter)
+    counter = torch.minimum(counter, torch.floor(DAY / s.dt).clamp_min(1.0)) * s.dt
+    counter = torch.where(plume.kind == SHALLOW, s.cudt * 60.0, counter)
     return Timing(adjustment, counter)
 
 

@@ -14,15 +14,18 @@ import torch
 from torch import Tensor
 
 from sciml.checks import check_choice, check_whole, is_number
-from sciml.convection.adjustment import Timing, greatest_strength, shallow_strength, timing
+from sciml.convection.adjustment import Timing, shallow_strength, timing
 from sciml.convection.downdraft import Downdraft, descend
-from sciml.convection.feature_scaling import FeatureScaling
+from sciml.convection.energy_closure import Closed, close
+from sciml.convection.feature_scaling import DISTANCE, FeatureScaling
 from sciml.convection.features import features
-from sciml.convection.network import LEAST_STRENGTH, Architecture, Closure
+from sciml.convection.network import Architecture, Closure
 from sciml.convection.plume import DEEP, NONE, Plume
+from sciml.convection.plume_coordinate import PlumeCoordinate, spread
 from sciml.convection.problem import (
     INPUT_PROFILES,
     INPUT_SURFACE,
+    SETTINGS,
     Convection,
     ConvectionSolution,
     check_inputs,
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["EMULATOR_KIND", "Emulator", "Physics", "physics", "sounding_of"]
 
 EMULATOR_KIND = "convection-emulator"  # of the checkpoint
-LEVELS_APART = 0.05  # of the surface pressure: terrain alone makes 0.03 of it
+LEAST_LEVELS = 20
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Physics:
     plume: Plume
     down: Downdraft
     times: Timing
+    closed: Closed
+    coordinate: PlumeCoordinate
     channels: Tensor
     scalars: Tensor
 
@@ -79,14 +84,19 @@ def sounding_of(columns: xr.Dataset, device: str | torch.device = "cpu") -> Soun
     return Sounding.of(
         {name: torch.from_numpy(arrays[name]).to(device) for name in INPUT_PROFILES},
         {name: torch.from_numpy(arrays[name]).to(device) for name in INPUT_SURFACE},
-        dx=float(columns.attrs["DX"]),
-        dt=float(columns.attrs["DT"]),
-        cudt=float(columns.attrs["CUDT"]),
+        **{name.lower(): _setting(columns, name, device) for name in SETTINGS},
     )
 
 
-def physics(everything: Sounding, levels: int) -> Physics | None:
-    """Compute parcel test, plume, downdraft, adjustment time and features; None if no plume rises in any column."""
+def _setting(columns: xr.Dataset, name: str, device: str | torch.device) -> float | Tensor:
+    """Return a setting of the run: a variable (column,) where runs with different ones are mixed, else an attribute."""
+    if name in columns:
+        return torch.from_numpy(columns[name].values.astype(np.float64)).to(device)
+    return float(columns.attrs[name])
+
+
+def physics(everything: Sounding, shape: Architecture) -> Physics | None:
+    """Compute parcel test, plume, downdraft, strength and features; None if no plume rises in any column."""
     index = torch.nonzero(parcel_test(everything)).squeeze(1)
     if not len(index):
         return None
@@ -98,8 +108,10 @@ def physics(everything: Sounding, levels: int) -> Physics | None:
     index, s, plume = index[rises], s.take(rises), plume.take(rises)
     down = descend(s, plume)
     times = timing(s, plume)
-    channels, scalars = features(s, plume, down, times, levels)
-    return Physics(index, s, plume, down, times, channels, scalars)
+    closed = close(s, plume, down, times)
+    coordinate = PlumeCoordinate.of(s, plume, shape.below, shape.cloud)
+    channels, scalars = features(s, plume, down, times, closed, coordinate)
+    return Physics(index, s, plume, down, times, closed, coordinate, channels, scalars)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,10 +191,10 @@ class Emulator:
         weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
         load_weights(network, weights, stored.path)
         normalisation = FeatureScaling.from_tensors(tensors, stored.path or path)
-        made = (min(network.shape.levels, int(about["levels"])), len(network.shape.channels))
+        made = (network.shape.below + network.shape.cloud, len(network.shape.channels))
         if tuple(normalisation.mean.shape) != made:
             raise SchemaError(
-                f"{stored.path} is normalised for {tuple(normalisation.mean.shape)} levels and channels, its "
+                f"{stored.path} is normalised for {tuple(normalisation.mean.shape)} layers and channels, its "
                 f"network takes {made}: train it again"
             )
         return cls(network.eval(), normalisation, about, precision, device=device, name=Path(path).stem)
@@ -199,41 +211,26 @@ class Emulator:
         Raises
         ------
         InputError
-            The columns have another number of levels than those of the training.
+            The columns have fewer than 20 levels.
         """
-        trained = int(self.about["levels"])
-        if problem.levels != trained:
+        if problem.levels < LEAST_LEVELS:
             raise InputError(
-                f"the emulator was trained on columns of {trained} levels, these have {problem.levels}: "
-                "train one on a run with these levels"
+                f"the columns have {problem.levels} levels, and the plume needs {LEAST_LEVELS} or more: "
+                "give a run with more levels"
             )
-        for name, value in problem.settings.items():
-            known = float(self.about[name.lower()])
-            if abs(value - known) > 1e-3 * abs(known):
+        for name, (low, high) in problem.settings.items():
+            known_low, known_high = (float(x) for x in self.about[name.lower()])
+            if low < 0.999 * known_low or high > 1.001 * known_high:
+                here = f"{low:g}" if low == high else f"{low:g} to {high:g}"
                 warnings.warn(
-                    f"{name} is {value:g}, the emulator was trained with {known:g}: expect larger errors",
+                    f"{name} is {here}, the emulator was trained with {known_low:g} to {known_high:g}: expect larger "
+                    "errors",
                     stacklevel=2,
                 )
-        self._compare_levels(problem)
         dtype = torch.float64 if self.precision == "float64" else torch.float32
         network = Closure(self.network.shape)
         network.load_state_dict(materialise(self.network))
         return network.to(chosen_device(self.device), dtype).eval()
-
-    def _compare_levels(self, problem: Convection) -> None:
-        """Warn if the eta levels differ from those of the training."""
-        known = np.asarray(self.about.get("level_pressure", ()), np.float64)
-        if known.size != problem.levels or not len(problem):
-            return
-        p = problem.columns["P_HYD"].isel(column=0).values.astype(np.float64)
-        off = np.abs(p / p[0] - known)
-        worst = int(np.argmax(off))
-        if off[worst] > LEVELS_APART:
-            warnings.warn(
-                f"level {worst + 1} lies at {p[worst] / p[0]:.3f} of the lowest level's pressure, in the training at "
-                f"{known[worst]:.3f}: other eta levels than it was trained on; expect larger errors",
-                stacklevel=3,
-            )
 
     def run(self, problem: Convection, state: Closure) -> ConvectionSolution:
         """Compute all outputs of all columns; see `ConvectionSolution`.
@@ -245,11 +242,10 @@ class Emulator:
         """
         begun = time.perf_counter()
         device = chosen_device(self.device)
-        parts: list[dict[str, np.ndarray[Any, Any]]] = []
-        for start in range(0, len(problem), self.block):
-            columns = problem.columns.isel(column=slice(start, start + self.block))
-            parts.append(self._columns(sounding_of(columns, device), state))
-        arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        arrays: dict[str, np.ndarray[Any, Any]] = {}
+        for rows, columns in problem.blocks(self.block):
+            for name, values in self._columns(sounding_of(columns, device), state).items():
+                problem.put(arrays, name, rows, values)
         return solution_of(problem, arrays, time.perf_counter() - begun, source=f"the emulator {self.name}")
 
     @torch.no_grad()
@@ -261,7 +257,7 @@ class Emulator:
         fields["CUTOP"] += 1.0
         fields["CUBOT"] += levels + 1.0
         kind = torch.zeros(n, dtype=torch.int8)
-        known = physics(s, network.shape.levels)
+        known = physics(s, network.shape)
         if known is not None:
             kinds, values = self.answer(known, network)
             where = known.index.cpu()
@@ -280,15 +276,17 @@ class Emulator:
         normalisation = self.normalisation.to(s.t.device)
         x, y = normalisation.standardise(known.channels, known.scalars)
         dtype = torch.float64 if self.precision == "float64" else torch.float32
-        push, log_strength, logit = network(x.to(dtype), y.to(dtype))
-        most = greatest_strength(s, plume, down, times)
-        strength = torch.minimum(torch.exp(log_strength.double()).clamp_min(LEAST_STRENGTH), most)
-        strength = torch.where(plume.kind == DEEP, strength, shallow_strength(s, plume, times))
+        push, logit, log_error = network(x.to(dtype), y.to(dtype))
+        strength = torch.where(plume.kind == DEEP, known.closed.strength, shallow_strength(s, plume, times))
         low, high = self.about["enthalpy"]
         bounds = (float(low), float(high))
-        answer = respond(s, plume, down, times, strength, push.double().T, logit > 0.0, bounds)
+        pushed = spread(push.double(), known.coordinate.positions).T
+        active = known.closed.convects & (logit > 0.0)
+        answer = respond(s, plume, down, times, strength, pushed, active, bounds)
+        distance = normalisation.novelty(known.channels, known.scalars)
+        expected = torch.exp(log_error.double() - float(self.about["log_error"]))
         beside = {
-            "NOVELTY": normalisation.novelty(known.channels, known.scalars),
+            "NOVELTY": torch.maximum(expected, distance / DISTANCE),
             "P_TRIGGER": torch.sigmoid(logit.double()),
         }
         return answer.kind, {**answer.fields, **beside}
@@ -300,9 +298,13 @@ class Emulator:
     def _rows(self) -> list[tuple[str, str]]:
         shape = self.network.shape
         count = sum(p.numel() for p in self.network.parameters())
-        text = f"Bi-LSTM {shape.layers} x {shape.hidden}, {shape.levels} levels, {count} parameters"
-        names = ("levels", "dx", "dt", "cudt", "runs", "columns", "seed")
-        return [("network", text), *((name, str(self.about.get(name, "unknown"))) for name in names)]
+        text = f"Bi-LSTM {shape.layers} x {shape.hidden}, {shape.below} + {shape.cloud} layers, {count} parameters"
+        names = ("runs", "columns", "seed")
+        ranges = [
+            (name, " to ".join(f"{x:g}" for x in sorted(set(self.about[name]))))
+            for name in ("dx", "dt", "cudt")
+        ]
+        return [("network", text), *ranges, *((name, str(self.about.get(name, "unknown"))) for name in names)]
 
     def _repr_html_(self) -> str:
         return html_table("Emulator of MSKF", self._rows())
@@ -315,12 +317,12 @@ def _about(stored: Checkpoint) -> Mapping[str, Any]:
         if not isinstance(value, dict):
             raise SchemaError(f"{stored.path} has {name} {value!r} in its config: train it again")
     assert isinstance(about, dict)
-    for name in ("levels", "dx", "dt", "cudt"):
-        value = about.get(name)
-        if not is_number(value):
-            raise SchemaError(f"{stored.path} has about.{name} {value!r}, no number: train it again")
-    edges = about.get("enthalpy")
-    pair = isinstance(edges, list) and len(edges) == 2 and all(map(is_number, edges))
-    if not pair:
-        raise SchemaError(f"{stored.path} has about.enthalpy {edges!r}, not two numbers: train it again")
+    for name in ("dx", "dt", "cudt", "enthalpy"):
+        pair = about.get(name)
+        if not (isinstance(pair, list) and len(pair) == 2 and all(map(is_number, pair))):
+            raise SchemaError(f"{stored.path} has about.{name} {pair!r}, not two numbers: train it again")
+    if not is_number(about.get("log_error")):
+        raise SchemaError(
+            f"{stored.path} has about.log_error {about.get('log_error')!r}, no number: train it again"
+        )
     return about

@@ -1,4 +1,4 @@
-"""Standardisation of the features by level, and the distance of a column from the training range."""
+"""Standardisation of the features by layer, and the distance of a column from the training range."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sciml.errors import InputError, SchemaError
 __all__ = ["FeatureScaling"]
 
 CLIP = 10.0
+DISTANCE = 3.0  # a feature so many half-ranges from the middle of the training range makes a column novel
 # The limits are wider than the training range by this factor, so that rounding puts no training column outside.
 MARGIN = 1.01
 
@@ -21,7 +22,7 @@ MARGIN = 1.01
 class FeatureScaling:
     """Means and scales of the features, and their training range in standardised units; float32.
 
-    Channels (level, channel), scalars (scalar,).
+    Channels (layer, channel), scalars (scalar,).
     """
 
     mean: Tensor
@@ -86,12 +87,12 @@ class FeatureScaling:
         )
 
     def novelty(self, channels: Tensor, scalars: Tensor) -> Tensor:
-        """Return the largest distance of a feature from the training range, (column,); 1 is the limit."""
+        """Return the largest distance of a feature from the middle of the training range, (column,); 1 is its edge."""
         far, wide = self.distances(channels, scalars)
         return torch.maximum(far.amax((0, 1)), wide.amax(0))
 
     def distances(self, channels: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the distance of each feature from the training range, in the shapes of the features."""
+        """Return the distance of each feature from the middle of its training range; 1 is the edge."""
         z, y = self._raw(channels, scalars)
         far = (z - self.middle.double()[..., None]).abs() / self.reach.double()[..., None]
         wide = (y - self.scalar_middle.double()[..., None]).abs() / self.scalar_reach.double()[..., None]

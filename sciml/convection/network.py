@@ -14,12 +14,10 @@ from sciml.errors import InputError
 from sciml.nn.lstm import LSTM
 from sciml.tables import html_table
 
-__all__ = ["Architecture", "BiLSTM", "Closure", "LEAST_STRENGTH"]
+__all__ = ["Architecture", "BiLSTM", "Closure"]
 
-# The scheme stops if less than a twentieth of the mass flux of the plume suffices.
-LEAST_STRENGTH = 0.05
-LOG_STRENGTH_BOUND = 4.0
-PUSH_BOUND = 8.0  # m/s over one layer
+ERROR_SCALE = 1e-6  # K/s
+PUSH_BOUND = 16.0  # m/s over one layer of the plume's coordinate
 
 
 class BiLSTM(nn.Module):
@@ -77,21 +75,23 @@ class Architecture:
         Hidden size of a direction, and number of layers of the Bi-LSTM.
     pooled
         Number of units between the pooled state and the two outputs of the column.
-    levels
-        Number of the lowest levels that the network reads (no plume of the training data rose higher).
+    below, cloud
+        Numbers of layers of the plume's coordinate below the cloud's base and in the cloud; see
+        `sciml.convection.plume_coordinate`.
     channels, scalars
-        Names of the features of a level and of a column; only those of `sciml.convection.features` are valid.
+        Names of the features of a layer and of a column; only those of `sciml.convection.features` are valid.
     """
 
     hidden: int = 24
     layers: int = 1
     pooled: int = 32
-    levels: int = 40
+    below: int = 4
+    cloud: int = 20
     channels: tuple[str, ...] = CHANNELS
     scalars: tuple[str, ...] = SCALARS
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "layers", "pooled", "levels"):
+        for name in ("hidden", "layers", "pooled", "below", "cloud"):
             check_int(name, getattr(self, name), 1, owner="Architecture")
         if self.channels != CHANNELS or self.scalars != SCALARS:
             raise InputError(
@@ -114,11 +114,10 @@ class Architecture:
 
 
 class Closure(nn.Module):
-    """Network that predicts the strength of convection, the trigger, and the push of the cloud along the mean wind.
+    """The learned part of the emulator, in the coordinate of the plume.
 
-    The scheme computes the strength by iterations over adjusted soundings until nine tenths of the available energy
-    are removed, and the push from the pressure field of the circulation. The network predicts both from the first
-    plume. Its outputs are bounded.
+    It predicts the effect of the cloud's own circulation on its wind (bounded), the probability of convection, and the
+    error to expect of the heating.
     """
 
     def __init__(self, shape: Architecture | None = None) -> None:
@@ -130,33 +129,34 @@ class Closure(nn.Module):
         self.level = nn.Linear(width, 1)
         self.pool = nn.Linear(width + len(self.shape.scalars), self.shape.pooled)
         self.column = nn.Linear(self.shape.pooled, 2)
-        nn.init.zeros_(self.level.weight)
-        nn.init.zeros_(self.level.bias)
+        for head in (self.level, self.column):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
         with torch.no_grad():
-            self.column.bias[1] = 2.0  # most plumes convect
+            self.column.bias[0] = 4.0  # a plume almost always convects
 
     def forward(self, channels: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Compute push, logarithm of the strength, and logit of the trigger.
+        """Compute push, logit of the trigger, and logarithm of the expected error.
 
         Parameters
         ----------
         channels
-            (column, level, channel), standardised.
+            (column, layer, channel), standardised.
         scalars
             (column, scalar), standardised.
 
         Returns
         -------
         tuple of Tensor
-            (column, level) in m/s, (column,) natural logarithm, (column,) logit.
+            (column, layer) in m/s over each layer; (column,) logit; (column,) natural logarithm of the expected error
+            of the heating, relative to `ERROR_SCALE`.
         """
         spread = scalars.unsqueeze(1).expand(-1, channels.shape[1], -1)
         state, _ = self.lstm(torch.cat([channels, spread], -1))
         push = PUSH_BOUND * torch.tanh(self.level(state).squeeze(-1) / PUSH_BOUND)
         pooled = torch.tanh(self.pool(torch.cat([state.mean(1), scalars], -1)))
         column = self.column(pooled)
-        log_strength = LOG_STRENGTH_BOUND * torch.tanh(column[:, 0] / LOG_STRENGTH_BOUND)
-        return push, log_strength, column[:, 1]
+        return push, column[:, 0], column[:, 1]
 
     def _repr_html_(self) -> str:
         count = sum(p.numel() for p in self.parameters())

@@ -100,7 +100,7 @@ class Perturbed:
         """
         s = self._moved(points)
         answer = points.new_zeros(len(s), points.shape[-1] + 2)
-        known = physics(s, self.network.shape.levels)
+        known = physics(s, self.network.shape)
         if known is not None:
             _, outputs = self.emulator.answer(known, self.network)
             mass = known.sounding.rho * known.sounding.dz
@@ -118,4 +118,5 @@ class Perturbed:
         fixed = {name: getattr(s, mine).T.expand(copies, -1, -1) for name, mine in _FIXED.items()}
         profiles = {name: x.reshape(-1, s.levels) for name, x in (fixed | moved).items()}
         surface = {name: getattr(s, mine).repeat(copies) for name, mine in _SURFACE.items()}
-        return Sounding.of(profiles, surface, dx=s.dx, dt=s.dt, cudt=s.cudt)
+        run = {name: getattr(s, name).repeat(copies) for name in ("dx", "dt", "cudt")}
+        return Sounding.of(profiles, surface, **run)

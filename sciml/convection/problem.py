@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ __all__ = [
     "INPUT_SURFACE",
     "Convection",
     "ConvectionSolution",
+    "between",
     "check_inputs",
     "output_attributes",
     "solution_of",
@@ -40,7 +41,7 @@ SETTINGS = ("DX", "DT", "CUDT")
 UNITS = {entry.name: entry.units for entry in MSKF.outputs}
 LONG_NAMES = {
     "KIND": "class of convection",
-    "NOVELTY": "largest distance of a feature from the training range, 1 at its edge",
+    "NOVELTY": "expected error or distance from the training, above 1 in columns unlike those of the training",
     "P_TRIGGER": "probability of convection",
     "P_DEEP": "probability of deep convection",
 }
@@ -87,7 +88,7 @@ class Convection:
                 f"the columns do not have {', '.join(absent)}: make them with sciml.convection_columns(ds), from a "
                 "file that has what they are made of (sciml wrf info lists what a file does not have)"
             )
-        lost = [name for name in SETTINGS if name not in self.columns.attrs]
+        lost = [name for name in SETTINGS if name not in self.columns and name not in self.columns.attrs]
         if lost:
             lines = "; ".join(f"columns.attrs['{name}'] = ..." for name in lost)
             raise InputError(
@@ -95,31 +96,76 @@ class Convection:
                 f"had, {lines}"
             )
         for name in SETTINGS:
-            _check_setting(name, self.columns.attrs[name])
+            for value in (
+                np.unique(self.columns[name].values) if name in self.columns else [self.columns.attrs[name]]
+            ):
+                _check_setting(name, value)
 
     def __len__(self) -> int:
         return int(self.columns.sizes["column"])
 
     @property
     def levels(self) -> int:
-        """Number of mass levels of the columns."""
-        return int(self.columns.sizes["level"])
+        """Least number of mass levels of the columns."""
+        return int(self._levels_of_each.min())
 
     @cached_property
-    def settings(self) -> dict[str, float]:
-        """DX (m), DT (s), CUDT (min)."""
-        return {name: float(self.columns.attrs[name]) for name in SETTINGS}
+    def _levels_of_each(self) -> np.ndarray[Any, Any]:
+        if "LEVELS" in self.columns:
+            return np.asarray(self.columns["LEVELS"].values)
+        return np.full(len(self), self.columns.sizes["level"])
+
+    @cached_property
+    def settings(self) -> dict[str, tuple[float, float]]:
+        """Least and greatest DX (m), DT (s), CUDT (min) of the columns."""
+        pairs = {}
+        for name in SETTINGS:
+            given = self.columns[name].values if name in self.columns else float(self.columns.attrs[name])
+            pairs[name] = (float(np.min(given)), float(np.max(given)))
+        return pairs
+
+    def blocks(self, size: int) -> Iterator[tuple[np.ndarray[Any, Any], xr.Dataset]]:
+        """Yield the numbers of at most `size` columns of equal length, and these columns."""
+        for levels in np.unique(self._levels_of_each):
+            rows = np.flatnonzero(self._levels_of_each == levels)
+            for start in range(0, len(rows), size):
+                chosen = rows[start : start + size]
+                yield chosen, self.columns.isel(column=chosen, level=slice(0, int(levels)))
+
+    def put(
+        self,
+        arrays: dict[str, np.ndarray[Any, Any]],
+        name: str,
+        rows: np.ndarray[Any, Any],
+        values: np.ndarray[Any, Any],
+    ) -> None:
+        """Write the values of a block into the array `name` of all columns; levels above a shorter column are NaN."""
+        if name not in arrays:
+            shape = (len(self), *[self.columns.sizes["level"]] * (values.ndim - 1))
+            fill = np.nan if np.issubdtype(values.dtype, np.floating) else 0
+            arrays[name] = np.full(shape, fill, values.dtype)
+        if values.ndim == 1:
+            arrays[name][rows] = values
+        else:
+            arrays[name][rows, : values.shape[1]] = values
 
     def __repr__(self) -> str:
-        set_to = ", ".join(f"{name} {value:g}" for name, value in self.settings.items())
-        return f"Convection({len(self)} columns of {self.levels} levels, {set_to})"
+        set_to = ", ".join(f"{name} {between(pair)}" for name, pair in self.settings.items())
+        levels = between((float(self.levels), float(self._levels_of_each.max())))
+        return f"Convection({len(self)} columns of {levels} levels, {set_to})"
 
     def _repr_html_(self) -> str:
         units = {"DX": "m", "DT": "s", "CUDT": "min"}
-        settings = ((name, f"{value:g} {units[name]}") for name, value in self.settings.items())
+        settings = ((name, f"{between(pair)} {units[name]}") for name, pair in self.settings.items())
         return html_table(
             "Convection", [("columns", str(len(self))), ("levels", str(self.levels)), *settings]
         )
+
+
+def between(pair: tuple[float, float]) -> str:
+    """Write a range, or one number where both ends are equal."""
+    low, high = pair
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def _check_setting(name: str, value: Any) -> None:
@@ -195,7 +241,8 @@ class ConvectionSolution:
     outputs
         Dataset on ``column`` and ``level`` of the problem, with its coordinates: KIND (0 none, 1 shallow, 2 deep), the
         eight tendencies, cloud fractions and condensate, PRATEC (mm/s), NCA (s; -100 without convection), CUTOP, CUBOT
-        (levels from 1), NOVELTY (1 at the edge of the training range, 0 where nothing is evaluated), P_TRIGGER.
+        (levels from 1), NOVELTY (the larger of the expected error of the heating and the distance from the training
+        range, above 1 in columns unlike those of the training; 0 where nothing is evaluated), P_TRIGGER.
     result
         Whether the outputs are valid, see `sciml.Result`.
     stats
@@ -264,7 +311,7 @@ def output_attributes(name: str) -> dict[str, Any]:
 def _judged(outputs: xr.Dataset, seconds: float) -> ConvectionSolution:
     """Classify outputs as not finite, novel or successful, and count the columns of each class."""
     kind, novelty = outputs["KIND"].values, outputs["NOVELTY"].values
-    finite = all(bool(np.isfinite(outputs[name].values).all()) for name in outputs.data_vars)
+    finite = all(_is_finite(outputs, str(name)) for name in outputs.data_vars)
     novel = int((novelty > 1.0).sum())
     stats = {
         "columns": float(kind.size),
@@ -277,3 +324,11 @@ def _judged(outputs: xr.Dataset, seconds: float) -> ConvectionSolution:
     }
     result = Result.SUCCESS if novel == 0 else Result.NOVEL
     return ConvectionSolution(outputs, result if finite else Result.NOT_FINITE, stats)
+
+
+def _is_finite(outputs: xr.Dataset, name: str) -> bool:
+    """Whether all values are finite; levels above a shorter column are NaN."""
+    values = np.isfinite(outputs[name].values)
+    if values.ndim == 2 and "LEVELS" in outputs.coords:
+        values |= np.arange(values.shape[1]) >= outputs["LEVELS"].values[:, None]
+    return bool(values.all())

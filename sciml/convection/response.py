@@ -77,8 +77,8 @@ def respond(
     strength
         Cloud-base mass flux over the plume's own, (column,).
     push
-        Change of the cloud's wind over each layer (m/s) by the pressure of its own circulation, along the mean wind;
-        (level, column), for the levels of the network.
+        Change of the cloud's wind over each level (m/s) by the pressure of its own circulation, along the mean wind;
+        (level, column).
     active
         Whether the column convects, bool (column,); the outputs of other columns are zero.
     enthalpy
@@ -95,7 +95,6 @@ def respond(
     base = torch.where(deep, lowered_base(s, plume, t, q), plume.cloud_base)
     shear_u, shear_v = shear_push(s, plume, down, base)
     cos, sin = turned(s, plume)
-    push = torch.cat([push, zero[push.shape[0] :]])
     du, dv = momentum(s, plume, down, strength, base, (shear_u + push * cos, shear_v + push * sin))
     mass = s.dp / td.GRAVITY
     rv, rc, ri, rr = (carried[name] for name in ("RQVCUTEN", "RQCCUTEN", "RQICUTEN", "RQRCUTEN"))

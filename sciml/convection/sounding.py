@@ -44,9 +44,9 @@ class Sounding:
     rh: Tensor
     theta_e: Tensor  # K
     qv: Tensor  # kg/kg, as given
-    dx: float  # m
-    dt: float  # s
-    cudt: float  # min
+    dx: Tensor  # m, (column,)
+    dt: Tensor  # s, (column,)
+    cudt: Tensor  # min, (column,)
 
     @classmethod
     def of(
@@ -54,11 +54,14 @@ class Sounding:
         profiles: dict[str, Tensor],
         surface: dict[str, Tensor],
         *,
-        dx: float,
-        dt: float,
-        cudt: float,
+        dx: float | Tensor,
+        dt: float | Tensor,
+        cudt: float | Tensor,
     ) -> Sounding:
-        """Make from WRF-named tensors (column, level) and (column,); see `sciml.wrf` for the names."""
+        """Make from WRF-named tensors (column, level) and (column,); see `sciml.wrf` for the names.
+
+        The settings of the run, `dx` (m), `dt` (s) and `cudt` (min), are one number or a tensor (column,).
+        """
         a = {name: x.to(torch.float64).T.contiguous() for name, x in profiles.items()}
         s = {name: x.to(torch.float64) for name, x in surface.items()}
         t, p, dz, rho = a["T_PHY"], a["P_HYD"], a["DZ8W"], a["RHO"]
@@ -85,9 +88,9 @@ class Sounding:
             rh=q / saturated,
             theta_e=td.equivalent_temperature(p, t, q),
             qv=a["QVAPOR"],
-            dx=dx,
-            dt=dt,
-            cudt=cudt,
+            dx=_each(dx, p[0]),
+            dt=_each(dt, p[0]),
+            cudt=_each(cudt, p[0]),
         )
 
     def __len__(self) -> int:
@@ -105,3 +108,9 @@ class Sounding:
             for name, value in vars(self).items()
         }
         return Sounding(**chosen)
+
+
+def _each(setting: float | Tensor, like: Tensor) -> Tensor:
+    """Return a setting of the run as a tensor (column,)."""
+    value = torch.as_tensor(setting, dtype=like.dtype, device=like.device)
+    return value.expand_as(like).contiguous()

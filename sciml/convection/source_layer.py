@@ -7,7 +7,6 @@ temperature that grows with the mean vertical velocity.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -22,9 +21,9 @@ SOURCE_DEPTH, SOURCE_STEP, SOURCE_REACH = 5.0e3, 15.0e2, 300.0e2
 LAPSE = -td.GRAVITY / td.CP
 
 
-def scale_factor(dx: float) -> float:
-    """Zheng et al. (2016): 1 + ln(25 km / dx) below 25 km, 1 above."""
-    return 1.0 if dx >= 24999.0 else 1.0 + math.log(25.0e3 / dx)
+def scale_factor(dx: Tensor) -> Tensor:
+    """Scale factor of the grid spacing `dx` (m); Zheng et al. (2016): 1 + ln(25 km / dx) below 25 km, 1 above."""
+    return torch.where(dx >= 24999.0, torch.ones_like(dx), 1.0 + torch.log(25.0e3 / dx))
 
 
 @dataclass(frozen=True)
@@ -93,9 +92,9 @@ def source_layer(s: Sounding, base: int, candidate: Tensor) -> SourceLayer:
         return low + (at(profile, above) - low) * weight
 
     t_env, q_env = at_lcl(s.t), at_lcl(s.q)
-    excess = at_lcl(s.w) - 0.02 * z_lcl.clamp_max(2000.0) / 2000.0
-    if s.dx >= 25.0e3:
-        excess = at_lcl(s.w) * s.dx / 25.0e3 - 0.02 * z_lcl.clamp_max(2000.0) / 2000.0
+    w = at_lcl(s.w)
+    w = torch.where(s.dx >= 25.0e3, w * s.dx / 25.0e3, w)
+    excess = w - 0.02 * z_lcl.clamp_max(2000.0) / 2000.0
     lifting = excess >= 1e-4
     warming = torch.where(lifting, 4.64 * excess.clamp_min(1e-4) ** 0.33, torch.zeros_like(excess))
     passes = candidate & (t_lcl + warming - t_env >= -1e-4) & (reached.amax(0) > 0) & (total > SOURCE_DEPTH)

@@ -2,7 +2,7 @@
 
 The strength of the scheme is computed from its output: detrained condensate is proportional to the strength and then
 only advected, so the strength is the ratio of its column integral to that of the plume. The push is trained by the
-tendency of the wind along the mean wind.
+tendency of the wind along the mean wind. The error is that of the computed heating.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from torch import Tensor, nn
 
 from sciml.columns.extract import check_finite
 from sciml.convection import thermodynamics as td
-from sciml.convection.adjustment import adjust, greatest_strength, shallow_strength
+from sciml.convection.adjustment import adjust, shallow_strength
 from sciml.convection.emulator import physics, sounding_of
+from sciml.convection.energy_closure import LEAST_STRENGTH
 from sciml.convection.momentum import carriage, turned
-from sciml.convection.network import LEAST_STRENGTH
+from sciml.convection.network import ERROR_SCALE, Architecture
 from sciml.convection.plume import DEEP, NONE
+from sciml.convection.plume_coordinate import spread
 from sciml.convection.pressure import shear_push
-from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE
+from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE, Convection
 from sciml.convection.response import enthalpy_imbalance, lowered_base
 from sciml.train import Batch
 
@@ -37,18 +39,20 @@ TARGETS = (
     "RUCUTEN",
     "RVCUTEN",
 )
-LOSSES = ("strength", "momentum", "trigger")
+LOSSES = ("momentum", "trigger", "error")
+PROFILES = ("wind", "shear_push", "mixing", "rising", "flux", "per_mass", "momentum")
 MOMENTUM_SCALE = 1e-4  # m/s2
+LEAST_ERROR = 1e-4  # of the scale of the error
 Prepared = dict[str, Tensor]
 
 
-def prepare(columns: xr.Dataset, levels: int) -> Prepared | None:
+def prepare(columns: xr.Dataset, shape: Architecture) -> Prepared | None:
     """Compute features and true values of the columns whose plume rises, column first, float32; ``row`` numbers them.
 
     `enthalpy` is the imbalance in the scheme's own output (0 where it did not trigger). The result is None if no plume
     rises.
     """
-    known = physics(sounding_of(columns), levels)
+    known = physics(sounding_of(columns), shape)
     if known is None:
         return None
     s, plume, down, times = known.sounding, known.plume, known.down, known.times
@@ -65,14 +69,19 @@ def prepare(columns: xr.Dataset, levels: int) -> Prepared | None:
     detrained = (plume.detrained_liquid + plume.detrained_ice).sum(0) * plume.flux_lcl
     measured = (condensate / detrained.clamp_min(1e-12)).clamp(LEAST_STRENGTH, 50.0)
     deep, agrees = plume.kind == DEEP, plume.kind == true_kind
-    strength = torch.where(deep, measured, shallow_strength(s, plume, times))
+    shallow = shallow_strength(s, plume, times)
+    strength = torch.where(deep, measured, shallow)
+    computed = torch.where(deep, known.closed.strength, shallow)
     after = adjust(s, plume, down, times, strength)
     base = torch.where(deep, lowered_base(s, plume, after["t"], after["q"]), plume.cloud_base)
     cos, sin = turned(s, plume)
     shear = shear_push(s, plume, down, base)
     moved = carriage(s, plume, down, strength, base)
     imbalance = enthalpy_imbalance(s, truth["RTHCUTEN"], truth["RQVCUTEN"])
-    profiles = {
+    heating = adjust(s, plume, down, times, computed)["RTHCUTEN"]
+    heating = torch.where(known.closed.convects, heating, torch.zeros_like(heating))
+    error = ((mass * (heating - truth["RTHCUTEN"]) ** 2).sum(0) / mass.sum(0)).sqrt()
+    profiles = {  # by the names of PROFILES
         "wind": cos * s.u + sin * s.v,
         "shear_push": cos * shear[0] + sin * shear[1],
         "mixing": moved.mixing,
@@ -82,14 +91,13 @@ def prepare(columns: xr.Dataset, levels: int) -> Prepared | None:
         "momentum": cos * truth["RUCUTEN"] + sin * truth["RVCUTEN"],
     }
     scalars = {
-        "log_strength": torch.log(strength),
-        "log_most": torch.log(greatest_strength(s, plume, down, times).clamp_min(LEAST_STRENGTH)),
-        "is_deep": (deep & agrees).double(),
         "usable": agrees.double(),
         "triggered": (true_kind != NONE).double(),
+        "log_error": torch.log(error / ERROR_SCALE + LEAST_ERROR),
         "enthalpy": torch.where(true_kind != NONE, imbalance, torch.zeros_like(imbalance)),
     }
-    out = {name: x[:levels].T for name, x in profiles.items()} | scalars
+    out = {name: x.T for name, x in profiles.items()} | scalars
+    out["positions"] = known.coordinate.positions
     out["channels"] = known.channels.permute(2, 0, 1)
     out["scalars"] = known.scalars.T
     finished = {name: x.float().contiguous() for name, x in out.items()}
@@ -98,7 +106,7 @@ def prepare(columns: xr.Dataset, levels: int) -> Prepared | None:
 
 
 def prepared(
-    columns: xr.Dataset, levels: int, block: int = 4096, digest: hashlib.blake2b | None = None
+    columns: xr.Dataset, shape: Architecture, block: int = 4096, digest: hashlib.blake2b | None = None
 ) -> Iterator[tuple[int, Prepared | None]]:
     """Call `prepare` block by block, and yield the number of columns done; ``digest`` is updated with the data.
 
@@ -110,13 +118,27 @@ def prepared(
     total = columns.sizes["column"]
     for start in range(0, total, block):
         read = columns.isel(column=slice(start, start + block)).load()
-        check_finite(read)
-        if digest is not None:
-            take_in(digest, read)
-        part = prepare(read, levels)
-        if part is not None:
-            part["row"] = part["row"] + start
-        yield min(start + block, total), part
+        parts = []
+        for rows, some in Convection(read).blocks(block):
+            check_finite(some)
+            if digest is not None:
+                take_in(digest, some)
+            part = prepare(some, shape)
+            if part is not None:
+                part["row"] = torch.from_numpy(rows)[part["row"]] + start
+                parts.append(_padded(part, columns.sizes["level"]))
+        joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else None
+        yield min(start + block, total), joined
+
+
+def _padded(part: Prepared, levels: int) -> Prepared:
+    """Extend the profiles of shorter columns by levels in which nothing happens."""
+    more = levels - part["wind"].shape[1]
+    if not more:
+        return part
+    profiles = {name: nn.functional.pad(part[name], (0, more)) for name in PROFILES}
+    positions = torch.cat([part["positions"], part["positions"][:, -1:].expand(-1, more)], 1)
+    return {**part, **profiles, "positions": positions}
 
 
 def take_in(digest: hashlib.blake2b, columns: xr.Dataset) -> None:
@@ -131,18 +153,16 @@ def take_in(digest: hashlib.blake2b, columns: xr.Dataset) -> None:
 
 
 def losses(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-    """Compute the named losses of a batch: strength of deep plumes, momentum along the mean wind, trigger.
+    """Compute the named losses of a batch: momentum along the mean wind, trigger, error.
 
-    The momentum is computed with the true strength, so that the two losses are independent.
+    The momentum is computed with the true strength.
     """
-    push, log_strength, logit = network(batch["x"], batch["y"])
+    pushed, logit, log_error = network(batch["x"], batch["y"])
     usable = batch["usable"]
-    off = torch.minimum(log_strength, batch["log_most"]) - batch["log_strength"]
     smooth = nn.functional.smooth_l1_loss
-    strength = (smooth(off, torch.zeros_like(off), beta=0.1, reduction="none") * batch["is_deep"]).mean()
     wind = batch["wind"]
     face = torch.cat([0.5 * (wind[:, :-1] + wind[:, 1:]), wind[:, -1:]], 1)
-    push = push + batch["shear_push"]
+    push = spread(pushed, batch["positions"]) + batch["shear_push"]
     rising, mixing = batch["rising"] > 0.5, batch["mixing"]
     cloud = [face[:, 0]]
     for k in range(1, wind.shape[1]):
@@ -154,9 +174,10 @@ def losses(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
     error = smooth(tendency / MOMENTUM_SCALE, batch["momentum"] / MOMENTUM_SCALE, beta=1.0, reduction="none")
     momentum = (error.mean(1) * usable).mean()
     trigger = nn.functional.binary_cross_entropy_with_logits(logit, batch["triggered"])
+    expected = smooth(log_error, batch["log_error"], beta=1.0)
     return {
-        "loss": strength + momentum + 0.1 * trigger,
-        "strength": strength,
+        "loss": momentum + 0.1 * trigger + 0.01 * expected,
         "momentum": momentum,
         "trigger": trigger,
+        "error": expected,
     }

@@ -8,7 +8,6 @@ interpolation (for a plume close to neutral buoyancy), so the same tables are us
 from __future__ import annotations
 
 import functools
-import math
 
 import torch
 from torch import Tensor
@@ -32,6 +31,7 @@ from sciml.constants import (
 )
 from sciml.constants import LATENT_HEAT_AT_ZERO as L_ZERO
 from sciml.constants import LATENT_HEAT_SLOPE as L_SLOPE
+from sciml.convection.wet_table import TABLE_BOTTOM, TABLE_P, TABLE_TH, TABLE_TOP, wet_table
 
 __all__ = [
     "CP",
@@ -54,7 +54,6 @@ E_OFFSET = E_SLOPE * ZERO_CELSIUS
 
 # The tables: linear in the ratio of vapour pressure to E_ZERO, bilinear in pressure and equivalent temperature.
 LOG_START, LOG_STEP, LOG_COUNT = 1.0e-3, 0.075, 200
-TABLE_TOP, TABLE_BOTTOM, TABLE_P, TABLE_TH, TABLE_T = 5000.0, 110000.0, 220, 250, 150.0
 TABLE_DP = (TABLE_BOTTOM - TABLE_TOP) / (TABLE_P - 1)
 
 
@@ -130,29 +129,8 @@ def equivalent_temperature(p: Tensor, t: Tensor, q: Tensor, t_lcl: Tensor | None
 @functools.cache
 def _wet_tables(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """Temperature, saturation mixing ratio (TABLE_TH, TABLE_P), and each pressure's first equivalent temperature."""
-    p = TABLE_TOP + TABLE_DP * torch.arange(TABLE_P, dtype=torch.float64)
-
-    def theta(t: Tensor) -> Tensor:
-        q = saturation(p, t)
-        return t * exner(p, q) * torch.exp((THETA_E_SCHEME[0] / t - THETA_E_SCHEME[1]) * _growth(q))
-
-    t = torch.full_like(p, TABLE_T)
-    start = theta(t)
-    rows = [t]
-    for step in range(1, TABLE_TH):
-        target = start + step
-        t = rows[-1]
-        for _ in range(40):  # Newton with a central difference; quadratic, so this is convergence
-            slope = (theta(t + 1e-4) - theta(t - 1e-4)) / 2e-4
-            change = (theta(t) - target) / slope
-            t = t - change.clamp(-2.0, 2.0)
-            if float(change.abs().max()) < 1e-12 * math.sqrt(TABLE_P):
-                break
-        rows.append(t)
-    # stored as float32, as in the scheme, which needs half the cache in the native library; arithmetic is float64
-    temperature = torch.stack(rows)
-    rounded = (temperature.float(), saturation(p, temperature).float(), start.float())
-    t, q, first = (x.to(device=device, dtype=dtype) for x in rounded)
+    tables = (torch.from_numpy(x).to(device=device, dtype=dtype) for x in wet_table())
+    t, q, first = tables
     return t, q, first
 
 

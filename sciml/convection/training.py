@@ -19,7 +19,7 @@ from sciml.columns.open import open_columns
 from sciml.convection.emulator import Emulator
 from sciml.convection.feature_scaling import FeatureScaling
 from sciml.convection.network import Architecture, Closure
-from sciml.convection.problem import Convection
+from sciml.convection.problem import Convection, between
 from sciml.convection.targets import TARGETS, losses, prepared
 from sciml.errors import InputError, MissingVariable
 from sciml.train import BatchSource, Fit, TensorSource
@@ -45,7 +45,7 @@ DEFAULTS: Mapping[str, Any] = {
 # Prepared columns (3.5 kB each) beyond this many bytes are stored on disk during the training.
 MEMORY = 3 << 30
 PREPARED = "prepared.zarr"
-SHAPE = ("hidden", "layers", "pooled", "levels")  # the settings of the network
+SHAPE = ("hidden", "layers", "pooled", "below", "cloud")  # the settings of the network
 
 
 def train(
@@ -112,7 +112,7 @@ def train(
     problem = Convection(dataset)
     progress = automatic() if progress is None else progress
     with _scratch(Path(output)) as scratch:
-        data = _Prepared(dataset, shape.levels, scratch, progress)
+        data = _Prepared(dataset, shape, scratch, progress)
         held = np.isin(runs[data.row], list(hold_out))
         if held.all():
             raise InputError(f"0 of {len(runs)} columns are left to train on: all are held out")
@@ -136,7 +136,8 @@ def train(
             progress=progress,
             identity=identity,
         )
-    about = _about(problem, data, held, runs[data.row], settings)
+        about = _about(problem, data, held, runs[data.row], settings)
+        about["log_error"] = _novel_error(closure.eval(), data.source(~held, normalisation))
     about |= {"held_out": [int(r) for r in hold_out], "excluded": [int(r) for r in exclude]}
     emulator = Emulator(closure.eval(), normalisation, about)
     save_finished(emulator, output, history)
@@ -197,7 +198,7 @@ def _identity(
         "the training runs": _numbers(runs[~held]),
         "the held-out runs": _numbers(runs[held]),
         "the excluded runs": _numbers(exclude),
-        "the run's settings": ", ".join(f"{name} {value:g}" for name, value in problem.settings.items()),
+        "the run's settings": ", ".join(f"{name} {between(pair)}" for name, pair in problem.settings.items()),
         "the network": ", ".join(f"{name} {getattr(shape, name)}" for name in SHAPE),
         "the columns of digest": columns.hexdigest(),
         "the normalisation of digest": _coarse(normalisation),
@@ -214,8 +215,7 @@ def _about(
     """Description of the columns and the training for the checkpoint."""
     imbalance = data.enthalpy[~held]
     return {
-        "levels": problem.levels,
-        **{name.lower(): value for name, value in problem.settings.items()},
+        **{name.lower(): list(pair) for name, pair in problem.settings.items()},
         "runs": sorted({int(r) for r in runs[~held]}),
         "held_out": [],
         "excluded": [],
@@ -223,16 +223,23 @@ def _about(
         "seed": settings.seed,
         "epochs": settings.epochs,
         "enthalpy": [float(imbalance.min()), float(imbalance.max())],
-        "level_pressure": level_pressure(problem.columns.isel(column=np.sort(data.row[~held]))),
         "source": str(problem.columns.attrs.get("SOURCE", "")),
     }
 
 
-def level_pressure(columns: xr.Dataset) -> list[float]:
-    """Return the mean pressure of each level over that of the lowest, which identifies the eta levels."""
-    p = columns["P_HYD"]
-    share = (p / p.isel(level=0)).mean("column", dtype=np.float64).values
-    return [round(float(x), 6) for x in share]
+def _novel_error(closure: Closure, source: BatchSource) -> float:
+    """Compute the expected error (natural logarithm) above which a column is novel.
+
+    It is exceeded in 2 % of the training columns whose error is below its 99th percentile.
+    """
+    expected, true = [], []
+    with torch.no_grad():
+        for batch in source.batches(4096):
+            expected.append(closure(batch["x"], batch["y"])[-1].cpu().numpy())
+            true.append(batch["log_error"].cpu().numpy())
+    error = np.concatenate(true)
+    usual = error <= np.quantile(error, 0.99)
+    return float(np.quantile(np.concatenate(expected)[usual], 0.98))
 
 
 def _numbers(runs: Sequence[int] | np.ndarray[Any, Any]) -> str:
@@ -255,7 +262,7 @@ def _network_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
 class _Prepared:
     """Features and targets of all columns whose plume rises, in memory, or on disk if they are too large."""
 
-    def __init__(self, columns: xr.Dataset, levels: int, scratch: Path, progress: Progress) -> None:
+    def __init__(self, columns: xr.Dataset, shape: Architecture, scratch: Path, progress: Progress) -> None:
         self.path: Path | None = None
         self.tensors: dict[str, Tensor] = {}
         parts: list[dict[str, Tensor]] = []
@@ -263,7 +270,7 @@ class _Prepared:
         enthalpy: list[Tensor] = []
         size, total = 0, columns.sizes["column"]
         digest = hashlib.blake2b(digest_size=6)
-        for done, part in prepared(columns, levels, digest=digest):
+        for done, part in prepared(columns, shape, digest=digest):
             progress.say(f"prepared {done} of {total} columns")
             if part is None:
                 continue

@@ -180,7 +180,7 @@ def _extent_at_lcl(source: SourceLayer) -> _Extent:
 
 
 def _rise(
-    level: Surroundings, air: Air, extent: _Extent, here: Tensor, flux_lcl: Tensor, dx: float, k: int
+    level: Surroundings, air: Air, extent: _Extent, here: Tensor, flux_lcl: Tensor, dx: Tensor, k: int
 ) -> tuple[Air, _Extent, Tensor, dict[str, Tensor]]:
     """Lift the air to level `k` in the columns `here` and mix it there.
 

@@ -68,7 +68,7 @@ class Surroundings:
     tv_below: Tensor  # K, at the level below or, at the first level, at the LCL
     depth: Tensor  # m, from there to this level
     radius: Tensor  # m, of the cloud
-    factor: float  # scale factor of the grid spacing
+    factor: Tensor  # scale factor of the grid spacing
 
     @classmethod
     def of(cls, s: Sounding, source: SourceLayer, radius: Tensor, k: int) -> Surroundings:

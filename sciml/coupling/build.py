@@ -45,8 +45,8 @@ LIBRARY = "libsciml_mskf.so"
 _PHYSICS = tuple(
     f"mskf/{name}.c"
     for name in (
-        *("adjustment", "columns", "downdraft", "features", "momentum", "plume", "pressure", "probe"),
-        *("response", "sounding", "updraft", "updraft_level"),
+        *("adjustment", "columns", "downdraft", "energy_closure", "features", "momentum", "plume"),
+        *("plume_coordinate", "pressure", "probe", "response", "sounding", "updraft", "updraft_level"),
     )
 )
 _KERNELS = {"engine/lstm_kernel.c": (32, 64), **dict.fromkeys(_PHYSICS, (64,))}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sciml.checks import is_number, is_whole
 from sciml.coupling.bilstm_export import bilstm_weights
 from sciml.coupling.weights_file import Attribute, Weights
 from sciml.errors import InputError, SchemaError
@@ -20,18 +21,17 @@ if TYPE_CHECKING:
 __all__ = ["emulator_from", "emulator_weights"]
 
 _DESCRIPTIONS = {
-    "normalisation.mean": "Mean of each feature at each level, in the units of sciml.convection.features",
+    "normalisation.mean": "Mean of each feature in each layer of the plume, in the units of sciml.convection.features",
     "normalisation.scale": "Its scale: standardised = (feature - mean) / scale, clipped at the attribute clip",
     "normalisation.middle": "Middle of the training range, standardised",
-    "normalisation.reach": "Half its width: novelty = |standardised - middle| / reach, of the worst feature",
+    "normalisation.reach": "Half its width: distance = |standardised - middle| / reach, of the worst feature",
     "normalisation.scalar_mean": "The same for the features of the column",
-    "summary.weight": "From the mean state over the levels and the column's features to the summary units",
+    "summary.weight": "From the mean state over the layers and the column's features to the summary units",
     "summary.bias": "Biases of the summary units, which are hyperbolic tangents",
-    "column.weight": "From the summary units to log strength and the trigger's logit",
-    "column.bias": "Biases of log strength and the trigger's logit",
-    "level_pressure": "Mean pressure of each level over that of the lowest, in the training",
+    "column.weight": "From the summary units to the trigger's logit and the logarithm of the expected error",
+    "column.bias": "Biases of the trigger's logit and the logarithm of the expected error",
     "enthalpy": "Bounds of the enthalpy imbalance over the absolute heating",
-    "head.weight": "From a level's state to the push of the circulation's pressure along the wind (m s-1)",
+    "head.weight": "From a layer's state to the push of the circulation's pressure along the wind (m s-1)",
 }
 
 
@@ -46,16 +46,17 @@ def emulator_weights(emulator: Emulator) -> Weights:
     Returns
     -------
     Weights
-        Argument of `sciml.coupling.weights_file.write_weights`. Attributes: the network's sizes, ``levels`` (of the
-        columns), ``network_levels`` (the lowest ones, which the network takes), ``pooled_units``, the constants of the
-        network (``push_bound``, ``log_strength_bound``, ``least_strength``, ``clip``), and the description of
-        the training (``about_*``).
+        Argument of `sciml.coupling.weights_file.write_weights`. Attributes: the network's sizes, ``layers_below``
+        and ``layers_cloud`` (of the plume's coordinate), ``pooled_units``, the constants (``push_bound``, ``clip``,
+        ``distance``, ``log_error``), the ranges of the settings of the training (``trained_dx_low``, ...), and its
+        description (``about_*``).
 
     Raises
     ------
     InputError
         When the weights are not finite.
     """
+    from sciml.convection.problem import SETTINGS
     from sciml.nn.state_dict import materialise
 
     state = {
@@ -69,8 +70,6 @@ def emulator_weights(emulator: Emulator) -> Weights:
     for name, tensor in emulator.normalisation.tensors().items():
         arrays[name] = np.asarray(tensor.detach().cpu(), np.float32)
     arrays["enthalpy"] = np.asarray(emulator.about["enthalpy"], np.float64)
-    if "level_pressure" in emulator.about:
-        arrays["level_pressure"] = np.asarray(emulator.about["level_pressure"], np.float64)
     for name, array in arrays.items():
         if not np.isfinite(np.asarray(array, np.float64)).all():
             raise InputError(f"{name} of the emulator has values that are not finite: train it again")
@@ -79,12 +78,16 @@ def emulator_weights(emulator: Emulator) -> Weights:
     attributes: dict[str, Attribute] = {f"about_{name}": value for name, value in about.items()}
     attributes |= dict(bare.attributes)
     attributes |= {
-        "levels": int(emulator.about["levels"]),
-        "network_levels": shape.levels,
+        "layers_below": shape.below,
+        "layers_cloud": shape.cloud,
         "pooled_units": shape.pooled,
+        "log_error": float(emulator.about["log_error"]),
         "channel_names": " ".join(shape.channels),
         "scalar_names": " ".join(shape.scalars),
     }
+    for name in SETTINGS:
+        low, high = emulator.about[name.lower()]
+        attributes |= {f"trained_{name.lower()}_low": float(low), f"trained_{name.lower()}_high": float(high)}
     attributes |= _network_constants()
     return replace(bare, arrays=arrays, attributes=attributes, descriptions=_DESCRIPTIONS)
 
@@ -110,29 +113,36 @@ def emulator_from(weights: Weights, precision: Literal["float32", "float64"] = "
     from sciml.convection.emulator import Emulator
     from sciml.convection.feature_scaling import FeatureScaling
     from sciml.convection.network import Architecture, Closure
+    from sciml.convection.problem import SETTINGS
 
     attributes = weights.attributes
     try:
         shape = Architecture(
-            hidden=_whole(attributes["hidden"]),
-            layers=_whole(attributes["layers"]),
-            pooled=_whole(attributes["pooled_units"]),
-            levels=_whole(attributes["network_levels"]),
+            hidden=_whole(attributes, "hidden"),
+            layers=_whole(attributes, "layers"),
+            pooled=_whole(attributes, "pooled_units"),
+            below=_whole(attributes, "layers_below"),
+            cloud=_whole(attributes, "layers_cloud"),
             channels=tuple(str(attributes["channel_names"]).split()),
             scalars=tuple(str(attributes["scalar_names"]).split()),
         )
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in weights.arrays.items()}
         state = {name: tensors[_PLACES.get(name, name)] for name in Closure(shape).state_dict()}
         normalisation = FeatureScaling.from_tensors(tensors)
-        about: dict[str, object] = {"levels": _whole(attributes["levels"])}
+        about: dict[str, object] = {"log_error": _number(attributes, "log_error")}
+        for name in (setting.lower() for setting in SETTINGS):
+            about[name] = [_number(attributes, f"trained_{name}_{end}") for end in ("low", "high")]
         about["enthalpy"] = [float(bound) for bound in tensors["enthalpy"]]
     except KeyError as missing:
         raise SchemaError(
             f"the weights have no {missing} and so no whole emulator: export one with `sciml coupling export`"
         ) from missing
     _check_constants(attributes)
-    if "level_pressure" in tensors:
-        about["level_pressure"] = [float(share) for share in tensors["level_pressure"]]
+    if normalisation.mean.shape != (shape.below + shape.cloud, len(shape.channels)):
+        raise SchemaError(
+            f"`layers_below` and `layers_cloud` are {shape.below} and {shape.cloud} in the weights file, which is "
+            f"normalised for {len(normalisation.mean)} layers: write it again with `sciml coupling export`"
+        )
     about |= {n.removeprefix("about_"): v for n, v in attributes.items() if n.startswith("about_")}
     network = Closure(shape)
     network.load_state_dict(state)
@@ -141,15 +151,10 @@ def emulator_from(weights: Weights, precision: Literal["float32", "float64"] = "
 
 def _network_constants() -> dict[str, float]:
     """Return the constants of the network by their attribute names; the native library reads them from the file."""
-    from sciml.convection.feature_scaling import CLIP
-    from sciml.convection.network import LEAST_STRENGTH, LOG_STRENGTH_BOUND, PUSH_BOUND
+    from sciml.convection.feature_scaling import CLIP, DISTANCE
+    from sciml.convection.network import PUSH_BOUND
 
-    return {
-        "push_bound": PUSH_BOUND,
-        "log_strength_bound": LOG_STRENGTH_BOUND,
-        "least_strength": LEAST_STRENGTH,
-        "clip": CLIP,
-    }
+    return {"push_bound": PUSH_BOUND, "clip": CLIP, "distance": DISTANCE}
 
 
 def _check_constants(attributes: Mapping[str, Attribute]) -> None:
@@ -174,5 +179,19 @@ _PLACES = {
 }
 
 
-def _whole(value: Attribute) -> int:
-    return int(np.asarray(value))
+def _whole(attributes: Mapping[str, Attribute], name: str) -> int:
+    value = attributes[name]
+    if not is_whole(value, 1):
+        raise SchemaError(_wrong(name, value, "a whole number above 0"))
+    return int(value)
+
+
+def _number(attributes: Mapping[str, Attribute], name: str) -> float:
+    value = attributes[name]
+    if not is_number(value):
+        raise SchemaError(_wrong(name, value, "a finite number"))
+    return float(value)
+
+
+def _wrong(name: str, value: Attribute, wanted: str) -> str:
+    return f"`{name}` is {value!r} in the weights file, not {wanted}: write it again with `sciml coupling export`"

@@ -53,7 +53,7 @@ class NativeColumns:
     def __init__(self, problem: Convection, precision: Literal["float32", "float64"] = "float32") -> None:
         self._bits = 64 if precision == "float64" else 32
         kind = np.float64 if precision == "float64" else np.float32
-        self._settings = problem.settings
+        self._settings = {name: low for name, (low, _) in problem.settings.items()}
         self.count, self.levels = len(problem), problem.levels
         self.inputs = {name: _taken(problem, name, kind) for name in (*INPUT_PROFILES, *INPUT_SURFACE)}
         self.outputs: dict[str, npt.NDArray[Any]] = {
@@ -141,8 +141,7 @@ class FortranEmulator:
         Raises
         ------
         InputError
-            When an input has NaN, other units or the wrong order of levels, or the columns have another number of
-            levels than the emulator.
+            When an input has NaN, other units or the wrong order of levels, or the columns have fewer than 20 levels.
         SchemaError
             When the weights are those of a bare network.
         """

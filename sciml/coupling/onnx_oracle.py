@@ -129,9 +129,9 @@ def bilstm_onnx(weights: Weights) -> Any:
 def closure_onnx(weights: Weights) -> Any:
     """Make an ``onnx.ModelProto`` of the network of a whole emulator, as `sciml.convection.network.Closure` defines it.
 
-    Its inputs, standardised, are ``x`` (level, column, channel), of which the last channels repeat the column's
-    scalars, and ``y`` (column, scalar); its outputs ``push`` (level, column, 1) in m/s and ``column``
-    (column, 2): log strength and the trigger's logit.
+    Its inputs, standardised, are ``x`` (layer, column, channel), of which the last channels repeat the column's
+    scalars, and ``y`` (column, scalar); its outputs ``push`` (layer, column, 1) in m/s and ``column``
+    (column, 2): the trigger's logit and the logarithm of the expected error.
 
     Raises
     ------
@@ -141,33 +141,24 @@ def closure_onnx(weights: Weights) -> Any:
         Without the extra ``onnx``.
     """
     g = _Graph(weights)
-    names = ("pooled_units", "push_bound", "log_strength_bound")
+    names = ("pooled_units", "push_bound")
     missing = [name for name in names if name not in weights.attributes]
     if missing:
         raise InputError(
             f"the weights have no {', '.join(missing)} and so no whole emulator: "
             "export one with `sciml coupling export`"
         )
-    bounds = {name: np.array([weights.attributes[name]], np.float32) for name in names[1:]}
-
-    def bounded(name: str, bound: npt.NDArray[np.float32], to: str) -> None:
-        limit = g.constant(f"{to} bound", bound)
-        small = g.add("Div", [name, limit], f"{to} small")
-        g.add("Mul", [g.add("Tanh", [small], f"{to} tanh"), limit], to)
-
+    bound = g.constant("push bound", np.array([weights.attributes["push_bound"]], np.float32))
     state = g.states()
-    bounded(g.head(state, "level"), bounds["push_bound"], "push")
+    small = g.add("Div", [g.head(state, "level"), bound], "push small")
+    g.add("Mul", [g.add("Tanh", [small], "push tanh"), bound], "push")
     mean = g.add("ReduceMean", [state], "mean", axes=[0], keepdims=0)
     both = g.add("Concat", [mean, "y"], "both", axis=1)
     summary = g.add(
         "Gemm", [both, g.constant("summary.weight"), g.constant("summary.bias")], "summary", transB=1
     )
     units = g.add("Tanh", [summary], "units")
-    g.add("Gemm", [units, g.constant("column.weight"), g.constant("column.bias")], "numbers", transB=1)
-    halves = g.constant("halves", np.array([1, 1], np.int64))
-    g.add("Split", ["numbers", halves], ["strength", "logit"], axis=1)
-    bounded("strength", bounds["log_strength_bound"], "log strength")
-    g.add("Concat", ["log strength", "logit"], "column", axis=1)
+    g.add("Gemm", [units, g.constant("column.weight"), g.constant("column.bias")], "column", transB=1)
     scalars = len(str(weights.attributes["scalar_names"]).split())
     return g.model(
         {"x": [None, None, g.size("channels")], "y": [None, scalars]},

@@ -58,7 +58,7 @@ _SUMS: Final = {
     "EVALUATED": ("1", "calls in which the column was not held"),
     "SHALLOW": ("1", "of them shallow"),
     "DEEP": ("1", "of them deep"),
-    "NOVEL": ("1", "of them beyond the range of the training"),
+    "NOVEL": ("1", "of them of novelty above 1"),
     "NOVELTY": ("1", "the greatest"),
     "UNSOUND": ("1", "calls in which the column was not sound"),
     "LIMITED": ("1", "steps in which tendencies were made smaller to leave no negative water"),

@@ -153,7 +153,7 @@ class Start:
         InputError
             When columns have no required variable, or the numbers are out of range.
         """
-        settings = Convection(columns).settings
+        settings = {name: low for name, (low, _) in Convection(columns).settings.items()}
         dt, cudt = settings["DT"], settings["CUDT"]
         stepcu = max(1, round(cudt * 60 / dt))
         sound = (

@@ -97,7 +97,7 @@ def write_stream(columns: xr.Dataset, path: str | os.PathLike[str]) -> Grid:
 
     def parts() -> Iterator[bytes]:
         yield grid.header.tobytes()
-        yield np.array([problem.settings[n] for n in ("DX", "DT", "CUDT")], np.float32).tobytes()
+        yield np.array([problem.settings[n][0] for n in ("DX", "DT", "CUDT")], np.float32).tobytes()
         for number in range(grid.records):
             here = record == number
             at = j[here] + _HALO, i[here] + _HALO

@@ -140,9 +140,7 @@ class Diagnostic:
 
 
 EMULATOR_OUTPUTS: Final = (
-    Diagnostic(
-        "NOVELTY", "NOVELTY", "novelty", "1", "equal to 1 at the edge of what the emulator was trained on"
-    ),
+    Diagnostic("NOVELTY", "NOVELTY", "novelty", "1", "above 1 in columns unlike those of the training"),
 )
 """Values per column that every emulator returns, after the outputs of its scheme."""
 

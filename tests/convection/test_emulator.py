@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -119,9 +118,42 @@ def test_invalid_problems(pairs: xr.Dataset) -> None:
         Convection(bare)
 
 
-def test_another_number_of_levels_is_an_error(pairs: xr.Dataset, path: Path) -> None:
-    with pytest.raises(InputError, match="44 levels, these have 40"):
-        sm.solve(Convection(pairs.isel(level=slice(0, 40))), Emulator.load(path))
+def test_too_few_levels_are_an_error(pairs: xr.Dataset, path: Path) -> None:
+    with pytest.raises(InputError, match="have 19 levels, and the plume needs 20 or more"):
+        sm.solve(Convection(pairs.isel(level=slice(0, 19))), Emulator.load(path))
+
+
+def test_levels_above_the_clouds_do_not_matter(pairs: xr.Dataset, path: Path) -> None:
+    """The lid enters only through the pressure solution of the momentum, far above the cloud."""
+    some = pairs.isel(column=slice(0, 400))
+    whole = sm.solve(Convection(some), Emulator.load(path)).outputs
+    fewer = sm.solve(Convection(some.isel(level=slice(0, 42))), Emulator.load(path)).outputs
+    assert int(whole["CUTOP"].max()) < 40
+    for name in ("RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "CLDFRA_DP"):
+        np.testing.assert_array_equal(fewer[name], whole[name].isel(level=slice(0, 42)), err_msg=name)
+    size = float(abs(whole["RUCUTEN"]).max())
+    np.testing.assert_allclose(fewer["RUCUTEN"], whole["RUCUTEN"].isel(level=slice(0, 42)), atol=5e-3 * size)
+
+
+def test_columns_of_different_runs_in_one_problem(pairs: xr.Dataset, path: Path) -> None:
+    """Grid spacings, time steps and numbers of levels by column give what each group gives alone."""
+    loaded = Emulator.load(path)
+    first = pairs.isel(column=slice(0, 300))
+    second = pairs.isel(column=slice(300, 600), level=slice(0, 42)).assign_attrs(DX=4000.0, DT=20.0)
+    padded = second.pad(level=(0, 2), constant_values=np.nan)
+    mixed = xr.concat([first, padded], "column", combine_attrs="drop_conflicts")
+    values = {"DX": (1e4, 4e3), "DT": (50.0, 20.0), "CUDT": (5.0, 5.0), "LEVELS": (44, 42)}
+    mixed = mixed.assign_coords({name: ("column", np.repeat(pair, 300)) for name, pair in values.items()})
+    with pytest.warns(UserWarning, match="DX is 4000 to 10000"):
+        together = sm.solve(Convection(mixed), loaded).outputs
+    with pytest.warns(UserWarning, match="DX is 4000"):
+        apart = [sm.solve(Convection(part), loaded).outputs for part in (first, second)]
+    for name in ("KIND", "PRATEC", "NCA", "NOVELTY"):
+        both = np.concatenate([part[name].values for part in apart])
+        np.testing.assert_allclose(together[name], both, rtol=1e-6, err_msg=name)
+    np.testing.assert_allclose(together["RTHCUTEN"][300:, :42], apart[1]["RTHCUTEN"], rtol=1e-6, atol=1e-12)
+    assert np.isnan(together["RTHCUTEN"][300:, 42:]).all() and np.isfinite(together["RTHCUTEN"][:300]).all()
+    assert "10000" in repr(Convection(mixed)) and "42 to 44" in repr(Convection(mixed))
 
 
 def test_another_grid_spacing_gives_a_warning(pairs: xr.Dataset, path: Path) -> None:
@@ -173,19 +205,3 @@ def test_another_checkpoint_is_an_error(pairs: xr.Dataset, tmp_path: Path) -> No
     out = sm.solve(Convection(some), PublishedEmulator.load(tmp_path / "p.sciml")).outputs
     assert set(np.unique(out["KIND"])) <= {0, 1, 2}
     assert sum(p.numel() for p in baseline.network.parameters()) == 66_422
-
-
-def test_other_eta_levels_give_a_warning(pairs: xr.Dataset) -> None:
-    """The same number of levels as in the training, at other pressures; the same pressures give no warning."""
-    problem = Convection(pairs.isel(column=slice(0, 400)))
-    emulator = Emulator.load("mskf-convrad")
-    shares = np.asarray(emulator.about["level_pressure"])
-    p = problem.columns["P_HYD"].values
-    np.testing.assert_allclose(p / p[:, :1], np.broadcast_to(shares, p.shape), atol=0.01)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        emulator.init(problem)
-    moved = problem.columns.copy(deep=True)
-    moved["P_HYD"].values[:] = p[:, :1] * (p / p[:, :1]) ** 0.8
-    with pytest.warns(UserWarning, match="other eta levels"):
-        emulator.init(Convection(moved))

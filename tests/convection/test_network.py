@@ -8,7 +8,7 @@ import torch
 
 from sciml.convection import Architecture, BiLSTM
 from sciml.convection.feature_scaling import FeatureScaling
-from sciml.convection.network import LOG_STRENGTH_BOUND, PUSH_BOUND, Closure
+from sciml.convection.network import PUSH_BOUND, Closure
 from sciml.errors import InputError
 
 
@@ -25,9 +25,8 @@ def test_outputs_are_bounded() -> None:
     with torch.no_grad():
         for p in closure.parameters():
             p.copy_(50 * torch.randn_like(p))
-        push, strength, _ = closure(torch.randn(20, 40, 14), torch.randn(20, 11))
+        push, _, _ = closure(torch.randn(20, 24, 14), torch.randn(20, 14))
     assert float(push.abs().max()) <= PUSH_BOUND
-    assert float(strength.abs().max()) <= LOG_STRENGTH_BOUND
 
 
 def test_the_closure_against_numpy() -> None:
@@ -35,7 +34,7 @@ def test_the_closure_against_numpy() -> None:
     torch.manual_seed(4)
     shape = Architecture(hidden=5, layers=2, pooled=6)
     closure = Closure(shape).double()
-    x, y = torch.randn(3, 40, 14, dtype=torch.float64), torch.randn(3, 11, dtype=torch.float64)
+    x, y = torch.randn(3, 24, 14, dtype=torch.float64), torch.randn(3, 14, dtype=torch.float64)
     w = {name: p.detach().numpy() for name, p in closure.named_parameters()}
     w["level.weight"][:] = np.linspace(-1, 1, 10)
 
@@ -45,7 +44,7 @@ def test_the_closure_against_numpy() -> None:
     def single_direction(inputs: np.ndarray, tag: str) -> np.ndarray:
         h = c = np.zeros((3, 5))
         states = []
-        for k in range(40):
+        for k in range(24):
             gates = inputs[:, k] @ w[f"lstm.weight_ih_{tag}"].T + w[f"lstm.bias_ih_{tag}"]
             gates = gates + h @ w[f"lstm.weight_hh_{tag}"].T + w[f"lstm.bias_hh_{tag}"]
             i, f, g, o = np.split(gates, 4, 1)
@@ -54,7 +53,7 @@ def test_the_closure_against_numpy() -> None:
             states.append(h)
         return np.stack(states, 1)
 
-    inputs = np.concatenate([x.numpy(), np.repeat(y.numpy()[:, None], 40, 1)], -1)
+    inputs = np.concatenate([x.numpy(), np.repeat(y.numpy()[:, None], 24, 1)], -1)
     for layer in range(2):
         up = single_direction(inputs, f"l{layer}")
         down = single_direction(inputs[:, ::-1], f"l{layer}_reverse")[:, ::-1]
@@ -65,8 +64,7 @@ def test_the_closure_against_numpy() -> None:
     with torch.no_grad():
         outputs = closure(x, y)
     np.testing.assert_allclose(outputs[0].numpy(), push, rtol=1e-10, atol=1e-12)
-    bounded = LOG_STRENGTH_BOUND * np.tanh(column[:, 0] / LOG_STRENGTH_BOUND)
-    np.testing.assert_allclose(outputs[1].numpy(), bounded, rtol=1e-10)
+    np.testing.assert_allclose(outputs[1].numpy(), column[:, 0], rtol=1e-10)
     np.testing.assert_allclose(outputs[2].numpy(), column[:, 1], rtol=1e-10)
 
 
@@ -83,15 +81,15 @@ def test_an_architecture_survives_json() -> None:
 
 def test_the_novelty_of_training_columns_is_at_most_one() -> None:
     draw = torch.Generator().manual_seed(6)
-    channels = torch.randn(40, 14, 300, generator=draw, dtype=torch.float64) * 3 + 1
-    scalars = torch.randn(11, 300, generator=draw, dtype=torch.float64)
+    channels = torch.randn(24, 14, 300, generator=draw, dtype=torch.float64) * 3 + 1
+    scalars = torch.randn(14, 300, generator=draw, dtype=torch.float64)
     scalars[0] = (scalars[0] > 0).double()
     normalisation = FeatureScaling.of(channels, scalars)
     novelty = normalisation.novelty(channels, scalars)
     assert float(novelty.max()) == pytest.approx(1 / 1.01, abs=1e-5)
     assert float(novelty.min()) < 0.98
     x, y = normalisation.standardise(channels, scalars)
-    assert x.shape == (300, 40, 14) and y.shape == (300, 11)
+    assert x.shape == (300, 24, 14) and y.shape == (300, 14)
     np.testing.assert_allclose(x.mean(0).numpy(), 0, atol=1e-6)
     channels[7, 3, 5] += 100
     assert float(normalisation.novelty(channels, scalars)[5]) > 3

@@ -139,10 +139,13 @@ def rewritten(path: Path, target: Path, change: Callable[[dict[str, Any]], objec
         (lambda c: c.pop("network"), "network None"),
         (lambda c: c.pop("about"), "about None"),
         (lambda c: c.update(about=[3]), r"about \[3\]"),
-        (lambda c: c["about"].pop("levels"), "about.levels None"),
+        (lambda c: c["about"].pop("dx"), "about.dx None"),
+        (lambda c: c["about"].update(cudt=5.0), r"about.cudt 5\.0, not two numbers"),
+        (lambda c: c["about"].pop("log_error"), "about.log_error None"),
         (lambda c: c["about"].update(enthalpy=[1]), r"about.enthalpy \[1\]"),
         (lambda c: c["network"].update(hidden=7), "shape .*, the network it describes has"),
-        (lambda c: c["network"].update(levels=39), "normalised for .40"),
+        (lambda c: c["network"].update(cloud=19), r"normalised for \(24, 14\) layers and channels"),
+        (lambda c: c["network"].update(levels=40), "unexpected keyword argument 'levels'.*; train it again"),
     ],
 )
 def test_a_checkpoint_with_an_invalid_config(

@@ -12,6 +12,7 @@ import xarray as xr
 from sciml.convection import thermodynamics as td
 from sciml.convection.adjustment import adjust, shallow_strength
 from sciml.convection.emulator import Physics, physics, sounding_of
+from sciml.convection.network import Architecture
 from sciml.convection.plume import DEEP, SHALLOW
 from sciml.convection.response import PROFILES, enthalpy_imbalance, respond
 
@@ -21,7 +22,7 @@ WATER = ("RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RQICUTEN", "RQSCUTEN")
 
 def answer(known: Physics, strength: torch.Tensor, push: torch.Tensor | None = None, active=None):
     n = len(known.sounding)
-    push = torch.zeros(40, n, dtype=torch.float64) if push is None else push
+    push = torch.zeros(44, n, dtype=torch.float64) if push is None else push
     active = torch.ones(n, dtype=torch.bool) if active is None else active
     return respond(known.sounding, known.plume, known.down, known.times, strength, push, active, BOUNDS)
 
@@ -45,7 +46,7 @@ def test_conservation_for_any_prediction_of_the_network(
     draw = torch.Generator().manual_seed(seed)
     n = len(known.sounding)
     strength = torch.exp(spread * torch.randn(n, generator=draw, dtype=torch.float64)).clamp(0.05, 8.0)
-    push = kick * (2 * torch.rand(40, n, generator=draw, dtype=torch.float64) - 1)
+    push = kick * (2 * torch.rand(44, n, generator=draw, dtype=torch.float64) - 1)
     outputs = answer(known, strength, push).fields
     s, kind = known.sounding, known.plume.kind
     mass = s.dp / td.GRAVITY
@@ -101,11 +102,11 @@ def test_the_response_rotates_with_the_wind(pairs: xr.Dataset, known: Physics, a
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     u, v = pairs["U_PHY"].astype(float), pairs["V_PHY"].astype(float)
     turned = pairs.assign(U_PHY=cos * u - sin * v, V_PHY=sin * u + cos * v)
-    other = physics(sounding_of(turned), 40)
+    other = physics(sounding_of(turned), Architecture())
     assert other is not None
     torch.testing.assert_close(other.channels, known.channels, rtol=1e-9, atol=1e-9)
     strength = torch.full((len(known.sounding),), 1.7, dtype=torch.float64)
-    push = torch.linspace(-2, 3, 40, dtype=torch.float64)[:, None].expand(-1, len(strength))
+    push = torch.linspace(-2, 3, 44, dtype=torch.float64)[:, None].expand(-1, len(strength))
     plain, rotated = answer(known, strength, push).fields, answer(other, strength, push).fields
     expected = {
         "RUCUTEN": cos * plain["RUCUTEN"] - sin * plain["RVCUTEN"],
@@ -117,10 +118,10 @@ def test_the_response_rotates_with_the_wind(pairs: xr.Dataset, known: Physics, a
 
 def test_calm_air_gives_no_momentum_and_no_nan(pairs: xr.Dataset) -> None:
     calm = pairs.assign(U_PHY=0 * pairs["U_PHY"], V_PHY=0 * pairs["V_PHY"])
-    known = physics(sounding_of(calm), 40)
+    known = physics(sounding_of(calm), Architecture())
     assert known is not None
     n = len(known.sounding)
-    push = torch.full((40, n), 2.0, dtype=torch.float64)
+    push = torch.full((44, n), 2.0, dtype=torch.float64)
     outputs = answer(known, torch.ones(n, dtype=torch.float64), push).fields
     for name, value in outputs.items():
         assert bool(torch.isfinite(value).all()), name
@@ -154,7 +155,7 @@ def test_features_are_differentiable_in_the_temperature(pairs: xr.Dataset) -> No
         profiles["T_PHY"] = profiles["T_PHY"] + shift
         surface = {n.upper(): getattr(base, n) for n in ("zol", "hfx", "ust", "pblh")}
         s = Sounding.of(profiles, surface, dx=base.dx, dt=base.dt, cudt=base.cudt)
-        return physics(s, 40).scalars[1]  # log CAPE
+        return physics(s, Architecture()).scalars[1]  # log CAPE
 
     shift = torch.zeros(len(base), base.levels, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(scalars(shift).sum(), shift)

@@ -188,9 +188,9 @@ def test_invalid_settings(runs: xr.Dataset, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_network_of_more_levels_than_the_columns_loads(runs: xr.Dataset, tmp_path: Path) -> None:
-    train(runs, tmp_path / "m.sciml", network={**SMALL, "levels": 99})
-    assert Emulator.load(tmp_path / "m.sciml").network.shape.levels == 99
+def test_a_network_of_more_layers_than_the_default_loads(runs: xr.Dataset, tmp_path: Path) -> None:
+    train(runs, tmp_path / "m.sciml", network={**SMALL, "cloud": 30})
+    assert Emulator.load(tmp_path / "m.sciml").network.shape.cloud == 30
 
 
 def test_a_checkpoint_of_this_package_is_replaced(runs: xr.Dataset, tmp_path: Path) -> None:

@@ -91,14 +91,15 @@ def build_targets(folder: Path, compiler: Compiler, extra: Sequence[str] = ()) -
     return link_targets(folder, compiler, sanitized_objects(folder, compiler, SANITIZERS, coverage), extra)
 
 
-def small_emulator() -> Emulator:
-    """The packaged normalisation of the lowest levels, with a network of the smallest size."""
+def small_emulator(below: int = 2, cloud: int = 5) -> Emulator:
+    """A network of the smallest size on `below` + `cloud` layers, with rows of the packaged normalisation."""
     packaged = Emulator.load("mskf-convrad")
     torch.manual_seed(17)
-    network = Closure(Architecture(hidden=2, pooled=3, levels=7))
+    network = Closure(Architecture(hidden=2, pooled=3, below=below, cloud=cloud))
     known = packaged.normalisation
-    low = {name: getattr(known, name)[:7] for name in ("mean", "scale", "middle", "reach")}
-    return Emulator(network.eval(), replace(known, **low), packaged.about)
+    rows = torch.linspace(0, len(known.mean) - 1, below + cloud).long()
+    some = {name: getattr(known, name)[rows] for name in ("mean", "scale", "middle", "reach")}
+    return Emulator(network.eval(), replace(known, **some), packaged.about)
 
 
 def write_columns(path: Path) -> None:
@@ -110,10 +111,15 @@ def write_columns(path: Path) -> None:
 
 
 def write_seeds(folder: Path) -> dict[str, Path]:
-    """Valid initial files: a bare network, a whole emulator, its columns, and the documented namelist."""
-    made = {name: folder / name for name in ("small.nc", "emulator.nc", "columns", "settings.nml")}
+    """Valid initial files: a bare network, two emulators, their columns, and the documented namelist.
+
+    The second emulator has more layers than the columns have levels.
+    """
+    names = ("small.nc", "emulator.nc", "layers.nc", "columns", "settings.nml")
+    made = {name: folder / name for name in names}
     write_weights(made["small.nc"], Net(3, 2, 1, 2, 4, 1).weights())
     write_weights(made["emulator.nc"], emulator_weights(small_emulator()))
+    write_weights(made["layers.nc"], emulator_weights(small_emulator(20, 40)))
     write_columns(made["columns"])
     shutil.copyfile(sources() / "sciml_mskf.nml", made["settings.nml"])
     return made
@@ -123,7 +129,10 @@ def guided(seconds: float, clang: Compiler, folder: Path, seeds: Mapping[str, Pa
     """Let libFuzzer drive both targets, one after the other."""
     made = build_targets(folder, clang, ("-fsanitize=fuzzer", "-DLIBFUZZER"))
     environment = {**os.environ, "SCIML_COLUMNS": str(seeds["columns"]), "SCIML_LEVELS": "44"}
-    for target, begin in (("fuzz_namelist.c", ("settings.nml",)), ("fuzz.c", ("small.nc", "emulator.nc"))):
+    for target, begin in (
+        ("fuzz_namelist.c", ("settings.nml",)),
+        ("fuzz.c", ("small.nc", "emulator.nc", "layers.nc")),
+    ):
         corpus = folder / f"corpus-{target.removesuffix('.c')}"
         corpus.mkdir(exist_ok=True)
         for name in begin:
@@ -146,11 +155,12 @@ def guided(seconds: float, clang: Compiler, folder: Path, seeds: Mapping[str, Pa
 def blind(
     made: Mapping[str, Path], seeds: Mapping[str, Path], rounds: int
 ) -> list[subprocess.CompletedProcess[str]]:
-    """Damage `rounds` whole emulators at random, ten times as many bare networks, and namelists."""
+    """Damage `rounds` whole emulators at random, more bare networks, and namelists."""
     columns = [str(seeds["columns"]), "44"]
     calls = (
         [str(made["fuzz.c"]), str(seeds["small.nc"]), str(8 * rounds)],
         [str(made["fuzz.c"]), str(seeds["emulator.nc"]), str(rounds), *columns],
+        [str(made["fuzz.c"]), str(seeds["layers.nc"]), str(rounds // 4), *columns],
         [str(made["fuzz_namelist.c"]), str(seeds["settings.nml"]), str(100 * rounds)],
     )
     return [subprocess.run(words, capture_output=True, text=True, check=False) for words in calls]

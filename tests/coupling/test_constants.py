@@ -10,8 +10,8 @@ import pytest
 
 import sciml
 from sciml.convection.emulator import Emulator
-from sciml.convection.feature_scaling import CLIP
-from sciml.convection.network import LEAST_STRENGTH, LOG_STRENGTH_BOUND, PUSH_BOUND
+from sciml.convection.feature_scaling import CLIP, DISTANCE
+from sciml.convection.network import PUSH_BOUND
 from sciml.coupling.export import emulator_from, emulator_weights
 from sciml.coupling.fortran_emulator import FortranEmulator
 from sciml.coupling.library import Library
@@ -23,9 +23,8 @@ from tests.paths import SAMPLE_WRFOUT
 
 CONSTANTS = {
     "push_bound": PUSH_BOUND,
-    "log_strength_bound": LOG_STRENGTH_BOUND,
-    "least_strength": LEAST_STRENGTH,
     "clip": CLIP,
+    "distance": DISTANCE,
 }
 REMEDY = "write it again with `sciml coupling export`"
 
@@ -70,6 +69,44 @@ def test_a_constant_that_is_not_positive_is_an_error(
         library.open(tmp_path / "bad.nc")
 
 
+@pytest.mark.native
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("layers_below", None, "no integer attribute `layers_below`: export it again"),
+        ("layers_below", 0, "`layers_below` is 0 in the weights file; this library takes 1 to 64"),
+        ("layers_cloud", 65, "`layers_cloud` is 65 in the weights file; this library takes 1 to 64"),
+        ("layers_cloud", "twenty", "no integer attribute `layers_cloud`: export it again"),
+        ("layers_cloud", 21, r"`normalisation\.mean` .* does not have the shape that its emulator needs"),
+        ("log_error", None, f"no finite number `log_error`: {REMEDY}"),
+        ("log_error", np.nan, f"no finite number `log_error`: {REMEDY}"),
+    ],
+)
+def test_invalid_sizes_and_limits_are_one_error(
+    library: Library, packaged: Weights, tmp_path: Path, name: str, value: Attribute | None, message: str
+) -> None:
+    """The library and torch reject the same files."""
+    bad = changed(packaged, **{name: value})
+    write_weights(tmp_path / "bad.nc", bad)
+    with pytest.raises((InputError, SchemaError), match=message) as caught:
+        library.open(tmp_path / "bad.nc")
+    assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(SchemaError, match=f"{name}.*sciml coupling export"):
+        emulator_from(bad)
+
+
+@pytest.mark.native
+def test_a_file_without_the_settings_of_the_training_gives_no_warning(
+    library: Library, packaged: Weights, tmp_path: Path
+) -> None:
+    """The library runs; torch needs them."""
+    bare = changed(packaged, trained_dx_low=None)
+    write_weights(tmp_path / "bare.nc", bare)
+    assert library.open(tmp_path / "bare.nc").description.emulator
+    with pytest.raises(SchemaError, match="have no 'trained_dx_low' and so no whole emulator"):
+        emulator_from(bare)
+
+
 def test_torch_rejects_other_constants(packaged: Weights) -> None:
     with pytest.raises(SchemaError, match=r"`clip` is 9\.0 in the weights file, and 10\.0 in this version"):
         emulator_from(changed(packaged, clip=9.0))
@@ -91,7 +128,7 @@ def test_the_library_uses_the_constants_of_the_file(
     for name, weights in {
         "same": packaged,
         "push": changed(packaged, push_bound=1e-9),
-        "strength": changed(packaged, log_strength_bound=1e-9),
+        "novelty": changed(packaged, log_error=float(packaged.attributes["log_error"]) - 1.0),
     }.items():
         write_weights(tmp_path / f"{name}.nc", weights)
         outputs[name] = sciml.solve(problem, FortranEmulator(library.path, tmp_path / f"{name}.nc")).outputs
@@ -99,7 +136,8 @@ def test_the_library_uses_the_constants_of_the_file(
     assert deep.sum() > 5
     assert not outputs["push"]["RUCUTEN"].equals(outputs["same"]["RUCUTEN"])
     assert outputs["push"]["RTHCUTEN"].equals(outputs["same"]["RTHCUTEN"])
-    assert (outputs["strength"]["PRATEC"] != outputs["same"]["PRATEC"]).values[deep].any()
+    ratio = (outputs["novelty"]["NOVELTY"] / outputs["same"]["NOVELTY"]).values[deep]
+    assert np.median(ratio) == pytest.approx(np.e, rel=1e-5)
 
 
 @pytest.mark.native

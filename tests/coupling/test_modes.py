@@ -266,11 +266,25 @@ def test_another_grid_causes_one_warning(host: Path, settings: Settings, tmp_pat
     assert sum("WARNING: DX is 20000" in line for line in library_lines(done)) == 1
 
 
-def test_other_levels(host: Path, standin: Path, settings: Settings, tmp_path: Path) -> None:
-    """With fewer levels than the emulator has, the host's scheme runs, with a message."""
-    fewer = initial_state(moister=1.15).isel(level=slice(0, 40), face=slice(0, 41))
+def test_too_few_levels(host: Path, standin: Path, settings: Settings, tmp_path: Path) -> None:
+    """With fewer levels than the plume needs, the host's scheme runs, with a message."""
+    fewer = initial_state(moister=1.15).isel(level=slice(0, 19), face=slice(0, 20))
     state = write_state(fewer, tmp_path / "state")
     alone = run(standin, tmp_path / "alone", state=state)
     done = run(host, tmp_path, settings("emulate"), state=state, tile=(2, 2), threads=2)
     assert same_bits(alone.history, done.history) == []
-    assert sum("the columns have 40 levels" in line for line in library_lines(done)) == 1
+    assert sum("the columns have 19 levels" in line for line in library_lines(done)) == 1
+
+
+def test_other_levels_than_in_training(host: Path, standin: Path, settings: Settings, tmp_path: Path) -> None:
+    """The emulator runs without a warning, and with the same bits for any tiles."""
+    fewer = initial_state(moister=1.15).isel(level=slice(0, 40), face=slice(0, 41))
+    state = write_state(fewer, tmp_path / "state")
+    alone = run(standin, tmp_path / "alone", state=state)
+    runs = [
+        run(host, tmp_path / str(threads), settings("emulate"), state=state, tile=tile, threads=threads)
+        for tile, threads in (((2, 2), 2), ((7, 5), 1))
+    ]
+    assert same_bits(runs[0].history, runs[1].history) == []
+    assert same_bits(alone.history, runs[0].history) != []
+    assert not any("WARNING" in line for done in runs for line in library_lines(done))

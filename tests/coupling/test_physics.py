@@ -59,9 +59,15 @@ def emulator(columns: xr.Dataset) -> Emulator:
     with torch.no_grad():
         network.level.weight.normal_(0.0, 0.3)
         network.column.weight.normal_(0.0, 0.5)
-    known = physics(sounding_of(columns), network.shape.levels)
+    known = physics(sounding_of(columns), network.shape)
     assert known is not None
-    about = {"levels": 44, "dx": 1e4, "dt": 50.0, "cudt": 5.0, "enthalpy": ENTHALPY}
+    about = {
+        "dx": [1e4, 1e4],
+        "dt": [50.0, 50.0],
+        "cudt": [5.0, 5.0],
+        "enthalpy": list(ENTHALPY),
+        "log_error": 0.3,
+    }
     return Emulator(network.eval(), FeatureScaling.of(known.channels, known.scalars), about, "float64")
 
 
@@ -122,7 +128,7 @@ def _close(mine: npt.NDArray[np.float64], truth: npt.NDArray[np.float64], name: 
 def test_physics(library: Library, columns: xr.Dataset, isa: str) -> None:
     """Every stage agrees with the definition, for given strength and push."""
     s = sounding_of(columns)
-    known = physics(s, 44)
+    known = physics(s, Architecture())
     assert known is not None
     rng, n = np.random.default_rng(23), columns.sizes["column"]
     index = known.index.numpy()
@@ -143,15 +149,22 @@ def test_physics(library: Library, columns: xr.Dataset, isa: str) -> None:
     same = np.ones(len(index), bool)
     for i in DECISIONS:
         same &= scalars[:, i] == numbers[i].numpy()
+    closed = known.closed
+    energy = [closed.strength, closed.convects.double(), closed.removed, closed.rounds.double()]
+    for i in (1, 3):
+        same &= scalars[:, 30 + i] == energy[i].numpy()
     assert same.mean() >= 0.9999
     for i, number in enumerate(numbers):
         _close(scalars[same, i], number.double().numpy()[same], f"scalar {i}")
+    for i, number in enumerate(energy):
+        _close(scalars[same, 30 + i], number.numpy()[same], f"closure {i}")
     for i, feature in enumerate(known.scalars.numpy()):
-        _close(scalars[same, 30 + i], feature[same], f"feature {i}")
+        _close(scalars[same, 34 + i], feature[same], f"feature {i}")
     stages = [getattr(up, name) for name in PLUME] + [getattr(down, name) for name in DOWN]
     stages += [answer.fields[name] for name in response.PROFILES]
     stages += list(pressure.shear_push(s, up, down, up.cloud_base))
-    stages += list(known.channels.transpose(0, 1))
+    layers, levels = len(known.channels), s.levels
+    stages += list(torch.nn.functional.pad(known.channels, (0, 0, 0, 0, 0, levels - layers)).transpose(0, 1))
     assert len(stages) == profiles.shape[1]
     for i, stage in enumerate(stages):
         _close(profiles[same, i], stage.numpy().T[same], f"profile {i}")

@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 import sciml
-from sciml.convection.adjustment import greatest_strength, shallow_strength
+from sciml.convection.adjustment import shallow_strength
 from sciml.convection.emulator import Emulator, Physics, physics, sounding_of
 from sciml.convection.plume import DEEP, SHALLOW
 from sciml.coupling.export import emulator_weights
@@ -47,25 +47,20 @@ def answer(host: Host, columns: xr.Dataset) -> Answer:
     return host.run(columns, np.float64, rates=True)
 
 
-@torch.no_grad()
-def strength_of(known: Physics, emulator: Emulator) -> torch.Tensor:
+def strength_of(known: Physics) -> torch.Tensor:
     """Cloud-base mass flux divided by that of the plume, computed by torch."""
-    s, plume, times = known.sounding, known.plume, known.times
-    network = emulator.network.double()
-    _, logarithm, _ = network(*emulator.normalisation.standardise(known.channels, known.scalars))
-    most = greatest_strength(s, plume, known.down, times)
-    learned = torch.minimum(torch.exp(logarithm).clamp_min(0.05), most)
-    return torch.where(plume.kind == DEEP, learned, shallow_strength(s, plume, times))
+    quiet = shallow_strength(known.sounding, known.plume, known.times)
+    return torch.where(known.plume.kind == DEEP, known.closed.strength, quiet)
 
 
 def test_fluxes_of_the_plume(answer: Answer, columns: xr.Dataset, emulator: Emulator) -> None:
     """Fluxes have the strength of the tendencies, reduced with them where a layer has too little vapour."""
-    known = physics(sounding_of(columns), emulator.network.shape.levels)
+    known = physics(sounding_of(columns), emulator.network.shape)
     assert known is not None
     index = known.index.numpy()
     kinds = answer.fields["KIND"][index]
     active = kinds > 0
-    whole = (known.plume.flux_lcl * strength_of(known, emulator)).numpy() * columns.attrs["DX"] ** 2
+    whole = (known.plume.flux_lcl * strength_of(known)).numpy() * columns.attrs["DX"] ** 2
     plume, down = known.plume, known.down
     for name, flux in zip(
         RATES, (plume.detrained, down.detrained, plume.entrained, -down.entrained), strict=True

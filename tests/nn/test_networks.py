@@ -57,7 +57,7 @@ def emulator(*names: str, kind: str = "factors") -> Emulator:
 
 def features(columns: int = 3) -> tuple[Tensor, Tensor]:
     shape, drawn = Architecture(), torch.Generator().manual_seed(37)
-    x = torch.randn(columns, shape.levels, len(shape.channels), generator=drawn)
+    x = torch.randn(columns, shape.below + shape.cloud, len(shape.channels), generator=drawn)
     return x, torch.randn(columns, len(shape.scalars), generator=drawn)
 
 

@@ -69,7 +69,7 @@ def test_a_second_scheme_has_names_of_its_own() -> None:
     assert SECOND.prefix == "sciml_dry"
     assert enumerations(SECOND).split("enum sciml_dry_output_surface")[1] == (
         " {\n    SCIML_DRY_CUTOP,   /* level */\n"
-        "    SCIML_DRY_NOVELTY, /* 1, equal to 1 at the edge of what the emulator was trained on */\n"
+        "    SCIML_DRY_NOVELTY, /* 1, above 1 in columns unlike those of the training */\n"
         "    SCIML_DRY_OUTPUT_SURFACES\n};\n"
     )
     assert '#define SCIML_DRY_INPUT_SURFACE_FIELDS(X) \\\n    X(HFX, "HFX", "W m-2", hfx)\n' in field_tables(

@@ -139,7 +139,7 @@ contains
    !>   nca        s, at most a day in whole DT; -100 where nothing triggers; read too if `held` is set
    !>   cutop      level, the lowest is 1
    !>   cubot      level, the lowest is 1
-   !>   novelty    1, equal to 1 at the edge of what the emulator was trained on
+   !>   novelty    1, above 1 in columns unlike those of the training
    ! end of the generated part
    !> dx (m), dt (s) and cudt (minutes) are those of the namelist.
    !> nca is read and written: columns with nca >= dt/2 are held, none of their outputs changes.
@@ -148,7 +148,8 @@ contains
    !> physical (sciml_mskf.h lists the bounds), or the physics cannot carry them through. Such a column is
    !> left at rest, as one in which nothing triggers, and its novelty is infinite; status stays 0, and
    !> message has their number. A host that stops, or calls its own scheme there, tests
-   !> any(kind(its:ite, jts:jte) == -1), or message /= "". novelty: 1 at the edge of the training.
+   !> any(kind(its:ite, jts:jte) == -1), or message /= "". novelty: above 1 in columns
+   !> unlike those of the training.
    ! generated from sciml/schemes/mskf.py: do not edit (arguments)
    subroutine sciml_mskf_run(emulator, u, v, t, qv, p_hyd, dz8w, rho, pi, w0avg, zol, hfx, ust, &
                              pblh, dx, dt, cudt, nca, rthcuten, rqvcuten, rqccuten, rqrcuten, &

@@ -136,7 +136,7 @@ enum sciml_output_surface {
     SCIML_NCA,     /* s, at most a day in whole DT; -100 where nothing triggers; read too if `held` is set */
     SCIML_CUTOP,   /* level, the lowest is 1 */
     SCIML_CUBOT,   /* level, the lowest is 1 */
-    SCIML_NOVELTY, /* 1, equal to 1 at the edge of what the emulator was trained on */
+    SCIML_NOVELTY, /* 1, above 1 in columns unlike those of the training */
     SCIML_OUTPUT_SURFACES
 };
 /* end of the generated part */
@@ -181,7 +181,7 @@ SCIML_API int sciml_mskf_run(const sciml_mskf *handle, const sciml_mskf_domain *
  * A namelist file selects the mode: `sciml_mskf.nml` in the working directory, or the file that the
  * environment variable SCIML_MSKF_NAMELIST names. The modes are: run the scheme of the host (`original`); run
  * it and write its inputs and outputs (`capture`); run it and compare the emulator with it (`shadow`); run
- * the emulator (`emulate`); run the emulator, and in columns outside its training range the scheme of the
+ * the emulator (`emulate`); run the emulator, and in columns unlike those of its training the scheme of the
  * host (`guard`). Without the file the mode is `original`. The first call reads the file. Rank 0 prints every
  * setting on standard error, which is rsl.error.0000 if WRF runs on ranks.
  *

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from sciml.convection.emulator import physics, sounding_of
 from sciml.convection.features import CHANNELS, SCALARS
 
 if TYPE_CHECKING:
-    from sciml.convection.emulator import Emulator
+    from sciml.convection.emulator import Emulator, Physics
 
 __all__ = ["NovelFeature", "novel_features"]
 
@@ -61,26 +61,30 @@ def novel_features(emulator: Emulator, history: xr.Dataset, most: int = MOST) ->
     most
         Maximum number of features.
     """
-    known = physics(sounding_of(_columns(history), torch.device("cpu")), emulator.network.shape.levels)
+    known = physics(sounding_of(_columns(history), torch.device("cpu")), emulator.network.shape)
     if known is None:
         return []
     with torch.no_grad():
         far, wide = emulator.normalisation.distances(known.channels, known.scalars)
-    pressure = history["PRESSURE"].values / 100.0
+    pressure = _pressure(known)
     features = []
     for number, name in enumerate(CHANNELS):
         beyond = (far[:, number] > 1).numpy()
-        at = np.flatnonzero(beyond.any(1))
-        if at.size:
-            share, worst = float(beyond.any(0).mean()), float(far[:, number].max())
-            features.append(
-                NovelFeature(name, float(pressure[at].min()), float(pressure[at].max()), share, worst)
-            )
+        if beyond.any():
+            share, worst, where = float(beyond.any(0).mean()), float(far[:, number].max()), pressure[beyond]
+            features.append(NovelFeature(name, float(where.min()), float(where.max()), share, worst))
     for number, name in enumerate(SCALARS):
         share = float((wide[number] > 1).double().mean())
         if share:
             features.append(NovelFeature(name, None, None, share, float(wide[number].max())))
     return sorted(features, key=lambda feature: -feature.share)[:most]
+
+
+def _pressure(known: Physics) -> np.ndarray[Any, Any]:
+    """Return the pressure (hPa) in the middle of the layers of each plume, (layer, column)."""
+    s, edges = known.sounding, known.coordinate.edges
+    middle = s.p[0] + 0.5 * s.dp[0] - 0.5 * (edges[:, :-1] + edges[:, 1:]).T
+    return middle.numpy() / 100.0
 
 
 def _columns(history: xr.Dataset) -> xr.Dataset:

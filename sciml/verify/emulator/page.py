@@ -168,7 +168,7 @@ def _novelty(novelty: Mapping[str, Any]) -> str:
         ]
         for name in ("inside", "outside")
     ]
-    caption = "Columns inside and outside the training range (novelty 1 is its edge)"
+    caption = "Columns inside the training range, and outside of it (novelty above 1)"
     head = ["novelty", "columns", "F1 of the trigger", "error of column heating (nmae)"]
     return (
         f"<h3>Novelty</h3><p>{novelty['looked_at']:,} columns passed the parcel test, and "

@@ -135,9 +135,9 @@ def budget_scores(columns: xr.Dataset, dt: float) -> dict[str, Any]:
 def novelty(columns: xr.Dataset) -> dict[str, Any] | None:
     """Summarise the novelty of the columns, and the scores inside and outside the training range.
 
-    NOVELTY is 1 at the edge of the training range. It is 0 in columns that failed the parcel test; they are not
-    counted. ``inside`` and ``outside`` have the number of columns, the F1 of the trigger and the nmae of the column
-    heating.
+    NOVELTY is above 1 in columns unlike those of the training. It is 0 in columns that failed the parcel test; they
+    are not counted. ``inside`` and ``outside`` have the number of columns, the F1 of the trigger and the nmae of the
+    column heating.
     """
     if "NOVELTY" not in columns:
         return None

@@ -59,7 +59,7 @@ def examine(library: Path, weights: Path, columns: xr.Dataset) -> Iterator[Check
     library, weights
         Paths of the files.
     columns
-        Columns with as many levels as the emulator.
+        Columns, of any number of levels from 20 on.
 
     Yields
     ------
@@ -92,7 +92,8 @@ def examine(library: Path, weights: Path, columns: xr.Dataset) -> Iterator[Check
                 False,
                 f"{about}: the file has a bare network; export an emulator with `sciml coupling export`",
             )
-        return True, f"{about}, {read.attributes['levels']} levels, checksum correct"
+        layers = f"{read.attributes['layers_below']} + {read.attributes['layers_cloud']} layers"
+        return True, f"{about}, {layers}, checksum correct"
 
     def loads() -> tuple[bool, str]:
         return True, f"{library.name}, best instruction set here: {Library(library).isa}"

@@ -30,7 +30,7 @@ __all__ = ["ModeStatistics", "read_statistics"]
 
 Array = NDArray[Any]
 
-COUNTS: Final = ("COLUMNS", "HELD", "NOVEL", "CLIPPED", "LIMITED", "UNSOUND", "RETURNED")
+COUNTS: Final = ("COLUMNS", "HELD", "NOVEL", "OUTSIDE", "LIMITED", "UNSOUND", "RETURNED")
 #: Classes that the emulator returned; files of earlier versions do not have them.
 CLASSES: Final = tuple(name.upper() for name in MSKF.classes)
 ATTRIBUTES: Final = ("MODE", "DX", "NX", "NY", "NOVELTY_LIMIT", "FIRST_STEP", "LAST_STEP", "RANK")
@@ -165,8 +165,8 @@ class ModeStatistics:
         lines = [
             f"mode {self.mode}, steps {self.steps[0]} to {self.steps[1]} (files: {self.files}, ranks: {self.ranks})",
             f"{count['COLUMNS']:,} columns computed; {count['HELD']:,} columns held the tendencies of an earlier call",
-            f"{count['CLIPPED']:,} columns outside the training range ({count['CLIPPED'] / looked:.2%}), "
-            f"clipped to it; {count['NOVEL']:,} above novelty {self.limit:g}; largest novelty "
+            f"{count['OUTSIDE']:,} columns unlike those of the training ({count['OUTSIDE'] / looked:.2%}, of novelty "
+            f"above 1); {count['NOVEL']:,} above novelty {self.limit:g}; largest novelty "
             f"{float(self.sums['NOVELTY']):.3g}",
             f"{count['LIMITED']:,} columns with a limited response, {count['UNSOUND']:,} with unsound values, "
             f"{count['RETURNED']:,} computed by the scheme instead",

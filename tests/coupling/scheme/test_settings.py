@@ -9,7 +9,7 @@ import pytest
 
 from sciml.coupling.build import sources
 from sciml.coupling.weights_file import read_weights
-from tests.coupling.scheme.conftest import NK, WHOLE
+from tests.coupling.scheme.conftest import WHOLE
 
 pytestmark = [pytest.mark.native, pytest.mark.xdist_group("packaged")]
 
@@ -29,7 +29,7 @@ BAD = [
     ("mode = 'emulate'", {"numbers": {"f_qi": None}}, "F_QI F"),
     ("mode = 'emulate'", {"numbers": {"wide": 1}}, "REAL of 8 bytes"),
     ("mode = 'emulate'", {"numbers": {"g": 3.7}}, "constants are not WRF's"),
-    ("mode = 'emulate'", {"numbers": {"kte": 40}}, "the columns have 40 levels"),
+    ("mode = 'emulate'", {"numbers": {"kte": 19}}, "the columns have 19 levels"),
 ]
 
 
@@ -66,14 +66,11 @@ def test_other_settings_than_in_training_give_one_warning(run: Any) -> None:
     assert done.log.count("CUDT") == 1  # in the line of the training's values only
 
 
-def test_other_eta_levels_give_one_warning(run: Any, fields: Any) -> None:
-    """The number of levels is the same, but they are closer to the ground."""
-    p = fields["pcps"].copy()
-    p[:, :NK] = p[:, :1] * (p[:, :NK] / p[:, :1]) ** 0.8
-    calls = [{"step": step, "tiles": WHOLE} for step in (6, 12)]
-    done = run("mode = 'shadow'", calls=calls, changed={"pcps": p})
-    assert done.log.count("other eta levels") == 1
-    assert "eta" not in run("mode = 'shadow'", name="as_trained").log
+def test_fewer_levels_give_no_warning(run: Any) -> None:
+    done = run("mode = 'emulate'", numbers={"kte": 40})
+    assert all(status == 0 for status, _ in done.statuses), done.statuses
+    assert "WARNING" not in done.log and "for any number of levels" in done.log
+    assert not done.own_calls
 
 
 def test_every_setting_is_documented_with_its_default(run: Any) -> None:
@@ -97,4 +94,6 @@ def test_every_setting_is_documented_with_its_default(run: Any) -> None:
 
 
 def test_weights_have_the_settings_of_the_training(weights: Path) -> None:
-    assert {"about_dx", "about_dt", "about_cudt"} <= read_weights(weights).attributes.keys()
+    attributes = read_weights(weights).attributes
+    trained = {name: attributes[f"trained_{name}"] for name in ("dx_low", "dx_high", "dt_low", "cudt_high")}
+    assert trained == {"dx_low": 1e4, "dx_high": 1e4, "dt_low": 50.0, "cudt_high": 5.0}

@@ -58,12 +58,12 @@ typedef struct carriage {
     vreal *through, *rate, *source[SPECIES], *state[SPECIES];
 } carriage;
 
-static void carry(const carriage *c, int reach, vreal steps) {
+INLINE void carry(const carriage *c, int species, int reach, vreal steps) {
     const int most = (int)greatest(steps);
     for (int number = 0; number < most; number++) {
         const vreal going = only(steps > (double)number, splat(1.0));
         vreal face[SPECIES]; /* through the bottom of the lowest layer: nothing */
-        for (int x = 0; x < SPECIES; x++)
+        for (int x = 0; x < species; x++)
             face[x] = splat(0.0);
         for (int k = 0; k < reach; k++) {
             const vreal rate = going * c->rate[k];
@@ -71,7 +71,7 @@ static void carry(const carriage *c, int reach, vreal steps) {
             if (k + 1 < reach) through = c->through[k + 1];
             const vword up = through > 0.0;
 #pragma GCC unroll 5
-            for (int x = 0; x < SPECIES; x++) {
+            for (int x = 0; x < species; x++) {
                 const vreal here = c->state[x][k];
                 vreal above = splat(0.0);
                 if (k + 1 < reach) above = c->state[x][k + 1];
@@ -83,8 +83,9 @@ static void carry(const carriage *c, int reach, vreal steps) {
     }
 }
 
-void NAMED(adjust)(const sounding *s, const plume *up, const downdraft *down, timing times, vreal strength,
-                   vreal *scratch, adjusted *out) {
+/* Carry the first `species` of the list for the duration of the convection. */
+INLINE carriage carried(const sounding *s, const plume *up, const downdraft *down, timing times,
+                        vreal strength, int species, vreal *scratch) {
     const vreal zero = splat(0.0), scale = up->flux_lcl * strength, time = times.adjustment;
     const int reach = up->reach, levels = s->levels;
     carriage c;
@@ -94,7 +95,6 @@ void NAMED(adjust)(const sounding *s, const plume *up, const downdraft *down, ti
         c.source[x] = scratch + (2 + x) * levels;
         c.state[x] = scratch + (2 + SPECIES + x) * levels;
     }
-    vreal *const exner_0 = scratch + (2 + 2 * SPECIES) * levels;
     const vword shallow = up->kind == (double)SHALLOW;
     vreal through = zero, step = time;
     for (int k = 0; k < reach; k++) {
@@ -107,31 +107,49 @@ void NAMED(adjust)(const sounding *s, const plume *up, const downdraft *down, ti
         step = MIN(0.75 * below / at_least(absolute(c.through[k]), 1e-12), step);
         through += only(cloud, detrained + d_detrained - entrained - d_entrained);
         const vreal log_p = s->log_p[k], taken = entrained + d_entrained;
-        exner_0[k] = exner(log_p, s->q[k]);
-        const vreal theta_0 = s->t[k] * exner_0[k];
+        const vreal theta_0 = s->t[k] * exner(log_p, s->q[k]);
         /* without detrainment the value is not used: zero times it is zero */
         vreal theta_u = zero, theta_d = zero;
         if (any(detrained != 0.0)) theta_u = up->t[k] * exner(log_p, up->q_undiluted[k]);
         if (any(d_detrained != 0.0)) theta_d = down->t[k] * exner(log_p, down->q[k]);
         c.source[0][k] = detrained * theta_u + d_detrained * theta_d - taken * theta_0;
         c.source[1][k] = detrained * up->q_undiluted[k] + d_detrained * down->q[k] - taken * s->q[k];
+        c.state[0][k] = theta_0;
+        c.state[1][k] = s->q[k];
+        if (species == 2) continue;
         c.source[2][k] = up->detrained_liquid[k] * scale;
         c.source[3][k] = up->detrained_ice[k] * scale;
         c.source[4][k] = only(shallow, up->rain[k]) * scale;
-        c.state[0][k] = theta_0;
-        c.state[1][k] = s->q[k];
         c.state[2][k] = c.state[3][k] = c.state[4][k] = zero;
     }
     const vreal steps = floor_of(at_most(time / step + 1.5, MOST_STEPS)), dt = time / steps;
     for (int k = 0; k < reach; k++)
         c.rate[k] = only(k <= up->top, dt * G / s->dp[k]);
-    carry(&c, reach, steps);
-    const vreal per_time = 1.0 / time;
-    for (int k = 0; k < levels; k++) {
+    carry(&c, species, reach, steps);
+    return c;
+}
+
+void NAMED(adjust_air)(const sounding *s, const plume *up, const downdraft *down, timing times,
+                       vreal strength, vreal *scratch, vreal *t, vreal *q) {
+    const carriage c = carried(s, up, down, times, strength, 2, scratch);
+    for (int k = 0; k < s->levels; k++) {
+        t[k] = s->t[k];
+        q[k] = s->q[k];
+        if (k >= up->reach) continue;
+        q[k] = c.state[1][k];
+        t[k] = c.state[0][k] / exner(s->log_p[k], q[k]);
+    }
+}
+
+void NAMED(adjust)(const sounding *s, const plume *up, const downdraft *down, timing times, vreal strength,
+                   vreal *scratch, adjusted *out) {
+    const vreal zero = splat(0.0), per_time = 1.0 / times.adjustment;
+    const carriage c = carried(s, up, down, times, strength, SPECIES, scratch);
+    for (int k = 0; k < s->levels; k++) {
         out->rth[k] = out->rqv[k] = out->rqc[k] = out->rqi[k] = out->rqr[k] = zero;
         out->t[k] = s->t[k];
         out->q[k] = s->q[k];
-        if (k >= reach) continue;
+        if (k >= up->reach) continue;
         const vword cloud = k <= up->top;
         const vreal q = c.state[1][k], t = c.state[0][k] / exner(s->log_p[k], q);
         out->rth[k] = only(cloud, (t - s->t[k]) * per_time / s->pi[k]);

@@ -124,23 +124,25 @@ INLINE vreal standardised(vreal x, double mean, double per_scale, double mid, do
 }
 
 /* The features of tile n, standardised, into the network's inputs of `width` lanes. */
-static vreal put_features(const sciml_call *call, workspace *w, int n, int width, vreal *scalars) {
+static vreal put_features(const sciml_call *call, const setting *set, workspace *w, int n, int width,
+                          vreal *scalars) {
     const sciml_emulator *e = call->emulator;
     const tile *t = &w->tiles[n];
-    const int levels = e->network_levels, inputs = SCIML_CHANNELS + SCIML_FEATURE_SCALARS;
+    const int layers = e->below + e->cloud, inputs = SCIML_CHANNELS + SCIML_FEATURE_SCALARS;
+    const int stride = (int)channel_stride(call);
     vreal novelty = splat(0.0);
-    NAMED(features)(&t->s, &t->up, &t->down, t->times, levels, w->channels, scalars);
+    NAMED(features)(set, t, &w->layers[n], stride, w->channels, scalars);
     for (int c = 0; c < SCIML_FEATURE_SCALARS; c++)
         scalars[c] = standardised(scalars[c], e->scalar_mean[c], e->scalar_per_scale[c], e->scalar_middle[c],
                                   e->scalar_per_reach[c], e->clip, &novelty);
-    void *input = call->kernel->input(call->network, levels, w->network);
+    void *input = call->kernel->input(call->network, layers, w->network);
     const int single = call->columns->bits == 32;
-    for (int k = 0; k < levels; k++)
+    for (int k = 0; k < layers; k++)
         for (int c = 0; c < inputs; c++) {
             vreal z;
             if (c < SCIML_CHANNELS) {
                 const int i = k * SCIML_CHANNELS + c;
-                z = standardised(w->channels[c * levels + k], e->mean[i], e->per_scale[i], e->middle[i],
+                z = standardised(w->channels[c * stride + k], e->mean[i], e->per_scale[i], e->middle[i],
                                  e->per_reach[i], e->clip, &novelty);
             } else {
                 z = scalars[c - SCIML_CHANNELS];
@@ -160,7 +162,7 @@ INLINE vreal from_network(const void *array, int single, ptrdiff_t at) {
                   : (vreal) * (const vloose *)((const double *)array + at);
 }
 
-/* From the mean of the states over the levels to the strength and the trigger. */
+/* From the mean of the states over the layers to the trigger and the expected error. */
 static void column_numbers(const sciml_call *call, const vreal *mean, const vreal *scalars, vreal number[2]) {
     const sciml_emulator *e = call->emulator;
     const int states = 2 * call->network->hidden, width = states + SCIML_FEATURE_SCALARS;
@@ -181,35 +183,34 @@ static void column_numbers(const sciml_call *call, const vreal *mean, const vrea
     }
 }
 
-/* The predictions of the network for tile n, from its heads and states. */
+/* The predictions of the network for tile n, from its heads and states; its novelty grows by the expected
+ * error. */
 static learned ask(const sciml_call *call, workspace *w, int n, int width, const void *head,
                    const vreal *scalars) {
     const sciml_network *net = call->network;
     const sciml_emulator *e = call->emulator;
-    const int levels = e->network_levels, all = call->columns->domain.levels;
-    const int single = call->columns->bits == 32, states = 2 * net->hidden;
+    const int layers = e->below + e->cloud, single = call->columns->bits == 32, states = 2 * net->hidden;
     const tile *t = &w->tiles[n];
-    const void *state = call->kernel->state(net, levels, w->network);
-    vreal mean[2 * SCIML_MOST_HIDDEN], number[2], *push = w->push + (ptrdiff_t)n * all;
+    const void *state = call->kernel->state(net, layers, w->network);
+    vreal mean[2 * SCIML_MOST_HIDDEN], number[2], *amounts = w->push, *push = w->push + layers;
     for (int i = 0; i < states; i++)
         mean[i] = splat(0.0);
-    for (int k = 0; k < all; k++) {
-        push[k] = splat(0.0);
-        if (k >= levels) continue;
+    for (int k = 0; k < layers; k++) {
         for (int i = 0; i < states; i++)
             mean[i] += from_network(state, single, ((ptrdiff_t)k * states + i) * width + n * LANES);
         const int rows = (net->head + 3) / 4 * 4;
         const vreal output = from_network(head, single, (ptrdiff_t)k * rows * width + n * LANES);
-        push[k] = e->push_bound * tanh_of(output / e->push_bound);
+        amounts[k] = e->push_bound * tanh_of(output / e->push_bound);
     }
     for (int i = 0; i < states; i++)
-        mean[i] /= (double)levels;
+        mean[i] /= (double)layers;
     column_numbers(call, mean, scalars, number);
-    const vreal most = NAMED(greatest_strength)(&t->s, &t->up, &t->down, t->times);
+    NAMED(spread)(&w->layers[n], &t->s, amounts, push);
+    const vreal expected = exp_of(number[1] - e->log_error), apart = w->novelty[n] / e->distance;
+    w->novelty[n] = only(t->up.kind != (double)NONE, MAX(expected, apart));
     const vreal quiet = NAMED(shallow_strength)(&t->up, t->times);
-    const vreal bounded = e->log_strength_bound * tanh_of(number[0] / e->log_strength_bound);
-    const vreal strength = MIN(at_least(exp_of(bounded), e->least_strength), most);
-    return (learned){choose(t->up.kind == (double)DEEP, strength, quiet), push, number[1] > 0.0};
+    const vreal strength = choose(t->up.kind == (double)DEEP, t->energy.strength, quiet);
+    return (learned){strength, push, t->energy.convects & (number[0] > 0.0)};
 }
 
 /* Columns that passed the parcel test, at most as many as the network takes at a time; returns the number
@@ -218,15 +219,16 @@ static int run_group(const sciml_call *call, const setting *set, workspace *w, c
                      int count) {
     const int tiles = fill_tiles(w, column, count, set->levels);
     const int lanes = call->kernel->lanes, width = (count + lanes - 1) / lanes * lanes;
-    const int levels = call->emulator->network_levels, inputs = SCIML_CHANNELS + SCIML_FEATURE_SCALARS;
-    before_network(set, w, tiles);
+    const int layers = call->emulator->below + call->emulator->cloud;
+    const int inputs = SCIML_CHANNELS + SCIML_FEATURE_SCALARS;
+    before_network(call, set, w, tiles);
     if (tiles * LANES < width) /* lanes of the network that no tile reaches */
-        memset(call->kernel->input(call->network, levels, w->network), 0,
-               (size_t)levels * (size_t)inputs * (size_t)width * (call->columns->bits == 32 ? 4 : 8));
+        memset(call->kernel->input(call->network, layers, w->network), 0,
+               (size_t)layers * (size_t)inputs * (size_t)width * (call->columns->bits == 32 ? 4 : 8));
     for (int n = 0; n < tiles; n++)
-        w->novelty[n] = put_features(call, w, n, width, w->scalars + n * SCIML_FEATURE_SCALARS);
+        w->novelty[n] = put_features(call, set, w, n, width, w->scalars + n * SCIML_FEATURE_SCALARS);
     void *head, *pooled;
-    call->kernel->tile(call->network, levels, count, w->network, &head, &pooled);
+    call->kernel->tile(call->network, layers, count, w->network, &head, &pooled);
     response r = lay_response(w, set->levels, call->columns->rate[0] != NULL);
     int lost = 0;
     for (int n = 0; n < tiles; n++) {

@@ -72,11 +72,10 @@ int sciml_emulate(const sciml_mskf *handle, const sciml_columns *columns, const 
         return sciml_say(SCIML_SCHEMA, message, length,
                          "the weights hold a bare network, not the whole emulator: call "
                          "sciml_network_run, or export an emulator");
-    if (d->levels != handle->emulator->levels)
+    if (d->levels < SCIML_LEAST_LEVELS)
         return sciml_say(SCIML_SHAPE, message, length,
-                         "the columns have %d levels, the emulator was trained on %d: use weights trained on "
-                         "%d levels",
-                         d->levels, handle->emulator->levels, d->levels);
+                         "the columns have %d levels, and the plume needs %d or more: use more levels",
+                         d->levels, SCIML_LEAST_LEVELS);
     const sciml_kernel *kernel = columns->bits == 64 ? handle->f64 : handle->f32;
     const sciml_physics *physics = physics_for(kernel->isa);
     const sciml_call call = {handle->emulator, &handle->network, kernel, columns, *out};
@@ -129,21 +128,23 @@ int sciml_mskf_run_any(const sciml_mskf *handle, const sciml_columns *columns, c
 int sciml_mskf_probe(const sciml_columns *columns, const double enthalpy[2], const double *strength,
                      const double *push, double *profiles, double *scalars, const char *isa, char *message,
                      size_t length) {
-    if (!columns || !strength || !push || !profiles || !scalars || columns->domain.levels < 3)
+    const int layers = SCIML_PROBE_BELOW + SCIML_PROBE_CLOUD;
+    if (!columns || !strength || !push || !profiles || !scalars || columns->domain.levels < layers)
         return sciml_say(SCIML_ARGUMENT, message, length, "an argument of sciml_mskf_probe is missing");
     sciml_emulator *e = sciml_aligned(sizeof *e);
+    if (!e) return sciml_say(SCIML_MEMORY, message, length, "no memory for the probe");
+    memset(e, 0, sizeof *e);
+    e->enthalpy[0] = enthalpy[0];
+    e->enthalpy[1] = enthalpy[1];
+    e->below = SCIML_PROBE_BELOW;
+    e->cloud = SCIML_PROBE_CLOUD;
+    sciml_tables_fill(&e->tables);
     const sciml_kernel *kernel = sciml_kernel_for(32, isa, SCIML_WEIGHTS_FLOAT);
     const sciml_call call = {.emulator = e, .kernel = kernel, .columns = columns};
     const sciml_physics *physics = physics_for(kernel->isa);
     void *scratch = sciml_aligned(physics->scratch(&call));
-    const int status = e && scratch ? SCIML_OK : SCIML_MEMORY;
-    if (!status) {
-        memset(e, 0, sizeof *e);
-        e->enthalpy[0] = enthalpy[0];
-        e->enthalpy[1] = enthalpy[1];
-        sciml_tables_fill(&e->tables);
-        physics->probe(&call, strength, push, profiles, scalars, scratch);
-    }
+    const int status = scratch ? SCIML_OK : SCIML_MEMORY;
+    if (!status) physics->probe(&call, strength, push, profiles, scalars, scratch);
     sciml_give(scratch);
     sciml_give(e);
     return sciml_say(status, message, length, "%s", status ? "no memory for the probe" : "");

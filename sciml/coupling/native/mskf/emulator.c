@@ -71,9 +71,8 @@ static int read_constants(const sciml_cdf *file, sciml_emulator *e, char *messag
         double *to;
     } constants[] = {
         {"push_bound", &e->push_bound},
-        {"log_strength_bound", &e->log_strength_bound},
-        {"least_strength", &e->least_strength},
         {"clip", &e->clip},
+        {"distance", &e->distance},
     };
     for (size_t i = 0; i < sizeof constants / sizeof *constants; i++) {
         const double x = real_attribute(file, constants[i].name);
@@ -106,11 +105,11 @@ int sciml_emulator_load(const sciml_cdf *file, const sciml_network *net, sciml_e
     sciml_emulator *e = sciml_aligned(sizeof *e);
     if (!e) return sciml_say(SCIML_MEMORY, message, length, "no memory for the emulator");
     memset(e, 0, sizeof *e);
-    int status = whole_number(file, "levels", 3, SCIML_MAX_LEVELS, &e->levels, message, length);
+    int status = whole_number(file, "layers_below", 1, SCIML_MOST_LAYERS / 2, &e->below, message, length);
     if (!status)
-        status = whole_number(file, "network_levels", 1, e->levels, &e->network_levels, message, length);
+        status = whole_number(file, "layers_cloud", 1, SCIML_MOST_LAYERS / 2, &e->cloud, message, length);
     if (!status) status = whole_number(file, "pooled_units", 1, SCIML_MAX_WIDTH, &e->pooled, message, length);
-    const uint32_t k = (uint32_t)e->network_levels, c = SCIML_CHANNELS, s = SCIML_FEATURE_SCALARS;
+    const uint32_t k = (uint32_t)(e->below + e->cloud), c = SCIML_CHANNELS, s = SCIML_FEATURE_SCALARS;
     const uint32_t units = (uint32_t)e->pooled, width = 2 * (uint32_t)net->hidden + s;
     double *enthalpy = NULL;
     const wanted arrays[] = {
@@ -130,12 +129,17 @@ int sciml_emulator_load(const sciml_cdf *file, const sciml_network *net, sciml_e
     };
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays && !status; i++)
         status = take(file, &arrays[i], message, length);
-    const wanted pressure = {"level_pressure", 1, {(uint32_t)e->levels}, &e->pressure, 0};
-    if (!status && sciml_cdf_variable(file, pressure.name)) status = take(file, &pressure, message, length);
     if (!status) status = read_constants(file, e, message, length);
-    e->trained[0] = real_attribute(file, "about_dx");
-    e->trained[1] = real_attribute(file, "about_dt");
-    e->trained[2] = real_attribute(file, "about_cudt");
+    e->log_error = real_attribute(file, "log_error");
+    if (!status && !isfinite(e->log_error))
+        status = sciml_say(SCIML_SCHEMA, message, length,
+                           "the weights file has no finite number `log_error`: write it again with `sciml "
+                           "coupling export`");
+    const char *const trained[3][2] = {{"trained_dx_low", "trained_dx_high"},
+                                       {"trained_dt_low", "trained_dt_high"},
+                                       {"trained_cudt_low", "trained_cudt_high"}};
+    for (int n = 0; n < 6; n++)
+        e->trained[n / 2][n % 2] = real_attribute(file, trained[n / 2][n % 2]);
     if (!status) {
         e->enthalpy[0] = enthalpy[0];
         e->enthalpy[1] = enthalpy[1];
@@ -152,8 +156,7 @@ void sciml_emulator_free(sciml_emulator *e) {
     if (!e) return;
     double *const owned[] = {e->mean,        e->per_scale,        e->middle,        e->per_reach,
                              e->scalar_mean, e->scalar_per_scale, e->scalar_middle, e->scalar_per_reach,
-                             e->pool,        e->pool_bias,        e->column,        e->column_bias,
-                             e->pressure};
+                             e->pool,        e->pool_bias,        e->column,        e->column_bias};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         sciml_give(owned[i]);
     sciml_give(e);

@@ -8,28 +8,30 @@
 
 /* The features of sciml/convection/features.py: by level, and of the column. */
 #define SCIML_CHANNELS 14
-#define SCIML_FEATURE_SCALARS 11
+#define SCIML_FEATURE_SCALARS 14
 #define SCIML_MOST_HIDDEN 256 /* of the emulator's network, a direction */
+#define SCIML_LEAST_LEVELS 20 /* of the columns */
+#define SCIML_MOST_LAYERS 128 /* of the plume's coordinate */
 
 typedef struct sciml_emulator {
     sciml_tables tables;
-    int32_t levels;         /* of the columns it was trained on */
-    int32_t network_levels; /* the lowest ones, which the network takes */
-    int32_t pooled;         /* units between the mean state and the column's two numbers */
-    double enthalpy[2];     /* bounds of the enthalpy imbalance over the absolute heating */
+    int32_t below, cloud; /* layers of the plume's coordinate below the cloud's base, and in the cloud */
+    int32_t pooled;       /* units between the mean state and the column's two numbers */
+    double enthalpy[2];   /* bounds of the enthalpy imbalance over the absolute heating */
     /* Constants of the network (sciml/convection/network.py and feature_scaling.py). */
-    double push_bound;         /* m/s over one layer */
-    double log_strength_bound; /* of the logarithm of the strength */
-    double least_strength;
+    double push_bound; /* m/s over one layer */
     double clip;       /* of a standardised feature */
-    double trained[3]; /* DX (m), DT (s), CUDT (min) of the training; NaN where the file does not have them */
-    double *pressure;  /* mean pressure of the levels over that of the lowest; NULL where the file has none */
+    double log_error;  /* logarithm of the expected error at which a column is novel */
+    double distance;   /* distance from the training range, in half its width, at which a column is novel */
+    double trained[3][2]; /* least and greatest DX (m), DT (s), CUDT (min) of the training; NaN: not in the
+                             file */
     /* standardised = (feature - mean) * per_scale; novelty = |standardised - middle| * per_reach;
-     * (network_levels, SCIML_CHANNELS) and (SCIML_FEATURE_SCALARS) */
+     * (below + cloud, SCIML_CHANNELS) and (SCIML_FEATURE_SCALARS) */
     double *mean, *per_scale, *middle, *per_reach;
     double *scalar_mean, *scalar_per_scale, *scalar_middle, *scalar_per_reach;
-    double *pool, *pool_bias;     /* (pooled, 2 hidden + scalars), (pooled) */
-    double *column, *column_bias; /* (2, pooled), (2): logarithm of the strength, logit of the trigger */
+    double *pool, *pool_bias; /* (pooled, 2 hidden + scalars), (pooled) */
+    double *column,
+        *column_bias; /* (2, pooled), (2): logit of the trigger, logarithm of the expected error */
 } sciml_emulator;
 
 /* The strides of the outputs, as in sciml_mskf_domain. */

@@ -2,18 +2,23 @@
 #include "mskf/physics.h"
 
 /* The order is that of CHANNELS and SCALARS there. */
-void NAMED(features)(const sounding *s, const plume *up, const downdraft *down, timing times, int levels,
-                     vreal *channels, vreal *scalars) {
+void NAMED(features)(const setting *set, const tile *t, const layering *on, int stride, vreal *channels,
+                     vreal *scalars) {
+    const sounding *s = &t->s;
+    const plume *up = &t->up;
+    const downdraft *down = &t->down;
+    const timing times = t->times;
     const vreal zero = splat(0.0), acting = up->flux_lcl * times.adjustment;
-    vreal rain = zero, mass_cloud = zero, upper_theta = s->t[0] * exp_of(0.2854 * s->log_p[0]);
-    for (int k = 0; k < s->levels; k++) {
+    vreal rain = zero, depth_cloud = zero, upper_theta = s->t[0] * exp_of(0.2854 * s->log_p[0]);
+    for (int k = 0; k < up->reach; k++) {
+        rain += up->rain[k] + up->snow[k];
+        depth_cloud += only((k >= up->cloud_base) & (k <= up->top), s->dp[k]);
+    }
+    for (int k = 0; k < up->reach; k++) {
         const vword cloud = (k >= up->cloud_base) & (k <= up->top);
         const int above = k + 1 < s->levels ? k + 1 : k;
-        const vreal theta = upper_theta;
-        if (k < levels) upper_theta = s->t[above] * exp_of(0.2854 * s->log_p[above]);
-        rain += up->rain[k] + up->snow[k];
-        mass_cloud += only(cloud, s->dp[k] / G);
-        if (k >= levels) continue;
+        const vreal theta = upper_theta, density = at_least(depth_cloud, 1.0) / s->dp[k];
+        upper_theta = s->t[above] * exp_of(0.2854 * s->log_p[above]);
         const vreal per_rise = 1000.0 / at_least(s->z[above] - s->z[k], 1.0);
         const vreal warmer = upper_theta - theta, moister = 1e3 * (s->q[above] - s->q[k]);
         const vreal sinking = (up->flux[k] - down->flux[k]) * (acting * G / s->dp[k]);
@@ -21,12 +26,12 @@ void NAMED(features)(const sounding *s, const plume *up, const downdraft *down, 
         const vreal values[SCIML_CHANNELS] = {
             up->flux[k],
             down->flux[k],
-            up->entrained[k],
-            up->detrained[k],
+            up->entrained[k] * density,
+            up->detrained[k] * density,
             only(cloud, loaded - s->tv[k]),
             only(cloud, 1e3 * (up->q[k] - s->q[k])),
             1e3 * (up->liquid[k] + up->ice[k]),
-            1e3 * (up->rain[k] + up->snow[k]),
+            1e3 * (up->rain[k] + up->snow[k]) * density,
             only(down->detrained[k] > 0.0, virtual(down->t[k], down->q[k]) - s->tv[k]),
             s->rh[k],
             warmer * per_rise,
@@ -35,8 +40,10 @@ void NAMED(features)(const sounding *s, const plume *up, const downdraft *down, 
             sinking * moister,
         };
         for (int c = 0; c < SCIML_CHANNELS; c++)
-            channels[c * levels + k] = values[c];
+            channels[c * stride + k] = values[c];
     }
+    for (int c = 0; c < SCIML_CHANNELS; c++)
+        NAMED(layer_means)(on, s, up, channels + c * stride);
     const vreal values[SCIML_FEATURE_SCALARS] = {
         only(up->kind == (double)DEEP, splat(1.0)),
         log_of(at_least(up->cape, 1.0)),
@@ -47,8 +54,11 @@ void NAMED(features)(const sounding *s, const plume *up, const downdraft *down, 
         up->flux_lcl * 100.0,
         log_of(at_least(NAMED(greatest_strength)(s, up, down, times), 1e-3)),
         log_of(at_least(NAMED(shallow_strength)(up, times), 1e-6)),
-        acting / at_least(mass_cloud, 1.0),
+        acting / at_least(depth_cloud / G, 1.0),
         down->evaporated / at_least(rain, 1e-12),
+        log_of(t->energy.strength),
+        t->energy.removed,
+        splat(set->factor),
     };
     for (int c = 0; c < SCIML_FEATURE_SCALARS; c++)
         scalars[c] = values[c];

@@ -51,14 +51,27 @@ typedef struct timing {
     vreal adjustment, counter; /* s */
 } timing;
 
+/* The strength of the mass flux over the plume's own, whether the scheme does not give up, the share of the
+ * energy that the plume's own mass flux removes, and the number of soundings computed. */
+typedef struct closed {
+    vreal strength, removed, rounds;
+    vword convects;
+} closed;
+
+/* The coordinate of the plume: pressure depth (Pa) from the ground to the edges of its layers, and the place
+ * of the levels' faces in units of layers, by lane. */
+typedef struct layering {
+    int layers;
+    double edge[LANES][SCIML_MOST_LAYERS + 1];
+} layering;
+
 typedef struct adjusted {
     vreal *rth, *rqv, *rqc, *rqi, *rqr, *t, *q;
 } adjusted;
 #define ADJUSTED_PROFILES 7
 
-/* The predictions of the network: the strength of the mass flux over the plume's own, the change of the
- * cloud's wind over each layer by its own circulation's pressure, along the mean wind (m/s), and whether the
- * column convects. */
+/* The strength of the mass flux over the plume's own, the change of the cloud's wind over each level by its
+ * own circulation's pressure, along the mean wind (m/s), and whether the column convects. */
 typedef struct learned {
     vreal strength;
     const vreal *push;
@@ -81,6 +94,7 @@ typedef struct tile {
     plume up;
     downdraft down;
     timing times;
+    closed energy;
 } tile;
 
 /* A source layer that passes the parcel test, and the state in which its plume starts. */
@@ -144,14 +158,26 @@ void NAMED(turned)(const sounding *s, const plume *up, vreal *cosine, vreal *sin
 void NAMED(adjust)(const sounding *s, const plume *up, const downdraft *down, timing times, vreal strength,
                    vreal *scratch, adjusted *out);
 #define ADJUST_SCRATCH 13 /* profiles */
+/* Temperature and vapour after the adjustment alone. */
+void NAMED(adjust_air)(const sounding *s, const plume *up, const downdraft *down, timing times,
+                       vreal strength, vreal *scratch, vreal *t, vreal *q);
 void NAMED(shear_push)(const sounding *s, const plume *up, const downdraft *down, vreal base, vreal *scratch,
                        vreal *push_u, vreal *push_v);
 #define PRESSURE_SCRATCH 21
 void NAMED(momentum)(const sounding *s, const plume *up, const downdraft *down, vreal strength, vreal base,
                      const vreal *push_u, const vreal *push_v, vreal *du, vreal *dv);
-/* Channels (channel, level) of the lowest `levels` levels. */
-void NAMED(features)(const sounding *s, const plume *up, const downdraft *down, timing times, int levels,
-                     vreal *channels, vreal *scalars);
+/* plume_coordinate.c */
+layering NAMED(layering)(const sounding *s, const plume *up, int below, int cloud);
+/* Mean over each layer of a profile, which is replaced: at least as many values as layers and levels. */
+void NAMED(layer_means)(const layering *on, const sounding *s, const plume *up, vreal *profile);
+/* Distribute amounts of layers over the levels; levels above the cloud get nothing. */
+void NAMED(spread)(const layering *on, const sounding *s, const vreal *amounts, vreal *levels);
+/* Channels (channel, `stride`) on the layers, and scalars. */
+void NAMED(features)(const setting *set, const tile *t, const layering *on, int stride, vreal *channels,
+                     vreal *scalars);
+/* energy_closure.c */
+closed NAMED(close_energy)(const setting *set, const sounding *s, const plume *up, const downdraft *down,
+                           timing times, vreal *scratch);
 void NAMED(respond)(const setting *set, const tile *t, const learned *predicted, vreal *scratch,
                     response *out);
 /* probe.c */

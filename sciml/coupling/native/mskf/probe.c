@@ -74,12 +74,17 @@ static void write_stages(const sheet *to, const setting *set, workspace *w, cons
         sine,
     };
     write_scalars(to, t, 0, 25, numbers);
+    const vreal energy[] = {t->energy.strength, only(t->energy.convects, splat(1.0)), t->energy.removed,
+                            t->energy.rounds};
+    write_scalars(to, t, 30, 4, energy);
+    const layering *on = &w->layers[t - w->tiles];
+    const int stride = set->levels > on->layers ? set->levels : on->layers;
     vreal features[SCIML_FEATURE_SCALARS], *channels[SCIML_CHANNELS];
-    NAMED(features)(&t->s, p, d, t->times, set->levels, w->channels, features);
+    NAMED(features)(set, t, on, stride, w->channels, features);
     for (int c = 0; c < SCIML_CHANNELS; c++)
-        channels[c] = w->channels + c * set->levels;
-    write_profiles(to, t, 31, SCIML_CHANNELS, channels, set->levels);
-    write_scalars(to, t, 30, SCIML_FEATURE_SCALARS, features);
+        channels[c] = w->channels + c * stride;
+    write_profiles(to, t, 31, SCIML_CHANNELS, channels, on->layers);
+    write_scalars(to, t, 34, SCIML_FEATURE_SCALARS, features);
 }
 
 static void write_response(const sheet *to, const setting *set, workspace *w, const tile *t,
@@ -126,7 +131,7 @@ void NAMED(probe)(const sciml_call *call, const double *strength, const double *
         }
         if (waiting == 0 || (waiting + LANES <= call->kernel->block && i + LANES < count)) continue;
         const int tiles = fill_tiles(&w, passed, waiting, set.levels);
-        before_network(&set, &w, tiles);
+        before_network(call, &set, &w, tiles);
         for (int n = 0; n < tiles; n++) {
             write_stages(&to, &set, &w, &w.tiles[n]);
             write_response(&to, &set, &w, &w.tiles[n], strength, push);

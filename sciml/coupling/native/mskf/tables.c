@@ -1,27 +1,38 @@
-/* The scheme's tables, computed once; see sciml/convection/thermodynamics.py, which is the definition. */
+/* The scheme's tables, computed once; the definitions are sciml/convection/wet_table.py and
+ * thermodynamics.py.
+ *
+ * The scheme's own secant iteration, with its tolerance and its roundings: every operation in single
+ * precision, exponentials in double, then rounded. */
 #include "mskf/tables.h"
 
 #include <math.h>
 
-static double saturated(double p, double t) {
-    const double e = 611.2 * exp((17.67 * t - 17.67 * 273.15) / (t - 29.65));
-    return 0.622 * e / (p - e);
+#define ROUNDS 11
+#define TOLERANCE 1e-3f /* K of equivalent potential temperature */
+#define FIRST_T 150.0f
+
+/* Equivalent potential temperature (K) and mixing ratio of saturated air; Bolton (1980), eqs. 10 and 43. */
+static float equivalent(float p, float t, float *vapour) {
+    const float scale = 0.6112f * 1000.0f, offset = 17.67f * 273.15f;
+    const float e = scale * (float)exp((double)((17.67f * t - offset) / (t - 29.65f)));
+    const float q = 0.622f * e / (p - e);
+    const float power = 0.2854f * (1.0f - 0.28f * q);
+    const float exner = (float)pow((double)(1.0e5f / p), (double)power);
+    *vapour = q;
+    return t * exner * (float)exp((double)((3374.6525f / t - 2.5403f) * q * (1.0f + 0.81f * q)));
 }
 
-/* Equivalent potential temperature (K) of saturated air; Bolton (1980), eq. 43. */
-static double equivalent(double p, double t) {
-    const double q = saturated(p, t);
-    return t * exp(0.2854 * (1.0 - 0.28 * q) * log(1.0e5 / p)) *
-           exp((3374.6525 / t - 2.5403) * (q * (1.0 + 0.81 * q)));
-}
-
-/* The temperature (K) at which saturated air has equivalent potential temperature `target`. */
-static double invert(double p, double target, double t) {
-    for (int n = 0; n < 40; n++) {
-        const double slope = (equivalent(p, t + 1e-4) - equivalent(p, t - 1e-4)) / 2e-4;
-        const double change = (equivalent(p, t) - target) / slope;
-        t -= fmin(fmax(change, -2.0), 2.0);
-        if (fabs(change) < 1e-11) break;
+/* Temperature (K) of saturated air of equivalent potential temperature `target`, from the guess t. */
+static float invert(float p, float target, float t, float *vapour) {
+    float last = t, off_last = equivalent(p, t, vapour) - target;
+    t = last - 0.5f * off_last;
+    for (int n = 0; n < ROUNDS; n++) {
+        const float off = equivalent(p, t, vapour) - target;
+        if (fabsf(off) < TOLERANCE) break;
+        const float change = off * (t - last) / (off - off_last);
+        last = t;
+        off_last = off;
+        t = t - change;
     }
     return t;
 }
@@ -29,15 +40,18 @@ static double invert(double p, double target, double t) {
 void sciml_tables_fill(sciml_tables *tables) {
     for (int n = 0; n < LOG_COUNT; n++)
         tables->logs[n] = log(n * LOG_STEP + LOG_START);
+    const float spacing = (float)TABLE_DP;
+    float p = (float)TABLE_TOP - spacing;
     for (int i = 0; i < TABLE_P; i++) {
-        const double p = TABLE_TOP + TABLE_DP * i;
-        double t = 150.0;
-        const double start = equivalent(p, t);
-        tables->start[i] = (float)start;
+        float t = FIRST_T, vapour;
+        p = p + spacing; /* summed, as in the scheme */
+        tables->start[i] = equivalent(p, t, &vapour);
+        float target = tables->start[i] - 1.0f;
         for (int n = 0; n < TABLE_TH; n++) {
-            if (n) t = invert(p, start + n, t);
-            tables->wet[n][i][0] = (float)t;
-            tables->wet[n][i][1] = (float)saturated(p, t);
+            target = target + 1.0f;
+            t = invert(p, target, t, &vapour);
+            tables->wet[n][i][0] = t;
+            tables->wet[n][i][1] = vapour;
         }
     }
 }

@@ -19,7 +19,7 @@ typedef struct sciml_tables {
     double logs[LOG_COUNT]; /* logarithm of vapour pressure over 611.2 Pa; not rounded */
 } sciml_tables;
 
-/* Fill them: Newton's method to convergence, a tenth of a second at most. */
+/* Fill them: a tenth of a second at most. */
 void sciml_tables_fill(sciml_tables *tables);
 
 #endif

@@ -7,32 +7,42 @@
 typedef struct workspace {
     tile *tiles;
     launches *starts;
-    vreal *profiles; /* of all tiles */
-    vreal *tested;   /* the sounding of the parcel test */
-    vreal *ring;     /* of the ascent */
-    vreal *channels; /* of one tile's features */
-    vreal *push;     /* of all tiles */
-    vreal *response; /* the outputs of one tile */
+    vreal *profiles;  /* of all tiles */
+    vreal *tested;    /* the sounding of the parcel test */
+    vreal *ring;      /* of the ascent */
+    vreal *channels;  /* of one tile's features */
+    layering *layers; /* of all tiles */
+    vreal *push;      /* of one tile, on the layers, then on the levels */
+    vreal *response;  /* the outputs of one tile */
     vreal *after;
     vreal *novelty, *scalars; /* of all tiles */
     void *network;
     size_t tile_count;
 } workspace;
 
+/* Vectors between two channels: as many as levels, and as layers. */
+INLINE size_t channel_stride(const sciml_call *call) {
+    const int levels = call->columns->domain.levels, layers = call->emulator->below + call->emulator->cloud;
+    return (size_t)(levels > layers ? levels : layers);
+}
+
 /* The size of the workspace in bytes; with a base, set its parts too. */
 INLINE size_t divide(const sciml_call *call, char *base, workspace *w) {
     const size_t tiles = ((size_t)call->kernel->block + (size_t)LANES - 1) / (size_t)LANES;
     const size_t levels = (size_t)call->columns->domain.levels, row = levels * sizeof(vreal);
+    const size_t wide = channel_stride(call) * sizeof(vreal);
     const size_t profiles = SOUNDING_PROFILES + PLUME_PROFILES + DOWNDRAFT_PROFILES;
     const size_t network =
-        call->network ? call->kernel->scratch(call->network, call->emulator->network_levels) : 0;
+        call->network ? call->kernel->scratch(call->network, call->emulator->below + call->emulator->cloud)
+                      : 0;
     const size_t bytes[] = {tiles * sizeof(tile),
                             tiles * sizeof(launches),
                             tiles * profiles * row,
                             SOUNDING_PROFILES * row,
                             CHAINS * PLUME_PROFILES * row,
-                            SCIML_CHANNELS * row,
-                            tiles * row,
+                            SCIML_CHANNELS * wide,
+                            tiles * sizeof(layering),
+                            row + SCIML_MOST_LAYERS * sizeof(vreal),
                             (SCIML_OUTPUT_PROFILES + SCIML_RATES) * row,
                             RESPONSE_SCRATCH * row,
                             tiles * sizeof(vreal),
@@ -49,12 +59,13 @@ INLINE size_t divide(const sciml_call *call, char *base, workspace *w) {
                          (vreal *)(base + at[3]),
                          (vreal *)(base + at[4]),
                          (vreal *)(base + at[5]),
-                         (vreal *)(base + at[6]),
+                         (layering *)(base + at[6]),
                          (vreal *)(base + at[7]),
                          (vreal *)(base + at[8]),
                          (vreal *)(base + at[9]),
                          (vreal *)(base + at[10]),
-                         base + at[11],
+                         (vreal *)(base + at[11]),
+                         base + at[12],
                          tiles};
     return at[PARTS];
 }
@@ -101,7 +112,7 @@ INLINE int fill_tiles(workspace *w, const int64_t *column, int count, int levels
 }
 
 /* Everything before the network, for columns that passed the parcel test. */
-INLINE void before_network(const setting *set, workspace *w, int tiles) {
+INLINE void before_network(const sciml_call *call, const setting *set, workspace *w, int tiles) {
     for (int i = 0; i < tiles; i++) {
         tile *t = &w->tiles[i];
         NAMED(read)(set, t->column, &t->s);
@@ -114,6 +125,8 @@ INLINE void before_network(const setting *set, workspace *w, int tiles) {
         NAMED(close)(&t->s, &t->up);
         NAMED(descend)(set, &t->s, &t->up, &t->down);
         t->times = NAMED(timing)(set, &t->s, &t->up);
+        t->energy = NAMED(close_energy)(set, &t->s, &t->up, &t->down, t->times, w->after);
+        w->layers[i] = NAMED(layering)(&t->s, &t->up, call->emulator->below, call->emulator->cloud);
     }
 }
 

@@ -15,8 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LEVELS_APART 0.05 /* as in sciml/convection/emulator.py */
-
 static const char *const scheme_name[] = {SCIML_GNU_SCHEME, SCIML_INTEL_SCHEME};
 
 static sciml_session session = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -128,6 +126,15 @@ static void read_settings(sciml_session *s, char *why, int *status) {
     }
 }
 
+static void announce_weights(const sciml_session *s) {
+    const sciml_emulator *e = s->emulator->emulator;
+    sciml_announce(
+        "weights %.400s, for any number of levels, trained with DX %g to %g m, DT %g to %g s, CUDT %g "
+        "to %g min; %s kernels",
+        s->settings.weights, e->trained[0][0], e->trained[0][1], e->trained[1][0], e->trained[1][1],
+        e->trained[2][0], e->trained[2][1], sciml_mskf_isa(s->emulator));
+}
+
 static void make(sciml_session *s, void *const a[], sciml_naming naming) {
     char why[SCIML_MESSAGE_SIZE];
     int status;
@@ -147,11 +154,7 @@ static void make(sciml_session *s, void *const a[], sciml_naming naming) {
         sciml_give_up(s, wrong);
         return;
     }
-    if (s->rank == 0 && s->emulator)
-        sciml_announce("weights %.400s: %d levels, trained with DX %g m, DT %g s, CUDT %g min; %s kernels",
-                       s->settings.weights, s->emulator->emulator->levels, s->emulator->emulator->trained[0],
-                       s->emulator->emulator->trained[1], s->emulator->emulator->trained[2],
-                       sciml_mskf_isa(s->emulator));
+    if (s->rank == 0 && s->emulator) announce_weights(s);
 }
 
 sciml_session *sciml_session_of(void *const a[], sciml_naming naming) {
@@ -184,30 +187,10 @@ static void warn(const sciml_session *s, const sciml_record *r, void *const a[])
     if (!e || s->rank != 0) return;
     const double here[] = {r->dx, r->dt, argument_real(a, ARG_cudt)};
     for (int n = 0; n < 3; n++)
-        if (!isnan(e->trained[n]) && !near_to(here[n], e->trained[n]))
-            sciml_announce("WARNING: %s is %g, the emulator was trained with %g: larger errors are likely",
-                           names[n], here[n], e->trained[n]);
-    if (!e->pressure || r->levels != e->levels) return;
-    const ptrdiff_t wide = argument_integer(a, ARG_ime) - argument_integer(a, ARG_ims) + 1;
-    const ptrdiff_t deep = argument_integer(a, ARG_kme) - argument_integer(a, ARG_kms) + 1;
-    const float *p = (const float *)a[ARG_pcps] +
-                     (argument_integer(a, ARG_its) - argument_integer(a, ARG_ims)) +
-                     (argument_integer(a, ARG_kts) - argument_integer(a, ARG_kms)) * wide +
-                     (argument_integer(a, ARG_jts) - argument_integer(a, ARG_jms)) * wide * deep;
-    double worst = 0;
-    int where = 0;
-    for (int k = 0; k < r->levels; k++) {
-        const double off = fabs((double)p[k * wide] / (double)p[0] - e->pressure[k]);
-        if (isgreater(off, worst)) {
-            worst = off;
-            where = k;
-        }
-    }
-    if (worst > LEVELS_APART)
-        sciml_announce(
-            "WARNING: level %d lies at %.3f of the lowest level's pressure, in the training at %.3f: other "
-            "eta levels than it was trained on; larger errors are likely",
-            where + 1, (double)p[where * wide] / (double)p[0], e->pressure[where]);
+        if (isless(here[n], 0.999 * e->trained[n][0]) || isgreater(here[n], 1.001 * e->trained[n][1]))
+            sciml_announce(
+                "WARNING: %s is %g, the emulator was trained with %g to %g: larger errors are likely",
+                names[n], here[n], e->trained[n][0], e->trained[n][1]);
 }
 
 sciml_record *sciml_record_of(sciml_session *s, void *const a[]) {

@@ -13,13 +13,13 @@ enum { SURFACES = SCIML_SCHEME_SURFACES, KINDS = SCIML_CLASSES };
 #define NAME(symbol, name, units, argument) name
 static const char *const profile_name[] = {SCIML_OUTPUT_PROFILE_FIELDS(NAME)};
 static const char *const surface_name[] = {SCIML_OUTPUT_SURFACE_FIELDS(NAME)};
-static const char *const count_name[TALLY_COUNTS] = {"COLUMNS", "HELD",     "NOVEL", "CLIPPED", "LIMITED",
+static const char *const count_name[TALLY_COUNTS] = {"COLUMNS", "HELD",     "NOVEL", "OUTSIDE", "LIMITED",
                                                      "UNSOUND", "RETURNED", "NONE",  "SHALLOW", "DEEP"};
 static const char *const count_text[TALLY_COUNTS] = {
     "columns that were not held",
     "held columns, in which no scheme is called",
     "columns of more novelty than the setting (the attribute NOVELTY_LIMIT)",
-    "columns beyond the training range, whose features were clipped to it",
+    "columns of novelty above 1, unlike those of the training",
     "columns whose response the limits scaled",
     "columns that are not finite or not physical",
     "columns in which the host's own scheme was used",
@@ -78,7 +78,7 @@ void sciml_tally_count(sciml_tally *t, const sciml_answer *answer, int32_t colum
         if (answer->kind[n] < 0) continue; /* infinite */
         if (!returned || !returned[n]) t->count[TALLY_NONE + answer->kind[n]]++;
         t->count[TALLY_NOVEL] += far > novelty;
-        t->count[TALLY_CLIPPED] += far > 1.0;
+        t->count[TALLY_OUTSIDE] += far > 1.0;
         if (far > t->novelty) t->novelty = far;
     }
 }

@@ -11,7 +11,7 @@ enum tally_count {
     TALLY_COLUMNS, /* that the scheme was called for and that were not held */
     TALLY_HELD,
     TALLY_NOVEL,    /* of more novelty than the setting */
-    TALLY_CLIPPED,  /* beyond the training range: their features were clipped to it */
+    TALLY_OUTSIDE,  /* of novelty above 1: unlike the columns of the training */
     TALLY_LIMITED,  /* whose response was scaled */
     TALLY_UNSOUND,  /* not finite or not physical: given to the host's scheme */
     TALLY_RETURNED, /* given to the host's scheme, for any reason */
