@@ -285,8 +285,9 @@ class Emulator:
         answer = respond(s, plume, down, times, strength, pushed, active, bounds)
         distance = normalisation.novelty(known.channels, known.scalars)
         expected = torch.exp(log_error.double() - float(self.about["log_error"]))
+        far = torch.where(distance > DISTANCE, distance / DISTANCE, torch.zeros_like(distance))
         beside = {
-            "NOVELTY": torch.maximum(expected, distance / DISTANCE),
+            "NOVELTY": torch.maximum(expected, far),
             "P_TRIGGER": torch.sigmoid(logit.double()),
         }
         return answer.kind, {**answer.fields, **beside}

@@ -16,6 +16,8 @@ CLIP = 10.0
 DISTANCE = 3.0  # a feature so many half-ranges from the middle of the training range makes a column novel
 # The limits are wider than the training range by this factor, so that rounding puts no training column outside.
 MARGIN = 1.01
+# A scalar that does not vary in the training has a scale of so many times its value, and so no effect.
+UNUSED = 1e6
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class FeatureScaling:
         """Compute the scaling of training features, (level, channel, column) and (scalar, column), float64.
 
         The scale at a level is at least a twentieth of the channel's spread over all levels, so that rounding is not
-        amplified at a level where the channel hardly varies.
+        amplified at a level where the channel hardly varies. A scalar that does not vary, such as the scale factor of
+        one grid spacing, has neither an effect on the network nor on the novelty.
 
         Raises
         ------
@@ -52,7 +55,10 @@ class FeatureScaling:
         mean = channels.mean(-1)
         overall = (channels - channels.mean((0, 2), keepdim=True)).pow(2).mean((0, 2)).sqrt()
         scale = torch.maximum(channels.std(-1), 0.05 * overall).clamp_min(1e-12)
-        scalar_mean, scalar_scale = scalars.mean(-1), scalars.std(-1).clamp_min(1e-12)
+        scalar_mean, scalar_scale = scalars.mean(-1), scalars.std(-1)
+        size = scalars.abs().amax(-1)
+        # the features of a training are rounded to float32, those of an inference are not
+        scalar_scale = torch.where(scalar_scale > 1e-6 * size, scalar_scale, UNUSED * size.clamp_min(1.0))
         # Rounded first, because the rounded values are saved.
         mean, scale = mean.float(), scale.float()
         scalar_mean, scalar_scale = scalar_mean.float(), scalar_scale.float()

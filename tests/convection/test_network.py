@@ -79,6 +79,23 @@ def test_an_architecture_survives_json() -> None:
     assert Architecture.from_json(shape.to_json()) == shape
 
 
+@pytest.mark.parametrize("value", [1.916290731874155, 0.0, -3.3e5])
+def test_a_scalar_that_does_not_vary_in_the_training_has_no_effect(value: float) -> None:
+    """The training rounds the features to float32, an inference does not."""
+    draw = torch.Generator().manual_seed(8)
+    channels = torch.randn(24, 14, 50, generator=draw, dtype=torch.float64)
+    scalars = torch.randn(14, 50, generator=draw, dtype=torch.float64)
+    scalars[4] = value
+    normalisation = FeatureScaling.of(channels, scalars.float().double())
+    for now in (value, 1.5 * value + 1.0):
+        scalars[4] = now
+        _, y = normalisation.standardise(channels, scalars)
+        assert float(y[:, 4].abs().max()) < 1e-5
+        _, wide = normalisation.distances(channels, scalars)
+        assert float(wide[4].max()) < 1e-5
+    assert bool(torch.isfinite(normalisation.novelty(channels, scalars)).all())
+
+
 def test_the_novelty_of_training_columns_is_at_most_one() -> None:
     draw = torch.Generator().manual_seed(6)
     channels = torch.randn(24, 14, 300, generator=draw, dtype=torch.float64) * 3 + 1

@@ -125,10 +125,14 @@ def test_the_library_uses_the_constants_of_the_file(
     columns = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT))).isel(column=slice(-192, None))
     problem = sciml.Convection(columns.load())
     outputs = {}
+    limit = float(packaged.attributes["log_error"])
     for name, weights in {
         "same": packaged,
         "push": changed(packaged, push_bound=1e-9),
-        "novelty": changed(packaged, log_error=float(packaged.attributes["log_error"]) - 1.0),
+        "error": changed(packaged, log_error=limit - 9.0),
+        "larger error": changed(packaged, log_error=limit - 10.0),
+        "distance": changed(packaged, distance=1e-3 * DISTANCE),
+        "larger distance": changed(packaged, distance=5e-4 * DISTANCE),
     }.items():
         write_weights(tmp_path / f"{name}.nc", weights)
         outputs[name] = sciml.solve(problem, FortranEmulator(library.path, tmp_path / f"{name}.nc")).outputs
@@ -136,8 +140,10 @@ def test_the_library_uses_the_constants_of_the_file(
     assert deep.sum() > 5
     assert not outputs["push"]["RUCUTEN"].equals(outputs["same"]["RUCUTEN"])
     assert outputs["push"]["RTHCUTEN"].equals(outputs["same"]["RTHCUTEN"])
-    ratio = (outputs["novelty"]["NOVELTY"] / outputs["same"]["NOVELTY"]).values[deep]
-    assert np.median(ratio) == pytest.approx(np.e, rel=1e-5)
+    for name, factor in (("error", np.e), ("distance", 2.0)):
+        novelty, larger = (outputs[key]["NOVELTY"].values[deep] for key in (name, f"larger {name}"))
+        assert (novelty > outputs["same"]["NOVELTY"].values[deep]).all()
+        np.testing.assert_allclose(larger, factor * novelty, rtol=1e-5)
 
 
 @pytest.mark.native

@@ -207,7 +207,8 @@ static learned ask(const sciml_call *call, workspace *w, int n, int width, const
     column_numbers(call, mean, scalars, number);
     NAMED(spread)(&w->layers[n], &t->s, amounts, push);
     const vreal expected = exp_of(number[1] - e->log_error), apart = w->novelty[n] / e->distance;
-    w->novelty[n] = only(t->up.kind != (double)NONE, MAX(expected, apart));
+    const vreal far = only(apart > 1.0, apart);
+    w->novelty[n] = only(t->up.kind != (double)NONE, MAX(expected, far));
     const vreal quiet = NAMED(shallow_strength)(&t->up, t->times);
     const vreal strength = choose(t->up.kind == (double)DEEP, t->energy.strength, quiet);
     return (learned){strength, push, t->energy.convects & (number[0] > 0.0)};

@@ -7,27 +7,30 @@
 #define ENOUGH 0.1  /* share that may remain */
 #define SAME 1e-4
 
-/* Air of the source layer after the adjustment, and its condensation level. */
+/* Air of the source layer after the adjustment, its pressure, and the temperature at its condensation. */
 typedef struct parcel {
-    vreal t, q, t_lcl;
+    vreal t, q, p, t_lcl;
 } parcel;
 
 static parcel mixed(const setting *set, const sounding *s, const plume *up, const vreal *t, const vreal *q) {
     vreal t_mix = splat(0.0), q_mix = t_mix;
-    const vreal per_depth = 1.0 / up->source_depth;
+    /* a lane without a plume takes air of the lowest level, so that its unused numbers are finite */
+    const vword none = up->kind == (double)NONE;
+    const vreal per_depth = 1.0 / choose(none, s->dp[0], up->source_depth),
+                p = choose(none, s->p[0], up->p_mix);
     const int top = (int)greatest(up->source_top);
     for (int k = 0; k <= top; k++) {
         const vreal weight = only((k >= up->base) & (k <= up->source_top), s->dp[k] * per_depth);
         t_mix += weight * t[k];
         q_mix += weight * q[k];
     }
-    const vreal saturated = saturation(up->p_mix, t_mix), heat = latent_heat(t_mix);
+    const vreal saturated = saturation(p, t_mix), heat = latent_heat(t_mix);
     const vreal excess =
         (q_mix - saturated) / (1.0 + heat * (saturated * vapour_slope(t_mix)) / (CP * (1.0 + 0.887 * q_mix)));
     const vword wet = q_mix > saturated;
-    const vreal lcl = MIN(lifted(set->tables, up->p_mix, t_mix, at_least(q_mix, 1e-8)), t_mix);
+    const vreal lcl = MIN(lifted(set->tables, p, t_mix, at_least(q_mix, 1e-8)), t_mix);
     const vreal warmer = t_mix + heat / CP * excess;
-    return (parcel){choose(wet, warmer, t_mix), at_least(choose(wet, q_mix - excess, q_mix), 0.0),
+    return (parcel){choose(wet, warmer, t_mix), at_least(choose(wet, q_mix - excess, q_mix), 0.0), p,
                     choose(wet, warmer, lcl)};
 }
 
@@ -46,7 +49,7 @@ static vreal remaining_energy(const setting *set, const sounding *s, const plume
     vreal tv_env_last =
         virtual(t_low + (at_level(t, above) - t_low) * share, q_low + (at_level(q, above) - q_low) * share);
     vreal tv_last = virtual(air.t_lcl, air.q), energy = splat(0.0);
-    vreal theta = equivalent(log_of(P_ZERO / up->p_mix), air.t, air.q, air.t_lcl);
+    vreal theta = equivalent(log_of(P_ZERO / air.p), air.t, air.q, air.t_lcl);
     for (int k = 0; k < up->reach; k++) {
         const vword here = (k >= above) & (k <= up->top);
         if (!any(here)) continue;
