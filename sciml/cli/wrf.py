@@ -54,11 +54,15 @@ def info(files: Files, reference: Reference = None, json_file: Json = None, quie
     check_targets({"--json": json_file}, expand_inputs([*files, *(reference or [])]))
     from sciml.columns.classes import Classes
     from sciml.columns.description import describe_file
+    from sciml.columns.mixture import describe_mixture, ranges_of_files
+    from sciml.columns.open import is_store
     from sciml.columns.plan import count_slabs, describe_sources
     from sciml.wrf.opening import expand
 
     output = Output(json_file, quiet)
-    descriptions = {path: describe_file(path) for path in dict.fromkeys(expand(files))}
+    stores = [Path(name) for name in dict.fromkeys(files) if is_store(name)]
+    rest = [name for name in files if not is_store(name)]
+    descriptions = {path: describe_file(path) for path in dict.fromkeys(expand(rest) if rest else [])}
     usable = [path for path, description in descriptions.items() if description.usable]
     unusable = [description for description in descriptions.values() if not description.usable]
     sources = describe_sources(usable, reference, None) if usable else []
@@ -70,7 +74,11 @@ def info(files: Files, reference: Reference = None, json_file: Json = None, quie
         for source, count in zip(sources, counts, strict=True)
     ]
     listed += [description.to_json() for description in unusable]
-    output.write_json({"files": listed, "total": _counts_to_json(total)})
+    described = [_describe_store(path) for path in stores]
+    listed += [content for _, content, _ in described]
+    total = sum((classes for _, _, classes in described), start=total)
+    differing = ranges_of_files([s.attrs for s in sources], [s.size[0] for s in sources]) if sources else {}
+    output.write_json({"files": listed, "total": _counts_to_json(total), "differing": differing})
     for source, count in zip(sources, counts, strict=True):
         output.print(
             *_describe_source(source),
@@ -78,9 +86,44 @@ def info(files: Files, reference: Reference = None, json_file: Json = None, quie
             count if len(sources) == 1 else f"  {count.pairs} pairs of {count.total} columns",
         )
     output.print(*unusable)
-    if len(sources) > 1:
+    for lines, _, classes in described:
+        pairs = f"  {classes.pairs} pairs of {classes.total} columns"
+        output.print(*lines, classes if len(sources) + len(stores) == 1 else pairs)
+    if len(sources) + len(stores) > 1:
         output.print(total)
+    if differing:
+        output.print(f"the files differ: {describe_mixture(differing)}")
     output.print_files()
+
+
+def _describe_store(path: Path) -> tuple[list[str], dict[str, Any], Classes]:
+    """Return a store as lines of text and as data, and the counts of its columns."""
+    import numpy as np
+
+    from sciml.columns.classes import count_classes
+    from sciml.columns.mixture import LEVELS, MIXED, describe_mixture, ranges
+    from sciml.columns.open import open_columns
+
+    columns = open_columns(path, keep="all")
+    classes, runs = count_classes(columns), np.unique(columns["RUN"].values).tolist()
+    alike = {
+        LEVELS: columns.sizes["level"],
+        **{name: columns.attrs[name] for name in MIXED if name in columns.attrs},
+    }
+    settings = {name: (float(value), float(value)) for name, value in alike.items()} | ranges(columns)
+    content = {
+        "path": str(path.resolve()),
+        "form": "columns",
+        "columns": columns.sizes["column"],
+        "runs": runs,
+        **{name.lower() if name == LEVELS else name: pair for name, pair in settings.items()},
+        "found": _counts_to_json(classes),
+    }
+    lines = [
+        f"{path}: store, {columns.sizes['column']} columns, run{'s' * (len(runs) > 1)} {', '.join(map(str, runs))}",
+        f"  {describe_mixture(settings)}",
+    ]
+    return lines, content, classes
 
 
 def _source_to_json(source: SourceFile, counts: Classes) -> dict[str, Any]:
@@ -164,12 +207,15 @@ def columns(
 ) -> None:
     """Write the columns that the scheme computed into a store.
 
+    The runs may have different grid spacings, time steps and numbers of levels.
+
     The store is written once and used for training. Columns whose tendencies were held from an earlier call are counted
     and left out. After an interruption the same command resumes.
     """
     check_targets({"--json": json_file}, [*expand_inputs([*files, *(reference or [])]), output])
     from sciml.columns.formats import run_number
-    from sciml.columns.write import write_columns
+    from sciml.columns.mixture import describe_mixture, ranges
+    from sciml.columns.open import open_columns, write_columns
     from sciml.progress import StageProgress
 
     report, begun = Output(json_file, quiet), time.monotonic()
@@ -186,8 +232,11 @@ def columns(
     written = counts.total if everything else counts.pairs
     size = total_size(output)
     content = {"store": str(output), "columns": written, "bytes": size, "seconds": time.monotonic() - begun}
-    report.write_json({**content, "found": _counts_to_json(counts)})
+    differing = ranges(open_columns(output, keep="all"))
+    report.write_json({**content, "found": _counts_to_json(counts), "differing": differing})
     report.print(counts, f"{output}: {written} columns, {size / 1e6:.1f} MB")
+    if differing:
+        report.print(f"the columns differ: {describe_mixture(differing)}")
     report.print_files()
 
 

@@ -14,6 +14,7 @@ import xarray as xr
 
 from sciml.columns.classes import KIND_ATTRS
 from sciml.columns.extract import Keep, check_finite, make_columns
+from sciml.columns.mixture import MIXED, Mixture
 from sciml.columns.plan import PAIRS, Block, SourceFile, before_slab, companion_slab
 from sciml.errors import InputError
 from sciml.wrf.hyperslab import read_slab
@@ -28,6 +29,7 @@ __all__ = [
     "KEY_SEPARATOR",
     "LONG_CHUNK",
     "block_columns",
+    "coords_of",
     "left_by",
     "put_chunks",
     "seams",
@@ -77,11 +79,19 @@ def block_columns(source: SourceFile, block: Block, keep: Keep) -> tuple[xr.Data
     return columns, lines
 
 
-def _arrays(columns: xr.Dataset, names: Sequence[str]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+def coords_of(mixture: Mixture) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Type and attributes of the coordinates of a store by name."""
+    return {**COORDS, **{name: MIXED[name] for name in mixture.names}}
+
+
+def _arrays(
+    columns: xr.Dataset, names: Sequence[str], mixture: Mixture
+) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """Names and values to store, in the order and precision of the store."""
+    columns = mixture.arrange(columns)
     for name in names:
         yield name, np.ascontiguousarray(columns[name].values, dtype=np.float32)
-    for name, (dtype, _) in COORDS.items():
+    for name, (dtype, _) in coords_of(mixture).items():
         values = columns[name].values
         if name == "Time":
             values = gregorian(values)
@@ -91,7 +101,7 @@ def _arrays(columns: xr.Dataset, names: Sequence[str]) -> Iterator[tuple[str, np
         yield name, values.astype(dtype)
 
 
-def write_block(item: tuple[str, SourceFile, Block, Keep, int, list[str]]) -> tuple[str, list[str]]:
+def write_block(item: tuple[str, SourceFile, Block, Keep, int, list[str], Mixture]) -> tuple[str, list[str]]:
     """Read a block, write its whole chunks and leave its edges for `write_seam`.
 
     Returns
@@ -99,13 +109,13 @@ def write_block(item: tuple[str, SourceFile, Block, Keep, int, list[str]]) -> tu
     str, list[str]
         The file, and a line for each variable that looks rounded.
     """
-    place, source, block, keep, total, names = item
+    place, source, block, keep, total, names, mixture = item
     columns, lines = block_columns(source, block, keep)
     partial = Path(place)
     store = partial / "store"
     inner, edges = _split(block.first, block.last, total)
     left: dict[str, npt.NDArray[Any]] = {}
-    for name, values in _arrays(columns, names):
+    for name, values in _arrays(columns, names, mixture):
         if values.ndim == 1:
             left[name] = values
             continue
@@ -170,14 +180,16 @@ def _split(first: int, last: int, total: int) -> tuple[tuple[int, int] | None, l
 Seam = tuple[str, str, int, list[tuple[int, int, int, int]], list[str]]
 
 
-def seams(partial: Path, blocks: Sequence[Block], total: int, names: Sequence[str]) -> list[Seam]:
+def seams(
+    partial: Path, blocks: Sequence[Block], total: int, names: Sequence[str], mixture: Mixture
+) -> list[Seam]:
     """Return the tasks for `write_seam`, which run when all blocks are finished.
 
     Each has the folder, "edges" or "whole", the first column of the chunk, the pieces (first and last column, and the
     block that left them), and the variables.
     """
     profiles = [name for name in names if TABLE[name].dims == "3d"]
-    flat = [*(name for name in names if TABLE[name].dims != "3d"), *COORDS]
+    flat = [*(name for name in names if TABLE[name].dims != "3d"), *coords_of(mixture)]
     edges: dict[int, list[tuple[int, int, int, int]]] = {}
     whole: dict[int, list[tuple[int, int, int, int]]] = {}
     for block in blocks:

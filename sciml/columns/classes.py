@@ -45,7 +45,7 @@ KIND_ATTRS: Final[dict[str, Any]] = {
 
 
 def true_kinds(
-    nca: Array, pratec: Array, cudt: float | None = None, cutop: Array | None = None
+    nca: Array, pratec: Array, cudt: float | Array | None = None, cutop: Array | None = None
 ) -> npt.NDArray[np.int8]:
     """Return the classes of columns from the return values of the scheme, if it evaluated every column.
 
@@ -56,7 +56,8 @@ def true_kinds(
     pratec
         Precipitation rate [mm s-1], in the same shape; zero in shallow columns.
     cudt
-        Minutes between calls, which is the hold time of shallow columns. It distinguishes them from deep columns
+        Minutes between calls, a number or one for each column: the hold time of shallow columns. It distinguishes
+        them from deep columns
         whose rain evaporates completely. None if it is not known.
     cutop
         CUTOP, above 1 where convection triggered; needed with CUDT = 0, where shallow columns return NCA = 0.
@@ -77,10 +78,11 @@ def true_kinds(
     """
     deep = np.asarray(pratec) > 0
     triggered = np.asarray(nca) > 0
-    if cudt is not None and cudt <= 0 and cutop is not None:
-        triggered |= np.asarray(cutop) > 1
     if cudt is not None:
-        deep |= np.abs(np.asarray(nca) - 60.0 * float(cudt)) > 0.5
+        minutes = np.asarray(cudt, np.float64)
+        if cutop is not None:
+            triggered |= (minutes <= 0) & (np.asarray(cutop) > 1)
+        deep |= np.abs(np.asarray(nca) - 60.0 * minutes) > 0.5
     return np.where(~triggered, NONE, np.where(deep, DEEP, SHALLOW)).astype(np.int8)
 
 

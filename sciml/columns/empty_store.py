@@ -12,10 +12,11 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
 
-from sciml.columns.blocks import CHUNK, CODEC, COORDS, KEY_SEPARATOR, LONG_CHUNK
+from sciml.columns.blocks import CHUNK, CODEC, KEY_SEPARATOR, LONG_CHUNK, coords_of
 from sciml.columns.classes import KINDS, Classes
 from sciml.columns.extract import Keep
-from sciml.columns.formats import COLUMNS_SCHEMA, COORDINATE_ATTRS
+from sciml.columns.formats import COLUMNS_SCHEMA, COORDINATE_ATTRS, MIXED_SCHEMA
+from sciml.columns.mixture import Mixture, describe_mixture, ranges_of_files
 from sciml.columns.plan import SourceFile
 from sciml.storage.partial import PLAN, discard
 from sciml.version import __version__
@@ -50,6 +51,7 @@ def prepare_store(
     total: int,
     classes: Classes,
     keep: Keep,
+    mixture: Mixture,
 ) -> None:
     """Make the empty store, or reuse the store of an interrupted call with the same plan.
 
@@ -63,41 +65,46 @@ def prepare_store(
         Files, variables, and number of columns of the store.
     classes, keep
         Numbers of columns of each class in the files, and the choice among them; written as attributes.
+    mixture
+        What the files share, and in what they differ.
     """
     path = partial / PLAN
     if path.exists() and path.read_text() == plan:
         return
     discard(partial)
     (partial / "done").mkdir()
-    attrs = _attributes(plan, sources, classes, keep)
+    attrs = _attributes(plan, sources, classes, keep, mixture)
     group = zarr.create_group(partial / "store", zarr_format=3, attributes=attrs)
-    levels = sources[0].size[0]
     for name in names:
         row = TABLE[name]
-        shape = (total, levels) if row.dims == "3d" else (total,)
+        shape = (total, mixture.levels) if row.dims == "3d" else (total,)
         about = {"long_name": row.long_name, "units": row.units}
         if row.standard_name:
             about["standard_name"] = row.standard_name
         _create_array(group, name, shape, "float32", about)
-    for name, (dtype, about_coord) in COORDS.items():
+    for name, (dtype, about_coord) in coords_of(mixture).items():
         _create_array(group, name, (total,), dtype, {**COORDINATE_ATTRS.get(name, {}), **about_coord})
     # Renamed last, because the presence of the plan marks the empty store as complete.
     path.with_suffix(".tmp").write_text(plan)
     os.replace(path.with_suffix(".tmp"), path)
 
 
-def _attributes(plan: str, sources: Sequence[SourceFile], classes: Classes, keep: Keep) -> dict[str, Any]:
+def _attributes(
+    plan: str, sources: Sequence[SourceFile], classes: Classes, keep: Keep, mixture: Mixture
+) -> dict[str, Any]:
     files = [Path(s.path).name for s in sources]
+    between = ranges_of_files([s.attrs for s in sources], [s.size[0] for s in sources])
+    differing = describe_mixture(between)
     return {
-        **sources[0].attrs,
-        "STEPCU": int(sources[0].attrs["STEPCU"]),
-        "sciml_schema": COLUMNS_SCHEMA,
+        **{name: int(value) if name == "STEPCU" else value for name, value in mixture.attrs.items()},
+        "sciml_schema": MIXED_SCHEMA if mixture.names else COLUMNS_SCHEMA,
         "SOURCE": ", ".join(files) if len(files) <= 8 else f"{len(files)} files, {files[0]} to {files[-1]}",
-        "history": f"columns of {len(files)} files by 'sciml wrf columns', sciml {__version__}",
+        "history": f"columns of {len(files)} files{differing and f' ({differing})'} by 'sciml wrf columns', "
+        f"sciml {__version__}",
         "classes": {name: getattr(classes, name) for name in KINDS},
         "kept": keep,
         "plan": _digest(plan),
-        "coordinates": " ".join(COORDS),
+        "coordinates": " ".join(coords_of(mixture)),
     }
 
 

@@ -16,6 +16,7 @@ import xarray as xr
 from sciml.columns.classes import HELD, KIND_ATTRS, UNKNOWN
 from sciml.columns.formats import COORDINATE_ATTRS, GRID, form_of, run_number, scheme_attrs
 from sciml.columns.inputs import from_capture, from_pairs, from_wrfout
+from sciml.columns.mixture import padding
 from sciml.columns.reference import opened_companion
 from sciml.errors import InputError
 from sciml.wrf.precision import warn_if_lossy
@@ -62,7 +63,8 @@ def convection_columns(
         s-1] by level; ZOL [1], HFX [W m-2], UST [m s-1], PBLH [m]. Targets, if known: the eight
         tendencies, cloud fractions and condensate by level; PRATEC [mm s-1], NCA [s], CUTOP, CUBOT, and
         TIMEC_KF [s] if present. Coordinates Time, XTIME, south_north, west_east, RUN, KIND, WEIGHT. Attributes
-        DX [m], DT [s], CUDT [min], STEPCU, sciml_schema, SOURCE, history.
+        DX [m], DT [s], CUDT [min], STEPCU, sciml_schema, SOURCE, history. (`open_columns` gives columns of
+        different runs, whose DX, DT, CUDT and STEPCU may be coordinates.)
 
     Raises
     ------
@@ -172,6 +174,8 @@ def _finite_in_memory(columns: xr.Dataset) -> None:
 def check_finite(columns: xr.Dataset) -> None:
     """Check that a columns dataset has no NaN, no infinity, and no values outside the physical bounds of the table.
 
+    Only the levels above a shorter column may be NaN (see `sciml.columns.mixture`).
+
     Parameters
     ----------
     columns
@@ -182,10 +186,14 @@ def check_finite(columns: xr.Dataset) -> None:
     InputError
         The message has the variable, the number of values, and the first time and position.
     """
+    above = padding(columns)
     for name, array in columns.data_vars.items():
         values = array.values
         if not values.size:
             continue
+        inside = np.ones(values.shape, bool) if above is None or values.ndim < 2 else ~above
+        if not inside.all():
+            values = np.where(inside, values, values[:, :1])
         low, high = TABLE[str(name)].bounds if name in TABLE else (-np.inf, np.inf)
         low -= ROUND_OFF if low == 0.0 else 0.0
         # NaN propagates through minimum and maximum, and fails the comparison.
@@ -199,7 +207,7 @@ def check_finite(columns: xr.Dataset) -> None:
         source = columns.attrs.get("SOURCE", "the columns")
         if good.all():
             worst = float(values.min()) if float(values.min()) < low else float(values.max())
-            outside = int(((values < low) | (values > high)).sum())
+            outside = int((inside & ((values < low) | (values > high))).sum())
             raise InputError(
                 f"{name} of {source} reaches {worst:g}, and {outside} of its values lie outside {low:g} to {high:g} "
                 f"{TABLE[str(name)].units}: the file is damaged or in other units; leave it out"
@@ -208,6 +216,6 @@ def check_finite(columns: xr.Dataset) -> None:
         coords = {c: str(columns[c].values[row]) for c in GRID if c in columns.coords}
         place = {c: value for c, value in coords.items() if value != "NaT"} or f"column {row}"
         raise InputError(
-            f"{name} of {source} contains {int((~good).sum())} NaN or infinite values, the first at {place}: the run "
-            "has failed or the file is damaged; leave out that time"
+            f"{name} of {source} contains {int((inside & ~good).sum())} NaN or infinite values, the first at {place}: "
+            "the run has failed or the file is damaged; leave out that time"
         )

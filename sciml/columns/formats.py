@@ -20,6 +20,7 @@ __all__ = [
     "COLUMNS_SCHEMA",
     "COORDINATE_ATTRS",
     "GRID",
+    "MIXED_SCHEMA",
     "REWRITE",
     "Form",
     "form_of",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 COLUMNS_SCHEMA: Final = 1
+MIXED_SCHEMA: Final = 2  # of columns of runs that differ; see `sciml.columns.mixture`
 REWRITE: Final = "write it again with 'sciml wrf columns', or install the version of sciml that wrote it"
 GRID: Final = ("Time", "south_north", "west_east")
 
@@ -67,7 +69,7 @@ def form_of(ds: xr.Dataset) -> Form:
             raise InputError(
                 f"{where(ds)} is a weights file and has no columns: give a store of columns or WRF output"
             )
-        check_schema(ds.attrs["sciml_schema"], COLUMNS_SCHEMA, where(ds), REWRITE)
+        check_schema(ds.attrs["sciml_schema"], MIXED_SCHEMA, where(ds), REWRITE, oldest=COLUMNS_SCHEMA)
         return "columns"
     if "T_PHY" in ds.variables and "column" in ds["T_PHY"].dims:
         return "pairs"

@@ -9,13 +9,15 @@ import xarray as xr
 
 from sciml.columns.blocks import CHUNK
 from sciml.columns.extract import Keep, convection_columns, only_pairs
+from sciml.columns.formats import COLUMNS_SCHEMA, MIXED_SCHEMA
+from sciml.columns.mixture import Mixture, describe_mixture, ranges
 from sciml.columns.plan import before_slab, describe_sources
 from sciml.columns.write import write_columns
 from sciml.errors import InputError, SchemaError
 from sciml.wrf.hyperslab import Slab, close_files
 from sciml.wrf.opening import open_lazily, open_wrfout
 
-__all__ = ["open_columns", "write_columns"]
+__all__ = ["is_store", "open_columns", "write_columns"]
 
 
 def open_columns(
@@ -30,7 +32,7 @@ def open_columns(
     Parameters
     ----------
     paths
-        A store (``*.zarr``), or files as for `open_wrfout`, in any mixture of forms.
+        Stores (``*.zarr``), and files as for `open_wrfout`, in any mixture of forms.
     truth
         Companions (``mskf_offline_*``) of wrfouts among the files.
     keep
@@ -41,20 +43,24 @@ def open_columns(
     Returns
     -------
     xr.Dataset
-        Lazy columns dataset, as from `convection_columns`, with the variables that all files have.
+        Lazy columns dataset, as from `convection_columns`, with the variables that all files have. Of DX [m],
+        DT [s], CUDT [min] and STEPCU those in which the runs differ are coordinates (column,); the others are
+        attributes. If the numbers of levels differ, the coordinate LEVELS (column,) has that of each column, the
+        dimension ``level`` is as long as the longest column, and profiles are NaN above a shorter one.
 
     Raises
     ------
     SchemaError
-        The store has another schema.
+        A store has another schema.
     InputError
-        The files cannot be used, have different vertical grids or time steps, or have no columns to return.
+        The files cannot be used, have outputs of different schemes, or have no columns to return.
     """
     listed = [paths] if isinstance(paths, (str, Path)) else list(paths)
-    if len(listed) == 1 and Path(listed[0]).is_dir() and (Path(listed[0]) / "zarr.json").exists():
+    if len(listed) == 1 and is_store(listed[0]):
         return _open_store(Path(listed[0]), keep)
-    sources = describe_sources(listed, truth, run)
-    parts = []
+    parts = [_open_store(Path(path), "all") for path in listed if is_store(path)]
+    files = [path for path in listed if not is_store(path)]
+    sources = describe_sources(files, truth, run) if files or not parts else []
     for source in sources:
         ds = open_lazily(Path(source.path))
         if source.form == "wrfout":
@@ -63,6 +69,11 @@ def open_columns(
         parts.append(convection_columns(ds, source.truth or None, keep="all", run=source.run, before=before))
     close_files()
     return _chosen(_joined(parts), keep)
+
+
+def is_store(path: str | Path) -> bool:
+    """Whether a path is a folder with a zarr store."""
+    return isinstance(path, (str, Path)) and Path(path).is_dir() and (Path(path) / "zarr.json").exists()
 
 
 def _chosen(columns: xr.Dataset, keep: Keep) -> xr.Dataset:
@@ -86,13 +97,19 @@ def _joined(parts: list[xr.Dataset]) -> xr.Dataset:
     if len(parts) == 1:
         return parts[0]
     shared = [n for n in parts[0].data_vars if all(n in part for part in parts)]
+    mixture = Mixture.of_datasets(parts)
     out = xr.concat(
-        [part[shared] for part in parts],
+        [mixture.arrange(part[shared]) for part in parts],
         dim="column",
         combine_attrs="override",
         coords="minimal",
         compat="override",
     )
-    out.attrs["SOURCE"] = ", ".join(part.attrs["SOURCE"] for part in parts)
-    out.attrs["history"] = f"columns of {len(parts)} files by sciml"
+    differing = describe_mixture(ranges(out))
+    out.attrs = {
+        **mixture.attrs,
+        "sciml_schema": MIXED_SCHEMA if mixture.names else COLUMNS_SCHEMA,
+        "SOURCE": ", ".join(part.attrs["SOURCE"] for part in parts),
+        "history": f"columns of {len(parts)} files{differing and f' ({differing})'} by sciml",
+    }
     return out

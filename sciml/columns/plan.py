@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from sciml.columns.extract import Keep
 from sciml.columns.fields import CLASS_FIELDS, TARGETS, needed, read_header
 from sciml.columns.formats import Form, form_of, run_number, scheme_attrs
 from sciml.columns.inputs import capture_kinds, frame_kinds, grid_times, has_stored_targets, returned_kinds
-from sciml.columns.missing import require_inputs
+from sciml.columns.missing import other_scheme, require_inputs
 from sciml.columns.paths import expand_columns
 from sciml.columns.reference import companion_frames, match_companions
 from sciml.columns.segments import Member, experiment, linked
@@ -149,6 +149,7 @@ def describe_sources(
     companions = {} if truth is None else match_companions([f for f in files if _form(f) == "wrfout"], truth)
     sources: list[SourceFile] = []
     members: dict[int, Member] = {}
+    schemes: dict[Path, int] = {}
     for path in files:
         ds = read_header(path)
         form = form_of(ds)
@@ -158,7 +159,9 @@ def describe_sources(
             key = (*experiment(path), _start(ds, times), source.run)
             members[len(sources)] = Member(source.path, key, gregorian(times), source.size)
         sources.append(source)
-    _belong_together(sources)
+        if source.targets and not source.truth:
+            schemes[path] = other_scheme(ds) or MSKF.cu_physics
+    _check_schemes(schemes)
     parts = linked(members)
     chained: list[SourceFile] = []
     for number, source in enumerate(sources):
@@ -231,17 +234,15 @@ def _grain(ds: xr.Dataset, name: str) -> tuple[int, int]:
     return int(frames), int(lengths.get("south_north", 1))
 
 
-def _belong_together(sources: Sequence[SourceFile]) -> None:
-    first = sources[0]
-    for other in sources[1:]:
-        for name, value in first.attrs.items():
-            if other.attrs[name] != value:
-                raise InputError(
-                    f"{other.path} has {name} = {other.attrs[name]:g} but {first.path} {value:g}: the scheme depends "
-                    "on it, so write a store for each"
-                )
-        if other.size[0] != first.size[0]:
-            raise InputError(f"{other.path} has {other.size[0]} levels but {first.path} {first.size[0]}")
+def _check_schemes(schemes: Mapping[Path, int]) -> None:
+    """Check that the outputs in the files are those of one scheme."""
+    for path, scheme in schemes.items():
+        first = next(iter(schemes))
+        if scheme != schemes[first]:
+            raise InputError(
+                f"{path} has outputs of cu_physics={scheme} but {first} of cu_physics={schemes[first]}: columns of "
+                "different schemes cannot be mixed, make a dataset of each"
+            )
 
 
 def before_slab(source: SourceFile, slab: Slab) -> xr.DataArray | None:

@@ -22,8 +22,9 @@ from sciml.columns.classes import Classes
 from sciml.columns.empty_store import has_plan, prepare_store, stored_classes
 from sciml.columns.extract import Keep
 from sciml.columns.fields import read_header
-from sciml.columns.formats import COLUMNS_SCHEMA
+from sciml.columns.formats import COLUMNS_SCHEMA, MIXED_SCHEMA
 from sciml.columns.inputs import why_unknown
+from sciml.columns.mixture import Mixture
 from sciml.columns.plan import Block, SourceFile, blocks_of, count_slabs, describe_sources, identity
 from sciml.columns.replacing import check_replaceable
 from sciml.errors import InputError, SciMLError
@@ -63,6 +64,7 @@ class _Plan:
     names: list[str]
     keep: Keep
     block_bytes: int
+    mixture: Mixture
     text: str
 
 
@@ -83,7 +85,8 @@ def write_columns(
     Parameters
     ----------
     paths
-        wrfouts, captures and drawn pairs, in any mixture: files, globs, directories.
+        wrfouts, captures and drawn pairs, in any mixture: files, globs, directories. The runs may have different
+        grid spacings, time steps and numbers of levels (see `open_columns`); the store then has schema 2.
     output
         Path of the store, a zarr (format 3) directory; chunked along the column alone. It appears under this name
         when it is complete; until then ``<output>.partial`` contains the finished part.
@@ -148,7 +151,9 @@ def write_columns(
                 f"none of the {classes.total} columns of {len(sources)} files {_why_none(sources)}"
             )
         with _cleaning_up(partial):
-            prepare_store(partial, plan.text, sources, plan.names, blocks[-1].last, classes, keep)
+            prepare_store(
+                partial, plan.text, sources, plan.names, blocks[-1].last, classes, keep, plan.mixture
+            )
             _write_blocks(partial, plan, blocks, run_tasks, progress)
         if output.exists():
             os.replace(output, partial / "replaced")
@@ -158,8 +163,10 @@ def write_columns(
 
 
 def _make_plan(sources: list[SourceFile], names: list[str], keep: Keep, block_bytes: int) -> _Plan:
-    options = {"keep": keep, "schema": COLUMNS_SCHEMA, "chunk": [CHUNK, LONG_CHUNK], "variables": names}
-    return _Plan(sources, names, keep, block_bytes, identity(sources, options))
+    mixture = Mixture.of([source.attrs for source in sources], [source.size[0] for source in sources])
+    schema = MIXED_SCHEMA if mixture.names else COLUMNS_SCHEMA
+    options = {"keep": keep, "schema": schema, "chunk": [CHUNK, LONG_CHUNK], "variables": names}
+    return _Plan(sources, names, keep, block_bytes, mixture, identity(sources, options))
 
 
 def _count_columns(
@@ -179,12 +186,12 @@ def _write_blocks(
     """Write the blocks that are not finished, then the chunks that neighbouring blocks share."""
     total = blocks[-1].last
     tasks = [
-        (str(partial), plan.sources[b.source], b, plan.keep, total, plan.names)
+        (str(partial), plan.sources[b.source], b, plan.keep, total, plan.names, plan.mixture)
         for b in blocks
         if b.last > b.first and not left_by(partial, b.first, b.last).exists()
     ]
     _warn_of_lossy(run_tasks(write_block, tasks, progress.stage("writing")))
-    joints = seams(partial, blocks, total, plan.names)
+    joints = seams(partial, blocks, total, plan.names, plan.mixture)
     list(run_tasks(write_seam, joints, progress.stage("joining")))
 
 

@@ -416,11 +416,6 @@ def test_bad_input_of_a_store(frames: xr.Dataset, answers: xr.Dataset, write: Wr
     with pytest.raises(InputError, match="none of the 432 columns"):
         write_columns(write(between, "wrfout_d01_b"), out, workers=1)
     good = write(frames, "wrfout_d01_g")
-    with pytest.raises(InputError, match="DT = 25"):
-        write_columns([good, write(frames.assign_attrs(DT=np.float32(25)), "wrfout_d01_dt")], out, workers=1)
-    low = frames.isel(bottom_top=slice(0, 40), bottom_top_stag=slice(0, 41))
-    with pytest.raises(InputError, match="40 levels"):
-        write_columns([good, write(low, "wrfout_d01_low")], out, workers=1)
     companion = write(answers, "mskf_offline.nc")
     with pytest.raises(InputError, match="is the truth of"):
         write_columns(companion, out, workers=1)
