@@ -15,7 +15,16 @@ from sciml.checks import check_whole
 from sciml.errors import InputError
 from sciml.tables import aligned
 
-__all__ = ["Batch", "BatchSource", "TensorSource", "batches_from", "check_batch_size", "epoch_generator"]
+__all__ = [
+    "Batch",
+    "BatchSource",
+    "TensorSource",
+    "batches_from",
+    "check_batch_size",
+    "check_weights",
+    "draw_by_weight",
+    "epoch_generator",
+]
 
 Batch: TypeAlias = dict[str, Tensor]
 """Tensors by name; the first dimension of each is the sample."""
@@ -71,16 +80,7 @@ class TensorSource:
         lengths = {name: len(value) if value.ndim else 0 for name, value in self.tensors.items()}
         if len(set(lengths.values())) != 1 or 0 in lengths.values():
             raise InputError(f"samples by name: {lengths}: give tensors of one equal length of 1 or more")
-        self.weights = None if weights is None else torch.as_tensor(weights, dtype=torch.float64).cpu()
-        if self.weights is not None:
-            if self.weights.shape != (len(self),):
-                raise InputError(
-                    f"weights have shape {tuple(self.weights.shape)}: give one for each of {len(self)}"
-                )
-            if not (self.weights.isfinite().all() and (self.weights >= 0).all() and self.weights.sum() > 0):
-                raise InputError(
-                    f"weights with sum {float(self.weights.sum())}: give finite ones >= 0, some above 0"
-                )
+        self.weights = None if weights is None else check_weights(weights, len(self))
 
     def __len__(self) -> int:
         return len(next(iter(self.tensors.values())))
@@ -121,10 +121,31 @@ class TensorSource:
     def _draw(self, generator: torch.Generator) -> Tensor:
         if self.weights is None:
             return torch.randperm(len(self), generator=generator)
-        edges = self.weights.cumsum(0)
-        places = torch.rand(len(self), generator=generator, dtype=torch.float64) * edges[-1]
-        # right=True: a value on an edge belongs to the next sample, so that zero weights are never drawn
-        return torch.searchsorted(edges, places, right=True).clamp_(max=int(self.weights.nonzero()[-1]))
+        return draw_by_weight(self.weights, generator)
+
+
+def check_weights(weights: Tensor | npt.NDArray[Any], count: int) -> Tensor:
+    """Return the sampling weights of ``count`` samples in float64.
+
+    Raises
+    ------
+    InputError
+        There is not one for each sample, or they are negative, not finite or all zero.
+    """
+    values = torch.as_tensor(weights, dtype=torch.float64).cpu()
+    if values.shape != (count,):
+        raise InputError(f"weights have shape {tuple(values.shape)}: give one for each of {count}")
+    if not (values.isfinite().all() and (values >= 0).all() and values.sum() > 0):
+        raise InputError(f"weights with sum {float(values.sum())}: give finite ones >= 0, some above 0")
+    return values
+
+
+def draw_by_weight(weights: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw as many numbers of samples as there are weights, with replacement and in proportion to the weights."""
+    edges = weights.cumsum(0)
+    places = torch.rand(len(weights), generator=generator, dtype=torch.float64) * edges[-1]
+    # right=True: a value on an edge belongs to the next sample, so that zero weights are never drawn
+    return torch.searchsorted(edges, places, right=True).clamp_(max=int(weights.nonzero()[-1]))
 
 
 def check_batch_size(batch_size: int) -> None:

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sciml.checks import check_whole
 from sciml.errors import InputError, MissingVariable
-from sciml.train.batches import Batch, TensorSource, check_batch_size
+from sciml.train.batches import Batch, TensorSource, check_batch_size, check_weights, draw_by_weight
 
 __all__ = ["StoreSource", "Transform"]
 
@@ -40,6 +40,9 @@ class StoreSource:
         Dimension of the samples.
     rows
         Samples to use, as a boolean mask over ``dim`` or as numbers (each is used once); None for all.
+    weights
+        Sampling weights of the chosen rows, in their order in the store, as those of `TensorSource`: each epoch draws
+        as many samples as the source has, with replacement and in proportion to the weights.
     transform
         ``transform(batch) -> batch`` on the samples of one block, with the same number and order of samples, for
         example to compute features. It runs in the workers; it must depend on the batch alone, and be picklable if
@@ -56,8 +59,8 @@ class StoreSource:
     Raises
     ------
     InputError
-        The store does not exist or has no samples, a variable has no ``dim`` or a type that torch does not have, or
-        the transform changes the number of samples.
+        The store does not exist or has no samples, a variable has no ``dim`` or a type that torch does not have, the
+        weights are invalid, or the transform changes the number of samples.
     MissingVariable
         The store has no such variable.
     """
@@ -69,6 +72,7 @@ class StoreSource:
         *,
         dim: str = "column",
         rows: npt.ArrayLike | None = None,
+        weights: Tensor | npt.NDArray[Any] | None = None,
         transform: Transform | None = None,
         block: int | None = None,
         buffer: int = 16,
@@ -90,6 +94,7 @@ class StoreSource:
         self.buffer = buffer
         self._blocks = _Blocks(data, tuple(variables), dim, edges, transform)
         self._lengths = np.array([len(rows) for rows in edges])
+        self._weights = None if weights is None else check_weights(weights, int(self._lengths.sum()))
         self._order = _Order()
         self._loader: DataLoader[Batch] = DataLoader(
             self._blocks,
@@ -120,8 +125,10 @@ class StoreSource:
         """Yield the batches of one epoch from number ``start`` on; earlier blocks are not read."""
         check_batch_size(batch_size)
         order, seeds = self._plan(generator)
+        drawn = self._drawn(generator)
+        lengths = self._lengths if drawn is None else np.array([int(times.sum()) for times in drawn])
         groups = [order[first : first + self.buffer] for first in range(0, len(order), self.buffer)]
-        ends = np.cumsum([self._lengths[group].sum() for group in groups])
+        ends = np.cumsum([lengths[group].sum() for group in groups])
         skipped = start * batch_size
         first = int(np.searchsorted(ends, skipped, side="right"))
         skipped -= int(ends[first - 1]) if first else 0
@@ -131,7 +138,10 @@ class StoreSource:
         for group, seed in zip(groups[first:], seeds[first:], strict=True):
             blocks = [next(loaded) for _ in group]
             pool = _join(blocks)
-            mixed = _mix(int(self._lengths[group].sum()), seed)[skipped:]
+            mixed = _mix(int(lengths[group].sum()), seed)[skipped:]
+            if drawn is not None:
+                times = torch.cat([drawn[int(block)] for block in group])
+                mixed = torch.repeat_interleave(times)[mixed]
             skipped = 0
             pieces = _pieces(held, mixed, batch_size)
             for piece in pieces:
@@ -148,6 +158,14 @@ class StoreSource:
         """Read all samples, transformed, into a `TensorSource`, which is fastest if they fit into memory."""
         self._order.blocks = list(range(len(self._lengths)))
         return TensorSource(_join(list(self._loader)))
+
+    def _drawn(self, generator: torch.Generator | None) -> tuple[Tensor, ...] | None:
+        """Draw how often each sample of each block is used; None if each is used once."""
+        if self._weights is None or generator is None:
+            return None
+        numbers = draw_by_weight(self._weights, generator)
+        times = torch.bincount(numbers, minlength=len(self))
+        return tuple(torch.split(times, self._lengths.tolist()))
 
     def _plan(self, generator: torch.Generator | None) -> tuple[Rows, list[int | None]]:
         """Draw the order of the blocks, and a seed for each buffer of them."""

@@ -72,6 +72,44 @@ def test_every_sample_once_and_any_start(count, size, block, buffer, start, seed
     assert flat(source.batches(size)) == list(range(count))
 
 
+@settings(deadline=None)
+@given(
+    count=st.integers(2, 60),
+    size=st.integers(1, 25),
+    block=st.integers(1, 20),
+    buffer=st.integers(1, 5),
+    start=st.integers(0, 9),
+    seed=st.integers(2, 2**31),
+)
+def test_weighted_samples_and_any_start(count, size, block, buffer, start, seed):
+    rows = np.arange(count) % 3 > 0
+    weights = np.random.default_rng(seed).integers(0, 4, rows.sum()) + (np.arange(rows.sum()) == 0)
+    source = StoreSource(columns(count), ["n", "HFX"], rows=rows, weights=weights, block=block, buffer=buffer)
+    order = numbers(source.batches(size, epoch_generator(seed, 2)))
+    assert [len(batch) for batch in order[:-1]] == [size] * (len(order) - 1)
+    assert len(list(itertools.chain(*order))) == len(source) == rows.sum()
+    assert set(itertools.chain(*order)) <= set(np.flatnonzero(rows)[weights > 0].tolist())
+    assert order[start:] == numbers(source.batches_from(size, epoch_generator(seed, 2), start))
+    assert flat(source.batches(size)) == np.flatnonzero(rows).tolist()
+
+
+def test_weights_are_sampling_frequencies(store):
+    weights = np.arange(103) % 4
+    source = StoreSource(store, ["n"], weights=weights, buffer=3)
+    seen = sum(
+        np.bincount(flat(source.batches(50, epoch_generator(5, epoch))), minlength=103) for epoch in range(60)
+    )
+    share = [seen[weights == weight].sum() / seen.sum() for weight in range(4)]
+    expected = np.bincount(weights, weights) / weights.sum()
+    np.testing.assert_allclose(share, expected, atol=0.02)  # three standard deviations of 6180 draws
+    again = flat(source.batches(50, epoch_generator(5, 3)))
+    assert again == flat(source.batches(7, epoch_generator(5, 3)))
+    assert flat(source.batches(50)) == list(range(103))
+    for wrong in (np.ones(102), -weights, np.zeros(103), weights * np.nan):
+        with pytest.raises(InputError, match="weights"):
+            StoreSource(store, ["n"], weights=wrong)
+
+
 def test_the_tensors(store):
     source = StoreSource(store, ["n", "T_PHY", "HFX"], buffer=3)
     assert isinstance(source, BatchSource)
