@@ -63,12 +63,14 @@ class Perturbed:
         Raises
         ------
         InputError
-            The emulator does not accept the columns; see `sciml.convection.Convection` and `Emulator.init`.
+            The emulator does not accept the columns, or they are of different runs; see `sciml.convection.Convection`
+            and `Emulator.init`.
         """
         emulator = replace(emulator, precision="float64")
-        network = emulator.init(Convection(columns)).requires_grad_(False)
+        problem = Convection(columns).single()
+        network = emulator.init(problem).requires_grad_(False)
         device = next(network.parameters()).device
-        return cls(emulator, network, sounding_of(columns, device))
+        return cls(emulator, network, sounding_of(problem.columns, device))
 
     @property
     def points(self) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sciml.columns.classes import DEEP, NONE, SHALLOW
+from sciml.columns.mixture import LEVELS, describe_mixture, padding, ranges
 from sciml.errors import InputError, MissingVariable
 from sciml.schemes.mskf import MSKF
 from sciml.solve import Result
@@ -54,8 +56,9 @@ class Convection:
     Parameters
     ----------
     columns
-        Result of `sciml.convection_columns`: dimensions ``column`` and ``level``, WRF names, the attributes DX (m),
-        DT (s) and CUDT (min). Targets are ignored.
+        Result of `sciml.convection_columns` or `sciml.open_columns`: dimensions ``column`` and ``level``, WRF names,
+        the attributes or coordinates (column,) DX (m), DT (s) and CUDT (min), and LEVELS (column,) if the columns have
+        different numbers of levels. Targets are ignored.
 
     Raises
     ------
@@ -100,6 +103,12 @@ class Convection:
                 np.unique(self.columns[name].values) if name in self.columns else [self.columns.attrs[name]]
             ):
                 _check_setting(name, value)
+        given = self._levels_of_each
+        if given.min() < 1 or given.max() > sizes["level"]:
+            raise InputError(
+                f"LEVELS is {given.min()} to {given.max()} in profiles of {sizes['level']} levels: give the number of "
+                "levels of each column, or drop LEVELS if all have as many as the profiles"
+            )
 
     def __len__(self) -> int:
         return int(self.columns.sizes["column"])
@@ -111,8 +120,8 @@ class Convection:
 
     @cached_property
     def _levels_of_each(self) -> np.ndarray[Any, Any]:
-        if "LEVELS" in self.columns:
-            return np.asarray(self.columns["LEVELS"].values)
+        if LEVELS in self.columns.variables:
+            return np.asarray(self.columns[LEVELS].values)
         return np.full(len(self), self.columns.sizes["level"])
 
     @cached_property
@@ -132,6 +141,38 @@ class Convection:
                 chosen = rows[start : start + size]
                 yield chosen, self.columns.isel(column=chosen, level=slice(0, int(levels)))
 
+    def uniform(self) -> Iterator[tuple[np.ndarray[Any, Any], Convection]]:
+        """Yield the numbers of the columns of each DX, DT, CUDT and number of levels, and the problem of these."""
+        names = [name for name in (*SETTINGS, LEVELS) if name in self.columns.variables]
+        if not names:
+            yield np.arange(len(self)), self
+            return
+        table = np.stack([self.columns[name].values.astype(np.float64) for name in names], 1)
+        values, group = np.unique(table, axis=0, return_inverse=True)
+        for number, own in enumerate(values.tolist()):
+            rows = np.flatnonzero(group.ravel() == number)
+            settings = dict(zip(names, own, strict=True))
+            levels = int(settings.pop(LEVELS, self.columns.sizes["level"]))
+            part = self.columns.isel(column=rows, level=slice(0, levels)).drop_vars(names)
+            yield rows, Convection(part.assign_attrs(settings))
+
+    def single(self) -> Convection:
+        """Return the problem with DX, DT and CUDT as attributes, for an algorithm that takes only equal columns.
+
+        Raises
+        ------
+        InputError
+            The columns differ in DX, DT, CUDT or their number of levels.
+        """
+        parts = [part for _, part in itertools.islice(self.uniform(), 2)]
+        if len(parts) > 1:
+            differing = describe_mixture(ranges(self.columns))
+            raise InputError(
+                f"the columns are of different runs ({differing}), and this needs columns of one grid and time step: "
+                "give one run"
+            )
+        return parts[0]
+
     def put(
         self,
         arrays: dict[str, np.ndarray[Any, Any]],
@@ -140,6 +181,12 @@ class Convection:
         values: np.ndarray[Any, Any],
     ) -> None:
         """Write the values of a block into the array `name` of all columns; levels above a shorter column are NaN."""
+        whole = len(rows) == len(self) and (
+            values.ndim == 1 or values.shape[1] == self.columns.sizes["level"]
+        )
+        if whole:
+            arrays[name] = values
+            return
         if name not in arrays:
             shape = (len(self), *[self.columns.sizes["level"]] * (values.ndim - 1))
             fill = np.nan if np.issubdtype(values.dtype, np.floating) else 0
@@ -157,9 +204,8 @@ class Convection:
     def _repr_html_(self) -> str:
         units = {"DX": "m", "DT": "s", "CUDT": "min"}
         settings = ((name, f"{between(pair)} {units[name]}") for name, pair in self.settings.items())
-        return html_table(
-            "Convection", [("columns", str(len(self))), ("levels", str(self.levels)), *settings]
-        )
+        levels = between((float(self.levels), float(self._levels_of_each.max())))
+        return html_table("Convection", [("columns", str(len(self))), ("levels", levels), *settings])
 
 
 def between(pair: tuple[float, float]) -> str:
@@ -328,7 +374,5 @@ def _judged(outputs: xr.Dataset, seconds: float) -> ConvectionSolution:
 
 def _is_finite(outputs: xr.Dataset, name: str) -> bool:
     """Whether all values are finite; levels above a shorter column are NaN."""
-    values = np.isfinite(outputs[name].values)
-    if values.ndim == 2 and "LEVELS" in outputs.coords:
-        values |= np.arange(values.shape[1]) >= outputs["LEVELS"].values[:, None]
-    return bool(values.all())
+    values, above = np.isfinite(outputs[name].values), padding(outputs)
+    return bool(values.all() if above is None or values.ndim < 2 else (values | above).all())

@@ -30,6 +30,7 @@ from sciml.convection.problem import (
     INPUT_SURFACE,
     Convection,
     ConvectionSolution,
+    between,
     solution_of,
 )
 from sciml.convection.response import NCA_NONE
@@ -63,7 +64,8 @@ def channels(columns: xr.Dataset) -> Tensor:
     t, p, qv = a["T_PHY"], a["P_HYD"], a["QVAPOR"]
     nothing = np.zeros_like(t)
     saturated = td.saturation(torch.from_numpy(p).double(), torch.from_numpy(t).double()).numpy()
-    counter = np.full_like(t, NCA_NONE / float(columns.attrs["DT"]))
+    dt = columns["DT"].values[:, None] if "DT" in columns.variables else float(columns.attrs["DT"])
+    counter = nothing + np.asarray(NCA_NONE / dt, np.float32)
     over = [surface[name] + nothing for name in ("HFX", "UST", "PBLH")]
     profiles = [a["U_PHY"], a["V_PHY"], a["W0AVG"], t, qv, p, t / a["PI_PHY"]]
     profiles += [a[name] for name in ("DZ8W", "RHO", "PI_PHY", "W0AVG")]
@@ -119,9 +121,11 @@ class PublishedEmulator:
     def init(self, problem: Convection) -> BiLSTM:
         """Return the network after a check of the number of levels."""
         trained = int(self.about["levels"])
-        if problem.levels != trained:
+        longest = int(problem.columns.sizes["level"])
+        if not problem.levels == longest == trained:
             raise InputError(
-                f"the emulator was trained on {trained} levels, these columns have {problem.levels}"
+                f"the emulator was trained on {trained} levels, these columns have "
+                f"{between((float(problem.levels), float(longest)))}"
             )
         return self.network
 
@@ -137,7 +141,9 @@ class PublishedEmulator:
             on = (logit > 0)[:, None]
             values = profiles * self.target_scale
             nca = values[..., 0].mean(1)
-            deep = on[:, 0] & (nca > 1.5 * 60.0 * float(columns.attrs["CUDT"]))
+            mixed = "CUDT" in columns.variables
+            cudt = torch.from_numpy(columns["CUDT"].values) if mixed else float(columns.attrs["CUDT"])
+            deep = on[:, 0] & (nca > 1.5 * 60.0 * cudt)
             out = {name: torch.where(on, values[..., i], 0.0) for i, name in enumerate(OUTPUTS) if i > 1}
             out["PRATEC"] = torch.where(deep, values[..., 1].mean(1).clamp_min(0.0), 0.0)
             out["NCA"] = torch.where(on[:, 0], nca, NCA_NONE)
@@ -171,6 +177,11 @@ def train_published(
     chosen.check_measured(False)
     dataset = opened(columns, Path(output))
     dataset = dataset.isel(column=np.flatnonzero(~np.isin(dataset["RUN"].values, list(exclude)))).load()
+    least, longest = Convection(dataset).levels, int(dataset.sizes["level"])
+    if least != longest:
+        raise InputError(
+            f"the columns have {least} to {longest} levels, this network takes one number: give one grid"
+        )
     check_finite(dataset)
     digest = hashlib.blake2b(digest_size=6)
     take_in(digest, dataset)

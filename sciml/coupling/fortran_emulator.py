@@ -21,6 +21,7 @@ from sciml.convection.problem import (
 )
 from sciml.coupling.library import Library, NativeNetwork
 from sciml.coupling.structures import Domain, columns_structure
+from sciml.coupling.weights_file import read_weights
 from sciml.schemes.mskf import MSKF
 from sciml.schemes.scheme import EMULATOR_OUTPUTS
 
@@ -40,7 +41,8 @@ class NativeColumns:
     Parameters
     ----------
     problem
-        Its inputs are not checked: the library handles columns with NaN.
+        Columns of one DX, DT, CUDT and number of levels. Its inputs are not checked: the library handles columns with
+        NaN.
     precision
         Precision of inputs, outputs and the network.
 
@@ -48,11 +50,17 @@ class NativeColumns:
     ----------
     inputs, outputs
         Arrays by name, (column, level) or (column,).
+
+    Raises
+    ------
+    InputError
+        The columns are of different runs; see `sciml.convection.problem.Convection.uniform`.
     """
 
     def __init__(self, problem: Convection, precision: Literal["float32", "float64"] = "float32") -> None:
         self._bits = 64 if precision == "float64" else 32
         kind = np.float64 if precision == "float64" else np.float32
+        problem = problem.single()
         self._settings = {name: low for name, (low, _) in problem.settings.items()}
         self.count, self.levels = len(problem), problem.levels
         self.inputs = {name: _taken(problem, name, kind) for name in (*INPUT_PROFILES, *INPUT_SURFACE)}
@@ -123,6 +131,12 @@ class FortranEmulator:
     threads: int = 1
     precision: Literal["float32", "float64"] = "float32"
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """Numbers and words on the training in the weights file, such as ``usual_error``; empty for a bare network."""
+        attributes = read_weights(self.weights).attributes
+        return {name.removeprefix("about_"): x for name, x in attributes.items() if name.startswith("about_")}
+
     def init(self, problem: Convection) -> NativeNetwork:
         """Open the library and the weights.
 
@@ -138,6 +152,8 @@ class FortranEmulator:
     def run(self, problem: Convection, state: NativeNetwork) -> ConvectionSolution:
         """Compute all outputs for all columns; see `ConvectionSolution`.
 
+        Columns of different DX, DT, CUDT or number of levels are computed in several calls of the library.
+
         Raises
         ------
         InputError
@@ -146,10 +162,12 @@ class FortranEmulator:
             When the weights are those of a bare network.
         """
         begun = time.perf_counter()
-        columns = NativeColumns(problem, self.precision)
-        check_inputs(columns.inputs)
-        answers = columns.run(state, self.threads)
-        answers["KIND"] = answers["KIND"].astype(np.int8)
+        answers: dict[str, npt.NDArray[Any]] = {}
+        for rows, part in problem.uniform():
+            columns = NativeColumns(part, self.precision)
+            check_inputs(columns.inputs)
+            for name, values in columns.run(state, self.threads).items():
+                problem.put(answers, name, rows, values.astype(np.int8) if name == "KIND" else values)
         source = f"the library {Path(self.library).name} with {Path(self.weights).name}"
         return solution_of(problem, answers, time.perf_counter() - begun, source=source)
 

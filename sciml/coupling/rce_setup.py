@@ -153,7 +153,8 @@ class Start:
         InputError
             When columns have no required variable, or the numbers are out of range.
         """
-        settings = {name: low for name, (low, _) in Convection(columns).settings.items()}
+        columns = Convection(columns).single().columns
+        settings = {name: float(columns.attrs[name]) for name in ("DX", "DT", "CUDT")}
         dt, cudt = settings["DT"], settings["CUDT"]
         stepcu = max(1, round(cudt * 60 / dt))
         sound = (

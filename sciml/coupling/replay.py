@@ -86,9 +86,11 @@ def write_stream(columns: xr.Dataset, path: str | os.PathLike[str]) -> Grid:
     Raises
     ------
     InputError
-        When the columns fill no rectangle, an input is missing, or the file cannot be written.
+        When the columns fill no rectangle or are of different runs, an input is missing, or the file cannot be written.
     """
-    problem = Convection(columns)
+    problem = Convection(columns).single()
+    columns = problem.columns
+    settings = [problem.settings[name][0] for name in ("DX", "DT", "CUDT")]
     grid = Grid.of(columns)
     record, j, i = grid.place
     inputs = {
@@ -97,7 +99,7 @@ def write_stream(columns: xr.Dataset, path: str | os.PathLike[str]) -> Grid:
 
     def parts() -> Iterator[bytes]:
         yield grid.header.tobytes()
-        yield np.array([problem.settings[n][0] for n in ("DX", "DT", "CUDT")], np.float32).tobytes()
+        yield np.array(settings, np.float32).tobytes()
         for number in range(grid.records):
             here = record == number
             at = j[here] + _HALO, i[here] + _HALO

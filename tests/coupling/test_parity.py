@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 
 import sciml
+from sciml.columns.mixture import Mixture
 from sciml.convection.emulator import Emulator
 from sciml.convection.network import Architecture
 from sciml.convection.problem import Convection
@@ -134,3 +135,30 @@ def test_too_few_levels(library: Library, weights: Path, problem: Convection) ->
     short = Convection(problem.columns.isel(column=slice(0, 5), level=slice(0, 19)))
     with pytest.raises(InputError, match=r"19 levels, and the plume needs 20 or more"):
         solve(short, FortranEmulator(library.path, weights))
+
+
+def test_columns_of_different_runs(library: Library, weights: Path, problem: Convection) -> None:
+    """The library is called for each grid spacing, time step and number of levels, and gives the same bits."""
+    short = problem.columns.isel(column=slice(0, None, 40), level=slice(0, 40))
+    parts = [problem.columns.isel(column=slice(7, None, 40)), short.assign_attrs(DX=3000.0, DT=15.0)]
+    mixture = Mixture.of_datasets(parts)
+    joined = xr.concat([mixture.arrange(part) for part in parts], "column", combine_attrs="override")
+    order = np.random.default_rng(5).permutation(joined.sizes["column"])
+    algorithm = FortranEmulator(library.path, weights)
+    outputs = solve(Convection(joined.isel(column=order)), algorithm).outputs.isel(column=np.argsort(order))
+    first = 0
+    for part in parts:
+        alone, rows = (
+            solve(Convection(part), algorithm).outputs,
+            slice(first, first := first + part.sizes["column"]),
+        )
+        for name in alone.data_vars:
+            values, levels = outputs[name].isel(column=rows).values, part.sizes["level"]
+            mine = values[:, :levels] if values.ndim > 1 else values
+            np.testing.assert_array_equal(mine, alone[name].values, err_msg=str(name))
+            assert values.ndim == 1 or np.isnan(values[:, levels:]).all()
+    assert set(np.unique(outputs["KIND"])) == {0, 1, 2}
+    with pytest.raises(InputError, match=r"different runs \(DX 3000 to 10000 m"):
+        NativeColumns(Convection(joined))
+    exact = solve(Convection(joined), emulator_from(read_weights(weights))).outputs
+    assert compare_outputs(exact, solve(Convection(joined), algorithm).outputs).ok

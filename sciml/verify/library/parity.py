@@ -8,6 +8,7 @@ from typing import Any, final
 import numpy as np
 import xarray as xr
 
+from sciml.columns.mixture import padding
 from sciml.errors import InputError
 from sciml.tables import aligned, plain, ruled
 from sciml.verify.emulator.accumulate import OUTPUTS
@@ -164,6 +165,9 @@ def compare_outputs(
 
 def _agreement(name: str, reference: xr.Dataset, other: xr.Dataset, tolerance: float) -> Agreement:
     a, b = (ds[name].transpose("column", ...).values.astype(np.float64) for ds in (reference, other))
+    above = padding(reference)
+    if above is not None and a.ndim > 1:
+        a, b = (np.where(above, 0.0, values) for values in (a, b))
     difference = np.abs(b - a).reshape(len(a), -1)
     size = np.maximum(np.abs(a), np.abs(b)).reshape(len(a), -1)
     nonzero = ~(size == 0)  # true for NaN, which must not count as agreement

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
+
+import numpy.typing as npt
 
 from sciml.convection.problem import Convection, solution_of
 from sciml.coupling.export import emulator_from
@@ -70,7 +72,8 @@ def replayed(
     library, weights
         Files of ``sciml coupling build``.
     columns
-        Columns of whole wrfouts; only the inputs are used.
+        Columns of whole wrfouts; only the inputs are used. Columns of runs that differ in DX, DT, CUDT or the number of
+        levels are replayed one after the other.
     directory
         Folder for the program, its input and its last output.
     tiles
@@ -85,12 +88,35 @@ def replayed(
     """
     if not tiles:
         raise InputError("no tilings: give one or more, (0, 0) for the whole domain")
-    reference = solve(Convection(columns), emulator_from(read_weights(weights)))
+    problem = Convection(columns)
+    reference = solve(problem, emulator_from(read_weights(weights)))
     host = HOST.compile(library, directory)
+    reports: list[str] = []
+    differing: list[str] = []
+    whole: dict[str, npt.NDArray[Any]] = {}
+    for rows, part in problem.uniform():
+        first = _streamed(host, weights, part, directory, tiles, threads, reports, differing)
+        for name, values in first.items():
+            problem.put(whole, name, rows, values)
+    native = solution_of(problem, whole, 0.0)
+    parity = compare_outputs(reference.outputs, native.outputs, names=("torch", "Fortran"))
+    return Replayed(tuple(reports), tuple(differing), parity)
+
+
+def _streamed(
+    host: Path,
+    weights: Path,
+    problem: Convection,
+    directory: Path,
+    tiles: list[tuple[int, int]],
+    threads: int,
+    reports: list[str],
+    differing: list[str],
+) -> dict[str, npt.NDArray[Any]]:
+    """Run the program for each tiling; add to the reports and differing runs, and return the first outputs."""
     stream, output = directory / "columns.bin", directory / "answers.bin"
-    grid = write_stream(columns, stream)
-    reports, differing = [], []
-    first = None
+    grid = write_stream(problem.columns, stream)
+    first: dict[str, npt.NDArray[Any]] = {}
     for tile in tiles:
         for count in sorted({1, threads}):
             run = run_host(host, weights, stream, output, tile, count)
@@ -100,7 +126,4 @@ def replayed(
             first = first or outputs
             if any(first[name].tobytes() != outputs[name].tobytes() for name in first):
                 differing.append(f"{size}, {count} threads")
-    assert first is not None
-    native = solution_of(Convection(columns), first, 0.0)
-    parity = compare_outputs(reference.outputs, native.outputs, names=("torch", "Fortran"))
-    return Replayed(tuple(reports), tuple(differing), parity)
+    return first
