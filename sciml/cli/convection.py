@@ -38,10 +38,16 @@ Reference = Annotated[
 ]
 
 
+def complete_balance(incomplete: str) -> list[str]:
+    """Return the keys of a balance that begin with the given text, for shell completion."""
+    return [key for key in ("run", "class") if key.startswith(incomplete)]
+
+
 @app.command(
     epilog=examples(
         "sciml convection train columns.zarr -o mskf.sciml",
         "sciml convection train columns.zarr -o mskf.sciml --hold-out 3 --epochs 40",
+        "sciml convection train a.zarr b.zarr -o m.sciml --balance run --balance class",
         "sciml convection train mskf_pairs_a.nc -o a.sciml --config fit.toml --seed 3",
     )
 )
@@ -59,6 +65,16 @@ def train(
         list[int] | None,
         typer.Option(
             "--exclude", metavar="RUN", help="Run to leave out of the training, for tests; may be repeated."
+        ),
+    ] = None,
+    balance: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--balance",
+            metavar="KEY",
+            help="Sample so that each run (run), class (class) or class of each run (both) has the same share; may be "
+            "repeated.",
+            autocompletion=complete_balance,
         ),
     ] = None,
     options: TrainingOptions,
@@ -81,7 +97,10 @@ def train(
     checkpoint.check_target(output, inputs)  # before the columns are opened
     check_targets({"--json": json_file}, [*expand_inputs(inputs), output])
     begun = time.monotonic()
-    fit, network = options.read()
+    fit, network, data = options.read("data")
+    unknown = sorted(set(data) - {"balance"})
+    if unknown:
+        raise InputError(f"{options.config} has [data] {', '.join(unknown)}: it may have balance")
     emulator = train_emulator(
         open_columns(columns, truth=reference or None),
         output,
@@ -89,6 +108,7 @@ def train(
         exclude=exclude or (),
         fit=fit,
         network=network,
+        balance=balance or data.get("balance", ()),
         resume=not (options.restart or anew),
         progress=automatic(quiet),
     )
@@ -100,6 +120,7 @@ def train(
         "sciml convection evaluate mskf-convrad wrfout_d01_a.nc --html page.html",
         "sciml convection evaluate a.sciml wrfout.nc --reference mskf_offline.nc",
         "sciml convection evaluate build a.nc --compare mskf-convrad --json s.json",
+        "sciml convection evaluate a.sciml columns.zarr --by run,dx --by run,class",
     )
 )
 def evaluate(
@@ -124,6 +145,15 @@ def evaluate(
         list[int] | None,
         typer.Option("--run", metavar="RUN", help="Score only columns of this run; may be repeated."),
     ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--by",
+            metavar="KEYS",
+            help="Also score each group of columns: run, dx, dt, cudt, levels, class, or several such as run,class. "
+            "May be repeated for further tables.",
+        ),
+    ] = None,
     weighted: Annotated[
         bool, typer.Option("--weighted", help="Weight the columns by the variable WEIGHT.")
     ] = False,
@@ -147,6 +177,9 @@ def evaluate(
     Columns with tendencies that the scheme held from an earlier call are not scored.
     """
     from sciml.verify.emulator.evaluate import assess
+    from sciml.verify.emulator.groups import check_keys
+
+    keys = check_keys([[key.strip() for key in text.split(",")] for text in by or []])
 
     models = [model, *(compare or [])]
     inputs = [*files, *(reference or []), *([weights] if weights else []), *map(Path, models)]
@@ -166,6 +199,7 @@ def evaluate(
                     model=name,
                     data=data,
                     weighted=weighted,
+                    by=keys,
                     block=block,
                     progress=progress,
                 )

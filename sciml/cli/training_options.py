@@ -63,15 +63,15 @@ class TrainingOptions:
         ),
     ] = False
 
-    def read(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the settings of the fit and of the network.
+    def read(self, *more: str) -> tuple[dict[str, Any], ...]:
+        """Return the settings of the fit, of the network, and of the other tables that the file may have.
 
         Raises
         ------
         InputError
             The file of ``--config`` is not TOML, or has other tables.
         """
-        tables = read_settings(self.config)
+        tables = read_settings(self.config, *more)
         given = {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
@@ -82,11 +82,11 @@ class TrainingOptions:
             "time_budget_s": self.time_budget,
         }
         fit = {**tables["fit"], **{name: value for name, value in given.items() if value is not None}}
-        return fit, tables["network"]
+        return fit, tables["network"], *(tables[name] for name in more)
 
 
-def read_settings(config: Path | None) -> dict[str, dict[str, Any]]:
-    """Read the tables of a TOML file: ``fit`` (settings of the training) and ``network``.
+def read_settings(config: Path | None, *more: str) -> dict[str, dict[str, Any]]:
+    """Read the tables of a TOML file: ``fit`` (settings of the training), ``network`` and those named in ``more``.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def read_settings(config: Path | None) -> dict[str, dict[str, Any]]:
     """
     import tomllib
 
-    tables: dict[str, dict[str, Any]] = {"fit": {}, "network": {}}
+    tables: dict[str, dict[str, Any]] = {"fit": {}, "network": {}, **{name: {} for name in more}}
     if config is None:
         return tables
     try:

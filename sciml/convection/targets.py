@@ -16,6 +16,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from sciml.columns.extract import check_finite
+from sciml.columns.mixture import MIXED
 from sciml.convection import thermodynamics as td
 from sciml.convection.adjustment import adjust, shallow_strength
 from sciml.convection.emulator import physics, sounding_of
@@ -146,7 +147,8 @@ def take_in(digest: hashlib.blake2b, columns: xr.Dataset) -> None:
 
     The last bits of computed values may depend on the number of threads.
     """
-    for name in (*INPUT_PROFILES, *INPUT_SURFACE, *TARGETS, "KIND"):
+    mixed = (name for name in MIXED if name in columns.coords)
+    for name in (*INPUT_PROFILES, *INPUT_SURFACE, *TARGETS, "KIND", *mixed):
         values = np.ascontiguousarray(columns[name].transpose("column", ...).values)
         digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
         digest.update(values.data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,11 +17,12 @@ from torch import Tensor
 
 from sciml.columns.missing import absent_targets
 from sciml.columns.open import open_columns
+from sciml.convection.balance import balanced, check_balance
 from sciml.convection.emulator import Emulator
 from sciml.convection.feature_scaling import FeatureScaling
-from sciml.convection.network import Architecture, Closure
+from sciml.convection.network import ERROR_SCALE, Architecture, Closure
 from sciml.convection.problem import Convection, between
-from sciml.convection.targets import TARGETS, losses, prepared
+from sciml.convection.targets import LEAST_ERROR, TARGETS, losses, prepared
 from sciml.errors import InputError, MissingVariable
 from sciml.train import BatchSource, Fit, TensorSource
 from sciml.train.environment import chosen_device
@@ -56,6 +58,7 @@ def train(
     exclude: Sequence[int] = (),
     fit: Mapping[str, Any] | None = None,
     network: Mapping[str, Any] | None = None,
+    balance: Sequence[str] = (),
     resume: bool = True,
     progress: Progress | None = None,
 ) -> Emulator:
@@ -64,7 +67,8 @@ def train(
     Parameters
     ----------
     columns
-        A store, files of pairs, or a columns dataset (see `sciml.columns.open.open_columns`).
+        A store, files of pairs, or a columns dataset (see `sciml.columns.open.open_columns`); of runs of any grid
+        spacing, time step and number of levels.
     output
         Checkpoint to write. The state of an unfinished training is stored in the same folder. An existing file must be
         a checkpoint (see `sciml.train.checkpoint.check_target`).
@@ -75,6 +79,9 @@ def train(
         Values of RUN that are neither trained on nor validated with, such as those of a test.
     fit, network
         Settings that differ from `DEFAULTS` (fields of `Fit`) and from those of `Architecture`.
+    balance
+        "run", "class" or both: sample the training columns so that each run, each class of convection, or each class of
+        each run has the same share (`sciml.convection.balance`). By default each epoch uses each column once.
     resume
         Whether to resume an interrupted training, which must have the same columns, runs and settings.
     progress
@@ -95,6 +102,7 @@ def train(
     """
     settings = fit_settings({**DEFAULTS, **(fit or {})})
     settings.check_measured(bool(hold_out))
+    keys = check_balance(balance)
     chosen_device(settings.device)
     shape = Architecture(**_network_settings(network))
     dataset = opened(columns, Path(output))
@@ -125,10 +133,15 @@ def train(
         torch.manual_seed(settings.seed)
         closure = Closure(shape)
         identity = _identity(problem, data, held, runs[data.row], exclude, shape, normalisation)
+        weights = None
+        if keys:
+            identity["the balance"] = ", ".join(keys)
+            groups = {"run": runs[data.row][~held], "class": dataset["KIND"].values[data.row][~held]}
+            weights = balanced({key: groups[key] for key in keys})
         history = run(
             closure,
             losses,
-            data.source(~held, normalisation),
+            data.source(~held, normalisation, weights),
             data.source(held, normalisation) if held.any() else None,
             settings,
             output=output,
@@ -137,8 +150,12 @@ def train(
             identity=identity,
         )
         about = _about(problem, data, held, runs[data.row], settings)
-        about["log_error"] = _novel_error(closure.eval(), data.source(~held, normalisation))
-    about |= {"held_out": [int(r) for r in hold_out], "excluded": [int(r) for r in exclude]}
+        about |= _errors(closure.eval(), data.source(~held, normalisation))
+    about |= {
+        "held_out": [int(r) for r in hold_out],
+        "excluded": [int(r) for r in exclude],
+        "balance": list(keys),
+    }
     emulator = Emulator(closure.eval(), normalisation, about)
     save_finished(emulator, output, history)
     return emulator
@@ -227,10 +244,11 @@ def _about(
     }
 
 
-def _novel_error(closure: Closure, source: BatchSource) -> float:
-    """Compute the expected error (natural logarithm) above which a column is novel.
+def _errors(closure: Closure, source: BatchSource) -> dict[str, float]:
+    """Compute the expected error (natural logarithm) above which a column is novel, and the error (K/s) of a usual one.
 
-    It is exceeded in 2 % of the training columns whose error is below its 99th percentile.
+    `usual_error` is the 99th percentile of the error of the training columns. `log_error` is exceeded in 2 % of the
+    training columns whose error is smaller.
     """
     expected, true = [], []
     with torch.no_grad():
@@ -238,8 +256,9 @@ def _novel_error(closure: Closure, source: BatchSource) -> float:
             expected.append(closure(batch["x"], batch["y"])[-1].cpu().numpy())
             true.append(batch["log_error"].cpu().numpy())
     error = np.concatenate(true)
-    usual = error <= np.quantile(error, 0.99)
-    return float(np.quantile(np.concatenate(expected)[usual], 0.98))
+    limit = np.quantile(error, 0.99)
+    novel = np.quantile(np.concatenate(expected)[error <= limit], 0.98)
+    return {"log_error": float(novel), "usual_error": ERROR_SCALE * (math.exp(limit) - LEAST_ERROR)}
 
 
 def _numbers(runs: Sequence[int] | np.ndarray[Any, Any]) -> str:
@@ -302,14 +321,19 @@ class _Prepared:
             channels, scalars = (torch.from_numpy(store[name].values) for name in ("channels", "scalars"))
         return channels.double().permute(1, 2, 0), scalars.double().T
 
-    def source(self, rows: np.ndarray[Any, Any], normalisation: FeatureScaling) -> BatchSource:
-        """Batches of the chosen rows, standardised."""
+    def source(
+        self,
+        rows: np.ndarray[Any, Any],
+        normalisation: FeatureScaling,
+        weights: np.ndarray[Any, Any] | None = None,
+    ) -> BatchSource:
+        """Batches of the chosen rows, standardised, drawn with these weights if they are given."""
         transform = _Standardised(normalisation)
         if self.path is None:
             chosen = torch.from_numpy(np.flatnonzero(rows))
-            return TensorSource(transform({name: x[chosen] for name, x in self.tensors.items()}))
+            return TensorSource(transform({name: x[chosen] for name, x in self.tensors.items()}), weights)
         names = tuple(str(name) for name in xr.open_zarr(self.path, consolidated=False).data_vars)
-        return StoreSource(self.path, names, rows=rows, transform=transform)
+        return StoreSource(self.path, names, rows=rows, weights=weights, transform=transform)
 
 
 class _Standardised:

@@ -186,11 +186,11 @@ def test_only_levels_above_a_column_may_be_missing(files: list[Path]) -> None:
     row = int(np.flatnonzero(mixed["LEVELS"].values == 40)[3])
     broken["T_PHY"].values[row, 39] = np.nan
     broken["T_PHY"].values[row, 0] = np.inf
-    with pytest.raises(InputError, match="T_PHY of .* contains 2 NaN or infinite values"):
+    with pytest.raises(InputError, match=r"T_PHY of .* contains 2 NaN or infinite values"):
         check_finite(broken)
     broken = mixed.copy(deep=True)
     broken["QVAPOR"].values[row, 0] = 7.0
-    with pytest.raises(InputError, match="QVAPOR of .* reaches 7, and 1 of its values"):
+    with pytest.raises(InputError, match=r"QVAPOR of .* reaches 7, and 1 of its values"):
         check_finite(broken)
     with pytest.raises(InputError, match="contains 800 NaN"):
         check_finite(mixed.drop_vars("LEVELS"))

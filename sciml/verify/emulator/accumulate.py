@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -9,11 +10,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciml.columns.classes import HELD, true_kinds
+from sciml.columns.mixture import LEVELS as LEVELS_OF_EACH
+from sciml.columns.mixture import padding
 from sciml.errors import InputError, MissingVariable
 from sciml.schemes.mskf import MSKF
 from sciml.tables import plain
 from sciml.verify.attributes import described
 from sciml.verify.emulator.evaluation import Evaluation
+from sciml.verify.emulator.groups import GROUP_DEFINITIONS, Groups
 from sciml.verify.emulator.moments import CLASSES, DEEP, NIL, NONE, MomentSums
 from sciml.verify.emulator.rain_rate import rain_scores
 from sciml.verify.emulator.reliability import reliability
@@ -71,9 +75,24 @@ def classify(columns: xr.Dataset) -> NDArray[np.int8]:
     if known.all():
         return stated.astype(np.int8)
     nca, rain = _values(columns, "NCA"), _values(columns, "PRATEC")
-    cudt, top = columns.attrs.get("CUDT"), columns.get("CUTOP")
-    kinds = true_kinds(nca, rain, None if cudt is None else float(cudt), None if top is None else top.values)
+    cudt, top = _setting(columns, "CUDT"), columns.get("CUTOP")
+    kinds = true_kinds(nca, rain, cudt, None if top is None else top.values)
     return np.where(known, stated, kinds).astype(np.int8)
+
+
+def _setting(columns: xr.Dataset, name: str) -> float | Array | None:
+    """Return a setting of the run: (column,) where the runs differ, or a number, or None if it is not known."""
+    if name in columns.variables:
+        values: Array = columns[name].values
+        return values
+    value = columns.attrs.get(name)
+    return None if value is None else float(value)
+
+
+def _filled(columns: xr.Dataset, name: str, above: NDArray[np.bool_] | None) -> Array:
+    """Return values with zeros above shorter columns."""
+    values = _values(columns, name)
+    return values if above is None or values.ndim < 2 else np.where(above, values.dtype.type(0), values)
 
 
 def _values(columns: xr.Dataset, name: str) -> Array:
@@ -90,18 +109,29 @@ class ScoreAccumulator:
     ----------
     model, data, weighted
         As in `sciml.verify.emulator.evaluate.evaluate`.
+    groups
+        Tables of groups.
     """
 
-    def __init__(self, *, model: str = "prediction", data: str = "columns", weighted: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        model: str = "prediction",
+        data: str = "columns",
+        weighted: bool = False,
+        groups: Sequence[Groups] = (),
+    ) -> None:
         self.model, self.data, self.weighted = model, data, weighted
+        self._groups = groups
         self._moments: dict[tuple[str, bool], MomentSums] = {}
         self._units: dict[str, str] = {}
         self._rows: list[xr.Dataset] = []
         self._heights: list[Array] = []
+        self._counted: list[Array] = []
         self._left = {"held": 0, "unknown": 0, "not_finite": 0}
         self._absent: set[str] = set()
         self._broken = 0
-        self._dt = 0.0
+        self._dt: set[float] = set()
 
     def select(self, truth: xr.Dataset) -> NDArray[np.bool_]:
         """Select the columns that can be scored, and count the others."""
@@ -109,9 +139,10 @@ class ScoreAccumulator:
         held = kind == HELD
         unknown = ~held & ((kind < NONE) | (kind > DEEP))
         finite = np.ones(kind.shape, bool)
+        above = padding(truth)
         for name in OUTPUTS:
             if name in truth:
-                finite &= _finite(_values(truth, name))
+                finite &= _finite(_filled(truth, name, above))
         good: NDArray[np.bool_] = finite & ~held & ~unknown
         self._left["held"] += int(held.sum())
         self._left["unknown"] += int(unknown.sum())
@@ -130,7 +161,8 @@ class ScoreAccumulator:
         matched = np.flatnonzero((kind["truth"] > NONE) & (kind["prediction"] > NONE))
         both = dict(zip(SOURCES, (truth, prediction), strict=True))
         outputs: dict[str, dict[str, Array]] = {source: {} for source in SOURCES}
-        weight = _weight(truth)
+        weight, above = _weight(truth), padding(truth)
+        length = None if above is None else truth[LEVELS_OF_EACH].values
         for name, units in OUTPUTS.items():
             if name not in truth:
                 continue
@@ -139,7 +171,7 @@ class ScoreAccumulator:
                 continue
             self._units[name] = str(truth[name].attrs.get("units", "")) or units
             for source, columns in both.items():
-                values = _values(columns, name)
+                values = _filled(columns, name, above)
                 outputs[source][name] = np.where(kind[source] > NONE, values, 0) if name == "NCA" else values
             t, p = (outputs[source][name] for source in SOURCES)
             scored = matched if name in LEVELS else slice(None)
@@ -147,14 +179,30 @@ class ScoreAccumulator:
             for weigh, by in ((False, None), (True, weight)):
                 if not weigh or by is not None:
                     sums = self._moments.setdefault((name, weigh), MomentSums.empty(levels))
-                    sums.add(t[scored], p[scored], kind["truth"][scored], None if by is None else by[scored])
+                    sums.add(
+                        t[scored],
+                        p[scored],
+                        kind["truth"][scored],
+                        None if by is None else by[scored],
+                        levels=None if length is None else length[scored],
+                    )
+        both_triggered = np.zeros(kind["truth"].size, bool)
+        both_triggered[matched] = True
+        pairs = {name: (t, outputs["prediction"][name]) for name, t in outputs["truth"].items()}
+        for group in self._groups:
+            only, weights = dict.fromkeys(LEVELS, both_triggered), weight if self.weighted else None
+            group.add(truth, pairs, kind["truth"], only, weights, length)
         finite = [_finite(values) for values in outputs["prediction"].values()]
         self._broken += int((~np.logical_and.reduce(finite)).sum()) if finite else 0
-        self._dt = float(truth.attrs.get("DT", 0.0))
-        state = {name: _values(truth, name) for name in STATE}
+        dt = _setting(truth, "DT")
+        dt = 0.0 if dt is None else dt
+        self._dt.update(np.unique(dt).tolist())
+        state = {name: _filled(truth, name, above) for name in STATE}
         thickness = state["DZ8W"].astype(np.float64)
-        self._heights.append((np.cumsum(thickness, 1) - thickness / 2).sum(0))
-        self._rows.append(column_rows(truth, prediction, state, outputs, kind, self._dt))
+        inside = np.ones(thickness.shape, bool) if above is None else ~above
+        self._heights.append((np.cumsum(thickness, 1) - thickness / 2).sum(0, where=inside))
+        self._counted.append(inside.sum(0))
+        self._rows.append(column_rows(truth, prediction, state, outputs, kind, dt))
 
     def result(self) -> Evaluation:
         """Return the evaluation of the columns added so far.
@@ -175,7 +223,8 @@ class ScoreAccumulator:
         if self.weighted and not weighable:
             raise InputError(f"{self.data}: WEIGHT is missing or constant, so the scores cannot be weighted")
         kind = columns["KIND"].sel(source="truth").values
-        height = np.sum(self._heights, axis=0) / kind.size / 1000
+        with np.errstate(invalid="ignore"):  # no evaluated column may be as long as the longest
+            height = np.sum(self._heights, axis=0) / np.sum(self._counted, axis=0) / 1000
         moments = {name: sums for (name, weigh), sums in self._moments.items() if weigh == self.weighted}
         profiles = profile_table(moments, height, self._units)
         scores: dict[str, Any] = {
@@ -188,12 +237,15 @@ class ScoreAccumulator:
                 "prediction_not_finite": self._broken,
             },
             **self._figures(columns, self.weighted),
-            "budgets": budget_scores(columns, self._dt),
+            "budgets": budget_scores(columns, sorted(self._dt)),
             "novelty": novelty(columns),
             "not_scored": sorted(self._absent),
             "height_km": plain(height),
             "definitions": dict(DEFINITIONS),
         }
+        if self._groups:
+            scores["groups"] = [group.to_json(columns, self.weighted) for group in self._groups]
+            scores["definitions"] |= GROUP_DEFINITIONS
         for name in profiles.data_vars:
             level = profiles[name].sel(subset="triggered")
             scores["outputs"][name]["levels"] = {x: plain(level.sel(statistic=x).values) for x in STATISTICS}

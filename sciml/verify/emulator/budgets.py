@@ -37,7 +37,7 @@ WATER: Final = tuple(name for name in MSKF.closures["water"] if name in MSKF.out
 
 
 def budgets(
-    inputs: Mapping[str, ArrayLike], outputs: Mapping[str, ArrayLike], *, dt: float = 0.0
+    inputs: Mapping[str, ArrayLike], outputs: Mapping[str, ArrayLike], *, dt: ArrayLike = 0.0
 ) -> dict[str, Floats]:
     """Integrate the tendencies of each column.
 
@@ -49,7 +49,8 @@ def budgets(
         Tendencies by WRF name, (column, level), and PRATEC (mm s-1), (column,). Water species that are absent
         count as zero; a residual whose tendencies are absent is left out.
     dt
-        Time step (s) of the host: vapour is made negative where RQVCUTEN < 0 and QVAPOR + dt RQVCUTEN < 0.
+        Time step (s) of the host, a number or (column,): vapour is made negative where RQVCUTEN < 0
+        and QVAPOR + dt RQVCUTEN < 0.
 
     Returns
     -------
@@ -76,7 +77,8 @@ def budgets(
     if "RQVCUTEN" in take:
         result["moistening"] = (mass * take["RQVCUTEN"]).sum(1)
         drying = take["RQVCUTEN"] < 0  # Vapour of -1e-14 is an error of advection, not of the scheme.
-        below = drying & (take["QVAPOR"] + dt * take["RQVCUTEN"] < 0)
+        step = np.asarray(dt, np.float64).reshape(-1, 1)
+        below = drying & (take["QVAPOR"] + step * take["RQVCUTEN"] < 0)
         result["negative_vapour"] = below.sum(1).astype(np.float64)
     if "RTHCUTEN" in take:
         warming = CP_DRY * take["PI_PHY"] * take["RTHCUTEN"]

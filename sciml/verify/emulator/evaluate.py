@@ -6,17 +6,19 @@ block by block and stores only sums and a short row for each column.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from sciml.columns.mixture import LEVELS
 from sciml.errors import InputError
 from sciml.solve import Algorithm, init, solve
 from sciml.verify.emulator.accumulate import ScoreAccumulator
 from sciml.verify.emulator.evaluation import Evaluation
+from sciml.verify.emulator.groups import Groups, check_keys
 from sciml.verify.emulator.tables import PLACE
 
 __all__ = ["assess", "evaluate"]
@@ -102,6 +104,7 @@ def assess(
     model: str = "model",
     data: str = "columns",
     weighted: bool = False,
+    by: Sequence[Sequence[str]] = (),
     block: int = 8192,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -117,6 +120,9 @@ def assess(
         Algorithm, such as ``sciml.Emulator.load(path)`` or ``sciml.FortranEmulator(library, weights)``.
     model, data, weighted
         As in `evaluate`.
+    by
+        Keys (`sciml.verify.emulator.groups.KEYS`) of each table of groups: ``[("run", "dx"), ("class",)]`` gives a
+        table with a row for each run and grid spacing, and one with a row for each class.
     block
         Number of columns in memory at a time.
     progress
@@ -134,19 +140,30 @@ def assess(
     """
     from sciml.convection.problem import Convection
 
-    accumulator = ScoreAccumulator(model=model, data=data, weighted=weighted)
+    keys = check_keys(by)
+    usual = getattr(algorithm, "about", {}).get("usual_error") if keys else None
+    groups = [Groups(own, usual) for own in keys]
+    accumulator = ScoreAccumulator(model=model, data=data, weighted=weighted, groups=groups)
+    columns = _shortened(columns)
     total, state = columns.sizes.get("column", 0), None
     for start in range(0, total, block):
         part = columns.isel(column=slice(start, start + block)).load()
         part = part.isel(column=accumulator.select(part))
         if part.sizes["column"]:
             problem = Convection(part)
-            state = init(problem, algorithm) if state is None else state
+            state = init(Convection(columns), algorithm) if state is None else state
             accumulator.add(part, solve(problem, algorithm, state=state, throw=False).outputs)
         if progress:
             progress(min(start + block, total), total)
     evaluation = accumulator.result()
     return replace(evaluation, scores={**evaluation.scores, "seen_in_training": _seen(columns, algorithm)})
+
+
+def _shortened(columns: xr.Dataset) -> xr.Dataset:
+    """Leave out levels above the longest column, for example of a run with fewer levels than others of its store."""
+    return (
+        columns.isel(level=slice(0, int(columns[LEVELS].max()))) if LEVELS in columns.variables else columns
+    )
 
 
 def _seen(columns: xr.Dataset, algorithm: Algorithm[Any, Any, Any]) -> bool:

@@ -24,6 +24,14 @@ COLUMNS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
 }
 """Columns of the table of outputs: key of the score, and format, by head."""
 
+GROUP_COLUMNS: Final[dict[str, tuple[str, str]]] = {
+    "rain_ratio": ("rain", ".3f"),
+    "novel": ("novel", ".1%"),
+    "novelty_rank": ("rank", ".3f"),
+    "novelty_usual": ("usual", ".1%"),
+}
+"""Last columns of a table of groups: head and format by key of the score."""
+
 
 @final
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -40,7 +48,7 @@ class Evaluation:
         Statistics by level, dims (statistic, subset, level), one variable for each output; ``height`` (level) in km.
     columns
         One entry per evaluated column, with its coordinates: KIND, PRATEC, HEATING (W m-2), WATER, ENTHALPY, MOMENTUM
-        with a dim ``source`` (truth, prediction); NOVELTY and WEIGHT if they are known.
+        with a dim ``source`` (truth, prediction); HEATING_ERROR (K s-1); NOVELTY and WEIGHT if they are known.
     """
 
     model: str
@@ -60,6 +68,10 @@ class Evaluation:
             cells = [score_text(_nested(scores, keys), form) for keys, form in COLUMNS.values()]
             rows.append([name, scores["units"], *cells])
         return rows
+
+    def group_rows(self) -> list[list[list[str]]]:
+        """Return the tables of groups (``by`` of `sciml.verify.emulator.evaluate.assess`) as text, with headers."""
+        return [_group_rows(table) for table in self.scores.get("groups", ())]
 
     def headline(self) -> list[str]:
         """Return the lines above the table: number of columns and scores of the trigger."""
@@ -86,13 +98,31 @@ class Evaluation:
         return lines
 
     def __str__(self) -> str:
-        return "\n".join([*self.headline(), "", *ruled(aligned(self.rows(), align="<<>"))])
+        groups = [line for rows in self.group_rows() for line in ("", *ruled(aligned(rows, align="<>")))]
+        return "\n".join([*self.headline(), "", *ruled(aligned(self.rows(), align="<<>")), *groups])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         head, *body = self.rows()
-        return html_table("\n".join(self.headline()), body, head=head)
+        tables = [html_table("\n".join(self.headline()), body, head=head)]
+        tables += [html_table("groups", body, head=head) for head, *body in self.group_rows()]
+        return "".join(tables)
+
+
+def _group_rows(table: Mapping[str, Any]) -> list[list[str]]:
+    """Return a table of groups as text: F1, R2 of the outputs where it is defined, rain and novelty."""
+    rows, by = table["rows"], table["by"]
+    outputs = [name for name in rows[0]["r2"] if any(row["r2"][name] is not None for row in rows)]
+    extra = [key for key in GROUP_COLUMNS if any(row.get(key) is not None for row in rows)]
+    head = [*by, "columns", "F1", "shallow", "deep", *(name.removesuffix("CUTEN") for name in outputs)]
+    text = [[*head, *(GROUP_COLUMNS[key][0] for key in extra)]]
+    for row in rows:
+        cells = [*(str(row[key]) for key in by), f"{row['columns']:,}"]
+        cells += [score_text(row[key]) for key in ("f1", "f1_shallow", "f1_deep")]
+        cells += [score_text(row["r2"][name]) for name in outputs]
+        text.append([*cells, *(score_text(row.get(key), GROUP_COLUMNS[key][1]) for key in extra)])
+    return text
 
 
 def _nested(scores: Mapping[str, Any], keys: tuple[str, ...]) -> float | None:

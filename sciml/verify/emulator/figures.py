@@ -90,6 +90,7 @@ def _panels(evaluation: Evaluation, subset: str, names: tuple[str, ...]) -> list
 def _top(evaluation: Evaluation, subset: str = "triggered") -> float:
     """Return the height (km) above which the scheme has no tendencies in these columns, with a margin."""
     heights = evaluation.profiles["height"].values
+    heights = heights[np.isfinite(heights)]
     heated = evaluation.profiles.get("RTHCUTEN")
     if heated is None:
         return float(heights[-1])

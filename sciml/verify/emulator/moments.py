@@ -136,7 +136,13 @@ class MomentSums:
         return cls(np.zeros((len(CLASSES), levels, len(_SUMS))))
 
     def add(
-        self, truth: ArrayLike, prediction: ArrayLike, kind: ArrayLike, weight: ArrayLike | None = None
+        self,
+        truth: ArrayLike,
+        prediction: ArrayLike,
+        kind: ArrayLike,
+        weight: ArrayLike | None = None,
+        *,
+        levels: ArrayLike | None = None,
     ) -> Self:
         """Add columns.
 
@@ -148,6 +154,8 @@ class MomentSums:
             Shape (column,): the class of the TRUE column, 0 none, 1 shallow, 2 deep.
         weight
             Shape (column,); 1 for each column if None.
+        levels
+            Shape (column,): number of levels of each column, above which values do not count; all if None.
 
         Raises
         ------
@@ -161,13 +169,17 @@ class MomentSums:
                 f"{self.sums.shape[1]} levels: give (column, level) arrays of the same columns"
             )
         w = np.ones(k.size) if weight is None else np.asarray(weight, np.float64)
+        inside = None
+        if levels is not None and t.shape[1] > 1:
+            inside = np.arange(t.shape[1]) < np.asarray(levels)[:, None]
+            t, p = np.where(inside, t, 0.0), np.where(inside, p, 0.0)
         for index in EVERY:
             here = k == index
             if not here.any():
                 continue
             a, b, c = t[here], p[here], w[here]
             e = b - a
-            self.sums[index, :, 0] += c.sum()
+            self.sums[index, :, 0] += c.sum() if inside is None else c @ inside[here]
             for column, term in enumerate((a, a * a, b, b * b, e, e * e, np.abs(e), np.abs(a)), start=1):
                 self.sums[index, :, column] += c @ term
         return self

@@ -75,6 +75,7 @@ def _chapter(evaluation: Evaluation) -> Chapter:
         drawn(figures.pop("maps"), DOTS) if "maps" in figures else "",
         "<h3>Outputs</h3>",
         _outputs(evaluation),
+        _groups(evaluation),
         drawn(figures.pop("r2_by_level"), DOTS) if "r2_by_level" in figures else "",
         f'<h3>Class of convection</h3><div class="beside">{beside}</div>',
         "<h3>Profiles</h3>" + "".join(drawn(p, DOTS) for n, p in figures.items() if n != "scatter"),
@@ -95,6 +96,16 @@ def _outputs(evaluation: Evaluation) -> str:
         "“class mean”: R² of the mean of each class as the prediction"
     )
     return table(caption, head, rows, text=2)
+
+
+def _groups(evaluation: Evaluation) -> str:
+    """Tabulate the scores of each group."""
+    caption = (
+        "Scores by group: F1, R² of the outputs over the columns in which the scheme triggered, predicted over true "
+        "rain, and novelty (see the definitions)"
+    )
+    tables = [table(caption, head, rows) for head, *rows in evaluation.group_rows()]
+    return "".join(["<h3>Groups</h3>" * bool(tables), *tables])
 
 
 def _comparison(evaluations: Sequence[Evaluation]) -> Chapter:
@@ -152,10 +163,14 @@ def _budgets(budgets: Mapping[str, Any]) -> str:
     if "negative_vapour_columns" in budgets:
         negative = budgets["negative_vapour_columns"]
         text += (
-            f"<p>Columns in which a step of {budgets['negative_vapour_dt']:g} s makes vapour negative: "
+            f"<p>Columns in which a step of {_range(budgets['negative_vapour_dt'])} s makes vapour negative: "
             f"true {negative['truth']:,}, predicted {negative['prediction']:,}.</p>"
         )
     return text
+
+
+def _range(value: float | list[float]) -> str:
+    return " to ".join(f"{x:g}" for x in (value if isinstance(value, list) else [value]))
 
 
 def _novelty(novelty: Mapping[str, Any]) -> str:

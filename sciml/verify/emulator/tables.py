@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciml.columns.formats import COORDINATE_ATTRS
+from sciml.columns.mixture import MIXED
 from sciml.convection.problem import output_attributes
 from sciml.tables import plain
 from sciml.verify.emulator.budgets import budgets, summary
@@ -42,6 +43,7 @@ ROWS: Final = {
 }
 PLACE: Final = ("Time", "south_north", "west_east", "RUN")
 """Variables that identify a column."""
+HEATING_ERROR: Final = {"units": "K s-1", "long_name": "root mean square error of RTHCUTEN, weighted by mass"}
 BESIDE: Final = ("NOVELTY", "P_TRIGGER", "P_DEEP")
 
 
@@ -51,7 +53,7 @@ def column_rows(
     state: Mapping[str, Array],
     outputs: Mapping[str, Mapping[str, Array]],
     kind: Mapping[str, Array],
-    dt: float,
+    dt: float | Array,
 ) -> xr.Dataset:
     """Tabulate class, rain, integrals and residuals of each column of a block, for truth and prediction."""
     residuals = [budgets(state, outputs[source], dt=dt) for source in SOURCES]
@@ -66,17 +68,27 @@ def column_rows(
         if key in residuals[0]:
             values = np.stack([source_residuals[key] for source_residuals in residuals]).astype(np.float32)
             rows[name] = pair, values, {"units": units, "long_name": meaning}
+    if all("RTHCUTEN" in outputs[source] for source in SOURCES):
+        rows["HEATING_ERROR"] = "column", _heating_error(state, outputs), HEATING_ERROR
     for name in BESIDE:
         if name in prediction:
             rows[name] = "column", prediction[name].values.astype(np.float32), output_attributes(name)
     if "WEIGHT" in truth.variables:
         rows["WEIGHT"] = "column", truth["WEIGHT"].values.astype(np.float32), COORDINATE_ATTRS["WEIGHT"]
     where = {
-        name: ("column", truth[name].values, {**COORDINATE_ATTRS[name], **truth[name].attrs})
-        for name in PLACE
+        name: ("column", truth[name].values, {**COORDINATE_ATTRS.get(name, {}), **truth[name].attrs})
+        for name in (*PLACE, *MIXED)
         if name in truth.variables and truth[name].dims == ("column",)
     }
     return rows.assign_coords(where)
+
+
+def _heating_error(state: Mapping[str, Array], outputs: Mapping[str, Mapping[str, Array]]) -> Array:
+    """Root mean square error of RTHCUTEN of each column, weighted by mass."""
+    mass = state["RHO"].astype(np.float64) * state["DZ8W"]
+    true, predicted = (outputs[source]["RTHCUTEN"].astype(np.float64) for source in SOURCES)
+    error: Array = np.sqrt((mass * (predicted - true) ** 2).sum(1) / mass.sum(1)).astype(np.float32)
+    return error
 
 
 def column_table(rows: Sequence[xr.Dataset]) -> xr.Dataset:
@@ -115,8 +127,8 @@ def profile_table(moments: Mapping[str, MomentSums], height: Array, units: Mappi
     return table
 
 
-def budget_scores(columns: xr.Dataset, dt: float) -> dict[str, Any]:
-    """Summarise the residuals of truth and prediction, each by its own classes."""
+def budget_scores(columns: xr.Dataset, dt: Sequence[float]) -> dict[str, Any]:
+    """Summarise the residuals of truth and prediction, each by its own classes; `dt` has all time steps (s)."""
     scores: dict[str, Any] = {}
     for key in ("water", "enthalpy", "momentum"):
         name = ROWS[key][0]
@@ -128,7 +140,7 @@ def budget_scores(columns: xr.Dataset, dt: float) -> dict[str, Any]:
     if "NEGATIVE_VAPOUR" in columns:
         counted = (columns["NEGATIVE_VAPOUR"] > 0).sum("column")
         scores["negative_vapour_columns"] = {s: int(counted.sel(source=s)) for s in SOURCES}
-        scores["negative_vapour_dt"] = dt
+        scores["negative_vapour_dt"] = dt[0] if len(dt) == 1 else [min(dt), max(dt)]
     return scores
 
 
