@@ -52,21 +52,52 @@ INLINE void biases(int nu, int nv, vreal acc[][ROWS][VECTORS], const real *w, si
                 acc[u][r][v] = splat(w[(size_t)u * apart + (size_t)r]);
 }
 
-/* The sums of the gates of nu units from unit u on, one level: gates (unit, ROWS, width). */
-INLINE void units(int nu, int nv, const real *w, int inputs, int hidden, const real *x, const real *before,
-                  real *gates) {
-    const size_t apart = (size_t)ROWS * (size_t)(1 + inputs + hidden);
-    vreal acc[2][ROWS][VECTORS];
-    biases(nu, nv, acc, w, apart);
-    accumulate(nu, nv, acc, w + ROWS, apart, x, inputs);
-    if (before) accumulate(nu, nv, acc, w + ROWS * (1 + inputs), apart, before, hidden);
+INLINE void store_sums(int nu, int nv, real *to, vreal acc[][ROWS][VECTORS]) {
 #pragma GCC unroll 2
     for (int u = 0; u < nu; u++)
 #pragma GCC unroll 4
         for (int r = 0; r < ROWS; r++)
 #pragma GCC unroll 3
             for (int v = 0; v < nv; v++)
-                store(gates + ((u * ROWS + r) * nv + v) * LANES, acc[u][r][v]);
+                store(to + ((u * ROWS + r) * nv + v) * LANES, acc[u][r][v]);
+}
+
+/* The inputs of a layer: the last `constant` of them have the same values at all levels, those of level 0. */
+typedef struct inputs_of {
+    int all, constant;
+} inputs_of;
+
+/* The sums of the gates of nu units from unit u on, one level: gates (unit, ROWS, width). `base`: the sums of
+ * biases and constant inputs, or NULL if there are no constant inputs. */
+INLINE void units(int nu, int nv, const real *w, inputs_of inputs, int hidden, const real *x,
+                  const real *before, const real *base, real *gates) {
+    const size_t apart = (size_t)ROWS * (size_t)(1 + inputs.all + hidden);
+    vreal acc[2][ROWS][VECTORS];
+    if (base) {
+#pragma GCC unroll 2
+        for (int u = 0; u < nu; u++)
+#pragma GCC unroll 4
+            for (int r = 0; r < ROWS; r++)
+#pragma GCC unroll 3
+                for (int v = 0; v < nv; v++)
+                    acc[u][r][v] = load(base + ((u * ROWS + r) * nv + v) * LANES);
+    } else {
+        biases(nu, nv, acc, w, apart);
+    }
+    accumulate(nu, nv, acc, w + ROWS, apart, x, inputs.all - inputs.constant);
+    if (before) accumulate(nu, nv, acc, w + ROWS * (1 + inputs.all), apart, before, hidden);
+    store_sums(nu, nv, gates, acc);
+}
+
+/* The sums of the biases and the constant inputs of all units: base (unit, ROWS, width). */
+INLINE void start_sums(int nv, const real *w, inputs_of inputs, int hidden, const real *x, real *base) {
+    const int varying = inputs.all - inputs.constant, width = nv * LANES;
+    for (int u = 0; u < hidden; u++, w += ROWS * (1 + inputs.all + hidden), base += ROWS * width) {
+        vreal acc[1][ROWS][VECTORS];
+        biases(1, nv, acc, w, 0);
+        accumulate(1, nv, acc, w + ROWS * (1 + varying), 0, x + varying * width, inputs.constant);
+        store_sums(1, nv, base, acc);
+    }
 }
 
 /* From the sums of the gates of a batch of units to their cells and hidden state.
@@ -117,16 +148,23 @@ INLINE void activate(int nv, int hidden, real *gates, real *cell, real *after) {
     }
 }
 
+/* The parts of the scratch, each a whole number of vectors. */
+typedef struct parts {
+    real *ping, *pong, *cell, *gates, *base, *head, *pooled;
+} parts;
+
 /* One direction of one layer: in (level, inputs, width) -> its half of out (level, 2 hidden, width). */
-INLINE void sweep(int nv, const real *weights, int inputs, int hidden, int levels, int backward,
-                  const real *in, real *out, real *cell, real *gates) {
+INLINE void sweep(int nv, const real *weights, inputs_of inputs, int hidden, int levels, int backward,
+                  const real *in, real *out, const parts *p) {
     const size_t width = (size_t)nv * (size_t)LANES;
-    const size_t apart = (size_t)ROWS * (size_t)(1 + inputs + hidden);
+    const size_t apart = (size_t)ROWS * (size_t)(1 + inputs.all + hidden);
     const real *before = NULL;
+    real *cell = p->cell, *gates = p->gates, *base = inputs.constant ? p->base : NULL;
+    if (base) start_sums(nv, weights, inputs, hidden, in, base);
     memset(cell, 0, sizeof(real) * width * (size_t)hidden);
     for (int s = 0; s < levels; s++) {
         const size_t level = (size_t)(backward ? levels - 1 - s : s);
-        const real *x = in + level * (size_t)inputs * width;
+        const real *x = in + level * (size_t)inputs.all * width;
         real *after = out + (level * 2 + (size_t)backward) * (size_t)hidden * width;
         for (int first = 0; first < hidden; first += BATCH) {
             const int last = first + BATCH < hidden ? first + BATCH : hidden;
@@ -135,9 +173,11 @@ INLINE void sweep(int nv, const real *weights, int inputs, int hidden, int level
             if (nv == 1)
                 for (; u + 2 <= last; u += 2)
                     units(2, nv, weights + (size_t)u * apart, inputs, hidden, x, before,
+                          base ? base + (size_t)u * ROWS * width : NULL,
                           gates + (size_t)(u - first) * ROWS * width);
             for (; u < last; u++)
                 units(1, nv, weights + (size_t)u * apart, inputs, hidden, x, before,
+                      base ? base + (size_t)u * ROWS * width : NULL,
                       gates + (size_t)(u - first) * ROWS * width);
             activate(nv, last - first, gates, cell + (size_t)first * width, after + (size_t)first * width);
         }
@@ -149,24 +189,20 @@ static size_t round_up(size_t n, size_t to) {
     return (n + to - 1) / to * to;
 }
 
-/* The parts of the scratch, each a whole number of vectors. */
-typedef struct parts {
-    real *ping, *pong, *cell, *gates, *head, *pooled;
-} parts;
-
 static size_t divide(const sciml_network *net, int levels, real *base, parts *p) {
     const size_t width = VECTORS * (size_t)LANES, n = (size_t)levels;
     const size_t both = 2 * (size_t)net->hidden;
     const size_t wide = both > (size_t)net->channels ? both : (size_t)net->channels;
-    const size_t rows[6] = {n * wide,
+    const size_t rows[7] = {n * wide,
                             n * both,
                             (size_t)net->hidden,
                             ROWS * BATCH,
+                            ROWS * (size_t)net->hidden,
                             n * round_up((size_t)net->head, ROWS),
                             (size_t)net->pooled};
-    real **where[6] = {&p->ping, &p->pong, &p->cell, &p->gates, &p->head, &p->pooled};
+    real **where[7] = {&p->ping, &p->pong, &p->cell, &p->gates, &p->base, &p->head, &p->pooled};
     size_t used = 0;
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         if (base) *where[i] = base + used * width;
         used += rows[i];
     }
@@ -222,14 +258,14 @@ INLINE void heads(int nv, const sciml_network *net, const sciml_packed *packed, 
         }
 }
 
-INLINE void network(int nv, const sciml_network *net, const sciml_packed *packed, int levels,
+INLINE void network(int nv, const sciml_network *net, const sciml_packed *packed, int levels, int constant,
                     const parts *p) {
     real *in = p->ping, *out = p->pong;
-    int inputs = net->channels;
+    inputs_of inputs = {net->channels, constant};
     for (int l = 0; l < net->layers; l++) {
         for (int d = 0; d < 2; d++)
-            sweep(nv, packed->lstm[l][d], inputs, net->hidden, levels, d, in, out, p->cell, p->gates);
-        inputs = 2 * net->hidden;
+            sweep(nv, packed->lstm[l][d], inputs, net->hidden, levels, d, in, out, p);
+        inputs = (inputs_of){2 * net->hidden, 0};
         real *swap = in;
         in = out;
         out = swap;
@@ -237,20 +273,20 @@ INLINE void network(int nv, const sciml_network *net, const sciml_packed *packed
     heads(nv, net, packed, levels, in, p);
 }
 
-static void run_tile(const sciml_network *net, int32_t levels, int32_t columns, void *scratch, void **head,
-                     void **pooled) {
+static void run_tile(const sciml_network *net, int32_t levels, int32_t constant, int32_t columns,
+                     void *scratch, void **head, void **pooled) {
     const sciml_packed *packed = SCIML_BITS == 32 ? &net->f32 : &net->f64;
     parts p;
     divide(net, levels, scratch, &p);
     switch ((columns + LANES - 1) / LANES) {
     case 1:
-        network(1, net, packed, levels, &p);
+        network(1, net, packed, levels, constant, &p);
         break;
     case 2:
-        network(2, net, packed, levels, &p);
+        network(2, net, packed, levels, constant, &p);
         break;
     default:
-        network(3, net, packed, levels, &p);
+        network(3, net, packed, levels, constant, &p);
     }
     *head = p.head;
     *pooled = p.pooled;
@@ -277,7 +313,7 @@ static void run_columns(const sciml_network *net, int32_t levels, int32_t column
         }
     }
     void *head_, *pooled_;
-    run_tile(net, levels, columns, scratch, &head_, &pooled_);
+    run_tile(net, levels, 0, columns, scratch, &head_, &pooled_);
     const real *head = head_, *pooled = pooled_;
     const int stored = (net->head + ROWS - 1) / ROWS * ROWS;
     for (int k = 0; k < levels; k++)

@@ -23,10 +23,11 @@ typedef struct sciml_kernel {
     /* Address in the scratch of the inputs of a tile of `columns` (1..block): element (level, channel,
      * lane) at ((level * channels) + channel) * width + lane, width = columns rounded up to lanes. */
     void *(*input)(const sciml_network *net, int32_t levels, void *scratch);
-    /* Run a tile whose inputs are there. *head: (level, channel, lane), with 4 * ceil(head / 4)
-     * channels a level; *pooled: (output, lane). Both lie in the scratch. */
-    void (*tile)(const sciml_network *net, int32_t levels, int32_t columns, void *scratch, void **head,
-                 void **pooled);
+    /* Run a tile whose inputs are there; the last `constant` channels are the same at all levels, and are
+     * read at level 0 only. *head: (level, channel, lane), with 4 * ceil(head / 4) channels a level; *pooled:
+     * (output, lane). Both lie in the scratch. */
+    void (*tile)(const sciml_network *net, int32_t levels, int32_t constant, int32_t columns, void *scratch,
+                 void **head, void **pooled);
     /* Address of the states of the last layer after that: (level, 2 * hidden, lane). */
     void *(*state)(const sciml_network *net, int32_t levels, void *scratch);
     /* Gather `columns` columns from the arrays, run them, scatter the outputs. */

@@ -5,7 +5,6 @@
 #define MOST_STEPS 200.0
 #define DAY 86400.0 /* s: the longest duration and hold */
 #define KAPPA 0.2854
-#define SPECIES 5 /* potential temperature, vapour, liquid, ice, rain */
 
 timing NAMED(timing)(const setting *set, const sounding *s, const plume *up) {
     vreal middle = splat(0.0);
@@ -44,7 +43,8 @@ vreal NAMED(shallow_strength)(const plume *up, timing times) {
 vreal NAMED(greatest_strength)(const sounding *s, const plume *up, const downdraft *down, timing times) {
     vreal limit = splat(1e3);
     const vreal highest = MAX(up->cloud_base, down->start);
-    for (int k = 0; k < s->levels; k++) {
+    const int top = (int)greatest(highest);
+    for (int k = 0; k <= top; k++) {
         const vreal inflow = (up->entrained[k] + down->entrained[k]) * up->flux_lcl;
         const vword within = (k >= up->base) & (k <= highest) & (inflow > 1e-12);
         const vreal least = s->dp[k] / (G * (at_least(inflow, 1e-12) * times.adjustment));
@@ -53,13 +53,50 @@ vreal NAMED(greatest_strength)(const sounding *s, const plume *up, const downdra
     return limit;
 }
 
-/* Fluxes through the bottoms of the layers, positive upwards, and the detrainment of the plumes in them. */
-typedef struct carriage {
-    vreal *through, *rate, *source[SPECIES], *state[SPECIES];
-} carriage;
+carriage NAMED(load_air)(const sounding *s, const plume *up, const downdraft *down, int species,
+                         vreal *scratch) {
+    const vreal zero = splat(0.0);
+    const int reach = up->reach, levels = s->levels;
+    carriage c = {.species = species, .reach = reach};
+    vreal **parts[3] = {&c.through, &c.per_mass, &c.rate};
+    for (int i = 0; i < 3; i++)
+        *parts[i] = scratch + i * levels;
+    for (int x = 0; x < SPECIES; x++) {
+        c.source[x] = scratch + (3 + x) * levels;
+        c.state[x] = scratch + (3 + SPECIES + x) * levels;
+    }
+    c.theta = scratch + (3 + 2 * SPECIES) * levels;
+    const vword shallow = up->kind == (double)SHALLOW;
+    vreal through = zero, fastest = zero, below = s->dp[0];
+    for (int k = 0; k < reach; k++) {
+        const vword cloud = k <= up->top;
+        const vreal detrained = up->detrained[k], d_detrained = down->detrained[k];
+        const vreal taken = up->entrained[k] + down->entrained[k];
+        const vreal log_p = s->log_p[k], dp = s->dp[k];
+        c.through[k] = only(cloud, through);
+        /* the scheme's Courant rule compares with the layer below each face */
+        fastest = MAX(absolute(c.through[k]) / below, fastest);
+        below = dp;
+        through += only(cloud, detrained + d_detrained - taken);
+        c.per_mass[k] = only(cloud, G / dp);
+        c.theta[k] = s->t[k] * exner(log_p, s->q[k]);
+        /* without detrainment the value is not used: zero times it is zero */
+        vreal theta_u = zero, theta_d = zero;
+        if (any(detrained != 0.0)) theta_u = up->t[k] * exner(log_p, up->q_undiluted[k]);
+        if (any(d_detrained != 0.0)) theta_d = down->t[k] * exner(log_p, down->q[k]);
+        c.source[0][k] = detrained * theta_u + d_detrained * theta_d - taken * c.theta[k];
+        c.source[1][k] = detrained * up->q_undiluted[k] + d_detrained * down->q[k] - taken * s->q[k];
+        if (species == 2) continue;
+        c.source[2][k] = up->detrained_liquid[k];
+        c.source[3][k] = up->detrained_ice[k];
+        c.source[4][k] = only(shallow, up->rain[k]);
+    }
+    c.fastest = fastest * G;
+    return c;
+}
 
-INLINE void carry(const carriage *c, int species, int reach, vreal steps) {
-    const int most = (int)greatest(steps);
+INLINE void carry_species(const carriage *c, int species, vreal steps) {
+    const int most = (int)greatest(steps), reach = c->reach;
     for (int number = 0; number < most; number++) {
         const vreal going = only(steps > (double)number, splat(1.0));
         vreal face[SPECIES]; /* through the bottom of the lowest layer: nothing */
@@ -69,13 +106,13 @@ INLINE void carry(const carriage *c, int species, int reach, vreal steps) {
             const vreal rate = going * c->rate[k];
             vreal through = splat(0.0);
             if (k + 1 < reach) through = c->through[k + 1];
-            const vword up = through > 0.0;
+            const vreal up = at_least(through, 0.0), fall = at_most(through, 0.0);
 #pragma GCC unroll 5
             for (int x = 0; x < species; x++) {
                 const vreal here = c->state[x][k];
                 vreal above = splat(0.0);
                 if (k + 1 < reach) above = c->state[x][k + 1];
-                const vreal next = through * choose(up, here, above);
+                const vreal next = up * here + fall * above;
                 c->state[x][k] = here + (face[x] - next + c->source[x][k]) * rate;
                 face[x] = next;
             }
@@ -83,75 +120,34 @@ INLINE void carry(const carriage *c, int species, int reach, vreal steps) {
     }
 }
 
-/* Carry the first `species` of the list for the duration of the convection. */
-INLINE carriage carried(const sounding *s, const plume *up, const downdraft *down, timing times,
-                        vreal strength, int species, vreal *scratch) {
-    const vreal zero = splat(0.0), scale = up->flux_lcl * strength, time = times.adjustment;
-    const int reach = up->reach, levels = s->levels;
-    carriage c;
-    c.through = scratch;
-    c.rate = scratch + levels;
-    for (int x = 0; x < SPECIES; x++) {
-        c.source[x] = scratch + (2 + x) * levels;
-        c.state[x] = scratch + (2 + SPECIES + x) * levels;
+void NAMED(carry)(const carriage *c, const sounding *s, vreal time, vreal flux, vword lanes) {
+    const vreal step = MIN(0.75 / at_least(c->fastest * flux, 1e-12), time);
+    const vreal steps = floor_of(at_most(time / step + 1.5, MOST_STEPS)), per_step = time / steps * flux;
+    for (int k = 0; k < c->reach; k++) {
+        c->rate[k] = per_step * c->per_mass[k];
+        c->state[0][k] = c->theta[k];
+        c->state[1][k] = s->q[k];
+        for (int x = 2; x < c->species; x++)
+            c->state[x][k] = splat(0.0);
     }
-    const vword shallow = up->kind == (double)SHALLOW;
-    vreal through = zero, step = time;
-    for (int k = 0; k < reach; k++) {
-        const vword cloud = k <= up->top;
-        const vreal entrained = up->entrained[k] * scale, detrained = up->detrained[k] * scale;
-        const vreal d_entrained = down->entrained[k] * scale, d_detrained = down->detrained[k] * scale;
-        c.through[k] = only(cloud, through);
-        /* the scheme's Courant rule compares with the layer below each face */
-        const vreal below = s->dp[k ? k - 1 : 0] / G;
-        step = MIN(0.75 * below / at_least(absolute(c.through[k]), 1e-12), step);
-        through += only(cloud, detrained + d_detrained - entrained - d_entrained);
-        const vreal log_p = s->log_p[k], taken = entrained + d_entrained;
-        const vreal theta_0 = s->t[k] * exner(log_p, s->q[k]);
-        /* without detrainment the value is not used: zero times it is zero */
-        vreal theta_u = zero, theta_d = zero;
-        if (any(detrained != 0.0)) theta_u = up->t[k] * exner(log_p, up->q_undiluted[k]);
-        if (any(d_detrained != 0.0)) theta_d = down->t[k] * exner(log_p, down->q[k]);
-        c.source[0][k] = detrained * theta_u + d_detrained * theta_d - taken * theta_0;
-        c.source[1][k] = detrained * up->q_undiluted[k] + d_detrained * down->q[k] - taken * s->q[k];
-        c.state[0][k] = theta_0;
-        c.state[1][k] = s->q[k];
-        if (species == 2) continue;
-        c.source[2][k] = up->detrained_liquid[k] * scale;
-        c.source[3][k] = up->detrained_ice[k] * scale;
-        c.source[4][k] = only(shallow, up->rain[k]) * scale;
-        c.state[2][k] = c.state[3][k] = c.state[4][k] = zero;
-    }
-    const vreal steps = floor_of(at_most(time / step + 1.5, MOST_STEPS)), dt = time / steps;
-    for (int k = 0; k < reach; k++)
-        c.rate[k] = only(k <= up->top, dt * G / s->dp[k]);
-    carry(&c, species, reach, steps);
-    return c;
-}
-
-void NAMED(adjust_air)(const sounding *s, const plume *up, const downdraft *down, timing times,
-                       vreal strength, vreal *scratch, vreal *t, vreal *q) {
-    const carriage c = carried(s, up, down, times, strength, 2, scratch);
-    for (int k = 0; k < s->levels; k++) {
-        t[k] = s->t[k];
-        q[k] = s->q[k];
-        if (k >= up->reach) continue;
-        q[k] = c.state[1][k];
-        t[k] = c.state[0][k] / exner(s->log_p[k], q[k]);
-    }
+    if (c->species == 2)
+        carry_species(c, 2, only(lanes, steps));
+    else
+        carry_species(c, SPECIES, only(lanes, steps));
 }
 
 void NAMED(adjust)(const sounding *s, const plume *up, const downdraft *down, timing times, vreal strength,
                    vreal *scratch, adjusted *out) {
     const vreal zero = splat(0.0), per_time = 1.0 / times.adjustment;
-    const carriage c = carried(s, up, down, times, strength, SPECIES, scratch);
+    const carriage c = NAMED(load_air)(s, up, down, SPECIES, scratch);
+    NAMED(carry)(&c, s, times.adjustment, up->flux_lcl * strength, up->kind != (double)NONE);
     for (int k = 0; k < s->levels; k++) {
         out->rth[k] = out->rqv[k] = out->rqc[k] = out->rqi[k] = out->rqr[k] = zero;
         out->t[k] = s->t[k];
         out->q[k] = s->q[k];
         if (k >= up->reach) continue;
         const vword cloud = k <= up->top;
-        const vreal q = c.state[1][k], t = c.state[0][k] / exner(s->log_p[k], q);
+        const vreal q = c.state[1][k], t = c.state[0][k] * per_exner(s->log_p[k], q);
         out->rth[k] = only(cloud, (t - s->t[k]) * per_time / s->pi[k]);
         out->rqv[k] = only(cloud, (q - s->q[k]) * per_time);
         out->rqc[k] = c.state[2][k] * per_time;

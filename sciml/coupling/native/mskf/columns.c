@@ -30,14 +30,22 @@ INLINE ptrdiff_t in_surface(const sciml_call *call, int64_t c) {
     return c % ni * call->out.s2[0] + c / ni * call->out.s2[1];
 }
 
+INLINE void put_zeros(void *field, int bits, ptrdiff_t start, ptrdiff_t apart, int levels) {
+    const size_t size = (size_t)bits / 8;
+    if (apart == 1)
+        memset((char *)field + (ptrdiff_t)size * start, 0, size * (size_t)levels);
+    else
+        for (int k = 0; k < levels; k++)
+            put(field, bits, start + k * apart, 0.0);
+}
+
 /* The outputs of a column in which nothing convects. */
 static void put_nothing(const sciml_call *call, int64_t c, int32_t kind, double novelty) {
     const sciml_columns *columns = call->columns;
     const sciml_mskf_domain *d = &columns->domain;
     const ptrdiff_t start = in_profiles(call, c), at = in_surface(call, c);
     for (int f = 0; f < SCIML_OUTPUT_PROFILES; f++)
-        for (int k = 0; k < d->levels; k++)
-            put(columns->out3[f], columns->bits, start + k * call->out.s3[1], 0.0);
+        put_zeros(columns->out3[f], columns->bits, start, call->out.s3[1], d->levels);
     put(columns->out2[SCIML_PRATEC], columns->bits, at, 0.0);
     put(columns->out2[SCIML_NCA], columns->bits, at, NCA_NONE);
     put(columns->out2[SCIML_CUTOP], columns->bits, at, 1.0);
@@ -46,8 +54,7 @@ static void put_nothing(const sciml_call *call, int64_t c, int32_t kind, double 
     columns->kind[at] = kind;
     if (!columns->rate[0]) return;
     for (int f = 0; f < SCIML_RATES; f++)
-        for (int k = 0; k < d->levels; k++)
-            put(columns->rate[f], columns->bits, start + k * call->out.s3[1], 0.0);
+        put_zeros(columns->rate[f], columns->bits, start, call->out.s3[1], d->levels);
     put(columns->timec, columns->bits, at, 0.0);
 }
 
@@ -55,14 +62,12 @@ static void put_nothing(const sciml_call *call, int64_t c, int32_t kind, double 
 INLINE void put_profile(void *field, int bits, const ptrdiff_t start[LANES], ptrdiff_t apart, int levels,
                         int count, const vreal *from) {
     int k = 0;
-#if VECTOR_BYTES == 32
+#if HAS_FOURS
     for (; bits == 32 && apart == 1 && count == LANES && k + 4 <= levels; k += 4) {
-        __m128 row[4];
-        for (int n = 0; n < 4; n++)
-            row[n] = _mm256_cvtpd_ps((__m256d)from[k + n]);
-        _MM_TRANSPOSE4_PS(row[0], row[1], row[2], row[3]);
-        for (int l = 0; l < 4; l++)
-            _mm_storeu_ps((float *)field + start[l] + k, row[l]);
+        float *to[LANES];
+        for (int l = 0; l < LANES; l++)
+            to[l] = (float *)field + start[l] + k;
+        store_fours(from + k, to);
     }
 #endif
     for (; k < levels; k++)
@@ -115,12 +120,18 @@ static int put_response(const sciml_call *call, const tile *t, const response *r
 
 /* Standardise one feature and clip it to the range of the training; *novelty grows to how far it lies
  * outside. */
-INLINE vreal standardised(vreal x, double mean, double per_scale, double mid, double per_reach, double clip,
-                          vreal *novelty) {
+INLINE vreal standardised(vreal x, double mean, double per_scale, double mid, double reach, double per_reach,
+                          double clip, vreal *novelty) {
     const vreal z = (x - mean) * per_scale;
-    const double reach = 1.0 / per_reach;
     *novelty = MAX(absolute(z - mid) * per_reach, *novelty);
     return between(between(z, mid - reach, mid + reach), -clip, clip);
+}
+
+INLINE void put_input(void *input, int single, ptrdiff_t at, vreal z) {
+    if (single)
+        to_floats((float *)input + at, z);
+    else
+        *(vloose *)((double *)input + at) = z;
 }
 
 /* The features of tile n, standardised, into the network's inputs of `width` lanes. */
@@ -129,29 +140,21 @@ static vreal put_features(const sciml_call *call, const setting *set, workspace 
     const sciml_emulator *e = call->emulator;
     const tile *t = &w->tiles[n];
     const int layers = e->below + e->cloud, inputs = SCIML_CHANNELS + SCIML_FEATURE_SCALARS;
-    const int stride = (int)channel_stride(call);
-    vreal novelty = splat(0.0);
-    NAMED(features)(set, t, &w->layers[n], stride, w->channels, scalars);
-    for (int c = 0; c < SCIML_FEATURE_SCALARS; c++)
-        scalars[c] = standardised(scalars[c], e->scalar_mean[c], e->scalar_per_scale[c], e->scalar_middle[c],
-                                  e->scalar_per_reach[c], e->clip, &novelty);
-    void *input = call->kernel->input(call->network, layers, w->network);
     const int single = call->columns->bits == 32;
+    void *input = call->kernel->input(call->network, layers, w->network);
+    vreal novelty = splat(0.0);
+    NAMED(features)(set, t, &w->layers[n], w->channels + layers * SCIML_CHANNELS, w->channels, scalars);
+    for (int c = 0; c < SCIML_FEATURE_SCALARS; c++) { /* the network reads them at the lowest layer only */
+        scalars[c] = standardised(scalars[c], e->scalar_mean[c], e->scalar_per_scale[c], e->scalar_middle[c],
+                                  e->scalar_reach[c], e->scalar_per_reach[c], e->clip, &novelty);
+        put_input(input, single, (ptrdiff_t)(SCIML_CHANNELS + c) * width + n * LANES, scalars[c]);
+    }
     for (int k = 0; k < layers; k++)
-        for (int c = 0; c < inputs; c++) {
-            vreal z;
-            if (c < SCIML_CHANNELS) {
-                const int i = k * SCIML_CHANNELS + c;
-                z = standardised(w->channels[c * stride + k], e->mean[i], e->per_scale[i], e->middle[i],
-                                 e->per_reach[i], e->clip, &novelty);
-            } else {
-                z = scalars[c - SCIML_CHANNELS];
-            }
-            const ptrdiff_t at = ((ptrdiff_t)k * inputs + c) * width + n * LANES;
-            if (single)
-                to_floats((float *)input + at, z);
-            else
-                *(vloose *)((double *)input + at) = z;
+        for (int c = 0; c < SCIML_CHANNELS; c++) {
+            const int i = k * SCIML_CHANNELS + c;
+            const vreal z = standardised(w->channels[i], e->mean[i], e->per_scale[i], e->middle[i],
+                                         e->reach[i], e->per_reach[i], e->clip, &novelty);
+            put_input(input, single, ((ptrdiff_t)k * inputs + c) * width + n * LANES, z);
         }
     return only(t->up.kind != (double)NONE, novelty);
 }
@@ -193,17 +196,17 @@ static learned ask(const sciml_call *call, workspace *w, int n, int width, const
     const tile *t = &w->tiles[n];
     const void *state = call->kernel->state(net, layers, w->network);
     vreal mean[2 * SCIML_MOST_HIDDEN], number[2], *amounts = w->push, *push = w->push + layers;
-    for (int i = 0; i < states; i++)
-        mean[i] = splat(0.0);
+    for (int i = 0; i < states; i++) {
+        vreal sum = splat(0.0);
+        for (int k = 0; k < layers; k++)
+            sum += from_network(state, single, ((ptrdiff_t)k * states + i) * width + n * LANES);
+        mean[i] = sum * (1.0 / layers);
+    }
     for (int k = 0; k < layers; k++) {
-        for (int i = 0; i < states; i++)
-            mean[i] += from_network(state, single, ((ptrdiff_t)k * states + i) * width + n * LANES);
         const int rows = (net->head + 3) / 4 * 4;
         const vreal output = from_network(head, single, (ptrdiff_t)k * rows * width + n * LANES);
-        amounts[k] = e->push_bound * tanh_of(output / e->push_bound);
+        amounts[k] = e->push_bound * tanh_of(output * (1.0 / e->push_bound));
     }
-    for (int i = 0; i < states; i++)
-        mean[i] /= (double)layers;
     column_numbers(call, mean, scalars, number);
     NAMED(spread)(&w->layers[n], &t->s, amounts, push);
     const vreal expected = exp_of(number[1] - e->log_error), apart = w->novelty[n] / e->distance;
@@ -229,7 +232,7 @@ static int run_group(const sciml_call *call, const setting *set, workspace *w, c
     for (int n = 0; n < tiles; n++)
         w->novelty[n] = put_features(call, set, w, n, width, w->scalars + n * SCIML_FEATURE_SCALARS);
     void *head, *pooled;
-    call->kernel->tile(call->network, layers, count, w->network, &head, &pooled);
+    call->kernel->tile(call->network, layers, SCIML_FEATURE_SCALARS, count, w->network, &head, &pooled);
     response r = lay_response(w, set->levels, call->columns->rate[0] != NULL);
     int lost = 0;
     for (int n = 0; n < tiles; n++) {

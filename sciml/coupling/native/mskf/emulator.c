@@ -117,10 +117,12 @@ int sciml_emulator_load(const sciml_cdf *file, const sciml_network *net, sciml_e
         {"normalisation.scale", 2, {k, c}, &e->per_scale, 1},
         {"normalisation.middle", 2, {k, c}, &e->middle, 0},
         {"normalisation.reach", 2, {k, c}, &e->per_reach, 1},
+        {"normalisation.reach", 2, {k, c}, &e->reach, 0},
         {"normalisation.scalar_mean", 1, {s}, &e->scalar_mean, 0},
         {"normalisation.scalar_scale", 1, {s}, &e->scalar_per_scale, 1},
         {"normalisation.scalar_middle", 1, {s}, &e->scalar_middle, 0},
         {"normalisation.scalar_reach", 1, {s}, &e->scalar_per_reach, 1},
+        {"normalisation.scalar_reach", 1, {s}, &e->scalar_reach, 0},
         {"summary.weight", 2, {units, width}, &e->pool, 0},
         {"summary.bias", 1, {units}, &e->pool_bias, 0},
         {"column.weight", 2, {2, units}, &e->column, 0},
@@ -156,7 +158,8 @@ void sciml_emulator_free(sciml_emulator *e) {
     if (!e) return;
     double *const owned[] = {e->mean,        e->per_scale,        e->middle,        e->per_reach,
                              e->scalar_mean, e->scalar_per_scale, e->scalar_middle, e->scalar_per_reach,
-                             e->pool,        e->pool_bias,        e->column,        e->column_bias};
+                             e->reach,       e->scalar_reach,     e->pool,          e->pool_bias,
+                             e->column,      e->column_bias};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         sciml_give(owned[i]);
     sciml_give(e);

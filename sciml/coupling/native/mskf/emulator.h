@@ -27,8 +27,8 @@ typedef struct sciml_emulator {
                              file */
     /* standardised = (feature - mean) * per_scale; novelty = |standardised - middle| * per_reach;
      * (below + cloud, SCIML_CHANNELS) and (SCIML_FEATURE_SCALARS) */
-    double *mean, *per_scale, *middle, *per_reach;
-    double *scalar_mean, *scalar_per_scale, *scalar_middle, *scalar_per_reach;
+    double *mean, *per_scale, *middle, *reach, *per_reach;
+    double *scalar_mean, *scalar_per_scale, *scalar_middle, *scalar_reach, *scalar_per_reach;
     double *pool, *pool_bias; /* (pooled, 2 hidden + scalars), (pooled) */
     double *column,
         *column_bias; /* (2, pooled), (2): logit of the trigger, logarithm of the expected error */

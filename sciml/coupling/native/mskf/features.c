@@ -2,7 +2,7 @@
 #include "mskf/physics.h"
 
 /* The order is that of CHANNELS and SCALARS there. */
-void NAMED(features)(const setting *set, const tile *t, const layering *on, int stride, vreal *channels,
+void NAMED(features)(const setting *set, const tile *t, const layering *on, vreal *levels, vreal *channels,
                      vreal *scalars) {
     const sounding *s = &t->s;
     const plume *up = &t->up;
@@ -40,10 +40,9 @@ void NAMED(features)(const setting *set, const tile *t, const layering *on, int 
             sinking * moister,
         };
         for (int c = 0; c < SCIML_CHANNELS; c++)
-            channels[c * stride + k] = values[c];
+            levels[k * SCIML_CHANNELS + c] = values[c];
     }
-    for (int c = 0; c < SCIML_CHANNELS; c++)
-        NAMED(layer_means)(on, s, up, channels + c * stride);
+    NAMED(layer_means)(on, s, levels, channels);
     const vreal values[SCIML_FEATURE_SCALARS] = {
         only(up->kind == (double)DEEP, splat(1.0)),
         log_of(at_least(up->cape, 1.0)),
@@ -52,7 +51,7 @@ void NAMED(features)(const setting *set, const tile *t, const layering *on, int 
         up->t_lcl,
         log_of(at_least(times.adjustment, 1.0)),
         up->flux_lcl * 100.0,
-        log_of(at_least(NAMED(greatest_strength)(s, up, down, times), 1e-3)),
+        log_of(at_least(t->energy.most, 1e-3)),
         log_of(at_least(NAMED(shallow_strength)(up, times), 1e-6)),
         acting / at_least(depth_cloud / G, 1.0),
         down->evaporated / at_least(rain, 1e-12),

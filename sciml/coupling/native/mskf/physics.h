@@ -25,11 +25,11 @@ typedef struct sounding {
     /* as given */
     vreal *u, *v, *t, *qv, *p, *dz, *rho, *pi, *w;
     /* derived */
-    vreal *q, *z, *dp, *tv, *rh, *theta_e, *humidity, *log_p, *index, *weight, *start;
+    vreal *q, *z, *dp, *depth, *tv, *rh, *theta_e, *humidity, *log_p, *index, *weight, *start;
     vreal zol, hfx, ust, pblh;
     int levels;
 } sounding;
-#define SOUNDING_PROFILES 20
+#define SOUNDING_PROFILES 21
 
 typedef struct plume {
     vreal *flux, *entrained, *detrained, *t, *q_undiluted, *q, *liquid, *ice, *rain, *snow;
@@ -51,19 +51,32 @@ typedef struct timing {
     vreal adjustment, counter; /* s */
 } timing;
 
-/* The strength of the mass flux over the plume's own, whether the scheme does not give up, the share of the
- * energy that the plume's own mass flux removes, and the number of soundings computed. */
+/* The strength of the mass flux over the plume's own and its bound, whether the scheme does not give up, the
+ * share of the energy that the plume's own mass flux removes, and the number of soundings computed. */
 typedef struct closed {
-    vreal strength, removed, rounds;
+    vreal strength, most, removed, rounds;
     vword convects;
 } closed;
 
-/* The coordinate of the plume: pressure depth (Pa) from the ground to the edges of its layers, and the place
- * of the levels' faces in units of layers, by lane. */
+/* The coordinate of the plume: pressure depth (Pa) from the ground to the edges of its layers; and the levels
+ * [first, end) that layer i has a part of in any lane with a plume. */
 typedef struct layering {
     int layers;
-    double edge[LANES][SCIML_MOST_LAYERS + 1];
+    int first[SCIML_MOST_LAYERS], end[SCIML_MOST_LAYERS];
+    vreal edge[SCIML_MOST_LAYERS + 1];
 } layering;
+
+/* Air of the layers while the compensating flow carries it: flows and sources are those of a mass flux of 1
+ * at the cloud's base. The species are potential temperature, vapour, liquid, ice, rain. */
+#define SPECIES 5
+typedef struct carriage {
+    vreal *through;  /* upwards through the layer's bottom */
+    vreal *per_mass; /* m2/kg; zero above the cloud */
+    vreal *source[SPECIES], *state[SPECIES], *theta, *rate;
+    vreal fastest; /* largest share of the layer below that flows through a face, 1/s */
+    int species, reach;
+} carriage;
+#define CARRIAGE_SCRATCH (4 + 2 * SPECIES) /* profiles */
 
 typedef struct adjusted {
     vreal *rth, *rqv, *rqc, *rqi, *rqr, *t, *q;
@@ -157,23 +170,25 @@ vreal NAMED(greatest_strength)(const sounding *s, const plume *up, const downdra
 void NAMED(turned)(const sounding *s, const plume *up, vreal *cosine, vreal *sine);
 void NAMED(adjust)(const sounding *s, const plume *up, const downdraft *down, timing times, vreal strength,
                    vreal *scratch, adjusted *out);
-#define ADJUST_SCRATCH 13 /* profiles */
-/* Temperature and vapour after the adjustment alone. */
-void NAMED(adjust_air)(const sounding *s, const plume *up, const downdraft *down, timing times,
-                       vreal strength, vreal *scratch, vreal *t, vreal *q);
+/* The air before the convection, and its flows and sources, of the first `species`: 2 or SPECIES. */
+carriage NAMED(load_air)(const sounding *s, const plume *up, const downdraft *down, int species,
+                         vreal *scratch);
+/* Carry the air of the lanes for `time` (s) with a mass flux (kg/m2/s) at the cloud's base. */
+void NAMED(carry)(const carriage *c, const sounding *s, vreal time, vreal flux, vword lanes);
 void NAMED(shear_push)(const sounding *s, const plume *up, const downdraft *down, vreal base, vreal *scratch,
                        vreal *push_u, vreal *push_v);
 #define PRESSURE_SCRATCH 21
 void NAMED(momentum)(const sounding *s, const plume *up, const downdraft *down, vreal strength, vreal base,
                      const vreal *push_u, const vreal *push_v, vreal *du, vreal *dv);
 /* plume_coordinate.c */
-layering NAMED(layering)(const sounding *s, const plume *up, int below, int cloud);
-/* Mean over each layer of a profile, which is replaced: at least as many values as layers and levels. */
-void NAMED(layer_means)(const layering *on, const sounding *s, const plume *up, vreal *profile);
+void NAMED(lay)(const sounding *s, const plume *up, int below, int cloud, layering *on);
+/* Means over the layers: values (level, channel), of the levels below the plume's reach, to means (layer,
+ * channel). */
+void NAMED(layer_means)(const layering *on, const sounding *s, const vreal *values, vreal *means);
 /* Distribute amounts of layers over the levels; levels above the cloud get nothing. */
 void NAMED(spread)(const layering *on, const sounding *s, const vreal *amounts, vreal *levels);
-/* Channels (channel, `stride`) on the layers, and scalars. */
-void NAMED(features)(const setting *set, const tile *t, const layering *on, int stride, vreal *channels,
+/* Channels on the levels and on the layers, (level, channel) and (layer, channel), and scalars. */
+void NAMED(features)(const setting *set, const tile *t, const layering *on, vreal *levels, vreal *channels,
                      vreal *scalars);
 /* energy_closure.c */
 closed NAMED(close_energy)(const setting *set, const sounding *s, const plume *up, const downdraft *down,

@@ -49,7 +49,7 @@ INLINE void solve(const elliptic *e, int first, int levels, int reach) {
         const vreal up = e->up_link[k], down = e->down_link[k], sum = up + down;
 #pragma GCC unroll 5
         for (int m = 0; m < TOGETHER; m++) {
-            const vreal per_pivot = -1.0 / (sum + decay[m] + up * ratio[m]);
+            const vreal per_pivot = -reciprocal(sum + decay[m] + up * ratio[m]);
             ratio[m] = down * per_pivot;
             row[m] = ratio[m];
             if (k < reach) {

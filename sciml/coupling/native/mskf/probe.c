@@ -78,11 +78,14 @@ static void write_stages(const sheet *to, const setting *set, workspace *w, cons
                             t->energy.rounds};
     write_scalars(to, t, 30, 4, energy);
     const layering *on = &w->layers[t - w->tiles];
-    const int stride = set->levels > on->layers ? set->levels : on->layers;
+    const int layers = on->layers;
     vreal features[SCIML_FEATURE_SCALARS], *channels[SCIML_CHANNELS];
-    NAMED(features)(set, t, on, stride, w->channels, features);
-    for (int c = 0; c < SCIML_CHANNELS; c++)
-        channels[c] = w->channels + c * stride;
+    NAMED(features)(set, t, on, w->channels + layers * SCIML_CHANNELS, w->channels, features);
+    for (int c = 0; c < SCIML_CHANNELS; c++) {
+        channels[c] = w->response + c * layers;
+        for (int k = 0; k < layers; k++)
+            channels[c][k] = w->channels[k * SCIML_CHANNELS + c];
+    }
     write_profiles(to, t, 31, SCIML_CHANNELS, channels, on->layers);
     write_scalars(to, t, 34, SCIML_FEATURE_SCALARS, features);
 }

@@ -31,15 +31,12 @@ INLINE void fetch_profile(const void *field, int bits, const ptrdiff_t start[LAN
             to[k] = from_floats((const float *)field + start[0] + k * apart);
         return;
     }
-#if VECTOR_BYTES == 32
+#if HAS_FOURS
     for (; bits == 32 && apart == 1 && k + 4 <= levels; k += 4) {
-        const float *from = (const float *)field + k;
-        __m128 row[4];
-        for (int l = 0; l < 4; l++)
-            row[l] = _mm_loadu_ps(from + start[l]);
-        _MM_TRANSPOSE4_PS(row[0], row[1], row[2], row[3]);
-        for (int n = 0; n < 4; n++)
-            to[k + n] = (vreal)_mm256_cvtps_pd(row[n]);
+        const float *from[LANES];
+        for (int l = 0; l < LANES; l++)
+            from[l] = (const float *)field + start[l] + k;
+        load_fours(from, to + k);
     }
 #endif
     for (int l = 0; l < LANES; l++)
@@ -114,8 +111,11 @@ void NAMED(derive_low)(sounding *s, int from, int to) {
 
 void NAMED(derive)(const setting *set, sounding *s) {
     const vreal p_zero = splat(P_ZERO);
+    vreal depth = splat(0.0);
     for (int k = 0; k < s->levels; k++) {
         derive_level(s, k);
+        s->depth[k] = depth;
+        depth += s->dp[k];
         const vreal p = s->p[k], t = s->t[k], q = s->q[k];
         s->tv[k] = virtual(t, q);
         s->log_p[k] = log_of(p_zero / p);

@@ -43,6 +43,9 @@ INLINE vreal vapour_slope(vreal t) {
 INLINE vreal exner(vreal log_p, vreal q) {
     return exp_of(0.2854 * (1.0 - 0.28 * q) * log_p);
 }
+INLINE vreal per_exner(vreal log_p, vreal q) {
+    return exp_of(-0.2854 * (1.0 - 0.28 * q) * log_p);
+}
 
 /* Equivalent potential temperature (K) of air whose condensation level has temperature t_lcl. */
 INLINE vreal equivalent(vreal log_p, vreal t, vreal q, vreal t_lcl) {
@@ -52,8 +55,8 @@ INLINE vreal equivalent(vreal log_p, vreal t, vreal q, vreal t_lcl) {
 
 /* Logarithm of vapour pressure over 611.2 Pa, interpolated in the scheme's table. */
 INLINE vreal log_vapour(const sciml_tables *tables, vreal p, vreal q) {
-    const vreal ratio = q * p / (RATIO + q) / E_ZERO;
-    const vreal place = (ratio - LOG_START) / LOG_STEP;
+    const vreal ratio = q * p / (E_ZERO * (RATIO + q));
+    const vreal place = (ratio - LOG_START) * (1.0 / LOG_STEP);
     const vindex at = whole(between(place, 0.0, LOG_COUNT - 2));
     const vreal weight = place - from_whole(at);
     vreal low = splat(0.0), high = low;
@@ -96,28 +99,23 @@ typedef struct wet {
 /* The four corners of the table's cell at `cell` = row * TABLE_P + column. */
 INLINE void corners(const sciml_tables *tables, vindex cell, vreal t[4], vreal q[4]) {
     const float *table = &tables->wet[0][0][0];
-#if VECTOR_BYTES == 32
-    __m128 low[4], high[4];
-    for (int l = 0; l < 4; l++) {
-        low[l] = _mm_loadu_ps(table + 2 * cell[l]);
-        high[l] = _mm_loadu_ps(table + 2 * (cell[l] + TABLE_P));
-    }
-    _MM_TRANSPOSE4_PS(low[0], low[1], low[2], low[3]);
-    _MM_TRANSPOSE4_PS(high[0], high[1], high[2], high[3]);
-    for (int c = 0; c < 2; c++) {
-        t[2 * c] = (vreal)_mm256_cvtps_pd(low[2 * c]);
-        t[2 * c + 1] = (vreal)_mm256_cvtps_pd(high[2 * c]);
-        q[2 * c] = (vreal)_mm256_cvtps_pd(low[2 * c + 1]);
-        q[2 * c + 1] = (vreal)_mm256_cvtps_pd(high[2 * c + 1]);
-    }
+    for (int row = 0; row < 2; row++, cell += TABLE_P) {
+        const float *from[LANES]; /* temperature and mixing ratio at this pressure, and at the next */
+        vreal pair[4];
+        for (int l = 0; l < LANES; l++)
+            from[l] = table + 2 * cell[l];
+#if HAS_FOURS
+        load_fours(from, pair);
 #else
-    for (int l = 0; l < LANES; l++)
-        for (int c = 0; c < 4; c++) { /* row, next row, the same of the next pressure */
-            const float *at = table + 2 * (cell[l] + (c & 1 ? TABLE_P : 0) + (c >> 1));
-            t[c][l] = at[0];
-            q[c][l] = at[1];
-        }
+        for (int l = 0; l < LANES; l++)
+            for (int c = 0; c < 4; c++)
+                pair[c][l] = from[l][c];
 #endif
+        t[row] = pair[0];
+        q[row] = pair[1];
+        t[2 + row] = pair[2];
+        q[2 + row] = pair[3];
+    }
 }
 
 /* Saturated air of equivalent potential temperature theta (K) at a place: bilinear in the table. */

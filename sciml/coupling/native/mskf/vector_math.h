@@ -34,6 +34,58 @@ INLINE void to_floats(float *p, vreal x) {
     *(vfloat *)p = __builtin_convertvector(x, vfloat);
 }
 
+/* Four floats from each lane's own address, as four vectors; and back. */
+#if VECTOR_BYTES == 64
+#    define HAS_FOURS 1
+INLINE void transpose_fours(__m256 row[4]) {
+    const __m256 low_01 = _mm256_unpacklo_ps(row[0], row[1]), low_23 = _mm256_unpacklo_ps(row[2], row[3]);
+    const __m256 high_01 = _mm256_unpackhi_ps(row[0], row[1]), high_23 = _mm256_unpackhi_ps(row[2], row[3]);
+    row[0] = _mm256_shuffle_ps(low_01, low_23, 0x44);
+    row[1] = _mm256_shuffle_ps(low_01, low_23, 0xee);
+    row[2] = _mm256_shuffle_ps(high_01, high_23, 0x44);
+    row[3] = _mm256_shuffle_ps(high_01, high_23, 0xee);
+}
+INLINE void load_fours(const float *const from[LANES], vreal to[4]) {
+    __m256 row[4];
+    for (int l = 0; l < 4; l++)
+        row[l] =
+            _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from[l])), _mm_loadu_ps(from[l + 4]), 1);
+    transpose_fours(row);
+    for (int n = 0; n < 4; n++)
+        to[n] = (vreal)_mm512_cvtps_pd(row[n]);
+}
+INLINE void store_fours(const vreal from[4], float *const to[LANES]) {
+    __m256 row[4];
+    for (int n = 0; n < 4; n++)
+        row[n] = _mm512_cvtpd_ps((__m512d)from[n]);
+    transpose_fours(row);
+    for (int l = 0; l < 4; l++) {
+        _mm_storeu_ps(to[l], _mm256_castps256_ps128(row[l]));
+        _mm_storeu_ps(to[l + 4], _mm256_extractf128_ps(row[l], 1));
+    }
+}
+#elif VECTOR_BYTES == 32
+#    define HAS_FOURS 1
+INLINE void load_fours(const float *const from[LANES], vreal to[4]) {
+    __m128 row[4];
+    for (int l = 0; l < 4; l++)
+        row[l] = _mm_loadu_ps(from[l]);
+    _MM_TRANSPOSE4_PS(row[0], row[1], row[2], row[3]);
+    for (int n = 0; n < 4; n++)
+        to[n] = (vreal)_mm256_cvtps_pd(row[n]);
+}
+INLINE void store_fours(const vreal from[4], float *const to[LANES]) {
+    __m128 row[4];
+    for (int n = 0; n < 4; n++)
+        row[n] = _mm256_cvtpd_ps((__m256d)from[n]);
+    _MM_TRANSPOSE4_PS(row[0], row[1], row[2], row[3]);
+    for (int l = 0; l < 4; l++)
+        _mm_storeu_ps(to[l], row[l]);
+}
+#else
+#    define HAS_FOURS 0
+#endif
+
 /* As many doubles as there are lanes, anywhere in memory. */
 typedef double vloose __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
 
@@ -82,6 +134,18 @@ INLINE vreal root(vreal x) {
     for (int l = 0; l < LANES; l++)
         x[l] = __builtin_sqrt(x[l]);
     return x;
+#endif
+}
+
+/* The reciprocal of a normal number, to within one unit in the last place: on AVX-512 by two steps of Newton,
+ * which take a third of the time of a division. */
+INLINE vreal reciprocal(vreal x) {
+#if VECTOR_BYTES == 64
+    vreal r = (vreal)_mm512_rcp14_pd((__m512d)x);
+    r = FMA(r, FMA(-x, r, splat(1.0)), r);
+    return FMA(r, FMA(-x, r, splat(1.0)), r);
+#else
+    return 1.0 / x;
 #endif
 }
 

@@ -10,7 +10,7 @@ typedef struct workspace {
     vreal *profiles;  /* of all tiles */
     vreal *tested;    /* the sounding of the parcel test */
     vreal *ring;      /* of the ascent */
-    vreal *channels;  /* of one tile's features */
+    vreal *channels;  /* of one tile's features, on the layers, then on the levels */
     layering *layers; /* of all tiles */
     vreal *push;      /* of one tile, on the layers, then on the levels */
     vreal *response;  /* the outputs of one tile */
@@ -20,29 +20,25 @@ typedef struct workspace {
     size_t tile_count;
 } workspace;
 
-/* Vectors between two channels: as many as levels, and as layers. */
-INLINE size_t channel_stride(const sciml_call *call) {
-    const int levels = call->columns->domain.levels, layers = call->emulator->below + call->emulator->cloud;
-    return (size_t)(levels > layers ? levels : layers);
+INLINE size_t layers_of(const sciml_call *call) {
+    return (size_t)(call->emulator->below + call->emulator->cloud);
 }
 
 /* The size of the workspace in bytes; with a base, set its parts too. */
 INLINE size_t divide(const sciml_call *call, char *base, workspace *w) {
     const size_t tiles = ((size_t)call->kernel->block + (size_t)LANES - 1) / (size_t)LANES;
     const size_t levels = (size_t)call->columns->domain.levels, row = levels * sizeof(vreal);
-    const size_t wide = channel_stride(call) * sizeof(vreal);
+    const size_t layers = layers_of(call);
     const size_t profiles = SOUNDING_PROFILES + PLUME_PROFILES + DOWNDRAFT_PROFILES;
-    const size_t network =
-        call->network ? call->kernel->scratch(call->network, call->emulator->below + call->emulator->cloud)
-                      : 0;
+    const size_t network = call->network ? call->kernel->scratch(call->network, (int32_t)layers) : 0;
     const size_t bytes[] = {tiles * sizeof(tile),
                             tiles * sizeof(launches),
                             tiles * profiles * row,
                             SOUNDING_PROFILES * row,
                             CHAINS * PLUME_PROFILES * row,
-                            SCIML_CHANNELS * wide,
+                            SCIML_CHANNELS * (layers + levels) * sizeof(vreal),
                             tiles * sizeof(layering),
-                            row + SCIML_MOST_LAYERS * sizeof(vreal),
+                            (layers + levels) * sizeof(vreal),
                             (SCIML_OUTPUT_PROFILES + SCIML_RATES) * row,
                             RESPONSE_SCRATCH * row,
                             tiles * sizeof(vreal),
@@ -71,10 +67,10 @@ INLINE size_t divide(const sciml_call *call, char *base, workspace *w) {
 }
 
 INLINE void lay_sounding(sounding *s, vreal *block, int levels) {
-    vreal **parts[SOUNDING_PROFILES] = {&s->u,        &s->v,     &s->t,     &s->qv,     &s->p,
-                                        &s->dz,       &s->rho,   &s->pi,    &s->w,      &s->q,
-                                        &s->z,        &s->dp,    &s->tv,    &s->rh,     &s->theta_e,
-                                        &s->humidity, &s->log_p, &s->index, &s->weight, &s->start};
+    vreal **parts[SOUNDING_PROFILES] = {&s->u,     &s->v,      &s->t,    &s->qv,      &s->p,        &s->dz,
+                                        &s->rho,   &s->pi,     &s->w,    &s->q,       &s->z,        &s->dp,
+                                        &s->depth, &s->tv,     &s->rh,   &s->theta_e, &s->humidity, &s->log_p,
+                                        &s->index, &s->weight, &s->start};
     s->block = block;
     s->levels = levels;
     for (int i = 0; i < SOUNDING_PROFILES; i++)
@@ -126,7 +122,7 @@ INLINE void before_network(const sciml_call *call, const setting *set, workspace
         NAMED(descend)(set, &t->s, &t->up, &t->down);
         t->times = NAMED(timing)(set, &t->s, &t->up);
         t->energy = NAMED(close_energy)(set, &t->s, &t->up, &t->down, t->times, w->after);
-        w->layers[i] = NAMED(layering)(&t->s, &t->up, call->emulator->below, call->emulator->cloud);
+        NAMED(lay)(&t->s, &t->up, call->emulator->below, call->emulator->cloud, &w->layers[i]);
     }
 }
 
