@@ -38,22 +38,20 @@ INLINE void mixing(vreal fraction, vreal *entrained, vreal *detrained) {
 }
 
 /* A profile's value at every lane's own column and level. */
-#define TAKE(profile) take(c, &offset[0], (size_t)(s0->profile - s0->block) * LANES)
-INLINE vreal take(const chain *c, const size_t offset[LANES], size_t field) {
+#define TAKE(profile) take(here, (s0->profile - s0->block) * LANES)
+INLINE vreal take(const double *const here[LANES], ptrdiff_t field) {
     vreal x;
     for (int l = 0; l < LANES; l++)
-        x[l] = c->block[l][offset[l] + field];
+        x[l] = here[l][field];
     return x;
 }
 
 vword NAMED(rise)(const setting *set, chain *c, const sounding *s0) {
-    size_t offset[LANES];
-    vreal S[S_COUNT];
-    for (int i = 0; i < S_COUNT; i++)
-        S[i] = load(c->state[i]);
+    const double *here[LANES];
+    vreal *const S = (vreal *)(void *)c->state;
     const vreal unity = splat(1.0), zero = splat(0.0), level = S[S_LEVEL];
     for (int l = 0; l < LANES; l++)
-        offset[l] = (size_t)whole(level)[l] * LANES;
+        here[l] = c->block[l] + whole(level)[l] * LANES;
     const vreal p = TAKE(p), tv_env = TAKE(tv), z = TAKE(z), q_env = TAKE(q), dp = TAKE(dp);
     const vreal theta_env = TAKE(theta_e), log_p = TAKE(log_p);
     const place at = {TAKE(index), TAKE(weight), TAKE(start)};
@@ -179,7 +177,5 @@ vword NAMED(rise)(const setting *set, chain *c, const sounding *s0) {
     S[S_Z_BELOW] = z;
     S[S_TV_BELOW] = tv_env;
     S[S_LEVEL] = level + 1.0;
-    for (int i = 0; i < S_FLUX_LCL; i++)
-        store(c->state[i], S[i]);
     return goes_on;
 }
