@@ -102,6 +102,23 @@ def test_valid_columns_raise_no_floating_point_exceptions(
     assert set(np.unique(scalars[:, 0])) == {0, 1, 2}
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="flags by their numbers on x86")
+def test_columns_without_a_plume_raise_no_floating_point_exceptions(
+    library: Library, columns: xr.Dataset, isa: str
+) -> None:
+    """A column that passes the parcel test under a warm layer, where nothing rises, shares vectors with deep plumes."""
+    some, n = columns.copy(deep=True), columns.sizes["column"]
+    some["T_PHY"].values[::2, 8:] += 4.0
+    mathematics = ctypes.CDLL("libm.so.6")
+    mathematics.feclearexcept(INVALID | DIVISION | OVERFLOW)
+    _, scalars = probe(build(probe=True), some, (-0.03, 0.06), np.ones(n), np.zeros((n, 44)), isa)
+    assert mathematics.fetestexcept(INVALID | DIVISION | OVERFLOW) == 0
+    nothing_rises = (scalars[:, 29] == 1) & (scalars[:, 0] == 0)
+    assert nothing_rises.sum() > 20
+    assert (scalars[:, 0] == 2).sum() > 20
+    assert np.isfinite(scalars).all()
+
+
 def script(library: Library, folder: Path, text: str, **environment: str) -> str:
     """Return the output of a new process with the library, a network and many columns."""
     net = make(CASES[3])
