@@ -21,7 +21,6 @@ import numpy as np
 
 from sciml.columns.open import open_columns
 from sciml.convection.emulator import Emulator
-from sciml.convection.published_bilstm import PublishedEmulator, train_published
 from sciml.convection.training import train
 from sciml.schemes.mskf import MSKF
 from sciml.storage.packaged import packaged
@@ -101,8 +100,9 @@ def main() -> None:
     path = given.work / "published.sciml"
     if not path.exists():
         epochs = {"epochs": given.baseline_epochs} if given.baseline_epochs else {}
-        train_published(str(pairs), path, exclude=[TEST_RUN], settings=epochs, progress=automatic())
-    published = PublishedEmulator.load(path)
+        network = {"kind": "published"}
+        train(str(pairs), path, exclude=[TEST_RUN], fit=epochs, network=network, progress=automatic())
+    published = Emulator.load(path)
     for where, test in tests.items():
         rows[f"published form: {where}"] = scores(published, test, where)
     print(table(rows))

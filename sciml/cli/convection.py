@@ -49,6 +49,7 @@ def complete_balance(incomplete: str) -> list[str]:
         "sciml convection train columns.zarr -o mskf.sciml --hold-out 3 --epochs 40",
         "sciml convection train a.zarr b.zarr -o m.sciml --balance run --balance class",
         "sciml convection train mskf_pairs_a.nc -o a.sciml --config fit.toml --seed 3",
+        "sciml convection train columns.zarr -o pure.sciml --network bilstm",
     )
 )
 @expand_options
@@ -77,6 +78,15 @@ def train(
             autocompletion=complete_balance,
         ),
     ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            "--network",
+            metavar="NAME",
+            help="Network to train: plume-closure (the default) computes the plume of the scheme, bilstm learns it, "
+            "published is the network of Zhong, Yu and Li (2024).",
+        ),
+    ] = None,
     options: TrainingOptions,
     # The name of --restart in scripts from before the renaming; to be removed with them.
     anew: Annotated[bool, typer.Option("--anew", hidden=True)] = False,
@@ -97,7 +107,8 @@ def train(
     checkpoint.check_target(output, inputs)  # before the columns are opened
     check_targets({"--json": json_file}, [*expand_inputs(inputs), output])
     begun = time.monotonic()
-    fit, network, data = options.read("data")
+    fit, settings, data = options.read("data")
+    settings |= {} if network is None else {"kind": network}
     unknown = sorted(set(data) - {"balance"})
     if unknown:
         raise InputError(f"{options.config} has [data] {', '.join(unknown)}: it may have balance")
@@ -107,7 +118,7 @@ def train(
         hold_out=hold_out or (),
         exclude=exclude or (),
         fit=fit,
-        network=network,
+        network=settings,
         balance=balance or data.get("balance", ()),
         resume=not (options.restart or anew),
         progress=automatic(quiet),

@@ -60,14 +60,8 @@ def load_algorithm(model: str, weights: Path | None) -> Algorithm[Any, Any, Any]
     if weights is not None:
         raise InputError(f"--weights {weights} goes with a library (*.so), and {model} is not a library")
     from sciml.convection.emulator import Emulator
-    from sciml.convection.published_bilstm import PUBLISHED_KIND, PublishedEmulator
-    from sciml.train import checkpoint
 
-    loaded: Algorithm[Any, Any, Any]
-    if checkpoint.load(checkpoint.resolve(model)).kind == PUBLISHED_KIND:
-        loaded = PublishedEmulator.load(model)
-    else:
-        loaded = Emulator.load(model)
+    loaded: Algorithm[Any, Any, Any] = Emulator.load(model)
     return loaded
 
 

@@ -1,4 +1,4 @@
-"""The emulator of the MSKF scheme as an algorithm: parcel test, plume, network, response."""
+"""Emulators of the MSKF scheme as algorithms: a column network of any kind, and the scheme's outputs of it."""
 
 from __future__ import annotations
 
@@ -7,126 +7,45 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sciml.checks import check_choice, check_whole, is_number
-from sciml.convection.adjustment import Timing, shallow_strength, timing
-from sciml.convection.downdraft import Downdraft, descend
-from sciml.convection.energy_closure import Closed, close
-from sciml.convection.feature_scaling import DISTANCE, FeatureScaling
-from sciml.convection.features import features
-from sciml.convection.network import Architecture, Closure
-from sciml.convection.plume import DEEP, NONE, Plume
-from sciml.convection.plume_coordinate import PlumeCoordinate, spread
-from sciml.convection.problem import (
-    INPUT_PROFILES,
-    INPUT_SURFACE,
-    SETTINGS,
-    Convection,
-    ConvectionSolution,
-    check_inputs,
-    solution_of,
-)
-from sciml.convection.response import NCA_NONE, PROFILES, SCALARS, respond
+from sciml.convection.column_network import ColumnNetwork
+from sciml.convection.physics import Physics, physics, sounding_of
+from sciml.convection.problem import Convection, ConvectionSolution, solution_of
+from sciml.convection.registry import DEFAULT, class_of
+from sciml.convection.response import NCA_NONE, PROFILES, SCALARS
 from sciml.convection.sounding import Sounding
-from sciml.convection.source_layer import parcel_test
-from sciml.convection.updraft import ascend
 from sciml.errors import InputError, SchemaError
 from sciml.nn.state_dict import load_weights, materialise
 from sciml.tables import aligned, html_table
 from sciml.train import Checkpoint, checkpoint
 from sciml.train.environment import chosen_device
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 __all__ = ["EMULATOR_KIND", "Emulator", "Physics", "physics", "sounding_of"]
 
 EMULATOR_KIND = "convection-emulator"  # of the checkpoint
-LEAST_LEVELS = 20
-
-
-@dataclass(frozen=True)
-class Physics:
-    """Physics of the columns whose plume rises, computed before the network runs."""
-
-    index: Tensor  # of those columns in the batch
-    sounding: Sounding
-    plume: Plume
-    down: Downdraft
-    times: Timing
-    closed: Closed
-    coordinate: PlumeCoordinate
-    channels: Tensor
-    scalars: Tensor
-
-
-def sounding_of(columns: xr.Dataset, device: str | torch.device = "cpu") -> Sounding:
-    """Convert columns to tensors, float64, level first.
-
-    Raises
-    ------
-    InputError
-        NaN or infinity in the inputs, or profiles in other units or upside down; the message names the variable.
-    """
-    arrays = {}
-    for name in (*INPUT_PROFILES, *INPUT_SURFACE):
-        array = columns[name]
-        if array.ndim == 2:
-            array = array.transpose("column", "level")
-        arrays[name] = np.ascontiguousarray(array.values)
-    check_inputs(arrays)
-
-    return Sounding.of(
-        {name: torch.from_numpy(arrays[name]).to(device) for name in INPUT_PROFILES},
-        {name: torch.from_numpy(arrays[name]).to(device) for name in INPUT_SURFACE},
-        **{name.lower(): _setting(columns, name, device) for name in SETTINGS},
-    )
-
-
-def _setting(columns: xr.Dataset, name: str, device: str | torch.device) -> float | Tensor:
-    """Return a setting of the run: a variable (column,) where runs with different ones are mixed, else an attribute."""
-    if name in columns:
-        return torch.from_numpy(columns[name].values.astype(np.float64)).to(device)
-    return float(columns.attrs[name])
-
-
-def physics(everything: Sounding, shape: Architecture) -> Physics | None:
-    """Compute parcel test, plume, downdraft, strength and features; None if no plume rises in any column."""
-    index = torch.nonzero(parcel_test(everything)).squeeze(1)
-    if not len(index):
-        return None
-    s = everything.take(index)
-    plume = ascend(s)
-    rises = torch.nonzero(plume.kind != NONE).squeeze(1)
-    if not len(rises):
-        return None
-    index, s, plume = index[rises], s.take(rises), plume.take(rises)
-    down = descend(s, plume)
-    times = timing(s, plume)
-    closed = close(s, plume, down, times)
-    coordinate = PlumeCoordinate.of(s, plume, shape.below, shape.cloud)
-    channels, scalars = features(s, plume, down, times, closed, coordinate)
-    return Physics(index, s, plume, down, times, closed, coordinate, channels, scalars)
+Network = TypeVar("Network", bound=ColumnNetwork)
 
 
 @dataclass(frozen=True, eq=False)
-class Emulator:
+class Emulator(Generic[Network]):
     """An emulator of the MSKF convection scheme.
 
-    The parcel test of the scheme selects the columns that can convect (recall 1), and its plume determines the class
-    (deep or shallow) and the levels of the cloud. The network predicts the strength of convection and the effect of
-    pressure on the wind of the cloud. The response conserves water and momentum exactly; see
-    `sciml.convection.response`.
+    The class of the network determines what is computed and what is learned. ``plume-closure``
+    (`sciml.convection.network.Closure`) computes the plume and the strength of the scheme, and learns what is left.
+    ``bilstm`` (`sciml.convection.bilstm.ColumnBiLSTM`) learns everything but the parcel test and the conservation
+    laws. ``published`` (`sciml.convection.published_bilstm.PublishedBiLSTM`) is the network of Zhong, Yu and Li (2024).
+    Other classes may be registered; see `sciml.convection.registry`.
 
     Parameters
     ----------
     network, normalisation, about
-        Trained network, scaling of its features, and description of the training; `load` reads them from a checkpoint.
+        Trained network, scaling of its inputs, and description of the training; `load` reads them from a checkpoint.
     precision
         Precision of the network; everything else is computed in float64.
     block
@@ -147,8 +66,8 @@ class Emulator:
     >>> solution = solve(Convection(columns), emulator)  # doctest: +SKIP
     """
 
-    network: Closure
-    normalisation: FeatureScaling
+    network: Network
+    normalisation: Any
     about: Mapping[str, Any]
     precision: Literal["float32", "float64"] = "float32"
     block: int = 4096
@@ -163,7 +82,7 @@ class Emulator:
     @classmethod
     def load(
         cls, path: str | Path, *, precision: Literal["float32", "float64"] = "float32", device: str = "cpu"
-    ) -> Emulator:
+    ) -> Emulator[Any]:
         """Load a checkpoint.
 
         Parameters
@@ -181,42 +100,54 @@ class Emulator:
             The checkpoint has another schema, is incomplete, or is damaged.
         """
         stored = checkpoint.load(checkpoint.resolve(path), kind=EMULATOR_KIND)
-        config = stored.config
-        about = _about(stored)
+        plain = stored.config.get("network")
+        if not isinstance(plain, dict):
+            raise SchemaError(f"{stored.path} has network {plain!r} in its config: train it again")
         try:
-            network = Closure(Architecture.from_json(config["network"]))
+            kind = class_of(plain.get("class", DEFAULT))
+        except InputError as error:
+            raise SchemaError(
+                f"{stored.path}: {error}; register the class (sciml.convection.registry) first"
+            ) from error
+        about = _about(stored, kind.facts)
+        try:
+            network = kind.from_json({name: value for name, value in plain.items() if name != "class"})
         except InputError as error:
             raise SchemaError(f"{stored.path}: {error}; train it again") from error
         tensors = stored.state_dict(torch.float32)
         weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
         load_weights(network, weights, stored.path)
-        normalisation = FeatureScaling.from_tensors(tensors, stored.path or path)
-        made = (network.shape.below + network.shape.cloud, len(network.shape.channels))
-        if tuple(normalisation.mean.shape) != made:
-            raise SchemaError(
-                f"{stored.path} is normalised for {tuple(normalisation.mean.shape)} layers and channels, its "
-                f"network takes {made}: train it again"
-            )
+        normalisation = kind.scaling.from_tensors(tensors, stored.path or path)
+        check = getattr(network, "check_scaling", None)
+        if check is not None:
+            check(normalisation, stored.path)
         return cls(network.eval(), normalisation, about, precision, device=device, name=Path(path).stem)
 
     def save(self, path: str | Path, history: Any = None) -> Path:
         """Write a checkpoint; see `sciml.train.checkpoint`."""
-        tensors = {f"network.{name}": value for name, value in materialise(self.network).items()}
-        config = {"kind": EMULATOR_KIND, "network": self.network.shape.to_json(), "about": dict(self.about)}
+        trained: Any = self.network
+        tensors = {f"network.{name}": value for name, value in materialise(trained).items()}
+        plain = {"class": self.network.command, **self.network.shape.to_json()}
+        config = {"kind": EMULATOR_KIND, "network": plain, "about": dict(self.about)}
         return checkpoint.save(path, config, {**tensors, **self.normalisation.tensors()}, history=history)
 
-    def init(self, problem: Convection) -> Closure:
+    def init(self, problem: Convection) -> Network:
         """Return the network on its device and in its precision, after a check that it fits the columns.
 
         Raises
         ------
         InputError
-            The columns have fewer than 20 levels.
+            The columns have fewer levels than the network needs.
         """
-        if problem.levels < LEAST_LEVELS:
+        least = self.network.least_levels
+        if problem.levels < least:
             raise InputError(
-                f"the columns have {problem.levels} levels, and the plume needs {LEAST_LEVELS} or more: "
+                f"the columns have {problem.levels} levels, and the network needs {least} or more: "
                 "give a run with more levels"
+            )
+        if self.network.absent:
+            warnings.warn(
+                f"{self.name} does not predict {', '.join(self.network.absent)}: they are zero", stacklevel=2
             )
         for name, (low, high) in problem.settings.items():
             known_low, known_high = (float(x) for x in self.about[name.lower()])
@@ -228,11 +159,13 @@ class Emulator:
                     stacklevel=2,
                 )
         dtype = torch.float64 if self.precision == "float64" else torch.float32
-        network = Closure(self.network.shape)
-        network.load_state_dict(materialise(self.network))
-        return network.to(chosen_device(self.device), dtype).eval()
+        trained: Any = self.network
+        network: Any = type(trained).from_json(trained.shape.to_json())
+        network.load_state_dict(materialise(trained))
+        copy: Network = network.to(chosen_device(self.device), dtype).eval()
+        return copy
 
-    def run(self, problem: Convection, state: Closure) -> ConvectionSolution:
+    def run(self, problem: Convection, state: Network) -> ConvectionSolution:
         """Compute all outputs of all columns; see `ConvectionSolution`.
 
         Raises
@@ -249,7 +182,7 @@ class Emulator:
         return solution_of(problem, arrays, time.perf_counter() - begun, source=f"the emulator {self.name}")
 
     @torch.no_grad()
-    def _columns(self, s: Sounding, network: Closure) -> dict[str, np.ndarray[Any, Any]]:
+    def _columns(self, s: Sounding, network: Network) -> dict[str, np.ndarray[Any, Any]]:
         n, levels = len(s), s.levels
         fields = {name: torch.zeros(levels, n, dtype=torch.float64) for name in PROFILES}
         fields |= {name: torch.zeros(n, dtype=torch.float64) for name in (*SCALARS, "NOVELTY", "P_TRIGGER")}
@@ -257,10 +190,10 @@ class Emulator:
         fields["CUTOP"] += 1.0
         fields["CUBOT"] += levels + 1.0
         kind = torch.zeros(n, dtype=torch.int8)
-        known = physics(s, network.shape)
-        if known is not None:
-            kinds, values = self.answer(known, network)
-            where = known.index.cpu()
+        seen = network.observe(s)
+        if seen is not None:
+            kinds, values = self.answer(seen, network)
+            where = seen.index.cpu()
             for name, value in values.items():
                 fields[name][..., where] = value.cpu()
             kind[where] = kinds.to(torch.int8).cpu()
@@ -270,36 +203,24 @@ class Emulator:
         }
         return {**arrays, "KIND": kind.numpy()}
 
-    def answer(self, known: Physics, network: Closure) -> tuple[Tensor, dict[str, Tensor]]:
-        """Compute class and outputs by name of columns whose plume rises; differentiable."""
-        s, plume, down, times = known.sounding, known.plume, known.down, known.times
-        normalisation = self.normalisation.to(s.t.device)
-        x, y = normalisation.standardise(known.channels, known.scalars)
-        dtype = torch.float64 if self.precision == "float64" else torch.float32
-        push, logit, log_error = network(x.to(dtype), y.to(dtype))
-        strength = torch.where(plume.kind == DEEP, known.closed.strength, shallow_strength(s, plume, times))
-        low, high = self.about["enthalpy"]
-        bounds = (float(low), float(high))
-        pushed = spread(push.double(), known.coordinate.positions).T
-        active = known.closed.convects & (logit > 0.0)
-        answer = respond(s, plume, down, times, strength, pushed, active, bounds)
-        distance = normalisation.novelty(known.channels, known.scalars)
-        expected = torch.exp(log_error.double() - float(self.about["log_error"]))
-        far = torch.where(distance > DISTANCE, distance / DISTANCE, torch.zeros_like(distance))
-        beside = {
-            "NOVELTY": torch.maximum(expected, far),
-            "P_TRIGGER": torch.sigmoid(logit.double()),
-        }
-        return answer.kind, {**answer.fields, **beside}
+    def answer(self, known: Any, network: Network) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute class and outputs by name of the columns that the network looks at; differentiable.
+
+        Parameters
+        ----------
+        known
+            Result of the network's ``observe``.
+        network
+            Network in the precision and on the device of the computation.
+        """
+        return network.answer(known, self.normalisation.to(known.index.device), self.about)
 
     def __repr__(self) -> str:
         rows = aligned(self._rows(), align="<", widths=(10,), gap="", indent="  ")
         return "\n".join(["Emulator of MSKF", *rows])
 
     def _rows(self) -> list[tuple[str, str]]:
-        shape = self.network.shape
-        count = sum(p.numel() for p in self.network.parameters())
-        text = f"Bi-LSTM {shape.layers} x {shape.hidden}, {shape.below} + {shape.cloud} layers, {count} parameters"
+        text = self.network.describe()
         names = ("runs", "columns", "seed")
         ranges = [
             (name, " to ".join(f"{x:g}" for x in sorted(set(self.about[name]))))
@@ -311,19 +232,18 @@ class Emulator:
         return html_table("Emulator of MSKF", self._rows())
 
 
-def _about(stored: Checkpoint) -> Mapping[str, Any]:
-    """Return the checked description of an emulator from its checkpoint."""
-    about, network = stored.config.get("about"), stored.config.get("network")
-    for name, value in (("network", network), ("about", about)):
-        if not isinstance(value, dict):
-            raise SchemaError(f"{stored.path} has {name} {value!r} in its config: train it again")
-    assert isinstance(about, dict)
-    for name in ("dx", "dt", "cudt", "enthalpy"):
-        pair = about.get(name)
-        if not (isinstance(pair, list) and len(pair) == 2 and all(map(is_number, pair))):
-            raise SchemaError(f"{stored.path} has about.{name} {pair!r}, not two numbers: train it again")
-    if not is_number(about.get("log_error")):
-        raise SchemaError(
-            f"{stored.path} has about.log_error {about.get('log_error')!r}, no number: train it again"
-        )
+def _about(stored: Checkpoint, facts: Mapping[str, int]) -> Mapping[str, Any]:
+    """Return the checked description of an emulator from its checkpoint: settings of the run, and facts."""
+    about = stored.config.get("about")
+    if not isinstance(about, dict):
+        raise SchemaError(f"{stored.path} has about {about!r} in its config: train it again")
+    for name, size in ({"dx": 2, "dt": 2, "cudt": 2} | dict(facts)).items():
+        value = about.get(name)
+        if size == 1 and not is_number(value):
+            raise SchemaError(f"{stored.path} has about.{name} {value!r}, no number: train it again")
+        if size > 1 and not (isinstance(value, list) and len(value) == size and all(map(is_number, value))):
+            count = {2: "two"}.get(size, str(size))
+            raise SchemaError(
+                f"{stored.path} has about.{name} {value!r}, not {count} numbers: train it again"
+            )
     return about

@@ -162,7 +162,7 @@ class LinearResponse:
 
 
 def linear_response(
-    emulator: Emulator,
+    emulator: Emulator[Any],
     columns: xr.Dataset,
     *,
     smooth: bool = False,

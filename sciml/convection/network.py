@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sciml.checks import check_int
-from sciml.convection.features import CHANNELS, SCALARS
-from sciml.errors import InputError
+from sciml.convection import targets as plume_targets
+from sciml.convection.adjustment import shallow_strength
+from sciml.convection.architecture import ERROR_SCALE, Architecture
+from sciml.convection.feature_scaling import DISTANCE, FeatureScaling
+from sciml.convection.physics import Physics, physics
+from sciml.convection.plume import DEEP
+from sciml.convection.plume_coordinate import spread
+from sciml.convection.response import respond
+from sciml.convection.sounding import Sounding
+from sciml.errors import SchemaError
 from sciml.nn.lstm import LSTM
 from sciml.tables import html_table
+from sciml.train import Batch, BatchSource
 
-__all__ = ["Architecture", "BiLSTM", "Closure"]
+if TYPE_CHECKING:
+    import xarray as xr
 
-ERROR_SCALE = 1e-6  # K/s
+__all__ = ["ERROR_SCALE", "Architecture", "BiLSTM", "Closure"]
+
 PUSH_BOUND = 16.0  # m/s over one layer of the plume's coordinate
 
 
@@ -65,60 +78,24 @@ class BiLSTM(nn.Module):
         return self.profiles(state), self.trigger(self.channel(state).squeeze(-1)).squeeze(-1)
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """Shape of a `Closure`, which is saved with it.
-
-    Parameters
-    ----------
-    hidden, layers
-        Hidden size of a direction, and number of layers of the Bi-LSTM.
-    pooled
-        Number of units between the pooled state and the two outputs of the column.
-    below, cloud
-        Numbers of layers of the plume's coordinate below the cloud's base and in the cloud; see
-        `sciml.convection.plume_coordinate`.
-    channels, scalars
-        Names of the features of a layer and of a column; only those of `sciml.convection.features` are valid.
-    """
-
-    hidden: int = 24
-    layers: int = 1
-    pooled: int = 32
-    below: int = 4
-    cloud: int = 20
-    channels: tuple[str, ...] = CHANNELS
-    scalars: tuple[str, ...] = SCALARS
-
-    def __post_init__(self) -> None:
-        for name in ("hidden", "layers", "pooled", "below", "cloud"):
-            check_int(name, getattr(self, name), 1, owner="Architecture")
-        if self.channels != CHANNELS or self.scalars != SCALARS:
-            raise InputError(
-                f"this version computes the features {CHANNELS + SCALARS}, the network wants "
-                f"{self.channels + self.scalars}: train it again, or use the version that trained it"
-            )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as data."""
-        return {name: list(x) if isinstance(x, tuple) else x for name, x in asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> Architecture:
-        """Make an architecture from the data of `to_json`."""
-        known: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in plain.items()}
-        try:
-            return cls(**known)
-        except TypeError as error:
-            raise InputError(f"[network] {error}: it has {', '.join(cls.__dataclass_fields__)}") from error
-
-
 class Closure(nn.Module):
     """The learned part of the emulator, in the coordinate of the plume.
 
     It predicts the effect of the cloud's own circulation on its wind (bounded), the probability of convection, and the
-    error to expect of the heating.
+    error to expect of the heating. Everything else is the scheme's own physics (`sciml.convection.physics`), and the
+    response conserves water and momentum exactly (`sciml.convection.response`).
     """
+
+    command: ClassVar[str] = "plume-closure"
+    settings: ClassVar[tuple[str, ...]] = ("hidden", "layers", "pooled", "below", "cloud")
+    targets: ClassVar[tuple[str, ...]] = plume_targets.TARGETS
+    fit: ClassVar[Mapping[str, Any]] = {}
+    facts: ClassVar[Mapping[str, int]] = {"enthalpy": 2, "log_error": 1}
+    selects: ClassVar[str] = "plume rises"
+    least_levels: ClassVar[int] = 20
+    absent: ClassVar[tuple[str, ...]] = ()
+    kernel: ClassVar[str | None] = "plume-closure"
+    scaling: ClassVar[type[FeatureScaling]] = FeatureScaling
 
     def __init__(self, shape: Architecture | None = None) -> None:
         super().__init__()
@@ -157,6 +134,94 @@ class Closure(nn.Module):
         pooled = torch.tanh(self.pool(torch.cat([state.mean(1), scalars], -1)))
         column = self.column(pooled)
         return push, column[:, 0], column[:, 1]
+
+    @classmethod
+    def shape_of(cls, settings: Mapping[str, Any]) -> Architecture:
+        """Make an architecture from the settings of a training."""
+        return Architecture(**settings)
+
+    @classmethod
+    def fitted(cls, shape: Architecture, columns: xr.Dataset) -> Architecture:
+        """Return the shape, which does not depend on the columns."""
+        return shape
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> Closure:
+        """Make an untrained network from the data of `Architecture.to_json`."""
+        return cls(Architecture.from_json(plain))
+
+    def check_scaling(self, scaling: FeatureScaling, path: Path | None) -> None:
+        """Check that a checkpoint's scaling has the sizes of the network."""
+        made = (self.shape.below + self.shape.cloud, len(self.shape.channels))
+        if tuple(scaling.mean.shape) != made:
+            raise SchemaError(
+                f"{path} is normalised for {tuple(scaling.mean.shape)} layers and channels, its "
+                f"network takes {made}: train it again"
+            )
+
+    @staticmethod
+    def prepare(columns: xr.Dataset, shape: Architecture, levels: int) -> dict[str, Tensor] | None:
+        """See `sciml.convection.targets.prepare`."""
+        part = plume_targets.prepare(columns, shape)
+        return None if part is None else plume_targets.padded(part, levels)
+
+    def calibrate(self, source: BatchSource) -> None:
+        """Do nothing: the outputs have fixed scales."""
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """See `sciml.convection.targets.losses`."""
+        return plume_targets.losses(self, batch)
+
+    def measured(self, source: BatchSource) -> dict[str, Any]:
+        """Compute the range of the enthalpy imbalance, and the error of a usual and of a novel column.
+
+        `usual_error` (K/s) is the 99th percentile of the error of the training columns. `log_error` (natural logarithm)
+        is the expected error that is exceeded in 2 % of the training columns whose error is smaller.
+        """
+        expected, true, imbalance = [], [], []
+        with torch.no_grad():
+            for batch in source.batches(4096):
+                expected.append(self(batch["x"], batch["y"])[-1].cpu().numpy())
+                true.append(batch["log_error"].cpu().numpy())
+                imbalance.append(batch["enthalpy"].cpu().numpy())
+        error, balance = np.concatenate(true), np.concatenate(imbalance)
+        limit = np.quantile(error, 0.99)
+        return {
+            "enthalpy": [float(balance.min()), float(balance.max())],
+            "log_error": float(np.quantile(np.concatenate(expected)[error <= limit], 0.98)),
+            "usual_error": ERROR_SCALE * (math.exp(limit) - plume_targets.LEAST_ERROR),
+        }
+
+    def observe(self, s: Sounding) -> Physics | None:
+        """Compute the physics of the columns whose plume rises; None if there are none."""
+        return physics(s, self.shape)
+
+    def answer(
+        self, seen: Physics, scaling: FeatureScaling, about: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute class and outputs by name of the columns whose plume rises; differentiable."""
+        s, plume, down, times = seen.sounding, seen.plume, seen.down, seen.times
+        x, y = scaling.standardise(seen.channels, seen.scalars)
+        dtype = self.level.weight.dtype
+        push, logit, log_error = self(x.to(dtype), y.to(dtype))
+        strength = torch.where(plume.kind == DEEP, seen.closed.strength, shallow_strength(s, plume, times))
+        low, high = about["enthalpy"]
+        pushed = spread(push.double(), seen.coordinate.positions).T
+        active = seen.closed.convects & (logit > 0.0)
+        answer = respond(s, plume, down, times, strength, pushed, active, (float(low), float(high)))
+        distance = scaling.novelty(seen.channels, seen.scalars)
+        far = torch.where(distance > DISTANCE, distance / DISTANCE, torch.zeros_like(distance))
+        expected = torch.exp(log_error.double() - float(about["log_error"]))
+        beside = {
+            "NOVELTY": torch.maximum(expected, far),
+            "P_TRIGGER": torch.sigmoid(logit.double()),
+        }
+        return answer.kind, {**answer.fields, **beside}
+
+    def describe(self) -> str:
+        """Describe the network in a few words."""
+        shape, count = self.shape, sum(p.numel() for p in self.parameters())
+        return f"Bi-LSTM {shape.layers} x {shape.hidden}, {shape.below} + {shape.cloud} layers, {count} parameters"
 
     def _repr_html_(self) -> str:
         count = sum(p.numel() for p in self.parameters())

@@ -8,14 +8,14 @@ density, and the heights of all layers above change with it. Wind, vertical velo
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor
 
 from sciml.constants import DAY
-from sciml.convection.emulator import Emulator, physics, sounding_of
-from sciml.convection.network import Closure
+from sciml.convection.emulator import Emulator
+from sciml.convection.physics import sounding_of
 from sciml.convection.problem import Convection
 from sciml.convection.sounding import Sounding
 from sciml.wrf.diagnostics import RD, RV
@@ -52,12 +52,12 @@ class Perturbed:
     ``points`` is the unperturbed state; a call evaluates any other state, as a `sciml.analysis.Function`.
     """
 
-    emulator: Emulator
-    network: Closure
+    emulator: Emulator[Any]
+    network: Any
     sounding: Sounding
 
     @classmethod
-    def of(cls, emulator: Emulator, columns: xr.Dataset) -> Perturbed:
+    def of(cls, emulator: Emulator[Any], columns: xr.Dataset) -> Perturbed:
         """Make the function of an emulator, evaluated in float64, and of columns.
 
         Raises
@@ -102,7 +102,7 @@ class Perturbed:
         """
         s = self._moved(points)
         answer = points.new_zeros(len(s), points.shape[-1] + 2)
-        known = physics(s, self.network.shape)
+        known = self.network.observe(s)
         if known is not None:
             _, outputs = self.emulator.answer(known, self.network)
             mass = known.sounding.rho * known.sounding.dz

@@ -1,202 +1,248 @@
-"""The published emulator as a baseline, which maps raw profiles to profiles without the physics of the scheme.
+"""The published emulator as a column network: it maps raw profiles to profiles without the physics of the scheme.
 
 Zhong, Yu and Li, GMD 17, 3667 (2024): 27 channels scaled by the largest absolute value of each variable, three layers
 of 32, and as loss the binary cross-entropy of the trigger plus absolute errors of triggered columns. Its inputs here
 are those of its authors for a column that the scheme evaluates at this call: no held precipitation, counter or
-tendencies. Its outputs are NCA, PRATEC and six tendencies. The published weight of 1e4 on RQSCUTEN is not used, because
-that output is zero in these data and the weight would dominate the loss.
+tendencies. Its outputs are NCA, PRATEC and six tendencies; all other outputs of the scheme are zero. The published
+weight of 1e4 on RQSCUTEN is not used, because that output is zero in these data and the weight would dominate the loss.
 """
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from sciml.checks import is_int
-from sciml.columns.extract import check_finite
+from sciml.checks import check_int
 from sciml.convection import thermodynamics as td
 from sciml.convection.network import BiLSTM
-from sciml.convection.problem import (
-    INPUT_PROFILES,
-    INPUT_SURFACE,
-    Convection,
-    ConvectionSolution,
-    between,
-    solution_of,
-)
-from sciml.convection.response import NCA_NONE
-from sciml.convection.targets import take_in
-from sciml.convection.training import opened
+from sciml.convection.physics import sounding_of
+from sciml.convection.response import NCA_NONE, PROFILES, SCALARS
+from sciml.convection.sounding import Sounding
 from sciml.errors import InputError, SchemaError
-from sciml.nn.state_dict import load_weights, materialise
-from sciml.train import Batch, History, TensorSource, checkpoint
-from sciml.train.progress import Progress
-from sciml.train.run import fit_settings, run, save_finished
+from sciml.train import Batch, BatchSource
 
-__all__ = ["PUBLISHED_KIND", "PublishedEmulator", "train_published"]
+__all__ = ["AbsoluteScaling", "PublishedBiLSTM", "PublishedShape", "RawProfiles"]
 
-PUBLISHED_KIND = "published-convection-emulator"
 OUTPUTS = ("NCA", "PRATEC", "RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RQICUTEN", "RQSCUTEN")
+CHANNELS = 27
 WEIGHT = 10.0  # of every output's absolute error
-SETTINGS: Mapping[str, Any] = {
-    "epochs": 20,
-    "batch_size": 256,
-    "learning_rate": 3e-3,
-    "schedule": "cosine",
-    "weight_decay": 0.0,
-    "seed": 7,
-}
 
 
-def channels(columns: xr.Dataset) -> Tensor:
-    """Return the 27 channels of the published emulator, unscaled: (column, level, channel), float32."""
-    a = {name: np.asarray(columns[name].transpose("column", "level").values) for name in INPUT_PROFILES}
-    surface = {name: np.asarray(columns[name].values)[:, None] for name in INPUT_SURFACE}
-    t, p, qv = a["T_PHY"], a["P_HYD"], a["QVAPOR"]
-    nothing = np.zeros_like(t)
-    saturated = td.saturation(torch.from_numpy(p).double(), torch.from_numpy(t).double()).numpy()
-    dt = columns["DT"].values[:, None] if "DT" in columns.variables else float(columns.attrs["DT"])
-    counter = nothing + np.asarray(NCA_NONE / dt, np.float32)
-    over = [surface[name] + nothing for name in ("HFX", "UST", "PBLH")]
-    profiles = [a["U_PHY"], a["V_PHY"], a["W0AVG"], t, qv, p, t / a["PI_PHY"]]
-    profiles += [a[name] for name in ("DZ8W", "RHO", "PI_PHY", "W0AVG")]
-    difference = np.diff(p, axis=1, append=p[:, -1:])
-    derived = [nothing, a["W0AVG"], difference, saturated, qv / saturated]
-    stacked = [nothing, counter, *over, *profiles, *([nothing] * 6), *derived]
-    return torch.from_numpy(np.stack(stacked, -1).astype(np.float32))
+@dataclass(frozen=True)
+class PublishedShape:
+    """Number of levels of the columns; 0 before it is known. Everything else is published."""
+
+    levels: int = 0
+
+    def __post_init__(self) -> None:
+        check_int("levels", self.levels, 0, owner="PublishedShape")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the field as data."""
+        return {"levels": self.levels}
 
 
-def _targets(columns: xr.Dataset) -> Tensor:
-    """NCA and PRATEC spread over the levels, and the six tendencies: (column, level, output)."""
-    levels = columns.sizes["level"]
+@dataclass(frozen=True)
+class AbsoluteScaling:
+    """Largest absolute value of each channel in the training data, (channel,)."""
 
-    def profile(name: str) -> np.ndarray[Any, Any]:
-        if name not in columns:
-            return np.zeros((columns.sizes["column"], levels), np.float32)
-        values = np.asarray(columns[name].values)
-        return values if values.ndim == 2 else np.repeat(values[:, None], levels, 1)
-
-    return torch.from_numpy(np.stack([profile(name) for name in OUTPUTS], -1).astype(np.float32))
-
-
-@dataclass(frozen=True, eq=False)
-class PublishedEmulator:
-    """The published network with its scales; an algorithm for `Convection`."""
-
-    network: BiLSTM
-    scale: Tensor
-    target_scale: Tensor
-    about: Mapping[str, Any]
-    block: int = 4096
+    size: Tensor
 
     @classmethod
-    def load(cls, path: str | Path) -> PublishedEmulator:
-        """Load a checkpoint that `train_published` wrote."""
-        stored = checkpoint.load(checkpoint.resolve(path), kind=PUBLISHED_KIND)
-        tensors = stored.state_dict(torch.float32)
-        about = stored.config.get("about")
-        levels = about.get("levels") if isinstance(about, dict) else None
-        if not is_int(levels, 1) or not {"scale", "target_scale"} <= tensors.keys():
-            raise SchemaError(f"{stored.path} has about {about!r}, no levels or no scales: train it again")
-        network = BiLSTM.published(levels)
-        load_weights(network, {k: v for k, v in tensors.items() if "scale" not in k}, stored.path)
-        return cls(network.eval(), tensors["scale"], tensors["target_scale"], stored.config["about"])
+    def of(cls, channels: Tensor, scalars: Tensor) -> AbsoluteScaling:
+        """Compute from raw inputs (level, channel, column); there are no scalars."""
+        return cls(channels.abs().amax((0, 2)).clamp_min(1e-30).float())
 
-    def save(self, path: str | Path, history: History | None = None) -> Path:
-        """Write a checkpoint, with the history of its training if given."""
-        tensors = {**materialise(self.network), "scale": self.scale, "target_scale": self.target_scale}
-        return checkpoint.save(
-            path, {"kind": PUBLISHED_KIND, "about": dict(self.about)}, tensors, history=history
-        )
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor], file: str | Path = "the checkpoint") -> AbsoluteScaling:
+        """Make from the tensors of a checkpoint."""
+        if "normalisation.size" not in tensors:
+            raise SchemaError(f"{file} has no normalisation.size: train it again")
+        return cls(tensors["normalisation.size"])
 
-    def init(self, problem: Convection) -> BiLSTM:
-        """Return the network after a check of the number of levels."""
-        trained = int(self.about["levels"])
-        longest = int(problem.columns.sizes["level"])
-        if not problem.levels == longest == trained:
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tensor by name, for a checkpoint."""
+        return {"normalisation.size": self.size}
+
+    def to(self, device: str | torch.device) -> AbsoluteScaling:
+        """Copy to another device."""
+        return AbsoluteScaling(self.size.to(device))
+
+    def standardise(self, channels: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale raw inputs to (column, level, channel); there are no scalars."""
+        return (channels.permute(2, 0, 1) / self.size.double()).contiguous(), scalars.T.contiguous()
+
+
+@dataclass(frozen=True)
+class RawProfiles:
+    """Inputs of all columns, (level, channel, column) and (0, column)."""
+
+    index: Tensor
+    sounding: Sounding
+    channels: Tensor
+    scalars: Tensor
+
+
+def raw_channels(s: Sounding) -> Tensor:
+    """Return the 27 channels of the published emulator, unscaled: (level, channel, column), float64."""
+    nothing = torch.zeros_like(s.t)
+    saturated = td.saturation(s.p, s.t)
+    over = [nothing + value for value in (NCA_NONE / s.dt, s.hfx, s.ust, s.pblh)]
+    difference = torch.cat([s.p[1:] - s.p[:-1], torch.zeros_like(s.p[:1])])
+    stacked = [
+        *(nothing, *over, s.u, s.v, s.w, s.t, s.qv, s.p, s.t / s.pi, s.dz, s.rho, s.pi, s.w),
+        *[nothing] * 6,
+        *(nothing, s.w, difference, saturated, s.qv / saturated),
+    ]
+    return torch.stack(stacked, 1)
+
+
+class PublishedBiLSTM(BiLSTM):
+    """The published network, with 66,422 parameters at 44 levels, and the sizes of its outputs."""
+
+    command: ClassVar[str] = "published"
+    settings: ClassVar[tuple[str, ...]] = ()
+    targets: ClassVar[tuple[str, ...]] = tuple(name for name in OUTPUTS if name != "RQSCUTEN")
+    fit: ClassVar[Mapping[str, Any]] = {
+        "epochs": 20,
+        "learning_rate": 3e-3,
+        "schedule": "cosine",
+        "warmup": 0.1,
+        "weight_decay": 0.0,
+        "ema_decay": None,
+    }
+    facts: ClassVar[Mapping[str, int]] = {}
+    selects: ClassVar[str] = "values"
+    least_levels: ClassVar[int] = 1
+    absent: ClassVar[tuple[str, ...]] = tuple(name for name in (*PROFILES, *SCALARS) if name not in OUTPUTS)
+    kernel: ClassVar[str | None] = None
+    scaling: ClassVar[type[AbsoluteScaling]] = AbsoluteScaling
+    size: Tensor
+
+    def __init__(self, shape: PublishedShape | None = None) -> None:
+        self_shape = shape or PublishedShape(44)
+        super().__init__(CHANNELS, 32, 3, len(OUTPUTS), levels=self_shape.levels)
+        self.shape = self_shape
+        self.register_buffer("size", torch.ones(len(OUTPUTS)))
+
+    @classmethod
+    def shape_of(cls, settings: Mapping[str, Any]) -> PublishedShape:
+        """Make the shape, which has no settings."""
+        return PublishedShape(**settings)
+
+    @classmethod
+    def fitted(cls, shape: PublishedShape, columns: xr.Dataset) -> PublishedShape:
+        """Set the number of levels.
+
+        Raises
+        ------
+        InputError
+            The columns have different numbers of levels.
+        """
+        levels = int(columns.sizes["level"])
+        least = int(columns["LEVELS"].min()) if "LEVELS" in columns else levels
+        if least != levels:
             raise InputError(
-                f"the emulator was trained on {trained} levels, these columns have "
-                f"{between((float(problem.levels), float(longest)))}"
+                f"the columns have {least} to {levels} levels, the published network takes one number: "
+                "give runs with equal levels, or train --network bilstm"
             )
-        return self.network
+        return replace(shape, levels=levels)
 
-    @torch.no_grad()
-    def run(self, problem: Convection, state: BiLSTM) -> ConvectionSolution:
-        """Compute the outputs of the published emulator."""
-        begun = time.perf_counter()
-        parts: list[dict[str, np.ndarray[Any, Any]]] = []
-        for start in range(0, len(problem), self.block):
-            columns = problem.columns.isel(column=slice(start, start + self.block))
-            profiles, logit = state(channels(columns) / self.scale)
-            assert logit is not None
-            on = (logit > 0)[:, None]
-            values = profiles * self.target_scale
-            nca = values[..., 0].mean(1)
-            mixed = "CUDT" in columns.variables
-            cudt = torch.from_numpy(columns["CUDT"].values) if mixed else float(columns.attrs["CUDT"])
-            deep = on[:, 0] & (nca > 1.5 * 60.0 * cudt)
-            out = {name: torch.where(on, values[..., i], 0.0) for i, name in enumerate(OUTPUTS) if i > 1}
-            out["PRATEC"] = torch.where(deep, values[..., 1].mean(1).clamp_min(0.0), 0.0)
-            out["NCA"] = torch.where(on[:, 0], nca, NCA_NONE)
-            out["P_TRIGGER"] = torch.sigmoid(logit)
-            out["NOVELTY"] = torch.zeros_like(nca)
-            out["KIND"] = (on[:, 0].to(torch.int8) + deep.to(torch.int8)).to(torch.int8)
-            parts.append({name: value.numpy() for name, value in out.items()})
-        arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return solution_of(problem, arrays, time.perf_counter() - begun, source="the published emulator")
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> PublishedBiLSTM:
+        """Make an untrained network from the data of its shape."""
+        if set(plain) != {"levels"}:
+            raise InputError(f"[network] {plain}: it has levels")
+        check_int("levels", plain["levels"], 1, owner="PublishedShape")
+        return cls(PublishedShape(plain["levels"]))
 
+    @staticmethod
+    def prepare(columns: xr.Dataset, shape: PublishedShape, levels: int) -> dict[str, Tensor] | None:
+        """Compute the channels and targets of all columns; NCA and PRATEC are spread over the levels."""
+        channels = raw_channels(sounding_of(columns)).permute(2, 0, 1)
+        count, size = columns.sizes["column"], columns.sizes["level"]
 
-def _losses(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-    profiles, logit = network(batch["x"])
-    trigger = nn.functional.binary_cross_entropy_with_logits(logit, batch["triggered"])
-    error = (profiles - batch["y"]).abs() * batch["triggered"][:, None, None]
-    profile = WEIGHT * error.mean((0, 1)).sum()
-    return {"loss": trigger + profile, "trigger": trigger, "profiles": profile}
+        def profile(name: str) -> np.ndarray[Any, Any]:
+            if name not in columns:
+                return np.zeros((count, size), np.float32)
+            values = np.asarray(columns[name].transpose("column", ...).values, np.float32)
+            return values if values.ndim == 2 else np.repeat(values[:, None], size, 1)
 
+        return {
+            "channels": channels.float().contiguous(),
+            "scalars": torch.zeros(count, 0),
+            "truth": torch.from_numpy(np.stack([profile(name) for name in OUTPUTS], -1)),
+            "triggered": torch.from_numpy((columns["KIND"].values > 0).astype(np.float32)),
+            "row": torch.arange(count),
+        }
 
-def train_published(
-    columns: xr.Dataset | str | Path | Sequence[str | Path],
-    output: str | Path,
-    *,
-    exclude: Sequence[int] = (),
-    settings: Mapping[str, Any] | None = None,
-    resume: bool = True,
-    progress: Progress | None = None,
-) -> PublishedEmulator:
-    """Train the baseline on all runs but those excluded, in memory, and save it."""
-    chosen = fit_settings({**SETTINGS, **(settings or {})})
-    chosen.check_measured(False)
-    dataset = opened(columns, Path(output))
-    dataset = dataset.isel(column=np.flatnonzero(~np.isin(dataset["RUN"].values, list(exclude)))).load()
-    least, longest = Convection(dataset).levels, int(dataset.sizes["level"])
-    if least != longest:
-        raise InputError(
-            f"the columns have {least} to {longest} levels, this network takes one number: give one grid"
-        )
-    check_finite(dataset)
-    digest = hashlib.blake2b(digest_size=6)
-    take_in(digest, dataset)
-    of = {"the columns of digest": digest.hexdigest()}
-    x, y = channels(dataset), _targets(dataset)
-    scale = x.abs().amax((0, 1)).clamp_min(1e-30)
-    triggered = torch.from_numpy((dataset["KIND"].values > 0).astype(np.float32))
-    target_scale = y[triggered > 0].abs().amax((0, 1)).clamp_min(1e-30)
-    torch.manual_seed(chosen.seed)
-    network = BiLSTM.published(dataset.sizes["level"])
-    source = TensorSource({"x": x / scale, "y": y / target_scale, "triggered": triggered})
-    history = run(
-        network, _losses, source, None, chosen, output=output, resume=resume, progress=progress, identity=of
-    )
-    about = {"levels": int(dataset.sizes["level"]), "columns": len(triggered), "seed": chosen.seed}
-    emulator = PublishedEmulator(network.eval(), scale, target_scale, about)
-    save_finished(emulator, output, history)
-    return emulator
+    def calibrate(self, source: BatchSource) -> None:
+        """Set the sizes of the outputs: the largest absolute values in triggered columns."""
+        largest = torch.full_like(self.size, 1e-30)
+        for batch in source.batches(4096):
+            own = batch["truth"][batch["triggered"] > 0]
+            if len(own):
+                largest = torch.maximum(largest, own.abs().amax((0, 1)).to(largest))
+        self.size.copy_(largest)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Compute the cross-entropy of the trigger, and the absolute errors of the profiles of triggered columns."""
+        profiles, logit = self(batch["x"])
+        trigger = nn.functional.binary_cross_entropy_with_logits(logit, batch["triggered"])
+        error = (profiles - batch["truth"] / self.size).abs() * batch["triggered"][:, None, None]
+        profile = WEIGHT * error.mean((0, 1)).sum()
+        return {"loss": trigger + profile, "trigger": trigger, "profiles": profile}
+
+    def measured(self, source: BatchSource) -> dict[str, Any]:
+        """Return nothing: the published emulator does not estimate its error."""
+        return {}
+
+    def observe(self, s: Sounding) -> RawProfiles:
+        """Compute the channels of all columns.
+
+        Raises
+        ------
+        InputError
+            The columns have another number of levels.
+        """
+        if s.levels != self.shape.levels:
+            raise InputError(
+                f"the emulator was trained on {self.shape.levels} levels, these columns have {s.levels}"
+            )
+        index = torch.arange(len(s), device=s.t.device)
+        return RawProfiles(index, s, raw_channels(s), torch.zeros(0, len(s), device=s.t.device))
+
+    def answer(
+        self, seen: RawProfiles, scaling: AbsoluteScaling, about: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute class and outputs of all columns. Convection with a counter of 1.5 CUDT or more is deep."""
+        s = seen.sounding
+        x, _ = scaling.standardise(seen.channels, seen.scalars)
+        profiles, logit = self(x.to(self.size.dtype))
+        values = (profiles * self.size).double()
+        on = logit > 0
+        nca = values[..., 0].mean(1)
+        deep = on & (nca > 1.5 * 60.0 * s.cudt)
+        nothing = torch.zeros_like(nca)
+        fields = {
+            name: torch.where(on.unsqueeze(1), values[..., number], 0.0).T
+            for number, name in enumerate(OUTPUTS)
+            if number > 1
+        }
+        fields["PRATEC"] = torch.where(deep, values[..., 1].mean(1).clamp_min(0.0), nothing)
+        fields["NCA"] = torch.where(on, nca, nothing + NCA_NONE)
+        fields["P_TRIGGER"] = torch.sigmoid(logit.double())
+        fields["NOVELTY"] = nothing
+        return on.to(torch.int64) + deep.to(torch.int64), fields
+
+    def describe(self) -> str:
+        """Describe the network in a few words."""
+        count = sum(p.numel() for p in self.parameters())
+        return f"published Bi-LSTM 3 x 32, {self.shape.levels} levels, {count} parameters"

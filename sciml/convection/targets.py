@@ -7,30 +7,24 @@ tendency of the wind along the mean wind. The error is that of the computed heat
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from sciml.columns.extract import check_finite
-from sciml.columns.mixture import MIXED
 from sciml.convection import thermodynamics as td
 from sciml.convection.adjustment import adjust, shallow_strength
-from sciml.convection.emulator import physics, sounding_of
+from sciml.convection.architecture import ERROR_SCALE, Architecture
 from sciml.convection.energy_closure import LEAST_STRENGTH
 from sciml.convection.momentum import carriage, turned
-from sciml.convection.network import ERROR_SCALE, Architecture
+from sciml.convection.physics import physics, sounding_of
 from sciml.convection.plume import DEEP, NONE
 from sciml.convection.plume_coordinate import spread
 from sciml.convection.pressure import shear_push
-from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE, Convection
 from sciml.convection.response import enthalpy_imbalance, lowered_base
 from sciml.train import Batch
 
-__all__ = ["LOSSES", "TARGETS", "losses", "prepare", "prepared", "take_in"]
+__all__ = ["LOSSES", "TARGETS", "losses", "padded", "prepare"]
 
 TARGETS = (
     "RTHCUTEN",
@@ -106,33 +100,7 @@ def prepare(columns: xr.Dataset, shape: Architecture) -> Prepared | None:
     return finished
 
 
-def prepared(
-    columns: xr.Dataset, shape: Architecture, block: int = 4096, digest: hashlib.blake2b | None = None
-) -> Iterator[tuple[int, Prepared | None]]:
-    """Call `prepare` block by block, and yield the number of columns done; ``digest`` is updated with the data.
-
-    Raises
-    ------
-    InputError
-        A value of a variable is not finite, or outside the physical bounds.
-    """
-    total = columns.sizes["column"]
-    for start in range(0, total, block):
-        read = columns.isel(column=slice(start, start + block)).load()
-        parts = []
-        for rows, some in Convection(read).blocks(block):
-            check_finite(some)
-            if digest is not None:
-                take_in(digest, some)
-            part = prepare(some, shape)
-            if part is not None:
-                part["row"] = torch.from_numpy(rows)[part["row"]] + start
-                parts.append(_padded(part, columns.sizes["level"]))
-        joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else None
-        yield min(start + block, total), joined
-
-
-def _padded(part: Prepared, levels: int) -> Prepared:
+def padded(part: Prepared, levels: int) -> Prepared:
     """Extend the profiles of shorter columns by levels in which nothing happens."""
     more = levels - part["wind"].shape[1]
     if not more:
@@ -140,18 +108,6 @@ def _padded(part: Prepared, levels: int) -> Prepared:
     profiles = {name: nn.functional.pad(part[name], (0, more)) for name in PROFILES}
     positions = torch.cat([part["positions"], part["positions"][:, -1:].expand(-1, more)], 1)
     return {**part, **profiles, "positions": positions}
-
-
-def take_in(digest: hashlib.blake2b, columns: xr.Dataset) -> None:
-    """Update a digest with the columns that a training reads, before any arithmetic.
-
-    The last bits of computed values may depend on the number of threads.
-    """
-    mixed = (name for name in MIXED if name in columns.coords)
-    for name in (*INPUT_PROFILES, *INPUT_SURFACE, *TARGETS, "KIND", *mixed):
-        values = np.ascontiguousarray(columns[name].transpose("column", ...).values)
-        digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
-        digest.update(values.data)
 
 
 def losses(network: nn.Module, batch: Batch) -> dict[str, Tensor]:

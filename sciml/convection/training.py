@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,12 +18,11 @@ from sciml.columns.missing import absent_targets
 from sciml.columns.open import open_columns
 from sciml.convection.balance import balanced, check_balance
 from sciml.convection.emulator import Emulator
-from sciml.convection.feature_scaling import FeatureScaling
-from sciml.convection.network import ERROR_SCALE, Architecture, Closure
+from sciml.convection.preparation import prepared
 from sciml.convection.problem import Convection, between
-from sciml.convection.targets import LEAST_ERROR, TARGETS, losses, prepared
+from sciml.convection.registry import DEFAULT, class_of
 from sciml.errors import InputError, MissingVariable
-from sciml.train import BatchSource, Fit, TensorSource
+from sciml.train import Batch, BatchSource, Fit, TensorSource
 from sciml.train.environment import chosen_device
 from sciml.train.progress import Progress, automatic
 from sciml.train.run import check_output, fit_settings, run, save_finished
@@ -47,7 +45,6 @@ DEFAULTS: Mapping[str, Any] = {
 # Prepared columns (3.5 kB each) beyond this many bytes are stored on disk during the training.
 MEMORY = 3 << 30
 PREPARED = "prepared.zarr"
-SHAPE = ("hidden", "layers", "pooled", "below", "cloud")  # the settings of the network
 
 
 def train(
@@ -61,7 +58,7 @@ def train(
     balance: Sequence[str] = (),
     resume: bool = True,
     progress: Progress | None = None,
-) -> Emulator:
+) -> Emulator[Any]:
     """Train an emulator and save it.
 
     Parameters
@@ -77,8 +74,11 @@ def train(
         ``patience`` may stop the training early.
     exclude
         Values of RUN that are neither trained on nor validated with, such as those of a test.
-    fit, network
-        Settings that differ from `DEFAULTS` (fields of `Fit`) and from those of `Architecture`.
+    fit
+        Settings that differ from `DEFAULTS` and from those of the network's class (fields of `Fit`).
+    network
+        Class of the network, ``kind`` (``plume-closure``, ``bilstm``, ``published``, or one that was registered; see
+        `sciml.convection.registry`), and its settings, such as those of `sciml.convection.network.Architecture`.
     balance
         "run", "class" or both: sample the training columns so that each run, each class of convection, or each class of
         each run has the same share (`sciml.convection.balance`). By default each epoch uses each column once.
@@ -100,14 +100,15 @@ def train(
         No column convects, a value is not finite or outside the physical bounds, a held-out run has no columns or no
         convection, or the output is a file of another kind.
     """
-    settings = fit_settings({**DEFAULTS, **(fit or {})})
+    kind = class_of((network or {}).get("kind", DEFAULT))
+    settings = fit_settings({**DEFAULTS, **kind.fit, **(fit or {})})
     settings.check_measured(bool(hold_out))
     keys = check_balance(balance)
     chosen_device(settings.device)
-    shape = Architecture(**_network_settings(network))
+    shape = kind.shape_of(_network_settings(kind, network))
     dataset = opened(columns, Path(output))
-    if any(name not in dataset for name in TARGETS):
-        absent = absent_targets(dataset)
+    if any(name not in dataset for name in kind.targets):
+        absent = absent_targets(dataset) or [name for name in kind.targets if name not in dataset]
         raise MissingVariable(
             f"the columns do not have {', '.join(absent)}, which training needs: capture them in WRF, write them with "
             f"the iofields line {iofields_line(absent)}, or give the true scheme's companion"
@@ -120,28 +121,31 @@ def train(
     problem = Convection(dataset)
     progress = automatic() if progress is None else progress
     with _scratch(Path(output)) as scratch:
-        data = _Prepared(dataset, shape, scratch, progress)
+        shape = kind.fitted(shape, dataset)
+        data = _Prepared(dataset, kind, shape, scratch, progress)
         held = np.isin(runs[data.row], list(hold_out))
         if held.all():
             raise InputError(f"0 of {len(runs)} columns are left to train on: all are held out")
         no_plume = sorted(set(hold_out) - set(runs[data.row].tolist()))
         if no_plume:
             raise InputError(
-                f"no plume rises in any column of RUN {no_plume}: hold out another to validate with"
+                f"no {kind.selects} in any column of RUN {no_plume}: hold out another to validate with"
             )
-        normalisation = FeatureScaling.of(*data.features(~held))
+        normalisation = kind.scaling.of(*data.features(~held))
         torch.manual_seed(settings.seed)
-        closure = Closure(shape)
-        identity = _identity(problem, data, held, runs[data.row], exclude, shape, normalisation)
+        made = kind(shape)
+        identity = _identity(problem, data, held, runs[data.row], exclude, made, normalisation)
         weights = None
         if keys:
             identity["the balance"] = ", ".join(keys)
             groups = {"run": runs[data.row][~held], "class": dataset["KIND"].values[data.row][~held]}
             weights = balanced({key: groups[key] for key in keys})
+        training = data.source(~held, normalisation, weights)
+        made.calibrate(training)
         history = run(
-            closure,
-            losses,
-            data.source(~held, normalisation, weights),
+            made,
+            _losses,
+            training,
             data.source(held, normalisation) if held.any() else None,
             settings,
             output=output,
@@ -149,14 +153,14 @@ def train(
             progress=progress,
             identity=identity,
         )
-        about = _about(problem, data, held, runs[data.row], settings)
-        about |= _errors(closure.eval(), data.source(~held, normalisation))
+        about = _about(problem, held, runs[data.row], settings)
+        about |= made.eval().measured(data.source(~held, normalisation))
     about |= {
         "held_out": [int(r) for r in hold_out],
         "excluded": [int(r) for r in exclude],
         "balance": list(keys),
     }
-    emulator = Emulator(closure.eval(), normalisation, about)
+    emulator = Emulator(made.eval(), normalisation, about)
     save_finished(emulator, output, history)
     return emulator
 
@@ -206,8 +210,8 @@ def _identity(
     held: np.ndarray[Any, Any],
     runs: np.ndarray[Any, Any],
     exclude: Sequence[int],
-    shape: Architecture,
-    normalisation: FeatureScaling,
+    network: Any,
+    normalisation: Any,
 ) -> dict[str, str]:
     """Return the properties that an interrupted training and the one that resumes it must share."""
     columns = hashlib.blake2b(data.digest.encode() + held.tobytes(), digest_size=6)
@@ -216,7 +220,8 @@ def _identity(
         "the held-out runs": _numbers(runs[held]),
         "the excluded runs": _numbers(exclude),
         "the run's settings": ", ".join(f"{name} {between(pair)}" for name, pair in problem.settings.items()),
-        "the network": ", ".join(f"{name} {getattr(shape, name)}" for name in SHAPE),
+        "the network's class": network.command,
+        "the network": ", ".join(f"{name} {getattr(network.shape, name)}" for name in network.settings),
         "the columns of digest": columns.hexdigest(),
         "the normalisation of digest": _coarse(normalisation),
     }
@@ -224,13 +229,11 @@ def _identity(
 
 def _about(
     problem: Convection,
-    data: _Prepared,
     held: np.ndarray[Any, Any],
     runs: np.ndarray[Any, Any],
     settings: Fit,
 ) -> dict[str, Any]:
     """Description of the columns and the training for the checkpoint."""
-    imbalance = data.enthalpy[~held]
     return {
         **{name.lower(): list(pair) for name, pair in problem.settings.items()},
         "runs": sorted({int(r) for r in runs[~held]}),
@@ -239,62 +242,51 @@ def _about(
         "columns": int((~held).sum()),
         "seed": settings.seed,
         "epochs": settings.epochs,
-        "enthalpy": [float(imbalance.min()), float(imbalance.max())],
         "source": str(problem.columns.attrs.get("SOURCE", "")),
     }
 
 
-def _errors(closure: Closure, source: BatchSource) -> dict[str, float]:
-    """Compute the expected error (natural logarithm) above which a column is novel, and the error (K/s) of a usual one.
-
-    `usual_error` is the 99th percentile of the error of the training columns. `log_error` is exceeded in 2 % of the
-    training columns whose error is smaller.
-    """
-    expected, true = [], []
-    with torch.no_grad():
-        for batch in source.batches(4096):
-            expected.append(closure(batch["x"], batch["y"])[-1].cpu().numpy())
-            true.append(batch["log_error"].cpu().numpy())
-    error = np.concatenate(true)
-    limit = np.quantile(error, 0.99)
-    novel = np.quantile(np.concatenate(expected)[error <= limit], 0.98)
-    return {"log_error": float(novel), "usual_error": ERROR_SCALE * (math.exp(limit) - LEAST_ERROR)}
+def _losses(network: Any, batch: Batch) -> dict[str, Tensor]:
+    """Compute the losses as the network's class defines them."""
+    losses: dict[str, Tensor] = network.losses(batch)
+    return losses
 
 
 def _numbers(runs: Sequence[int] | np.ndarray[Any, Any]) -> str:
     return ", ".join(map(str, np.unique(np.asarray(runs, dtype=np.int64)))) or "none"
 
 
-def _coarse(normalisation: FeatureScaling) -> str:
+def _coarse(normalisation: Any) -> str:
     """Digest of the root mean squares, to four digits: their last bits depend on the number of threads."""
     sizes = [f"{x.double().square().mean().sqrt().item():.3e}" for x in normalisation.tensors().values()]
     return hashlib.blake2b(" ".join(sizes).encode(), digest_size=6).hexdigest()
 
 
-def _network_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    unknown = sorted(set(given or {}) - set(SHAPE))
+def _network_settings(kind: Any, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the settings without the kind of the network, all of which its class has."""
+    settings = {name: value for name, value in (given or {}).items() if name != "kind"}
+    unknown = sorted(set(settings) - set(kind.settings))
     if unknown:
-        raise InputError(f"[network] {', '.join(unknown)}: it has {', '.join(SHAPE)}")
-    return dict(given or {})
+        known = ", ".join(("kind", *kind.settings))
+        raise InputError(f"[network] {', '.join(unknown)}: that of {kind.command} has {known}")
+    return settings
 
 
 class _Prepared:
-    """Features and targets of all columns whose plume rises, in memory, or on disk if they are too large."""
+    """Inputs and targets of all columns that a network looks at, in memory, or on disk if they are too large."""
 
-    def __init__(self, columns: xr.Dataset, shape: Architecture, scratch: Path, progress: Progress) -> None:
+    def __init__(self, columns: xr.Dataset, kind: Any, shape: Any, scratch: Path, progress: Progress) -> None:
         self.path: Path | None = None
         self.tensors: dict[str, Tensor] = {}
         parts: list[dict[str, Tensor]] = []
         rows: list[Tensor] = []
-        enthalpy: list[Tensor] = []
         size, total = 0, columns.sizes["column"]
         digest = hashlib.blake2b(digest_size=6)
-        for done, part in prepared(columns, shape, digest=digest):
+        for done, part in prepared(columns, kind, shape, digest=digest):
             progress.say(f"prepared {done} of {total} columns")
             if part is None:
                 continue
             rows.append(part.pop("row"))
-            enthalpy.append(part.pop("enthalpy"))
             size += sum(x.numel() * x.element_size() for x in part.values())
             parts.append(part)
             if size > MEMORY or self.path is not None:
@@ -303,10 +295,9 @@ class _Prepared:
                 _append(self.path, parts)
                 parts = []
         if not rows:
-            raise InputError(f"no plume rises in any of {total} columns: there is nothing to learn from")
+            raise InputError(f"no {kind.selects} in any of {total} columns: there is nothing to learn from")
         self.digest = digest.hexdigest()
         self.row = torch.cat(rows).numpy()
-        self.enthalpy = torch.cat(enthalpy).numpy()
         if parts:
             self.tensors = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
@@ -322,10 +313,7 @@ class _Prepared:
         return channels.double().permute(1, 2, 0), scalars.double().T
 
     def source(
-        self,
-        rows: np.ndarray[Any, Any],
-        normalisation: FeatureScaling,
-        weights: np.ndarray[Any, Any] | None = None,
+        self, rows: np.ndarray[Any, Any], normalisation: Any, weights: np.ndarray[Any, Any] | None = None
     ) -> BatchSource:
         """Batches of the chosen rows, standardised, drawn with these weights if they are given."""
         transform = _Standardised(normalisation)
@@ -339,7 +327,7 @@ class _Prepared:
 class _Standardised:
     """Replaces the raw features of a batch by the network's inputs."""
 
-    def __init__(self, normalisation: FeatureScaling) -> None:
+    def __init__(self, normalisation: Any) -> None:
         self.normalisation = normalisation
 
     def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:

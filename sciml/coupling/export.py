@@ -14,11 +14,14 @@ from sciml.errors import InputError, SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Literal
+    from typing import Any, Literal
 
     from sciml.convection.emulator import Emulator
+    from sciml.convection.network import Closure
 
-__all__ = ["emulator_from", "emulator_weights"]
+__all__ = ["KERNELS", "check_kernel", "emulator_from", "emulator_weights"]
+
+KERNELS = ("plume-closure",)  # of the native library
 
 _DESCRIPTIONS = {
     "normalisation.mean": "Mean of each feature in each layer of the plume, in the units of sciml.convection.features",
@@ -35,7 +38,23 @@ _DESCRIPTIONS = {
 }
 
 
-def emulator_weights(emulator: Emulator) -> Weights:
+def check_kernel(emulator: Emulator[Any]) -> None:
+    """Check that the native library has a kernel for the network of an emulator.
+
+    Raises
+    ------
+    InputError
+        It has none.
+    """
+    network = emulator.network
+    if network.kernel not in KERNELS:
+        raise InputError(
+            f"a network of class {network.command} has no kernel in the native library, which has one for "
+            f"{', '.join(KERNELS)}: run it in Python, or export an emulator of such a class"
+        )
+
+
+def emulator_weights(emulator: Emulator[Any]) -> Weights:
     """Return the arrays and attributes of a whole emulator, as the native library reads them.
 
     Parameters
@@ -54,11 +73,12 @@ def emulator_weights(emulator: Emulator) -> Weights:
     Raises
     ------
     InputError
-        When the weights are not finite.
+        The native library has no kernel for the network, or the weights are not finite.
     """
     from sciml.convection.problem import SETTINGS
     from sciml.nn.state_dict import materialise
 
+    check_kernel(emulator)
     state = {
         name: np.asarray(x.detach().cpu(), np.float32) for name, x in materialise(emulator.network).items()
     }
@@ -92,7 +112,9 @@ def emulator_weights(emulator: Emulator) -> Weights:
     return replace(bare, arrays=arrays, attributes=attributes, descriptions=_DESCRIPTIONS)
 
 
-def emulator_from(weights: Weights, precision: Literal["float32", "float64"] = "float64") -> Emulator:
+def emulator_from(
+    weights: Weights, precision: Literal["float32", "float64"] = "float64"
+) -> Emulator[Closure]:
     """Return the torch emulator of a weights file, the reference of the native library.
 
     Parameters

@@ -13,7 +13,6 @@ import sciml as sm
 from sciml.convection import training
 from sciml.convection.emulator import Emulator
 from sciml.convection.problem import Convection
-from sciml.convection.published_bilstm import PublishedEmulator, train_published
 from sciml.errors import InputError, MissingVariable
 from sciml.solve import Result, SolveFailed
 from sciml.train.progress import Quiet
@@ -119,7 +118,7 @@ def test_invalid_problems(pairs: xr.Dataset) -> None:
 
 
 def test_too_few_levels_are_an_error(pairs: xr.Dataset, path: Path) -> None:
-    with pytest.raises(InputError, match="have 19 levels, and the plume needs 20 or more"):
+    with pytest.raises(InputError, match="have 19 levels, and the network needs 20 or more"):
         sm.solve(Convection(pairs.isel(level=slice(0, 19))), Emulator.load(path))
 
 
@@ -194,14 +193,3 @@ def test_a_result_that_is_not_finite_fails(pairs: xr.Dataset, path: Path) -> Non
     with pytest.raises(SolveFailed, match="NOT_FINITE"):
         sm.solve(some, loaded)
     assert sm.solve(some, loaded, throw=False).result is Result.NOT_FINITE
-
-
-def test_another_checkpoint_is_an_error(pairs: xr.Dataset, tmp_path: Path) -> None:
-    some = pairs.isel(column=slice(0, 100))
-    settings = {**FAST, "epochs": 1}
-    baseline = train_published(some, tmp_path / "p.sciml", settings=settings, progress=Quiet())
-    with pytest.raises(InputError, match="published-convection-emulator"):
-        Emulator.load(tmp_path / "p.sciml")
-    out = sm.solve(Convection(some), PublishedEmulator.load(tmp_path / "p.sciml")).outputs
-    assert set(np.unique(out["KIND"])) <= {0, 1, 2}
-    assert sum(p.numel() for p in baseline.network.parameters()) == 66_422

@@ -19,7 +19,6 @@ import sciml as sm
 from sciml.convection import training
 from sciml.convection.emulator import Emulator, sounding_of
 from sciml.convection.problem import Convection
-from sciml.convection.published_bilstm import PublishedEmulator, train_published
 from sciml.errors import InputError, SchemaError
 from sciml.train import checkpoint
 from sciml.train.progress import Quiet
@@ -166,9 +165,14 @@ def test_a_checkpoint_without_a_tensor(path: Path, tmp_path: Path) -> None:
         Emulator.load(tmp_path / "less.sciml")
 
 
-def test_the_baseline_with_an_invalid_config(pairs: xr.Dataset, tmp_path: Path) -> None:
-    target = tmp_path / "p.sciml"
-    train_published(pairs.isel(column=slice(0, 40)), target, settings=FAST, progress=Quiet())
-    for change in (lambda c: c.pop("about"), lambda c: c["about"].update(levels=3)):
-        with pytest.raises(SchemaError, match="train it again"):
-            PublishedEmulator.load(rewritten(target, tmp_path / "odd.sciml", change))
+def test_the_published_network_with_an_invalid_config(pairs: xr.Dataset, tmp_path: Path) -> None:
+    target, some = tmp_path / "p.sciml", pairs.isel(column=slice(0, 40))
+    training.train(some, target, network={"kind": "published"}, fit=FAST, progress=Quiet())
+    for change, message in (
+        (lambda c: c.pop("about"), "about None"),
+        (lambda c: c["network"].update(levels=3), "shape"),
+        (lambda c: c["network"].update(levels=0), "levels=0"),
+        (lambda c: c["network"].pop("levels"), "it has levels"),
+    ):
+        with pytest.raises(SchemaError, match=message):
+            Emulator.load(rewritten(target, tmp_path / "odd.sciml", change))

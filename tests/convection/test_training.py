@@ -11,7 +11,6 @@ import xarray as xr
 
 from sciml.convection import training
 from sciml.convection.emulator import Emulator
-from sciml.convection.published_bilstm import train_published
 from sciml.errors import InputError
 from sciml.train import checkpoint
 from sciml.train.progress import Quiet
@@ -61,7 +60,7 @@ def test_damaged_values_are_an_error(runs: xr.Dataset, tmp_path: Path, name: str
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
     with pytest.raises(InputError, match=name):
-        train_published(lazy, tmp_path / "p.sciml", settings=FAST, progress=Quiet())
+        train(lazy, tmp_path / "p.sciml", network={"kind": "published"})
 
 
 def test_the_output_is_checked_first(
@@ -94,7 +93,7 @@ def test_the_output_is_checked_first(
         with pytest.raises(InputError, match="is a file"):
             train(columns, tmp_path / "pairs.nc")
         with pytest.raises(InputError, match="no checkpoint"):
-            train_published(columns, results, progress=Quiet())
+            train(columns, results, network={"kind": "published"})
     assert (results / "thesis.txt").read_text() == "precious"
     assert (tmp_path / "pairs.nc").read_text() == "columns"
 

@@ -24,7 +24,6 @@ COMPUTED = {"sciml/convection/response.py"}  # the emulator computes each output
 DERIVED = {"sciml/columns/inputs.py"}  # each input is derived from the state in a wrfout
 READ = {  # the physics and its baselines read inputs by name
     "sciml/convection/perturbation.py",
-    "sciml/convection/published_bilstm.py",
     "sciml/convection/sounding.py",
     "sciml/verify/emulator/novelty.py",
 }

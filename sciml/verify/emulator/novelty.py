@@ -48,7 +48,7 @@ class NovelFeature:
         return f"{self.name}{where}: in {self.share:.0%} of the rising columns, up to {self.novelty:.3g}"
 
 
-def novel_features(emulator: Emulator, history: xr.Dataset, most: int = MOST) -> list[NovelFeature]:
+def novel_features(emulator: Emulator[Any], history: xr.Dataset, most: int = MOST) -> list[NovelFeature]:
     """Return the features outside the training range in the states of a run, the most frequent first.
 
     Parameters
