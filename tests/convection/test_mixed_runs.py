@@ -14,7 +14,6 @@ from sciml.convection import training
 from sciml.convection.emulator import Emulator
 from sciml.convection.perturbation import Perturbed
 from sciml.convection.problem import Convection
-from sciml.convection.published_bilstm import train_published
 from sciml.errors import InputError
 from sciml.solve import solve
 from sciml.train.progress import Quiet
@@ -203,8 +202,9 @@ def test_the_class_of_a_column_depends_on_its_own_cudt(mixed: xr.Dataset) -> Non
 def test_what_takes_only_one_run(mixed: xr.Dataset, emulator: Emulator, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="columns are of different runs"):
         Perturbed.of(emulator, mixed)
-    with pytest.raises(InputError, match="have 40 to 44 levels, this network takes one number"):
-        train_published(mixed, tmp_path / "p.sciml", settings=FAST, progress=Quiet())
+    published = {"kind": "published"}
+    with pytest.raises(InputError, match="have 40 to 44 levels, the published network takes one number"):
+        training.train(mixed, tmp_path / "p.sciml", network=published, fit=FAST, progress=Quiet())
 
 
 def test_settings_outside_the_training_are_named_once(emulator: Emulator, mixed: xr.Dataset) -> None:

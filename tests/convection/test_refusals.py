@@ -44,7 +44,7 @@ def test_an_impossible_setting(pairs: xr.Dataset, name: str, value: Any) -> None
 
 
 def test_cumulus_at_every_step_is_valid(pairs: xr.Dataset) -> None:
-    assert Convection(pairs.assign_attrs(CUDT=0)).settings["CUDT"] == 0
+    assert Convection(pairs.assign_attrs(CUDT=0)).settings["CUDT"] == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("columns", ["x.nc", None, np.zeros(3)])
