@@ -22,6 +22,8 @@ __all__ = ["on_levels", "outputs_of"]
 LEAST_COVER = 5e-3  # cloud fractions below are no cloud
 LEAST_CONDENSATE = 1e-7  # kg/kg
 MOST_TIME = 86400.0  # s
+MOST_VAPOUR = 0.95  # share of a level's vapour that a step may take
+SAFE = 1.0 - 1e-6  # so that rounding to float32 leaves no negative vapour
 
 
 def outputs_of(seen: Profiles, out: LayerOutputs, kind: Tensor) -> dict[str, Tensor]:
@@ -33,14 +35,15 @@ def outputs_of(seen: Profiles, out: LayerOutputs, kind: Tensor) -> dict[str, Ten
     heating, vapour = values[..., 0], values[..., 1]
     condensate = values[..., 2:5]
     mass = s.dp.T / GRAVITY
-    vapour = torch.maximum(vapour, -s.qv.T.clamp_min(0.0) / s.dt.unsqueeze(1))
+    # less than all of it, so that the closure that follows does not exceed it and weaken the column
+    vapour = torch.maximum(vapour, -MOST_VAPOUR * s.qv.T.clamp_min(0.0) / s.dt.unsqueeze(1))
     vapour = closed(vapour, condensate.sum(-1), mass, out.rain)
     nothing = torch.zeros_like(heating)
     wind = [closed(values[..., number], nothing, mass, torch.zeros_like(out.rain)) for number in (5, 6)]
     # no level may lose more vapour in a step than it has: all of the column's convection is weakened equally
     have = s.qv.T.clamp_min(0.0) / s.dt.unsqueeze(1)
     share = torch.where(vapour < 0.0, have / (-vapour).clamp_min(1e-30), torch.ones_like(vapour))
-    limit = torch.where(active, share.amin(1).clamp_max(1.0), torch.zeros_like(out.rain))
+    limit = torch.where(active, (SAFE * share.amin(1)).clamp_max(1.0), torch.zeros_like(out.rain))
     tendencies = {"RTHCUTEN": heating, "RQVCUTEN": vapour, "RQSCUTEN": nothing}
     tendencies |= {name: condensate[..., number] for number, name in enumerate(CONDENSATE)}
     tendencies |= {"RUCUTEN": wind[0], "RVCUTEN": wind[1]}
