@@ -16,7 +16,7 @@ from torch import Tensor
 from sciml.checks import check_choice, check_whole, is_number
 from sciml.convection.column_network import ColumnNetwork
 from sciml.convection.physics import Physics, physics, sounding_of
-from sciml.convection.problem import Convection, ConvectionSolution, solution_of
+from sciml.convection.problem import Convection, ConvectionSolution, between, solution_of
 from sciml.convection.registry import DEFAULT, class_of
 from sciml.convection.response import NCA_NONE, PROFILES, SCALARS
 from sciml.convection.sounding import Sounding
@@ -152,10 +152,9 @@ class Emulator(Generic[Network]):
         for name, (low, high) in problem.settings.items():
             known_low, known_high = (float(x) for x in self.about[name.lower()])
             if low < 0.999 * known_low or high > 1.001 * known_high:
-                here = f"{low:g}" if low == high else f"{low:g} to {high:g}"
                 warnings.warn(
-                    f"{name} is {here}, the emulator was trained with {known_low:g} to {known_high:g}: expect larger "
-                    "errors",
+                    f"{name} is {between((low, high))}, the emulator was trained with "
+                    f"{between((known_low, known_high))}: expect larger errors",
                     stacklevel=2,
                 )
         dtype = torch.float64 if self.precision == "float64" else torch.float32

@@ -202,12 +202,16 @@ def test_novel_features(run: xr.Dataset) -> None:
     features = novel_features(emulator, run, most=100)
     assert all(x.name in (*CHANNELS, *SCALARS) and 0 < x.share <= 1 < x.novelty for x in features)
     assert [x.share for x in features] == sorted((x.share for x in features), reverse=True)
-    moist = run.assign(QVAPOR=run["QVAPOR"].where(run["PRESSURE"] > 3e4, 1e-4))
-    (humid,) = [x for x in novel_features(emulator, moist, most=100) if x.name == "humidity"]
-    assert humid.share > 0.9
-    assert humid.high is not None
-    assert humid.high < 310
-    assert str(humid).startswith("humidity at ")
+    hot = run.assign(T=run["T"] + 15.0, QVAPOR=2.2 * run["QVAPOR"])
+    far = {x.name: x for x in novel_features(emulator, hot, most=100)}
+    assert far["t_lcl"].share > 0.9
+    assert str(far["t_lcl"]).startswith("t_lcl: in ")
+    profiles = [x for x in far.values() if x.low is not None and x.high is not None]
+    assert {x.name for x in profiles} == set(far) & set(CHANNELS)
+    assert "water" in far
+    assert str(far["water"]).startswith("water at ")
+    lowest, highest = run["PRESSURE"].values[[-1, 0]] / 100.0
+    assert all(lowest < x.low <= x.high < highest + 20.0 for x in profiles)
     assert novel_features(emulator, run.assign(QVAPOR=run["QVAPOR"] * 0), most=100) == []  # none rises
 
 

@@ -27,11 +27,11 @@ static parcel mixed(const setting *set, const sounding *s, const plume *up, vrea
     const vreal saturated = saturation(p_mix, t_mix), heat = latent_heat(t_mix);
     const vreal excess =
         (q_mix - saturated) / (1.0 + heat * (saturated * vapour_slope(t_mix)) / (CP * (1.0 + 0.887 * q_mix)));
-    const vword wet = q_mix > saturated;
+    const vword damp = q_mix > saturated;
     const vreal lcl = MIN(lifted(set->tables, p_mix, t_mix, at_least(q_mix, 1e-8)), t_mix);
     const vreal warmer = t_mix + heat / CP * excess;
-    return (parcel){choose(wet, warmer, t_mix), at_least(choose(wet, q_mix - excess, q_mix), 0.0),
-                    choose(wet, warmer, lcl)};
+    return (parcel){choose(damp, warmer, t_mix), at_least(choose(damp, q_mix - excess, q_mix), 0.0),
+                    choose(damp, warmer, lcl)};
 }
 
 /* What the rounds share. */
