@@ -70,7 +70,7 @@ def remaining_energy(s: Sounding, plume: Plume, t: Tensor, q: Tensor) -> Tensor:
         here = (k >= above) & (k <= plume.top)
         t_up, q_up = td.wet_adiabat(s.p[k], theta)
         tv_up = t_up * (1.0 + VIRTUAL * q_up - plume.liquid[k] - plume.ice[k])
-        depth = torch.where(k == above, s.z[k] - z_lcl, s.z[k] - s.z[k - 1])
+        depth = torch.where(above == k, s.z[k] - z_lcl, s.z[k] - s.z[k - 1])
         work = ((tv_last + tv_up) / (tv_env_last + tv_env[k]) - 1.0) * depth * GRAVITY
         energy = energy + torch.where(here, work.clamp_min(0.0), torch.zeros_like(work))
         mixed = theta * undiluted[k] + theta_env[k] * (1.0 - undiluted[k])

@@ -13,7 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from sciml.constants import E_ZERO, EPSILON, P_ZERO, THETA_E_SCHEME
+from sciml.constants import (
+    E_SHIFT,
+    E_SLOPE,
+    E_ZERO,
+    EPSILON,
+    KAPPA_BOLTON,
+    KAPPA_MOIST,
+    P_ZERO,
+    THETA_E_SCHEME,
+    ZERO_CELSIUS,
+)
 
 __all__ = ["TABLE_BOTTOM", "TABLE_P", "TABLE_TH", "TABLE_TOP", "wet_table"]
 
@@ -35,10 +45,10 @@ def _power(x: _Array, y: _Array) -> _Array:
 
 def _saturated(p: _Array, t: _Array) -> tuple[_Array, _Array]:
     """Equivalent potential temperature (K) and mixing ratio (kg/kg) of saturated air; Bolton (1980), eqs. 10, 43."""
-    offset = _F(17.67) * _F(273.15)
-    e = _F(E_ZERO / 1000.0) * _F(1000.0) * _exp((_F(17.67) * t - offset) / (t - _F(29.65)))
-    q = _F(EPSILON) * e / (p - e)
-    exner = _power(_F(P_ZERO) / p, _F(0.2854) * (_F(1.0) - _F(0.28) * q))
+    offset = _F(E_SLOPE) * _F(ZERO_CELSIUS)
+    e = _F(E_ZERO / 1000.0) * _F(1000.0) * _exp((_F(E_SLOPE) * t - offset) / (t - _F(E_SHIFT)))
+    q = (_F(EPSILON) * e / (p - e)).astype(np.float32)  # of this type already
+    exner = _power(_F(P_ZERO) / p, _F(KAPPA_BOLTON) * (_F(1.0) - _F(KAPPA_MOIST) * q))
     warming = (_F(THETA_E_SCHEME[0]) / t - _F(THETA_E_SCHEME[1])) * q * (_F(1.0) + _F(0.81) * q)
     return t * exner * _exp(warming), q
 
