@@ -17,7 +17,7 @@ from sciml.convection.adjustment import Timing, adjust
 from sciml.convection.downdraft import Downdraft
 from sciml.convection.momentum import momentum, turned
 from sciml.convection.plume import DEEP, NONE, SHALLOW, Plume
-from sciml.convection.pressure import shear_push
+from sciml.convection.pressure import pressure_push
 from sciml.convection.sounding import Sounding
 from sciml.convection.source_layer import LAPSE
 from sciml.schemes.mskf import MSKF
@@ -93,9 +93,11 @@ def respond(
     t, q = torch.where(active, carried["t"], s.t), torch.where(active, carried["q"], s.q)
     deep, shallow = active & (plume.kind == DEEP), active & (plume.kind == SHALLOW)
     base = torch.where(deep, lowered_base(s, plume, t, q), plume.cloud_base)
-    shear_u, shear_v = shear_push(s, plume, down, base)
+    shear_u, shear_v, own = pressure_push(s, plume, down, base)
     cos, sin = turned(s, plume)
-    du, dv = momentum(s, plume, down, strength, base, (shear_u + push * cos, shear_v + push * sin))
+    du, dv = momentum(
+        s, plume, down, strength, base, (shear_u + (own + push) * cos, shear_v + (own + push) * sin)
+    )
     mass = s.dp / td.GRAVITY
     rv, rc, ri, rr = (carried[name] for name in ("RQVCUTEN", "RQCCUTEN", "RQICUTEN", "RQRCUTEN"))
     # Vapour in WRF may be zero or negative at single points; it is not reduced there.

@@ -20,7 +20,7 @@ from sciml.convection.momentum import carriage, turned
 from sciml.convection.physics import physics, sounding_of
 from sciml.convection.plume import DEEP, NONE
 from sciml.convection.plume_coordinate import spread
-from sciml.convection.pressure import shear_push
+from sciml.convection.pressure import pressure_push
 from sciml.convection.response import enthalpy_imbalance, lowered_base
 from sciml.train import Batch
 
@@ -35,7 +35,7 @@ TARGETS = (
     "RVCUTEN",
 )
 LOSSES = ("momentum", "trigger", "error")
-PROFILES = ("wind", "shear_push", "mixing", "rising", "flux", "per_mass", "momentum")
+PROFILES = ("wind", "computed_push", "mixing", "rising", "flux", "per_mass", "momentum")
 MOMENTUM_SCALE = 1e-4  # m/s2
 LEAST_ERROR = 1e-4  # of the scale of the error
 Prepared = dict[str, Tensor]
@@ -70,7 +70,7 @@ def prepare(columns: xr.Dataset, shape: Architecture) -> Prepared | None:
     after = adjust(s, plume, down, times, strength)
     base = torch.where(deep, lowered_base(s, plume, after["t"], after["q"]), plume.cloud_base)
     cos, sin = turned(s, plume)
-    shear = shear_push(s, plume, down, base)
+    shear_u, shear_v, own = pressure_push(s, plume, down, base)
     moved = carriage(s, plume, down, strength, base)
     imbalance = enthalpy_imbalance(s, truth["RTHCUTEN"], truth["RQVCUTEN"])
     heating = adjust(s, plume, down, times, computed)["RTHCUTEN"]
@@ -78,7 +78,7 @@ def prepare(columns: xr.Dataset, shape: Architecture) -> Prepared | None:
     error = ((mass * (heating - truth["RTHCUTEN"]) ** 2).sum(0) / mass.sum(0)).sqrt()
     profiles = {  # by the names of PROFILES
         "wind": cos * s.u + sin * s.v,
-        "shear_push": cos * shear[0] + sin * shear[1],
+        "computed_push": cos * shear_u + sin * shear_v + own,
         "mixing": moved.mixing,
         "rising": moved.rising.double(),
         "flux": torch.where(moved.inside, moved.net, torch.zeros_like(moved.net)),
@@ -120,7 +120,7 @@ def losses(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
     smooth = nn.functional.smooth_l1_loss
     wind = batch["wind"]
     face = torch.cat([0.5 * (wind[:, :-1] + wind[:, 1:]), wind[:, -1:]], 1)
-    push = spread(pushed, batch["positions"]) + batch["shear_push"]
+    push = spread(pushed, batch["positions"]) + batch["computed_push"]
     rising, mixing = batch["rising"] > 0.5, batch["mixing"]
     cloud = [face[:, 0]]
     for k in range(1, wind.shape[1]):

@@ -133,7 +133,7 @@ def probe(
     domain = _Domain(n, 1, levels, 1, 0, 0, (levels, 1, n * levels), (1, n), dx, dt, cudt)
     places = [tuple(x.ctypes.data for x in part) for part in (in3, in2)]
     call = _Columns(32, domain, *places)
-    profiles, scalars = np.empty((n, 45, levels)), np.empty((n, 48))
+    profiles, scalars = np.empty((n, 46, levels)), np.empty((n, 48))
     message = ctypes.create_string_buffer(MESSAGE_SIZE)
     given = [np.ascontiguousarray(x, np.float64) for x in (enthalpy, strength, push)]
     arrays = [ctypes.c_void_p(x.ctypes.data) for x in (*given, profiles, scalars)]

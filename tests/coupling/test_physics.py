@@ -162,7 +162,7 @@ def test_physics(library: Library, columns: xr.Dataset, isa: str) -> None:
         _close(scalars[same, 34 + i], feature[same], f"feature {i}")
     stages = [getattr(up, name) for name in PLUME] + [getattr(down, name) for name in DOWN]
     stages += [answer.fields[name] for name in response.PROFILES]
-    stages += list(pressure.shear_push(s, up, down, up.cloud_base))
+    stages += list(pressure.pressure_push(s, up, down, up.cloud_base))
     layers, levels = len(known.channels), s.levels
     stages += list(torch.nn.functional.pad(known.channels, (0, 0, 0, 0, 0, levels - layers)).transpose(0, 1))
     assert len(stages) == profiles.shape[1]

@@ -175,9 +175,9 @@ carriage NAMED(load_air)(const sounding *s, const plume *up, const downdraft *do
                          vreal *scratch);
 /* Carry the air of the lanes for `time` (s) with a mass flux (kg/m2/s) at the cloud's base. */
 void NAMED(carry)(const carriage *c, const sounding *s, vreal time, vreal flux, vword lanes);
-void NAMED(shear_push)(const sounding *s, const plume *up, const downdraft *down, vreal base, vreal *scratch,
-                       vreal *push_u, vreal *push_v);
-#define PRESSURE_SCRATCH 21
+void NAMED(pressure_push)(const setting *set, const sounding *s, const plume *up, const downdraft *down,
+                          vreal base, vreal *scratch, vreal *push_u, vreal *push_v, vreal *own);
+#define PRESSURE_SCRATCH 32
 void NAMED(momentum)(const sounding *s, const plume *up, const downdraft *down, vreal strength, vreal base,
                      const vreal *push_u, const vreal *push_v, vreal *du, vreal *dv);
 /* plume_coordinate.c */
@@ -198,6 +198,6 @@ void NAMED(respond)(const setting *set, const tile *t, const learned *predicted,
 /* probe.c */
 void NAMED(probe)(const sciml_call *call, const double *strength, const double *push, double *profiles,
                   double *scalars, void *scratch);
-#define RESPONSE_SCRATCH (ADJUSTED_PROFILES + 2 + PRESSURE_SCRATCH)
+#define RESPONSE_SCRATCH (ADJUSTED_PROFILES + 3 + PRESSURE_SCRATCH)
 
 #endif

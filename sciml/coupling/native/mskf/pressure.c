@@ -1,9 +1,7 @@
 /* The pressure gradient that a cloud meets in sheared surroundings; the definition is
  * sciml/convection/pressure.py. */
-#include "mskf/physics.h"
+#include "mskf/circulation.h"
 
-#define CLOUD_RADIUS 3000.0
-#define FAR 50000.0
 #define MODES 10
 #define TOGETHER 5 /* modes solved at a time: chains that do not wait for each other */
 
@@ -14,10 +12,17 @@ static const double AT_ROOT[MODES] = {-0.402759, 0.300116,  -0.249705, 0.218359,
                                       0.180062,  -0.167183, 0.156722,  -0.148011, 0.140605};
 static const double AT_EDGE[MODES] = {0.114193, 0.205841, 0.291209, 0.368619, 0.436201,
                                       0.492233, 0.535486, 0.564886, 0.579879, 0.580195};
+/* Projections of the circulation on the modes. */
+static const double CIRCULATION[MODES] = {4.33675e-05, 7.88429e-05, 1.13065e-04, 1.45836e-04, 1.76823e-04,
+                                          2.05660e-04, 2.32101e-04, 2.55829e-04, 2.76672e-04, 2.94347e-04};
+static const double STRETCHING[MODES] = {-8.64731e-05, -1.56092e-04, -2.21315e-04, -2.80995e-04,
+                                         -3.33799e-04, -3.78455e-04, -4.14020e-04, -4.39600e-04,
+                                         -4.54652e-04, -4.58761e-04};
 
 typedef struct elliptic {
-    vreal *up_link, *down_link, *right_u, *right_v, *total_u, *total_v;
-    vreal *work; /* (level, 3, TOGETHER) */
+    vreal *up_link, *down_link, *right_u, *right_v, *total_u, *total_v, *total_own;
+    vreal *first, *second, *third; /* the forcing by the circulation */
+    vreal *work;                   /* (level, 4, TOGETHER) */
 } elliptic;
 
 INLINE vreal middle(const vreal *x, int k, int levels) {
@@ -26,26 +31,25 @@ INLINE vreal middle(const vreal *x, int k, int levels) {
     return face;
 }
 
-INLINE vreal face_density(const sounding *s, int k) {
-    const vreal here = s->p[k] / (R_DRY * s->t[k]);
-    if (k + 1 == s->levels) return here;
-    return 0.5 * (here + s->p[k + 1] / (R_DRY * s->t[k + 1]));
-}
-
 /* Thomas' algorithm from the lid down and back up to the cloud's top, for TOGETHER modes; the right-hand
  * sides are zero from `reach` on. */
 INLINE void solve(const elliptic *e, int first, int levels, int reach) {
-    vreal ratio[TOGETHER], u[TOGETHER], v[TOGETHER];
-    double decay[TOGETHER], weight[TOGETHER];
+    vreal ratio[TOGETHER], u[TOGETHER], v[TOGETHER], w[TOGETHER];
+    double decay[TOGETHER], weight[TOGETHER], share[3][TOGETHER];
     for (int m = 0; m < TOGETHER; m++) {
         ratio[m] = splat(-1.0); /* no gradient through the lid */
-        u[m] = v[m] = splat(0.0);
-        const double r = ROOTS[first + m] / FAR, w = AT_EDGE[first + m] / AT_ROOT[first + m];
+        u[m] = v[m] = w[m] = splat(0.0);
+        const int n = first + m;
+        const double r = ROOTS[n] / FAR, size = AT_EDGE[n] / AT_ROOT[n];
+        const double per = 2.0 / (4.0 * CLOUD_RADIUS / (FAR * FAR) * AT_EDGE[n]);
         decay[m] = r * r;
-        weight[m] = w * w;
+        weight[m] = size * size;
+        share[0][m] = per * CIRCULATION[n];
+        share[1][m] = per * (STRETCHING[n] - CIRCULATION[n]);
+        share[2][m] = per * AT_EDGE[n];
     }
     for (int k = levels - 2; k > 0; k--) {
-        vreal *row = e->work + k * 3 * TOGETHER;
+        vreal *row = e->work + k * 4 * TOGETHER;
         const vreal up = e->up_link[k], down = e->down_link[k], sum = up + down;
 #pragma GCC unroll 5
         for (int m = 0; m < TOGETHER; m++) {
@@ -57,6 +61,10 @@ INLINE void solve(const elliptic *e, int first, int levels, int reach) {
                 v[m] = (e->right_v[k] - up * v[m]) * per_pivot;
                 row[TOGETHER + m] = u[m];
                 row[2 * TOGETHER + m] = v[m];
+                const vreal own =
+                    share[0][m] * e->first[k] + share[1][m] * e->second[k] + share[2][m] * e->third[k];
+                w[m] = (own - up * w[m]) * per_pivot;
+                row[3 * TOGETHER + m] = w[m];
             }
         }
     }
@@ -65,33 +73,40 @@ INLINE void solve(const elliptic *e, int first, int levels, int reach) {
         const vreal per = 1.0 / (1.0 + ratio[m]);
         u[m] *= per;
         v[m] *= per;
+        w[m] *= per;
     }
     for (int k = 1; k < reach && k < levels - 1; k++) {
-        const vreal *row = e->work + k * 3 * TOGETHER;
-        vreal sum_u = e->total_u[k], sum_v = e->total_v[k];
+        const vreal *row = e->work + k * 4 * TOGETHER;
+        vreal sum_u = e->total_u[k], sum_v = e->total_v[k], sum_own = e->total_own[k];
 #pragma GCC unroll 5
         for (int m = 0; m < TOGETHER; m++) {
             u[m] = row[TOGETHER + m] - row[m] * u[m];
             v[m] = row[2 * TOGETHER + m] - row[m] * v[m];
             sum_u += u[m] * weight[m];
             sum_v += v[m] * weight[m];
+            w[m] = row[3 * TOGETHER + m] - row[m] * w[m];
+            sum_own += w[m] * weight[m];
         }
         e->total_u[k] = sum_u;
         e->total_v[k] = sum_v;
+        e->total_own[k] = sum_own;
     }
 }
 
-void NAMED(shear_push)(const sounding *s, const plume *up, const downdraft *down, vreal base, vreal *scratch,
-                       vreal *push_u, vreal *push_v) {
+void NAMED(pressure_push)(const setting *set, const sounding *s, const plume *up, const downdraft *down,
+                          vreal base, vreal *scratch, vreal *push_u, vreal *push_v, vreal *own) {
     const vreal zero = splat(0.0), top = up->top;
     const int levels = s->levels, reach = up->reach;
     elliptic e;
-    vreal **parts[6] = {&e.up_link, &e.down_link, &e.right_u, &e.right_v, &e.total_u, &e.total_v};
-    for (int i = 0; i < 6; i++)
+    vreal **parts[] = {&e.up_link, &e.down_link, &e.right_u,   &e.right_v, &e.total_u,
+                       &e.total_v, &e.first,     &e.total_own, &e.second,  &e.third};
+    const int count = sizeof parts / sizeof *parts;
+    for (int i = 0; i < count; i++)
         *parts[i] = scratch + i * levels;
-    e.work = scratch + 6 * levels;
+    vreal *const rest = scratch + count * levels; /* 2 profiles, then the solver's */
+    e.work = rest + 2 * levels;
     for (int k = 0; k < levels; k++)
-        push_u[k] = push_v[k] = zero;
+        push_u[k] = push_v[k] = own[k] = zero;
     if (levels < 3) return;
     vreal dense[2]; /* at the levels from which the areas are taken */
     const vreal start = choose((down->start > top) | (down->start < base), base + 1.0, down->start);
@@ -104,6 +119,8 @@ void NAMED(shear_push)(const sounding *s, const plume *up, const downdraft *down
     }
     const vreal whole_up = at_level(up->flux, base) / dense[0],
                 whole_down = at_level(down->flux, from) / dense[1];
+    const drafts areas = {start, whole_up, whole_down};
+    circulation_forcing(set, s, up, down, base, &areas, rest, e.first, e.second, e.third);
 
     vreal lower_net = zero, lower_area = zero, lower_speed = zero, lower_u = zero, lower_v = zero;
     for (int k = 0; k < levels; k++) {
@@ -121,11 +138,11 @@ void NAMED(shear_push)(const sounding *s, const plume *up, const downdraft *down
         const vreal forcing = density * (0.5 * (speed + lower_speed)) / s->dz[k];
         e.right_u[k] = only(rising, forcing * (u - lower_u));
         e.right_v[k] = only(rising, forcing * (v - lower_v));
-        e.total_u[k] = e.total_v[k] = zero;
+        e.total_u[k] = e.total_v[k] = e.total_own[k] = zero;
         /* what turns the sum of the modes into a change of the cloud's wind; stored in the output array */
         const vreal lift = at_least(0.5 * (net + lower_net), 1e-12), mid_area = 0.5 * (area + lower_area);
         const vreal factor = -s->dz[k] * mid_area * (4.0 / (FAR * FAR)) / lift;
-        push_u[k] = push_v[k] = only(rising & (k < top), factor);
+        push_u[k] = push_v[k] = own[k] = only(rising & (k < top), factor);
         lower_net = net;
         lower_area = area;
         lower_speed = speed;
@@ -138,5 +155,6 @@ void NAMED(shear_push)(const sounding *s, const plume *up, const downdraft *down
     for (int k = 0; k < reach; k++) {
         push_u[k] = push_u[k] * e.total_u[k] + 0.0;
         push_v[k] = push_v[k] * e.total_v[k] + 0.0;
+        own[k] = own[k] * e.total_own[k] + 0.0;
     }
 }

@@ -86,7 +86,7 @@ static void write_stages(const sheet *to, const setting *set, workspace *w, cons
         for (int k = 0; k < layers; k++)
             channels[c][k] = w->channels[k * SCIML_CHANNELS + c];
     }
-    write_profiles(to, t, 31, SCIML_CHANNELS, channels, on->layers);
+    write_profiles(to, t, 32, SCIML_CHANNELS, channels, on->layers);
     write_scalars(to, t, 34, SCIML_FEATURE_SCALARS, features);
 }
 
@@ -104,9 +104,10 @@ static void write_response(const sheet *to, const setting *set, workspace *w, co
     write_profiles(to, t, 17, SCIML_OUTPUT_PROFILES, r.profiles, set->levels);
     write_scalars(to, t, 25, SCIML_SCHEME_SURFACES, r.scalars);
     /* before the adjustment: the cloud's base as the plume has it */
-    vreal *push_u = w->response, *push_v = w->response + set->levels, *both[] = {push_u, push_v};
-    NAMED(shear_push)(&t->s, &t->up, &t->down, t->up.cloud_base, w->after, push_u, push_v);
-    write_profiles(to, t, 29, 2, both, set->levels);
+    vreal *push_u = w->response, *push_v = w->response + set->levels, *own = push_v + set->levels;
+    vreal *const pushes[] = {push_u, push_v, own};
+    NAMED(pressure_push)(set, &t->s, &t->up, &t->down, t->up.cloud_base, w->after, push_u, push_v, own);
+    write_profiles(to, t, 29, 3, pushes, set->levels);
 }
 
 void NAMED(probe)(const sciml_call *call, const double *strength, const double *push, double *profiles,

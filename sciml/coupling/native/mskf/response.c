@@ -83,8 +83,8 @@ void NAMED(respond)(const setting *set, const tile *of, const learned *predicted
     const vword active = predicted->active & (up->kind != (double)NONE);
     const vreal strength = choose(active, predicted->strength, splat(0.1));
     adjusted a;
-    vreal *push_u, *push_v,
-        **parts[] = {&a.rth, &a.rqv, &a.rqc, &a.rqi, &a.rqr, &a.t, &a.q, &push_u, &push_v};
+    vreal *push_u, *push_v, *own;
+    vreal **parts[] = {&a.rth, &a.rqv, &a.rqc, &a.rqi, &a.rqr, &a.t, &a.q, &push_u, &push_v, &own};
     const int count = sizeof parts / sizeof *parts;
     for (int i = 0; i < count; i++)
         *parts[i] = scratch + i * levels;
@@ -93,12 +93,13 @@ void NAMED(respond)(const setting *set, const tile *of, const learned *predicted
     const vword deep = active & (up->kind == (double)DEEP), shallow = active & (up->kind == (double)SHALLOW);
     vreal base = up->cloud_base;
     if (any(deep)) base = choose(deep, lowered_base(set, s, up, &a), base);
-    NAMED(shear_push)(s, up, &of->down, base, rest, push_u, push_v);
+    NAMED(pressure_push)(set, s, up, &of->down, base, rest, push_u, push_v, own);
     vreal cosine, sine;
     NAMED(turned)(s, up, &cosine, &sine);
     for (int k = 0; k < levels; k++) {
-        push_u[k] += predicted->push[k] * cosine;
-        push_v[k] += predicted->push[k] * sine;
+        const vreal along = own[k] + predicted->push[k];
+        push_u[k] += along * cosine;
+        push_v[k] += along * sine;
     }
     NAMED(momentum)(s, up, &of->down, strength, base, push_u, push_v, out->profiles[SCIML_RUCUTEN],
                     out->profiles[SCIML_RVCUTEN]);
