@@ -167,11 +167,11 @@ class _Measured:
     def change_by_levels(self) -> Value | None:
         """Return the greatest change of R2 between the given and other numbers of levels."""
         parsed = [
-            (model, *match.groups(), row)
+            (model, match[1], match[2], row)
             for (model, test), row in self.ours.items()
             if (match := re.fullmatch(r"(.*) at (\d+) levels", test))
         ]
-        changes = []
+        changes: list[Value] = []
         for model, run, levels, row in parsed:
             given = next(own for who, where, _, own in parsed if (who, where) == (model, run))
             changes += [
