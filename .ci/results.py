@@ -1,6 +1,6 @@
 """Run the benchmarks, record their numbers in data/results.json, and write docs/results.md and the README's table.
 
-    python .ci/results.py                    # every benchmark: some hours; an interrupted one continues
+    python .ci/results.py                    # every benchmark: several hours; an interrupted one continues
     python .ci/results.py native modes       # only these; the records of the others stay
     python .ci/results.py --render           # run nothing: write the texts from the records
     python .ci/results.py --check            # exit code 1 if a text differs from the records
@@ -51,10 +51,12 @@ def benches(shared: Path) -> dict[str, Bench]:
     wrfout, reference = (str(wrf / name) for name in TERRAIN)
     test_data = f"{OPERATORS}/darcy_63_128_test.zarr"
     figure = [*SCIML, "pde", "verify", "darcy-any", test_data, "--figure", "data/operators.png"]
-    table, terrain, response, findings = (
-        f"bench-output/{name}.json" for name in ("accuracy", "terrain", "response", "findings")
+    table, regimes, terrain, climate, response, findings = (
+        f"bench-output/{name}.json"
+        for name in ("accuracy", "regimes", "terrain", "climate", "response", "findings")
     )
     accuracy = ["bench/accuracy.py", str(wrf / "train"), "--out", table, "--work", "bench-output/accuracy"]
+    many = ["bench/regimes.py", str(wrf), "--out", regimes, "--work", "bench-output/regimes"]
     far = [
         *SCIML,
         "convection",
@@ -69,6 +71,8 @@ def benches(shared: Path) -> dict[str, Bench]:
     linear = [*SCIML, "coupling", "response", "mskf-convrad", "--json", response]
     workflow = ["workflows/run.py", "workflows/11_radiative_convective.toml"]
     equilibrium = "runs/11_radiative_convective"
+    true = ["bench/radiative_convective.py", str(wrf / "train2"), "--history", f"{equilibrium}/columns.nc"]
+    true += ["--model", "mskf-convrad", "--json", climate]
     copy = ["-c", f"import shutil; shutil.copy('{equilibrium}/rce.png', 'data/rce.png')"]
     return {
         "operators": Bench((["bench/operators.py"], figure), f"{OPERATORS}/results.json", False),
@@ -77,10 +81,12 @@ def benches(shared: Path) -> dict[str, Bench]:
         "operators_speed": _bench("operators_speed"),
         "findings": Bench(([*SCIML, "pde", "findings", "--json", findings],), findings, False),
         "accuracy": Bench((accuracy,), table, False),
+        "regimes": Bench((many,), regimes, False),
         "terrain": Bench((far,), terrain, False),
         "native": _bench("native"),
         "modes": _bench("modes"),
         "equilibrium": Bench((workflow, copy), f"{equilibrium}/rce.json", False),
+        "climate": Bench((true,), climate, False),
         "response": Bench((linear,), response, False),
         "ingest": _bench("ingest"),
         "start": _bench("start"),

@@ -10,6 +10,10 @@ from typing import Any
 
 import numpy as np
 from accuracy import table as accuracy_table
+from radiative_convective import pair_table
+from radiative_convective import table as climate_table
+from regimes_table import EARLIER, OURS, verdicts
+from regimes_table import table as regimes_table
 
 Record = Mapping[str, Any]
 
@@ -21,7 +25,6 @@ SHORT = {
     "MgNO": "`MgNO`",
     "MgNO shared": "`MgNO`, shared kernels",
 }
-WHO = ("scheme", "emulator")
 GOALS = {
     "L2 at 63": ("l2", 0.015),
     "H1": ("h1", 0.06),
@@ -194,16 +197,10 @@ def _wrf(n: Record) -> dict[str, Any]:
         for what, values in n["rmsd_theta"].items()
         if what != "hours"
     ]
-    column = n["equilibrium"]
-    equilibrium = [
-        [f"drift of T at {column['pressure_hpa']} hPa", *(f"{column['drift_k'][who]} K" for who in WHO)],
-        ["CAPE", *(f"{column['cape'][who]:,} J/kg" for who in WHO)],
-    ]
     return {
         "n": n,
         "shadow": _table(f"score | {short['hours']} h | 24 h", shadow),
         "rmsd": _table("run | " + " | ".join(f"{hour} h" for hour in hours), rmsd),
-        "equilibrium": _table(" | " + " | ".join(WHO), equilibrium),
     }
 
 
@@ -226,9 +223,23 @@ def _findings(n: Record) -> dict[str, Any]:
     }
 
 
+def _regimes(n: Record) -> dict[str, str]:
+    rows = n["rows"]
+    return {
+        "table": regimes_table(rows, OURS),
+        "earlier": regimes_table(rows, EARLIER),
+        "goals": verdicts(rows, n["held_out"]),
+        "runs": ", ".join(map(str, n["held_out"])),
+    }
+
+
 def _terrain(n: Record) -> dict[str, str]:
-    names = ("RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RUCUTEN", "CLDFRA_DP", "PRATEC")
-    return {"r2": ", ".join(f"{name} {n['outputs'][name]['r2']:.2f}" for name in names)}
+    names = ("RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "CLDFRA_DP", "PRATEC", "RUCUTEN", "RVCUTEN")
+    return {"r2": ", ".join(f"{name} {n['outputs'][name]['r2']:.3f}" for name in names)}
+
+
+def _climate(n: Record) -> dict[str, str]:
+    return {"table": climate_table(n["climate"]), "pairs": pair_table(n["pairs"])}
 
 
 def _equilibrium(n: Record) -> dict[str, Any]:
@@ -268,8 +279,10 @@ VALUES: Mapping[str, Callable[[Record], Mapping[str, Any]]] = {
     "certified": _certified,
     "findings": _findings,
     "accuracy": lambda n: {"table": accuracy_table(n["rows"])},
+    "regimes": _regimes,
     "terrain": _terrain,
     "equilibrium": _equilibrium,
+    "climate": _climate,
     "response": _response,
     "start": _start,
     "faults": _faults,

@@ -175,6 +175,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.history is None and given.model is None:
         parser.error("give --history, --model or both")
+    if given.history is not None and not given.history.exists():
+        parser.error(f"{given.history} does not exist: run workflows/11_radiative_convective.toml first")
     numbers: dict[str, Any] = {}
     if given.history is not None:
         with xr.open_dataset(given.data / DAILY) as daily, xr.open_dataset(given.history) as history:

@@ -1,11 +1,23 @@
-"""The benchmarks refer to tests and files that exist."""
+"""The benchmarks refer to tests and files that exist; their tables and interpolations on small data."""
 
 from __future__ import annotations
 
 import ast
+import importlib
+import json
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-from tests.paths import REPO
+import numpy as np
+import pytest
+import xarray as xr
+
+from tests.paths import REPO, SAMPLE_OFFLINE, SAMPLE_WRFOUT
 
 
 def test_the_faults_benchmark_names_tests_that_exist() -> None:
@@ -26,3 +38,152 @@ def test_the_faults_benchmark_names_tests_that_exist() -> None:
         if not definition:
             missing.append(name)
     assert missing == []
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Import a module of bench/ or .ci/."""
+    monkeypatch.syspath_prepend(str(REPO / "bench"))
+    monkeypatch.syspath_prepend(str(REPO / ".ci"))
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(
+            (str(REPO / "bench"), str(REPO / ".ci"))
+        ):
+            del sys.modules[name]
+
+
+def test_every_recorded_benchmark_has_its_files(load: Any) -> None:
+    results: ModuleType = load("results")
+    known = results.benches(Path("shared"))
+    assert {"accuracy", "regimes", "climate"} <= set(known)
+    for bench in known.values():
+        for words in bench.commands:
+            if words[0].startswith(("bench/", "workflows/")):
+                assert (REPO / words[0]).exists(), words[0]
+
+
+@pytest.fixture(scope="module")
+def columns() -> xr.Dataset:
+    import sciml
+
+    opened = sciml.open_columns(SAMPLE_WRFOUT, truth=SAMPLE_OFFLINE)
+    return opened.isel(column=slice(3, None, 23)).load()
+
+
+@pytest.mark.parametrize("levels", [20, 44, 45, 97])
+def test_other_levels_conserve_sums_over_mass(load: Any, columns: xr.Dataset, levels: int) -> None:
+    there = load("column_levels").on_levels(columns, levels)
+    assert there.sizes["level"] == levels
+    for name in ("QVAPOR", "U_PHY", "RTHCUTEN", "RQVCUTEN", "CLDFRA_DP"):
+        sums = [
+            (ds[name] * ds["RHO"] * ds["DZ8W"]).astype(np.float64).sum("level") for ds in (columns, there)
+        ]
+        scale = float((abs(columns[name]) * columns["RHO"] * columns["DZ8W"]).sum("level").max())
+        np.testing.assert_allclose(sums[1], sums[0], rtol=3e-5, atol=1e-6 * scale, err_msg=name)
+    assert float(there["QVAPOR"].min()) >= 0
+    np.testing.assert_array_equal(there["PRATEC"], columns["PRATEC"])
+    np.testing.assert_array_equal(there["KIND"], columns["KIND"])
+    assert "CUTOP" not in there
+
+
+def test_other_levels_reproduce_a_profile_linear_in_mass(load: Any, columns: xr.Dataset) -> None:
+    on_levels = load("column_levels").on_levels
+
+    def middle(ds: xr.Dataset) -> xr.DataArray:
+        mass = (ds["RHO"] * ds["DZ8W"]).astype(np.float64)
+        return mass.cumsum("level") - mass / 2
+
+    given = columns.assign(V_PHY=(3.0 - 2e-3 * middle(columns)).transpose("column", "level"))
+    there = on_levels(given, 61)
+    np.testing.assert_allclose(there["V_PHY"], 3.0 - 2e-3 * middle(there), atol=2e-3)
+
+
+def test_goals_of_many_regimes(load: Any) -> None:
+    table: ModuleType = load("regimes_table")
+    good = dict.fromkeys(table.GOALS, 1.0) | {"rain_ratio": 1.01, "novel": 0.02}
+    good |= {"deep RTHCUTEN": 0.99, "deep RQVCUTEN": 0.96, "novelty_rank": 0.6, "novelty_usual": 0.01}
+    tests = ("run 14", "run 3", "run 92", "sample", "terrain", "run 15 at 44 levels", "run 15 at 30 levels")
+    rows = {f"mskf-regimes, seed {seed}: {test}": dict(good) for seed in (7, 11) for test in tests}
+    rows |= {f"mskf-convrad: {test}": good for test in tests}
+    assert all(goal.reached for goal in table.goals(rows, [3, 14, 92]))
+
+    worse = {
+        "run 14": {"RUCUTEN": 0.94},
+        "run 3": {"RQICUTEN": 0.996},
+        "run 92": {"rain_ratio": 0.97},
+        "run 15 at 30 levels": {"PRATEC": 0.975},
+    }
+    for test, change in worse.items():
+        rows[f"mskf-regimes, seed 11: {test}"] = good | change
+    missed = {goal.what: goal.worst for goal in table.goals(rows, [3, 14, 92]) if not goal.reached}
+    assert set(missed) == {
+        "R2 of RUCUTEN, held-out runs",
+        "R2 minus that of mskf-convrad, run 3 and sample",
+        "rain, relative difference, equilibrium",
+        "change of R2 by other levels",
+    }
+    assert missed["R2 of RUCUTEN, held-out runs"] == (0.94, "run 14, seed 11")
+    assert missed["change of R2 by other levels"].value == pytest.approx(0.025)
+    text = table.texts({"rows": rows, "held_out": [3, 14, 92]})
+    assert "| R2 of RUCUTEN, held-out runs | >= 0.95 | 0.9400 | run 14, seed 11 | **missed** |" in text
+    assert "0.970 (0.940)" in text  # mean and worst of the seeds
+
+
+def climate(members: int, rain: float) -> tuple[xr.Dataset, xr.Dataset]:
+    """A run of the scheme by day, and the same run as a history with four records a day and other rain."""
+    pressure, mass = np.linspace(1e5, 1.2e4, 30), np.full(30, 300.0)
+    t = 300 * (pressure / 1e5) ** 0.19 + 0.1 * np.arange(members)[:, None]
+    q = 0.016 * (pressure / 1e5) ** 3 + 0 * t
+    levels = {"PRESSURE": ("level", pressure), "MASS": ("level", mass)}
+
+    def over(count: int, name: str, cooling: float) -> dict[str, Any]:
+        state = {
+            "T": np.broadcast_to(t - cooling, (count, *t.shape)),
+            "QVAPOR": np.broadcast_to(q, (count, *q.shape)),
+        }
+        return {key: ((name, "member", "level"), values) for key, values in state.items()}
+
+    calls = {"EVALUATED": 20.0, "SHALLOW": 8.0, "DEEP": 1.0}
+
+    def full(count: int, name: str, values: dict[str, float]) -> dict[str, Any]:
+        return {key: ((name, "member"), np.full((count, members), value)) for key, value in values.items()}
+
+    daily = xr.Dataset(
+        {**over(30, "day", 10.0), **full(30, "day", {"RAIN_CU": 4.0, "CAPE": 0.0, **calls}),
+         "T_START": (("member", "level"), t)},
+        coords={"day": np.arange(1, 31), **levels},
+    ).expand_dims(convection=["scheme"])  # fmt: skip
+    history = xr.Dataset(
+        {**over(121, "time", 10.0), **full(121, "time", {"RAIN_CU": rain / 4, **calls})},
+        coords={"time": np.arange(121) / 4, **levels},
+    )
+    history["T"] = history["T"].copy()
+    history["T"][0] += 10.0
+    return daily, history
+
+
+def test_the_climate_of_a_run_is_compared_with_that_of_the_scheme(load: Any) -> None:
+    bench: ModuleType = load("radiative_convective")
+    daily, history = climate(5, rain=4.1)
+    rows = bench.compare(bench.of_scheme(daily), bench.of_history(history))
+    assert rows["convective rain"]["difference"] == pytest.approx(0.1)
+    assert rows["convective rain"]["reached"] is False  # 2.5 %
+    assert rows["shallow calls"]["emulator"] == pytest.approx(40.0)
+    assert rows["shallow calls"]["reached"] is True
+    assert rows["column vapour"]["difference"] == pytest.approx(0.0, abs=1e-9)
+    assert rows["drift of T at 189 hPa"]["emulator"] == pytest.approx(-10.0)
+    assert "+0.100 (0.000) | 2 %: **missed** |" in bench.table(rows)
+    with pytest.raises(SystemExit, match="ends on day 25"):
+        bench.of_history(history.sel(time=slice(0, 25)))
+
+
+@pytest.mark.slow
+def test_regimes_on_the_sample(tmp_path: Path) -> None:
+    out = tmp_path / "regimes.json"
+    words = [sys.executable, str(REPO / "bench" / "regimes.py"), "--smoke", "--work", str(tmp_path / "work")]
+    subprocess.run([*words, "--out", str(out)], check=True, capture_output=True, text=True, cwd=REPO)
+    numbers = json.loads(out.read_text(encoding="utf-8"))
+    assert numbers["rows"]["mskf-convrad: sample"]["f1"] == pytest.approx(1.0, abs=1e-3)
+    assert "mskf-regimes, seed 7: sample at 80 levels" in numbers["rows"]
