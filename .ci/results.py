@@ -69,6 +69,8 @@ def benches(shared: Path) -> dict[str, Bench]:
         terrain,
     ]
     linear = [*SCIML, "coupling", "response", "mskf-convrad", "--json", response]
+    same = ["bench/linear_response.py", str(wrf / "train2"), response]
+    same += ["--json", "bench-output/response_true.json"]
     workflow = ["workflows/run.py", "workflows/11_radiative_convective.toml"]
     equilibrium = "runs/11_radiative_convective"
     true = ["bench/radiative_convective.py", str(wrf / "train2"), "--history", f"{equilibrium}/columns.nc"]
@@ -88,6 +90,7 @@ def benches(shared: Path) -> dict[str, Bench]:
         "equilibrium": Bench((workflow, copy), f"{equilibrium}/rce.json", False),
         "climate": Bench((true,), climate, False),
         "response": Bench((linear,), response, False),
+        "response_true": Bench((same,), "bench-output/response_true.json", False),
         "ingest": _bench("ingest"),
         "start": _bench("start"),
         "faults": _bench("faults"),

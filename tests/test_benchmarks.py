@@ -187,3 +187,22 @@ def test_regimes_on_the_sample(tmp_path: Path) -> None:
     numbers = json.loads(out.read_text(encoding="utf-8"))
     assert numbers["rows"]["mskf-convrad: sample"]["f1"] == pytest.approx(1.0, abs=1e-3)
     assert "mskf-regimes, seed 7: sample at 80 levels" in numbers["rows"]
+
+
+def test_the_linear_response_is_compared_with_that_of_the_scheme(load: Any) -> None:
+    compare = load("linear_response").compare
+    scheme = np.diag([-2.0, 0.5, -1.0, -4.0])
+    matrices = xr.Dataset(
+        {
+            "MATRIX_TRUE": (("ensemble", "row", "state"), np.stack([scheme, 9 * scheme])),
+            "COLUMNS": ("ensemble", [50, 70]),
+            "MEAN_RAIN_TRUE": ("ensemble", [3.0, 4.0]),
+        }
+    )
+    response = {"columns": 50, "matrix": (1.1 * scheme).tolist(), "mean_rain": 3.5}
+    result = compare(matrices, response)
+    assert result["difference"] == pytest.approx(0.1)
+    assert result["growth of the emulator"] == pytest.approx(0.55)
+    assert (result["growth of the scheme"], result["rain of the scheme"]) == (0.5, 3.0)
+    with pytest.raises(SystemExit, match="of 60 soundings"):
+        compare(matrices, {**response, "columns": 60})
