@@ -12,8 +12,11 @@
 # # Train an emulator and analyse it
 #
 # This notebook opens columns with the outputs of the true scheme, trains an emulator, computes its scores, and analyses
-# its linear response. The training is short, on one small file; `workflows/02_mskf_convrad.toml` trains the pretrained
-# emulator.
+# its linear response. The training is short, on one small file; `workflows/02_mskf_convrad.toml` and
+# `workflows/12_mskf_regimes.toml` train the pretrained emulators.
+#
+# The emulator computes the scheme's parcel test, plume and energy closure. It learns the effect of pressure on the wind
+# of the cloud, whether convection occurs, and the error to expect.
 
 # %%
 import tempfile
@@ -57,12 +60,37 @@ sm.verify.assess(columns, trained, model="trained here", data="its training data
 # %%
 pretrained = sm.Emulator.load("mskf-convrad")
 evaluation = sm.verify.assess(
-    columns, pretrained, model="mskf-convrad", data="a run outside its training data"
+    columns,
+    pretrained,
+    model="mskf-convrad",
+    data="a run outside its training data",
+    by=[["class"]],
 )
 evaluation
 
 # %%
 sm.verify.portrait(evaluation)
+
+# %% [markdown]
+# ## Novelty
+# NOVELTY ranks columns by the error to expect: it is the expected error of a column's heating relative to a limit, which
+# 2 % of the training columns exceed, or larger where a feature lies far outside the range of the training. Above 1 a
+# column is called novel. The table above shows the share of novel columns and the rank correlation of novelty and error.
+# NOVELTY is zero where no plume rises; there the emulator computes only the parcel test.
+
+# %%
+rows = evaluation.columns
+rising = rows.where(rows["NOVELTY"] > 0, drop=True)
+points = rising.plot.scatter(x="NOVELTY", y="HEATING_ERROR")
+points.axes.set(xscale="log", yscale="log")
+
+# %% [markdown]
+# On a map, the novel columns are those with the largest expected error.
+
+# %%
+solution = sm.solve(sm.Convection(columns), pretrained)
+maps = sm.columns_to_map(solution.outputs, like=sm.open_wrfout(wrfout))
+maps["NOVELTY"].isel(Time=-1).plot(robust=True)
 
 # %% [markdown]
 # ## Linear response
