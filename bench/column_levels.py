@@ -42,6 +42,7 @@ def on_levels(columns: xr.Dataset, levels: int) -> xr.Dataset:
     xr.Dataset
         Columns with the same coordinates and scalars.
     """
+    columns = columns.drop_vars("LEVELS", errors="ignore")
     given = {
         str(name): columns[name].transpose("column", "level").values.astype(np.float64)
         for name in columns.data_vars
@@ -73,8 +74,7 @@ def _dataset(columns: xr.Dataset, profiles: Mapping[str, Array], scalars: Mappin
         name: (("column", "level"), values.astype(np.float32), columns[name].attrs)
         for name, values in profiles.items()
     }
-    coordinates = {name: value for name, value in columns.coords.items() if name != "LEVELS"}
-    return xr.Dataset({**rows, **scalars}, coords=coordinates, attrs=columns.attrs)
+    return xr.Dataset({**rows, **scalars}, coords=columns.coords, attrs=columns.attrs)
 
 
 class _Grid:
