@@ -278,12 +278,15 @@ def _export(model: str, output: Path) -> tuple[dict[str, Any], str]:
     emulator = Emulator.load(model)
     write_weights(output, emulator_weights(emulator))
     read_weights(output)  # so that only a readable file is reported as written
-    shape, size = emulator.network.shape, output.stat().st_size
-    content = {"layers": shape.layers, "hidden": shape.hidden, "below": shape.below, "cloud": shape.cloud}
-    line = (
-        f"wrote {output}: Bi-LSTM {shape.layers} x {shape.hidden} over {shape.below} + {shape.cloud} layers of the "
-        f"plume, for any number of levels, {size:,} bytes"
-    )
+    size = output.stat().st_size
+    names = ("layers", "hidden", "below", "cloud", "levels")
+    shape = emulator.network.shape.to_json()
+    content = {name: shape[name] for name in names if name in shape}
+    levels = f"{shape['levels']} levels" if "levels" in shape else "any number of levels"
+    line = f"wrote {output}: {emulator.network.describe()}, for {levels}, {size:,} bytes"
+    if emulator.network.absent:
+        line += f"; it does not predict {', '.join(emulator.network.absent)}, which are zero"
+    content |= {"network": emulator.network.command}
     return {"model": model, "weights": str(output), **content, "bytes": size}, line
 
 

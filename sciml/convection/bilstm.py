@@ -71,7 +71,7 @@ class ColumnBiLSTM(nn.Module):
     selects: ClassVar[str] = "parcel rises"
     least_levels: ClassVar[int] = 20
     absent: ClassVar[tuple[str, ...]] = ()
-    kernel: ClassVar[str | None] = None
+    kernel: ClassVar[str | None] = "bilstm"
     scaling: ClassVar[type[FeatureScaling]] = FeatureScaling
     scale: Tensor
     spread: Tensor

@@ -96,7 +96,7 @@ def decoded(
     rain = scale[:, 5] * amplitude.squeeze(1) * _bounded(softplus(column[:, 1]), 4 * BOUND)
     rain = torch.where(deep, rain, torch.zeros_like(rain))
     water = closed(tendencies[..., 1], tendencies[..., 2:].sum(-1), mass, rain)
-    most = torch.where(deep, COVER[1], COVER[0]).to(raw.dtype).unsqueeze(1)
+    most = torch.tensor(COVER, dtype=raw.dtype, device=raw.device)[deep.to(torch.int64)].unsqueeze(1)
     return LayerOutputs(
         tendencies=torch.cat([tendencies[..., :1], water.unsqueeze(-1), tendencies[..., 2:]], -1),
         wind=_momentum(head, amplitude, carried[..., :2], direction, mass),

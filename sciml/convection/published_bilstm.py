@@ -122,7 +122,7 @@ class PublishedBiLSTM(BiLSTM):
     selects: ClassVar[str] = "values"
     least_levels: ClassVar[int] = 1
     absent: ClassVar[tuple[str, ...]] = tuple(name for name in (*PROFILES, *SCALARS) if name not in OUTPUTS)
-    kernel: ClassVar[str | None] = None
+    kernel: ClassVar[str | None] = "published"
     scaling: ClassVar[type[AbsoluteScaling]] = AbsoluteScaling
     size: Tensor
 

@@ -45,8 +45,10 @@ LIBRARY = "libsciml_mskf.so"
 _PHYSICS = tuple(
     f"mskf/{name}.c"
     for name in (
-        *("adjustment", "columns", "downdraft", "energy_closure", "features", "momentum", "plume"),
-        *("plume_coordinate", "pressure", "probe", "response", "sounding", "updraft", "updraft_level"),
+        *("adjustment", "column_bilstm", "columns", "downdraft", "energy_closure", "features"),
+        *("layer_outputs", "level_outputs", "momentum", "plume", "plume_closure", "plume_coordinate"),
+        *("prepared_profiles", "pressure", "probe", "published_bilstm", "response", "sounding", "updraft"),
+        "updraft_level",
     )
 )
 _KERNELS = {"engine/lstm_kernel.c": (32, 64), **dict.fromkeys(_PHYSICS, (64,))}

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sciml.checks import is_number, is_whole
-from sciml.coupling.bilstm_export import bilstm_weights
+from sciml.coupling.kernels import DESCRIPTIONS, KERNELS, number
 from sciml.coupling.weights_file import Attribute, Weights
 from sciml.errors import InputError, SchemaError
 
@@ -17,25 +16,11 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from sciml.convection.emulator import Emulator
-    from sciml.convection.network import Closure
 
-__all__ = ["KERNELS", "check_kernel", "emulator_from", "emulator_weights"]
+__all__ = ["check_kernel", "emulator_from", "emulator_weights"]
 
-KERNELS = ("plume-closure",)  # of the native library
-
-_DESCRIPTIONS = {
-    "normalisation.mean": "Mean of each feature in each layer of the plume, in the units of sciml.convection.features",
-    "normalisation.scale": "Its scale: standardised = (feature - mean) / scale, clipped at the attribute clip",
-    "normalisation.middle": "Middle of the training range, standardised",
-    "normalisation.reach": "Half its width: distance = |standardised - middle| / reach, of the worst feature",
-    "normalisation.scalar_mean": "The same for the features of the column",
-    "summary.weight": "From the mean state over the layers and the column's features to the summary units",
-    "summary.bias": "Biases of the summary units, which are hyperbolic tangents",
-    "column.weight": "From the summary units to the trigger's logit and the logarithm of the expected error",
-    "column.bias": "Biases of the trigger's logit and the logarithm of the expected error",
-    "enthalpy": "Bounds of the enthalpy imbalance over the absolute heating",
-    "head.weight": "From a layer's state to the push of the circulation's pressure along the wind (m s-1)",
-}
+SCHEME = "mskf"
+_LAYERS = ("layers_below", "layers_cloud", "layers_pressure")
 
 
 def check_kernel(emulator: Emulator[Any]) -> None:
@@ -65,10 +50,9 @@ def emulator_weights(emulator: Emulator[Any]) -> Weights:
     Returns
     -------
     Weights
-        Argument of `sciml.coupling.weights_file.write_weights`. Attributes: the network's sizes, ``layers_below``
-        and ``layers_cloud`` (of the plume's coordinate), ``pooled_units``, the constants (``push_bound``, ``clip``,
-        ``distance``, ``log_error``), the ranges of the settings of the training (``trained_dx_low``, ...), and its
-        description (``about_*``).
+        Argument of `sciml.coupling.weights_file.write_weights`. Attributes: ``scheme`` and ``emulator`` (the kernel of
+        the network), the sizes and constants of the network (`sciml.coupling.kernels`), the ranges of the settings of
+        the training (``trained_dx_low``, ...), and its description (``about_*``).
 
     Raises
     ------
@@ -79,42 +63,30 @@ def emulator_weights(emulator: Emulator[Any]) -> Weights:
     from sciml.nn.state_dict import materialise
 
     check_kernel(emulator)
+    kernel = KERNELS[emulator.network.kernel]
     state = {
         name: np.asarray(x.detach().cpu(), np.float32) for name, x in materialise(emulator.network).items()
     }
-    lstm = {name.removeprefix("lstm."): x for name, x in state.items() if name.startswith("lstm.")}
-    bare = bilstm_weights(lstm, (state["level.weight"], state["level.bias"]))
-    arrays = dict(bare.arrays)
-    arrays |= {"summary.weight": state["pool.weight"], "summary.bias": state["pool.bias"]}
-    arrays |= {"column.weight": state["column.weight"], "column.bias": state["column.bias"]}
+    bare = kernel.bare(state)
+    arrays = {**bare.arrays, **kernel.arrays(emulator, state)}
     for name, tensor in emulator.normalisation.tensors().items():
         arrays[name] = np.asarray(tensor.detach().cpu(), np.float32)
-    arrays["enthalpy"] = np.asarray(emulator.about["enthalpy"], np.float64)
     for name, array in arrays.items():
         if not np.isfinite(np.asarray(array, np.float64)).all():
             raise InputError(f"{name} of the emulator has values that are not finite: train it again")
-    shape = emulator.network.shape
     about = {name: value for name, value in emulator.about.items() if isinstance(value, int | float | str)}
     attributes: dict[str, Attribute] = {f"about_{name}": value for name, value in about.items()}
-    attributes |= dict(bare.attributes)
-    attributes |= {
-        "layers_below": shape.below,
-        "layers_cloud": shape.cloud,
-        "pooled_units": shape.pooled,
-        "log_error": float(emulator.about["log_error"]),
-        "channel_names": " ".join(shape.channels),
-        "scalar_names": " ".join(shape.scalars),
-    }
+    attributes |= {"scheme": SCHEME, "emulator": emulator.network.kernel}
+    attributes |= {**bare.attributes, **kernel.attributes(emulator), **kernel.constants()}
+    if emulator.network.absent:
+        attributes["absent_outputs"] = " ".join(emulator.network.absent)
     for name in SETTINGS:
         low, high = emulator.about[name.lower()]
         attributes |= {f"trained_{name.lower()}_low": float(low), f"trained_{name.lower()}_high": float(high)}
-    attributes |= _network_constants()
-    return replace(bare, arrays=arrays, attributes=attributes, descriptions=_DESCRIPTIONS)
+    return replace(bare, arrays=arrays, attributes=attributes, descriptions=DESCRIPTIONS)
 
 
-def emulator_from(
-    weights: Weights, precision: Literal["float32", "float64"] = "float64"
-) -> Emulator[Closure]:
+def emulator_from(weights: Weights, precision: Literal["float32", "float64"] = "float64") -> Emulator[Any]:
     """Return the torch emulator of a weights file, the reference of the native library.
 
     Parameters
@@ -127,60 +99,65 @@ def emulator_from(
     Raises
     ------
     SchemaError
-        When the weights are those of a bare network, a part of the emulator is missing, or the constants of the
-        network are missing or differ from those of this version.
+        When the weights are those of a bare network or of another scheme, a part of the emulator is missing, or the
+        constants of the network are missing or differ from those of this version.
     """
     import torch
 
     from sciml.convection.emulator import Emulator
-    from sciml.convection.feature_scaling import FeatureScaling
-    from sciml.convection.network import Architecture, Closure
     from sciml.convection.problem import SETTINGS
+    from sciml.convection.registry import class_of
 
     attributes = weights.attributes
+    kernel = KERNELS[_kind(attributes)]
+    kind = class_of(_kind(attributes))
     try:
-        shape = Architecture(
-            hidden=_whole(attributes, "hidden"),
-            layers=_whole(attributes, "layers"),
-            pooled=_whole(attributes, "pooled_units"),
-            below=_whole(attributes, "layers_below"),
-            cloud=_whole(attributes, "layers_cloud"),
-            channels=tuple(str(attributes["channel_names"]).split()),
-            scalars=tuple(str(attributes["scalar_names"]).split()),
-        )
+        network: Any = kind.from_json(kernel.shape(weights))
+        state = kernel.state(weights, tuple(network.state_dict()))
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in weights.arrays.items()}
-        state = {name: tensors[_PLACES.get(name, name)] for name in Closure(shape).state_dict()}
-        normalisation = FeatureScaling.from_tensors(tensors)
-        about: dict[str, object] = {"log_error": _number(attributes, "log_error")}
+        normalisation = kind.scaling.from_tensors(tensors, "the weights file")
+        about: dict[str, object] = {}
+        for name, size in kind.facts.items():
+            about[name] = [float(x) for x in tensors[name]] if size > 1 else number(attributes, name)
         for name in (setting.lower() for setting in SETTINGS):
-            about[name] = [_number(attributes, f"trained_{name}_{end}") for end in ("low", "high")]
-        about["enthalpy"] = [float(bound) for bound in tensors["enthalpy"]]
+            about[name] = [number(attributes, f"trained_{name}_{end}") for end in ("low", "high")]
     except KeyError as missing:
         raise SchemaError(
             f"the weights have no {missing} and so no whole emulator: export one with `sciml coupling export`"
         ) from missing
-    _check_constants(attributes)
-    if normalisation.mean.shape != (shape.below + shape.cloud, len(shape.channels)):
-        raise SchemaError(
-            f"`layers_below` and `layers_cloud` are {shape.below} and {shape.cloud} in the weights file, which is "
-            f"normalised for {len(normalisation.mean)} layers: write it again with `sciml coupling export`"
-        )
+    _check_constants(attributes, kernel.constants())
+    _check_layers(attributes, normalisation)
     about |= {n.removeprefix("about_"): v for n, v in attributes.items() if n.startswith("about_")}
-    network = Closure(shape)
-    network.load_state_dict(state)
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
     return Emulator(network.eval(), normalisation, {"runs": "unknown", **about}, precision)
 
 
-def _network_constants() -> dict[str, float]:
-    """Return the constants of the network by their attribute names; the native library reads them from the file."""
-    from sciml.convection.feature_scaling import CLIP, DISTANCE
-    from sciml.convection.network import PUSH_BOUND
+def _kind(attributes: Mapping[str, Attribute]) -> str:
+    """Return the kernel of the emulator in a file; raise `SchemaError` if it has none that this version knows."""
+    if "emulator" not in attributes and "pooled_units" not in attributes:
+        raise SchemaError(
+            "the weights have no 'emulator' and so no whole emulator: export one with `sciml coupling export`"
+        )
+    for name, known in (("scheme", (SCHEME,)), ("emulator", tuple(KERNELS))):
+        if attributes.get(name, "") not in known:
+            raise SchemaError(
+                f"the attribute `{name}` of the weights file is `{attributes.get(name, '')}`; this version runs "
+                f"{', '.join(known)}: export an emulator of that with `sciml coupling export`"
+            )
+    return str(attributes["emulator"])
 
-    return {"push_bound": PUSH_BOUND, "clip": CLIP, "distance": DISTANCE}
+
+def _check_layers(attributes: Mapping[str, Attribute], normalisation: Any) -> None:
+    sizes = {name: attributes[name] for name in _LAYERS if name in attributes}
+    if sizes and len(normalisation.mean) != sum(int(np.asarray(size)) for size in sizes.values()):
+        raise SchemaError(
+            f"`{'` and `'.join(sizes)}` are {' and '.join(map(str, sizes.values()))} in the weights file, which is "
+            f"normalised for {len(normalisation.mean)} layers: write it again with `sciml coupling export`"
+        )
 
 
-def _check_constants(attributes: Mapping[str, Attribute]) -> None:
-    for name, expected in _network_constants().items():
+def _check_constants(attributes: Mapping[str, Attribute], constants: Mapping[str, float]) -> None:
+    for name, expected in constants.items():
         if name not in attributes:
             raise SchemaError(
                 f"the weights file has no number `{name}`: write it again with `sciml coupling export`"
@@ -190,30 +167,3 @@ def _check_constants(attributes: Mapping[str, Attribute]) -> None:
                 f"`{name}` is {attributes[name]} in the weights file, and {expected} in this version of sciml: "
                 "write the file again with `sciml coupling export`"
             )
-
-
-#: Names in the weights file of the parts of the network that have another name there.
-_PLACES = {
-    "level.weight": "head.weight",
-    "level.bias": "head.bias",
-    "pool.weight": "summary.weight",
-    "pool.bias": "summary.bias",
-}
-
-
-def _whole(attributes: Mapping[str, Attribute], name: str) -> int:
-    value = attributes[name]
-    if not is_whole(value, 1):
-        raise SchemaError(_wrong(name, value, "a whole number above 0"))
-    return int(value)
-
-
-def _number(attributes: Mapping[str, Attribute], name: str) -> float:
-    value = attributes[name]
-    if not is_number(value):
-        raise SchemaError(_wrong(name, value, "a finite number"))
-    return float(value)
-
-
-def _wrong(name: str, value: Attribute, wanted: str) -> str:
-    return f"`{name}` is {value!r} in the weights file, not {wanted}: write it again with `sciml coupling export`"

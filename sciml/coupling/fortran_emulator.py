@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -147,7 +148,13 @@ class FortranEmulator:
         InputError, ChecksumError, SchemaError
             When the weights cannot be used.
         """
-        return Library(self.library).open(self.weights)
+        state = Library(self.library).open(self.weights)
+        absent = str(read_weights(self.weights).attributes.get("absent_outputs", "")).split()
+        if absent:
+            warnings.warn(
+                f"{Path(self.weights).name} does not predict {', '.join(absent)}: they are zero", stacklevel=2
+            )
+        return state
 
     def run(self, problem: Convection, state: NativeNetwork) -> ConvectionSolution:
         """Compute all outputs for all columns; see `ConvectionSolution`.

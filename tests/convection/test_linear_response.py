@@ -163,7 +163,7 @@ def test_invalid_input(emulator: Emulator, pairs: xr.Dataset) -> None:
     calm = quiet.assign(QVAPOR=quiet["QVAPOR"] * 0.05, W0AVG=quiet["W0AVG"] * 0 - 1)
     with pytest.raises(InputError, match="none of 12 columns convects"):
         linear_response(emulator, calm)
-    with pytest.raises(InputError, match="19 levels, and the plume needs 20 or more"):
+    with pytest.raises(InputError, match="19 levels, and the network needs 20 or more"):
         linear_response(emulator, pairs.isel(level=slice(0, 19)))
     with pytest.raises(InputError, match="give one above 0"):
         linear_response(emulator, pairs.isel(column=slice(0, 40)), steps=(0.0, 0.02))

@@ -132,7 +132,7 @@ def test_too_few_levels_are_one_error(
     problem = Convection(on_levels(columns.isel(column=slice(0, 20)), levels))
     for algorithm in (emulator, FortranEmulator(library.path, weights)):
         with pytest.raises(
-            InputError, match=f"the columns have {levels} levels, and the plume needs 20 or more"
+            InputError, match=f"the columns have {levels} levels, and the network needs 20 or more"
         ):
             solve(problem, algorithm)
 

@@ -10,11 +10,12 @@ import torch
 import xarray as xr
 
 from sciml.constants import P_ZERO, R_DRY, R_VAPOUR
-from sciml.convection.emulator import physics, sounding_of
-from sciml.convection.features import CHANNELS, SCALARS
+from sciml.convection.physics import sounding_of
 
 if TYPE_CHECKING:
-    from sciml.convection.emulator import Emulator, Physics
+    from sciml.convection.emulator import Emulator
+    from sciml.convection.physics import Physics
+    from sciml.convection.prepared_profiles import Profiles
 
 __all__ = ["NovelFeature", "novel_features"]
 
@@ -28,11 +29,11 @@ class NovelFeature:
     Attributes
     ----------
     name
-        Name of the feature in `sciml.convection.features`.
+        Name of the feature in `sciml.convection.features` or, of the pure network, `prepared_profiles`.
     low, high
         Pressures between which the feature is novel, hPa; None for a feature without levels.
     share
-        Share of the columns with a rising plume in which the feature is novel at any level.
+        Share of the columns that the network looks at in which the feature is novel at any level.
     novelty
         Largest novelty; 1 is the edge of the training range.
     """
@@ -61,27 +62,29 @@ def novel_features(emulator: Emulator[Any], history: xr.Dataset, most: int = MOS
     most
         Maximum number of features.
     """
-    known = physics(sounding_of(_columns(history), torch.device("cpu")), emulator.network.shape)
+    if not hasattr(emulator.normalisation, "distances"):  # the published network has no training range
+        return []
+    known = emulator.network.observe(sounding_of(_columns(history), torch.device("cpu")))
     if known is None:
         return []
     with torch.no_grad():
         far, wide = emulator.normalisation.distances(known.channels, known.scalars)
     pressure = _pressure(known)
     features = []
-    for number, name in enumerate(CHANNELS):
+    for number, name in enumerate(emulator.network.shape.channels):
         beyond = (far[:, number] > 1).numpy()
         if beyond.any():
             share, worst, where = float(beyond.any(0).mean()), float(far[:, number].max()), pressure[beyond]
             features.append(NovelFeature(name, float(where.min()), float(where.max()), share, worst))
-    for number, name in enumerate(SCALARS):
+    for number, name in enumerate(emulator.network.shape.scalars):
         share = float((wide[number] > 1).double().mean())
         if share:
             features.append(NovelFeature(name, None, None, share, float(wide[number].max())))
     return sorted(features, key=lambda feature: -feature.share)[:most]
 
 
-def _pressure(known: Physics) -> np.ndarray[Any, Any]:
-    """Return the pressure (hPa) in the middle of the layers of each plume, (layer, column)."""
+def _pressure(known: Physics | Profiles) -> np.ndarray[Any, Any]:
+    """Return the pressure (hPa) in the middle of the layers of each column, (layer, column)."""
     s, edges = known.sounding, known.coordinate.edges
     middle = s.p[0] + 0.5 * s.dp[0] - 0.5 * (edges[:, :-1] + edges[:, 1:]).T
     return middle.numpy() / 100.0

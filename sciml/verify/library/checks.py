@@ -34,6 +34,7 @@ TILINGS = (1, 7, 32, 100)
 CALLERS = 4
 """Number of threads of the host that call the library at the same time."""
 
+_LAYERS = ("layers_below", "layers_cloud", "layers_pressure", "pool_levels")
 _FLAWED = 13  # index of the column that gets a NaN
 
 
@@ -94,8 +95,9 @@ def examine(library: Path, weights: Path, columns: xr.Dataset) -> Iterator[Check
                 False,
                 f"{about}: the file has a bare network; export an emulator with `sciml coupling export`",
             )
-        layers = f"{read.attributes['layers_below']} + {read.attributes['layers_cloud']} layers"
-        return True, f"{about}, {layers}, checksum correct"
+        kind = read.attributes["emulator"]
+        layers = [str(read.attributes[name]) for name in _LAYERS if read.attributes.get(name)]
+        return True, f"{about}, {kind}, {' + '.join(layers)} layers, checksum correct"
 
     def loads() -> tuple[bool, str]:
         return True, f"{library.name}, best instruction set here: {Library(library).isa}"

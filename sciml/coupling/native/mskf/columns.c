@@ -3,15 +3,10 @@
  *
  * The outputs of a column depend on that column alone: lanes are independent, and the lanes beyond the
  * last column of a group repeat it. */
-#include "mskf/workspace.h"
+#include "mskf/column_group.h"
 
-#define NCA_NONE (-100.0)
 #define NOT_SOUND (-1)
 #define HELD 3
-
-INLINE vreal tanh_of(vreal x) {
-    return 1.0 - 2.0 / (exp_of(2.0 * x) + 1.0);
-}
 
 INLINE void put(void *field, int bits, ptrdiff_t at, double x) {
     if (bits == 64)
@@ -87,7 +82,7 @@ INLINE vword all_finite(const tile *t, const response *r, int bits) {
 
 /* The outputs of a tile; the number of lanes that the physics could not carry through, which a host gets as
  * columns that are not sound. */
-static int put_response(const sciml_call *call, const tile *t, const response *r, vreal novelty) {
+int NAMED(put_response)(const sciml_call *call, const tile *t, const response *r, vreal novelty) {
     const sciml_columns *columns = call->columns;
     const ptrdiff_t apart = call->out.s3[1];
     const int levels = columns->domain.levels;
@@ -118,131 +113,6 @@ static int put_response(const sciml_call *call, const tile *t, const response *r
     return lost;
 }
 
-/* Standardise one feature and clip it to the range of the training; *novelty grows to how far it lies
- * outside. */
-INLINE vreal standardised(vreal x, double mean, double per_scale, double mid, double reach, double per_reach,
-                          double clip, vreal *novelty) {
-    const vreal z = (x - mean) * per_scale;
-    *novelty = MAX(absolute(z - mid) * per_reach, *novelty);
-    return between(between(z, mid - reach, mid + reach), -clip, clip);
-}
-
-INLINE void put_input(void *input, int single, ptrdiff_t at, vreal z) {
-    if (single)
-        to_floats((float *)input + at, z);
-    else
-        *(vloose *)((double *)input + at) = z;
-}
-
-/* The features of tile n, standardised, into the network's inputs of `width` lanes. */
-static vreal put_features(const sciml_call *call, const setting *set, workspace *w, int n, int width,
-                          vreal *scalars) {
-    const sciml_emulator *e = call->emulator;
-    const tile *t = &w->tiles[n];
-    const int layers = e->below + e->cloud, inputs = SCIML_CHANNELS + SCIML_FEATURE_SCALARS;
-    const int single = call->columns->bits == 32;
-    void *input = call->kernel->input(call->network, layers, w->network);
-    vreal novelty = splat(0.0);
-    NAMED(features)(set, t, &w->layers[n], w->channels + layers * SCIML_CHANNELS, w->channels, scalars);
-    for (int c = 0; c < SCIML_FEATURE_SCALARS; c++) { /* the network reads them at the lowest layer only */
-        scalars[c] = standardised(scalars[c], e->scalar_mean[c], e->scalar_per_scale[c], e->scalar_middle[c],
-                                  e->scalar_reach[c], e->scalar_per_reach[c], e->clip, &novelty);
-        put_input(input, single, (ptrdiff_t)(SCIML_CHANNELS + c) * width + n * LANES, scalars[c]);
-    }
-    for (int k = 0; k < layers; k++)
-        for (int c = 0; c < SCIML_CHANNELS; c++) {
-            const int i = k * SCIML_CHANNELS + c;
-            const vreal z = standardised(w->channels[i], e->mean[i], e->per_scale[i], e->middle[i],
-                                         e->reach[i], e->per_reach[i], e->clip, &novelty);
-            put_input(input, single, ((ptrdiff_t)k * inputs + c) * width + n * LANES, z);
-        }
-    return only(t->up.kind != (double)NONE, novelty);
-}
-
-/* A tile's lanes of an array of the network. */
-INLINE vreal from_network(const void *array, int single, ptrdiff_t at) {
-    return single ? from_floats((const float *)array + at)
-                  : (vreal) * (const vloose *)((const double *)array + at);
-}
-
-/* From the mean of the states over the layers to the trigger and the expected error. */
-static void column_numbers(const sciml_call *call, const vreal *mean, const vreal *scalars, vreal number[2]) {
-    const sciml_emulator *e = call->emulator;
-    const int states = 2 * call->network->hidden, width = states + SCIML_FEATURE_SCALARS;
-    number[0] = splat(e->column_bias[0]);
-    number[1] = splat(e->column_bias[1]);
-    for (int u = 0; u < e->pooled; u++) {
-        const double *weight = e->pool + (ptrdiff_t)u * width;
-        vreal even = splat(e->pool_bias[u]), odd = splat(0.0);
-        for (int i = 0; i + 1 < states; i += 2) { /* two directions: an even number */
-            even = FMA(splat(weight[i]), mean[i], even);
-            odd = FMA(splat(weight[i + 1]), mean[i + 1], odd);
-        }
-        for (int i = 0; i < SCIML_FEATURE_SCALARS; i++)
-            odd = FMA(splat(weight[states + i]), scalars[i], odd);
-        const vreal active = tanh_of(even + odd);
-        number[0] = FMA(splat(e->column[u]), active, number[0]);
-        number[1] = FMA(splat(e->column[e->pooled + u]), active, number[1]);
-    }
-}
-
-/* The predictions of the network for tile n, from its heads and states; its novelty grows by the expected
- * error. */
-static learned ask(const sciml_call *call, workspace *w, int n, int width, const void *head,
-                   const vreal *scalars) {
-    const sciml_network *net = call->network;
-    const sciml_emulator *e = call->emulator;
-    const int layers = e->below + e->cloud, single = call->columns->bits == 32, states = 2 * net->hidden;
-    const tile *t = &w->tiles[n];
-    const void *state = call->kernel->state(net, layers, w->network);
-    vreal mean[2 * SCIML_MOST_HIDDEN], number[2], *amounts = w->push, *push = w->push + layers;
-    for (int i = 0; i < states; i++) {
-        vreal sum = splat(0.0);
-        for (int k = 0; k < layers; k++)
-            sum += from_network(state, single, ((ptrdiff_t)k * states + i) * width + n * LANES);
-        mean[i] = sum * (1.0 / layers);
-    }
-    for (int k = 0; k < layers; k++) {
-        const int rows = (net->head + 3) / 4 * 4;
-        const vreal output = from_network(head, single, (ptrdiff_t)k * rows * width + n * LANES);
-        amounts[k] = e->push_bound * tanh_of(output * (1.0 / e->push_bound));
-    }
-    column_numbers(call, mean, scalars, number);
-    NAMED(spread)(&w->layers[n], &t->s, amounts, push);
-    const vreal expected = exp_of(number[1] - e->log_error), apart = w->novelty[n] / e->distance;
-    const vreal far = only(apart > 1.0, apart);
-    w->novelty[n] = only(t->up.kind != (double)NONE, MAX(expected, far));
-    const vreal quiet = NAMED(shallow_strength)(&t->up, t->times);
-    const vreal strength = choose(t->up.kind == (double)DEEP, t->energy.strength, quiet);
-    return (learned){strength, push, t->energy.convects & (number[0] > 0.0)};
-}
-
-/* Columns that passed the parcel test, at most as many as the network takes at a time; returns the number
- * of those that the physics could not carry through. */
-static int run_group(const sciml_call *call, const setting *set, workspace *w, const int64_t *column,
-                     int count) {
-    const int tiles = fill_tiles(w, column, count, set->levels);
-    const int lanes = call->kernel->lanes, width = (count + lanes - 1) / lanes * lanes;
-    const int layers = call->emulator->below + call->emulator->cloud;
-    const int inputs = SCIML_CHANNELS + SCIML_FEATURE_SCALARS;
-    before_network(call, set, w, tiles);
-    if (tiles * LANES < width) /* lanes of the network that no tile reaches */
-        memset(call->kernel->input(call->network, layers, w->network), 0,
-               (size_t)layers * (size_t)inputs * (size_t)width * (call->columns->bits == 32 ? 4 : 8));
-    for (int n = 0; n < tiles; n++)
-        w->novelty[n] = put_features(call, set, w, n, width, w->scalars + n * SCIML_FEATURE_SCALARS);
-    void *head, *pooled;
-    call->kernel->tile(call->network, layers, SCIML_FEATURE_SCALARS, count, w->network, &head, &pooled);
-    response r = lay_response(w, set->levels, call->columns->rate[0] != NULL);
-    int lost = 0;
-    for (int n = 0; n < tiles; n++) {
-        const learned predicted = ask(call, w, n, width, head, w->scalars + n * SCIML_FEATURE_SCALARS);
-        NAMED(respond)(set, &w->tiles[n], &predicted, w->after, &r);
-        lost += put_response(call, &w->tiles[n], &r, w->novelty[n]);
-    }
-    return lost;
-}
-
 static int is_held(const sciml_call *call, int64_t c) {
     const sciml_columns *columns = call->columns;
     const sciml_mskf_domain *d = &columns->domain;
@@ -252,11 +122,19 @@ static int is_held(const sciml_call *call, int64_t c) {
     return d->held && left >= 0.5 * d->dt;
 }
 
+static int (*const run_group[SCIML_EMULATOR_KINDS])(const sciml_call *, const setting *, workspace *,
+                                                    const int64_t *, int) = {
+    [SCIML_PLUME_CLOSURE] = NAMED(run_closure),
+    [SCIML_BILSTM] = NAMED(run_bilstm),
+    [SCIML_PUBLISHED] = NAMED(run_published),
+};
+
 static int64_t run(const sciml_call *call, int64_t first, int64_t count, void *scratch) {
     const setting set = setting_of(call);
     const sciml_columns *columns = call->columns;
     int64_t asked[SCIML_CHUNK + LANES], passed[SCIML_CHUNK];
     int64_t asked_count = 0, passed_count = 0, unsound = 0;
+    const int test = call->emulator->kind != SCIML_PUBLISHED;
     workspace w = {0};
     sounding s;
     divide(call, scratch, &w);
@@ -270,7 +148,7 @@ static int64_t run(const sciml_call *call, int64_t first, int64_t count, void *s
         asked[asked_count + l] = asked[asked_count - 1];
     for (int64_t i = 0; i < asked_count; i += LANES) {
         const vword sound = NAMED(read)(&set, asked + i, &s);
-        const vword passes = NAMED(parcel_test)(&set, &s, sound);
+        const vword passes = test ? NAMED(parcel_test)(&set, &s, sound) : sound;
         for (int l = 0; l < LANES && i + l < asked_count; l++) {
             if (passes[l])
                 passed[passed_count++] = asked[i + l];
@@ -283,8 +161,8 @@ static int64_t run(const sciml_call *call, int64_t first, int64_t count, void *s
     }
     for (int64_t i = 0; i < passed_count; i += call->kernel->block) {
         const int64_t left = passed_count - i;
-        unsound += run_group(call, &set, &w, passed + i,
-                             (int)(left < call->kernel->block ? left : call->kernel->block));
+        unsound += run_group[call->emulator->kind](
+            call, &set, &w, passed + i, (int)(left < call->kernel->block ? left : call->kernel->block));
     }
     return unsound;
 }

@@ -72,10 +72,16 @@ int sciml_emulate(const sciml_mskf *handle, const sciml_columns *columns, const 
         return sciml_say(SCIML_SCHEMA, message, length,
                          "the weights hold a bare network, not the whole emulator: call "
                          "sciml_network_run, or export an emulator");
-    if (d->levels < SCIML_LEAST_LEVELS)
+    if (d->levels < handle->emulator->least_levels)
         return sciml_say(SCIML_SHAPE, message, length,
-                         "the columns have %d levels, and the plume needs %d or more: use more levels",
-                         d->levels, SCIML_LEAST_LEVELS);
+                         "the columns have %d levels, and the network needs %d or more: use more levels",
+                         d->levels, handle->emulator->least_levels);
+    if (handle->emulator->kind == SCIML_PUBLISHED && d->levels != handle->network.pool_levels)
+        return sciml_say(
+            SCIML_SHAPE, message, length,
+            "the emulator was trained on %d levels, these columns have %d: use that number of levels, "
+            "or an emulator of class bilstm",
+            handle->network.pool_levels, d->levels);
     const sciml_kernel *kernel = columns->bits == 64 ? handle->f64 : handle->f32;
     const sciml_physics *physics = physics_for(kernel->isa);
     const sciml_call call = {handle->emulator, &handle->network, kernel, columns, *out};
@@ -138,6 +144,9 @@ int sciml_mskf_probe(const sciml_columns *columns, const double enthalpy[2], con
     e->enthalpy[1] = enthalpy[1];
     e->below = SCIML_PROBE_BELOW;
     e->cloud = SCIML_PROBE_CLOUD;
+    e->layers = layers;
+    e->channels = SCIML_CHANNELS;
+    e->scalars = SCIML_FEATURE_SCALARS;
     sciml_tables_fill(&e->tables);
     const sciml_kernel *kernel = sciml_kernel_for(32, isa, SCIML_WEIGHTS_FLOAT);
     const sciml_call call = {.emulator = e, .kernel = kernel, .columns = columns};

@@ -74,7 +74,8 @@ static int open_weights(const char *path, sciml_mskf **handle, char *message, si
     if (!status) status = read_schema(&file, path, &d->schema, message, length);
     if (!status) status = sciml_network_load(&file, &made->network, message, length);
     if (!status) status = choose_kernels(made, message, length);
-    if (!status && sciml_cdf_attribute(&file, "pooled_units"))
+    /* a file with neither has a bare network */
+    if (!status && (sciml_cdf_attribute(&file, "emulator") || sciml_cdf_attribute(&file, "pooled_units")))
         status = sciml_emulator_load(&file, &made->network, &made->emulator, message, length);
     sciml_cdf_close(&file);
     if (status) {

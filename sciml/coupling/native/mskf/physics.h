@@ -20,6 +20,8 @@ typedef struct setting {
     int levels;
 } setting;
 
+#define NCA_NONE (-100.0) /* s, the counter of a column in which nothing convects */
+
 typedef struct sounding {
     vreal *block; /* the profiles below lie in it, one after the other */
     /* as given */
@@ -98,6 +100,14 @@ typedef struct response {
     vreal timec;
     vreal kind;
 } response;
+
+/* What the outputs of the pure network need of its inputs: the means of each layer of u, v (m/s), potential
+ * temperature (K) and vapour (kg/kg), (layer, CARRIED); the mean wind's unit vector; the time in which the
+ * wind crosses the cell (s). */
+#define CARRIED 4
+typedef struct seen {
+    vreal *carried, cosine, sine, passage;
+} seen;
 
 /* A tile from its columns' sounding to the response. */
 typedef struct tile {
@@ -190,6 +200,10 @@ void NAMED(spread)(const layering *on, const sounding *s, const vreal *amounts, 
 /* Channels on the levels and on the layers, (level, channel) and (layer, channel), and scalars. */
 void NAMED(features)(const setting *set, const tile *t, const layering *on, vreal *levels, vreal *channels,
                      vreal *scalars);
+/* prepared_profiles.c: the layers of a tile of sound columns that pass the parcel test, and what the pure
+ * network sees of them; `levels` is scratch. */
+void NAMED(prepare)(const setting *set, tile *t, const double *edges, int count, layering *on, vreal *levels,
+                    vreal *channels, vreal *scalars, seen *to);
 /* energy_closure.c */
 closed NAMED(close_energy)(const setting *set, const sounding *s, const plume *up, const downdraft *down,
                            timing times, vreal *scratch);

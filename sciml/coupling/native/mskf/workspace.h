@@ -4,6 +4,10 @@
 
 #include "mskf/physics.h"
 
+/* Vectors that the outputs of the pure network need: by level, and by layer. */
+#define LEVEL_OUTPUTS 10
+#define LAYER_SCRATCH (SCIML_LAYER_HEADS + LEVEL_OUTPUTS)
+
 typedef struct workspace {
     tile *tiles;
     launches *starts;
@@ -12,6 +16,8 @@ typedef struct workspace {
     vreal *ring;      /* of the ascent */
     vreal *channels;  /* of one tile's features, on the layers, then on the levels */
     layering *layers; /* of all tiles */
+    vreal *carried;   /* of all tiles, for the outputs of the pure network */
+    seen *seen;       /* of all tiles */
     vreal *push;      /* of one tile, on the layers, then on the levels */
     vreal *response;  /* the outputs of one tile */
     vreal *after;
@@ -21,7 +27,7 @@ typedef struct workspace {
 } workspace;
 
 INLINE size_t layers_of(const sciml_call *call) {
-    return (size_t)(call->emulator->below + call->emulator->cloud);
+    return (size_t)(call->emulator->layers ? call->emulator->layers : call->columns->domain.levels);
 }
 
 /* The size of the workspace in bytes; with a base, set its parts too. */
@@ -30,19 +36,27 @@ INLINE size_t divide(const sciml_call *call, char *base, workspace *w) {
     const size_t levels = (size_t)call->columns->domain.levels, row = levels * sizeof(vreal);
     const size_t layers = layers_of(call);
     const size_t profiles = SOUNDING_PROFILES + PLUME_PROFILES + DOWNDRAFT_PROFILES;
+    const size_t channels = (size_t)call->emulator->channels, scalars = (size_t)call->emulator->scalars;
+    const int plume = call->emulator->kind == SCIML_PLUME_CLOSURE;
+    const int pure = call->emulator->kind == SCIML_BILSTM;
+    const size_t rows = plume  ? RESPONSE_SCRATCH * levels
+                        : pure ? LEVEL_OUTPUTS * levels + LAYER_SCRATCH * layers
+                               : 0;
     const size_t network = call->network ? call->kernel->scratch(call->network, (int32_t)layers) : 0;
     const size_t bytes[] = {tiles * sizeof(tile),
-                            tiles * sizeof(launches),
+                            plume ? tiles * sizeof(launches) : 0,
                             tiles * profiles * row,
                             SOUNDING_PROFILES * row,
-                            CHAINS * PLUME_PROFILES * row,
-                            SCIML_CHANNELS * (layers + levels) * sizeof(vreal),
+                            plume ? CHAINS * PLUME_PROFILES * row : 0,
+                            channels * (layers + levels) * sizeof(vreal),
                             tiles * sizeof(layering),
+                            pure ? tiles * CARRIED * layers * sizeof(vreal) : 0,
+                            pure ? tiles * sizeof(seen) : 0,
                             (layers + levels) * sizeof(vreal),
                             (SCIML_OUTPUT_PROFILES + SCIML_RATES) * row,
-                            RESPONSE_SCRATCH * row,
+                            rows * sizeof(vreal),
                             tiles * sizeof(vreal),
-                            tiles * SCIML_FEATURE_SCALARS * sizeof(vreal),
+                            tiles * scalars * sizeof(vreal),
                             network};
     enum { PARTS = sizeof bytes / sizeof *bytes };
     size_t at[PARTS + 1] = {0};
@@ -57,11 +71,13 @@ INLINE size_t divide(const sciml_call *call, char *base, workspace *w) {
                          (vreal *)(base + at[5]),
                          (layering *)(base + at[6]),
                          (vreal *)(base + at[7]),
-                         (vreal *)(base + at[8]),
+                         (seen *)(base + at[8]),
                          (vreal *)(base + at[9]),
                          (vreal *)(base + at[10]),
                          (vreal *)(base + at[11]),
-                         base + at[12],
+                         (vreal *)(base + at[12]),
+                         (vreal *)(base + at[13]),
+                         base + at[14],
                          tiles};
     return at[PARTS];
 }

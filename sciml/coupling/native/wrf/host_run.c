@@ -127,12 +127,21 @@ static void read_settings(sciml_session *s, char *why, int *status) {
 }
 
 static void announce_weights(const sciml_session *s) {
+    static const char *const absent[SCIML_EMULATOR_KINDS] = {
+        [SCIML_BILSTM] = "rates of entrainment and the convective time scale (kf_edrates = 1)",
+        [SCIML_PUBLISHED] =
+            "RUCUTEN, RVCUTEN, CLDFRA_DP, CLDFRA_SH, QC_CU, QI_CU, the levels of the cloud's top and "
+            "base, rates of entrainment and the convective time scale (kf_edrates = 1)"};
     const sciml_emulator *e = s->emulator->emulator;
+    char levels[40] = "any number of levels";
+    if (e->kind == SCIML_PUBLISHED)
+        snprintf(levels, sizeof levels, "%d levels", s->emulator->network.pool_levels);
     sciml_announce(
-        "weights %.400s, for any number of levels, trained with DX %g to %g m, DT %g to %g s, CUDT %g "
-        "to %g min; %s kernels",
-        s->settings.weights, e->trained[0][0], e->trained[0][1], e->trained[1][0], e->trained[1][1],
+        "weights %.400s, for %s, trained with DX %g to %g m, DT %g to %g s, CUDT %g to %g min; %s kernels",
+        s->settings.weights, levels, e->trained[0][0], e->trained[0][1], e->trained[1][0], e->trained[1][1],
         e->trained[2][0], e->trained[2][1], sciml_mskf_isa(s->emulator));
+    if (absent[e->kind])
+        sciml_announce("the emulator does not predict %s: the host gets zero", absent[e->kind]);
 }
 
 static void make(sciml_session *s, void *const a[], sciml_naming naming) {
