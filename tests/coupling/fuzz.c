@@ -135,7 +135,7 @@ static int open_exactly(uint8_t *exact, size_t size) {
         const int many = net.pool_levels ? net.pool_levels : 3;
         void *scratch = sciml_aligned(kernel->scratch(&net, many)), *head, *pooled;
         memset(scratch, 0, kernel->scratch(&net, many));
-        kernel->tile(&net, many, 1, scratch, &head, &pooled);
+        kernel->tile(&net, many, 0, 1, scratch, &head, &pooled);
         sciml_give(scratch);
     }
     sciml_network_free(&net);

@@ -22,9 +22,13 @@ import numpy as np
 import torch
 
 import sciml
+from sciml.convection.bilstm import ColumnBiLSTM
+from sciml.convection.column_shape import ColumnShape
 from sciml.convection.emulator import Emulator
+from sciml.convection.feature_scaling import FeatureScaling
 from sciml.convection.network import Architecture, Closure
 from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE
+from sciml.convection.published_bilstm import AbsoluteScaling, PublishedBiLSTM, PublishedShape
 from sciml.coupling.build import Compiler, c_compiler, compilations, sources
 from sciml.coupling.export import emulator_weights
 from sciml.coupling.weights_file import write_weights
@@ -102,6 +106,22 @@ def small_emulator(below: int = 2, cloud: int = 5) -> Emulator:
     return Emulator(network.eval(), replace(known, **some), packaged.about)
 
 
+def small_networks() -> dict[str, Emulator]:
+    """The networks without a plume, of the smallest size that the class allows."""
+    torch.manual_seed(17)
+    pure = ColumnBiLSTM(ColumnShape(hidden=2, layers=1, width=3, pooled=3, edges=(0.0, 0.1, 0.4, 0.9)))
+    shape = pure.shape
+    scaling = FeatureScaling.of(
+        torch.rand(3, len(shape.channels), 9).double(), torch.rand(len(shape.scalars), 9).double()
+    )
+    about = {"dx": [1e4, 1e4], "dt": [50.0, 50.0], "cudt": [5.0, 5.0], "log_error": 0.3}
+    raw = AbsoluteScaling(torch.ones(27))
+    return {
+        "pure.nc": Emulator(pure.eval(), scaling, about),
+        "published.nc": Emulator(PublishedBiLSTM(PublishedShape(44)).eval(), raw, about),
+    }
+
+
 def write_columns(path: Path) -> None:
     """Write a few columns of each class."""
     columns = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT))).isel(column=slice(0, 576, 24))
@@ -111,7 +131,7 @@ def write_columns(path: Path) -> None:
 
 
 def write_seeds(folder: Path) -> dict[str, Path]:
-    """Valid initial files: a bare network, two emulators, their columns, and the documented namelist.
+    """Valid initial files: a bare network, emulators, their columns, and the documented namelist.
 
     The second emulator has more layers than the columns have levels.
     """
@@ -120,6 +140,9 @@ def write_seeds(folder: Path) -> dict[str, Path]:
     write_weights(made["small.nc"], Net(3, 2, 1, 2, 4, 1).weights())
     write_weights(made["emulator.nc"], emulator_weights(small_emulator()))
     write_weights(made["layers.nc"], emulator_weights(small_emulator(20, 40)))
+    for name, emulator in small_networks().items():
+        made[name] = folder / name
+        write_weights(made[name], emulator_weights(emulator))
     write_columns(made["columns"])
     shutil.copyfile(sources() / "sciml_mskf.nml", made["settings.nml"])
     return made
@@ -131,7 +154,7 @@ def guided(seconds: float, clang: Compiler, folder: Path, seeds: Mapping[str, Pa
     environment = {**os.environ, "SCIML_COLUMNS": str(seeds["columns"]), "SCIML_LEVELS": "44"}
     for target, begin in (
         ("fuzz_namelist.c", ("settings.nml",)),
-        ("fuzz.c", ("small.nc", "emulator.nc", "layers.nc")),
+        ("fuzz.c", ("small.nc", "emulator.nc", "layers.nc", "pure.nc", "published.nc")),
     ):
         corpus = folder / f"corpus-{target.removesuffix('.c')}"
         corpus.mkdir(exist_ok=True)
@@ -161,6 +184,8 @@ def blind(
         [str(made["fuzz.c"]), str(seeds["small.nc"]), str(8 * rounds)],
         [str(made["fuzz.c"]), str(seeds["emulator.nc"]), str(rounds), *columns],
         [str(made["fuzz.c"]), str(seeds["layers.nc"]), str(rounds // 4), *columns],
+        [str(made["fuzz.c"]), str(seeds["pure.nc"]), str(rounds // 4), *columns],
+        [str(made["fuzz.c"]), str(seeds["published.nc"]), str(rounds // 4), *columns],
         [str(made["fuzz_namelist.c"]), str(seeds["settings.nml"]), str(100 * rounds)],
     )
     return [subprocess.run(words, capture_output=True, text=True, check=False) for words in calls]

@@ -12,7 +12,7 @@ import xarray as xr
 import sciml
 from sciml.columns.mixture import Mixture
 from sciml.convection.emulator import Emulator
-from sciml.convection.network import Architecture
+from sciml.convection.network import Architecture, Closure
 from sciml.convection.problem import Convection
 from sciml.coupling.bilstm_export import bilstm_weights
 from sciml.coupling.export import emulator_from, emulator_weights
@@ -72,13 +72,14 @@ def test_in_double_precision(library: Library, weights: Path, problem: Convectio
     np.testing.assert_allclose(mine["NOVELTY"].values[known], exact["NOVELTY"].values[known], rtol=1e-8)
 
 
-class _Runtime:
+class _Runtime(Closure):
     """The network in ONNX Runtime instead of the torch network."""
 
     def __init__(self, weights: Weights, shape: Architecture) -> None:
-        self.session, self.shape = onnx_session(weights, closure=True), shape
+        super().__init__(shape)
+        self.session = onnx_session(weights, closure=True)
 
-    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         whole = torch.cat([x, y.unsqueeze(1).expand(-1, x.shape[1], -1)], -1)
         given = {"x": whole.transpose(0, 1).float().numpy(), "y": y.float().numpy()}
         push, column = (torch.from_numpy(part) for part in self.session.run(None, given))
@@ -91,7 +92,7 @@ def test_against_onnx_runtime(
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     runtime = _Runtime(read_weights(weights), emulator.network.shape)
-    theirs = emulator.run(problem, runtime).outputs  # type: ignore[arg-type]  # all that run asks of a network
+    theirs = emulator.run(problem, runtime).outputs
     mine = solve(problem, FortranEmulator(library.path, weights)).outputs
     parity = compare_outputs(theirs, mine, names=("onnxruntime", "native"))
     assert parity.classes_differ == 0
@@ -133,7 +134,7 @@ def test_a_bare_network_is_not_an_emulator() -> None:
 
 def test_too_few_levels(library: Library, weights: Path, problem: Convection) -> None:
     short = Convection(problem.columns.isel(column=slice(0, 5), level=slice(0, 19)))
-    with pytest.raises(InputError, match=r"19 levels, and the plume needs 20 or more"):
+    with pytest.raises(InputError, match=r"19 levels, and the network needs 20 or more"):
         solve(short, FortranEmulator(library.path, weights))
 
 
