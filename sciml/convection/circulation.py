@@ -29,7 +29,7 @@ AMPLITUDE = 0.8 / 0.179503  # of the first mode, for top-hat profiles of the dra
 
 @dataclass(frozen=True)
 class Drafts:
-    """Areas and velocities of the drafts, (level, column); at the top of each layer unless said."""
+    """Areas and velocities of the drafts, (level, column); at the top of each layer unless stated."""
 
     density: Tensor  # kg/m3, mid-level, dry
     at_face: Tensor  # kg/m3

@@ -114,9 +114,9 @@ static int read_kind(const sciml_cdf *file, sciml_emulator *e, char *message, si
     const char *const names[] = {"scheme", "emulator"};
     const cdf_attribute *const a[] = {sciml_cdf_attribute(file, names[0]),
                                       sciml_cdf_attribute(file, names[1])};
-    const int found[] = {name_of(a[0], scheme, 1), name_of(a[1], kinds, SCIML_EMULATOR_KINDS)};
+    const int numbers[] = {name_of(a[0], scheme, 1), name_of(a[1], kinds, SCIML_EMULATOR_KINDS)};
     for (int n = 0; n < 2; n++)
-        if (found[n] < 0) {
+        if (numbers[n] < 0) {
             const int shown = a[n] && a[n]->type == CDF_CHAR && a[n]->count < 40 ? (int)a[n]->count : 0;
             return sciml_say(
                 SCIML_SCHEMA, message, length,
@@ -125,7 +125,7 @@ static int read_kind(const sciml_cdf *file, sciml_emulator *e, char *message, si
                 names[n], shown, shown ? (const char *)a[n]->values : "",
                 n ? "plume-closure, bilstm and published" : "mskf");
         }
-    e->kind = (enum sciml_emulator_kind)found[1];
+    e->kind = (enum sciml_emulator_kind)numbers[1];
     return SCIML_OK;
 }
 
