@@ -16,7 +16,7 @@
 # `workflows/12_mskf_regimes.toml` train the pretrained emulators.
 #
 # The emulator computes the scheme's parcel test, plume, energy closure and pressure forces. It learns a correction of the wind
-# of the cloud, whether convection occurs, and the error to expect.
+# of the cloud, and the error to expect.
 
 # %%
 import tempfile

@@ -89,9 +89,9 @@ def _groups(
 class Closure(nn.Module):
     """The learned part of the emulator, in the coordinate of the plume.
 
-    It predicts the effect of the cloud's own circulation on its wind (bounded), the probability of convection, and the
-    error to expect of the heating. Everything else is the scheme's own physics (`sciml.convection.physics`), and the
-    response conserves water and momentum exactly (`sciml.convection.response`).
+    It predicts a correction of the wind of the cloud (bounded), the error to expect of the heating, and a probability of
+    convection, which does not decide anything. Everything else is the scheme's own physics
+    (`sciml.convection.physics`), and the response conserves water and momentum exactly (`sciml.convection.response`).
     """
 
     command: ClassVar[str] = "plume-closure"
@@ -219,7 +219,8 @@ class Closure(nn.Module):
         strength = torch.where(plume.kind == DEEP, seen.closed.strength, shallow_strength(s, plume, times))
         low, high = about["enthalpy"]
         pushed = spread(push.double(), seen.coordinate.positions).T
-        active = seen.closed.convects & (logit > 0.0)
+        # the energy closure decides: the learned probability is right less often in climates of no training run
+        active = seen.closed.convects
         answer = respond(s, plume, down, times, strength, pushed, active, (float(low), float(high)))
         distance = scaling.novelty(seen.channels, seen.scalars)
         far = torch.where(distance > DISTANCE, distance / DISTANCE, torch.zeros_like(distance))

@@ -26,12 +26,11 @@ static vreal put_features(const sciml_call *call, const setting *set, workspace 
     return only(t->up.kind != (double)NONE, novelty);
 }
 
-/* From the mean of the states over the layers to the trigger and the expected error. */
-static void column_numbers(const sciml_call *call, const vreal *mean, const vreal *scalars, vreal number[2]) {
+/* The logarithm of the expected error, the second output of the column, from the mean of the states. */
+static vreal expected_error(const sciml_call *call, const vreal *mean, const vreal *scalars) {
     const sciml_emulator *e = call->emulator;
     const int states = 2 * call->network->hidden, width = states + SCIML_FEATURE_SCALARS;
-    number[0] = splat(e->column_bias[0]);
-    number[1] = splat(e->column_bias[1]);
+    vreal number = splat(e->column_bias[1]);
     for (int u = 0; u < e->pooled; u++) {
         const double *weight = e->pool + (ptrdiff_t)u * width;
         vreal even = splat(e->pool_bias[u]), odd = splat(0.0);
@@ -41,10 +40,9 @@ static void column_numbers(const sciml_call *call, const vreal *mean, const vrea
         }
         for (int i = 0; i < SCIML_FEATURE_SCALARS; i++)
             odd = FMA(splat(weight[states + i]), scalars[i], odd);
-        const vreal active = tanh_of(even + odd);
-        number[0] = FMA(splat(e->column[u]), active, number[0]);
-        number[1] = FMA(splat(e->column[e->pooled + u]), active, number[1]);
+        number = FMA(splat(e->column[e->pooled + u]), tanh_of(even + odd), number);
     }
+    return number;
 }
 
 /* The predictions of the network for tile n, from its heads and states; its novelty grows by the expected
@@ -56,7 +54,7 @@ static learned ask(const sciml_call *call, workspace *w, int n, int width, const
     const int layers = e->layers, single = call->columns->bits == 32, states = 2 * net->hidden;
     const tile *t = &w->tiles[n];
     const void *state = call->kernel->state(net, layers, w->network);
-    vreal mean[2 * SCIML_MOST_HIDDEN], number[2], *amounts = w->push, *push = w->push + layers;
+    vreal mean[2 * SCIML_MOST_HIDDEN], *amounts = w->push, *push = w->push + layers;
     for (int i = 0; i < states; i++) {
         vreal sum = splat(0.0);
         for (int k = 0; k < layers; k++)
@@ -68,14 +66,14 @@ static learned ask(const sciml_call *call, workspace *w, int n, int width, const
         const vreal output = from_network(head, single, (ptrdiff_t)k * rows * width + n * LANES);
         amounts[k] = e->push_bound * tanh_of(output * (1.0 / e->push_bound));
     }
-    column_numbers(call, mean, scalars, number);
     NAMED(spread)(&w->layers[n], &t->s, amounts, push);
-    const vreal expected = exp_of(number[1] - e->log_error), apart = w->novelty[n] / e->distance;
+    const vreal expected = exp_of(expected_error(call, mean, scalars) - e->log_error),
+                apart = w->novelty[n] / e->distance;
     const vreal far = only(apart > 1.0, apart);
     w->novelty[n] = only(t->up.kind != (double)NONE, MAX(expected, far));
     const vreal quiet = NAMED(shallow_strength)(&t->up, t->times);
     const vreal strength = choose(t->up.kind == (double)DEEP, t->energy.strength, quiet);
-    return (learned){strength, push, t->energy.convects & (number[0] > 0.0)};
+    return (learned){strength, push, t->energy.convects};
 }
 
 int NAMED(run_closure)(const sciml_call *call, const setting *set, workspace *w, const int64_t *column,
