@@ -74,7 +74,7 @@ def benches(shared: Path) -> dict[str, Bench]:
     workflow = ["workflows/run.py", "workflows/11_radiative_convective.toml"]
     equilibrium = "runs/11_radiative_convective"
     true = ["bench/radiative_convective.py", str(wrf / "train2"), "--history", f"{equilibrium}/columns.nc"]
-    true += ["--model", "mskf-convrad", "--json", climate]
+    true += ["--model", "mskf-regimes", "--json", climate]
     copy = ["-c", f"import shutil; shutil.copy('{equilibrium}/rce.png', 'data/rce.png')"]
     return {
         "operators": Bench((["bench/operators.py"], figure), f"{OPERATORS}/results.json", False),
