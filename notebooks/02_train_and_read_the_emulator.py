@@ -73,10 +73,10 @@ sm.verify.portrait(evaluation)
 
 # %% [markdown]
 # ## Novelty
-# NOVELTY ranks columns by the error to expect: it is the expected error of a column's heating relative to a limit, which
-# 2 % of the training columns exceed, or larger where a feature lies far outside the range of the training. Above 1 a
-# column is called novel. The table above shows the share of novel columns and the rank correlation of novelty and error.
-# NOVELTY is zero where no plume rises; there the emulator computes only the parcel test.
+# NOVELTY ranks columns by the error to expect: it is the expected error of a column's heating relative to a limit,
+# which 2 % of the training columns exceed, or larger where a feature lies far outside the range of the training. Above
+# 1 a column is called novel. The table above shows the share of novel columns and the rank correlation of novelty and
+# error. NOVELTY is zero where no plume rises; there the emulator computes only the parcel test.
 
 # %%
 rows = evaluation.columns

@@ -17,6 +17,7 @@ import xarray as xr
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, smooth_l1_loss
 
+from sciml.constants import DAY
 from sciml.convection import layer_targets
 from sciml.convection.column_shape import ColumnShape
 from sciml.convection.feature_scaling import DISTANCE, FeatureScaling
@@ -33,7 +34,7 @@ __all__ = ["ColumnBiLSTM"]
 CLASSES = (SHALLOW, DEEP)  # in the order of the heads
 ERROR_SCALE = 1e-6  # K/s
 ERROR_BOUND = 8.0
-LEAST_TIME, MOST_TIME = 60.0, 86400.0  # s
+LEAST_TIME, MOST_TIME = 60.0, DAY  # s
 # Weights of the errors, in units of the root mean square of each output.
 WEIGHTS = {
     "RTHCUTEN": 1.0,

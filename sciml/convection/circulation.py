@@ -91,7 +91,7 @@ def _buoyancy(s: Sounding, plume: Plume, down: Downdraft, base: Tensor, top: Ten
     q_down = torch.where(first, s.q, down.q)
 
     def energy(t: Tensor, q: Tensor) -> Tensor:
-        return td.CP * (t * (1.0 + 0.622 * q)) + td.GRAVITY * top
+        return td.CP * (t * (1.0 + td.EPSILON * q)) + td.GRAVITY * top
 
     around = energy(s.t, s.q)
     energy_face = faces(around)

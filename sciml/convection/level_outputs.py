@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sciml.constants import GRAVITY
+from sciml.constants import DAY, GRAVITY
 from sciml.convection.layer_outputs import CONDENSATE, LayerOutputs, closed
 from sciml.convection.layer_targets import level_of
 from sciml.convection.plume import DEEP, NONE, SHALLOW
@@ -21,7 +21,7 @@ __all__ = ["on_levels", "outputs_of"]
 
 LEAST_COVER = 5e-3  # cloud fractions below are no cloud
 LEAST_CONDENSATE = 1e-7  # kg/kg
-MOST_TIME = 86400.0  # s
+MOST_TIME = DAY  # s
 MOST_VAPOUR = 0.95  # share of a level's vapour that a step may take
 SAFE = 1.0 - 1e-6  # so that rounding to float32 leaves no negative vapour
 

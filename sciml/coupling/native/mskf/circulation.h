@@ -29,7 +29,7 @@ INLINE vreal over(vreal a, vreal b) {
 }
 
 INLINE vreal dry_energy(vreal t, vreal q, vreal top) {
-    return CP * (t * (1.0 + 0.622 * q)) + G * top;
+    return CP * (t * (1.0 + RATIO * q)) + G * top;
 }
 
 /* Saturated air where the downdraft starts: temperature, and the mask of lanes that have a downdraft. */

@@ -2,7 +2,6 @@
  * sciml/convection/response.py. */
 #include "mskf/physics.h"
 
-
 /* The level above the condensation level of the same source layer after the adjustment. */
 static vreal lowered_base(const setting *set, const sounding *s, const plume *up, const adjusted *after) {
     vreal t = splat(0.0), q = t, level = splat(-1.0);
