@@ -16,6 +16,7 @@ import xarray as xr
 from sciml.columns.classes import HELD, KIND_ATTRS, UNKNOWN
 from sciml.columns.formats import COORDINATE_ATTRS, GRID, form_of, run_number, scheme_attrs
 from sciml.columns.inputs import from_capture, from_pairs, from_wrfout
+from sciml.columns.missing import other_scheme, require_scheme
 from sciml.columns.mixture import padding
 from sciml.columns.reference import opened_companion
 from sciml.errors import InputError
@@ -109,6 +110,8 @@ def make_columns(
         raise InputError(
             f"truth is for wrfouts, but {where(ds)} is a file of {form}, which has the outputs of the scheme"
         )
+    if form in ("pairs", "capture"):
+        require_scheme(other_scheme(ds), where(ds))
     if form == "pairs":
         out = from_pairs(ds)
     elif form == "capture":

@@ -6,14 +6,21 @@ from typing import Final
 
 import xarray as xr
 
-from sciml.errors import MissingVariable
+from sciml.errors import InputError, MissingVariable
 from sciml.schemes.mskf import MSKF
 from sciml.wrf.missing import describe_missing
 from sciml.wrf.origin import other_origin
 from sciml.wrf.requirements import where
 from sciml.wrf.units import check_units
 
-__all__ = ["absent_inputs", "absent_targets", "other_scheme", "require_inputs", "rerun_setting"]
+__all__ = [
+    "absent_inputs",
+    "absent_targets",
+    "other_scheme",
+    "require_inputs",
+    "require_scheme",
+    "rerun_setting",
+]
 
 DECIDES: Final = "W0AVG determines where convection starts, and no other variable can replace it"
 
@@ -40,6 +47,28 @@ def other_scheme(ds: xr.Dataset) -> int | None:
     except (KeyError, TypeError, ValueError):
         return None
     return None if scheme == MSKF.cu_physics else scheme
+
+
+def require_scheme(scheme: int | None, source: str) -> None:
+    """Check that the outputs in a file of pairs or captured calls are those of MSKF.
+
+    Parameters
+    ----------
+    scheme
+        The result of `other_scheme`.
+    source
+        Name of the file.
+
+    Raises
+    ------
+    InputError
+        Another scheme made them.
+    """
+    if scheme is not None:
+        raise InputError(
+            f"{source} has outputs of cu_physics={scheme}, not of MSKF: give pairs of a run with cu_physics = "
+            f"{MSKF.cu_physics}"
+        )
 
 
 def rerun_setting(ds: xr.Dataset) -> str:

@@ -22,7 +22,7 @@ from sciml.columns.extract import Keep
 from sciml.columns.fields import CLASS_FIELDS, TARGETS, needed, read_header
 from sciml.columns.formats import Form, form_of, run_number, scheme_attrs
 from sciml.columns.inputs import capture_kinds, frame_kinds, grid_times, has_stored_targets, returned_kinds
-from sciml.columns.missing import other_scheme, require_inputs
+from sciml.columns.missing import other_scheme, require_inputs, require_scheme
 from sciml.columns.paths import expand_columns
 from sciml.columns.reference import companion_frames, match_companions
 from sciml.columns.segments import Member, experiment, linked
@@ -241,8 +241,9 @@ def _check_schemes(schemes: Mapping[Path, int]) -> None:
         if scheme != schemes[first]:
             raise InputError(
                 f"{path} has outputs of cu_physics={scheme} but {first} of cu_physics={schemes[first]}: columns of "
-                "different schemes cannot be mixed, make a dataset of each"
+                "different schemes cannot be mixed, leave out one of them"
             )
+        require_scheme(None if scheme == MSKF.cu_physics else scheme, str(path))
 
 
 def before_slab(source: SourceFile, slab: Slab) -> xr.DataArray | None:

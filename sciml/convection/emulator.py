@@ -139,12 +139,7 @@ class Emulator(Generic[Network]):
         InputError
             The columns have fewer levels than the network needs.
         """
-        least = self.network.least_levels
-        if problem.levels < least:
-            raise InputError(
-                f"the columns have {problem.levels} levels, and the network needs {least} or more: "
-                "give a run with more levels"
-            )
+        problem.check_levels(self.network.least_levels)
         if self.network.absent:
             warnings.warn(
                 f"{self.name} does not predict {', '.join(self.network.absent)}: they are zero", stacklevel=2

@@ -118,6 +118,18 @@ class Convection:
         """Least number of mass levels of the columns."""
         return int(self._levels_of_each.min())
 
+    def check_levels(self, least: int) -> None:
+        """Check that no column has fewer than `least` levels; raise `InputError` if one has."""
+        if self.levels >= least:
+            return
+        few = "the columns have"
+        if LEVELS in self.columns.variables and "RUN" in self.columns.variables:
+            runs = np.unique(self.columns["RUN"].values[self._levels_of_each < least])
+            few = f"columns of RUN {', '.join(map(str, runs))} have"
+        raise InputError(
+            f"{few} {self.levels} levels, and the network needs {least} or more: give a run with more levels"
+        )
+
     @cached_property
     def _levels_of_each(self) -> np.ndarray[Any, Any]:
         if LEVELS in self.columns.variables:

@@ -97,8 +97,8 @@ def train(
     MissingVariable
         A target is absent: only captures, drawn pairs and wrfouts with their reference file have all of them.
     InputError
-        No column convects, a value is not finite or outside the physical bounds, a held-out run has no columns or no
-        convection, or the output is a file of another kind.
+        No column convects, a column has fewer levels than the network needs, a value is not finite or outside the
+        physical bounds, a held-out run has no columns or no convection, or the output is a file of another kind.
     """
     kind = class_of((network or {}).get("kind", DEFAULT))
     settings = fit_settings({**DEFAULTS, **kind.fit, **(fit or {})})
@@ -119,6 +119,7 @@ def train(
         dataset = dataset.isel(column=np.flatnonzero(~np.isin(runs, list(exclude))))
         runs = dataset["RUN"].values
     problem = Convection(dataset)
+    problem.check_levels(kind.least_levels)
     progress = automatic() if progress is None else progress
     with _scratch(Path(output)) as scratch:
         shape = kind.fitted(shape, dataset)

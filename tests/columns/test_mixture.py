@@ -176,6 +176,35 @@ def test_different_schemes_are_not_mixed(whole: xr.Dataset, files: list[Path], t
     assert not list(tmp_path.glob("x*"))
 
 
+def test_members_are_runs_if_the_file_numbers_them_so(whole: xr.Dataset, tmp_path: Path) -> None:
+    """The way to hold out members of an ensemble, as the guide to WRF input describes it."""
+    with xr.open_dataset(write_pairs(tmp_path / "rce.nc", whole, run=92)) as ds:
+        member = xr.DataArray(np.arange(ds.sizes["column"]) % 20, dims="column")
+        ds.assign(RUN=100 * ds["RUN"] + member).to_netcdf(tmp_path / "members.nc")
+    write_columns(tmp_path / "members.nc", tmp_path / "members.zarr", workers=1)
+    stored = open_columns(tmp_path / "members.zarr")
+    np.testing.assert_array_equal(stored["RUN"], 9200 + member)
+    held = stored.isel(column=np.flatnonzero(stored["RUN"].values == 9219))
+    np.testing.assert_array_equal(held["T_PHY"], whole["T_PHY"].values[19::20])
+
+
+@pytest.mark.parametrize("attrs", [{}, {"DX": 3000.0}])
+def test_outputs_of_another_scheme_are_an_error(
+    whole: xr.Dataset, files: list[Path], tmp_path: Path, attrs: dict[str, float]
+) -> None:
+    """Also alone, before other files, and as a dataset."""
+    other = write_pairs(tmp_path / "mskf_pairs_g.nc", whole, run=4, CU_PHYSICS=3, **attrs)
+    match = r"pairs_g.nc has outputs of cu_physics=3, not of MSKF: give pairs of a run with cu_physics = 11"
+    for some in ([other], [other, files[0]]):
+        with pytest.raises(InputError, match=match):
+            open_columns(some)
+        with pytest.raises(InputError, match=match):
+            write_columns(some, tmp_path / "x.zarr", workers=1)
+    with xr.open_dataset(other) as ds, pytest.raises(InputError, match=match):
+        convection_columns(ds)
+    assert not list(tmp_path.glob("x*"))
+
+
 def test_only_levels_above_a_column_may_be_missing(files: list[Path]) -> None:
     mixed = open_columns(files).load()
     check_finite(mixed)

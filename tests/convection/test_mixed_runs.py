@@ -82,6 +82,18 @@ def test_the_outputs_of_each_run_are_its_own(
     assert (outputs["KIND"] > 0).any()
 
 
+def test_runs_of_too_few_levels_are_named(files: list[Path], pairs: xr.Dataset, tmp_path: Path) -> None:
+    some = pairs.isel(column=slice(0, 50))
+    low = [write_pairs(tmp_path / f"mskf_pairs_{run}.nc", some, run=run, levels=run) for run in (14, 19, 20)]
+    with pytest.raises(
+        InputError, match="columns of RUN 14, 19 have 14 levels, and the network needs 20 or more: give a run"
+    ):
+        train([*files, *low], tmp_path / "m.sciml", exclude=[6])
+    with pytest.raises(InputError, match="columns of RUN 14, 19 have 14 levels"):
+        train([*files, *low], tmp_path / "m.sciml", network={"kind": "bilstm"})
+    assert not list(tmp_path.glob("*.sciml"))
+
+
 def test_training_depends_on_the_settings_of_each_column(mixed: xr.Dataset, tmp_path: Path) -> None:
     output = tmp_path / "m.sciml"
     train(mixed, output, fit={**FAST, "time_limit_s": 1e-6})

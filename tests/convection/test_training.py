@@ -140,6 +140,15 @@ def test_a_single_column_is_too_few(pairs: xr.Dataset, tmp_path: Path) -> None:
         train(single, tmp_path / "m.sciml")
 
 
+@pytest.mark.parametrize("kind", ["plume-closure", "bilstm"])
+def test_too_few_levels_for_the_network(runs: xr.Dataset, tmp_path: Path, kind: str) -> None:
+    with pytest.raises(
+        InputError, match="the columns have 19 levels, and the network needs 20 or more: give a"
+    ):
+        train(runs.isel(level=slice(0, 19)), tmp_path / "m.sciml", network={"kind": kind})
+    assert not list(tmp_path.iterdir())
+
+
 def test_invalid_runs_for_validation(runs: xr.Dataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"RUN \[3\] is held out for validation and excluded"):
         train(runs, tmp_path / "m.sciml", hold_out=[3, 2], exclude=[3])
