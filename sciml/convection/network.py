@@ -89,8 +89,8 @@ def _groups(
 class Closure(nn.Module):
     """The learned part of the emulator, in the coordinate of the plume.
 
-    It predicts a correction of the wind of the cloud (bounded), the error to expect of the heating, and a probability of
-    convection, which does not decide anything. Everything else is the scheme's own physics
+    It predicts a correction of the wind of the cloud (bounded), the error to expect of the heating, and a probability
+    of convection, which does not decide anything. Everything else is the scheme's own physics
     (`sciml.convection.physics`), and the response conserves water and momentum exactly (`sciml.convection.response`).
     """
 

@@ -73,14 +73,14 @@ static void put_momentum(const layering *on, const seen *of, const vreal *heads,
 
 /* The layer of the largest value of a head, the lowest of equal ones. */
 static vreal largest(const vreal *heads, int n, int head) {
-    vreal most = heads[head], place = splat(0.0);
+    vreal most = heads[head], layer = splat(0.0);
     for (int i = 1; i < n; i++) {
         const vreal x = heads[i * SCIML_LAYER_HEADS + head];
         const vword more = x > most;
         most = choose(more, x, most);
-        place = choose(more, splat(i), place);
+        layer = choose(more, splat(i), layer);
     }
-    return place;
+    return layer;
 }
 
 void NAMED(decode)(const sciml_emulator *e, const layering *on, const seen *of, const vreal *heads,

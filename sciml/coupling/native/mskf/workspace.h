@@ -37,17 +37,17 @@ INLINE size_t divide(const sciml_call *call, char *base, workspace *w) {
     const size_t layers = layers_of(call);
     const size_t profiles = SOUNDING_PROFILES + PLUME_PROFILES + DOWNDRAFT_PROFILES;
     const size_t channels = (size_t)call->emulator->channels, scalars = (size_t)call->emulator->scalars;
-    const int plume = call->emulator->kind == SCIML_PLUME_CLOSURE;
+    const int closure = call->emulator->kind == SCIML_PLUME_CLOSURE;
     const int pure = call->emulator->kind == SCIML_BILSTM;
-    const size_t rows = plume  ? RESPONSE_SCRATCH * levels
-                        : pure ? LEVEL_OUTPUTS * levels + LAYER_SCRATCH * layers
-                               : 0;
+    const size_t rows = closure ? RESPONSE_SCRATCH * levels
+                        : pure  ? LEVEL_OUTPUTS * levels + LAYER_SCRATCH * layers
+                                : 0;
     const size_t network = call->network ? call->kernel->scratch(call->network, (int32_t)layers) : 0;
     const size_t bytes[] = {tiles * sizeof(tile),
-                            plume ? tiles * sizeof(launches) : 0,
+                            closure ? tiles * sizeof(launches) : 0,
                             tiles * profiles * row,
                             SOUNDING_PROFILES * row,
-                            plume ? CHAINS * PLUME_PROFILES * row : 0,
+                            closure ? CHAINS * PLUME_PROFILES * row : 0,
                             channels * (layers + levels) * sizeof(vreal),
                             tiles * sizeof(layering),
                             pure ? tiles * CARRIED * layers * sizeof(vreal) : 0,
