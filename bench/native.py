@@ -80,6 +80,7 @@ def limit(isa: str, where: Path) -> Callable[[], float]:
         *c_compiler().command,
         *_C_FLAGS,
         *flags,
+        f"-I{sources()}",
         "-DSCIML_BITS=32",
         "-shared",
         source,

@@ -40,12 +40,19 @@ Wrfouts = Annotated[
     epilog=examples(
         "sciml coupling export mskf-convrad -o mskf.nc",
         "sciml coupling export mine.sciml -o mskf.nc --no-response --json mskf.json",
+        "sciml coupling export mine.sciml -o network.onnx --no-response",
     )
 )
 def export(
     model: Model,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="Weights file to write (*.nc).")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Weights file to write (*.nc), or the bare network as a graph (*.onnx).",
+        ),
     ],
     response: Annotated[
         bool, typer.Option("--response/--no-response", help="Compute the growing modes (takes some seconds).")
@@ -54,6 +61,8 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Write an emulator's weights file and report its stability.
+
+    A graph (*.onnx) holds the network alone, for other programs: the library cannot read it.
 
     The modes are those of the linear response about the mean sounding of the packaged sample; see `response`.
     """
@@ -276,8 +285,14 @@ def _export(model: str, output: Path) -> tuple[dict[str, Any], str]:
     from sciml.coupling.weights_file import read_weights, write_weights
 
     emulator = Emulator.load(model)
-    write_weights(output, emulator_weights(emulator))
-    read_weights(output)  # so that only a readable file is reported as written
+    weights = emulator_weights(emulator)
+    if output.suffix == ".onnx":
+        from sciml.coupling.onnx_oracle import write_onnx
+
+        write_onnx(output, weights)
+    else:
+        write_weights(output, weights)
+        read_weights(output)  # so that only a readable file is reported as written
     size = output.stat().st_size
     names = ("layers", "hidden", "below", "cloud", "levels")
     shape = emulator.network.shape.to_json()

@@ -1,10 +1,12 @@
-"""The network of a weights file as an ONNX graph: an independent oracle for the native library.
+"""The network of a weights file as an ONNX graph: for other programs, and as an oracle for the native library.
 
 Needs the extra ``onnx``. The coupling with WRF does not use it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,9 @@ import numpy.typing as npt
 
 from sciml.coupling.weights_file import Weights
 from sciml.errors import InputError, SciMLError
+from sciml.storage.atomic import replaced
 
-__all__ = ["bilstm_onnx", "closure_onnx", "onnx_session"]
+__all__ = ["bilstm_onnx", "closure_onnx", "column_bilstm_onnx", "emulator_onnx", "onnx_session", "write_onnx"]
 
 
 def _gates(array: npt.NDArray[np.generic], hidden: int) -> npt.NDArray[np.float32]:
@@ -81,6 +84,37 @@ class _Graph:
             "Add", [self.add("MatMul", [state, weight], "projected"), self.constant("head.bias")], name
         )
 
+    def units(self, pooled: list[str]) -> str:
+        """The units of the column, from the pooled states and the scalars ``y``."""
+        both = self.add("Concat", [*pooled, "y"], "both", axis=1)
+        weights = [self.constant("summary.weight"), self.constant("summary.bias")]
+        return self.add("Tanh", [self.add("Gemm", [both, *weights], "summary", transB=1)], "units")
+
+    def column(self, units: str, name: str) -> str:
+        """The numbers of the column, from its units."""
+        weights = [self.constant("column.weight"), self.constant("column.bias")]
+        return self.add("Gemm", [units, *weights], name, transB=1)
+
+    def check(self, names: tuple[str, ...]) -> None:
+        """Check that the weights have these attributes of a whole emulator.
+
+        Raises
+        ------
+        InputError
+            One is missing.
+        """
+        missing = [name for name in names if name not in self.weights.attributes]
+        if missing:
+            raise InputError(
+                f"the weights have no {', '.join(missing)} and so no whole emulator: "
+                "export one with `sciml coupling export`"
+            )
+
+    def inputs(self) -> dict[str, list[int | None]]:
+        """The standardised inputs ``x`` and ``y`` of an emulator."""
+        scalars = len(str(self.weights.attributes["scalar_names"]).split())
+        return {"x": [None, None, self.size("channels")], "y": [None, scalars]}
+
     def model(self, inputs: dict[str, list[int | None]], outputs: dict[str, list[int | None]]) -> Any:
         helper, kind = self.onnx.helper, self.onnx.TensorProto.FLOAT
         entry, results = (
@@ -141,33 +175,109 @@ def closure_onnx(weights: Weights) -> Any:
         Without the extra ``onnx``.
     """
     g = _Graph(weights)
-    names = ("pooled_units", "push_bound")
-    missing = [name for name in names if name not in weights.attributes]
-    if missing:
-        raise InputError(
-            f"the weights have no {', '.join(missing)} and so no whole emulator: "
-            "export one with `sciml coupling export`"
-        )
+    g.check(("pooled_units", "push_bound"))
     bound = g.constant("push bound", np.array([weights.attributes["push_bound"]], np.float32))
     state = g.states()
     small = g.add("Div", [g.head(state, "level"), bound], "push small")
     g.add("Mul", [g.add("Tanh", [small], "push tanh"), bound], "push")
-    mean = g.add("ReduceMean", [state], "mean", axes=[0], keepdims=0)
-    both = g.add("Concat", [mean, "y"], "both", axis=1)
-    summary = g.add(
-        "Gemm", [both, g.constant("summary.weight"), g.constant("summary.bias")], "summary", transB=1
-    )
-    units = g.add("Tanh", [summary], "units")
-    g.add("Gemm", [units, g.constant("column.weight"), g.constant("column.bias")], "column", transB=1)
-    scalars = len(str(weights.attributes["scalar_names"]).split())
-    return g.model(
-        {"x": [None, None, g.size("channels")], "y": [None, scalars]},
-        {"push": [None, None, 1], "column": [None, 2]},
-    )
+    g.column(g.units([g.add("ReduceMean", [state], "mean", axes=[0], keepdims=0)]), "column")
+    return g.model(g.inputs(), {"push": [None, None, 1], "column": [None, 2]})
 
 
-def onnx_session(weights: Weights, threads: int = 1, *, closure: bool = False) -> Any:
-    """Open the graph of the bare network, or of the `closure_onnx`, in ONNX Runtime on the CPU, with so many threads.
+def column_bilstm_onnx(weights: Weights) -> Any:
+    """Make an ``onnx.ModelProto`` of the network of a pure emulator, `sciml.convection.bilstm.ColumnBiLSTM`.
+
+    Its inputs, standardised, are ``x`` (layer, column, channel), of which the last channels repeat the column's
+    scalars, and ``y`` (column, scalar); its outputs ``level`` (layer, column, class, head), ``heads`` (column, class,
+    head) and ``column`` (column, 4), as ``ColumnBiLSTM.forward`` defines them.
+
+    Raises
+    ------
+    InputError
+        When the weights are not those of such an emulator.
+    SciMLError
+        Without the extra ``onnx``.
+    """
+    from sciml.convection.bilstm import CLASSES
+    from sciml.convection.layer_outputs import COLUMN_HEADS, HEADS
+
+    g = _Graph(weights)
+    g.check(("pooled_units", "layers_pressure"))
+    state, arrays = g.states(), weights.arrays
+    pooled = [g.add(f"Reduce{kind}", [state], kind, axes=[0], keepdims=0) for kind in ("Mean", "Max")]
+    units = g.units(pooled)
+    shared = g.constant("shared.weight", arrays["shared.weight"].T.astype(np.float32))
+    everywhere = g.add("MatMul", [units, shared], "shared")  # (column, unit), the same in all layers
+    mixed = g.add("Relu", [g.add("Add", [g.head(state, "own"), everywhere], "sum")], "mixed")
+    weight = g.constant("level.weight", arrays["level.weight"].T.astype(np.float32))
+    flat = g.add(
+        "Add", [g.add("MatMul", [mixed, weight], "unbiased"), g.constant("level.bias")], "flat level"
+    )
+    shape = np.array([0, 0, len(CLASSES), len(HEADS)], np.int64)
+    g.add("Reshape", [flat, g.constant("level shape", shape)], "level")
+    own = np.array([4, len(CLASSES) * len(COLUMN_HEADS)], np.int64)
+    split = [g.column(units, "all"), g.constant("column split", own)]
+    g.add("Split", split, ["column", "flat heads"], axis=1)
+    shape = np.array([0, len(CLASSES), len(COLUMN_HEADS)], np.int64)
+    g.add("Reshape", ["flat heads", g.constant("heads shape", shape)], "heads")
+    results: dict[str, list[int | None]] = {
+        "level": [None, None, len(CLASSES), len(HEADS)],
+        "heads": [None, len(CLASSES), len(COLUMN_HEADS)],
+        "column": [None, 4],
+    }
+    return g.model(g.inputs(), results)
+
+
+#: By the attribute `emulator` of a weights file.
+_GRAPHS: dict[str, Callable[[Weights], Any]] = {
+    "plume-closure": closure_onnx,
+    "bilstm": column_bilstm_onnx,
+    "published": bilstm_onnx,
+}
+
+
+def emulator_onnx(weights: Weights) -> Any:
+    """Make an ``onnx.ModelProto`` of the network of an emulator, of the class that its weights name.
+
+    The features before the network and the physics after it are not in the graph. Numbers of columns and layers are
+    free; that of the published network's levels is fixed.
+
+    Raises
+    ------
+    InputError
+        When the weights are those of a bare network, or of an emulator without a graph here.
+    SciMLError
+        Without the extra ``onnx``.
+    """
+    kind = str(weights.attributes.get("emulator", ""))
+    if kind not in _GRAPHS:
+        raise InputError(
+            f"the attribute `emulator` of the weights is `{kind}`; there is an ONNX graph for {', '.join(_GRAPHS)}: "
+            "export an emulator of such a class with `sciml coupling export`"
+        )
+    return _GRAPHS[kind](weights)
+
+
+def write_onnx(path: Path, weights: Weights) -> None:
+    """Write the graph of `emulator_onnx` to a file; its metadata has the attributes of the weights.
+
+    Raises
+    ------
+    InputError
+        See `emulator_onnx`.
+    SciMLError
+        Without the extra ``onnx``, or when the file cannot be written.
+    """
+    model = emulator_onnx(weights)
+    for name, value in sorted(weights.attributes.items()):
+        entry = model.metadata_props.add()
+        entry.key, entry.value = name, str(value)
+    with replaced(path) as part:
+        part.write_bytes(model.SerializeToString())
+
+
+def onnx_session(weights: Weights, threads: int = 1, *, emulator: bool = False) -> Any:
+    """Open the graph of the bare network, or that of `emulator_onnx`, in ONNX Runtime on the CPU.
 
     Raises
     ------
@@ -182,5 +292,5 @@ def onnx_session(weights: Weights, threads: int = 1, *, closure: bool = False) -
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    model = (closure_onnx if closure else bilstm_onnx)(weights).SerializeToString()
+    model = (emulator_onnx if emulator else bilstm_onnx)(weights).SerializeToString()
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -77,7 +77,7 @@ class _Runtime(Closure):
 
     def __init__(self, weights: Weights, shape: Architecture) -> None:
         super().__init__(shape)
-        self.session = onnx_session(weights, closure=True)
+        self.session = onnx_session(weights, emulator=True)
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         whole = torch.cat([x, y.unsqueeze(1).expand(-1, x.shape[1], -1)], -1)

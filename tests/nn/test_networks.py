@@ -111,7 +111,7 @@ def test_the_emulator_in_onnx_runtime() -> None:
     parametrised, (x, y) = emulator(*CLOSURE, kind="cubic"), features()
     whole = torch.cat([x, y.unsqueeze(1).expand(-1, x.shape[1], -1)], -1)
     given = {"x": whole.transpose(0, 1).numpy(), "y": y.numpy()}
-    push, column = onnx_session(emulator_weights(parametrised), closure=True).run(None, given)
+    push, column = onnx_session(emulator_weights(parametrised), emulator=True).run(None, given)
     with torch.no_grad():
         wanted = parametrised.network(x, y)
     np.testing.assert_allclose(push[..., 0].T, wanted[0], atol=1e-4)
