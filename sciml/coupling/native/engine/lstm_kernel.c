@@ -169,8 +169,8 @@ INLINE void sweep(int nv, const real *weights, inputs_of inputs, int hidden, int
         for (int first = 0; first < hidden; first += BATCH) {
             const int last = first + BATCH < hidden ? first + BATCH : hidden;
             int u = first;
-            /* With a single vector there are registers for two units, which hide the latency. */
-            if (nv == 1)
+            /* AVX-512 and a single vector have registers for two units, which read their inputs once. */
+            if (nv == 1 || VECTOR_BYTES == 64)
                 for (; u + 2 <= last; u += 2)
                     units(2, nv, weights + (size_t)u * apart, inputs, hidden, x, before,
                           base ? base + (size_t)u * ROWS * width : NULL,

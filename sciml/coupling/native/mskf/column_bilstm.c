@@ -2,6 +2,36 @@
 #include "mskf/layer_outputs.h"
 
 #define ERROR_BOUND 8.0
+/* Sums that are formed at once: chains of additions that do not wait for one another. */
+#define SUMS 8
+#define HEAD_SUMS (VECTOR_BYTES == 64 ? SCIML_LAYER_HEADS : 5)
+_Static_assert(SCIML_LAYER_HEADS % 5 == 0, "the heads of a layer are summed by fives");
+
+/* sums[i] += the products of row i of a matrix, `apart` numbers a row, and x. */
+INLINE void add_products(int rows, int count, const double *matrix, ptrdiff_t apart, const vreal *x,
+                         vreal *sums) {
+    vreal sum[SCIML_LAYER_HEADS];
+#pragma GCC unroll 15
+    for (int i = 0; i < rows; i++)
+        sum[i] = sums[i];
+    for (int k = 0; k < count; k++)
+#pragma GCC unroll 15
+        for (int i = 0; i < rows; i++)
+            sum[i] = FMA(splat(matrix[i * apart + k]), x[k], sum[i]);
+#pragma GCC unroll 15
+    for (int i = 0; i < rows; i++)
+        sums[i] = sum[i];
+}
+
+/* The same for any number of rows; a row's sum does not depend on the others. */
+static void multiply(int rows, int count, const double *matrix, ptrdiff_t apart, const vreal *x,
+                     vreal *sums) {
+    int i = 0;
+    for (; i + SUMS <= rows; i += SUMS)
+        add_products(SUMS, count, matrix + i * apart, apart, x, sums + i);
+    for (; i < rows; i++)
+        add_products(1, count, matrix + i * apart, apart, x, sums + i);
+}
 
 /* The inputs of tile n, standardised, into the network's inputs of `width` lanes. */
 static vreal put_profiles(const sciml_call *call, const setting *set, workspace *w, int n, int width,
@@ -32,33 +62,30 @@ static void ask_column(const sciml_call *call, const workspace *w, int n, int wi
                        vreal *units, vreal heads[SCIML_COLUMN_HEADS]) {
     const sciml_emulator *e = call->emulator;
     const int layers = e->layers, single = call->columns->bits == 32, states = 2 * call->network->hidden;
+    const int count = 2 * states + SCIML_PROFILE_SCALARS;
     const void *state = call->kernel->state(call->network, layers, w->network);
-    vreal pooled[4 * SCIML_MOST_HIDDEN];
+    vreal pooled[4 * SCIML_MOST_HIDDEN + SCIML_PROFILE_SCALARS]; /* means, largest, scalars */
     for (int i = 0; i < states; i++) {
-        vreal sum = splat(0.0), most = splat(-2.0); /* a state is above -1 */
-        for (int k = 0; k < layers; k++) {
-            const vreal x = from_network(state, single, ((ptrdiff_t)k * states + i) * width + n * LANES);
-            sum += x;
-            most = MAX(x, most);
-        }
-        pooled[i] = sum * (1.0 / layers);
-        pooled[states + i] = most;
+        pooled[i] = splat(0.0);
+        pooled[states + i] = splat(-2.0); /* a state is above -1 */
     }
+    for (int k = 0; k < layers; k++)
+        for (int i = 0; i < states; i++) {
+            const vreal x = from_network(state, single, ((ptrdiff_t)k * states + i) * width + n * LANES);
+            pooled[i] += x;
+            pooled[states + i] = MAX(x, pooled[states + i]);
+        }
+    for (int i = 0; i < states; i++)
+        pooled[i] *= 1.0 / layers;
+    memcpy(pooled + 2 * states, scalars, SCIML_PROFILE_SCALARS * sizeof *pooled);
+    for (int u = 0; u < e->pooled; u++)
+        units[u] = splat(e->pool_bias[u]);
+    multiply(e->pooled, count, e->pool, count, pooled, units);
+    for (int u = 0; u < e->pooled; u++)
+        units[u] = tanh_of(units[u]);
     for (int h = 0; h < SCIML_COLUMN_HEADS; h++)
         heads[h] = splat(e->column_bias[h]);
-    for (int u = 0; u < e->pooled; u++) {
-        const double *weight = e->pool + (ptrdiff_t)u * (2 * states + SCIML_PROFILE_SCALARS);
-        vreal even = splat(e->pool_bias[u]), odd = splat(0.0);
-        for (int i = 0; i < 2 * states; i += 2) {
-            even = FMA(splat(weight[i]), pooled[i], even);
-            odd = FMA(splat(weight[i + 1]), pooled[i + 1], odd);
-        }
-        for (int i = 0; i < SCIML_PROFILE_SCALARS; i++)
-            odd = FMA(splat(weight[2 * states + i]), scalars[i], odd);
-        units[u] = tanh_of(even + odd);
-        for (int h = 0; h < SCIML_COLUMN_HEADS; h++)
-            heads[h] = FMA(splat(e->column[h * e->pooled + u]), units[u], heads[h]);
-    }
+    multiply(SCIML_COLUMN_HEADS, e->pooled, e->column, e->pooled, units, heads);
 }
 
 /* The heads of each layer, (layer, SCIML_LAYER_HEADS), of the class of each lane. */
@@ -68,25 +95,24 @@ static void ask_layers(const sciml_call *call, int n, int width, const void *hea
     const int wide = call->network->outputs, rows = (call->network->head + 3) / 4 * 4;
     const int single = call->columns->bits == 32;
     const vword wanted[2] = {~deep, deep};
-    vreal shared[SCIML_MOST_OUTPUTS], mixed[SCIML_MOST_OUTPUTS];
-    for (int o = 0; o < wide; o++) {
+    vreal shared[SCIML_MOST_OUTPUTS], mixed[SCIML_MOST_OUTPUTS], own[SCIML_LAYER_HEADS];
+    for (int o = 0; o < wide; o++)
         shared[o] = splat(0.0);
-        for (int u = 0; u < e->pooled; u++)
-            shared[o] = FMA(splat(e->shared[o * e->pooled + u]), units[u], shared[o]);
-    }
+    multiply(wide, e->pooled, e->shared, e->pooled, units, shared);
     for (int k = 0; k < e->layers; k++, heads += SCIML_LAYER_HEADS) {
         for (int o = 0; o < wide; o++)
             mixed[o] = at_least(
                 from_network(head, single, ((ptrdiff_t)k * rows + o) * width + n * LANES) + shared[o], 0.0);
         for (int c = 0; c < 2; c++) {
             if (!any(wanted[c])) continue;
-            for (int h = 0; h < SCIML_LAYER_HEADS; h++) {
-                const double *weight = e->level + (ptrdiff_t)(c * SCIML_LAYER_HEADS + h) * wide;
-                vreal sum = splat(e->level_bias[c * SCIML_LAYER_HEADS + h]);
-                for (int o = 0; o < wide; o++)
-                    sum = FMA(splat(weight[o]), mixed[o], sum);
-                heads[h] = choose(wanted[c], sum, heads[h]);
-            }
+            const double *bias = e->level_bias + c * SCIML_LAYER_HEADS;
+            const double *weight = e->level + (ptrdiff_t)c * SCIML_LAYER_HEADS * wide;
+            for (int h = 0; h < SCIML_LAYER_HEADS; h++)
+                own[h] = splat(bias[h]);
+            for (int h = 0; h < SCIML_LAYER_HEADS; h += HEAD_SUMS)
+                add_products(HEAD_SUMS, wide, weight + (ptrdiff_t)h * wide, wide, mixed, own + h);
+            for (int h = 0; h < SCIML_LAYER_HEADS; h++)
+                heads[h] = choose(wanted[c], own[h], heads[h]);
         }
     }
 }
