@@ -96,6 +96,12 @@ def standin_on_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def host_on_ranks(standin_on_ranks: Path, library: Library) -> Path:
+    """The stand-in host with MPI, wrapped by the library."""
+    return link(standin_on_ranks.parent, library=library.path, mpi=True)
+
+
+@pytest.fixture(scope="session")
 def plain(standin: Path, state: Path, tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     """History of the stand-in with its own scheme, on one tile, thread and rank, without a stop."""
     return run(standin, tmp_path_factory.mktemp("plain"), state=state, steps=STEPS, kf_edrates=True).history

@@ -31,11 +31,20 @@ Array = np.ndarray[Any, Any]
 LEVELS = (20, 50, 80)
 
 
-def on_levels(columns: xr.Dataset, levels: int) -> xr.Dataset:
+def hybrid_share(eta: Array, mass: Array) -> Array:
+    """Share of a column's mass (Pa) that is below the faces of WRF's hybrid levels (Klemp, 2011), (column, face)."""
+    critical, above = 0.2, 0.95e5  # Pa between the reference surface and the top
+    powers = (2 * critical**2 * (1 - critical), -critical * (4 - 3 * critical - critical**3))
+    powers += (2 * (1 - critical**3), -(1 - critical**2))
+    terrain = np.where(eta < critical, 0.0, np.polyval(powers[::-1], eta) / (1 - critical) ** 4)
+    return 1 - (terrain * mass + (eta - terrain) * above) / mass
+
+
+def on_levels(columns: xr.Dataset, levels: int, *, hybrid: bool = False) -> xr.Dataset:
     """Remap columns conservatively to levels that divide the mass as the given ones do, on average.
 
-    The means over mass of theta, vapour, wind and W0AVG are remapped; pressure is hydrostatic, and temperature, Exner
-    function and density follow.
+    Hybrid levels follow the terrain near the ground only. The means over mass of theta, vapour, wind and W0AVG are
+    remapped; pressure is hydrostatic, and temperature, Exner function and density follow.
     """
     kappa = R_DRY / CP_DRY
     given = {
@@ -45,7 +54,7 @@ def on_levels(columns: xr.Dataset, levels: int) -> xr.Dataset:
     faces = np.concatenate([np.zeros((len(mass), 1)), np.cumsum(mass, 1)], 1)
     share = (faces / faces[:, -1:]).mean(0)
     wanted = np.interp(np.linspace(0, 1, levels + 1), np.linspace(0, 1, len(share)), share)
-    new_faces = wanted * faces[:, -1:]
+    new_faces = (hybrid_share(1 - wanted, faces[:, -1:]) if hybrid else wanted) * faces[:, -1:]
     depth = np.diff(new_faces, axis=1)
 
     def remapped(values: Array) -> Array:
@@ -86,11 +95,13 @@ def weights(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return path
 
 
-@pytest.mark.parametrize("levels", LEVELS)
+@pytest.mark.parametrize(
+    ("levels", "hybrid"), [*((levels, False) for levels in LEVELS), (31, True), (100, True)]
+)
 def test_the_library_and_torch_agree(
-    library: Library, weights: Path, emulator: Emulator, columns: xr.Dataset, levels: int
+    library: Library, weights: Path, emulator: Emulator, columns: xr.Dataset, levels: int, hybrid: bool
 ) -> None:
-    problem = Convection(on_levels(columns, levels))
+    problem = Convection(on_levels(columns, levels, hybrid=hybrid))
     assert problem.levels == levels
     exact = solve(problem, emulator).outputs
     assert set(np.unique(exact["KIND"])) == {0, 1, 2}

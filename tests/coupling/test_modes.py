@@ -19,7 +19,6 @@ from tests.coupling.standin import (
     STEPS,
     Run,
     initial_state,
-    link,
     run,
     same_bits,
     water_gap,
@@ -32,11 +31,6 @@ SILENT = ("original", "capture", "shadow")
 MODES = (*SILENT, "emulate", "guard")
 TENDENCIES = ("RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RQICUTEN", "RQSCUTEN", "RUCUTEN", "RVCUTEN")
 RATES = ("UDR_KF", "DDR_KF", "UER_KF", "DER_KF", "TIMEC_KF")
-
-
-@pytest.fixture(scope="module")
-def host_on_ranks(standin_on_ranks: Path, library: Library) -> Path:
-    return link(standin_on_ranks.parent, library=library.path, mpi=True)
 
 
 @pytest.fixture(scope="module")

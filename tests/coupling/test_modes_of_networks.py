@@ -19,6 +19,7 @@ from tests.paths import SAMPLE_WRFOUT
 
 pytestmark = [pytest.mark.native, pytest.mark.xdist_group("standin")]
 
+SILENT = ("original", "capture", "shadow")
 MODES = ("shadow", "emulate", "guard")
 MAKERS: dict[str, Any] = {"bilstm": pure, "published": published}
 
@@ -43,11 +44,13 @@ def whole(
 ) -> dict[str, Run]:
     where = tmp_path_factory.mktemp("whole")
     options: dict[str, Any] = dict(state=state, steps=STEPS, kf_edrates=True)
-    return {mode: run(host, where / mode, settings(mode, weights=str(weights)), **options) for mode in MODES}
+    modes = dict.fromkeys((*SILENT, *MODES))
+    return {mode: run(host, where / mode, settings(mode, weights=str(weights)), **options) for mode in modes}
 
 
 def test_what_the_modes_return(whole: dict[str, Run], plain: xr.Dataset, kind: str) -> None:
-    assert same_bits(plain, whole["shadow"].history) == []
+    for mode in SILENT:
+        assert same_bits(plain, whole[mode].history) == [], mode
     emulated = whole["emulate"].history
     assert {"RTHCUTEN", "RAINC"} <= set(same_bits(plain, emulated))
     zero = {"UDR_KF", "TIMEC_KF"} | ({"RUCUTEN", "CLDFRA_DP"} if kind == "published" else set())
@@ -57,7 +60,8 @@ def test_what_the_modes_return(whole: dict[str, Run], plain: xr.Dataset, kind: s
 
 
 def test_the_outputs_that_are_zero_are_printed_once(whole: dict[str, Run], kind: str) -> None:
-    for done in whole.values():
+    for mode in MODES:
+        done = whole[mode]
         assert done.stderr.count("the emulator does not predict") == 1
         assert f"for {'any number of' if kind == 'bilstm' else '44'} levels" in done.stderr
 
@@ -77,3 +81,19 @@ def test_tiles_threads_and_restart(
     run(host, tmp_path, given, state=state, steps=9, state_out=half, **options)
     again = run(host, tmp_path, state=half, steps=STEPS - 9, kf_edrates=True)
     assert same_bits(whole[mode].history, again.history) == []
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("mode", [*SILENT, "emulate", "guard"])
+def test_ranks(
+    host_on_ranks: Path,
+    state: Path,
+    settings: Settings,
+    weights: Path,
+    whole: dict[str, Run],
+    tmp_path: Path,
+    mode: str,
+) -> None:
+    options: dict[str, Any] = dict(state=state, steps=STEPS, tile=(7, 5), kf_edrates=True)
+    done = run(host_on_ranks, tmp_path, settings(mode, weights=str(weights)), ranks=2, **options)
+    assert same_bits(whole[mode].history, done.history) == []

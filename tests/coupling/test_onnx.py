@@ -19,7 +19,6 @@ from sciml.convection.problem import Convection
 from sciml.coupling.export import emulator_weights
 from sciml.coupling.onnx_oracle import emulator_onnx, onnx_session
 from sciml.errors import InputError
-from sciml.solve import solve
 from sciml.verify.library.parity import compare_outputs
 from tests.coupling.test_levels import on_levels
 from tests.coupling.test_pure_networks import published, pure
