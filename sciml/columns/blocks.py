@@ -33,6 +33,7 @@ __all__ = [
     "left_by",
     "put_chunks",
     "seams",
+    "stored_arrays",
     "write_block",
     "write_seam",
 ]
@@ -84,7 +85,7 @@ def coords_of(mixture: Mixture) -> dict[str, tuple[str, dict[str, Any]]]:
     return {**COORDS, **{name: MIXED[name] for name in mixture.names}}
 
 
-def _arrays(
+def stored_arrays(
     columns: xr.Dataset, names: Sequence[str], mixture: Mixture
 ) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """Names and values to store, in the order and precision of the store."""
@@ -115,7 +116,7 @@ def write_block(item: tuple[str, SourceFile, Block, Keep, int, list[str], Mixtur
     store = partial / "store"
     inner, edges = _split(block.first, block.last, total)
     left: dict[str, npt.NDArray[Any]] = {}
-    for name, values in _arrays(columns, names, mixture):
+    for name, values in stored_arrays(columns, names, mixture):
         if values.ndim == 1:
             left[name] = values
             continue

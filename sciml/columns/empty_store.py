@@ -22,13 +22,13 @@ from sciml.storage.partial import PLAN, discard
 from sciml.version import __version__
 from sciml.wrf.variables import TABLE
 
-__all__ = ["has_plan", "prepare_store", "stored_classes"]
+__all__ = ["create_array", "digest_of", "has_plan", "prepare_store", "stored_classes"]
 
 
 def has_plan(output: Path, plan: str) -> bool:
     """Return whether the store is complete and was written by this plan."""
     try:
-        return bool(zarr.open_group(output, mode="r").attrs.get("plan") == _digest(plan))
+        return bool(zarr.open_group(output, mode="r").attrs.get("plan") == digest_of(plan))
     except (OSError, ValueError, KeyError):
         return False
 
@@ -39,7 +39,8 @@ def stored_classes(output: Path) -> Classes:
     return Classes(**numbers)
 
 
-def _digest(plan: str) -> str:
+def digest_of(plan: str) -> str:
+    """Digest of the text of a plan, which a store has as the attribute ``plan``."""
     return hashlib.sha256(plan.encode()).hexdigest()
 
 
@@ -81,9 +82,9 @@ def prepare_store(
         about = {"long_name": row.long_name, "units": row.units}
         if row.standard_name:
             about["standard_name"] = row.standard_name
-        _create_array(group, name, shape, "float32", about)
+        create_array(group, name, shape, "float32", about)
     for name, (dtype, about_coord) in coords_of(mixture).items():
-        _create_array(group, name, (total,), dtype, {**COORDINATE_ATTRS.get(name, {}), **about_coord})
+        create_array(group, name, (total,), dtype, {**COORDINATE_ATTRS.get(name, {}), **about_coord})
     # Renamed last, because the presence of the plan marks the empty store as complete.
     path.with_suffix(".tmp").write_text(plan)
     os.replace(path.with_suffix(".tmp"), path)
@@ -103,14 +104,15 @@ def _attributes(
         f"sciml {__version__}",
         "classes": {name: getattr(classes, name) for name in KINDS},
         "kept": keep,
-        "plan": _digest(plan),
+        "plan": digest_of(plan),
         "coordinates": " ".join(coords_of(mixture)),
     }
 
 
-def _create_array(
+def create_array(
     group: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, attrs: dict[str, Any]
 ) -> None:
+    """Make an array of the store, without values."""
     group.create_array(
         name,
         shape=shape,

@@ -22,6 +22,7 @@ __all__ = [
     "GRID",
     "MIXED_SCHEMA",
     "REWRITE",
+    "SYNTHETIC",
     "Form",
     "form_of",
     "run_number",
@@ -31,6 +32,7 @@ __all__ = [
 COLUMNS_SCHEMA: Final = 1
 MIXED_SCHEMA: Final = 2  # of columns of runs that differ; see `sciml.columns.mixture`
 REWRITE: Final = "write it again with 'sciml wrf columns', or install the version of sciml that wrote it"
+SYNTHETIC: Final = "SYNTHETIC"  # coordinate of augmented stores; see `sciml.convection.augmentation`
 GRID: Final = ("Time", "south_north", "west_east")
 
 COORDINATE_ATTRS: Final[dict[str, dict[str, str]]] = {
@@ -40,6 +42,10 @@ COORDINATE_ATTRS: Final[dict[str, dict[str, str]]] = {
     "west_east": {"long_name": "column on the grid", "units": "1"},
     "RUN": {"long_name": "run of the column", "units": "1"},
     "WEIGHT": {"long_name": "inverse of the sampling probability", "units": "1"},
+    SYNTHETIC: {
+        "long_name": "1 in columns that augmentation made, 0 in columns of the run",
+        "units": "1",
+    },
 }
 """Attributes of the coordinates of columns; those of KIND are `sciml.columns.classes.KIND_ATTRS`."""
 

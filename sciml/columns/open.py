@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from sciml.columns.blocks import CHUNK
 from sciml.columns.extract import Keep, convection_columns, only_pairs
-from sciml.columns.formats import COLUMNS_SCHEMA, MIXED_SCHEMA
+from sciml.columns.formats import COLUMNS_SCHEMA, COORDINATE_ATTRS, MIXED_SCHEMA, SYNTHETIC
 from sciml.columns.mixture import Mixture, describe_mixture, ranges
 from sciml.columns.plan import before_slab, describe_sources
 from sciml.columns.write import write_columns
@@ -46,7 +47,8 @@ def open_columns(
         Lazy columns dataset, as from `convection_columns`, with the variables that all files have. Of DX [m],
         DT [s], CUDT [min] and STEPCU those in which the runs differ are coordinates (column,); the others are
         attributes. If the numbers of levels differ, the coordinate LEVELS (column,) has that of each column, the
-        dimension ``level`` is as long as the longest column, and profiles are NaN above a shorter one.
+        dimension ``level`` is as long as the longest column, and profiles are NaN above a shorter one. SYNTHETIC
+        (column,) is 1 in the columns that `sciml.convection.augmentation.augment` made, if a store has any.
 
     Raises
     ------
@@ -97,6 +99,8 @@ def _joined(parts: list[xr.Dataset]) -> xr.Dataset:
     if len(parts) == 1:
         return parts[0]
     shared = [n for n in parts[0].data_vars if all(n in part for part in parts)]
+    if any(SYNTHETIC in part.coords for part in parts):
+        parts = [_with_origin(part) for part in parts]
     mixture = Mixture.of_datasets(parts)
     out = xr.concat(
         [mixture.arrange(part[shared]) for part in parts],
@@ -108,8 +112,16 @@ def _joined(parts: list[xr.Dataset]) -> xr.Dataset:
     differing = describe_mixture(ranges(out))
     out.attrs = {
         **mixture.attrs,
-        "sciml_schema": MIXED_SCHEMA if mixture.names else COLUMNS_SCHEMA,
+        "sciml_schema": MIXED_SCHEMA if mixture.names or SYNTHETIC in out.coords else COLUMNS_SCHEMA,
         "SOURCE": ", ".join(part.attrs["SOURCE"] for part in parts),
         "history": f"columns of {len(parts)} files{differing and f' ({differing})'} by sciml",
     }
     return out
+
+
+def _with_origin(columns: xr.Dataset) -> xr.Dataset:
+    """Mark columns of a run as not synthetic, where they are joined with an augmented store."""
+    if SYNTHETIC in columns.coords:
+        return columns
+    zeros = np.zeros(columns.sizes["column"], np.int8)
+    return columns.assign_coords({SYNTHETIC: ("column", zeros, COORDINATE_ATTRS[SYNTHETIC])})

@@ -26,7 +26,7 @@ from sciml.columns.formats import COLUMNS_SCHEMA, MIXED_SCHEMA
 from sciml.columns.inputs import why_unknown
 from sciml.columns.mixture import Mixture
 from sciml.columns.plan import Block, SourceFile, blocks_of, count_slabs, describe_sources, identity
-from sciml.columns.replacing import check_replaceable
+from sciml.columns.replacing import check_replaceable, check_store_name
 from sciml.errors import InputError, SciMLError
 from sciml.parallel.bounded import TaskRunner, open_task_runner
 from sciml.progress import StageProgress
@@ -39,21 +39,6 @@ from sciml.wrf.precision import LossyInput, message
 __all__ = ["write_columns"]
 
 BLOCK_BYTES: Final = 48 << 20
-FILES: Final = (
-    ".nc",
-    ".nc4",
-    ".cdf",
-    ".h5",
-    ".hdf5",
-    ".he5",
-    ".grib",
-    ".csv",
-    ".npz",
-    ".npy",
-    ".sciml",
-    ".zip",
-)
-"""Endings of file names, in lower case. A store is a folder, so its name has none of them."""
 
 
 @dataclass(frozen=True)
@@ -125,10 +110,7 @@ def write_columns(
         The finished part stays, and the same call resumes it.
     """
     output = Path(output).resolve()
-    if output.suffix.lower() in FILES:
-        raise InputError(
-            f"{output.name} is the name of a file, but a store of columns is a zarr folder: give {output.stem}.zarr"
-        )
+    check_store_name(output)
     sources = describe_sources(paths, truth, run)
     plan = _make_plan(sources, _variables(sources), keep, block_bytes)
     progress = progress or StageProgress.automatic()
