@@ -215,7 +215,11 @@ class Emulator(Generic[Network]):
 
     def _rows(self) -> list[tuple[str, str]]:
         text = self.network.describe()
-        names = ("runs", "columns", "seed")
+        names = [
+            name
+            for name in ("runs", "columns", "synthetic", "seed")
+            if name in self.about or name != "synthetic"
+        ]
         ranges = [
             (name, " to ".join(f"{x:g}" for x in sorted(set(self.about[name]))))
             for name in ("dx", "dt", "cudt")

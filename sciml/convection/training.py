@@ -14,6 +14,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from sciml.columns.formats import SYNTHETIC
 from sciml.columns.missing import absent_targets
 from sciml.columns.open import open_columns
 from sciml.convection.balance import balanced, check_balance
@@ -71,7 +72,8 @@ def train(
         a checkpoint (see `sciml.train.checkpoint.check_target`).
     hold_out
         Values of RUN for validation: the emulator has the weights of the best epoch on these runs, and
-        ``patience`` may stop the training early.
+        ``patience`` may stop the training early. Synthetic columns (`sciml.convection.augmentation`) of these runs are
+        not used.
     exclude
         Values of RUN that are neither trained on nor validated with, such as those of a test.
     fit
@@ -117,7 +119,8 @@ def train(
     _check_runs(runs, hold_out, exclude)
     if exclude:
         dataset = dataset.isel(column=np.flatnonzero(~np.isin(runs, list(exclude))))
-        runs = dataset["RUN"].values
+    dataset = _without_held_mixtures(dataset, hold_out)
+    runs = dataset["RUN"].values
     problem = Convection(dataset)
     problem.check_levels(kind.least_levels)
     progress = automatic() if progress is None else progress
@@ -154,7 +157,7 @@ def train(
             progress=progress,
             identity=identity,
         )
-        about = _about(problem, held, runs[data.row], settings)
+        about = _about(problem, held, data.row, settings)
         about |= made.eval().measured(data.source(~held, normalisation))
     about |= {
         "held_out": [int(r) for r in hold_out],
@@ -185,6 +188,14 @@ def _check_runs(runs: np.ndarray[Any, Any], hold_out: Sequence[int], exclude: Se
     both = sorted({*hold_out} & {*exclude})
     if both:
         raise InputError(f"RUN {both} is held out for validation and excluded: choose one of the two")
+
+
+def _without_held_mixtures(columns: xr.Dataset, hold_out: Sequence[int]) -> xr.Dataset:
+    """Leave out synthetic columns of held-out runs, because validation compares with the scheme."""
+    if SYNTHETIC not in columns.coords or not hold_out:
+        return columns
+    made = (columns[SYNTHETIC].values != 0) & np.isin(columns["RUN"].values, list(hold_out))
+    return columns.isel(column=np.flatnonzero(~made)) if made.any() else columns
 
 
 @contextlib.contextmanager
@@ -231,19 +242,22 @@ def _identity(
 def _about(
     problem: Convection,
     held: np.ndarray[Any, Any],
-    runs: np.ndarray[Any, Any],
+    rows: np.ndarray[Any, Any],
     settings: Fit,
 ) -> dict[str, Any]:
     """Description of the columns and the training for the checkpoint."""
+    columns, rows = problem.columns, rows[~held]
+    synthetic = int(columns[SYNTHETIC].values[rows].sum()) if SYNTHETIC in columns.coords else 0
     return {
         **{name.lower(): list(pair) for name, pair in problem.settings.items()},
-        "runs": sorted({int(r) for r in runs[~held]}),
+        "runs": np.unique(columns["RUN"].values[rows]).tolist(),
         "held_out": [],
         "excluded": [],
-        "columns": int((~held).sum()),
+        "columns": len(rows),
+        **({"synthetic": synthetic} if synthetic else {}),
         "seed": settings.seed,
         "epochs": settings.epochs,
-        "source": str(problem.columns.attrs.get("SOURCE", "")),
+        "source": str(columns.attrs.get("SOURCE", "")),
     }
 
 

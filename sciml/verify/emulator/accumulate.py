@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciml.columns.classes import HELD, true_kinds
+from sciml.columns.formats import SYNTHETIC
 from sciml.columns.mixture import LEVELS as LEVELS_OF_EACH
 from sciml.columns.mixture import padding
 from sciml.errors import InputError, MissingVariable
@@ -128,13 +129,13 @@ class ScoreAccumulator:
         self._rows: list[xr.Dataset] = []
         self._heights: list[Array] = []
         self._counted: list[Array] = []
-        self._left = {"held": 0, "unknown": 0, "not_finite": 0}
+        self._left = {"held": 0, "unknown": 0, "not_finite": 0, "synthetic": 0}
         self._absent: set[str] = set()
         self._broken = 0
         self._dt: set[float] = set()
 
     def select(self, truth: xr.Dataset) -> NDArray[np.bool_]:
-        """Select the columns that can be scored, and count the others."""
+        """Select the columns that can be scored, and count the others; synthetic columns have no true outputs."""
         kind = _values(truth, "KIND")
         held = kind == HELD
         unknown = ~held & ((kind < NONE) | (kind > DEEP))
@@ -143,10 +144,12 @@ class ScoreAccumulator:
         for name in OUTPUTS:
             if name in truth:
                 finite &= _finite(_filled(truth, name, above))
-        good: NDArray[np.bool_] = finite & ~held & ~unknown
+        made = _values(truth, SYNTHETIC) != 0 if SYNTHETIC in truth.variables else np.zeros(kind.shape, bool)
+        good: NDArray[np.bool_] = finite & ~held & ~unknown & ~made
         self._left["held"] += int(held.sum())
         self._left["unknown"] += int(unknown.sum())
-        self._left["not_finite"] += int((~finite & ~held & ~unknown).sum())
+        self._left["synthetic"] += int(made.sum())
+        self._left["not_finite"] += int((~finite & ~held & ~unknown & ~made).sum())
         return good
 
     def add(self, truth: xr.Dataset, prediction: xr.Dataset) -> None:

@@ -77,7 +77,9 @@ class Evaluation:
         """Return the lines above the table: number of columns and scores of the trigger."""
         count, trigger, rain = self.scores["columns"], self.scores["trigger"], self.scores.get("rain")
         left = ", ".join(
-            f"{count[key]:,} {key}" for key in ("held", "unknown", "not_finite") if count.get(key)
+            f"{count[key]:,} {key}"
+            for key in ("held", "unknown", "not_finite", "synthetic")
+            if count.get(key)
         )
         lines = [
             f"{self.model} on {self.data}",
