@@ -101,6 +101,7 @@ def _describe_store(path: Path) -> tuple[list[str], dict[str, Any], Classes]:
     import numpy as np
 
     from sciml.columns.classes import count_classes
+    from sciml.columns.formats import SYNTHETIC
     from sciml.columns.mixture import LEVELS, MIXED, describe_mixture, ranges
     from sciml.columns.open import open_columns
 
@@ -123,6 +124,9 @@ def _describe_store(path: Path) -> tuple[list[str], dict[str, Any], Classes]:
         f"{path}: store, {columns.sizes['column']} columns, run{'s' * (len(runs) > 1)} {', '.join(map(str, runs))}",
         f"  {describe_mixture(settings)}",
     ]
+    if SYNTHETIC in columns.coords:
+        content["synthetic"] = int(columns[SYNTHETIC].sum())
+        lines.append(f"  {content['synthetic']} of the columns are synthetic (sciml convection augment)")
     return lines, content, classes
 
 

@@ -146,8 +146,8 @@ class PublishedBiLSTM(BiLSTM):
         InputError
             The columns have different numbers of levels.
         """
-        levels = int(columns.sizes["level"])
-        least = int(columns["LEVELS"].min()) if "LEVELS" in columns else levels
+        given = columns["LEVELS"] if "LEVELS" in columns.variables else np.array(columns.sizes["level"])
+        least, levels = int(given.min()), int(given.max())
         if least != levels:
             raise InputError(
                 f"the columns have {least} to {levels} levels, the published network takes one number: "
