@@ -191,6 +191,34 @@ def test_regimes_on_the_sample(tmp_path: Path) -> None:
     assert "mskf-regimes, seed 7: sample at 80 levels" in numbers["rows"]
 
 
+def test_the_table_of_the_pure_networks(load: Any) -> None:
+    bench: ModuleType = load("pure_networks")
+    row = {"RTHCUTEN": 0.9614, "f1_deep": 0.98, "water": 3e-7, "momentum": None}
+    rows = {
+        "bilstm, seed 7": row,
+        "bilstm, seed 11": {**row, "RTHCUTEN": 0.9414, "water": 5e-7},
+        "published, seed 7": {"RTHCUTEN": 0.5, "f1_deep": 0.7, "negative": 12},
+    }
+    lines = bench.table({"rows": rows, "test": "run 3"}).splitlines()
+    assert lines[0] == "| run 3 | goal | bilstm | published |"
+    assert "| R2 RTHCUTEN | 0.95 | 0.951 (0.941) | 0.500 |" in lines
+    assert "| water, 99th percentile |  | 4e-07 (5e-07) | - |" in lines
+    assert "| columns with negative vapour |  | - | 12 |" in lines
+    assert set(bench.GOALS) <= set(bench.ROWS)
+
+
+@pytest.mark.slow
+def test_the_pure_networks_on_the_sample(tmp_path: Path) -> None:
+    out = tmp_path / "numbers.json"
+    script = str(REPO / "bench" / "pure_networks.py")
+    words = [sys.executable, script, "--smoke", "--work", str(tmp_path / "work"), "--out", str(out)]
+    done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=REPO)
+    numbers = json.loads(out.read_text(encoding="utf-8"))
+    assert set(numbers["rows"]) == {"bilstm, seed 7", "published, seed 7"}
+    assert numbers["rows"]["bilstm, seed 7"]["water"] < 1e-6
+    assert "| sample | goal | bilstm | published |" in done.stdout
+
+
 def test_the_linear_response_is_compared_with_that_of_the_scheme(load: Any) -> None:
     compare = load("linear_response").compare
     scheme = np.diag([-2.0, 0.5, -1.0, -4.0])
