@@ -52,6 +52,8 @@ LEAST_SPREAD = (*[1e-14] * 7, 1e-2, 1e-5, 1e-5)
 LEAST_RAIN = 1e-6  # mm/s
 LEAST_CONDENSATE = 0.02  # of the root mean square of RQVCUTEN
 SHALLOW_WEIGHT = 1.0
+LARGE_ERROR = 4.0  # root mean squares; larger errors count linearly
+PROFILE_WEIGHT = 5.0
 CLASS_WEIGHT, EXTENT_WEIGHT, RAIN_WEIGHT, TIME_WEIGHT, ERROR_WEIGHT = 0.8, 0.05, 0.3, 0.2, 0.02
 
 
@@ -191,9 +193,11 @@ class ColumnBiLSTM(nn.Module):
         predicted = torch.cat(
             [out.tendencies, out.wind, torch.stack([out.cover, out.liquid, out.ice], -1)], -1
         )
-        error = smooth_l1_loss(predicted / spread, batch["truth"] / spread, reduction="none", beta=2.0)
+        error = smooth_l1_loss(
+            predicted / spread, batch["truth"] / spread, reduction="none", beta=LARGE_ERROR
+        )
         weights = torch.tensor(list(WEIGHTS.values()), dtype=level.dtype, device=level.device)
-        each = (error.mean(1) * weight.unsqueeze(1)).mean(0)
+        each = PROFILE_WEIGHT * (error.mean(1) * weight.unsqueeze(1)).mean(0)
         rain = smooth_l1_loss(
             out.rain / self.scale[number, 5], batch["rain"] / self.scale[number, 5], reduction="none"
         )

@@ -42,7 +42,7 @@ def outputs_of(seen: Profiles, out: LayerOutputs, kind: Tensor) -> dict[str, Ten
     wind = [closed(values[..., number], nothing, mass, torch.zeros_like(out.rain)) for number in (5, 6)]
     # no level may lose more vapour in a step than it has: all of the column's convection is weakened equally
     have = s.qv.T.clamp_min(0.0) / s.dt.unsqueeze(1)
-    share = torch.where(vapour < 0.0, have / (-vapour).clamp_min(1e-30), torch.ones_like(vapour))
+    share = torch.where(vapour < 0.0, have / (-vapour).clamp_min(1e-300), torch.ones_like(vapour))
     limit = torch.where(active, (SAFE * share.amin(1)).clamp_max(1.0), torch.zeros_like(out.rain))
     tendencies = {"RTHCUTEN": heating, "RQVCUTEN": vapour, "RQSCUTEN": nothing}
     tendencies |= {name: condensate[..., number] for number, name in enumerate(CONDENSATE)}

@@ -111,7 +111,7 @@ def respond(
     correction = imbalance.clamp(*enthalpy) - imbalance
     rth = carried["RTHCUTEN"] + correction * heating.abs() / (td.CP * s.pi)
     # no layer may lose more vapour in a step than it has: all of the column's convection is weakened equally
-    limit = torch.where(rv < 0.0, s.qv.clamp_min(0.0) / (s.dt * (-rv).clamp_min(1e-30)), torch.ones_like(rv))
+    limit = torch.where(rv < 0.0, s.qv.clamp_min(0.0) / (s.dt * (-rv).clamp_min(1e-300)), torch.ones_like(rv))
     limit = limit.amin(0).clamp_max(1.0)
     limit = torch.where(active, limit, torch.zeros_like(limit))
     dilution = plume.flux * plume.flux_lcl * strength / (1.0 - strength / 100.0)

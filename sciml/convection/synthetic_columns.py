@@ -1,8 +1,8 @@
 """Synthetic columns: mixtures of two columns of a run with smooth noise, in hydrostatic balance.
 
 The inputs of the scheme are mixed linearly, with a weight of 0 to 0.5 for the second column; half of the columns have
-no second one. Smooth noise is added to temperature and vapour, and W0AVG is scaled. The other variables follow as in
-WRF:
+no second one. Smooth noise is added to temperature, vapour and wind, and W0AVG is scaled. The other variables follow
+as in WRF:
 
 - The mass of a layer, RHO DZ8W, and P_HYD are the mixtures of those of the two columns, so that the hydrostatic
   relation holds as in the given columns.
@@ -41,6 +41,7 @@ MODES: Final = 8
 STRETCH: Final = 0.4  # exponent of the pressure depth: the noise varies most near the ground
 TEMPERATURE: Final = 0.12  # K, standard deviation of the amplitude of each mode
 VAPOUR: Final = 0.02  # of the logarithm of QVAPOR
+WIND: Final = 2.0  # m/s, of both components
 VELOCITY: Final = 0.15  # of the logarithm of the factor of W0AVG
 
 
@@ -117,6 +118,8 @@ def mix(columns: xr.Dataset, drawn: Draw, rng: np.random.Generator) -> xr.Datase
     noise = _Noise.of(out["P_HYD"], rng)
     out["T_PHY"] = out["T_PHY"] + noise.profiles(TEMPERATURE, rng)
     out["QVAPOR"] = out["QVAPOR"] * np.exp(noise.profiles(VAPOUR, rng))
+    for name in ("U_PHY", "V_PHY"):
+        out[name] = out[name] + noise.profiles(WIND, rng)
     out["W0AVG"] = out["W0AVG"] * np.exp(rng.normal(0.0, VELOCITY, (len(mass), 1)))
     out["PI_PHY"] = (pressure / P_ZERO) ** (R_DRY / CP_DRY)
     out["RHO"] = state * _density(pressure, out["T_PHY"], out["QVAPOR"])

@@ -87,6 +87,19 @@ def test_the_constraints_hold_for_any_weights(pairs: xr.Dataset, wild: Emulator[
     assert (out["NCA"].values[kind == 1] == 60 * pairs.attrs["CUDT"]).all()
 
 
+def test_a_level_of_almost_no_vapour_does_not_weaken_the_column(
+    pairs: xr.Dataset, wild: Emulator[ColumnBiLSTM]
+) -> None:
+    level, some = len(wild.network.shape.edges) - 3, pairs.isel(column=slice(0, 300))
+    dry, almost = some.copy(deep=True), some.copy(deep=True)
+    dry["QVAPOR"][:, level], almost["QVAPOR"][:, level] = 0.0, 1e-35
+    first, second = solved(dry, wild), solved(almost, wild)
+    assert np.abs(first["RQVCUTEN"].values[:, level - 1]).max() > 0
+    for name in ("RTHCUTEN", "RQVCUTEN", "RUCUTEN"):
+        size = np.abs(first[name].values).max(1, keepdims=True) + 1e-30
+        assert (np.abs(second[name].values - first[name].values) / size).max() < 1e-6, name
+
+
 def test_the_wind_has_no_preferred_direction(pairs: xr.Dataset, wild: Emulator[ColumnBiLSTM]) -> None:
     some = pairs.isel(column=slice(0, 200))
     cos, sin = np.cos(1.9), np.sin(1.9)

@@ -44,7 +44,7 @@ static vreal hold_time(const setting *set, vreal passage, const layer_outputs *i
 static vreal limit_of(const setting *set, const sounding *s, const vreal *vapour, vword active) {
     vreal least = splat(1e30);
     for (int k = 0; k < s->levels; k++) {
-        const vreal share = at_least(s->qv[k], 0.0) / set->dt / at_least(-vapour[k], 1e-30);
+        const vreal share = at_least(s->qv[k], 0.0) / set->dt / at_least(-vapour[k], 1e-300);
         least = MIN(choose(vapour[k] < 0.0, share, splat(1.0)), least);
     }
     return only(active, at_most(SAFE * least, 1.0));

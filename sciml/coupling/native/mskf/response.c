@@ -52,7 +52,7 @@ static void close_budgets(const setting *set, const sounding *s, const adjusted 
     for (int k = 0; k < reach; k++) {
         const vreal rv = a->rqv[k];
         a->rth[k] += correction * absolute(a->rth[k]);
-        const vreal there = at_least(s->qv[k], 0.0) / (set->dt * at_least(-rv, 1e-30));
+        const vreal there = at_least(s->qv[k], 0.0) / (set->dt * at_least(-rv, 1e-300));
         least = choose(rv < 0.0, MIN(there, least), least);
     }
     *limit = least;
