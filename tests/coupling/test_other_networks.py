@@ -86,6 +86,7 @@ def test_replay(folder: Path, tmp_path: Path) -> None:
     assert lines[-2].startswith("agree: Fortran against torch, 4,032 columns")
 
 
+@pytest.mark.slow
 def test_f2py(folder: Path, emulator: Emulator[Any], library: Library) -> None:
     """The bare network, called by f2py, has the bits of the call by ctypes."""
     pytest.importorskip("mesonbuild")
