@@ -1,4 +1,4 @@
-"""Column schemes: the inputs, outputs, units, bounds and classes of a physics scheme of WRF, each declared once."""
+"""Column schemes: the inputs, outputs, units, bounds and closures of a physics scheme, each declared once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 from sciml.lazy import attach
 
 if TYPE_CHECKING:
+    from sciml.schemes.closures import ColumnClosure as ColumnClosure
+    from sciml.schemes.closures import LevelClosure as LevelClosure
+    from sciml.schemes.closures import Term as Term
+    from sciml.schemes.declaration import load_scheme as load_scheme
     from sciml.schemes.mskf import MSKF as MSKF
     from sciml.schemes.scheme import ColumnScheme as ColumnScheme
     from sciml.schemes.scheme import Field as Field

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sciml.errors import InputError
-from sciml.wrf.variables import TABLE
+from sciml.schemes.closures import ColumnClosure, LevelClosure, check_laws, check_tendencies
+from sciml.wrf.units import parsed
+from sciml.wrf.variables import TABLE, Variable
 
 __all__ = ["EMULATOR_OUTPUTS", "ColumnScheme", "Diagnostic", "Field"]
 
@@ -41,7 +43,7 @@ class Field:
     Parameters
     ----------
     name
-        Name in the table of WRF's variables, `sciml.wrf.variables.TABLE`.
+        Name in the table of WRF's variables, `sciml.wrf.variables.TABLE`, or of `declared`.
     symbol
         Name of its enumerator in the C header, without the prefix ``SCIML_``.
     argument
@@ -54,6 +56,12 @@ class Field:
         Whether an emulator reads the value of this output before the call.
     note
         Remark beside the units in the generated interfaces, such as "of dry air".
+    declared
+        Units, dimensions and bounds of a field that is not WRF's; see `Field.declare`.
+    tendency_of
+        Input of which this output is the tendency; empty for none.
+    nonnegative
+        Whether a step with this tendency must not make that input negative.
 
     Raises
     ------
@@ -69,25 +77,99 @@ class Field:
     is_level: bool = False
     is_read: bool = False
     note: str = ""
+    declared: Variable | None = None
+    tendency_of: str = ""
+    nonnegative: bool = False
 
     def __post_init__(self) -> None:
-        if self.name not in TABLE:
-            raise InputError(f"{self.name!r} is not in the table of WRF's variables: add a row for it there")
-        if TABLE[self.name].dims not in ("3d", "2d"):
+        if self.declared is None and self.name not in TABLE:
             raise InputError(
-                f"{self.name} has the dimensions {TABLE[self.name].dims}: give a 3d or a 2d variable"
+                f"{self.name!r} is not in the table of WRF's variables: add a row for it there, or declare it with "
+                "Field.declare"
             )
+        if self.row.dims not in ("3d", "2d"):
+            raise InputError(f"{self.name} has the dimensions {self.row.dims}: give a 3d or a 2d variable")
         _check_identifiers(self.symbol, self.argument)
+        if self.nonnegative and not self.tendency_of:
+            raise InputError(f"{self.name} is nonnegative but no tendency: set tendency_of to an input")
+
+    @classmethod
+    def declare(
+        cls,
+        name: str,
+        units: str,
+        *,
+        is_profile: bool = True,
+        bounds: tuple[float, float] = UNBOUNDED,
+        tendency_of: str = "",
+        nonnegative: bool = False,
+        note: str = "",
+    ) -> Field:
+        """Declare a field that is not in the table of WRF's variables.
+
+        Parameters
+        ----------
+        name
+            Its name, also in files of pairs.
+        units
+            CF units.
+        is_profile
+            Whether it has a value on every level, or one per column.
+        bounds
+            Least and greatest value, inclusive.
+        tendency_of, nonnegative, note
+            As those of a `Field`.
+
+        Raises
+        ------
+        InputError
+            The name is no identifier, the units are unknown, or the bounds are no interval.
+
+        Examples
+        --------
+        >>> Field.declare("rain", "kg m-2 s-1", is_profile=False, bounds=(0.0, 1.0)).bounds
+        (0.0, 1.0)
+        """
+        if parsed(units) is None:
+            raise InputError(f"{name} has the unknown units {units!r}: give CF units, such as 'kg kg-1 s-1'")
+        low, high = bounds
+        if not low < high:
+            raise InputError(f"{name} has the bounds {low} to {high}: give the lower one first")
+        row = Variable(
+            name,
+            "",
+            note or name,
+            units,
+            "3d" if is_profile else "2d",
+            "",
+            "state",
+            (float(low), float(high)),
+        )
+        return cls(
+            name,
+            name,
+            name.lower(),
+            limits=row.bounds,
+            note=note,
+            declared=row,
+            tendency_of=tendency_of,
+            nonnegative=nonnegative,
+        )
+
+    @property
+    def row(self) -> Variable:
+        """Row of the table of WRF's variables, or of the user's declaration."""
+        return self.declared or TABLE[self.name]
 
     @property
     def is_profile(self) -> bool:
         """Whether the field has a value on every level; a scalar has a single value per column."""
-        return TABLE[self.name].dims == "3d"
+        return self.row.dims == "3d"
 
     @property
     def units(self) -> str:
         """CF units."""
-        return TABLE[self.name].units
+        return self.row.units
 
     @property
     def unit_label(self) -> str:
@@ -97,7 +179,7 @@ class Field:
     @property
     def bounds(self) -> tuple[float, float]:
         """Physical bounds, inclusive."""
-        return TABLE[self.name].bounds
+        return self.row.bounds
 
     @property
     def comment(self) -> str:
@@ -147,14 +229,17 @@ EMULATOR_OUTPUTS: Final = (
 
 @dataclass(frozen=True)
 class ColumnScheme:
-    """A physics scheme of WRF that works on each column independently.
+    """A physics scheme that works on each column independently.
+
+    A scheme of a user needs `name`, `inputs` and `outputs`, and the `laws` and the `step` that a network must obey; the
+    other parameters describe a scheme of WRF.
 
     Parameters
     ----------
     name
         Short name, as in ``libsciml_<name>.so``.
     cu_physics
-        Number of the scheme in WRF's namelist.
+        Number of the scheme in WRF's namelist; 0 if it has none.
     inputs
         Fields that a call of the scheme reads: profiles first, then scalars; in the order of the C interface.
     outputs
@@ -177,27 +262,33 @@ class ColumnScheme:
         Profiles that the scheme returns if the host asks for them; columns do not have them.
     prefix
         Prefix of the names in the generated interfaces, in lower case; ``sciml_<name>`` by default.
+    laws
+        Closures that a network of the scheme satisfies to round-off; they are budgets in `closures` too.
+    step
+        Name of the input scalar with the time step in s, for outputs that are `Field.nonnegative`.
 
     Raises
     ------
     InputError
-        A name or a symbol occurs twice, profiles do not come first, a closure names no output, or a symbol is
-        the name of another argument of the Fortran interface.
+        A name or a symbol occurs twice, profiles do not come first, a closure names no output or cannot hold, or a
+        symbol is the name of another argument of the Fortran interface.
     """
 
     name: str
-    cu_physics: int
     inputs: tuple[Field, ...]
     outputs: tuple[Field, ...]
-    optional_outputs: tuple[Field, ...]
-    state: tuple[str, ...]
-    training: tuple[str, ...]
-    decisive: tuple[str, ...]
-    zero_if_absent: tuple[str, ...]
-    classes: tuple[str, ...]
-    closures: Mapping[str, tuple[str, ...]] = field(hash=False)
+    cu_physics: int = 0
+    optional_outputs: tuple[Field, ...] = ()
+    state: tuple[str, ...] = ()
+    training: tuple[str, ...] = ()
+    decisive: tuple[str, ...] = ()
+    zero_if_absent: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    closures: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     rates: tuple[Diagnostic, ...] = ()
     prefix: str = ""
+    laws: tuple[ColumnClosure | LevelClosure, ...] = ()
+    step: str = ""
 
     def __post_init__(self) -> None:
         if not self.prefix:
@@ -223,11 +314,19 @@ class ColumnScheme:
             raise InputError(
                 f"the scheme {self.name} does not return {unknown}: add an output, or remove the name"
             )
+        check_tendencies(self)
+        check_laws(self)
+        budgets = {law.name: law.outputs for law in self.laws}
+        if len(budgets) < len(self.laws) or any(
+            self.closures.get(name, outputs) != outputs for name, outputs in budgets.items()
+        ):
+            raise InputError(f"the scheme {self.name} has two closures of one name: name each differently")
+        object.__setattr__(self, "closures", {**self.closures, **budgets})
 
     def _check_symbols(self, fields: tuple[Field, ...]) -> None:
         entries: list[Field | Diagnostic] = [*fields, *self.rates, *EMULATOR_OUTPUTS]
         symbols = [entry.symbol.lower() for entry in entries]
-        wrong = sorted({s for s in symbols if symbols.count(s) > 1 or s in RESERVED})
+        wrong = sorted({s for s in symbols if symbols.count(s) > 1 or (s in RESERVED and self.cu_physics)})
         if wrong:
             raise InputError(
                 f"the scheme {self.name} uses the symbol {', '.join(wrong)} twice, or an argument of the Fortran "
