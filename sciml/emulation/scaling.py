@@ -1,0 +1,70 @@
+"""Scaling of the inputs of a declared scheme: each standardised, and its logarithm if its bounds are positive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sciml.schemes.scheme import ColumnScheme
+
+__all__ = ["InputScaling", "channels_of"]
+
+LEAST = 1e-3
+"""Offset of the logarithm, in units of the root mean square."""
+CLIP = 8.0
+
+
+def channels_of(scheme: ColumnScheme) -> tuple[tuple[str, bool], ...]:
+    """Return the input of each channel, and whether it is the logarithm."""
+    plain = [(f.name, False) for f in scheme.inputs]
+    return (*plain, *((f.name, True) for f in scheme.inputs if f.bounds[0] >= 0))
+
+
+@dataclass(frozen=True)
+class InputScaling:
+    """Scaling of the channels of a scheme.
+
+    Attributes
+    ----------
+    scheme
+        Its declaration.
+    size
+        Root mean square of each input in the training (input,), float64.
+    mean, inverse
+        Mean of each channel, and one over its standard deviation, (channel,), float64.
+    """
+
+    scheme: ColumnScheme
+    size: Tensor
+    mean: Tensor
+    inverse: Tensor
+
+    @classmethod
+    def of(cls, scheme: ColumnScheme, inputs: Mapping[str, Tensor]) -> InputScaling:
+        """Compute the scaling of training columns."""
+        size = torch.stack([inputs[name].double().square().mean().sqrt() for name in scheme.input_names])
+        size = torch.where(size > 0, size, 1.0)
+        unit = cls(scheme, size, torch.zeros(()), torch.ones(()))
+        raw = unit._raw(inputs)
+        mean, spread = raw.mean((0, 1)), raw.std((0, 1))
+        # an input that does not vary in the training has no effect
+        inverse = torch.where(spread > 1e-9 * (1 + mean.abs()), 1.0 / spread, 0.0)
+        return cls(scheme, size, mean, inverse)
+
+    def _raw(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        like = inputs[self.scheme.input_profiles[0]]
+        place = {name: n for n, name in enumerate(self.scheme.input_names)}
+        parts = []
+        for name, is_log in channels_of(self.scheme):
+            value = inputs[name].double()
+            value = value if value.dim() == 2 else value[:, None].expand(like.shape)
+            value = value / self.size[place[name]]
+            parts.append(torch.log(value.clamp_min(0.0) + LEAST) if is_log else value)
+        return torch.stack(parts, -1)
+
+    def standardise(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Compute the channels (column, level, channel), float64, within `CLIP` standard deviations."""
+        return ((self._raw(inputs) - self.mean) * self.inverse).clamp(-CLIP, CLIP)
