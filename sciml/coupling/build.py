@@ -80,11 +80,12 @@ _PLAIN = (
     *(f"engine/{name}.c" for name in _ENGINE),
     *(f"mskf/{name}.c" for name in ("emulate", "emulator", "handle", "tables")),
     *(f"wrf/{name}.c" for name in _WRF),
+    *(f"column/{name}.c" for name in ("column", "column_scheme", "heads")),
 )
 _FORTRAN = "sciml_mskf.f90"
 #: Files for a host's own compilers, and the settings.
 _FACES = (
-    *("sciml_mskf.h", "wrf/sciml_mskf_arguments.h"),
+    *("sciml_mskf.h", "sciml_column.h", "sciml_column.f90", "wrf/sciml_mskf_arguments.h"),
     *(_FORTRAN, "wrf/sciml_cu_mskf.f90", "sciml_mskf.nml"),
 )
 #: Separate libraries before glibc 2.34.

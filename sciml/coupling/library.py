@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from sciml.errors import BuildError, ChecksumError, InputError, SchemaError, SciMLError
 
-__all__ = ["Description", "Library", "NativeNetwork"]
+__all__ = ["STATUS_ERRORS", "Description", "Library", "NativeNetwork"]
 
 #: Error class by the status of `sciml_mskf.h`.
-_ERRORS: dict[int, type[SciMLError]] = {
+STATUS_ERRORS: dict[int, type[SciMLError]] = {
     1: InputError,
     2: InputError,
     3: ChecksumError,
@@ -165,7 +165,7 @@ class NativeNetwork:
     @staticmethod
     def _check(status: int, message: ctypes.Array[ctypes.c_char]) -> None:
         if status:
-            raise _ERRORS.get(status, SciMLError)(message.value.decode(errors="replace"))
+            raise STATUS_ERRORS.get(status, SciMLError)(message.value.decode(errors="replace"))
 
     @property
     def handle(self) -> int:
