@@ -54,6 +54,7 @@ def scheme_weights(emulator: SchemeEmulator) -> Weights:
         "channel_is_log": np.array([is_log for _, is_log in channels], np.int32),
         "channel_mean": scaling.mean.numpy(),
         "channel_inverse": scaling.inverse.numpy(),
+        "channel_mix": scaling.mix.numpy().ravel(),
         "input_size": scaling.size.numpy(),
         "channel_limits": np.array([CLIP, LEAST]),
         "head_output": np.array([outputs[name] for name in emulator.network.heads.names], np.int32),

@@ -25,7 +25,7 @@ from sciml.train import checkpoint
 __all__ = ["KIND", "SchemeEmulator"]
 
 KIND = "scheme-emulator"
-_SCALING = ("size", "mean", "inverse")
+_SCALING = ("size", "mean", "inverse", "mix")
 BLOCK = 4096  # columns
 
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from sciml.schemes.closures import ColumnClosure, LevelClosure
-from sciml.schemes.scheme import ColumnScheme, Field
+from sciml.schemes.field import Field
+from sciml.schemes.scheme import ColumnScheme
 
 __all__ = ["Heads", "decode", "fluxes"]
 

@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from sciml.errors import InputError, MissingVariable
-from sciml.schemes.scheme import ColumnScheme, Field
+from sciml.schemes.field import Field
+from sciml.schemes.scheme import ColumnScheme
 from sciml.wrf.units import parsed
 
 __all__ = ["check_pairs", "open_pairs"]

@@ -1,4 +1,8 @@
-"""Scaling of the inputs of a declared scheme: each standardised, and its logarithm if its bounds are positive."""
+"""Scaling of the inputs of a declared scheme: standardised inputs and logarithms, whitened.
+
+The inputs of a physics scheme are correlated: temperature, pressure and vapour all fall with height, and what a scheme
+acts on, such as supersaturation, is a small difference of them. Whitening gives each combination the same variance.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ __all__ = ["InputScaling", "channels_of"]
 LEAST = 1e-3
 """Offset of the logarithm, in units of the root mean square."""
 CLIP = 8.0
+LEAST_VARIANCE = 1e-4
+"""Least variance of a combination of standardised channels, so that rounding is not amplified."""
 
 
 def channels_of(scheme: ColumnScheme) -> tuple[tuple[str, bool], ...]:
@@ -35,24 +41,30 @@ class InputScaling:
         Root mean square of each input in the training (input,), float64.
     mean, inverse
         Mean of each channel, and one over its standard deviation, (channel,), float64.
+    mix
+        Matrix (channel, channel) that turns the standardised channels into uncorrelated ones, float64.
     """
 
     scheme: ColumnScheme
     size: Tensor
     mean: Tensor
     inverse: Tensor
+    mix: Tensor
 
     @classmethod
     def of(cls, scheme: ColumnScheme, inputs: Mapping[str, Tensor]) -> InputScaling:
         """Compute the scaling of training columns."""
         size = torch.stack([inputs[name].double().square().mean().sqrt() for name in scheme.input_names])
         size = torch.where(size > 0, size, 1.0)
-        unit = cls(scheme, size, torch.zeros(()), torch.ones(()))
+        zero, one = torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
+        unit = cls(scheme, size, zero, one, one)
         raw = unit._raw(inputs)
         mean, spread = raw.mean((0, 1)), raw.std((0, 1))
         # an input that does not vary in the training has no effect
         inverse = torch.where(spread > 1e-9 * (1 + mean.abs()), 1.0 / spread, 0.0)
-        return cls(scheme, size, mean, inverse)
+        scaled = ((raw - mean) * inverse).clamp(-CLIP, CLIP).flatten(0, 1)
+        variance, axes = torch.linalg.eigh(scaled.T @ scaled / len(scaled))
+        return cls(scheme, size, mean, inverse, axes * variance.clamp_min(LEAST_VARIANCE).rsqrt())
 
     def _raw(self, inputs: Mapping[str, Tensor]) -> Tensor:
         like = inputs[self.scheme.input_profiles[0]]
@@ -67,4 +79,5 @@ class InputScaling:
 
     def standardise(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Compute the channels (column, level, channel), float64, within `CLIP` standard deviations."""
-        return ((self._raw(inputs) - self.mean) * self.inverse).clamp(-CLIP, CLIP)
+        scaled = ((self._raw(inputs) - self.mean) * self.inverse).clamp(-CLIP, CLIP)
+        return (scaled @ self.mix).clamp(-CLIP, CLIP)

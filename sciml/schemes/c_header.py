@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from sciml.schemes.scheme import EMULATOR_OUTPUTS, ColumnScheme, Field
+from sciml.schemes.field import Field
+from sciml.schemes.scheme import EMULATOR_OUTPUTS, ColumnScheme
 
 __all__ = ["enumerations", "field_tables"]
 

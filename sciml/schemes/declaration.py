@@ -26,7 +26,8 @@ from typing import Any, Final
 from sciml.checks import is_number
 from sciml.errors import InputError
 from sciml.schemes.closures import ColumnClosure, LevelClosure, Term
-from sciml.schemes.scheme import ColumnScheme, Field
+from sciml.schemes.field import Field
+from sciml.schemes.scheme import ColumnScheme
 
 __all__ = ["load_scheme", "scheme_from", "scheme_table"]
 
@@ -53,6 +54,11 @@ def load_scheme(path: str | os.PathLike[str]) -> ColumnScheme:
         outputs also have `tendency_of` and `nonnegative`. ``[closures.NAME]`` has the `kind` "column", with `terms`
         (an array), `carried`, `mass` and `surface`, or "level", with `terms` (a table of `factor`, `units` and `by`
         for each output) and `balanced`. See `ColumnClosure` and `LevelClosure`.
+
+    Returns
+    -------
+    ColumnScheme
+        The declared scheme.
 
     Raises
     ------

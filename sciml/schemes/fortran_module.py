@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sciml.schemes.c_header import groups
-from sciml.schemes.scheme import EMULATOR_OUTPUTS, ColumnScheme, Field
+from sciml.schemes.field import Field
+from sciml.schemes.scheme import EMULATOR_OUTPUTS, ColumnScheme
 
 __all__ = ["argument_names", "members", "module_parts", "wrapped"]
 

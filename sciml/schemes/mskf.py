@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from sciml.schemes.scheme import ColumnScheme, Diagnostic, Field
+from sciml.schemes.field import Diagnostic, Field
+from sciml.schemes.scheme import ColumnScheme
 
 __all__ = ["MSKF"]
 

@@ -1,4 +1,4 @@
-"""The native sources have layers (engine, mskf, wrf), and no circle of includes."""
+"""The native sources have layers (engine, mskf, column, wrf), and no circle of includes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from sciml.coupling.build import sources
 
-LAYERS = ("engine", "mskf", "wrf")
+LAYERS = ("engine", "mskf", "column", "wrf")
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
@@ -38,7 +38,7 @@ def test_each_include_names_a_file_of_the_sources(pairs: dict[str, set[str]]) ->
 def test_each_layer_includes_only_the_layers_below(pairs: dict[str, set[str]]) -> None:
     for pair, included in pairs.items():
         if "/" not in pair:  # the interface of the library, which every layer may include
-            assert not included, pair
+            assert not any("/" in name for name in included), pair
             continue
         below = LAYERS[: LAYERS.index(pair.split("/")[0]) + 1]
         layers = {name.split("/")[0] for name in included if "/" in name}

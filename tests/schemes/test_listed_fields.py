@@ -7,7 +7,7 @@ import re
 import pytest
 
 from sciml.schemes import MSKF
-from sciml.schemes.scheme import Field
+from sciml.schemes.field import Field
 from sciml.storage.packaged import PACKAGE
 
 CHECKOUT = PACKAGE.parent

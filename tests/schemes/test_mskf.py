@@ -14,7 +14,7 @@ from sciml.columns.fields import needed
 from sciml.coupling.build import c_compiler, sources
 from sciml.coupling.generated_sources import COMMAND, generated
 from sciml.schemes import MSKF
-from sciml.schemes.scheme import Field
+from sciml.schemes.field import Field
 from sciml.wrf.variables import TABLE
 from tests.coupling import caller, host
 

@@ -156,6 +156,7 @@ int sciml_column_scheme_read(const sciml_cdf *file, const char *expected, sciml_
         {"channel_is_log", s->channels, 0, 1, s->is_log, NULL},
         {"channel_mean", s->channels, 0, 0, NULL, s->mean},
         {"channel_inverse", s->channels, 0, 0, NULL, s->inverse},
+        {"channel_mix", s->channels * s->channels, 0, 0, NULL, s->mix},
         {"input_size", s->inputs, 0, 0, NULL, s->size},
         {"channel_limits", 2, 0, 0, NULL, limits},
         {"head_output", s->heads, 0, out, s->head, NULL},

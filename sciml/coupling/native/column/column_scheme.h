@@ -17,6 +17,7 @@ typedef struct sciml_column_scheme {
     int32_t source[2 * SCIML_MOST_FIELDS], is_log[2 * SCIML_MOST_FIELDS];
     double size[SCIML_MOST_FIELDS]; /* of each input */
     double mean[2 * SCIML_MOST_FIELDS], inverse[2 * SCIML_MOST_FIELDS];
+    double mix[4 * SCIML_MOST_FIELDS * SCIML_MOST_FIELDS]; /* (standardised channel, channel) */
     double clip, least;
 
     int32_t heads;                      /* of the network, per level */

@@ -45,13 +45,21 @@ int sciml_column_channels(const sciml_column_scheme *s, int64_t columns, int32_t
                           const double *in3, const double *in2, double *x) {
     const column c = {s, columns, i, levels, in3, in2};
     const int valid = is_valid(&c);
-    for (int32_t k = 0; k < levels; k++)
+    for (int32_t k = 0; k < levels; k++, x += s->channels) {
+        double scaled[2 * SCIML_MOST_FIELDS];
         for (int32_t n = 0; n < s->channels; n++) {
             const int32_t f = s->source[n];
             const double q = valid ? input(&c, f, k) / s->size[f] : 0.0;
             const double raw = s->is_log[n] ? log(positive(q) + s->least) : q;
-            *x++ = within((raw - s->mean[n]) * s->inverse[n], -s->clip, s->clip);
+            scaled[n] = within((raw - s->mean[n]) * s->inverse[n], -s->clip, s->clip);
         }
+        for (int32_t n = 0; n < s->channels; n++) {
+            double sum = 0.0;
+            for (int32_t m = 0; m < s->channels; m++)
+                sum += scaled[m] * s->mix[m * s->channels + n];
+            x[n] = within(sum, -s->clip, s->clip);
+        }
+    }
     return valid;
 }
 
