@@ -11,6 +11,7 @@ GROUPS = {
     "wrf": "1) Describe and compare WRF output, and extract columns.",
     "convection": "2) Train emulators of the convection scheme, and score them.",
     "coupling": "3) Build an emulator into the library that WRF links.",
+    "scheme": "Emulate any column scheme that you declare in TOML.",
     "pde": "Generate PDE data, train operators, solve with error bounds.",
 }
 """The groups and their help texts, so that `sciml --help` works without importing the groups."""

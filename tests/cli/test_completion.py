@@ -31,7 +31,7 @@ def completed(line: str, shell: str = "bash") -> list[str]:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("sciml ", {"doctor", "demo", "wrf", "convection", "coupling", "pde"}),
+        ("sciml ", {"doctor", "demo", "wrf", "convection", "coupling", "scheme", "pde"}),
         ("sciml co", {"convection", "coupling"}),
         ("sciml pde ", {"families", "generate", "info", "train", "verify", "solve", "findings"}),
         ("sciml pde tr", {"train"}),
