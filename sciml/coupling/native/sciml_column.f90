@@ -92,8 +92,9 @@ contains
 
    !> Run the emulator on all columns of the arrays, with one thread.
    !>
-   !> Fields have the order of the declaration, profiles and scalars apart; level 1 is the lowest. The closures
-   !> of the scheme hold to round-off. message has the number of invalid columns, whose outputs are zero.
+   !> Fields have the order of the declaration, profiles and scalars apart; level 1 is the lowest. The
+   !> closures of the scheme hold to round-off. message has the number of invalid columns, whose outputs are
+   !> zero.
    subroutine sciml_column_run(scheme, in3, in2, out3, out2, status, message)
       type(sciml_scheme), intent(in) :: scheme
       !> (column, level, field) and (column, field)
@@ -103,6 +104,7 @@ contains
       ! allow(C072)
       character(len=*), intent(out) :: message
       character(kind=c_char) :: text(message_size)
+      character(len=200) :: line
       integer :: columns, levels
 
       columns = size(in3, 1)
@@ -117,8 +119,9 @@ contains
           .or. any(shape(out3) /= [columns, levels, int(scheme%fields(3))]) &
           .or. any(shape(out2) /= [columns, int(scheme%fields(4))])) then
          status = 1
-         write (message, "(a, 4(1x, i0))") "sciml_column_run: the arrays are not (columns, levels, fields) and "// &
-            "(columns, fields) with the fields of the scheme:", scheme%fields
+         write (line, "(a, 4(1x, i0))") "sciml_column_run: the arrays are not (columns, levels, fields) "// &
+            "and (columns, fields) with the fields of the scheme:", scheme%fields
+         message = line
          return
       end if
       text(1) = c_null_char
