@@ -219,6 +219,23 @@ def test_the_pure_networks_on_the_sample(tmp_path: Path) -> None:
     assert "| sample | goal | bilstm | published |" in done.stdout
 
 
+@pytest.mark.slow
+def test_a_declared_scheme_is_trained_with_several_seeds(
+    tmp_path: Path, load: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "scores.json"
+    bench = load("declared_scheme")
+    monkeypatch.setattr("sys.argv", ["bench", "--smoke", "--work", str(tmp_path), "--json", str(out)])
+    bench.main()
+    scores = json.loads(out.read_text(encoding="utf-8"))
+    assert set(scores) == {"7", "11"} and set(scores["7"]) == {"20", "34"}
+    rain = [scores[seed]["34"]["r2"]["rain"] for seed in ("7", "11")]
+    assert rain[0] != rain[1]
+    shown = capsys.readouterr().out
+    assert f"{sum(rain) / 2:.4f} ({min(rain):.4f})" in shown
+    assert "largest residual of a closure: " in shown
+
+
 def test_the_linear_response_is_compared_with_that_of_the_scheme(load: Any) -> None:
     compare = load("linear_response").compare
     scheme = np.diag([-2.0, 0.5, -1.0, -4.0])

@@ -1,4 +1,4 @@
-"""Run a workflow: the `sciml` commands that a TOML file lists, one after the other.
+"""Run a workflow: the commands that a TOML file lists, one after the other: `sciml`, or a module of Python.
 
     python workflows/run.py workflows/01_sample.toml [--smoke] [--from 2] [--set NAME=VALUE]...
 
@@ -73,7 +73,9 @@ def run_workflow(path: Path, *, smoke: bool = False, first: int = 1, given: list
     for step in listed:
         command = [part for word in step["command"] for part in substitute(word, words)]
         resume_file = Path(*substitute(step["resume_file"], words)) if "resume_file" in step else None
-        steps.append(Step(str(step["purpose"]), tuple(command), resume_file))
+        steps.append(Step(str(step["purpose"]), tuple(command), resume_file, step.get("module", "")))
+    # modules of this repository
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH")]))
     if "output" in words:
         Path(words["output"][0]).mkdir(parents=True, exist_ok=True)
     run_steps(steps[first - 1 :])

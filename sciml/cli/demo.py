@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -33,14 +34,32 @@ BUDGET = 75
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a workflow: its purpose, the arguments of its command, and a file that exists until it is finished."""
+    """A step of a workflow: its purpose, the arguments of its command, and a file that exists until it is finished.
+
+    The command is sciml, or `module` of Python.
+    """
 
     purpose: str
     arguments: tuple[str, ...]
     resume_file: Path | None = None
+    module: str = ""
 
     def __str__(self) -> str:
-        return "sciml " + shlex.join(self.arguments)
+        return f"{f'python -m {self.module}' if self.module else 'sciml'} {shlex.join(self.arguments)}"
+
+    def run(self, more: tuple[str, ...] = ()) -> int:
+        """Run the command and return its exit code; `more` are further arguments of sciml."""
+        from sciml.cli.application import app
+
+        if self.module:
+            return subprocess.run(
+                [sys.executable, "-m", self.module, *self.arguments], check=False
+            ).returncode
+        try:
+            app(args=[*self.arguments, *more], prog_name="sciml")
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else int(bool(end.code))
+        return 0
 
 
 def demo_steps(
@@ -138,19 +157,14 @@ def run_steps(steps: list[Step], quiet: bool = False) -> list[dict[str, Any]]:
     list of dict
         The purpose, the command and the seconds of each step that was run.
     """
-    from sciml.cli.application import app
-
     completed: list[dict[str, Any]] = []
     for number, step in enumerate(steps, start=1):
         if not quiet:
             typer.secho(f"\n[{number}/{len(steps)}] {step.purpose}", bold=True)
             typer.secho(f"$ {step}", dim=True)
         begin = time.monotonic()
-        try:
-            app(args=[*step.arguments, *(["--quiet"] if quiet else [])], prog_name="sciml")
-        except SystemExit as end:
-            if end.code:
-                raise typer.Exit(end.code if isinstance(end.code, int) else 1) from None
+        if code := step.run(("--quiet",) if quiet else ()):
+            raise typer.Exit(code)
         seconds = time.monotonic() - begin
         completed.append({"purpose": step.purpose, "command": str(step), "seconds": round(seconds, 1)})
         if not quiet:

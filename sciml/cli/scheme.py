@@ -81,9 +81,9 @@ def train(
 ) -> None:
     """Train an emulator of a declared scheme on pairs.
 
-    The same command resumes an interrupted training.
+    Files may have columns of other numbers of levels. The same command resumes an interrupted training.
     """
-    from sciml.emulation import open_pairs
+    from sciml.emulation import open_groups
     from sciml.emulation.training import train as train_emulator
     from sciml.schemes import load_scheme
     from sciml.train import checkpoint
@@ -97,9 +97,9 @@ def train(
     declared = load_scheme(scheme)
     emulator = train_emulator(
         declared,
-        open_pairs(pairs, declared),
+        open_groups(pairs, declared),
         output,
-        validation=open_pairs(validation, declared) if validation else None,
+        validation=open_groups(validation, declared) if validation else None,
         fit=fit,
         network=network,
         resume=not options.restart,
@@ -115,18 +115,29 @@ def train(
     )
 )
 def evaluate(model: Model, pairs: Pairs, json_file: Json = None, quiet: Quiet = False) -> None:
-    """Score an emulator of a declared scheme on pairs."""
+    """Score an emulator of a declared scheme on pairs, and by number of levels if the files have several."""
     from dataclasses import asdict
 
-    from sciml.emulation import SchemeEmulator, open_pairs
+    from sciml.emulation import SchemeEmulator, open_groups
     from sciml.emulation import evaluate as score
+    from sciml.tables import aligned
 
     check_targets({"--json": json_file}, [model, *pairs])
     emulator = SchemeEmulator.load(model)
-    scores = score(emulator, open_pairs(pairs, emulator.scheme))
+    groups = open_groups(pairs, emulator.scheme)
+    scores = score(emulator, groups)
+    parts = {group.sizes["level"]: score(emulator, group) for group in groups if len(groups) > 1}
     report = Output(json_file, quiet)
     report.print(scores)
-    report.write_json(asdict(scores))
+    if parts:
+        rows = [
+            (name, *(f"{part.r2[name]:.4f}" for part in parts.values()))
+            for name in emulator.scheme.output_names
+        ]
+        report.print(*aligned([("R2 by levels", *map(str, parts)), *rows], indent="  "))
+    report.write_json(
+        {**asdict(scores), "levels": {str(number): asdict(part) for number, part in parts.items()}}
+    )
     report.print_files()
 
 

@@ -85,6 +85,7 @@ def scheme_weights(emulator: SchemeEmulator) -> Weights:
         "step": inputs[scheme.step] if scheme.step else -1,
         "closures": len(scheme.laws),
         "terms": terms,
+        "least_levels": scheme.least_levels,
     }
     return replace(bare, arrays=arrays, attributes=attributes)
 

@@ -9,6 +9,7 @@ from sciml.lazy import attach
 if TYPE_CHECKING:
     from sciml.emulation.emulator import SchemeEmulator as SchemeEmulator
     from sciml.emulation.evaluation import evaluate as evaluate
+    from sciml.emulation.pairs import open_groups as open_groups
     from sciml.emulation.pairs import open_pairs as open_pairs
     from sciml.emulation.training import train as train
 

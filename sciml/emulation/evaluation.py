@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -50,7 +52,7 @@ class Scores:
         return "\n".join(lines)
 
 
-def evaluate(emulator: SchemeEmulator, pairs: xr.Dataset) -> Scores:
+def evaluate(emulator: SchemeEmulator, pairs: xr.Dataset | Sequence[xr.Dataset]) -> Scores:
     """Compare an emulator with the scheme.
 
     Parameters
@@ -58,7 +60,7 @@ def evaluate(emulator: SchemeEmulator, pairs: xr.Dataset) -> Scores:
     emulator
         The emulator.
     pairs
-        Inputs and outputs of the scheme, of any number of levels.
+        Inputs and outputs of the scheme, of any number of levels, or several such datasets, scored together.
 
     Raises
     ------
@@ -66,22 +68,29 @@ def evaluate(emulator: SchemeEmulator, pairs: xr.Dataset) -> Scores:
         As `sciml.emulation.open_pairs`.
     """
     scheme = emulator.scheme
-    truth = check_pairs(pairs, scheme)
-    made = emulator(truth)
+    given = [pairs] if isinstance(pairs, xr.Dataset) else list(pairs)
+    truths = [check_pairs(dataset, scheme) for dataset in given]
+    wholes = [truth[list(scheme.input_names)].merge(emulator(truth)) for truth in truths]
     r2, bias = {}, {}
     for name in scheme.output_names:
-        true, error = truth[name].values, made[name].values - truth[name].values
+        true = _values(truths, name)
+        error = _values(wholes, name) - true
         variance = float(np.var(true))
         r2[name] = 1.0 - float(np.mean(error**2)) / variance if variance else float("nan")
         size = float(np.sqrt(np.mean(true**2)))
         bias[name] = float(np.mean(error)) / size if size else float("nan")
-    whole = truth[list(scheme.input_names)].merge(made)
-    closure = {
-        name: float(np.max(np.abs(residual) / np.maximum(size, 1e-300)))
-        for name, (residual, size) in residuals(scheme, whole).items()
-    }
-    least = {}
-    for field in (f for f in scheme.outputs if f.nonnegative):
-        after = whole[field.tendency_of] + whole[scheme.step] * whole[field.name]
-        least[field.tendency_of] = float(after.min())
-    return Scores(truth.sizes["column"], r2, bias, closure, least)
+    closure: dict[str, float] = {}
+    least: dict[str, float] = {}
+    for whole in wholes:
+        for name, (residual, terms) in residuals(scheme, whole).items():
+            worst = float(np.max(np.abs(residual) / np.maximum(terms, 1e-300)))
+            closure[name] = max(worst, closure.get(name, 0.0))
+        for field in (f for f in scheme.outputs if f.nonnegative):
+            after = float((whole[field.tendency_of] + whole[scheme.step] * whole[field.name]).min())
+            least[field.tendency_of] = min(after, least.get(field.tendency_of, np.inf))
+    return Scores(sum(truth.sizes["column"] for truth in truths), r2, bias, closure, least)
+
+
+def _values(datasets: Sequence[xr.Dataset], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the values of a variable of all datasets, in one dimension."""
+    return np.concatenate([dataset[name].values.ravel() for dataset in datasets])

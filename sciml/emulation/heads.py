@@ -139,38 +139,51 @@ def _budget(
     """
     free = [name for name in law.terms if name != law.carried]
     mass = inputs[law.mass]
-    levels = mass.shape[1]
+    own = {name: _bounded(raw[name], heads.field(name), inputs, heads.scheme.step) for name in free}
     positive = heads.field(law.carried).nonnegative
-    tendency = {name: _bounded(raw[name], heads.field(name), inputs, heads.scheme.step) for name in free}
+    flux = raw[law.carried].relu() if positive else raw[law.carried]
     if law.surface:
         low, high = heads.field(law.surface).bounds
-    flux = raw[law.carried].relu() if positive else raw[law.carried]
-    terms: dict[str, list[Tensor]] = {name: [] for name in law.terms}
-    lower: list[Tensor] = []
-    above = torch.zeros_like(mass[:, 0])
-    for k in reversed(range(levels)):
-        m, own = mass[:, k], {name: tendency[name][:, k] for name in free}
-        below = flux[:, k]
-        if k == 0:
-            below = below.clamp(low, high) if law.surface else torch.zeros_like(below)
-        if positive:
-            dt = inputs[heads.scheme.step]
-            before = {name: inputs[heads.field(name).tendency_of][:, k].clamp_min(0.0) for name in law.terms}
-            there = sum(before.values(), above * dt / m)
-            after = {name: before[name] + dt * own[name] for name in free}
-            wanted = sum(after.values(), torch.zeros_like(m))
-            share = torch.where(wanted > there, there / torch.where(wanted > 0, wanted, 1.0), 1.0)
-            own = {
-                name: torch.where(share < 1.0, (share * after[name] - before[name]) / dt, own[name])
-                for name in free
-            }
-            below = torch.minimum(below, (there - share * wanted).clamp_min(0.0) * m / dt)
-        for name in free:
-            terms[name].append(own[name])
-        terms[law.carried].append((above - below) / m - sum(own.values(), torch.zeros_like(m)))
-        lower.append(below)
-        above = below
-    made = {name: torch.stack(parts[::-1], 1) for name, parts in terms.items()}
+        lowest = flux[:, :1].clamp(low, high)
+    else:
+        lowest = torch.zeros_like(flux[:, :1])
+    flux = torch.cat([lowest, flux[:, 1:]], 1)
+    if positive:
+        dt = inputs[heads.scheme.step][:, None]
+        before = {name: inputs[heads.field(name).tendency_of].clamp_min(0.0) for name in law.terms}
+        after = {name: before[name] + dt * own[name] for name in free}
+        present = sum(before.values(), torch.zeros_like(mass))
+        wanted = sum(after.values(), torch.zeros_like(mass))
+        flux, share = _limited(flux, present, wanted, dt / mass)
+        own = {
+            name: torch.where(share < 1.0, (share * after[name] - before[name]) / dt, own[name])
+            for name in free
+        }
+    above = torch.cat([flux[:, 1:], torch.zeros_like(flux[:, :1])], 1)
+    made = {**own, law.carried: (above - flux) / mass - sum(own.values(), torch.zeros_like(mass))}
     if law.surface:
-        made[law.surface] = above
-    return made, torch.stack(lower[::-1], 1)
+        made[law.surface] = flux[:, 0]
+    return made, flux
+
+
+def _limited(flux: Tensor, present: Tensor, wanted: Tensor, per_flux: Tensor) -> tuple[Tensor, Tensor]:
+    """Limit the downward flux through the lower faces to what is there, from the top to the surface.
+
+    Returns
+    -------
+    tuple of Tensor
+        The flux, and the share of `wanted` that the free terms get, (column, level). `per_flux` is the change of the
+        mixing ratio in the step by a flux of one.
+    """
+    # lists of levels: the gradient of a selected level would be a whole array of zeros, of each of them
+    levels = [x.unbind(1) for x in (flux, present, wanted, torch.where(wanted > 0, wanted, 1.0), per_flux)]
+    limited: list[Tensor] = []
+    shares: list[Tensor] = []
+    above = torch.zeros_like(flux[:, 0])
+    for given, inside, needed, divisor, ratio in zip(*(reversed(x) for x in levels), strict=True):
+        there = inside + above * ratio
+        share = torch.where(needed > there, there / divisor, 1.0)
+        above = torch.minimum(given, (there - share * needed).clamp_min(0.0) / ratio)
+        limited.append(above)
+        shares.append(share)
+    return torch.stack(limited[::-1], 1), torch.stack(shares[::-1], 1)

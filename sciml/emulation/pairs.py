@@ -13,9 +13,11 @@ from sciml.schemes.field import Field
 from sciml.schemes.scheme import ColumnScheme
 from sciml.wrf.units import parsed
 
-__all__ = ["check_pairs", "open_pairs"]
+__all__ = ["check_pairs", "group_by_levels", "open_groups", "open_pairs"]
 
 COLUMN, LEVEL = "column", "level"
+SCHEME = "scheme"
+"""Attribute of a file: name of the scheme; a file without it may be of any."""
 
 
 def open_pairs(
@@ -47,29 +49,64 @@ def open_pairs(
     Raises
     ------
     InputError
-        A file cannot be read, has other dimensions or units, or other levels than the first one; or `check_pairs`
-        rejects the values.
+        A file cannot be read, is one of another scheme, has other dimensions or units, or other levels than the
+        first one; or `check_pairs` rejects the values.
     MissingVariable
         A field of the scheme is absent.
     """
+    files, parts = _listed(paths), []
+    for path in files:
+        parts.append(_open(path, scheme, rename or {}, targets))
+        if parts[-1].sizes[LEVEL] != parts[0].sizes[LEVEL]:
+            raise InputError(
+                f"{path} has {parts[-1].sizes[LEVEL]} levels and {files[0]} has {parts[0].sizes[LEVEL]}: open them "
+                "with open_groups"
+            )
+    return _joined(parts)
+
+
+def open_groups(
+    paths: str | Path | Sequence[str | Path],
+    scheme: ColumnScheme,
+    *,
+    rename: Mapping[str, str] | None = None,
+    targets: bool = True,
+) -> tuple[xr.Dataset, ...]:
+    """Open netCDF files of several numbers of levels: a dataset as by `open_pairs` for each number, fewest first.
+
+    Raises
+    ------
+    InputError, MissingVariable
+        As `open_pairs`.
+    """
+    return group_by_levels([_open(path, scheme, rename or {}, targets) for path in _listed(paths)])
+
+
+def group_by_levels(datasets: Sequence[xr.Dataset]) -> tuple[xr.Dataset, ...]:
+    """Join the datasets of equal numbers of levels; the one of the fewest levels comes first."""
+    numbers = sorted({dataset.sizes[LEVEL] for dataset in datasets})
+    return tuple(_joined([part for part in datasets if part.sizes[LEVEL] == number]) for number in numbers)
+
+
+def _joined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
+    return parts[0] if len(parts) == 1 else xr.concat(parts, COLUMN)
+
+
+def _listed(paths: str | Path | Sequence[str | Path]) -> list[str | Path]:
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     if not files:
         raise InputError("no file of pairs: give one at least")
-    parts = []
-    for path in files:
-        try:
-            with xr.open_dataset(path) as opened:
-                parts.append(_fields(_renamed(opened, rename or {}, path), scheme, targets, str(path)).load())
-        except (OSError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"cannot read {path}: {error}; give a netCDF file") from error
-        if parts[-1].sizes[LEVEL] != parts[0].sizes[LEVEL]:
-            raise InputError(
-                f"{path} has {parts[-1].sizes[LEVEL]} levels and {files[0]} has {parts[0].sizes[LEVEL]}: train on "
-                "files of equal levels"
-            )
-    return parts[0] if len(parts) == 1 else xr.concat(parts, COLUMN)
+    return files
+
+
+def _open(path: str | Path, scheme: ColumnScheme, rename: Mapping[str, str], targets: bool) -> xr.Dataset:
+    try:
+        with xr.open_dataset(path) as opened:
+            return _fields(_renamed(opened, rename, path), scheme, targets, str(path)).load()
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"cannot read {path}: {error}; give a netCDF file") from error
 
 
 def check_pairs(dataset: xr.Dataset, scheme: ColumnScheme, *, targets: bool = True) -> xr.Dataset:
@@ -87,6 +124,12 @@ def _renamed(dataset: xr.Dataset, rename: Mapping[str, str], path: str | Path) -
 
 
 def _fields(dataset: xr.Dataset, scheme: ColumnScheme, targets: bool, source: str) -> xr.Dataset:
+    other = dataset.attrs.get(SCHEME, scheme.name)
+    if other != scheme.name:
+        raise InputError(
+            f"{source} has pairs of the scheme {other} by its attribute `{SCHEME}`, and the declaration is of "
+            f"{scheme.name}: give pairs of one scheme, or correct the attribute"
+        )
     fields = (*scheme.inputs, *(scheme.outputs if targets else ()))
     absent = [field.name for field in fields if field.name not in dataset.variables]
     if absent:
@@ -102,6 +145,11 @@ def _fields(dataset: xr.Dataset, scheme: ColumnScheme, targets: bool, source: st
     if not all(dims.values()):
         raise InputError(
             f"{source} has {dims[COLUMN]} columns of {dims[LEVEL]} levels: give 1 or more of each"
+        )
+    if dims[LEVEL] < scheme.least_levels:
+        raise InputError(
+            f"{source} has {dims[LEVEL]} levels, and the scheme {scheme.name} is declared for {scheme.least_levels} or "
+            "more: give columns of more levels, or set another least_levels"
         )
     return xr.Dataset({field.name: _field(dataset[field.name], field, source) for field in fields})
 

@@ -52,17 +52,20 @@ class InputScaling:
     mix: Tensor
 
     @classmethod
-    def of(cls, scheme: ColumnScheme, inputs: Mapping[str, Tensor]) -> InputScaling:
-        """Compute the scaling of training columns."""
-        size = torch.stack([inputs[name].double().square().mean().sqrt() for name in scheme.input_names])
+    def of(cls, scheme: ColumnScheme, *groups: Mapping[str, Tensor]) -> InputScaling:
+        """Compute the scaling of training columns, of one number of levels in each group."""
+        whole = [
+            torch.cat([inputs[name].double().flatten() for inputs in groups]) for name in scheme.input_names
+        ]
+        size = torch.stack([values.square().mean().sqrt() for values in whole])
         size = torch.where(size > 0, size, 1.0)
-        zero, one = torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
-        unit = cls(scheme, size, zero, one, one)
-        raw = unit._raw(inputs)
-        mean, spread = raw.mean((0, 1)), raw.std((0, 1))
+        zero, ones = torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
+        unit = cls(scheme, size, zero, ones, ones)
+        raw = torch.cat([unit._raw(inputs).flatten(0, 1) for inputs in groups])
+        mean, spread = raw.mean(0), raw.std(0)
         # an input that does not vary in the training has no effect
         inverse = torch.where(spread > 1e-9 * (1 + mean.abs()), 1.0 / spread, 0.0)
-        scaled = ((raw - mean) * inverse).clamp(-CLIP, CLIP).flatten(0, 1)
+        scaled = ((raw - mean) * inverse).clamp(-CLIP, CLIP)
         variance, axes = torch.linalg.eigh(scaled.T @ scaled / len(scaled))
         return cls(scheme, size, mean, inverse, axes * variance.clamp_min(LEAST_VARIANCE).rsqrt())
 

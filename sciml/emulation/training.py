@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import torch
 import xarray as xr
 
 from sciml.emulation.emulator import SchemeEmulator
+from sciml.emulation.level_groups import LevelGroups
 from sciml.emulation.network import SchemeNetwork, Sizes
-from sciml.emulation.pairs import check_pairs
+from sciml.emulation.pairs import check_pairs, group_by_levels
 from sciml.emulation.scaling import InputScaling
 from sciml.errors import InputError
 from sciml.schemes.declaration import scheme_table
@@ -38,10 +39,10 @@ DEFAULTS: Mapping[str, Any] = {
 
 def train(
     scheme: ColumnScheme,
-    pairs: xr.Dataset,
+    pairs: xr.Dataset | Sequence[xr.Dataset],
     output: str | Path,
     *,
-    validation: xr.Dataset | None = None,
+    validation: xr.Dataset | Sequence[xr.Dataset] | None = None,
     fit: Mapping[str, Any] | None = None,
     network: Mapping[str, Any] | None = None,
     resume: bool = True,
@@ -54,7 +55,8 @@ def train(
     scheme
         Declaration of the scheme.
     pairs
-        Its inputs and outputs, from `sciml.emulation.open_pairs`.
+        Its inputs and outputs, from `sciml.emulation.open_pairs`, or several datasets of other numbers of levels, as
+        from `sciml.emulation.open_groups`.
     output
         Checkpoint to write. The state of an unfinished training is stored beside it.
     validation
@@ -69,7 +71,7 @@ def train(
     Raises
     ------
     InputError, MissingVariable
-        The pairs do not fit the scheme, contradict one of its closures, or a setting is wrong.
+        The pairs do not fit the scheme or are of another one, contradict one of its closures, or a setting is wrong.
     """
     settings = fit_settings({**DEFAULTS, **(fit or {})})
     settings.check_measured(validation is not None)
@@ -78,20 +80,25 @@ def train(
     except TypeError as error:
         raise InputError(f"[network] {error}: it has {', '.join(Sizes.__dataclass_fields__)}") from error
     check_output(Path(output), [])
-    columns = check_pairs(pairs, scheme)
-    check_closed(scheme, columns)
-    inputs = {name: torch.from_numpy(columns[name].values) for name in scheme.input_names}
-    scaling = InputScaling.of(scheme, inputs)
+    groups = _checked(scheme, pairs)
+    for columns in groups:
+        check_closed(scheme, columns)
+    scaling = InputScaling.of(
+        scheme,
+        *(
+            {name: torch.from_numpy(columns[name].values) for name in scheme.input_names}
+            for columns in groups
+        ),
+    )
     torch.manual_seed(settings.seed)
     model = SchemeNetwork(scheme, sizes)
-    source = _source(scheme, columns, scaling)
+    source = _source(scheme, groups, scaling)
+    source.check_batch_size(settings.batch_size)
     model.calibrate(source)
-    held = None
-    if validation is not None:
-        held = _source(scheme, check_pairs(validation, scheme), scaling)
+    held = None if validation is None else _source(scheme, _checked(scheme, validation), scaling)
     identity = {
         "the scheme": _digest(json.dumps(scheme_table(scheme), sort_keys=True).encode()),
-        "the pairs": _digest(*(columns[name].values.tobytes() for name in columns)),
+        "the pairs": _digest(*(columns[name].values.tobytes() for columns in groups for name in columns)),
         "the network": str(sizes),
     }
     history = run(
@@ -105,7 +112,10 @@ def train(
         progress=progress,
         identity=identity,
     )
-    about = {"columns": int(columns.sizes["column"]), "levels": int(columns.sizes["level"])}
+    about = {
+        "columns": sum(columns.sizes["column"] for columns in groups),
+        "levels": [columns.sizes["level"] for columns in groups],
+    }
     emulator = SchemeEmulator(model.eval(), scaling, about)
     save_finished(emulator, output, history)
     return emulator
@@ -153,10 +163,21 @@ def residuals(
     return made
 
 
-def _source(scheme: ColumnScheme, columns: xr.Dataset, scaling: InputScaling) -> TensorSource:
-    values = {name: torch.from_numpy(columns[name].values) for name in map(str, columns)}
-    x = scaling.standardise({name: values[name] for name in scheme.input_names})
-    return TensorSource({"x": x.float(), **{name: value.float() for name, value in values.items()}})
+def _checked(scheme: ColumnScheme, pairs: xr.Dataset | Sequence[xr.Dataset]) -> tuple[xr.Dataset, ...]:
+    """Return checked pairs, by their numbers of levels."""
+    given = [pairs] if isinstance(pairs, xr.Dataset) else list(pairs)
+    if not given:
+        raise InputError("no dataset of pairs: give one at least")
+    return group_by_levels([check_pairs(dataset, scheme) for dataset in given])
+
+
+def _source(scheme: ColumnScheme, groups: Sequence[xr.Dataset], scaling: InputScaling) -> LevelGroups:
+    made = []
+    for columns in groups:
+        values = {name: torch.from_numpy(columns[name].values) for name in map(str, columns)}
+        x = scaling.standardise({name: values[name] for name in scheme.input_names})
+        made.append(TensorSource({"x": x.float(), **{name: value.float() for name, value in values.items()}}))
+    return LevelGroups(made)
 
 
 def _digest(*parts: bytes) -> str:

@@ -31,7 +31,14 @@ from sciml.schemes.scheme import ColumnScheme
 
 __all__ = ["load_scheme", "scheme_from", "scheme_table"]
 
-_TOP: Final = {"name": str, "step": str, "inputs": dict, "outputs": dict, "closures": dict}
+_TOP: Final = {
+    "name": str,
+    "step": str,
+    "least_levels": int,
+    "inputs": dict,
+    "outputs": dict,
+    "closures": dict,
+}
 _INPUT: Final = {"units": str, "shape": str, "bounds": list, "note": str}
 _OUTPUT: Final = {**_INPUT, "tendency_of": str, "nonnegative": bool}
 _COLUMN: Final = {"kind": str, "terms": list, "carried": str, "mass": str, "surface": str}
@@ -39,6 +46,7 @@ _LEVEL: Final = {"kind": str, "terms": dict, "balanced": str}
 _TERM: Final = {"factor": float, "units": str, "by": str}
 _WORDS: Final = {
     str: "text", bool: "true or false", list: "an array", dict: "a table", float: "a number",
+    int: "a whole number",
 }  # fmt: skip
 _SHAPES: Final = ("profile", "scalar")
 
@@ -49,7 +57,8 @@ def load_scheme(path: str | os.PathLike[str]) -> ColumnScheme:
     Parameters
     ----------
     path
-        The file. `name` is the name of the scheme and `step` that of the input with the time step.
+        The file. `name` is the name of the scheme, `step` that of the input with the time step, and `least_levels`
+        the least number of levels of a column, 1 by default.
         ``[inputs.NAME]`` and ``[outputs.NAME]`` have `units`, `shape` ("profile" or "scalar"), `bounds` and `note`;
         outputs also have `tendency_of` and `nonnegative`. ``[closures.NAME]`` has the `kind` "column", with `terms`
         (an array), `carried`, `mass` and `surface`, or "level", with `terms` (a table of `factor`, `units` and `by`
@@ -102,6 +111,7 @@ def scheme_from(content: Mapping[str, Any]) -> ColumnScheme:
         outputs=tuple(sorted(outputs, key=lambda f: not f.is_profile)),
         laws=tuple(_law(name, table) for name, table in content.get("closures", {}).items()),
         step=content.get("step", ""),
+        least_levels=content.get("least_levels", 1),
     )
 
 
@@ -120,6 +130,8 @@ def scheme_table(scheme: ColumnScheme) -> dict[str, Any]:
         "outputs": {f.name: _plain(f) for f in scheme.outputs},
         "closures": {law.name: _plain_law(law) for law in scheme.laws},
     }
+    if scheme.least_levels > 1:
+        content["least_levels"] = scheme.least_levels
     return {**content, "step": scheme.step} if scheme.step else content
 
 
@@ -151,7 +163,7 @@ def _check(table: object, known: Mapping[str, type], where: str, required: tuple
             raise InputError(f"{where} has {key!r}: it may have {', '.join(known)}")
         kind = known[key]
         fits = is_number(value) if kind is float else isinstance(value, kind)
-        if not fits or (kind is float and isinstance(value, bool)):
+        if not fits or (kind in (float, int) and isinstance(value, bool)):
             raise InputError(f"{where} has {key} = {value!r}: give {_WORDS[kind]}")
     absent = [key for key in required if key not in table]
     if absent:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from sciml.checks import check_int
 from sciml.errors import InputError
 from sciml.schemes.closure_checks import check_laws, check_tendencies
 from sciml.schemes.closures import ColumnClosure, LevelClosure
@@ -64,6 +65,8 @@ class ColumnScheme:
         Closures that a network of the scheme satisfies to round-off; they are budgets in `closures` too.
     step
         Name of the input scalar with the time step in s, for outputs that are `Field.nonnegative`.
+    least_levels
+        Least number of levels of a column.
 
     Raises
     ------
@@ -87,11 +90,13 @@ class ColumnScheme:
     prefix: str = ""
     laws: tuple[ColumnClosure | LevelClosure, ...] = ()
     step: str = ""
+    least_levels: int = 1
 
     def __post_init__(self) -> None:
         if not self.prefix:
             object.__setattr__(self, "prefix", f"sciml_{self.name}")
         check_identifiers(self.prefix, *self.classes)
+        check_int("least_levels", self.least_levels, 1, owner="ColumnScheme")
         fields = (*self.inputs, *self.outputs, *self.optional_outputs)
         names = [f.name for f in fields]
         twice = sorted({name for name in names if names.count(name) > 1})

@@ -20,7 +20,7 @@ def run(*words: object) -> str:
 
 
 def test_the_commands_make_a_weights_file(tmp_path: Path) -> None:
-    pairs(40, 8, seed=3).to_netcdf(tmp_path / "pairs.nc")
+    pairs(40, 20, seed=3).to_netcdf(tmp_path / "pairs.nc")
     settings = tmp_path / "fit.toml"
     settings.write_text("[fit]\nepochs = 1\nbatch_size = 20\n[network]\nhidden = 4\nlayers = 1\n")
     model, weights, file = tmp_path / "k.sciml", tmp_path / "k.nc", tmp_path / "pairs.nc"

@@ -1,12 +1,13 @@
 /* Damage a weights file at random and give it to the reader; half of the time the checksum is made
  * right again, so that what lies behind it is reached too. What opens is run: a bare network on
- * zeros, a whole emulator on the columns given (float32: 9 profiles of columns x levels, 4 surface
- * fields). Prints rounds, and how many opened.
+ * zeros, an emulator of a declared scheme on a few columns, a whole emulator on the columns given
+ * (float32: 9 profiles of columns x levels, 4 surface fields). Prints rounds, and how many opened.
  *
  *     fuzz WEIGHTS ROUNDS [COLUMNS LEVELS]
  *
  * With -DLIBFUZZER it is a target of libFuzzer instead: files that are sealed before they are opened;
  * SCIML_COLUMNS and SCIML_LEVELS in the environment have the columns. */
+#include "column/column_scheme.h"
 #include "engine/arena.h"
 #include "engine/netcdf_reader.h"
 #include "engine/sha256.h"
@@ -111,6 +112,28 @@ static int run_emulator(const sciml_network *net, const sciml_emulator *emulator
     return 1;
 }
 
+/* Run an emulator of a declared scheme; with any weights its outputs are finite. */
+static int run_scheme(const sciml_network *net, const sciml_column_scheme *scheme) {
+    enum { COLUMNS = 5, LEVELS = 24, FIELDS = SCIML_MOST_FIELDS };
+    static double in[2][FIELDS * COLUMNS * LEVELS], out[2][FIELDS * COLUMNS * LEVELS];
+    sciml_mskf network = {.network = *net,
+                          .f32 = sciml_kernel_for(32, NULL, net->format),
+                          .f64 = sciml_kernel_for(64, NULL, net->format)};
+    const struct sciml_column handle = {.network = &network, .scheme = *scheme};
+    for (int n = 0; n < 2; n++)
+        for (int i = 0; i < FIELDS * COLUMNS * LEVELS; i++) {
+            in[n][i] = 0.1 * (i % 37);
+            out[n][i] = 0.0;
+        }
+    char message[200] = "";
+    if (sciml_column_run(&handle, COLUMNS, LEVELS, in[0], in[1], out[0], out[1], 1, message, sizeof message))
+        return message[0] ? 0 : -1;
+    for (int n = 0; n < 2; n++)
+        for (int i = 0; i < FIELDS * COLUMNS * LEVELS; i++)
+            if (!__builtin_isfinite(out[n][i])) return -1;
+    return 1;
+}
+
 /* Open a file in memory, which is freed, and run it: 1 if it opened, 0 if it failed with a message, -1
  * if something is wrong with the reader. */
 static int open_exactly(uint8_t *exact, size_t size) {
@@ -120,14 +143,21 @@ static int open_exactly(uint8_t *exact, size_t size) {
     sciml_network net;
     int status = sciml_network_load(&file, &net, message, sizeof message);
     sciml_emulator *emulator = NULL;
-    if (!status && given) {
+    static sciml_column_scheme scheme;
+    const int declared = !status && !given && sciml_cdf_attribute(&file, "scheme");
+    if (declared) {
+        status = sciml_column_scheme_read(&file, &net, NULL, &scheme, message, sizeof message);
+        if (status) sciml_network_free(&net);
+    } else if (!status && given) {
         status = sciml_emulator_load(&file, &net, &emulator, message, sizeof message);
         if (status) sciml_network_free(&net);
     }
     sciml_cdf_close(&file);
     if (status) return message[0] ? 0 : -1;
     int result = 1;
-    if (emulator) {
+    if (declared) {
+        if (net.hidden <= 64) result = run_scheme(&net, &scheme);
+    } else if (emulator) {
         result = run_emulator(&net, emulator);
         sciml_emulator_free(emulator);
     } else if (net.hidden <= 64 && net.channels <= 64 && net.head <= 64) {

@@ -31,14 +31,28 @@ from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE
 from sciml.convection.published_bilstm import AbsoluteScaling, PublishedBiLSTM, PublishedShape
 from sciml.coupling.build import Compiler, c_compiler, compilations, sources
 from sciml.coupling.export import emulator_weights
+from sciml.coupling.scheme_export import scheme_weights
 from sciml.coupling.weights_file import write_weights
+from sciml.emulation.emulator import SchemeEmulator
+from sciml.emulation.network import SchemeNetwork, Sizes
+from sciml.emulation.scaling import InputScaling
+from sciml.schemes import load_scheme
 from tests.coupling.published import Net
 from tests.paths import SAMPLE_WRFOUT
+from workflows.kessler.soundings import SCHEME, pairs
 
 SANITIZERS = ("-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TARGETS = ("fuzz.c", "fuzz_namelist.c")
 #: The objects that read a file.
-READERS = ("emulator.o", "handle.o", "netcdf_reader.o", "network_weights.o", "settings.o", "tables.o")
+READERS = (
+    "emulator.o",
+    "column_scheme.o",
+    "handle.o",
+    "netcdf_reader.o",
+    "network_weights.o",
+    "settings.o",
+    "tables.o",
+)
 
 
 class NoSanitizers(Exception):
@@ -122,6 +136,16 @@ def small_networks() -> dict[str, Emulator]:
     }
 
 
+def small_scheme() -> SchemeEmulator:
+    """An emulator of the warm-rain scheme, of the smallest size, with random weights."""
+    scheme, columns = load_scheme(SCHEME), pairs(20, 20, seed=3)
+    scaling = InputScaling.of(
+        scheme, {name: torch.from_numpy(columns[name].values) for name in scheme.input_names}
+    )
+    torch.manual_seed(17)
+    return SchemeEmulator(SchemeNetwork(scheme, Sizes(hidden=2, layers=1)).eval(), scaling, {})
+
+
 def write_columns(path: Path) -> None:
     """Write a few columns of each class."""
     columns = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT))).isel(column=slice(0, 576, 24))
@@ -131,7 +155,7 @@ def write_columns(path: Path) -> None:
 
 
 def write_seeds(folder: Path) -> dict[str, Path]:
-    """Valid initial files: a bare network, emulators, their columns, and the documented namelist.
+    """Valid initial files: a bare network, emulators, one of a declared scheme, columns, and the namelist.
 
     The second emulator has more layers than the columns have levels.
     """
@@ -143,6 +167,8 @@ def write_seeds(folder: Path) -> dict[str, Path]:
     for name, emulator in small_networks().items():
         made[name] = folder / name
         write_weights(made[name], emulator_weights(emulator))
+    made["scheme.nc"] = folder / "scheme.nc"
+    write_weights(made["scheme.nc"], scheme_weights(small_scheme()))
     write_columns(made["columns"])
     shutil.copyfile(sources() / "sciml_mskf.nml", made["settings.nml"])
     return made
@@ -151,16 +177,17 @@ def write_seeds(folder: Path) -> dict[str, Path]:
 def guided(seconds: float, clang: Compiler, folder: Path, seeds: Mapping[str, Path]) -> int:
     """Let libFuzzer drive both targets, one after the other."""
     made = build_targets(folder, clang, ("-fsanitize=fuzzer", "-DLIBFUZZER"))
-    environment = {**os.environ, "SCIML_COLUMNS": str(seeds["columns"]), "SCIML_LEVELS": "44"}
-    for target, begin in (
-        ("fuzz_namelist.c", ("settings.nml",)),
-        ("fuzz.c", ("small.nc", "emulator.nc", "layers.nc", "pure.nc", "published.nc")),
-    ):
-        corpus = folder / f"corpus-{target.removesuffix('.c')}"
+    columns = {"SCIML_COLUMNS": str(seeds["columns"]), "SCIML_LEVELS": "44"}
+    runs: tuple[tuple[str, float, dict[str, str], tuple[str, ...]], ...] = (
+        ("fuzz_namelist.c", 0.25, {}, ("settings.nml",)),
+        ("fuzz.c", 0.2, {}, ("scheme.nc",)),
+        ("fuzz.c", 0.55, columns, ("small.nc", "emulator.nc", "layers.nc", "pure.nc", "published.nc")),
+    )
+    for target, share, given, begin in runs:
+        corpus = folder / f"corpus-{begin[0].partition('.')[0]}"
         corpus.mkdir(exist_ok=True)
         for name in begin:
             shutil.copyfile(seeds[name], corpus / name)
-        share = 0.25 if target == "fuzz_namelist.c" else 0.75
         words = [
             str(made[target]),
             str(corpus),
@@ -169,7 +196,7 @@ def guided(seconds: float, clang: Compiler, folder: Path, seeds: Mapping[str, Pa
         ]
         words += [f"-artifact_prefix={folder}/", "-print_final_stats=1", "-max_len=65536"]
         print(f"== {target}: {' '.join(words)}", flush=True)
-        done = subprocess.run(words, env=environment, check=False)
+        done = subprocess.run(words, env={**os.environ, **given}, check=False)
         if done.returncode:
             return 1
     return 0
@@ -182,6 +209,7 @@ def blind(
     columns = [str(seeds["columns"]), "44"]
     calls = (
         [str(made["fuzz.c"]), str(seeds["small.nc"]), str(8 * rounds)],
+        [str(made["fuzz.c"]), str(seeds["scheme.nc"]), str(2 * rounds)],
         [str(made["fuzz.c"]), str(seeds["emulator.nc"]), str(rounds), *columns],
         [str(made["fuzz.c"]), str(seeds["layers.nc"]), str(rounds // 4), *columns],
         [str(made["fuzz.c"]), str(seeds["pure.nc"]), str(rounds // 4), *columns],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 import torch
 import xarray as xr
 
-from sciml.coupling.build import build, fortran_compiler, rpath, sources
+from sciml.coupling.build import build, sources
 from sciml.coupling.column_library import NativeScheme
 from sciml.coupling.scheme_export import MOST_FIELDS, scheme_weights
 from sciml.coupling.weights_file import Weights, read_weights, write_weights
@@ -22,12 +21,12 @@ from sciml.emulation.training import residuals
 from sciml.errors import InputError, SchemaError, SciMLError
 from sciml.schemes import ColumnClosure, ColumnScheme, Field, load_scheme
 from sciml.train import TensorSource
-from tests.paths import REPO
 from workflows.kessler.columns import arrays, write_columns
+from workflows.kessler.fortran_run import LIMITS, compile_host, run_host
 from workflows.kessler.soundings import SCHEME, pairs
 
 pytestmark = pytest.mark.native
-COLUMNS, LEVELS = 77, 15  # several tiles, the last one not full
+COLUMNS, LEVELS = 77, 21  # several tiles, the last one not full
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +131,16 @@ def test_wrong_shapes_are_an_error(native: NativeScheme, emulator: SchemeEmulato
         native.run(in3[1:], in2)
 
 
+def test_few_levels_are_an_error(native: NativeScheme, emulator: SchemeEmulator, rainy: xr.Dataset) -> None:
+    in3, in2 = arrays(emulator.scheme, rainy)
+    with pytest.raises(
+        InputError, match=r"have 19 levels, and the scheme .* is declared for 20 or more: give"
+    ):
+        native.run(in3[:, :19], in2)
+    with pytest.raises(InputError, match="has 19 levels, and the scheme kessler is declared for 20 or more"):
+        emulator(rainy.isel(level=slice(19)))
+
+
 def test_a_file_of_another_scheme_is_an_error(weights: Path, published: tuple[object, Path]) -> None:
     with pytest.raises(SchemaError, match="one of the scheme `kessler`, not of `thompson`"):
         NativeScheme(build(), weights, "thompson")
@@ -156,6 +165,7 @@ def test_a_file_of_another_scheme_is_an_error(weights: Path, published: tuple[ob
         ("output_nonnegative", [0, 0, 1, 1, 0]),
         ("input_size", [0.0] * 9),
         ("channel_mean", None),
+        ("channel_mix", None),
     ],
 )
 def test_a_wrong_scheme_in_a_file_is_an_error(
@@ -227,19 +237,15 @@ def test_too_many_fields_are_an_error(emulator: SchemeEmulator) -> None:
 
 
 def test_fortran_closes_the_water(weights: Path, rainy: xr.Dataset, tmp_path: Path) -> None:
-    library = build()
-    write_columns(tmp_path / "columns.bin", rainy, steps=10)
-    words = [*fortran_compiler().command, "-O1", str(sources() / "sciml_column.f90")]
-    words += [str(REPO / "workflows" / "kessler" / "host.f90"), str(library), *rpath(library.parent)]
-    subprocess.run([*words, "-o", "host"], cwd=tmp_path, check=True)
-    done = subprocess.run(
-        ["./host", str(weights), "columns.bin"], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    values = {line.split(":")[0].split(",")[0]: line.split()[-1] for line in done.stdout.splitlines()[1:]}
-    assert float(values["rain"]) > 0
-    assert float(values["water"]) < 1e-13 and float(values["heat"]) < 1e-15
-    assert float(values["least mixing ratio"]) > -1e-15
-    wrong = subprocess.run(
-        ["./host", "none.nc", "columns.bin"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert wrong.returncode == 1 and "none.nc" in wrong.stdout
+    folder, columns = build().parent, tmp_path / "columns.bin"
+    write_columns(columns, rainy, steps=10)
+    program = compile_host(folder, tmp_path)
+    values = run_host(program, weights, columns)
+    assert values["rain"] > 0
+    assert values["water"] < LIMITS["water"] and values["heat"] < LIMITS["heat"]
+    assert values["least mixing ratio"] > -1e-15
+    with pytest.raises(SystemExit, match=r"error: .*none\.nc"):
+        run_host(program, tmp_path / "none.nc", columns)
+    write_columns(columns, rainy.isel(level=slice(19)), steps=1)
+    with pytest.raises(SystemExit, match="error: the columns have 19 levels, and the scheme"):
+        run_host(program, weights, columns)

@@ -16,4 +16,4 @@ def kessler() -> ColumnScheme:
 
 @pytest.fixture(scope="session")
 def rainy() -> xr.Dataset:
-    return pairs(160, 12, seed=5)
+    return pairs(160, 20, seed=5)

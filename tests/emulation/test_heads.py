@@ -25,7 +25,7 @@ def made_dataset(inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> xr.Da
 @pytest.mark.parametrize("size", [0.0, 1e-3, 1.0, 1e3])
 def test_any_heads_close_and_stay_positive(kessler: ColumnScheme, rainy: xr.Dataset, size: float) -> None:
     heads, inputs = Heads(kessler), tensors(rainy[list(kessler.input_names)])
-    raw = size * torch.randn(160, 12, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    raw = size * torch.randn(160, 20, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     scale = torch.tensor([1e-5, 1e-5, 1e-3], dtype=torch.float64)
     made, _ = decode(heads, raw, scale, inputs)
     assert tuple(made) == kessler.output_names

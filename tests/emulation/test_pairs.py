@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sciml.emulation import open_pairs
+from sciml.emulation import open_groups, open_pairs
 from sciml.errors import InputError, MissingVariable
 from sciml.schemes import ColumnScheme
+from workflows.kessler.soundings import pairs
 
 
 @pytest.fixture
@@ -65,12 +66,20 @@ def test_inputs_alone_suffice_without_targets(
             lambda ds: ds.assign(qv=ds.qv.assign_attrs(units="Pa")),
             "qv of .* is in 'Pa', and the scheme declares",
         ),
-        (lambda ds: ds.assign(qv=ds.qv * np.nan), r"qv of .* has 1920 values that are not finite"),
-        (lambda ds: ds.assign(qc=ds.qc - 1), r"qc of .* 1920 values outside its bounds 0 to 0\.1, such as -"),
+        (lambda ds: ds.assign(qv=ds.qv * np.nan), r"qv of .* has 3200 values that are not finite"),
+        (lambda ds: ds.assign(qc=ds.qc - 1), r"qc of .* 3200 values outside its bounds 0 to 0\.1, such as -"),
         (lambda ds: ds.assign(qc=ds.rain), r"qc of .* has the dimensions \(column\), and is a profile"),
         (lambda ds: ds.assign(rain=ds.qc), r"rain of .*, and is a scalar: give \(column\)"),
         (lambda ds: ds.rename(level="z"), r"has the dimensions .*: name them column and level"),
-        (lambda ds: ds.isel(column=slice(0)), "has 0 columns of 12 levels"),
+        (lambda ds: ds.isel(column=slice(0)), "has 0 columns of 20 levels"),
+        (
+            lambda ds: ds.isel(level=slice(19)),
+            r"wrong\.nc has 19 levels, and the scheme kessler is declared for 20 or more: give columns of more levels",
+        ),
+        (
+            lambda ds: ds.assign_attrs(scheme="thompson"),
+            r"wrong\.nc has pairs of the scheme thompson .*, and the declaration is of kessler: give pairs of one",
+        ),
     ],
 )
 def test_what_does_not_fit_is_an_error(
@@ -82,10 +91,26 @@ def test_what_does_not_fit_is_an_error(
         open_pairs(tmp_path / "wrong.nc", kessler)
 
 
-def test_files_of_other_levels_are_an_error(kessler: ColumnScheme, rainy: xr.Dataset, file: Path) -> None:
-    rainy.isel(level=slice(8)).to_netcdf(file.parent / "short.nc")
-    with pytest.raises(InputError, match=r"short\.nc has 8 levels and .*pairs\.nc has 12"):
-        open_pairs([file, file.parent / "short.nc"], kessler)
+def test_files_of_other_levels_are_groups(kessler: ColumnScheme, rainy: xr.Dataset, file: Path) -> None:
+    other = file.parent / "other.nc"
+    pairs(7, 23, seed=4).to_netcdf(other)
+    with pytest.raises(
+        InputError, match=r"other\.nc has 23 levels and .*pairs\.nc has 20: open them with open_gr"
+    ):
+        open_pairs([file, other], kessler)
+    fewer, more = open_groups([other, file, other], kessler)
+    assert fewer.sizes == {"column": 160, "level": 20} and more.sizes == {"column": 14, "level": 23}
+    xr.testing.assert_equal(fewer, rainy[list(map(str, fewer))])
+
+
+def test_pairs_of_two_schemes_are_an_error(kessler: ColumnScheme, rainy: xr.Dataset, file: Path) -> None:
+    other = file.parent / "other.nc"
+    rainy.assign_attrs(scheme="thompson").to_netcdf(other)
+    for opened in (open_pairs, open_groups):
+        with pytest.raises(InputError, match=r"other\.nc has pairs of the scheme thompson by its attribute"):
+            opened([file, other], kessler)
+    rainy.drop_attrs(deep=False).to_netcdf(other)  # a file that names no scheme
+    assert open_pairs([file, other], kessler).sizes["column"] == 320
 
 
 def test_a_file_that_is_no_netcdf_is_an_error(kessler: ColumnScheme, tmp_path: Path) -> None:

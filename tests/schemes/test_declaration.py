@@ -57,6 +57,7 @@ def test_python_declares_the_same_scheme(table: dict[str, Any]) -> None:
             ),
         ),
         step="dt",
+        least_levels=20,
     )
     assert scheme_from(table) == scheme
 
@@ -117,6 +118,9 @@ def test_scalars_come_after_profiles(table: dict[str, Any]) -> None:
         ("closures.heat.balanced", "qv_tendency", "cannot keep qv from becoming negative"),
         ("outputs.qc_tendency.nonnegative", False, "set nonnegative for qc_tendency too, or for none"),
         ("name", "my scheme", "is no name of a variable"),
+        ("least_levels", 0, r"ColumnScheme\(least_levels=0\): give a whole number .* of 1 or more"),
+        ("least_levels", 2.5, "has least_levels = 2.5: give a whole number"),
+        ("least_levels", True, "has least_levels = True: give a whole number"),
     ],
 )
 def test_a_wrong_declaration_is_an_error(table: dict[str, Any], at: str, value: Any, message: str) -> None:

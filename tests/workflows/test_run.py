@@ -107,6 +107,27 @@ def test_the_workflow_of_the_operators(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.native
+def test_the_workflow_of_a_declared_scheme(tmp_path: Path) -> None:
+    done = run(str(REPO / "workflows" / "13_kessler.toml"), "--smoke", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    output = tmp_path / "runs" / "13_smoke"
+    scores = json.loads((output / "scores.json").read_text())
+    assert scores["columns"] == 40 and set(scores["levels"]) == {"20", "34"}
+    assert max(scores["closure"].values()) < 1e-14
+    fortran = json.loads((output / "fortran.json").read_text())
+    assert fortran["rain"] > 0 and fortran["water"] < 1e-13
+    assert "$ python -m workflows.kessler.fortran_run" in done.stdout
+
+
+def test_a_module_that_fails_ends_the_workflow(tmp_path: Path) -> None:
+    step = '[[step]]\npurpose = "p"\nmodule = "workflows.kessler.fortran_run"\ncommand = ["--step"]\n'
+    done = run(write(tmp_path, step * 2), cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout.count("$ python -m") == 1 and "fortran_run.py: error: " in done.stderr
+
+
+@pytest.mark.slow
 def test_a_paper_scale_workflow_goes_on_until_it_is_finished(tmp_path: Path) -> None:
     """With a short time limit it trains one step and stops; the second run goes on, and scores at the end."""
     workflow, output = (

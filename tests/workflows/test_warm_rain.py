@@ -89,13 +89,13 @@ def test_accretion_follows_the_exponential_for_a_short_step() -> None:
 
 
 def test_the_terminal_velocity_is_that_of_the_formula() -> None:
-    one = np.array(1.0)
+    unit = np.array(1.0)
     # 1 g m-3 at the density of the surface: 36.34 (1e-6)^0.1364 = 5.52 m/s
-    assert terminal_velocity(np.array(1e-3), one, one) == pytest.approx(5.52, abs=0.005)
-    assert terminal_velocity(np.array(1e-3), np.array(0.25), one) == pytest.approx(
+    assert terminal_velocity(np.array(1e-3), unit, unit) == pytest.approx(5.52, abs=0.005)
+    assert terminal_velocity(np.array(1e-3), np.array(0.25), unit) == pytest.approx(
         2.0 * 5.52 * 0.25**0.1364, rel=1e-3
     )
-    assert terminal_velocity(np.array(0.0), one, one) == 0.0
+    assert terminal_velocity(np.array(0.0), unit, unit) == 0.0
 
 
 def test_the_rain_of_a_uniform_column_is_its_flux() -> None:

@@ -1,6 +1,6 @@
-"""Columns of random soundings, with their step of the warm-rain scheme, as a netCDF file of pairs.
+"""Columns of random soundings, with their step of the warm-rain scheme, as netCDF files of pairs.
 
-python -m workflows.kessler.soundings pairs.nc --columns 20000 --seed 7
+python -m workflows.kessler.soundings pairs --columns 20000 --levels 40 64 --seed 7    # pairs/40.nc, pairs/64.nc
 """
 
 from __future__ import annotations
@@ -71,19 +71,22 @@ def pairs(columns: int, levels: int, seed: int) -> xr.Dataset:
         {
             name: (("column", "level")[: value.ndim], value, {"units": fields[name].units})
             for name, value in values.items()
-        }
+        },
+        attrs={"scheme": scheme.name},
     )
 
 
 def main() -> None:
-    """Write the file."""
+    """Write a file for each number of levels."""
     parser = argparse.ArgumentParser(description="Write pairs of the warm-rain scheme.")
-    parser.add_argument("output", type=Path)
+    parser.add_argument("output", type=Path, help="folder")
     parser.add_argument("--columns", type=int, default=20000)
-    parser.add_argument("--levels", type=int, default=40)
+    parser.add_argument("--levels", type=int, nargs="+", default=[40])
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
-    pairs(options.columns, options.levels, options.seed).to_netcdf(options.output)
+    options.output.mkdir(parents=True, exist_ok=True)
+    for levels in options.levels:
+        pairs(options.columns, levels, options.seed).to_netcdf(options.output / f"{levels}.nc")
 
 
 if __name__ == "__main__":

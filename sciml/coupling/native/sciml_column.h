@@ -37,7 +37,8 @@ SCIML_API int sciml_column_describe(const sciml_column *handle, sciml_column_des
  *
  * The closures of the scheme hold to round-off in every column. A column is invalid if an input is not
  * finite, or the time step, a mass of a closure or a factor of a balanced output is not positive: its outputs
- * are zero, and `message` has the number of such columns; the status is SCIML_OK. */
+ * are zero, and `message` has the number of such columns; the status is SCIML_OK. Fewer levels than the
+ * `least_levels` of the declaration are an error (SCIML_ARGUMENT). */
 SCIML_API int sciml_column_run(const sciml_column *handle, int64_t columns, int32_t levels, const double *in3,
                                const double *in2, double *out3, double *out2, int32_t threads, char *message,
                                size_t length);

@@ -5,11 +5,6 @@
 #include "engine/message.h"
 #include "mskf/handle.h"
 
-struct sciml_column {
-    sciml_mskf *network;
-    sciml_column_scheme scheme;
-};
-
 static int open_scheme(const char *path, const char *name, sciml_column **handle, char *message,
                        size_t length) {
     sciml_column *made = sciml_take_zeroed(1, sizeof *made);
@@ -17,15 +12,10 @@ static int open_scheme(const char *path, const char *name, sciml_column **handle
     sciml_cdf file;
     int status = sciml_mskf_init(path, &made->network, message, length);
     if (!status && !(status = sciml_cdf_open(path, &file, message, length))) {
-        status = sciml_column_scheme_read(&file, name, &made->scheme, message, length);
+        status =
+            sciml_column_scheme_read(&file, &made->network->network, name, &made->scheme, message, length);
         sciml_cdf_close(&file);
     }
-    const sciml_network *net = status ? NULL : &made->network->network;
-    if (net && (net->channels != made->scheme.channels || net->outputs != made->scheme.heads || net->pooled))
-        status =
-            sciml_say(SCIML_SHAPE, message, length,
-                      "%s: the network has %d channels and %d outputs, its scheme %d and %d: export it again",
-                      path, net->channels, net->outputs, made->scheme.channels, made->scheme.heads);
     if (status)
         sciml_column_finalise(&made);
     else
@@ -110,11 +100,18 @@ int sciml_column_run(const sciml_column *handle, int64_t columns, int32_t levels
         return sciml_say(SCIML_ARGUMENT, message, length,
                          "sciml_column_run needs a handle from sciml_column_init");
     const sciml_column_description *d = &handle->scheme.fields;
+    const int32_t least = handle->scheme.least_levels;
     if (columns < 0 || levels < 1 || levels > SCIML_MAX_LEVELS || threads < 1 || threads > SCIML_MAX_THREADS)
         return sciml_say(SCIML_ARGUMENT, message, length,
                          "%lld columns, %d levels, %d threads: this library takes any number of "
                          "columns, 1 to %d levels, 1 to %d threads",
                          (long long)columns, levels, threads, SCIML_MAX_LEVELS, SCIML_MAX_THREADS);
+    if (levels < least)
+        return sciml_say(
+            SCIML_ARGUMENT, message, length,
+            "the columns have %d levels, and the scheme of the weights file is declared for %d or "
+            "more: give columns of more levels",
+            levels, least);
     if (!in3 || (!in2 && d->input_scalars) || (!out3 && d->output_profiles) || (!out2 && d->output_scalars))
         return sciml_say(SCIML_ARGUMENT, message, length, "an array of the scheme is NULL");
     const sciml_kernel *kernel = handle->network->f64;

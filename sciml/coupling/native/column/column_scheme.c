@@ -52,8 +52,7 @@ static int check_name(const sciml_cdf *file, const char *expected, char *message
     const cdf_attribute *a = sciml_cdf_attribute(file, "scheme");
     if (!a || a->type != CDF_CHAR)
         return sciml_say(SCIML_SCHEMA, message, length,
-                         "the weights file has no declared scheme: write one with "
-                         "sciml.coupling.scheme_export");
+                         "the weights file has no declared scheme: write one with `sciml scheme export`");
     if (!expected || !*expected ||
         (a->count == strlen(expected) && memcmp(a->values, expected, a->count) == 0))
         return SCIML_OK;
@@ -75,6 +74,7 @@ static int read_sizes(const sciml_cdf *file, sciml_column_scheme *s, char *messa
         {"outputs", 1, SCIML_MOST_FIELDS, &s->heads},
         {"closures", 0, SCIML_MOST_FIELDS, &s->laws},
         {"terms", 0, SCIML_MOST_FIELDS, &s->terms},
+        {"least_levels", 1, SCIML_MAX_LEVELS, &s->least_levels},
     };
     int status = SCIML_OK;
     for (size_t n = 0; n < sizeof sizes / sizeof *sizes && !status; n++)
@@ -142,12 +142,17 @@ static int check_laws(sciml_column_scheme *s, char *message, size_t length) {
     return SCIML_OK;
 }
 
-int sciml_column_scheme_read(const sciml_cdf *file, const char *expected, sciml_column_scheme *s,
-                             char *message, size_t length) {
+int sciml_column_scheme_read(const sciml_cdf *file, const sciml_network *network, const char *expected,
+                             sciml_column_scheme *s, char *message, size_t length) {
     memset(s, 0, sizeof *s);
     int status = check_name(file, expected, message, length);
     if (!status) status = read_sizes(file, s, message, length);
     if (status) return status;
+    if (network->channels != s->channels || network->outputs != s->heads || network->pooled)
+        return sciml_say(SCIML_SHAPE, message, length,
+                         "the network of the weights file has %d channels and %d outputs, its scheme %d and "
+                         "%d: export it again",
+                         network->channels, network->outputs, s->channels, s->heads);
     const int32_t in = s->inputs - 1, out = s->outputs - 1;
     const int32_t in3 = s->fields.input_profiles - 1, out3 = s->fields.output_profiles - 1;
     double limits[2];

@@ -3,6 +3,7 @@
 #define SCIML_COLUMN_SCHEME_H
 
 #include "engine/netcdf_reader.h"
+#include "engine/network_weights.h"
 #include "sciml_column.h"
 
 #define SCIML_MOST_FIELDS 64 /* inputs, outputs, terms of all closures */
@@ -12,6 +13,7 @@ typedef struct sciml_column_scheme {
     sciml_column_description fields;
     int32_t inputs, outputs; /* profiles and scalars */
     int32_t step;            /* input with the time step in s */
+    int32_t least_levels;
 
     int32_t channels; /* of the network, per level */
     int32_t source[2 * SCIML_MOST_FIELDS], is_log[2 * SCIML_MOST_FIELDS];
@@ -37,9 +39,15 @@ typedef struct sciml_column_scheme {
     double factor[SCIML_MOST_FIELDS];
 } sciml_column_scheme;
 
-/* Read the scheme of a weights file, and check all its numbers. */
-int sciml_column_scheme_read(const sciml_cdf *file, const char *expected, sciml_column_scheme *scheme,
-                             char *message, size_t length);
+/* The handle of sciml_column.h. */
+struct sciml_column {
+    sciml_mskf *network;
+    sciml_column_scheme scheme;
+};
+
+/* Read the scheme of a weights file with this network, and check all its numbers. */
+int sciml_column_scheme_read(const sciml_cdf *file, const sciml_network *network, const char *expected,
+                             sciml_column_scheme *scheme, char *message, size_t length);
 
 /* The channels (level, channel) of column i of the arrays of sciml_column_run; 0 if the column is invalid. */
 int sciml_column_channels(const sciml_column_scheme *s, int64_t columns, int32_t levels, int64_t i,
