@@ -10,13 +10,26 @@ from typer.testing import CliRunner
 
 from sciml.cli import app, main
 from sciml.coupling.weights_file import read_weights
+from tests.paths import REPO
 from workflows.kessler.soundings import SCHEME, pairs
+
+MODEL = REPO / "data" / "mskf-convrad.sciml"
 
 
 def run(*words: object) -> str:
     result = CliRunner().invoke(app, ["scheme", *map(str, words)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout
+
+
+def message_of_main(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the line that a command with wrong input prints."""
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error
 
 
 def test_the_commands_make_a_weights_file(tmp_path: Path) -> None:
@@ -44,8 +57,28 @@ def test_a_wrong_declaration_is_one_line(
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(SCHEME.read_text().replace('mass = "layer_mass"', 'mass = "thickness"'))
     monkeypatch.setattr("sys.argv", ["sciml", "scheme", "check", str(wrong)])
-    with pytest.raises(SystemExit) as left:
-        main()
-    assert left.value.code == 2
-    error = capsys.readouterr().err
-    assert "the closure water of the scheme kessler cannot hold" in error and error.count("\n") == 1
+    error = message_of_main(capsys)
+    assert "the closure water of the scheme kessler cannot hold" in error
+
+
+@pytest.mark.parametrize("words", [("scheme", "evaluate"), ("scheme", "export"), ("scheme", "train")])
+def test_an_emulator_of_another_scheme_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, str],
+) -> None:
+    """A checkpoint of the convection emulator, and pairs of another scheme."""
+    file = tmp_path / "pairs.nc"
+    pairs(3, 20, seed=3).assign_attrs(scheme="thompson").to_netcdf(file)
+    output = ["-o", str(tmp_path / "out")]
+    arguments = {
+        "evaluate": [str(MODEL), str(file)],
+        "export": [str(MODEL), *output],
+        "train": [str(SCHEME), str(file), *output],
+    }[words[1]]
+    monkeypatch.setattr("sys.argv", ["sciml", *words, *arguments])
+    error = message_of_main(capsys)
+    wanted = "pairs of the scheme thompson" if words[1] == "train" else "a checkpoint of kind 'convection"
+    assert wanted in error and "give " in error
+    assert list(tmp_path.iterdir()) == [file]

@@ -144,7 +144,7 @@ static int open_exactly(uint8_t *exact, size_t size) {
     int status = sciml_network_load(&file, &net, message, sizeof message);
     sciml_emulator *emulator = NULL;
     static sciml_column_scheme scheme;
-    const int declared = !status && !given && sciml_cdf_attribute(&file, "scheme");
+    const int declared = !status && !given && sciml_cdf_attribute(&file, "declaration");
     if (declared) {
         status = sciml_column_scheme_read(&file, &net, NULL, &scheme, message, sizeof message);
         if (status) sciml_network_free(&net);

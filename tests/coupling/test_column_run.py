@@ -12,6 +12,7 @@ import xarray as xr
 
 from sciml.coupling.build import build, sources
 from sciml.coupling.column_library import NativeScheme
+from sciml.coupling.export import emulator_from, emulator_weights
 from sciml.coupling.scheme_export import MOST_FIELDS, scheme_weights
 from sciml.coupling.weights_file import Weights, read_weights, write_weights
 from sciml.emulation.emulator import SchemeEmulator
@@ -21,6 +22,7 @@ from sciml.emulation.training import residuals
 from sciml.errors import InputError, SchemaError, SciMLError
 from sciml.schemes import ColumnClosure, ColumnScheme, Field, load_scheme
 from sciml.train import TensorSource
+from tests.coupling.fuzzing import small_emulator
 from workflows.kessler.columns import arrays, write_columns
 from workflows.kessler.fortran_run import LIMITS, compile_host, run_host
 from workflows.kessler.soundings import SCHEME, pairs
@@ -141,11 +143,21 @@ def test_few_levels_are_an_error(native: NativeScheme, emulator: SchemeEmulator,
         emulator(rainy.isel(level=slice(19)))
 
 
-def test_a_file_of_another_scheme_is_an_error(weights: Path, published: tuple[object, Path]) -> None:
+def test_a_file_of_another_scheme_is_an_error(
+    weights: Path, published: tuple[object, Path], tmp_path: Path
+) -> None:
     with pytest.raises(SchemaError, match="one of the scheme `kessler`, not of `thompson`"):
         NativeScheme(build(), weights, "thompson")
     with pytest.raises(SchemaError, match="has no declared scheme"):
         NativeScheme(build(), published[1])
+    convection = tmp_path / "convection.nc"
+    write_weights(convection, emulator_weights(small_emulator()))
+    with pytest.raises(SchemaError, match="one of the scheme `mskf`, not of `kessler`"):
+        NativeScheme(build(), convection, "kessler")
+    with pytest.raises(SchemaError, match="has no declared scheme: write one with `sciml scheme export`"):
+        NativeScheme(build(), convection)
+    with pytest.raises(SchemaError, match=r"no 'emulator' .*: export one with `sciml coupling export`"):
+        emulator_from(read_weights(weights))
 
 
 @pytest.mark.parametrize(
@@ -237,9 +249,9 @@ def test_too_many_fields_are_an_error(emulator: SchemeEmulator) -> None:
 
 
 def test_fortran_closes_the_water(weights: Path, rainy: xr.Dataset, tmp_path: Path) -> None:
-    folder, columns = build().parent, tmp_path / "columns.bin"
+    columns = tmp_path / "columns.bin"
     write_columns(columns, rainy, steps=10)
-    program = compile_host(folder, tmp_path)
+    program = compile_host(build(), sources() / "sciml_column.f90", tmp_path)
     values = run_host(program, weights, columns)
     assert values["rain"] > 0
     assert values["water"] < LIMITS["water"] and values["heat"] < LIMITS["heat"]

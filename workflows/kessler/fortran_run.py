@@ -22,11 +22,11 @@ LIMITS = {"water": 1e-13, "heat": 1e-15}
 """Largest residuals: of the column's water over its water, and of heating over the latent heat, in kg kg-1 s-1."""
 
 
-def compile_host(library: Path, folder: Path) -> Path:
-    """Compile the host against a folder of the library, and return the program."""
-    module, shared = library / "sciml_column.f90", library / "libsciml_mskf.so"
+def compile_host(library: Path, module: Path, folder: Path) -> Path:
+    """Compile the host with the file sciml_column.f90 and the library, and return the program."""
+    library = library.resolve()
     words = [*fortran_compiler().command, "-O1", str(module.resolve())]
-    words += [str(Path(__file__).with_name("host.f90")), str(shared.resolve()), *rpath(library.resolve())]
+    words += [str(Path(__file__).with_name("host.f90")), str(library), *rpath(library.parent)]
     subprocess.run([*words, "-o", "host"], cwd=folder, check=True)
     return folder / "host"
 
@@ -61,7 +61,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_columns(folder / "columns.bin", pairs(given.columns, given.levels, given.seed), given.steps)
-        numbers = run_host(compile_host(given.library, folder), given.weights, folder / "columns.bin")
+        program = compile_host(given.library / "libsciml_mskf.so", given.library / "sciml_column.f90", folder)
+        numbers = run_host(program, given.weights, folder / "columns.bin")
     if given.json:
         given.json.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     wrong = [name for name, limit in LIMITS.items() if not numbers[name] < limit]

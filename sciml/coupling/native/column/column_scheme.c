@@ -50,15 +50,16 @@ static int whole(const sciml_cdf *file, const char *name, int32_t low, int32_t h
 
 static int check_name(const sciml_cdf *file, const char *expected, char *message, size_t length) {
     const cdf_attribute *a = sciml_cdf_attribute(file, "scheme");
-    if (!a || a->type != CDF_CHAR)
+    const int named = a && a->type == CDF_CHAR;
+    const int asked = expected && *expected;
+    if (named && asked && (a->count != strlen(expected) || memcmp(a->values, expected, a->count) != 0))
+        return sciml_say(SCIML_SCHEMA, message, length,
+                         "the weights file is one of the scheme `%.*s`, not of `%s`: give another file",
+                         a->count < 60 ? (int)a->count : 60, (const char *)a->values, expected);
+    if (!named || !sciml_cdf_attribute(file, "declaration"))
         return sciml_say(SCIML_SCHEMA, message, length,
                          "the weights file has no declared scheme: write one with `sciml scheme export`");
-    if (!expected || !*expected ||
-        (a->count == strlen(expected) && memcmp(a->values, expected, a->count) == 0))
-        return SCIML_OK;
-    return sciml_say(SCIML_SCHEMA, message, length,
-                     "the weights file is one of the scheme `%.*s`, not of `%s`: give another file",
-                     a->count < 60 ? (int)a->count : 60, (const char *)a->values, expected);
+    return SCIML_OK;
 }
 
 static int read_sizes(const sciml_cdf *file, sciml_column_scheme *s, char *message, size_t length) {
