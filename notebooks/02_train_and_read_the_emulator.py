@@ -15,8 +15,8 @@
 # its linear response. The training is short, on one small file; `workflows/02_mskf_convrad.toml` and
 # `workflows/12_mskf_regimes.toml` train the pretrained emulators.
 #
-# The emulator computes the scheme's parcel test, plume, energy closure and pressure forces. It learns a correction of the
-# wind of the cloud, and the error to expect.
+# The emulator computes the scheme's parcel test, plume, energy closure and pressure forces. It learns a correction of
+# the wind of the cloud, and the error to expect.
 
 # %%
 import tempfile
