@@ -57,6 +57,8 @@ def benches(shared: Path) -> dict[str, Bench]:
     )
     accuracy = ["bench/accuracy.py", str(wrf / "train"), "--out", table, "--work", "bench-output/accuracy"]
     many = ["bench/regimes.py", str(wrf), "--out", regimes, "--work", "bench-output/regimes"]
+    pure = ["bench/pure_networks.py", str(wrf), "--seeds", "7", "--out", "bench-output/pure_networks.json"]
+    pure += ["--work", "bench-output/pure_networks"]
     far = [
         *SCIML,
         "convection",
@@ -85,6 +87,7 @@ def benches(shared: Path) -> dict[str, Bench]:
         "accuracy": Bench((accuracy,), table, False),
         "regimes": Bench((many,), regimes, False),
         "terrain": Bench((far,), terrain, False),
+        "pure_networks": Bench((pure,), "bench-output/pure_networks.json", False),
         "native": _bench("native"),
         "modes": _bench("modes"),
         "equilibrium": Bench((workflow, copy), f"{equilibrium}/rce.json", False),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from accuracy import table as accuracy_table
+from pure_networks import table as pure_table
 from radiative_convective import pair_table
 from radiative_convective import table as climate_table
 from regimes_table import EARLIER, OURS, verdicts
@@ -281,6 +282,7 @@ VALUES: Mapping[str, Callable[[Record], Mapping[str, Any]]] = {
     "accuracy": lambda n: {"table": accuracy_table(n["rows"])},
     "regimes": _regimes,
     "terrain": _terrain,
+    "pure_networks": lambda n: {"table": pure_table(n)},
     "equilibrium": _equilibrium,
     "climate": _climate,
     "response": _response,
