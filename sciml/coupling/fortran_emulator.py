@@ -55,7 +55,7 @@ class NativeColumns:
     Raises
     ------
     InputError
-        The columns are of different runs; see `sciml.convection.problem.Convection.uniform`.
+        The columns are of different runs; see ``Convection.uniform``.
     """
 
     def __init__(self, problem: Convection, precision: Literal["float32", "float64"] = "float32") -> None:

@@ -70,7 +70,7 @@ class Evaluation:
         return rows
 
     def group_rows(self) -> list[list[list[str]]]:
-        """Return the tables of groups (``by`` of `sciml.verify.emulator.evaluate.assess`) as text, with headers."""
+        """Return the tables of groups (``by`` of `sciml.verify.assess`) as text, with headers."""
         return [_group_rows(table) for table in self.scores.get("groups", ())]
 
     def headline(self) -> list[str]:
