@@ -45,10 +45,8 @@ def complete_balance(incomplete: str) -> list[str]:
 
 @app.command(
     epilog=examples(
-        "sciml convection train columns.zarr -o mskf.sciml",
         "sciml convection train columns.zarr -o mskf.sciml --hold-out 3 --epochs 40",
-        "sciml convection train a.zarr b.zarr -o m.sciml --balance run --balance class",
-        "sciml convection train mskf_pairs_a.nc -o a.sciml --config fit.toml --seed 3",
+        "sciml convection train a.zarr b.zarr -o m.sciml --config fit.toml",
         "sciml convection train columns.zarr -o pure.sciml --network bilstm",
     )
 )
@@ -194,7 +192,6 @@ def augment(
 @app.command(
     epilog=examples(
         "sciml convection evaluate mskf-convrad wrfout_d01_a.nc --html page.html",
-        "sciml convection evaluate a.sciml wrfout.nc --reference mskf_offline.nc",
         "sciml convection evaluate build a.nc --compare mskf-convrad --json s.json",
         "sciml convection evaluate a.sciml columns.zarr --by run,dx --by run,class",
     )

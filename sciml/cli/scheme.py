@@ -115,7 +115,10 @@ def train(
     )
 )
 def evaluate(model: Model, pairs: Pairs, json_file: Json = None, quiet: Quiet = False) -> None:
-    """Score an emulator of a declared scheme on pairs, and by number of levels if the files have several."""
+    """Score an emulator of a declared scheme on pairs.
+
+    Files may have columns of other numbers of levels; the scores of each number follow.
+    """
     from dataclasses import asdict
 
     from sciml.emulation import SchemeEmulator, open_groups

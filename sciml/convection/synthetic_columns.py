@@ -28,6 +28,7 @@ from sciml.columns.classes import DEEP, NONE, SHALLOW
 from sciml.constants import CP_DRY, P_ZERO, R_DRY, R_VAPOUR
 from sciml.convection.emulator import Emulator
 from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE, Convection
+from sciml.schemes import MSKF
 from sciml.solve import solve
 
 __all__ = ["SHARES", "Draw", "draw", "label", "mix"]
@@ -41,6 +42,7 @@ MODES: Final = 8
 STRETCH: Final = 0.4  # exponent of the pressure depth: the noise varies most near the ground
 TEMPERATURE: Final = 0.12  # K, standard deviation of the amplitude of each mode
 VAPOUR: Final = 0.02  # of the logarithm of QVAPOR
+WINDS: Final = tuple(entry.name for entry in MSKF.inputs if entry.symbol in ("U", "V"))
 WIND: Final = 2.0  # m/s, of both components
 VELOCITY: Final = 0.15  # of the logarithm of the factor of W0AVG
 
@@ -118,7 +120,7 @@ def mix(columns: xr.Dataset, drawn: Draw, rng: np.random.Generator) -> xr.Datase
     noise = _Noise.of(out["P_HYD"], rng)
     out["T_PHY"] = out["T_PHY"] + noise.profiles(TEMPERATURE, rng)
     out["QVAPOR"] = out["QVAPOR"] * np.exp(noise.profiles(VAPOUR, rng))
-    for name in ("U_PHY", "V_PHY"):
+    for name in WINDS:
         out[name] = out[name] + noise.profiles(WIND, rng)
     out["W0AVG"] = out["W0AVG"] * np.exp(rng.normal(0.0, VELOCITY, (len(mass), 1)))
     out["PI_PHY"] = (pressure / P_ZERO) ** (R_DRY / CP_DRY)

@@ -113,10 +113,13 @@ def test_a_traceback_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("nonsense", "No such command 'nonsense': there are doctor, demo, wrf, convection, coupling, pde."),
+        (
+            "nonsense",
+            "No such command 'nonsense': there are doctor, demo, wrf, convection, coupling, scheme, pde.",
+        ),
         ("dcotor", "No such command 'dcotor'. Did you mean 'doctor'?"),
         ("verify", "No such command 'verify'. Did you mean 'sciml pde verify'?"),
-        ("train", "Did you mean 'sciml convection train' or 'sciml pde train'?"),
+        ("train", "Did you mean 'sciml convection train' or 'sciml scheme train' or 'sciml pde train'?"),
         ("pde trian", "No such command 'trian'. Did you mean 'train'? See 'sciml pde --help'"),
         ("pde nonsense", "there are families, generate, layouts, info, train"),
         ("--vresion", "No such option: --vresion. Did you mean --version? See 'sciml --help'"),

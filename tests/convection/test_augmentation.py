@@ -128,7 +128,7 @@ def test_a_mixture_lies_between_its_two_columns(pairs: xr.Dataset) -> None:
     columns = pairs[INPUTS].isel(column=slice(0, 9))
     drawn = Draw(np.array([2, 4]), np.array([7, 4]), np.array([0.25, 0.0]))
     made = mix(columns, drawn, np.random.default_rng(3))
-    for name in ("U_PHY", "P_HYD", "PBLH"):
+    for name in ("HFX", "P_HYD", "PBLH"):
         given = columns[name].values.astype(np.float64)
         np.testing.assert_allclose(made[name].values[0], 0.75 * given[2] + 0.25 * given[7], rtol=1e-6)
         np.testing.assert_allclose(made[name].values[1], given[4], rtol=1e-6)
@@ -137,6 +137,8 @@ def test_a_mixture_lies_between_its_two_columns(pairs: xr.Dataset) -> None:
     np.testing.assert_allclose(there, np.stack([0.75 * mass[2] + 0.25 * mass[7], mass[4]]), rtol=1e-6)
     change = made["T_PHY"].values[1] - columns["T_PHY"].values[4]
     assert 0.01 < np.abs(change).max() < 3.0
+    for name in ("U_PHY", "V_PHY"):
+        assert 1.0 < np.abs(made[name].values[1] - columns[name].values[4]).max() < 30.0, name
 
 
 def test_negative_vapour_by_round_off_becomes_zero(pairs: xr.Dataset) -> None:

@@ -51,7 +51,7 @@ def spoilt(built: Path, folder: Path, content: bytes) -> Path:
 
 def test_build_writes_all_files(built: Path) -> None:
     names = {"libsciml_mskf.so", "sciml_mskf.h", "sciml_mskf_arguments.h", "sciml_mskf.nml", "mskf.nc"}
-    names |= {"sciml_mskf.f90", "sciml_cu_mskf.f90"}
+    names |= {"sciml_mskf.f90", "sciml_cu_mskf.f90", "sciml_column.h", "sciml_column.f90"}
     assert {path.name for path in built.iterdir()} == names
 
 
