@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ __all__ = [
     "coords_of",
     "left_by",
     "put_chunks",
+    "save_arrays",
     "seams",
     "stored_arrays",
     "write_block",
@@ -124,12 +125,16 @@ def write_block(item: tuple[str, SourceFile, Block, Keep, int, list[str], Mixtur
             put_chunks(store, name, inner[0], values[inner[0] - block.first : inner[1] - block.first], CHUNK)
         for a, b in edges:
             left[f"{name}:{a}-{b}"] = values[a - block.first : b - block.first]
-    target = left_by(partial, block.first, block.last)
-    with open(target.with_suffix(".tmp"), "wb") as file:
-        np.savez(file, **left)  # type: ignore[arg-type]  # numpy's stub takes no dict of arrays
-    # Renamed last, because the presence of the file marks the block as finished.
-    os.replace(target.with_suffix(".tmp"), target)
+    save_arrays(left_by(partial, block.first, block.last), left)  # marks the block as finished
     return source.path, lines
+
+
+def save_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write arrays to a file of numpy (``.npz``); it appears under its name when it is complete."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub takes no dict of arrays
+    os.replace(temporary, path)
 
 
 def left_by(partial: Path, first: int, last: int) -> Path:

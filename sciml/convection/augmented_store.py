@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 import zarr
 
-from sciml.columns.blocks import CHUNK, LONG_CHUNK, coords_of, put_chunks, stored_arrays
+from sciml.columns.blocks import CHUNK, LONG_CHUNK, coords_of, put_chunks, save_arrays, stored_arrays
 from sciml.columns.classes import KINDS, Classes
 from sciml.columns.empty_store import create_array, digest_of
 from sciml.columns.extract import check_finite
@@ -55,11 +54,7 @@ def put_part(
     names, mixture
         Variables of the store, and in what its runs differ.
     """
-    arrays = dict(stored_arrays(columns, names, mixture))
-    path = _path(partial, number)
-    with path.with_suffix(".tmp").open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub takes no dict of arrays
-    os.replace(path.with_suffix(".tmp"), path)
+    save_arrays(_path(partial, number), dict(stored_arrays(columns, names, mixture)))
     partial.mark(number)  # last: the mark says that the file is complete
 
 

@@ -24,7 +24,7 @@ from sciml.convection.pressure import pressure_push
 from sciml.convection.response import enthalpy_imbalance, lowered_base
 from sciml.train import Batch
 
-__all__ = ["LOSSES", "TARGETS", "losses", "padded", "prepare"]
+__all__ = ["TARGETS", "losses", "padded", "prepare"]
 
 TARGETS = (
     "RTHCUTEN",
@@ -34,7 +34,6 @@ TARGETS = (
     "RUCUTEN",
     "RVCUTEN",
 )
-LOSSES = ("momentum", "trigger", "error")
 PROFILES = ("wind", "computed_push", "mixing", "rising", "flux", "per_mass", "momentum")
 MOMENTUM_SCALE = 1e-4  # m/s2
 LEAST_ERROR = 1e-4  # of the scale of the error

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from sciml.coupling.library import STATUS_ERRORS
+from sciml.coupling.library import STATUS_ERRORS, Handle
 from sciml.errors import BuildError, InputError, SciMLError
 
 __all__ = ["NativeScheme"]
@@ -19,7 +17,7 @@ _MESSAGE_SIZE = 512
 Array = npt.NDArray[np.float64]
 
 
-class NativeScheme:
+class NativeScheme(Handle):
     """An open weights file of a declared scheme; also a context manager that closes it.
 
     Parameters
@@ -112,15 +110,3 @@ class NativeScheme:
     def close(self) -> None:
         """Free the weights; closing twice is harmless."""
         self._dll.sciml_column_finalise(ctypes.byref(self._handle))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_handle", None):
-            self.close()

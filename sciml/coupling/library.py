@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sciml.errors import BuildError, ChecksumError, InputError, SchemaError, SciMLError
 
-__all__ = ["STATUS_ERRORS", "Description", "Library", "NativeNetwork"]
+__all__ = ["STATUS_ERRORS", "Handle", "Description", "Library", "NativeNetwork"]
 
 #: Error class by the status of `sciml_mskf.h`.
 STATUS_ERRORS: dict[int, type[SciMLError]] = {
@@ -140,7 +140,27 @@ def _strides(array: npt.NDArray[np.generic]) -> ctypes.Array[ctypes.c_ssize_t]:
     return (ctypes.c_ssize_t * array.ndim)(*(step // array.itemsize for step in array.strides))
 
 
-class NativeNetwork:
+class Handle:
+    """Weights that the library holds in memory, freed by `close` or at the end of a ``with`` block."""
+
+    def close(self) -> None:
+        """Free the weights; closing twice is harmless."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None):
+            self.close()
+
+
+class NativeNetwork(Handle):
     """An open weights file in the native library; also a context manager that closes it.
 
     Attributes
@@ -240,15 +260,3 @@ class NativeNetwork:
     def close(self) -> None:
         """Free the weights; closing twice is harmless."""
         self._library._finalise(ctypes.byref(self._handle))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_handle", None):
-            self.close()
