@@ -12,3 +12,6 @@ SHARED = Path(os.environ.get("SCIML_SHARED") or REPO.parent / "shared").resolve(
 
 SAMPLE_WRFOUT = DATA / "wrfout_d01_convrad_24x24_5min.nc"
 SAMPLE_OFFLINE = DATA / "mskf_offline_convrad_24x24_5min.nc"
+
+ORACLES = REPO / "tests" / "oracles"
+"""Vectors of published programs and of reference formulas."""

@@ -1,5 +1,21 @@
-"""Formats that store weights in a file with fewer bits than in the training."""
+"""Networks with fewer bits: block-shift integers, packed weights in files, and reduced LSTMs."""
 
-from sciml.compress.formats import FORMATS, Format, pack, stored_bytes, unpack
+from __future__ import annotations
 
-__all__ = ["FORMATS", "Format", "pack", "stored_bytes", "unpack"]
+from typing import TYPE_CHECKING
+
+from sciml.compress.arithmetic import KINDS as KINDS
+from sciml.compress.arithmetic import BlockIntegers as BlockIntegers
+from sciml.compress.arithmetic import quantize_blocks as quantize_blocks
+from sciml.compress.formats import FORMATS as FORMATS
+from sciml.compress.formats import Format as Format
+from sciml.compress.formats import format_named as format_named
+from sciml.compress.formats import pack as pack
+from sciml.compress.formats import stored_bytes as stored_bytes
+from sciml.compress.formats import unpack as unpack
+from sciml.lazy import attach
+
+if TYPE_CHECKING:
+    pass
+
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

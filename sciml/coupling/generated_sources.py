@@ -4,7 +4,8 @@
     python -m sciml.coupling.generated_sources --check    # exit code 1 if a file is not as generated
 
 `sciml.schemes.mskf` declares the fields. Files that users copy stay complete in themselves, so that only a part
-of them is generated, between two comments; ``mskf/fields.h`` is generated as a whole.
+of them is generated, between two comments; ``mskf/fields.h`` is generated as a whole, and so is
+``engine/gate_table.h``, the table of `sciml.compress.tables` that the gates of reduced networks use.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from sciml.compress.tables import tanh_header
 from sciml.coupling.build import sources
 from sciml.coupling.fortran_programs import program_sources
 from sciml.errors import BuildError
@@ -28,6 +30,7 @@ __all__ = ["COMMAND", "generated", "replace_parts", "source_files"]
 
 COMMAND = "python -m sciml.coupling.generated_sources"
 FIELDS, HEADER, MODULE = "mskf/fields.h", "sciml_mskf.h", "sciml_mskf.f90"
+GATES = "engine/gate_table.h"
 
 _REPLAY = FortranHost(
     arrays=("in3", "in2", "out3", "out2"),
@@ -79,7 +82,7 @@ def replace_parts(source: str, parts: Mapping[str, str]) -> str:
 
 def source_files() -> dict[str, Path]:
     """Return the path of each file with generated parts, by its name."""
-    native = {name: sources() / name for name in (FIELDS, HEADER, MODULE)}
+    native = {name: sources() / name for name in (FIELDS, GATES, HEADER, MODULE)}
     replay = program_sources("fortran_host", ["replay.f90"])
     columns = program_sources("column_host", ["column_domain.f90", "column_steps.f90"])
     return native | {path.name: path for path in (*replay, *columns)}
@@ -110,6 +113,14 @@ def generated(
             f" * `{COMMAND}`: do not edit. */\n/* clang-format off */\n{field_tables(scheme)}"
         ),
     )
+    yield (
+        files[GATES],
+        (
+            "/* tanh in 64 intervals of [0, 8), generated from sciml/compress/tables.py by\n"
+            f" * `{COMMAND}`: do not edit. */\n#ifndef SCIML_GATE_TABLE_H\n#define SCIML_GATE_TABLE_H\n\n#include <stdint.h>\n\n"
+            f"/* clang-format off */\n{tanh_header()}/* clang-format on */\n\n#endif\n"
+        ),
+    )
     parts = {
         HEADER: {"enumerations": enumerations(scheme)},
         MODULE: module_parts(scheme),
@@ -135,8 +146,9 @@ def main() -> None:
     ]
     for path, text in changed:
         if check:
+            where = "compress" if path.name == Path(GATES).name else "schemes"
             print(
-                f"{path.name} differs from the declaration in sciml/schemes: run `{COMMAND}`", file=sys.stderr
+                f"{path.name} differs from the declaration in sciml/{where}: run `{COMMAND}`", file=sys.stderr
             )
         else:
             path.write_text(text, encoding="utf-8")
