@@ -117,7 +117,8 @@ def generated(
         files[GATES],
         (
             "/* tanh in 64 intervals of [0, 8), generated from sciml/compress/tables.py by\n"
-            f" * `{COMMAND}`: do not edit. */\n#ifndef SCIML_GATE_TABLE_H\n#define SCIML_GATE_TABLE_H\n\n#include <stdint.h>\n\n"
+            f" * `{COMMAND}`: do not edit. */\n#ifndef SCIML_GATE_TABLE_H\n"
+            "#define SCIML_GATE_TABLE_H\n\n#include <stdint.h>\n\n"
             f"/* clang-format off */\n{tanh_header()}/* clang-format on */\n\n#endif\n"
         ),
     )
