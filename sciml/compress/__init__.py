@@ -16,6 +16,7 @@ from sciml.compress.formats import unpack as unpack
 from sciml.lazy import attach
 
 if TYPE_CHECKING:
-    pass
+    from sciml.compress.integer_linear import ReducedLinear as ReducedLinear
+    from sciml.compress.integer_lstm import ReducedLSTM as ReducedLSTM
 
 __getattr__, __dir__, __all__ = attach(__name__, __file__)

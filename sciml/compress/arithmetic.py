@@ -133,6 +133,11 @@ def quantize_blocks(array: Array, bits: int, block: int, variant: Variant = "flo
     variant
         Rule of the shift; see `block_shifts`.
 
+    Returns
+    -------
+    BlockIntegers
+        Codes and shifts.
+
     Raises
     ------
     InputError

@@ -144,6 +144,11 @@ def format_named(name: str) -> Format:
     name
         Name in `FORMATS`; formats of integers take their block after a dash, such as ``int4-32``.
 
+    Returns
+    -------
+    Format
+        The format.
+
     Raises
     ------
     InputError
