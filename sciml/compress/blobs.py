@@ -31,6 +31,7 @@ __all__ = [
     "encode_hypercomplex",
     "encode_mx",
     "encode_sign",
+    "integer_parts",
     "kronecker_factors",
     "kronecker_sum",
     "matrix_shape",
@@ -211,6 +212,37 @@ def decode(blob: Array, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     return matrix.reshape(shape)
 
 
+def integer_parts(blob: Array, shape: tuple[int, ...]) -> tuple[BlockIntegers, ...]:
+    """Return the integers of a blob, for formats of other programs.
+
+    Parameters
+    ----------
+    blob, shape
+        As for `decode`.
+
+    Returns
+    -------
+    tuple
+        The codes of the tensor; those of the factors A (n^2, n) and F (n, values) of a hypercomplex weight; nothing for
+        signs, whose scales are no powers of two.
+
+    Raises
+    ------
+    ValueError
+        As for `decode`.
+    """
+    decode(blob, shape)
+    data = np.ascontiguousarray(blob).view(np.uint8).reshape(-1)
+    rows, columns = matrix_shape(shape)
+    code = int(data[0])
+    if code == HYPERCOMPLEX:
+        return _factors(data, rows, columns)[:2]
+    if code == SIGN:
+        return ()
+    read = _mx_integers if code == MX else _block_integers
+    return (read(data, rows, columns)[0],)
+
+
 def _decode(data: Bytes, rows: int, columns: int) -> tuple[npt.NDArray[np.float32], int]:
     code = int(_cut(data, 0, 1)[0])
     if code == BLOCK_SHIFT:
@@ -223,20 +255,22 @@ def _decode(data: Bytes, rows: int, columns: int) -> tuple[npt.NDArray[np.float3
         # A sum with 0 makes the negative zeros of a row of zeros positive.
         return np.where(bits.reshape(rows, columns) == 1, scales, -scales) + np.float32(0), end + size
     if code == HYPERCOMPLEX:
-        return _decode_hypercomplex(data, rows, columns)
+        a, f, end = _factors(data, rows, columns)
+        n = len(f.codes)
+        factors = f.values().reshape(n, rows // n, columns // n)
+        return kronecker_sum(a.values().reshape(n, n, n), factors), end
     if code == MX:
-        _, bits, block = _MX_HEADER.unpack(_cut(data, 0, 4).tobytes())
-        if bits not in (4, 8) or block == 0:
-            raise ValueError(f"a header with {bits} bits and blocks of {block}")
-        count = rows * -(-columns // block)
-        exponents = _cut(data, 4, count).astype(np.int32).reshape(rows, -1) - 127
-        codes, end = _codes(data, 4 + count, rows * columns, bits)
-        spread = np.repeat(exponents, block, axis=1)[:, :columns]
-        return np.ldexp(codes.reshape(rows, columns).astype(np.float32), spread - bits + 2), end
+        coded, end = _mx_integers(data, rows, columns)
+        return coded.values(), end
     raise ValueError(f"layout {code}, which this version does not know")
 
 
 def _decode_block_shift(data: Bytes, rows: int, columns: int) -> tuple[npt.NDArray[np.float32], int]:
+    coded, end = _block_integers(data, rows, columns)
+    return coded.values(), end
+
+
+def _block_integers(data: Bytes, rows: int, columns: int) -> tuple[BlockIntegers, int]:
     code, bits, block, base, width = _SHIFT_HEADER.unpack(_cut(data, 0, 6).tobytes())
     if code != BLOCK_SHIFT or bits not in (4, 8, 16) or width not in (4, 8) or block == 0:
         raise ValueError(f"a header with {bits} bits, blocks of {block} and shifts of {width} bits")
@@ -247,11 +281,22 @@ def _decode_block_shift(data: Bytes, rows: int, columns: int) -> tuple[npt.NDArr
     differences = _halves(packed, count) if width == 4 else packed
     codes, end = _codes(data, begin + size, rows * columns, bits)
     shifts = (base + differences.astype(np.int16)).reshape(rows, blocks)
-    return BlockIntegers(codes.reshape(rows, columns), shifts, bits, block).values(), end
+    return BlockIntegers(codes.reshape(rows, columns), shifts, bits, block), end
+
+
+def _mx_integers(data: Bytes, rows: int, columns: int) -> tuple[BlockIntegers, int]:
+    """Return the codes of MX integers, with their exponents as shifts."""
+    _, bits, block = _MX_HEADER.unpack(_cut(data, 0, 4).tobytes())
+    if bits not in (4, 8) or block == 0:
+        raise ValueError(f"a header with {bits} bits and blocks of {block}")
+    count = rows * -(-columns // block)
+    exponents = _cut(data, 4, count).astype(np.int16).reshape(rows, -1) - np.int16(127)
+    codes, end = _codes(data, 4 + count, rows * columns, bits)
+    return BlockIntegers(codes.reshape(rows, columns), np.int16(bits - 2) - exponents, bits, block), end
 
 
 def _codes(data: Bytes, begin: int, count: int, bits: int) -> tuple[Array, int]:
-    """Return integers of 4, 8 or 16 bits, and where the bytes after them begin."""
+    """Return integers of 4, 8 or 16 bits, and where the next bytes begin."""
     size = (count * bits + 7) // 8
     packed = _cut(data, begin, size)
     if bits == 4:
@@ -263,14 +308,14 @@ def _codes(data: Bytes, begin: int, count: int, bits: int) -> tuple[Array, int]:
     return codes, begin + size
 
 
-def _decode_hypercomplex(data: Bytes, rows: int, columns: int) -> tuple[npt.NDArray[np.float32], int]:
+def _factors(data: Bytes, rows: int, columns: int) -> tuple[BlockIntegers, BlockIntegers, int]:
+    """Return the factors A (n^2, n) and F (n, values) of a hypercomplex weight, and where the next bytes begin."""
     n = int(_cut(data, 1, 1)[0])
     if n == 0 or rows % n or columns % n:
         raise ValueError(f"{n} terms for {rows} rows and {columns} columns")
-    a, middle = _decode_block_shift(data[2:], n * n, n)
-    f, end = _decode_block_shift(data[2 + middle :], n, (rows // n) * (columns // n))
-    dense = kronecker_sum(a.reshape(n, n, n), f.reshape(n, rows // n, columns // n))
-    return dense, 2 + middle + end
+    a, middle = _block_integers(data[2:], n * n, n)
+    f, end = _block_integers(data[2 + middle :], n, (rows // n) * (columns // n))
+    return a, f, 2 + middle + end
 
 
 def _cut(data: Bytes, begin: int, size: int) -> Bytes:

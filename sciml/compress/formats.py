@@ -53,12 +53,27 @@ class Format:
     size
         Function that returns the number of bytes of the stored arrays for the shape of the array; None if it depends
         on the values.
+    of_rows
+        Whether the values of a row are encoded together. A tensor of three or more axes, such as the weight of a
+        convolution (transposed or not), is then encoded as a matrix with a row for each index of its first axis; the
+        last axis of a 3 x 3 kernel has only 3 values.
     """
 
     description: str
     encode: Callable[[Array], Parts]
     decode: Callable[[Mapping[str, Array], tuple[int, ...]], Array]
     size: Callable[[tuple[int, ...]], int] | None = None
+    of_rows: bool = False
+
+    def matrix(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape in which a tensor is encoded.
+
+        Examples
+        --------
+        >>> FORMATS["int8"].matrix((16, 9, 3, 3)), FORMATS["bfloat16"].matrix((16, 9, 3, 3))
+        ((16, 81), (16, 9, 3, 3))
+        """
+        return (shape[0], math.prod(shape[1:])) if self.of_rows and len(shape) > 2 else shape
 
 
 def _encode_float32(array: Array) -> Parts:
@@ -92,7 +107,7 @@ def _packed(description: str, encode: Callable[[Array], Array]) -> Format:
             raise ValueError("it is empty")
         return {"": encode(array)}
 
-    return Format(description, encoded, lambda parts, shape: decode(parts[""], shape))
+    return Format(description, encoded, lambda parts, shape: decode(parts[""], shape), of_rows=True)
 
 
 def _block_shift(bits: int, block: int) -> Format:
@@ -190,8 +205,8 @@ def pack(
     Returns
     -------
     tuple
-        Arrays to store by name (``tensor`` or ``tensor:part``); and format, shape and parts of each encoded tensor as
-        values that JSON can store, for `unpack`.
+        Arrays to store by name (``tensor`` or ``tensor:part``); and format, shape, parts and, where the tensor is
+        encoded as a matrix of another shape, the number of its rows, as values that JSON can store, for `unpack`.
 
     Raises
     ------
@@ -228,20 +243,24 @@ def pack(
         parts = _parts_of(name, array, formats[name], packed or {})
         stored |= {_part_name(name, part): values for part, values in parts.items()}
         described[name] = {"format": formats[name], "shape": list(array.shape), "parts": list(parts)}
+        if format_named(formats[name]).matrix(array.shape) != array.shape:
+            described[name]["rows"] = array.shape[0]
     return stored, described
 
 
 def _parts_of(name: str, array: Array, chosen: str, packed: Mapping[str, Array]) -> Parts:
     """Return the parts of an array: the earlier ones if they decode to it, else new ones."""
+    known = format_named(chosen)
+    matrix = array.reshape(known.matrix(array.shape))
     if name in packed:
         parts = {"": packed[name]}
         try:
-            if np.array_equal(format_named(chosen).decode(parts, array.shape), array):
+            if np.array_equal(known.decode(parts, matrix.shape), matrix):
                 return parts
         except ValueError:
             pass  # of another format or shape
     try:
-        return format_named(chosen).encode(array)
+        return known.encode(matrix)
     except (InputError, ValueError) as error:
         raise InputError(f"format {chosen!r} of {name!r}: {error}; choose another format") from error
 
@@ -284,7 +303,11 @@ def unpack(
         try:
             keys = {part: _part_name(name, part) for part in entry["parts"]}
             parts = {part: stored[key] for part, key in keys.items()}
-            decoded[name] = known.decode(parts, tuple(entry["shape"]))
+            shape = tuple(entry["shape"])
+            if "rows" in entry and (entry["rows"],) != shape[:1]:
+                raise ValueError(f"{entry['rows']} rows for the shape {shape}")
+            matrix = known.matrix(shape) if "rows" in entry else shape
+            decoded[name] = known.decode(parts, matrix).reshape(shape)
         except (KeyError, TypeError, ValueError) as error:
             raise SchemaError(
                 f"{source}: {name!r} is not stored as the format {chosen!r} needs it ({error}): write it again"
