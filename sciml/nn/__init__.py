@@ -1,4 +1,4 @@
-"""Layers and weights that both pipelines use: parametrised weights, the LSTM, convolutions, state dicts.
+"""Layers and weights that both pipelines use: parametrised and binary weights, the LSTM, convolutions, state dicts.
 
 Any weight of a network may be parametrised by `torch.nn.utils.parametrize`. Files and exports hold the dense weight
 under its plain name (`materialise`); the resumable state of a training holds the original tensors.
@@ -6,8 +6,26 @@ under its plain name (`materialise`); the resumable state of a training holds th
 
 from __future__ import annotations
 
+from sciml.nn.binary_activation import BinaryActivation, ElasticSign, ElasticStep
+from sciml.nn.binary_weight import CentredSign, Periodic, StraightThroughSign
+from sciml.nn.hypercomplex import Hypercomplex, hamilton
 from sciml.nn.lstm import LSTM
 from sciml.nn.parametrize import dense_copy, parametrizations
 from sciml.nn.state_dict import load_weights, materialise, misfit
 
-__all__ = ["LSTM", "dense_copy", "load_weights", "materialise", "misfit", "parametrizations"]
+__all__ = [
+    "LSTM",
+    "BinaryActivation",
+    "CentredSign",
+    "ElasticSign",
+    "ElasticStep",
+    "Hypercomplex",
+    "Periodic",
+    "StraightThroughSign",
+    "dense_copy",
+    "hamilton",
+    "load_weights",
+    "materialise",
+    "misfit",
+    "parametrizations",
+]
