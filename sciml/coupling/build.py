@@ -52,6 +52,8 @@ _PHYSICS = tuple(
     )
 )
 _KERNELS = {"engine/lstm_kernel.c": (32, 64), **dict.fromkeys(_PHYSICS, (64,))}
+#: Compiled once per instruction set of `_REDUCED_X86`, for networks of small integers or bfloat16.
+_REDUCED = "engine/reduced_kernel.c"
 _ENGINE = (
     "arena",
     "disk",
@@ -62,6 +64,8 @@ _ENGINE = (
     "netcdf_writer",
     "network_run",
     "network_weights",
+    "packed_tensor",
+    "reduced_weights",
     "sha256",
 )
 _WRF = (
@@ -97,6 +101,19 @@ _X86 = {
     "baseline": (),
     "avx2": ("-mavx2", "-mfma"),
     "avx512": ("-mavx512f", "-mavx2", "-mfma"),
+}
+_VNNI = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mavx2", "-mfma")
+#: As `_X86`; the last two are left out where the compiler does not know them.
+_REDUCED_X86 = {
+    "baseline": (),
+    "avx2": ("-mavx2", "-mfma"),
+    "avx512": _VNNI,
+    "amx": (*_VNNI, "-mavx512bf16", "-mamx-tile", "-mamx-int8", "-mamx-bf16"),
+}
+#: Definition and test program of an instruction set that old compilers do not know.
+_NEW_X86 = {
+    "avx512": ("SCIML_VNNI", "__m512i f(__m512i a) { return _mm512_dpbusd_epi32(a, a, a); }"),
+    "amx": ("SCIML_AMX", "void f(void) { _tile_dpbssd(0, 1, 2); _tile_dpbf16ps(0, 1, 2); }"),
 }
 _INSTALL = {
     "C": "apt-get install gcc (Debian, Ubuntu), dnf install gcc (Fedora), conda install -c conda-forge gcc",
@@ -199,6 +216,15 @@ def fortran_compiler() -> Compiler:
     return _find("Fortran", "FC", "gfortran")
 
 
+@lru_cache
+def _knows(command: tuple[str, ...], isa: str) -> bool:
+    """Return whether a compiler and its assembler know an instruction set of the kernels."""
+    words = [*command, *_REDUCED_X86[isa], "-x", "c", "-c", "-", "-o", os.devnull]
+    program = f"#include <immintrin.h>\n{_NEW_X86[isa][1]}\n"
+    done = subprocess.run(words, input=program, capture_output=True, text=True, check=False, errors="replace")
+    return done.returncode == 0
+
+
 def _run(command: list[str], where: Path) -> None:
     try:
         done = subprocess.run(
@@ -216,9 +242,15 @@ def _run(command: list[str], where: Path) -> None:
 def compilations(c: Compiler) -> dict[str, list[str]]:
     """Return the command of each object of the C part, without ``-o``, by the object's name."""
     isas: dict[str, tuple[str, ...]] = _X86 if c.x86_64 else {"baseline": ()}
-    x86 = ("-DSCIML_X86",) if c.x86_64 else ()
+    new = [isa for isa in _NEW_X86 if c.x86_64 and _knows(c.command, isa)]
+    x86 = ("-DSCIML_X86", *(f"-D{_NEW_X86[isa][0]}" for isa in new)) if c.x86_64 else ()
     native = sources()
     commands = {}
+    for isa, flags in _REDUCED_X86.items():
+        if isa != "baseline" and (not c.x86_64 or (isa in _NEW_X86 and isa not in new)):
+            continue
+        words = [*c.command, *_C_FLAGS, *flags, f"-DSCIML_ISA={isa}", f"-I{native}", "-c", str(native / _REDUCED)]
+        commands[f"reduced_kernel_{isa}.o"] = words
     for name, precisions in _KERNELS.items():
         for isa, flags in isas.items():
             for bits in precisions:
@@ -282,7 +314,7 @@ def _key(c: Compiler, fortran: Compiler | None, probe: bool) -> str:
     for source in sorted(sources().rglob("*")):
         if source.suffix in (".c", ".h", ".f90", ".map"):
             whole.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    settings = (_KERNELS, _PLAIN, _C_FLAGS, _FORTRAN_FLAGS, _X86, _LIBRARIES)
+    settings = (_KERNELS, _PLAIN, _C_FLAGS, _FORTRAN_FLAGS, _X86, _REDUCED_X86, _NEW_X86, _LIBRARIES)
     for part in (repr(c), repr(fortran), repr(settings), platform.system(), repr(probe)):
         whole.update(part.encode() + b"\0")
     return whole.hexdigest()[:20]

@@ -1,6 +1,8 @@
 /* Read a declared column scheme from a weights file. */
 #include "column/column_scheme.h"
+#include "engine/arena.h"
 #include "engine/message.h"
+#include "engine/packed_tensor.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,8 +18,15 @@ typedef struct wanted {
 static int take(const sciml_cdf *file, const wanted *w, char *message, size_t length) {
     if (w->count == 0) return SCIML_OK; /* a file has no empty arrays */
     const cdf_variable *v = sciml_cdf_variable(file, w->name);
-    const uint32_t type = w->integers ? CDF_INT : CDF_DOUBLE;
-    if (!v || v->type != type || v->rank != 1 || v->count != (uint64_t)w->count)
+    const uint32_t type = w->integers ? CDF_INT : CDF_DOUBLE, count = (uint32_t)w->count;
+    if (v && w->reals && (v->type == CDF_BYTE || v->type == CDF_SHORT)) {
+        double *values;
+        const int status = sciml_read_tensor(file, w->name, 1, &count, &values, message, length);
+        if (!status) memcpy(w->reals, values, count * sizeof *values);
+        sciml_give(values);
+        return status;
+    }
+    if (!v || v->type != type || v->rank != 1 || v->count != count)
         return sciml_say(SCIML_SCHEMA, message, length,
                          "the weights file has no array `%s` of %d numbers: export the scheme again", w->name,
                          w->count);

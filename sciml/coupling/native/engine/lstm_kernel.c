@@ -331,6 +331,7 @@ static void run_columns(const sciml_network *net, int32_t levels, int32_t column
 extern const sciml_kernel JOIN(sciml_f, SCIML_BITS, SCIML_ISA);
 const sciml_kernel JOIN(sciml_f, SCIML_BITS, SCIML_ISA) = {
     .isa = TEXT(SCIML_ISA),
+    .bits = SCIML_BITS,
     .lanes = LANES,
     .block = VECTORS * LANES,
     .scratch = scratch_bytes,

@@ -1,12 +1,12 @@
-/* The interface of the kernel that runs the network; lstm_kernel.c is compiled once for each instruction set
- * and precision. */
+/* The interface of the kernels that run the network: lstm_kernel.c, which is compiled once for each
+ * instruction set and precision, and reduced_kernel.c, once for each instruction set. */
 #ifndef SCIML_LSTM_KERNEL_H
 #define SCIML_LSTM_KERNEL_H
 
 #include "engine/network_weights.h"
 
-/* The arrays of one call; strides in elements. The pointers are to float or to double, by the precision of
- * the kernel. */
+/* The arrays of one call; strides in elements. The pointers are to float or to double, by the entry
+ * of the host. */
 typedef struct sciml_arrays {
     const void *x;
     void *y, *p;
@@ -16,6 +16,7 @@ typedef struct sciml_arrays {
 /* A kernel: the same source compiled for one instruction set and one precision. */
 typedef struct sciml_kernel {
     const char *isa;
+    int32_t bits;  /* of the numbers in `input`, `tile` and `state`: 32 or 64 */
     int32_t lanes; /* columns in a vector */
     int32_t block; /* columns in a full tile */
     /* Bytes of scratch for one tile, 64-byte aligned. */

@@ -2,45 +2,14 @@
 #include "engine/network_weights.h"
 #include "engine/arena.h"
 #include "engine/message.h"
-#include "engine/netcdf_reader.h"
+#include "engine/packed_tensor.h"
+#include "engine/reduced_weights.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #define ROWS 4
-
-/* Read one array of the file as doubles, which is exact for float32 and float64. */
-static int fetch(const sciml_cdf *file, const char *name, uint32_t rank, const uint32_t *shape,
-                 double **values, char *message, size_t length) {
-    *values = NULL;
-    const cdf_variable *v = sciml_cdf_variable(file, name);
-    if (!v)
-        return sciml_say(SCIML_SCHEMA, message, length,
-                         "the weights file has no variable `%s`: export it again", name);
-    if (v->type != CDF_FLOAT && v->type != CDF_DOUBLE)
-        return sciml_say(SCIML_SHAPE, message, length, "`%s` in the weights file is neither float nor double",
-                         name);
-    for (uint32_t r = 0; r < rank; r++)
-        if (v->rank != rank || v->shape[r] != shape[r])
-            return sciml_say(SCIML_SHAPE, message, length,
-                             "`%s` in the weights file does not have the shape that its network "
-                             "needs (dimension %u: %u instead of %u): export it again",
-                             name, r, v->rank > r ? v->shape[r] : 0, shape[r]);
-    double *d = sciml_take(sizeof *d * (size_t)v->count);
-    if (!d) return sciml_say(SCIML_MEMORY, message, length, "no memory for `%s`", name);
-    for (uint64_t i = 0; i < v->count; i++) {
-        d[i] = v->type == CDF_FLOAT ? (double)sciml_cdf_float(v->values + 4 * i)
-                                    : sciml_cdf_double(v->values + 8 * i);
-        if (!isfinite(d[i])) {
-            sciml_give(d);
-            return sciml_say(SCIML_SHAPE, message, length,
-                             "`%s` in the weights file has a value that is not finite: train again", name);
-        }
-    }
-    *values = d;
-    return SCIML_OK;
-}
 
 /* Store one packed array in both precisions. */
 static int store_both(const double *values, size_t count, void **f32, void **f64, char *message,
@@ -69,7 +38,7 @@ static int pack_direction(const sciml_cdf *file, sciml_network *net, int layer, 
     for (int i = 0; i < 4 && !status; i++) {
         char name[64];
         snprintf(name, sizeof name, "lstm.%s_l%d%s", names[i], layer, direction ? "_reverse" : "");
-        status = fetch(file, name, i < 2 ? 2 : 1, shapes[i], &part[i], message, length);
+        status = sciml_read_tensor(file, name, i < 2 ? 2 : 1, shapes[i], &part[i], message, length);
     }
     const size_t apart = ROWS * (1 + n + h);
     double *packed = status ? NULL : sciml_take(sizeof *packed * h * apart);
@@ -102,8 +71,8 @@ static int pack_head(const sciml_cdf *file, sciml_network *net, char *message, s
     const size_t groups = (rows + ROWS - 1) / ROWS, apart = ROWS * (1 + n);
     const uint32_t shape[2] = {(uint32_t)rows, (uint32_t)n};
     double *weight = NULL, *bias = NULL, *packed = NULL;
-    int status = fetch(file, "head.weight", 2, shape, &weight, message, length);
-    if (!status) status = fetch(file, "head.bias", 1, shape, &bias, message, length);
+    int status = sciml_read_tensor(file, "head.weight", 2, shape, &weight, message, length);
+    if (!status) status = sciml_read_tensor(file, "head.bias", 1, shape, &bias, message, length);
     if (!status && !(packed = sciml_take_zeroed(groups * apart, sizeof *packed)))
         status = sciml_say(SCIML_MEMORY, message, length, "no memory for the weights");
     for (size_t o = 0; o < rows && !status; o++) {
@@ -123,8 +92,8 @@ static int pack_pool(const sciml_cdf *file, sciml_network *net, char *message, s
     const uint32_t shape[3] = {(uint32_t)net->pooled, (uint32_t)net->pool_inputs, (uint32_t)net->pool_levels};
     const size_t n = (size_t)shape[0] * shape[1] * shape[2];
     double *weight = NULL, *bias = NULL, *packed = NULL;
-    int status = fetch(file, "pool.weight", 3, shape, &weight, message, length);
-    if (!status) status = fetch(file, "pool.bias", 1, shape, &bias, message, length);
+    int status = sciml_read_tensor(file, "pool.weight", 3, shape, &weight, message, length);
+    if (!status) status = sciml_read_tensor(file, "pool.bias", 1, shape, &bias, message, length);
     if (!status && !(packed = sciml_take((n + shape[0]) * sizeof *packed)))
         status = sciml_say(SCIML_MEMORY, message, length, "no memory for the weights");
     if (!status) {
@@ -150,7 +119,7 @@ static int within(const sciml_cdf *file, const char *name, int32_t low, int32_t 
 
 /* Read the storage of the weights; a file without the attribute has floats. */
 static int read_format(const sciml_cdf *file, sciml_network *net, char *message, size_t length) {
-    static const char *const names[] = {[SCIML_WEIGHTS_FLOAT] = "float"};
+    static const char *const names[] = {[SCIML_WEIGHTS_FLOAT] = "float", [SCIML_WEIGHTS_REDUCED] = "reduced"};
     const cdf_attribute *a = sciml_cdf_attribute(file, "weight_format");
     if (!a) return SCIML_OK;
     for (size_t n = 0; n < sizeof names / sizeof *names; n++)
@@ -193,10 +162,14 @@ int sciml_network_load(const sciml_cdf *file, sciml_network *net, char *message,
                            "the weights file has %d pooled outputs of %d inputs and %d levels: all "
                            "three are zero, or none",
                            net->pooled, net->pool_inputs, net->pool_levels);
-    for (int l = 0; l < net->layers && !status; l++)
-        for (int d = 0; d < 2 && !status; d++)
-            status = pack_direction(file, net, l, d, message, length);
-    if (!status) status = pack_head(file, net, message, length);
+    if (!status && net->format == SCIML_WEIGHTS_REDUCED) {
+        status = sciml_reduced_load(file, net, message, length);
+    } else {
+        for (int l = 0; l < net->layers && !status; l++)
+            for (int d = 0; d < 2 && !status; d++)
+                status = pack_direction(file, net, l, d, message, length);
+        if (!status) status = pack_head(file, net, message, length);
+    }
     if (!status && net->pooled) status = pack_pool(file, net, message, length);
     if (status) sciml_network_free(net);
     return status;
@@ -213,5 +186,6 @@ static void free_packed(sciml_packed *p) {
 void sciml_network_free(sciml_network *net) {
     free_packed(&net->f32);
     free_packed(&net->f64);
+    sciml_reduced_free(net->reduced);
     *net = (sciml_network){0};
 }

@@ -12,7 +12,8 @@
 /* The storage of the weights, the attribute `weight_format` of the file. A new format needs a name in
  * network_weights.c and rows in kernel_table.c. */
 enum sciml_weight_format {
-    SCIML_WEIGHTS_FLOAT /* "float": float32 or float64, packed in both precisions */
+    SCIML_WEIGHTS_FLOAT,  /* "float": float32 or float64, packed in both precisions */
+    SCIML_WEIGHTS_REDUCED /* "reduced": matrices of small integers or bfloat16, reduced_weights.h */
 };
 
 /* Weights in the order the kernel reads them, in one precision (float or double).
@@ -37,7 +38,8 @@ typedef struct sciml_network {
     int32_t pooled;
     int32_t pool_levels; /* 0: no pooled head, any number of levels */
     enum sciml_weight_format format;
-    sciml_packed f32, f64;
+    sciml_packed f32, f64; /* of a reduced network: the pooled head only */
+    struct sciml_reduced *reduced;
 } sciml_network;
 
 struct sciml_cdf;

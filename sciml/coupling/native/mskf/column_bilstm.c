@@ -37,7 +37,7 @@ static void multiply(int rows, int count, const double *matrix, ptrdiff_t apart,
 static vreal put_profiles(const sciml_call *call, const setting *set, workspace *w, int n, int width,
                           vreal *scalars) {
     const sciml_emulator *e = call->emulator;
-    const int layers = e->layers, single = call->columns->bits == 32;
+    const int layers = e->layers, single = call->kernel->bits == 32;
     void *input = call->kernel->input(call->network, layers, w->network);
     vreal novelty = splat(0.0), *channels = w->channels;
     NAMED(prepare)(set, &w->tiles[n], e->edges, layers, &w->layers[n],
@@ -61,7 +61,7 @@ static vreal put_profiles(const sciml_call *call, const setting *set, workspace 
 static void ask_column(const sciml_call *call, const workspace *w, int n, int width, const vreal *scalars,
                        vreal *units, vreal heads[SCIML_COLUMN_HEADS]) {
     const sciml_emulator *e = call->emulator;
-    const int layers = e->layers, single = call->columns->bits == 32, states = 2 * call->network->hidden;
+    const int layers = e->layers, single = call->kernel->bits == 32, states = 2 * call->network->hidden;
     const int count = 2 * states + SCIML_PROFILE_SCALARS;
     const void *state = call->kernel->state(call->network, layers, w->network);
     vreal pooled[4 * SCIML_MOST_HIDDEN + SCIML_PROFILE_SCALARS]; /* means, largest, scalars */
@@ -93,7 +93,7 @@ static void ask_layers(const sciml_call *call, int n, int width, const void *hea
                        vword deep, vreal *heads) {
     const sciml_emulator *e = call->emulator;
     const int wide = call->network->outputs, rows = (call->network->head + 3) / 4 * 4;
-    const int single = call->columns->bits == 32;
+    const int single = call->kernel->bits == 32;
     const vword wanted[2] = {~deep, deep};
     vreal shared[SCIML_MOST_OUTPUTS], mixed[SCIML_MOST_OUTPUTS], own[SCIML_LAYER_HEADS];
     for (int o = 0; o < wide; o++)

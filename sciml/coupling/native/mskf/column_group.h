@@ -35,8 +35,8 @@ INLINE vreal from_network(const void *array, int single, ptrdiff_t at) {
 INLINE void clear_inputs(const sciml_call *call, const workspace *w, int levels, int tiles, int width) {
     if (tiles * LANES < width)
         memset(call->kernel->input(call->network, levels, w->network), 0,
-               (size_t)levels * (size_t)call->network->channels * (size_t)width *
-                   (call->columns->bits == 32 ? 4 : 8));
+               (size_t)levels * (size_t)call->network->channels * (size_t)width * (size_t)call->kernel->bits /
+                   8);
 }
 
 /* Columns [0, count) of a group to their outputs; the number of those that are lost, see `put_response`. One

@@ -17,7 +17,7 @@ extern const sciml_physics sciml_physics_avx2, sciml_physics_avx512;
 /* The physics for an instruction set, by its name. */
 static const sciml_physics *physics_for(const char *isa) {
 #ifdef SCIML_X86
-    if (strcmp(isa, "avx512") == 0) return &sciml_physics_avx512;
+    if (strcmp(isa, "avx512") == 0 || strcmp(isa, "amx") == 0) return &sciml_physics_avx512;
     if (strcmp(isa, "avx2") == 0) return &sciml_physics_avx2;
 #endif
     (void)isa;

@@ -2,7 +2,7 @@
 #include "mskf/emulator.h"
 #include "engine/arena.h"
 #include "engine/message.h"
-#include "engine/netcdf_reader.h"
+#include "engine/packed_tensor.h"
 
 #include <math.h>
 #include <string.h>
@@ -17,24 +17,27 @@ typedef struct wanted {
 
 static int take(const sciml_cdf *file, const wanted *want, char *message, size_t length) {
     const cdf_variable *v = sciml_cdf_variable(file, want->name);
-    if (!v || (v->type != CDF_FLOAT && v->type != CDF_DOUBLE))
+    const int packed = v && (v->type == CDF_BYTE || v->type == CDF_SHORT);
+    if (!v || (v->type != CDF_FLOAT && v->type != CDF_DOUBLE && !packed))
         return sciml_say(SCIML_SCHEMA, message, length,
                          "the weights file has no array of numbers `%s`: export it again", want->name);
-    int fits = v->rank == want->rank;
-    for (uint32_t r = 0; fits && r < want->rank; r++)
-        fits = v->shape[r] == want->shape[r];
+    size_t count = 1;
+    int fits = packed || v->rank == want->rank;
+    for (uint32_t r = 0; fits && r < want->rank; r++) {
+        fits = packed || v->shape[r] == want->shape[r];
+        count *= want->shape[r];
+    }
     if (!fits)
         return sciml_say(SCIML_SHAPE, message, length,
                          "`%s` in the weights file does not have the shape that its emulator needs: export "
                          "it again with the same version of sciml as the library",
                          want->name);
-    double *d = sciml_take(sizeof *d * (size_t)v->count);
-    if (!d) return sciml_say(SCIML_MEMORY, message, length, "no memory for `%s`", want->name);
-    *want->to = d;
-    for (uint64_t i = 0; i < v->count; i++) {
-        const double x = v->type == CDF_FLOAT ? (double)sciml_cdf_float(v->values + 4 * i)
-                                              : sciml_cdf_double(v->values + 8 * i);
-        d[i] = want->inverted ? 1.0 / x : x;
+    const int status =
+        sciml_read_tensor(file, want->name, want->rank, want->shape, want->to, message, length);
+    double *d = *want->to;
+    if (status) return status;
+    for (size_t i = 0; i < count; i++) {
+        if (want->inverted) d[i] = 1.0 / d[i];
         if (!isfinite(d[i]))
             return sciml_say(SCIML_SHAPE, message, length,
                              "`%s` in the weights file has a value that is not finite or, as a scale, zero: "

@@ -28,14 +28,19 @@ static int choose_kernels(sciml_mskf *made, char *message, size_t length) {
             "this build has no kernel for the weight format of the file: build the library with the "
             "sciml that wrote the file");
     if (!asked || !*asked || strcmp(asked, made->f32->isa) == 0) return SCIML_OK;
+    /* networks of floats have no kernel of their own for tiles */
+    if (strcmp(asked, "amx") == 0 &&
+        strcmp(sciml_kernel_for(32, NULL, SCIML_WEIGHTS_REDUCED)->isa, asked) == 0)
+        return SCIML_OK;
     const char *best = sciml_kernel_for(32, NULL, made->network.format)->isa;
     return sciml_say(SCIML_ARGUMENT, message, length,
                      "the environment variable SCIML_ISA is `%s`; this processor and this build have %s: "
                      "choose one of them, or unset it",
                      asked,
-                     strcmp(best, "avx512") == 0 ? "baseline, avx2 and avx512"
-                     : strcmp(best, "avx2") == 0 ? "baseline and avx2"
-                                                 : "baseline alone");
+                     strcmp(best, "amx") == 0      ? "baseline, avx2, avx512 and amx"
+                     : strcmp(best, "avx512") == 0 ? "baseline, avx2 and avx512"
+                     : strcmp(best, "avx2") == 0   ? "baseline and avx2"
+                                                   : "baseline alone");
 }
 
 static int read_schema(const sciml_cdf *file, const char *path, int32_t *schema, char *message,

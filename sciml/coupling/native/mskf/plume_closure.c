@@ -7,7 +7,7 @@ static vreal put_features(const sciml_call *call, const setting *set, workspace 
     const sciml_emulator *e = call->emulator;
     const tile *t = &w->tiles[n];
     const int layers = e->layers, inputs = SCIML_CHANNELS + SCIML_FEATURE_SCALARS;
-    const int single = call->columns->bits == 32;
+    const int single = call->kernel->bits == 32;
     void *input = call->kernel->input(call->network, layers, w->network);
     vreal novelty = splat(0.0);
     NAMED(features)(set, t, &w->layers[n], w->channels + layers * SCIML_CHANNELS, w->channels, scalars);
@@ -51,7 +51,7 @@ static learned ask(const sciml_call *call, workspace *w, int n, int width, const
                    const vreal *scalars) {
     const sciml_network *net = call->network;
     const sciml_emulator *e = call->emulator;
-    const int layers = e->layers, single = call->columns->bits == 32, states = 2 * net->hidden;
+    const int layers = e->layers, single = call->kernel->bits == 32, states = 2 * net->hidden;
     const tile *t = &w->tiles[n];
     const void *state = call->kernel->state(net, layers, w->network);
     vreal mean[2 * SCIML_MOST_HIDDEN], *amounts = w->push, *push = w->push + layers;

@@ -6,7 +6,7 @@ static void put_raw(const sciml_call *call, const setting *set, workspace *w, in
     const sciml_emulator *e = call->emulator;
     const sounding *s = &w->tiles[n].s;
     void *input = call->kernel->input(call->network, set->levels, w->network);
-    const int single = call->columns->bits == 32;
+    const int single = call->kernel->bits == 32;
     const vreal zero = splat(0.0);
     for (int k = 0; k < set->levels; k++) {
         const vreal saturated = saturation(s->p[k], s->t[k]);
@@ -54,7 +54,7 @@ static void put_answer(const sciml_call *call, const setting *set, int n, int wi
                                                   SCIML_RQRCUTEN,       SCIML_RQICUTEN, SCIML_RQSCUTEN};
     const sciml_network *net = call->network;
     const double *size = call->emulator->output_size;
-    const int levels = set->levels, rows = (net->head + 3) / 4 * 4, single = call->columns->bits == 32;
+    const int levels = set->levels, rows = (net->head + 3) / 4 * 4, single = call->kernel->bits == 32;
     const vword on = from_network(pooled, single, n * LANES) > 0.0;
     vreal sum[2] = {splat(0.0), splat(0.0)};
     for (int k = 0; k < levels; k++) {
