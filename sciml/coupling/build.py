@@ -52,33 +52,14 @@ _PHYSICS = tuple(
     )
 )
 _KERNELS = {"engine/lstm_kernel.c": (32, 64), **dict.fromkeys(_PHYSICS, (64,))}
-#: Compiled once per instruction set of `_REDUCED_X86`, for networks of small integers or bfloat16.
 _REDUCED = "engine/reduced_kernel.c"
 _ENGINE = (
-    "arena",
-    "disk",
-    "host_environment",
-    "kernel_table",
-    "message",
-    "netcdf_reader",
-    "netcdf_writer",
-    "network_run",
-    "network_weights",
-    "packed_tensor",
-    "reduced_weights",
-    "sha256",
+    *("arena", "disk", "host_environment", "kernel_table", "message", "netcdf_reader", "netcdf_writer"),
+    *("network_run", "network_weights", "packed_tensor", "reduced_weights", "sha256"),
 )
 _WRF = (
-    "capture",
-    "emulated_patch",
-    "host_run",
-    "namelist",
-    "scheme",
-    "session",
-    "settings",
-    "statistics",
-    "wrf_log",
-    "wrf_patch",
+    *("capture", "emulated_patch", "host_run", "namelist", "scheme", "session", "settings", "statistics"),
+    *("wrf_log", "wrf_patch"),
 )
 _PLAIN = (
     *(f"engine/{name}.c" for name in _ENGINE),
@@ -220,9 +201,8 @@ def fortran_compiler() -> Compiler:
 def _knows(command: tuple[str, ...], isa: str) -> bool:
     """Return whether a compiler and its assembler know an instruction set of the kernels."""
     words = [*command, *_REDUCED_X86[isa], "-x", "c", "-c", "-", "-o", os.devnull]
-    program = f"#include <immintrin.h>\n{_NEW_X86[isa][1]}\n"
-    done = subprocess.run(words, input=program, capture_output=True, text=True, check=False, errors="replace")
-    return done.returncode == 0
+    program = f"#include <immintrin.h>\n{_NEW_X86[isa][1]}\n".encode()
+    return subprocess.run(words, input=program, capture_output=True, check=False).returncode == 0
 
 
 def _run(command: list[str], where: Path) -> None:
@@ -249,7 +229,15 @@ def compilations(c: Compiler) -> dict[str, list[str]]:
     for isa, flags in _REDUCED_X86.items():
         if isa != "baseline" and (not c.x86_64 or (isa in _NEW_X86 and isa not in new)):
             continue
-        words = [*c.command, *_C_FLAGS, *flags, f"-DSCIML_ISA={isa}", f"-I{native}", "-c", str(native / _REDUCED)]
+        words = [
+            *c.command,
+            *_C_FLAGS,
+            *flags,
+            f"-DSCIML_ISA={isa}",
+            f"-I{native}",
+            "-c",
+            str(native / _REDUCED),
+        ]
         commands[f"reduced_kernel_{isa}.o"] = words
     for name, precisions in _KERNELS.items():
         for isa, flags in isas.items():
@@ -401,7 +389,7 @@ def install(directory: str | os.PathLike[str], *, fortran: bool = True) -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for source in (library, *(sources() / name for name in _FACES)):
-            # A library that is in use must not change under its users: a new file takes its name.
+            # a library in use must not change: a new file takes its name
             temporary = directory / f".{source.name}.{os.getpid()}"
             shutil.copyfile(source, temporary)
             temporary.replace(directory / source.name)

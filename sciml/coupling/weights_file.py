@@ -36,7 +36,7 @@ _LEAST_SIZE = 4096  # bytes; the netCDF library cannot open a smaller file from 
 _ZEROS = b"0" * 64
 # The attribute in the header of a classic file: name, type (2: char), length (71), value.
 _CHECKSUM = re.compile(rb"\x00\x00\x00\x08checksum\x00\x00\x00\x02\x00\x00\x00\x47sha256:([0-9a-f]{64})\x00")
-_KINDS = {"float32": "f4", "float64": "f8", "int32": "i4", "int16": "i2"}
+_KINDS = {"float32": "f4", "float64": "f8", "int32": "i4", "int16": "i2", "int8": "i1"}
 _OWN = ("Conventions", "title", "sciml_schema", "checksum", "weight_formats")
 
 
@@ -47,7 +47,7 @@ class Weights:
     Attributes
     ----------
     arrays
-        Named arrays of float32, float64 or int32, in native byte order.
+        Named arrays of float32, float64, int32, int16 or bytes, in native byte order.
     attributes
         Global attributes, without those of the file format itself.
     descriptions
@@ -91,6 +91,8 @@ def _classic(weights: Weights) -> bytes:
     arrays, described = pack({name: np.asarray(a) for name, a in weights.arrays.items()}, weights.formats)
     if described:
         dataset.setncattr("weight_formats", json.dumps(described))
+    # classic netCDF has signed bytes alone
+    arrays = {name: a.view(np.int8) if a.dtype == np.uint8 else a for name, a in arrays.items()}
     for name, array in arrays.items():
         if array.dtype.name not in _KINDS:
             raise InputError(f"{name!r} is {array.dtype}: a weights file takes {', '.join(_KINDS)}; cast it")

@@ -32,16 +32,19 @@ from sciml.convection.published_bilstm import AbsoluteScaling, PublishedBiLSTM, 
 from sciml.coupling.build import Compiler, c_compiler, compilations, sources
 from sciml.coupling.export import emulator_weights
 from sciml.coupling.scheme_export import scheme_weights
-from sciml.coupling.weights_file import write_weights
+from sciml.coupling.weights_file import Weights, write_weights
 from sciml.emulation.emulator import SchemeEmulator
 from sciml.emulation.network import SchemeNetwork, Sizes
 from sciml.emulation.scaling import InputScaling
 from sciml.schemes import load_scheme
 from tests.coupling.published import Net
+from tests.coupling.reduced import reduced_weights
 from tests.paths import SAMPLE_WRFOUT
 from workflows.kessler.soundings import SCHEME, pairs
 
 SANITIZERS = ("-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+#: Flags that a sanitized build leaves out.
+NATIVE_FLAGS = ("-O3", "-DSCIML_X86", "-DSCIML_VNNI", "-DSCIML_AMX", "-fvisibility=hidden")
 TARGETS = ("fuzz.c", "fuzz_namelist.c")
 #: The objects that read a file.
 READERS = (
@@ -50,6 +53,8 @@ READERS = (
     "handle.o",
     "netcdf_reader.o",
     "network_weights.o",
+    "packed_tensor.o",
+    "reduced_weights.o",
     "settings.o",
     "tables.o",
 )
@@ -76,9 +81,9 @@ def sanitized_objects(
     folder.mkdir(parents=True, exist_ok=True)
     objects = []
     for name, words in compilations(compiler).items():
-        if "_avx" in name:
+        if "_avx" in name or "_amx" in name:
             continue
-        command = [word for word in words if word not in ("-O3", "-DSCIML_X86", "-fvisibility=hidden")]
+        command = [word for word in words if word not in NATIVE_FLAGS]
         _run([*command, *flags, *(readers if name in READERS else ()), "-o", str(folder / name)])
         objects.append(folder / name)
     return objects
@@ -136,6 +141,16 @@ def small_networks() -> dict[str, Emulator]:
     }
 
 
+def small_reduced() -> Weights:
+    """A bare network of all kinds of arithmetic, whose matrices are stored in all layouts of packed tensors."""
+    torch.manual_seed(17)
+    weights = reduced_weights(Net(4, 2, 1, 2, 4, 1).weights(), ("int8", "int4", "sign", "bf16", "int8"), 3, 2)
+    layouts = ("int8-2", "int4", "sign", "hypercomplex2", "mxint8")
+    matrices = [name for name in weights.arrays if "weight" in name]
+    formats = dict(zip(matrices, layouts, strict=False)) | {"head.bias": "bfloat16", "pool.weight": "int16"}
+    return replace(weights, formats=formats)
+
+
 def small_scheme() -> SchemeEmulator:
     """An emulator of the warm-rain scheme, of the smallest size, with random weights."""
     scheme, columns = load_scheme(SCHEME), pairs(20, 20, seed=3)
@@ -155,13 +170,14 @@ def write_columns(path: Path) -> None:
 
 
 def write_seeds(folder: Path) -> dict[str, Path]:
-    """Valid initial files: a bare network, emulators, one of a declared scheme, columns, and the namelist.
+    """Valid initial files: bare networks, emulators, one of a declared scheme, columns, and the namelist.
 
     The second emulator has more layers than the columns have levels.
     """
-    names = ("small.nc", "emulator.nc", "layers.nc", "columns", "settings.nml")
+    names = ("small.nc", "reduced.nc", "emulator.nc", "layers.nc", "columns", "settings.nml")
     made = {name: folder / name for name in names}
     write_weights(made["small.nc"], Net(3, 2, 1, 2, 4, 1).weights())
+    write_weights(made["reduced.nc"], small_reduced())
     write_weights(made["emulator.nc"], emulator_weights(small_emulator()))
     write_weights(made["layers.nc"], emulator_weights(small_emulator(20, 40)))
     for name, emulator in small_networks().items():
@@ -181,7 +197,12 @@ def guided(seconds: float, clang: Compiler, folder: Path, seeds: Mapping[str, Pa
     runs: tuple[tuple[str, float, dict[str, str], tuple[str, ...]], ...] = (
         ("fuzz_namelist.c", 0.25, {}, ("settings.nml",)),
         ("fuzz.c", 0.2, {}, ("scheme.nc",)),
-        ("fuzz.c", 0.55, columns, ("small.nc", "emulator.nc", "layers.nc", "pure.nc", "published.nc")),
+        (
+            "fuzz.c",
+            0.55,
+            columns,
+            ("small.nc", "reduced.nc", "emulator.nc", "layers.nc", "pure.nc", "published.nc"),
+        ),
     )
     for target, share, given, begin in runs:
         corpus = folder / f"corpus-{begin[0].partition('.')[0]}"
@@ -209,6 +230,7 @@ def blind(
     columns = [str(seeds["columns"]), "44"]
     calls = (
         [str(made["fuzz.c"]), str(seeds["small.nc"]), str(8 * rounds)],
+        [str(made["fuzz.c"]), str(seeds["reduced.nc"]), str(4 * rounds)],
         [str(made["fuzz.c"]), str(seeds["scheme.nc"]), str(2 * rounds)],
         [str(made["fuzz.c"]), str(seeds["emulator.nc"]), str(rounds), *columns],
         [str(made["fuzz.c"]), str(seeds["layers.nc"]), str(rounds // 4), *columns],
