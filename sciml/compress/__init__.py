@@ -16,6 +16,11 @@ from sciml.compress.formats import unpack as unpack
 from sciml.lazy import attach
 
 if TYPE_CHECKING:
+    from sciml.compress.allocation import Allocation as Allocation
+    from sciml.compress.allocation import allocate_bits as allocate_bits
+    from sciml.compress.expansion import Sensitivity as Sensitivity
+    from sciml.compress.expansion import measured_losses as measured_losses
+    from sciml.compress.expansion import sensitivity as sensitivity
     from sciml.compress.integer_linear import ReducedLinear as ReducedLinear
     from sciml.compress.integer_lstm import ReducedLSTM as ReducedLSTM
 

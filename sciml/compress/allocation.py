@@ -1,0 +1,375 @@
+"""A width for each tensor of a network: the cheapest assignment that retains a share of its accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from torch import Tensor, nn
+
+from sciml.checks import check_choice, check_fraction
+from sciml.compress.expansion import Sensitivity, measured_losses, sensitivity, weight_names
+from sciml.compress.floor import Metric, loss_metric, retained_shares, scores_of
+from sciml.compress.loss_model import LossModel
+from sciml.compress.pareto import Front, bisect_last, pareto_front
+from sciml.compress.second_order import BatchLoss, batch_list, frozen_copy
+from sciml.compress.widths import BLOCK, WIDEST, Quantiser, check_widths, round_to_width
+from sciml.errors import InputError
+from sciml.progress import Update
+from sciml.tables import aligned
+
+__all__ = ["Allocation", "Cost", "allocate_bits", "byte_cost", "choose_on_front"]
+
+Cost: TypeAlias = Callable[[str, tuple[int, ...], int], float]
+"""A function of the name, the shape and the width of a tensor that returns bytes or microseconds."""
+Apply: TypeAlias = Callable[[nn.Module, Mapping[str, int]], nn.Module]
+"""A function of a network and the width of each tensor that returns the quantised network."""
+Method: TypeAlias = Literal["inter-layer", "diagonal", "trace", "measured", "measured pairs"]
+METHODS = ("inter-layer", "diagonal", "trace", "measured", "measured pairs")
+LOOKAHEAD = 2
+"""Number of cheaper assignments that are tried after the first that fails, because accuracy is not quite monotonic."""
+PROBES = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """The chosen width of each tensor, and how it was chosen; the repr is a table.
+
+    Attributes
+    ----------
+    widths
+        Width in bits by the name of the tensor.
+    sizes
+        Number of weights by the name of the tensor.
+    cost, largest_cost
+        Cost of the chosen and of the largest widths, in the unit of the cost function.
+    keep
+        Share of each score that the network had to retain.
+    calibrated, confirmed
+        Shares of the scores that it retains on the calibration and on the confirmation data.
+    evaluations
+        Number of quantised networks that were evaluated.
+    method
+        Model of the loss that made the front.
+    notes
+        What else to know, such as steps back because the confirmation data did not agree.
+    front, terms
+        The front that was searched; and the sensitivity, or None for measured losses.
+    """
+
+    widths: Mapping[str, int]
+    sizes: Mapping[str, int]
+    cost: float
+    largest_cost: float
+    keep: float
+    calibrated: Mapping[str, float]
+    confirmed: Mapping[str, float]
+    evaluations: int
+    method: str
+    notes: tuple[str, ...] = ()
+    front: Front | None = field(default=None, repr=False)
+    terms: Sensitivity | None = field(default=None, repr=False)
+
+    @property
+    def bits(self) -> float:
+        """Average width of a weight."""
+        return sum(self.sizes[name] * width for name, width in self.widths.items()) / sum(self.sizes.values())
+
+    def __repr__(self) -> str:
+        rows = [(name, str(self.sizes[name]), f"{width} bit") for name, width in self.widths.items()]
+        worst = min(self.confirmed, key=lambda name: self.confirmed[name])
+        lines = [
+            f"Allocation of {self.bits:.2f} bits a weight, cost {self.cost:.4g} of {self.largest_cost:.4g}",
+            *aligned([("tensor", "weights", "width"), *rows], align="<", indent="  "),
+            f"  retains {self.confirmed[worst]:.5f} of {worst} on the confirmation data, of {self.keep:g} asked",
+            *(f"  {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+
+def byte_cost(name: str, shape: tuple[int, ...], width: int) -> float:
+    """Return the bytes of a tensor in a file: its codes, and half a byte for the shift of each block.
+
+    Examples
+    --------
+    >>> byte_cost("w", (128, 64), 4), byte_cost("w", (128, 64), 16)
+    (4160.0, 16384.0)
+    """
+    count = float(np.prod(shape))
+    rows = shape[0] if len(shape) > 1 else 1
+    shifts = 0.0 if width == WIDEST else 0.5 * rows * -(-count // rows // BLOCK)
+    return count * width / 8 + shifts
+
+
+def allocate_bits(
+    model: nn.Module,
+    data: object,
+    loss: BatchLoss,
+    widths: Sequence[int] = (4, 8, 16),
+    keep: float = 0.999,
+    *,
+    calibration: object = None,
+    confirmation: object = None,
+    metric: Metric | None = None,
+    cost: Cost = byte_cost,
+    tensors: Sequence[str] | None = None,
+    quantiser: Quantiser = round_to_width,
+    apply: Apply | None = None,
+    method: Method = "inter-layer",
+    seed: int = 7,
+    progress: Callable[[str], Update] | None = None,
+) -> Allocation:
+    """Choose the width of each tensor so that the network is cheapest and retains a share of its accuracy.
+
+    The second-order model of the loss (`sciml.compress.expansion.sensitivity`) gives the front of assignments that
+    no other one dominates in cost and predicted loss. Bisection along the front, with evaluations of quantised
+    networks on the calibration data, gives the cheapest one that retains enough. It is confirmed on third data, which
+    neither step has used; if they do not agree, more expensive assignments are tried, and `Allocation.notes` says so.
+
+    Parameters
+    ----------
+    model, data, loss, tensors, quantiser, progress
+        See `sciml.compress.expansion.sensitivity`.
+    widths
+        Widths in bits that the kernels have.
+    keep
+        Share of each score that must be retained: 0.999 allows a loss of one thousandth.
+    calibration, confirmation
+        Batches for the bisection and for the confirmation. If both are None, ``data`` is split: half of the batches for
+        the second-order terms, a quarter for each of the others.
+    metric
+        Function of a network and batches that returns scores by name, larger is better, such as R2 by output; by
+        default the negative loss.
+    cost
+        Function of name, shape and width of a tensor; by default bytes in a file. A measured table of the native
+        kernels gives microseconds.
+    apply
+        Function of the network and widths by name that returns the quantised network, such as one that also computes
+        with quantised activations; by default only weights are rounded, by ``quantiser``.
+    method
+        Model of the loss: ``inter-layer``; or a baseline: ``diagonal``, ``trace`` (HAWQ-V2), ``measured`` (each tensor
+        alone), ``measured pairs`` (CLADO). Where the expansion does not hold, ``inter-layer`` warns and measures.
+    seed
+        Seed of the random vectors of the trace.
+
+    Returns
+    -------
+    Allocation
+        Widths by tensor, with cost and retained shares.
+
+    Raises
+    ------
+    InputError
+        No assignment retains enough, or an argument is wrong.
+
+    Examples
+    --------
+    >>> import torch
+    >>> _ = torch.manual_seed(3)
+    >>> net = nn.Sequential(nn.Linear(6, 64), nn.Tanh(), nn.Linear(64, 1))
+    >>> batches = list(torch.randn(400, 6).split(50))
+    >>> def loss(model, batch):
+    ...     return (model(batch) - batch.square().sum(1, keepdim=True)).square().mean()
+    >>> allocate_bits(net, batches, loss, keep=0.99).bits < 16
+    True
+    """
+    check_fraction("keep", keep, example="0.999", owner="allocate_bits")
+    check_choice("method", method, METHODS, owner="allocate_bits")
+    chosen = check_widths(widths)
+    first, second, third = _split(data, calibration, confirmation)
+    fixed = frozen_copy(model)
+    names = weight_names(fixed, tensors)
+    given: dict[str, Any] = {"tensors": names, "quantiser": quantiser, "progress": progress}
+    predicted, terms, notes = _loss_model(fixed, first, loss, chosen, method, seed, given)
+    shapes = {name: tuple(fixed.get_parameter(name).shape) for name in names}
+    table = np.array([[float(cost(name, shapes[name], width)) for width in chosen] for name in names])
+    front = pareto_front(predicted, table)
+    search = _Search(
+        fixed,
+        front,
+        names,
+        chosen,
+        keep,
+        metric or loss_metric(loss),
+        apply or _rounding(quantiser),
+        second,
+        third,
+    )
+    index, steps = choose_on_front(len(front), search.passes, search.is_confirmed)
+    if index is None:
+        shares = search.shares(0, "calibration") | {}
+        shares = shares if min(shares.values()) < keep else search.shares(0, "confirmation")
+        worst = min(shares, key=lambda name: shares[name])
+        raise InputError(
+            f"keep={keep:g}: with all tensors at {chosen[-1]} bit the network retains {shares[worst]:.6f} of {worst}; "
+            "give a smaller keep, or larger widths"
+        )
+    if steps:
+        notes.append(
+            f"the confirmation data did not agree with the calibration data: {steps} steps back on the front, so that "
+            "they are no third data any more"
+        )
+    return Allocation(
+        {name: chosen[w] for name, w in zip(names, front.choices[index], strict=True)},
+        {name: fixed.get_parameter(name).numel() for name in names},
+        float(front.cost[index]),
+        float(front.cost[0]),
+        keep,
+        search.shares(index, "calibration"),
+        search.shares(index, "confirmation"),
+        search.evaluations,
+        predicted.name,
+        tuple(notes),
+        front,
+        terms,
+    )
+
+
+def choose_on_front(
+    count: int,
+    passes: Callable[[int], bool],
+    is_confirmed: Callable[[int], bool] | None = None,
+    lookahead: int = LOOKAHEAD,
+) -> tuple[int | None, int]:
+    """Choose the last assignment of a front that passes.
+
+    Parameters
+    ----------
+    count
+        Number of assignments, from the most to the least expensive.
+    passes
+        Whether an assignment passes on the calibration data.
+    is_confirmed
+        Whether it passes on the confirmation data; by default all do.
+    lookahead
+        Number of assignments that are tried beyond the first that fails.
+
+    Returns
+    -------
+    tuple
+        Number of the assignment, or None if none passes; and the number of steps back that the confirmation required.
+
+    Notes
+    -----
+    Bisection assumes that accuracy decreases along the front. The end point has been evaluated, and a few assignments
+    beyond it are tried too. Steps back have lengths 1, 2, 4, ...
+
+    Examples
+    --------
+    >>> choose_on_front(20, lambda number: number <= 11, lambda number: number <= 9)
+    (8, 3)
+    """
+    last = bisect_last(count - 1, passes)
+    if last == 0 and not passes(0):
+        return None, 0
+    for further in range(last + 2, min(last + 2 + lookahead, count)):
+        if passes(further):
+            last = further
+    if is_confirmed is None:
+        return last, 0
+    index, step = last, 1
+    while not (passes(index) and is_confirmed(index)):
+        if index == 0:
+            return None, last
+        index, step = max(index - step, 0), 2 * step
+    return index, last - index
+
+
+class _Search:
+    """Evaluations of the assignments of a front, each made once."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        front: Front,
+        names: Sequence[str],
+        widths: Sequence[int],
+        keep: float,
+        metric: Metric,
+        apply: Apply,
+        calibration: Sequence[Any],
+        confirmation: Sequence[Any],
+    ) -> None:
+        self.model, self.front, self.names, self.widths, self.keep = model, front, names, widths, keep
+        self.metric, self.apply = metric, apply
+        self.batches = {"calibration": calibration, "confirmation": confirmation}
+        self.before = {name: scores_of(metric, model, batches) for name, batches in self.batches.items()}
+        self.known: dict[tuple[int, str], dict[str, float]] = {}
+        self.networks: tuple[int, nn.Module] | None = None
+
+    @property
+    def evaluations(self) -> int:
+        return len({index for index, _ in self.known})
+
+    def shares(self, index: int, name: str) -> dict[str, float]:
+        """Return the retained shares of an assignment on the named data."""
+        if (index, name) not in self.known:
+            if self.networks is None or self.networks[0] != index:
+                choice = self.front.choices[index]
+                chosen = {n: self.widths[w] for n, w in zip(self.names, choice, strict=True)}
+                self.networks = (index, self.apply(self.model, chosen))
+            after = scores_of(self.metric, self.networks[1], self.batches[name])
+            self.known[index, name] = retained_shares(self.before[name], after)
+        return self.known[index, name]
+
+    def passes(self, index: int) -> bool:
+        return min(self.shares(index, "calibration").values()) >= self.keep
+
+    def is_confirmed(self, index: int) -> bool:
+        return min(self.shares(index, "confirmation").values()) >= self.keep
+
+
+def _loss_model(
+    model: nn.Module,
+    batches: Sequence[Any],
+    loss: BatchLoss,
+    widths: Sequence[int],
+    method: Method,
+    seed: int,
+    given: Mapping[str, Any],
+) -> tuple[LossModel, Sensitivity | None, list[str]]:
+    """Return the model of the loss, the sensitivity if it was computed, and notes."""
+    if method == "measured" or method == "measured pairs":  # narrows the type
+        return (
+            measured_losses(model, batches, loss, widths, pairs=method == "measured pairs", **given),
+            None,
+            [],
+        )
+    probes = PROBES if method == "trace" else 0
+    terms = sensitivity(model, batches, loss, widths, probes=probes, seed=seed, **given)
+    if method != "inter-layer":
+        return terms.model(method), terms, []
+    if terms.holds:
+        return terms.model(), terms, []
+    note = (
+        f"the second-order expansion does not hold at {widths[0]} bit: losses of single tensors were measured"
+    )
+    return measured_losses(model, batches, loss, widths, **given), terms, [note]
+
+
+def _split(data: object, calibration: object, confirmation: object) -> tuple[list[Any], list[Any], list[Any]]:
+    """Return batches for the second-order terms, the bisection and the confirmation."""
+    batches = batch_list(data)
+    if calibration is not None and confirmation is not None:
+        return batches, batch_list(calibration, "calibration"), batch_list(confirmation, "confirmation")
+    if calibration is not None or confirmation is not None:
+        absent = "confirmation" if confirmation is None else "calibration"
+        raise InputError(f"{absent} data are missing: give both, or neither to split the data")
+    if len(batches) < 4:
+        raise InputError(
+            f"{len(batches)} batches cannot be split in three: give 4 or more, or calibration and confirmation"
+        )
+    return batches[::2], batches[1::4], batches[3::4]
+
+
+def _rounding(quantiser: Quantiser) -> Apply:
+    def apply(model: nn.Module, widths: Mapping[str, int]) -> nn.Module:
+        made = frozen_copy(model)
+        for name, width in widths.items():
+            weight: Tensor = made.get_parameter(name)
+            weight.data.copy_(quantiser(name, weight.detach().clone(), width))
+        return made
+
+    return apply
