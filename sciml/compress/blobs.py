@@ -41,6 +41,7 @@ Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 
 BLOCK_SHIFT, SIGN, HYPERCOMPLEX, MX = 1, 2, 3, 4
+LARGEST = np.float32(2.0**126)  # larger values may round to values beyond float32
 FACTOR_BITS, FACTOR_BLOCK = 8, 64  # of the factors of a hypercomplex tensor
 _SHIFT_HEADER = struct.Struct("<BBHbB")
 _MX_HEADER = struct.Struct("<BBH")
@@ -73,9 +74,14 @@ def encode_block_shift(array: Array, bits: int, block: int) -> Bytes:
     ------
     InputError
         A value is not finite.
+    ValueError
+        A value is 2^126 or more.
     """
     rows, columns = matrix_shape(array.shape)
-    coded = quantize_blocks(np.asarray(array, np.float32).reshape(rows, columns), bits, block)
+    matrix = np.asarray(array, np.float32).reshape(rows, columns)
+    if np.isfinite(matrix).all() and np.abs(matrix).max(initial=0) >= LARGEST:
+        raise ValueError("it has values of 2^126 and more, which round to values beyond float32")
+    coded = quantize_blocks(matrix, bits, block)
     starts = np.arange(0, columns, block)
     used = np.logical_or.reduceat(coded.codes != 0, starts, axis=1) if coded.codes.size else coded.shifts != 0
     base = int(coded.shifts[used].min()) if used.any() else 0

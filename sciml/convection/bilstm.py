@@ -75,6 +75,7 @@ class ColumnBiLSTM(nn.Module):
     least_levels: ClassVar[int] = 20
     absent: ClassVar[tuple[str, ...]] = ()
     kernel: ClassVar[str | None] = "bilstm"
+    lstm_heads: ClassVar[tuple[str, ...]] = ("mixed",)
     scaling: ClassVar[type[FeatureScaling]] = FeatureScaling
     scale: Tensor
     spread: Tensor

@@ -93,6 +93,10 @@ class ColumnNetwork(Protocol):
         Class of the scaling of its inputs.
     shape
         Its settings.
+
+    Two further attributes are optional, for networks that `sciml.compress.quantize` gives a reduced arithmetic:
+    ``lstm_heads``, the names of the linear layers that map the states of its LSTM, and ``lstm_pools``, of those that
+    map such a head over all levels.
     """
 
     command: ClassVar[str]

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from sciml.checks import check_choice, check_whole, is_number
+from sciml.compress.quantization import compression_of
+from sciml.compress.saved import rebuilt, saved_parts, with_compression
 from sciml.convection.column_network import ColumnNetwork
 from sciml.convection.physics import Physics, physics, sounding_of
 from sciml.convection.problem import Convection, ConvectionSolution, between, solution_of
@@ -117,6 +119,7 @@ class Emulator(Generic[Network]):
         tensors = stored.state_dict(torch.float32)
         weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
         load_weights(network, weights, stored.path)
+        network = with_compression(network, stored.config, stored.packed, stored.path)
         normalisation = kind.scaling.from_tensors(tensors, stored.path or path)
         check = getattr(network, "check_scaling", None)
         if check is not None:
@@ -124,12 +127,14 @@ class Emulator(Generic[Network]):
         return cls(network.eval(), normalisation, about, precision, device=device, name=Path(path).stem)
 
     def save(self, path: str | Path, history: Any = None) -> Path:
-        """Write a checkpoint; see `sciml.train.checkpoint`."""
+        """Write a checkpoint; see `sciml.train.checkpoint`. A quantized network is stored in its formats."""
         trained: Any = self.network
         tensors = {f"network.{name}": value for name, value in materialise(trained).items()}
         plain = {"class": self.network.command, **self.network.shape.to_json()}
-        config = {"kind": EMULATOR_KIND, "network": plain, "about": dict(self.about)}
-        return checkpoint.save(path, config, {**tensors, **self.normalisation.tensors()}, history=history)
+        compression, formats = saved_parts(trained)
+        config = {"kind": EMULATOR_KIND, "network": plain, "about": dict(self.about), **compression}
+        tensors |= self.normalisation.tensors()
+        return checkpoint.save(path, config, tensors, history=history, **formats)
 
     def init(self, problem: Convection) -> Network:
         """Return the network on its device and in its precision, after a check that it fits the columns.
@@ -156,6 +161,7 @@ class Emulator(Generic[Network]):
         trained: Any = self.network
         network: Any = type(trained).from_json(trained.shape.to_json())
         network.load_state_dict(materialise(trained))
+        network = rebuilt(network, compression_of(trained))
         copy: Network = network.to(chosen_device(self.device), dtype).eval()
         return copy
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sciml.analysis import Part, Spectrum, differences, linearize, spectrum
+from sciml.compress.quantization import compression_of
 from sciml.convection import thermodynamics as td
 from sciml.convection.perturbation import Perturbed
 from sciml.errors import InputError
@@ -190,8 +191,8 @@ def linear_response(
     Raises
     ------
     InputError
-        The emulator does not accept the columns, no column convects, a step is not positive, or weights or outputs of
-        the emulator are not finite.
+        The emulator does not accept the columns, no column convects, a step is not positive, weights or outputs of the
+        emulator are not finite, or it computes with rounded numbers (`sciml.compress.quantize`).
 
     References
     ----------
@@ -206,6 +207,12 @@ def linear_response(
     >>> linear_response(emulator, columns).verdict()  # doctest: +SKIP
     'no mode of the column alone grows faster than 1 per day'
     """
+    compression = compression_of(emulator)
+    if compression is not None and compression.plan.kinds:
+        raise InputError(
+            "the network of the emulator rounds to integers and has no derivative: compute the linear response of the "
+            "emulator before it was quantized"
+        )
     everything = Perturbed.of(emulator, columns)
     for name, weight in everything.network.named_parameters():
         if not bool(torch.isfinite(weight).all()):  # otherwise the message would be that no column convects

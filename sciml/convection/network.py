@@ -50,6 +50,9 @@ class BiLSTM(nn.Module):
     convolution to 8 profiles and, for the trigger, one to 1 channel and a linear map of the 44 levels.
     """
 
+    lstm_heads: ClassVar[tuple[str, ...]] = ("profiles", "channel")
+    lstm_pools: ClassVar[tuple[str, ...]] = ("trigger",)
+
     def __init__(
         self, channels: int, hidden: int, layers: int, outputs: int, *, levels: int | None = None
     ) -> None:
@@ -103,6 +106,7 @@ class Closure(nn.Module):
     least_levels: ClassVar[int] = 20
     absent: ClassVar[tuple[str, ...]] = ()
     kernel: ClassVar[str | None] = "plume-closure"
+    lstm_heads: ClassVar[tuple[str, ...]] = ("level",)
     scaling: ClassVar[type[FeatureScaling]] = FeatureScaling
 
     def __init__(self, shape: Architecture | None = None) -> None:

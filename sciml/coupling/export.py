@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sciml.coupling.kernels import DESCRIPTIONS, KERNELS, number
+from sciml.coupling.reduced_export import compression_in, with_reduction
 from sciml.coupling.weights_file import Attribute, Weights
 from sciml.errors import InputError, SchemaError
 
@@ -45,7 +46,8 @@ def emulator_weights(emulator: Emulator[Any]) -> Weights:
     Parameters
     ----------
     emulator
-        Trained or loaded emulator. Weights are stored in float32, whatever its precision.
+        Trained or loaded emulator. Weights are stored in float32, whatever its precision; those of a quantized network
+        in their formats.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def emulator_weights(emulator: Emulator[Any]) -> Weights:
     Raises
     ------
     InputError
-        The native library has no kernel for the network, or the weights are not finite.
+        The native library has no kernel for the network or its arithmetic, or the weights are not finite.
     """
     from sciml.convection.problem import SETTINGS
     from sciml.nn.state_dict import materialise
@@ -83,7 +85,8 @@ def emulator_weights(emulator: Emulator[Any]) -> Weights:
     for name in SETTINGS:
         low, high = emulator.about[name.lower()]
         attributes |= {f"trained_{name.lower()}_low": float(low), f"trained_{name.lower()}_high": float(high)}
-    return replace(bare, arrays=arrays, attributes=attributes, descriptions=DESCRIPTIONS)
+    whole = replace(bare, arrays=arrays, attributes=attributes, descriptions=DESCRIPTIONS)
+    return with_reduction(whole, emulator.network, kernel.names)
 
 
 def emulator_from(weights: Weights, precision: Literal["float32", "float64"] = "float64") -> Emulator[Any]:
@@ -104,6 +107,7 @@ def emulator_from(weights: Weights, precision: Literal["float32", "float64"] = "
     """
     import torch
 
+    from sciml.compress.saved import rebuilt
     from sciml.convection.emulator import Emulator
     from sciml.convection.problem import SETTINGS
     from sciml.convection.registry import class_of
@@ -129,6 +133,7 @@ def emulator_from(weights: Weights, precision: Literal["float32", "float64"] = "
     _check_layers(attributes, normalisation)
     about |= {n.removeprefix("about_"): v for n, v in attributes.items() if n.startswith("about_")}
     network.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
+    network = rebuilt(network, compression_in(weights, network, kernel.names))
     return Emulator(network.eval(), normalisation, {"runs": "unknown", **about}, precision)
 
 

@@ -58,6 +58,11 @@ _PURE = {
     "pool.bias": "summary.bias",
     "scale": "output_scale",
 }
+_PUBLISHED = {
+    **{f"{part}.{name}": f"head.{name}" for part in ("profiles", "channel") for name in ("weight", "bias")},
+    **{f"trigger.{name}": f"pool.{name}" for name in ("weight", "bias")},
+    "size": "output_size",
+}
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ class Kernel:
         Make the data of the network's shape from the attributes and arrays of a file; raise KeyError for a missing one.
     state
         Return the state of the network from the arrays of a file, or KeyError; names are those that the network has.
+    names
+        Name in the file of each tensor of the network that has another name there.
     constants
         Return the constants of the network by attribute name, which a file must have with the same value.
     """
@@ -86,6 +93,7 @@ class Kernel:
     shape: Callable[[Weights], dict[str, Any]]
     state: Callable[[Weights, tuple[str, ...]], dict[str, npt.NDArray[Any]]]
     constants: Callable[[], dict[str, float]]
+    names: Mapping[str, str]
 
 
 def _lstm(state: State) -> dict[str, npt.NDArray[np.float32]]:
@@ -197,6 +205,7 @@ KERNELS: dict[str, Kernel] = {
         shape=_closure_shape,
         state=_renamed(_CLOSURE),
         constants=_closure_constants,
+        names=_CLOSURE,
     ),
     "bilstm": Kernel(
         bare=lambda state: bilstm_weights(_lstm(state), (state["mixed.weight"], state["mixed.bias"])),
@@ -205,6 +214,7 @@ KERNELS: dict[str, Kernel] = {
         shape=_pure_shape,
         state=_renamed(_PURE),
         constants=_pure_constants,
+        names=_PURE,
     ),
     "published": Kernel(
         bare=_published_bare,
@@ -213,6 +223,7 @@ KERNELS: dict[str, Kernel] = {
         shape=lambda weights: {"levels": whole(weights.attributes, "pool_levels")},
         state=_published_state,
         constants=dict,
+        names=_PUBLISHED,
     ),
 }
 

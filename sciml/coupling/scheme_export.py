@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml.coupling.bilstm_export import bilstm_weights
+from sciml.coupling.reduced_export import with_reduction
 from sciml.coupling.weights_file import Attribute, Weights
 from sciml.errors import InputError
 from sciml.schemes.closures import ColumnClosure, LevelClosure
@@ -87,7 +88,10 @@ def scheme_weights(emulator: SchemeEmulator) -> Weights:
         "terms": terms,
         "least_levels": scheme.least_levels,
     }
-    return replace(bare, arrays=arrays, attributes=attributes)
+    whole = replace(bare, arrays=arrays, attributes=attributes)
+    return with_reduction(
+        whole, emulator.network, {f"level.{name}": f"head.{name}" for name in ("weight", "bias")}
+    )
 
 
 def _places(names: tuple[str, ...]) -> dict[str, int]:

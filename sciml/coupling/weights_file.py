@@ -20,7 +20,7 @@ import netCDF4
 import numpy as np
 import numpy.typing as npt
 
-from sciml.compress.formats import pack, unpack
+from sciml.compress.formats import pack, packed_parts, unpack
 from sciml.errors import ChecksumError, InputError
 from sciml.storage.schema import check_schema
 
@@ -56,6 +56,8 @@ class Weights:
         Names of the dimensions of the arrays.
     formats
         Format (`sciml.compress.formats`) of each array that is not stored in its own dtype.
+    packed
+        Stored arrays of an earlier file or checkpoint to store again; see `sciml.compress.pack`.
     """
 
     arrays: Mapping[str, npt.NDArray[np.generic]]
@@ -63,6 +65,7 @@ class Weights:
     descriptions: Mapping[str, str] = field(default_factory=dict)
     dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     formats: Mapping[str, str] = field(default_factory=dict)
+    packed: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
 
 
 def _classic(weights: Weights) -> bytes:
@@ -88,9 +91,10 @@ def _classic(weights: Weights) -> bytes:
             dataset.setncattr(name, value)
         else:
             dataset.setncattr(name, np.asarray(value, dtype=np.float64))
-    arrays, described = pack({name: np.asarray(a) for name, a in weights.arrays.items()}, weights.formats)
+    dense = {name: np.asarray(a) for name, a in weights.arrays.items()}
+    arrays, described = pack(dense, weights.formats, weights.packed)
     if described:
-        dataset.setncattr("weight_formats", json.dumps(described))
+        dataset.setncattr("weight_formats", json.dumps(described, separators=(",", ":")))
     # classic netCDF has signed bytes alone
     arrays = {name: a.view(np.int8) if a.dtype == np.uint8 else a for name, a in arrays.items()}
     for name, array in arrays.items():
@@ -251,6 +255,10 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
         return Weights(
             arrays=unpack(arrays, described, path),
             formats={name: entry["format"] for name, entry in described.items()},
+            packed={
+                name: a.view(np.uint8) if a.dtype == np.int8 else a
+                for name, a in packed_parts(arrays, described).items()
+            },
             attributes={n: _plain(dataset.getncattr(n)) for n in dataset.ncattrs() if n not in _OWN},
             descriptions={
                 n: str(v.long_name) for n, v in dataset.variables.items() if "long_name" in v.ncattrs()

@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from sciml.compress.saved import saved_parts, with_compression
 from sciml.emulation.heads import decode
 from sciml.emulation.network import SchemeNetwork, Sizes
 from sciml.emulation.pairs import check_pairs
@@ -97,7 +98,8 @@ class SchemeEmulator:
         }
         tensors = {f"network.{name}": value for name, value in materialise(self.network).items()}
         tensors |= {f"scaling.{name}": getattr(self.scaling, name) for name in _SCALING}
-        return checkpoint.save(path, config, tensors, history=history)
+        compression, formats = saved_parts(self.network)
+        return checkpoint.save(path, {**config, **compression}, tensors, history=history, **formats)
 
     @classmethod
     def load(cls, path: str | Path) -> SchemeEmulator:
@@ -117,6 +119,7 @@ class SchemeEmulator:
         network = SchemeNetwork(scheme, Sizes(**stored.config["network"]))
         own = {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}
         load_weights(network, own, path)
+        network = with_compression(network, stored.config, stored.packed, path)
         scaling = InputScaling(scheme, *(tensors[f"scaling.{name}"].double() for name in _SCALING))
         return cls(network.eval(), scaling, stored.config["about"])
 

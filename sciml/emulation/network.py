@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,7 @@ class SchemeNetwork(nn.Module):
         Sizes of the network.
     """
 
+    lstm_heads: ClassVar[tuple[str, ...]] = ("level",)
     scale: Tensor
     spread: Tensor
 

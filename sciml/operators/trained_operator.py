@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sciml.checks import is_number
+from sciml.compress.saved import saved_parts, with_compression
 from sciml.errors import InputError, MissingVariable, SchemaError
 from sciml.multigrid.torch.stencils import diffusion_stencil
 from sciml.multigrid.torch.transfers import LevelLayout
@@ -262,7 +263,7 @@ class TrainedOperator:
         return sum(p.numel() * (2 if p.is_complex() else 1) for p in self.network.parameters())
 
     def save(self, path: str | Path, history: History | None = None) -> Path:
-        """Write a checkpoint of kind ``operator``; see `sciml.train.checkpoint`."""
+        """Write a checkpoint of kind ``operator``, a quantized network in its formats; see `sciml.train.checkpoint`."""
         config = {
             "kind": OPERATOR_KIND,
             "network": self.network.config(),  # type: ignore[operator]
@@ -273,7 +274,9 @@ class TrainedOperator:
             "about": dict(self.about),
         }
         weights = {f"network.{name}": value for name, value in materialise(self.network).items()}
-        return checkpoint.save(path, config, {**weights, **self.normalisation.tensors()}, history=history)
+        compression, formats = saved_parts(self.network)
+        tensors = {**weights, **self.normalisation.tensors()}
+        return checkpoint.save(path, {**config, **compression}, tensors, history=history, **formats)
 
     @classmethod
     def load(cls, path: str | Path) -> TrainedOperator:
@@ -304,6 +307,7 @@ class TrainedOperator:
             raise type(error)(f"{saved.path}: {error}") from error
         weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
         load_weights(network, weights, saved.path)
+        network = with_compression(network, config, saved.packed, saved.path)
         return cls(network.eval(), normalisation, inputs, target, grid, about)
 
     def __str__(self) -> str:

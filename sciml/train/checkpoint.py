@@ -11,7 +11,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,13 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
-from sciml.compress.formats import pack, stored_bytes, unpack
+from sciml.compress.formats import pack, packed_parts, stored_bytes, unpack
 from sciml.errors import ChecksumError, InputError, SchemaError
 from sciml.storage import packaged as data_files
-from sciml.storage.atomic import check_apart, check_replaceable, replaced
+from sciml.storage.atomic import check_apart, check_replaceable
 from sciml.storage.schema import check_schema
 from sciml.tables import aligned, html_table
+from sciml.train.archive import read_parts, write_parts
 from sciml.train.history import History
 from sciml.train.json_values import check_keys, config_digest, plain_value, reject_constant
 from sciml.train.versions import versions
@@ -72,12 +73,15 @@ class Checkpoint:
         History of the training, if it was saved.
     path
         File or folder that was read.
+    packed
+        Stored arrays of the tensors that have a format, for `save`.
     """
 
     config: Config
     tensors: dict[str, Array]
     history: History | None = None
     path: Path | None = None
+    packed: Mapping[str, Array] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate over config and tensors, for ``config, tensors = load(path)``."""
@@ -104,7 +108,7 @@ class Checkpoint:
     def _rows(self) -> list[tuple[str, str]]:
         count = sum(array.size for array in self.tensors.values())
         formats = {name: str(entry["format"]) for name, entry in self.config.get("formats", {}).items()}
-        size = stored_bytes(self.tensors, formats)
+        size = stored_bytes(self.tensors, formats, self.packed)
         kinds = ", ".join(sorted({str(array.dtype) for array in self.tensors.values()}))
         rows = [("path", str(self.path))] if self.path else []
         software = ", ".join(f"{name} {version}" for name, version in self.config.get("software", {}).items())
@@ -130,6 +134,7 @@ def save(
     *,
     history: History | None = None,
     formats: Mapping[str, str] | None = None,
+    packed: Mapping[str, Array] | None = None,
 ) -> Path:
     """Write a checkpoint to a temporary name, then rename it: an old one is replaced by a complete one only.
 
@@ -148,7 +153,10 @@ def save(
         History of the training.
     formats
         Name of a format of `sciml.compress.formats` by the name of the tensor, such as ``bfloat16``; `load` decodes
-        these tensors to float32. By default every tensor is stored in its own dtype.
+        these tensors to float32. By default every tensor is stored in its own dtype. The parts of a zip with formats
+        are deflated.
+    packed
+        Arrays of an earlier checkpoint to store again; see `sciml.compress.pack`.
 
     Returns
     -------
@@ -172,23 +180,13 @@ def save(
     """
     path = Path(path)
     check_target(path)
-    arrays, described = pack({name: _array(name, value) for name, value in tensors.items()}, formats or {})
+    dense = {name: _array(name, value) for name, value in tensors.items()}
+    arrays, described = pack(dense, formats or {}, packed)
     parts = {WEIGHTS: safetensors.numpy.save(arrays)}
     if history is not None:
         parts[HISTORY] = history.to_json().encode()
     parts = {CONFIG: _config(config, described, parts), **parts}
-    if path.suffix == SUFFIX:
-        with replaced(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            for name, content in parts.items():
-                entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-                entry.create_system = 3
-                entry.external_attr = 0o644 << 16
-                archive.writestr(entry, content)
-    else:
-        with replaced(path, folder=True) as temporary:
-            temporary.mkdir()
-            for name, content in parts.items():
-                (temporary / name).write_bytes(content)
+    write_parts(path, parts, zipped=path.suffix == SUFFIX, deflated=bool(described))
     return path
 
 
@@ -260,7 +258,7 @@ def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
         It has another schema or none, or a format that this version does not know.
     """
     path = resolve(path)
-    parts = _parts(path)
+    parts = read_parts(path, (CONFIG, WEIGHTS, HISTORY))
     try:
         config: Config = json.loads(parts[CONFIG], parse_constant=reject_constant)
         schema = check_schema(
@@ -278,7 +276,8 @@ def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
         stored = safetensors.numpy.load(parts[WEIGHTS])
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise ChecksumError(f"{path}: its {WEIGHTS} is damaged ({error}): fetch or train it again") from error
-    tensors = unpack(stored, config.get("formats", {}), path)
+    described = config.get("formats", {})
+    tensors = unpack(stored, described, path)
     for number in range(schema, CHECKPOINT_SCHEMA):
         config, tensors = MIGRATIONS[number](config, tensors)
         config = {**config, "schema": number + 1}
@@ -286,7 +285,7 @@ def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
         history = History.from_json(parts[HISTORY].decode()) if HISTORY in parts else None
     except SchemaError as error:
         raise SchemaError(f"{path}: {error}") from error
-    return Checkpoint(config, tensors, history, path)
+    return Checkpoint(config, tensors, history, path, packed_parts(stored, described))
 
 
 def _oldest() -> int:
@@ -366,27 +365,6 @@ def _verify(path: Path, config: Config, sums: Mapping[str, str], parts: Mapping[
                 f"{path}: {name} has sha256 {computed.get(name, 'missing')[:12]}, "
                 f"its config says {str(sums.get(name, 'nothing'))[:12]}: fetch or train it again"
             )
-
-
-def _parts(path: Path) -> dict[str, bytes]:
-    if path.is_dir():
-        return {
-            name: (path / name).read_bytes() for name in (CONFIG, WEIGHTS, HISTORY) if (path / name).is_file()
-        }
-    head = path.read_bytes()[:8]
-    if not zipfile.is_zipfile(path) and not head.startswith(b"PK"):
-        raise InputError(
-            f"{path} is no checkpoint (it begins with {head!r}): give a .sciml file or its directory"
-        )
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            parts = {name: archive.read(name) for name in names if name in (CONFIG, WEIGHTS, HISTORY)}
-    except Exception as error:  # besides the archive's own errors, whatever a decompressor raises
-        raise ChecksumError(f"{path} is damaged ({error}): fetch or train it again") from error
-    if not parts:
-        raise InputError(f"{path} is a zip but no checkpoint (it has no {CONFIG}): give a .sciml file")
-    return parts
 
 
 def _short(value: object, width: int = 80) -> str:

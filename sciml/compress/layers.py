@@ -1,0 +1,62 @@
+"""The layers of a network that have a reduced form, by the names of their weights."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from sciml.nn.lstm import LSTM
+
+__all__ = ["linear_layers", "lstm_matrices", "ordered_sums", "reducible_linears"]
+
+
+def lstm_matrices(model: nn.Module) -> dict[str, str]:
+    """Return the name of each matrix of an LSTM with a reduced form, and the name of its LSTM."""
+    return {
+        _joined(name, own): name
+        for name, part in model.named_modules()
+        if isinstance(part, LSTM) and part.batch_first and not part.proj_size
+        for own in _matrices(part)
+    }
+
+
+def linear_layers(model: nn.Module) -> dict[str, str]:
+    """Return the name of the weight of each linear layer, and the name of the layer."""
+    return {
+        _joined(name, "weight"): name for name, part in model.named_modules() if isinstance(part, nn.Linear)
+    }
+
+
+def reducible_linears(model: nn.Module) -> list[str]:
+    """Return the names of the weights of the linear maps of the states of an LSTM.
+
+    A network names these layers in its attribute ``lstm_heads``, because their modules do not show what they map.
+    """
+    return _named(model, "lstm_heads")
+
+
+def ordered_sums(model: nn.Module) -> list[str]:
+    """Return the names of the weights of linear maps of heads over the levels, from the attribute ``lstm_pools``."""
+    return _named(model, "lstm_pools")
+
+
+def _named(model: nn.Module, attribute: str) -> list[str]:
+    return [
+        _joined(name, f"{head}.weight")
+        for name, part in model.named_modules()
+        for head in getattr(part, attribute, ())
+        if isinstance(getattr(part, head, None), nn.Linear)
+    ]
+
+
+def _matrices(lstm: LSTM) -> list[str]:
+    suffixes = ("", "_reverse") if lstm.bidirectional else ("",)
+    return [
+        f"weight_{part}_l{layer}{suffix}"
+        for layer in range(lstm.num_layers)
+        for suffix in suffixes
+        for part in ("ih", "hh")
+    ]
+
+
+def _joined(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name

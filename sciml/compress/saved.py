@@ -1,0 +1,97 @@
+"""Quantized networks in checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from sciml.errors import InputError, SchemaError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from torch import nn
+
+    from sciml.compress.quantization import Compression
+
+__all__ = ["CONFIG_KEY", "rebuilt", "saved_parts", "with_compression"]
+
+CONFIG_KEY = "compression"
+
+Network = TypeVar("Network")
+
+
+def saved_parts(network: object, prefix: str = "network.") -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a checkpoint of a network stores of its compression.
+
+    Parameters
+    ----------
+    network
+        Network, quantized or not.
+    prefix
+        Prefix of the names of its tensors in the checkpoint.
+
+    Returns
+    -------
+    tuple
+        Entries of the config, and the arguments ``formats`` and ``packed`` of `sciml.train.checkpoint.save`; both are
+        empty for a network that is not quantized.
+    """
+    from sciml.compress.quantization import compression_of
+
+    compression = compression_of(network)
+    if compression is None:
+        return {}, {}
+    formats, packed = compression.named(prefix)
+    return {CONFIG_KEY: compression.plan.to_json()}, {"formats": formats, "packed": packed}
+
+
+def with_compression(
+    network: Network,
+    config: Mapping[str, Any],
+    packed: Mapping[str, npt.NDArray[Any]],
+    source: object,
+    prefix: str = "network.",
+) -> Network:
+    """Give a network that was read from a checkpoint its reduced layers.
+
+    Parameters
+    ----------
+    network
+        Network with the weights of the checkpoint.
+    config, packed
+        Config and stored arrays of the checkpoint.
+    source
+        File, for messages.
+    prefix
+        Prefix of the names of its tensors in the checkpoint.
+
+    Returns
+    -------
+    Module
+        The network itself where the config has no compression.
+
+    Raises
+    ------
+    SchemaError
+        The compression is no plan of this network.
+    """
+    if CONFIG_KEY not in config:
+        return network
+    from sciml.compress.plan import Plan
+    from sciml.compress.quantization import Compression
+
+    plan = Plan.from_json(config[CONFIG_KEY], source)
+    own = {name.removeprefix(prefix): array for name, array in packed.items() if name.startswith(prefix)}
+    try:
+        return rebuilt(network, Compression(plan, own))
+    except InputError as error:
+        raise SchemaError(f"{source}: {error}") from error
+
+
+def rebuilt(network: Network, compression: Compression | None) -> Network:
+    """Give a dense copy of a quantized network its reduced layers; do nothing without a compression."""
+    if compression is None:
+        return network
+    from sciml.compress.quantization import reduce_layers
+
+    return cast(Network, reduce_layers(cast("nn.Module", network), compression))
