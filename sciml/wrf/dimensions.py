@@ -76,12 +76,12 @@ def renamed(ds: xr.Dataset) -> dict[str, str]:
     {'time': 'Time', 'lat': 'south_north', 'lon': 'west_east'}
     """
     out: dict[str, str] = {}
-    full = sorted((str(name) for name in ds.variables if str(name) in TABLE), key=lambda n: -ds[n].ndim)
-    for name in full:
+    full = [(str(name), variable.dims) for name, variable in ds.variables.items() if str(name) in TABLE]
+    for name, dims in sorted(full, key=lambda pair: -len(pair[1])):
         row = TABLE[name]
-        if row.role == "coordinate" or "column" in ds[name].dims:
+        if row.role == "coordinate" or "column" in dims:
             continue
-        for dim, own in _pairs(tuple(map(str, ds[name].dims)), dimensions_of(row)).items():
+        for dim, own in _pairs(tuple(map(str, dims)), dimensions_of(row)).items():
             if dim != own and dim not in WRF:
                 out.setdefault(dim, own)
     # Two dimensions must not get the same name.

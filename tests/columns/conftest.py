@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.wrf.conftest import answers, frames, sample, write
+from tests.wrf.conftest import answers, frames, sample, write, written
 
-__all__ = ["answers", "frames", "sample", "write"]
+__all__ = ["answers", "frames", "sample", "write", "written"]

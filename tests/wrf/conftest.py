@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,30 +39,50 @@ def answers() -> xr.Dataset:
 Writer = Callable[[xr.Dataset, str], Path]
 
 
+def _digest(ds: xr.Dataset) -> str:
+    """Hash what `_write` writes of a dataset."""
+    digest = hashlib.sha256(repr((dict(ds.sizes), ds.attrs)).encode())
+    for name, variable in ds.variables.items():
+        digest.update(repr((name, variable.dims, variable.dtype, variable.attrs)).encode())
+        digest.update(np.ascontiguousarray(variable.values).tobytes())
+    return digest.hexdigest()
+
+
+def _write(ds: xr.Dataset, path: Path) -> None:
+    with netCDF4.Dataset(path, "w") as nc:
+        sizes = {**ds.sizes, "DateStrLen": 19}
+        for dim, length in sizes.items():
+            nc.createDimension(str(dim), None if dim == "Time" else length)
+        nc.setncatts({str(k): v for k, v in ds.attrs.items()})
+        for key, variable in ds.variables.items():
+            if key == "Times":
+                times = nc.createVariable("Times", "S1", ("Time", "DateStrLen"))
+                times[:] = netCDF4.stringtochar(np.asarray(variable.values, dtype="S19"))
+                continue
+            pieces = None
+            if variable.ndim == 4:
+                pieces = (1, variable.shape[1], min(3, variable.shape[2]), variable.shape[3])
+            made = nc.createVariable(
+                str(key), variable.dtype, variable.dims, zlib=True, complevel=1, chunksizes=pieces
+            )
+            made.setncatts({str(k): v for k, v in variable.attrs.items() if k != "_FillValue"})
+            made[:] = variable.values
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the files of `write`, by their content: many tests write the same."""
+    return tmp_path_factory.mktemp("written")
+
+
 @pytest.fixture
-def write(tmp_path: Path) -> Writer:
+def write(tmp_path: Path, written: Path) -> Writer:
     """Write a dataset as WRF does: Times as characters, Time unlimited."""
 
     def writing(ds: xr.Dataset, name: str) -> Path:
-        path = tmp_path / name
-        with netCDF4.Dataset(path, "w") as nc:
-            sizes = {**ds.sizes, "DateStrLen": 19}
-            for dim, length in sizes.items():
-                nc.createDimension(str(dim), None if dim == "Time" else length)
-            nc.setncatts({str(k): v for k, v in ds.attrs.items()})
-            for key, variable in ds.variables.items():
-                if key == "Times":
-                    times = nc.createVariable("Times", "S1", ("Time", "DateStrLen"))
-                    times[:] = netCDF4.stringtochar(np.asarray(variable.values, dtype="S19"))
-                    continue
-                pieces = None
-                if variable.ndim == 4:
-                    pieces = (1, variable.shape[1], min(3, variable.shape[2]), variable.shape[3])
-                made = nc.createVariable(
-                    str(key), variable.dtype, variable.dims, zlib=True, complevel=1, chunksizes=pieces
-                )
-                made.setncatts({str(k): v for k, v in variable.attrs.items() if k != "_FillValue"})
-                made[:] = variable.values
-        return path
+        file = written / _digest(ds)
+        if not file.exists():
+            _write(ds, file)
+        return Path(shutil.copyfile(file, tmp_path / name))
 
     return writing
