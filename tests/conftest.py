@@ -8,9 +8,10 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import netCDF4
 import pytest
 
-from tests.paths import SHARED
+from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT, SHARED
 
 # Two workers on two cores: with all threads each would slow down the other.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -26,6 +27,34 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SCIML_CACHE", str(path))
         yield path
+
+
+def _copy_frames(source: Path, target: Path, frames: slice) -> Path:
+    """Copy a NetCDF file with some of its frames."""
+    with netCDF4.Dataset(source) as old, netCDF4.Dataset(target, "w") as new:
+        old.set_auto_maskandscale(False)
+        old.set_auto_chartostring(False)
+        new.setncatts({name: old.getncattr(name) for name in old.ncattrs()})
+        for name, dimension in old.dimensions.items():
+            new.createDimension(name, None if dimension.isunlimited() else len(dimension))
+        for name, variable in old.variables.items():
+            attributes = {key: variable.getncattr(key) for key in variable.ncattrs()}
+            fill = attributes.pop("_FillValue", None)
+            made = new.createVariable(name, variable.dtype, variable.dimensions, fill_value=fill)
+            made.set_auto_maskandscale(False)
+            made.setncatts(attributes)
+            made[:] = variable[frames] if "Time" in variable.dimensions else variable[:]
+    return target
+
+
+@pytest.fixture(scope="session")
+def short_sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two of the seven frames of the sample and of its true outputs, under the same names, for whole workflows."""
+    folder = tmp_path_factory.mktemp("short")
+    wrfout, truth = (
+        _copy_frames(path, folder / path.name, slice(2, 4)) for path in (SAMPLE_WRFOUT, SAMPLE_OFFLINE)
+    )
+    return wrfout, truth
 
 
 # A shell starts background processes that ignore Ctrl-C, and so do their children: this handler makes the processes

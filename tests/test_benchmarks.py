@@ -6,7 +6,6 @@ import ast
 import importlib
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,10 +181,12 @@ def test_the_climate_of_a_run_is_compared_with_that_of_the_scheme(load: Any) -> 
 
 
 @pytest.mark.slow
-def test_regimes_on_the_sample(tmp_path: Path) -> None:
+def test_regimes_on_the_sample(tmp_path: Path, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "regimes.json"
-    words = [sys.executable, str(REPO / "bench" / "regimes.py"), "--smoke", "--work", str(tmp_path / "work")]
-    subprocess.run([*words, "--out", str(out)], check=True, capture_output=True, text=True, cwd=REPO)
+    bench = load("regimes")
+    monkeypatch.setattr(bench, "SMOKE", 30)
+    monkeypatch.setattr("sys.argv", ["bench", "--smoke", "--work", str(tmp_path / "work"), "--out", str(out)])
+    bench.main()
     numbers = json.loads(out.read_text(encoding="utf-8"))
     assert numbers["rows"]["mskf-convrad: sample"]["f1"] == pytest.approx(1.0, abs=1e-3)
     assert "mskf-regimes, seed 7: sample at 80 levels" in numbers["rows"]
@@ -208,15 +209,17 @@ def test_the_table_of_the_pure_networks(load: Any) -> None:
 
 
 @pytest.mark.slow
-def test_the_pure_networks_on_the_sample(tmp_path: Path) -> None:
+def test_the_pure_networks_on_the_sample(
+    tmp_path: Path, load: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "numbers.json"
-    script = str(REPO / "bench" / "pure_networks.py")
-    words = [sys.executable, script, "--smoke", "--work", str(tmp_path / "work"), "--out", str(out)]
-    done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=REPO)
+    bench = load("pure_networks")
+    monkeypatch.setattr("sys.argv", ["bench", "--smoke", "--work", str(tmp_path / "work"), "--out", str(out)])
+    bench.main()
     numbers = json.loads(out.read_text(encoding="utf-8"))
     assert set(numbers["rows"]) == {"bilstm, seed 7", "published, seed 7"}
     assert numbers["rows"]["bilstm, seed 7"]["water"] < 1e-6
-    assert "| sample | goal | bilstm | published |" in done.stdout
+    assert "| sample | goal | bilstm | published |" in capsys.readouterr().out
 
 
 @pytest.mark.slow

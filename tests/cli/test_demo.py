@@ -108,9 +108,15 @@ def missing() -> list[str]:
 @pytest.mark.native
 @pytest.mark.skipif(bool(missing()), reason=f"missing: {', '.join(missing())}")
 @pytest.mark.skipif(not (DATA / f"{PRETRAINED}.sciml").exists(), reason=f"{PRETRAINED} is not in data/ yet")
-def test_the_whole_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every step, with fewer flows on a coarser grid; `make demo` runs it at its size."""
+def test_the_whole_demo(
+    tmp_path: Path, short_sample: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every step, with fewer frames, and fewer flows on a coarser grid; `make demo` runs it at its size."""
     module = importlib.import_module("sciml.cli.demo")
+    short = {path.name: path for path in short_sample}
+    storage = importlib.import_module("sciml.storage.packaged")
+    whole = storage.packaged
+    monkeypatch.setattr(storage, "packaged", lambda name: short.get(name) or whole(name))
     monkeypatch.setattr(module, "RESOLUTION", "31")
     monkeypatch.setattr(module, "SAMPLES", "32")
     shown = runner.invoke(

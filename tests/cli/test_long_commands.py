@@ -46,9 +46,10 @@ def interrupted(arguments: list[str], where: Path, until: str | None, **more: st
 
 
 @pytest.mark.slow
-def test_train(tmp_path: Path) -> None:
+def test_train(tmp_path: Path, short_sample: tuple[Path, Path]) -> None:
+    wrfout, truth = short_sample
     (tmp_path / "t.toml").write_text(TRAINING)
-    write_columns([SAMPLE_WRFOUT], tmp_path / "c.zarr", truth=[SAMPLE_OFFLINE], workers=1)
+    write_columns([wrfout], tmp_path / "c.zarr", truth=[truth], workers=1)
     command = ["convection", "train", "c.zarr", "-o", "m.sciml", "--config", "t.toml", "--device", "cpu"]
     status, text = interrupted(command, tmp_path, "epoch 2:")
     assert status == 130 and "Traceback" not in text

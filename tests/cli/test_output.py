@@ -64,8 +64,9 @@ def test_wrf(folder: Path) -> None:
     assert again["bytes"] == result["bytes"] > 0
 
 
-def test_convection(folder: Path) -> None:
-    files, model = (SAMPLE_WRFOUT, "--reference", SAMPLE_OFFLINE), folder / "m.sciml"
+def test_convection(folder: Path, short_sample: tuple[Path, Path]) -> None:
+    wrfout, truth = short_sample
+    files, model = (wrfout, "--reference", truth), folder / "m.sciml"
     settings = ("--config", folder / "small.toml", "--epochs", 1, "--device", "cpu", "--seed", 7)
     result = run_json("convection", "train", *files, "-o", model, *settings)
     assert (result["finished"], result["checkpoint"], result["bytes"]) == (
@@ -78,7 +79,7 @@ def test_convection(folder: Path) -> None:
     result = run_json("convection", "train", *files, "-o", cut, *settings, "--time-limit", 1e-6)
     assert result["finished"] is False and result["bytes"] is None and not cut.exists()
     scores = run_quiet("convection", "evaluate", model, *files)
-    assert scores["columns"]["evaluated"] == 4032
+    assert scores["columns"]["evaluated"] == 1152
 
 
 def test_export_and_flags(folder: Path) -> None:

@@ -161,9 +161,9 @@ def small_scheme() -> SchemeEmulator:
     return SchemeEmulator(SchemeNetwork(scheme, Sizes(hidden=2, layers=1)).eval(), scaling, {})
 
 
-def write_columns(path: Path) -> None:
-    """Write a few columns of each class."""
-    columns = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT))).isel(column=slice(0, 576, 24))
+def write_columns(path: Path, step: int = 24) -> None:
+    """Write a few columns of each class: every `step`-th of the first frame."""
+    columns = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT))).isel(column=slice(0, 576, step))
     with path.open("wb") as file:
         for name in (*INPUT_PROFILES, *INPUT_SURFACE):
             file.write(np.asarray(columns[name].values, np.float32).tobytes())
@@ -174,7 +174,7 @@ def write_seeds(folder: Path) -> dict[str, Path]:
 
     The second emulator has more layers than the columns have levels.
     """
-    names = ("small.nc", "reduced.nc", "emulator.nc", "layers.nc", "columns", "settings.nml")
+    names = ("small.nc", "reduced.nc", "emulator.nc", "layers.nc", "columns", "few", "settings.nml")
     made = {name: folder / name for name in names}
     write_weights(made["small.nc"], Net(3, 2, 1, 2, 4, 1).weights())
     write_weights(made["reduced.nc"], small_reduced())
@@ -186,6 +186,7 @@ def write_seeds(folder: Path) -> dict[str, Path]:
     made["scheme.nc"] = folder / "scheme.nc"
     write_weights(made["scheme.nc"], scheme_weights(small_scheme()))
     write_columns(made["columns"])
+    write_columns(made["few"], 144)  # of the published network, whose size is fixed
     shutil.copyfile(sources() / "sciml_mskf.nml", made["settings.nml"])
     return made
 
@@ -235,7 +236,7 @@ def blind(
         [str(made["fuzz.c"]), str(seeds["emulator.nc"]), str(rounds), *columns],
         [str(made["fuzz.c"]), str(seeds["layers.nc"]), str(rounds // 4), *columns],
         [str(made["fuzz.c"]), str(seeds["pure.nc"]), str(rounds // 4), *columns],
-        [str(made["fuzz.c"]), str(seeds["published.nc"]), str(rounds // 4), *columns],
+        [str(made["fuzz.c"]), str(seeds["published.nc"]), str(rounds // 4), str(seeds["few"]), "44"],
         [str(made["fuzz_namelist.c"]), str(seeds["settings.nml"]), str(100 * rounds)],
     )
     return [subprocess.run(words, capture_output=True, text=True, check=False) for words in calls]

@@ -89,8 +89,10 @@ def test_the_training_data_is_named_when_it_is_absent(workflow: Path, tmp_path: 
 
 
 @pytest.mark.slow
-def test_the_first_workflow(tmp_path: Path) -> None:
-    done = run(str(REPO / "workflows" / "01_sample.toml"), "--smoke", cwd=tmp_path)
+def test_the_first_workflow(tmp_path: Path, short_sample: tuple[Path, Path]) -> None:
+    wrfout, reference = short_sample
+    given = ("--set", f"wrfout={wrfout}", "--set", f"reference={reference}")
+    done = run(str(REPO / "workflows" / "01_sample.toml"), "--smoke", *given, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     scores = json.loads((tmp_path / "runs" / "01_smoke" / "scores.json").read_text())
     assert 0.9 < scores["trigger"]["f1"] <= 1

@@ -7,11 +7,6 @@
 #define SCIML_VECTORS_H
 
 #include <stdint.h>
-#if defined(__x86_64__) || defined(__i386__)
-#    include <immintrin.h>
-#elif defined(__aarch64__)
-#    include <arm_neon.h>
-#endif
 
 #if defined(__AVX512F__)
 #    define VECTOR_BYTES 64
@@ -19,6 +14,14 @@
 #    define VECTOR_BYTES 32
 #else
 #    define VECTOR_BYTES 16
+#endif
+/* immintrin.h takes a compiler a quarter of a second for each file. */
+#if VECTOR_BYTES > 16
+#    include <immintrin.h>
+#elif defined(__SSE2__)
+#    include <emmintrin.h>
+#elif defined(__aarch64__)
+#    include <arm_neon.h>
 #endif
 
 #if SCIML_BITS == 32
