@@ -7,7 +7,7 @@ import math
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -15,6 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from sciml.checks import is_whole
+from sciml.compress.arithmetic import BlockIntegers
+from sciml.compress.blobs import integer_parts
+from sciml.compress.formats import format_named, pack, unpack
+from sciml.compress.onnx_integers import OPSET, check_onnx, store_integers
 from sciml.errors import InputError, SciMLError
 from sciml.nn.parametrize import dense_copy
 from sciml.storage.atomic import check_replaceable, replaced
@@ -191,7 +195,11 @@ def export_program(
 
 
 def export_onnx(
-    network: nn.Module | TrainedOperator, path: str | Path, shape: Sequence[Sequence[int]] | Sequence[int]
+    network: nn.Module | TrainedOperator,
+    path: str | Path,
+    shape: Sequence[Sequence[int]] | Sequence[int],
+    *,
+    formats: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the network as an ONNX graph with its weights inside, for any number of samples.
 
@@ -204,13 +212,20 @@ def export_onnx(
         As for `export_program`.
     path
         Path of the file to write.
+    formats
+        Format of a weight in the file by the name of the weight in the network, see `sciml.compress.formats`; by
+        default the formats of a compressed network (`sciml.compress.quantize`), and floats for other networks; ``{}``
+        writes floats. Weights in integers of 4, 8 or 16 bits stay integers in the file, and DequantizeLinear (opset
+        21) converts them; the factors of a hypercomplex weight are multiplied. Weights in other formats are written as
+        the floats that they decode to. `sciml.compress.onnx_integers.open_onnx` opens such a file so that each weight
+        is converted once.
 
     Raises
     ------
     InputError
-        As for `export_program`.
+        As for `export_program`; or there is no such format or weight.
     SciMLError
-        The extra ``onnx`` is not installed.
+        The extra ``onnx`` is not installed, or too old for integers.
     """
     try:
         import onnxscript  # noqa: F401
@@ -219,18 +234,81 @@ def export_onnx(
     target = Path(path)
     check_replaceable(target)
     graph, fields = _example(network, shape)
+    inner = network if isinstance(network, nn.Module) else network.network
+    integers = _integers(graph, *_formats_of(inner, formats))
+    if integers:
+        check_onnx()
     names = [f"x{number}" for number in range(len(fields))]
     with warnings.catch_warnings(), _Quiet("torch.onnx"), _Quiet("onnxscript"):
         warnings.simplefilter("ignore")  # the exporter warns about its own code
         program = torch.onnx.export(
-            _program(graph, fields), input_names=names, output_names=["u"], dynamo=True, verbose=False
+            _program(graph, fields),
+            input_names=names,
+            output_names=["u"],
+            dynamo=True,
+            verbose=False,
+            optimize=not integers,
+            opset_version=OPSET if integers else None,
         )
         assert program is not None
-        with tempfile.TemporaryDirectory() as folder, replaced(target) as temporary:
-            made = Path(folder) / "graph.onnx"
-            program.save(str(made), external_data=False)
-            shutil.copyfile(made, temporary)
+        if integers:
+            _optimize(program.model, frozenset(integers))
+        with replaced(target) as temporary:
+            temporary.write_bytes(_serialized(program, integers))
     return target
+
+
+def _formats_of(
+    network: nn.Module, formats: Mapping[str, str] | None
+) -> tuple[Mapping[str, str], Mapping[str, Any]]:
+    """Return the formats of weights in a file and the packed arrays of a compressed network."""
+    return formats or {}, {}
+
+
+def _integers(
+    graph: nn.Module, formats: Mapping[str, str], packed: Mapping[str, Any]
+) -> dict[str, tuple[BlockIntegers, ...]]:
+    """Round the weights of a network to their formats, and return the integers of those that have some."""
+    if not formats:
+        return {}
+    tensors = {name: tensor.numpy() for name, tensor in graph.state_dict().items()}
+    stored, described = pack(tensors, formats, packed)
+    graph.load_state_dict(
+        {name: torch.from_numpy(x.copy()) for name, x in unpack(stored, described).items()}
+    )
+    blobs = {name: format_named(chosen) for name, chosen in formats.items() if format_named(chosen).of_rows}
+    parts = {
+        name: integer_parts(stored[name], known.matrix(tensors[name].shape)) for name, known in blobs.items()
+    }
+    return {name: codes for name, codes in parts.items() if codes}
+
+
+def _optimize(model: Any, weights: frozenset[str]) -> None:
+    """Simplify a graph as the exporter does, without computing constants from the weights in integers."""
+    import onnxscript.optimizer
+
+    def should_fold(node: Any) -> bool | None:
+        return False if any(value is not None and value.name in weights for value in node.inputs) else None
+
+    onnxscript.optimizer.optimize_ir(model, should_fold=should_fold)
+
+
+def _serialized(program: Any, integers: Mapping[str, Sequence[BlockIntegers]]) -> bytes:
+    """Return the bytes of a graph, without the exporter's notes on its source code, which outweigh the nodes."""
+    import onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "graph.onnx"
+        program.save(str(made), external_data=False)
+        model = onnx.load(str(made))
+    for node in model.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    for field in ("metadata_props", "value_info", "doc_string"):
+        model.graph.ClearField(field)
+    if integers:
+        store_integers(model, integers)
+    return bytes(model.SerializeToString())
 
 
 def _program(graph: nn.Module, fields: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
