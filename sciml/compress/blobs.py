@@ -32,6 +32,7 @@ __all__ = [
     "encode_mx",
     "encode_sign",
     "integer_parts",
+    "kronecker_distance",
     "kronecker_factors",
     "kronecker_sum",
     "matrix_shape",
@@ -135,6 +136,21 @@ def encode_mx(array: Array, bits: int = 8, block: int = 32) -> Bytes:
     return np.concatenate([header, (exponents + 127).astype(np.uint8).reshape(-1), packed])
 
 
+def kronecker_distance(matrix: Array, n: int) -> float:
+    """Return the distance of a matrix from the nearest ``sum_i kron(A_i, F_i)`` with n terms, relative to its norm.
+
+    Examples
+    --------
+    >>> kronecker_distance(np.kron([[1.0, 2.0], [3.0, 5.0]], [[1.0, 0.0], [4.0, 1.0]]), 2) < 1e-7
+    True
+    """
+    if not np.isfinite(matrix).all():
+        return math.inf
+    values = np.linalg.svd(_by_positions(matrix, n), compute_uv=False)
+    norm = float(np.linalg.norm(values))
+    return float(np.linalg.norm(values[n:])) / norm if norm else 0.0
+
+
 def kronecker_factors(matrix: Array, n: int) -> tuple[Array, Array]:
     """Return the factors of the best approximation of a matrix by ``sum_i kron(A_i, F_i)`` with n terms.
 
@@ -148,13 +164,19 @@ def kronecker_factors(matrix: Array, n: int) -> tuple[Array, Array]:
         A (n, n, n) and F (n, R / n, K / n), float64.
     """
     rows, columns = matrix.shape[0] // n, matrix.shape[1] // n
-    blocks = matrix.astype(np.float64).reshape(n, rows, n, columns).transpose(0, 2, 1, 3).reshape(n * n, -1)
-    left, values, right = np.linalg.svd(blocks, full_matrices=False)
+    left, values, right = np.linalg.svd(_by_positions(matrix, n), full_matrices=False)
     count = min(n, len(values))
     a, f = np.zeros((n, n * n)), np.zeros((n, rows * columns))
     a[:count] = (left[:, :count] * np.sqrt(values[:count])).T
     f[:count] = np.sqrt(values[:count])[:, None] * right[:count]
     return a.reshape(n, n, n), f.reshape(n, rows, columns)
+
+
+def _by_positions(matrix: Array, n: int) -> Array:
+    """Return a row for each of the n x n positions in a block of n x n submatrices."""
+    rows, columns = matrix.shape[0] // n, matrix.shape[1] // n
+    split = matrix.astype(np.float64).reshape(n, rows, n, columns)
+    return split.transpose(0, 2, 1, 3).reshape(n * n, -1)
 
 
 def kronecker_sum(a: Array, f: Array) -> npt.NDArray[np.float32]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sciml.compress.arithmetic import KINDS, check_block, check_sums
+from sciml.compress.blobs import kronecker_distance
 from sciml.compress.formats import BLOCK, format_named
 from sciml.errors import InputError, SchemaError
 
@@ -18,6 +19,9 @@ __all__ = ["Plan"]
 
 BIAS = "int16"
 """Format of tensors of one dimension: 8 bits lower R2 of the Bi-LSTM emulators by up to 0.005."""
+
+HYPERCOMPLEX_DISTANCE = 1e-3
+"""Largest relative distance of a hypercomplex weight, in float32, from a sum of n Kronecker products."""
 
 _WIDTHS: dict[int, str] = {1: "sign", 4: "int4", 8: "int8", 16: "bf16"}
 _KEYS = ("storage", "kinds", "shapes", "block", "planes")
@@ -86,8 +90,9 @@ class Plan:
             Network. Matrices of its LSTMs and of the linear layers named by a module's attribute ``lstm_heads`` get the
             arithmetic of the width; all tensors of two or more dimensions are stored in it.
         bits
-            16 (bfloat16), 8, 4, or 1 (signs, for LSTMs; other tensors have 8 bits); or a name of a format, such as
-            ``hypercomplex4``, for all matrices that it can represent, with int8 arithmetic and storage of the others.
+            16 (bfloat16), 8, 4, or 1 (signs, for LSTMs; other tensors have 8 bits); or a name of a format for all
+            matrices that it can represent, with int8 arithmetic and storage of the others. ``hypercomplex4`` represents
+            the weights of a network that was trained with them.
         block
             Values in a block.
         planes
@@ -101,13 +106,14 @@ class Plan:
         Raises
         ------
         InputError
-            The width or the block are not available.
+            The width or the block are not available, or no weight is hypercomplex.
         """
         from sciml.compress.layers import lstm_matrices, ordered_sums, reducible_linears
 
         kind, storage, rest = _choices(bits, check_block(block))
         lstm, linear = lstm_matrices(model), reducible_linears(model)
-        parameters = {name: tuple(p.shape) for name, p in _dense_parameters(model).items()}
+        tensors = _dense_parameters(model)
+        parameters = {name: tuple(p.shape) for name, p in tensors.items()}
         stored = {}
         for name, shape in parameters.items():
             single = math.prod(shape) == max(shape, default=1) and name not in (*lstm, *linear)
@@ -116,7 +122,11 @@ class Plan:
             elif storage == "sign" and name not in lstm:
                 stored[name] = rest
             else:
-                stored[name] = storage if _represents(storage, shape) else rest
+                stored[name] = storage if _represents(storage, tensors[name]) else rest
+        if storage.startswith("hypercomplex") and storage not in stored.values():
+            raise InputError(
+                f"no weight of the {type(model).__name__} is {storage}: train it with hypercomplex weights, or give 8"
+            )
         kinds = {name: kind for name in parameters if name in lstm}
         kinds |= {name: "int8" if kind == "sign" else kind for name in parameters if name in linear}
         kinds |= dict.fromkeys(ordered_sums(model), "float32") if kinds else {}
@@ -232,12 +242,14 @@ def _choices(bits: int | str, block: int) -> tuple[str, str, str]:
     return kind, kind if kind == "sign" else with_block(kind), with_block("int8")
 
 
-def _represents(chosen: str, shape: tuple[int, ...]) -> bool:
+def _represents(chosen: str, tensor: Any) -> bool:
     if not chosen.startswith("hypercomplex"):
         return True
     n = int(chosen.removeprefix("hypercomplex"))
-    rows, columns = shape[0], math.prod(shape[1:])
-    return rows % n == 0 and columns % n == 0 and min(rows, columns) > n
+    if tensor.shape[0] % n or tensor.shape[1] % n:
+        return False
+    matrix = tensor.detach().cpu().numpy().reshape(tensor.shape[0], -1)
+    return kronecker_distance(matrix, n) < HYPERCOMPLEX_DISTANCE
 
 
 def _dense_parameters(model: nn.Module, *, buffers: bool = False) -> dict[str, Any]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sciml.compress.quantization import Compression
 
-__all__ = ["CONFIG_KEY", "rebuilt", "saved_parts", "with_compression"]
+__all__ = ["CONFIG_KEY", "describe_weights", "rebuilt", "saved_parts", "with_compression"]
 
 CONFIG_KEY = "compression"
 
@@ -95,3 +95,15 @@ def rebuilt(network: Network, compression: Compression | None) -> Network:
     from sciml.compress.quantization import reduce_layers
 
     return cast(Network, reduce_layers(cast("nn.Module", network), compression))
+
+
+def describe_weights(network: object) -> dict[str, str]:
+    """Return the row ``weights`` of a table of a network: its formats and their size; empty if it is not quantized."""
+    from sciml.compress.quantization import compression_of
+
+    compression = compression_of(network)
+    if compression is None:
+        return {}
+    chosen = ", ".join(sorted(set(compression.plan.storage.values())))
+    size = sum(array.nbytes for array in compression.packed.values())
+    return {"weights": f"{chosen}, {size / 1000:,.1f} kB"}

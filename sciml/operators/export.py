@@ -19,6 +19,7 @@ from sciml.compress.arithmetic import BlockIntegers
 from sciml.compress.blobs import integer_parts
 from sciml.compress.formats import format_named, pack, unpack
 from sciml.compress.onnx_integers import OPSET, check_onnx, store_integers
+from sciml.compress.quantization import compression_of
 from sciml.errors import InputError, SciMLError
 from sciml.nn.parametrize import dense_copy
 from sciml.storage.atomic import check_replaceable, replaced
@@ -261,8 +262,11 @@ def export_onnx(
 def _formats_of(
     network: nn.Module, formats: Mapping[str, str] | None
 ) -> tuple[Mapping[str, str], Mapping[str, Any]]:
-    """Return the formats of weights in a file and the packed arrays of a compressed network."""
-    return formats or {}, {}
+    """Return the formats of weights in a file, and the stored arrays of a compressed network."""
+    compression = compression_of(network)
+    if compression is None:
+        return formats or {}, {}
+    return compression.plan.storage if formats is None else formats, compression.packed
 
 
 def _integers(

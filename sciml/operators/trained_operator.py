@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sciml.checks import is_number
-from sciml.compress.saved import saved_parts, with_compression
+from sciml.compress.saved import describe_weights, saved_parts, with_compression
 from sciml.errors import InputError, MissingVariable, SchemaError
 from sciml.multigrid.torch.stencils import diffusion_stencil
 from sciml.multigrid.torch.transfers import LevelLayout
@@ -322,6 +322,7 @@ class TrainedOperator:
     def _rows(self) -> dict[str, str]:
         rows = {
             "network": f"{type(self.network).__name__}, {self.parameters:,} parameters",
+            **describe_weights(self.network),
             "maps": f"{', '.join(self.inputs)} to {self.target}{', one step on' if self.steps else ''}",
             **describe(self),
         }
