@@ -246,7 +246,7 @@ def _represents(chosen: str, tensor: Any) -> bool:
     if not chosen.startswith("hypercomplex"):
         return True
     n = int(chosen.removeprefix("hypercomplex"))
-    if tensor.shape[0] % n or tensor.shape[1] % n:
+    if tensor.shape[0] % n or tensor.shape[1] % n or n**3 + tensor.numel() // n >= tensor.numel():
         return False
     matrix = tensor.detach().cpu().numpy().reshape(tensor.shape[0], -1)
     return kronecker_distance(matrix, n) < HYPERCOMPLEX_DISTANCE

@@ -277,9 +277,7 @@ def _integers(
         return {}
     tensors = {name: tensor.numpy() for name, tensor in graph.state_dict().items()}
     stored, described = pack(tensors, formats, packed)
-    graph.load_state_dict(
-        {name: torch.from_numpy(x.copy()) for name, x in unpack(stored, described).items()}
-    )
+    graph.load_state_dict({name: torch.from_numpy(x.copy()) for name, x in unpack(stored, described).items()})
     blobs = {name: format_named(chosen) for name, chosen in formats.items() if format_named(chosen).of_rows}
     parts = {
         name: integer_parts(stored[name], known.matrix(tensors[name].shape)) for name, known in blobs.items()

@@ -130,7 +130,10 @@ def test_the_packaged_operator() -> None:
     assert apart(solve(problem, double).u, solve(problem, neural).u) < 1e-4
     stencil, rhs = diffusion_stencil(fields(), GRID), torch.ones(3, 1, 15, 15)
     with torch.no_grad():
-        assert apart(inference(neural.operator.network)(stencil, rhs), neural.operator.network(stencil, rhs)) < 1e-5
+        assert (
+            apart(inference(neural.operator.network)(stencil, rhs), neural.operator.network(stencil, rhs))
+            < 1e-5
+        )
 
 
 def hypercomplex(n: int) -> TrainedOperator:
@@ -155,7 +158,7 @@ def test_hypercomplex_weights_are_stored_as_factors(dense: bool, tmp_path: Path)
     compression = compression_of(small)
     assert compression is not None
     kernels = [name for name, chosen in compression.plan.storage.items() if chosen == "hypercomplex4"]
-    assert len(kernels) == 6
+    assert len(kernels) == 5
     assert "cycles.0.smoother.0.weight" not in kernels  # of 2 channels
     for name in kernels:
         shape = compression.plan.shapes[name]
@@ -165,7 +168,9 @@ def test_hypercomplex_weights_are_stored_as_factors(dense: bool, tmp_path: Path)
     assert 0 < apart(back.predict(given), wanted) < 0.03
     whole = sum(x.nbytes for x in quantize(trained, 8).network.compression.packed.values())
     assert sum(x.nbytes for x in compression.packed.values()) < 0.6 * whole
-    with pytest.raises(InputError, match=r"no weight of the MgNO is hypercomplex3: train it with hypercomplex"):
+    with pytest.raises(
+        InputError, match=r"no weight of the MgNO is hypercomplex3: train it with hypercomplex"
+    ):
         quantize(trained, "hypercomplex3")
     with pytest.raises(InputError, match=r"no weight of the MgNO is hypercomplex4"):
         quantize(operator("MgNO"), "hypercomplex4")
@@ -221,7 +226,7 @@ def test_onnx_has_integers(name: str, bits: int | str, tmp_path: Path) -> None:
     assert "DequantizeLinear" in {node.op_type for node in model.graph.node}
     count = sum(x.numel() for x in weights)
     if isinstance(bits, int):
-        unused = {"PublishedMgNO": 368}.get(name, 0)  # of the last smoothing step
+        unused = {"PublishedMgNO": 360}.get(name, 0)  # steps that need no residual
         assert values[kinds.INT4 if bits == 4 else kinds.INT8] == count - unused
     else:
         assert 0 < values[kinds.INT8] < 0.6 * count
@@ -232,6 +237,7 @@ def test_onnx_has_integers(name: str, bits: int | str, tmp_path: Path) -> None:
     assert apart(result, wanted) < 1e-5
 
 
+@pytest.mark.slow
 def test_size_of_onnx(tmp_path: Path) -> None:
     """The weights of a network of some size outweigh its graph; floats on request."""
     onnx = pytest.importorskip("onnx")
@@ -242,7 +248,6 @@ def test_size_of_onnx(tmp_path: Path) -> None:
     network = PublishedMgNO(
         PublishedArchitecture(layers=1, channels=48, smoothing=((1, 0), (1, 0)), prolongations=(4,))
     ).eval()
-    # A second layer of hidden channels would make the file larger only.
     x = torch.randn(2, 1, 8, 8)
     sizes = {}
     for bits, formats in ((32, None), (8, None), (4, None), (4, {})):
@@ -268,7 +273,9 @@ def test_size_of_onnx(tmp_path: Path) -> None:
 def test_an_onnx_without_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     onnx = pytest.importorskip("onnx")
     monkeypatch.setattr(onnx.defs, "onnx_opset_version", lambda: 20)
-    with pytest.raises(SciMLError, match=r"opset 20, and weights in integers need 21: pip install .*in floats"):
+    with pytest.raises(
+        SciMLError, match=r"opset 20, and weights in integers need 21: pip install .*in floats"
+    ):
         export_onnx(quantize(operator("FNO"), 8), tmp_path / "net.onnx", (2, 1, 15, 15))
     assert not list(tmp_path.iterdir())
 
@@ -278,4 +285,4 @@ def test_a_quantized_operator_is_assessed_as_any_other(tmp_path: Path, darcy: xr
 
     path = quantize(operator("HierarchyNet"), 8).save(tmp_path / "small.sciml")
     page = assess(Neural.load(path), darcy.isel(sample=slice(0, 3)), multigrid_samples=1)
-    assert 0 < page.scores["relative_l2"]["mean"] < 1
+    assert 0 < page.samples["relative_l2"].mean() < 1
