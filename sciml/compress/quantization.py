@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sciml.compress.calibration import Run, calibrated
 from sciml.compress.formats import pack, unpack
 from sciml.compress.integer_linear import ReducedLinear
 from sciml.compress.integer_lstm import ReducedLSTM
@@ -64,11 +65,13 @@ def compression_of(model: object) -> Compression | None:
     Compression or None
         None if it was not.
     """
-    found = getattr(_network(model), ATTRIBUTE, None)
-    return found if isinstance(found, Compression) else None
+    stored = getattr(_network(model), ATTRIBUTE, None)
+    return stored if isinstance(stored, Compression) else None
 
 
-def quantize(model: Model, plan: Plan | int | str, block: int = 64, planes: int = 2) -> Model:
+def quantize(
+    model: Model, plan: Plan | int | str, block: int = 64, planes: int = 2, run: Run | None = None
+) -> Model:
     """Copy a trained network with weights of few bits and reduced arithmetic.
 
     Parameters
@@ -83,6 +86,10 @@ def quantize(model: Model, plan: Plan | int | str, block: int = 64, planes: int 
         Values in a block, where a width is given.
     planes
         Planes of codes of the input of LSTMs, where a width is given; see `Plan`.
+    run
+        Function that applies the network to data like those of the training. With it, the integers of LSTMs and linear
+        layers are chosen so that the outputs of each layer change least on these data
+        (`sciml.compress.calibration`); without it, weights are rounded to the nearest value.
 
     Returns
     -------
@@ -94,8 +101,8 @@ def quantize(model: Model, plan: Plan | int | str, block: int = 64, planes: int 
     Raises
     ------
     InputError
-        The plan is of another network, a format cannot represent a tensor, a weight is not finite, or the network is
-        quantized already.
+        The plan is of another network, a format cannot represent a tensor, a weight or an input is not finite, or the
+        network is quantized already.
 
     Examples
     --------
@@ -106,7 +113,7 @@ def quantize(model: Model, plan: Plan | int | str, block: int = 64, planes: int 
     """
     owner = next((name for name in ("operator", "network") if _is_field(model, name)), None)
     if owner is not None:
-        inner = quantize(getattr(model, owner), plan, block, planes)
+        inner = quantize(getattr(model, owner), plan, block, planes, run)
         return cast(Model, dataclasses.replace(cast(Any, model), **{owner: inner}))
     if not isinstance(model, nn.Module):
         raise InputError(f"quantize({type(model).__name__}): give a network, an emulator or an operator")
@@ -114,7 +121,9 @@ def quantize(model: Model, plan: Plan | int | str, block: int = 64, planes: int 
         raise InputError("the network is quantized already: quantize the one that was trained")
     chosen = plan if isinstance(plan, Plan) else Plan.of(model, plan, block, planes)
     chosen.check(model)
-    copy = dense_copy(model)
+    copy: nn.Module = dense_copy(model)
+    if run is not None:
+        copy = calibrated(copy.eval(), chosen, run)
     arrays = {name: np.asarray(t.detach().cpu()) for name, t in materialise(copy).items()}
     stored, described = pack(arrays, chosen.storage)
     values = unpack(stored, described)

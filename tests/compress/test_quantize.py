@@ -41,10 +41,10 @@ def convrad() -> Emulator[Any]:
     return Emulator.load(CONVRAD)
 
 
-def same(one: nn.Module, other: nn.Module) -> None:
+def same(network: nn.Module, other: nn.Module) -> None:
     theirs = materialise(other)
-    assert list(theirs) == list(materialise(one))
-    for name, tensor in materialise(one).items():
+    assert list(theirs) == list(materialise(network))
+    for name, tensor in materialise(network).items():
         torch.testing.assert_close(tensor, theirs[name], rtol=0, atol=0)
 
 
@@ -93,21 +93,23 @@ def test_an_emulator_in_files(bits: int | str, tmp_path: Path) -> None:
     write_weights(tmp_path / "w.nc", emulator_weights(again))
     exported = read_weights(tmp_path / "w.nc")
     back = emulator_from(exported, "float32")
-    found = compression_of(small)
-    assert found is not None
+    compression = compression_of(small)
+    assert compression is not None
     kinds = [
-        found.plan.kinds[f"lstm.weight_{part}_l0{side}"] for side in ("", "_reverse") for part in ("ih", "hh")
+        compression.plan.kinds[f"lstm.weight_{part}_l0{side}"]
+        for side in ("", "_reverse")
+        for part in ("ih", "hh")
     ]
-    assert exported.attributes["arithmetic"] == " ".join([*kinds, found.plan.kinds["level.weight"]])
+    assert exported.attributes["arithmetic"] == " ".join([*kinds, compression.plan.kinds["level.weight"]])
     assert (exported.attributes["weight_format"], exported.attributes["arithmetic_block"]) == ("reduced", 64)
-    assert exported.attributes["input_planes"] == found.plan.planes
-    assert exported.formats["lstm.weight_hh_l0"] == found.plan.storage["lstm.weight_hh_l0"]
+    assert exported.attributes["input_planes"] == compression.plan.planes
+    assert exported.formats["lstm.weight_hh_l0"] == compression.plan.storage["lstm.weight_hh_l0"]
     x, y = torch.randn(7, 24, 14), torch.randn(7, 14)
-    for other in (again, back):
-        same(other.network, small.network)
-        assert compression_of(other).plan.kinds == found.plan.kinds  # type: ignore[union-attr]
-        for one, two in zip(small.network(x, y), other.network(x, y), strict=True):
-            torch.testing.assert_close(one, two, rtol=0, atol=0)
+    for emulator in (again, back):
+        same(emulator.network, small.network)
+        assert compression_of(emulator).plan.kinds == compression.plan.kinds  # type: ignore[union-attr]
+        for made, other in zip(small.network(x, y), emulator.network(x, y), strict=True):
+            torch.testing.assert_close(made, other, rtol=0, atol=0)
 
 
 def test_an_emulator_computes_with_its_reduced_network(pairs_of_sample: xr.Dataset) -> None:
@@ -160,11 +162,11 @@ def test_a_bilstm_emulator_in_a_weights_file(tmp_path: Path) -> None:
     back = emulator_from(exported, "float32")
     same(back.network, small.network)
     x, y = torch.randn(3, 8, len(shape.channels)), torch.randn(3, len(shape.scalars))
-    for one, two in zip(small.network(x, y), back.network(x, y), strict=True):
-        torch.testing.assert_close(one, two, rtol=0, atol=0)
+    for made, other in zip(small.network(x, y), back.network(x, y), strict=True):
+        torch.testing.assert_close(made, other, rtol=0, atol=0)
 
 
-def test_kinds_that_the_library_lacks() -> None:
+def test_kinds_without_a_kernel() -> None:
     base = convrad()
     plan = Plan.of(base.network, 8)
     for change, match in [
@@ -214,7 +216,7 @@ def test_an_operator_in_a_checkpoint(tmp_path: Path) -> None:
     assert first.stat().st_size < (DATA / "darcy-any.sciml").stat().st_size / 2
     field = torch.rand(1, 63, 63) + 0.5
     with torch.no_grad():
-        exact, made = (one.predict({operator.inputs[0]: field}) for one in (operator, again))
+        exact, made = (each.predict({operator.inputs[0]: field}) for each in (operator, again))
     assert 0 < float((exact - made).norm() / exact.norm()) < 0.05
 
 
