@@ -56,6 +56,22 @@ class TrainingOptions:
             help="Seconds of the whole training, over which the learning rate decays.",
         ),
     ] = None
+    hypercomplex: Annotated[
+        int | None,
+        typer.Option(
+            "--hypercomplex",
+            metavar="N",
+            help="Number of terms of hypercomplex weights, about 1/N of the parameters.",
+        ),
+    ] = None
+    binary: Annotated[
+        str | None,
+        typer.Option(
+            "--binary",
+            metavar="KIND",
+            help="Kind of binary weights in all layers but the first and the last: periodic (BiPer) or sign.",
+        ),
+    ] = None
     restart: Annotated[
         bool,
         typer.Option(
@@ -82,7 +98,9 @@ class TrainingOptions:
             "time_budget_s": self.time_budget,
         }
         fit = {**tables["fit"], **{name: value for name, value in given.items() if value is not None}}
-        return fit, tables["network"], *(tables[name] for name in more)
+        form = {"hypercomplex": self.hypercomplex, "binary": self.binary}
+        network = {**tables["network"], **{name: value for name, value in form.items() if value is not None}}
+        return fit, network, *(tables[name] for name in more)
 
 
 def read_settings(config: Path | None, *more: str) -> dict[str, dict[str, Any]]:

@@ -77,6 +77,7 @@ class ColumnBiLSTM(nn.Module):
     kernel: ClassVar[str | None] = "bilstm"
     lstm_heads: ClassVar[tuple[str, ...]] = ("mixed",)
     scaling: ClassVar[type[FeatureScaling]] = FeatureScaling
+    output_layers: ClassVar[tuple[str, ...]] = ("level", "column")
     scale: Tensor
     spread: Tensor
 

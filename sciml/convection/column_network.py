@@ -94,9 +94,10 @@ class ColumnNetwork(Protocol):
     shape
         Its settings.
 
-    Two further attributes are optional, for networks that `sciml.compress.quantize` gives a reduced arithmetic:
+    Further attributes are optional. Two are for networks that `sciml.compress.quantize` gives a reduced arithmetic:
     ``lstm_heads``, the names of the linear layers that map the states of its LSTM, and ``lstm_pools``, of those that
-    map such a head over all levels.
+    map such a head over all levels. ``output_layers`` names the layers that `sciml.nn.binarize` leaves real at the end
+    of the network; by default that is the last.
     """
 
     command: ClassVar[str]

@@ -27,6 +27,7 @@ from sciml.nn.state_dict import load_weights, materialise
 from sciml.tables import aligned, html_table
 from sciml.train import Checkpoint, checkpoint
 from sciml.train.environment import chosen_device
+from sciml.train.weight_form import WeightForm
 
 __all__ = ["EMULATOR_KIND", "Emulator", "Physics", "physics", "sounding_of"]
 
@@ -230,6 +231,7 @@ class Emulator(Generic[Network]):
             (name, " to ".join(f"{x:g}" for x in sorted(set(self.about[name]))))
             for name in ("dx", "dt", "cudt")
         ]
+        ranges = [*WeightForm.rows(self.about), *ranges]
         return [("network", text), *ranges, *((name, str(self.about.get(name, "unknown"))) for name in names)]
 
     def _repr_html_(self) -> str:

@@ -52,6 +52,7 @@ class BiLSTM(nn.Module):
 
     lstm_heads: ClassVar[tuple[str, ...]] = ("profiles", "channel")
     lstm_pools: ClassVar[tuple[str, ...]] = ("trigger",)
+    output_layers: ClassVar[tuple[str, ...]] = ("profiles", "channel", "trigger")
 
     def __init__(
         self, channels: int, hidden: int, layers: int, outputs: int, *, levels: int | None = None
@@ -108,6 +109,7 @@ class Closure(nn.Module):
     kernel: ClassVar[str | None] = "plume-closure"
     lstm_heads: ClassVar[tuple[str, ...]] = ("level",)
     scaling: ClassVar[type[FeatureScaling]] = FeatureScaling
+    output_layers: ClassVar[tuple[str, ...]] = ("level", "column")
 
     def __init__(self, shape: Architecture | None = None) -> None:
         super().__init__()

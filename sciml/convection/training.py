@@ -28,6 +28,7 @@ from sciml.train.environment import chosen_device
 from sciml.train.progress import Progress, automatic
 from sciml.train.run import check_output, fit_settings, run, save_finished
 from sciml.train.streaming import StoreSource
+from sciml.train.weight_form import WeightForm
 from sciml.wrf.missing import iofields_line
 
 __all__ = ["DEFAULTS", "opened", "train"]
@@ -80,7 +81,8 @@ def train(
         Settings that differ from `DEFAULTS` and from those of the network's class (fields of `Fit`).
     network
         Class of the network, ``kind`` (``plume-closure``, ``bilstm``, ``published``, or one that was registered; see
-        `sciml.convection.registry`), and its settings, such as those of `sciml.convection.network.Architecture`.
+        `sciml.convection.registry`), its settings, such as those of `sciml.convection.network.Architecture`, and those
+        of the form of its weights, `sciml.train.weight_form.WeightForm`.
     balance
         "run", "class" or both: sample the training columns so that each run, each class of convection, or each class of
         each run has the same share (`sciml.convection.balance`). By default each epoch uses each column once.
@@ -107,7 +109,8 @@ def train(
     settings.check_measured(bool(hold_out))
     keys = check_balance(balance)
     chosen_device(settings.device)
-    shape = kind.shape_of(_network_settings(kind, network))
+    form, given = WeightForm.take(network)
+    shape = kind.shape_of(_network_settings(kind, given))
     dataset = opened(columns, Path(output))
     if any(name not in dataset for name in kind.targets):
         absent = absent_targets(dataset) or [name for name in kind.targets if name not in dataset]
@@ -137,7 +140,9 @@ def train(
             )
         normalisation = kind.scaling.of(*data.features(~held))
         torch.manual_seed(settings.seed)
-        made = kind(shape)
+        made: Any = form.applied(kind(shape))
+        if not form.real:
+            progress.say(form.describe(made))
         identity = _identity(problem, data, held, runs[data.row], exclude, made, normalisation)
         weights = None
         if keys:
@@ -148,16 +153,19 @@ def train(
         made.calibrate(training)
         history = run(
             made,
-            _losses,
+            form.objective(_losses),
             training,
             data.source(held, normalisation) if held.any() else None,
             settings,
             output=output,
             resume=resume,
             progress=progress,
-            identity=identity,
+            identity=identity | form.identity(settings.epochs),
+            prepare=form.prepare,
         )
         about = _about(problem, held, data.row, settings)
+        about |= form.about(made)
+        made = form.finished(made)
         about |= made.eval().measured(data.source(~held, normalisation))
     about |= {
         "held_out": [int(r) for r in hold_out],

@@ -22,6 +22,7 @@ from sciml.nn.state_dict import load_weights, materialise
 from sciml.schemes.declaration import scheme_from, scheme_table
 from sciml.schemes.scheme import ColumnScheme
 from sciml.train import checkpoint
+from sciml.train.weight_form import WeightForm
 
 __all__ = ["KIND", "SchemeEmulator"]
 
@@ -126,4 +127,6 @@ class SchemeEmulator:
     def __repr__(self) -> str:
         sizes = self.network.sizes
         count = sum(p.numel() for p in self.network.parameters())
-        return f"SchemeEmulator of {self.scheme.name}: Bi-LSTM {sizes.layers} x {sizes.hidden}, {count} parameters"
+        weights = "".join(f"; {text}" for _, text in WeightForm.rows(self.about))
+        text = f"Bi-LSTM {sizes.layers} x {sizes.hidden}, {count} parameters{weights}"
+        return f"SchemeEmulator of {self.scheme.name}: {text}"

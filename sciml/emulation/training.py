@@ -21,8 +21,9 @@ from sciml.errors import InputError
 from sciml.schemes.declaration import scheme_table
 from sciml.schemes.scheme import ColumnScheme
 from sciml.train import TensorSource
-from sciml.train.progress import Progress
+from sciml.train.progress import Progress, automatic
 from sciml.train.run import check_output, fit_settings, run, save_finished
+from sciml.train.weight_form import WeightForm
 
 __all__ = ["DEFAULTS", "train"]
 
@@ -62,7 +63,8 @@ def train(
     validation
         Pairs of other columns: the emulator has the weights of the best epoch on them.
     fit, network
-        Settings that differ from `DEFAULTS` (fields of `Fit`) and from those of `Sizes`.
+        Settings that differ from `DEFAULTS` (fields of `Fit`) and from those of `Sizes`; the network's may include
+        those of `sciml.train.weight_form.WeightForm`.
     resume
         Whether to resume an interrupted training, which must have the same scheme, pairs and settings.
     progress
@@ -75,8 +77,9 @@ def train(
     """
     settings = fit_settings({**DEFAULTS, **(fit or {})})
     settings.check_measured(validation is not None)
+    form, given = WeightForm.take(network)
     try:
-        sizes = Sizes(**(network or {}))
+        sizes = Sizes(**given)
     except TypeError as error:
         raise InputError(f"[network] {error}: it has {', '.join(Sizes.__dataclass_fields__)}") from error
     check_output(Path(output), [])
@@ -91,7 +94,10 @@ def train(
         ),
     )
     torch.manual_seed(settings.seed)
-    model = SchemeNetwork(scheme, sizes)
+    model = form.applied(SchemeNetwork(scheme, sizes))
+    progress = automatic() if progress is None else progress
+    if not form.real:
+        progress.say(form.describe(model))
     source = _source(scheme, groups, scaling)
     source.check_batch_size(settings.batch_size)
     model.calibrate(source)
@@ -100,10 +106,11 @@ def train(
         "the scheme": _digest(json.dumps(scheme_table(scheme), sort_keys=True).encode()),
         "the pairs": _digest(*(columns[name].values.tobytes() for columns in groups for name in columns)),
         "the network": str(sizes),
+        **form.identity(settings.epochs),
     }
     history = run(
         model,
-        lambda module, batch: module.losses(batch),  # type: ignore[operator]
+        form.objective(lambda module, batch: module.losses(batch)),
         source,
         held,
         settings,
@@ -111,12 +118,14 @@ def train(
         resume=resume,
         progress=progress,
         identity=identity,
+        prepare=form.prepare,
     )
     about = {
         "columns": sum(columns.sizes["column"] for columns in groups),
         "levels": [columns.sizes["level"] for columns in groups],
+        **form.about(model),
     }
-    emulator = SchemeEmulator(model.eval(), scaling, about)
+    emulator = SchemeEmulator(form.finished(model).eval(), scaling, about)
     save_finished(emulator, output, history)
     return emulator
 

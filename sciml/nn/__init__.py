@@ -8,6 +8,14 @@ from __future__ import annotations
 
 from sciml.nn.binary_activation import BinaryActivation, ElasticSign, ElasticStep
 from sciml.nn.binary_weight import CentredSign, Periodic, StraightThroughSign
+from sciml.nn.conversion import (
+    binarize,
+    harden,
+    hypercomplexify,
+    periodic_penalty,
+    set_stage,
+    weight_kinds,
+)
 from sciml.nn.hypercomplex import Hypercomplex, hamilton
 from sciml.nn.lstm import LSTM
 from sciml.nn.parametrize import dense_copy, parametrizations
@@ -22,10 +30,16 @@ __all__ = [
     "Hypercomplex",
     "Periodic",
     "StraightThroughSign",
+    "binarize",
     "dense_copy",
     "hamilton",
+    "harden",
+    "hypercomplexify",
     "load_weights",
     "materialise",
     "misfit",
     "parametrizations",
+    "periodic_penalty",
+    "set_stage",
+    "weight_kinds",
 ]

@@ -27,7 +27,7 @@ class Periodic(nn.Module):
     frequency
         Angular frequency of the sine.
     stage
-        1 or 2; it may be changed later.
+        1 or 2; `sciml.nn.set_stage` changes it later.
     transposed
         Whether the outputs are the second dimension of the weight, as in `torch.nn.ConvTranspose2d`.
 
@@ -58,13 +58,14 @@ class Periodic(nn.Module):
         if stage not in (1, 2):
             raise InputError(f"Periodic(stage={stage!r}): give 1 (sine) or 2 (square wave)")
         self.frequency, self.stage, self.transposed = float(frequency), stage, transposed
+        self.rounded = False
 
     def forward(self, latent: Tensor, scale: Tensor) -> Tensor:
         """Compute the weight from the latent weight and the scale (output channel,)."""
         wave = torch.sin(self.frequency * latent)
         if self.stage == 2:
             wave = straight_through(wave)
-        return _along(scale, latent, self.transposed) * wave
+        return _along(_stored(scale, self.rounded), latent, self.transposed) * wave
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the latent weight and the scale of a dense weight."""
@@ -122,10 +123,11 @@ class StraightThroughSign(nn.Module):
     def __init__(self, *, transposed: bool = False) -> None:
         super().__init__()
         self.transposed = transposed
+        self.rounded = False
 
     def forward(self, latent: Tensor, scale: Tensor) -> Tensor:
         """Compute the weight from the latent weight and the scale (output channel,)."""
-        return _along(scale, latent, self.transposed) * straight_through(latent)
+        return _along(_stored(scale, self.rounded), latent, self.transposed) * straight_through(latent)
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the latent weight and the scale of a dense weight."""
@@ -185,6 +187,11 @@ def straight_through(x: Tensor) -> Tensor:
     """Return the sign, +1 at zero, with the derivative of x."""
     sign: Tensor = _Through.apply(x, binary_sign(x.detach()))  # type: ignore[no-untyped-call]
     return sign
+
+
+def _stored(scale: Tensor, rounded: bool) -> Tensor:
+    """Return a scale, or its value in bfloat16, which a file stores."""
+    return scale.to(torch.bfloat16).to(scale.dtype) if rounded else scale
 
 
 def _rows(weight: Tensor, transposed: bool) -> Tensor:

@@ -61,6 +61,8 @@ class MgNO(nn.Module):
     command: ClassVar[str] = "mgno"
     takes: ClassVar[Literal["fields"]] = "fields"
     learning_rate: ClassVar[float] = 3e-3
+    input_layers: ClassVar[tuple[str, ...]] = ("cycles.0", "points.0")
+    output_layers: ClassVar[tuple[str, ...]] = ("head",)
 
     def __init__(
         self,

@@ -27,6 +27,7 @@ from sciml.operators.trained_on import describe
 from sciml.pde.grid import Grid
 from sciml.tables import aligned, html_table
 from sciml.train import checkpoint
+from sciml.train.weight_form import WeightForm
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -325,11 +326,12 @@ class TrainedOperator:
             **describe_weights(self.network),
             "maps": f"{', '.join(self.inputs)} to {self.target}{', one step on' if self.steps else ''}",
             **describe(self),
+            **dict(WeightForm.rows(self.about)),
         }
         for name, value in self.about.items():
             if (
                 not isinstance(value, Mapping | list | tuple)
-                and name not in ("steps", "line")
+                and name not in ("steps", "line", "hypercomplex", "free_parameters")
                 and value not in ("", None)
             ):
                 rows[name] = _short(value)

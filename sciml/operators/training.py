@@ -28,6 +28,8 @@ from sciml.pde.grid import Boundary, Centring, Side
 from sciml.pde.sides import Given, Sides
 from sciml.train import BatchSource, History, Progress, TensorSource, run
 from sciml.train.environment import chosen_device
+from sciml.train.progress import automatic
+from sciml.train.weight_form import WeightForm
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,7 +79,8 @@ def train(
     output
         Path of the checkpoint. The resumable state of the training is stored next to it until the training is complete.
     network
-        Configuration of the network: the name of its ``class`` and the settings that differ from its defaults.
+        Configuration of the network: the name of its ``class``, the settings that differ from its defaults, and those
+        of the form of its weights, `sciml.train.weight_form.WeightForm`.
     loss
         Name of the loss, see `OperatorObjective`; by default ``h1``, the relative Sobolev norm.
     published
@@ -113,7 +116,8 @@ def train(
         is not a checkpoint.
     """
     recipe = _recipe(published)
-    configured = {**(recipe.network or NETWORK), **(network or {})}
+    form, given_network = WeightForm.take(network)
+    configured = {**(recipe.network or NETWORK), **given_network}
     kind = class_of(configured.get("class"))
     # The best of a few rates for each network, on 1,024 samples in 10 epochs.
     rate = getattr(kind, "learning_rate", None)
@@ -134,7 +138,7 @@ def train(
     described = _described(kind, configured, samples)
     with torch.random.fork_rng([]):
         torch.manual_seed(settings.seed)
-        model = build(described)
+        model = form.applied(build(described))
     check_system(model, samples, by_residual=loss == "residual")
     sides = Sides.of(samples.side_values, survey.jumps)
     normalisation = _normalisation(model, samples, survey, sides, scaling or recipe.scaling)
@@ -153,6 +157,7 @@ def train(
         "data": survey.digest,
         **sides_about(samples, survey, sides),
         **{name: getattr(settings, name) for name in ("epochs", "batch_size", "learning_rate", "seed")},
+        **form.about(model),
     }
     operator = TrainedOperator(model, normalisation, samples.inputs, samples.target, samples.grid, about)
     checked = samples.source(samples.rows(held)) if len(held) else None
@@ -161,18 +166,23 @@ def train(
     identity = _identity(operator, loss, held, others)
     source = _near(samples.source(training), device)
     objective = OperatorObjective(loss, normalisation, samples.grid, 0.0 if sides.zero else sides.values)
+    progress = automatic() if progress is None else progress
+    if not form.real:
+        progress.say(form.describe(model))
     history = run.run(
         operator.network,
-        objective,
+        form.objective(objective),
         source,
         checked,
         settings,
         output=output,
         resume=resume,
         progress=progress,
-        identity=identity,
+        identity=identity | form.identity(settings.epochs),
+        prepare=form.prepare,
     )
-    operator = replace(operator, network=operator.network.cpu().eval(), about=about | _errors(history))
+    trained = form.finished(operator.network.cpu()).eval()
+    operator = replace(operator, network=trained, about=about | _errors(history))
     run.save_finished(operator, output, history)
     return operator
 

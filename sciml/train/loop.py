@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from sciml.train import checkpoint, schedule
 from sciml.train.batches import Batch, BatchSource, batches_from, epoch_generator
 from sciml.train.environment import chosen_device, environment, set_threads
 from sciml.train.history import Epoch, History, Stopped
+from sciml.train.losses import check_losses, scalars
 from sciml.train.optimizer import optimizer
 from sciml.train.progress import Progress, Report, automatic
 from sciml.train.settings import Fit
@@ -25,10 +25,11 @@ from sciml.train.signals import Interrupt
 from sciml.train.state import Origin, Position, State, resume_path
 from sciml.train.weight_average import Average
 
-__all__ = ["Fit", "Metrics", "NotFinite", "Objective", "fit"]
+__all__ = ["Fit", "Metrics", "NotFinite", "Objective", "Prepare", "fit"]
 
 Objective = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
 Metrics = Callable[[nn.Module], Mapping[str, float]]
+Prepare = Callable[[nn.Module, float], None]
 
 
 class NotFinite(SciMLError):
@@ -51,6 +52,7 @@ def fit(
     resume: bool = True,
     metrics: Metrics | None = None,
     identity: Mapping[str, str] | None = None,
+    prepare: Prepare | None = None,
 ) -> History:
     """Train a model in place with AdamW.
 
@@ -81,6 +83,9 @@ def fit(
     identity
         Descriptions of model and data by name, such as ``{"files": "a.nc, b.nc"}`` or a digest. They are saved
         with the state, and a state with another identity is not resumed.
+    prepare
+        ``prepare(model, fraction)`` is called before each step with the completed fraction of the training, and before
+        a validation and at the end with 1.
 
     Returns
     -------
@@ -132,6 +137,7 @@ def fit(
     shown = automatic() if progress is None else progress
     with environment(settings, device), Interrupt() as interrupt, contextlib.closing(shown):
         run = _Run(model, objective, training, validation, origin, path, shown, metrics, device, interrupt)
+        run.prepare = prepare
         if resume:
             run.resume()
         try:
@@ -166,8 +172,8 @@ class _Run:
         self.state = State(model, optimizer(model, settings), average, device)
         self.state.history = History(monitor=settings.monitor)
         self.threads = 0  # chosen at the first step
-        self.began = self.saved = time.monotonic()
-        self.clock = time.monotonic()
+        self.prepare: Prepare | None = None
+        self.began = self.saved = self.clock = time.monotonic()
 
     def resume(self) -> None:
         """Continue an earlier call, if it left a state."""
@@ -190,6 +196,7 @@ class _Run:
         self.state.history = replace(self.state.history, stopped=stopped)
         self.save()
         self.model.load_state_dict(self.state.best or self.state.evaluated())
+        self.prepared(1.0)
         if self.interrupt.received:
             self.leave()
         return self.state.history
@@ -243,11 +250,12 @@ class _Run:
         for group in self.state.optimizer.param_groups:
             group["lr"] = rate
             group["betas"] = (schedule.momentum(settings, number, total), settings.betas[1])
+        self.prepared(number / total)
         losses = self.losses(batch)
         self.state.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(losses["loss"])
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip or math.inf)
-        named = _numbers({**losses, "gradient norm": norm})
+        named = scalars({**losses, "gradient norm": norm})
         self.check(named, f"epoch {position.epoch + 1}, step {position.step + 1} of {self.steps}")
         self.state.optimizer.step()
         if self.state.average:
@@ -259,6 +267,11 @@ class _Run:
         position.step += 1
         position.learning_rate = rate
         position.seconds, self.clock = position.seconds + time.monotonic() - self.clock, time.monotonic()
+
+    def prepared(self, fraction: float) -> None:
+        """Prepare the model for a fraction of the training."""
+        if self.prepare is not None:
+            self.prepare(self.model, fraction)
 
     def schedule_step(self) -> float:
         """Return the step of the schedule: that of the optimiser, or a later one if the time budget is short."""
@@ -280,12 +293,7 @@ class _Run:
         bfloat16 = self.settings.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bfloat16):
             losses = self.objective(self.model, moved)
-        if "loss" not in losses:
-            raise InputError(f"the objective returned the losses {sorted(losses)}: name the total 'loss'")
-        if shapes := {name: tuple(value.shape) for name, value in losses.items() if value.numel() != 1}:
-            raise InputError(
-                f"the objective returned losses of shapes {shapes}: average each over the samples"
-            )
+        check_losses(losses)
         return losses
 
     def check(self, values: Mapping[str, float], where: str) -> None:
@@ -343,10 +351,11 @@ class _Run:
         measured: dict[str, float] = {}
         applied = self.state.average.applied(self.model) if self.state.average else contextlib.nullcontext()
         self.model.eval()
+        self.prepared(1.0)
         with applied, torch.no_grad():
             for batch in self.validation.batches(self.settings.batch_size) if self.validation else ():
                 size = len(next(iter(batch.values())))
-                for name, value in _numbers(self.losses(batch)).items():
+                for name, value in scalars(self.losses(batch)).items():
                     sums[name] = sums.get(name, 0.0) + size * value
                 samples += size
                 if self.interrupt.received:
@@ -361,8 +370,7 @@ class _Run:
         """Show the position within the epoch."""
         position = self.state.position
         rate = position.samples / max(position.seconds, 1e-9)
-        epochs, means = self.settings.epochs, position.means()
-        learning_rate = position.learning_rate
+        epochs, means, learning_rate = self.settings.epochs, position.means(), position.learning_rate
         self.progress.step(
             Report(position.epoch + 1, epochs, position.step, self.steps, means, learning_rate, rate)
         )
@@ -390,10 +398,3 @@ class _Run:
         if self.path is None:
             return "no output was given, so nothing is saved"
         return f"the state is in {self.path}: run the same command again to go on"
-
-
-def _numbers(values: Mapping[str, Tensor]) -> dict[str, float]:
-    """Convert scalars to Python numbers, in a single transfer from the device."""
-    kind = functools.reduce(torch.promote_types, (value.dtype for value in values.values()), torch.float32)
-    together = torch.stack([value.detach().reshape(()).to(kind) for value in values.values()])
-    return dict(zip(values, together.tolist(), strict=True))

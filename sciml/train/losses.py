@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from sciml.errors import InputError
 
-__all__ = ["relative_l2"]
+__all__ = ["check_losses", "relative_l2", "scalars"]
 
 
 def relative_l2(prediction: Tensor, target: Tensor, *, floor: float = 0.0) -> Tensor:
@@ -47,3 +50,30 @@ def relative_l2(prediction: Tensor, target: Tensor, *, floor: float = 0.0) -> Te
     below = torch.linalg.vector_norm(target.to(kind).flatten(1), dim=1).clamp_min(floor)
     exact = (above == 0) & (below == 0)
     return torch.where(exact, torch.zeros_like(above), above / torch.where(exact, 1.0, below)).mean()
+
+
+def check_losses(losses: Mapping[str, Tensor]) -> None:
+    """Check the losses that an objective returned.
+
+    Raises
+    ------
+    InputError
+        None of them is named ``loss``, or one has several values.
+    """
+    if "loss" not in losses:
+        raise InputError(f"the objective returned the losses {sorted(losses)}: name the total 'loss'")
+    if shapes := {name: tuple(value.shape) for name, value in losses.items() if value.numel() != 1}:
+        raise InputError(f"the objective returned losses of shapes {shapes}: average each over the samples")
+
+
+def scalars(values: Mapping[str, Tensor]) -> dict[str, float]:
+    """Convert scalar tensors to Python numbers, in a single transfer from the device.
+
+    Examples
+    --------
+    >>> scalars({"loss": torch.tensor(0.5), "rain": torch.tensor([2.0])})
+    {'loss': 0.5, 'rain': 2.0}
+    """
+    kind = functools.reduce(torch.promote_types, (value.dtype for value in values.values()), torch.float32)
+    together = torch.stack([value.detach().reshape(()).to(kind) for value in values.values()])
+    return dict(zip(values, together.tolist(), strict=True))

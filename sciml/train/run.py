@@ -13,7 +13,7 @@ from sciml.errors import InputError, SciMLError
 from sciml.train import checkpoint
 from sciml.train.batches import BatchSource
 from sciml.train.history import History
-from sciml.train.loop import Objective, fit
+from sciml.train.loop import Objective, Prepare, fit
 from sciml.train.progress import Progress, automatic
 from sciml.train.settings import Fit
 from sciml.train.state import discard, resume_path
@@ -80,6 +80,7 @@ def run(
     resume: bool,
     progress: Progress | None,
     identity: Mapping[str, str],
+    prepare: Prepare | None = None,
 ) -> History:
     """Train a network; `Fit.patience` applies only if there is something to validate with.
 
@@ -95,6 +96,7 @@ def run(
         progress=automatic() if progress is None else progress,
         resume=resume,
         identity=identity,
+        prepare=prepare,
     )
 
 

@@ -18,7 +18,10 @@ from sciml.cli.option_groups import expand_options
 from tests.cli.test_every_command import EVERY, options
 
 DATA = ("--inputs", "--target", "--layout", "--dims", "--stride", "--boundary", "--centring", "--dirichlet")
-TRAINING = ("--config", "--epochs", "--batch-size", "--learning-rate", "--seed", "--device", "--restart")
+TRAINING = (
+    *("--config", "--epochs", "--batch-size", "--learning-rate", "--seed", "--device", "--restart"),
+    *("--hypercomplex", "--binary"),
+)
 
 
 @dataclass(frozen=True)

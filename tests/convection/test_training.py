@@ -205,3 +205,31 @@ def test_a_checkpoint_of_this_package_is_replaced(runs: xr.Dataset, tmp_path: Pa
     folder = checkpoint.save(tmp_path / "model", {"kind": "line"}, {})
     train(runs, folder)
     assert checkpoint.load(folder).kind == "convection-emulator"
+
+
+@pytest.mark.parametrize(
+    ("form", "about"),
+    [
+        ({"hypercomplex": 2}, {"hypercomplex": 2}),
+        ({"binary": "periodic"}, {"binary": {"kind": "periodic", "frequency": 20.0}}),
+    ],
+)
+def test_hypercomplex_and_binary_weights_are_saved_dense(
+    runs: xr.Dataset, tmp_path: Path, form: dict[str, Any], about: dict[str, Any]
+) -> None:
+    output = tmp_path / "m.sciml"
+    made = train(runs, output, network={**SMALL, **form}, hold_out=[2])
+    again = Emulator.load(output)
+    stored = checkpoint.load(output)
+    assert about.items() <= stored.config["about"].items()
+    assert sorted(made.network.state_dict()) == sorted(again.network.state_dict())
+    weight = again.network.state_dict()["lstm.weight_hh_l0"]
+    assert np.array_equal(weight, made.network.state_dict()["lstm.weight_hh_l0"])
+    if "binary" in form:
+        assert np.unique(weight.abs().numpy(), axis=1).shape == (24, 1)
+    else:  # four blocks of the rank of two products
+        blocks = weight.reshape(2, 12, 2, 3).transpose(1, 2).reshape(4, 36)
+        assert np.linalg.matrix_rank(blocks.numpy(), tol=1e-5) == 2
+    assert "lstm.weight_hh_l0" in repr(again)
+    with pytest.raises(InputError, match="divides both sizes of no weight"):
+        train(runs, tmp_path / "n.sciml", network={**SMALL, "hypercomplex": 7})

@@ -124,3 +124,13 @@ def test_a_training_of_another_scheme_is_not_resumed(
 def test_an_unknown_setting_is_an_error(kessler: ColumnScheme, rainy: xr.Dataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\[network\] .*it has hidden, layers"):
         train(kessler, rainy, tmp_path / "x.sciml", network={"width": 3})
+
+
+def test_hypercomplex_weights(kessler: ColumnScheme, rainy: xr.Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "k.sciml"
+    sizes = {"hidden": 8, "layers": 1, "hypercomplex": 4}
+    emulator = train(kessler, rainy, path, fit={**FIT, "epochs": 1}, network=sizes, progress=Quiet())
+    again = SchemeEmulator.load(path)
+    xr.testing.assert_identical(again(rainy), emulator(rainy))
+    assert again.about["hypercomplex"] == 4
+    assert "hypercomplex 4" in repr(again)

@@ -70,11 +70,11 @@ def test_the_first_call_starts_the_step_once() -> None:
     layer = ElasticStep()
     layer(torch.tensor([0.1, 0.3]))
     layer(torch.tensor([7.0, 7.0]))
-    assert float(layer.step) == pytest.approx(0.8)
+    assert layer.step.item() == pytest.approx(0.8)
     again = ElasticStep()
     again.load_state_dict(layer.state_dict())
     again(torch.tensor([7.0]))
-    assert float(again.step) == pytest.approx(0.8)
+    assert again.step.item() == pytest.approx(0.8)
 
 
 def test_a_sample_of_one_number_has_no_deviation() -> None:

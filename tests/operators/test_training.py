@@ -288,3 +288,23 @@ def test_a_missing_source_is_one(darcy: xr.Dataset) -> None:
     elsewhere = darcy.assign_attrs(family_parameters='{"problem": "Darcy", "source": 3.0}')
     with pytest.raises(InputError, match=r"source.*of 3\.0, not 1"):
         samples_for(operator, elsewhere)
+
+
+@pytest.mark.parametrize("form", [{"hypercomplex": 3}, {"binary": "sign"}])
+def test_hypercomplex_and_binary_weights_are_saved_dense(
+    darcy: xr.Dataset, tmp_path: Path, form: dict[str, Any]
+) -> None:
+    output = tmp_path / "d.sciml"
+    operator = train(darcy, output, validation=8, network={**SMALL, **form})
+    again = TrainedOperator.load(output)
+    fields = {"coefficient": torch.from_numpy(darcy["coefficient"].values[operator.about["held_out"]])}
+    truth = torch.from_numpy(darcy["u"].values[operator.about["held_out"]])
+    assert torch.equal(again.predict(fields), operator.predict(fields))
+    error = relative_l2(operator.predict(fields), truth)  # that of the hardened network
+    assert float(error) == pytest.approx(operator.about["errors"]["relative_l2"], rel=1e-5)
+    weight = again.network.state_dict()["body.2.weight"].flatten(1)
+    if "binary" in form:
+        assert torch.equal(weight.abs(), weight[:, :1].abs().expand_as(weight))
+    else:
+        assert operator.about["free_parameters"] < operator.parameters
+    assert "weights" in str(again) and "body.2.weight" in str(again)

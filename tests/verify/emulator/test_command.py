@@ -202,9 +202,10 @@ def test_options_precede_the_file_and_the_file_the_defaults(taught, tmp_path, ca
     config.write_text("[fit]\nepochs = 3\nseed = 5\n[network]\nhidden = 48\n")
     output = tmp_path / "a.sciml"
     more = ["--reference", SAMPLE_OFFLINE, "-o", output, "--config", config, "--epochs", 9, "--hold-out", 0]
+    more += ["--hypercomplex", 4]
     assert run("train", SAMPLE_WRFOUT, *more, "--restart", "--quiet") == 0
     assert taught["fit"] == {"epochs": 9, "seed": 5}
-    assert taught["network"] == {"hidden": 48}
+    assert taught["network"] == {"hidden": 48, "hypercomplex": 4}
     assert list(taught["hold_out"]) == [0]
     assert taught["resume"] is False
     assert taught["columns"].sizes["column"] == 4032
