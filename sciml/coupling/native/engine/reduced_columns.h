@@ -35,12 +35,13 @@ INLINE void end_tiles(void) {}
 
 INLINE float bfloat16_value(float x, int small) {
     const uint32_t u = (uint32_t)to_bits(x);
-    const int32_t kept = (int32_t)((u + 0x7fff + (u >> 16 & 1)) & 0xffff0000u);
-    return small && (u & 0x7fffffff) < 0x26800000 /* 2^-50 */ ? 0.0f : from_bits(kept);
+    const int32_t upper = (int32_t)((u + 0x7fff + (u >> 16 & 1)) & 0xffff0000u);
+    return small && (u & 0x7fffffff) < 0x26800000 /* 2^-50 */ ? 0.0f : from_bits(upper);
 }
 
-/* x rounded to a whole number, ties to even, and limited; NaN gives -limit. */
+/* x rounded to a whole number, ties to even, and limited; NaN gives 0. */
 INLINE int32_t rounded(float x, float limit) {
+    x = x == x ? x : 0.0f;
     x = x > -limit ? x : -limit;
     x = x < limit ? x : limit;
     return to_bits(x + 12582912.0f) - 0x4b400000;
@@ -239,6 +240,16 @@ static void multiply(const operand *o, int32_t group, sums *to) {
         }
 }
 
+INLINE void begin_products(const operand *operands, int count, int32_t group) {
+    (void)operands, (void)count, (void)group;
+}
+
+/* The terms of all operands for a group of rows. */
+INLINE void end_products(const operand *operands, int count, int32_t group, sums *to) {
+    for (int n = 0; n < count; to += terms_of(&operands[n++]))
+        multiply(&operands[n], group, to);
+}
+
 /* s += the terms of one row of a group; `factor` is that of the row. */
 INLINE void add_terms(const operand *o, const sums *terms, int32_t group, int row, float factor, float *s) {
     const sciml_matrix *m = o->matrix;
@@ -267,7 +278,8 @@ INLINE int32_t tanh_of_code(int32_t z) {
 
 /* From the terms of a group of units to their cells and states; 0 operands of `own` at the first level. */
 static void update_units(const operand *operands, int count, const sums *terms, const float *bias,
-                         int32_t group, int units, float *cells, int16_t *states, int first) {
+                         int32_t group, int units, int bounded, float *cells, int16_t *states, int first) {
+    (void)bounded; /* the limits cost little here */
     for (int u = 0; u < units; u++) {
         float *cell = cells + u * COLUMNS;
         int32_t gate[GATES][COLUMNS];

@@ -89,7 +89,7 @@ static void code_floats(const float *const *rows, int n, uint8_t *codes, float *
 
 /* Half-way cases: u is rounded up, and -(h * -factor) down; they differ by one there, and u is made even. */
 static void code_states(const int16_t *states, int n, uint8_t *codes, float *scale) {
-    const __m512i zero = _mm512_setzero_si512(), one = _mm512_set1_epi16(1);
+    const __m512i zero = _mm512_setzero_si512(), single = _mm512_set1_epi16(1);
     __m512i largest = zero, right[2];
     for (int k = 0; k < n; k++)
         largest = _mm512_max_epi16(largest, _mm512_abs_epi16(_mm512_loadu_si512(states + k * COLUMNS)));
@@ -102,9 +102,9 @@ static void code_states(const int16_t *states, int n, uint8_t *codes, float *sca
         _mm512_storeu_ps(scale + v * FLOATS, power_of_two(_mm512_sub_epi32(right[v], _mm512_set1_epi32(15))));
     }
     const __m512i drop = _mm512_packs_epi32(right[0], right[1]);
-    const __m512i left = _mm512_max_epi16(_mm512_sub_epi16(one, drop), zero);
+    const __m512i left = _mm512_max_epi16(_mm512_sub_epi16(single, drop), zero);
     const __m512i factor =
-        _mm512_sllv_epi16(one, _mm512_sub_epi16(_mm512_set1_epi16(15), _mm512_add_epi16(drop, left)));
+        _mm512_sllv_epi16(single, _mm512_sub_epi16(_mm512_set1_epi16(15), _mm512_add_epi16(drop, left)));
     const __m512i minus = _mm512_sub_epi16(zero, factor);
     for (int k = 0; k < n; k += 4) {
         __m512i q[4];
@@ -206,31 +206,47 @@ INLINE __m512i tanh_of_code(__m512i z, const gate_table *t) {
     return _mm512_mask_sub_epi16(value, _mm512_movepi16_mask(z), _mm512_setzero_si512(), value);
 }
 
-/* Two vectors of sums to codes of gates; NaN gives the lowest. */
-INLINE __m512i gate_code(const __m512 s[2]) {
+/* Two vectors of sums to codes of gates, 0 for NaN. Sums below 2^31 need no limit before they are converted.
+ */
+INLINE __m512i gate_code(const __m512 s[2], int bounded) {
     const __m512 most = _mm512_set1_ps(32767.0f);
-    const __m512i z = _mm512_packs_epi32(_mm512_cvtps_epi32(_mm512_min_ps(most, s[0])),
-                                         _mm512_cvtps_epi32(_mm512_min_ps(most, s[1])));
-    return _mm512_max_epi16(z, _mm512_set1_epi16(-32767));
+    __m512i z[2];
+    for (int v = 0; v < 2; v++)
+        z[v] = _mm512_cvtps_epi32(
+            bounded ? s[v] : _mm512_maskz_min_ps(_mm512_cmp_ps_mask(s[v], s[v], _CMP_ORD_Q), s[v], most));
+    return _mm512_max_epi16(_mm512_packs_epi32(z[0], z[1]), _mm512_set1_epi16(-32767));
 }
 
-INLINE __m512i sigmoid_of(const __m512 s[2], const gate_table *t) {
-    return _mm512_add_epi16(_mm512_srai_epi16(tanh_of_code(gate_code(s), t), 1), _mm512_set1_epi16(16384));
+INLINE __m512i sigmoid_of(const __m512 s[2], int bounded, const gate_table *t) {
+    return _mm512_add_epi16(_mm512_srai_epi16(tanh_of_code(gate_code(s, bounded), t), 1),
+                            _mm512_set1_epi16(16384));
 }
 
-/* The cells have the unit 2^-62, that of products of gates in units of 2^-31. */
-INLINE __m512 new_cell(__m512 i, __m512 f, __m512 g, float *cell, int first) {
-    __m512 c = _mm512_mul_ps(i, g);
-    if (!first) c = _mm512_fmadd_ps(_mm512_mul_ps(f, _mm512_loadu_ps(cell)), _mm512_set1_ps(0x1p-31f), c);
-    _mm512_storeu_ps(cell, c);
-    return _mm512_mul_ps(c, _mm512_set1_ps(0x1p-50f));
+/* From the gates to the codes of the cells, whose unit is 2^-30, that of the product of two gates. No cell is
+ * above the number of levels. */
+INLINE __m512i update_cells(__m512i i, __m512i f, __m512i g, float *cells, int first) {
+    const __m512i low = _mm512_mullo_epi16(i, g), high = _mm512_mulhi_epi16(i, g);
+    const __m512 forget[2] = {even_half(f), odd_half(f)};
+    __m512 c[2] = {_mm512_cvtepi32_ps(_mm512_unpacklo_epi16(low, high)),
+                   _mm512_cvtepi32_ps(_mm512_unpackhi_epi16(low, high))};
+    for (int v = 0; v < 2; v++) {
+        float *cell = cells + v * FLOATS;
+        if (!first)
+            c[v] = _mm512_fmadd_ps(_mm512_mul_ps(forget[v], _mm512_loadu_ps(cell)), _mm512_set1_ps(0x1p-31f),
+                                   c[v]);
+        _mm512_storeu_ps(cell, c[v]);
+        c[v] = _mm512_mul_ps(c[v], _mm512_set1_ps(0x1p-18f));
+    }
+    return gate_code(c, 1);
 }
 
-static void update_units(const operand *operands, int count, const sums *terms, const float *bias,
-                         int32_t group, int units, float *cells, int16_t *states, int first) {
+/* Two passes over the units, so that the chains of dependent operations of neighbours overlap. */
+INLINE void update(const operand *operands, int count, const sums *terms, const float *bias, int32_t group,
+                   int units, int bounded, float *cells, int16_t *states, int first) {
     static const float factor[GATES] = {SCIML_GATE_SCALE, SCIML_GATE_SCALE, 2 * SCIML_GATE_SCALE,
                                         SCIML_GATE_SCALE};
     const gate_table table = load_table();
+    __m512i open[UNITS], cell[UNITS];
     for (int u = 0; u < units; u++, bias += GATES, cells += COLUMNS) {
         __m512 s[GATES][2];
         for (int g = 0; g < GATES; g++)
@@ -238,12 +254,22 @@ static void update_units(const operand *operands, int count, const sums *terms, 
         add_terms(&operands[0], terms, group, u * GATES, GATES, factor, s);
         if (count == 2)
             add_terms(&operands[1], terms + terms_of(&operands[0]), group, u * GATES, GATES, factor, s);
-        const __m512i i = sigmoid_of(s[0], &table), f = sigmoid_of(s[1], &table);
-        const __m512i g = tanh_of_code(gate_code(s[2]), &table), o = sigmoid_of(s[3], &table);
-        const __m512 c[2] = {new_cell(even_half(i), even_half(f), even_half(g), cells, first),
-                             new_cell(odd_half(i), odd_half(f), odd_half(g), cells + FLOATS, first)};
-        _mm512_storeu_si512(states + u * COLUMNS, _mm512_mulhrs_epi16(o, tanh_of_code(gate_code(c), &table)));
+        const __m512i i = sigmoid_of(s[0], bounded, &table), f = sigmoid_of(s[1], bounded, &table);
+        const __m512i g = tanh_of_code(gate_code(s[2], bounded), &table);
+        open[u] = sigmoid_of(s[3], bounded, &table);
+        cell[u] = update_cells(i, f, g, cells, first);
     }
+    for (int u = 0; u < units; u++)
+        _mm512_storeu_si512(states + u * COLUMNS,
+                            _mm512_mulhrs_epi16(open[u], tanh_of_code(cell[u], &table)));
+}
+
+static void update_units(const operand *operands, int count, const sums *terms, const float *bias,
+                         int32_t group, int units, int bounded, float *cells, int16_t *states, int first) {
+    if (bounded && !first && units == UNITS) /* most calls: without a branch inside */
+        update(operands, 2, terms, bias, group, UNITS, 1, cells, states, 0);
+    else
+        update(operands, count, terms, bias, group, units, bounded, cells, states, first);
 }
 
 static void put_outputs(const operand *o, const sums *terms, const float *bias, int32_t group, int rows,

@@ -41,7 +41,7 @@ typedef struct parts {
     activations in, own;
     uint8_t *expanded[2];
     float *cells;
-    sums *terms[2];
+    sums *terms;
     float *head, *pooled, *states, *poison;
     int32_t *has_states;
 } parts;
@@ -98,8 +98,7 @@ static size_t divide(const sciml_network *net, int32_t levels, char *base, parts
         {expanded * WEIGHT_TILE, &p->expanded[0]},
         {expanded * WEIGHT_TILE, &p->expanded[1]},
         {((size_t)net->hidden + UNITS) * row, &p->cells},
-        {terms * sizeof(sums), &p->terms[0]},
-        {terms * sizeof(sums), &p->terms[1]},
+        {terms * sizeof(sums), &p->terms},
         {n * outputs_of(net) * row, &p->head},
         {(size_t)net->pooled * row, &p->pooled},
         {n * both * row, &p->states},
@@ -200,18 +199,14 @@ static void sweep(const sciml_network *net, int layer, int backward, int32_t lev
                                                 layer ? 1 : r->planes, layer ? STATE_UNIT : 1.0f),
                                      operand_of(&w->own, recurrent, p->own, 1, STATE_UNIT)};
         const int count = s ? 2 : 1;
-        const int32_t second = terms_of(&operands[0]);
-        /* the products of the next group run beside the activations of this one */
-        for (int32_t g = -1; g < groups; g++) {
-            if (g + 1 < groups) {
-                sums *to = p->terms[(g + 1) & 1];
-                multiply(&operands[0], g + 1, to);
-                if (s) multiply(&operands[1], g + 1, to + second);
-            }
-            if (g < 0) continue;
+        begin_products(operands, count, 0);
+        for (int32_t g = 0; g < groups; g++) {
             const int32_t first = g * UNITS, left = hidden - first;
-            update_units(operands, count, p->terms[g & 1], w->bias + g * SCIML_ROWS, g,
-                         left < UNITS ? left : UNITS, p->cells + (ptrdiff_t)first * COLUMNS,
+            end_products(operands, count, g, p->terms);
+            /* the products of the next group run beside the activations of this one */
+            if (g + 1 < groups) begin_products(operands, count, g + 1);
+            update_units(operands, count, p->terms, w->bias + g * SCIML_ROWS, g, left < UNITS ? left : UNITS,
+                         w->bounded, p->cells + (ptrdiff_t)first * COLUMNS,
                          after + (ptrdiff_t)first * COLUMNS, s == 0);
         }
         if (s + 1 < levels) code_own(r, own, hidden, after, p->own);
@@ -226,8 +221,8 @@ static void run_heads(const sciml_network *net, int32_t levels, level_bytes byte
         const operand o = operand_of(&r->head, weights, at_level(p->in, bytes, (size_t)k), 1, STATE_UNIT);
         for (int32_t g = 0; g < r->head.groups; g++) {
             const int32_t first = g * SCIML_ROWS, left = net->head - first;
-            multiply(&o, g, p->terms[0]);
-            put_outputs(&o, p->terms[0], r->head_bias + first, g, left < SCIML_ROWS ? left : SCIML_ROWS,
+            multiply(&o, g, p->terms);
+            put_outputs(&o, p->terms, r->head_bias + first, g, left < SCIML_ROWS ? left : SCIML_ROWS,
                         p->poison, p->head + ((size_t)k * outputs + (size_t)first) * COLUMNS);
         }
     }

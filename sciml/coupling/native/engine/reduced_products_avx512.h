@@ -23,11 +23,11 @@
 
 /* Store numbers k and k + 1 of the columns of vector v, rounded to bfloat16 with ties to even. */
 INLINE void put_pair(uint8_t *to, int k, int v, __m512 a, __m512 b) {
-    const __m512i half = _mm512_set1_epi32(0x7fff), one = _mm512_set1_epi32(1);
+    const __m512i half = _mm512_set1_epi32(0x7fff), single = _mm512_set1_epi32(1);
     const __m512i high = _mm512_set1_epi32((int)0xffff0000);
     __m512i x[2] = {_mm512_castps_si512(a), _mm512_castps_si512(b)};
     for (int i = 0; i < 2; i++) {
-        const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(x[i], 16), one);
+        const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(x[i], 16), single);
         x[i] = _mm512_add_epi32(x[i], _mm512_add_epi32(half, odd));
     }
 #ifdef __AMX_INT8__
@@ -132,6 +132,55 @@ static void multiply(const operand *o, int32_t group, sums *to) {
         }
 }
 
+/* Whether the sums of all operands stay in tiles: one term each. */
+INLINE int fit_tiles(const operand *operands, int count) {
+    return terms_of(&operands[0]) == 1 && (count == 1 || terms_of(&operands[1]) == 1);
+}
+
+/* The sums of one operand into tiles c and d, with tiles a, x and y for the factors. */
+#    define PRODUCTS(o, group, c, d, a, x, y)                                                                \
+        do {                                                                                                 \
+            const sciml_matrix *m_ = (o)->matrix;                                                            \
+            const uint8_t *w_ = (o)->weights + (size_t)(group) * (size_t)m_->tiles * CODES;                  \
+            const uint8_t *b_ = (o)->codes;                                                                  \
+            _tile_zero(c);                                                                                   \
+            _tile_zero(d);                                                                                   \
+            for (int32_t t_ = 0; t_ < m_->tiles; t_++, w_ += CODES, b_ += CODE_TILE) {                       \
+                _tile_loadd(a, w_, SCIML_TILE_BYTES);                                                        \
+                _tile_loadd(x, b_, 4 * COLUMNS);                                                             \
+                _tile_loadd(y, b_ + 4 * FLOATS, 4 * COLUMNS);                                                \
+                if (m_->kind == SCIML_BF16) {                                                                \
+                    _tile_dpbf16ps(c, a, x);                                                                 \
+                    _tile_dpbf16ps(d, a, y);                                                                 \
+                } else {                                                                                     \
+                    _tile_dpbssd(c, a, x);                                                                   \
+                    _tile_dpbssd(d, a, y);                                                                   \
+                }                                                                                            \
+            }                                                                                                \
+        } while (0)
+
+/* Begin the products of a group of rows, whose sums stay in tiles if they fit. */
+INLINE void begin_products(const operand *operands, int count, int32_t group) {
+    if (!fit_tiles(operands, count)) return;
+    BARRIER;
+    PRODUCTS(&operands[0], group, 0, 1, 4, 6, 7);
+    if (count == 2) PRODUCTS(&operands[1], group, 2, 3, 5, 6, 7);
+}
+
+/* The terms of all operands for a group of rows. */
+INLINE void end_products(const operand *operands, int count, int32_t group, sums *to) {
+    if (!fit_tiles(operands, count)) {
+        for (int n = 0; n < count; to += terms_of(&operands[n++]))
+            multiply(&operands[n], group, to);
+        return;
+    }
+    _tile_stored(0, to->whole[0], 4 * COLUMNS);
+    _tile_stored(1, to->whole[0] + FLOATS, 4 * COLUMNS);
+    if (count == 1) return;
+    _tile_stored(2, to[1].whole[0], 4 * COLUMNS);
+    _tile_stored(3, to[1].whole[0] + FLOATS, 4 * COLUMNS);
+}
+
 #else
 
 INLINE void begin_tiles(void) {}
@@ -234,6 +283,16 @@ static void multiply(const operand *o, int32_t group, sums *to) {
                 add_codes(weights + (size_t)t * SCIML_ROWS, codes + (size_t)t * COLUMNS,
                           n - t < SCIML_TILE_BYTES ? n - t : SCIML_TILE_BYTES, to);
         }
+}
+
+INLINE void begin_products(const operand *operands, int count, int32_t group) {
+    (void)operands, (void)count, (void)group;
+}
+
+/* The terms of all operands for a group of rows. */
+INLINE void end_products(const operand *operands, int count, int32_t group, sums *to) {
+    for (int n = 0; n < count; to += terms_of(&operands[n++]))
+        multiply(&operands[n], group, to);
 }
 
 #endif

@@ -116,15 +116,16 @@ static int convert(sciml_matrix *m, const sciml_reduced *r, source from, char *m
         const size_t to = row_in(m, from.gates, row), g = to / SCIML_ROWS, within = to % SCIML_ROWS;
         const double *values = from.values + row * (size_t)columns;
         const float factor = factor_of(m, from.gates, row);
+        double sum = 0;
         float mean = 0;
+        for (int32_t k = 0; k < columns; k++)
+            sum += fabs((double)(float)values[k]);
+        m->bound = fmax(m->bound, sum);
         if (m->kind == SCIML_BF16) {
             put_bfloat16(values, columns, m->codes + g * group, within);
             continue;
         }
         if (m->kind == SCIML_SIGN) {
-            double sum = 0;
-            for (int32_t k = 0; k < columns; k++)
-                sum += fabs((double)(float)values[k]);
             const uint32_t bits = (uint32_t)bfloat16_of((float)(sum / columns), 0) << 16;
             memcpy(&mean, &bits, sizeof mean);
         }
@@ -180,7 +181,7 @@ static int read_kinds(const sciml_cdf *file, sciml_network *net, char *message, 
     sciml_reduced *r = net->reduced;
     const cdf_attribute *a = sciml_cdf_attribute(file, "arithmetic");
     const int wanted = 4 * net->layers + 1;
-    int found = 0;
+    int count = 0;
     if (!a || a->type != CDF_CHAR)
         return sciml_say(
             SCIML_SCHEMA, message, length,
@@ -200,16 +201,16 @@ static int read_kinds(const sciml_cdf *file, sciml_network *net, char *message, 
                 "file; it has bf16, int8, int4 and sign: export it with those, or build the library "
                 "with the sciml that wrote the file",
                 end - at < 40 ? (int)(end - at) : 40, (const char *)a->values + at);
-        if (found < wanted - 1) {
-            sciml_reduced_direction *d = &r->lstm[found / 4][found / 2 % 2];
-            (found % 2 ? &d->own : &d->input)->kind = (enum sciml_matrix_kind)kind;
+        if (count < wanted - 1) {
+            sciml_reduced_direction *d = &r->lstm[count / 4][count / 2 % 2];
+            (count % 2 ? &d->own : &d->input)->kind = (enum sciml_matrix_kind)kind;
         } else {
             r->head.kind = (enum sciml_matrix_kind)kind;
         }
         at = end + (end < a->count);
-        if (++found > wanted) break;
+        if (++count > wanted) break;
     }
-    if (found != wanted)
+    if (count != wanted)
         return sciml_say(
             SCIML_SHAPE, message, length,
             "`arithmetic` in the weights file does not have %d kinds, which %d layers need: export "
@@ -243,7 +244,15 @@ static int load_direction(const sciml_cdf *file, sciml_network *net, int layer, 
     int status = load_matrix(file, names[0], &d->input, net->reduced, 1, message, length);
     if (!status) status = load_matrix(file, names[1], &d->own, net->reduced, 1, message, length);
     const char *const biases[2] = {names[2], names[3]};
-    return status ? status : load_bias(file, biases, 2, &d->own, 1, &d->bias, message, length);
+    if (!status) status = load_bias(file, biases, 2, &d->own, 1, &d->bias, message, length);
+    if (status) return status;
+    double bias = 0;
+    for (int32_t row = 0; row < d->own.rows; row++)
+        bias = fmax(bias, fabs((double)d->bias[row]));
+    /* states are below 1 in magnitude, and codes below twice the numbers that they stand for */
+    d->bounded = layer > 0 &&
+                 bias + 4 * (double)SCIML_GATE_SCALE * (d->input.bound + d->own.bound) < (double)(1 << 30);
+    return SCIML_OK;
 }
 
 int sciml_reduced_load(const sciml_cdf *file, sciml_network *net, char *message, size_t length) {

@@ -22,6 +22,7 @@ typedef struct sciml_matrix {
     int32_t block;  /* columns of a block; bfloat16: all */
     int32_t blocks; /* of a row */
     int32_t tiles;  /* of a group */
+    double bound;   /* largest sum of magnitudes of a row */
     uint8_t *codes;
     float *scale;      /* (group, block, row), value of a unit of the codes */
     int32_t *negative; /* (group, block, row): -128 times the sum of the codes */
@@ -32,6 +33,7 @@ typedef struct sciml_matrix {
 typedef struct sciml_reduced_direction {
     sciml_matrix input, own;
     float *bias;
+    int32_t bounded; /* no sum is beyond 2^30, because all inputs are states */
 } sciml_reduced_direction;
 
 typedef struct sciml_reduced {
