@@ -49,7 +49,8 @@ INLINE __m512i code_of(__m512 x) {
     return _mm512_cvtps_epi32(_mm512_min_ps(x, _mm512_set1_ps(127.0f)));
 }
 
-static void code_floats(const float *const *rows, int n, uint8_t *codes, float *scale, uint8_t *rest) {
+INLINE void code_planes(const float *const *rows, int n, uint8_t *codes, float *scale, uint8_t *rest,
+                        int planes) {
     const __m512i size = _mm512_set1_epi32(0x7fffffff);
     __m512i largest[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
     __m512 up[2];
@@ -62,7 +63,7 @@ static void code_floats(const float *const *rows, int n, uint8_t *codes, float *
         const __m512 down = power_of_two(_mm512_sub_epi32(_mm512_setzero_si512(), shift));
         up[v] = power_of_two(shift);
         _mm512_storeu_ps(scale + v * FLOATS, down);
-        if (rest)
+        if (planes == 2)
             _mm512_storeu_ps(scale + COLUMNS + v * FLOATS, _mm512_mul_ps(down, _mm512_set1_ps(0x1p-7f)));
     }
     for (int k = 0; k < n; k += 4) {
@@ -75,16 +76,24 @@ static void code_floats(const float *const *rows, int n, uint8_t *codes, float *
             }
             for (int v = 0; v < 2; v++) {
                 const __m512 x = _mm512_mul_ps(_mm512_loadu_ps(rows[k + i] + v * FLOATS), up[v]);
-                whole[v] = code_of(x);
-                second[v] = code_of(
-                    _mm512_mul_ps(_mm512_sub_ps(x, _mm512_cvtepi32_ps(whole[v])), _mm512_set1_ps(128.0f)));
+                whole[v] = second[v] = code_of(x);
+                if (planes == 2)
+                    second[v] = code_of(_mm512_mul_ps(_mm512_sub_ps(x, _mm512_cvtepi32_ps(whole[v])),
+                                                      _mm512_set1_ps(128.0f)));
             }
             q[i] = _mm512_packs_epi32(whole[0], whole[1]);
             r[i] = _mm512_packs_epi32(second[0], second[1]);
         }
         put_codes(codes + k * COLUMNS, q);
-        if (rest) put_codes(rest + k * COLUMNS, r);
+        if (planes == 2) put_codes(rest + k * COLUMNS, r);
     }
+}
+
+static void code_floats(const float *const *rows, int n, uint8_t *codes, float *scale, uint8_t *rest) {
+    if (rest)
+        code_planes(rows, n, codes, scale, rest, 2);
+    else
+        code_planes(rows, n, codes, scale, NULL, 1);
 }
 
 /* Half-way cases: u is rounded up, and -(h * -factor) down; they differ by one there, and u is made even. */

@@ -36,11 +36,11 @@ typedef struct level_bytes {
 } level_bytes;
 
 typedef struct parts {
-    float *input;         /* (level, channel, column) */
-    int16_t *ping, *pong; /* states (level, 2 hidden, column), in the kernel's own order of columns */
-    activations in, own;
-    uint8_t *expanded[2];
-    float *cells;
+    float *input;            /* (level, channel, column) */
+    int16_t *ping, *pong;    /* states (level, 2 hidden, column), in the kernel's own order of columns */
+    activations in, own[2];  /* own: of each direction */
+    uint8_t *expanded[2][2]; /* of each direction, of its inputs and its own states */
+    float *cells[2];
     sums *terms;
     float *head, *pooled, *states, *poison;
     int32_t *has_states;
@@ -92,12 +92,18 @@ static size_t divide(const sciml_network *net, int32_t levels, char *base, parts
         {n * in.codes, &p->in.codes},
         {n * in.numbers, &p->in.numbers},
         {n * in.scale, &p->in.scale},
-        {own.codes, &p->own.codes},
-        {own.numbers, &p->own.numbers},
-        {own.scale, &p->own.scale},
-        {expanded * WEIGHT_TILE, &p->expanded[0]},
-        {expanded * WEIGHT_TILE, &p->expanded[1]},
-        {((size_t)net->hidden + UNITS) * row, &p->cells},
+        {own.codes, &p->own[0].codes},
+        {own.numbers, &p->own[0].numbers},
+        {own.scale, &p->own[0].scale},
+        {own.codes, &p->own[1].codes},
+        {own.numbers, &p->own[1].numbers},
+        {own.scale, &p->own[1].scale},
+        {expanded * WEIGHT_TILE, &p->expanded[0][0]},
+        {expanded * WEIGHT_TILE, &p->expanded[0][1]},
+        {expanded * WEIGHT_TILE, &p->expanded[1][0]},
+        {expanded * WEIGHT_TILE, &p->expanded[1][1]},
+        {(size_t)net->hidden * row, &p->cells[0]},
+        {(size_t)net->hidden * row, &p->cells[1]},
         {terms * sizeof(sums), &p->terms},
         {n * outputs_of(net) * row, &p->head},
         {(size_t)net->pooled * row, &p->pooled},
@@ -184,39 +190,76 @@ static operand operand_of(const sciml_matrix *m, const uint8_t *weights, activat
     return (operand){m, weights, m->kind == SCIML_BF16 ? a.numbers : a.codes, a.scale, planes, unit};
 }
 
-/* One direction of one layer: from the activations of all levels to its half of the states. */
-static void sweep(const sciml_network *net, int layer, int backward, int32_t levels, level_bytes in_bytes,
-                  const parts *p, int16_t *out) {
-    const sciml_reduced *r = net->reduced;
-    const sciml_reduced_direction *w = &r->lstm[layer][backward];
+/* One level of one direction of a layer. */
+typedef struct step {
+    operand operands[2];
+    int count; /* of them: the first level has no states before it */
+    int first;
+    int16_t *after; /* the states that it computes */
+} step;
+
+/* A layer: the activations of its inputs at all levels, to its states. */
+typedef struct layer {
+    const sciml_network *net;
+    const parts *p;
+    level_bytes bytes; /* of the activations of a level */
+    int number, levels;
+    const uint8_t *weights[2][2];
+    int16_t *out;
+} layer;
+
+static step step_of(const layer *l, int backward, int s) {
+    const sciml_reduced_direction *w = &l->net->reduced->lstm[l->number][backward];
+    const size_t level = (size_t)(backward ? l->levels - 1 - s : s);
+    const int32_t planes = l->number ? 1 : l->net->reduced->planes;
+    return (step){
+        .operands = {operand_of(&w->input, l->weights[backward][0], at_level(l->p->in, l->bytes, level),
+                                planes, l->number ? STATE_UNIT : 1.0f),
+                     operand_of(&w->own, l->weights[backward][1], l->p->own[backward], 1, STATE_UNIT)},
+        .count = s ? 2 : 1,
+        .first = s == 0,
+        .after = l->out + (level * 2 + (size_t)backward) * (size_t)l->net->hidden * COLUMNS,
+    };
+}
+
+/* The directions take turns, and the products of the next units run beside the activations of the present
+ * ones: nothing waits for the states of the level before. */
+static void run_layer(const sciml_network *net, int number, int32_t levels, level_bytes bytes, double largest,
+                      const parts *p, int16_t *out) {
+    const sciml_reduced_direction *w = net->reduced->lstm[number];
+    layer l = {net, p, bytes, number, levels, {{NULL}}, out};
     const int32_t hidden = net->hidden, groups = w->own.groups;
-    const needs own = needs_of(&w->own, &w->own);
-    const uint8_t *input = expand(&w->input, p->expanded[0]), *recurrent = expand(&w->own, p->expanded[1]);
-    for (int32_t s = 0; s < levels; s++) {
-        const size_t level = (size_t)(backward ? levels - 1 - s : s);
-        int16_t *after = out + (level * 2 + (size_t)backward) * (size_t)hidden * COLUMNS;
-        const operand operands[2] = {operand_of(&w->input, input, at_level(p->in, in_bytes, level),
-                                                layer ? 1 : r->planes, layer ? STATE_UNIT : 1.0f),
-                                     operand_of(&w->own, recurrent, p->own, 1, STATE_UNIT)};
-        const int count = s ? 2 : 1;
-        begin_products(operands, count, 0);
+    for (int d = 0; d < 2; d++) {
+        l.weights[d][0] = expand(&w[d].input, p->expanded[d][0]);
+        l.weights[d][1] = expand(&w[d].own, p->expanded[d][1]);
+    }
+    step now = step_of(&l, 0, 0);
+    begin_products(now.operands, now.count, 0);
+    for (int32_t n = 0; n < 2 * levels; n++) {
+        const int d = n % 2, last = n + 1 == 2 * levels;
+        const step next = last ? now : step_of(&l, !d, (n + 1) / 2);
         for (int32_t g = 0; g < groups; g++) {
             const int32_t first = g * UNITS, left = hidden - first;
-            end_products(operands, count, g, p->terms);
-            /* the products of the next group run beside the activations of this one */
-            if (g + 1 < groups) begin_products(operands, count, g + 1);
-            update_units(operands, count, p->terms, w->bias + g * SCIML_ROWS, g, left < UNITS ? left : UNITS,
-                         w->bounded, p->cells + (ptrdiff_t)first * COLUMNS,
-                         after + (ptrdiff_t)first * COLUMNS, s == 0);
+            end_products(now.operands, now.count, g, p->terms);
+            if (g + 1 < groups)
+                begin_products(now.operands, now.count, g + 1);
+            else if (!last)
+                begin_products(next.operands, next.count, 0);
+            update_units(now.operands, now.count, p->terms, w[d].bias + g * SCIML_ROWS, g,
+                         left < UNITS ? left : UNITS, largest <= w[d].most,
+                         p->cells[d] + (ptrdiff_t)first * COLUMNS, now.after + (ptrdiff_t)first * COLUMNS,
+                         now.first);
         }
-        if (s + 1 < levels) code_own(r, own, hidden, after, p->own);
+        if (n + 2 < 2 * levels)
+            code_own(net->reduced, needs_of(&w[d].own, &w[d].own), hidden, now.after, p->own[d]);
+        now = next;
     }
 }
 
 static void run_heads(const sciml_network *net, int32_t levels, level_bytes bytes, const parts *p) {
     const sciml_reduced *r = net->reduced;
     const size_t outputs = outputs_of(net);
-    const uint8_t *weights = expand(&r->head, p->expanded[0]);
+    const uint8_t *weights = expand(&r->head, p->expanded[0][0]);
     for (int32_t k = 0; k < levels; k++) {
         const operand o = operand_of(&r->head, weights, at_level(p->in, bytes, (size_t)k), 1, STATE_UNIT);
         for (int32_t g = 0; g < r->head.groups; g++) {
@@ -244,16 +287,31 @@ static void run_heads(const sciml_network *net, int32_t levels, level_bytes byte
     }
 }
 
-/* NaN for columns with an input that is not finite, 0 for others. */
-static void find_poison(const sciml_network *net, int32_t levels, int32_t constant, const parts *p) {
-    for (int c = 0; c < COLUMNS; c++)
-        p->poison[c] = 0;
-    for (int32_t k = 0; k < levels; k++)
-        for (int32_t i = 0; i < net->channels - (k ? constant : 0); i++) {
-            const float *x = p->input + ((ptrdiff_t)k * net->channels + i) * COLUMNS;
-            for (int c = 0; c < COLUMNS; c++)
-                p->poison[c] += x[c] - x[c];
+typedef int32_t ints __attribute__((vector_size(64), may_alias, aligned(4)));
+
+/* NaN for columns with an input that is not finite, 0 for others; returns the largest magnitude of the
+ * inputs. */
+static double find_poison(const sciml_network *net, int32_t levels, int32_t constant, const parts *p) {
+    ints low = {0}, high = {0};
+    int32_t largest[COLUMNS];
+    double most = 0;
+    for (int32_t k = 0; k < levels; k++) {
+        const float *x = p->input + (ptrdiff_t)k * net->channels * COLUMNS;
+        for (int32_t i = 0; i < net->channels - (k ? constant : 0); i++, x += COLUMNS) {
+            const ints a = *(const ints *)(const void *)x & 0x7fffffff;
+            const ints b = *(const ints *)(const void *)(x + COLUMNS / 2) & 0x7fffffff;
+            low = (a & (a > low)) | (low & ~(a > low));
+            high = (b & (b > high)) | (high & ~(b > high));
         }
+    }
+    memcpy(largest, &low, sizeof low);
+    memcpy(largest + COLUMNS / 2, &high, sizeof high);
+    for (int c = 0; c < COLUMNS; c++) {
+        const float size = from_bits(largest[c]);
+        p->poison[c] = largest[c] < INFINITE ? 0 : size - size;
+        if (largest[c] < INFINITE && size > most) most = size;
+    }
+    return most;
 }
 
 static void run_tile(const sciml_network *net, int32_t levels, int32_t constant, int32_t columns,
@@ -263,15 +321,14 @@ static void run_tile(const sciml_network *net, int32_t levels, int32_t constant,
     (void)columns; /* lanes beyond the last column are computed like the others, and never read */
     divide(net, levels, scratch, &p);
     begin_tiles();
-    find_poison(net, levels, constant, &p);
+    const double largest = find_poison(net, levels, constant, &p);
     needs need = needs_of(&r->lstm[0][0].input, &r->lstm[0][1].input);
     level_bytes bytes = bytes_of(net->channels, r->block, r->planes);
     for (int32_t k = 0; k < levels; k++)
         code_inputs(net, need, constant, k, p.input, at_level(p.in, bytes, (size_t)k));
     for (int l = 0; l < net->layers; l++) {
         int16_t *out = l % 2 ? p.pong : p.ping;
-        for (int d = 0; d < 2; d++)
-            sweep(net, l, d, levels, bytes, &p, out);
+        run_layer(net, l, levels, bytes, l ? 1.0 : largest, &p, out);
         const int last = l + 1 == net->layers;
         need = last ? needs_of(&r->head, &r->head)
                     : needs_of(&r->lstm[l + 1][0].input, &r->lstm[l + 1][1].input);

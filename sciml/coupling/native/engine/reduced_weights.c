@@ -250,8 +250,8 @@ static int load_direction(const sciml_cdf *file, sciml_network *net, int layer, 
     for (int32_t row = 0; row < d->own.rows; row++)
         bias = fmax(bias, fabs((double)d->bias[row]));
     /* states are below 1 in magnitude, and codes below twice the numbers that they stand for */
-    d->bounded = layer > 0 &&
-                 bias + 4 * (double)SCIML_GATE_SCALE * (d->input.bound + d->own.bound) < (double)(1 << 30);
+    const double each = 4 * (double)SCIML_GATE_SCALE, left = (double)(1 << 30) - bias - each * d->own.bound;
+    d->most = left > 0 ? left / fmax(each * d->input.bound, 1.0) : 0;
     return SCIML_OK;
 }
 

@@ -33,7 +33,7 @@ typedef struct sciml_matrix {
 typedef struct sciml_reduced_direction {
     sciml_matrix input, own;
     float *bias;
-    int32_t bounded; /* no sum is beyond 2^30, because all inputs are states */
+    double most; /* inputs up to this magnitude give sums of gates below 2^30 */
 } sciml_reduced_direction;
 
 typedef struct sciml_reduced {
