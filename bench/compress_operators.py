@@ -191,7 +191,7 @@ def measure(work: Path, smoke: bool = False) -> dict[str, Any]:
         operator = trained(name, work, smoke) if own else TrainedOperator.load(name)
         family = "darcy-smooth" if own else "darcy-any"
         data = generate(family, count, resolution, seed=HELD_OUT)
-        plan = mixed_plan(operator, generate(family, 8 if smoke else 16, resolution, seed=CALIBRATION))
+        plan = mixed_plan(operator, generate(family, 8 if smoke else 32, resolution, seed=CALIBRATION))
         forms = {
             "float32": operator,
             "int8": quantize(operator, 8),

@@ -41,6 +41,7 @@ Wrfouts = Annotated[
         "sciml coupling export mskf-convrad -o mskf.nc",
         "sciml coupling export mine.sciml -o mskf.nc --no-response --json mskf.json",
         "sciml coupling export mine.sciml -o network.onnx --no-response",
+        "sciml coupling export small.sciml -o network.onnx --float --no-response",
     )
 )
 def export(
@@ -57,18 +58,27 @@ def export(
     response: Annotated[
         bool, typer.Option("--response/--no-response", help="Compute the growing modes (takes some seconds).")
     ] = True,
+    floats: Annotated[
+        bool,
+        typer.Option(
+            "--float", help="Write the graph of a quantized network in float32, with its decoded weights."
+        ),
+    ] = False,
     json_file: Json = None,
     quiet: Quiet = False,
 ) -> None:
     """Write an emulator's weights file and report its stability.
 
-    A graph (*.onnx) holds the network alone, for other programs: the library cannot read it.
+    A graph (*.onnx) holds the network alone, for other programs: the library cannot read it. The LSTM of ONNX computes
+    in floats, so that the graph of a quantized network needs ``--float`` and differs from it by rounding.
 
     The modes are those of the linear response about the mean sounding of the packaged sample; see `response`.
     """
     check_targets({"--output": output, "--json": json_file}, [model])
     report = Output(json_file, quiet)
-    content, line = _export(model, output)
+    if floats and output.suffix != ".onnx":
+        raise InputError(f"--float with {output}: it applies to graphs (*.onnx) alone; leave it out")
+    content, line = _export(model, output, floats=floats)
     report.print(line)
     if response:
         growth, verdict = _compute_growth(model)
@@ -278,7 +288,7 @@ for _command, _epilog in ((rce, RCE), (flags, FLAGS), (report, REPORT)):
     app.command(epilog=_epilog)(_command)
 
 
-def _export(model: str, output: Path) -> tuple[dict[str, Any], str]:
+def _export(model: str, output: Path, *, floats: bool = False) -> tuple[dict[str, Any], str]:
     """Write the weights file; return its description as data and as a line."""
     from sciml.convection.emulator import Emulator
     from sciml.coupling.export import emulator_weights
@@ -289,7 +299,7 @@ def _export(model: str, output: Path) -> tuple[dict[str, Any], str]:
     if output.suffix == ".onnx":
         from sciml.coupling.onnx_oracle import write_onnx
 
-        write_onnx(output, weights)
+        write_onnx(output, weights, floats=floats)
     else:
         write_weights(output, weights)
         read_weights(output)  # so that only a readable file is reported as written

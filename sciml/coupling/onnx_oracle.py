@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sciml.coupling.reduced_export import REDUCED, REDUCED_ATTRIBUTES
 from sciml.coupling.weights_file import Weights
 from sciml.errors import InputError, SciMLError
 from sciml.storage.atomic import replaced
@@ -258,18 +259,39 @@ def emulator_onnx(weights: Weights) -> Any:
     return _GRAPHS[kind](weights)
 
 
-def write_onnx(path: Path, weights: Weights) -> None:
+def write_onnx(path: Path, weights: Weights, *, floats: bool = False) -> None:
     """Write the graph of `emulator_onnx` to a file; its metadata has the attributes of the weights.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    weights
+        Weights of an emulator. Weights that are only stored in integers are written as floats.
+    floats
+        Whether to write a network that computes in integers or bfloat16 as one of floats, with its decoded weights.
+        The LSTM of ONNX has no such arithmetic, so that the results differ by the rounding of activations and gates.
 
     Raises
     ------
     InputError
-        See `emulator_onnx`.
+        See `emulator_onnx`; or the network computes in integers or bfloat16, without ``floats``.
     SciMLError
         Without the extra ``onnx``, or when the file cannot be written.
     """
+    attributes = dict(weights.attributes)
+    if attributes.get("weight_format") == REDUCED:
+        if not floats:
+            kinds = ", ".join(sorted(set(str(attributes["arithmetic"]).split())))
+            raise InputError(
+                f"{path}: the network computes in {kinds}, which the LSTM of ONNX cannot: add --float for a graph of "
+                "its decoded weights in float32"
+            )
+        attributes |= {"weight_format": "float"}
+        for name in REDUCED_ATTRIBUTES:
+            attributes.pop(name)
     model = emulator_onnx(weights)
-    for name, value in sorted(weights.attributes.items()):
+    for name, value in sorted(attributes.items()):
         entry = model.metadata_props.add()
         entry.key, entry.value = name, str(value)
     with replaced(path) as part:

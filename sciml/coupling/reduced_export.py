@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from sciml.compress.quantization import Compression
 
-__all__ = ["compression_in", "with_reduction"]
+__all__ = ["REDUCED", "REDUCED_ATTRIBUTES", "compression_in", "with_reduction"]
 
 REDUCED = "reduced"
-_ATTRIBUTES = ("arithmetic", "arithmetic_block", "input_planes")
+REDUCED_ATTRIBUTES = ("arithmetic", "arithmetic_block", "input_planes")
 LARGEST_SUM = 2**24  # of products of codes, which float32 represents exactly
 
 
@@ -145,7 +145,7 @@ def compression_in(weights: Weights, network: nn.Module, names: Mapping[str, str
     kinds: dict[str, str] = {}
     block, planes = 64, 1
     if reduced:
-        missing = [name for name in _ATTRIBUTES if name not in attributes]
+        missing = [name for name in REDUCED_ATTRIBUTES if name not in attributes]
         if missing:
             raise SchemaError(
                 f"the weights file has no `{missing[0]}`: write it again with `sciml coupling export`"
@@ -161,7 +161,7 @@ def compression_in(weights: Weights, network: nn.Module, names: Mapping[str, str
         kinds = dict(zip(matrices, given, strict=False))
         kinds |= {f"{name}.weight": given[-1] for name in own.lstm_heads}
         kinds |= {f"{name}.weight": "float32" for name in getattr(own, "lstm_pools", ())}
-        block, planes = (attributes[name] for name in _ATTRIBUTES[1:])  # type: ignore[assignment]
+        block, planes = (attributes[name] for name in REDUCED_ATTRIBUTES[1:])  # type: ignore[assignment]
     try:
         plan = Plan(storage, kinds, {name: shapes[name] for name in {**storage, **kinds}}, block, planes)
     except InputError as error:

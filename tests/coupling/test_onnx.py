@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import sciml
 from sciml.cli import app
+from sciml.compress import quantize
 from sciml.convection.emulator import Emulator
 from sciml.convection.problem import Convection
 from sciml.coupling.export import emulator_weights
@@ -120,6 +121,34 @@ def test_the_command_writes_the_graph(emulators: dict[str, Emulator[Any]], tmp_p
     }
     for first, second in zip(session.run(None, fed), direct.run(None, fed), strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-6, atol=1e-6)
+
+
+def test_a_quantized_network_needs_floats(emulators: dict[str, Emulator[Any]], tmp_path: Path) -> None:
+    """The LSTM of ONNX has no integers: a graph of floats on request, close to the reduced network."""
+    small = quantize(emulators["bilstm"], 8)
+    small.save(tmp_path / "small.sciml")
+    target = tmp_path / "small.onnx"
+    words = ["coupling", "export", str(tmp_path / "small.sciml"), "-o", str(target), "--no-response"]
+    shown = CliRunner().invoke(app, words)
+    assert shown.exit_code == 2
+    assert "computes in int8, which the LSTM of ONNX cannot: add --float" in " ".join(shown.output.split())
+    assert not target.exists()
+    shown = CliRunner().invoke(app, [*words, "--float"])
+    assert shown.exit_code == 0, shown.output
+    session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
+    described = session.get_modelmeta().custom_metadata_map
+    assert described["weight_format"] == "float"
+    assert "arithmetic" not in described
+    generator = torch.Generator().manual_seed(7)
+    x = torch.randn(5, 24, session.get_inputs()[0].shape[2], generator=generator)
+    y = torch.zeros(5, session.get_inputs()[1].shape[1])
+    exact = small.network.float()(x[..., : x.shape[-1] - y.shape[-1]], y)
+    for first, second in zip(run_graph(session, x[..., : x.shape[-1] - y.shape[-1]], y), exact, strict=False):
+        assert 0 < float((first - second).abs().max()) < 0.05 * float(second.abs().max())
+    wrong = ["-o", str(tmp_path / "w.nc"), "--float"]
+    shown = CliRunner().invoke(app, ["coupling", "export", str(tmp_path / "small.sciml"), *wrong])
+    assert shown.exit_code == 2
+    assert "it applies to graphs (*.onnx) alone" in " ".join(shown.output.split())
 
 
 @pytest.mark.parametrize("kind", ["kessler", None])
