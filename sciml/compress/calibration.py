@@ -25,7 +25,7 @@ __all__ = ["Run", "calibrated"]
 Run = Callable[[nn.Module], object]
 
 DAMPING = 1e-3  # of the mean square of an input, added to each
-LARGER_SHIFTS = 2  # tried beyond the one that represents the largest weight of a block
+LARGER_SHIFTS = 1  # tried beyond the one that represents the largest weight of a block
 SAMPLES = 200_000  # rows of inputs of a layer that are used
 
 

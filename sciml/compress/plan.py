@@ -23,6 +23,9 @@ BIAS = "int16"
 HYPERCOMPLEX_DISTANCE = 1e-3
 """Largest relative distance of a hypercomplex weight, in float32, from a sum of n Kronecker products."""
 
+SMALL = 1 / 32
+"""Linear layers beside an LSTM with a smaller share of the weights have 8 bits where 4 are asked for."""
+
 _WIDTHS: dict[int, str] = {1: "sign", 4: "int4", 8: "int8", 16: "bf16"}
 _KEYS = ("storage", "kinds", "shapes", "block", "planes")
 
@@ -101,25 +104,29 @@ class Plan:
         Returns
         -------
         Plan
-            The plan. Tensors of one dimension are stored in 16 bits.
+            The plan. Tensors of one dimension are stored in 16 bits. Of 4 bits, small linear layers beside an LSTM,
+            such as the last one, have 8.
 
         Raises
         ------
         InputError
             The width or the block are not available, or no weight is hypercomplex.
         """
-        from sciml.compress.layers import lstm_matrices, ordered_sums, reducible_linears
+        from sciml.compress.layers import linear_layers, lstm_matrices, ordered_sums, reducible_linears
 
         kind, storage, rest = _choices(bits, check_block(block))
         lstm, linear = lstm_matrices(model), reducible_linears(model)
         tensors = _dense_parameters(model)
         parameters = {name: tuple(p.shape) for name, p in tensors.items()}
+        least = sum(tensor.numel() for tensor in tensors.values()) * SMALL
+        small = {name for name in linear_layers(model) if lstm and tensors[name].numel() < least}
+        small = small if small.issuperset(linear) else small.difference(linear)
         stored = {}
         for name, shape in parameters.items():
             single = math.prod(shape) == max(shape, default=1) and name not in (*lstm, *linear)
             if len(shape) < 2 or single:
                 stored[name] = "bfloat16" if bits == 16 else BIAS
-            elif storage == "sign" and name not in lstm:
+            elif name not in lstm and (storage == "sign" or (bits == 4 and name in small)):
                 stored[name] = rest
             else:
                 stored[name] = storage if _represents(storage, tensors[name]) else rest
@@ -128,7 +135,11 @@ class Plan:
                 f"no weight of the {type(model).__name__} is {storage}: train it with hypercomplex weights, or give 8"
             )
         kinds = {name: kind for name in parameters if name in lstm}
-        kinds |= {name: "int8" if kind == "sign" else kind for name in parameters if name in linear}
+        kinds |= {
+            name: "int8" if kind == "sign" or (bits == 4 and name in small) else kind
+            for name in parameters
+            if name in linear
+        }
         kinds |= dict.fromkeys(ordered_sums(model), "float32") if kinds else {}
         return cls(stored, kinds, parameters, block, planes)
 

@@ -94,9 +94,9 @@ def quantize(
     Returns
     -------
     Module, emulator or operator
-        A copy of the same class. All weights have values of their stored format. LSTMs and their linear heads compute
-        in their kind of arithmetic (`ReducedLSTM`, `ReducedLinear`); all other layers compute in floats. It has no
-        gradients.
+        A copy of the same class. All weights, and the normalisation of an emulator, have values of their stored
+        format. LSTMs and their linear heads compute in their kind of arithmetic (`ReducedLSTM`, `ReducedLinear`); all
+        other layers compute in floats. It has no gradients.
 
     Raises
     ------
@@ -113,8 +113,11 @@ def quantize(
     """
     owner = next((name for name in ("operator", "network") if _is_field(model, name)), None)
     if owner is not None:
-        inner = quantize(getattr(model, owner), plan, block, planes, run)
-        return cast(Model, dataclasses.replace(cast(Any, model), **{owner: inner}))
+        changes = {owner: quantize(getattr(model, owner), plan, block, planes, run)}
+        scaling = getattr(model, "normalisation", None)
+        if getattr(scaling, "formats", None):
+            changes["normalisation"] = _rounded(scaling)
+        return cast(Model, dataclasses.replace(cast(Any, model), **changes))
     if not isinstance(model, nn.Module):
         raise InputError(f"quantize({type(model).__name__}): give a network, an emulator or an operator")
     if compression_of(model) is not None:
@@ -180,6 +183,15 @@ def reduce_layers(model: nn.Module, compression: Compression) -> nn.Module:
         setattr(model.get_submodule(parent), own, layer)
     setattr(model, ATTRIBUTE, compression)
     return model.requires_grad_(False).eval()
+
+
+def _rounded(scaling: Any) -> Any:
+    """Return a scaling with the values of its formats, so that a file has the same ones."""
+    arrays = {name: np.asarray(tensor.detach().cpu()) for name, tensor in scaling.tensors().items()}
+    values = unpack(*pack(arrays, scaling.formats))
+    return type(scaling).from_tensors(
+        {name: torch.from_numpy(np.array(array)) for name, array in values.items()}
+    )
 
 
 def _is_field(model: object, name: str) -> bool:

@@ -20,7 +20,9 @@ CONFIG_KEY = "compression"
 Network = TypeVar("Network")
 
 
-def saved_parts(network: object, prefix: str = "network.") -> tuple[dict[str, Any], dict[str, Any]]:
+def saved_parts(
+    network: object, prefix: str = "network.", formats: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what a checkpoint of a network stores of its compression.
 
     Parameters
@@ -29,6 +31,8 @@ def saved_parts(network: object, prefix: str = "network.") -> tuple[dict[str, An
         Network, quantized or not.
     prefix
         Prefix of the names of its tensors in the checkpoint.
+    formats
+        Formats of other tensors of the checkpoint.
 
     Returns
     -------
@@ -41,8 +45,8 @@ def saved_parts(network: object, prefix: str = "network.") -> tuple[dict[str, An
     compression = compression_of(network)
     if compression is None:
         return {}, {}
-    formats, packed = compression.named(prefix)
-    return {CONFIG_KEY: compression.plan.to_json()}, {"formats": formats, "packed": packed}
+    own, packed = compression.named(prefix)
+    return {CONFIG_KEY: compression.plan.to_json()}, {"formats": {**(formats or {}), **own}, "packed": packed}
 
 
 def with_compression(

@@ -132,7 +132,7 @@ class Emulator(Generic[Network]):
         trained: Any = self.network
         tensors = {f"network.{name}": value for name, value in materialise(trained).items()}
         plain = {"class": self.network.command, **self.network.shape.to_json()}
-        compression, formats = saved_parts(trained)
+        compression, formats = saved_parts(trained, formats=getattr(self.normalisation, "formats", {}))
         config = {"kind": EMULATOR_KIND, "network": plain, "about": dict(self.about), **compression}
         tensors |= self.normalisation.tensors()
         return checkpoint.save(path, config, tensors, history=history, **formats)

@@ -86,7 +86,8 @@ def emulator_weights(emulator: Emulator[Any]) -> Weights:
         low, high = emulator.about[name.lower()]
         attributes |= {f"trained_{name.lower()}_low": float(low), f"trained_{name.lower()}_high": float(high)}
     whole = replace(bare, arrays=arrays, attributes=attributes, descriptions=DESCRIPTIONS)
-    return with_reduction(whole, emulator.network, kernel.names)
+    formats = getattr(emulator.normalisation, "formats", {})
+    return with_reduction(whole, emulator.network, kernel.names, formats)
 
 
 def emulator_from(weights: Weights, precision: Literal["float32", "float64"] = "float64") -> Emulator[Any]:

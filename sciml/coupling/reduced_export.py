@@ -26,7 +26,9 @@ REDUCED_ATTRIBUTES = ("arithmetic", "arithmetic_block", "input_planes")
 LARGEST_SUM = 2**24  # of products of codes, which float32 represents exactly
 
 
-def with_reduction(weights: Weights, network: Any, names: Mapping[str, str]) -> Weights:
+def with_reduction(
+    weights: Weights, network: Any, names: Mapping[str, str], scaling: Mapping[str, str] | None = None
+) -> Weights:
     """Add the storage and the arithmetic of a quantized network to its weights.
 
     Parameters
@@ -37,6 +39,8 @@ def with_reduction(weights: Weights, network: Any, names: Mapping[str, str]) -> 
         Network with an LSTM named ``lstm``.
     names
         Name in the weights of each tensor of the network that has another name there.
+    scaling
+        Formats of the arrays of the normalisation.
 
     Returns
     -------
@@ -57,6 +61,9 @@ def with_reduction(weights: Weights, network: Any, names: Mapping[str, str]) -> 
     if compression is None:
         return weights
     formats, packed = _storage(weights.arrays, compression, names)
+    for name, chosen in (scaling or {}).items():
+        if name in weights.arrays and _represents(chosen, weights.arrays[name]):
+            formats[name] = chosen
     plan = compression.plan
     attributes: dict[str, Attribute] = dict(weights.attributes)
     heads = [f"{name}.weight" for name in network.lstm_heads]
@@ -102,6 +109,11 @@ def _storage(
             formats[name] = only
             packed |= {name: stored[name]} if name in stored else {}
     return formats, packed
+
+
+def _represents(chosen: str, array: npt.NDArray[Any]) -> bool:
+    """Return whether a format has the values of an array."""
+    return np.array_equal(unpack(*pack({"": array}, {"": chosen}))[""], array)
 
 
 def compression_in(weights: Weights, network: nn.Module, names: Mapping[str, str]) -> Compression | None:

@@ -16,6 +16,7 @@ from torch import nn
 
 from sciml.compress import Plan, ReducedLinear, ReducedLSTM, compression_of, quantize
 from sciml.compress.arithmetic import quantize_blocks
+from sciml.compress.blobs import kronecker_sum
 from sciml.convection.column_shape import ColumnShape
 from sciml.convection.emulator import Emulator
 from sciml.convection.linear_response import linear_response
@@ -30,6 +31,16 @@ from tests.paths import DATA
 
 CONVRAD = DATA / "mskf-convrad.sciml"
 WIDTHS = (16, 8, 4, 1, "hypercomplex4", "mxint8", "int4-32")
+
+
+def hypercomplex(emulator: Emulator[Any]) -> Emulator[Any]:
+    """The emulator with matrices of its LSTM that are sums of four Kronecker products."""
+    generator = np.random.default_rng(41)
+    for name in ("weight_hh_l0", "weight_ih_l0_reverse"):
+        weight = emulator.network.lstm.get_parameter(name)
+        a, f = generator.normal(size=(4, 4, 4)), generator.normal(size=(4, 24, weight.shape[1] // 4))
+        weight.data = 0.1 * torch.from_numpy(kronecker_sum(a, f))
+    return emulator
 
 
 def published(seed: int = 61) -> BiLSTM:
@@ -57,6 +68,10 @@ def test_a_network_of_integers() -> None:
     assert isinstance(small.lstm, ReducedLSTM)
     assert [type(getattr(small, name)) for name in ("profiles", "channel", "trigger")] == [ReducedLinear] * 3
     assert set(small.lstm.kinds.values()) == {"int8"}
+    assert small.channel is not None
+    assert small.channel.kind == "int8"  # type: ignore[comparison-overlap]
+    for bits, kind in ((16, "bf16"), (4, "int8"), (1, "int8")):
+        assert Plan.of(net, bits).kinds["profiles.weight"] == kind
     assert small.trigger is not None
     assert small.trigger.kind == "float32"  # type: ignore[comparison-overlap]
     for name, tensor in net.named_parameters():
@@ -85,7 +100,7 @@ def test_a_second_quantization_changes_nothing() -> None:
 @pytest.mark.parametrize("bits", WIDTHS)
 def test_an_emulator_in_files(bits: int | str, tmp_path: Path) -> None:
     """Checkpoint and weights file give the network back, with the same bytes when they are written again."""
-    small = quantize(convrad(), bits)
+    small = quantize(hypercomplex(convrad()) if bits == "hypercomplex4" else convrad(), bits)
     first = small.save(tmp_path / "a.sciml")
     again = Emulator.load(first)
     assert again.save(tmp_path / "b.sciml").read_bytes() == first.read_bytes()
@@ -104,6 +119,12 @@ def test_an_emulator_in_files(bits: int | str, tmp_path: Path) -> None:
     assert (exported.attributes["weight_format"], exported.attributes["arithmetic_block"]) == ("reduced", 64)
     assert exported.attributes["input_planes"] == compression.plan.planes
     assert exported.formats["lstm.weight_hh_l0"] == compression.plan.storage["lstm.weight_hh_l0"]
+    for name, tensor in small.normalisation.tensors().items():
+        torch.testing.assert_close(again.normalisation.tensors()[name], tensor, rtol=0, atol=0)
+        torch.testing.assert_close(back.normalisation.tensors()[name], tensor, rtol=0, atol=0)
+        exact = convrad().normalisation.tensors()[name]
+        assert float((tensor - exact).abs().max() / exact.abs().max()) < 4e-5
+        assert exported.formats[name] == small.normalisation.formats[name]
     x, y = torch.randn(7, 24, 14), torch.randn(7, 14)
     for emulator in (again, back):
         same(emulator.network, small.network)
