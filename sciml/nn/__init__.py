@@ -16,9 +16,9 @@ from sciml.nn.conversion import (
     set_stage,
     weight_kinds,
 )
+from sciml.nn.dense_weights import dense_copy, parametrizations
 from sciml.nn.hypercomplex import Hypercomplex, hamilton
 from sciml.nn.lstm import LSTM
-from sciml.nn.parametrize import dense_copy, parametrizations
 from sciml.nn.state_dict import load_weights, materialise, misfit
 
 __all__ = [

@@ -13,9 +13,9 @@ from torch.nn.utils import parametrize
 from sciml.errors import InputError
 from sciml.nn.binary_sign import binary_sign
 from sciml.nn.binary_weight import CentredSign, Periodic, StraightThroughSign
+from sciml.nn.dense_weights import check_hooks, dense_copy, dense_weights, is_parametrized
 from sciml.nn.hypercomplex import Hypercomplex
 from sciml.nn.lstm import LSTM
-from sciml.nn.parametrize import check_hooks, dense_copy, dense_weights, is_parametrized
 
 __all__ = [
     "BinaryKind",

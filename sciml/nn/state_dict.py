@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from sciml.errors import SchemaError
-from sciml.nn.parametrize import check_hooks, dense_weights
+from sciml.nn.dense_weights import check_hooks, dense_weights
 
 __all__ = ["load_weights", "materialise", "misfit"]
 
