@@ -256,3 +256,16 @@ def test_the_linear_response_is_compared_with_that_of_the_scheme(load: Any) -> N
     assert (result["growth of the scheme"], result["rain of the scheme"]) == (0.5, 3.0)
     with pytest.raises(SystemExit, match="of 60 soundings"):
         compare(matrices, {**response, "columns": 60})
+
+
+def test_the_networks_of_the_parametrized_benchmark(load: Any) -> None:
+    bench = load("parametrized")
+    named = bench.networks()
+    assert named["BiPer, 1 stage"]["real_fraction"] == 0.0
+    assert named["plain sign, 2 stages"]["real_fraction"] == 0.5
+    for terms in (2, 4):
+        wanted, plain = bench.parameters(bench.SIZES, terms), named[f"plain, size of hypercomplex {terms}"]
+        assert wanted <= bench.parameters(plain) < 1.06 * wanted < bench.parameters(bench.SIZES)
+    rows = [dict.fromkeys((*bench.OUTPUTS, "validation"), 0.25 * seed) for seed in (1, 2, 3)]
+    record = {"full": {"seeds": [{**row, "parameters": 4321, "learning_rate": 0.01} for row in rows]}}
+    assert "full     4,321       0.01  0.500 (0.250 to 0.750)" in bench.table(record)

@@ -100,17 +100,20 @@ class Periodic(nn.Module):
 class StraightThroughSign(nn.Module):
     """Parametrisation of a weight as ``scale sign(w)``, with the derivative of ``scale w``: the common baseline.
 
+    Stage 1 gives the real weight ``scale w / mean|w|``, with the mean of each output channel, stage 2 the binary one.
     The original tensors are the latent weight and the scale, a number for each output channel.
 
     Parameters
     ----------
+    stage
+        1 or 2; `sciml.nn.set_stage` changes it later.
     transposed
         Whether the outputs are the second dimension of the weight, as in `torch.nn.ConvTranspose2d`.
 
     Notes
     -----
-    Bengio et al., 2013, arXiv 1308.3432. Zeros count as +1. Assigning a dense weight gives it as latent weight, and the
-    scale of least squared error.
+    Bengio et al., 2013, arXiv 1308.3432; stage 1 is our form. Zeros count as +1. Assigning a dense weight gives it as
+    latent weight, and the scale of least squared error.
 
     Examples
     --------
@@ -120,13 +123,18 @@ class StraightThroughSign(nn.Module):
     2
     """
 
-    def __init__(self, *, transposed: bool = False) -> None:
+    def __init__(self, *, stage: int = 2, transposed: bool = False) -> None:
         super().__init__()
-        self.transposed = transposed
+        if stage not in (1, 2):
+            raise InputError(f"StraightThroughSign(stage={stage!r}): give 1 (real) or 2 (sign)")
+        self.stage, self.transposed = stage, transposed
         self.rounded = False
 
     def forward(self, latent: Tensor, scale: Tensor) -> Tensor:
         """Compute the weight from the latent weight and the scale (output channel,)."""
+        if self.stage == 1:
+            size = _rows(latent, self.transposed).abs().mean(1)
+            return _along(scale / torch.where(size > 0, size, 1), latent, self.transposed) * latent
         return _along(_stored(scale, self.rounded), latent, self.transposed) * straight_through(latent)
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:

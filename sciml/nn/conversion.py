@@ -110,10 +110,10 @@ def binarize(
     kind
         ``periodic`` (`Periodic`, BiPer) or ``sign`` (`StraightThroughSign`, the baseline).
     frequency, stage
-        Settings of `Periodic`; `set_stage` changes the stage later.
+        Settings of `Periodic`, and of `StraightThroughSign`, which has no frequency; `set_stage` changes the stage.
     fresh
         Whether to take the present weights as latent weights, as the authors do, for a training from the beginning.
-        Otherwise the latent weights of `Periodic` are such that stage 1 computes the present weights.
+        Otherwise stage 1 computes the present weights.
     real
         Further layers or weights that stay real, by the beginning of their names.
 
@@ -157,7 +157,7 @@ def binarize(
                 latent, scale = _originals(part, name)
                 function.initialise(latent, scale, dense)
         else:
-            _register(part, name, StraightThroughSign(transposed=transposed))
+            _register(part, name, StraightThroughSign(stage=stage, transposed=transposed))
         done += 1
     if not done:
         names = ", ".join(prefix + name for prefix, _, name in _weights(copied)) or "none"
@@ -248,7 +248,7 @@ def periodic_penalty(model: nn.Module) -> Tensor:
 
 
 def set_stage(model: nn.Module, stage: int, *, rounded: bool = False) -> None:
-    """Set the stage of all periodic weights: 1 for the sine, 2 for the square wave.
+    """Set the stage of all periodic weights and plain signs: 1 for real weights, 2 for binary ones.
 
     Parameters
     ----------
@@ -266,12 +266,10 @@ def set_stage(model: nn.Module, stage: int, *, rounded: bool = False) -> None:
         The stage is another number.
     """
     if stage not in (1, 2):
-        raise InputError(f"set_stage({stage!r}): give 1 (sine) or 2 (square wave)")
+        raise InputError(f"set_stage({stage!r}): give 1 (real weights) or 2 (binary)")
     for part in model.modules():
-        if isinstance(part, Periodic):
-            part.stage = stage
         if isinstance(part, Periodic | StraightThroughSign):
-            part.rounded = rounded
+            part.stage, part.rounded = stage, rounded
 
 
 def weight_kinds(model: nn.Module) -> dict[str, str]:
@@ -313,7 +311,7 @@ def _described(function: nn.Module) -> str:
         case Periodic():
             return f"periodic {function.frequency:g}, stage {function.stage}"
         case StraightThroughSign():
-            return "sign"
+            return f"sign, stage {function.stage}"
         case CentredSign():
             return "centred sign"
     return type(function).__name__

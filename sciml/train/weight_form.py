@@ -39,9 +39,9 @@ class WeightForm:
         ``periodic`` or ``sign`` for binary weights (`sciml.nn.binarize`), or None.
     frequency
         Angular frequency of periodic weights.
-    sine_fraction
-        Fraction of the training in which periodic weights are real sines (stage 1 of BiPer); afterwards they are square
-        waves. Validation always uses square waves, since these are saved.
+    real_fraction
+        Fraction of the training in which binary weights are real (stage 1; with BiPer they are sines). None is 0.5 for
+        periodic weights and 0 for plain signs. Validation always uses binary weights, since these are saved.
     penalty
         Factor of `sciml.nn.periodic_penalty` in the loss.
 
@@ -63,7 +63,7 @@ class WeightForm:
     hypercomplex: int | None = None
     binary: BinaryKind | None = None
     frequency: float = 20.0
-    sine_fraction: float = 0.5
+    real_fraction: float | None = None
     penalty: float = 0.0
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class WeightForm:
             )
         for name, (what, fits) in _RULES.items():
             value = getattr(self, name)
-            if not is_number(value) or not fits(value):
+            if value is not None and not (is_number(value) and fits(value)):
                 raise InputError(f"[network] {name}={value!r}: give {what}")
 
     @classmethod
@@ -93,6 +93,8 @@ class WeightForm:
         own = {field.name: given.pop(field.name) for field in fields(cls) if field.name in given}
         form = cls(**own)
         idle = [name for name in _RULES if name in own]
+        if idle == ["real_fraction"] and form.binary is not None:
+            return form, given
         if idle and form.binary != "periodic":
             raise InputError(
                 f'[network] {", ".join(idle)}: these are settings of binary = "periodic"; give it too'
@@ -103,6 +105,11 @@ class WeightForm:
     def real(self) -> bool:
         """Whether the weights are plain real ones."""
         return self.hypercomplex is None and self.binary is None
+
+    @property
+    def _real_fraction(self) -> float:
+        default = 0.5 if self.binary == "periodic" else 0.0
+        return default if self.real_fraction is None else self.real_fraction
 
     def applied(self, network: Network) -> Network:
         """Return a network for the training, with weights of this form; the same network if they are real.
@@ -124,7 +131,7 @@ class WeightForm:
         With 1 they are those of the hardened network.
         """
         if self.binary is not None:
-            set_stage(network, 1 if fraction < self.sine_fraction else 2, rounded=fraction >= 1)
+            set_stage(network, 1 if fraction < self._real_fraction else 2, rounded=fraction >= 1)
 
     def objective(
         self, objective: Callable[[Any, Batch], Mapping[str, Tensor]]
@@ -164,10 +171,9 @@ class WeightForm:
             return {}
         text = f"hypercomplex {self.hypercomplex}"
         if self.binary is not None:
-            text = f"binary {self.binary}"
+            text = f"binary {self.binary}, real fraction {self._real_fraction:g} of {epochs} epochs"
         if self.binary == "periodic":
-            text += f", frequency {self.frequency:g}, sine fraction {self.sine_fraction:g}, penalty {self.penalty:g}"
-            text += f", {epochs} epochs"
+            text += f", frequency {self.frequency:g}, penalty {self.penalty:g}"
         return {"the form of the weights": text}
 
     def about(self, network: nn.Module) -> dict[str, Any]:
@@ -202,7 +208,7 @@ class WeightForm:
 
 _RULES: Mapping[str, tuple[str, Callable[[float], bool]]] = {
     "frequency": ("a number above 0", lambda x: x > 0),
-    "sine_fraction": ("a number in [0, 1)", lambda x: 0 <= x < 1),
+    "real_fraction": ("a number in [0, 1)", lambda x: 0 <= x < 1),
     "penalty": ("a number of 0 or more", lambda x: x >= 0),
 }
 """For each setting of periodic weights: a description of its valid values, and a check of a value."""

@@ -69,7 +69,7 @@ def test_an_interrupted_training_gives_the_same_bits(name: str, tmp_path: Path) 
 
 
 def test_the_stages_of_a_training() -> None:
-    form = WeightForm(binary="periodic", sine_fraction=0.4)
+    form = WeightForm(binary="periodic", real_fraction=0.4)
     model, seen = network(form), []
 
     def watched(module: nn.Module, batch: Any) -> Any:
@@ -125,7 +125,7 @@ def test_what_a_checkpoint_records() -> None:
         ({"binary": "sign", "hypercomplex": 4}, "choose one of them"),
         ({"binary": "sign", "frequency": 10}, r"frequency: .*binary = \"periodic\"; give it too"),
         ({"binary": "periodic", "frequency": 0}, "above 0"),
-        ({"binary": "periodic", "sine_fraction": 1.0}, r"\[0, 1\)"),
+        ({"binary": "sign", "real_fraction": 1.0}, r"\[0, 1\)"),
         ({"binary": "periodic", "penalty": float("nan")}, "penalty=nan"),
     ],
 )
