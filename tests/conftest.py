@@ -57,6 +57,18 @@ def short_sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return wrfout, truth
 
 
+@pytest.fixture
+def plain_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw figures without arranging their parts, which takes most of the time, in tests of what else a command does.
+
+    The tests of the pages and of `sciml.plot` arrange them.
+    """
+    from importlib import import_module
+
+    settings = import_module("sciml.plot.style")._SETTINGS
+    monkeypatch.setitem(settings, "figure.constrained_layout.use", False)
+
+
 # A shell starts background processes that ignore Ctrl-C, and so do their children: this handler makes the processes
 # that the tests of Ctrl-C start react to it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -106,6 +106,7 @@ def missing() -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.native
+@pytest.mark.usefixtures("plain_layout")
 @pytest.mark.skipif(bool(missing()), reason=f"missing: {', '.join(missing())}")
 @pytest.mark.skipif(not (DATA / f"{PRETRAINED}.sciml").exists(), reason=f"{PRETRAINED} is not in data/ yet")
 def test_the_whole_demo(

@@ -104,14 +104,15 @@ def test_response(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.native
-def test_a_library(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("plain_layout")
+def test_a_library(tmp_path: Path, short_sample: tuple[Path, Path]) -> None:
     library = tmp_path / "build"
     result = run_json("coupling", "build", "-o", library, "mskf-convrad")
     assert {"libsciml_mskf.so", "mskf.nc", "sciml_mskf.f90"} <= result["files"].keys()
     assert (result["weights"]["below"], result["weights"]["cloud"]) == (4, 20)
     result = run_json("coupling", "check", library, "--columns", 20)
     assert result["ok"] and all(check["ok"] for check in result["checks"])
-    result = run_quiet("coupling", "replay", library, "--tile", "0x0", "--threads", 1)
+    result = run_quiet("coupling", "replay", library, short_sample[0], "--tile", "0x0", "--threads", 1)
     assert result["ok"] and result["parity"]["ok"] and len(result["runs"]) == 1
     assert run_json("coupling", "rce", library, "--days", 1, "--members", 2, "--threads", 1)["ok"]
     (library / "mskf.nc").write_bytes(b"spoilt")

@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.paths import REPO
+from workflows.run import main
 
 SCRIPT = REPO / "workflows" / "run.py"
 WORKFLOWS = sorted(path for path in (REPO / "workflows").glob("*.toml") if "{shared}" in path.read_text())
@@ -26,6 +28,30 @@ def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedP
         check=False,
         timeout=500,
     )
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain_layout: None, capfd: pytest.CaptureFixture[str]
+) -> Run:
+    """Run a workflow in this process, which does not import torch again."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(REPO))  # a workflow extends it
+
+    def running(*arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr("sys.argv", [str(SCRIPT), *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        shown = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, code, shown.out, shown.err)
+
+    return running
 
 
 def write(folder: Path, text: str) -> str:
@@ -89,10 +115,10 @@ def test_the_training_data_is_named_when_it_is_absent(workflow: Path, tmp_path: 
 
 
 @pytest.mark.slow
-def test_the_first_workflow(tmp_path: Path, short_sample: tuple[Path, Path]) -> None:
+def test_the_first_workflow(here: Run, tmp_path: Path, short_sample: tuple[Path, Path]) -> None:
     wrfout, reference = short_sample
     given = ("--set", f"wrfout={wrfout}", "--set", f"reference={reference}")
-    done = run(str(REPO / "workflows" / "01_sample.toml"), "--smoke", *given, cwd=tmp_path)
+    done = here(str(REPO / "workflows" / "01_sample.toml"), "--smoke", *given)
     assert done.returncode == 0, done.stderr
     scores = json.loads((tmp_path / "runs" / "01_smoke" / "scores.json").read_text())
     assert 0.9 < scores["trigger"]["f1"] <= 1
@@ -100,8 +126,8 @@ def test_the_first_workflow(tmp_path: Path, short_sample: tuple[Path, Path]) -> 
 
 
 @pytest.mark.slow
-def test_the_workflow_of_the_operators(tmp_path: Path) -> None:
-    done = run(str(REPO / "workflows" / "04_darcy.toml"), "--smoke", cwd=tmp_path)
+def test_the_workflow_of_the_operators(here: Run, tmp_path: Path) -> None:
+    done = here(str(REPO / "workflows" / "04_darcy.toml"), "--smoke")
     assert done.returncode == 0, done.stderr
     scores = json.loads((tmp_path / "runs" / "04_smoke" / "scores.json").read_text())
     assert 0 < scores["also"][0]["relative_l2"] < scores["relative_l2"]
@@ -110,8 +136,8 @@ def test_the_workflow_of_the_operators(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.native
-def test_the_workflow_of_a_declared_scheme(tmp_path: Path) -> None:
-    done = run(str(REPO / "workflows" / "13_kessler.toml"), "--smoke", cwd=tmp_path)
+def test_the_workflow_of_a_declared_scheme(here: Run, tmp_path: Path) -> None:
+    done = here(str(REPO / "workflows" / "13_kessler.toml"), "--smoke")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     output = tmp_path / "runs" / "13_smoke"
     scores = json.loads((output / "scores.json").read_text())
@@ -130,18 +156,18 @@ def test_a_module_that_fails_ends_the_workflow(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_paper_scale_workflow_goes_on_until_it_is_finished(tmp_path: Path) -> None:
+def test_a_paper_scale_workflow_goes_on_until_it_is_finished(here: Run, tmp_path: Path) -> None:
     """With a short time limit it trains one step and stops; the second run goes on, and scores at the end."""
     workflow, output = (
         str(REPO / "workflows" / "06_darcy_rough.toml"),
         tmp_path / "runs" / "06_darcy_rough_smoke",
     )
-    first = run(workflow, "--smoke", "--set", "epochs=2", "--set", "time_limit=0.01", cwd=tmp_path)
+    first = here(workflow, "--smoke", "--set", "epochs=2", "--set", "time_limit=0.01")
     assert first.returncode == 0, first.stderr
     assert "not finished yet: run the same command again to resume" in first.stdout
     assert "Score it" not in first.stdout
     assert not (output / "official.sciml").exists()
-    last = run(workflow, "--smoke", "--set", "epochs=2", cwd=tmp_path)
+    last = here(workflow, "--smoke", "--set", "epochs=2")
     assert last.returncode == 0, last.stderr
     assert "resumed from" in last.stderr
     assert json.loads((output / "scores.json").read_text())["relative_l2"] > 0

@@ -51,6 +51,7 @@ def run(*arguments):
     return ended.value.code or 0
 
 
+@pytest.mark.usefixtures("plain_layout")
 def test_a_wrfout_with_its_companion(parrot, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
         "sciml.verify.emulator.page.pictures", lambda evaluation: islice(pictures(evaluation), 2)

@@ -157,6 +157,7 @@ def test_one_run_of_a_mixture_is_scored_like_its_file(files: list[Path], tmp_pat
         assert alone[key] == chosen[key], key
 
 
+@pytest.mark.usefixtures("plain_layout")
 def test_the_page_of_a_mixture(files: list[Path]) -> None:
     """With all figures: profiles where only one run has the highest levels."""
     page = render_page([assess(open_columns(files).load(), Echo(), by=[("run",)])])
