@@ -38,7 +38,7 @@ sm.Convection(columns)
 
 # %%
 trained = sm.convection.train(
-    columns, scratch / "trained.sciml", fit={"epochs": 40, "seed": 7}
+    columns, scratch / "trained.sciml", fit={"epochs": 20, "seed": 7}
 )
 trained
 
@@ -98,7 +98,7 @@ maps["NOVELTY"].isel(Time=-1).plot(robust=True)
 # eigenvalues are growth rates; convection should damp perturbations.
 
 # %%
-response = linear_response(pretrained, columns.isel(column=slice(None, None, 20)))
+response = linear_response(pretrained, columns.isel(column=slice(None, None, 40)))
 response
 
 # %%

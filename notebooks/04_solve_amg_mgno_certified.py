@@ -11,8 +11,8 @@
 # %% [markdown]
 # # Solve: AMG, MgNO, certified
 #
-# This notebook solves one problem with three algorithms: multigrid, a neural operator that is trained here for half a
-# minute, and its prediction corrected until a guaranteed bound of the error is small.
+# This notebook solves one problem with three algorithms: multigrid, a neural operator that is trained here for some
+# seconds, and its prediction corrected until a guaranteed bound of the error is small.
 
 # %%
 import tempfile
@@ -52,7 +52,7 @@ operator = sm.operators.train(
     scratch / "mgno.sciml",
     network=network,
     validation=32,
-    fit={"epochs": 20, "batch_size": 8},
+    fit={"epochs": 12, "batch_size": 8},
 )
 operator
 

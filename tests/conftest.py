@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -67,6 +68,17 @@ def plain_layout(monkeypatch: pytest.MonkeyPatch) -> None:
 
     settings = import_module("sciml.plot.style")._SETTINGS
     monkeypatch.setitem(settings, "figure.constrained_layout.use", False)
+
+
+@pytest.fixture(scope="session")
+def onnx_registry() -> Iterator[None]:
+    """Read torch's table of ONNX functions once, and not in each export."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    read = staticmethod(functools.lru_cache(ONNXRegistry.from_torchlib))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", read)
+        yield
 
 
 # A shell starts background processes that ignore Ctrl-C, and so do their children: this handler makes the processes

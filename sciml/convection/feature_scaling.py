@@ -65,9 +65,11 @@ class FeatureScaling:
         count = channels.shape[-1]
         if count < 2:
             raise InputError(f"{count} column rises: too few to train on; give more columns")
-        mean = channels.mean(-1)
-        overall = (channels - channels.mean((0, 2), keepdim=True)).pow(2).mean((0, 2)).sqrt()
-        scale = torch.maximum(channels.std(-1), 0.05 * overall).clamp_min(1e-12)
+        mean, centre = channels.mean(-1), channels.mean((0, 2))[:, None]
+        # By level, because the channels of all levels may fill the memory.
+        spread = torch.stack([level.contiguous().std(-1) for level in channels])
+        overall = torch.stack([(level - centre).pow_(2).mean(-1) for level in channels]).mean(0).sqrt()
+        scale = torch.maximum(spread, 0.05 * overall).clamp_min(1e-12)
         scalar_mean, scalar_scale = scalars.mean(-1), scalars.std(-1)
         size = scalars.abs().amax(-1)
         # the features of a training are rounded to float32, those of an inference are not
@@ -75,7 +77,9 @@ class FeatureScaling:
         # Rounded first, because the rounded values are saved.
         mean, scale = mean.float(), scale.float()
         scalar_mean, scalar_scale = scalar_mean.float(), scalar_scale.float()
-        z = (channels - mean.double()[..., None]) / scale.double()[..., None]
+        low, high = (
+            (limit - mean.double()) / scale.double() for limit in (channels.amin(-1), channels.amax(-1))
+        )
         y = (scalars - scalar_mean.double()[..., None]) / scalar_scale.double()[..., None]
         scalar_reach = 0.5 * MARGIN * (y.amax(-1) - y.amin(-1))
         # a scalar with two values has both at its limits, which does not indicate novelty
@@ -84,8 +88,8 @@ class FeatureScaling:
         return cls(
             mean,
             scale,
-            (0.5 * (z.amin(-1) + z.amax(-1))).float(),
-            (0.5 * MARGIN * (z.amax(-1) - z.amin(-1))).clamp_min(1.0).float(),
+            (0.5 * (low + high)).float(),
+            (0.5 * MARGIN * (high - low)).clamp_min(1.0).float(),
             scalar_mean,
             scalar_scale,
             (0.5 * (y.amin(-1) + y.amax(-1))).float(),

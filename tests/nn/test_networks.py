@@ -177,6 +177,7 @@ def test_exports_of_a_parametrised_operator(name: str, kind: str) -> None:
         torch.testing.assert_close(program.module()(x), wanted)
 
 
+@pytest.mark.usefixtures("onnx_registry")
 @pytest.mark.parametrize("name", ["mgno", "published"])
 def test_a_parametrised_operator_in_onnx_runtime(name: str, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")

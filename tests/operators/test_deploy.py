@@ -49,6 +49,7 @@ def apart(result: torch.Tensor | np.ndarray, wanted: torch.Tensor) -> float:
     return float(torch.linalg.norm(result.double() - wanted.double()) / torch.linalg.norm(wanted.double()))
 
 
+@pytest.mark.usefixtures("onnx_registry")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_onnx_runtime_gives_the_same_result(name: str, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
@@ -65,6 +66,7 @@ def test_onnx_runtime_gives_the_same_result(name: str, tmp_path: Path) -> None:
         assert torch.equal(network(x), wanted)  # what was exported is a copy
 
 
+@pytest.mark.usefixtures("onnx_registry")
 def test_onnx_of_the_learned_cycle(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     torch.manual_seed(7)
@@ -78,6 +80,7 @@ def test_onnx_of_the_learned_cycle(tmp_path: Path) -> None:
         assert apart(solution, network(stencil, rhs)) < 1e-4
 
 
+@pytest.mark.usefixtures("onnx_registry")
 @pytest.mark.slow  # the exporter takes its time over the transfers
 @pytest.mark.parametrize(
     ("shape", "boundary"), [((3, 7), Boundary()), ((3, 4), Boundary.all("periodic"))], ids=str
