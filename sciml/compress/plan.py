@@ -93,7 +93,8 @@ class Plan:
             Network. Matrices of its LSTMs and of the linear layers named by a module's attribute ``lstm_heads`` get the
             arithmetic of the width; all tensors of two or more dimensions are stored in it.
         bits
-            16 (bfloat16), 8, 4, or 1 (signs, for LSTMs; other tensors have 8 bits); or a name of a format for all
+            16 (bfloat16), 8, 4, or 1 (signs, for LSTMs; other tensors have 8 bits. If some weights of the LSTMs are
+            binary, as those of `sciml.nn.harden`, the others have 8 bits too); or a name of a format for all
             matrices that it can represent, with int8 arithmetic and storage of the others. ``hypercomplex4`` represents
             the weights of a network that was trained with them.
         block
@@ -121,12 +122,16 @@ class Plan:
         least = sum(tensor.numel() for tensor in tensors.values()) * SMALL
         small = {name for name in linear_layers(model) if lstm and tensors[name].numel() < least}
         small = small if small.issuperset(linear) else small.difference(linear)
+        binary = {name for name, tensor in tensors.items() if kind == "sign" and _is_binary(tensor)}
+        signs = binary if binary.intersection(lstm) else set(lstm)
         stored = {}
         for name, shape in parameters.items():
             single = math.prod(shape) == max(shape, default=1) and name not in (*lstm, *linear)
             if len(shape) < 2 or single:
                 stored[name] = "bfloat16" if bits == 16 else BIAS
-            elif name not in lstm and (storage == "sign" or (bits == 4 and name in small)):
+            elif storage == "sign":
+                stored[name] = storage if name in signs else rest
+            elif name not in lstm and bits == 4 and name in small:
                 stored[name] = rest
             else:
                 stored[name] = storage if _represents(storage, tensors[name]) else rest
@@ -134,7 +139,11 @@ class Plan:
             raise InputError(
                 f"no weight of the {type(model).__name__} is {storage}: train it with hypercomplex weights, or give 8"
             )
-        kinds = {name: kind for name in parameters if name in lstm}
+        kinds = {
+            name: "int8" if kind == "sign" and name not in signs else kind
+            for name in parameters
+            if name in lstm
+        }
         kinds |= {
             name: "int8" if kind == "sign" or (bits == 4 and name in small) else kind
             for name in parameters
@@ -261,6 +270,14 @@ def _represents(chosen: str, tensor: Any) -> bool:
         return False
     matrix = tensor.detach().cpu().numpy().reshape(tensor.shape[0], -1)
     return kronecker_distance(matrix, n) < HYPERCOMPLEX_DISTANCE
+
+
+def _is_binary(tensor: Any) -> bool:
+    """Return whether each row of a tensor is plus or minus a scale."""
+    if tensor.ndim < 2 or not tensor[0].numel() > 1:
+        return False
+    rows = tensor.detach().abs().flatten(1)
+    return bool((rows == rows[:, :1]).all())
 
 
 def _dense_parameters(model: nn.Module, *, buffers: bool = False) -> dict[str, Any]:

@@ -195,14 +195,14 @@ class WeightForm:
         Examples
         --------
         >>> WeightForm.rows({"binary": {"kind": "sign"}, "converted_weights": ["lstm.weight_hh_l0"]})
-        [('weights', 'binary (sign): lstm.weight_hh_l0')]
+        [('weights', '1 binary (sign)')]
         """
-        names = ", ".join(map(str, about.get("converted_weights", ())))
+        count = len(about.get("converted_weights", ()))
         if about.get("hypercomplex") is not None:
             free = f", {about['free_parameters']} free parameters" if "free_parameters" in about else ""
-            return [("weights", f"hypercomplex {about['hypercomplex']}{free}: {names}")]
+            return [("weights", f"{count} hypercomplex ({about['hypercomplex']} terms){free}")]
         if isinstance(binary := about.get("binary"), Mapping):
-            return [("weights", f"binary ({binary.get('kind')}): {names}")]
+            return [("weights", f"{count} binary ({binary.get('kind')})")]
         return []
 
 

@@ -25,7 +25,7 @@ from sciml.convection.registry import class_of
 from sciml.coupling.export import emulator_from, emulator_weights
 from sciml.coupling.weights_file import read_weights, write_weights
 from sciml.errors import InputError, SchemaError
-from sciml.nn import materialise
+from sciml.nn import binarize, harden, materialise
 from sciml.train import checkpoint
 from tests.paths import DATA
 
@@ -86,6 +86,22 @@ def test_a_network_of_integers() -> None:
         assert float((made - exact).abs().max()) < 0.02
     for parameter in small.parameters():
         assert not parameter.requires_grad
+
+
+def test_weights_of_a_binary_network_keep_their_signs_and_the_others_have_integers() -> None:
+    net = harden(binarize(published(), "sign"))
+    plan = Plan.of(net, 1)
+    first = {"lstm.weight_ih_l0", "lstm.weight_ih_l0_reverse"}  # real, and not to be made signs
+    others = {name for name in plan.shapes if name.startswith("lstm.weight")} - first
+    assert {plan.storage[name] for name in first} == {plan.kinds[name] for name in first} == {"int8"}
+    assert {plan.storage[name] for name in others} == {plan.kinds[name] for name in others} == {"sign"}
+    small = quantize(net, 1)
+    for name in others:
+        assert torch.equal(small.get_parameter(name), net.get_parameter(name))
+    x = torch.randn(30, 6, 27)
+    with torch.no_grad():
+        for exact, made in zip(net(x), small(x), strict=True):
+            assert float((made - exact).abs().max()) < 0.05 * float(exact.abs().max())
 
 
 def test_a_second_quantization_changes_nothing() -> None:

@@ -133,4 +133,4 @@ def test_hypercomplex_weights(kessler: ColumnScheme, rainy: xr.Dataset, tmp_path
     again = SchemeEmulator.load(path)
     xr.testing.assert_identical(again(rainy), emulator(rainy))
     assert again.about["hypercomplex"] == 4
-    assert "hypercomplex 4" in repr(again)
+    assert "hypercomplex (4 terms)" in repr(again)

@@ -106,7 +106,7 @@ def test_what_a_checkpoint_records() -> None:
         "converted_weights": ["2.weight"],
         "free_parameters": 2 * 16 + 16 + 64 + 64 + 16 + 32 + 2,
     }
-    assert form.rows(about) == [("weights", "hypercomplex 4, 226 free parameters: 2.weight")]
+    assert form.rows(about) == [("weights", "1 hypercomplex (4 terms), 226 free parameters")]
     about = FORMS["periodic"].about(network(FORMS["periodic"]))
     assert about["binary"] == {"kind": "periodic", "frequency": 15.0}
     assert "real: 0.weight (16, 2), 4.weight (2, 16)" in FORMS["sign"].describe(network(FORMS["sign"]))
