@@ -81,8 +81,8 @@ def train(
         typer.Option(
             "--network",
             metavar="NAME",
-            help="Network to train: plume-closure (the default) computes the plume of the scheme, bilstm learns it, "
-            "published is the network of Zhong, Yu and Li (2024).",
+            help="Network to train: plume-closure (the default) computes the plume of the scheme, bilstm and "
+            "transformer learn it, published is the network of Zhong, Yu and Li (2024).",
         ),
     ] = None,
     options: TrainingOptions,

@@ -47,6 +47,7 @@ _BUILT_IN: Mapping[str, _Place] = {
     DEFAULT: _Place("sciml.convection.network", "Closure"),
     "bilstm": _Place("sciml.convection.bilstm", "ColumnBiLSTM"),
     "published": _Place("sciml.convection.published_bilstm", "PublishedBiLSTM"),
+    "transformer": _Place("sciml.convection.transformer", "ColumnTransformer"),
 }
 REGISTERED: dict[str, type[nn.Module]] = {}
 """Classes that `register` added, by their command."""

@@ -199,7 +199,7 @@ def column_bilstm_onnx(weights: Weights) -> Any:
     SciMLError
         Without the extra ``onnx``.
     """
-    from sciml.convection.bilstm import CLASSES
+    from sciml.convection.layer_network import CLASSES
     from sciml.convection.layer_outputs import COLUMN_HEADS, HEADS
 
     g = _Graph(weights)

@@ -7,6 +7,7 @@ under its plain name (`materialise`); the resumable state of a training holds th
 from __future__ import annotations
 
 from sciml.nn.binary_activation import BinaryActivation, ElasticSign, ElasticStep
+from sciml.nn.binary_attention import BinaryAttention, BinaryLinear, SelfAttention
 from sciml.nn.binary_weight import CentredSign, Periodic, StraightThroughSign
 from sciml.nn.conversion import (
     binarize,
@@ -24,11 +25,14 @@ from sciml.nn.state_dict import load_weights, materialise, misfit
 __all__ = [
     "LSTM",
     "BinaryActivation",
+    "BinaryAttention",
+    "BinaryLinear",
     "CentredSign",
     "ElasticSign",
     "ElasticStep",
     "Hypercomplex",
     "Periodic",
+    "SelfAttention",
     "StraightThroughSign",
     "binarize",
     "dense_copy",
