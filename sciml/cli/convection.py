@@ -85,6 +85,20 @@ def train(
             "transformer learn it, published is the network of Zhong, Yu and Li (2024).",
         ),
     ] = None,
+    fraction: Annotated[
+        float,
+        typer.Option(
+            "--fraction", metavar="X", help="Fraction of the training columns to use, drawn by the seed."
+        ),
+    ] = 1.0,
+    pretrained: Annotated[
+        Path | None,
+        typer.Option(
+            "--pretrained",
+            metavar="FILE",
+            help="Checkpoint of 'sciml convection pretrain' that the network transformer starts from.",
+        ),
+    ] = None,
     options: TrainingOptions,
     # The name of --restart in scripts from before the renaming; to be removed with them.
     anew: Annotated[bool, typer.Option("--anew", hidden=True)] = False,
@@ -101,7 +115,7 @@ def train(
     from sciml.train import checkpoint
     from sciml.train.progress import automatic
 
-    inputs = [*columns, *(reference or [])]
+    inputs = [*columns, *(reference or []), *([pretrained] if pretrained else [])]
     checkpoint.check_target(output, inputs)  # before the columns are opened
     check_targets({"--json": json_file}, [*expand_inputs(inputs), output])
     begun = time.monotonic()
@@ -118,10 +132,59 @@ def train(
         fit=fit,
         network=settings,
         balance=balance or data.get("balance", ()),
+        fraction=fraction,
+        pretrained=pretrained,
         resume=not (options.restart or anew),
         progress=automatic(quiet),
     )
     Output(json_file, quiet).report_training(output, emulator, time.monotonic() - begun)
+
+
+@app.command(
+    epilog=examples(
+        "sciml convection pretrain wrfout_d01_* -o pretrained.sciml",
+        "sciml convection pretrain columns.zarr -o p.sciml --exclude 3",
+    )
+)
+@expand_options
+def pretrain(
+    files: Annotated[list[Path], typer.Argument(help="wrfout files, pairs, or columns stores.")],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write (*.sciml).")],
+    exclude: Annotated[
+        list[int] | None,
+        typer.Option("--exclude", metavar="RUN", help="Run to leave out, for tests; may be repeated."),
+    ] = None,
+    masked: Annotated[
+        float, typer.Option("--masked", metavar="X", help="Probability that a layer is masked.")
+    ] = 0.3,
+    options: TrainingOptions,
+    json_file: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Pretrain a column transformer on profiles without targets.
+
+    It learns to reconstruct masked layers. The same command resumes an interrupted pretraining.
+    """
+    from sciml.convection.pretraining import pretrain as pretrain_network
+    from sciml.train import checkpoint
+    from sciml.train.progress import automatic
+
+    checkpoint.check_target(output, files)
+    check_targets({"--json": json_file}, [*expand_inputs(files), output])
+    begun = time.monotonic()
+    fit, settings = options.read()
+    made = pretrain_network(
+        files,
+        output,
+        exclude=exclude or (),
+        fit=fit,
+        network=settings,
+        share=masked,
+        resume=not options.restart,
+        progress=automatic(quiet),
+    )
+    Output(json_file, quiet).report_training(output, made, time.monotonic() - begun)
 
 
 @app.command(

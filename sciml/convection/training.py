@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sciml.columns.missing import absent_targets
 from sciml.columns.open import open_columns
 from sciml.convection.balance import balanced, check_balance
 from sciml.convection.emulator import Emulator
+from sciml.convection.label_share import check_share, drawn, pretrained_for
 from sciml.convection.preparation import prepared
 from sciml.convection.problem import Convection, between
 from sciml.convection.registry import DEFAULT, class_of
@@ -58,6 +60,8 @@ def train(
     fit: Mapping[str, Any] | None = None,
     network: Mapping[str, Any] | None = None,
     balance: Sequence[str] = (),
+    fraction: float = 1.0,
+    pretrained: str | Path | None = None,
     resume: bool = True,
     progress: Progress | None = None,
 ) -> Emulator[Any]:
@@ -86,6 +90,10 @@ def train(
     balance
         "run", "class" or both: sample the training columns so that each run, each class of convection, or each class of
         each run has the same share (`sciml.convection.balance`). By default each epoch uses each column once.
+    fraction
+        Fraction of the training columns whose outputs are used, drawn at random by the seed.
+    pretrained
+        Checkpoint of `sciml.convection.pretraining.pretrain` with weights, layers and scaling of a ``transformer``.
     resume
         Whether to resume an interrupted training, which must have the same columns, runs and settings.
     progress
@@ -110,7 +118,10 @@ def train(
     keys = check_balance(balance)
     chosen_device(settings.device)
     form, given = WeightForm.take(network)
-    shape = kind.shape_of(_network_settings(kind, given))
+    check_share(fraction)
+    start = None if pretrained is None else pretrained_for(kind, form, pretrained)
+    given = _network_settings(kind, given)
+    shape = kind.shape_of(given if start is None else start.settings(given))
     dataset = opened(columns, Path(output))
     if any(name not in dataset for name in kind.targets):
         absent = absent_targets(dataset) or [name for name in kind.targets if name not in dataset]
@@ -128,7 +139,9 @@ def train(
     problem.check_levels(kind.least_levels)
     progress = automatic() if progress is None else progress
     with _scratch(Path(output)) as scratch:
-        shape = kind.fitted(shape, dataset)
+        shape = (
+            kind.fitted(shape, dataset) if start is None else replace(shape, edges=start.network.shape.edges)
+        )
         data = _Prepared(dataset, kind, shape, scratch, progress)
         held = np.isin(runs[data.row], list(hold_out))
         if held.all():
@@ -138,18 +151,25 @@ def train(
             raise InputError(
                 f"no {kind.selects} in any column of RUN {no_plume}: hold out another to validate with"
             )
-        normalisation = kind.scaling.of(*data.features(~held))
+        used = drawn(~held, fraction, settings.seed)
+        normalisation = kind.scaling.of(*data.features(used)) if start is None else start.normalisation
         torch.manual_seed(settings.seed)
         made: Any = form.applied(kind(shape))
+        if start is not None:
+            start.initialise(made)
         if not form.real:
             progress.say(form.describe(made))
         identity = _identity(problem, data, held, runs[data.row], exclude, made, normalisation)
+        if fraction < 1:
+            identity["the fraction"] = f"{fraction:g}"
+        if start is not None:
+            identity["the pretrained weights of digest"] = start.digest
         weights = None
         if keys:
             identity["the balance"] = ", ".join(keys)
-            groups = {"run": runs[data.row][~held], "class": dataset["KIND"].values[data.row][~held]}
+            groups = {"run": runs[data.row][used], "class": dataset["KIND"].values[data.row][used]}
             weights = balanced({key: groups[key] for key in keys})
-        training = data.source(~held, normalisation, weights)
+        training = data.source(used, normalisation, weights)
         made.calibrate(training)
         history = run(
             made,
@@ -163,14 +183,20 @@ def train(
             identity=identity | form.identity(settings.epochs),
             prepare=form.prepare,
         )
-        about = _about(problem, held, data.row, settings)
+        about = _about(problem, used, data.row, settings)
         about |= form.about(made)
         made = form.finished(made)
-        about |= made.eval().measured(data.source(~held, normalisation))
+        about |= made.eval().measured(data.source(used, normalisation))
     about |= {
         "held_out": [int(r) for r in hold_out],
         "excluded": [int(r) for r in exclude],
         "balance": list(keys),
+        **({"fraction": float(fraction)} if fraction < 1 else {}),
+        **(
+            {}
+            if start is None
+            else {"pretrained": {"columns": start.about.get("columns"), "digest": start.digest}}
+        ),
     }
     emulator = Emulator(made.eval(), normalisation, about)
     save_finished(emulator, output, history)
@@ -249,12 +275,12 @@ def _identity(
 
 def _about(
     problem: Convection,
-    held: np.ndarray[Any, Any],
+    used: np.ndarray[Any, Any],
     rows: np.ndarray[Any, Any],
     settings: Fit,
 ) -> dict[str, Any]:
     """Description of the columns and the training for the checkpoint."""
-    columns, rows = problem.columns, rows[~held]
+    columns, rows = problem.columns, rows[used]
     synthetic = int(columns[SYNTHETIC].values[rows].sum()) if SYNTHETIC in columns.coords else 0
     return {
         **{name.lower(): list(pair) for name, pair in problem.settings.items()},

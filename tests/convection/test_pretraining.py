@@ -1,0 +1,83 @@
+"""Pretraining without labels, and training from it on a fraction of the columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from sciml.convection import training
+from sciml.convection.emulator import Emulator
+from sciml.convection.label_share import drawn
+from sciml.convection.pretrained import Pretrained
+from sciml.convection.pretraining import MaskedReconstruction, pretrain
+from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE
+from sciml.convection.transformer import ColumnTransformer
+from sciml.convection.transformer_shape import TransformerShape
+from sciml.errors import InputError
+from sciml.train.progress import Quiet
+
+FAST = {"epochs": 2, "batch_size": 64, "seed": 17, "threads": 1, "device": "cpu"}
+SMALL = {"hidden": 8, "layers": 1, "heads": 2}
+
+
+@pytest.fixture(scope="module")
+def start(pairs: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pretraining") / "p.sciml"
+    inputs = pairs[[*INPUT_PROFILES, *INPUT_SURFACE]].drop_vars("KIND")
+    pretrain(inputs, path, fit=FAST, network=SMALL, progress=Quiet())
+    return path
+
+
+def test_training_starts_from_the_pretrained_weights(pairs: xr.Dataset, start: Path, tmp_path: Path) -> None:
+    before, path = Pretrained.load(start), tmp_path / "t.sciml"
+    network = {"kind": "transformer", "width": 8, "pooled": 8}
+    fit = {**FAST, "epochs": 1, "learning_rate": 1e-9, "weight_decay": 0.0}
+    training.train(pairs, path, fit=fit, network=network, pretrained=start, fraction=0.1, progress=Quiet())
+    after = Emulator.load(path)
+    mine, theirs = before.network.state_dict(), after.network.state_dict()
+    for name in ("embed.weight", "blocks.0.attention.query.weight", "last_norm.bias"):
+        torch.testing.assert_close(theirs[name], mine[name], atol=1e-6, rtol=0)
+    assert after.about["fraction"] == 0.1
+    assert after.about["pretrained"]["digest"] == before.digest
+    assert after.about["columns"] == pytest.approx(0.1 * before.about["columns"], abs=1)
+    torch.testing.assert_close(after.normalisation.mean, before.normalisation.mean)
+
+
+def test_what_cannot_start_from_it(pairs: xr.Dataset, start: Path, tmp_path: Path) -> None:
+    for network, message in (
+        ({"kind": "bilstm"}, "for the network transformer, not bilstm"),
+        ({"kind": "transformer", "hidden": 16}, "hidden=16, and the pretrained network has 8"),
+        ({"kind": "transformer", "binary": "sign"}, "leave out hypercomplex and binary"),
+    ):
+        with pytest.raises(InputError, match=message):
+            training.train(pairs, tmp_path / "m.sciml", network=network, pretrained=start, progress=Quiet())
+
+
+def test_masked_layers_are_not_seen() -> None:
+    torch.manual_seed(37)
+    shape = TransformerShape(hidden=8, heads=2, layers=1, edges=tuple(np.linspace(0, 0.9, 8)))
+    module = MaskedReconstruction(ColumnTransformer(shape))
+    x, y = torch.randn(3, 7, len(shape.channels)), torch.randn(3, len(shape.scalars))
+    masked = torch.zeros(3, 7, dtype=torch.bool)
+    masked[:, 2] = True
+    other = x.clone()
+    other[:, 2] += 5.0
+    assert torch.equal(module(x, y, masked), module(other, y, masked))
+    other[:, 4] += 5.0
+    assert not torch.allclose(module(x, y, masked)[:, 2], module(other, y, masked)[:, 2])
+
+
+def test_the_fraction_is_drawn_by_the_seed() -> None:
+    rows = np.arange(400) % 4 > 0
+    first, again, other = (drawn(rows, 0.1, seed) for seed in (5, 5, 6))
+    assert (first == again).all() and (first != other).any()
+    assert first.sum() == 30 and not (first & ~rows).any()
+    for fraction in (0.0, 1.5, float("nan")):
+        with pytest.raises(InputError, match=r"at most 1, such as 0\.01"):
+            training.train("x.nc", "y.sciml", fraction=fraction)
+    with pytest.raises(InputError, match="300 columns leaves 0"):
+        drawn(rows, 1e-4, 5)
