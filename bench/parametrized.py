@@ -41,7 +41,7 @@ from sciml.verify.emulator.evaluation import Evaluation
 SAMPLE, TRUTH = "wrfout_d01_convrad_24x24_5min.nc", "mskf_offline_convrad_24x24_5min.nc"
 SIZES = {"hidden": 24, "layers": 2, "width": 64, "pooled": 64}
 OUTPUTS = ("RTHCUTEN", "RQVCUTEN")
-SEEDS, RATES = (7, 11, 23), (3e-3, 1e-2)
+SEEDS, RATES = (7, 11, 23), (3e-3, 1e-2, 2e-2, 4e-2)
 TIMES = {5: 2, 6: 3}  # run of a time of the sample; those of the others are 1
 
 
