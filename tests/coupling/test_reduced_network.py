@@ -10,13 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
+import sciml
 from sciml.compress import FORMATS
+from sciml.compress.quantization import quantize
+from sciml.convection.emulator import Emulator
+from sciml.convection.problem import Convection
+from sciml.coupling.export import emulator_weights
+from sciml.coupling.fortran_emulator import FortranEmulator
 from sciml.coupling.library import Library
 from sciml.coupling.weights_file import Weights, read_weights, write_weights
 from sciml.errors import InputError, SchemaError
+from sciml.solve import solve
+from sciml.verify.library.parity import compare_outputs
 from tests.coupling.published import Net, inputs
 from tests.coupling.reduced import Floats, compute, reduced_weights
+from tests.paths import SAMPLE_WRFOUT
 
 pytestmark = pytest.mark.native
 
@@ -128,6 +138,39 @@ def test_packed_tensors_are_read_as_python_reads_them(
     with library.open(tmp_path / "p.nc") as packed, library.open(tmp_path / "d.nc") as plain:
         equal(packed.network(x), plain.network(x))
     assert (tmp_path / "p.nc").stat().st_size < (tmp_path / "d.nc").stat().st_size
+
+
+@pytest.fixture(scope="module")
+def quantized(tmp_path_factory: pytest.TempPathFactory) -> tuple[Convection, Path, xr.Dataset]:
+    """Columns of the sample, the weights of the packaged emulator in 8 bits, and its outputs in torch."""
+    columns = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT)))
+    problem = Convection(columns.isel(column=slice(None, None, 12)).load())
+    emulator = quantize(Emulator.load("mskf-convrad", precision="float64"), 8)
+    path = tmp_path_factory.mktemp("quantized") / "mskf.nc"
+    write_weights(path, emulator_weights(emulator))
+    return problem, path, solve(problem, emulator).outputs
+
+
+@pytest.mark.parametrize(("precision", "median"), [("float32", 1e-6), ("float64", 1e-11)])
+def test_a_quantized_emulator(
+    library: Library,
+    isa: str,
+    precision: Any,
+    median: float,
+    quantized: tuple[Convection, Path, xr.Dataset],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its network reads the channels that are equal on all levels once, and runs in 32 bits for all hosts."""
+    problem, path, truth = quantized
+    mine = solve(problem, FortranEmulator(library.path, path, precision=precision)).outputs
+    parity = compare_outputs(truth, mine, median=median)
+    assert parity.ok, parity
+    assert parity.classes_differ == 0
+    if isa == "amx":  # the same physics, so that all bits are those of the other kernel
+        monkeypatch.setenv("SCIML_ISA", "avx512")
+        xr.testing.assert_identical(
+            mine, solve(problem, FortranEmulator(library.path, path, precision=precision)).outputs
+        )
 
 
 def small() -> Weights:
