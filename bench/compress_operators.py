@@ -2,11 +2,11 @@
 
     python bench/compress_operators.py [--smoke] [--json OUT] [--work DIR]
 
-Operators: the packaged `darcy-any`, and an MgNO and an FNO that are trained here on darcy-smooth (some minutes on
-one core; trained ones in DIR are used again). Errors are relative L2 errors on problems of other seeds. ``mixed`` has 4
-bits where `allocate_bits` retains 95 % of the float32 loss, and 8 bits elsewhere. Times are the least processor time of
-one thread, of forms that run in turn in one process. Peers: torch's quantize_dynamic, which changes linear layers only,
-and quantize_dynamic of ONNX Runtime, which also rounds activations.
+Operators: the packaged `darcy-any`, and an MgNO and an FNO that are trained here on darcy-smooth (some minutes on one
+core; trained ones in DIR are used again). Errors are relative L2 errors on problems of other seeds. ``int4-16`` has
+blocks of 16 weights instead of 64; ``mixed`` has 4 bits if `allocate_bits` retains 95 % of the float32 loss, 8 bits
+elsewhere. Times are the least processor time of one thread, of forms that run in turn in one process. Peers: torch's
+quantize_dynamic, which changes linear layers only, and that of ONNX Runtime, which also rounds activations.
 """
 
 from __future__ import annotations
@@ -196,6 +196,7 @@ def measure(work: Path, smoke: bool = False) -> dict[str, Any]:
             "float32": operator,
             "int8": quantize(operator, 8),
             "int4": quantize(operator, 4),
+            "int4-16": quantize(operator, 4, block=16),
             "mixed": quantize(operator, plan),
         }
         rows: dict[str, Any] = {}
