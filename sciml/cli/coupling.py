@@ -40,7 +40,6 @@ Wrfouts = Annotated[
     epilog=examples(
         "sciml coupling export mskf-convrad -o mskf.nc",
         "sciml coupling export mine.sciml -o mskf.nc --no-response --json mskf.json",
-        "sciml coupling export mine.sciml -o network.onnx --no-response",
         "sciml coupling export small.sciml -o network.onnx --float --no-response",
     )
 )
