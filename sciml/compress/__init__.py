@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sciml.compress.expansion import sensitivity as sensitivity
     from sciml.compress.integer_linear import ReducedLinear as ReducedLinear
     from sciml.compress.integer_lstm import ReducedLSTM as ReducedLSTM
+    from sciml.compress.loss_model import LossModel as LossModel
     from sciml.compress.plan import Plan as Plan
     from sciml.compress.quantization import compression_of as compression_of
     from sciml.compress.quantization import quantize as quantize

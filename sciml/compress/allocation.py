@@ -117,7 +117,7 @@ def allocate_bits(
     tensors: Sequence[str] | None = None,
     quantiser: Quantiser = round_to_width,
     apply: Apply | None = None,
-    method: Method = "inter-layer",
+    method: Method | LossModel = "inter-layer",
     seed: int = 7,
     progress: Callable[[str], Update] | None = None,
 ) -> Allocation:
@@ -150,7 +150,8 @@ def allocate_bits(
         with quantised activations; by default only weights are rounded, by ``quantiser``.
     method
         Model of the loss: ``inter-layer``; or a baseline: ``diagonal``, ``trace`` (HAWQ-V2), ``measured`` (each tensor
-        alone), ``measured pairs`` (CLADO). Where the expansion does not hold, ``inter-layer`` warns and measures.
+        alone), ``measured pairs`` (CLADO); or a model of the same tensors and widths that was computed before. Where
+        the expansion does not hold, ``inter-layer`` warns and measures.
     seed
         Seed of the random vectors of the trace.
 
@@ -176,7 +177,8 @@ def allocate_bits(
     True
     """
     check_fraction("keep", keep, example="0.999", owner="allocate_bits")
-    check_choice("method", method, METHODS, owner="allocate_bits")
+    if not isinstance(method, LossModel):
+        check_choice("method", method, METHODS, owner="allocate_bits")
     chosen = check_widths(widths)
     first, second, third = _split(data, calibration, confirmation)
     fixed = frozen_copy(model)
@@ -326,11 +328,18 @@ def _loss_model(
     batches: Sequence[Any],
     loss: BatchLoss,
     widths: Sequence[int],
-    method: Method,
+    method: Method | LossModel,
     seed: int,
     given: Mapping[str, Any],
 ) -> tuple[LossModel, Sensitivity | None, list[str]]:
     """Return the model of the loss, the sensitivity if it was computed, and notes."""
+    if isinstance(method, LossModel):
+        if (method.tensors, method.widths) != (given["tensors"], tuple(widths)):
+            raise InputError(
+                f"method is a model of {len(method.tensors)} tensors at {method.widths} bit: give one of the "
+                f"{len(given['tensors'])} tensors {', '.join(given['tensors'])} at {tuple(widths)} bit"
+            )
+        return method, None, []
     if method == "measured" or method == "measured pairs":  # narrows the type
         return (
             measured_losses(model, batches, loss, widths, pairs=method == "measured pairs", **given),
