@@ -25,6 +25,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from sciml.compress import LossModel, allocate_bits, measured_losses, sensitivity
+from sciml.compress.allocation import rounded_copy
 from sciml.compress.second_order import frozen_copy, mean_loss, replaced_weights
 from sciml.compress.widths import round_to_width
 from sciml.nn import LSTM
@@ -162,6 +163,7 @@ def compare(seed: int, smoke: bool, widths: tuple[int, ...], net: nn.Module, dat
                     confirmation=confirmation,
                     metric=r2,
                     cost=lambda name, shape, width: float(np.prod(shape)) * width / total,
+                    apply=rounded_copy,
                     method=model,
                 )
             except ValueError as error:

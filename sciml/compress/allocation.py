@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from sciml.checks import check_choice, check_fraction
@@ -14,13 +16,16 @@ from sciml.compress.expansion import Sensitivity, measured_losses, sensitivity, 
 from sciml.compress.floor import Metric, loss_metric, retained_shares, scores_of
 from sciml.compress.loss_model import LossModel
 from sciml.compress.pareto import Front, bisect_last, pareto_front
+from sciml.compress.plan import Plan
+from sciml.compress.quantization import quantize
 from sciml.compress.second_order import BatchLoss, batch_list, frozen_copy
+from sciml.compress.width_plan import PLAN_WIDTHS, plan_of_widths
 from sciml.compress.widths import BLOCK, WIDEST, Quantiser, check_widths, round_to_width
 from sciml.errors import InputError
 from sciml.progress import Update
 from sciml.tables import aligned
 
-__all__ = ["Allocation", "Cost", "allocate_bits", "byte_cost", "choose_on_front"]
+__all__ = ["Allocation", "Cost", "allocate_bits", "byte_cost", "choose_on_front", "rounded_copy"]
 
 Cost: TypeAlias = Callable[[str, tuple[int, ...], int], float]
 """A function of the name, the shape and the width of a tensor that returns bytes or microseconds."""
@@ -53,6 +58,8 @@ class Allocation:
         Number of quantised networks that were evaluated.
     method
         Model of the loss that made the front.
+    plan
+        Plan for `sciml.compress.quantize`, or None if the widths are not those of the kernels.
     notes
         What else to know, such as steps back because the confirmation data did not agree.
     front, terms
@@ -68,6 +75,7 @@ class Allocation:
     confirmed: Mapping[str, float]
     evaluations: int
     method: str
+    plan: Plan | None = None
     notes: tuple[str, ...] = ()
     front: Front | None = field(default=None, repr=False)
     terms: Sensitivity | None = field(default=None, repr=False)
@@ -188,17 +196,11 @@ def allocate_bits(
     shapes = {name: tuple(fixed.get_parameter(name).shape) for name in names}
     table = np.array([[float(cost(name, shapes[name], width)) for width in chosen] for name in names])
     front = pareto_front(predicted, table)
-    search = _Search(
-        fixed,
-        front,
-        names,
-        chosen,
-        keep,
-        metric or loss_metric(loss),
-        apply or _rounding(quantiser),
-        second,
-        third,
+    native = set(chosen) <= set(PLAN_WIDTHS) and all(p.dtype == torch.float32 for p in fixed.parameters())
+    evaluated = apply or (
+        _quantised if native and quantiser is round_to_width else partial(rounded_copy, quantiser=quantiser)
     )
+    search = _Search(fixed, front, names, chosen, keep, metric or loss_metric(loss), evaluated, second, third)
     index, steps = choose_on_front(len(front), search.passes, search.is_confirmed)
     if index is None:
         shares = search.shares(0, "calibration") | {}
@@ -213,8 +215,9 @@ def allocate_bits(
             f"the confirmation data did not agree with the calibration data: {steps} steps back on the front, so that "
             "they are no third data any more"
         )
+    made = {name: chosen[w] for name, w in zip(names, front.choices[index], strict=True)}
     return Allocation(
-        {name: chosen[w] for name, w in zip(names, front.choices[index], strict=True)},
+        made,
         {name: fixed.get_parameter(name).numel() for name in names},
         float(front.cost[index]),
         float(front.cost[0]),
@@ -223,6 +226,7 @@ def allocate_bits(
         search.shares(index, "confirmation"),
         search.evaluations,
         predicted.name,
+        plan_of_widths(fixed, made) if native else None,
         tuple(notes),
         front,
         terms,
@@ -373,12 +377,16 @@ def _split(data: object, calibration: object, confirmation: object) -> tuple[lis
     return batches[::2], batches[1::4], batches[3::4]
 
 
-def _rounding(quantiser: Quantiser) -> Apply:
-    def apply(model: nn.Module, widths: Mapping[str, int]) -> nn.Module:
-        made = frozen_copy(model)
-        for name, width in widths.items():
-            weight: Tensor = made.get_parameter(name)
-            weight.data.copy_(quantiser(name, weight.detach().clone(), width))
-        return made
+def rounded_copy(
+    model: nn.Module, widths: Mapping[str, int], quantiser: Quantiser = round_to_width
+) -> nn.Module:
+    """Copy a network with rounded weights, in its own arithmetic."""
+    made = frozen_copy(model)
+    for name, width in widths.items():
+        weight: Tensor = made.get_parameter(name)
+        weight.data.copy_(quantiser(name, weight.detach().clone(), width))
+    return made
 
-    return apply
+
+def _quantised(model: nn.Module, widths: Mapping[str, int]) -> nn.Module:
+    return quantize(model, plan_of_widths(model, widths))

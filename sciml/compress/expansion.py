@@ -33,7 +33,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Method: TypeAlias = Literal["inter-layer", "cross", "diagonal", "trace"]
 LARGEST_ERROR = 1.0
 """Relative error of the predicted loss of the lowest widths above which the expansion does not hold."""
-NEGLIGIBLE = 1e-3
+NEGLIGIBLE = 5e-3
 """Increase of the loss, relative to the loss, below which an error of the prediction does not matter."""
 
 
