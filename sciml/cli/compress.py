@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -140,7 +141,7 @@ def compress(
             model,
             data,
             reference=reference or (),
-            dataset=data_options.open(data[0]) if described else None,
+            dataset=partial(data_options.open, data[0]) if described else None,
             samples=samples,
             seed=seed,
         )

@@ -71,7 +71,7 @@ def test_front_by_search_equals_the_exact_front(seed: int) -> None:
 
 
 def test_front_of_many_tensors_is_better_than_that_without_pairs() -> None:
-    model, cost = pairwise(40, 37)
+    model, cost = pairwise(20, 37)
     front = pareto_front(model, cost)
     alone = pareto_front(LossModel("single", model.tensors, model.widths, model.single), cost)
     assert not front.exact
@@ -113,7 +113,7 @@ def trained(seed: int = 5) -> tuple[nn.Module, list[Tensor]]:
     net = nn.Sequential(nn.Linear(6, 24), nn.Tanh(), nn.Linear(24, 24), nn.Tanh(), nn.Linear(24, 2))
     data = [torch.randn(64, 6) for _ in range(12)]
     optimiser = torch.optim.Adam(net.parameters(), 1e-2)
-    for _ in range(20):
+    for _ in range(8):
         for batch in data[:6]:
             optimiser.zero_grad()
             loss(net, batch).backward()  # type: ignore[no-untyped-call]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ def subject_of(
     data: Sequence[Path],
     *,
     reference: Sequence[Path] = (),
-    dataset: xr.Dataset | None = None,
+    dataset: Callable[[], xr.Dataset] | None = None,
     samples: int = 768,
     seed: int = 7,
 ) -> Subject:
@@ -42,7 +42,7 @@ def subject_of(
     reference
         Output of the true scheme for wrfouts.
     dataset
-        The opened dataset of PDE problems, if options described it.
+        Function that opens the dataset of PDE problems, if options describe it.
     samples
         Largest number of samples for the second-order terms.
     seed
@@ -86,7 +86,7 @@ def subject_of(
 
     operator = TrainedOperator.load(model)
     _check_plain(model, operator)
-    return operator_subject(operator, open_dataset(data[0]) if dataset is None else dataset, samples, seed)
+    return operator_subject(operator, open_dataset(data[0]) if dataset is None else dataset(), samples, seed)
 
 
 def convection_subject(emulator: Any, columns: xr.Dataset, samples: int, seed: int) -> Subject:
