@@ -181,7 +181,7 @@ def compare(seed: int, smoke: bool, widths: tuple[int, ...], net: nn.Module, dat
         "tensors": len(terms.tensors),
         "r2": r2(net, held_out),
         "lowest": {"predicted": terms.predicted, "measured": terms.measured, "holds": terms.holds},
-        "warned": [str(one.message) for one in caught],
+        "warned": [str(warning.message) for warning in caught],
         "process_seconds": seconds,
         "spearman": ranks,
         "relative_error": errors,
