@@ -19,13 +19,12 @@ from sciml.cli.error_lines import plain_warnings
 __all__ = ["GROUPS", "app", "main"]
 
 START = "Start"
-BOTH = "Both: emulators and operators"
 WEATHER = "Weather: from WRF output to an emulator in WRF"
 OPERATORS = "Operators: neural operators and multigrid for PDEs"
 
 app.command(rich_help_panel=START, epilog=DOCTOR)(doctor)
 app.command(rich_help_panel=START, epilog=DEMO)(demo)
-app.command(rich_help_panel=BOTH, epilog=COMPRESS)(compress)
+app.command(rich_help_panel=START, epilog=COMPRESS)(compress)
 for _name, _help in GROUPS.items():
     _panel = OPERATORS if _name == "pde" else WEATHER
     app.add_typer(typer.Typer(help=_help), name=_name, rich_help_panel=_panel)

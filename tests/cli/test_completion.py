@@ -32,7 +32,7 @@ def completed(line: str, shell: str = "bash") -> list[str]:
     ("line", "offered"),
     [
         ("sciml ", {"doctor", "demo", "wrf", "convection", "coupling", "scheme", "pde"}),
-        ("sciml co", {"convection", "coupling"}),
+        ("sciml co", {"compress", "convection", "coupling"}),
         ("sciml pde ", {"families", "generate", "info", "train", "verify", "solve", "findings"}),
         ("sciml pde tr", {"train"}),
         ("sciml wrf in", {"info"}),
