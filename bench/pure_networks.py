@@ -15,7 +15,6 @@ it stopped.
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import tomllib
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from training_options import training_options
 
 from sciml.columns.open import is_store, open_columns, write_columns
 from sciml.convection.augmentation import augment
@@ -35,7 +35,6 @@ from sciml.storage.packaged import packaged
 from sciml.train.progress import automatic
 from sciml.verify.emulator.evaluate import assess
 
-SEEDS = (7, 11, 23)
 HELD_OUT = 3
 SMOKE = 10  # --smoke takes each tenth column
 FACTOR = 6.0  # number of mixtures for each column of a run
@@ -145,16 +144,7 @@ def _cell(rows: list[Mapping[str, Any]], key: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path, nargs="?", help="folder of the WRF data")
-    parser.add_argument(
-        "--table", type=Path, help="file with the numbers of an earlier run, to print as a table"
-    )
-    parser.add_argument("--out", type=Path, default=Path("pure_networks.json"), help="file for the numbers")
-    parser.add_argument(
-        "--work", type=Path, default=Path("pure_networks"), help="folder for stores and checkpoints"
-    )
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="seeds of the trainings")
+    parser = training_options(__doc__, "pure_networks")
     parser.add_argument("--held-out", type=int, default=HELD_OUT, help="run that is not trained on")
     parser.add_argument("--bilstm", type=Path, help="checkpoint to score instead of training")
     parser.add_argument("--published", type=Path, help="checkpoint to score instead of training")

@@ -14,7 +14,6 @@ the sample.
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import tomllib
@@ -26,6 +25,7 @@ import numpy as np
 import xarray as xr
 from column_levels import on_levels
 from regimes_table import NAMES, texts
+from training_options import training_options
 
 from sciml.columns.open import open_columns, write_columns
 from sciml.convection.emulator import Emulator
@@ -34,7 +34,6 @@ from sciml.storage.packaged import packaged
 from sciml.train.progress import automatic
 from sciml.verify.emulator.evaluate import assess
 
-SEEDS = (7, 11, 23)
 HELD_OUT = (3, 14, 16, 18, 92)
 LEVELS_RUN = 15
 LEVELS = (30, 45, 80)
@@ -114,14 +113,7 @@ def trained(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path, nargs="?", help="folder of the WRF data")
-    parser.add_argument(
-        "--table", type=Path, help="file with the numbers of an earlier run, to print as a table"
-    )
-    parser.add_argument("--out", type=Path, default=Path("regimes.json"), help="file to write the numbers to")
-    parser.add_argument("--work", type=Path, default=Path("regimes"), help="folder for store and checkpoints")
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="seeds of the trainings")
+    parser = training_options(__doc__, "regimes")
     parser.add_argument(
         "--held-out", type=int, nargs="+", default=list(HELD_OUT), help="runs that are not trained on"
     )

@@ -137,6 +137,7 @@ def test_runs_with_different_starts(tmp_path: Path) -> None:
     assert float(result.rain.scores["rmse"].sel(estimate="value")) == 0
 
 
+@pytest.mark.usefixtures("plain_layout")
 def test_the_command_and_its_page(moved: Path, tmp_path: Path) -> None:
     page, numbers, maps = (tmp_path / name for name in ("page.html", "numbers.json", "maps.png"))
     words = ["wrf", "compare", str(SAMPLE_WRFOUT), str(moved), "--window", "10min", "--threshold", "0.1"]
