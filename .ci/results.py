@@ -59,6 +59,8 @@ def benches(shared: Path) -> dict[str, Bench]:
     many = ["bench/regimes.py", str(wrf), "--out", regimes, "--work", "bench-output/regimes"]
     pure = ["bench/pure_networks.py", str(wrf), "--seeds", "7", "--out", "bench-output/pure_networks.json"]
     pure += ["--work", "bench-output/pure_networks"]
+    small = ["bench/compress.py", "--data", str(wrf / "train" / "mskf_pairs_convrad_train123.nc")]
+    small += ["--json", "bench-output/compress.json", "--figure", "data/compress.png"]
     far = [
         *SCIML,
         "convection",
@@ -89,6 +91,7 @@ def benches(shared: Path) -> dict[str, Bench]:
         "terrain": Bench((far,), terrain, False),
         "pure_networks": Bench((pure,), "bench-output/pure_networks.json", False),
         "native": _bench("native"),
+        "compress": Bench((small,), "bench-output/compress.json"),
         "modes": _bench("modes"),
         "equilibrium": Bench((workflow, copy), f"{equilibrium}/rce.json", False),
         "climate": Bench((true,), climate, False),

@@ -269,3 +269,55 @@ def test_the_networks_of_the_parametrized_benchmark(load: Any) -> None:
     rows = [dict.fromkeys((*bench.OUTPUTS, "validation"), 0.25 * seed) for seed in (1, 2, 3)]
     record = {"full": {"seeds": [{**row, "parameters": 4321, "learning_rate": 0.01} for row in rows]}}
     assert "full     4,321       0.01  0.500 (0.250 to 0.750)" in bench.table(record)
+
+
+def test_the_tables_of_precisions(load: Any) -> None:
+    page: ModuleType = load("compress_page")
+    sizes = {"checkpoint": 8000, "weights_file": 8400, "resident": 64000.0}
+    times = {"us": {"network": 40.0, "all": 50.0, "deep": 60.0}, "speed-up": {"network": 1.0, "all": 1.0}}
+    fast = {"us": {"network": 16.0, "all": 25.0}, "speed-up": {"network": 2.5, "all": 2.0}}
+    forms = {
+        "float32": {**sizes, **times, "r2": {"RTHCUTEN": 0.9, "PRATEC": 0.8, "F1": 0.5}},
+        "int8": {**sizes, **fast, "checkpoint": 2000, "r2": {"RTHCUTEN": 0.8, "PRATEC": 0.7, "F1": 0.5}},
+        "torch": {**times, "peer": True},
+    }
+    assert page.mean_loss(forms["int8"]) == pytest.approx(0.25)
+    lines = page.table("small", {"class": "published", "parameters": 2000, "forms": forms})
+    eight = next(line for line in lines if line.startswith("int8"))
+    assert eight.split() == "int8 16.00 2.50 25.00 2.00 - - - - 2,000 4.00 8,400 1.00 64,000 0.25".split()
+    assert next(line for line in lines if line.startswith("PRATEC")).split() == [
+        "PRATEC",
+        "0.80000",
+        "0.70000",
+    ]
+    drawn = page.figure(
+        {"small": {"forms": forms}, "other": {"forms": {"int8": {**forms["int8"], "r2": None}}}}
+    )
+    left, right = drawn.axes
+    # The line of the best forms, then a marker for each form, of each network.
+    fronts = [line.get_xydata().tolist() for line in left.lines if line.get_linestyle() == "-"]
+    assert fronts[0] == [[25.0, 8400.0]]
+    assert [[25.0, pytest.approx(0.25)], [50.0, pytest.approx(0.15)]] in [
+        line.get_xydata().tolist() for line in right.lines
+    ]
+
+
+@pytest.mark.slow
+def test_precisions_on_the_sample(
+    tmp_path: Path, load: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "numbers.json"
+    bench = load("compress")
+    monkeypatch.setattr(
+        "sys.argv", ["bench", "--smoke", "--json", str(out), "--figure", str(tmp_path / "a.png")]
+    )
+    bench.main()
+    numbers = json.loads(out.read_text(encoding="utf-8"))["emulators"]
+    assert set(numbers) == {"mskf-convrad", "bilstm, untrained", "published, untrained"}
+    sizes = [
+        numbers["published, untrained"]["forms"][form]["checkpoint"] for form in ("float32", "int8", "int4")
+    ]
+    assert sizes[0] > 3.9 * sizes[1] > 7 * sizes[2]
+    assert numbers["mskf-convrad"]["forms"]["int8"]["r2"]["RTHCUTEN"] > 0.999
+    assert "onnxruntime quantize_dynamic" in capsys.readouterr().out
+    assert (tmp_path / "a.png").stat().st_size > 10_000
