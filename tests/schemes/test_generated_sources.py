@@ -223,7 +223,7 @@ def test_another_field_changes_the_generated_text_alone(
 ) -> None:
     """Every source that lists the fields compiles with it, so that only the declaration must be edited."""
     for path, text in generated(with_field(group, name, argument), copied):
-        assert path.read_text() != text
+        assert (path.read_text() != text) == (path.name != "gate_table.h")  # the table has no fields
         path.write_text(text)
     native = copied["sciml_mskf.h"].parent
     command = [*c_compiler().command, "-std=gnu11", "-Wall", "-Werror", "-fsyntax-only", f"-I{native}"]

@@ -2,7 +2,7 @@
 #ifndef SCIML_REDUCED_WEIGHTS_H
 #define SCIML_REDUCED_WEIGHTS_H
 
-#include "engine/network_weights.h"
+#include "engine/network.h"
 
 #define SCIML_ROWS 16            /* rows of a tile of weights: four units with four gates, or 16 outputs */
 #define SCIML_TILE_BYTES 64      /* of a row of a tile */
