@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sciml.errors import InputError, SchemaError
 
-__all__ = ["FeatureScaling"]
+__all__ = ["FeatureScaling", "joined_inputs"]
 
 CLIP = 10.0
 DISTANCE = 3.0  # a feature so many half-ranges from the middle of the training range makes a column novel
@@ -154,3 +154,8 @@ def _within(x: Tensor, middle: Tensor, reach: Tensor) -> Tensor:
     """Clip standardised features (..., column) to the training range."""
     low, high = (middle.double() - reach.double())[..., None], (middle.double() + reach.double())[..., None]
     return torch.minimum(torch.maximum(x, low), high)
+
+
+def joined_inputs(channels: Tensor, scalars: Tensor) -> Tensor:
+    """Append the scalars to the channels of each layer, (column, layer, input)."""
+    return torch.cat([channels, scalars.unsqueeze(1).expand(-1, channels.shape[1], -1)], -1)

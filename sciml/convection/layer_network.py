@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy, smooth_l1_loss
 from sciml.constants import DAY
 from sciml.convection import layer_targets
 from sciml.convection.column_shape import ColumnShape
-from sciml.convection.feature_scaling import DISTANCE, FeatureScaling
+from sciml.convection.feature_scaling import DISTANCE, FeatureScaling, joined_inputs
 from sciml.convection.layer_outputs import COLUMN_HEADS, HEADS, LayerOutputs, decoded
 from sciml.convection.level_outputs import outputs_of
 from sciml.convection.plume import DEEP, NONE, SHALLOW
@@ -29,7 +29,7 @@ from sciml.convection.prepared_profiles import Profiles, profiles
 from sciml.convection.sounding import Sounding
 from sciml.train import Batch, BatchSource
 
-__all__ = ["CLASSES", "LayerNetwork", "joined_inputs"]
+__all__ = ["CLASSES", "LayerNetwork"]
 
 CLASSES = (SHALLOW, DEEP)  # in the order of the heads
 ERROR_SCALE = 1e-6  # K/s
@@ -271,8 +271,3 @@ class LayerNetwork(nn.Module):
         novelty = torch.maximum(torch.exp(expected - float(about["log_error"])), far)
         chances = torch.softmax(logits, 1)
         return kind, {**fields, "NOVELTY": novelty, "P_TRIGGER": 1.0 - chances[:, NONE]}
-
-
-def joined_inputs(channels: Tensor, scalars: Tensor) -> Tensor:
-    """Append the scalars to the channels of each layer, (column, layer, input)."""
-    return torch.cat([channels, scalars.unsqueeze(1).expand(-1, channels.shape[1], -1)], -1)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sciml.convection import targets as plume_targets
 from sciml.convection.adjustment import shallow_strength
 from sciml.convection.architecture import ERROR_SCALE, Architecture
-from sciml.convection.feature_scaling import DISTANCE, FeatureScaling
+from sciml.convection.feature_scaling import DISTANCE, FeatureScaling, joined_inputs
 from sciml.convection.physics import Physics, physics
 from sciml.convection.plume import DEEP
 from sciml.convection.plume_coordinate import spread
@@ -142,8 +142,7 @@ class Closure(nn.Module):
             (column, layer) in m/s over each layer; (column,) logit; (column,) natural logarithm of the expected error
             of the heating, relative to `ERROR_SCALE`.
         """
-        spread = scalars.unsqueeze(1).expand(-1, channels.shape[1], -1)
-        state, _ = self.lstm(torch.cat([channels, spread], -1))
+        state, _ = self.lstm(joined_inputs(channels, scalars))
         push = PUSH_BOUND * torch.tanh(self.level(state).squeeze(-1) / PUSH_BOUND)
         pooled = torch.tanh(self.pool(torch.cat([state.mean(1), scalars], -1)))
         column = self.column(pooled)

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from sciml.checks import is_number
 from sciml.columns.open import open_columns
-from sciml.convection.feature_scaling import FeatureScaling
-from sciml.convection.layer_network import joined_inputs
+from sciml.convection.feature_scaling import FeatureScaling, joined_inputs
 from sciml.convection.layer_targets import fitted_edges
 from sciml.convection.physics import sounding_of
 from sciml.convection.preparation import prepared

@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from sciml.convection.layer_network import LayerNetwork, joined_inputs
+from sciml.convection.feature_scaling import joined_inputs
+from sciml.convection.layer_network import LayerNetwork
 from sciml.convection.transformer_shape import TransformerShape
 from sciml.nn.binary_attention import BinaryAttention, SelfAttention
 from sciml.train import BatchSource
