@@ -20,7 +20,7 @@ from sciml.compress.plan import Plan
 from sciml.errors import InputError
 from sciml.nn.lstm import LSTM
 
-__all__ = ["Run", "calibrated"]
+__all__ = ["Run", "calibrate", "calibrated"]
 
 Run = Callable[[nn.Module], object]
 
@@ -53,7 +53,13 @@ def calibrated(model: nn.Module, plan: Plan, run: Run) -> nn.Module:
         The inputs of a layer are not finite, or none are given to the network.
     """
     made = copy.deepcopy(model)
-    layers = [(name, part) for name, part in made.named_modules() if isinstance(part, LSTM | nn.Linear)]
+    calibrate(made, plan, run)
+    return made
+
+
+def calibrate(model: nn.Module, plan: Plan, run: Run) -> None:
+    """Give a network weights on the grid of a plan, in place; see `calibrated`."""
+    layers = [(name, part) for name, part in model.named_modules() if isinstance(part, LSTM | nn.Linear)]
     for name, layer in layers:
         grids = {
             own: grid
@@ -62,13 +68,12 @@ def calibrated(model: nn.Module, plan: Plan, run: Run) -> nn.Module:
         }
         if not grids:
             continue
-        inputs = _inputs(made, layer, run, name)
+        inputs = _inputs(model, layer, run, name)
         if isinstance(layer, LSTM):
             if layer.batch_first and not layer.proj_size and layer.bias:
                 _calibrate_lstm(layer, inputs, grids)
         else:
             _calibrate_linear(layer, inputs, grids["weight"])
-    return made
 
 
 def _grid(chosen: str) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sciml.compress.calibration import Run, calibrated
+from sciml.compress.calibration import Run, calibrate
 from sciml.compress.formats import pack, unpack
 from sciml.compress.integer_linear import ReducedLinear
 from sciml.compress.integer_lstm import ReducedLSTM
@@ -126,7 +126,7 @@ def quantize(
     chosen.check(model)
     copy: nn.Module = dense_copy(model)
     if run is not None:
-        copy = calibrated(copy.eval(), chosen, run)
+        calibrate(copy.eval(), chosen, run)
     arrays = {name: np.asarray(t.detach().cpu()) for name, t in materialise(copy).items()}
     stored, described = pack(arrays, chosen.storage)
     values = unpack(stored, described)
