@@ -18,6 +18,7 @@ from sciml.lazy import attach
 if TYPE_CHECKING:
     from sciml.compress.allocation import Allocation as Allocation
     from sciml.compress.allocation import allocate_bits as allocate_bits
+    from sciml.compress.costs import CostTable as CostTable
     from sciml.compress.expansion import Sensitivity as Sensitivity
     from sciml.compress.expansion import measured_losses as measured_losses
     from sciml.compress.expansion import sensitivity as sensitivity

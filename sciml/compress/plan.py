@@ -15,7 +15,7 @@ from sciml.errors import InputError, SchemaError
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Plan"]
+__all__ = ["WIDTH_KINDS", "Plan"]
 
 BIAS = "int16"
 """Format of tensors of one dimension: 8 bits lower R2 of the Bi-LSTM emulators by up to 0.005."""
@@ -26,7 +26,9 @@ HYPERCOMPLEX_DISTANCE = 1e-3
 SMALL = 1 / 32
 """Linear layers beside an LSTM with a smaller share of the weights have 8 bits where 4 are asked for."""
 
-_WIDTHS: dict[int, str] = {1: "sign", 4: "int4", 8: "int8", 16: "bf16"}
+WIDTH_KINDS: dict[int, str] = {1: "sign", 4: "int4", 8: "int8", 16: "bf16"}
+"""Kind of arithmetic by width in bits."""
+
 _KEYS = ("storage", "kinds", "shapes", "block", "planes")
 
 
@@ -252,11 +254,12 @@ def _choices(bits: int | str, block: int) -> tuple[str, str, str]:
         format_named(bits)
         kind = "int4" if bits.startswith("int4") else "sign" if bits == "sign" else "int8"
         return kind, bits, with_block("int8")
-    if bits not in _WIDTHS:
+    if bits not in WIDTH_KINDS:
         raise InputError(
-            f"bits={bits!r}: give {', '.join(map(str, sorted(_WIDTHS)))}, or the name of a format such as hypercomplex4"
+            f"bits={bits!r}: give {', '.join(map(str, sorted(WIDTH_KINDS)))}, "
+            "or the name of a format such as hypercomplex4"
         )
-    kind = _WIDTHS[bits]
+    kind = WIDTH_KINDS[bits]
     if kind == "bf16":
         return kind, "bfloat16", "bfloat16"
     return kind, kind if kind == "sign" else with_block(kind), with_block("int8")
