@@ -8,12 +8,15 @@ from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from sciml.checks import check_choice, check_fraction
+from sciml.compress.descent import cheaper_choices
+from sciml.compress.evaluations import Apply, Evaluations
 from sciml.compress.expansion import Sensitivity, measured_losses, sensitivity, weight_names
-from sciml.compress.floor import Metric, loss_metric, retained_shares, scores_of
+from sciml.compress.floor import Metric, loss_metric
 from sciml.compress.loss_model import LossModel
 from sciml.compress.pareto import Front, bisect_last, pareto_front
 from sciml.compress.plan import Plan
@@ -27,15 +30,18 @@ from sciml.tables import aligned
 
 __all__ = ["Allocation", "Cost", "allocate_bits", "byte_cost", "choose_on_front", "rounded_copy"]
 
+Floats: TypeAlias = npt.NDArray[np.float64]
+Choices: TypeAlias = npt.NDArray[np.int64]
 Cost: TypeAlias = Callable[[str, tuple[int, ...], int], float]
 """A function of the name, the shape and the width of a tensor that returns bytes or microseconds."""
-Apply: TypeAlias = Callable[[nn.Module, Mapping[str, int]], nn.Module]
-"""A function of a network and the width of each tensor that returns the quantised network."""
 Method: TypeAlias = Literal["inter-layer", "diagonal", "trace", "measured", "measured pairs"]
 METHODS = ("inter-layer", "diagonal", "trace", "measured", "measured pairs")
 LOOKAHEAD = 2
 """Number of cheaper assignments that are tried after the first that fails, because accuracy is not quite monotonic."""
 PROBES = 64
+MOST_MEASURED = 64
+"""Number of tensors times widths up to which pairs are measured where the expansion does not hold."""
+TRIALS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +132,7 @@ def allocate_bits(
     quantiser: Quantiser = round_to_width,
     apply: Apply | None = None,
     method: Method | LossModel = "inter-layer",
+    trials: int = TRIALS,
     seed: int = 7,
     progress: Callable[[str], Update] | None = None,
 ) -> Allocation:
@@ -159,7 +166,10 @@ def allocate_bits(
     method
         Model of the loss: ``inter-layer``; or a baseline: ``diagonal``, ``trace`` (HAWQ-V2), ``measured`` (each tensor
         alone), ``measured pairs`` (CLADO); or a model of the same tensors and widths that was computed before. Where
-        the expansion does not hold, ``inter-layer`` warns and measures.
+        the expansion does not hold, ``inter-layer`` warns, and measures pairs, or single tensors of large networks.
+    trials
+        Largest number of networks that are evaluated in search of a cheaper assignment than that of the front
+        (`sciml.compress.descent.cheaper_choices`); 0 leaves it out.
     seed
         Seed of the random vectors of the trace.
 
@@ -200,11 +210,12 @@ def allocate_bits(
     evaluated = apply or (
         _quantised if native and quantiser is round_to_width else partial(rounded_copy, quantiser=quantiser)
     )
-    search = _Search(fixed, front, names, chosen, keep, metric or loss_metric(loss), evaluated, second, third)
-    index, steps = choose_on_front(len(front), search.passes, search.is_confirmed)
-    if index is None:
-        shares = search.shares(0, "calibration") | {}
-        shares = shares if min(shares.values()) < keep else search.shares(0, "confirmation")
+    search = Evaluations(fixed, names, chosen, keep, metric or loss_metric(loss), evaluated, second, third)
+    made_choice, steps = _choose(predicted, table, front, search, trials)
+    if made_choice is None:
+        largest = front.choices[0]
+        shares = search.shares(largest, "calibration")
+        shares = shares if min(shares.values()) < keep else search.shares(largest, "confirmation")
         worst = min(shares, key=lambda name: shares[name])
         raise InputError(
             f"keep={keep:g}: with all tensors at {chosen[-1]} bit the network retains {shares[worst]:.6f} of {worst}; "
@@ -212,19 +223,19 @@ def allocate_bits(
         )
     if steps:
         notes.append(
-            f"the confirmation data did not agree with the calibration data: {steps} steps back on the front, so that "
-            "they are no third data any more"
+            f"the confirmation data did not agree with the calibration data: {steps} steps back to more expensive "
+            "assignments, so that they are no third data any more"
         )
-    made = {name: chosen[w] for name, w in zip(names, front.choices[index], strict=True)}
+    made = {name: chosen[w] for name, w in zip(names, made_choice, strict=True)}
     return Allocation(
         made,
         {name: fixed.get_parameter(name).numel() for name in names},
-        float(front.cost[index]),
+        float(table[np.arange(len(names)), made_choice].sum()),
         float(front.cost[0]),
         keep,
-        search.shares(index, "calibration"),
-        search.shares(index, "confirmation"),
-        search.evaluations,
+        search.shares(made_choice, "calibration"),
+        search.shares(made_choice, "confirmation"),
+        len(search),
         predicted.name,
         plan_of_widths(fixed, made) if native else None,
         tuple(notes),
@@ -283,48 +294,23 @@ def choose_on_front(
     return index, last - index
 
 
-class _Search:
-    """Evaluations of the assignments of a front, each made once."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        front: Front,
-        names: Sequence[str],
-        widths: Sequence[int],
-        keep: float,
-        metric: Metric,
-        apply: Apply,
-        calibration: Sequence[Any],
-        confirmation: Sequence[Any],
-    ) -> None:
-        self.model, self.front, self.names, self.widths, self.keep = model, front, names, widths, keep
-        self.metric, self.apply = metric, apply
-        self.batches = {"calibration": calibration, "confirmation": confirmation}
-        self.before = {name: scores_of(metric, model, batches) for name, batches in self.batches.items()}
-        self.known: dict[tuple[int, str], dict[str, float]] = {}
-        self.networks: tuple[int, nn.Module] | None = None
-
-    @property
-    def evaluations(self) -> int:
-        return len({index for index, _ in self.known})
-
-    def shares(self, index: int, name: str) -> dict[str, float]:
-        """Return the retained shares of an assignment on the named data."""
-        if (index, name) not in self.known:
-            if self.networks is None or self.networks[0] != index:
-                choice = self.front.choices[index]
-                chosen = {n: self.widths[w] for n, w in zip(self.names, choice, strict=True)}
-                self.networks = (index, self.apply(self.model, chosen))
-            after = scores_of(self.metric, self.networks[1], self.batches[name])
-            self.known[index, name] = retained_shares(self.before[name], after)
-        return self.known[index, name]
-
-    def passes(self, index: int) -> bool:
-        return min(self.shares(index, "calibration").values()) >= self.keep
-
-    def is_confirmed(self, index: int) -> bool:
-        return min(self.shares(index, "confirmation").values()) >= self.keep
+def _choose(
+    model: LossModel, cost: Floats, front: Front, search: Evaluations, trials: int
+) -> tuple[Choices | None, int]:
+    """Return the cheapest assignment that passes and is confirmed, and the number of those that are not confirmed."""
+    index, _ = choose_on_front(len(front), lambda number: search.passes(front.choices[number]))
+    if index is None:
+        return None, 0
+    made = cheaper_choices(model, cost, front, index, search.excess, trials, search.calibrated())
+    for steps, choice in enumerate(reversed(made)):
+        if search.is_confirmed(choice):
+            return choice, steps
+    back, further = choose_on_front(
+        index + 1,
+        lambda number: True,
+        lambda number: search.passes(front.choices[number]) and search.is_confirmed(front.choices[number]),
+    )
+    return (None if back is None else front.choices[back]), len(made) - 1 + further
 
 
 def _loss_model(
@@ -355,11 +341,11 @@ def _loss_model(
     if method != "inter-layer":
         return terms.model(method), terms, []
     if terms.holds:
-        return terms.model(), terms, []
-    note = (
-        f"the second-order expansion does not hold at {widths[0]} bit: losses of single tensors were measured"
-    )
-    return measured_losses(model, batches, loss, widths, **given), terms, [note]
+        return terms.front_model(), terms, []
+    pairs = len(terms.tensors) * len(widths) <= MOST_MEASURED
+    what = "pairs of tensors" if pairs else "single tensors"
+    note = f"the second-order expansion does not hold at {widths[0]} bit: losses of {what} were measured"
+    return measured_losses(model, batches, loss, widths, pairs=pairs, **given), terms, [note]
 
 
 def _split(data: object, calibration: object, confirmation: object) -> tuple[list[Any], list[Any], list[Any]]:

@@ -30,7 +30,7 @@ from sciml.tables import aligned
 __all__ = ["Sensitivity", "measured_losses", "quantisation_errors", "sensitivity", "weight_names"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-Method: TypeAlias = Literal["inter-layer", "cross", "diagonal", "trace"]
+Method: TypeAlias = Literal["inter-layer", "cross", "semidefinite", "diagonal", "trace"]
 LARGEST_ERROR = 1.0
 """Relative error of the predicted loss of the lowest widths above which the expansion does not hold."""
 NEGLIGIBLE = 5e-3
@@ -90,8 +90,9 @@ class Sensitivity:
         Parameters
         ----------
         method
-            ``inter-layer``: ``g . D + 1/2 sum_ij D_i^T H D_j``; ``cross``: the same without the gradient; ``diagonal``:
-            ``1/2 sum_i D_i^T H D_i``; ``trace``: ``1/2 sum_i mean_trace_i |D_i|^2``, as HAWQ-V2.
+            ``inter-layer``: ``g . D + 1/2 sum_ij D_i^T H D_j``; ``cross``: the same without the gradient;
+            ``semidefinite``: ``cross`` without the negative eigenvalues of the matrix of the ``D_i^T H D_j``;
+            ``diagonal``: ``1/2 sum_i D_i^T H D_i``; ``trace``: ``1/2 sum_i mean_trace_i |D_i|^2``, as HAWQ-V2.
 
         Raises
         ------
@@ -99,17 +100,28 @@ class Sensitivity:
             The method is unknown, or the trace was not computed.
         """
         tensors, widths = range(len(self.tensors)), range(len(self.widths))
-        own = np.array([[self.curvature[t, w, t, w] for w in widths] for t in tensors])
+        curvature = _positive_part(self.curvature) if method == "semidefinite" else self.curvature
+        own = np.array([[curvature[t, w, t, w] for w in widths] for t in tensors])
         if method == "trace":
             if self.mean_trace is None:
                 raise InputError("method 'trace' without a trace: call sensitivity with probes")
             return LossModel(method, self.tensors, self.widths, 0.5 * self.mean_trace[:, None] * self.squares)
         if method == "diagonal":
             return LossModel(method, self.tensors, self.widths, 0.5 * own)
-        if method in ("cross", "inter-layer"):
+        if method in ("cross", "inter-layer", "semidefinite"):
             single = 0.5 * own + (self.slope if method == "inter-layer" else 0.0)
-            return LossModel(method, self.tensors, self.widths, single, self.curvature)
-        raise InputError(f"method={method!r}: give inter-layer, cross, diagonal or trace")
+            return LossModel(method, self.tensors, self.widths, single, curvature)
+        raise InputError(f"method={method!r}: give inter-layer, cross, semidefinite, diagonal or trace")
+
+    def front_model(self) -> LossModel:
+        """Return the model for a front: ``inter-layer``, or ``semidefinite`` if that predicts a decrease of the loss.
+
+        A loss on data of which the network has not seen enough has a gradient, and sums of many tensors with negative
+        terms predict decreases that do not occur. They would dominate all assignments that are more expensive.
+        """
+        made = self.model()
+        falls = np.minimum(made.single, 0.0).min(1).sum()
+        return self.model("semidefinite") if falls < -NEGLIGIBLE * abs(self.loss) else made
 
     def layer_scores(self, method: Literal["trace", "diagonal", "row-sum"]) -> Floats:
         """Return one number for each tensor at the lowest width, to order the tensors by (tensor,).
@@ -343,6 +355,14 @@ def quantisation_errors(
                     )
                 made[name, width] = rounded - weight
     return made
+
+
+def _positive_part(curvature: Floats) -> Floats:
+    """Set the negative eigenvalues of the matrix (tensor x width, tensor x width) to zero."""
+    tensors, widths = curvature.shape[:2]
+    values, vectors = np.linalg.eigh(curvature.reshape(tensors * widths, -1))
+    made = (vectors * values.clip(0.0)) @ vectors.T
+    return np.asarray(made.reshape(curvature.shape), np.float64)
 
 
 def _dot(first: Tensor, second: Tensor) -> float:

@@ -252,8 +252,8 @@ def test_measured_losses_where_the_expansion_does_not_hold() -> None:
 
     with pytest.warns(UserWarning, match="second-order expansion"):
         made = allocate_bits(net, data, distance, (2, 8, 16), 0.5, metric=lambda model, batches: 1.0)
-    assert made.method == "measured"
-    assert "were measured" in made.notes[0]
+    assert made.method == "measured pairs"
+    assert "losses of pairs of tensors were measured" in made.notes[0]
 
 
 def test_retained_shares_of_scores_that_are_not_positive_or_not_finite() -> None:
