@@ -6,7 +6,8 @@ little-endian. The first byte of the header is the code of the layout:
 1. Block-shift integers: ``[1, bits, block (uint16), base (int8), width]``, the differences of the shifts from `base`
    (unsigned integers of `width` bits, blocks of zeros 0), the codes (two's complement).
 2. Signs: ``[2, 0]``, a scale for each row (bfloat16), a bit for each value: 1 for + and 0 for -.
-3. Hypercomplex: ``[3, n]``, and blobs of code 1 of the factors A and F of ``sum_i kron(A_i, F_i)``.
+3. Hypercomplex: ``[3, n]``, and blobs of code 1 of the factors A and F of ``sum_i kron(A_i, F_i)``, whose last columns
+   are left out if n does not divide the number of columns.
 4. MX integers: ``[4, bits, block (uint16)]``, the exponents of the blocks plus 127, the codes of 8 or 4 bits.
 
 Integers of 4 bits lie two in a byte, the first in the lower half. Bits lie eight in a byte, the first in the lowest.
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml.compress.arithmetic import BlockIntegers, quantize_blocks
+from sciml.compress.kronecker import kronecker_factors, kronecker_sum
 
 __all__ = [
     "bfloat16_bits",
@@ -32,9 +34,6 @@ __all__ = [
     "encode_mx",
     "encode_sign",
     "integer_parts",
-    "kronecker_distance",
-    "kronecker_factors",
-    "kronecker_sum",
     "matrix_shape",
 ]
 
@@ -136,64 +135,17 @@ def encode_mx(array: Array, bits: int = 8, block: int = 32) -> Bytes:
     return np.concatenate([header, (exponents + 127).astype(np.uint8).reshape(-1), packed])
 
 
-def kronecker_distance(matrix: Array, n: int) -> float:
-    """Return the distance of a matrix from the nearest ``sum_i kron(A_i, F_i)`` with n terms, relative to its norm.
-
-    Examples
-    --------
-    >>> kronecker_distance(np.kron([[1.0, 2.0], [3.0, 5.0]], [[1.0, 0.0], [4.0, 1.0]]), 2) < 1e-7
-    True
-    """
-    if not np.isfinite(matrix).all():
-        return math.inf
-    values = np.linalg.svd(_by_positions(matrix, n), compute_uv=False)
-    norm = float(np.linalg.norm(values))
-    return float(np.linalg.norm(values[n:])) / norm if norm else 0.0
-
-
-def kronecker_factors(matrix: Array, n: int) -> tuple[Array, Array]:
-    """Return the factors of the best approximation of a matrix by ``sum_i kron(A_i, F_i)`` with n terms.
-
-    The matrix is rearranged to one row for each of the n x n positions of a block; its singular value decomposition
-    gives the factors (Van Loan and Pitsianis 1993), each pair scaled to equal norms. They are exact for a weight of
-    n terms.
-
-    Returns
-    -------
-    tuple
-        A (n, n, n) and F (n, R / n, K / n), float64.
-    """
-    rows, columns = matrix.shape[0] // n, matrix.shape[1] // n
-    left, values, right = np.linalg.svd(_by_positions(matrix, n), full_matrices=False)
-    count = min(n, len(values))
-    a, f = np.zeros((n, n * n)), np.zeros((n, rows * columns))
-    a[:count] = (left[:, :count] * np.sqrt(values[:count])).T
-    f[:count] = np.sqrt(values[:count])[:, None] * right[:count]
-    return a.reshape(n, n, n), f.reshape(n, rows, columns)
-
-
-def _by_positions(matrix: Array, n: int) -> Array:
-    """Return a row for each of the n x n positions in a block of n x n submatrices."""
-    rows, columns = matrix.shape[0] // n, matrix.shape[1] // n
-    split = matrix.astype(np.float64).reshape(n, rows, n, columns)
-    return split.transpose(0, 2, 1, 3).reshape(n * n, -1)
-
-
-def kronecker_sum(a: Array, f: Array) -> npt.NDArray[np.float32]:
-    """Return ``sum_i kron(A_i, F_i)`` in float32, each product and sum rounded, in the order of the terms."""
-    terms = [
-        (left[:, None, :, None].astype(np.float32) * right[None, :, None, :].astype(np.float32))
-        for left, right in zip(a, f, strict=True)
-    ]
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    dense: npt.NDArray[np.float32] = total.reshape(a.shape[1] * f.shape[1], a.shape[2] * f.shape[2])
-    return dense
-
-
-def encode_hypercomplex(array: Array, n: int) -> Bytes:
+def encode_hypercomplex(array: Array, n: int, *, padded: bool = False) -> Bytes:
     """Encode a tensor as the factors of a hypercomplex weight (PHNN), in integers of 8 bits.
+
+    Parameters
+    ----------
+    array
+        Tensor.
+    n
+        Number of terms.
+    padded
+        Whether n need not divide the number of columns; see `sciml.nn.hypercomplexify`.
 
     Raises
     ------
@@ -201,7 +153,7 @@ def encode_hypercomplex(array: Array, n: int) -> Bytes:
         n does not divide rows and columns, or a value is not finite.
     """
     rows, columns = matrix_shape(array.shape)
-    if rows % n or columns % n:
+    if rows % n or (columns % n and not padded):
         raise ValueError(f"{n} does not divide its {rows} rows and {columns} columns")
     matrix = np.asarray(array, np.float32).reshape(rows, columns)
     if not np.isfinite(matrix).all():
@@ -285,8 +237,8 @@ def _decode(data: Bytes, rows: int, columns: int) -> tuple[npt.NDArray[np.float3
     if code == HYPERCOMPLEX:
         a, f, end = _factors(data, rows, columns)
         n = len(f.codes)
-        factors = f.values().reshape(n, rows // n, columns // n)
-        return kronecker_sum(a.values().reshape(n, n, n), factors), end
+        factors = f.values().reshape(n, rows // n, -1)
+        return kronecker_sum(a.values().reshape(n, n, n), factors)[:, :columns], end
     if code == MX:
         coded, end = _mx_integers(data, rows, columns)
         return coded.values(), end
@@ -339,10 +291,10 @@ def _codes(data: Bytes, begin: int, count: int, bits: int) -> tuple[Array, int]:
 def _factors(data: Bytes, rows: int, columns: int) -> tuple[BlockIntegers, BlockIntegers, int]:
     """Return the factors A (n^2, n) and F (n, values) of a hypercomplex weight, and where the next bytes begin."""
     n = int(_cut(data, 1, 1)[0])
-    if n == 0 or rows % n or columns % n:
+    if n == 0 or rows % n:
         raise ValueError(f"{n} terms for {rows} rows and {columns} columns")
     a, middle = _block_integers(data[2:], n * n, n)
-    f, end = _block_integers(data[2 + middle :], n, (rows // n) * (columns // n))
+    f, end = _block_integers(data[2 + middle :], n, (rows // n) * -(-columns // n))
     return a, f, 2 + middle + end
 
 

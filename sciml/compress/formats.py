@@ -35,6 +35,7 @@ Array = npt.NDArray[Any]
 Parts = dict[str, Array]
 
 BLOCK, MX_BLOCK = 64, 32
+PADDED = "-padded"  # of a hypercomplex weight whose number of inputs may be any
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,11 @@ def _mx(bits: int, block: int) -> Format:
     )
 
 
-def _hypercomplex(n: int) -> Format:
+def _hypercomplex(n: int, padded: bool) -> Format:
+    more = ", with any number of inputs" if padded else ""
     return _packed(
-        f"factors of a hypercomplex weight with {n} terms, in 8-bit integers",
-        partial(encode_hypercomplex, n=n),
+        f"factors of a hypercomplex weight with {n} terms{more}, in 8-bit integers",
+        partial(encode_hypercomplex, n=n, padded=padded),
     )
 
 
@@ -144,7 +146,8 @@ FORMATS: dict[str, Format] = {
     "mxint8": _mx(8, MX_BLOCK),
     "mxint4": _mx(4, MX_BLOCK),
     "sign": _packed("a bit for each value and a bfloat16 for each row", encode_sign),
-    **{f"hypercomplex{n}": _hypercomplex(n) for n in (2, 3, 4, 8)},
+    **{f"hypercomplex{n}": _hypercomplex(n, padded=False) for n in (2, 3, 4, 8)},
+    **{f"hypercomplex{n}{PADDED}": _hypercomplex(n, padded=True) for n in (2, 3, 4, 8)},
 }
 """Formats by name. Those of integers take another block after a dash: ``int8-32``."""
 

@@ -110,7 +110,8 @@ class _Writer:
         """Add a tensor that is the sum of the Kronecker products of A_i and F_i."""
         n = len(f.codes)
         rows = shape[0] if len(shape) > 1 else 1
-        block_rows, block_columns = rows // n, math.prod(shape) // rows // n
+        columns = math.prod(shape) // rows
+        block_rows, block_columns = rows // n, -(-columns // n)
         self.add(f"{name}.A", a.codes.shape, a)
         self.add(f"{name}.F", f.codes.shape, f)
         terms = self.constant(f"{name}.terms", np.array([n, n * n], np.int64))
@@ -120,8 +121,16 @@ class _Writer:
         self.node("Transpose", [f"{name}.AT"], f"{name}.AN", perm=[1, 0])
         self.node("MatMul", [f"{name}.AN", f"{name}.F"], f"{name}.sum")
         self.node("Reshape", [f"{name}.sum", split], f"{name}.parts")
-        self.node("Transpose", [f"{name}.parts"], f"{name}.order", perm=[0, 2, 1, 3])
-        self.node("Reshape", [f"{name}.order", whole], name)
+        last = self.node("Transpose", [f"{name}.parts"], f"{name}.order", perm=[0, 2, 1, 3])
+        if columns % n:
+            padded = self.constant(f"{name}.padded", np.array([rows, n * block_columns], np.int64))
+            ends = [
+                self.constant(f"{name}.{end}", np.array([at])) for end, at in (("from", 0), ("to", columns))
+            ]
+            self.node("Reshape", [last, padded], f"{name}.wide")
+            axis = self.constant(f"{name}.axis", np.array([1], np.int64))
+            last = self.node("Slice", [f"{name}.wide", *ends, axis], f"{name}.cut")
+        self.node("Reshape", [last, whole], name)
 
     def constant(self, name: str, array: Array) -> str:
         self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sciml.compress.arithmetic import KINDS, check_block, check_sums
-from sciml.compress.blobs import kronecker_distance
-from sciml.compress.formats import BLOCK, format_named
+from sciml.compress.formats import BLOCK, PADDED, format_named
+from sciml.compress.kronecker import kronecker_distance
 from sciml.errors import InputError, SchemaError
 
 if TYPE_CHECKING:
@@ -136,8 +136,13 @@ class Plan:
             elif name not in lstm and bits == 4 and name in small:
                 stored[name] = rest
             else:
-                stored[name] = storage if _represents(storage, tensors[name]) else rest
-        if storage.startswith("hypercomplex") and storage not in stored.values():
+                stored[name] = next(
+                    (chosen for chosen in (storage, storage + PADDED) if _represents(chosen, tensors[name])),
+                    rest,
+                )
+        if storage.startswith("hypercomplex") and not {storage, storage + PADDED}.intersection(
+            stored.values()
+        ):
             raise InputError(
                 f"no weight of the {type(model).__name__} is {storage}: train it with hypercomplex weights, or give 8"
             )
@@ -268,8 +273,13 @@ def _choices(bits: int | str, block: int) -> tuple[str, str, str]:
 def _represents(chosen: str, tensor: Any) -> bool:
     if not chosen.startswith("hypercomplex"):
         return True
-    n = int(chosen.removeprefix("hypercomplex"))
-    if tensor.shape[0] % n or tensor.shape[1] % n or n**3 + tensor.numel() // n >= tensor.numel():
+    n = int(chosen.removeprefix("hypercomplex").removesuffix(PADDED))
+    columns = tensor[0].numel()
+    if (
+        tensor.shape[0] % n
+        or (columns % n and not chosen.endswith(PADDED))
+        or n**3 + tensor.numel() // n >= tensor.numel()
+    ):
         return False
     matrix = tensor.detach().cpu().numpy().reshape(tensor.shape[0], -1)
     return kronecker_distance(matrix, n) < HYPERCOMPLEX_DISTANCE

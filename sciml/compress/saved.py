@@ -13,15 +13,24 @@ if TYPE_CHECKING:
 
     from sciml.compress.quantization import Compression
 
-__all__ = ["CONFIG_KEY", "describe_weights", "rebuilt", "saved_parts", "with_compression"]
+__all__ = [
+    "CONFIG_KEY",
+    "describe_weights",
+    "expand_plan",
+    "rebuilt",
+    "saved_parts",
+    "shorten_plan",
+    "with_compression",
+]
 
 CONFIG_KEY = "compression"
+PREFIX = "network."  # of the names of the network's tensors in a checkpoint
 
 Network = TypeVar("Network")
 
 
 def saved_parts(
-    network: object, prefix: str = "network.", formats: Mapping[str, str] | None = None
+    network: object, prefix: str = PREFIX, formats: Mapping[str, str] | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what a checkpoint of a network stores of its compression.
 
@@ -54,7 +63,7 @@ def with_compression(
     config: Mapping[str, Any],
     packed: Mapping[str, npt.NDArray[Any]],
     source: object,
-    prefix: str = "network.",
+    prefix: str = PREFIX,
 ) -> Network:
     """Give a network that was read from a checkpoint its reduced layers.
 
@@ -99,6 +108,40 @@ def rebuilt(network: Network, compression: Compression | None) -> Network:
     from sciml.compress.quantization import reduce_layers
 
     return cast(Network, reduce_layers(cast("nn.Module", network), compression))
+
+
+def shorten_plan(config: Mapping[str, Any], formats: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the config of a checkpoint without the formats and shapes of the plan that the tensors have anyway.
+
+    Parameters
+    ----------
+    config
+        Config with a plan, or without one.
+    formats
+        Format and shape of each encoded tensor, from `sciml.compress.pack`.
+    """
+    plan = config.get(CONFIG_KEY)
+    own = _plan_of(formats)
+    if not isinstance(plan, Mapping) or any(plan.get(name) != value for name, value in own.items()):
+        return config
+    return {**config, CONFIG_KEY: {name: value for name, value in plan.items() if name not in own}}
+
+
+def expand_plan(config: dict[str, Any], formats: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the config that was given to `shorten_plan`."""
+    plan = config.get(CONFIG_KEY)
+    own = _plan_of(formats)
+    if not isinstance(plan, Mapping) or any(name in plan for name in own):
+        return config
+    return {**config, CONFIG_KEY: {**own, **plan}}
+
+
+def _plan_of(formats: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    network = {n.removeprefix(PREFIX): entry for n, entry in formats.items() if n.startswith(PREFIX)}
+    return {
+        "storage": {name: entry.get("format") for name, entry in network.items()},
+        "shapes": {name: entry.get("shape") for name, entry in network.items()},
+    }
 
 
 def describe_weights(network: object) -> dict[str, str]:

@@ -33,7 +33,9 @@ _TRANSPOSED = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 _LAYERS = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d | _TRANSPOSED
 
 
-def hypercomplexify(model: Module, n: int, *, algebra: Tensor | None = None, fresh: bool = False) -> Module:
+def hypercomplexify(
+    model: Module, n: int, *, algebra: Tensor | None = None, fresh: bool = False, pad_inputs: bool = False
+) -> Module:
     """Copy a network, with hypercomplex weights where n divides the sizes.
 
     Parameters
@@ -48,6 +50,9 @@ def hypercomplexify(model: Module, n: int, *, algebra: Tensor | None = None, fre
     fresh
         Whether to draw the factors at random as the authors do, for a training from the beginning; a weight of zeros
         stays zero. Otherwise those of least squared error to the present weights are computed.
+    pad_inputs
+        Whether weights whose number of inputs n does not divide are hypercomplex too, as if inputs of zeros were added,
+        such as the fourth channel of an image with quaternions.
 
     Returns
     -------
@@ -69,10 +74,12 @@ def hypercomplexify(model: Module, n: int, *, algebra: Tensor | None = None, fre
     copied = _copied(model)
     done = 0
     for _, part, name in _weights(copied):
-        rows, columns = getattr(part, name).shape[:2]
-        if rows % n or columns % n:
+        transposed = isinstance(part, _TRANSPOSED)
+        rows, columns = getattr(part, name).shape[:2][:: -1 if transposed else 1]
+        if rows % n or (columns % n and not pad_inputs):
             continue
-        function = Hypercomplex(n, algebra, transposed=isinstance(part, _TRANSPOSED))
+        inputs = columns if columns % n else None
+        function = Hypercomplex(n, algebra, transposed=transposed, inputs=inputs)
         zero = not getattr(part, name).any()
         _register(part, name, function)
         if fresh:

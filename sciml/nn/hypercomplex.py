@@ -47,11 +47,15 @@ class Hypercomplex(nn.Module):
         Fixed A, (n, n, n), such as that of `hamilton`; None learns A.
     transposed
         Whether the weight has the inputs in its first dimension, as those of `torch.nn.ConvTranspose2d`.
+    inputs
+        Number of inputs, if n need not divide it. The layer then has the weight of the next multiple of n without its
+        last columns, as if inputs of zeros were added.
 
     Raises
     ------
     InputError
-        n is less than 1, the algebra has another shape, or, when it is registered, n does not divide the sizes.
+        n or the number of inputs is less than 1, the algebra has another shape, or, when it is registered, the weight
+        has another number of inputs or n does not divide the sizes.
 
     Notes
     -----
@@ -70,9 +74,14 @@ class Hypercomplex(nn.Module):
 
     algebra: Tensor | None
 
-    def __init__(self, n: int, algebra: Tensor | None = None, *, transposed: bool = False) -> None:
+    def __init__(
+        self, n: int, algebra: Tensor | None = None, *, transposed: bool = False, inputs: int | None = None
+    ) -> None:
         super().__init__()
         check_int("n", n, 1, owner="Hypercomplex")
+        if inputs is not None:
+            check_int("inputs", inputs, 1, owner="Hypercomplex")
+        self.inputs = inputs
         self.n, self.transposed = int(n), transposed
         if algebra is not None and tuple(algebra.shape) != (n, n, n):
             raise InputError(
@@ -89,6 +98,8 @@ class Hypercomplex(nn.Module):
         dense = (
             products.reshape(n, n, rows, columns, *taps).transpose(1, 2).reshape(n * rows, n * columns, *taps)
         )
+        if self.inputs is not None:
+            dense = dense[:, : self.inputs]
         return dense.transpose(0, 1) if self.transposed else dense
 
     def right_inverse(self, weight: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -97,14 +108,20 @@ class Hypercomplex(nn.Module):
         Raises
         ------
         InputError
-            n does not divide the sizes of the weight.
+            n does not divide the sizes of the weight, or it has another number of inputs.
         """
         self.check_sizes(tuple(weight.shape))
         n, dense = self.n, weight.transpose(0, 1) if self.transposed else weight
+        inputs, missing = dense.shape[1], -dense.shape[1] % n
+        if missing:
+            dense = torch.cat([dense, dense.new_zeros(dense.shape[0], missing, *dense.shape[2:])], 1)
         rows, columns, *taps = dense.shape[0] // n, dense.shape[1] // n, *dense.shape[2:]
-        blocks = dense.reshape(n, rows, n, columns, *taps).transpose(1, 2).reshape(n * n, -1).double()
-        if self.algebra is not None:
-            known = self.algebra.reshape(n, n * n).T.double()
+        blocks = dense.reshape(n, rows, n, columns, *taps).transpose(1, 2).double()
+        known = None if self.algebra is None else self.algebra.reshape(n, n * n).T.double()
+        if missing:
+            blocks = _completed(blocks, known, inputs)
+        blocks = blocks.reshape(n * n, -1)
+        if known is not None:
             fitted: Tensor = torch.linalg.pinv(known) @ blocks
             return fitted.reshape(n, rows, columns, *taps).to(weight.dtype)
         left, sizes, right = torch.linalg.svd(blocks, full_matrices=False)
@@ -123,9 +140,11 @@ class Hypercomplex(nn.Module):
         Raises
         ------
         InputError
-            It does not.
+            It does not, or the weight has another number of inputs than was given.
         """
-        if len(shape) < 2 or shape[0] % self.n or shape[1] % self.n:
+        outputs, inputs = shape[:2][:: -1 if self.transposed else 1] if len(shape) > 1 else (1, 1)
+        wrong = inputs % self.n if self.inputs is None else inputs - self.inputs
+        if len(shape) < 2 or outputs % self.n or wrong:
             raise InputError(
                 f"Hypercomplex({self.n}) of a weight {shape}: {self.n} does not divide its first two sizes; "
                 "give another n, or leave this weight real"
@@ -140,3 +159,22 @@ class Hypercomplex(nn.Module):
     def extra_repr(self) -> str:
         """Return the settings."""
         return f"{self.n}{'' if self.algebra is None else ', fixed algebra'}"
+
+
+def _completed(blocks: Tensor, known: Tensor | None, inputs: int) -> Tensor:
+    """Fill the columns of the inputs that a weight does not have, for a sum of n products.
+
+    The columns with a value at all n x n positions give the algebra, unless it is known, and the values that a column
+    has give its factors.
+    """
+    n, _, rows, columns, *taps = blocks.shape
+    filled = blocks.reshape(n, n, rows, columns, -1).clone()
+    seen = torch.arange(n * columns, device=blocks.device).reshape(n, columns) < inputs
+    whole = filled[:, :, :, seen.all(0)].reshape(n * n, -1)
+    basis = torch.linalg.svd(whole, full_matrices=False)[0][:, :n] if known is None else known
+    for column in torch.nonzero(~seen.all(0)).flatten().tolist():
+        has = seen[:, column].repeat(n)
+        values = filled[:, :, :, column].reshape(n * n, -1)
+        values[~has] = basis[~has] @ (torch.linalg.pinv(basis[has]) @ values[has])
+        filled[:, :, :, column] = values.reshape(n, n, rows, -1)
+    return filled.reshape(n, n, rows, columns, *taps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,16 +25,16 @@ def write_parts(path: Path, parts: Mapping[str, bytes], *, zipped: bool, deflate
     zipped
         Whether to write a zip file.
     deflated
-        Whether the zip file is compressed.
+        Whether the parts of the zip file that become smaller are compressed.
     """
     if zipped:
-        method = zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED
         with replaced(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             for name, content in parts.items():
                 entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
                 entry.create_system = 3
                 entry.external_attr = 0o644 << 16
-                archive.writestr(entry, content, method, 9)
+                smaller = deflated and len(zlib.compress(content, 9)) < len(content)
+                archive.writestr(entry, content, zipfile.ZIP_DEFLATED if smaller else zipfile.ZIP_STORED, 9)
     else:
         with replaced(path, folder=True) as temporary:
             temporary.mkdir()

@@ -20,7 +20,9 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
+from sciml.compress.bundle import as_bundle, from_bundle
 from sciml.compress.formats import pack, packed_parts, stored_bytes, unpack
+from sciml.compress.saved import expand_plan, shorten_plan
 from sciml.errors import ChecksumError, InputError, SchemaError
 from sciml.storage import packaged as data_files
 from sciml.storage.atomic import check_apart, check_replaceable
@@ -181,7 +183,9 @@ def save(
     path = Path(path)
     check_target(path)
     dense = {name: _array(name, value) for name, value in tensors.items()}
-    arrays, described = pack(dense, formats or {}, packed)
+    encoded, own = pack(dense, formats or {}, packed)
+    config = shorten_plan(config, own)
+    arrays, described = as_bundle(encoded, own)
     parts = {WEIGHTS: safetensors.numpy.save(arrays)}
     if history is not None:
         parts[HISTORY] = history.to_json().encode()
@@ -276,7 +280,11 @@ def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
         stored = safetensors.numpy.load(parts[WEIGHTS])
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise ChecksumError(f"{path}: its {WEIGHTS} is damaged ({error}): fetch or train it again") from error
-    described = config.get("formats", {})
+    try:
+        stored, described = from_bundle(stored, config.get("formats", {}))
+    except ValueError as error:
+        raise SchemaError(f"{path}: its bundle of tensors cannot be read ({error}): upgrade sciml") from error
+    config = expand_plan({**config, "formats": described}, described) if described else config
     tensors = unpack(stored, described, path)
     for number in range(schema, CHECKPOINT_SCHEMA):
         config, tensors = MIGRATIONS[number](config, tensors)

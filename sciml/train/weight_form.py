@@ -35,6 +35,8 @@ class WeightForm:
     ----------
     hypercomplex
         Number of terms of hypercomplex weights (`sciml.nn.hypercomplexify`), or None.
+    pad_inputs
+        Whether weights with a number of inputs that is no multiple of the terms are hypercomplex too.
     binary
         ``periodic`` or ``sign`` for binary weights (`sciml.nn.binarize`), or None.
     frequency
@@ -61,6 +63,7 @@ class WeightForm:
     """
 
     hypercomplex: int | None = None
+    pad_inputs: bool = False
     binary: BinaryKind | None = None
     frequency: float = 20.0
     real_fraction: float | None = None
@@ -74,6 +77,11 @@ class WeightForm:
         if self.hypercomplex is not None and self.binary is not None:
             raise InputError(
                 f"[network] hypercomplex={self.hypercomplex} and binary={self.binary!r}: choose one of them"
+            )
+        if self.pad_inputs not in (False, True) or (self.pad_inputs and self.hypercomplex is None):
+            raise InputError(
+                f"[network] pad_inputs={self.pad_inputs!r}: give true or false, and the terms of hypercomplex weights "
+                "(hypercomplex = 4)"
             )
         for name, (what, fits) in _RULES.items():
             value = getattr(self, name)
@@ -120,7 +128,7 @@ class WeightForm:
             No weight can have this form.
         """
         if self.hypercomplex is not None:
-            return hypercomplexify(network, self.hypercomplex, fresh=True)
+            return hypercomplexify(network, self.hypercomplex, fresh=True, pad_inputs=self.pad_inputs)
         if self.binary is not None:
             return binarize(network, self.binary, frequency=self.frequency, fresh=True)
         return network
@@ -169,7 +177,7 @@ class WeightForm:
         """Return the description that a resumed training of so many epochs must share; empty for real weights."""
         if self.real:
             return {}
-        text = f"hypercomplex {self.hypercomplex}"
+        text = f"hypercomplex {self.hypercomplex}{', padded inputs' if self.pad_inputs else ''}"
         if self.binary is not None:
             text = f"binary {self.binary}, real fraction {self._real_fraction:g} of {epochs} epochs"
         if self.binary == "periodic":

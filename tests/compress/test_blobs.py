@@ -11,8 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sciml.compress.blobs import decode, encode_block_shift, encode_hypercomplex, encode_sign, kronecker_sum
+from sciml.compress.blobs import decode, encode_block_shift, encode_hypercomplex, encode_sign
 from sciml.compress.formats import FORMATS, pack, stored_bytes, unpack
+from sciml.compress.kronecker import kronecker_sum
 from sciml.errors import InputError, SchemaError
 from tests.paths import ORACLES
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from sciml.compress.arithmetic import quantize_blocks
-from sciml.compress.blobs import decode, integer_parts, kronecker_sum
+from sciml.compress.blobs import decode, integer_parts
 from sciml.compress.formats import FORMATS, format_named, pack, stored_bytes, unpack
+from sciml.compress.kronecker import kronecker_sum
 from sciml.errors import InputError, SchemaError, SciMLError
 from sciml.train import checkpoint
 

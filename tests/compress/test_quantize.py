@@ -16,7 +16,7 @@ from torch import nn
 
 from sciml.compress import Plan, ReducedLinear, ReducedLSTM, compression_of, quantize
 from sciml.compress.arithmetic import quantize_blocks
-from sciml.compress.blobs import kronecker_sum
+from sciml.compress.kronecker import kronecker_sum
 from sciml.convection.column_shape import ColumnShape
 from sciml.convection.emulator import Emulator
 from sciml.convection.linear_response import linear_response

@@ -48,9 +48,11 @@ NATIVE_FLAGS = ("-O3", "-DSCIML_X86", "-DSCIML_VNNI", "-DSCIML_AMX", "-fvisibili
 TARGETS = ("fuzz.c", "fuzz_namelist.c")
 #: The objects that read a file.
 READERS = (
+    "bundle.o",
     "emulator.o",
     "column_scheme.o",
     "handle.o",
+    "inflate.o",
     "netcdf_reader.o",
     "network_weights.o",
     "packed_tensor.o",
@@ -174,10 +176,20 @@ def write_seeds(folder: Path) -> dict[str, Path]:
 
     The second emulator has more layers than the columns have levels.
     """
-    names = ("small.nc", "reduced.nc", "emulator.nc", "layers.nc", "columns", "few", "settings.nml")
+    names = (
+        "small.nc",
+        "reduced.nc",
+        "bundle.nc",
+        "emulator.nc",
+        "layers.nc",
+        "columns",
+        "few",
+        "settings.nml",
+    )
     made = {name: folder / name for name in names}
     write_weights(made["small.nc"], Net(3, 2, 1, 2, 4, 1).weights())
-    write_weights(made["reduced.nc"], small_reduced())
+    write_weights(made["reduced.nc"], small_reduced(), deflate=False)
+    write_weights(made["bundle.nc"], small_reduced())
     write_weights(made["emulator.nc"], emulator_weights(small_emulator()))
     write_weights(made["layers.nc"], emulator_weights(small_emulator(20, 40)))
     for name, emulator in small_networks().items():
@@ -202,7 +214,7 @@ def guided(seconds: float, clang: Compiler, folder: Path, seeds: Mapping[str, Pa
             "fuzz.c",
             0.55,
             columns,
-            ("small.nc", "reduced.nc", "emulator.nc", "layers.nc", "pure.nc", "published.nc"),
+            ("small.nc", "reduced.nc", "bundle.nc", "emulator.nc", "layers.nc", "pure.nc", "published.nc"),
         ),
     )
     for target, share, given, begin in runs:
@@ -232,6 +244,7 @@ def blind(
     calls = (
         [str(made["fuzz.c"]), str(seeds["small.nc"]), str(8 * rounds)],
         [str(made["fuzz.c"]), str(seeds["reduced.nc"]), str(4 * rounds)],
+        [str(made["fuzz.c"]), str(seeds["bundle.nc"]), str(2 * rounds)],
         [str(made["fuzz.c"]), str(seeds["scheme.nc"]), str(2 * rounds)],
         [str(made["fuzz.c"]), str(seeds["emulator.nc"]), str(rounds), *columns],
         [str(made["fuzz.c"]), str(seeds["layers.nc"]), str(rounds // 4), *columns],

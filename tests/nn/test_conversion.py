@@ -76,6 +76,21 @@ def test_hypercomplex_networks_have_a_fraction_of_the_parameters() -> None:
     torch.testing.assert_close(again(x), dense(x), rtol=1e-4, atol=1e-5)
 
 
+def test_inputs_are_padded_where_it_is_asked_for() -> None:
+    torch.manual_seed(3)
+    network = nn.Sequential(nn.Linear(7, 8), nn.Linear(8, 3), nn.ConvTranspose1d(3, 4, 3))
+    made = hypercomplexify(network, 4, pad_inputs=True, fresh=True)
+    assert weight_kinds(made) == {
+        "0.weight": "hypercomplex 4",
+        "1.weight": "real (3, 8)",
+        "2.weight": "hypercomplex 4",
+    }
+    dense = dense_copy(made)
+    assert [tuple(layer.weight.shape) for layer in dense] == [(8, 7), (3, 8), (3, 4, 3)]
+    again = dense_copy(hypercomplexify(dense, 4, pad_inputs=True))
+    torch.testing.assert_close(again[0].weight, dense[0].weight, rtol=1e-5, atol=1e-6)
+
+
 def test_new_factors_are_drawn_and_zero_weights_stay_zero() -> None:
     network = Closure()
     nn.init.zeros_(network.pool.weight)

@@ -136,6 +136,25 @@ def test_a_sum_of_products_is_factored_without_error(fixed: bool, transposed: bo
     assert_near(function(*((again,) if fixed else again)), weight, 1e-12)
 
 
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("inputs", [11, 9, 6, 3])
+def test_inputs_that_n_does_not_divide(fixed: bool, transposed: bool, inputs: int) -> None:
+    """The weight is that of a layer with more inputs, without its last columns; it gives its factors back."""
+    torch.manual_seed(3)
+    columns = -(-inputs // 4)
+    algebra = hamilton() if fixed else None
+    function = Hypercomplex(4, algebra, transposed=transposed, inputs=inputs).double()
+    factors = torch.randn(4, 2, columns, 3, dtype=torch.float64)
+    originals = (factors,) if fixed else (torch.randn(4, 4, 4, dtype=torch.float64), factors)
+    weight = function(*originals)
+    whole = Hypercomplex(4, algebra, transposed=transposed).double()(*originals)
+    assert torch.equal(weight, whole[:inputs] if transposed else whole[:, :inputs])
+    again = function.right_inverse(weight)
+    if inputs > 3 or fixed:  # else no column has all positions, and the algebra cannot be found
+        assert_near(function(*((again,) if fixed else again)), weight, 1e-12)
+
+
 def test_the_factors_of_a_dense_weight_have_the_least_error() -> None:
     torch.manual_seed(5)
     function, weight = Hypercomplex(3), torch.randn(6, 9, dtype=torch.float64)
@@ -186,3 +205,7 @@ def test_sizes_that_n_does_not_divide() -> None:
         Hypercomplex(2, hamilton())
     with pytest.raises(InputError, match="Hypercomplex"):
         Hypercomplex(0)
+    with pytest.raises(InputError, match="inputs"):
+        Hypercomplex(4, inputs=0)
+    with pytest.raises(InputError, match=r"weight \(8, 9\)"):
+        parametrize.register_parametrization(nn.Linear(9, 8), "weight", Hypercomplex(4, inputs=10))

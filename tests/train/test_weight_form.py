@@ -97,6 +97,16 @@ def test_the_penalty_is_in_the_loss_of_the_training_only() -> None:
         assert form.objective(objective)(model.eval(), batch).keys() == plain.keys()
 
 
+def test_padded_inputs_are_a_form_of_their_own() -> None:
+    form = WeightForm(hypercomplex=4, pad_inputs=True)
+    kinds = form.describe(form.applied(network(WeightForm())))
+    assert "hypercomplex 4: 0.weight, 2.weight" in kinds
+    assert form.identity(3) != WeightForm(hypercomplex=4).identity(3)
+    for wrong in ({"pad_inputs": True}, {"hypercomplex": 4, "pad_inputs": "yes"}):
+        with pytest.raises(InputError, match=r"\[network\] pad_inputs="):
+            WeightForm.take(wrong)
+
+
 def test_what_a_checkpoint_records() -> None:
     form = FORMS["hypercomplex"]
     about = form.about(network(form))

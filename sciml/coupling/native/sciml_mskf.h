@@ -35,6 +35,8 @@ extern "C" {
 
 /* The schema of the weights files that this library reads. */
 #define SCIML_WEIGHTS_SCHEMA 1
+/* The same for weights files with packed tensors. */
+#define SCIML_BUNDLE_SCHEMA 2
 
 enum sciml_status {
     SCIML_OK = 0,

@@ -6,6 +6,7 @@
  * file in which these digits are zeros. */
 #include "engine/netcdf_reader.h"
 #include "engine/arena.h"
+#include "engine/bundle.h"
 #include "engine/disk.h"
 #include "engine/message.h"
 #include "engine/sha256.h"
@@ -217,6 +218,7 @@ int sciml_cdf_parse(uint8_t *bytes, size_t size, const char *path, sciml_cdf *fi
                                path, size);
         else
             status = verify(file, path, message, length);
+        if (!status) status = sciml_open_bundle(file, path, message, length);
     }
     if (status) sciml_cdf_close(file);
     return status;
@@ -232,6 +234,7 @@ int sciml_cdf_open(const char *path, sciml_cdf *file, char *message, size_t leng
 
 void sciml_cdf_close(sciml_cdf *file) {
     sciml_give(file->bytes);
+    sciml_give(file->content);
     sciml_give(file->attribute);
     sciml_give(file->variable);
     *file = (sciml_cdf){0};

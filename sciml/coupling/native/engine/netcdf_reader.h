@@ -33,9 +33,11 @@ typedef struct sciml_cdf {
     uint32_t attributes, variables;
     cdf_attribute *attribute;
     cdf_variable *variable;
+    uint8_t *content; /* of a bundle (engine/bundle.h), or NULL */
 } sciml_cdf;
 
-/* Read the whole file, check its form and its checksum. On failure nothing stays allocated. */
+/* Read the whole file, check its form and its checksum, and open its bundle. On failure nothing stays
+ * allocated. */
 int sciml_cdf_open(const char *path, sciml_cdf *file, char *message, size_t length);
 /* The same from memory of sciml_take, which the file owns from then on, also on failure. */
 int sciml_cdf_parse(uint8_t *bytes, size_t size, const char *name, sciml_cdf *file, char *message,

@@ -90,8 +90,8 @@ static enum fault hypercomplex(cursor *c, uint64_t rows, uint64_t columns, doubl
     const uint8_t *header = take(c, 2);
     if (!header) return SHORT;
     const uint64_t n = header[1];
-    if (n == 0 || rows % n || columns % n) return HEADER;
-    const uint64_t high = rows / n, wide = columns / n;
+    if (n == 0 || rows % n) return HEADER;
+    const uint64_t high = rows / n, wide = (columns + n - 1) / n; /* the last columns may be missing */
     double *a = sciml_take(sizeof *a * n * n * n), *f = sciml_take(sizeof *f * n * high * wide);
     enum fault fault = a && f ? block_shift(c, n * n, n, a) : NO_MEMORY;
     if (!fault) fault = block_shift(c, n, high * wide, f);

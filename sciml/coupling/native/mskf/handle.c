@@ -45,16 +45,17 @@ static int choose_kernels(sciml_mskf *made, char *message, size_t length) {
 
 static int read_schema(const sciml_cdf *file, const char *path, int32_t *schema, char *message,
                        size_t length) {
+    const int expected = file->content ? SCIML_BUNDLE_SCHEMA : SCIML_WEIGHTS_SCHEMA;
     if (sciml_cdf_integer(file, "sciml_schema", schema, message, length))
         return sciml_say(SCIML_SCHEMA, message, length,
                          "%s has no schema number, this library reads schema %d: export the weights and "
                          "build the library with the same sciml",
-                         path, SCIML_WEIGHTS_SCHEMA);
-    if (*schema == SCIML_WEIGHTS_SCHEMA) return SCIML_OK;
+                         path, expected);
+    if (*schema == expected) return SCIML_OK;
     return sciml_say(SCIML_SCHEMA, message, length,
                      "%s has schema %d, this library reads schema %d: export the weights and "
                      "build the library with the same sciml",
-                     path, *schema, SCIML_WEIGHTS_SCHEMA);
+                     path, *schema, expected);
 }
 
 /* Put the path of the file before a message that does not show it. */
