@@ -34,6 +34,12 @@ TEXTS = {ROOT / "docs" / "results.md": render, ROOT / "README.md": key_numbers}
 """Each text and what is written between its marks."""
 SCIML = ["-m", "sciml"]
 OPERATORS = "bench-output/operators"
+WHOLE_RUNS = ("mskf_pairs_convrad_train123.nc", "mskf_io_convrad_train3.nc", "wrfout_d01_convrad_train1.nc")
+SHORT = {
+    "parametrized": "--take 12 --epochs 18 --rates 1e-2 2e-2".split(),
+    "transformer": "--take 12 --epochs 18 --rates 3e-3 1e-2 --pretraining-epochs 60".split(),
+}
+"""Columns and budgets of the networks that are trained many times."""
 TERRAIN = ("sample/wrfout_d01_terrain3km_full.nc", "sample/mskf_offline_terrain3km.nc")
 
 
@@ -60,6 +66,12 @@ def benches(shared: Path) -> dict[str, Bench]:
     pure = ["bench/pure_networks.py", str(wrf), "--seeds", "7", "--out", "bench-output/pure_networks.json"]
     pure += ["--work", "bench-output/pure_networks"]
     small = ["bench/compress.py", "--json", "bench-output/compress.json", "--figure", "data/compress.png"]
+    whole = [str(wrf / "train" / name) for name in WHOLE_RUNS]
+    store = "bench-output/whole_runs.zarr"
+    gather = [*SCIML, "wrf", "columns", *whole, "-o", store, "--overwrite"]
+    forms, levels = (
+        [f"bench/{name}.py", store, *SHORT[name], "--json", f"bench-output/{name}.json"] for name in SHORT
+    )
     far = [
         *SCIML,
         "convection",
@@ -91,6 +103,8 @@ def benches(shared: Path) -> dict[str, Bench]:
         "pure_networks": Bench((pure,), "bench-output/pure_networks.json", False),
         "native": _bench("native"),
         "compress": Bench((small,), "bench-output/compress.json"),
+        "parametrized": Bench((gather, forms), "bench-output/parametrized.json"),
+        "transformer": Bench((gather, levels), "bench-output/transformer.json"),
         "modes": _bench("modes"),
         "equilibrium": Bench((workflow, copy), f"{equilibrium}/rce.json", False),
         "climate": Bench((true,), climate, False),

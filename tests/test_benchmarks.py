@@ -14,8 +14,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
+from sciml.columns.open import open_columns
+from sciml.convection.emulator import Emulator, sounding_of
+from sciml.convection.feature_scaling import FeatureScaling
+from sciml.convection.layer_targets import fitted_edges
+from sciml.convection.prepared_profiles import profiles
+from sciml.convection.transformer import ColumnTransformer
+from sciml.convection.transformer_shape import TransformerShape
 from tests.paths import REPO, SAMPLE_OFFLINE, SAMPLE_WRFOUT
 
 
@@ -266,9 +274,44 @@ def test_the_networks_of_the_parametrized_benchmark(load: Any) -> None:
     for terms in (2, 4):
         wanted, plain = bench.parameters(bench.SIZES, terms), named[f"plain, size of hypercomplex {terms}"]
         assert wanted <= bench.parameters(plain) < 1.06 * wanted < bench.parameters(bench.SIZES)
-    rows = [dict.fromkeys((*bench.OUTPUTS, "validation"), 0.25 * seed) for seed in (1, 2, 3)]
+    rows = [dict.fromkeys(bench.SHOWN, 0.25 * seed) for seed in (1, 2, 3)]
     record = {"full": {"seeds": [{**row, "parameters": 4321, "learning_rate": 0.01} for row in rows]}}
     assert "full     4,321       0.01  0.500 (0.250 to 0.750)" in bench.table(record)
+
+
+def test_a_ranked_training_takes_the_best_rate_for_all_seeds(load: Any, tmp_path: Path) -> None:
+    ranked = load("ranked")
+    trained = []
+
+    class Known(ranked.Trainings):
+        def row(self, name: str, network: Any, rate: float, seed: int, **more: Any) -> dict[str, Any]:
+            trained.append((rate, seed, more["pretrained"]))
+            return {"validation": abs(rate - 0.02), "learning_rate": rate, "seed": seed, "RTHCUTEN": 0.5}
+
+    trainings = Known(xr.Dataset({"RUN": ("column", [1, 2, 2, 3])}), tmp_path, [2], [3], {})
+    starts = {seed: tmp_path / f"{seed}" for seed in (7, 11)}
+    made = trainings.ranked("full", {}, (0.01, 0.02), (7, 11), starts=starts)
+    assert trained == [(0.01, 7, starts[7]), (0.02, 7, starts[7]), (0.02, 11, starts[11])]
+    assert [row["seed"] for row in made["seeds"]] == [7, 11]
+    assert {row["learning_rate"] for row in made["seeds"]} == {0.02}
+    assert trainings.of_runs([2]).sizes["column"] == 2
+    assert trainings.path("a, b", 0.01, 7).name == "a__b_0.01_7.sciml"
+
+
+def test_the_errors_of_binary_scores_by_form_and_rank(load: Any) -> None:
+    scores = load("binary_scores")
+    torch.manual_seed(47)
+    columns = open_columns(SAMPLE_WRFOUT, truth=SAMPLE_OFFLINE).isel(column=slice(None, None, 120)).load()
+    shape = TransformerShape(hidden=8, heads=2, layers=1, width=8, pooled=8, edges=fitted_edges(columns))
+    network = ColumnTransformer(shape).eval()
+    seen = profiles(sounding_of(columns), shape.edges)
+    assert seen is not None
+    scaling = FeatureScaling.of(seen.channels, seen.scalars)
+    made = scores.score_errors(Emulator(network, scaling, {}), columns, columns)["relative_to_rank_0"]
+    assert made["shared"]["0"] == pytest.approx(1) == made["heads"]["0"]
+    assert made["shared"]["0"] > made["shared"]["1"] > made["shared"]["any"] > made["heads"]["1"]
+    assert made["heads, without signs"]["1"] > made["heads"]["1"] > made["heads"]["2"]
+    assert made["heads"]["8"] == pytest.approx(0, abs=1e-6)
 
 
 def test_the_tables_of_precisions(load: Any) -> None:

@@ -15,13 +15,14 @@ from sciml.convection.transformer import ColumnTransformer
 from sciml.convection.transformer_shape import TransformerShape
 from sciml.errors import InputError, SchemaError
 from sciml.nn.state_dict import load_weights
-from sciml.train import checkpoint
+from sciml.train import BatchSource, checkpoint
 
 __all__ = ["PRETRAINED_KIND", "Pretrained"]
 
 PRETRAINED_KIND = "convection-pretrained"  # of the checkpoint
 TRUNK = ("embed.", "place", "blocks.", "last_norm.")
-TRUNK_SETTINGS = ("hidden", "layers", "heads", "attention", "rank", "position")
+TRUNK_SETTINGS = ("hidden", "layers", "heads", "attention", "rank", "estimators", "position")
+BINARY_SETTINGS = ("attention", "rank", "estimators")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +74,16 @@ class Pretrained:
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings of a network that starts from this one: its own, and those given for the heads.
 
+        A network with real attention can start one with binary attention.
+
         Raises
         ------
         InputError
-            A given setting of the modules before the heads differs.
+            Another given setting of the modules before the heads differs.
         """
         own = {name: getattr(self.network.shape, name) for name in TRUNK_SETTINGS}
+        if own["attention"] == "real" and given.get("attention") == "binary":
+            own = {name: value for name, value in own.items() if name not in BINARY_SETTINGS}
         for name, value in given.items():
             if own.get(name, value) != value:
                 raise InputError(
@@ -86,6 +91,11 @@ class Pretrained:
                     "pretrain with it"
                 )
         return {**given, **own}
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Number of columns of the pretraining, and digest of the weights."""
+        return {"columns": self.about.get("columns"), "digest": self.digest}
 
     @property
     def digest(self) -> str:
@@ -97,10 +107,13 @@ class Pretrained:
 
     def initialise(self, network: Any) -> None:
         """Copy the weights of the modules before the heads to a network of the same layers."""
-        mine = self.network.state_dict()
-        network.load_state_dict(
-            {k: mine[k] if k.startswith(TRUNK) else v for k, v in network.state_dict().items()}
-        )
+        mine = {k: v for k, v in self.network.state_dict().items() if k.startswith(TRUNK)}
+        network.load_state_dict({k: mine.get(k, v) for k, v in network.state_dict().items()})
+
+    def fit_estimators(self, network: Any, source: BatchSource) -> None:
+        """Fit the estimators of a network with binary attention to the real scores that it starts from."""
+        if network.shape.attention != self.network.shape.attention:
+            network.fit_estimators(source)
 
     def __repr__(self) -> str:
         runs = ", ".join(map(str, self.about.get("runs", ())))

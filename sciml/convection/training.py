@@ -171,6 +171,8 @@ def train(
             weights = balanced({key: groups[key] for key in keys})
         training = data.source(used, normalisation, weights)
         made.calibrate(training)
+        if start is not None:
+            start.fit_estimators(made, training)
         history = run(
             made,
             form.objective(_losses),
@@ -192,11 +194,7 @@ def train(
         "excluded": [int(r) for r in exclude],
         "balance": list(keys),
         **({"fraction": float(fraction)} if fraction < 1 else {}),
-        **(
-            {}
-            if start is None
-            else {"pretrained": {"columns": start.about.get("columns"), "digest": start.digest}}
-        ),
+        **({} if start is None else {"pretrained": start.summary}),
     }
     emulator = Emulator(made.eval(), normalisation, about)
     save_finished(emulator, output, history)

@@ -12,6 +12,7 @@ from sciml.convection.feature_scaling import joined_inputs
 from sciml.convection.layer_network import LayerNetwork
 from sciml.convection.transformer_shape import TransformerShape
 from sciml.nn.binary_attention import BinaryAttention, SelfAttention
+from sciml.nn.score_estimators import fit_estimators
 from sciml.train import BatchSource
 
 __all__ = ["Block", "ColumnTransformer"]
@@ -64,7 +65,7 @@ class ColumnTransformer(LayerNetwork):
     command: ClassVar[str] = "transformer"
     settings: ClassVar[tuple[str, ...]] = (
         *("hidden", "layers", "width", "pooled"),
-        *("heads", "attention", "rank", "position"),
+        *("heads", "attention", "rank", "estimators", "position"),
     )
     kernel: ClassVar[str | None] = None
     shape_class: ClassVar[type[TransformerShape]] = TransformerShape
@@ -88,7 +89,9 @@ class ColumnTransformer(LayerNetwork):
         shape = self.shape
         if shape.attention == "real":
             return SelfAttention(shape.hidden, shape.heads)
-        return BinaryAttention(shape.hidden, shape.heads, rank=shape.rank, binary_projections=False)
+        return BinaryAttention(
+            shape.hidden, shape.heads, rank=shape.rank, binary_projections=False, estimators=shape.estimators
+        )
 
     def states(self, inputs: Tensor) -> Tensor:
         """Compute the features of the pressure layers after all blocks."""
@@ -106,11 +109,23 @@ class ColumnTransformer(LayerNetwork):
             self.states(joined_inputs(batch["x"], batch["y"]))
             break
 
+    @torch.no_grad()
+    def fit_estimators(self, source: BatchSource) -> None:
+        """Fit steps and estimators of binary attention to the real scores of its queries and keys, block by block."""
+        for batch in source.batches(256):
+            x = self.embed(joined_inputs(batch["x"], batch["y"])) + self.place
+            for block in self.blocks:
+                assert isinstance(block, Block) and isinstance(block.attention, BinaryAttention)
+                fit_estimators(block.attention, block.norm(x))
+                x = block(x)
+            break
+
     def describe(self) -> str:
         """Describe the network in a few words."""
         shape = self.shape
         count = sum(p.numel() for p in self.parameters())
         kind = "real" if shape.attention == "real" else f"binary, rank {shape.rank}"
+        kind += " of each head" if shape.attention == "binary" and shape.estimators == "heads" else ""
         return (
             f"transformer {shape.layers} x {shape.hidden} ({kind} attention, {shape.heads} heads), "
             f"{max(len(shape.edges) - 1, 0)} layers, {count} parameters"

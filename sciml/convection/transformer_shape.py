@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sciml.checks import check_int
 from sciml.convection.column_shape import ColumnShape
 from sciml.errors import InputError
+from sciml.nn.binary_attention import ESTIMATORS
 
 __all__ = ["TransformerShape"]
 
@@ -28,6 +29,8 @@ class TransformerShape(ColumnShape):
         ``real``, or ``binary`` for the two levels of BiPFT (`sciml.nn.BinaryAttention`).
     rank
         Rank of the estimators of binary attention; 0 has none.
+    estimators
+        ``shared`` by all heads as in BiPFT, or ``heads``, where each head has its own.
     position
         ``sinusoidal``, or ``learned`` for trained features of each pressure layer.
     width, pooled, edges, channels, scalars
@@ -43,6 +46,7 @@ class TransformerShape(ColumnShape):
     heads: int = 4
     attention: str = "real"
     rank: int = 1
+    estimators: str = "shared"
     position: str = "sinusoidal"
 
     def __post_init__(self) -> None:
@@ -53,7 +57,8 @@ class TransformerShape(ColumnShape):
             raise InputError(
                 f"TransformerShape(hidden={self.hidden}, heads={self.heads}): give an even hidden that heads divides"
             )
-        for name, known in (("attention", ATTENTIONS), ("position", POSITIONS)):
+        choices = {"attention": ATTENTIONS, "position": POSITIONS, "estimators": ESTIMATORS}
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise InputError(
                     f"TransformerShape({name}={getattr(self, name)!r}): give {' or '.join(known)}"

@@ -20,6 +20,7 @@ from sciml.nn.conversion import (
 from sciml.nn.dense_weights import dense_copy, parametrizations
 from sciml.nn.hypercomplex import Hypercomplex, hamilton
 from sciml.nn.lstm import LSTM
+from sciml.nn.score_estimators import fit_estimators
 from sciml.nn.state_dict import load_weights, materialise, misfit
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "StraightThroughSign",
     "binarize",
     "dense_copy",
+    "fit_estimators",
     "hamilton",
     "harden",
     "hypercomplexify",

@@ -13,7 +13,9 @@ from sciml.errors import InputError
 from sciml.nn.binary_activation import ElasticSign, ElasticStep
 from sciml.nn.binary_weight import CentredSign
 
-__all__ = ["BinaryAttention", "BinaryLinear", "SelfAttention"]
+__all__ = ["ESTIMATORS", "BinaryAttention", "BinaryLinear", "SelfAttention"]
+
+ESTIMATORS = ("shared", "heads")
 
 
 class BinaryLinear(nn.Linear):
@@ -115,8 +117,9 @@ class BinaryAttention(SelfAttention):
     """Self-attention with two levels of queries, keys, values and probabilities, as in BiPFT.
 
     The scores are ``((a_q sign Q)(a_k sign K)^T + q_m k_p^T + q_p k_m^T + q_p k_p^T) / sqrt(d)``, where ``d`` is the
-    number of features of a head. The low-rank terms estimate the error of the binary product, are linear in the real
-    input and are shared by all heads. The values are ``a_v sign V + v_p`` with a number ``v_p`` for each token.
+    number of features of a head. The low-rank terms estimate the error of the binary product and are linear in the real
+    input; all heads share them, or each head has its own. The values are ``a_v sign V + v_p`` with a number ``v_p`` for
+    each token.
 
     Parameters
     ----------
@@ -128,15 +131,19 @@ class BinaryAttention(SelfAttention):
         Rank of a real linear map that is added to queries, keys and values before their signs; 0 has none.
     binary_projections
         Whether the layers of queries, keys and values have binary inputs and weights.
+    estimators
+        ``shared`` by all heads, as in the paper, or ``heads``, where each head has its own.
 
     Raises
     ------
     InputError
-        The heads do not divide the width, or a rank is below 0.
+        The heads do not divide the width, a rank is below 0, or the estimators are neither of the two.
 
     Notes
     -----
     Xing et al., AAAI 2024, arXiv 2312.08937. The authors have rank 1 in the pretraining, any rank in the fine-tuning.
+    Estimators of each head are our form: the errors of heads differ, so that a shared estimate leaves most of them.
+    `sciml.nn.score_estimators.fit_estimators` starts them from the least squares of the real scores.
 
     Examples
     --------
@@ -145,17 +152,27 @@ class BinaryAttention(SelfAttention):
     """
 
     def __init__(
-        self, width: int, heads: int, *, rank: int = 1, adapter: int = 0, binary_projections: bool = True
+        self,
+        width: int,
+        heads: int,
+        *,
+        rank: int = 1,
+        adapter: int = 0,
+        binary_projections: bool = True,
+        estimators: str = "shared",
     ) -> None:
         self.binary_projections = binary_projections
         super().__init__(width, heads)
         check_int("rank", rank, 0, owner="BinaryAttention")
         check_int("adapter", adapter, 0, owner="BinaryAttention")
+        if estimators not in ESTIMATORS:
+            raise InputError(f"BinaryAttention(estimators={estimators!r}): give {' or '.join(ESTIMATORS)}")
         self.rank, self.adapter = rank, adapter
+        self.groups = heads if estimators == "heads" else 1
         self.sign_q, self.sign_k, self.sign_v = ElasticSign(), ElasticSign(), ElasticSign()
         self.step = ElasticStep()
         if rank:
-            self.q_p, self.q_m, self.k_p, self.k_m = (nn.Linear(width, rank) for _ in range(4))
+            self.q_p, self.q_m, self.k_p, self.k_m = (nn.Linear(width, self.groups * rank) for _ in range(4))
             self.v_p = nn.Linear(width, 1)
         if adapter:
             self.adapter_q, self.adapter_k, self.adapter_v = (
@@ -175,10 +192,43 @@ class BinaryAttention(SelfAttention):
         return self.split(q), self.split(k)
 
     def estimate(self, hidden: Tensor) -> Tensor:
-        """Compute the low-rank terms of the scores, (sample, 1, token, token), before the division by sqrt(d)."""
-        q_p, k_p = self.q_p(hidden), self.k_p(hidden)
-        terms: Tensor = self.q_m(hidden) @ k_p.mT + q_p @ self.k_m(hidden).mT + q_p @ k_p.mT
-        return terms.unsqueeze(1)
+        """Compute the low-rank terms of the scores before the division by sqrt(d).
+
+        Returns
+        -------
+        Tensor
+            (sample, head, token, token), with one head where all share the estimators.
+        """
+        q_p, q_m, k_p, k_m = (
+            self._by_group(part(hidden)) for part in (self.q_p, self.q_m, self.k_p, self.k_m)
+        )
+        terms: Tensor = q_m @ k_p.mT + q_p @ k_m.mT + q_p @ k_p.mT
+        return terms
+
+    def _by_group(self, x: Tensor) -> Tensor:
+        return x.reshape(*x.shape[:2], self.groups, self.rank).transpose(1, 2)
+
+    @torch.no_grad()
+    def set_estimators(self, left: Tensor, right: Tensor) -> None:
+        """Set the estimators so that the low-rank terms are ``[x, 1] left right^T [x, 1]^T``.
+
+        Parameters
+        ----------
+        left, right
+            (head, width + 1, component), with one head where all share the estimators, and at most twice the rank as
+            components; the last row is that of the constant one.
+        """
+
+        def halves(side: Tensor) -> tuple[Tensor, Tensor]:
+            whole = side.new_zeros(*side.shape[:2], 2 * self.rank)
+            whole[..., : side.shape[-1]] = side
+            return whole[..., : self.rank], whole[..., self.rank :]
+
+        (q_m, q_p), (k_p, k_sum) = halves(left), halves(right)
+        for name, value in (("q_m", q_m), ("q_p", q_p), ("k_p", k_p), ("k_m", k_sum - k_p)):
+            layer, flat = getattr(self, name), value.transpose(1, 2).flatten(0, 1)
+            layer.weight.copy_(flat[:, :-1])
+            layer.bias.copy_(flat[:, -1])
 
     def scores(self, hidden: Tensor) -> Tensor:
         """Compute the scores before the softmax, (sample, head, token, token), of hidden (sample, token, width)."""

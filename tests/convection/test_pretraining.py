@@ -81,3 +81,22 @@ def test_the_fraction_is_drawn_by_the_seed() -> None:
             training.train("x.nc", "y.sciml", fraction=fraction)
     with pytest.raises(InputError, match="300 columns leaves 0"):
         drawn(rows, 1e-4, 5)
+
+
+def test_real_weights_start_binary_attention(pairs: xr.Dataset, start: Path, tmp_path: Path) -> None:
+    network = {"kind": "transformer", "width": 8, "pooled": 8, "attention": "binary", "estimators": "heads"}
+    fit = {**FAST, "epochs": 1, "learning_rate": 1e-9, "weight_decay": 0.0}
+    made = training.train(
+        pairs, tmp_path / "t.sciml", fit=fit, network=network, pretrained=start, progress=Quiet()
+    )
+    attention, real = made.network.blocks[0].attention, Pretrained.load(start).network.blocks[0].attention
+    torch.testing.assert_close(attention.query.weight, real.query.weight, atol=1e-6, rtol=0)
+    assert attention.groups == 2
+    torch.manual_seed(43)
+    x = made.network.blocks[0].norm(torch.randn(30, 7, 8))
+    with torch.no_grad():
+        exact, fitted = real.scores(x), attention.scores(x)
+    assert float((fitted - exact).square().mean()) < 0.5 * float(exact.square().mean())
+    settings = {"kind": "transformer", "attention": "binary", "layers": 3}
+    with pytest.raises(InputError, match="layers=3, and the pretrained network has 1"):
+        training.train(pairs, tmp_path / "o.sciml", network=settings, pretrained=start, progress=Quiet())
