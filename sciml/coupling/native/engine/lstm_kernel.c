@@ -8,6 +8,7 @@
  * into one product per layer, as is usual, would write them to memory and read them back.
  * Lanes beyond the last column are padding: computed like the others, never read. */
 #include "engine/lstm_kernel.h"
+#include "engine/lane_order.h"
 #include "engine/vectors.h"
 
 #include <string.h>
@@ -292,40 +293,24 @@ static void run_tile(const sciml_network *net, int32_t levels, int32_t constant,
     *pooled = p.pooled;
 }
 
+SCIML_LANE_ORDER(gather, scatter, real, real)
+
 static void run_columns(const sciml_network *net, int32_t levels, int32_t columns, int64_t first,
                         const sciml_arrays *a, void *scratch) {
     const int width = (columns + LANES - 1) / LANES * LANES;
-    const int channels = net->channels;
+    const ptrdiff_t *xs = a->xs, *ys = a->ys;
     real *in = input_place(net, levels, scratch);
-    const ptrdiff_t s0 = a->xs[0], s2 = a->xs[2];
-    for (int k = 0; k < levels; k++) {
-        const real *from = (const real *)a->x + first * s0 + k * a->xs[1];
-        /* Prefetch the next level: hardware does not follow one stream per lane. */
-        if (k + 1 < levels)
-            for (int lane = 0; lane < columns; lane++)
-                for (int c = 0; c < channels; c += 64 / (int)sizeof(real))
-                    __builtin_prefetch(from + lane * s0 + a->xs[1] + c * s2);
-        for (int c = 0; c < channels; c++, from += s2, in += width) {
-            for (int lane = 0; lane < columns; lane++)
-                in[lane] = from[lane * s0];
-            for (int lane = columns; lane < width; lane++)
-                in[lane] = 0;
-        }
-    }
+    for (int k = 0; k < levels; k++, in += net->channels * width)
+        gather((const real *)a->x + first * xs[0] + k * xs[1], xs[0], xs[2], k + 1 < levels ? xs[1] : 0,
+               net->channels, columns, width, in);
     void *head_, *pooled_;
     run_tile(net, levels, 0, columns, scratch, &head_, &pooled_);
     const real *head = head_, *pooled = pooled_;
     const int stored = (net->head + ROWS - 1) / ROWS * ROWS;
     for (int k = 0; k < levels; k++)
-        for (int o = 0; o < net->outputs; o++) {
-            real *to = (real *)a->y + first * a->ys[0] + k * a->ys[1] + o * a->ys[2];
-            const real *from = head + ((size_t)k * (size_t)stored + (size_t)o) * (size_t)width;
-            for (int lane = 0; lane < columns; lane++)
-                to[lane * a->ys[0]] = from[lane];
-        }
-    for (int o = 0; o < net->pooled; o++)
-        for (int lane = 0; lane < columns; lane++)
-            ((real *)a->p)[(first + lane) * a->ps[0] + o * a->ps[1]] = pooled[o * width + lane];
+        scatter((real *)a->y + first * ys[0] + k * ys[1], ys[0], ys[2], net->outputs, columns, width,
+                head + (size_t)k * (size_t)stored * (size_t)width);
+    scatter((real *)a->p + first * a->ps[0], a->ps[0], a->ps[1], net->pooled, columns, width, pooled);
 }
 
 extern const sciml_kernel JOIN(sciml_f, SCIML_BITS, SCIML_ISA);

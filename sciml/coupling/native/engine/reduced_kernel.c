@@ -9,6 +9,7 @@
  * which all levels then read from the innermost caches. Signs are not multiplied by counting bits: the
  * activations have 8 bits, so that each product would need 8 counts, and one instruction multiplies and adds
  * 64 bytes in the time of a count. */
+#include "engine/lane_order.h"
 #include "engine/lstm_kernel.h"
 #include "engine/reduced_operand.h"
 #if defined(__AVX512VNNI__)
@@ -344,29 +345,26 @@ static void run_tile(const sciml_network *net, int32_t levels, int32_t constant,
     *pooled = p.pooled;
 }
 
+SCIML_LANE_ORDER(gather_float, scatter_float, float, float)
+SCIML_LANE_ORDER(gather_double, scatter_double, double, float)
+
 /* Gather, run, scatter; for arrays of doubles too, because the network runs in 32 bits for all hosts. */
 #define RUN(name, real)                                                                                      \
     static void name(const sciml_network *net, int32_t levels, int32_t columns, int64_t first,               \
                      const sciml_arrays *a, void *scratch) {                                                 \
+        const ptrdiff_t *xs = a->xs, *ys = a->ys;                                                            \
         float *in = input_place(net, levels, scratch);                                                       \
-        for (int32_t k = 0; k < levels; k++)                                                                 \
-            for (int32_t c = 0; c < net->channels; c++, in += COLUMNS) {                                     \
-                const real *from = (const real *)a->x + first * a->xs[0] + k * a->xs[1] + c * a->xs[2];      \
-                for (int32_t lane = 0; lane < COLUMNS; lane++)                                               \
-                    in[lane] = lane < columns ? (float)from[lane * a->xs[0]] : 0.0f;                         \
-            }                                                                                                \
+        for (int32_t k = 0; k < levels; k++, in += net->channels * COLUMNS)                                  \
+            gather_##real((const real *)a->x + first * xs[0] + k * xs[1], xs[0], xs[2],                      \
+                          k + 1 < levels ? xs[1] : 0, net->channels, columns, COLUMNS, in);                  \
         void *head_, *pooled_;                                                                               \
         run_tile(net, levels, 0, columns, scratch, &head_, &pooled_);                                        \
         const float *head = head_, *pooled = pooled_;                                                        \
         for (int32_t k = 0; k < levels; k++, head += outputs_of(net) * COLUMNS)                              \
-            for (int32_t o = 0; o < net->outputs; o++) {                                                     \
-                real *to = (real *)a->y + first * a->ys[0] + k * a->ys[1] + o * a->ys[2];                    \
-                for (int32_t lane = 0; lane < columns; lane++)                                               \
-                    to[lane * a->ys[0]] = (real)head[o * COLUMNS + lane];                                    \
-            }                                                                                                \
-        for (int32_t o = 0; o < net->pooled; o++)                                                            \
-            for (int32_t lane = 0; lane < columns; lane++)                                                   \
-                ((real *)a->p)[(first + lane) * a->ps[0] + o * a->ps[1]] = (real)pooled[o * COLUMNS + lane]; \
+            scatter_##real((real *)a->y + first * ys[0] + k * ys[1], ys[0], ys[2], net->outputs, columns,    \
+                           COLUMNS, head);                                                                   \
+        scatter_##real((real *)a->p + first * a->ps[0], a->ps[0], a->ps[1], net->pooled, columns, COLUMNS,   \
+                       pooled);                                                                              \
     }
 
 RUN(run_floats, float)
