@@ -20,6 +20,7 @@ import argparse
 import json
 import platform
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def equal_size(terms: int) -> dict[str, int]:
     raise AssertionError(wanted)
 
 
-def networks() -> dict[str, dict[str, Any]]:
+def networks(several: Sequence[int] = (4, 2)) -> dict[str, dict[str, Any]]:
     """Return the settings of all networks by name."""
     binary = {
         f"{name}, {stages} stage{'s' if stages > 1 else ''}": {
@@ -71,10 +72,10 @@ def networks() -> dict[str, dict[str, Any]]:
         for stages in (1, 2)
     }
     made: dict[str, dict[str, Any]] = {"full": SIZES}
-    for terms in (4, 2):
+    for terms in several:
         made[f"hypercomplex {terms}"] = {**SIZES, "hypercomplex": terms}
         made[f"plain, size of hypercomplex {terms}"] = equal_size(terms)
-        made |= binary  # after those of four terms
+        made |= binary  # after those of the first number of terms
     return made
 
 
@@ -107,7 +108,7 @@ def measure(arguments: Any, folder: Path) -> dict[str, Any]:
         "validation": trainings.of_runs(arguments.hold_out).sizes["column"],
         "scored": trainings.of_runs(arguments.exclude).sizes["column"],
     }
-    for name, settings in networks().items():
+    for name, settings in networks(arguments.terms).items():
         record[name] = trainings.ranked(
             name, {"kind": "bilstm", **settings}, arguments.rates, arguments.seeds
         )
@@ -149,6 +150,7 @@ def main() -> None:
     parser.add_argument("--exclude", nargs="+", type=int, default=[3])
     parser.add_argument("--take", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--terms", nargs="+", type=int, default=(4, 2), help="of the hypercomplex networks")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--rates", nargs="+", type=float, default=RATES)

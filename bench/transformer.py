@@ -79,8 +79,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         record["networks"][name] = trainings.ranked(
             name, settings, options.rates, options.seeds, fit=own, fraction=fraction, **more
         )
-        if options.json:
-            options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write(options, record)
 
     for fraction in options.fractions:
         add(f"scratch, {fraction:.0%} of the labels", {}, fraction)
@@ -89,10 +88,17 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     for row in record["networks"][f"scratch, {1:.0%} of the labels"]["seeds"]:
         path = trainings.path(f"scratch, {1:.0%} of the labels", row["learning_rate"], row["seed"])
         record["scores"].append({"seed": row["seed"], **errors_of(trainings, path)})
+    write(options, record)
     for name, network in BINARY.items():
         add(name, network)
     add("binary rank 1 of each head, pretrained", BINARY["binary rank 1 of each head"], starts=paths)
     return record
+
+
+def write(options: argparse.Namespace, record: dict[str, Any]) -> None:
+    """Write the record so far."""
+    if options.json:
+        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def errors_of(trainings: Trainings, path: Path) -> dict[str, Any]:
