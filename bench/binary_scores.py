@@ -16,7 +16,7 @@ from sciml.nn.binary_attention import ESTIMATORS, BinaryAttention
 from sciml.nn.score_estimators import ScoreMoments
 
 RANKS = (0, 1, 2, 8)
-MOST = 4000  # columns of the fit and of the test
+MOST = 1500  # columns of the fit and of the test
 
 
 def hidden_states(emulator: Emulator[Any], columns: xr.Dataset) -> list[torch.Tensor]:
@@ -63,7 +63,8 @@ def score_errors(emulator: Emulator[Any], training: xr.Dataset, test: xr.Dataset
             binary.query, binary.key = real.query, real.key
             first = ScoreMoments.of(binary, before[number])
             second = ScoreMoments.of(binary, after[number], first.basis)
-            energy += float(second.squares[0]) / second.pairs / len(ESTIMATORS)
+            size = real.query.in_features // real.heads
+            energy += float(second.squares[0]) / second.pairs / size / len(ESTIMATORS)
             plain = first.fitted(0)[0]
             for rank in RANKS:
                 add(form, str(rank), second.error(*first.fitted(2 * rank)))

@@ -15,6 +15,7 @@ from sciml.nn.binary_sign import binary_sign
 __all__ = ["ScoreMoments", "fit_estimators"]
 
 ROUNDS, CHANGE = 40, 1e-5  # of the alternating least squares: most rounds, least relative gain of one
+EXACT = 1e-10  # relative error that is rounding
 NULL = 1e-10  # relative variance of a direction of the inputs that does not count
 RIDGE = 1e-10
 
@@ -108,7 +109,7 @@ class ScoreMoments:
             The number c, and (group, coordinate, component); the components of a group are orthogonal.
         """
         count = min(components, self.real.shape[-1])
-        _, mixed, own = self.squares.tolist()
+        exact, mixed, own = self.squares.tolist()
         if not count:
             empty = self.real[..., :0]
             return (mixed / own if scale is None else scale), empty, empty
@@ -119,7 +120,7 @@ class ScoreMoments:
             left = torch.linalg.qr(left)[0]
             c, right = self._solved(left, self.real.mT, self.binary.mT, scale)
             error = self.error(c, left, right)
-            if last - error <= CHANGE * abs(error):
+            if last - error <= CHANGE * abs(error) or error <= EXACT * exact / self.pairs:
                 break
             last = error
         u, size, v = torch.linalg.svd(left @ right.mT)
