@@ -124,10 +124,16 @@ def parts(path: Path) -> dict[str, int]:
             return {}
         blob = np.asarray(file["bundle"][...]).view(np.uint8)
     stored, described, _ = unbundle_tensors(blob)
+    numbers = struct.unpack_from(f">{2 * int(blob[1])}I", blob.tobytes(), 2)
+    made = {"list": numbers[1], "container": os.path.getsize(path) - sum(numbers[1::2])}
     names = [described[name]["format"] if name in described else "floats" for name in stored]
-    sizes = struct.unpack_from(f">{2 * int(blob[1])}I", blob.tobytes(), 2)[1::2]
-    made = dict(zip(["list", *dict.fromkeys(names)], sizes, strict=True))
-    return {**made, "container": os.path.getsize(path) - sum(sizes)}
+    ends = np.cumsum([array.nbytes for array in stored.values()])
+    begin = 0
+    for size, packed in zip(numbers[2::2], numbers[3::2], strict=True):
+        part = names[int(np.searchsorted(ends, begin, side="right"))]  # of the first array in the stream
+        made[part] = made.get(part, 0) + packed
+        begin += size
+    return made
 
 
 def same_bits(library: Library, path: Path, emulator: Emulator[Any]) -> bool:

@@ -7,16 +7,18 @@ numbers are big-endian, as in classic netCDF. The bytes are:
 - ``[1]``, the number of streams (uint8), and the bytes of each stream before and after its compression (uint32,
   uint32);
 - the streams (RFC 1951), one after the other. Together they have the content: the list of the attributes and arrays,
-  then the arrays. A stream has arrays of one format, because each has other frequent bytes.
+  then the arrays. Where one stream ends is of no importance: the writer begins one where other bytes are frequent.
 
 The list has the number of attributes and that of arrays (uint16, uint16). An attribute has its name (uint8 for the
 length, characters), the number of its type in netCDF (uint8), the number of its values (uint16) and these. An array has
-its name, its type, the number of its dimensions (uint8) and these (uint32).
+its name, its type, the number of its dimensions (uint8) and these (uint32). Arrays of one type that follow each other
+have their bytes in planes, the first byte of each number before the second ones, since bytes of one place are alike.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import struct
@@ -59,7 +61,8 @@ def write_bundle(
     attributes
         Texts, integers of 32 bits, and floats.
     groups
-        Group of an array, by name: arrays of one group are compressed together. Those without one are a group too.
+        Group of an array, by name: arrays of one group and type are compressed together. Those without one are a group
+        too.
 
     Raises
     ------
@@ -68,7 +71,8 @@ def write_bundle(
     """
     members = _members(arrays, groups)
     streams = [_listed(arrays, attributes, [name for names in members.values() for name in names])]
-    streams += [b"".join(_values(arrays[name]) for name in names) for names in members.values()]
+    for names in members.values():
+        streams += _streams([arrays[name] for name in names])
     if len(streams) > MOST_STREAMS:
         streams = [streams[0], b"".join(streams[1:])]
     packed = [_deflated(stream) for stream in streams]
@@ -97,9 +101,15 @@ def read_bundle(blob: Array) -> tuple[dict[str, Array], dict[str, Attribute]]:
     for _ in range(counts[1]):
         name, kind, rank = content.name(), content.take(1)[0], content.take(1)[0]
         shapes.append((name, kind, struct.unpack(f">{rank}I", content.take(4 * rank))))
-    for name, kind, shape in shapes:
-        values = np.frombuffer(content.take(_item(kind) * math.prod(shape)), _TYPES[kind])
-        arrays[name] = values.astype(values.dtype.newbyteorder("=")).reshape(shape)
+    for kind, run in itertools.groupby(shapes, key=lambda entry: entry[1]):
+        own = list(run)
+        sizes = [math.prod(shape) for _, _, shape in own]
+        planes = np.frombuffer(content.take(_item(kind) * sum(sizes)), np.uint8).reshape(_item(kind), -1)
+        values = (
+            planes.T.copy().view(_TYPES[kind]).astype(np.dtype(_TYPES[kind]).newbyteorder("=")).reshape(-1)
+        )
+        for (name, _, shape), end in zip(own, itertools.accumulate(sizes), strict=True):
+            arrays[name] = values[end - math.prod(shape) : end].reshape(shape)
     if content.left:
         raise ValueError(f"{content.left} bytes behind the arrays")
     return arrays, attributes
@@ -172,15 +182,23 @@ def _name(name: str) -> bytes:
 
 
 def _members(arrays: Mapping[str, Array], groups: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the names of the arrays of each group."""
+    """Return the names of the arrays by group and type; those of numbers of several bytes by type alone."""
     members: dict[str, list[str]] = {}
-    for name in arrays:
-        members.setdefault(groups.get(name, ""), []).append(name)
+    for name, array in arrays.items():
+        group = f"bytes of {groups.get(name, '')}" if array.itemsize == 1 else array.dtype.name
+        members.setdefault(group, []).append(name)
     return members
 
 
-def _values(array: Array) -> bytes:
-    return array.astype(np.dtype(array.dtype).newbyteorder(">")).tobytes()
+def _streams(arrays: Sequence[Array]) -> list[bytes]:
+    """Return the planes of bytes of arrays of one type, each as a stream or all as one, whichever is smaller."""
+    kind = np.dtype(_TYPES[_NUMBERS[arrays[0].dtype.name]])
+    values = np.concatenate([array.reshape(-1) for array in arrays]).astype(kind)
+    planes = [plane.tobytes() for plane in values.view(np.uint8).reshape(-1, kind.itemsize).T]
+    whole = b"".join(planes)
+    return (
+        planes if sum(len(_deflated(plane)) + 8 for plane in planes) < len(_deflated(whole)) + 8 else [whole]
+    )
 
 
 def _deflated(content: bytes) -> bytes:

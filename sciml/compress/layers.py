@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from sciml.nn.lstm import LSTM
 
-__all__ = ["linear_layers", "lstm_matrices", "ordered_sums", "reducible_linears"]
+__all__ = ["join_biases", "linear_layers", "lstm_matrices", "ordered_sums", "reducible_linears"]
 
 
 def lstm_matrices(model: nn.Module) -> dict[str, str]:
@@ -37,6 +38,20 @@ def reducible_linears(model: nn.Module) -> list[str]:
 def ordered_sums(model: nn.Module) -> list[str]:
     """Return the names of the weights of linear maps of heads over the levels, from the attribute ``lstm_pools``."""
     return _named(model, "lstm_pools")
+
+
+@torch.no_grad()
+def join_biases(model: nn.Module) -> None:
+    """Add the second bias of each direction of an LSTM with a reduced form to the first, and set it to zero.
+
+    Only their sum has an effect, and a file then has one of them to store.
+    """
+    for part in model.modules():
+        if isinstance(part, LSTM) and part.batch_first and not part.proj_size and part.bias:
+            for name in _matrices(part)[1::2]:
+                second = getattr(part, name.replace("weight", "bias"))
+                getattr(part, name.replace("weight_hh", "bias_ih")).add_(second)
+                second.zero_()
 
 
 def _named(model: nn.Module, attribute: str) -> list[str]:

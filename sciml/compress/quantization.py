@@ -15,7 +15,7 @@ from sciml.compress.calibration import Run, calibrate
 from sciml.compress.formats import pack, unpack
 from sciml.compress.integer_linear import ReducedLinear
 from sciml.compress.integer_lstm import ReducedLSTM
-from sciml.compress.layers import linear_layers, lstm_matrices
+from sciml.compress.layers import join_biases, linear_layers, lstm_matrices
 from sciml.compress.plan import Plan
 from sciml.errors import InputError
 from sciml.nn.lstm import LSTM
@@ -127,6 +127,7 @@ def quantize(
     copy: nn.Module = dense_copy(model)
     if run is not None:
         calibrate(copy.eval(), chosen, run)
+        join_biases(copy)  # of LSTMs that are not calibrated
     arrays = {name: np.asarray(t.detach().cpu()) for name, t in materialise(copy).items()}
     stored, described = pack(arrays, chosen.storage)
     values = unpack(stored, described)

@@ -26,9 +26,9 @@ ATTRIBUTES = {"text": "a b", "empty": "", "count": -3, "size": 0.1, "range": [1.
 
 
 def test_what_is_written_is_read() -> None:
-    arrays, attributes = read_bundle(write_bundle(ARRAYS, ATTRIBUTES, {"int": "other"}))
+    arrays, attributes = read_bundle(write_bundle(ARRAYS, ATTRIBUTES, {"bytes": "int16"}))
     assert attributes == ATTRIBUTES
-    assert list(arrays) == ["bytes", "short", "float", "double", "int"]
+    assert list(arrays) == ["bytes", "short", "int", "float", "double"]
     for name, array in ARRAYS.items():
         assert (arrays[name].dtype, arrays[name].shape) == (array.dtype, array.shape)
         assert arrays[name].tobytes() == array.tobytes()

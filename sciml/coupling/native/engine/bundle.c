@@ -94,6 +94,14 @@ static void read_shape(cursor *c, cdf_variable *v) {
     }
 }
 
+/* Put the bytes of each number together, which are in planes; `planes` has space for them. */
+static void join_planes(uint8_t *values, size_t count, uint32_t bytes, uint8_t *planes) {
+    memcpy(planes, values, count * bytes);
+    for (size_t i = 0; i < count; i++)
+        for (uint32_t b = 0; b < bytes; b++)
+            values[i * bytes + b] = planes[b * count + i];
+}
+
 /* Read the list of the content; returns 0, 1 if it is damaged, or 2 without memory. */
 static int read_list(sciml_cdf *file, size_t size) {
     cursor c = {file->content, size, 0};
@@ -110,15 +118,25 @@ static int read_list(sciml_cdf *file, size_t size) {
         read_attribute(&c, &merged[before + i]);
     for (uint32_t i = 0; i < arrays && !c.bad; i++)
         read_shape(&c, &variables[i]);
-    for (uint32_t i = 0; i < arrays && !c.bad; i++)
-        variables[i].values = take(&c, variables[i].count * bytes_of(variables[i].type));
+    uint8_t *planes = sciml_take(size + 1);
+    for (uint32_t i = 0; planes && i < arrays && !c.bad;) {
+        const uint32_t type = variables[i].type;
+        uint8_t *values = file->content + (size - c.left);
+        size_t count = 0; /* of the numbers of the arrays of one type that follow each other */
+        for (; i < arrays && variables[i].type == type && !c.bad; i++) {
+            count += (size_t)variables[i].count;
+            variables[i].values = take(&c, variables[i].count * bytes_of(type));
+        }
+        if (!c.bad && bytes_of(type) > 1) join_planes(values, count, bytes_of(type), planes);
+    }
+    sciml_give(planes);
     sciml_give(file->attribute);
     sciml_give(file->variable);
     file->attribute = merged;
     file->variable = variables;
     file->attributes = c.bad ? 0 : before + attributes;
     file->variables = c.bad ? 0 : arrays;
-    return c.bad || c.left;
+    return !planes ? 2 : c.bad || c.left;
 }
 
 int sciml_open_bundle(sciml_cdf *file, const char *path, char *message, size_t length) {
