@@ -151,7 +151,7 @@ def test_inputs_that_n_does_not_divide(fixed: bool, transposed: bool, inputs: in
     whole = Hypercomplex(4, algebra, transposed=transposed).double()(*originals)
     assert torch.equal(weight, whole[:inputs] if transposed else whole[:, :inputs])
     again = function.right_inverse(weight)
-    if inputs > 3 or fixed:  # else no column has all positions, and the algebra cannot be found
+    if inputs > 3 or fixed:  # else no column has all positions, which determine the algebra
         assert_near(function(*((again,) if fixed else again)), weight, 1e-12)
 
 
