@@ -33,7 +33,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -128,8 +128,10 @@ def scored_columns(data: list[Path], held_out: int, step: int) -> tuple[xr.Datas
     return columns.isel(column=np.flatnonzero(unseen)[::step]), columns.isel(column=rest[::step])
 
 
-def forms(emulator: Emulator[Any], calibration: xr.Dataset | None) -> dict[str, Emulator[Any]]:
-    """Return an emulator in each precision that its weights can have."""
+def forms(
+    emulator: Emulator[Any], calibration: xr.Dataset | None, names: Collection[str] = tuple(FORMS)
+) -> dict[str, Emulator[Any]]:
+    """Return an emulator in float32, and in each named precision that its weights can have."""
     run = None
     if calibration is not None and calibration.sizes["column"]:
         seen = emulator.network.observe(sounding_of(calibration))
@@ -140,7 +142,7 @@ def forms(emulator: Emulator[Any], calibration: xr.Dataset | None) -> dict[str, 
             return network(*given)
 
     made = {"float32": emulator}
-    for name, (bits, planes) in FORMS.items():
+    for name, (bits, planes) in ((name, FORMS[name]) for name in FORMS if name in names):
         try:
             made[name] = quantize(emulator, bits, planes=planes, run=run)
         except InputError:

@@ -31,7 +31,7 @@ from typing import Any
 import netCDF4
 import numpy as np
 import torch
-from compress import SAMPLE, TRUTH, forms, scored_columns, scores
+from compress import FORMS, SAMPLE, TRUTH, forms, scored_columns, scores
 
 from sciml.compress.bundle import bundle_tensors, unbundle_tensors
 from sciml.compress.quantization import compression_of
@@ -156,9 +156,9 @@ def measure(name: str, emulator: Emulator[Any], given: argparse.Namespace, folde
     library = Library(path)
     test = calibration = None
     if given.data and "normal" not in name:
-        test, calibration = scored_columns(given.data, given.held_out, 1)
+        test, calibration = scored_columns(given.data, given.held_out, given.every)
     rows: dict[str, Any] = {}
-    for form, made in forms(emulator, calibration).items():
+    for form, made in forms(emulator, calibration, given.forms).items():
         file = folder / "w.nc"
         write_weights(file, emulator_weights(made))
         rows[form] = {
@@ -226,6 +226,8 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=7, help="seed of the training and of the weights (default: 7)"
     )
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="use every Nth column (default: 1)")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), help="precisions")
     parser.add_argument("--json", type=Path, help="file to write the numbers to")
     given = parser.parse_args()
     torch.set_num_threads(1)
