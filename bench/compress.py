@@ -144,7 +144,7 @@ def forms(
     made = {"float32": emulator}
     for name, (bits, planes) in ((name, FORMS[name]) for name in FORMS if name in names):
         try:
-            made[name] = quantize(emulator, bits, planes=planes, run=run)
+            made[name] = quantize(emulator, bits, 64, planes, run)
         except InputError:
             if name != "hypercomplex4":  # which a plain network cannot have
                 raise

@@ -23,7 +23,8 @@ from sciml.progress import StageProgress
 if TYPE_CHECKING:
     from torch import nn
 
-    from sciml.compress import Allocation, Plan
+    from sciml.compress import Allocation, CostTable, Plan
+    from sciml.compress.allocation import Cost
     from sciml.verify.compression.subject import Subject
 
 __all__ = ["EXAMPLES", "compress"]
@@ -31,6 +32,7 @@ __all__ = ["EXAMPLES", "compress"]
 EXAMPLES = examples(
     "sciml compress mskf.sciml columns.zarr --keep 0.999 -o small.sciml",
     "sciml compress darcy.sciml test.zarr --bits 8 -o small.sciml",
+    "sciml compress mskf.sciml columns.zarr --cost time -o fast.sciml",
     "sciml compress m.sciml c.zarr --plan small.json -o again.sciml",
 )
 
@@ -40,6 +42,13 @@ class MetricChoice(enum.StrEnum):
 
     r2 = "r2"
     loss = "loss"
+
+
+class CostChoice(enum.StrEnum):
+    """Costs of an assignment of widths."""
+
+    bytes = "bytes"
+    time = "time"
 
 
 @expand_options
@@ -71,8 +80,22 @@ def compress(
         ),
     ] = None,
     block: Annotated[
-        int, typer.Option("--block", metavar="N", min=1, help="Number of values that share a shift.")
-    ] = 64,
+        int | None,
+        typer.Option(
+            "--block",
+            metavar="N",
+            min=1,
+            help="Number of values that share a shift; default: 64, or 32 or 16 if they retain much more.",
+        ),
+    ] = None,
+    cost: Annotated[
+        CostChoice,
+        typer.Option(
+            "--cost",
+            metavar="NAME",
+            help="What is least: bytes, or the time of the native kernels, measured on this processor.",
+        ),
+    ] = CostChoice.bytes,
     plan: Annotated[
         Path | None,
         typer.Option(
@@ -120,7 +143,9 @@ def compress(
     ]
     if len(given) > 1:
         raise InputError(f"{' and '.join(given)}: give one of them")
-    if plan is not None and block != 64:
+    if cost is CostChoice.time and (bits or plan):
+        raise InputError(f"--cost time with {given[0]}: nothing is chosen then; leave one of them out")
+    if plan is not None and block is not None:
         raise InputError(f"--block {block} with --plan {plan}: the plan has its own block; leave --block out")
     from sciml.train import checkpoint
 
@@ -128,7 +153,7 @@ def compress(
     inputs = [source, *data, *(reference or []), *([plan] if plan else [])]
     checkpoint.check_target(output, inputs)
     check_targets({"--json": json_file}, [*expand_inputs(inputs), output])
-    selected = _Selection(bits, _parse_widths(widths), block, plan, keep, metric.value, seed)
+    selected = _Selection(bits, _parse_widths(widths), block, plan, keep, metric.value, cost.value)
     fixed = selected.read_plan()
     described = data_options.given()
     if described and len(data) > 1:
@@ -158,11 +183,11 @@ class _Selection:
 
     bits: str | None
     widths: tuple[int, ...]
-    block: int
+    block: int | None
     file: Path | None
     keep: float
     metric: Any
-    seed: int
+    cost: str
 
     def read_plan(self) -> Plan | None:
         """Read the plan of the file."""
@@ -188,17 +213,20 @@ class _Selection:
         """Return the plan, and the allocation if widths were chosen."""
         from sciml.compress import Plan, allocate_bits, quantize
         from sciml.compress.width_plan import plan_of_widths, plan_tensors
+        from sciml.compress.widths import round_to_width
 
         if fixed is not None:
             fixed.check(subject.network)
             return fixed, None
         if self.bits is not None:
             width: int | str = int(self.bits) if self.bits.isdigit() else self.bits
-            return Plan.of(subject.network, width, self.block), None
+            block = self.chosen_block(subject, width)
+            return Plan.of(subject.network, width, block), None
         metric, calibration, confirmation = subject.floor(self.metric)
+        block = self.chosen_block(subject, self.widths[0])
 
         def apply(model: nn.Module, widths: Mapping[str, int]) -> nn.Module:
-            return quantize(model, plan_of_widths(model, widths, self.block))
+            return quantize(model, plan_of_widths(model, widths, block))
 
         allocation = allocate_bits(
             subject.network,
@@ -209,11 +237,49 @@ class _Selection:
             calibration=calibration,
             confirmation=confirmation,
             metric=metric,
+            cost=self.costs(subject, block),
             tensors=plan_tensors(subject.network),
+            quantiser=partial(round_to_width, block=block),
             apply=apply,
             progress=stages.stage,
         )
-        return plan_of_widths(subject.network, allocation.widths, self.block), allocation
+        return plan_of_widths(subject.network, allocation.widths, block), allocation
+
+    def chosen_block(self, subject: Subject, width: int | str) -> int:
+        """Return the block that was given, or the one that the calibration data show to be sufficient."""
+        from sciml.compress import Plan, quantize
+        from sciml.compress.blocks import BLOCKS, score_block
+        from sciml.compress.floor import retained_shares, scores_of
+
+        if self.block is not None:
+            return self.block
+        if width not in (4, 8):
+            return BLOCKS[0]
+        metric, calibration, _ = subject.floor(self.metric)
+        before = scores_of(metric, subject.network, calibration)
+
+        def lost(block: int) -> float:
+            small = quantize(subject.network, Plan.of(subject.network, width, block))
+            return 1.0 - min(retained_shares(before, scores_of(metric, small, calibration)).values())
+
+        return score_block(lost, self.keep)
+
+    def costs(self, subject: Subject, block: int) -> CostTable | Cost:
+        """Return the cost of the widths; times are measured here."""
+        from sciml.compress.allocation import byte_cost
+        from sciml.compress.costs import kernel_matrices
+        from sciml.compress.plan import WIDTH_KINDS
+
+        if self.cost == "bytes":
+            return partial(byte_cost, block=block)
+        matrices = kernel_matrices(subject.network)
+        if not matrices:
+            raise InputError(
+                f"--cost time: {type(subject.network).__name__} has no matrix that the kernels multiply; leave it out"
+            )
+        from sciml.coupling.matrix_costs import measure_costs
+
+        return measure_costs([WIDTH_KINDS[width] for width in self.widths], matrices.values(), block=block)
 
     def retained(self, subject: Subject, small: nn.Module, allocation: Allocation | None) -> dict[str, float]:
         """Return the share of each score that is retained on the confirmation data."""
@@ -272,6 +338,10 @@ def _report(
             "retained": dict(retained),
             "keep": selected.keep,
             "bits": allocation.bits if allocation else None,
+            "block": plan.block,
+            "cost": {"name": selected.cost, "chosen": allocation.cost, "largest": allocation.largest_cost}
+            if allocation
+            else None,
             "evaluations": allocation.evaluations if allocation else 0,
             "samples": list(subject.samples),
             "notes": notes,

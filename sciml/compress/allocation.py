@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sciml.checks import check_choice, check_fraction
+from sciml.compress.costs import CostTable, kernel_matrices
 from sciml.compress.descent import cheaper_choices
 from sciml.compress.evaluations import Apply, Evaluations
 from sciml.compress.expansion import Sensitivity, measured_losses, sensitivity, weight_names
@@ -103,7 +104,7 @@ class Allocation:
         return "\n".join(lines)
 
 
-def byte_cost(name: str, shape: tuple[int, ...], width: int) -> float:
+def byte_cost(name: str, shape: tuple[int, ...], width: int, block: int = BLOCK) -> float:
     """Return the bytes of a tensor in a file: its codes, and half a byte for the shift of each block.
 
     Examples
@@ -113,7 +114,7 @@ def byte_cost(name: str, shape: tuple[int, ...], width: int) -> float:
     """
     count = float(np.prod(shape))
     rows = shape[0] if len(shape) > 1 else 1
-    shifts = 0.0 if width == WIDEST else 0.5 * rows * -(-count // rows // BLOCK)
+    shifts = 0.0 if width == WIDEST else 0.5 * rows * -(-count // rows // block)
     return count * width / 8 + shifts
 
 
@@ -127,7 +128,7 @@ def allocate_bits(
     calibration: object = None,
     confirmation: object = None,
     metric: Metric | None = None,
-    cost: Cost = byte_cost,
+    cost: Cost | CostTable | Literal["bytes"] = "bytes",
     tensors: Sequence[str] | None = None,
     quantiser: Quantiser = round_to_width,
     apply: Apply | None = None,
@@ -158,8 +159,9 @@ def allocate_bits(
         Function of a network and batches that returns scores by name, larger is better, such as R2 by output; by
         default the negative loss.
     cost
-        Function of name, shape and width of a tensor; by default bytes in a file. A measured table of the native
-        kernels gives microseconds.
+        ``bytes`` in a file; or a table of times of the native kernels (`sciml.coupling.matrix_costs.measure_costs`),
+        in which tensors without a kernel are counted by a millionth of their kilobytes, so that of two assignments of
+        equal time the smaller one is chosen; or a function of name, shape and width of a tensor.
     apply
         Function of the network and widths by name that returns the quantised network, such as one that also computes
         with quantised activations; by default only weights are rounded, by ``quantiser``.
@@ -204,7 +206,8 @@ def allocate_bits(
     given: dict[str, Any] = {"tensors": names, "quantiser": quantiser, "progress": progress}
     predicted, terms, notes = _loss_model(fixed, first, loss, chosen, method, seed, given)
     shapes = {name: tuple(fixed.get_parameter(name).shape) for name in names}
-    table = np.array([[float(cost(name, shapes[name], width)) for width in chosen] for name in names])
+    priced = _cost_function(cost, fixed)
+    table = np.array([[float(priced(name, shapes[name], width)) for width in chosen] for name in names])
     front = pareto_front(predicted, table)
     native = set(chosen) <= set(PLAN_WIDTHS) and all(p.dtype == torch.float32 for p in fixed.parameters())
     evaluated = apply or (
@@ -292,6 +295,21 @@ def choose_on_front(
             return None, last
         index, step = max(index - step, 0), 2 * step
     return index, last - index
+
+
+def _cost_function(cost: Cost | CostTable | str, model: nn.Module) -> Cost:
+    """Return the cost of a tensor by its name, shape and width."""
+    if isinstance(cost, CostTable):
+        if not kernel_matrices(model):
+            raise InputError(
+                f"cost of times for {type(model).__name__}, which has no matrix that the kernels multiply: leave it out"
+            )
+        time = cost.cost(model)
+        return lambda name, shape, width: time(name, shape, width) + 1e-9 * byte_cost(name, shape, width)
+    if isinstance(cost, str):
+        check_choice("cost", cost, ("bytes",), owner="allocate_bits")
+        return byte_cost
+    return cost
 
 
 def _choose(

@@ -20,6 +20,7 @@ Evaluate: TypeAlias = Callable[[Choices], Floats]
 it passes if none is positive."""
 MOST_ENUMERATED = 60_000
 """Number of assignments up to which all are candidates: 10 tensors of 3 widths. Beyond, those near the front are."""
+MOST_CANDIDATES = 3000
 NEAR = 8
 """Number of cheaper assignments of the front whose neighbours are candidates."""
 PATIENCE = 12
@@ -76,9 +77,8 @@ def cheaper_choices(
     if made[0].tobytes() not in known:
         known[made[0].tobytes()] = evaluate(made[0])
     row = 0
+    some = _candidates(model, cost, front, index, made[-1])
     for _ in range(trials):
-        some = _candidates(model, front, index, made[-1])
-        some = some[_costs(cost, some) < _costs(cost, made[-1][None])[0] * (1 - 1e-12)]
         some = some[[choice.tobytes() not in known for choice in some]]
         if not len(some) or row >= PATIENCE:
             break
@@ -89,7 +89,7 @@ def cheaper_choices(
         row += 1
         if known[choice.tobytes()].max() <= 0:
             made.append(choice)
-            row = 0
+            row, some = 0, _candidates(model, cost, front, index, choice)
     return made
 
 
@@ -154,13 +154,20 @@ def neighbours(choice: Choices, widths: int) -> Choices:
     return made
 
 
-def _candidates(model: LossModel, front: Front, index: int, choice: Choices) -> Choices:
+def _candidates(model: LossModel, cost: Floats, front: Front, index: int, choice: Choices) -> Choices:
+    """Return the cheaper assignments with the least predicted loss."""
     tensors, widths = model.single.shape
     if widths**tensors <= MOST_ENUMERATED:
-        return np.indices((widths,) * tensors).reshape(tensors, -1).T.astype(np.int64)
-    near = min(NEAR, MOST_ENUMERATED // (tensors * widths) ** 2)
-    bases = [choice, *front.choices[index + 1 : index + 1 + near]]
-    return np.unique(np.concatenate([neighbours(base, widths) for base in bases]), axis=0)
+        some = np.indices((widths,) * tensors).reshape(tensors, -1).T.astype(np.int64)
+    else:
+        near = min(NEAR, MOST_ENUMERATED // (tensors * widths) ** 2)
+        bases = [choice, *front.choices[index + 1 : index + 1 + near]]
+        some = np.unique(np.concatenate([neighbours(base, widths) for base in bases]), axis=0)
+    some = some[_costs(cost, some) < _costs(cost, choice[None])[0] * (1 - 1e-12)]
+    if not len(some):
+        return np.zeros((0, tensors), np.int64)
+    least = np.argsort(model.predict(some), kind="stable")[:MOST_CANDIDATES]
+    return np.ascontiguousarray(some[least], np.int64)
 
 
 def _single_terms(model: LossModel, choices: Choices) -> Floats:

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from sciml.compress.blocks import output_block
 from sciml.compress.calibration import Run, calibrate
-from sciml.compress.formats import pack, unpack
+from sciml.compress.formats import BLOCK, pack, unpack
 from sciml.compress.integer_linear import ReducedLinear
 from sciml.compress.integer_lstm import ReducedLSTM
 from sciml.compress.layers import join_biases, linear_layers, lstm_matrices
@@ -70,7 +71,11 @@ def compression_of(model: object) -> Compression | None:
 
 
 def quantize(
-    model: Model, plan: Plan | int | str, block: int = 64, planes: int = 2, run: Run | None = None
+    model: Model,
+    plan: Plan | int | str,
+    block: int | None = None,
+    planes: int = 2,
+    run: Run | None = None,
 ) -> Model:
     """Copy a trained network with weights of few bits and reduced arithmetic.
 
@@ -83,7 +88,8 @@ def quantize(
     plan
         A `Plan`, or a width for the whole network: 16, 8, 4, 1, or the name of a format (see `Plan.of`).
     block
-        Values in a block, where a width is given.
+        Values in a block, where a width is given. By default 64; with ``run``, whose outputs decide then, 32 or 16
+        where weights in blocks of 64 change them much more (`sciml.compress.blocks`).
     planes
         Planes of codes of the input of LSTMs, where a width is given; see `Plan`.
     run
@@ -111,6 +117,8 @@ def quantize(
     >>> type(quantize(nn.Sequential(lstm), 8)[0]).__name__
     'ReducedLSTM'
     """
+    if block is None:
+        block = BLOCK if run is None or not isinstance(plan, int) else _block(model, plan, planes, run)
     owner = next((name for name in ("operator", "network") if _is_field(model, name)), None)
     if owner is not None:
         changes = {owner: quantize(getattr(model, owner), plan, block, planes, run)}
@@ -135,6 +143,15 @@ def quantize(
     copy.load_state_dict(state)
     packed = {name: stored[name] for name in described if name in stored}
     return cast(Model, reduce_layers(copy, Compression(chosen, packed)))
+
+
+def _block(model: object, bits: int, planes: int, run: Run) -> int:
+    """Choose the block of a width by the outputs of a network with weights that are rounded to the nearest value."""
+    network = _network(model)
+    if not isinstance(network, nn.Module) or compression_of(network) is not None:
+        return BLOCK
+    dense = dense_copy(network).eval()
+    return output_block(dense, lambda block: quantize(dense, Plan.of(dense, bits, block, planes)), run)
 
 
 def reduce_layers(model: nn.Module, compression: Compression) -> nn.Module:

@@ -39,8 +39,8 @@ def check_widths(widths: Sequence[int]) -> tuple[int, ...]:
     return chosen
 
 
-def round_to_width(name: str, weight: Tensor, width: int) -> Tensor:
-    """Round a tensor to a width: bfloat16 at 16 bits, block-shift integers of `BLOCK` weights below.
+def round_to_width(name: str, weight: Tensor, width: int, block: int = BLOCK) -> Tensor:
+    """Round a tensor to a width: bfloat16 at 16 bits, block-shift integers below.
 
     Parameters
     ----------
@@ -51,6 +51,8 @@ def round_to_width(name: str, weight: Tensor, width: int) -> Tensor:
         `sciml.compress.formats`.
     width
         Width in bits.
+    block
+        Number of weights that share a shift.
 
     Returns
     -------
@@ -67,8 +69,8 @@ def round_to_width(name: str, weight: Tensor, width: int) -> Tensor:
     rows = weight.double().reshape(weight.shape[0] if weight.ndim > 1 else 1, -1)
     largest = 2 ** (width - 1) - 1
     parts = []
-    for at in range(0, rows.shape[1], BLOCK):
-        part = rows[:, at : at + BLOCK]
+    for at in range(0, rows.shape[1], block):
+        part = rows[:, at : at + block]
         top = part.abs().amax(1, keepdim=True)
         shift = torch.where(top > 0, torch.floor(torch.log2(largest / top.clamp_min(1e-300))), 0.0)
         scale = torch.exp2(shift)

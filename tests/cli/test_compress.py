@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 
 from sciml.cli import main
-from sciml.compress import compression_of
+from sciml.compress import CostTable, compression_of
 from sciml.convection.emulator import Emulator
 from sciml.emulation import SchemeEmulator, evaluate, open_pairs
 from sciml.emulation.training import train as train_scheme
@@ -89,6 +89,28 @@ def test_an_emulator_of_a_scheme_retains_what_is_asked(
     assert again.read_bytes() == small.read_bytes()
 
 
+def test_the_time_of_the_kernels_is_the_cost(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    def measured(kinds: Sequence[str], shapes: Any, *, block: int) -> CostTable:
+        given.append((list(kinds), block))
+        times = {"int4": 3.0, "int8": 1.0, "bf16": 2.0}  # unpacking of 4 bits is slow
+        return CostTable("avx2", 44, block, {(k, *shape): times[k] for k in kinds for shape in shapes})
+
+    monkeypatch.setattr("sciml.coupling.matrix_costs.measure_costs", measured)
+    report = tmp_path / "r.json"
+    arguments = [folder / "scheme.sciml", folder / "pairs.nc", "--keep", 0.9, "--cost", "time", "--block", 32]
+    assert run(*arguments, "-o", tmp_path / "fast.sciml", "--json", report, "-q") == 0
+    made = numbers(report)
+    assert given == [(["int4", "int8", "bf16"], 32)]
+    assert made["cost"]["name"] == "time"
+    assert made["cost"]["chosen"] < made["cost"]["largest"]
+    assert made["block"] == 32
+    assert set(made["plan"]["kinds"].values()) <= {"int8", "float32"}
+
+
 def test_an_operator_with_one_width_and_with_chosen_widths(folder: Path, tmp_path: Path) -> None:
     sizes = []
     for number, choice in enumerate((["--bits", 8], ["--keep", 0.9], ["--keep", 0.9, "--metric", "loss"])):
@@ -134,6 +156,8 @@ def errors(arguments: Sequence[Any], capsys: pytest.CaptureFixture[str]) -> str:
         ("scheme", "pairs.nc", ["--bits", "8", "--widths", "4,8"], "--bits and --widths: give one"),
         ("scheme", "pairs.nc", ["--keep", "1.5"], "--keep 1.5"),
         ("scheme", "pairs.nc", ["--block", "2000"], "block"),
+        ("scheme", "pairs.nc", ["--cost", "time", "--bits", "8"], "--cost time with --bits"),
+        ("fno", "d.nc", ["--cost", "time"], "has no matrix that the kernels multiply"),
         ("scheme", "pairs.nc", ["--plan", "pairs.nc"], "is no JSON"),
         ("scheme", "pairs.nc", ["--plan", "fno.json"], "the plan is of another network"),
         ("scheme", "pairs.nc", ["--plan", "none.json"], "none.json"),

@@ -289,3 +289,26 @@ def test_bad_input(change: dict[str, Any], message: str, case: tuple[nn.Module, 
     given: dict[str, Any] = {"data": case[1], "loss": loss, **change}
     with warnings.catch_warnings(), pytest.raises(InputError, match=message):
         allocate_bits(case[0], **given)
+
+
+def test_a_table_of_times_is_the_cost_and_bytes_decide_between_equal_times() -> None:
+    from sciml.compress.costs import CostTable
+    from sciml.nn import LSTM
+
+    torch.manual_seed(31)
+    lstm = LSTM(3, 4, batch_first=True)
+    batches = [torch.randn(6, 5, 3) for _ in range(4)]
+
+    def power(model: nn.Module, batch: Tensor) -> Tensor:
+        return (model(batch)[0] - 0.1).square().mean()
+
+    times = {("int4", 16, 3): 2.0, ("int8", 16, 3): 1.0, ("int4", 16, 4): 1.0, ("int8", 16, 4): 1.0}
+    table = CostTable("avx2", 5, 64, times)
+    made = allocate_bits(lstm, batches, power, (4, 8), 0.5, cost=table)
+    assert dict(made.widths) == {"weight_ih_l0": 8, "weight_hh_l0": 4}
+    assert made.cost == pytest.approx(2.0, abs=1e-6)
+    linear = nn.Sequential(nn.Linear(3, 2))
+    with pytest.raises(InputError, match="no matrix that the kernels multiply"):
+        allocate_bits(linear, batches, lambda model, batch: model(batch).square().mean(), cost=table)
+    with pytest.raises(InputError, match="cost='time'"):
+        allocate_bits(lstm, batches, power, cost="time")  # type: ignore[arg-type]
