@@ -13,6 +13,8 @@ The list has the number of attributes and that of arrays (uint16, uint16). An at
 length, characters), the number of its type in netCDF (uint8), the number of its values (uint16) and these. An array has
 its name, its type, the number of its dimensions (uint8) and these (uint32). Arrays of one type that follow each other
 have their bytes in planes, the first byte of each number before the second ones, since bytes of one place are alike.
+Type 7 is a packed tensor of 16-bit integers, whose dimensions are its rows, its columns and its bytes; their bytes have
+the order of `sciml.compress.code_planes`.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sciml.compress.blobs import matrix_shape
+from sciml.compress.code_planes import Sizes, join_codes, matrix_of_codes, split_codes
 from sciml.compress.formats import format_named, packed_parts
 from sciml.errors import InputError
 
@@ -42,7 +46,7 @@ FORMATS = "weight_formats"  # the attribute with the formats of the arrays
 VERSION = 1
 MOST_STREAMS = 255
 LARGEST = 1 << 30  # bytes of a content
-_CHARS = 2
+_CHARS, _CODES = 2, 7
 _TYPES = {1: "u1", 3: ">i2", 4: ">i4", 5: ">f4", 6: ">f8"}
 _NUMBERS = {"uint8": 1, "int8": 1, "int16": 3, "int32": 4, "float32": 5, "float64": 6}
 _PLAIN = ("int16", "int32", "float32", "float64")  # of arrays that are not encoded
@@ -50,7 +54,10 @@ _STRATEGIES = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_FILTERED, zlib.Z_HUFFMAN_ONLY)
 
 
 def write_bundle(
-    arrays: Mapping[str, Array], attributes: Mapping[str, Attribute], groups: Mapping[str, str]
+    arrays: Mapping[str, Array],
+    attributes: Mapping[str, Attribute],
+    groups: Mapping[str, str],
+    codes: Mapping[str, Sizes] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Return the bytes of a bundle.
 
@@ -63,16 +70,20 @@ def write_bundle(
     groups
         Group of an array, by name: arrays of one group and type are compressed together. Those without one are a group
         too.
+    codes
+        Sizes of packed tensors of 16-bit integers, by name; see `sciml.compress.code_planes.matrix_of_codes`.
 
     Raises
     ------
     ValueError
         An array or an attribute has another type, or is too long.
     """
-    members = _members(arrays, groups)
-    streams = [_listed(arrays, attributes, [name for names in members.values() for name in names])]
+    codes = codes or {}
+    members = _members(arrays, groups, codes)
+    streams = [_listed(arrays, attributes, [name for names in members.values() for name in names], codes)]
     for names in members.values():
-        streams += _streams([arrays[name] for name in names])
+        own = [arrays[name] for name in names]
+        streams += split_codes(own, [codes[n] for n in names]) if names[0] in codes else _streams(own)
     if len(streams) > MOST_STREAMS:
         streams = [streams[0], b"".join(streams[1:])]
     packed = [_deflated(stream) for stream in streams]
@@ -103,6 +114,11 @@ def read_bundle(blob: Array) -> tuple[dict[str, Array], dict[str, Attribute]]:
         shapes.append((name, kind, struct.unpack(f">{rank}I", content.take(4 * rank))))
     for kind, run in itertools.groupby(shapes, key=lambda entry: entry[1]):
         own = list(run)
+        if kind == _CODES:
+            shapes_of = [(shape[0], shape[1], shape[2]) for _, _, shape in own if len(shape) == 3]
+            blobs = join_codes(content.take(sum(size for *_, size in shapes_of)), shapes_of)
+            arrays |= {name: blob for (name, _, _), blob in zip(own, blobs, strict=True)}
+            continue
         sizes = [math.prod(shape) for _, _, shape in own]
         planes = np.frombuffer(content.take(_item(kind) * sum(sizes)), np.uint8).reshape(_item(kind), -1)
         values = (
@@ -151,7 +167,12 @@ def _value(kind: int, content: bytes, count: int) -> Attribute:
     return int(values[0]) if values.dtype.kind == "i" else float(values[0])
 
 
-def _listed(arrays: Mapping[str, Array], attributes: Mapping[str, Attribute], order: Sequence[str]) -> bytes:
+def _listed(
+    arrays: Mapping[str, Array],
+    attributes: Mapping[str, Attribute],
+    order: Sequence[str],
+    codes: Mapping[str, Sizes],
+) -> bytes:
     parts = [struct.pack(">HH", len(attributes), len(arrays))]
     for name, value in attributes.items():
         if isinstance(value, str):
@@ -167,10 +188,8 @@ def _listed(arrays: Mapping[str, Array], attributes: Mapping[str, Attribute], or
         array = arrays[name]
         if array.dtype.name not in _NUMBERS:
             raise ValueError(f"{name!r} is of {array.dtype}")
-        parts += [
-            _name(name),
-            struct.pack(f">BB{array.ndim}I", _NUMBERS[array.dtype.name], array.ndim, *array.shape),
-        ]
+        kind, shape = (_CODES, codes[name]) if name in codes else (_NUMBERS[array.dtype.name], array.shape)
+        parts += [_name(name), struct.pack(f">BB{len(shape)}I", kind, len(shape), *shape)]
     return b"".join(parts)
 
 
@@ -181,12 +200,14 @@ def _name(name: str) -> bytes:
     return bytes([len(content)]) + content
 
 
-def _members(arrays: Mapping[str, Array], groups: Mapping[str, str]) -> dict[str, list[str]]:
+def _members(
+    arrays: Mapping[str, Array], groups: Mapping[str, str], codes: Mapping[str, Sizes]
+) -> dict[str, list[str]]:
     """Return the names of the arrays by group and type; those of numbers of several bytes by type alone."""
     members: dict[str, list[str]] = {}
     for name, array in arrays.items():
         group = f"bytes of {groups.get(name, '')}" if array.itemsize == 1 else array.dtype.name
-        members.setdefault(group, []).append(name)
+        members.setdefault("codes" if name in codes else group, []).append(name)
     return members
 
 
@@ -235,12 +256,17 @@ def bundle_tensors(
         for name, entry in described.items()
         for part in entry["parts"]
     }
+    codes: dict[str, Sizes] = {}
     if all(list(entry["parts"]) == [""] for entry in described.values()):
-        order = [name for names in _members(stored, groups).values() for name in names]
+        for name, entry in described.items():
+            shape = format_named(str(entry["format"])).matrix(tuple(entry["shape"]))
+            sizes = matrix_of_codes(stored[name], *matrix_shape(shape))
+            codes |= {} if sizes is None else {name: sizes}
+        order = [name for names in _members(stored, groups, codes).values() for name in names]
         text = " ".join(_word(described.get(name)) for name in order)
     else:
         text = json.dumps(described)
-    return write_bundle(stored, {**(attributes or {}), FORMATS: text}, groups)
+    return write_bundle(stored, {**(attributes or {}), FORMATS: text}, groups, codes)
 
 
 def unbundle_tensors(blob: Array) -> tuple[dict[str, Array], dict[str, dict[str, Any]], dict[str, Attribute]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,22 @@ def test_packed_tensors_of_any_format() -> None:
     generator = np.random.default_rng(37)
     tensors = {f"t{n}": generator.normal(size=(8, 12)).astype(np.float32) for n in range(6)}
     tensors["kernel"] = generator.normal(size=(8, 4, 3)).astype(np.float32)
-    names = ("int8", "int4-5", "bfloat16", "sign", "hypercomplex4", "int8-3")
-    formats = {**dict(zip(tensors, names, strict=False)), "kernel": "int8"}
+    tensors["row"] = generator.normal(size=30).astype(np.float32)
+    tensors["one"] = np.array(0.3, np.float32)
+    tensors["t6"] = generator.normal(size=(5, 7)).astype(np.float32)
+    names = (
+        "int8",
+        "int4-5",
+        "bfloat16",
+        "sign",
+        "hypercomplex4",
+        "int8-3",
+        "int16-1",
+        "int16",
+        "int16",
+        "int16-3",
+    )
+    formats = dict(zip(tensors, names, strict=True))
     del formats["t5"]
     stored, described = pack(tensors, formats)
     again, back, attributes = unbundle_tensors(bundle_tensors(stored, described, {"a": 1}))
@@ -67,9 +82,19 @@ def test_a_bundle_is_as_small_as_the_information_of_its_codes() -> None:
         assert bundle_tensors(stored, described).size < 0.93 * weights.size * bits / 8
 
 
+def test_smooth_columns_of_a_scaling_take_less_than_their_bytes() -> None:
+    """Layers of one quantity are alike, those of other quantities are not."""
+    layers, sizes = np.linspace(0, 1, 40)[:, None], np.geomspace(1e-6, 1e5, 20)
+    scaling = (sizes * (1 + np.sin(layers * (1 + np.arange(20) / 7)))).astype(np.float32)
+    stored, described = pack({"scale": scaling}, {"scale": "int16-1"})
+    stream = zlib.compress(stored["scale"].tobytes(), 9)
+    assert bundle_tensors(stored, described).size < 0.9 * len(stream)
+
+
 def test_damaged_bundles() -> None:
     """Every cut is an error; a changed byte is an error or gives arrays."""
-    blob = write_bundle(ARRAYS, ATTRIBUTES, {"short": "other"})
+    stored, described = pack({"x": np.ones((3, 4), np.float32)}, {"x": "int16-1"})
+    blob = bundle_tensors({**stored, **ARRAYS}, described, ATTRIBUTES)
     for size in range(blob.size):
         with pytest.raises(ValueError, match=r"."):
             read_bundle(blob[:size])

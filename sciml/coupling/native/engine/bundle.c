@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define VERSION 1
+/* The type of packed tensors of 16-bit integers: their shape is rows, columns and bytes. */
+#define CODES 7
 #define LARGEST ((size_t)1 << 30)
 /* A stream is at most so much shorter than its content. */
 #define MOST_RATIO 1040
@@ -86,9 +88,16 @@ static void read_shape(cursor *c, cdf_variable *v) {
     v->type = number(c, 1);
     v->rank = number(c, 1);
     v->count = 1;
-    if (v->rank > CDF_MAX_RANK || bytes_of(v->type) == 0 || v->type == CDF_CHAR) c->bad = 1;
+    if (v->rank > CDF_MAX_RANK || (v->type != CODES && bytes_of(v->type) == 0) || v->type == CDF_CHAR)
+        c->bad = 1;
+    if (v->type == CODES && v->rank != 3) c->bad = 1;
     for (uint32_t r = 0; r < v->rank && !c->bad; r++) {
         v->shape[r] = number(c, 4);
+        if (r == 2 && v->type == CODES) { /* the bytes, of which the codes are some */
+            if (v->shape[r] > LARGEST || 2 * v->count > v->shape[r]) c->bad = 1;
+            v->count = v->shape[r];
+            continue;
+        }
         if (v->shape[r] == 0 || v->count > LARGEST / v->shape[r]) c->bad = 1;
         v->count *= c->bad ? 1 : v->shape[r];
     }
@@ -100,6 +109,35 @@ static void join_planes(uint8_t *values, size_t count, uint32_t bytes, uint8_t *
     for (size_t i = 0; i < count; i++)
         for (uint32_t b = 0; b < bytes; b++)
             values[i * bytes + b] = planes[b * count + i];
+}
+
+/* Restore packed tensors of 16-bit integers, whose `count` bytes have the order of
+ * sciml/compress/code_planes.py. */
+static void join_codes(const cdf_variable *v, uint32_t tensors, uint8_t *values, size_t count,
+                       uint8_t *planes) {
+    size_t codes = 0;
+    for (uint32_t t = 0; t < tensors; t++)
+        codes += (size_t)v[t].shape[0] * v[t].shape[1];
+    memcpy(planes, values, count);
+    const uint8_t *head = planes, *upper = planes + (count - 2 * codes), *lower = upper + codes;
+    for (uint32_t t = 0; t < tensors; t++) {
+        const size_t rows = v[t].shape[0], columns = v[t].shape[1], own = rows * columns;
+        const size_t before = (size_t)v[t].count - 2 * own;
+        memcpy(values, head, before);
+        values += before;
+        for (size_t k = 0; k < columns; k++) {
+            uint8_t sum = 0;
+            for (size_t r = 0; r < rows; r++) {
+                sum = (uint8_t)(sum + upper[k * rows + r]);
+                values[2 * (r * columns + k)] = lower[k * rows + r];
+                values[2 * (r * columns + k) + 1] = sum;
+            }
+        }
+        values += 2 * own;
+        head += before;
+        upper += own;
+        lower += own;
+    }
 }
 
 /* Read the list of the content; returns 0, 1 if it is damaged, or 2 without memory. */
@@ -123,12 +161,20 @@ static int read_list(sciml_cdf *file, size_t size) {
         const uint32_t type = variables[i].type;
         uint8_t *values = file->content + (size - c.left);
         size_t count = 0; /* of the numbers of the arrays of one type that follow each other */
+        const uint32_t bytes = type == CODES ? 1 : bytes_of(type), first = i;
         for (; i < arrays && variables[i].type == type && !c.bad; i++) {
             count += (size_t)variables[i].count;
-            variables[i].values = take(&c, variables[i].count * bytes_of(type));
+            variables[i].values = take(&c, variables[i].count * bytes);
         }
-        if (!c.bad && bytes_of(type) > 1) join_planes(values, count, bytes_of(type), planes);
+        if (!c.bad && type == CODES) join_codes(&variables[first], i - first, values, count, planes);
+        if (!c.bad && bytes > 1) join_planes(values, count, bytes, planes);
     }
+    for (uint32_t i = 0; i < arrays; i++)
+        if (variables[i].type == CODES) {
+            variables[i].type = CDF_BYTE;
+            variables[i].rank = 1;
+            variables[i].shape[0] = variables[i].shape[2];
+        }
     sciml_give(planes);
     sciml_give(file->attribute);
     sciml_give(file->variable);
