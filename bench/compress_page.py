@@ -63,11 +63,14 @@ def figure(results: Mapping[str, Any]) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Figure with logarithmic axes. Lines connect the forms that no other one exceeds in both numbers.
+        Figure with logarithmic axes. Lines connect the forms that no other one exceeds in both numbers. Forms
+        whose mean R2 is below 0 are left out of the right panel.
     """
     panels: dict[str, Callable[[Mapping[str, Any]], float | None]] = {
         "weights file (bytes)": lambda row: float(row["weights_file"]),
-        "mean of 1 − R² of the outputs": mean_loss,
+        "mean of 1 − R² of the outputs": lambda row: (
+            loss if (loss := mean_loss(row)) is not None and loss < 1 else None
+        ),
     }
     names = list(
         dict.fromkeys(
