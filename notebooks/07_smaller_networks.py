@@ -76,9 +76,7 @@ with style():
     for name, values in r2.items():
         error = 1 - values[outputs.index("RUCUTEN")]
         axes.plot(sizes[name], error, "o", color=COLOURS["prediction"])
-        axes.annotate(
-            name, (sizes[name], error), (4, 4), textcoords="offset points"
-        )
+        axes.annotate(name, (sizes[name], error), (4, 4), textcoords="offset points")
     axes.set(xscale="log", xlabel="checkpoint (bytes)", ylabel="1 − R² of RUCUTEN")
 figure
 

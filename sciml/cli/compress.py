@@ -85,7 +85,7 @@ def compress(
             "--block",
             metavar="N",
             min=1,
-            help="Number of values that share a shift; default: 64, or 32 or 16 if they retain much more.",
+            help="Number of values that share a shift; default: 64, 32 or 16, chosen on the data.",
         ),
     ] = None,
     cost: Annotated[
@@ -93,7 +93,7 @@ def compress(
         typer.Option(
             "--cost",
             metavar="NAME",
-            help="What is least: bytes, or the time of the native kernels, measured on this processor.",
+            help="Cost to minimise: bytes, or the time of the native kernels, measured on this processor.",
         ),
     ] = CostChoice.bytes,
     plan: Annotated[
