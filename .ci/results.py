@@ -37,7 +37,7 @@ OPERATORS = "bench-output/operators"
 WHOLE_RUNS = ("mskf_pairs_convrad_train123.nc", "mskf_io_convrad_train3.nc", "wrfout_d01_convrad_train1.nc")
 SHORT = {
     "parametrized": "--take 12 --epochs 18 --terms 4 --rates 1e-2 2e-2".split(),
-    "transformer": "--take 12 --epochs 18 --rates 3e-3 1e-2 --pretraining-epochs 60".split(),
+    "transformer": "--take 12 --epochs 18 --most 6 --rates 1e-3 3e-3 1e-2 --pretraining-epochs 60".split(),
 }
 """Columns and budgets of the networks that are trained many times."""
 TERRAIN = ("sample/wrfout_d01_terrain3km_full.nc", "sample/mskf_offline_terrain3km.nc")
