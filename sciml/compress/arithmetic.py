@@ -20,6 +20,8 @@ from sciml.errors import InputError
 __all__ = [
     "KINDS",
     "LARGEST_BLOCK",
+    "LARGEST_INPUT",
+    "LARGEST_WEIGHT",
     "MOST_SHIFT",
     "BlockIntegers",
     "Variant",
@@ -40,6 +42,12 @@ KINDS = ("float32", "bf16", "int8", "int4", "sign")
 
 MOST_SHIFT = 112
 """Largest shift; blocks of smaller magnitudes have smaller codes, so that ``2^-s`` stays a normal float32."""
+
+LARGEST_INPUT = 2.0**80
+"""Inputs of reduced layers of this magnitude or more have outputs NaN, as those that are not finite."""
+
+LARGEST_WEIGHT = 2.0**24
+"""Weights of reduced layers are smaller, so that no sum of products of inputs overflows float32."""
 
 LARGEST_BLOCK = 1024
 """Largest block: sums of products of two int8 codes in a block stay below 2^24, which float32 represents exactly."""

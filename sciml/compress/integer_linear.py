@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from sciml.compress.arithmetic import check_block
+from sciml.compress.arithmetic import LARGEST_INPUT, check_block
 from sciml.compress.matrices import Activations, Matrix, check_kind, refuse_gradients
 from sciml.errors import InputError
 
@@ -19,7 +21,8 @@ class ReducedLinear(nn.Linear):
 
     The weight is a dense float32 parameter, converted at each call. Activations are 8-bit codes with a shift for each
     block (bfloat16 for a bfloat16 weight), and sums are added in float32 in a fixed order; see
-    `sciml.compress.matrices`. A row with an input that is not finite has outputs NaN.
+    `sciml.compress.matrices`. A row with an input that is not finite, or 2^80 or larger (but of
+    kind float32), has outputs NaN.
 
     Parameters
     ----------
@@ -67,6 +70,7 @@ class ReducedLinear(nn.Linear):
         return output.reshape(*input.shape[:-1], self.out_features).to(input.dtype)
 
     def _rows(self, x: Tensor, matrix: Matrix, start: Tensor) -> Tensor:
-        finite = torch.isfinite(x).all(-1, keepdim=True)
+        limit = math.inf if self.kind == "float32" else LARGEST_INPUT
+        finite = (x.abs() < limit).all(-1, keepdim=True)
         codes = Activations.of(torch.where(finite, x, 0.0), self.kind, self.block)
         return matrix.add(start.float().expand(len(x), -1), codes) + torch.where(finite, 0.0, torch.nan)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from sciml.compress.arithmetic import check_block
+from sciml.compress.arithmetic import LARGEST_INPUT, check_block
 from sciml.compress.matrices import Activations, Matrix, check_kind, refuse_gradients
-from sciml.compress.tables import TANH_TABLE
+from sciml.compress.tables import table_sigmoid, table_tanh
 from sciml.errors import InputError
 from sciml.nn.lstm import LSTM
 
@@ -17,7 +19,7 @@ __all__ = ["ReducedLSTM"]
 
 COLUMNS = 512  # computed at a time
 ONE = 2.0**-15  # unit of the hidden state, of gates and of tanh
-LARGEST = 32767.0
+LARGEST = 32767
 
 
 class ReducedLSTM(LSTM):
@@ -26,8 +28,8 @@ class ReducedLSTM(LSTM):
     Weights are dense float32 parameters with the names of `torch.nn.LSTM`, converted at each call. Activations are
     8-bit codes with a shift for each block (bfloat16 for bfloat16 matrices), sums are added in float32, gates and tanh
     come from integer tables of 16 bits (`sciml.compress.tables`), the hidden state has 16 bits, and the cell state is
-    float32. If any input of a column is not finite, all its outputs are NaN. Layers and their order are those of
-    `torch.nn.LSTM`; the arithmetic is our form.
+    float32. If any input of a column is not finite, or 2^80 or larger, all its outputs are NaN. Layers and their order
+    are those of `torch.nn.LSTM`; the arithmetic is our form.
 
     Parameters
     ----------
@@ -132,9 +134,8 @@ class ReducedLSTM(LSTM):
 
     def _run(self, x: Tensor, prepared: list[tuple[Matrix, Matrix, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
         """Compute finite float32 columns (column, level, feature)."""
-        finite = torch.isfinite(x).all(-1).all(-1)
+        finite = (x.abs() < LARGEST_INPUT).all(-1).all(-1)
         x = torch.where(finite[:, None, None], x, 0.0)
-        tables = torch.tensor(TANH_TABLE, dtype=torch.int32, device=x.device)
         directions = len(self._suffixes())
         hidden, cells = [], []
         for layer in range(self.num_layers):
@@ -143,7 +144,7 @@ class ReducedLSTM(LSTM):
                 ih, hh, bias = prepared[layer * directions + direction]
                 codes = Activations.of(x, ih.kind, self.block, ih.planes)
                 sums = ih.add(bias.expand(*x.shape[:2], -1), codes)
-                states, cell = self._steps(sums, hh, tables, direction == 1)
+                states, cell = self._steps(sums, hh, direction == 1)
                 outputs.append(states)
                 hidden.append(states[:, 0 if direction else -1])
                 cells.append(cell)
@@ -151,7 +152,7 @@ class ReducedLSTM(LSTM):
         nan = torch.where(finite, 0.0, torch.nan)
         return x + nan[:, None, None], torch.stack(hidden) + nan[:, None], torch.stack(cells) + nan[:, None]
 
-    def _steps(self, sums: Tensor, hh: Matrix, tables: Tensor, backward: bool) -> tuple[Tensor, Tensor]:
+    def _steps(self, sums: Tensor, hh: Matrix, backward: bool) -> tuple[Tensor, Tensor]:
         """Return the hidden state at all levels and the last cell state of a direction."""
         levels = sums.shape[1]
         states: list[Tensor] = [sums] * levels
@@ -162,37 +163,32 @@ class ReducedLSTM(LSTM):
             if h is not None:
                 total = hh.add(total, Activations.of(h, hh.kind, self.block))
             i, f, g, o = total.chunk(4, -1)
-            enters = (_sigmoid(i, tables) * ONE) * (_tanh(g, tables) * ONE)
-            cell = enters if h is None else (_sigmoid(f, tables) * ONE) * cell + enters
-            out = _rounded_product(_sigmoid(o, tables).to(torch.int32), _tanh(cell, tables).to(torch.int32))
-            h = out.to(torch.float32) * ONE
+            enters = (_sigmoid(i).float() * ONE) * (_tanh(g).float() * ONE)
+            cell = enters if h is None else (_sigmoid(f).float() * ONE) * cell + enters
+            h = ((_sigmoid(o) * _tanh(cell) + (1 << 14)) >> 15).float() * ONE
             states[level] = h
         return torch.stack(states, 1), cell
 
 
-def _rounded_product(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b + (1 << 14)) >> 15
+@lru_cache
+def _gate_tables(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return tanh and the logistic function of the codes -32767 to 32767, int32 in units of 2^-15."""
+    codes = np.arange(-LARGEST, LARGEST + 1, dtype=np.int32)
+    tanh, sigmoid = (torch.from_numpy(table(codes)).to(device) for table in (table_tanh, table_sigmoid))
+    return tanh, sigmoid
 
 
-def _table(codes: Tensor, tables: Tensor) -> Tensor:
-    """Return tanh of codes in units of 2^-12, int32 in units of 2^-15."""
-    size = codes.abs()
-    c0, c1, c2 = tables[:, (size >> 9).to(torch.int64)]
-    d = ((size & 511) - 256) << 6
-    value = c0 + _rounded_product(d, c1 + _rounded_product(d, c2))
-    return torch.where(codes >= 0, value, -value)
+def _looked_up(x: Tensor, scale: float, table: Tensor) -> Tensor:
+    """Return the entries of a table for values in units of 1 / scale."""
+    codes = (x * scale).round_().nan_to_num_(0.0).clamp_(-LARGEST, LARGEST)
+    return table[codes.to(torch.int32) + LARGEST]
 
 
-def _codes(x: Tensor, scale: float) -> Tensor:
-    rounded = torch.round(x * scale).nan_to_num(0.0).clamp(-LARGEST, LARGEST)
-    return rounded.to(torch.int32)
+def _tanh(x: Tensor) -> Tensor:
+    """Return tanh as whole numbers in units of 2^-15, int32."""
+    return _looked_up(x, 4096.0, _gate_tables(x.device)[0])
 
 
-def _tanh(x: Tensor, tables: Tensor) -> Tensor:
-    """Return tanh as whole numbers in units of 2^-15, float32."""
-    return _table(_codes(x, 4096.0), tables).to(torch.float32)
-
-
-def _sigmoid(x: Tensor, tables: Tensor) -> Tensor:
-    """Return the logistic function as whole numbers in units of 2^-15, float32."""
-    return ((_table(_codes(x, 2048.0), tables) >> 1) + 16384).to(torch.float32)
+def _sigmoid(x: Tensor) -> Tensor:
+    """Return the logistic function as whole numbers in units of 2^-15, int32."""
+    return _looked_up(x, 2048.0, _gate_tables(x.device)[1])

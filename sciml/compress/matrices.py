@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sciml.compress.arithmetic import KINDS, MOST_SHIFT, check_block
+from sciml.compress.arithmetic import KINDS, LARGEST_WEIGHT, MOST_SHIFT, check_block
 from sciml.errors import InputError
 
 __all__ = ["Activations", "Matrix", "block_codes", "check_kind", "power_of_two", "refuse_gradients"]
@@ -166,6 +166,11 @@ class Matrix:
             )
         if kind == "float32":
             return cls(kind, [], weight.T.contiguous())
+        if (most := float(weight.abs().amax())) >= LARGEST_WEIGHT:
+            raise InputError(
+                f"a weight is {most:g}, and arithmetic {kind} takes magnitudes below 2^24: train the network again, or "
+                "leave it in floats"
+            )
         if kind == "bf16":
             return cls(kind, [], _chunks(_bfloat16(weight)).movedim(0, -1).contiguous())
         blocks: Blocks = []
@@ -195,7 +200,7 @@ class Matrix:
             return total
         for number, (codes, inverse) in enumerate(x.blocks):
             weights, scale = self.blocks[number // self.planes]
-            total = total + (codes @ weights * inverse) * scale
+            total = (codes @ weights).mul_(inverse).mul_(scale).add_(total)
         return total
 
     def _bfloat16_sums(self, x: Activations) -> Tensor:
@@ -203,7 +208,8 @@ class Matrix:
         # (..., chunk, pair, parity) and (chunk, pair, parity, row)
         sums = x.values[..., 0, :, None] * self.values[:, 0]
         for pair in range(1, CHUNK // 2):
-            sums = sums + x.values[..., pair, :, None] * self.values[:, pair]
+            # products of two bfloat16 numbers are exact, so that a fused operation has the same bits
+            sums.addcmul_(x.values[..., pair, :, None], self.values[:, pair])
         chunks = sums[..., 0, :] + sums[..., 1, :]
         total = chunks[..., 0, :]
         for number in range(1, chunks.shape[-2]):

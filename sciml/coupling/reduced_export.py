@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sciml.compress.arithmetic import KINDS, check_sums
+from sciml.compress.arithmetic import KINDS, LARGEST_WEIGHT, check_sums
 from sciml.compress.formats import pack, unpack
 from sciml.coupling.weights_file import Attribute, Weights
 from sciml.errors import InputError, SchemaError
@@ -53,7 +53,7 @@ def with_reduction(
     ------
     InputError
         The library has no kernel for the arithmetic: kinds of the heads differ, some matrices have none, or sums of
-        products may exceed what float32 represents exactly.
+        products may exceed what float32 represents (exactly, of codes).
     """
     from sciml.compress.quantization import compression_of
 
@@ -79,6 +79,13 @@ def with_reduction(
             raise InputError(
                 f"blocks of {plan.block} have sums of products beyond 2^24: quantize with blocks of at most 1024"
             )
+        for name in (*_matrices(network), "head.weight"):
+            most = float(np.abs(weights.arrays[name]).max())
+            if most >= LARGEST_WEIGHT:
+                raise InputError(
+                    f"`{name}` has a weight of magnitude {most:g}, and reduced arithmetic takes less than 2^24: "
+                    "train the network again, or export it in floats"
+                )
         attributes |= {
             "weight_format": REDUCED,
             "arithmetic": " ".join([*kinds, *ends]),

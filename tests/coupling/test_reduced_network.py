@@ -23,9 +23,10 @@ from sciml.coupling.library import Library
 from sciml.coupling.weights_file import Weights, read_weights, write_weights
 from sciml.errors import InputError, SchemaError
 from sciml.solve import solve
+from sciml.verify.library.equality import Floats, reduced_outputs
 from sciml.verify.library.parity import compare_outputs
 from tests.coupling.published import Net, inputs
-from tests.coupling.reduced import Floats, compute, reduced_weights
+from tests.coupling.reduced import reduced_weights
 from tests.paths import SAMPLE_WRFOUT
 
 pytestmark = pytest.mark.native
@@ -85,7 +86,7 @@ def answered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     sizes = np.random.default_rng(3).choice([1e-30, 1e-3, 1.0, 40.0, 1e20], (len(x), 1, 1))
     x = (x * np.where(np.arange(len(x)) < 20, 1.0, sizes[:, 0, 0])[:, None, None]).astype(np.float32)
     x[4, 0, 0], x[7, -1, -1], x[9, 0, 0] = np.nan, np.inf, -np.inf
-    return path, x, compute(net, case.kinds, case.block, case.planes, x)
+    return path, x, reduced_outputs(read_weights(path), x)
 
 
 def equal(mine: tuple[Any, ...], truth: tuple[Floats, Floats]) -> None:

@@ -75,7 +75,7 @@ static const uint8_t *expand(const sciml_matrix *m, uint8_t *memory) {
 /* Shift a block of largest magnitudes (bits of floats) to codes: its powers of two. */
 INLINE void shifts_of(const int32_t largest[COLUMNS], float up[COLUMNS], float *down) {
     for (int c = 0; c < COLUMNS; c++) {
-        const int32_t size = largest[c] < INFINITE ? largest[c] : 0;
+        const int32_t size = largest[c] < TOO_LARGE ? largest[c] : 0;
         int32_t shift = 133 - ((size + CARRY) >> 23);
         shift = shift < SCIML_MOST_SHIFT ? shift : SCIML_MOST_SHIFT;
         up[c] = from_bits((shift + 127) << 23);

@@ -32,7 +32,7 @@ INLINE void put_codes(uint8_t *to, const __m512i q[4]) {
 
 /* The shift of 16 columns from the largest magnitudes of a block, as bits of floats. */
 INLINE __m512i shift_of(__m512i largest) {
-    const __mmask16 finite = _mm512_cmplt_epi32_mask(largest, _mm512_set1_epi32(INFINITE));
+    const __mmask16 finite = _mm512_cmplt_epi32_mask(largest, _mm512_set1_epi32(TOO_LARGE));
     const __m512i size = _mm512_maskz_add_epi32(finite, largest, _mm512_set1_epi32(0));
     const __m512i power = _mm512_srli_epi32(_mm512_add_epi32(size, _mm512_set1_epi32(CARRY)), 23);
     return _mm512_min_epi32(_mm512_sub_epi32(_mm512_set1_epi32(133), power),

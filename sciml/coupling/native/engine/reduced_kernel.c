@@ -290,7 +290,7 @@ static void run_heads(const sciml_network *net, int32_t levels, level_bytes byte
 
 typedef int32_t ints __attribute__((vector_size(64), may_alias, aligned(4)));
 
-/* NaN for columns with an input that is not finite, 0 for others; returns the largest magnitude of the
+/* NaN for columns with an input that is too large or not finite, 0 for others; returns the largest magnitude of the
  * inputs. */
 static double find_poison(const sciml_network *net, int32_t levels, int32_t constant, const parts *p) {
     ints low = {0}, high = {0};
@@ -309,8 +309,8 @@ static double find_poison(const sciml_network *net, int32_t levels, int32_t cons
     memcpy(largest + COLUMNS / 2, &high, sizeof high);
     for (int c = 0; c < COLUMNS; c++) {
         const float size = from_bits(largest[c]);
-        p->poison[c] = largest[c] < INFINITE ? 0 : size - size;
-        if (largest[c] < INFINITE && size > most) most = size;
+        p->poison[c] = largest[c] < TOO_LARGE ? 0 : from_bits(NOT_A_NUMBER);
+        if (largest[c] < TOO_LARGE && size > most) most = size;
     }
     return most;
 }

@@ -54,7 +54,9 @@ INLINE int32_t to_bits(float f) {
 /* The exponent of 2 that the largest magnitude of a block has, one more if a code of 7 bits would not hold
  * it: above 127/64 the mantissa carries. */
 #define CARRY 0x1ffff
-/* The same for infinities and numbers that are not one: their block counts as zeros. */
-#define INFINITE 0x7f800000
+/* 2^80: inputs of this magnitude or more, infinities, and numbers that are not one give NaN, and their block
+ * counts as zeros. With weights below SCIML_MOST_WEIGHT no sum of products overflows. */
+#define TOO_LARGE 0x67800000
+#define NOT_A_NUMBER 0x7fc00000
 
 #endif

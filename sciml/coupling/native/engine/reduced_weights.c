@@ -146,6 +146,13 @@ static int load_matrix(const sciml_cdf *file, const char *name, sciml_matrix *m,
     const uint32_t shape[2] = {(uint32_t)m->rows, (uint32_t)m->columns};
     double *values;
     int status = sciml_read_tensor(file, name, 2, shape, &values, message, length);
+    const size_t count = (size_t)m->rows * (size_t)m->columns;
+    for (size_t i = 0; !status && i < count; i++)
+        if (fabs(values[i]) >= SCIML_MOST_WEIGHT)
+            status = sciml_say(SCIML_SHAPE, message, length,
+                               "`%s` has the weight %g in the weights file, and integers and bfloat16 take "
+                               "magnitudes below 2^24: train it again, or export it in floats",
+                               name, values[i]);
     if (!status) status = convert(m, r, (source){values, gates}, message, length);
     sciml_give(values);
     return status;

@@ -7,6 +7,7 @@
 #define SCIML_ROWS 16            /* rows of a tile of weights: four units with four gates, or 16 outputs */
 #define SCIML_TILE_BYTES 64      /* of a row of a tile */
 #define SCIML_MOST_BLOCK 1024    /* features: sums of products of two codes in a block are exact in a float */
+#define SCIML_MOST_WEIGHT 0x1p24 /* exclusive, so that no sum of products overflows */
 #define SCIML_MOST_SHIFT 112     /* so that 2^-shift is a normal float */
 #define SCIML_GATE_SCALE 2048.0f /* of i, f and o in the codes of the gates; twice that of g */
 
