@@ -46,9 +46,10 @@ from sciml.convection.problem import Convection
 from sciml.convection.published_bilstm import PublishedBiLSTM, PublishedShape
 from sciml.convection.source_layer import parcel_test
 from sciml.coupling.bilstm_export import bilstm_weights
-from sciml.coupling.build import _C_FLAGS, _X86, build, c_compiler, sources
+from sciml.coupling.build import _C_FLAGS, build, c_compiler, sources
 from sciml.coupling.export import emulator_weights
 from sciml.coupling.fortran_emulator import NativeColumns
+from sciml.coupling.instruction_sets import FLAGS
 from sciml.coupling.library import Library
 from sciml.coupling.onnx_oracle import onnx_session
 from sciml.coupling.weights_file import write_weights
@@ -87,7 +88,7 @@ def operations() -> float:
 def limit(isa: str, where: Path) -> Callable[[], float]:
     """Return a function that measures this core's rate of multiply-adds (1/s) with the vectors of the kernel."""
     output = where / "libpeak.so"
-    flags = _X86[isa] if isa in _X86 and c_compiler().x86_64 else ()
+    flags = FLAGS.get(isa, ()) if c_compiler().x86_64 else ()
     source = str(sources() / "engine" / "peak.c")
     command = [
         *c_compiler().command,

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import pooch
 
+from sciml.coupling.instruction_sets import DEFINITIONS, FLAGS, known_sets
 from sciml.errors import BuildError
 
 __all__ = [
@@ -78,24 +79,9 @@ _LIBRARIES = ("-lm", "-ldl", "-lpthread") if platform.system() == "Linux" else (
 
 _C_FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off")
 _FORTRAN_FLAGS = ("-O2", "-fPIC")
-_X86 = {
-    "baseline": (),
-    "avx2": ("-mavx2", "-mfma"),
-    "avx512": ("-mavx512f", "-mavx2", "-mfma"),
-}
-_VNNI = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mavx2", "-mfma")
-#: As `_X86`; the last two are left out where the compiler does not know them.
-_REDUCED_X86 = {
-    "baseline": (),
-    "avx2": ("-mavx2", "-mfma"),
-    "avx512": _VNNI,
-    "amx": (*_VNNI, "-mavx512bf16", "-mamx-tile", "-mamx-int8", "-mamx-bf16"),
-}
-#: Definition and test program of an instruction set that old compilers do not know.
-_NEW_X86 = {
-    "avx512": ("SCIML_VNNI", "__m512i f(__m512i a) { return _mm512_dpbusd_epi32(a, a, a); }"),
-    "amx": ("SCIML_AMX", "void f(void) { _tile_dpbssd(0, 1, 2); _tile_dpbf16ps(0, 1, 2); }"),
-}
+#: Kernels of floats and the physics, and those of quantized networks, by name: their instruction set.
+_FLOAT_SETS = {"baseline": "", "avx2": "avx2", "avx512": "avx512"}
+_REDUCED_SETS = {"baseline": "", "avx2": "avx2", "avx512": "vnni", "amx": "amx"}
 _INSTALL = {
     "C": "apt-get install gcc (Debian, Ubuntu), dnf install gcc (Fedora), conda install -c conda-forge gcc",
     "Fortran": "apt-get install gfortran (Debian, Ubuntu), dnf install gcc-gfortran (Fedora), "
@@ -197,14 +183,6 @@ def fortran_compiler() -> Compiler:
     return _find("Fortran", "FC", "gfortran")
 
 
-@lru_cache
-def _knows(command: tuple[str, ...], isa: str) -> bool:
-    """Return whether a compiler and its assembler know an instruction set of the kernels."""
-    words = [*command, *_REDUCED_X86[isa], "-x", "c", "-c", "-", "-o", os.devnull]
-    program = f"#include <immintrin.h>\n{_NEW_X86[isa][1]}\n".encode()
-    return subprocess.run(words, input=program, capture_output=True, check=False).returncode == 0
-
-
 def _run(command: list[str], where: Path) -> None:
     try:
         done = subprocess.run(
@@ -221,33 +199,26 @@ def _run(command: list[str], where: Path) -> None:
 
 def compilations(c: Compiler) -> dict[str, list[str]]:
     """Return the command of each object of the C part, without ``-o``, by the object's name."""
-    isas: dict[str, tuple[str, ...]] = _X86 if c.x86_64 else {"baseline": ()}
-    new = [isa for isa in _NEW_X86 if c.x86_64 and _knows(c.command, isa)]
-    x86 = ("-DSCIML_X86", *(f"-D{_NEW_X86[isa][0]}" for isa in new)) if c.x86_64 else ()
+    known = ("", *known_sets(c.command)) if c.x86_64 else ("",)
+    definitions = [DEFINITIONS[name] for name in known if name]
     native = sources()
+
+    def words(name: str, kernel: str = "", flags: tuple[str, ...] = (), bits: int = 0) -> list[str]:
+        chosen = [f"-DSCIML_ISA={kernel}"] if kernel else definitions
+        chosen += [f"-DSCIML_BITS={bits}"] if bits else []
+        return [*c.command, *_C_FLAGS, *flags, *chosen, f"-I{native}", "-c", str(native / name)]
+
     commands = {}
-    for isa, flags in _REDUCED_X86.items():
-        if isa != "baseline" and (not c.x86_64 or (isa in _NEW_X86 and isa not in new)):
-            continue
-        words = [
-            *c.command,
-            *_C_FLAGS,
-            *flags,
-            f"-DSCIML_ISA={isa}",
-            f"-I{native}",
-            "-c",
-            str(native / _REDUCED),
-        ]
-        commands[f"reduced_kernel_{isa}.o"] = words
+    for kernel, needed in _REDUCED_SETS.items():
+        if needed in known:
+            commands[f"reduced_kernel_{kernel}.o"] = words(_REDUCED, kernel, FLAGS.get(needed, ()))
     for name, precisions in _KERNELS.items():
-        for isa, flags in isas.items():
-            for bits in precisions:
-                defines = (f"-DSCIML_ISA={isa}", f"-DSCIML_BITS={bits}")
-                words = [*c.command, *_C_FLAGS, *flags, *defines, f"-I{native}", "-c", str(native / name)]
-                commands[f"{Path(name).stem}_{isa}_{bits}.o"] = words
+        for kernel, needed in _FLOAT_SETS.items():
+            for bits in precisions if needed in known else ():
+                made = words(name, kernel, FLAGS.get(needed, ()), bits)
+                commands[f"{Path(name).stem}_{kernel}_{bits}.o"] = made
     for name in _PLAIN:
-        words = [*c.command, *_C_FLAGS, *x86, f"-I{native}", "-c", str(native / name)]
-        commands[f"{Path(name).stem}.o"] = words
+        commands[f"{Path(name).stem}.o"] = words(name)
     return commands
 
 
@@ -302,7 +273,7 @@ def _key(c: Compiler, fortran: Compiler | None, probe: bool) -> str:
     for source in sorted(sources().rglob("*")):
         if source.suffix in (".c", ".h", ".f90", ".map"):
             whole.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    settings = (_KERNELS, _PLAIN, _C_FLAGS, _FORTRAN_FLAGS, _X86, _REDUCED_X86, _NEW_X86, _LIBRARIES)
+    settings = (_KERNELS, _PLAIN, _C_FLAGS, _FORTRAN_FLAGS, _FLOAT_SETS, _REDUCED_SETS, FLAGS, _LIBRARIES)
     for part in (repr(c), repr(fortran), repr(settings), platform.system(), repr(probe)):
         whole.update(part.encode() + b"\0")
     return whole.hexdigest()[:20]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
+from sciml.compress import quantize
 from sciml.convection.emulator import Emulator
 from sciml.coupling.build import build, c_compiler
 from sciml.coupling.export import emulator_weights
@@ -68,10 +69,18 @@ def host(standin: Path, library: Library) -> Path:
 
 
 @pytest.fixture(scope="session")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The namelist of a mode, with the packaged emulator."""
-    weights = tmp_path_factory.mktemp("weights") / "mskf.nc"
-    write_weights(weights, emulator_weights(Emulator.load("mskf-convrad")))
+def packaged_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Weights files of the packaged emulator, as trained and of 8 bits."""
+    emulator, folder = Emulator.load("mskf-convrad"), tmp_path_factory.mktemp("weights")
+    for name, each in (("floats", emulator), ("int8", quantize(emulator, 8))):
+        write_weights(folder / f"{name}.nc", emulator_weights(each))
+    return {path.stem: path for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="session")
+def settings(request: pytest.FixtureRequest, packaged_weights: dict[str, Path]) -> Settings:
+    """The namelist of a mode, with the packaged emulator; a parameter is a name in `packaged_weights`."""
+    weights = packaged_weights[getattr(request, "param", "floats")]
 
     def of(mode: str, **others: str | float) -> dict[str, str | int | float | bool]:
         drawn = dict.fromkeys(("capture_none", "capture_shallow", "capture_deep"), 0.3)

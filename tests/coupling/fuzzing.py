@@ -31,6 +31,7 @@ from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE
 from sciml.convection.published_bilstm import AbsoluteScaling, PublishedBiLSTM, PublishedShape
 from sciml.coupling.build import Compiler, c_compiler, compilations, sources
 from sciml.coupling.export import emulator_weights
+from sciml.coupling.instruction_sets import DEFINITIONS
 from sciml.coupling.scheme_export import scheme_weights
 from sciml.coupling.weights_file import Weights, write_weights
 from sciml.emulation.emulator import SchemeEmulator
@@ -44,7 +45,7 @@ from workflows.kessler.soundings import SCHEME, pairs
 
 SANITIZERS = ("-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 #: Flags that a sanitized build leaves out.
-NATIVE_FLAGS = ("-O3", "-DSCIML_X86", "-DSCIML_VNNI", "-DSCIML_AMX", "-fvisibility=hidden")
+NATIVE_FLAGS = ("-O3", *DEFINITIONS.values(), "-fvisibility=hidden")
 TARGETS = ("fuzz.c", "fuzz_namelist.c")
 #: The objects that read a file.
 READERS = (

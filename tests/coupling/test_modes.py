@@ -33,14 +33,30 @@ TENDENCIES = ("RTHCUTEN", "RQVCUTEN", "RQCCUTEN", "RQRCUTEN", "RQICUTEN", "RQSCU
 RATES = ("UDR_KF", "DDR_KF", "UER_KF", "DER_KF", "TIMEC_KF")
 
 
+#: The emulator as trained, and of 8 bits.
+both = pytest.mark.parametrize("settings", ["floats", "int8"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def done_before() -> dict[str, dict[str, Run]]:
+    return {}
+
+
 @pytest.fixture(scope="module")
 def whole(
-    host: Path, state: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory
+    host: Path,
+    state: Path,
+    settings: Settings,
+    done_before: dict[str, dict[str, Run]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Run]:
-    """Run each mode with one tile, one thread and one rank, without a stop."""
-    where = tmp_path_factory.mktemp("whole")
-    options = dict(state=state, steps=STEPS, kf_edrates=True)
-    return {mode: run(host, where / mode, settings(mode), **options) for mode in MODES}
+    """Run each mode with one tile, one thread and one rank, without a stop; once for each weights file."""
+    weights = str(settings("emulate")["weights"])
+    if weights not in done_before:
+        where = tmp_path_factory.mktemp("whole")
+        options = dict(state=state, steps=STEPS, kf_edrates=True)
+        done_before[weights] = {mode: run(host, where / mode, settings(mode), **options) for mode in MODES}
+    return done_before[weights]
 
 
 def test_the_link_line(host: Path, library: Library) -> None:
@@ -51,6 +67,7 @@ def test_the_link_line(host: Path, library: Library) -> None:
     assert str(library.path) in needed
 
 
+@both
 @pytest.mark.parametrize("mode", SILENT)
 def test_outputs_of_the_host_do_not_change(whole: dict[str, Run], plain: xr.Dataset, mode: str) -> None:
     assert same_bits(plain, whole[mode].history) == []
@@ -58,6 +75,7 @@ def test_outputs_of_the_host_do_not_change(whole: dict[str, Run], plain: xr.Data
     assert whole[mode].stderr.count(f"mode            = '{mode}'") == 1
 
 
+@both
 def test_outputs_that_change(whole: dict[str, Run], plain: xr.Dataset) -> None:
     emulated, guarded = whole["emulate"].history, whole["guard"].history
     for first, second in ((plain, emulated), (plain, guarded), (emulated, guarded)):
@@ -66,6 +84,7 @@ def test_outputs_that_change(whole: dict[str, Run], plain: xr.Dataset) -> None:
     assert 50 < counts["RETURNED"] < counts["COLUMNS"] - 50
 
 
+@both
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("tile", "threads"), [((1, 1), 2), ((7, 5), 2), ((0, 0), 2)], ids=str)
 def test_tiles_and_threads(
@@ -84,11 +103,34 @@ def test_tiles_and_threads(
     assert library_lines(done) == library_lines(whole[mode])
 
 
+def test_an_emulator_of_8_bits_changes_the_weather(
+    host: Path,
+    settings: Settings,
+    packaged_weights: dict[str, Path],
+    state: Path,
+    whole: dict[str, Run],
+    tmp_path: Path,
+) -> None:
+    """The weather of the emulator of 8 bits is another one, and close to that of the trained one."""
+    given = settings("emulate", weights=str(packaged_weights["int8"]))
+    other = run(host, tmp_path, given, state=state, steps=STEPS, kf_edrates=True).history
+    trained = whole["emulate"].history
+    assert {"RUCUTEN", "RVCUTEN"} <= set(same_bits(trained, other))
+    last = dict(Time=-1)
+    assert (
+        np.corrcoef(trained["RAINC"].isel(last).values.ravel(), other["RAINC"].isel(last).values.ravel())[
+            0, 1
+        ]
+        > 0.99
+    )
+
+
 def library_lines(done: Run) -> list[str]:
     """Return the lines that the library printed."""
     return [line for line in done.stderr.splitlines() if line.startswith("sciml:")]
 
 
+@both
 @pytest.mark.parametrize("mode", MODES)
 def test_restart(
     host: Path, state: Path, settings: Settings, whole: dict[str, Run], tmp_path: Path, mode: str
@@ -99,6 +141,7 @@ def test_restart(
     assert same_bits(whole[mode].history, again.history) == []
 
 
+@both
 @pytest.mark.mpi
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("ranks", [2, 4])
@@ -118,6 +161,7 @@ def test_ranks(
     assert len(list(tmp_path.glob(f"sciml_mskf_{mode}_*.nc"))) == (mode != "original") * ranks
 
 
+@both
 @pytest.mark.mpi
 def test_restart_on_other_ranks(
     host: Path,
@@ -134,6 +178,7 @@ def test_restart_on_other_ranks(
     assert same_bits(whole["guard"].history, again.history) == []
 
 
+@both
 def test_the_emulated_weather(whole: dict[str, Run]) -> None:
     """There are deep, shallow, held and calm columns at all times, and the host conserves water."""
     history = whole["emulate"].history
@@ -202,6 +247,7 @@ def test_absent_arguments(
         assert same_bits(whole[mode].history, done.history) == []
 
 
+@both
 @pytest.mark.parametrize("mode", ["capture", "shadow", "emulate"])
 def test_microphysics_without_ice(
     host: Path, standin: Path, state: Path, settings: Settings, tmp_path: Path, mode: str
@@ -214,6 +260,7 @@ def test_microphysics_without_ice(
         assert sum("microphysics" in line for line in library_lines(done)) == (mode != "capture")
 
 
+@both
 def test_invalid_columns(host: Path, settings: Settings, whole: dict[str, Run], tmp_path: Path) -> None:
     """A column of NaN is computed by the host's scheme and counted; all others are unchanged."""
     spoilt = initial_state(moister=1.15)

@@ -12,12 +12,9 @@ import numpy as np
 import pytest
 
 import sciml
-from sciml.convection.emulator import Emulator
 from sciml.coupling import build
 from sciml.coupling.build import c_compiler, compilations, sources
-from sciml.coupling.export import emulator_weights
 from sciml.coupling.library import Library
-from sciml.coupling.weights_file import write_weights
 from tests.coupling.fuzzing import SANITIZERS, sanitized_objects
 from tests.coupling.standin import compile_host, initial_state, run, write_state
 from tests.paths import SAMPLE_WRFOUT
@@ -29,11 +26,10 @@ MODES = ("capture", "shadow", "emulate", "guard")
 CAPTURED = {"capture_none": 0.5, "capture_shallow": 0.5, "capture_deep": 0.5, "interval": 5}
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "mskf.nc"
-    write_weights(path, emulator_weights(Emulator.load("mskf-convrad")))
-    return path
+@pytest.fixture(params=["floats", "int8"])
+def weights(request: pytest.FixtureRequest, packaged_weights: dict[str, Path]) -> Path:
+    """The packaged emulator, as trained and of 8 bits."""
+    return packaged_weights[request.param]
 
 
 def link_library(folder: Path, objects: Sequence[Path], flags: Sequence[str]) -> Path:

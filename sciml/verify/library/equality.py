@@ -104,10 +104,10 @@ def random_inputs(columns: int, levels: int, channels: int, seed: int) -> Floats
     draw = np.random.default_rng(seed)
     x = draw.standard_normal((columns, levels, channels), np.float32)
     unusual = np.flatnonzero(draw.integers(0, _UNUSUAL, columns) == 0)
-    x[unusual] *= draw.choice(np.float32(_SIZES), (len(unusual), 1, 1))
+    x[unusual] *= draw.choice(np.array(_SIZES, np.float32), (len(unusual), 1, 1))
     invalid = np.flatnonzero(draw.integers(0, _INVALID, columns) == 0)
     places = draw.integers(0, levels, len(invalid)), draw.integers(0, channels, len(invalid))
-    x[(invalid, *places)] = draw.choice(np.float32([np.nan, np.inf, -np.inf]), len(invalid))
+    x[(invalid, *places)] = draw.choice(np.array([np.nan, np.inf, -np.inf], np.float32), len(invalid))
     return x
 
 

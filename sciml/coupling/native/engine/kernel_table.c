@@ -9,11 +9,13 @@
 #    include <unistd.h>
 #endif
 
-/* The build defines SCIML_X86 when it has compiled the kernels for the instruction sets of x86-64, and
- * SCIML_VNNI and SCIML_AMX when the compiler knows those. */
+/* The build defines SCIML_AVX2, SCIML_AVX512, SCIML_VNNI and SCIML_AMX when the compiler knows the instruction
+ * sets, each of which contains the ones before it. */
 extern const sciml_kernel sciml_f32_baseline, sciml_f64_baseline, sciml_r32_baseline, sciml_r64_baseline;
-#ifdef SCIML_X86
+#ifdef SCIML_AVX2
 extern const sciml_kernel sciml_f32_avx2, sciml_f64_avx2, sciml_r32_avx2, sciml_r64_avx2;
+#endif
+#ifdef SCIML_AVX512
 extern const sciml_kernel sciml_f32_avx512, sciml_f64_avx512;
 #endif
 #ifdef SCIML_VNNI
@@ -42,9 +44,11 @@ static const struct {
     {32, VNNI, SCIML_WEIGHTS_REDUCED, &sciml_r32_avx512},
     {64, VNNI, SCIML_WEIGHTS_REDUCED, &sciml_r64_avx512},
 #endif
-#ifdef SCIML_X86
+#ifdef SCIML_AVX512
     {32, AVX512, SCIML_WEIGHTS_FLOAT, &sciml_f32_avx512},
     {64, AVX512, SCIML_WEIGHTS_FLOAT, &sciml_f64_avx512},
+#endif
+#ifdef SCIML_AVX2
     {32, AVX2, SCIML_WEIGHTS_FLOAT, &sciml_f32_avx2},
     {64, AVX2, SCIML_WEIGHTS_FLOAT, &sciml_f64_avx2},
     {32, AVX2, SCIML_WEIGHTS_REDUCED, &sciml_r32_avx2},
@@ -78,7 +82,7 @@ static int has_tiles(void) {
 
 /* The best instruction set of this processor. */
 static enum isa processor_isa(void) {
-#ifdef SCIML_X86
+#ifdef SCIML_AVX2
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return BASELINE;
     if (!__builtin_cpu_supports("avx512f")) return AVX2;

@@ -10,14 +10,19 @@
 #include <string.h>
 
 extern const sciml_physics sciml_physics_baseline;
-#ifdef SCIML_X86
-extern const sciml_physics sciml_physics_avx2, sciml_physics_avx512;
+#ifdef SCIML_AVX2
+extern const sciml_physics sciml_physics_avx2;
+#endif
+#ifdef SCIML_AVX512
+extern const sciml_physics sciml_physics_avx512;
 #endif
 
 /* The physics for an instruction set, by its name. */
 static const sciml_physics *physics_for(const char *isa) {
-#ifdef SCIML_X86
+#ifdef SCIML_AVX512
     if (strcmp(isa, "avx512") == 0 || strcmp(isa, "amx") == 0) return &sciml_physics_avx512;
+#endif
+#ifdef SCIML_AVX2
     if (strcmp(isa, "avx2") == 0) return &sciml_physics_avx2;
 #endif
     (void)isa;
