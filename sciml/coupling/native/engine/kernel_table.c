@@ -9,8 +9,8 @@
 #    include <unistd.h>
 #endif
 
-/* The build defines SCIML_AVX2, SCIML_AVX512, SCIML_VNNI and SCIML_AMX when the compiler knows the instruction
- * sets, each of which contains the ones before it. */
+/* The build defines SCIML_AVX2, SCIML_AVX512, SCIML_VNNI and SCIML_AMX when the compiler knows the
+ * instruction sets, each of which contains the ones before it. */
 extern const sciml_kernel sciml_f32_baseline, sciml_f64_baseline, sciml_r32_baseline, sciml_r64_baseline;
 #ifdef SCIML_AVX2
 extern const sciml_kernel sciml_f32_avx2, sciml_f64_avx2, sciml_r32_avx2, sciml_r64_avx2;

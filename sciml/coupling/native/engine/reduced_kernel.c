@@ -290,8 +290,8 @@ static void run_heads(const sciml_network *net, int32_t levels, level_bytes byte
 
 typedef int32_t ints __attribute__((vector_size(64), may_alias, aligned(4)));
 
-/* NaN for columns with an input that is too large or not finite, 0 for others; returns the largest magnitude of the
- * inputs. */
+/* NaN for columns with an input that is too large or not finite, 0 for others; returns the largest magnitude
+ * of the inputs. */
 static double find_poison(const sciml_network *net, int32_t levels, int32_t constant, const parts *p) {
     ints low = {0}, high = {0};
     int32_t largest[COLUMNS];
