@@ -15,7 +15,7 @@ import xarray as xr
 from torch import nn
 
 from sciml.compress import Plan, ReducedLinear, ReducedLSTM, compression_of, quantize
-from sciml.compress.arithmetic import quantize_blocks
+from sciml.compress.arithmetic import check_sums, quantize_blocks
 from sciml.compress.kronecker import kronecker_sum
 from sciml.convection.column_shape import ColumnShape
 from sciml.convection.emulator import Emulator
@@ -219,6 +219,24 @@ def test_kinds_without_a_kernel() -> None:
     stored = emulator_weights(quantize(base, replace(plan, kinds={})))
     assert stored.attributes["weight_format"] == "float"
     assert stored.formats["lstm.weight_hh_l0"] == "int8"
+
+
+def test_sums_are_bounded_at_export() -> None:
+    """Sums of codes of a block stay below 2^24, and so below int32; sums of products do not overflow float32."""
+    assert check_sums(8, 8, 1024) < 2**24 < 2**31
+    assert check_sums(8, 8, 1041) >= 2**24
+    made = quantize(convrad(), 8)
+    plan = compression_of(made).plan  # type: ignore[union-attr]
+    object.__setattr__(plan, "block", 1041)  # which a plan does not take
+    with pytest.raises(
+        InputError, match=r"blocks of 1041 have sums .* beyond 2\^24: quantize .* at most 1024"
+    ):
+        emulator_weights(made)
+    made = quantize(convrad(), 8)
+    with torch.no_grad():
+        made.network.lstm.weight_hh_l0[3, 1] = -(2.0**24)
+    with pytest.raises(InputError, match=r"`lstm.weight_hh_l0` .* 1.67772e\+07, .* less than 2\^24: train"):
+        emulator_weights(made)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +33,56 @@ def start(pairs: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     inputs = pairs[[*INPUT_PROFILES, *INPUT_SURFACE]].drop_vars("KIND")
     pretrain(inputs, path, fit=FAST, network=SMALL, progress=Quiet())
     return path
+
+
+@pytest.mark.parametrize(("attention", "stop"), [("real", 2), ("real", 5), ("binary", 4)])
+def test_a_resumed_pretraining_has_the_bits_of_an_uninterrupted_one(
+    pairs: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attention: str, stop: int
+) -> None:
+    """Stopped in the first and in the second epoch, in the middle of the random masks and the order of the batches."""
+    inputs = pairs[[*INPUT_PROFILES, *INPUT_SURFACE]].drop_vars("KIND")
+    given: dict[str, Any] = {"fit": {**FAST, "epochs": 3}, "network": {**SMALL, "attention": attention}}
+    given |= {"share": 0.4, "progress": Quiet()}
+    whole = pretrain(inputs, tmp_path / "whole.sciml", **given)
+    calls, losses = [0], MaskedReconstruction.losses
+
+    def stopping(self: MaskedReconstruction, batch: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == stop:
+            os.kill(os.getpid(), signal.SIGINT)
+        return losses(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MaskedReconstruction, "losses", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(inputs, tmp_path / "parts.sciml", **given)
+    assert not (tmp_path / "parts.sciml").exists()
+    torch.rand(7)  # of the process, whose random numbers must not matter
+    resumed = pretrain(inputs, tmp_path / "parts.sciml", **given)
+    mine, theirs = resumed.network.state_dict(), whole.network.state_dict()
+    assert [name for name in theirs if not torch.equal(mine[name], theirs[name])] == []
+    assert resumed.digest == whole.digest
+    assert {n: x for n, x in resumed.about.items() if n != "seconds"} == whole.about
+
+
+def test_the_share_of_an_interrupted_pretraining_must_be_the_same(
+    pairs: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = pairs[[*INPUT_PROFILES, *INPUT_SURFACE]].drop_vars("KIND")
+    given: dict[str, Any] = {"fit": FAST, "network": SMALL, "progress": Quiet()}
+    losses = MaskedReconstruction.losses
+
+    def stopping(self: MaskedReconstruction, batch: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return losses(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MaskedReconstruction, "losses", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(inputs, tmp_path / "p.sciml", **given)
+    with pytest.raises(InputError, match=r"masked share.*0\.3.*0\.4|masked share.*0\.4.*0\.3") as caught:
+        pretrain(inputs, tmp_path / "p.sciml", share=0.4, **given)
+    assert "\n" not in str(caught.value)
 
 
 def test_training_starts_from_the_pretrained_weights(pairs: xr.Dataset, start: Path, tmp_path: Path) -> None:

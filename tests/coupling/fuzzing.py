@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 import sciml
+from sciml.compress import quantize
 from sciml.convection.bilstm import ColumnBiLSTM
 from sciml.convection.column_shape import ColumnShape
 from sciml.convection.emulator import Emulator
@@ -47,6 +48,8 @@ SANITIZERS = ("-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recove
 #: Flags that a sanitized build leaves out.
 NATIVE_FLAGS = ("-O3", *DEFINITIONS.values(), "-fvisibility=hidden")
 TARGETS = ("fuzz.c", "fuzz_namelist.c")
+#: Files of bare networks and of emulators with a plume.
+NETWORKS = ("small.nc", "reduced.nc", "bundle.nc", "emulator.nc", "quantized.nc", "layers.nc")
 #: The objects that read a file.
 READERS = (
     "bundle.o",
@@ -175,24 +178,16 @@ def write_columns(path: Path, step: int = 24) -> None:
 def write_seeds(folder: Path) -> dict[str, Path]:
     """Valid initial files: bare networks, emulators, one of a declared scheme, columns, and the namelist.
 
-    The second emulator has more layers than the columns have levels.
+    The emulator of layers.nc has more layers than the columns have levels.
     """
-    names = (
-        "small.nc",
-        "reduced.nc",
-        "bundle.nc",
-        "emulator.nc",
-        "layers.nc",
-        "columns",
-        "few",
-        "settings.nml",
-    )
+    names = (*NETWORKS, "columns", "few", "settings.nml")
     made = {name: folder / name for name in names}
     write_weights(made["small.nc"], Net(3, 2, 1, 2, 4, 1).weights())
     write_weights(made["reduced.nc"], small_reduced(), deflate=False)
     write_weights(made["bundle.nc"], small_reduced())
     write_weights(made["emulator.nc"], emulator_weights(small_emulator()))
     write_weights(made["layers.nc"], emulator_weights(small_emulator(20, 40)))
+    write_weights(made["quantized.nc"], emulator_weights(quantize(small_emulator(), 8, block=3)))
     for name, emulator in small_networks().items():
         made[name] = folder / name
         write_weights(made[name], emulator_weights(emulator))
@@ -215,7 +210,7 @@ def guided(seconds: float, clang: Compiler, folder: Path, seeds: Mapping[str, Pa
             "fuzz.c",
             0.55,
             columns,
-            ("small.nc", "reduced.nc", "bundle.nc", "emulator.nc", "layers.nc", "pure.nc", "published.nc"),
+            (*NETWORKS, "pure.nc", "published.nc"),
         ),
     )
     for target, share, given, begin in runs:
@@ -248,6 +243,7 @@ def blind(
         [str(made["fuzz.c"]), str(seeds["bundle.nc"]), str(2 * rounds)],
         [str(made["fuzz.c"]), str(seeds["scheme.nc"]), str(2 * rounds)],
         [str(made["fuzz.c"]), str(seeds["emulator.nc"]), str(rounds), *columns],
+        [str(made["fuzz.c"]), str(seeds["quantized.nc"]), str(rounds), *columns],
         [str(made["fuzz.c"]), str(seeds["layers.nc"]), str(rounds // 4), *columns],
         [str(made["fuzz.c"]), str(seeds["pure.nc"]), str(rounds // 4), *columns],
         [str(made["fuzz.c"]), str(seeds["published.nc"]), str(rounds // 4), str(seeds["few"]), "44"],

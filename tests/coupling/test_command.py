@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 from sciml.cli import app
 from sciml.columns.open import open_columns
+from sciml.compress import quantize
+from sciml.convection.emulator import Emulator
 from sciml.coupling.build import fortran_compiler
 from sciml.coupling.replay import HOST, Grid, answers, run_host, write_stream
 from sciml.coupling.weights_file import Weights, read_weights, write_weights
@@ -25,10 +27,22 @@ pytestmark = [pytest.mark.native, pytest.mark.xdist_group("packaged")]
 runner = CliRunner()
 
 
+#: The packaged emulator as trained, and of 8 bits in a checkpoint of its own.
+both = pytest.mark.parametrize("model", ["floats", "int8"], indirect=True)
+
+
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    if getattr(request, "param", "floats") == "floats":
+        return "mskf-convrad"
+    path = tmp_path_factory.mktemp("model") / "small.sciml"
+    return str(quantize(Emulator.load("mskf-convrad"), 8).save(path))
+
+
+@pytest.fixture(scope="module")
+def built(model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
-    shown = runner.invoke(app, ["coupling", "build", "-o", str(folder), "mskf-convrad"])
+    shown = runner.invoke(app, ["coupling", "build", "-o", str(folder), model])
     assert shown.exit_code == 0, shown.output
     return folder
 
@@ -55,30 +69,34 @@ def test_build_writes_all_files(built: Path) -> None:
     assert {path.name for path in built.iterdir()} == names
 
 
-def test_export_is_the_same_file(built: Path, tmp_path: Path) -> None:
-    shown = runner.invoke(
-        app, ["coupling", "export", "mskf-convrad", "-o", str(tmp_path / "w.nc"), "--no-response"]
-    )
+@both
+def test_export_is_the_same_file(model: str, built: Path, tmp_path: Path) -> None:
+    shown = runner.invoke(app, ["coupling", "export", model, "-o", str(tmp_path / "w.nc"), "--no-response"])
     assert shown.exit_code == 0, shown.output
     assert (tmp_path / "w.nc").read_bytes() == (built / "mskf.nc").read_bytes()
 
 
-def test_check(built: Path) -> None:
+@both
+def test_check(model: str, built: Path) -> None:
     shown = runner.invoke(app, ["coupling", "check", str(built), "--columns", "110"])
     assert shown.exit_code == 0, shown.output
     lines = shown.output.splitlines()
     assert lines[-1].startswith("verdict: ok")
-    assert len(lines) == 9
+    quantized = [line for line in lines if "network's bits" in line]
+    assert len(quantized) == (model != "mskf-convrad")
+    assert all("those of torch, " in line and " columns on baseline" in line for line in quantized)
+    assert len(lines) == 9 + len(quantized)
     assert any("scheme's entry" in line for line in lines)
     assert all(line.startswith("ok") for line in lines[:-1])
 
 
-def test_evaluate_accepts_the_folder(built: Path, tmp_path: Path) -> None:
+@both
+def test_evaluate_accepts_the_folder(model: str, built: Path, tmp_path: Path) -> None:
     words = ["convection", "evaluate", str(built), str(SAMPLE_WRFOUT), "--reference", str(SAMPLE_OFFLINE)]
     shown = runner.invoke(app, [*words, "--json", str(tmp_path / "native.json")])
     assert shown.exit_code == 0, shown.output
     native = json.loads((tmp_path / "native.json").read_text())
-    words[2] = "mskf-convrad"
+    words[2] = model
     shown = runner.invoke(app, [*words, "--json", str(tmp_path / "torch.json")])
     assert shown.exit_code == 0, shown.output
     torch = json.loads((tmp_path / "torch.json").read_text())
@@ -88,6 +106,7 @@ def test_evaluate_accepts_the_folder(built: Path, tmp_path: Path) -> None:
             assert native["outputs"][name]["r2"] == pytest.approx(scores["r2"], abs=1e-6), name
 
 
+@both
 def test_replay(built: Path, tmp_path: Path) -> None:
     words = ["coupling", "replay", str(built), str(SAMPLE_WRFOUT), "-o", str(tmp_path)]
     shown = runner.invoke(app, [*words, "--tile", "1x1", "--tile", "7x5", "--tile", "0x0"])

@@ -70,6 +70,7 @@ def test_the_library_does_not_change_the_heap(
     assert len(list((tmp_path / "with").glob("sciml_mskf_*.nc"))) == (0 if mode == "original" else 3)
 
 
+@pytest.mark.parametrize("settings", ["floats", "int8"], indirect=True)
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("mode", ["emulate", "guard"])
 def test_no_heap_calls_inside_the_entry(

@@ -6,6 +6,7 @@ import ctypes
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import netCDF4
@@ -23,6 +24,7 @@ from sciml.coupling.weights_file import Weights, read_weights, write_weights
 from sciml.errors import ChecksumError, InputError, SchemaError, SciMLError
 from tests.coupling.fuzzing import NoSanitizers, blind, link_targets, write_seeds
 from tests.coupling.published import Net
+from tests.coupling.reduced import reduced_weights
 
 
 def test_the_published_network_has_its_parameters(published: tuple[Net, Path]) -> None:
@@ -108,6 +110,20 @@ def test_a_small_file_ends_with_zeros(tmp_path: Path) -> None:
     assert content.rstrip(b"\0").endswith(arrays)
 
 
+@pytest.fixture(scope="module", params=["floats", "reduced"])
+def sealed(
+    request: pytest.FixtureRequest, published: tuple[Net, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Weights, Path]:
+    """The published network as trained, and with packed weights of 8 bits and integer arithmetic."""
+    weights = published[0].weights()
+    if request.param == "reduced":
+        weights = reduced_weights(weights, ("int8",) * 13)
+        weights = replace(weights, formats={name: "int8" for name in weights.arrays if "weight" in name})
+    path = tmp_path_factory.mktemp("sealed") / f"{request.param}.nc"
+    write_weights(path, weights)
+    return weights, path
+
+
 def check_error(library: Library, path: Path) -> None:
     with pytest.raises(SciMLError):
         read_weights(path)
@@ -117,11 +133,11 @@ def check_error(library: Library, path: Path) -> None:
 
 @pytest.mark.native
 def test_one_flipped_bit_anywhere_is_detected(
-    library: Library, published: tuple[Net, Path], tmp_path: Path
+    library: Library, sealed: tuple[Weights, Path], tmp_path: Path
 ) -> None:
-    good = published[1].read_bytes()
+    good = sealed[1].read_bytes()
     # All bits of the header, and samples of the data with its end.
-    header = good.index(b"pool.bias") + 200
+    header = good.rindex(b"pool.bias") + 200
     draw = np.random.default_rng(31)
     bits = np.concatenate(
         [draw.integers(0, header * 8, 400), draw.integers(0, len(good) * 8, 100), [len(good) * 8 - 1]]
@@ -136,8 +152,10 @@ def test_one_flipped_bit_anywhere_is_detected(
 
 @pytest.mark.native
 @pytest.mark.parametrize("keep", [0, 1, 3, 4, 50, 0.001, 0.5, 0.999])
-def test_a_truncated_file(library: Library, published: tuple[Net, Path], tmp_path: Path, keep: float) -> None:
-    good = published[1].read_bytes()
+def test_a_truncated_file(
+    library: Library, sealed: tuple[Weights, Path], tmp_path: Path, keep: float
+) -> None:
+    good = sealed[1].read_bytes()
     path = tmp_path / "short.nc"
     path.write_bytes(good[: int(keep if keep in (0, 1, 3, 4, 50) else keep * len(good))])
     check_error(library, path)
@@ -169,14 +187,14 @@ def test_files_that_are_not_weights_files(library: Library, tmp_path: Path) -> N
 @pytest.mark.parametrize("schema", [0, 9, None])
 def test_another_schema(
     library: Library,
-    published: tuple[Net, Path],
+    sealed: tuple[Weights, Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     schema: int | None,
 ) -> None:
     path = tmp_path / "other.nc"
     monkeypatch.setattr(module, "WEIGHTS_SCHEMA", schema or 0)
-    write_weights(path, published[0].weights())
+    write_weights(path, sealed[0])
     monkeypatch.undo()
     if schema is None:  # the attribute gets another name, and the file its new checksum
         content = path.read_bytes().replace(b"sciml_schema", b"other_schema")

@@ -134,6 +134,25 @@ def test_magnitudes_of_weights_and_inputs(
     assert np.isfinite(outputs[~invalid]).all()
 
 
+@pytest.mark.parametrize("kind", ["int8", "int4", "sign"])
+@pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, -1)])
+def test_the_largest_sums_of_codes(
+    library: Library, kind: str, signs: tuple[int, int], tmp_path: Path
+) -> None:
+    """All codes of a block of 1024 are the largest: 127 of the inputs, and 127 or 7 of the weights."""
+    weights = reduced_weights(Net(1024, 2, 1, 2, 3, 0).weights(), (kind,) * 5, 1024, 1)
+    largest = {"int8": 127 / 64, "int4": 7 / 4, "sign": 1.0}[kind] * signs[0]
+    arrays = {
+        name: np.full_like(array, largest) if "weight_ih" in name else array * np.float32(1e-3)
+        for name, array in weights.arrays.items()
+    }
+    write_weights(tmp_path / "w.nc", replace(weights, arrays=arrays))
+    x = np.full((3, 3, 1024), signs[1] * 127 / 64, np.float32)
+    counts = compare_bits(library, tmp_path / "w.nc", x * np.float32(2.0**-9))  # gates that are not saturated
+    counts |= {f"{name}, large": count for name, count in compare_bits(library, tmp_path / "w.nc", x).items()}
+    assert {kernel: count.unequal for kernel, count in counts.items()} == dict.fromkeys(counts, 0)
+
+
 def small(tmp_path: Path, kinds: str = "int8") -> tuple[Path, Weights]:
     torch.manual_seed(37)
     weights = Net(5, 3, 1, 2, 4, 1).weights()
