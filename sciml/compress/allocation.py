@@ -19,7 +19,7 @@ from sciml.compress.evaluations import Apply, Evaluations
 from sciml.compress.expansion import Sensitivity, measured_losses, sensitivity, weight_names
 from sciml.compress.floor import Metric, loss_metric
 from sciml.compress.loss_model import LossModel
-from sciml.compress.pareto import Front, bisect_last, pareto_front
+from sciml.compress.pareto import Front, choose_on_front, pareto_front
 from sciml.compress.plan import Plan
 from sciml.compress.quantization import quantize
 from sciml.compress.second_order import BatchLoss, batch_list, frozen_copy
@@ -37,8 +37,6 @@ Cost: TypeAlias = Callable[[str, tuple[int, ...], int], float]
 """A function of the name, the shape and the width of a tensor that returns bytes or microseconds."""
 Method: TypeAlias = Literal["inter-layer", "diagonal", "trace", "measured", "measured pairs"]
 METHODS = ("inter-layer", "diagonal", "trace", "measured", "measured pairs")
-LOOKAHEAD = 2
-"""Number of cheaper assignments that are tried after the first that fails, because accuracy is not quite monotonic."""
 PROBES = 64
 MOST_MEASURED = 64
 """Number of tensors times widths up to which pairs are measured where the expansion does not hold."""
@@ -142,7 +140,8 @@ def allocate_bits(
     The second-order model of the loss (`sciml.compress.expansion.sensitivity`) gives the front of assignments that
     no other one dominates in cost and predicted loss. Bisection along the front, with evaluations of quantised
     networks on the calibration data, gives the cheapest one that retains enough. It is confirmed on third data, which
-    neither step has used; if they do not agree, more expensive assignments are tried, and `Allocation.notes` says so.
+    neither step has used; if they do not agree, more expensive assignments are tried, for which both data decide, and
+    `Allocation.notes` says so.
 
     Parameters
     ----------
@@ -247,56 +246,6 @@ def allocate_bits(
     )
 
 
-def choose_on_front(
-    count: int,
-    passes: Callable[[int], bool],
-    is_confirmed: Callable[[int], bool] | None = None,
-    lookahead: int = LOOKAHEAD,
-) -> tuple[int | None, int]:
-    """Choose the last assignment of a front that passes.
-
-    Parameters
-    ----------
-    count
-        Number of assignments, from the most to the least expensive.
-    passes
-        Whether an assignment passes on the calibration data.
-    is_confirmed
-        Whether it passes on the confirmation data; by default all do.
-    lookahead
-        Number of assignments that are tried beyond the first that fails.
-
-    Returns
-    -------
-    tuple
-        Number of the assignment, or None if none passes; and the number of steps back that the confirmation required.
-
-    Notes
-    -----
-    Bisection assumes that accuracy decreases along the front. The end point has been evaluated, and a few assignments
-    beyond it are tried too. Steps back have lengths 1, 2, 4, ...
-
-    Examples
-    --------
-    >>> choose_on_front(20, lambda number: number <= 11, lambda number: number <= 9)
-    (8, 3)
-    """
-    last = bisect_last(count - 1, passes)
-    if last == 0 and not passes(0):
-        return None, 0
-    for further in range(last + 2, min(last + 2 + lookahead, count)):
-        if passes(further):
-            last = further
-    if is_confirmed is None:
-        return last, 0
-    index, step = last, 1
-    while not (passes(index) and is_confirmed(index)):
-        if index == 0:
-            return None, last
-        index, step = max(index - step, 0), 2 * step
-    return index, last - index
-
-
 def _cost_function(cost: Cost | CostTable | str, model: nn.Module) -> Cost:
     """Return the cost of a tensor by its name, shape and width."""
     if isinstance(cost, CostTable):
@@ -315,20 +264,42 @@ def _cost_function(cost: Cost | CostTable | str, model: nn.Module) -> Cost:
 def _choose(
     model: LossModel, cost: Floats, front: Front, search: Evaluations, trials: int
 ) -> tuple[Choices | None, int]:
-    """Return the cheapest assignment that passes and is confirmed, and the number of those that are not confirmed."""
+    """Return the cheapest assignment that passes and is confirmed, and the number of those that are not confirmed.
+
+    If one is not, both data decide in the rest of the search.
+    """
     index, _ = choose_on_front(len(front), lambda number: search.passes(front.choices[number]))
     if index is None:
         return None, 0
-    made = cheaper_choices(model, cost, front, index, search.excess, trials, search.calibrated())
-    for steps, choice in enumerate(reversed(made)):
-        if search.is_confirmed(choice):
-            return choice, steps
-    back, further = choose_on_front(
-        index + 1,
-        lambda number: True,
-        lambda number: search.passes(front.choices[number]) and search.is_confirmed(front.choices[number]),
+    made = cheaper_choices(model, cost, front, index, search.excess, trials, search.known_excess())
+    steps, choice = next(
+        ((n, c) for n, c in enumerate(reversed(made)) if search.is_confirmed(c)), (len(made), None)
     )
-    return (None if back is None else front.choices[back]), len(made) - 1 + further
+    if steps == 0:
+        return choice, 0
+    if choice is None:
+        index, further = choose_on_front(
+            index + 1,
+            lambda number: True,
+            lambda number: (
+                search.passes(front.choices[number]) and search.is_confirmed(front.choices[number])
+            ),
+        )
+        if index is None:
+            return None, 0
+        choice, steps = front.choices[index], len(made) - 1 + further
+    both = ("calibration", "confirmation")
+    again = cheaper_choices(
+        model,
+        cost,
+        front,
+        index,
+        lambda c: search.excess(c, *both),
+        trials,
+        search.known_excess(*both),
+        choice,
+    )
+    return again[-1], steps
 
 
 def _loss_model(

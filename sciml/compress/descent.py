@@ -39,6 +39,7 @@ def cheaper_choices(
     evaluate: Evaluate,
     trials: int,
     known: Mapping[bytes, Floats] | None = None,
+    start: Choices | None = None,
 ) -> list[Choices]:
     """Search for assignments that pass and are cheaper than the one that was chosen on a front.
 
@@ -58,11 +59,13 @@ def cheaper_choices(
         Largest number of further evaluations.
     known
         Evaluated assignments (the bytes of each), with what was measured.
+    start
+        Assignment to start from in place of that of the front.
 
     Returns
     -------
     list of ndarray
-        The assignment of the front, then those that passed, each cheaper than the one before.
+        The first assignment, then those that passed, each cheaper than the one before.
 
     Notes
     -----
@@ -70,7 +73,7 @@ def cheaper_choices(
     candidate that is predicted to pass is evaluated, or the one that is nearest to it. The front alone cannot give the
     cheapest assignment where the prediction orders close ones wrongly, or where scores are those of single outputs.
     """
-    made = [front.choices[index]]
+    made = [front.choices[index] if start is None else np.asarray(start, np.int64)]
     if trials <= 0:
         return made
     known = dict(known or {})

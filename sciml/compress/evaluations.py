@@ -77,14 +77,21 @@ class Evaluations:
         """Whether an assignment retains enough on the confirmation data."""
         return min(self.shares(choice, "confirmation").values()) >= self.keep
 
-    def excess(self, choice: Choices) -> Floats:
-        """Return by how much each score falls below what must be retained, on the calibration data (score,)."""
-        return self.keep - np.array(list(self.shares(choice, "calibration").values()))
+    def excess(self, choice: Choices, *names: str) -> Floats:
+        """Return by how much each score falls below what must be retained (score,).
 
-    def calibrated(self) -> dict[bytes, Floats]:
-        """Return `excess` of the assignments that were evaluated on the calibration data, by their bytes."""
-        return {
-            key: self.keep - np.array(list(shares.values()))
-            for (key, name), shares in self.known.items()
-            if name == "calibration"
-        }
+        Parameters
+        ----------
+        choice
+            Assignment (tensor,).
+        *names
+            Names of the data; by default the calibration data.
+        """
+        given = names or ("calibration",)
+        return self.keep - np.array([s for name in given for s in self.shares(choice, name).values()])
+
+    def known_excess(self, *names: str) -> dict[bytes, Floats]:
+        """Return `excess` of the assignments that were evaluated on all of the named data, by their bytes."""
+        given = names or ("calibration",)
+        keys = {key for key, _ in self.known if all((key, name) in self.known for name in given)}
+        return {key: self.excess(np.frombuffer(key, np.int64), *given) for key in keys}

@@ -12,12 +12,14 @@ import numpy.typing as npt
 from sciml.compress.loss_model import LossModel
 from sciml.errors import InputError
 
-__all__ = ["Front", "bisect_last", "pareto_front"]
+__all__ = ["Front", "bisect_last", "choose_on_front", "pareto_front"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Choices: TypeAlias = npt.NDArray[np.int64]
 MOST_ENUMERATED = 2_000_000
 """Number of assignments up to which all are enumerated: 13 tensors of 3 widths."""
+LOOKAHEAD = 2
+"""Number of cheaper assignments that are tried after the first that fails, because accuracy is not quite monotonic."""
 MULTIPLIERS = 160
 BEAM = 8
 BUCKETS = 128
@@ -125,6 +127,56 @@ def bisect_last(count: int, passes: Callable[[int], bool]) -> int:
         else:
             high = middle - 1
     return low
+
+
+def choose_on_front(
+    count: int,
+    passes: Callable[[int], bool],
+    is_confirmed: Callable[[int], bool] | None = None,
+    lookahead: int = LOOKAHEAD,
+) -> tuple[int | None, int]:
+    """Choose the last assignment of a front that passes.
+
+    Parameters
+    ----------
+    count
+        Number of assignments, from the most to the least expensive.
+    passes
+        Whether an assignment passes on the calibration data.
+    is_confirmed
+        Whether it passes on the confirmation data; by default all do.
+    lookahead
+        Number of assignments that are tried beyond the first that fails.
+
+    Returns
+    -------
+    tuple
+        Number of the assignment, or None if none passes; and the number of steps back that the confirmation required.
+
+    Notes
+    -----
+    Bisection assumes that accuracy decreases along the front. The end point has been evaluated, and a few assignments
+    beyond it are tried too. Steps back have lengths 1, 2, 4, ...
+
+    Examples
+    --------
+    >>> choose_on_front(20, lambda number: number <= 11, lambda number: number <= 9)
+    (8, 3)
+    """
+    last = bisect_last(count - 1, passes)
+    if last == 0 and not passes(0):
+        return None, 0
+    for further in range(last + 2, min(last + 2 + lookahead, count)):
+        if passes(further):
+            last = further
+    if is_confirmed is None:
+        return last, 0
+    index, step = last, 1
+    while not (passes(index) and is_confirmed(index)):
+        if index == 0:
+            return None, last
+        index, step = max(index - step, 0), 2 * step
+    return index, last - index
 
 
 def _enumerate(model: LossModel, table: Floats) -> tuple[Choices, Floats, Floats]:
