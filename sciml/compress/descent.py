@@ -121,14 +121,16 @@ def corrected_excess(model: LossModel, known: Mapping[bytes, Floats], choices: C
     straight = np.stack([np.ones_like(predicted), predicted], 1)
     weight = 1.0 / (np.abs(predicted) + 1e-2 * np.abs(predicted).max() + 1e-300)  # errors are relative
     factors = np.linalg.lstsq(straight * weight[:, None], values * weight[:, None], rcond=None)[0]
-    factors[1] = np.maximum(factors[1], 0.0)
+    scale = np.abs(values).max() / (np.abs(predicted).max() + 1e-300)
+    factors[1] = np.maximum(
+        factors[1], 1e-6 * scale + 1e-12
+    )  # a score that falls with the predicted loss has noise
     terms, others = _single_terms(model, rows), _single_terms(model, choices)
     noise = NOISE * np.abs(predicted) + 1e-3 * np.abs(predicted).max() + 1e-300
     covariance = SPREAD**2 * terms @ terms.T + np.diag(noise**2)
-    ratio = np.maximum(factors[1], 1e-300)
-    rest = (values - straight @ factors) / ratio
+    rest = (values - straight @ factors) / factors[1]
     change = SPREAD**2 * others @ (terms.T @ np.linalg.solve(covariance, rest))
-    made = factors[0] + factors[1] * wanted[:, None] + ratio * change
+    made = factors[0] + factors[1] * (wanted[:, None] + change)
     return np.asarray(made, np.float64)
 
 

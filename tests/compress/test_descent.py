@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sciml.compress.descent import cheaper_choices, neighbours
+from sciml.compress.descent import cheaper_choices, corrected_excess, neighbours
 from sciml.compress.expansion import Sensitivity
 from sciml.compress.pareto import pareto_front
 from tests.compress.test_allocation import pairwise
@@ -44,6 +44,18 @@ def test_evaluations_correct_a_wrong_prediction(seed: int) -> None:
     evaluated.clear()
     assert len(cheaper_choices(wrong, cost.astype(float), front, index, evaluate, 0)) == 1
     assert not evaluated
+
+
+def test_scores_that_rise_with_the_predicted_loss_are_finite() -> None:
+    large, _ = pairwise(5, 43)
+    assert large.pairs is not None
+    true = type(large)("small", large.tensors, large.widths, 1e-5 * large.single, 1e-5 * large.pairs)
+    every = np.array(list(itertools.product(range(3), repeat=5)))
+    known = {c.tobytes(): np.array([-1e5 * float(true.predict(c)[0]), 0.2]) for c in every[::40]}
+    with np.errstate(all="raise"):
+        made = corrected_excess(true, known, every)
+    assert made.shape == (243, 2)
+    assert np.isfinite(made).all()
 
 
 def test_neighbours_differ_in_one_or_two_tensors() -> None:
