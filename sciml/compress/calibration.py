@@ -80,8 +80,8 @@ def calibrate(model: nn.Module, plan: Plan, run: Run) -> None:
     """Give a network weights on the grid of a plan, in place; see `calibrated`."""
     layers, grids = {}, {}
     for name, part in model.named_modules():
-        if isinstance(part, LSTM | nn.Linear) and (found := _grids(name, part, plan)):
-            layers[name], grids[name] = part, found
+        if isinstance(part, LSTM | nn.Linear) and (own := _grids(name, part, plan)):
+            layers[name], grids[name] = part, own
     exact = _inputs(model, layers, run)
     for name, layer in layers.items():
         inputs = _inputs(model, {name: layer}, run)[name]
