@@ -33,7 +33,6 @@ EXAMPLES = examples(
     "sciml compress mskf.sciml columns.zarr --keep 0.999 -o small.sciml",
     "sciml compress darcy.sciml test.zarr --bits 8 -o small.sciml",
     "sciml compress mskf.sciml columns.zarr --cost time -o fast.sciml",
-    "sciml compress m.sciml c.zarr --plan small.json -o again.sciml",
 )
 
 

@@ -55,8 +55,16 @@ _PHYSICS = tuple(
 _KERNELS = {"engine/lstm_kernel.c": (32, 64), **dict.fromkeys(_PHYSICS, (64,))}
 _REDUCED = "engine/reduced_kernel.c"
 _ENGINE = (
-    *("arena", "bundle", "disk", "host_environment", "inflate", "kernel_table", "message", "netcdf_reader"),
-    *("netcdf_writer", "network_run", "network_weights", "packed_tensor", "reduced_weights", "sha256"),
+    *("arena", "bundle", "disk", "host_environment", "inflate", "kernel_table", "message", "netcdf_file"),
+    *(
+        "netcdf_reader",
+        "netcdf_writer",
+        "network_run",
+        "network_weights",
+        "packed_tensor",
+        "reduced_weights",
+        "sha256",
+    ),
 )
 _WRF = (
     *("capture", "emulated_patch", "host_run", "namelist", "scheme", "session", "settings", "statistics"),

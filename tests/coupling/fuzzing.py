@@ -57,6 +57,7 @@ READERS = (
     "column_scheme.o",
     "handle.o",
     "inflate.o",
+    "netcdf_file.o",
     "netcdf_reader.o",
     "network_weights.o",
     "packed_tensor.o",

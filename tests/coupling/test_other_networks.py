@@ -106,10 +106,10 @@ def test_f2py(folder: Path, emulator: Emulator[Any], library: Library) -> None:
     assert np.ptp(truth[0]) > 0
 
 
-def test_traps(guest: Path, folder: Path, isa: str, tmp_path: Path) -> None:
+def test_traps(guest: Path, folder: Path, isa: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Traps, flags and rounding of the host do not change the outputs, and are restored."""
     some = sciml.convection_columns(sciml.open_wrfout(str(SAMPLE_WRFOUT))).isel(column=slice(None, None, 8))
-    hosts.test_traps(guest, folder / "mskf.nc", some.load(), isa, tmp_path)
+    hosts.test_traps(guest, folder / "mskf.nc", some.load(), isa, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(("levels", "hybrid"), [(20, False), (64, True), (100, False), (100, True)])

@@ -2,7 +2,7 @@
 #ifndef SCIML_BUNDLE_H
 #define SCIML_BUNDLE_H
 
-#include "engine/netcdf_reader.h"
+#include "engine/netcdf_file.h"
 
 /* Put the content of a bundle, if the file has one, in the place of its variables and after its attributes.
  */
