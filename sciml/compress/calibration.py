@@ -41,7 +41,7 @@ CORRECTION = 0.5
 """Share of the regression's change that the matrices of an LSTM get.
 
 The regression does not know that a changed state returns at the next level: the whole change makes errors of the next
-layer larger, and half of it the least, on training columns.
+layer larger, and half of it the least, on training columns of the published network.
 """
 LARGER_SHIFTS = 1  # tried beyond the one that represents the largest weight of a block
 PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -235,10 +235,11 @@ def _rounded(weight: Tensor, rows: Tensor, cuts: list[tuple[int, int, int]]) -> 
     squares = rows.T @ rows / len(rows)
     limits = [2 ** (bits - 1) - 1 for count, bits, _ in cuts for _ in range(count)]
     best, least = weight, torch.full_like(weight[:, 0], torch.inf)
-    for shifts in itertools.product(range(LARGER_SHIFTS + 1), repeat=len(cuts)):
+    for shifts in itertools.product((*range(LARGER_SHIFTS + 1), None), repeat=len(cuts)):
         steps, at = [], 0
         for (count, bits, block), more in zip(cuts, shifts, strict=True):
-            steps.append(_steps(weight[:, at : at + count], bits, block, more))
+            own = slice(at, at + count)
+            steps.append(_steps(weight[:, own], squares.diagonal()[own], bits, block, more))
             at += count
         for damping in DAMPINGS:
             made = _compensated(weight, _damped(squares, damping), torch.cat(steps, 1), limits)
@@ -266,10 +267,19 @@ def _compensated(weight: Tensor, squares: Tensor, step: Tensor, limits: list[int
     return result
 
 
-def _steps(weight: Tensor, bits: int, block: int, more: int) -> Tensor:
-    """Return the step of each weight: that of its block's largest one, halved `more` times."""
+def _steps(weight: Tensor, squares: Tensor, bits: int, block: int, more: int | None) -> Tensor:
+    """Return the step of each weight: that of its block's largest one, halved `more` times.
+
+    None halves those of the blocks whose rounding then changes the outputs less, with mean squares of the inputs.
+    """
+    limit = 2 ** (bits - 1) - 1
     result = torch.empty_like(weight)
     for at in range(0, weight.shape[1], block):
-        _, shift = block_codes(weight[:, at : at + block].float(), bits)
-        result[:, at : at + block] = power_of_two(-(shift + more)).double()
+        part = weight[:, at : at + block]
+        _, shift = block_codes(part.float(), bits)
+        halvings = range(LARGER_SHIFTS + 1) if more is None else (more,)
+        choices = torch.stack([power_of_two(-(shift + halved)).double() for halved in halvings])
+        errors = torch.round(part / choices).clamp(-limit, limit) * choices - part
+        best = (errors.square() * squares[at : at + block]).sum(-1).argmin(0)
+        result[:, at : at + block] = choices[best, torch.arange(len(part), device=part.device)]
     return result
