@@ -10,7 +10,6 @@ joint treatment of the two matrices and the bias of an LSTM's direction are our 
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -24,7 +23,7 @@ from sciml.compress.plan import Plan
 from sciml.errors import InputError
 from sciml.nn.lstm import LSTM
 
-__all__ = ["Run", "calibrate", "calibrated"]
+__all__ = ["Run", "calibrate"]
 
 Run = Callable[[nn.Module], object]
 Grid = tuple[int, int]
@@ -48,36 +47,24 @@ PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 SAMPLES = 200_000  # rows of inputs of a layer that are used
 
 
-def calibrated(model: nn.Module, plan: Plan, run: Run) -> nn.Module:
-    """Copy a network with weights on the grid of a plan.
+def calibrate(model: nn.Module, plan: Plan, run: Run) -> None:
+    """Give a network weights that the formats of a plan represent exactly, in place.
 
     Parameters
     ----------
     model
-        Network with dense weights; it is not changed.
+        Network with dense weights.
     plan
         Plan of the network. Weights of LSTMs and linear layers that it stores as ``int8`` or ``int4`` are computed
         here, with any block; all other tensors stay as they are.
     run
         Function that applies the network to data of the kind that it was trained on.
 
-    Returns
-    -------
-    Module
-        A copy whose weights the formats of the plan represent exactly.
-
     Raises
     ------
     InputError
         The inputs of a layer are not finite, or none are given to the network.
     """
-    made = copy.deepcopy(model)
-    calibrate(made, plan, run)
-    return made
-
-
-def calibrate(model: nn.Module, plan: Plan, run: Run) -> None:
-    """Give a network weights on the grid of a plan, in place; see `calibrated`."""
     layers, grids = {}, {}
     for name, part in model.named_modules():
         if isinstance(part, LSTM | nn.Linear) and (own := _grids(name, part, plan)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sciml.compress import Plan, quantize
-from sciml.compress.calibration import calibrated
+from sciml.compress.calibration import Run, calibrate
 from sciml.compress.formats import pack, unpack
 from sciml.convection.network import BiLSTM
 from sciml.errors import InputError
@@ -27,6 +28,12 @@ def correlated(rows: int, columns: int, seed: int) -> Tensor:
 def error(exact: nn.Module, made: nn.Module, x: Tensor) -> float:
     with torch.no_grad():
         return float((exact(x) - made(x)).square().mean())
+
+
+def calibrated(model: nn.Module, plan: Plan, run: Run) -> nn.Module:
+    made = copy.deepcopy(model)
+    calibrate(made, plan, run)
+    return made
 
 
 def test_a_linear_layer_against_all_roundings() -> None:

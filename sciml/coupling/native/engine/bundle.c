@@ -2,6 +2,7 @@
  * remaining bytes before it is used. */
 #include "engine/bundle.h"
 #include "engine/arena.h"
+#include "engine/cursor.h"
 #include "engine/inflate.h"
 #include "engine/message.h"
 
@@ -13,24 +14,6 @@
 #define LARGEST ((size_t)1 << 30)
 /* A stream is at most so much shorter than its content. */
 #define MOST_RATIO 1040
-
-/* A position in the content; once `bad`, every further read returns zeros. */
-typedef struct cursor {
-    const uint8_t *at;
-    size_t left;
-    int bad;
-} cursor;
-
-static const uint8_t *take(cursor *c, uint64_t n) {
-    if (c->bad || n > c->left) {
-        c->bad = 1;
-        return NULL;
-    }
-    const uint8_t *p = c->at;
-    c->at += n;
-    c->left -= (size_t)n;
-    return p;
-}
 
 /* An unsigned number of some bytes. */
 static uint32_t number(cursor *c, int bytes) {
@@ -45,11 +28,6 @@ static const uint8_t *name(cursor *c, uint32_t *length) {
     *length = number(c, 1);
     if (*length == 0) c->bad = 1;
     return take(c, *length);
-}
-
-static uint32_t bytes_of(uint32_t type) {
-    static const uint32_t bytes[] = {0, 1, 1, 2, 4, 4, 8};
-    return type >= CDF_BYTE && type <= CDF_DOUBLE ? bytes[type] : 0;
 }
 
 /* Inflate all streams; returns 0, 1 if they are damaged, or 2 without memory. */
@@ -79,8 +57,8 @@ static void read_attribute(cursor *c, cdf_attribute *a) {
     a->name = name(c, &a->name_length);
     a->type = number(c, 1);
     a->count = number(c, 2);
-    a->values = take(c, (uint64_t)a->count * bytes_of(a->type));
-    if (bytes_of(a->type) == 0) c->bad = 1;
+    a->values = take(c, (uint64_t)a->count * sciml_cdf_size(a->type));
+    if (sciml_cdf_size(a->type) == 0) c->bad = 1;
 }
 
 static void read_shape(cursor *c, cdf_variable *v) {
@@ -88,7 +66,7 @@ static void read_shape(cursor *c, cdf_variable *v) {
     v->type = number(c, 1);
     v->rank = number(c, 1);
     v->count = 1;
-    if (v->rank > CDF_MAX_RANK || (v->type != CODES && bytes_of(v->type) == 0) || v->type == CDF_CHAR)
+    if (v->rank > CDF_MAX_RANK || (v->type != CODES && sciml_cdf_size(v->type) == 0) || v->type == CDF_CHAR)
         c->bad = 1;
     if (v->type == CODES && v->rank != 3) c->bad = 1;
     for (uint32_t r = 0; r < v->rank && !c->bad; r++) {
@@ -161,7 +139,7 @@ static int read_list(sciml_cdf *file, size_t size) {
         const uint32_t type = variables[i].type;
         uint8_t *values = file->content + (size - c.left);
         size_t count = 0; /* of the numbers of the arrays of one type that follow each other */
-        const uint32_t bytes = type == CODES ? 1 : bytes_of(type), first = i;
+        const uint32_t bytes = type == CODES ? 1 : sciml_cdf_size(type), first = i;
         for (; i < arrays && variables[i].type == type && !c.bad; i++) {
             count += (size_t)variables[i].count;
             variables[i].values = take(&c, variables[i].count * bytes);

@@ -3,6 +3,11 @@
 
 #include <string.h>
 
+uint32_t sciml_cdf_size(uint32_t type) {
+    static const uint32_t bytes[] = {0, 1, 1, 2, 4, 4, 8};
+    return type >= CDF_BYTE && type <= CDF_DOUBLE ? bytes[type] : 0;
+}
+
 static int same(const uint8_t *a, uint32_t length, const char *b) {
     return strlen(b) == length && memcmp(a, b, length) == 0;
 }

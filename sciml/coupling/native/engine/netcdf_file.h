@@ -36,6 +36,9 @@ typedef struct sciml_cdf {
     uint8_t *content; /* of a bundle (engine/bundle.h), or NULL */
 } sciml_cdf;
 
+/* Bytes of a value of a type, 0 if there is no such type. */
+uint32_t sciml_cdf_size(uint32_t type);
+
 /* NULL when there is none. */
 const cdf_attribute *sciml_cdf_attribute(const sciml_cdf *file, const char *name);
 const cdf_variable *sciml_cdf_variable(const sciml_cdf *file, const char *name);

@@ -7,6 +7,7 @@
 #include "engine/netcdf_reader.h"
 #include "engine/arena.h"
 #include "engine/bundle.h"
+#include "engine/cursor.h"
 #include "engine/disk.h"
 #include "engine/message.h"
 #include "engine/sha256.h"
@@ -17,24 +18,6 @@
 #define DIMENSIONS 1024
 #define PREFIX "sha256:"
 #define DIGITS 64
-
-/* A position in the header; once `bad`, every further read returns zeros. */
-typedef struct cursor {
-    const uint8_t *at;
-    size_t left;
-    int bad;
-} cursor;
-
-static const uint8_t *take(cursor *c, uint64_t n) {
-    if (c->bad || n > c->left) {
-        c->bad = 1;
-        return NULL;
-    }
-    const uint8_t *p = c->at;
-    c->at += n;
-    c->left -= (size_t)n;
-    return p;
-}
 
 static uint32_t big32(const uint8_t *p) {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
@@ -87,11 +70,6 @@ static uint32_t list(cursor *c, uint32_t tag, size_t least) {
     return c->bad ? 0 : n;
 }
 
-static uint32_t bytes_of(uint32_t type) {
-    static const uint32_t bytes[] = {0, 1, 1, 2, 4, 4, 8};
-    return type >= CDF_BYTE && type <= CDF_DOUBLE ? bytes[type] : 0;
-}
-
 /* Read attributes into `into`, or skip them if it is NULL. */
 static void attributes(cursor *c, cdf_attribute **into, uint32_t *count) {
     const uint32_t n = list(c, 0x0c, 16);
@@ -105,8 +83,8 @@ static void attributes(cursor *c, cdf_attribute **into, uint32_t *count) {
         a.name = name(c, &a.name_length);
         a.type = number(c);
         a.count = number(c);
-        a.values = take(c, padded((uint64_t)a.count * bytes_of(a.type)));
-        if (bytes_of(a.type) == 0) c->bad = 1;
+        a.values = take(c, padded((uint64_t)a.count * sciml_cdf_size(a.type)));
+        if (sciml_cdf_size(a.type) == 0) c->bad = 1;
         if (into && !c->bad) (*into)[i] = a;
     }
 }
@@ -141,7 +119,7 @@ static void variable(cursor *c, const sciml_cdf *file, const uint32_t *lengths, 
         begin = p ? big64(p) : 0;
     }
     if (c->bad) return;
-    const uint64_t bytes = v->count * bytes_of(v->type);
+    const uint64_t bytes = v->count * sciml_cdf_size(v->type);
     if (bytes == 0 || begin > file->size || bytes > file->size - begin) {
         c->bad = 1;
         return;
