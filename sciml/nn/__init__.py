@@ -6,6 +6,7 @@ under its plain name (`materialise`); the resumable state of a training holds th
 
 from __future__ import annotations
 
+from sciml.nn.association import Retrieval, associate, effective_patterns, energy
 from sciml.nn.binary_activation import BinaryActivation, ElasticSign, ElasticStep
 from sciml.nn.binary_attention import BinaryAttention, BinaryLinear, SelfAttention
 from sciml.nn.binary_weight import CentredSign, Periodic, StraightThroughSign
@@ -18,7 +19,9 @@ from sciml.nn.conversion import (
     weight_kinds,
 )
 from sciml.nn.dense_weights import dense_copy, parametrizations
+from sciml.nn.hopfield import Hopfield
 from sciml.nn.hypercomplex import Hypercomplex, hamilton
+from sciml.nn.learned_patterns import HopfieldLayer, HopfieldPooling
 from sciml.nn.lstm import LSTM
 from sciml.nn.score_estimators import fit_estimators
 from sciml.nn.state_dict import load_weights, materialise, misfit
@@ -31,12 +34,19 @@ __all__ = [
     "CentredSign",
     "ElasticSign",
     "ElasticStep",
+    "Hopfield",
+    "HopfieldLayer",
+    "HopfieldPooling",
     "Hypercomplex",
     "Periodic",
+    "Retrieval",
     "SelfAttention",
     "StraightThroughSign",
+    "associate",
     "binarize",
     "dense_copy",
+    "effective_patterns",
+    "energy",
     "fit_estimators",
     "hamilton",
     "harden",

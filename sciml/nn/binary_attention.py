@@ -10,6 +10,7 @@ from torch.nn.functional import linear
 
 from sciml.checks import check_int
 from sciml.errors import InputError
+from sciml.nn.association import join_heads, masked, similarity, split_heads
 from sciml.nn.binary_activation import ElasticSign, ElasticStep
 from sciml.nn.binary_weight import CentredSign
 
@@ -78,8 +79,7 @@ class SelfAttention(nn.Module):
 
     def scores(self, hidden: Tensor) -> Tensor:
         """Compute the scores before the softmax, (sample, head, token, token), of hidden (sample, token, width)."""
-        q, k = self.split(self.query(hidden)), self.split(self.key(hidden))
-        return q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+        return similarity(self.split(self.query(hidden)), self.split(self.key(hidden)))
 
     def values(self, hidden: Tensor) -> Tensor:
         """Compute the values, (sample, head, token, feature of a head)."""
@@ -97,20 +97,19 @@ class SelfAttention(nn.Module):
         hidden
             (sample, token, width).
         mask
-            Numbers that are added to the scores, of a shape that broadcasts to theirs.
+            Numbers that are added to the scores, or True for tokens to ignore; of a shape that broadcasts to theirs.
 
         Returns
         -------
         Tensor
             (sample, token, width).
         """
-        scores = self.scores(hidden)
-        weights = self.probabilities(scores if mask is None else scores + mask)
-        return (weights @ self.values(hidden)).transpose(1, 2).flatten(2)
+        weights = self.probabilities(masked(self.scores(hidden), mask))
+        return join_heads(weights @ self.values(hidden))
 
     def split(self, x: Tensor) -> Tensor:
         """Split features into heads, (sample, head, token, feature of a head)."""
-        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
+        return split_heads(x, self.heads)
 
 
 class BinaryAttention(SelfAttention):
