@@ -1,6 +1,17 @@
-"""Analysis of trained networks: a network as a linear operator at a point, and the spectrum of that operator."""
+"""Analysis of trained networks: a network as a linear operator at a point, Jacobians of functions, and spectra."""
 
-from sciml.analysis.linearize import Function, differences, linearize
+from sciml.analysis.jacobian import Function, differences, jacobians
+from sciml.analysis.linearize import LinearAction, linearize
 from sciml.analysis.spectrum import Mode, Part, Spectrum, spectrum
 
-__all__ = ["Function", "Mode", "Part", "Spectrum", "differences", "linearize", "spectrum"]
+__all__ = [
+    "Function",
+    "LinearAction",
+    "Mode",
+    "Part",
+    "Spectrum",
+    "differences",
+    "jacobians",
+    "linearize",
+    "spectrum",
+]

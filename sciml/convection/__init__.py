@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sciml.lazy import attach
 
 if TYPE_CHECKING:
+    from sciml.convection.analogs import AnalogMemory as AnalogMemory
     from sciml.convection.emulator import Emulator as Emulator
     from sciml.convection.network import Architecture as Architecture
     from sciml.convection.network import BiLSTM as BiLSTM

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sciml.analysis import Part, Spectrum, differences, linearize, spectrum
+from sciml.analysis import Part, Spectrum, differences, jacobians, spectrum
 from sciml.compress.quantization import compression_of
 from sciml.convection import thermodynamics as td
 from sciml.convection.perturbation import Perturbed
@@ -232,7 +232,7 @@ def linear_response(
     if smooth:
         some = everything.take(torch.nonzero(active).squeeze(1))
         each = torch.zeros_like(jacobians)
-        each[active] = linearize(some, some.points, block=max(1, ROWS // (2 * len(some.points))))
+        each[active] = jacobians(some, some.points, block=max(1, ROWS // (2 * len(some.points))))
         exact = _mean(each, mass)[: 2 * levels].cpu().numpy()
     whole, count = _mean(jacobians, mass).cpu().numpy(), min(BATCHES, len(points))
     samples = torch.stack([_mean(jacobians[i::count], mass[i::count]) for i in range(count)])

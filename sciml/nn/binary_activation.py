@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sciml.errors import InputError
 from sciml.nn.binary_sign import binary_sign
+from sciml.nn.overridable import overridable
 
 __all__ = ["BinaryActivation", "ElasticSign", "ElasticStep"]
 
@@ -53,8 +54,7 @@ class BinaryActivation(nn.Module):
                 raise InputError(f"activations of shape {tuple(a.shape)}: give samples of 2 numbers or more")
             variance = a.flatten(1).var(1) + self.eps
             a = a / variance.sqrt().reshape(-1, *[1] * (a.ndim - 1))
-        signs: Tensor = _TriangleSign.apply(a)  # type: ignore[no-untyped-call]
-        return signs
+        return triangle_sign(a)
 
 
 class ElasticSign(nn.Module):
@@ -92,8 +92,7 @@ class ElasticSign(nn.Module):
         if self.shift is not None:
             x = x + self.shift
         _start(self.step, self.started, x, 2.0)
-        levels: Tensor = _Signed.apply(x, self.step)  # type: ignore[no-untyped-call]
-        return levels
+        return signed_levels(x, self.step)
 
 
 class ElasticStep(nn.Module):
@@ -124,8 +123,7 @@ class ElasticStep(nn.Module):
     def forward(self, p: Tensor) -> Tensor:
         """Compute the two levels."""
         _start(self.step, self.started, p, 4.0)
-        levels: Tensor = _Unsigned.apply(p, self.step)  # type: ignore[no-untyped-call]
-        return levels
+        return unsigned_levels(p, self.step)
 
 
 @torch.no_grad()
@@ -135,6 +133,27 @@ def _start(step: Tensor, started: Tensor, x: Tensor, factor: float) -> None:
         return
     step.copy_(factor * x.detach().abs().mean())
     started.fill_(True)
+
+
+@overridable("pointwise")
+def triangle_sign(a: Tensor) -> Tensor:
+    """Return the signs, with the derivative ``max(0, 2 - 2|a|)``."""
+    signs: Tensor = _TriangleSign.apply(a)  # type: ignore[no-untyped-call]
+    return signs
+
+
+@overridable("pointwise")
+def signed_levels(x: Tensor, step: Tensor) -> Tensor:
+    """Return the levels of `ElasticSign`."""
+    levels: Tensor = _Signed.apply(x, step)  # type: ignore[no-untyped-call]
+    return levels
+
+
+@overridable("pointwise")
+def unsigned_levels(p: Tensor, step: Tensor) -> Tensor:
+    """Return the levels of `ElasticStep`."""
+    levels: Tensor = _Unsigned.apply(p, step)  # type: ignore[no-untyped-call]
+    return levels
 
 
 class _TriangleSign(torch.autograd.Function):

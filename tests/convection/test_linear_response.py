@@ -11,7 +11,7 @@ import xarray as xr
 from torch import Tensor
 
 import sciml as sm
-from sciml.analysis import differences, linearize
+from sciml.analysis import differences, jacobians
 from sciml.convection import thermodynamics as td
 from sciml.convection.emulator import Emulator, Physics
 from sciml.convection.linear_response import LinearResponse, linear_response
@@ -82,7 +82,7 @@ def test_automatic_differentiation_equals_finite_differences_at_smooth_points(
     """Smooth is where two steps give one difference: nothing steps or bends between."""
     convecting = some.isel(column=np.flatnonzero(some["KIND"].values > 0))
     asked = Perturbed.of(emulator, convecting)
-    exact = linearize(asked, asked.points, block=45)
+    exact = jacobians(asked, asked.points, block=45)
     mean = asked.points.mean(0)
     steps = torch.cat([torch.full((LEVELS,), 1e-4).double(), 1e-5 * mean[LEVELS:].clamp_min(5e-3)])
     fine, coarse = (differences(asked, asked.points, k * steps, block=88) for k in (1.0, 3.0))

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sciml.multigrid.torch.padding import SMALL, Ghosts, fill_ghosts, fold_ghosts, with_ghosts
+from sciml.nn.overridable import overridable
 
 __all__ = ["convolve"]
 
@@ -44,6 +45,11 @@ def convolve(u: Tensor, weight: Tensor, ends: Ghosts, groups: int = 1) -> Tensor
         return functional.conv2d(with_ghosts(u, ends), weight, groups=groups)
     if not torch.is_grad_enabled():
         return functional.conv2d(_padded(u, ends), weight, groups=groups)
+    return _convolve(u, weight, ends, groups)
+
+
+@overridable("product")
+def _convolve(u: Tensor, weight: Tensor, ends: Ghosts, groups: int) -> Tensor:
     result: Tensor = _Convolution.apply(u, weight, ends, groups)  # type: ignore[no-untyped-call]
     return result
 

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sciml.nn.overridable import overridable
+
 __all__ = [
     "SMALL",
     "Ghost",
@@ -59,6 +61,11 @@ def linear(u: Tensor, apply: Map, adjoint: Map) -> Tensor:
     """
     if torch.compiler.is_compiling() or not (torch.is_grad_enabled() and u.requires_grad):
         return apply(u)
+    return _linear(u, apply, adjoint)
+
+
+@overridable("linear")
+def _linear(u: Tensor, apply: Map, adjoint: Map) -> Tensor:
     result: Tensor = _Linear.apply(u, apply, adjoint)  # type: ignore[no-untyped-call]
     return result
 

@@ -1,0 +1,170 @@
+"""Analog ensembles: exact neighbours, the weights of a Hopfield network, intervals, novelty, Dask, refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from scipy.spatial import cKDTree
+
+from sciml.convection import AnalogMemory
+from sciml.convection import analogs as module
+from sciml.errors import InputError, MissingVariable
+from sciml.nn import associate
+
+
+def columns(count: int, seed: int, *, levels: int = 5, shift: float = 0.0) -> xr.Dataset:
+    """Smooth profiles and tendencies that depend on them, with noise."""
+    rng = np.random.default_rng(seed)
+    z = np.linspace(0.0, 1.0, levels)
+    a = rng.normal(size=(count, 3, 1)) + shift
+    t = 290.0 - 60.0 * z + 2.0 * a[:, 0] + a[:, 1] * np.sin(3.0 * z)
+    q = 0.012 * np.exp(-3.0 * z) * (1.0 + 0.2 * a[:, 2])
+    w = (0.02 * a[:, 1] * np.sin(np.pi * z)) ** 3
+    heating = 1e-4 * (a[:, 0] * a[:, 1]) * np.sin(np.pi * z) + 1e-5 * rng.normal(size=(count, levels))
+    fields = {"T_PHY": t, "QVAPOR": q, "W0AVG": w, "RTHCUTEN": heating, "RQVCUTEN": -0.3 * heating}
+    made = {name: (("column", "level"), value.astype(np.float32)) for name, value in fields.items()}
+    made["PRATEC"] = (("column",), (a[:, 0, 0] > 1).astype(np.float32))  # type: ignore[assignment]
+    return xr.Dataset(made)
+
+
+@pytest.fixture(scope="module")
+def stored() -> xr.Dataset:
+    return columns(700, 11)
+
+
+def test_members_are_the_nearest_columns(stored: xr.Dataset) -> None:
+    memory, some = AnalogMemory(stored, members=9), columns(40, 13)
+    members_of = memory.ensemble(some)
+
+    def features(ds: xr.Dataset) -> np.ndarray:
+        parts = [ds[name].values.astype(float) for name in ("T_PHY", "QVAPOR")] + [
+            np.cbrt(ds["W0AVG"].values.astype(float))
+        ]
+        ours = [np.asarray(stored[name].values, float) for name in ("T_PHY", "QVAPOR")]
+        ours.append(np.cbrt(stored["W0AVG"].values.astype(float)))
+        scaled = []
+        for x, y in zip(parts, ours, strict=True):
+            spread = y.std(0, ddof=1)
+            overall = np.sqrt((spread**2).mean() + y.mean(0).var())
+            scaled.append((x - y.mean(0)) / np.maximum(spread, 0.05 * overall))
+        return np.concatenate(scaled, 1) / np.sqrt(15)
+
+    exact, index = cKDTree(features(stored)).query(features(some), 9)
+    np.testing.assert_allclose(members_of["DISTANCE"], exact, rtol=1e-10)
+    np.testing.assert_array_equal(members_of["STORED"], index)
+    np.testing.assert_array_equal(members_of["RTHCUTEN"], stored["RTHCUTEN"].values[index])
+    assert members_of["RTHCUTEN"].dims == ("column", "member", "level")
+    assert members_of["DISTANCE"].values[:, 0].min() > 0
+
+
+def test_weights_are_those_of_a_hopfield_network(stored: xr.Dataset) -> None:
+    few, some = stored.isel(column=slice(0, 60)), columns(7, 17)
+    memory = AnalogMemory(few, members=59, beta=30.0)
+    members_of = memory.ensemble(some)
+    keys = torch.from_numpy(memory._features(few))
+    q = torch.from_numpy(memory._features(some))
+    mask = (-15.0 * keys.square().sum(-1)).expand(7, -1)
+    weights = associate(q, keys, beta=30.0, mask=mask).weights.gather(
+        1, torch.from_numpy(members_of["STORED"].values)
+    )
+    weights = weights / weights.sum(1, keepdim=True)  # without the farthest column
+    np.testing.assert_allclose(members_of["WEIGHT"], weights, rtol=1e-8)
+    mean = memory.predict(some)["RTHCUTEN"]
+    np.testing.assert_allclose(mean, np.einsum("cm,cml->cl", weights, members_of["RTHCUTEN"]), rtol=1e-6)
+
+
+def test_same_bits_for_all_blocks_and_with_dask(stored: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, some = AnalogMemory(stored), columns(33, 19)
+    whole = memory.ensemble(some)
+    monkeypatch.setattr(module, "BLOCK", 97)
+    monkeypatch.setattr(module, "QUERIES", 5)
+    xr.testing.assert_identical(memory.ensemble(some), whole)
+    memory._columns = stored.chunk(column=50)
+    xr.testing.assert_identical(memory.ensemble(some), whole)
+    parts = [memory.ensemble(some.isel(column=slice(i, i + 8))) for i in range(0, 33, 8)]
+    xr.testing.assert_identical(xr.concat(parts, "column"), whole)
+
+
+def test_lazy_columns_are_read_in_blocks(stored: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", 100)
+    read: list[int] = []
+    inner = module._profiles
+
+    def watched(ds: xr.Dataset, inputs: tuple[str, ...]) -> np.ndarray:
+        read.append(ds.sizes["column"])
+        return inner(ds, inputs)
+
+    monkeypatch.setattr(module, "_profiles", watched)
+    monkeypatch.setattr(module, "DRAWN", 64)
+    lazy = AnalogMemory(stored.chunk(column=100), members=4)
+    lazy.predict(columns(3, 23))
+    assert max(read) == 100
+    assert lazy._columns["T_PHY"].chunks is not None
+
+
+def test_a_stored_column_is_its_own_analog(stored: xr.Dataset) -> None:
+    memory = AnalogMemory(stored, members=5, tendencies=("RTHCUTEN", "PRATEC"), beta=1e12)
+    answer = memory.predict(stored.isel(column=slice(0, 20)))
+    np.testing.assert_allclose(answer["RTHCUTEN"], stored["RTHCUTEN"][:20], rtol=1e-12)
+    np.testing.assert_array_equal(answer["PRATEC"], stored["PRATEC"][:20])
+    np.testing.assert_allclose(answer["ANALOGS"], 1.0)
+    assert not answer["NOVELTY"].values.any()
+    assert answer["PRATEC_LOW"].dims == ("column",)
+
+
+def test_novelty(stored: xr.Dataset) -> None:
+    """About 1 % of columns of the same kind are novel, and most of another kind."""
+    memory = AnalogMemory(stored)
+    same, other = memory.novelty(columns(300, 29)), memory.novelty(columns(300, 29, shift=3.0))
+    assert (same > 1).mean() < 0.04
+    assert (other > 1).mean() > 0.8
+    np.testing.assert_array_equal(same, memory.predict(columns(300, 29))["NOVELTY"])
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.9])
+def test_intervals_cover(coverage: float) -> None:
+    memory, some = AnalogMemory(columns(4000, 31), members=60), columns(400, 37)
+    answer = memory.predict(some, coverage=coverage)
+    truth = some["RTHCUTEN"].values
+    inside = (truth >= answer["RTHCUTEN_LOW"].values) & (truth <= answer["RTHCUTEN_HIGH"].values)
+    assert inside[:, 1:-1].mean() == pytest.approx(coverage, abs=0.06)
+    error = np.sqrt(np.square(answer["RTHCUTEN"].values - truth).mean())
+    assert error < 0.5 * truth.std()
+
+
+def test_quantiles_of_equal_weights_are_those_of_numpy() -> None:
+    values = np.random.default_rng(41).normal(size=(3, 11, 4))
+    weights = np.full((3, 11), 1 / 11)
+    for share in (0.02, 0.05, 0.4, 0.5, 0.99):
+        exact = np.quantile(values, share, axis=1, method="hazen")
+        np.testing.assert_allclose(module._quantile(values, weights, share), exact, rtol=1e-12)
+    heavy = np.where(np.arange(11) == 4, 1.0, 0.0) * np.ones((3, 1))
+    np.testing.assert_array_equal(module._quantile(values, heavy, 0.5), values[:, 4])
+
+
+def test_refusals(stored: xr.Dataset) -> None:
+    with pytest.raises(InputError, match="700 stored columns for 700 members"):
+        AnalogMemory(stored, members=700)
+    with pytest.raises(InputError, match=r"beta=0\.0"):
+        AnalogMemory(stored, beta=0.0)
+    with pytest.raises(InputError, match="members=0"):
+        AnalogMemory(stored, members=0)
+    with pytest.raises(MissingVariable, match="do not have RQSCUTEN"):
+        AnalogMemory(stored, tendencies=("RQSCUTEN",))
+    with pytest.raises(InputError, match="at least one"):
+        AnalogMemory(stored, inputs=())
+    with pytest.raises(InputError, match="1 values of T_PHY are not finite"):
+        AnalogMemory(stored.assign(T_PHY=stored["T_PHY"].where(stored["T_PHY"] != stored["T_PHY"][3, 2])))
+    levels = xr.DataArray(np.where(np.arange(700) < 3, 4, 5), dims="column")
+    with pytest.raises(InputError, match="the columns have 4 to 5 levels: select"):
+        AnalogMemory(stored.assign_coords(LEVELS=levels))
+    memory = AnalogMemory(stored)
+    assert "700 columns with 5 levels" in repr(memory)
+    with pytest.raises(InputError, match="columns of 6 levels, the stored ones have 5"):
+        memory.predict(columns(3, 43, levels=6))
+    with pytest.raises(InputError, match="coverage=1"):
+        memory.predict(columns(3, 43), coverage=1)
+    with pytest.raises(InputError, match="give columns, with dimensions column and level"):
+        AnalogMemory(xr.Dataset())
