@@ -9,6 +9,8 @@ from sciml.lazy import attach
 if TYPE_CHECKING:
     from sciml.operators.corrected import Corrected as Corrected
     from sciml.operators.fno import FNO as FNO
+    from sciml.operators.greens import GreensFunctions as GreensFunctions
+    from sciml.operators.greens import greens_functions as greens_functions
     from sciml.operators.hierarchy_net import HierarchyNet as HierarchyNet
     from sciml.operators.losses import relative_h1 as relative_h1
     from sciml.operators.mgno import MgNO as MgNO
