@@ -117,7 +117,7 @@ class FrozenAction(TorchFunctionMode):
         if rule is None:
             raise unsupported(name)
         if not torch.is_grad_enabled() and name not in WITHOUT_GRADIENTS:
-            raise unsupported(f"{name} without gradients (torch.no_grad or inference mode)")
+            raise unsupported(f"{name} without gradients (no_grad, inference mode or an autograd.Function)")
         if words.get("out") is not None:
             raise unsupported(f"{name} with out=")
         outer, self.current = self.current, name
@@ -174,7 +174,10 @@ def spelled(func: Any) -> tuple[str, bool]:
     if name.startswith("__"):
         name = name.strip("_")
         return (name[1:], True) if name in IN_PLACE else (name, name == "setitem")
-    return name.strip("_"), name.endswith("_")
+    in_place, name = name.endswith("_"), name.strip("_")
+    for group in ("fft_", "linalg_", "special_"):
+        name = name.removeprefix(group)
+    return name, in_place
 
 
 def place() -> str:

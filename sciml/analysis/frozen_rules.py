@@ -61,14 +61,14 @@ POINTWISE = (
     "relu relu6 gelu silu mish elu selu celu leaky_relu prelu softplus softsign softshrink hardshrink tanhshrink "
     "threshold hardtanh hardswish logsigmoid logit tanh sin cos tan asin acos atan arcsin arccos arctan sinh "
     "cosh asinh acosh atanh exp exp2 expm1 log log1p log2 log10 sqrt rsqrt square pow abs absolute sign sgn floor ceil "
-    "round trunc frac erf erfc erfinv special_erf clamp clamp_min clamp_max clip reciprocal nan_to_num sinc"
+    "round trunc frac erf erfc erfinv expit clamp clamp_min clamp_max clip reciprocal nan_to_num sinc"
 )
 CONSTANT = (
     "softmax log_softmax softmin gumbel_softmax logsumexp var std var_mean std_mean norm vector_norm matrix_norm "
-    "linalg_vector_norm linalg_matrix_norm linalg_norm gt lt ge le eq ne greater less greater_equal less_equal isnan "
+    "gt lt ge le eq ne greater less greater_equal less_equal isnan "
     "isfinite isinf isclose allclose equal any all argmax argmin argsort nonzero count_nonzero bool int long item "
     "tolist numpy detach data bucketize searchsorted histc median nanmedian quantile signbit logical_not logical_and "
-    "logical_or logical_xor invert contains index inv linalg_inv pinv linalg_pinv"
+    "logical_or logical_xor invert contains index inv pinv"
 )
 WRITES = ("zero", "fill", "copy", "setitem", "index_put", "masked_fill", "masked_scatter")
 STRUCTURAL = frozenset(
@@ -167,9 +167,34 @@ def product(mode: FrozenAction, function: Any, in_place: bool, /, *args: Any, **
     return _written(mark(result), args, in_place)
 
 
+def added_product(
+    mode: FrozenAction,
+    function: Any,
+    in_place: bool,
+    /,
+    input: Tensor,
+    first: Tensor,
+    second: Tensor,
+    *,
+    value: float = 1.0,
+) -> Tensor:
+    """Add a product, or a quotient, of two fields."""
+    if mode.current == "addcdiv":
+        made = (
+            quotient(mode, torch.div, False, first, second)
+            if depends(first) or depends(second)
+            else first / second
+        )
+    elif depends(first) or depends(second):
+        made = product(mode, torch.mul, False, first, second)
+    else:
+        made = first * second
+    return _written(mark(input + value * made), (input,), in_place)
+
+
 def quotient(mode: FrozenAction, function: Any, in_place: bool, /, *args: Any, **kwargs: Any) -> Any:
     """Divide by the divisor at x0."""
-    over = 0 if mode.current == "rtruediv" else 1  # the position of the divisor
+    over = 0 if mode.current in ("rtruediv", "rdiv") else 1  # the position of the divisor
     if not depends(args[over]):
         if in_place:
             mark_written(args[0])
@@ -240,6 +265,12 @@ def gate(mode: FrozenAction, function: Any, in_place: bool, /, *args: Any, **kwa
     return result
 
 
+def _solve(mode: FrozenAction, function: Any, in_place: bool, /, *args: Any, **kwargs: Any) -> Any:
+    if depends(args[0]):
+        raise unsupported("solve with a matrix that depends on the input")
+    return linear(mode, function, in_place, *args, **kwargs)
+
+
 def dropout(mode: FrozenAction, function: Any, in_place: bool, /, *args: Any, **kwargs: Any) -> Any:
     """Return the input; in training mode there is no linear action."""
     training = kwargs.get("training", kwargs.get("train", args[2] if len(args) > 2 else True))
@@ -260,7 +291,9 @@ RULES: dict[Any, Rule] = {
     **_table(POINTWISE, pointwise),
     **_table(GATES, gate),
     **_table(CONSTANT, constant),
-    **_table("div divide truediv rtruediv true_divide", quotient),
+    **_table("addcmul addcdiv", added_product),
+    **_table("solve", _solve),
+    **_table("div divide truediv rtruediv rdiv true_divide", quotient),
     **_table("dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout", dropout),
     "action:pointwise": pointwise,
     "action:linear": linear,
