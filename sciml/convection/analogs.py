@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml.checks import check_fraction, check_positive, check_whole
+from sciml.convection.nearest_columns import features, merge, profiles, search
 from sciml.errors import InputError, MissingVariable
 from sciml.parallel.bounded import open_task_runner
 
@@ -23,9 +24,8 @@ Array = NDArray[Any]
 INPUTS = ("T_PHY", "QVAPOR", "W0AVG")
 TENDENCIES = ("RTHCUTEN", "RQVCUTEN")
 BLOCK = 8192  # stored columns that are read at a time
-QUERIES = 256  # columns whose distances are computed at a time
 USUAL = 0.99  # fraction of the stored columns that are not novel
-DRAWN = 512  # stored columns whose neighbours determine the scales
+DRAWN = 256  # stored columns whose neighbours determine the scales
 LEAST_SHARE = 0.05  # of a variable's spread over all levels, as least scale of a level
 
 
@@ -102,10 +102,11 @@ class AnalogMemory:
             )
         self.mean, self.scale = self._moments()
         drawn = np.sort(np.random.default_rng(seed).choice(count, min(DRAWN, count), replace=False))
-        distance, _ = self._nearest(self._features(self._columns.isel(column=drawn)), own=drawn)
+        distance, index = self._nearest(self._features(self._columns.isel(column=drawn)), own=drawn)
         self.usual = max(float(np.quantile(distance[:, 0], USUAL)), np.finfo(float).tiny)
         typical = max(float(np.median(distance[:, -1])), np.finfo(float).tiny)
         self.beta = typical**-2 if beta is None else float(beta)
+        self._ranks = self._calibrated(drawn, distance, index, seed)
 
     def __len__(self) -> int:
         return int(self._columns.sizes["column"])
@@ -135,10 +136,11 @@ class AnalogMemory:
         MissingVariable, InputError
             As in the constructor.
         """
+        return self._ensemble(*self._nearest(self._features(self._same_levels(columns))))
+
+    def _ensemble(self, distance: Array, index: Array) -> xr.Dataset:
         import xarray as xr
 
-        queries = self._features(self._same_levels(columns))
-        distance, index = self._nearest(queries)
         rows, place = np.unique(index, return_inverse=True)
         chosen = self._columns[list(self.tendencies)].isel(column=rows).load()
         made: dict[str, Any] = {
@@ -164,7 +166,9 @@ class AnalogMemory:
         columns
             Columns with the inputs, on equally many levels.
         coverage
-            Probability of the interval between the weighted quantiles of the members.
+            Probability of the interval between two weighted quantiles of the members. Which ones these are is
+            calibrated: those between which the stored columns have this fraction of their own values when they are
+            no members themselves.
 
         Returns
         -------
@@ -188,7 +192,8 @@ class AnalogMemory:
             values, attrs = members[name], members[name].attrs
             dims = ("column", *values.dims[2:])
             wide = weights.reshape(*weights.shape, *[1] * (values.ndim - 2))
-            low, high = (_quantile(values.values, weights, 0.5 + side * coverage / 2) for side in (-1.0, 1.0))
+            shares = np.quantile(self._ranks[name], (0.5 - coverage / 2, 0.5 + coverage / 2))
+            low, high = (_quantile(values.values, weights, float(share)) for share in shares)
             made[name] = (dims, (values.values * wide).sum(1), attrs)
             made[f"{name}_LOW"], made[f"{name}_HIGH"] = (dims, low, attrs), (dims, high, attrs)
         novelty = members["DISTANCE"].values[:, 0] / self.usual
@@ -223,6 +228,21 @@ class AnalogMemory:
         novelty: Array = distance[:, 0] / self.usual
         return novelty
 
+    def _calibrated(self, drawn: Array, distance: Array, index: Array, seed: int) -> dict[str, Array]:
+        """Return the ranks of the drawn columns' own tendencies among their members, ascending, between 0 and 1."""
+        members = self._ensemble(distance, index)
+        weights, rng = members["WEIGHT"].values, np.random.default_rng(seed)
+        own = self._columns[list(self.tendencies)].isel(column=drawn).load()
+        ranks = {}
+        for name in self.tendencies:
+            values, truth = members[name].values, own[name].transpose("column", ...).values[:, None]
+            wide = weights.reshape(*weights.shape, *[1] * (values.ndim - 2))
+            below, equal = (wide * (values < truth)).sum(1), (wide * (values == truth)).sum(1)
+            rank = below + equal * rng.random(below.shape)  # uniform where the members are equally likely
+            differ = values.max(1) > values.min(1)
+            ranks[name] = np.sort(rank[differ]) if differ.any() else np.array([0.0, 1.0])
+        return ranks
+
     def _weights(self, distance: Array) -> Array:
         scores = -0.5 * self.beta * np.square(distance)
         weights: Array = np.exp(scores - scores.max(1, keepdims=True))
@@ -244,7 +264,7 @@ class AnalogMemory:
         """Compute mean and scale of each input and level, (input, level), in one pass over the blocks."""
         count, mean, squares = 0, np.zeros(()), np.zeros(())
         for part in self._blocks():
-            x = _profiles(self._columns.isel(column=part), self.inputs)
+            x = profiles(self._columns.isel(column=part), self.inputs)
             own, total = x.mean(0), count + len(x)
             shift = own - mean
             squares = squares + np.square(x - own).sum(0) + np.square(shift) * (count * len(x) / total)
@@ -255,7 +275,7 @@ class AnalogMemory:
         return mean, np.where(scale > 0, scale, 1.0)
 
     def _features(self, columns: xr.Dataset) -> Array:
-        return _features(columns, self.inputs, self.mean, self.scale)
+        return features(columns, self.inputs, self.mean, self.scale)
 
     def _nearest(
         self, queries: Array, own: Array | None = None, members: int | None = None
@@ -264,11 +284,11 @@ class AnalogMemory:
         wanted = members or self.members
         blocks = self._blocks()
         stored = self._columns[list(self.inputs)]
-        search = partial(_search, stored, self.inputs, (self.mean, self.scale), queries, wanted, own)
+        look = partial(search, stored, self.inputs, (self.mean, self.scale), queries, wanted, own)
         best = np.full((len(queries), wanted), np.inf), np.full((len(queries), wanted), len(self))
         with open_task_runner(self.workers, len(blocks), _nothing) as run:
-            for _, nearest in run(search, blocks, lambda done, count: None):
-                best = _merge(best, nearest, wanted)
+            for _, nearest in run(look, blocks, lambda done, count: None):
+                best = merge(best, nearest, wanted)
         return np.sqrt(best[0]), best[1]
 
 
@@ -293,80 +313,6 @@ def _checked(columns: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
             )
         return columns.isel(level=slice(0, most))
     return columns
-
-
-def _profiles(columns: xr.Dataset, inputs: Sequence[str]) -> Array:
-    """Read profiles, (column, input, level), float64; the grid-scale ascent enters by its cube root."""
-    parts = []
-    for name in inputs:
-        x = np.asarray(columns[name].transpose("column", "level").values, np.float64)
-        bad = int((~np.isfinite(x)).sum())
-        if bad:
-            raise InputError(f"{bad} values of {name} are not finite: drop these columns")
-        parts.append(np.cbrt(x) if name == "W0AVG" else x)
-    return np.stack(parts, 1)
-
-
-def _features(columns: xr.Dataset, inputs: Sequence[str], mean: Array, scale: Array) -> Array:
-    """Standardise profiles and divide by the root of their number, (column, feature)."""
-    x = (_profiles(columns, inputs) - mean) / scale
-    return x.reshape(len(x), -1) / np.sqrt(mean.size)
-
-
-def _search(
-    stored: xr.Dataset,
-    inputs: Sequence[str],
-    scaling: tuple[Array, Array],
-    queries: Array,
-    members: int,
-    own: Array | None,
-    part: slice,
-) -> tuple[Array, Array]:
-    """Return the squared distances and numbers of the nearest columns of one block."""
-    from scipy.spatial.distance import cdist
-
-    keys = _features(stored.isel(column=part), inputs, *scaling)
-    numbers = part.start + np.arange(len(keys))
-    best = [
-        _some(queries[rows], keys, numbers, members, None if own is None else own[rows], cdist)
-        for rows in _slices(len(queries))
-    ]
-    return np.concatenate([d for d, _ in best]), np.concatenate([i for _, i in best])
-
-
-def _slices(count: int) -> Iterator[slice]:
-    return (slice(start, start + QUERIES) for start in range(0, count, QUERIES))
-
-
-def _some(
-    queries: Array, keys: Array, numbers: Array, members: int, own: Array | None, cdist: Any
-) -> tuple[Array, Array]:
-    distance = cdist(
-        queries, keys, "sqeuclidean"
-    )  # each pair by itself, so that blocks do not change its bits
-    if own is not None:
-        distance[own[:, None] == numbers] = np.inf
-    return _smallest(distance, np.broadcast_to(numbers, distance.shape), members)
-
-
-def _smallest(distance: Array, index: Array, members: int) -> tuple[Array, Array]:
-    """Return the smallest distances of each row in ascending order; the lower number first where they are equal."""
-    if distance.shape[1] > 4 * members:
-        limit = np.partition(distance, members - 1, 1)[:, members - 1]
-        rows = [np.flatnonzero(row <= least) for row, least in zip(distance, limit, strict=True)]
-        chosen = [
-            some[np.lexsort((own[some], row[some]))[:members]]
-            for some, row, own in zip(rows, distance, index, strict=True)
-        ]
-        order = np.stack(chosen)
-    else:
-        order = np.lexsort((index, distance), axis=-1)[:, :members]
-    return np.take_along_axis(distance, order, 1), np.take_along_axis(index, order, 1)
-
-
-def _merge(first: tuple[Array, Array], second: tuple[Array, Array], members: int) -> tuple[Array, Array]:
-    distance, index = (np.concatenate(pair, 1) for pair in zip(first, second, strict=True))
-    return _smallest(distance, index, members)
 
 
 def _quantile(values: Array, weights: Array, share: float) -> Array:

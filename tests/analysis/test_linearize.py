@@ -293,6 +293,23 @@ class Sign(torch.autograd.Function):
         return gradients[0]
 
 
+class Foreign(torch.autograd.Function):
+    """A function whose result is made of numbers of another library."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return torch.from_numpy(np.sign(x.detach().numpy()))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0]
+
+
+class Outside(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return Foreign.apply(x) + 1  # type: ignore[no-any-return, no-untyped-call]
+
+
 class Hidden(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return Sign.apply(x) + 1  # type: ignore[no-any-return, no-untyped-call]
@@ -305,7 +322,11 @@ class Hidden(nn.Module):
             nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.ReLU(), Odd())),
             r"i0 in 1\.1 \(Odd\) has no frozen action",
         ),
-        (nn.Sequential(nn.Linear(3, 3), Hidden()), r"Sign, a torch\.autograd\.Function, in 1 \(Hidden\)"),
+        (nn.Sequential(nn.Linear(3, 3), Hidden()), r"sign without gradients .*Function\) in 1 \(Hidden\)"),
+        (
+            nn.Sequential(nn.Linear(3, 3), Outside()),
+            r"Foreign, a torch\.autograd\.Function, in 1 \(Outside\)",
+        ),
         (
             nn.Sequential(nn.Dropout(0.5), nn.Linear(3, 3)),
             r"dropout in 0 \(Dropout\)|dropout in training mode",

@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 from scipy.spatial import cKDTree
 
-from sciml.convection import AnalogMemory
+from sciml.convection import AnalogMemory, nearest_columns
 from sciml.convection import analogs as module
 from sciml.errors import InputError, MissingVariable
 from sciml.nn import associate
@@ -79,7 +79,7 @@ def test_same_bits_for_all_blocks_and_with_dask(stored: xr.Dataset, monkeypatch:
     memory, some = AnalogMemory(stored), columns(33, 19)
     whole = memory.ensemble(some)
     monkeypatch.setattr(module, "BLOCK", 97)
-    monkeypatch.setattr(module, "QUERIES", 5)
+    monkeypatch.setattr(nearest_columns, "QUERIES", 5)
     xr.testing.assert_identical(memory.ensemble(some), whole)
     memory._columns = stored.chunk(column=50)
     xr.testing.assert_identical(memory.ensemble(some), whole)
@@ -90,13 +90,14 @@ def test_same_bits_for_all_blocks_and_with_dask(stored: xr.Dataset, monkeypatch:
 def test_lazy_columns_are_read_in_blocks(stored: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BLOCK", 100)
     read: list[int] = []
-    inner = module._profiles
+    inner = module.profiles
 
     def watched(ds: xr.Dataset, inputs: tuple[str, ...]) -> np.ndarray:
         read.append(ds.sizes["column"])
         return inner(ds, inputs)
 
-    monkeypatch.setattr(module, "_profiles", watched)
+    monkeypatch.setattr(module, "profiles", watched)
+    monkeypatch.setattr(nearest_columns, "profiles", watched)
     monkeypatch.setattr(module, "DRAWN", 64)
     lazy = AnalogMemory(stored.chunk(column=100), members=4)
     lazy.predict(columns(3, 23))
@@ -129,7 +130,7 @@ def test_intervals_cover(coverage: float) -> None:
     answer = memory.predict(some, coverage=coverage)
     truth = some["RTHCUTEN"].values
     inside = (truth >= answer["RTHCUTEN_LOW"].values) & (truth <= answer["RTHCUTEN_HIGH"].values)
-    assert inside[:, 1:-1].mean() == pytest.approx(coverage, abs=0.06)
+    assert inside.mean() == pytest.approx(coverage, abs=0.04)
     error = np.sqrt(np.square(answer["RTHCUTEN"].values - truth).mean())
     assert error < 0.5 * truth.std()
 
@@ -141,7 +142,7 @@ def test_quantiles_of_equal_weights_are_those_of_numpy() -> None:
         exact = np.quantile(values, share, axis=1, method="hazen")
         np.testing.assert_allclose(module._quantile(values, weights, share), exact, rtol=1e-12)
     heavy = np.where(np.arange(11) == 4, 1.0, 0.0) * np.ones((3, 1))
-    np.testing.assert_array_equal(module._quantile(values, heavy, 0.5), values[:, 4])
+    np.testing.assert_allclose(module._quantile(values, heavy, 0.5), values[:, 4], rtol=1e-14)
 
 
 def test_refusals(stored: xr.Dataset) -> None:
