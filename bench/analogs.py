@@ -7,7 +7,7 @@ FILES are captures or stores of several runs with equally many levels; --held-ou
 runs a fifth of the columns, drawn for each seed, is the test, and the rest is stored. Scores of novelty: the distance
 to the nearest stored column (ours), the mean distance to the members (k-NN), the Mahalanobis distance of the 30 leading
 principal components, and the largest distance from the training range (`FeatureScaling`, today's), all of the same
-profiles. Intervals: the analog ensemble against equal weights of the same members, for three numbers of members; the
+profiles. Intervals: the analog ensemble against equal weights of the same members, for several numbers of members; the
 best of each is chosen on half of the test columns, and scored on the other half. --smoke splits the sample of data/ by
 its western and eastern half.
 """
@@ -32,7 +32,7 @@ from sciml.storage.packaged import packaged
 Array = NDArray[Any]
 
 SAMPLE, TRUTH = "wrfout_d01_convrad_24x24_5min.nc", "mskf_offline_convrad_24x24_5min.nc"
-MEMBERS, FACTORS = (16, 32, 64), (0.25, 1.0, 4.0)
+MEMBERS, FACTORS = (4, 8, 16, 32), (1.0, 4.0, 16.0, 64.0)
 COMPONENTS = 30
 
 

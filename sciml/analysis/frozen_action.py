@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FrameType
 from typing import Any, TypeVar
 
 import torch
@@ -86,7 +87,7 @@ class FrozenAction(TorchFunctionMode):
             One does.
         """
         for x in tensors:
-            node = x.grad_fn
+            node: Any = x.grad_fn
             if not isinstance(node, torch.autograd.function.BackwardCFunction):
                 continue
             if node is getattr(x, "_depends_on_input", None):  # the result of a rule
@@ -182,12 +183,13 @@ def spelled(func: Any) -> tuple[str, bool]:
 
 def place() -> str:
     """Return where in the network the running function is: " in layers.2 (MyLayer)", or nothing outside of modules."""
-    frame, modules = sys._getframe(1), []
+    frame: FrameType | None = sys._getframe(1)
+    modules: list[nn.Module] = []
     while frame is not None:
         owner = frame.f_locals.get("self")
         if isinstance(owner, nn.Module) and not any(owner is module for module in modules):
             modules.append(owner)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     if not modules:
         return ""
     inner, root = modules[0], modules[-1]

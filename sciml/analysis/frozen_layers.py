@@ -153,7 +153,7 @@ def normalize(
     out: Tensor | None = None,
 ) -> Tensor:
     """Divide by the norm at x0."""
-    size = mode.frozen(lambda: input.detach().norm(p, dim, keepdim=True).clamp_min(eps))
+    size = mode.frozen(lambda: torch.linalg.vector_norm(input.detach(), p, dim, True).clamp_min(eps))
     return mark(input / size)
 
 
@@ -174,7 +174,7 @@ def extreme(mode: FrozenAction, function: Any, in_place: bool, /, *args: Any, **
 
     def shares() -> Tensor:
         x0 = x.detach()
-        top = (x0.amax if "max" in name else x0.amin)(dims, keepdim=True)
+        top = x0.amax(dims, keepdim=True) if "max" in name else x0.amin(dims, keepdim=True)
         equal = (x0 == top).to(x0.dtype)
         return equal / equal.sum(dims, keepdim=True)
 
@@ -283,7 +283,7 @@ def multi_head_attention(
     values = F.linear(value, own, bias)
     batched = value.ndim == 3
     values = values.transpose(0, 1) if batched else values.unsqueeze(0)
-    heads = values.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+    heads = values.reshape(*values.shape[:2], num_heads, -1).transpose(1, 2)
     joined = (frozen.reshape(len(heads), num_heads, *frozen.shape[-2:]) @ heads).transpose(1, 2).flatten(2)
     result = F.linear(joined, out_proj_weight, out_proj_bias)
     result = mark(result.transpose(0, 1) if batched else result.squeeze(0))

@@ -132,10 +132,11 @@ def _detached(result: Any) -> Any:
 
 def product(mode: FrozenAction, function: Any, in_place: bool, /, *args: Any, **kwargs: Any) -> Tensor:
     """Call a function that is linear in each of its factors."""
-    added = {"addmm": (0,), "addmv": (0,), "addbmm": (0,), "baddbmm": (0,)}.get(mode.current)
-    if added is None:
-        added = (2,) if mode.current.startswith(("linear", "conv")) else ()
-    slots = [i for i, value in enumerate(args) if depends(value) and i not in added]
+    if mode.current in ("addmm", "addmv", "addbmm", "baddbmm"):
+        added = 0  # the position of the argument that is no factor
+    else:
+        added = 2 if mode.current.startswith(("linear", "conv")) else -1
+    slots = [i for i, value in enumerate(args) if depends(value) and i != added]
     if mode.current == "einsum" and len(args) == 2 and isinstance(args[1], list | tuple):
         args = (args[0], *args[1])
         slots = [i for i, value in enumerate(args) if depends(value)]

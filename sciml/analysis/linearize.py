@@ -75,7 +75,7 @@ class LinearAction(LinearOperator):  # type: ignore[misc]
 
     def _matvec(self, x: Array) -> Array:
         # the adjoint is linear in its argument, so that its derivative is the operator itself
-        pieces = self._tensor(x).split([int(np.prod(shape)) for shape in self.input_shapes])
+        pieces = torch.split(self._tensor(x), [int(np.prod(shape)) for shape in self.input_shapes])
         total = torch.zeros_like(self._flat)
         used = [
             (gradient, piece.reshape(shape))

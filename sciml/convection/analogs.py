@@ -246,7 +246,8 @@ class AnalogMemory:
     def _weights(self, distance: Array) -> Array:
         scores = -0.5 * self.beta * np.square(distance)
         weights: Array = np.exp(scores - scores.max(1, keepdims=True))
-        return weights / weights.sum(1, keepdims=True)
+        weights /= weights.sum(1, keepdims=True)
+        return weights
 
     def _same_levels(self, columns: xr.Dataset) -> xr.Dataset:
         checked = _checked(columns, self.inputs)

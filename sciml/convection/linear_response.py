@@ -227,15 +227,15 @@ def linear_response(
         )
     mean = points.mean(0)
     moves = torch.cat([torch.full_like(mean[:levels], steps[0]), steps[1] * mean[levels:].clamp_min(DRY)])
-    jacobians = differences(everything, points, moves, block=max(1, ROWS // (2 * len(points))))
+    matrices = differences(everything, points, moves, block=max(1, ROWS // (2 * len(points))))
     exact = None
     if smooth:
         some = everything.take(torch.nonzero(active).squeeze(1))
-        each = torch.zeros_like(jacobians)
+        each = torch.zeros_like(matrices)
         each[active] = jacobians(some, some.points, block=max(1, ROWS // (2 * len(some.points))))
         exact = _mean(each, mass)[: 2 * levels].cpu().numpy()
-    whole, count = _mean(jacobians, mass).cpu().numpy(), min(BATCHES, len(points))
-    samples = torch.stack([_mean(jacobians[i::count], mass[i::count]) for i in range(count)])
+    whole, count = _mean(matrices, mass).cpu().numpy(), min(BATCHES, len(points))
+    samples = torch.stack([_mean(matrices[i::count], mass[i::count]) for i in range(count)])
     return LinearResponse(
         matrix=whole[: 2 * levels],
         rain=whole[-2],
@@ -252,7 +252,7 @@ def linear_response(
     )
 
 
-def _mean(jacobians: Tensor, mass: Tensor) -> Tensor:
+def _mean(matrices: Tensor, mass: Tensor) -> Tensor:
     """Average (column, output, input) over columns, with tendencies weighted by the mass of their layer."""
     weight = torch.cat([mass, mass, torch.ones_like(mass[:, :2])], 1)
-    return (jacobians * weight[..., None]).sum(0) / weight.sum(0)[:, None]
+    return (matrices * weight[..., None]).sum(0) / weight.sum(0)[:, None]

@@ -35,7 +35,8 @@ def profiles(columns: xr.Dataset, inputs: Sequence[str]) -> Array:
 def features(columns: xr.Dataset, inputs: Sequence[str], mean: Array, scale: Array) -> Array:
     """Standardise profiles and divide by the root of their number, (column, feature)."""
     x = (profiles(columns, inputs) - mean) / scale
-    return x.reshape(len(x), -1) / np.sqrt(mean.size)
+    standardised: Array = x.reshape(len(x), -1) / np.sqrt(mean.size)
+    return standardised
 
 
 def search(
