@@ -153,7 +153,7 @@ def normalize(
     out: Tensor | None = None,
 ) -> Tensor:
     """Divide by the norm at x0."""
-    size = mode.frozen(lambda: torch.linalg.vector_norm(input.detach(), p, dim, True).clamp_min(eps))
+    size: Tensor = mode.frozen(lambda: torch.linalg.vector_norm(input.detach(), p, dim, True).clamp_min(eps))
     return mark(input / size)
 
 
@@ -176,7 +176,8 @@ def extreme(mode: FrozenAction, function: Any, in_place: bool, /, *args: Any, **
         x0 = x.detach()
         top = x0.amax(dims, keepdim=True) if "max" in name else x0.amin(dims, keepdim=True)
         equal = (x0 == top).to(x0.dtype)
-        return equal / equal.sum(dims, keepdim=True)
+        divided: Tensor = equal / equal.sum(dims, keepdim=True)
+        return divided
 
     weights = mode.frozen(shares)
     value = mark((x * weights).sum(dims, keepdim=keep))
