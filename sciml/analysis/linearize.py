@@ -34,10 +34,17 @@ class LinearAction(LinearOperator):  # type: ignore[misc]
     there are several. No matrix is formed unless `dense` is called: a product with a vector takes about the time of a
     backward pass, and so does one with the transpose.
 
-    Attributes
+    Parameters
     ----------
     mode
         ``frozen`` or ``tangent``.
+    inputs, outputs
+        Inputs at x0, which require gradients, and outputs computed from them.
+    residual
+        The effect of the biases, flattened, (output,); None computes ``net(x0) - A x0``.
+
+    Attributes
+    ----------
     output, residual
         ``net(x0)`` and ``r``, flattened, (output,). In mode ``frozen`` r is what the network returns for an input of
         zeros with the frozen action: the effect of its biases.
