@@ -10,6 +10,7 @@ from sciml.nn.association import Retrieval, associate, effective_patterns, energ
 from sciml.nn.binary_activation import BinaryActivation, ElasticSign, ElasticStep
 from sciml.nn.binary_attention import BinaryAttention, BinaryLinear, SelfAttention
 from sciml.nn.binary_weight import CentredSign, Periodic, StraightThroughSign
+from sciml.nn.bounded_weights import orthogonality_penalty, orthogonalize, scale_spectrally, singular_values
 from sciml.nn.conversion import (
     binarize,
     harden,
@@ -18,12 +19,15 @@ from sciml.nn.conversion import (
     set_stage,
     weight_kinds,
 )
+from sciml.nn.convolution_spectrum import spectrum
 from sciml.nn.dense_weights import dense_copy, parametrizations
 from sciml.nn.hopfield import Hopfield
 from sciml.nn.hypercomplex import Hypercomplex, hamilton
 from sciml.nn.learned_patterns import HopfieldLayer, HopfieldPooling
 from sciml.nn.lstm import LSTM
+from sciml.nn.orthogonal_weight import Orthogonal
 from sciml.nn.score_estimators import fit_estimators
+from sciml.nn.spectral_scale import SpectralScale
 from sciml.nn.state_dict import load_weights, materialise, misfit
 
 __all__ = [
@@ -38,9 +42,11 @@ __all__ = [
     "HopfieldLayer",
     "HopfieldPooling",
     "Hypercomplex",
+    "Orthogonal",
     "Periodic",
     "Retrieval",
     "SelfAttention",
+    "SpectralScale",
     "StraightThroughSign",
     "associate",
     "binarize",
@@ -54,8 +60,13 @@ __all__ = [
     "load_weights",
     "materialise",
     "misfit",
+    "orthogonality_penalty",
+    "orthogonalize",
     "parametrizations",
     "periodic_penalty",
+    "scale_spectrally",
     "set_stage",
+    "singular_values",
+    "spectrum",
     "weight_kinds",
 ]

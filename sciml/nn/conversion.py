@@ -16,6 +16,8 @@ from sciml.nn.binary_weight import CentredSign, Periodic, StraightThroughSign
 from sciml.nn.dense_weights import check_hooks, dense_copy, dense_weights, is_parametrized
 from sciml.nn.hypercomplex import Hypercomplex
 from sciml.nn.lstm import LSTM
+from sciml.nn.orthogonal_weight import Orthogonal
+from sciml.nn.spectral_scale import SpectralScale
 
 __all__ = [
     "BinaryKind",
@@ -321,6 +323,10 @@ def _described(function: nn.Module) -> str:
             return f"sign, stage {function.stage}"
         case CentredSign():
             return "centred sign"
+        case Orthogonal():
+            return "orthogonal"
+        case SpectralScale():
+            return f"largest singular value {function.bound:g}"
     return type(function).__name__
 
 

@@ -1,12 +1,14 @@
 """All parametrisations of weights by `torch.nn.utils.parametrize`, and the functions that apply and remove them.
 
-Hypercomplex, periodic and other binary weights are classes for `torch.nn.utils.parametrize.register_parametrization`.
-`hypercomplexify` and `binarize` copy a whole network with them; `harden` and `dense_copy` make the weights dense.
+Hypercomplex, binary, orthogonal and spectrally scaled weights are classes for
+`torch.nn.utils.parametrize.register_parametrization`. `hypercomplexify`, `binarize`, `orthogonalize` and
+`scale_spectrally` copy a whole network with them; `harden` and `dense_copy` make the weights dense.
 """
 
 from __future__ import annotations
 
 from sciml.nn.binary_weight import CentredSign, Periodic, StraightThroughSign
+from sciml.nn.bounded_weights import orthogonalize, scale_spectrally
 from sciml.nn.conversion import (
     binarize,
     harden,
@@ -24,11 +26,15 @@ from sciml.nn.dense_weights import (
     parametrizations,
 )
 from sciml.nn.hypercomplex import Hypercomplex, hamilton
+from sciml.nn.orthogonal_weight import Orthogonal
+from sciml.nn.spectral_scale import SpectralScale
 
 __all__ = [
     "CentredSign",
     "Hypercomplex",
+    "Orthogonal",
     "Periodic",
+    "SpectralScale",
     "StraightThroughSign",
     "binarize",
     "check_hooks",
@@ -39,8 +45,10 @@ __all__ = [
     "harden",
     "hypercomplexify",
     "is_parametrized",
+    "orthogonalize",
     "parametrizations",
     "periodic_penalty",
+    "scale_spectrally",
     "set_stage",
     "weight_kinds",
 ]
