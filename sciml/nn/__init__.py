@@ -22,6 +22,7 @@ from sciml.nn.conversion import (
 from sciml.nn.convolution_spectrum import spectrum
 from sciml.nn.dense_weights import dense_copy, parametrizations
 from sciml.nn.hopfield import Hopfield
+from sciml.nn.evonorm import EvoNorm
 from sciml.nn.hypercomplex import Hypercomplex, hamilton
 from sciml.nn.learned_patterns import HopfieldLayer, HopfieldPooling
 from sciml.nn.lstm import LSTM
@@ -41,6 +42,7 @@ __all__ = [
     "Hopfield",
     "HopfieldLayer",
     "HopfieldPooling",
+    "EvoNorm",
     "Hypercomplex",
     "Orthogonal",
     "Periodic",
