@@ -19,6 +19,8 @@ from sciml.nn.convolution_shape import ConvolutionShape
 
 __all__ = ["largest_singular_value", "spectral_norm", "spectrum", "supremum"]
 
+REACH = 0.2  # of the angle between samples in `_largest`, times the degree
+ROUNDING = 1e-9
 SAMPLES = 16  # points of the grid of `supremum` for each tap
 NUMBERS = 1 << 22  # complex numbers of the matrices that are decomposed at once
 
@@ -57,11 +59,12 @@ def spectrum(conv: nn.Module, n: int | tuple[int, ...]) -> Tensor:
     tensor([3., 1., 1., 1.], dtype=torch.float64)
     """
     shape = ConvolutionShape.of(conv)
+    grid = shape.grid(n)
     with torch.no_grad():
         weight = _weight(conv).detach().double()
         values = [
             torch.linalg.svdvals(matrices).flatten()
-            for _, matrices in _blocks(shape, weight, shape.grid(n), half=False)
+            for _, matrices in _blocks(shape, weight, grid, [torch.arange(points) for points in grid])
         ]
     return torch.cat(values).sort(descending=True).values
 
@@ -146,27 +149,65 @@ def spectral_norm(weight: Tensor, shape: ConvolutionShape, grid: tuple[int, ...]
         # Dilation without a stride does not change the set of all values.
         spread = tuple(d if s > 1 else 1 for d, s in zip(shape.dilation, shape.stride, strict=True))
         shape = replace(shape, dilation=spread)
-        degrees = [(k - 1) * d // s for k, d, s in zip(shape.kernel, spread, shape.stride, strict=True)]
-        points = tuple(SAMPLES * degree + 1 for degree in degrees)
+        points = tuple(SAMPLES * degree + 1 for degree in _degrees(shape))
         factor = math.prod(
-            math.cos(math.pi * degree / count) ** -0.5 for degree, count in zip(degrees, points, strict=True)
+            math.cos(math.pi * degree / count) ** -0.5
+            for degree, count in zip(_degrees(shape), points, strict=True)
         )
     fixed = weight.detach().double()
-    best, place, left, right = -1.0, None, fixed, fixed
-    for where, matrices in _blocks(shape, fixed, points, half=True):
-        wide = matrices.shape[-1] > matrices.shape[-2]
-        gram = matrices @ matrices.mH if wide else matrices.mH @ matrices
-        squares = torch.linalg.eigvalsh(gram)[..., -1]
-        index = int(squares.argmax())
-        if float(squares.flatten()[index]) > best:
-            best = float(squares.flatten()[index])
-            group, wave = divmod(index, matrices.shape[1])
-            u, _, vh = torch.linalg.svd(matrices[group, wave], full_matrices=False)
-            place, left, right = (group, where[wave]), u[:, 0].conj(), vh[0].conj()
-    assert place is not None
-    group, at = place
-    matrix = _matrix(shape, shape.taps(weight)[group].to(torch.complex128), points, at)
-    return (left @ matrix @ right).real * factor
+    group, wave = _largest(shape, fixed, points)
+    u, _, vh = torch.linalg.svd(_at(shape, fixed, points, wave)[group, 0], full_matrices=False)
+    matrix = _at(shape, weight, points, wave)[group, 0]
+    value: Tensor = (u[:, 0].conj() @ matrix @ vh[0].conj()).real * factor
+    return value
+
+
+def _largest(shape: ConvolutionShape, weight: Tensor, grid: tuple[int, ...]) -> tuple[int, Tensor]:
+    """Return group and wave (1, axis) of the largest singular value.
+
+    The values of every few waves are computed first, and then of the waves near to those whose square is above the
+    largest square times the cosines of `supremum`: no other neighbourhood has the largest value.
+    """
+    degrees = _degrees(shape)
+    steps = [
+        points if not degree else max(1, int(REACH * points / (math.pi * degree)))
+        for points, degree in zip(grid, degrees, strict=True)
+    ]
+    axes = [torch.arange(0, points, step) for points, step in zip(grid, steps, strict=True)]
+    if axes:  # a wave and its conjugate have the same values
+        axes[-1] = axes[-1][: -(-(grid[-1] // 2) // steps[-1]) + 1]
+    parts = [(waves, _squares(matrices)) for waves, matrices in _blocks(shape, weight, grid, axes)]
+    waves, squares = torch.cat([x for x, _ in parts]), torch.cat([x for _, x in parts], 1)
+    if any(step > 1 and degree for step, degree in zip(steps, degrees, strict=True)):
+        least = math.prod(
+            math.cos(math.pi * degree * step / points) if degree else 1.0
+            for points, step, degree in zip(grid, steps, degrees, strict=True)
+        )
+        near = waves[(squares >= squares.max() * least * (1 - ROUNDING)).any(0)]
+        offsets = [
+            torch.arange(-(step // 2), step // 2 + 1) if degree else torch.zeros(1, dtype=torch.int64)
+            for step, degree in zip(steps, degrees, strict=True)
+        ]
+        around = torch.cartesian_prod(*offsets).reshape(-1, len(grid))
+        every = ((near[:, None] + around) % torch.tensor(grid)).reshape(-1, len(grid))
+        waves = torch.unique(every, dim=0)
+        squares = torch.cat([_squares(_at(shape, weight, grid, x)) for x in torch.split(waves, 4096)], 1)
+    index = int(squares.argmax())
+    return index // len(waves), waves[index % len(waves)][None]
+
+
+def _squares(matrices: Tensor) -> Tensor:
+    """Return the squares of the largest singular values."""
+    wide = matrices.shape[-1] > matrices.shape[-2]
+    gram = matrices @ matrices.mH if wide else matrices.mH @ matrices
+    values: Tensor = torch.linalg.eigvalsh(gram)
+    return values[..., -1]
+
+
+def _degrees(shape: ConvolutionShape) -> list[int]:
+    """Return the degree of the squared norms, as trigonometric polynomials of the wave along each axis."""
+    sizes = zip(shape.kernel, shape.dilation, shape.stride, strict=True)
+    return [(k - 1) * d // s for k, d, s in sizes]
 
 
 def _weight(conv: nn.Module) -> Tensor:
@@ -180,47 +221,39 @@ def _weight(conv: nn.Module) -> Tensor:
 def _phases(shape: ConvolutionShape, axis: int, grid: tuple[int, ...], waves: Tensor) -> Tensor:
     """Return exp(i wave tap) of the waves (wave,) of the coarse grid and of those equal to them there, (wave, S, k)."""
     stride, fine = shape.stride[axis], shape.stride[axis] * grid[axis]
-    numbers = waves[:, None] + grid[axis] * torch.arange(stride, device=waves.device)
-    taps = torch.arange(shape.kernel[axis], device=waves.device) * shape.dilation[axis]
+    numbers = waves[:, None] + grid[axis] * torch.arange(stride)
+    taps = torch.arange(shape.kernel[axis]) * shape.dilation[axis]
     # Whole multiples of the shortest angle, reduced before the product, so that the angles have no rounding error.
     angles = (numbers[..., None] * taps % fine).double() * (2 * math.pi / fine)
     return torch.polar(torch.full_like(angles, stride**-0.5), angles)
 
 
 def _blocks(
-    shape: ConvolutionShape, weight: Tensor, grid: tuple[int, ...], *, half: bool
-) -> Iterator[tuple[list[tuple[int, ...]], Tensor]]:
-    """Yield waves, and their matrices (group, wave, M, C S1 S2 ...); ``half`` leaves out the conjugate waves."""
-    taps = shape.taps(weight).to(torch.complex128)
+    shape: ConvolutionShape, weight: Tensor, grid: tuple[int, ...], axes: list[Tensor]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield waves (wave, axis), all combinations along the axes, and their matrices (group, wave, M, C S1 ...)."""
+    taps, dims = shape.taps(weight).to(torch.complex128), len(grid)
     if not grid:
-        yield [()], taps[:, None]
+        yield torch.zeros(1, 0, dtype=torch.int64), taps[:, None]
         return
-    counts = list(grid)
-    if half:
-        counts[-1] = grid[-1] // 2 + 1
-    entries = shape.groups * shape.outputs * shape.columns * math.prod(counts[1:])
-    size = max(1, NUMBERS // entries)
-    axes = [torch.arange(count, device=weight.device) for count in counts]
+    entries = shape.groups * shape.outputs * shape.columns * math.prod(len(axis) for axis in axes[1:])
     rest = taps
-    for axis in range(1, len(grid)):  # (group, M, C, k1, [wave, S] for each axis done, taps of the others)
-        phases = _phases(shape, axis, grid, axes[axis])
-        at = 4 + 2 * (axis - 1)
+    for axis in range(1, dims):  # (group, M, C, k1, wave and S for each axis done, taps of the others)
+        phases, at = _phases(shape, axis, grid, axes[axis]).to(taps.device), 4 + 2 * (axis - 1)
         rest = torch.einsum("wsk,...k->...ws", phases, rest.movedim(at, -1))
         rest = rest.movedim((-2, -1), (at, at + 1))
-    for first in range(0, counts[0], size):
-        some = axes[0][first : first + size]
-        part = torch.einsum("wsk,gmck...->gmcws...", _phases(shape, 0, grid, some), rest)
-        dims = len(grid)
-        waves, aliases = [3 + 2 * a for a in range(dims)], [4 + 2 * a for a in range(dims)]
-        matrices = part.permute(0, *waves, 1, 2, *aliases)
-        matrices = matrices.reshape(shape.groups, -1, shape.outputs, shape.columns)
-        where = torch.cartesian_prod(some, *axes[1:]).reshape(-1, dims)
-        yield [tuple(row) for row in where.tolist()], matrices
+    for some in torch.split(axes[0], max(1, NUMBERS // entries)):
+        part = torch.einsum("wsk,gmck...->gmcws...", _phases(shape, 0, grid, some).to(taps.device), rest)
+        counts, aliases = [3 + 2 * a for a in range(dims)], [4 + 2 * a for a in range(dims)]
+        matrices = part.permute(0, *counts, 1, 2, *aliases)
+        waves = torch.cartesian_prod(some, *axes[1:]).reshape(-1, dims)
+        yield waves, matrices.reshape(shape.groups, -1, shape.outputs, shape.columns)
 
 
-def _matrix(shape: ConvolutionShape, taps: Tensor, grid: tuple[int, ...], wave: tuple[int, ...]) -> Tensor:
-    """Return the matrix (M, C S1 S2 ...) of one wave from the taps of a group (M, C, taps ...)."""
-    for axis, number in enumerate(wave):
-        phases = _phases(shape, axis, grid, torch.tensor([number], device=taps.device))[0]
-        taps = torch.einsum("sk,mck...->mc...s", phases, taps)
-    return taps.reshape(shape.outputs, shape.columns)
+def _at(shape: ConvolutionShape, weight: Tensor, grid: tuple[int, ...], waves: Tensor) -> Tensor:
+    """Return the matrices (group, wave, M, C S1 S2 ...) of waves (wave, axis)."""
+    taps = shape.taps(weight).to(torch.complex128).unsqueeze(1)
+    for axis in range(len(grid)):
+        phases = _phases(shape, axis, grid, waves[:, axis]).to(taps.device)
+        taps = torch.einsum("wsk,gwmck...->gwmc...s", phases, taps.expand(-1, len(waves), *taps.shape[2:]))
+    return taps.reshape(shape.groups, len(waves), shape.outputs, shape.columns)
