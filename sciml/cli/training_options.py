@@ -72,6 +72,15 @@ class TrainingOptions:
             help="Kind of binary weights in all layers but the first and the last: periodic (BiPer) or sign.",
         ),
     ] = None
+    norm: Annotated[
+        str | None,
+        typer.Option(
+            "--norm",
+            metavar="NAME",
+            help="Normalisation in place of the activation: evonorm-b0 to evonorm-s2, batchnorm-relu or "
+            "groupnorm-relu.",
+        ),
+    ] = None
     restart: Annotated[
         bool,
         typer.Option(
@@ -98,7 +107,7 @@ class TrainingOptions:
             "time_budget_s": self.time_budget,
         }
         fit = {**tables["fit"], **{name: value for name, value in given.items() if value is not None}}
-        form = {"hypercomplex": self.hypercomplex, "binary": self.binary}
+        form = {"hypercomplex": self.hypercomplex, "binary": self.binary, "norm": self.norm}
         network = {**tables["network"], **{name: value for name, value in form.items() if value is not None}}
         return fit, network, *(tables[name] for name in more)
 

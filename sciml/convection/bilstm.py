@@ -23,8 +23,8 @@ class ColumnBiLSTM(LayerNetwork):
     """
 
     command: ClassVar[str] = "bilstm"
-    settings: ClassVar[tuple[str, ...]] = ("hidden", "layers", "width", "pooled")
-    kernel: ClassVar[str | None] = "bilstm"
+    settings: ClassVar[tuple[str, ...]] = ("hidden", "layers", "width", "pooled", "norm")
+    kernel: str | None = "bilstm"
     lstm_heads: ClassVar[tuple[str, ...]] = ("mixed",)
     shape: ColumnShape
 

@@ -108,7 +108,7 @@ class ColumnNetwork(Protocol):
     selects: ClassVar[str]
     least_levels: ClassVar[int]
     absent: ClassVar[tuple[str, ...]]
-    kernel: ClassVar[str | None]
+    kernel: str | None
     scaling: ClassVar[type[Any]]
     shape: Any
 

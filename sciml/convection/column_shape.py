@@ -8,6 +8,7 @@ from typing import Any
 from sciml.checks import check_int
 from sciml.convection.prepared_profiles import CHANNELS, SCALARS
 from sciml.errors import InputError
+from sciml.nn.norm_activation import check_norm
 
 __all__ = ["ColumnShape"]
 
@@ -27,6 +28,9 @@ class ColumnShape:
     edges
         Pressure depths of the layers' edges from the ground, in units of the surface pressure, ascending from 0; set
         by the training from the levels of its columns.
+    norm
+        Name of a normalisation with activation over the layers (`sciml.nn.norm_activation.NORMS`) in place of ReLU and
+        GELU, or None.
     channels, scalars
         Names of the inputs; only those of `sciml.convection.prepared_profiles` are valid.
     """
@@ -36,6 +40,7 @@ class ColumnShape:
     width: int = 64
     pooled: int = 64
     edges: tuple[float, ...] = ()
+    norm: str | None = None
     channels: tuple[str, ...] = CHANNELS
     scalars: tuple[str, ...] = SCALARS
 
@@ -47,6 +52,7 @@ class ColumnShape:
                 f"this version computes the profiles {CHANNELS + SCALARS}, the network wants "
                 f"{self.channels + self.scalars}: train it again, or use the version that trained it"
             )
+        check_norm(self.norm, "ColumnShape")
         pairs = zip(self.edges, self.edges[1:], strict=False)
         if self.edges and (self.edges[0] != 0.0 or any(not low < high for low, high in pairs)):
             raise InputError(f"ColumnShape(edges={self.edges}): give edges that ascend from 0")

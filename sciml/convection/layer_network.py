@@ -27,6 +27,7 @@ from sciml.convection.level_outputs import outputs_of
 from sciml.convection.plume import DEEP, NONE, SHALLOW
 from sciml.convection.prepared_profiles import Profiles, profiles
 from sciml.convection.sounding import Sounding
+from sciml.nn.norm_activation import TokenNorm
 from sciml.train import Batch, BatchSource
 
 __all__ = ["CLASSES", "LayerNetwork"]
@@ -78,6 +79,7 @@ class LayerNetwork(nn.Module):
     absent: ClassVar[tuple[str, ...]] = ()
     scaling: ClassVar[type[FeatureScaling]] = FeatureScaling
     output_layers: ClassVar[tuple[str, ...]] = ("level", "column")
+    kernel: str | None
     shape: Any
     scale: Tensor
     spread: Tensor
@@ -92,6 +94,10 @@ class LayerNetwork(nn.Module):
         self.mixed = nn.Linear(state, self.shape.width)
         self.shared = nn.Linear(self.shape.pooled, self.shape.width, bias=False)
         self.level = nn.Linear(self.shape.width, len(CLASSES) * len(HEADS))
+        self.activation: nn.Module = nn.ReLU()
+        if self.shape.norm:
+            self.activation = TokenNorm(self.shape.norm, self.shape.width)
+            self.kernel = None  # the native library has none with a normalisation
         for head in (self.level, self.column):
             with torch.no_grad():
                 head.weight.mul_(0.3)
@@ -169,7 +175,7 @@ class LayerNetwork(nn.Module):
         state = self.states(joined_inputs(channels, scalars))
         pooled = torch.tanh(self.pool(torch.cat([state.mean(1), state.amax(1), scalars], -1)))
         column = self.column(pooled)
-        mixed = torch.relu(self.mixed(state) + self.shared(pooled).unsqueeze(1))
+        mixed = self.activation(self.mixed(state) + self.shared(pooled).unsqueeze(1))
         level = self.level(mixed).unflatten(-1, (len(CLASSES), len(HEADS)))
         return level, column[:, 4:].unflatten(-1, (len(CLASSES), len(COLUMN_HEADS))), column[:, :4]
 

@@ -12,6 +12,7 @@ from sciml.convection.feature_scaling import joined_inputs
 from sciml.convection.layer_network import LayerNetwork
 from sciml.convection.transformer_shape import TransformerShape
 from sciml.nn.binary_attention import BinaryAttention, SelfAttention
+from sciml.nn.norm_activation import TokenNorm
 from sciml.nn.score_estimators import fit_estimators
 from sciml.train import BatchSource
 
@@ -30,16 +31,18 @@ class Block(nn.Module):
         Number of features.
     attention
         Attention without output projection.
+    norm
+        Name of a normalisation in place of GELU, or None.
     """
 
-    def __init__(self, width: int, attention: SelfAttention) -> None:
+    def __init__(self, width: int, attention: SelfAttention, norm: str | None = None) -> None:
         super().__init__()
         self.norm, self.attention = nn.LayerNorm(width), attention
         self.output = nn.Linear(width, width)
         self.feed_norm = nn.LayerNorm(width)
-        self.feed = nn.Sequential(
-            nn.Linear(width, FEED_FORWARD * width), nn.GELU(), nn.Linear(FEED_FORWARD * width, width)
-        )
+        inner = FEED_FORWARD * width
+        activation = TokenNorm(norm, inner) if norm else nn.GELU()
+        self.feed = nn.Sequential(nn.Linear(width, inner), activation, nn.Linear(inner, width))
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the features, (column, layer, width)."""
@@ -65,9 +68,9 @@ class ColumnTransformer(LayerNetwork):
     command: ClassVar[str] = "transformer"
     settings: ClassVar[tuple[str, ...]] = (
         *("hidden", "layers", "width", "pooled"),
-        *("heads", "attention", "rank", "estimators", "position"),
+        *("heads", "attention", "rank", "estimators", "position", "norm"),
     )
-    kernel: ClassVar[str | None] = None
+    kernel: str | None = None
     shape_class: ClassVar[type[TransformerShape]] = TransformerShape
     shape: TransformerShape
     place: Tensor
@@ -81,7 +84,9 @@ class ColumnTransformer(LayerNetwork):
             self.place = nn.Parameter(0.02 * torch.randn_like(place))
         else:
             self.register_buffer("place", place, persistent=False)
-        self.blocks = nn.ModuleList(Block(shape.hidden, self._attention()) for _ in range(shape.layers))
+        self.blocks = nn.ModuleList(
+            Block(shape.hidden, self._attention(), shape.norm) for _ in range(shape.layers)
+        )
         self.last_norm = nn.LayerNorm(shape.hidden)
         return shape.hidden
 

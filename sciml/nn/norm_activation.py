@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import nn
+from torch import Tensor, nn
 
 from sciml.errors import InputError
 from sciml.nn.evonorm import GROUPS, EvoNorm, EvoNormKind
 
-__all__ = ["NORMS", "check_norm", "norm_activation"]
+__all__ = ["NORMS", "TokenNorm", "check_norm", "norm_activation"]
 
 _KINDS: Mapping[str, EvoNormKind] = {
     "evonorm-b0": "B0",
@@ -62,3 +62,22 @@ def norm_activation(name: str, channels: int, ndim: int) -> nn.Module:
         return nn.Sequential((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[ndim - 1](channels), nn.ReLU())
     groups = next(n for n in range(min(GROUPS, channels), 0, -1) if channels % n == 0)
     return nn.Sequential(nn.GroupNorm(groups, channels), nn.ReLU())
+
+
+class TokenNorm(nn.Module):
+    """A normalisation with its activation for features (sample, token, feature), over the tokens.
+
+    Parameters
+    ----------
+    name, width
+        One of `NORMS`, and the number of features.
+    """
+
+    def __init__(self, name: str, width: int) -> None:
+        super().__init__()
+        self.norm = norm_activation(name, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the features, of the same shape."""
+        made: Tensor = self.norm(x.transpose(1, 2))
+        return made.transpose(1, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sciml.checks import check_positive
 from sciml.errors import InputError
 from sciml.nn.convolution_shape import ConvolutionShape
 from sciml.nn.existence import check_dilation, check_padding, possible
@@ -27,6 +28,8 @@ class Orthogonal(nn.Module):
         Kernels may be even.
     padding
         ``circular``, ``zero`` or ``valid`` in place of the padding of the layer.
+    bound
+        Common value of all singular values.
 
     Raises
     ------
@@ -54,8 +57,10 @@ class Orthogonal(nn.Module):
     True
     """
 
-    def __init__(self, layer: nn.Module, padding: str | None = None) -> None:
+    def __init__(self, layer: nn.Module, padding: str | None = None, bound: float = 1.0) -> None:
         super().__init__()
+        check_positive("bound", bound, owner="Orthogonal")
+        self.bound = float(bound)
         self.shape = shape = ConvolutionShape.of(layer, padding)
         check_padding("Orthogonal", shape)
         check_dilation("Orthogonal", shape)
@@ -88,7 +93,7 @@ class Orthogonal(nn.Module):
                 kernel = _shifted(kernel, next(left), axis, shape.stride[axis], outputs=True)
             for _ in range(self.before[axis]):
                 kernel = _shifted(kernel, next(left), axis, 1, outputs=False)
-        return kernel.flatten(0, 1).to(dtype)
+        return (self.bound * kernel.flatten(0, 1)).to(dtype)
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, ...]:
         """Compute the original tensors of the orthogonal matrix nearest to the middle block of a dense weight."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from sciml.lazy import attach
 
 if TYPE_CHECKING:
+    from sciml.operators.certificate import Certificate as Certificate
+    from sciml.operators.certificate import certificate as certificate
     from sciml.operators.corrected import Corrected as Corrected
     from sciml.operators.fno import FNO as FNO
     from sciml.operators.greens import GreensFunctions as GreensFunctions
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from sciml.operators.losses import relative_h1 as relative_h1
     from sciml.operators.mgno import MgNO as MgNO
     from sciml.operators.neural import Neural as Neural
+    from sciml.operators.nonexpansive import NonExpansive as NonExpansive
     from sciml.operators.preconditioning import Preconditioned as Preconditioned
     from sciml.operators.preconditioning import preconditioner as preconditioner
     from sciml.operators.rollout import Stepper as Stepper

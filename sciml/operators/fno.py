@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from sciml.checks import check_int
 from sciml.errors import InputError
+from sciml.nn.norm_activation import check_norm, norm_activation
 from sciml.operators.input_fields import check_input_fields
 from sciml.tables import network_table
 
@@ -108,12 +109,14 @@ class _Shape:
     projection: int = 128
     coordinates: bool = True
     padding: float = 0.0
+    norm: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("in_channels", "out_channels", "modes", "width", "layers", "projection"):
             check_int(name, getattr(self, name), 1, owner="FNO")
         if not 0 <= self.padding <= 1:
             raise InputError(f"FNO(padding={self.padding!r}): give a fraction of the grid, from 0 to 1")
+        check_norm(self.norm, "FNO")
 
 
 class FNO(nn.Module):
@@ -132,6 +135,9 @@ class FNO(nn.Module):
         Whether the coordinates x and y, from 0 to 1, are two more input channels.
     padding
         Zeros after the end of both axes, as a fraction of the points, for fields that are not periodic.
+    norm
+        Name of a normalisation with activation (`sciml.nn.norm_activation.NORMS`), or None for GELU. A layer is then
+        ``z = spectral u + W u; u <- z + norm(z)``, so that the amplitude of a field is on the path beside it.
 
     Raises
     ------
@@ -166,14 +172,16 @@ class FNO(nn.Module):
         projection: int = 128,
         coordinates: bool = True,
         padding: float = 0.0,
+        norm: str | None = None,
     ) -> None:
         super().__init__()
         self.shape = _Shape(
-            in_channels, out_channels, modes, width, layers, projection, coordinates, float(padding)
+            in_channels, out_channels, modes, width, layers, projection, coordinates, float(padding), norm
         )
         self.lifting = nn.Conv2d(in_channels + 2 * coordinates, width, 1)
         self.spectral = nn.ModuleList(SpectralConvolution(width, width, modes) for _ in range(layers))
         self.skips = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(layers))
+        self.norms = nn.ModuleList(norm_activation(norm, width, 2) for _ in range(layers - 1) if norm)
         self.project = nn.Sequential(
             nn.Conv2d(width, projection, 1), nn.GELU(), nn.Conv2d(projection, out_channels, 1)
         )
@@ -192,7 +200,7 @@ class FNO(nn.Module):
         for number, (spectral, skip) in enumerate(zip(self.spectral, self.skips, strict=True)):
             u = spectral(u) + skip(u)
             if number < last:
-                u = F.gelu(u)
+                u = u + self.norms[number](u) if shape.norm else F.gelu(u)
         out: Tensor = self.project(u[..., :ny, :nx])
         return out
 
@@ -200,7 +208,11 @@ class FNO(nn.Module):
 
     def config(self) -> dict[str, Any]:
         """Configuration of this network for `sciml.operators.registry.build`, as JSON stores it."""
-        return {"class": "FNO", **asdict(self.shape)}
+        settings = asdict(self.shape)
+        return {
+            "class": "FNO",
+            **{name: x for name, x in settings.items() if name != "norm" or x is not None},
+        }
 
     def real(self, *, on: bool = True) -> FNO:
         """Compute the transforms as products with real matrices (``on=True``) or by FFT; returns this network."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sciml.checks import check_int
 from sciml.errors import InputError
 from sciml.multigrid.torch.transfers import LevelLayout
+from sciml.nn.norm_activation import check_norm, norm_activation
 from sciml.operators.input_fields import check_input_fields
 from sciml.operators.mgno_layer import Cycle, Transfers
 from sciml.operators.published.layer import Pointwise, gelu
@@ -43,6 +44,10 @@ class MgNO(nn.Module):
         Settings of the cycles, see `Cycle`.
     centring, boundary
         Centring and boundary of the grids, unless a layout is given with the call.
+    norm
+        Name of a normalisation with activation (`sciml.nn.norm_activation.NORMS`), or None for GELU. A layer is then
+        ``z = W u + B u + b; u <- z + norm(z)``: the amplitude of a field, which the normalisation removes, is on the
+        path beside it.
 
     Raises
     ------
@@ -78,6 +83,7 @@ class MgNO(nn.Module):
         shared: bool = False,
         centring: Centring = "vertex",
         boundary: Boundary = Boundary(),  # noqa: B008
+        norm: str | None = None,
     ) -> None:
         super().__init__()
         for name, value in (
@@ -89,6 +95,7 @@ class MgNO(nn.Module):
             check_int(name, value, 1, owner="MgNO")
         if centring not in get_args(Centring):
             raise InputError(f"MgNO(centring={centring!r}): give 'vertex' or 'cell'")
+        check_norm(norm, "MgNO")
         self.settings: dict[str, Any] = {
             "in_channels": in_channels,
             "out_channels": out_channels,
@@ -101,13 +108,14 @@ class MgNO(nn.Module):
             "transfers": transfers,
             "shared": shared,
         }
-        self.centring, self.boundary = centring, boundary
+        self.centring, self.boundary, self.norm = centring, boundary, norm
         pairs = list(itertools.pairwise([in_channels + 1, *[channels] * layers]))
         shape = {
             name: self.settings[name] for name in ("levels", "pre", "post", "bottom", "transfers", "shared")
         }
         self.cycles = nn.ModuleList(Cycle(f, u, **shape, centring=centring) for f, u in pairs)
         self.points = nn.ModuleList(Pointwise(f, u) for f, u in pairs)
+        self.norms = nn.ModuleList(norm_activation(norm, channels, 2) for _ in pairs if norm)
         self.head = nn.Conv2d(channels, out_channels, 1, bias=False)
 
     @staticmethod
@@ -135,6 +143,7 @@ class MgNO(nn.Module):
         return {
             "class": "MgNO",
             **self.settings,
+            **({"norm": self.norm} if self.norm else {}),
             "centring": self.centring,
             "boundary": asdict(self.boundary),
         }
@@ -170,10 +179,11 @@ class MgNO(nn.Module):
             raise InputError(f"fields of shape {tuple(x.shape)} with a layout of {place.shape}: give theirs")
         x = torch.cat((x, torch.ones_like(x[:, :1])), 1).contiguous(memory_format=torch.channels_last)
         size = self.integral(place)
-        for cycle, point in zip(self.cycles, self.points, strict=True):
+        for number, (cycle, point) in enumerate(zip(self.cycles, self.points, strict=True)):
             assert isinstance(point, Pointwise)
             u = cycle(x * size if size != 1.0 else x, place)
-            x = gelu(u.add_(point(x)) if torch.is_grad_enabled() else point.onto(u, x))
+            u = u.add_(point(x)) if torch.is_grad_enabled() else point.onto(u, x)
+            x = u + self.norms[number](u) if self.norm else gelu(u)
         out: Tensor = self.head(x)
         return out
 

@@ -8,6 +8,7 @@ attributes:
 - ``learning_rate``: the default of the training
 - ``channels_last``: whether the channels of a point lie next to each other in memory, True by default
 - ``any_resolution``: whether it accepts grids of other resolutions, False by default
+- ``steps_only``: whether it learns the steps of a time series only, with one scaling for both states, False by default
 - ``from_config``: class method that makes the network from its ``config()``; by default the constructor
 """
 
@@ -37,6 +38,7 @@ _BUILT_IN: Mapping[str, _Place] = {
     "MgNO": _Place("sciml.operators.mgno", "mgno"),
     "HierarchyNet": _Place("sciml.operators.hierarchy_net", "hierarchy"),
     "FNO": _Place("sciml.operators.fno", "fno"),
+    "NonExpansive": _Place("sciml.operators.nonexpansive", "nonexpansive"),
     "PublishedMgNO": _Place("sciml.operators.published.network", None),
 }
 REGISTERED: dict[str, type[nn.Module]] = {}

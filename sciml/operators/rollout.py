@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sciml.checks import check_whole
+from sciml.checks import check_positive, check_whole
 from sciml.errors import InputError
+from sciml.operators.certificate import Certificate, certificate
 from sciml.operators.requirements import check_family
 from sciml.operators.trained_on import compare_start
 from sciml.operators.trained_operator import TrainedOperator
@@ -39,12 +40,17 @@ class Stepper:
         Number of steps; by default that of the problem.
     device
         ``cpu``, ``cuda``, ...; ``auto`` uses a GPU if there is one.
+    lipschitz
+        Largest factor by which a step may change the norm of the difference of two states. The certificate of the
+        operator (`sciml.operators.certificate`) must prove it; with 1 no difference grows, in any number of steps. The
+        steps are then computed in float64. None requires nothing.
 
     Raises
     ------
     InputError
-        The operator was not trained on a time series. Raised by `run`: the family, rectangle, boundary or interval
-        between times differs from the training data, or the network does not accept the resolution.
+        The operator was not trained on a time series, or has no certificate of ``lipschitz``. Raised by `run`: the
+        family, rectangle, boundary or interval between times differs from the training data, or the network does not
+        accept the resolution.
 
     Examples
     --------
@@ -56,6 +62,7 @@ class Stepper:
     operator: TrainedOperator
     steps: int | None = None
     device: str = "cpu"
+    lipschitz: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.operator, TrainedOperator):
@@ -74,16 +81,44 @@ class Stepper:
         if self.steps is not None:
             check_whole("steps", self.steps, 1)
         chosen_device(self.device)
+        if self.lipschitz is not None:
+            self._check_certificate(self.lipschitz)
+
+    def _check_certificate(self, most: float) -> None:
+        check_positive("lipschitz", most, owner="Stepper")
+        proven = certificate(self.operator)
+        if not proven.lipschitz <= most:
+            largest = max(proven.factors, key=lambda name: proven.factors[name])
+            raise InputError(
+                f"the certificate of the operator is {proven.lipschitz:.7g}, above lipschitz={most:g} (largest factor: "
+                f"{largest}, {proven.factors[largest]:.7g}): train one with 'sciml pde train nonexpansive'"
+            )
+
+    @property
+    def certificate(self) -> Certificate:
+        """Certificate of the operator, computed from its weights; see `sciml.operators.certificate`."""
+        return certificate(self.operator)
 
     @classmethod
-    def load(cls, path: str | Path, *, steps: int | None = None, device: str = "cpu") -> Stepper:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        steps: int | None = None,
+        device: str = "cpu",
+        lipschitz: float | None = None,
+    ) -> Stepper:
         """Load the operator from a checkpoint, see `TrainedOperator.load`."""
-        return cls(TrainedOperator.load(path), steps, device)
+        return cls(TrainedOperator.load(path), steps, device, lipschitz)
 
     def init(self, problem: Evolution) -> TrainedOperator:
         """Check that the operator fits the problem, and return it on its device."""
         self._check(problem)
-        return self.operator.to(chosen_device(self.device))
+        return self.operator.to(chosen_device(self.device), self._precision)
+
+    @property
+    def _precision(self) -> torch.dtype:
+        return torch.float32 if self.lipschitz is None else torch.float64
 
     def _check(self, problem: Evolution) -> Grid:
         """Check that the operator fits the problem, and return the grid of its states."""
@@ -111,6 +146,11 @@ class Stepper:
             lengths = (rows / len(x), len(x) * float(x[1] - x[0]))
             grid = replace(mine.grid, shape=(rows, len(x)), lengths=lengths)
         mine.check(grid)
+        if self.lipschitz is not None and mine.resampling(grid) is not None:
+            raise InputError(
+                f"the certificate is for {mine.grid}, the problem has {grid.shape[0]} x {grid.shape[1]} points: "
+                "give that resolution"
+            )
         return grid
 
     def run(self, problem: Evolution, state: TrainedOperator) -> FieldSolution:
@@ -133,7 +173,7 @@ class Stepper:
         first = np.asarray(problem.start(), dtype=np.float64)
         rows = np.repeat(first[None], self.operator.grid.shape[0], 0) if line else first
         device = next(state.network.parameters()).device
-        frames = self.rollout(torch.from_numpy(rows).float()[None].to(device), steps, state)[0]
+        frames = self.rollout(torch.from_numpy(rows).to(device, self._precision)[None], steps, state)[0]
         values = frames.double().cpu().numpy()
         values = values.mean(1) if line else values
         values = np.concatenate([first[None], values])
@@ -147,6 +187,7 @@ class Stepper:
             "steps": steps,
             "finite_steps": int(finite[1:].sum()),
             "dt": _interval(problem),
+            **({} if self.lipschitz is None else {"lipschitz_bound": self.certificate.lipschitz}),
             "seconds": seconds,
             "seconds_per_step": seconds / steps,
         }

@@ -16,7 +16,10 @@ from torch import nn
 
 from sciml.checks import is_number
 from sciml.errors import InputError
+from sciml.nn.parametrize import dense_copy
+from sciml.operators.certificate import certified
 from sciml.operators.field_scaling import FieldScaling, How
+from sciml.operators.nonexpansive import constrained
 from sciml.operators.objective import Loss, OperatorObjective
 from sciml.operators.registry import class_of
 from sciml.operators.samples import TRUTH, Names, Rows, Samples, Survey
@@ -135,10 +138,11 @@ def train(
     held, others = _held_out(samples, validation, settings.seed, given)
     training = samples.rows(np.setdiff1d(np.arange(samples.samples), held))
     survey = samples.survey(training)
+    _check_steps(kind, samples)
     described = _described(kind, configured, samples)
     with torch.random.fork_rng([]):
         torch.manual_seed(settings.seed)
-        model = form.applied(build(described))
+        model = constrained(form.applied(build(described)))
     check_system(model, samples, by_residual=loss == "residual")
     sides = Sides.of(samples.side_values, survey.jumps)
     normalisation = _normalisation(model, samples, survey, sides, scaling or recipe.scaling)
@@ -181,8 +185,9 @@ def train(
         identity=identity | form.identity(settings.epochs),
         prepare=form.prepare,
     )
-    trained = form.finished(operator.network.cpu()).eval()
+    trained = dense_copy(form.finished(operator.network.cpu())).eval()
     operator = replace(operator, network=trained, about=about | _errors(history))
+    operator = replace(operator, about={**operator.about, **certified(operator)})
     run.save_finished(operator, output, history)
     return operator
 
@@ -257,12 +262,22 @@ def _held_out(
     return none, others
 
 
+def _check_steps(kind: Any, samples: Samples) -> None:
+    if getattr(kind, "steps_only", False) and not samples.steps:
+        raise InputError(
+            f"{kind.__name__} learns steps in time, and {samples.target!r} has no time: give a time series, or another "
+            "network"
+        )
+
+
 def _described(kind: Any, network: Mapping[str, Any], samples: Samples) -> dict[str, Any]:
     """Return the configuration of the network with the settings that the samples determine."""
     described = dict(network)
     if {"centring", "boundary"} <= set(inspect.signature(kind).parameters):
         fixed = {"centring": samples.grid.centring, "boundary": samples.grid.boundary.sides}
         described = {**fixed, **described}
+    if "points" in inspect.signature(kind).parameters:
+        described = {"points": list(samples.grid.shape), **described}
     if takes(kind) != "system":
         described = {"in_channels": len(samples.inputs), **described}
     if (
@@ -279,8 +294,11 @@ def _normalisation(
         return FieldScaling.raw(samples.inputs)
     held = "dirichlet" in samples.grid.boundary.sides.values()
     of_inputs, of_target = scaling or ("scalar", "scale" if held else "scalar")
+    inputs = {name: survey.moments[name].standard(of_inputs) for name in samples.inputs}
+    if getattr(model, "steps_only", False):
+        return FieldScaling(inputs, inputs[samples.target])
     return FieldScaling(
-        {name: survey.moments[name].standard(of_inputs) for name in samples.inputs},
+        inputs,
         survey.moments[TRUTH].standard(of_target, sides_lift(samples, survey, sides)),
     )
 
