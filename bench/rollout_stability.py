@@ -5,8 +5,8 @@
 
 Data: decaying two-dimensional turbulence (vorticity, viscosity 1e-3, no forcing) and a viscous Burgers equation on the
 periodic square, du/dt + u (du/dx + du/dy) = 5e-3 Laplace u, from the same random fields; 40, 8 and 8 series of 20 steps
-for training, validation and tests. All networks are trained on single steps with the same data, loss and number of steps, each with the
-best of several learning rates on the validation series of the first seed.
+for training, validation and tests. All networks are trained on single steps with the same data, loss and number of
+steps, each with the best of several learning rates on the validation series of the first seed.
 
 - plain, residual: convolutions with GELU, u' = N(u) and u' = u + N(u)
 - spectral norm: plain with `torch.nn.utils.parametrizations.spectral_norm`, a power iteration of the flattened kernel
@@ -14,8 +14,8 @@ best of several learning rates on the validation series of the first seed.
 - NonExpansive in its three forms: the norms of the convolutions are exact, and their product is the certificate
 
 Price: the error of a step over that of the residual network. Growth: over pairs of states that differ by noise of 5 %
-of the field and receive the same noise of 1 % in every step, the largest factor of the norm of the difference in a step,
-and that norm after all steps over the first one. The steps are computed in float64.
+of the field and receive the same noise of 1 % in every step, the largest factor of the norm of the difference in a
+step, and that norm after all steps over the first one. The steps are computed in float64.
 """
 
 from __future__ import annotations

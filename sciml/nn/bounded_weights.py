@@ -62,6 +62,11 @@ def scale_spectrally(model: Module, n: int | tuple[int, ...] | None = None, boun
     bound
         Largest singular value of each layer.
 
+    Returns
+    -------
+    Module
+        The copy, which scales its weights at each access. `sciml.nn.dense_copy` makes them permanent.
+
     Raises
     ------
     InputError
@@ -85,6 +90,11 @@ def singular_values(model: nn.Module, n: int | tuple[int, ...] | None = None) ->
         Network; all its layers act on the same grid.
     n
         Points along each axis of the periodic grid; None bounds the values on all grids.
+
+    Returns
+    -------
+    dict
+        Largest singular values by the name of the layer.
     """
     return {
         name: supremum(layer) if n is None else largest_singular_value(layer, _for(layer, n) or 1)
@@ -94,6 +104,16 @@ def singular_values(model: nn.Module, n: int | tuple[int, ...] | None = None) ->
 
 def orthogonality_penalty(model: nn.Module) -> Tensor:
     """Compute the sum of `sciml.nn.orthogonality.penalty` of all convolutions and linear layers, for a loss.
+
+    Parameters
+    ----------
+    model
+        Network whose kernels have odd sizes.
+
+    Returns
+    -------
+    Tensor
+        Sum of the L_orth, ().
 
     Raises
     ------

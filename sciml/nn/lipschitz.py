@@ -52,7 +52,7 @@ class GroupSort(nn.Module):
             raise InputError(
                 f"GroupSort({self.size}) does not divide {x.shape[1]} channels: give a number that does"
             )
-        groups = x.unflatten(1, (-1, self.size))
+        groups = x.reshape(len(x), -1, self.size, *x.shape[2:])
         if self.size == 2:
             first, second = groups[:, :, 0], groups[:, :, 1]
             made = torch.stack([torch.maximum(first, second), torch.minimum(first, second)], 2)

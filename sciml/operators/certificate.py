@@ -62,6 +62,11 @@ def certificate(operator: TrainedOperator) -> Certificate:
         Operator that advances its target by a step, with a network whose class has ``lipschitz_factors``, such as
         `NonExpansive`; other inputs do not change the bound, since both states of a difference have the same.
 
+    Returns
+    -------
+    Certificate
+        Bounds of the parts of the network, exact norms where its class computes them, and their product.
+
     Raises
     ------
     InputError

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 from sciml.checks import check_int, is_whole
 from sciml.errors import InputError
 from sciml.nn.convolution_spectrum import largest_singular_value, supremum
-from sciml.nn.dense_weights import is_parametrized
+from sciml.nn.dense_weights import computed_once, is_parametrized
 from sciml.nn.lipschitz import ConvexPotentialStep, GroupSort, transposed_convolution
 from sciml.nn.orthogonal_weight import Orthogonal
 from sciml.nn.spectral_scale import SpectralScale
@@ -163,7 +163,7 @@ class NonExpansive(nn.Module):
             layer.weight.copy_(scale(layer.weight * (size / max(supremum(layer), 1e-30))))
 
     def _orthogonal(self) -> list[nn.Conv2d]:
-        return [self.lift, *self.turns] if self.form == "generator" else []  # type: ignore[list-item]
+        return [self.lift, *self.turns] if self.form == "generator" else []
 
     def _scaled(self) -> list[nn.Conv2d]:
         if self.form == "generator":
@@ -191,16 +191,17 @@ class NonExpansive(nn.Module):
     def step(self, u: Tensor) -> Tensor:
         """Compute N(u), (batch, 1, y, x)."""
         if self.form == "generator":
-            weight = self.lift.weight
-            x = self.lift(u)
-            for number, step in enumerate(self.steps):
-                x = step(x)
-                x = self.turns[number](x) if len(self.turns) else x
-            return transposed_convolution(x, weight)
+            with computed_once():  # the lift is used twice
+                x = self.lift(u)
+                for number, step in enumerate(self.steps):
+                    x = step(x)
+                    x = self.turns[number](x) if len(self.turns) else x
+                return transposed_convolution(x, self.lift.weight)
         x = u
         for number, layer in enumerate(self.convolutions):
             x = layer(x) if number == 0 else layer(self.activation(x))
-        return (u + x) / 2 if self.form == "averaged" else x
+        made: Tensor = (u + x) / 2 if self.form == "averaged" else x
+        return made
 
     def lipschitz_factors(self, n: tuple[int, ...] | None = None) -> dict[str, float]:
         """Bound the Lipschitz constant of each part of N; the product bounds that of N.
@@ -265,9 +266,10 @@ class NonExpansive(nn.Module):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> NonExpansive:
         """Make the network of a configuration that `config` returned."""
-        known = {name: value for name, value in config.items() if name not in ("class", "boundary")}
-        given = {"boundary": Boundary(**config["boundary"])} if "boundary" in config else {}
-        return cls(**known, **given)
+        known: dict[str, Any] = {name: value for name, value in config.items() if name != "class"}
+        if "boundary" in known:
+            known["boundary"] = Boundary(**known["boundary"])
+        return cls(**known)
 
 
 def constrained(network: nn.Module) -> nn.Module:
