@@ -70,7 +70,17 @@ def spectrum(conv: nn.Module, n: int | tuple[int, ...]) -> Tensor:
 
 
 def largest_singular_value(conv: nn.Module, n: int | tuple[int, ...]) -> float:
-    """Compute the largest singular value of a convolution on a periodic grid, see `spectrum`.
+    """Compute the largest singular value of a convolution on a periodic grid.
+
+    Parameters
+    ----------
+    conv, n
+        Layer and points along each axis, as in `spectrum`.
+
+    Returns
+    -------
+    float
+        The first of `spectrum`, computed from a part of the waves that is sure to have it.
 
     Examples
     --------

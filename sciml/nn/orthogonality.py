@@ -102,6 +102,11 @@ def _excess(shape: ConvolutionShape) -> int:
 def alpha(conv: nn.Module) -> int:
     """Return the constant of the spectral bound, see `spectral_error_bound`.
 
+    Parameters
+    ----------
+    conv
+        Layer with odd kernel sizes, as in `penalty`.
+
     Returns
     -------
     int
@@ -165,6 +170,11 @@ def frobenius_error(conv: nn.Module, n: int | tuple[int, ...]) -> float:
 def spectral_error_bound(conv: nn.Module) -> float:
     """Bound the squared spectral norm of K K^T - I (RO case) or K^T K - I (CO case) on all large periodic grids.
 
+    Parameters
+    ----------
+    conv
+        Layer with odd kernel sizes, as in `penalty`.
+
     Returns
     -------
     float
@@ -186,6 +196,11 @@ def spectral_error_bound(conv: nn.Module) -> float:
 
 def singular_value_range(conv: nn.Module) -> tuple[float, float]:
     """Bound the singular values of a convolution on all large periodic grids from below and above.
+
+    Parameters
+    ----------
+    conv
+        Layer with odd kernel sizes, as in `penalty`.
 
     Returns
     -------
