@@ -105,7 +105,8 @@ def supremum(conv: nn.Module) -> float:
     Returns
     -------
     float
-        Upper bound, at most 1 % for each axis above the largest singular value on large periodic grids.
+        Upper bound, at most 0.5 % for each axis above the largest singular value on large periodic grids; of an
+        orthogonal convolution the value itself.
 
     Raises
     ------
@@ -114,10 +115,10 @@ def supremum(conv: nn.Module) -> float:
 
     Notes
     -----
-    The squared norm of the matrix of a wave times a fixed vector is a trigonometric polynomial of degree
-    d = floor((k - 1) / S). Where it is largest it falls no faster than the cosine of d times the distance (M. Riesz,
-    1914), and the next of N points is no farther than pi / N, so that its square root is at most the largest sample
-    divided by cos(pi d / N)^(1/2) for each axis.
+    The squared norm of the matrix of a wave times a fixed vector, minus a constant, is a trigonometric polynomial of
+    degree d = floor((k - 1) / S). Where its size is largest it falls no faster than the cosine of d times the distance
+    (M. Riesz, 1914), and the next of N points is no farther than pi / N: it is at most the largest sample divided by
+    cos(pi d / N) for each axis. The constant is the middle of the samples.
 
     Examples
     --------
@@ -132,8 +133,12 @@ def supremum(conv: nn.Module) -> float:
             f"padding_mode={shape.padding!r} can amplify a field at its edges: give a convolution with circular, zero "
             "or no padding"
         )
+    shape, grid, slack = _sampling(shape)
     with torch.no_grad():
-        return float(spectral_norm(_weight(conv).detach().double(), shape))
+        blocks = _blocks(shape, _weight(conv).detach().double(), grid, _half(grid, [1] * len(grid)))
+        squares = [_gram_eigenvalues(matrices)[..., (0, -1)].flatten(0, -2) for _, matrices in blocks]
+        low, high = torch.cat(squares)[:, 0].min(), torch.cat(squares)[:, 1].max()
+        return float((0.5 * (high + low) + 0.5 * slack * (high - low)).clamp_min(0.0).sqrt())
 
 
 def spectral_norm(weight: Tensor, shape: ConvolutionShape, grid: tuple[int, ...] | None = None) -> Tensor:
@@ -156,20 +161,35 @@ def spectral_norm(weight: Tensor, shape: ConvolutionShape, grid: tuple[int, ...]
     """
     points, factor = grid, 1.0
     if points is None:
-        # Dilation without a stride does not change the set of all values.
-        spread = tuple(d if s > 1 else 1 for d, s in zip(shape.dilation, shape.stride, strict=True))
-        shape = replace(shape, dilation=spread)
-        points = tuple(SAMPLES * degree + 1 for degree in _degrees(shape))
-        factor = math.prod(
-            math.cos(math.pi * degree / count) ** -0.5
-            for degree, count in zip(_degrees(shape), points, strict=True)
-        )
+        shape, points, slack = _sampling(shape)
+        factor = math.sqrt(0.5 * (1 + slack))
     fixed = weight.detach().double()
     group, wave = _largest(shape, fixed, points)
     u, _, vh = torch.linalg.svd(_at(shape, fixed, points, wave)[group, 0], full_matrices=False)
     matrix = _at(shape, weight, points, wave)[group, 0]
     value: Tensor = (u[:, 0].conj() @ matrix @ vh[0].conj()).real * factor
     return value
+
+
+def _sampling(shape: ConvolutionShape) -> tuple[ConvolutionShape, tuple[int, ...], float]:
+    """Return the grid whose samples bound the values on all grids, and the factor between both; see `supremum`.
+
+    The shape has no dilation without a stride, which does not change the set of all values.
+    """
+    spread = tuple(d if s > 1 else 1 for d, s in zip(shape.dilation, shape.stride, strict=True))
+    shape = replace(shape, dilation=spread)
+    degrees = _degrees(shape)
+    grid = tuple(SAMPLES * degree + 1 for degree in degrees)
+    cosines = (math.cos(math.pi * degree / count) for degree, count in zip(degrees, grid, strict=True))
+    return shape, grid, 1 / math.prod(cosines)
+
+
+def _half(grid: tuple[int, ...], steps: list[int]) -> list[Tensor]:
+    """Return every few waves along each axis; conjugate waves, which have the same values, are left out."""
+    axes = [torch.arange(0, points, step) for points, step in zip(grid, steps, strict=True)]
+    if axes:
+        axes[-1] = axes[-1][: -(-(grid[-1] // 2) // steps[-1]) + 1]
+    return axes
 
 
 def _largest(shape: ConvolutionShape, weight: Tensor, grid: tuple[int, ...]) -> tuple[int, Tensor]:
@@ -183,10 +203,8 @@ def _largest(shape: ConvolutionShape, weight: Tensor, grid: tuple[int, ...]) -> 
         points if not degree else max(1, int(REACH * points / (math.pi * degree)))
         for points, degree in zip(grid, degrees, strict=True)
     ]
-    axes = [torch.arange(0, points, step) for points, step in zip(grid, steps, strict=True)]
-    if axes:  # a wave and its conjugate have the same values
-        axes[-1] = axes[-1][: -(-(grid[-1] // 2) // steps[-1]) + 1]
-    parts = [(waves, _squares(matrices)) for waves, matrices in _blocks(shape, weight, grid, axes)]
+    blocks = _blocks(shape, weight, grid, _half(grid, steps))
+    parts = [(waves, _squares(matrices)) for waves, matrices in blocks]
     waves, squares = torch.cat([x for x, _ in parts]), torch.cat([x for _, x in parts], 1)
     if any(step > 1 and degree for step, degree in zip(steps, degrees, strict=True)):
         least = math.prod(
@@ -208,10 +226,14 @@ def _largest(shape: ConvolutionShape, weight: Tensor, grid: tuple[int, ...]) -> 
 
 def _squares(matrices: Tensor) -> Tensor:
     """Return the squares of the largest singular values."""
+    return _gram_eigenvalues(matrices)[..., -1]
+
+
+def _gram_eigenvalues(matrices: Tensor) -> Tensor:
+    """Return the squares of all singular values, smallest first."""
     wide = matrices.shape[-1] > matrices.shape[-2]
-    gram = matrices @ matrices.mH if wide else matrices.mH @ matrices
-    values: Tensor = torch.linalg.eigvalsh(gram)
-    return values[..., -1]
+    values: Tensor = torch.linalg.eigvalsh(matrices @ matrices.mH if wide else matrices.mH @ matrices)
+    return values
 
 
 def _degrees(shape: ConvolutionShape) -> list[int]:

@@ -24,8 +24,8 @@ class SpectralScale(nn.Module):
         Convolution, transposed convolution or linear layer whose weight is parametrised; only its sizes are used.
     n
         Points along each axis of the periodic grid that the layer acts on. None bounds the singular values on all grids
-        instead, periodic or with zero padding (`sciml.nn.orthogonality.supremum`), 1 % for each axis above the exact
-        ones.
+        instead, periodic or with zero padding (`sciml.nn.orthogonality.supremum`), 0.5 % for each axis above the
+        exact ones.
     bound
         Largest singular value of the result.
 

@@ -77,10 +77,11 @@ def test_no_weights_expand(form: Form, seed: int) -> None:
     network = network.double()
     with torch.no_grad():
         before = (u - v).flatten(1).norm(dim=1)
+        rounding = 1e-13 * u.flatten(1).norm(dim=1)
         for _ in range(30):
             u, v = network(u), network(v)
             after = (u - v).flatten(1).norm(dim=1)
-            assert (after <= before * (1 + 1e-12)).all()
+            assert (after <= before * (1 + 1e-12) + rounding).all()
             before = after
 
 
@@ -199,7 +200,7 @@ def test_refusals(settings_given: dict[str, Any], message: str) -> None:
 
 
 def test_refusals_of_training_and_of_other_grids(tmp_path: Path) -> None:
-    darcy = generate("darcy", 4, 15, seed=7).compute()
+    darcy = generate("darcy-smooth", 4, 15, seed=7).compute()
     with pytest.raises(InputError, match="learns steps in time"):
         training.train(darcy, tmp_path / "d.sciml", network={"class": "NonExpansive"}, progress=Quiet())
     with pytest.raises(InputError, match="train it with real weights"):
