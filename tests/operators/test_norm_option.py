@@ -43,8 +43,8 @@ def field(seed: int) -> Tensor:
 def test_the_amplitude_of_a_field_is_not_removed(kind: str, norm: str) -> None:
     network, f = made(kind, norm), field(42)
     with torch.no_grad():
-        sizes = [network(scale * f).norm().item() for scale in (1.0, 10.0, 100.0, 1000.0)]
-    assert all(8 < large / small < 12 for small, large in itertools.pairwise(sizes[1:]))
+        sizes = [network(scale * f).norm().item() for scale in (1e2, 1e3, 1e4)]
+    assert all(9.5 < large / small < 10.5 for small, large in itertools.pairwise(sizes))
     # With the normalisation alone between the layers the answer would hardly change.
     with torch.no_grad():
         alone = [nn.Sequential(EvoNorm(1, "S0").double())(scale * f).norm().item() for scale in (10.0, 100.0)]
