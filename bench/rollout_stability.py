@@ -34,8 +34,8 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from sciml.operators.certificate import certified
 from sciml.operators.registry import register
+from sciml.operators.step_certificate import certified
 from sciml.operators.trained_operator import TrainedOperator
 from sciml.operators.training import train
 from sciml.pde.elliptic import drawn, grid_of

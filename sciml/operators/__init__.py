@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from sciml.lazy import attach
 
 if TYPE_CHECKING:
-    from sciml.operators.certificate import Certificate as Certificate
-    from sciml.operators.certificate import certificate as certificate
     from sciml.operators.corrected import Corrected as Corrected
     from sciml.operators.fno import FNO as FNO
     from sciml.operators.greens import GreensFunctions as GreensFunctions
@@ -21,6 +19,8 @@ if TYPE_CHECKING:
     from sciml.operators.preconditioning import Preconditioned as Preconditioned
     from sciml.operators.preconditioning import preconditioner as preconditioner
     from sciml.operators.rollout import Stepper as Stepper
+    from sciml.operators.step_certificate import Certificate as Certificate
+    from sciml.operators.step_certificate import certificate as certificate
     from sciml.operators.trained_operator import TrainedOperator as TrainedOperator
     from sciml.operators.training import train as train
 

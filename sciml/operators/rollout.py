@@ -13,8 +13,8 @@ from torch import Tensor
 
 from sciml.checks import check_positive, check_whole
 from sciml.errors import InputError
-from sciml.operators.certificate import Certificate, certificate
 from sciml.operators.requirements import check_family
+from sciml.operators.step_certificate import Certificate, certificate
 from sciml.operators.trained_on import compare_start
 from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde.grid import Grid
@@ -42,7 +42,7 @@ class Stepper:
         ``cpu``, ``cuda``, ...; ``auto`` uses a GPU if there is one.
     lipschitz
         Largest factor by which a step may change the norm of the difference of two states. The certificate of the
-        operator (`sciml.operators.certificate`) must prove it; with 1 no difference grows, in any number of steps. The
+        operator (`sciml.operators.step_certificate`) must prove it; with 1 no difference grows, in any number of steps. The
         steps are then computed in float64. None requires nothing.
 
     Raises
@@ -96,7 +96,7 @@ class Stepper:
 
     @property
     def certificate(self) -> Certificate:
-        """Certificate of the operator, computed from its weights; see `sciml.operators.certificate`."""
+        """Certificate of the operator, computed from its weights; see `sciml.operators.step_certificate`."""
         return certificate(self.operator)
 
     @classmethod

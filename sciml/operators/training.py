@@ -17,13 +17,13 @@ from torch import nn
 from sciml.checks import is_number
 from sciml.errors import InputError
 from sciml.nn.parametrize import dense_copy
-from sciml.operators.certificate import certified
 from sciml.operators.field_scaling import FieldScaling, How
 from sciml.operators.nonexpansive import constrained
 from sciml.operators.objective import Loss, OperatorObjective
 from sciml.operators.registry import class_of
 from sciml.operators.samples import TRUTH, Names, Rows, Samples, Survey
 from sciml.operators.side_values import sides_about, sides_lift
+from sciml.operators.step_certificate import certified
 from sciml.operators.system_data import check_system
 from sciml.operators.trained_operator import TrainedOperator, build, takes
 from sciml.pde.axes import Dims

@@ -22,10 +22,10 @@ from sciml.errors import InputError
 from sciml.nn import load_weights, materialise
 from sciml.nn.parametrize import dense_copy, is_parametrized
 from sciml.operators import training
-from sciml.operators.certificate import certificate
 from sciml.operators.nonexpansive import Form, NonExpansive
 from sciml.operators.registry import build, commands
 from sciml.operators.rollout import Stepper
+from sciml.operators.step_certificate import certificate
 from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde import generate
 from sciml.pde.families import FAMILIES
