@@ -42,7 +42,7 @@ class Stepper:
         ``cpu``, ``cuda``, ...; ``auto`` uses a GPU if there is one.
     lipschitz
         Largest factor by which a step may change the norm of the difference of two states. The certificate of the
-        operator (`sciml.operators.step_certificate`) must prove it; with 1 no difference grows, in any number of steps. The
+        operator (`sciml.operators.certificate`) must prove it; with 1 no difference grows, in any number of steps. The
         steps are then computed in float64. None requires nothing.
 
     Raises
