@@ -21,8 +21,8 @@ from sciml.nn.conversion import (
 )
 from sciml.nn.convolution_spectrum import spectrum
 from sciml.nn.dense_weights import dense_copy, parametrizations
-from sciml.nn.hopfield import Hopfield
 from sciml.nn.evonorm import EvoNorm
+from sciml.nn.hopfield import Hopfield
 from sciml.nn.hypercomplex import Hypercomplex, hamilton
 from sciml.nn.learned_patterns import HopfieldLayer, HopfieldPooling
 from sciml.nn.lstm import LSTM
