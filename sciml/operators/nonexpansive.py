@@ -72,7 +72,7 @@ class NonExpansive(nn.Module):
     -----
     The form ``generator`` is ours, of layers of Meunier et al. (ICML 2022) and Li et al. (NeurIPS 2019). `constrained`
     parametrises the weights for a training; a network without it has the certificate of its present weights,
-    `sciml.operators.step_certificate`.
+    `sciml.operators.certificate`.
 
     Examples
     --------

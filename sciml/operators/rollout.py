@@ -96,7 +96,7 @@ class Stepper:
 
     @property
     def certificate(self) -> Certificate:
-        """Certificate of the operator, computed from its weights; see `sciml.operators.step_certificate`."""
+        """Certificate of the operator, computed from its weights; see `sciml.operators.certificate`."""
         return certificate(self.operator)
 
     @classmethod
