@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from sciml.checks import check_int
+from sciml.checks import check_choice, check_int
 from sciml.errors import InputError
 from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.nn.norm_activation import check_norm, norm_activation
@@ -23,7 +24,14 @@ from sciml.tables import network_table
 if TYPE_CHECKING:
     from sciml.operators.published.network import PublishedMgNO
 
-__all__ = ["MgNO"]
+__all__ = ["Activation", "MgNO"]
+
+Activation = Literal["gelu", "relu", "none"]
+ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
+    "gelu": gelu,
+    "relu": functional.relu,
+    "none": lambda u: u,
+}
 
 
 class MgNO(nn.Module):
@@ -48,11 +56,14 @@ class MgNO(nn.Module):
         Name of a normalisation with activation (`sciml.nn.norm_activation.NORMS`), or None for GELU. A layer is then
         ``z = W u + B u + b; u <- z + norm(z)``: the amplitude of a field, which the normalisation removes, is on the
         path beside it.
+    activation
+        ``gelu``, ``relu``, or ``none`` for a network that is linear but for its biases, such as one of a linear PDE. A
+        piecewise linear network (``relu``, ``none``) has its derivative as frozen action, see `sciml.analysis`.
 
     Raises
     ------
     InputError
-        A number is less than 1, or a setting is unknown.
+        A number is less than 1, a setting is unknown, or both a normalisation and an activation are given.
 
     Examples
     --------
@@ -84,6 +95,7 @@ class MgNO(nn.Module):
         centring: Centring = "vertex",
         boundary: Boundary = Boundary(),  # noqa: B008
         norm: str | None = None,
+        activation: Activation = "gelu",
     ) -> None:
         super().__init__()
         for name, value in (
@@ -96,6 +108,12 @@ class MgNO(nn.Module):
         if centring not in get_args(Centring):
             raise InputError(f"MgNO(centring={centring!r}): give 'vertex' or 'cell'")
         check_norm(norm, "MgNO")
+        check_choice("activation", activation, ACTIVATIONS)
+        if norm and activation != "gelu":
+            raise InputError(
+                f"MgNO(norm={norm!r}, activation={activation!r}): the normalisation has its own activation; give "
+                "one of the two"
+            )
         self.settings: dict[str, Any] = {
             "in_channels": in_channels,
             "out_channels": out_channels,
@@ -108,7 +126,7 @@ class MgNO(nn.Module):
             "transfers": transfers,
             "shared": shared,
         }
-        self.centring, self.boundary, self.norm = centring, boundary, norm
+        self.centring, self.boundary, self.norm, self.activation = centring, boundary, norm, activation
         pairs = list(itertools.pairwise([in_channels + 1, *[channels] * layers]))
         shape = {
             name: self.settings[name] for name in ("levels", "pre", "post", "bottom", "transfers", "shared")
@@ -144,6 +162,7 @@ class MgNO(nn.Module):
             "class": "MgNO",
             **self.settings,
             **({"norm": self.norm} if self.norm else {}),
+            **({"activation": self.activation} if self.activation != "gelu" else {}),
             "centring": self.centring,
             "boundary": asdict(self.boundary),
         }
@@ -179,11 +198,12 @@ class MgNO(nn.Module):
             raise InputError(f"fields of shape {tuple(x.shape)} with a layout of {place.shape}: give theirs")
         x = torch.cat((x, torch.ones_like(x[:, :1])), 1).contiguous(memory_format=torch.channels_last)
         size = self.integral(place)
+        activate = ACTIVATIONS[self.activation]
         for number, (cycle, point) in enumerate(zip(self.cycles, self.points, strict=True)):
             assert isinstance(point, Pointwise)
             u = cycle(x * size if size != 1.0 else x, place)
             u = u.add_(point(x)) if torch.is_grad_enabled() else point.onto(u, x)
-            x = u + self.norms[number](u) if self.norm else gelu(u)
+            x = u + self.norms[number](u) if self.norm else activate(u)
         out: Tensor = self.head(x)
         return out
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -34,17 +34,23 @@ from sciml.nn import (
     BinaryLinear,
     CentredSign,
     ElasticStep,
+    EvoNorm,
     Hopfield,
     HopfieldLayer,
     HopfieldPooling,
     binarize,
     hypercomplexify,
+    orthogonalize,
 )
+from sciml.nn.evonorm import EvoNormKind
+from sciml.nn.lipschitz import Absolute, GroupSort
+from sciml.nn.norm_activation import NORMS
 from sciml.operators import registry as operator_registry
 from sciml.operators.export import Inference
 from sciml.operators.fno import FNO, SpectralConvolution
 from sciml.operators.hierarchy_net import HierarchyNet
 from sciml.operators.mgno import MgNO
+from sciml.operators.nonexpansive import Form, NonExpansive
 from sciml.operators.published.benchmarks import PublishedArchitecture
 from sciml.operators.published.network import PublishedMgNO
 from sciml.pde.grid import Boundary, Grid
@@ -83,8 +89,8 @@ def hierarchy(whole: bool) -> Case:
     return (network, (stencil, rhs), network) if whole else (network, (rhs,), lambda b: network(stencil, b))
 
 
-def transformer(attention: str) -> ColumnTransformer:
-    shape = TransformerShape(hidden=8, heads=2, layers=2, edges=EDGES, attention=attention, rank=2)
+def transformer(attention: str, norm: str | None = None) -> ColumnTransformer:
+    shape = TransformerShape(hidden=8, heads=2, layers=2, edges=EDGES, attention=attention, rank=2, norm=norm)
     network = ColumnTransformer(shape)
     network(torch.randn(3, 6, len(shape.channels)), torch.randn(3, len(shape.scalars)))  # sets the steps
     return network
@@ -112,6 +118,21 @@ def of_each(*kinds: str) -> nn.Module:
     return binarize(network, "sign") if "sign" in kinds else binarize(network, "periodic", stage=2)
 
 
+def nonexpansive(form: Form, constrained: bool = False) -> NonExpansive:
+    """A network with another input, whose weights are not those that it starts from."""
+    network = NonExpansive(2, channels=4, hidden=6, layers=2, kernel=3, form=form)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, 0.0, 0.3)
+    return network.constrained() if constrained else network
+
+
+def layers_of_norm_one() -> nn.Module:
+    network = nn.Sequential(
+        nn.Conv2d(2, 6, 3, padding=1, padding_mode="circular"), GroupSort(3), nn.Conv2d(6, 4, 1), Absolute()
+    )
+    return orthogonalize(network)
+
+
 def centred() -> nn.Module:
     layer = nn.Linear(5, 4)
     nn.utils.parametrize.register_parametrization(layer, "weight", CentredSign())
@@ -127,6 +148,13 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
     "mgno-cell": lambda: plain(MgNO(channels=3, layers=2, levels=3, centring="cell"), *fields(1, 1, 8, 12)),
     "mgno-periodic": lambda: plain(MgNO(2, 2, 3, 2, levels=2, boundary=PERIODIC), *fields(1, 2, 8, 8)),
+    "mgno-relu": lambda: plain(MgNO(channels=4, layers=2, levels=2, activation="relu"), *fields(2, 1, 9, 9)),
+    "mgno-none": lambda: plain(MgNO(channels=4, layers=2, levels=2, activation="none"), *fields(2, 1, 9, 9)),
+    "nonexpansive": lambda: plain(nonexpansive("generator"), *fields(2, 2, 8, 9)),
+    "nonexpansive-constrained": lambda: plain(nonexpansive("generator", True), *fields(1, 2, 8, 8)),
+    "nonexpansive-plain": lambda: plain(nonexpansive("plain", True), *fields(1, 2, 8, 8)),
+    "nonexpansive-averaged": lambda: plain(nonexpansive("averaged"), *fields(1, 2, 8, 8)),
+    "layers-of-norm-1": lambda: plain(layers_of_norm_one(), *fields(2, 2, 8, 8)),
     "published": lambda: plain(published(), *fields(2, 1, 8, 12)),
     "published-norms": lambda: plain(
         published(padding="circular", bias=True, norm="level", skip=False, increment=True, size=8),
@@ -150,6 +178,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "published-bilstm": lambda: plain(PublishedBiLSTM(PublishedShape(5)), *fields(2, 5, 27)),
     "published-stack": lambda: plain(BiLSTM(7, 3, 2, 4, levels=5), *fields(2, 5, 7)),
     "transformer": lambda: column(transformer("real"), 6),
+    "transformer-norm": lambda: column(transformer("real", "evonorm-s0"), 6),
     "transformer-binary": lambda: column(transformer("binary"), 6),
     "pretraining": masked,
     "scheme": lambda: scheme(),
@@ -222,6 +251,47 @@ def test_exact_replay(name: str) -> None:
     assert np.linalg.norm(frozen.matvec(frozen.point)) > 1e-6 * np.linalg.norm(frozen.output)
     if name != "hierarchy-and-stencil":
         check_tangent(net, inputs)
+
+
+def statistics(network: nn.Module) -> nn.Module:
+    """Give the running variances of a network other values than those that it starts from."""
+    for name, buffer in network.named_buffers():
+        if name.endswith("running_var"):
+            buffer.uniform_(0.5, 2.0)
+    return network
+
+
+NORMED: dict[str, Callable[[str], Case]] = {
+    "mgno": lambda norm: plain(MgNO(channels=4, layers=2, levels=2, norm=norm), *fields(1, 1, 9, 9)),
+    "fno": lambda norm: plain(FNO(modes=3, width=4, layers=2, norm=norm), *fields(1, 1, 8, 8)),
+    "bilstm": lambda norm: column(ColumnBiLSTM(ColumnShape(4, 1, 8, 8, EDGES, norm=norm)), 5),
+}
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("kind", NORMED)
+def test_networks_with_normalisations(kind: str, norm: str) -> None:
+    torch.manual_seed(43)
+    network, inputs, _ = NORMED[kind](norm)
+    net = statistics(network).eval()
+    check(linearize(net, inputs), 47)
+    check(linearize(net, inputs, "tangent"), 53)
+
+
+@pytest.mark.parametrize("kind", get_args(EvoNormKind))
+def test_each_evonorm(kind: EvoNormKind) -> None:
+    """The variances are frozen, so that the action is a mask."""
+    torch.manual_seed(59)
+    norm = statistics(EvoNorm(6, kind, groups=3).double()).eval()
+    for parameter in norm.parameters():
+        nn.init.normal_(parameter)
+    action = linearize(norm, fields(2, 6, 5))
+    check(action, 61)
+    matrix = action.dense()
+    assert np.count_nonzero(matrix - np.diag(np.diag(matrix))) == 0
+    np.testing.assert_allclose(
+        action.residual.reshape(2, 6, 5), norm.bias.detach().numpy().reshape(1, 6, 1) + np.zeros((2, 1, 5))
+    )
 
 
 def check_tangent(net: Callable[..., Any], inputs: tuple[Tensor, ...]) -> None:

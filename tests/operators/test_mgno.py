@@ -179,7 +179,32 @@ def test_every_level_contributes_from_the_beginning():
     assert float((whole - cycle(smooth, layout)).norm()) > 0.3 * float(whole.norm())
 
 
+@pytest.mark.parametrize("activation", ["relu", "none"])
+def test_other_activations(activation):
+    torch.manual_seed(3)
+    network = MgNO(channels=4, layers=2, levels=2, activation=activation).double()
+    again = MgNO.from_config(network.config()).double()
+    again.load_state_dict(network.state_dict())
+    x, y = torch.randn(2, 1, 1, 9, 9, dtype=torch.float64, generator=rng())
+    with torch.no_grad():
+        assert torch.equal(again(x), network(x))
+        for point in network.points:
+            point.bias.zero_()
+        network.points[0].weight[:, 1:].zero_()  # of the constant channel
+        for kernel in network.cycles[0].smoother:
+            kernel.weight[:, 1:].zero_()
+        assert_allclose(network(3 * x), 3 * network(x), atol=1e-12)
+        defect = (network(x + y) - network(x) - network(y)).norm() / network(x).norm()
+    assert defect < 1e-12 if activation == "none" else defect > 1e-2
+
+
 def test_invalid_settings_of_a_network():
+    with pytest.raises(InputError, match="activation='tanh': give one of"):
+        MgNO(activation="tanh")
+    with pytest.raises(
+        InputError, match=r"MgNO\(norm='evonorm-s0', activation='relu'\): the normalisation has"
+    ):
+        MgNO(norm="evonorm-s0", activation="relu")
     with pytest.raises(InputError, match="layers=0"):
         MgNO(layers=0)
     with pytest.raises(InputError, match="'cubic'"):
