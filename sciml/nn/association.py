@@ -177,12 +177,19 @@ def associate(
     updates = torch.zeros(leading, dtype=torch.int64, device=weights.device)
     if not any(limits):
         return Retrieval(weights, state, updates)
+    fixed = (
+        torch.compiler.is_compiling()
+    )  # a graph has a fixed number of updates; those after the last change nothing
+    if fixed and max(limits) == MOST_UPDATES:
+        raise InputError("steps=None in a compiled or exported network: give a number of updates")
     limit = torch.tensor(limits, device=weights.device)
     if len(limits) > 1 and (not leading or leading[-1] != len(limits)):
         raise InputError(f"steps={list(limits)} for weights of shape {tuple(weights.shape)}: one per head")
     limit = (limit if len(limits) > 1 else limit[0]).expand(leading)
     active = limit > 0
-    while bool(active.any()):
+    for _ in range(max(limits)):
+        if not fixed and not bool(active.any()):
+            break
         chosen = active[..., None, None]
         state = torch.where(chosen, weights @ stored, state)
         fresh = torch.where(chosen, weigh(state), weights)
@@ -278,10 +285,12 @@ def check_beta(beta: Beta | None) -> None:
     """
     if beta is None:
         return
-    values = torch.as_tensor(beta).detach()
-    if not values.numel() or not bool((torch.isfinite(values) & (values > 0)).all()):
-        shown = values.tolist() if values.ndim else values.item()
-        raise InputError(f"beta={shown!r}: give a number above 0, or one for each head")
+    if isinstance(beta, Tensor) and torch.compiler.is_compiling():
+        return  # an exported graph cannot raise an error about a value
+    plain = beta.tolist() if hasattr(beta, "tolist") else beta
+    values = list(plain) if isinstance(plain, Sequence) else [plain]
+    if not values or not all(is_number(value) and 0 < value < math.inf for value in values):
+        raise InputError(f"beta={plain!r}: give a number above 0, or one for each head")
 
 
 def _factors(beta: Beta, state: Tensor) -> Tensor:
@@ -306,7 +315,7 @@ def _limits(steps: Steps) -> tuple[int, ...]:
 
 
 def _check_mask(mask: Tensor | None) -> None:
-    if mask is None:
+    if mask is None or torch.compiler.is_compiling():
         return
     ignored = mask if mask.dtype == torch.bool else torch.isneginf(mask)
     empty = int(ignored.all(-1).sum())

@@ -154,11 +154,11 @@ class EvoNorm(nn.Module):
     def _by_group(self, x: Tensor) -> Tensor:
         if not self.activation and not self.kind.endswith("a"):
             return x
-        grouped = _precise(x).reshape(len(x), self.groups, -1)
+        grouped = _precise(x).reshape(x.shape[0], self.groups, -1)  # not len(x), which an export fixes
         about_zero = self.kind.startswith("S2")
         square = grouped.square().mean(-1) if about_zero else grouped.var(-1, correction=0)
         size = torch.sqrt(square + self.eps).repeat_interleave(self.channels // self.groups, 1)
-        size = size.reshape(len(x), self.channels, *[1] * (x.ndim - 2)).to(x.dtype)
+        size = size.to(x.dtype)[(..., *[None] * (x.ndim - 2))]
         if not self.activation:
             return x / size
         gate = x if self.v is None else self._along(self.v, x) * x

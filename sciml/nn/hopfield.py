@@ -251,8 +251,8 @@ class Hopfield(nn.Module):
         if self.shared_norm is not None:
             q, k = self.shared_norm(q), self.shared_norm(k)
         if self.bias_pattern:
-            k = torch.cat([k, self.bias_stored.expand(len(k), -1, -1, -1)], -2)
-            v = torch.cat([v, self.bias_projection.expand(len(v), -1, -1, -1)], -2)
+            k = torch.cat([k, self.bias_stored.expand(k.shape[0], -1, -1, -1)], -2)
+            v = torch.cat([v, self.bias_projection.expand(v.shape[0], -1, -1, -1)], -2)
         if self.zero_pattern:
             k, v = (torch.cat([x, torch.zeros_like(x[..., :1, :])], -2) for x in (k, v))
         combined = self._mask(padding, mask, stored, k.shape[-2] - stored.shape[1])

@@ -64,7 +64,7 @@ class HopfieldPooling(nn.Module):
         InputError
             The shapes do not fit, or all patterns of a sample are ignored.
         """
-        states = self.states.expand(len(stored), -1, -1)
+        states = self.states.expand(stored.shape[0], -1, -1)
         pooled: Tensor = self.hopfield(stored, states, projection, padding=padding)
         return pooled.flatten(1)
 
@@ -124,7 +124,7 @@ class HopfieldLayer(nn.Module):
         InputError
             The shapes do not fit, or all patterns of a state are ignored.
         """
-        stored = self.stored.expand(len(state), -1, -1)
-        projection = None if self.projection is None else self.projection.expand(len(state), -1, -1)
+        stored = self.stored.expand(state.shape[0], -1, -1)
+        projection = None if self.projection is None else self.projection.expand(state.shape[0], -1, -1)
         result: Tensor = self.hopfield(stored, state, projection, mask=mask)
         return result

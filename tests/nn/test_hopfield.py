@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sciml.errors import InputError
 from sciml.nn import Hopfield, HopfieldLayer, HopfieldPooling
@@ -232,6 +234,63 @@ def test_pooling_does_not_depend_on_order_and_padding() -> None:
     torch.testing.assert_close(pooling(longer, padding=padding), wanted)
 
 
+class Memory(nn.Module):
+    """A pooling of bags with padding, and a learned memory that is asked for the result."""
+
+    def __init__(self, steps: int | None = 2) -> None:
+        super().__init__()
+        self.pool = HopfieldPooling(Hopfield(8, heads=2, beta=torch.tensor([0.5, 2.0]), steps=steps))
+        self.memory = HopfieldLayer(Hopfield(8, heads=2, beta=3.0, bias_pattern=True, zero_pattern=True), 5)
+
+    def forward(self, x: Tensor, padding: Tensor) -> Tensor:
+        """Return (bag, 1, feature)."""
+        answer: Tensor = self.memory(self.pool(x, padding=padding).unsqueeze(1))
+        return answer
+
+
+def sizeable(steps: int | None = 2) -> Memory:
+    """A memory in which all parts matter, in evaluation."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(43)
+        memory = Memory(steps)
+        for parameter in memory.parameters():
+            nn.init.normal_(parameter, std=0.7)
+    return memory.eval()
+
+
+def bags(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    x = torch.randn(count, 6, 8, generator=torch.Generator().manual_seed(seed))
+    return x, torch.arange(6).expand(count, 6) >= torch.tensor([4, 6, 2])[:count, None]
+
+
+@pytest.mark.slow
+def test_an_onnx_file_of_any_number_of_bags(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    memory, count = sizeable(), torch.export.Dim("count", min=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about its own code
+        torch.onnx.export(
+            *(memory, bags(2, 47), str(tmp_path / "m.onnx")),
+            dynamo=True,
+            verbose=False,
+            dynamic_shapes=({0: count}, {0: count}),
+        )
+    session, given = runtime.InferenceSession(str(tmp_path / "m.onnx")), bags(3, 53)
+    names = [each.name for each in session.get_inputs()]
+    (answer,) = session.run(None, {name: x.numpy() for name, x in zip(names, given, strict=True)})
+    torch.testing.assert_close(torch.from_numpy(answer), memory(*given).detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_an_exported_network_has_a_fixed_number_of_updates() -> None:
+    """It computes them all; those after the last change do nothing."""
+    memory, given = sizeable(40), bags(2, 47)
+    program = torch.export.export(memory, given, strict=False).module()
+    torch.testing.assert_close(program(*given), memory(*given))
+    with pytest.raises(InputError, match="steps=None in a compiled or exported network"):
+        torch.export.export(sizeable(None), given, strict=False)
+
+
 def test_settings_survive_a_state_dict_and_dropout_is_of_the_training() -> None:
     torch.manual_seed(41)
     memory, x = HopfieldLayer(Hopfield(8, dropout=0.5, output=3), 5, separate=True), torch.randn(2, 4, 8)
@@ -251,7 +310,7 @@ def test_settings_survive_a_state_dict_and_dropout_is_of_the_training() -> None:
         ({"beta": 0.0}, "beta=0.0: give a number above 0"),
         ({"beta": -1.0}, "beta=-1.0: give a number above 0"),
         ({"beta": float("nan")}, "beta=nan"),
-        ({"heads": 2, "beta": (1.0, 0.0)}, r"beta=\[1.0, 0.0\]"),
+        ({"heads": 2, "beta": (1.0, 0.0)}, r"beta=\(1.0, 0.0\)"),
         ({"heads": 4, "beta": (1.0, 2.0)}, "give one beta, or one for each head"),
         ({"heads": 0}, "heads=0"),
         ({"hidden": 0}, "hidden=0"),

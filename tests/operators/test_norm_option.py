@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from sciml.convection.transformer import ColumnTransformer
 from sciml.convection.transformer_shape import TransformerShape
 from sciml.errors import InputError
 from sciml.nn import EvoNorm, load_weights, materialise
-from sciml.nn.norm_activation import NORMS
+from sciml.nn.norm_activation import NORMS, norm_activation
 from sciml.operators.export import export_onnx
 from sciml.operators.fno import FNO
 from sciml.operators.mgno import MgNO
@@ -59,6 +61,40 @@ def test_large_fields_see_a_linear_operator(norm: str) -> None:
     assert float((both - parts).norm() / both.norm()) < 1e-4
 
 
+class Zero(nn.Module):
+    """Returns zeros of the same shape."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+
+@pytest.mark.parametrize("norm", ["evonorm-s0", "evonorm-s1", "evonorm-s2", "groupnorm-relu"])
+def test_the_limit_of_large_fields_is_the_path_beside_the_norm(norm: str) -> None:
+    """N(s x) / s = L x + O(1 / s), with L the network without its normalisations and constants."""
+    network, x = made("mgno", norm), field(51)
+    beside = copy.deepcopy(network)
+    beside.norms = nn.ModuleList(Zero() for _ in range(3))
+    with torch.no_grad():
+        linear = beside(x) - beside(0 * x)
+        distance = [float((network(s * x) / s - linear).norm() / linear.norm()) for s in (1.0, 1e2, 1e4, 1e6)]
+        # At the amplitude of a normalised field the answer is mostly that to the constant channel and the biases.
+        assert network(0 * x).norm() > 5 * linear.norm()
+        assert float(network(10 * x).norm() / network(x).norm()) < 2
+    assert distance[0] > 5
+    assert distance[1] < 0.1
+    assert distance[1] / distance[2] == pytest.approx(100, rel=0.05)
+    assert distance[2] / distance[3] == pytest.approx(100, rel=0.01)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("kind", OPERATORS)
+def test_large_fields_see_a_homogeneous_operator(kind: str, norm: str) -> None:
+    network, x = made(kind, norm), field(52)
+    with torch.no_grad():
+        answer = network(1e7 * x)
+        assert float((network(1e8 * x) / 10 - answer).norm() / answer.norm()) < 1e-4
+
+
 @pytest.mark.parametrize("kind", OPERATORS)
 def test_settings_and_weights_are_saved(kind: str, tmp_path: Path) -> None:
     network = made(kind, "evonorm-b0").float().train()
@@ -72,22 +108,28 @@ def test_settings_and_weights_are_saved(kind: str, tmp_path: Path) -> None:
         OPERATORS[kind]("layernorm")
 
 
-@pytest.mark.parametrize("norm", [None, "evonorm-s0", "evonorm-b0", "batchnorm-relu"])
-@pytest.mark.parametrize("kind", ["bilstm", "transformer"])
-def test_column_networks(kind: str, norm: str | None) -> None:
+def column_network(kind: str, norm: str | None) -> ColumnBiLSTM | ColumnTransformer:
     edges = (0.0, 0.1, 0.3, 0.6, 1.0)
     with torch.random.fork_rng([]):
         torch.manual_seed(47)
-        network: ColumnBiLSTM | ColumnTransformer
         if kind == "bilstm":
-            network = ColumnBiLSTM(ColumnShape(hidden=4, layers=1, width=6, pooled=4, edges=edges, norm=norm))
-        else:
-            network = ColumnTransformer(
-                TransformerShape(hidden=4, layers=1, heads=2, width=6, pooled=4, edges=edges, norm=norm)
-            )
+            return ColumnBiLSTM(ColumnShape(hidden=4, layers=1, width=6, pooled=4, edges=edges, norm=norm))
+        return ColumnTransformer(
+            TransformerShape(hidden=4, layers=1, heads=2, width=6, pooled=4, edges=edges, norm=norm)
+        )
+
+
+def profiles(shape: ColumnShape | TransformerShape, count: int) -> tuple[Tensor, Tensor]:
     drawn = torch.Generator().manual_seed(48)
-    channels = torch.randn(3, 4, len(network.shape.channels), generator=drawn)
-    scalars = torch.randn(3, len(network.shape.scalars), generator=drawn)
+    channels = torch.randn(count, 4, len(shape.channels), generator=drawn)
+    return channels, torch.randn(count, len(shape.scalars), generator=drawn)
+
+
+@pytest.mark.parametrize("norm", [None, "evonorm-s0", "evonorm-b0", "batchnorm-relu"])
+@pytest.mark.parametrize("kind", ["bilstm", "transformer"])
+def test_column_networks(kind: str, norm: str | None) -> None:
+    network = column_network(kind, norm)
+    channels, scalars = profiles(network.shape, 3)
     level, column, beside = network.train()(channels, scalars)
     assert level.shape[:2] == (3, 4)
     assert column.shape[0] == beside.shape[0] == 3
@@ -104,14 +146,50 @@ def test_an_unknown_norm_of_columns() -> None:
         ColumnShape(norm="evonorm-x")
 
 
+def onnx_answers(path: Path, *inputs: Tensor) -> list[Tensor]:
+    """Evaluate an ONNX file with onnxruntime."""
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(str(path))
+    names = [given.name for given in session.get_inputs()]
+    answers = session.run(None, {name: x.numpy() for name, x in zip(names, inputs, strict=True)})
+    return [torch.from_numpy(answer) for answer in answers]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "norm"), [("mgno", "evonorm-s0"), ("fno", "evonorm-b0")])
+def test_an_onnx_file_of_an_operator(kind: str, norm: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    network = made(kind, norm).float().train()
+    network(field(50).float())  # a running variance that is not 1
+    network.eval()
+    export_onnx(network, tmp_path / "m.onnx", (2, 1, 9, 9))
+    x = torch.cat([field(49), field(53)]).float()  # another number of samples
+    (answer,) = onnx_answers(tmp_path / "m.onnx", x)
+    torch.testing.assert_close(answer, network(x).detach(), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "norm"), [("bilstm", "evonorm-s0"), ("transformer", "evonorm-b0")])
+def test_an_onnx_file_of_a_column_network(kind: str, norm: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    network = column_network(kind, norm).eval()
+    channels, scalars = profiles(network.shape, 3)
+    path = tmp_path / "m.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about its own code
+        torch.onnx.export(network, (channels, scalars), str(path), dynamo=True, verbose=False)
+    for answer, wanted in zip(onnx_answers(path, channels, scalars), network(channels, scalars), strict=True):
+        torch.testing.assert_close(answer, wanted.detach(), atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("norm", ["evonorm-s0", "evonorm-b0"])
-def test_an_onnx_file(norm: str, tmp_path: Path) -> None:
-    runtime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnx")
-    network = made("mgno", norm).float()
-    x = field(49).float()
-    export_onnx(network, tmp_path / "m.onnx", (2, 1, 9, 9))
-    session = runtime.InferenceSession(str(tmp_path / "m.onnx"))
-    answer = session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
-    torch.testing.assert_close(torch.from_numpy(answer), network(x).detach(), atol=1e-4, rtol=1e-4)
+def test_a_compiled_norm(norm: str) -> None:
+    """In one graph without breaks, in both modes, and for another number of samples."""
+    layer = norm_activation(norm, 6, 2)
+    compiled = torch.compile(copy.deepcopy(layer), fullgraph=True, backend="aot_eager", dynamic=True)
+    for training, count in ((True, 2), (False, 2), (False, 3)):
+        layer.train(training)
+        compiled.train(training)
+        x = torch.randn(count, 6, 5, 4, generator=torch.Generator().manual_seed(54))
+        torch.testing.assert_close(compiled(x), layer(x))
