@@ -1,9 +1,9 @@
 """Compare normalisations at batches of 1, 2 and 32, of an operator on Darcy's problem and of the column transformer.
 
-    python bench/normalization.py [COLUMNS ...] [--json OUT] [--work FOLDER]    # about 35 CPU minutes on one thread
+    python bench/normalization.py [COLUMNS ...] [--json OUT] [--work FOLDER]    # about 20 CPU minutes on one thread
     python bench/normalization.py --smoke
 
-Operators: MgNO with 2 layers of 8 channels on darcy-smooth, 31 x 31, 160 samples, 8 epochs for every batch size.
+Operators: MgNO with 2 layers of 8 channels on darcy-smooth, 31 x 31, 120 samples, 8 epochs for every batch size.
 Columns: a transformer with 2 blocks of 16 features, 4 epochs. COLUMNS are stores or files of pairs of several runs, of
 which --take N takes each N-th column; run 2 validates and run 3 is scored. Without them, the times of the sample are
 the runs. All batch sizes see the same number of samples, so that batches of 1 have 32 times the steps of those of 32.
@@ -21,6 +21,7 @@ defaults, among them a gradient of norm 1 at most. A finished training in --work
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -80,7 +81,7 @@ class Size:
     """Points, samples and epochs of the operators; epochs of the columns; seeds, rates and batch sizes."""
 
     points: int = 31
-    samples: int = 160
+    samples: int = 120
     held: int = 64
     epochs: int = 8
     column_epochs: int = 4
@@ -213,12 +214,11 @@ def measure(options: argparse.Namespace, folder: Path) -> Row:
     record["constant"] = operators.constant
     record["runs"] = {str(run): int((runs == run).sum()) for run in np.unique(runs)}
     tasks: tuple[tuple[str, Operators | Columns], ...] = (("darcy", operators), ("columns", columns))
-    for name, task in tasks:
-        for batch in size.batches:
-            for form in task.forms:
-                record[name].setdefault(form, {})[str(batch)] = tuned(task, form, batch)
-                if options.json:
-                    options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    for batch, (name, task) in itertools.product(reversed(size.batches), tasks):
+        for form in task.forms:
+            record[name].setdefault(form, {})[str(batch)] = tuned(task, form, batch)
+            if options.json:
+                options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record
 
 
@@ -236,7 +236,7 @@ def table(record: Row) -> str:
     for task, scores in (("darcy", ("error",)), ("columns", (HEATING, MOISTENING))):
         head = [(task, "batch", "rate", *scores, f"{scores[0]} at 3 x the rate", "failed")]
         for form, batches in record[task].items():
-            for batch, cell in batches.items():
+            for batch, cell in sorted(batches.items(), key=lambda item: int(item[0])):
                 failed = sum(row["failed"] for row in cell["thrice"])
                 head.append(
                     (
