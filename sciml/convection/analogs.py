@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sciml.checks import check_fraction, check_positive, check_whole
-from sciml.convection.nearest_columns import features, merge, profiles, search
-from sciml.errors import InputError, MissingVariable
-from sciml.parallel.bounded import open_task_runner
+from sciml.convection import weighted_members
+from sciml.convection.analog_features import STEP, Features, PlumeFeatures, ProfileFeatures, check_columns
+from sciml.convection.column_digests import digests
+from sciml.convection.held_out_groups import held_out_groups
+from sciml.convection.nearest_columns import Search, merge
+from sciml.errors import InputError
+from sciml.parallel.bounded import TaskRunner, open_task_runner
+from sciml.progress import StageProgress, Update
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["AnalogMemory"]
+    from sciml.convection.emulator import Emulator
+
+__all__ = ["INPUTS", "TENDENCIES", "AnalogMemory"]
 
 Array = NDArray[Any]
+R = TypeVar("R")
 
 INPUTS = ("T_PHY", "QVAPOR", "W0AVG")
 TENDENCIES = ("RTHCUTEN", "RQVCUTEN")
 BLOCK = 8192  # stored columns that are read at a time
+VALUES = 2**23  # values of members that are in memory at a time
 USUAL = 0.99  # fraction of the stored columns that are not novel
-DRAWN = 256  # stored columns whose neighbours determine the scales
-LEAST_SHARE = 0.05  # of a variable's spread over all levels, as least scale of a level
+SCALED = 4096  # stored columns that determine the scales of the profiles
+DRAWN = 1024  # stored columns whose neighbours determine the scale of distances and the intervals
 
 
 class AnalogMemory:
@@ -35,8 +45,8 @@ class AnalogMemory:
     The memory is a Hopfield network whose stored patterns are columns and whose projections are tendencies: the weights
     of the members are ``softmax(-beta / 2 |q - k|^2)``, which is ``softmax(beta q k)`` with the mask
     ``-beta / 2 |k|^2`` (`sciml.nn.association.associate`), so that a long pattern is not preferred. Only the nearest
-    stored columns are members. Distances are root mean square differences of profiles, each level standardised over the
-    stored columns. They are exact, and have the same bits for any division into blocks.
+    stored columns are members. Distances are root mean square differences of standardised features. The search is
+    exact. Equal bits result for any division into blocks, number of workers and order of the stored columns.
 
     Parameters
     ----------
@@ -44,9 +54,11 @@ class AnalogMemory:
         Stored columns with inputs and tendencies, as of `sciml.open_columns`; all with equally many levels. Lazy
         columns are read in blocks and not stored, so that they may be larger than memory.
     inputs
-        Profiles whose distances count.
+        Profiles whose distances count, without an emulator.
     tendencies
         Outputs of the scheme to predict, profiles or numbers of a column.
+    emulator
+        Emulator whose features of the plume count instead of the profiles. Its predictions are not used.
     members
         Number of stored columns in an ensemble.
     beta
@@ -54,22 +66,26 @@ class AnalogMemory:
     workers
         Processes that search the blocks, by Dask; 1 searches in this process, unless a scheduler is there.
     seed
-        Seed of the draw of stored columns whose neighbours give the scales.
+        Seed of the draw of stored columns that give the scales and the intervals.
+    progress
+        Progress of the calibration; None shows nothing.
 
     Attributes
     ----------
     beta
         Inverse squared scale of distances.
     usual
-        Distance to the nearest stored column that 1 % of the stored columns exceed.
+        Distance to the nearest other stored column that 1 % of the stored columns exceed.
+    held_out
+        Groups that the calibration of the intervals held out as a whole: ``run``, ``time``, ``strip`` or ``column``.
 
     Raises
     ------
     MissingVariable
         A variable is missing.
     InputError
-        The columns have different numbers of levels or are not more than the members, values are not finite, or a
-        setting is invalid.
+        The columns have different numbers of levels or are not more than the members, values are not finite, a setting
+        is invalid, or the emulator has no features of a plume.
 
     Notes
     -----
@@ -82,39 +98,58 @@ class AnalogMemory:
         *,
         inputs: Sequence[str] = INPUTS,
         tendencies: Sequence[str] = TENDENCIES,
+        emulator: Emulator[Any] | None = None,
         members: int = 32,
         beta: float | None = None,
         workers: int | None = 1,
         seed: int = 7,
+        progress: StageProgress | None = None,
     ) -> None:
         check_whole("members", members, 1, owner="AnalogMemory")
+        check_whole("seed", seed, 0, owner="AnalogMemory")
         if beta is not None:
             check_positive("beta", beta, owner="AnalogMemory")
         if not inputs or not tendencies:
             raise InputError("AnalogMemory needs at least one of inputs and of tendencies: name some")
         self.inputs, self.tendencies, self.members = tuple(inputs), tuple(tendencies), members
         self.workers = workers
-        self._columns = _checked(columns, (*self.inputs, *self.tendencies))
+        self._columns = check_columns(columns, (*self.inputs, *self.tendencies))
         count = len(self)
         if count <= members:
             raise InputError(
                 f"{count} stored columns for {members} members: give more columns, or fewer members"
             )
-        self.mean, self.scale = self._moments()
-        drawn = np.sort(np.random.default_rng(seed).choice(count, min(DRAWN, count), replace=False))
-        distance, index = self._nearest(self._features(self._columns.isel(column=drawn)), own=drawn)
-        self.usual = max(float(np.quantile(distance[:, 0], USUAL)), np.finfo(float).tiny)
-        typical = max(float(np.median(distance[:, -1])), np.finfo(float).tiny)
-        self.beta = typical**-2 if beta is None else float(beta)
-        self._ranks = self._calibrated(drawn, distance, index, seed)
+        stages = progress or StageProgress()
+        with self._runner() as run:
+            self._order = self._shuffled(run, seed, stages.stage("reading"))
+            self._rank = np.argsort(self._order)
+            self.features: Features = (
+                ProfileFeatures.of(self._columns.isel(column=self._order[:SCALED]), self.inputs)
+                if emulator is None
+                else PlumeFeatures(emulator)
+            )
+            drawn = self._order[:DRAWN]
+            queries = self.features(self._columns.isel(column=drawn))
+            groups = np.arange(count)  # each column itself
+            distance, _ = self._nearest(run, queries, stages.stage("scaling"), (groups[drawn], groups))
+            self.held_out, groups = held_out_groups(self._columns, members)
+            nearest = self._nearest(run, queries, stages.stage("calibrating"), (groups[drawn], groups))
+        self.usual = _positive(distance[:, 0], USUAL)
+        self.beta = _positive(distance[:, -1], 0.5) ** -2 if beta is None else float(beta)
+        self._ranks = self._calibrated(drawn, nearest, seed)
 
     def __len__(self) -> int:
         return int(self._columns.sizes["column"])
 
     def __repr__(self) -> str:
+        what = (
+            ", ".join(self.inputs)
+            if isinstance(self.features, ProfileFeatures)
+            else f"{self.features.count} features"
+        )
         return (
-            f"AnalogMemory of {len(self):,} columns with {self._columns.sizes['level']} levels: "
-            f"{', '.join(self.inputs)} -> {', '.join(self.tendencies)}, {self.members} members, beta {self.beta:.3g}"
+            f"AnalogMemory of {len(self):,} columns with {self._columns.sizes['level']} levels: {what} -> "
+            f"{', '.join(self.tendencies)}, {self.members} members, beta {self.beta:.3g}"
         )
 
     def ensemble(self, columns: xr.Dataset) -> xr.Dataset:
@@ -136,12 +171,15 @@ class AnalogMemory:
         MissingVariable, InputError
             As in the constructor.
         """
-        return self._ensemble(*self._nearest(self._features(self._same_levels(columns))))
+        columns = self._same_levels(columns)
+        with self._runner() as run:
+            return self._ensemble(*self._nearest(run, self.features(columns)))
 
-    def _ensemble(self, distance: Array, index: Array) -> xr.Dataset:
+    def _ensemble(self, distance: Array, rank: Array) -> xr.Dataset:
         import xarray as xr
 
-        rows, place = np.unique(index, return_inverse=True)
+        stored = self._order[rank]
+        rows, place = np.unique(stored, return_inverse=True)
         chosen = self._columns[list(self.tendencies)].isel(column=rows).load()
         made: dict[str, Any] = {
             "WEIGHT": (("column", "member"), self._weights(distance), {"long_name": "weight of a member"}),
@@ -150,15 +188,17 @@ class AnalogMemory:
                 distance,
                 {"long_name": "root mean square difference in standard deviations", "units": "1"},
             ),
-            "STORED": (("column", "member"), index, {"long_name": "number of the stored column"}),
+            "STORED": (("column", "member"), stored, {"long_name": "number of the stored column"}),
         }
         for name in self.tendencies:
             values = chosen[name].transpose("column", ...)
             dims = ("column", "member", *values.dims[1:])
-            made[name] = (dims, values.values[place.reshape(index.shape)], dict(values.attrs))
+            made[name] = (dims, values.values[place.reshape(stored.shape)], dict(values.attrs))
         return xr.Dataset(made)
 
-    def predict(self, columns: xr.Dataset, *, coverage: float = 0.9) -> xr.Dataset:
+    def predict(
+        self, columns: xr.Dataset, *, coverage: float = 0.9, progress: StageProgress | None = None
+    ) -> xr.Dataset:
         """Predict tendencies with an interval, and how new each column is.
 
         Parameters
@@ -166,16 +206,19 @@ class AnalogMemory:
         columns
             Columns with the inputs, on equally many levels.
         coverage
-            Probability of the interval between two weighted quantiles of the members. Which ones these are is
-            calibrated: those between which the stored columns have this fraction of their own values when they are
-            no members themselves.
+            Fraction of the true values that are not zero inside the interval between two weighted quantiles of the
+            members. Which ones these are is calibrated: those between which the stored columns have this fraction of
+            their own values when their whole group (`held_out`) is no member.
+        progress
+            Progress of the search; None shows nothing.
 
         Returns
         -------
         xr.Dataset
-            Mean, lower and upper limit of each tendency (``NAME``, ``NAME_LOW``, ``NAME_HIGH``); ``NOVELTY`` (column,),
+            Mean, lower and upper limit of each tendency (``NAME``, ``NAME_LOW``, ``NAME_HIGH``), and if the columns
+            have it, the continuous ranked probability score of its members (``NAME_CRPS``); ``NOVELTY`` (column,),
             above 1 for a column that is farther from all stored ones than 99 % of these are from each other;
-            ``ANALOGS`` (column,), the effective number of members.
+            ``ANALOGS`` (column,), the effective number of members. The coordinates are those of the columns.
 
         Raises
         ------
@@ -185,25 +228,49 @@ class AnalogMemory:
         import xarray as xr
 
         check_fraction("coverage", coverage, example="0.9")
-        members = self.ensemble(columns)
+        columns = self._same_levels(columns)
+        update = (progress or StageProgress()).stage("searching")
+        queries = np.concatenate([self.features(columns.isel(column=part)) for part in _blocks(columns)])
+        with self._runner() as run:
+            distance, rank = self._nearest(run, queries, update)
+        parts = []
+        for rows in self._parts(len(queries)):
+            members = self._ensemble(distance[rows], rank[rows])
+            parts.append(self.summary(members, columns.isel(column=rows), coverage=coverage))
+        answer = xr.concat(parts, "column")
+        novelty, label = distance[:, 0] / self.usual, "distance to the nearest stored column"
+        answer["NOVELTY"] = "column", novelty, {"long_name": label, "units": "1"}
+        coords = {name: values for name, values in columns.coords.items() if values.dims == ("column",)}
+        return answer.assign_coords(coords)
+
+    def summary(self, members: xr.Dataset, columns: xr.Dataset, *, coverage: float = 0.9) -> xr.Dataset:
+        """Summarise members as `predict` does, without the novelty.
+
+        Parameters
+        ----------
+        members
+            Result of `ensemble` for the columns.
+        columns
+            The columns; their tendencies, if there, are the truth of the scores.
+        coverage
+            As of `predict`.
+        """
+        import xarray as xr
+
         weights = members["WEIGHT"].values
         made: dict[str, Any] = {}
         for name in self.tendencies:
-            values, attrs = members[name], members[name].attrs
-            dims = ("column", *values.dims[2:])
-            wide = weights.reshape(*weights.shape, *[1] * (values.ndim - 2))
+            values, attrs = members[name].values, members[name].attrs
+            dims = ("column", *members[name].dims[2:])
             shares = np.quantile(self._ranks[name], (0.5 - coverage / 2, 0.5 + coverage / 2))
-            low, high = (_quantile(values.values, weights, float(share)) for share in shares)
-            made[name] = (dims, (values.values * wide).sum(1), attrs)
+            low, high = (weighted_members.quantile(values, weights, float(share)) for share in shares)
+            made[name] = dims, weighted_members.mean(values, weights), attrs
             made[f"{name}_LOW"], made[f"{name}_HIGH"] = (dims, low, attrs), (dims, high, attrs)
-        novelty = members["DISTANCE"].values[:, 0] / self.usual
-        made["NOVELTY"] = (
-            "column",
-            novelty,
-            {"long_name": "distance to the nearest stored column", "units": "1"},
-        )
+            if name in columns:
+                truth = columns[name].transpose("column", ...).values
+                made[f"{name}_CRPS"] = dims, weighted_members.crps(values, weights, truth), attrs
         analogs = 1.0 / np.square(weights).sum(1)
-        made["ANALOGS"] = ("column", analogs, {"long_name": "effective number of members", "units": "1"})
+        made["ANALOGS"] = "column", analogs, {"long_name": "effective number of members", "units": "1"}
         return xr.Dataset(made)
 
     def novelty(self, columns: xr.Dataset) -> Array:
@@ -224,24 +291,32 @@ class AnalogMemory:
         MissingVariable, InputError
             As in the constructor.
         """
-        distance, _ = self._nearest(self._features(self._same_levels(columns)), members=1)
+        columns = self._same_levels(columns)
+        with self._runner() as run:
+            distance, _ = self._nearest(run, self.features(columns), members=1)
         novelty: Array = distance[:, 0] / self.usual
         return novelty
 
-    def _calibrated(self, drawn: Array, distance: Array, index: Array, seed: int) -> dict[str, Array]:
+    def _calibrated(self, drawn: Array, nearest: tuple[Array, Array], seed: int) -> dict[str, Array]:
         """Return the ranks of the drawn columns' own tendencies among their members, ascending, between 0 and 1."""
-        members = self._ensemble(distance, index)
-        weights, rng = members["WEIGHT"].values, np.random.default_rng(seed)
         own = self._columns[list(self.tendencies)].isel(column=drawn).load()
-        ranks = {}
-        for name in self.tendencies:
-            values, truth = members[name].values, own[name].transpose("column", ...).values[:, None]
-            wide = weights.reshape(*weights.shape, *[1] * (values.ndim - 2))
-            below, equal = (wide * (values < truth)).sum(1), (wide * (values == truth)).sum(1)
-            rank = below + equal * rng.random(below.shape)  # uniform where the members are equally likely
-            differ = values.max(1) > values.min(1)
-            ranks[name] = np.sort(rank[differ]) if differ.any() else np.array([0.0, 1.0])
-        return ranks
+        ranks: dict[str, list[Array]] = {name: [] for name in self.tendencies}
+        rng = np.random.default_rng(seed)
+        for rows in self._parts(len(drawn)):
+            members = self._ensemble(nearest[0][rows], nearest[1][rows])
+            for name in self.tendencies:
+                values, truth = members[name].values, own[name].transpose("column", ...).values[rows]
+                below, up_to = weighted_members.rank_range(values, members["WEIGHT"].values, truth)
+                # uniform where the members are equally likely
+                rank = below + (up_to - below) * rng.random(below.shape)
+                ranks[name].append(rank[(values.max(1) > values.min(1)) & (truth != 0)])
+        joined = {name: np.sort(np.concatenate(some)) for name, some in ranks.items()}
+        return {name: some if len(some) else np.array([0.0, 1.0]) for name, some in joined.items()}
+
+    def _parts(self, count: int) -> Iterator[slice]:
+        """Divide columns so that the members of a part fit into the memory."""
+        size = max(1, VALUES // (self.members * int(self._columns.sizes["level"])))
+        return (slice(start, start + size) for start in range(0, count, size))
 
     def _weights(self, distance: Array) -> Array:
         scores = -0.5 * self.beta * np.square(distance)
@@ -250,7 +325,7 @@ class AnalogMemory:
         return weights
 
     def _same_levels(self, columns: xr.Dataset) -> xr.Dataset:
-        checked = _checked(columns, self.inputs)
+        checked = check_columns(columns, self.inputs)
         own, given = self._columns.sizes["level"], checked.sizes["level"]
         if own != given:
             raise InputError(
@@ -258,75 +333,51 @@ class AnalogMemory:
             )
         return checked
 
-    def _blocks(self) -> list[slice]:
-        return [slice(start, start + BLOCK) for start in range(0, len(self), BLOCK)]
+    def _runner(self) -> AbstractContextManager[TaskRunner]:
+        return open_task_runner(self.workers, len(_blocks(self._columns)), _nothing)
 
-    def _moments(self) -> tuple[Array, Array]:
-        """Compute mean and scale of each input and level, (input, level), in one pass over the blocks."""
-        count, mean, squares = 0, np.zeros(()), np.zeros(())
-        for part in self._blocks():
-            x = profiles(self._columns.isel(column=part), self.inputs)
-            own, total = x.mean(0), count + len(x)
-            shift = own - mean
-            squares = squares + np.square(x - own).sum(0) + np.square(shift) * (count * len(x) / total)
-            mean, count = mean + shift * (len(x) / total), total
-        spread = np.sqrt(squares / max(count - 1, 1))
-        overall = np.sqrt(np.square(spread).mean(1) + mean.var(1))
-        scale = np.maximum(spread, LEAST_SHARE * overall[:, None])
-        return mean, np.where(scale > 0, scale, 1.0)
-
-    def _features(self, columns: xr.Dataset) -> Array:
-        return features(columns, self.inputs, self.mean, self.scale)
+    def _shuffled(self, run: TaskRunner, seed: int, update: Update) -> Array:
+        """Return the numbers of the stored columns in an order that depends on their values and the seed only."""
+        digest, blocks = np.zeros(len(self), np.uint64), _blocks(self._columns)
+        look = partial(digests, self._columns, (*self.inputs, *self.tendencies), seed)
+        for number, values in run(partial(_read_here, look), blocks, update):
+            digest[blocks[number]] = values
+        return np.argsort(digest, kind="stable")
 
     def _nearest(
-        self, queries: Array, own: Array | None = None, members: int | None = None
+        self,
+        run: TaskRunner,
+        queries: Array,
+        update: Update = lambda done, count: None,
+        apart: tuple[Array, Array] | None = None,
+        members: int | None = None,
     ) -> tuple[Array, Array]:
-        """Search all blocks; ``own`` are the numbers of stored columns that are the queries themselves."""
-        wanted = members or self.members
-        blocks = self._blocks()
-        stored = self._columns[list(self.inputs)]
-        look = partial(search, stored, self.inputs, (self.mean, self.scale), queries, wanted, own)
-        best = np.full((len(queries), wanted), np.inf), np.full((len(queries), wanted), len(self))
-        with open_task_runner(self.workers, len(blocks), _nothing) as run:
-            for _, nearest in run(look, blocks, lambda done, count: None):
-                best = merge(best, nearest, wanted)
-        return np.sqrt(best[0]), best[1]
+        """Search all blocks; return distances and ranks of the nearest, (query, member)."""
+        wanted, count = members or self.members, len(self)
+        look = Search(self._columns, self.features, self._rank, queries, wanted, apart)
+        best = np.full((len(queries), wanted), np.inf), np.full((len(queries), wanted), count)
+        for _, nearest in run(partial(_read_here, look), _blocks(self._columns), update):
+            best = merge(best, nearest, wanted)
+        return STEP * np.sqrt(best[0] / self.features.count), best[1]
+
+
+def _positive(distance: Array, share: float) -> float:
+    """Return the quantile of the distances between different columns, or 1 if all are equal."""
+    some = distance[distance > 0]
+    return float(np.quantile(some, share)) if len(some) else 1.0
 
 
 def _nothing() -> None:
     """Do nothing at the end of a search."""
 
 
-def _checked(columns: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
-    if "column" not in columns.sizes or "level" not in columns.sizes:
-        raise InputError(
-            f"a dataset of {dict(columns.sizes)}: give columns, with dimensions column and level"
-        )
-    absent = [name for name in names if name not in columns]
-    if absent:
-        raise MissingVariable(f"the columns do not have {', '.join(absent)}: read files that have them")
-    if "LEVELS" in columns.variables:
-        least, most = int(columns["LEVELS"].min()), int(columns["LEVELS"].max())
-        if least != most:
-            raise InputError(
-                f"the columns have {least} to {most} levels: select those of one number, such as "
-                f"columns.isel(column=columns['LEVELS'].values == {most})"
-            )
-        return columns.isel(level=slice(0, most))
-    return columns
+def _read_here(function: Callable[[slice], R], part: slice) -> R:
+    """Call a function that reads lazy columns without asking the scheduler that called it."""
+    import dask
+
+    with dask.config.set(scheduler="synchronous"):
+        return function(part)
 
 
-def _quantile(values: Array, weights: Array, share: float) -> Array:
-    """Return the weighted quantile of the members (column, member, ...), interpolated between their centres."""
-    weights = np.broadcast_to(weights.reshape(*weights.shape, *[1] * (values.ndim - 2)), values.shape)
-    order = np.argsort(values, 1, kind="stable")
-    values, weights = np.take_along_axis(values, order, 1), np.take_along_axis(weights, order, 1)
-    centre = np.cumsum(weights, 1) - 0.5 * weights
-    above = (centre < share).sum(1, keepdims=True)
-    high = np.minimum(above, values.shape[1] - 1)
-    low = np.maximum(above - 1, 0)
-    ends = [np.take_along_axis(x, i, 1)[:, 0] for x in (centre, values) for i in (low, high)]
-    gap = ends[1] - ends[0]
-    part = np.where(gap > 0, (share - ends[0]) / np.where(gap > 0, gap, 1.0), 0.0).clip(0.0, 1.0)
-    quantile: Array = ends[2] + part * (ends[3] - ends[2])
-    return quantile
+def _blocks(columns: xr.Dataset) -> list[slice]:
+    return [slice(start, start + BLOCK) for start in range(0, columns.sizes["column"], BLOCK)]

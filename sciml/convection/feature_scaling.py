@@ -102,7 +102,7 @@ class FeatureScaling:
         They are clipped to the range of the training and to 10 scales. A column outside gets the result at the limit,
         and counts as novel.
         """
-        z, y = self._raw(channels, scalars)
+        z, y = self.rescale(channels, scalars)
         z, y = _within(z, self.middle, self.reach), _within(y, self.scalar_middle, self.scalar_reach)
         return (
             z.clamp(-CLIP, CLIP).permute(2, 0, 1).contiguous(),
@@ -116,12 +116,13 @@ class FeatureScaling:
 
     def distances(self, channels: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
         """Return the distance of each feature from the middle of its training range; 1 is the edge."""
-        z, y = self._raw(channels, scalars)
+        z, y = self.rescale(channels, scalars)
         far = (z - self.middle.double()[..., None]).abs() / self.reach.double()[..., None]
         wide = (y - self.scalar_middle.double()[..., None]).abs() / self.scalar_reach.double()[..., None]
         return far, wide
 
-    def _raw(self, channels: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
+    def rescale(self, channels: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
+        """Subtract the means and divide by the scales, without limits; the shapes stay."""
         z = (channels - self.mean.double()[..., None]) / self.scale.double()[..., None]
         y = (scalars - self.scalar_mean.double()[..., None]) / self.scalar_scale.double()[..., None]
         return z, y

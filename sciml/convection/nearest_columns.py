@@ -1,96 +1,89 @@
-"""The nearest stored columns of a column: standardised profiles, and an exact search block by block."""
+"""The nearest stored columns of a column: an exact search block by block."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sciml.errors import InputError
-
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["features", "merge", "profiles", "search"]
+    from sciml.convection.analog_features import Features
+
+__all__ = ["Search", "merge"]
 
 Array = NDArray[Any]
 
-QUERIES = 256  # columns whose distances are computed at a time
+QUERIES = 512  # columns whose distances are computed at a time
 
 
-def profiles(columns: xr.Dataset, inputs: Sequence[str]) -> Array:
-    """Read profiles, (column, input, level), float64; the grid-scale ascent enters by its cube root."""
-    parts = []
-    for name in inputs:
-        x = np.asarray(columns[name].transpose("column", "level").values, np.float64)
-        bad = int((~np.isfinite(x)).sum())
-        if bad:
-            raise InputError(f"{bad} values of {name} are not finite: drop these columns")
-        parts.append(np.cbrt(x) if name == "W0AVG" else x)
-    return np.stack(parts, 1)
+@dataclass(frozen=True)
+class Search:
+    """A search for the nearest stored columns; call it with a block.
 
+    Attributes
+    ----------
+    stored
+        Stored columns with the inputs of the features.
+    features
+        Features of columns.
+    rank
+        Rank of each stored column, (stored,), by which equal distances are ordered.
+    queries
+        Features of the columns whose neighbours are searched, (query, feature).
+    members
+        Number of neighbours.
+    apart
+        None, or a group of each query (query,) and of each stored column (stored,); columns of the query's own group
+        are no neighbours.
+    """
 
-def features(columns: xr.Dataset, inputs: Sequence[str], mean: Array, scale: Array) -> Array:
-    """Standardise profiles and divide by the root of their number, (column, feature)."""
-    x = (profiles(columns, inputs) - mean) / scale
-    standardised: Array = x.reshape(len(x), -1) / np.sqrt(mean.size)
-    return standardised
+    stored: xr.Dataset
+    features: Features
+    rank: Array
+    queries: Array
+    members: int
+    apart: tuple[Array, Array] | None = None
 
-
-def search(
-    stored: xr.Dataset,
-    inputs: Sequence[str],
-    scaling: tuple[Array, Array],
-    queries: Array,
-    members: int,
-    own: Array | None,
-    part: slice,
-) -> tuple[Array, Array]:
-    """Return the squared distances and numbers of the nearest columns of one block."""
-    from scipy.spatial.distance import cdist
-
-    keys = features(stored.isel(column=part), inputs, *scaling)
-    numbers = part.start + np.arange(len(keys))
-    best = [
-        _some(queries[rows], keys, numbers, members, None if own is None else own[rows], cdist)
-        for rows in _slices(len(queries))
-    ]
-    return np.concatenate([d for d, _ in best]), np.concatenate([i for _, i in best])
+    def __call__(self, part: slice) -> tuple[Array, Array]:
+        """Return the squared distances, in steps of the features, and ranks of the nearest columns of one block."""
+        keys, rank = self.features(self.stored.isel(column=part)), self.rank[part]
+        length = np.square(keys).sum(1)
+        best = []
+        for rows in _slices(len(self.queries)):
+            some = self.queries[rows]
+            # whole numbers below 2^53, so that the order of the sums does not matter
+            distance = np.square(some).sum(1)[:, None] + length - 2.0 * (some @ keys.T)
+            if self.apart is not None:
+                distance[self.apart[0][rows, None] == self.apart[1][part]] = np.inf
+            best.append(_smallest(distance, np.broadcast_to(rank, distance.shape), self.members))
+        return np.concatenate([d for d, _ in best]), np.concatenate([i for _, i in best])
 
 
 def _slices(count: int) -> Iterator[slice]:
     return (slice(start, start + QUERIES) for start in range(0, count, QUERIES))
 
 
-def _some(
-    queries: Array, keys: Array, numbers: Array, members: int, own: Array | None, cdist: Any
-) -> tuple[Array, Array]:
-    distance = cdist(
-        queries, keys, "sqeuclidean"
-    )  # each pair by itself, so that blocks do not change its bits
-    if own is not None:
-        distance[own[:, None] == numbers] = np.inf
-    return _smallest(distance, np.broadcast_to(numbers, distance.shape), members)
-
-
-def _smallest(distance: Array, index: Array, members: int) -> tuple[Array, Array]:
-    """Return the smallest distances of each row in ascending order; the lower number first where they are equal."""
+def _smallest(distance: Array, rank: Array, members: int) -> tuple[Array, Array]:
+    """Return the smallest distances of each row in ascending order; the lower rank first where they are equal."""
     if distance.shape[1] > 4 * members:
         limit = np.partition(distance, members - 1, 1)[:, members - 1]
         rows = [np.flatnonzero(row <= least) for row, least in zip(distance, limit, strict=True)]
         chosen = [
             some[np.lexsort((own[some], row[some]))[:members]]
-            for some, row, own in zip(rows, distance, index, strict=True)
+            for some, row, own in zip(rows, distance, rank, strict=True)
         ]
         order = np.stack(chosen)
     else:
-        order = np.lexsort((index, distance), axis=-1)[:, :members]
-    return np.take_along_axis(distance, order, 1), np.take_along_axis(index, order, 1)
+        order = np.lexsort((rank, distance), axis=-1)[:, :members]
+    return np.take_along_axis(distance, order, 1), np.take_along_axis(rank, order, 1)
 
 
 def merge(first: tuple[Array, Array], second: tuple[Array, Array], members: int) -> tuple[Array, Array]:
-    """Return the nearest of two results of `search`."""
-    distance, index = (np.concatenate(pair, 1) for pair in zip(first, second, strict=True))
-    return _smallest(distance, index, members)
+    """Return the nearest of two results of a search."""
+    distance, rank = (np.concatenate(pair, 1) for pair in zip(first, second, strict=True))
+    return _smallest(distance, rank, members)

@@ -8,10 +8,12 @@ import torch
 import xarray as xr
 from scipy.spatial import cKDTree
 
-from sciml.convection import AnalogMemory, nearest_columns
+from sciml.convection import AnalogMemory, analog_features, nearest_columns, weighted_members
 from sciml.convection import analogs as module
+from sciml.convection.held_out_groups import held_out_groups
 from sciml.errors import InputError, MissingVariable
 from sciml.nn import associate
+from sciml.parallel import cluster
 
 
 def columns(count: int, seed: int, *, levels: int = 5, shift: float = 0.0) -> xr.Dataset:
@@ -34,25 +36,25 @@ def stored() -> xr.Dataset:
     return columns(700, 11)
 
 
+def standardised(columns_of: xr.Dataset, stored: xr.Dataset) -> np.ndarray:
+    """Profiles in whole numbers of 1/4096 standard deviations."""
+    profiles = []
+    for ds in (columns_of, stored):
+        ascent = np.cbrt(ds["W0AVG"].values.astype(float))
+        profiles.append([*(ds[name].values.astype(float) for name in ("T_PHY", "QVAPOR")), ascent])
+    scaled = []
+    for x, y in zip(*profiles, strict=True):
+        spread = y.std(0, ddof=1)
+        overall = np.sqrt((spread**2).mean() + y.mean(0).var())
+        scaled.append((x - y.mean(0)) / np.maximum(spread, 0.05 * overall))
+    return np.rint(4096 * np.concatenate(scaled, 1))
+
+
 def test_members_are_the_nearest_columns(stored: xr.Dataset) -> None:
     memory, some = AnalogMemory(stored, members=9), columns(40, 13)
     members_of = memory.ensemble(some)
-
-    def features(ds: xr.Dataset) -> np.ndarray:
-        parts = [ds[name].values.astype(float) for name in ("T_PHY", "QVAPOR")] + [
-            np.cbrt(ds["W0AVG"].values.astype(float))
-        ]
-        ours = [np.asarray(stored[name].values, float) for name in ("T_PHY", "QVAPOR")]
-        ours.append(np.cbrt(stored["W0AVG"].values.astype(float)))
-        scaled = []
-        for x, y in zip(parts, ours, strict=True):
-            spread = y.std(0, ddof=1)
-            overall = np.sqrt((spread**2).mean() + y.mean(0).var())
-            scaled.append((x - y.mean(0)) / np.maximum(spread, 0.05 * overall))
-        return np.concatenate(scaled, 1) / np.sqrt(15)
-
-    exact, index = cKDTree(features(stored)).query(features(some), 9)
-    np.testing.assert_allclose(members_of["DISTANCE"], exact, rtol=1e-10)
+    exact, index = cKDTree(standardised(stored, stored)).query(standardised(some, stored), 9)
+    np.testing.assert_allclose(members_of["DISTANCE"], exact / 4096 / np.sqrt(15), rtol=1e-14)
     np.testing.assert_array_equal(members_of["STORED"], index)
     np.testing.assert_array_equal(members_of["RTHCUTEN"], stored["RTHCUTEN"].values[index])
     assert members_of["RTHCUTEN"].dims == ("column", "member", "level")
@@ -63,8 +65,7 @@ def test_weights_are_those_of_a_hopfield_network(stored: xr.Dataset) -> None:
     few, some = stored.isel(column=slice(0, 60)), columns(7, 17)
     memory = AnalogMemory(few, members=59, beta=30.0)
     members_of = memory.ensemble(some)
-    keys = torch.from_numpy(memory._features(few))
-    q = torch.from_numpy(memory._features(some))
+    keys, q = (torch.from_numpy(memory.features(ds)) / 4096 / np.sqrt(15) for ds in (few, some))
     mask = (-15.0 * keys.square().sum(-1)).expand(7, -1)
     weights = associate(q, keys, beta=30.0, mask=mask).weights.gather(
         1, torch.from_numpy(members_of["STORED"].values)
@@ -75,30 +76,50 @@ def test_weights_are_those_of_a_hopfield_network(stored: xr.Dataset) -> None:
     np.testing.assert_allclose(mean, np.einsum("cm,cml->cl", weights, members_of["RTHCUTEN"]), rtol=1e-6)
 
 
-def test_same_bits_for_all_blocks_and_with_dask(stored: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    memory, some = AnalogMemory(stored), columns(33, 19)
-    whole = memory.ensemble(some)
+def test_same_bits_for_all_blocks_and_orders(stored: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of stored and of other columns, their parts, their order and Dask arrays do not change a bit."""
+    twice = xr.concat([stored, stored.isel(column=slice(0, 50))], "column")  # equal distances
+    twice["RTHCUTEN"][700:] += 1e-5
+    memory, some = AnalogMemory(twice, members=7), columns(33, 19)
+    whole, members_of = memory.predict(some), memory.ensemble(some)
     monkeypatch.setattr(module, "BLOCK", 97)
+    monkeypatch.setattr(module, "VALUES", 2000)
     monkeypatch.setattr(nearest_columns, "QUERIES", 5)
-    xr.testing.assert_identical(memory.ensemble(some), whole)
-    memory._columns = stored.chunk(column=50)
-    xr.testing.assert_identical(memory.ensemble(some), whole)
-    parts = [memory.ensemble(some.isel(column=slice(i, i + 8))) for i in range(0, 33, 8)]
+    xr.testing.assert_identical(memory.predict(some), whole)
+    xr.testing.assert_identical(AnalogMemory(twice.chunk(column=50), members=7).predict(some), whole)
+    order = np.random.default_rng(47).permutation(750)
+    other = AnalogMemory(twice.isel(column=order), members=7)
+    assert (other.beta, other.usual) == (memory.beta, memory.usual)
+    xr.testing.assert_identical(other.predict(some), whole)
+    np.testing.assert_array_equal(order[other.ensemble(some)["STORED"]], members_of["STORED"])
+    parts = [memory.predict(some.isel(column=slice(i, i + 8))) for i in range(0, 33, 8)]
     xr.testing.assert_identical(xr.concat(parts, "column"), whole)
+
+
+@pytest.mark.dask
+@pytest.mark.slow
+def test_same_bits_for_all_numbers_of_workers(stored: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = columns(20, 53)
+    whole = AnalogMemory(stored).predict(some)
+    monkeypatch.setattr(module, "BLOCK", 150)
+    with cluster.client(n_workers=2) as client:
+        answer = AnalogMemory(stored.chunk(column=100), workers=2).predict(some)
+        assert len(client.nthreads()) == 2
+    xr.testing.assert_identical(answer, whole)
 
 
 def test_lazy_columns_are_read_in_blocks(stored: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BLOCK", 100)
     read: list[int] = []
-    inner = module.profiles
+    inner = analog_features.profiles
 
     def watched(ds: xr.Dataset, inputs: tuple[str, ...]) -> np.ndarray:
         read.append(ds.sizes["column"])
         return inner(ds, inputs)
 
-    monkeypatch.setattr(module, "profiles", watched)
-    monkeypatch.setattr(nearest_columns, "profiles", watched)
+    monkeypatch.setattr(analog_features, "profiles", watched)
     monkeypatch.setattr(module, "DRAWN", 64)
+    monkeypatch.setattr(module, "SCALED", 64)
     lazy = AnalogMemory(stored.chunk(column=100), members=4)
     lazy.predict(columns(3, 23))
     assert max(read) == 100
@@ -140,9 +161,9 @@ def test_quantiles_of_equal_weights_are_those_of_numpy() -> None:
     weights = np.full((3, 11), 1 / 11)
     for share in (0.02, 0.05, 0.4, 0.5, 0.99):
         exact = np.quantile(values, share, axis=1, method="hazen")
-        np.testing.assert_allclose(module._quantile(values, weights, share), exact, rtol=1e-12)
+        np.testing.assert_allclose(weighted_members.quantile(values, weights, share), exact, rtol=1e-12)
     heavy = np.where(np.arange(11) == 4, 1.0, 0.0) * np.ones((3, 1))
-    np.testing.assert_allclose(module._quantile(values, heavy, 0.5), values[:, 4], rtol=1e-14)
+    np.testing.assert_allclose(weighted_members.quantile(values, heavy, 0.5), values[:, 4], rtol=1e-14)
 
 
 def test_refusals(stored: xr.Dataset) -> None:
@@ -169,3 +190,54 @@ def test_refusals(stored: xr.Dataset) -> None:
         memory.predict(columns(3, 43), coverage=1)
     with pytest.raises(InputError, match="give columns, with dimensions column and level"):
         AnalogMemory(xr.Dataset())
+
+
+def test_intervals_are_calibrated_on_held_out_runs() -> None:
+    """Neighbours of the same run are too similar: intervals calibrated on them cover less of another run."""
+    rng = np.random.default_rng(59)
+    parts = []
+    for run in range(8):
+        part = columns(400, 61 + run)
+        part["RTHCUTEN"] = part["RTHCUTEN"] + np.float32(1e-4 * rng.normal())  # differs between runs only
+        parts.append(part.assign_coords(RUN=("column", np.full(400, run))))
+    runs, new = xr.concat(parts[:7], "column"), parts[7]
+    coverage = {}
+    for what, stored in (("run", runs), ("column", runs.drop_vars("RUN"))):
+        memory = AnalogMemory(stored, members=20)
+        assert memory.held_out == what
+        answer, truth = memory.predict(new), new["RTHCUTEN"]
+        inside = (truth >= answer["RTHCUTEN_LOW"]) & (truth <= answer["RTHCUTEN_HIGH"])
+        coverage[what] = float(inside.mean())
+    assert coverage["run"] > coverage["column"] + 0.02
+
+
+def test_held_out_groups() -> None:
+    plain = columns(60, 67)
+    assert held_out_groups(plain, 5)[0] == "column"
+    strips = plain.assign_coords(west_east=("column", np.arange(60) % 10))
+    what, number = held_out_groups(strips, 5)
+    assert what == "strip"
+    np.testing.assert_array_equal(number, np.arange(60) % 10 // 2)
+    short = strips.assign_coords(XTIME=("column", 10.0 * (np.arange(60) // 6)))
+    assert held_out_groups(short, 5)[0] == "strip"
+    long = strips.assign_coords(XTIME=("column", 60.0 * (np.arange(60) // 6)))
+    assert held_out_groups(long, 5)[0] == "time"
+    two = long.assign_coords(RUN=("column", np.arange(60) // 30))
+    assert held_out_groups(two, 30)[0] == "run"
+    assert held_out_groups(two, 31)[0] == "time"
+
+
+def test_scores(stored: xr.Dataset) -> None:
+    """The score of equal weights is that of the empirical distribution, and grows with the error."""
+    rng = np.random.default_rng(71)
+    values, truth = rng.normal(size=(5, 9, 3)), rng.normal(size=(5, 3))
+    score = weighted_members.crps(values, np.full((5, 9), 1 / 9), truth)
+    grid = np.linspace(-6, 6, 120_001)
+    for row in range(5):
+        steps = (values[row, :, :1] <= grid).mean(0) - (truth[row, 0] <= grid)
+        assert score[row, 0] == pytest.approx(np.trapezoid(steps**2, grid), abs=2e-4)
+    single = np.where(np.arange(9) == 2, 1.0, 0.0) * np.ones((5, 1))
+    np.testing.assert_allclose(weighted_members.crps(values, single, truth), abs(values[:, 2] - truth))
+    answer = AnalogMemory(stored).predict(columns(20, 73))
+    assert answer["RTHCUTEN_CRPS"].dims == ("column", "level")
+    assert "RTHCUTEN_CRPS" not in AnalogMemory(stored).predict(columns(20, 73).drop_vars("RTHCUTEN"))
