@@ -1,9 +1,9 @@
 """Compare normalisations at batches of 1, 2 and 32, of an operator on Darcy's problem and of the column transformer.
 
-    python bench/normalization.py [COLUMNS ...] [--json OUT] [--work FOLDER]    # about 20 CPU minutes on one thread
+    python bench/normalization.py [COLUMNS ...] [--json OUT] [--work FOLDER]    # about 15 CPU minutes on one thread
     python bench/normalization.py --smoke
 
-Operators: MgNO with 2 layers of 8 channels on darcy-smooth, 31 x 31, 120 samples, 8 epochs for every batch size.
+Operators: MgNO with 2 layers of 8 channels on darcy-smooth, 31 x 31, 80 samples, 8 epochs for every batch size.
 Columns: a transformer with 2 blocks of 16 features, 4 epochs. COLUMNS are stores or files of pairs of several runs, of
 which --take N takes each N-th column; run 2 validates and run 3 is scored. Without them, the times of the sample are
 the runs. All batch sizes see the same number of samples, so that batches of 1 have 32 times the steps of those of 32.
@@ -81,7 +81,7 @@ class Size:
     """Points, samples and epochs of the operators; epochs of the columns; seeds, rates and batch sizes."""
 
     points: int = 31
-    samples: int = 120
+    samples: int = 80
     held: int = 64
     epochs: int = 8
     column_epochs: int = 4

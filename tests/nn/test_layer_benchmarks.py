@@ -109,7 +109,7 @@ def test_bags_have_the_answers_that_they_name(bench: ModuleType) -> None:
 def test_the_table_and_the_figure_of_hopfield_networks(bench: ModuleType) -> None:
     row = {"right": 0.75}
     pooling = {
-        task: {name: {"seeds": [row, {"right": 0.5}]} for name in bench.SETTINGS} for task in bench.TASKS
+        task: {name: {"seeds": [row, {"right": 0.5}]} for name in bench.POOLINGS} for task in bench.TASKS
     }
     record = {
         "retrieval": [bench.retrieval(16, d, seed) for d in (4, 6) for seed in (67, 71)],
