@@ -72,6 +72,10 @@ def benches(shared: Path) -> dict[str, Bench]:
     forms, levels = (
         [f"bench/{name}.py", store, *SHORT[name], "--json", f"bench-output/{name}.json"] for name in SHORT
     )
+    norms = ["bench/normalization.py", str(wrf / "train" / WHOLE_RUNS[0]), "--take", "200"]
+    norms += ["--json", "bench-output/normalization.json", "--work", "bench-output/normalization"]
+    memories = ["bench/hopfield.py", "--json", "bench-output/hopfield.json", "--figure", "data/hopfield.png"]
+    memories += ["--work", "bench-output/hopfield"]
     far = [
         *SCIML,
         "convection",
@@ -96,6 +100,8 @@ def benches(shared: Path) -> dict[str, Bench]:
         "certified": _bench("certified"),
         "multigrid": _bench("multigrid"),
         "operators_speed": _bench("operators_speed"),
+        "normalization": Bench((norms,), "bench-output/normalization.json"),
+        "hopfield": Bench((memories,), "bench-output/hopfield.json"),
         "findings": Bench(([*SCIML, "pde", "findings", "--json", findings],), findings, False),
         "accuracy": Bench((accuracy,), table, False),
         "regimes": Bench((many,), regimes, False),

@@ -48,7 +48,7 @@ from sciml.train.progress import Quiet
 from sciml.train.settings import Fit
 
 Row = dict[str, Any]
-NOISE, STATES = 0.05, 64
+NOISE, STATES, ROUNDING = 0.05, 64, 1e-16
 FEATURES, INSTANCES, WIDTH = 12, 60, 16
 TASKS = ("needle", "share", "address")
 RATES, FACTOR, ENDS = (2e-3, 1e-2, 5e-2), 5, (1e-4, 1.0)
@@ -313,6 +313,7 @@ def table(record: Row) -> str:
     ]
     lines += [*aligned(rows), ""]
     points = means(record["fixed_points"], ("beta",), ("effective", "distinct"))
+    points = dict(list(points.items())[::4])
     rows = [("beta", "effective patterns", "fixed points")]
     rows += [
         (f"{beta:.3g}", f"{count:.2f}", f"{distinct:.1f}") for (beta,), (count, distinct) in points.items()
@@ -335,9 +336,10 @@ def figure(record: Row) -> Figure:
         for colour, count in zip(COLOURS.values(), sorted({n for _, n in errors}), strict=False):
             own = sorted((d, *value) for (d, n), value in errors.items() if n == count)
             d, error, bound = np.array(own).T
+            error[error < ROUNDING] = np.nan
             left.plot(d, error, "o-", color=colour, markersize=3.5, label=f"{count:,} patterns")
             left.plot(d, bound, "--", color=colour, linewidth=0.9)
-        left.set(yscale="log", ylim=(1e-16, 10.0), xlabel="dimension", ylabel="error / radius")
+        left.set(yscale="log", ylim=(ROUNDING, 10.0), xlabel="dimension", ylabel="error / radius")
         left.set_title("One update (dashed: bound of theorem 4)")
         left.legend()
         beta = [key for (key,) in points]
@@ -370,7 +372,7 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     if options.figure:
-        figure(record).savefig(options.figure, dpi=150)
+        figure(record).savefig(options.figure, dpi=110)
     print(table(record))
 
 

@@ -135,6 +135,15 @@ def test_the_workflow_of_the_operators(here: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_workflow_of_normalisations(here: Run, tmp_path: Path) -> None:
+    done = here(str(REPO / "workflows" / "16_normalization.toml"), "--smoke")
+    assert done.returncode == 0, done.stderr
+    scores = json.loads((tmp_path / "runs" / "16_smoke" / "scores.json").read_text())
+    errors = [scores["relative_l2"], *(other["relative_l2"] for other in scores["also"])]
+    assert len(set(errors)) == 3 and all(0 < error < 1e3 for error in errors)
+
+
+@pytest.mark.slow
 @pytest.mark.native
 def test_the_workflow_of_a_declared_scheme(here: Run, tmp_path: Path) -> None:
     done = here(str(REPO / "workflows" / "13_kessler.toml"), "--smoke")
