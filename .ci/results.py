@@ -72,7 +72,7 @@ def benches(shared: Path) -> dict[str, Bench]:
     forms, levels = (
         [f"bench/{name}.py", store, *SHORT[name], "--json", f"bench-output/{name}.json"] for name in SHORT
     )
-    norms = ["bench/normalization.py", str(wrf / "train" / WHOLE_RUNS[0]), "--take", "200"]
+    norms = ["bench/normalization.py", str(wrf / "train" / WHOLE_RUNS[0]), "--take", "150"]
     norms += ["--json", "bench-output/normalization.json", "--work", "bench-output/normalization"]
     memories = ["bench/hopfield.py", "--json", "bench-output/hopfield.json", "--figure", "data/hopfield.png"]
     memories += ["--work", "bench-output/hopfield"]

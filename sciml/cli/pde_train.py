@@ -85,6 +85,10 @@ def train(
     """
     if published is not None and network != "mgno":
         raise InputError(f"--published {published} is an MgNO: give mgno, not {network}")
+    if published is not None and options.norm is not None:
+        raise InputError(
+            f"--norm {options.norm} is for other networks than that of --published: give one of the two"
+        )
     if validation is not None and hold_out is not None:
         raise InputError(f"--validation {validation} and --hold-out {hold_out}: give one of the two")
     from sciml.operators.training import train as train_operator

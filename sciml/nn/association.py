@@ -102,8 +102,12 @@ def similarity(state: Tensor, stored: Tensor, beta: Beta | None = None) -> Tenso
     Raises
     ------
     InputError
-        Beta is not above 0, or there is another number of them than of heads.
+        Beta is not above 0, or there is another number of them than of heads; or the numbers of features differ.
     """
+    if state.shape[-1] != stored.shape[-1]:
+        raise InputError(
+            f"states of {state.shape[-1]} features and patterns of {stored.shape[-1]}: give equal numbers"
+        )
     transposed = stored.transpose(-1, -2)
     if beta is None:
         return state @ transposed / math.sqrt(state.shape[-1])

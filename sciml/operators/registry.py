@@ -124,12 +124,18 @@ def build(config: Mapping[str, Any]) -> nn.Module:
     """
     settings = dict(config)
     kind = class_of(settings.pop("class", None))
-    if hasattr(kind, "from_config"):
-        network: nn.Module = kind.from_config(settings)
-        return network
     known = inspect.signature(kind).parameters
     unknown = sorted(set(settings) - set(known))
+    refusal = InputError(f"{kind.__name__} has no {', '.join(unknown)}: it takes {', '.join(known)}")
+    if hasattr(kind, "from_config"):
+        try:
+            network: nn.Module = kind.from_config(settings)
+        except TypeError as error:
+            if unknown:
+                raise refusal from error
+            raise
+        return network
     if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
-        raise InputError(f"{kind.__name__} has no {', '.join(unknown)}: it takes {', '.join(known)}")
+        raise refusal
     made: nn.Module = kind(**settings)
     return made

@@ -139,6 +139,10 @@ def test_errors_are_one_line(folder: Path, tmp_path: Path, capsys: pytest.Captur
         ([*good, "--config", tmp_path / "odd.toml"], "[fits]: it may have the tables fit, network"),
         ([*good, "--config", tmp_path / "unknown.toml"], "depth"),
         ([*good, "--published", "darcy-rough"], "give mgno, not fno"),
+        (
+            ["mgno", *good[1:], "--published", "darcy-rough", "--norm", "evonorm-s0"],
+            "--norm evonorm-s0 is for other",
+        ),
         (["mgno", *good[1:], "--published", "darcy"], "give one of darcy-smooth"),
         ([*good, "--hold-out", 3, "--validation", folder / "d.nc"], "one of the two"),
         ([*good, "--hold-out", 12], "leaves 0 to train on"),

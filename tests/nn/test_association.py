@@ -167,3 +167,10 @@ def test_an_update_at_infinite_patience_ends() -> None:
 def test_invalid_arguments(words: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         associate(torch.ones(2, 3, 4), torch.ones(2, 5, 4), **words)  # type: ignore[arg-type]
+
+
+def test_patterns_of_other_features() -> None:
+    with pytest.raises(InputError, match="states of 4 features and patterns of 3: give equal numbers"):
+        associate(torch.ones(2, 4), torch.ones(5, 3))
+    with pytest.raises(InputError, match="beta=-1: give a number above 0"):
+        energy(torch.ones(2, 4), torch.ones(5, 4), beta=-1)

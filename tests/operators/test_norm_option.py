@@ -108,6 +108,12 @@ def test_settings_and_weights_are_saved(kind: str, tmp_path: Path) -> None:
         OPERATORS[kind]("layernorm")
 
 
+@pytest.mark.parametrize("network", ["HierarchyNet", "NonExpansive"])
+def test_a_network_without_the_option(network: str) -> None:
+    with pytest.raises(InputError, match=f"{network} has no norm: it takes "):
+        build({"class": network, "norm": "evonorm-s0"})
+
+
 def column_network(kind: str, norm: str | None) -> ColumnBiLSTM | ColumnTransformer:
     edges = (0.0, 0.1, 0.3, 0.6, 1.0)
     with torch.random.fork_rng([]):
