@@ -20,7 +20,7 @@ With --training, columns that mskf-convrad was trained on, the novelty of the em
 the training range and the distance to the training columns rank the columns of each run by the error of its heating:
 AUROC of columns whose error is above the 99th percentile of the training, and the share of them above the score that
 5 % of the other columns exceed. It has no random choice. --smoke splits the packaged sample by its western and eastern
-half. Nothing is trained.
+half. Nothing is trained. The same command resumes: results in the file of --json are not computed again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import argparse
 import json
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 
 from sciml.columns.open import open_columns
 from sciml.convection import weighted_members
+from sciml.convection.analog_features import PlumeFeatures
 from sciml.convection.analogs import INPUTS, TENDENCIES, AnalogMemory
 from sciml.convection.emulator import Emulator, sounding_of
 from sciml.convection.feature_scaling import FeatureScaling
@@ -49,7 +50,7 @@ Array = NDArray[Any]
 
 SAMPLE, TRUTH = "wrfout_d01_convrad_24x24_5min.nc", "mskf_offline_convrad_24x24_5min.nc"
 MEMBERS, FACTORS = (4, 8, 16, 32), (0.25, 1.0, 4.0, 16.0)
-COMPONENTS, FALSE_ALARMS, PARTS = 30, 0.05, 5
+COMPONENTS, FALSE_ALARMS, PARTS, BLOCK = 30, 0.05, 5, 4096
 OURS, PLUME, GUARD, RANGE = (
     "nearest column",
     "nearest column, plume",
@@ -80,13 +81,45 @@ def profiles(columns: xr.Dataset) -> Array:
     return np.concatenate(parts, 1)
 
 
-def plume(columns: xr.Dataset, emulator: Emulator[Any]) -> tuple[torch.Tensor, torch.Tensor, Array]:
-    """Return the features of columns with a rising plume, and which columns these are."""
-    seen = emulator.network.observe(sounding_of(columns))
-    return seen.channels, seen.scalars, seen.index.numpy()
+class Plumes:
+    """Features of the plume of columns, computed once and looked up by the variable NUMBER; as of `PlumeFeatures`."""
+
+    any_levels: ClassVar[bool] = True
+
+    def __init__(self, columns: xr.Dataset, emulator: Emulator[Any]) -> None:
+        of_emulator = PlumeFeatures(emulator)
+        self.count = of_emulator.count
+        channels, scalars, features, rising = [], [], [], []
+        for start in range(0, columns.sizes["column"], BLOCK):
+            part = columns.isel(column=slice(start, start + BLOCK))
+            seen = emulator.network.observe(sounding_of(part))
+            features.append(of_emulator(part))
+            rising.append(start + seen.index.numpy())
+            channels.append(seen.channels)
+            scalars.append(seen.scalars)
+        self.features, self.rising = np.concatenate(features), np.concatenate(rising)
+        self.channels, self.scalars = torch.cat(channels, -1), torch.cat(scalars, -1)
+
+    def __call__(self, columns: xr.Dataset) -> Array:
+        """Return the features of some of the columns."""
+        some: Array = self.features[columns["NUMBER"].values]
+        return some
+
+    def parts(self, columns: xr.Dataset) -> tuple[torch.Tensor, torch.Tensor, Array]:
+        """Return the channels and scalars of those of the columns whose plume rises, and which ones these are."""
+        place = np.full(len(self.features), -1)
+        place[self.rising] = np.arange(len(self.rising))
+        own = place[columns["NUMBER"].values]
+        rows = np.flatnonzero(own >= 0)
+        return self.channels[..., own[rows]], self.scalars[..., own[rows]], rows
 
 
-def ranges(stored: xr.Dataset, asked: list[xr.Dataset], emulator: Emulator[Any]) -> dict[str, list[Array]]:
+def numbered(columns: xr.Dataset) -> xr.Dataset:
+    """Add the number of each column."""
+    return columns.assign(NUMBER=("column", np.arange(columns.sizes["column"])))
+
+
+def ranges(stored: xr.Dataset, asked: list[xr.Dataset], plumes: Plumes) -> dict[str, list[Array]]:
     """Return the distance from the range of the stored profiles, and from that of their plumes."""
 
     def channels(columns: xr.Dataset) -> torch.Tensor:
@@ -97,12 +130,12 @@ def ranges(stored: xr.Dataset, asked: list[xr.Dataset], emulator: Emulator[Any])
         return torch.zeros(0, columns.sizes["column"], dtype=torch.float64)
 
     of_profiles = FeatureScaling.of(channels(stored), none(stored))
-    of_plumes = FeatureScaling.of(*plume(stored, emulator)[:2])
+    of_plumes = FeatureScaling.of(*plumes.parts(stored)[:2])
     scores: dict[str, list[Array]] = {"training range": [], RANGE: []}
     for columns in asked:
         far, _ = of_profiles.distances(channels(columns), none(columns))
         scores["training range"].append(far.amax((0, 1)).numpy())
-        z, y, rows = plume(columns, emulator)
+        z, y, rows = plumes.parts(columns)
         novelty = np.zeros(columns.sizes["column"])
         novelty[rows] = of_plumes.novelty(z, y).numpy()
         scores[RANGE].append(novelty)
@@ -210,18 +243,18 @@ def split(columns: xr.Dataset, seed: int) -> Array:
     return usual
 
 
-def measured(columns: xr.Dataset, new: xr.Dataset, seed: int, emulator: Emulator[Any]) -> dict[str, Any]:
+def measured(columns: xr.Dataset, new: xr.Dataset, seed: int, plumes: Plumes) -> dict[str, Any]:
     """Return all scores of a held-out run and a seed."""
     drawn = split(columns, seed)
     stored, usual = (columns.isel(column=np.flatnonzero(rows)) for rows in (~drawn, drawn))
     alone = stored.drop_vars(["RUN", "XTIME", "Time", "west_east"], errors="ignore")
     asked = {"usual": usual, "new": new}
-    novelty = ranges(stored, list(asked.values()), emulator)
+    novelty = ranges(stored, list(asked.values()), plumes)
     novelty["Mahalanobis"] = mahalanobis(stored, list(asked.values()))
     made: dict[str, Any] = {"ensembles": {}, "intervals": {}}
-    for space, used in ((OURS, None), (PLUME, emulator)):
+    for space, used in ((OURS, None), (PLUME, plumes)):
         memories = {
-            label: AnalogMemory(some, seed=seed, emulator=used)
+            label: AnalogMemory(some, seed=seed, features=used)
             for label, some in (("held out", stored), ("same run", alone))
         }
         memory = memories["held out"]
@@ -250,12 +283,13 @@ def guard(training: xr.Dataset, columns: xr.Dataset, emulator: Emulator[Any]) ->
     mass = np.gradient(columns["P_HYD"].values.astype(float), axis=1)
     squares = np.square(outputs["RTHCUTEN"].values.astype(float) - columns["RTHCUTEN"].values)
     wrong = np.sqrt((squares * mass).sum(1) / mass.sum(1)) > float(emulator.about["usual_error"])
-    z, y, rising = plume(columns, emulator)
+    plumes = Plumes(columns, emulator)
+    z, y, rising = plumes.parts(columns)
     scores = {
         GUARD: outputs["NOVELTY"].values[rising].astype(float),
         RANGE: emulator.normalisation.novelty(z, y).numpy(),
         OURS: AnalogMemory(training).novelty(columns)[rising],
-        PLUME: AnalogMemory(training, emulator=emulator).novelty(columns)[rising],
+        PLUME: AnalogMemory(training, features=PlumeFeatures(emulator)).novelty(columns)[rising],
     }
     runs, wrong = columns["RUN"].values[rising], wrong[rising]
     made = {}
@@ -285,28 +319,40 @@ def main() -> None:
     torch.set_num_threads(1)
     emulator = Emulator.load("mskf-convrad")
     results: dict[str, Any] = {"seeds": options.seeds, "take": options.take, "runs": {}}
+    if options.json and options.json.exists() and not options.smoke:
+        earlier = json.loads(options.json.read_text(encoding="utf-8"))
+        results = earlier if earlier["take"] == options.take else results
     if options.smoke or not options.files:
         columns = (
             open_columns(packaged(SAMPLE), truth=packaged(TRUTH)).isel(column=slice(None, None, 5)).load()
         )
+        columns = numbered(columns)
+        plumes = Plumes(columns, emulator)
         east = columns["west_east"].values >= np.median(columns["west_east"].values)
         old, new = (columns.isel(column=np.flatnonzero(rows)) for rows in (~east, east))
-        results["runs"]["east"] = {"7": measured(old, new, 7, emulator)}
+        results["runs"]["east"] = {"7": measured(old, new, 7, plumes)}
     else:
-        columns = open_columns(options.files).isel(column=slice(None, None, options.take)).load()
+        columns = numbered(open_columns(options.files).isel(column=slice(None, None, options.take)).load())
+        plumes = Plumes(columns, emulator)
         for run in options.held_out:
             held = columns["RUN"].values == run
             old, new = (columns.isel(column=np.flatnonzero(rows)) for rows in (~held, held))
             for seed in options.seeds:
-                print(f"run {run}, seed {seed}", flush=True)
-                results["runs"].setdefault(str(run), {})[str(seed)] = measured(old, new, seed, emulator)
-        if options.training:
+                done = results["runs"].setdefault(str(run), {})
+                if str(seed) not in done:
+                    done[str(seed)] = measured(old, new, seed, plumes)
+                    save(results, options.json)
+        if options.training and "guard" not in results:
             training = open_columns(options.training).isel(column=slice(None, None, options.take)).load()
             results["guard"] = guard(training, columns, emulator)
-    text = json.dumps(results, indent=1)
     print(summary(results))
-    if options.json:
-        options.json.write_text(text + "\n", encoding="utf-8")
+    save(results, options.json)
+
+
+def save(results: dict[str, Any], path: Path | None) -> None:
+    """Write the results, if a file is given."""
+    if path is not None:
+        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 def summary(results: dict[str, Any]) -> str:

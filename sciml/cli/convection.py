@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sciml.cli.convection_analogs import EXAMPLES as ANALOGS
+from sciml.cli.convection_analogs import analogs
 from sciml.cli.help_pages import CommandGroup, examples
 from sciml.cli.model_arguments import load_algorithm
 from sciml.cli.option_groups import expand_options
 from sciml.cli.output import Json, Output, Quiet, progress_bar
+from sciml.cli.runs import select_runs
 from sciml.cli.targets import check_targets, expand_inputs, total_size
 from sciml.cli.training_options import TrainingOptions
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from sciml.verify.emulator.evaluation import Evaluation
 
 __all__ = ["app"]
@@ -312,6 +313,7 @@ def evaluate(
 
     Columns with tendencies that the scheme held from an earlier call are not scored.
     """
+    from sciml.columns.open import open_columns
     from sciml.verify.emulator.evaluate import assess
     from sciml.verify.emulator.groups import check_keys
 
@@ -322,7 +324,7 @@ def evaluate(
     targets = {"--json": json_file, "--html": html_file, "--figure": figure}
     check_targets(targets, expand_inputs(inputs))
     algorithms = [load_algorithm(model, weights), *(load_algorithm(name, None) for name in models[1:])]
-    columns = _open_runs(files, reference or [], run or [])
+    columns = select_runs(open_columns(files, truth=reference or None, keep="all"), run or [])
     runs = f" (RUN {', '.join(map(str, run))})" if run else ""
     data = ", ".join(path.resolve().name for path in files) + runs
     evaluations: list[Evaluation] = []
@@ -375,18 +377,4 @@ def _short_name(model: str) -> str:
     return path.stem if path.suffix == ".sciml" else path.name or model
 
 
-def _open_runs(files: list[Path], reference: list[Path], run: list[int]) -> xr.Dataset:
-    """Open the columns of all files, including held ones, and select the given runs."""
-    import numpy as np
-
-    from sciml.columns.open import open_columns
-
-    columns = open_columns(files, truth=reference or None, keep="all")
-    if not run:
-        return columns
-    runs = columns["RUN"].values
-    absent = [number for number in dict.fromkeys(run) if number not in runs]
-    if absent:
-        present = ", ".join(map(str, np.unique(runs)))
-        raise InputError(f"no column of RUN {', '.join(map(str, absent))}: the files contain RUN {present}")
-    return columns.isel(column=np.flatnonzero(np.isin(runs, run)))
+app.command(epilog=ANALOGS)(analogs)

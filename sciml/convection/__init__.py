@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sciml.lazy import attach
 
 if TYPE_CHECKING:
+    from sciml.convection.analog_features import PlumeFeatures as PlumeFeatures
     from sciml.convection.analogs import AnalogMemory as AnalogMemory
     from sciml.convection.emulator import Emulator as Emulator
     from sciml.convection.network import Architecture as Architecture

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,15 @@ LEAST_SHARE = 0.05  # of a variable's spread over all levels, as least scale of 
 
 
 class Features(Protocol):
-    """Features of columns; the distance is the root mean square difference of `count` of them."""
+    """Features of columns; the distance is the root mean square difference of `count` of them.
+
+    Attributes
+    ----------
+    any_levels
+        Whether columns with different numbers of levels can be compared.
+    """
+
+    any_levels: ClassVar[bool]
 
     @property
     def count(self) -> int:
@@ -55,6 +63,8 @@ class ProfileFeatures:
     mean, scale
         Of each input and level, (input, level).
     """
+
+    any_levels: ClassVar[bool] = False
 
     inputs: tuple[str, ...]
     mean: Array
@@ -87,8 +97,15 @@ class PlumeFeatures:
     Attributes
     ----------
     emulator
-        An emulator whose features have a training range, such as ``plume-closure``.
+        An emulator whose features have a training range, such as ``mskf-convrad``. Its predictions are not used.
+
+    Raises
+    ------
+    InputError
+        The emulator has no features of a plume.
     """
+
+    any_levels: ClassVar[bool] = True
 
     emulator: Emulator[Any]
 
@@ -110,7 +127,10 @@ class PlumeFeatures:
         import torch
 
         from sciml.convection.physics import sounding_of
+        from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE, SETTINGS
 
+        inputs = [x for x in (*INPUT_PROFILES, *INPUT_SURFACE, *SETTINGS) if x in columns.variables]
+        columns = columns[inputs].compute()  # all at once, because each reading of lazy columns is slow
         features = np.zeros((columns.sizes["column"], self.count + 1))
         with torch.no_grad():
             seen = self.emulator.network.observe(sounding_of(columns))

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from sciml.checks import check_fraction, check_positive, check_whole
 from sciml.convection import weighted_members
-from sciml.convection.analog_features import STEP, Features, PlumeFeatures, ProfileFeatures, check_columns
+from sciml.convection.analog_features import STEP, Features, ProfileFeatures, check_columns
 from sciml.convection.column_digests import digests
 from sciml.convection.held_out_groups import held_out_groups
+from sciml.convection.member_levels import to_levels
 from sciml.convection.nearest_columns import Search, merge
 from sciml.errors import InputError
 from sciml.parallel.bounded import TaskRunner, open_task_runner
@@ -23,8 +24,6 @@ from sciml.progress import StageProgress, Update
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sciml.convection.emulator import Emulator
-
 __all__ = ["INPUTS", "TENDENCIES", "AnalogMemory"]
 
 Array = NDArray[Any]
@@ -32,6 +31,7 @@ R = TypeVar("R")
 
 INPUTS = ("T_PHY", "QVAPOR", "W0AVG")
 TENDENCIES = ("RTHCUTEN", "RQVCUTEN")
+PRESSURE = "P_HYD"
 BLOCK = 8192  # stored columns that are read at a time
 VALUES = 2**23  # values of members that are in memory at a time
 USUAL = 0.99  # fraction of the stored columns that are not novel
@@ -54,11 +54,11 @@ class AnalogMemory:
         Stored columns with inputs and tendencies, as of `sciml.open_columns`; all with equally many levels. Lazy
         columns are read in blocks and not stored, so that they may be larger than memory.
     inputs
-        Profiles whose distances count, without an emulator.
+        Profiles whose distances count, without ``features``.
     tendencies
         Outputs of the scheme to predict, profiles or numbers of a column.
-    emulator
-        Emulator whose features of the plume count instead of the profiles. Its predictions are not used.
+    features
+        What the distance is computed from instead of the profiles, such as ``PlumeFeatures(emulator)``.
     members
         Number of stored columns in an ensemble.
     beta
@@ -84,8 +84,8 @@ class AnalogMemory:
     MissingVariable
         A variable is missing.
     InputError
-        The columns have different numbers of levels or are not more than the members, values are not finite, a setting
-        is invalid, or the emulator has no features of a plume.
+        The columns have different numbers of levels or are not more than the members, values are not finite, or a
+        setting is invalid.
 
     Notes
     -----
@@ -98,7 +98,7 @@ class AnalogMemory:
         *,
         inputs: Sequence[str] = INPUTS,
         tendencies: Sequence[str] = TENDENCIES,
-        emulator: Emulator[Any] | None = None,
+        features: Features | None = None,
         members: int = 32,
         beta: float | None = None,
         workers: int | None = 1,
@@ -125,8 +125,8 @@ class AnalogMemory:
             self._rank = np.argsort(self._order)
             self.features: Features = (
                 ProfileFeatures.of(self._columns.isel(column=self._order[:SCALED]), self.inputs)
-                if emulator is None
-                else PlumeFeatures(emulator)
+                if features is None
+                else features
             )
             drawn = self._order[:DRAWN]
             queries = self.features(self._columns.isel(column=drawn))
@@ -158,7 +158,7 @@ class AnalogMemory:
         Parameters
         ----------
         columns
-            Columns with the inputs, on equally many levels.
+            Columns with the inputs; on as many levels as the stored ones, unless the features do not depend on levels.
 
         Returns
         -------
@@ -173,14 +173,19 @@ class AnalogMemory:
         """
         columns = self._same_levels(columns)
         with self._runner() as run:
-            return self._ensemble(*self._nearest(run, self.features(columns)))
+            nearest = self._nearest(run, self.features(columns))
+        return self._ensemble(*nearest, columns)
 
-    def _ensemble(self, distance: Array, rank: Array) -> xr.Dataset:
+    def _ensemble(self, distance: Array, rank: Array, columns: xr.Dataset) -> xr.Dataset:
+        """Read the members; on the levels of the columns, if these have other numbers of levels."""
         import xarray as xr
 
         stored = self._order[rank]
         rows, place = np.unique(stored, return_inverse=True)
-        chosen = self._columns[list(self.tendencies)].isel(column=rows).load()
+        place = place.reshape(stored.shape)
+        moved = columns.sizes["level"] != self._columns.sizes["level"]
+        names = [*self.tendencies, *([PRESSURE] * moved)]
+        chosen = self._columns[names].isel(column=rows).transpose("column", ...).load()
         made: dict[str, Any] = {
             "WEIGHT": (("column", "member"), self._weights(distance), {"long_name": "weight of a member"}),
             "DISTANCE": (
@@ -191,9 +196,11 @@ class AnalogMemory:
             "STORED": (("column", "member"), stored, {"long_name": "number of the stored column"}),
         }
         for name in self.tendencies:
-            values = chosen[name].transpose("column", ...)
-            dims = ("column", "member", *values.dims[1:])
-            made[name] = (dims, values.values[place.reshape(stored.shape)], dict(values.attrs))
+            x, dims = chosen[name].values[place], ("column", "member", *chosen[name].dims[1:])
+            if moved and "level" in dims:
+                levels = columns[PRESSURE].transpose("column", "level").values
+                x = to_levels(x, chosen[PRESSURE].values[place], levels)
+            made[name] = dims, x, dict(chosen[name].attrs)
         return xr.Dataset(made)
 
     def predict(
@@ -204,7 +211,7 @@ class AnalogMemory:
         Parameters
         ----------
         columns
-            Columns with the inputs, on equally many levels.
+            Columns with the inputs; on as many levels as the stored ones, unless the features do not depend on levels.
         coverage
             Fraction of the true values that are not zero inside the interval between two weighted quantiles of the
             members. Which ones these are is calibrated: those between which the stored columns have this fraction of
@@ -235,8 +242,9 @@ class AnalogMemory:
             distance, rank = self._nearest(run, queries, update)
         parts = []
         for rows in self._parts(len(queries)):
-            members = self._ensemble(distance[rows], rank[rows])
-            parts.append(self.summary(members, columns.isel(column=rows), coverage=coverage))
+            some = columns.isel(column=rows)
+            members = self._ensemble(distance[rows], rank[rows], some)
+            parts.append(self.summary(members, some, coverage=coverage))
         answer = xr.concat(parts, "column")
         novelty, label = distance[:, 0] / self.usual, "distance to the nearest stored column"
         answer["NOVELTY"] = "column", novelty, {"long_name": label, "units": "1"}
@@ -279,7 +287,7 @@ class AnalogMemory:
         Parameters
         ----------
         columns
-            Columns with the inputs, on equally many levels.
+            Columns with the inputs; on as many levels as the stored ones, unless the features do not depend on levels.
 
         Returns
         -------
@@ -301,14 +309,14 @@ class AnalogMemory:
         """Return the ranks of the drawn columns' own tendencies among their members, ascending, between 0 and 1."""
         own = self._columns[list(self.tendencies)].isel(column=drawn).load()
         ranks: dict[str, list[Array]] = {name: [] for name in self.tendencies}
-        rng = np.random.default_rng(seed)
+        draws = {name: np.random.default_rng([seed, place]) for place, name in enumerate(self.tendencies)}
         for rows in self._parts(len(drawn)):
-            members = self._ensemble(nearest[0][rows], nearest[1][rows])
+            members = self._ensemble(nearest[0][rows], nearest[1][rows], own)
             for name in self.tendencies:
                 values, truth = members[name].values, own[name].transpose("column", ...).values[rows]
                 below, up_to = weighted_members.rank_range(values, members["WEIGHT"].values, truth)
                 # uniform where the members are equally likely
-                rank = below + (up_to - below) * rng.random(below.shape)
+                rank = below + (up_to - below) * draws[name].random(below.shape)
                 ranks[name].append(rank[(values.max(1) > values.min(1)) & (truth != 0)])
         joined = {name: np.sort(np.concatenate(some)) for name, some in ranks.items()}
         return {name: some if len(some) else np.array([0.0, 1.0]) for name, some in joined.items()}
@@ -327,9 +335,10 @@ class AnalogMemory:
     def _same_levels(self, columns: xr.Dataset) -> xr.Dataset:
         checked = check_columns(columns, self.inputs)
         own, given = self._columns.sizes["level"], checked.sizes["level"]
-        if own != given:
+        if own != given and not self.features.any_levels:
             raise InputError(
-                f"columns of {given} levels, the stored ones have {own}: give columns of one grid"
+                f"columns of {given} levels, the stored ones have {own}: give columns of one grid, or use features of "
+                "the plume (PlumeFeatures, --features mskf-convrad)"
             )
         return checked
 

@@ -3,6 +3,7 @@
 Functions take arrays and return matplotlib figures. They do not use pyplot and change no global settings.
 """
 
+from sciml.plot.analogs import AnalogProfile, analogs
 from sciml.plot.diagrams import confusion, reliability
 from sciml.plot.equilibrium import Course, equilibrium
 from sciml.plot.fields import Panel, curves, panels, shares, spectra
@@ -16,11 +17,13 @@ from sciml.plot.style import COLOURS, png, style
 
 __all__ = [
     "COLOURS",
+    "AnalogProfile",
     "Course",
     "Field",
     "Pair",
     "Panel",
     "Profile",
+    "analogs",
     "confusion",
     "curves",
     "density",

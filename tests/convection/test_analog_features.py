@@ -11,9 +11,10 @@ import pytest
 import xarray as xr
 
 from sciml.columns.open import open_columns
-from sciml.convection import AnalogMemory
-from sciml.convection.analog_features import STEP, PlumeFeatures
+from sciml.convection import AnalogMemory, PlumeFeatures
+from sciml.convection.analog_features import STEP
 from sciml.convection.emulator import Emulator
+from sciml.convection.member_levels import to_levels
 from sciml.convection.physics import sounding_of
 from sciml.errors import InputError
 from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT
@@ -54,8 +55,8 @@ def test_analogs_by_the_plume(sample: xr.Dataset, emulator: Emulator[Any]) -> No
     east = sample["west_east"].values >= 16
     stored, asked = (sample.isel(column=np.flatnonzero(rows)) for rows in (~east, east))
     error = {}
-    for name, used in (("plume", emulator), ("profiles", None)):
-        memory = AnalogMemory(stored, members=4, emulator=used)
+    for name, used in (("plume", PlumeFeatures(emulator)), ("profiles", None)):
+        memory = AnalogMemory(stored, members=4, features=used)
         answer = memory.predict(asked)
         error[name] = float(np.square(answer["RTHCUTEN"] - asked["RTHCUTEN"]).mean())
         assert memory.held_out == "strip"
@@ -68,7 +69,22 @@ def test_analogs_by_the_plume(sample: xr.Dataset, emulator: Emulator[Any]) -> No
     assert error["plume"] < 0.7 * error["profiles"]
 
 
-def test_an_emulator_without_a_plume_is_refused(sample: xr.Dataset, emulator: Emulator[Any]) -> None:
+def test_an_emulator_without_a_plume_is_refused(emulator: Emulator[Any]) -> None:
     other = dataclasses.replace(emulator, normalisation=SimpleNamespace(), name="published")
     with pytest.raises(InputError, match="published has no features of a plume: give an emulator"):
-        AnalogMemory(sample, emulator=other)
+        PlumeFeatures(other)
+
+
+def test_members_on_other_levels() -> None:
+    """Interpolation is exact for a function that is linear in the logarithm of pressure, and holds the ends."""
+    rng = np.random.default_rng(5)
+    pressure = np.sort(rng.uniform(2e4, 1e5, (3, 2, 9)))[..., ::-1]
+    levels = np.sort(rng.uniform(4e4, 7e4, (3, 6)))[:, ::-1]
+    slope = rng.normal(size=(3, 2, 1))
+    made = to_levels(2.0 + slope * np.log(pressure), pressure, levels)
+    inside = (levels > pressure.min(2).max(1)[:, None]) & (levels < pressure.max(2).min(1)[:, None])
+    assert inside.sum() > 6
+    exact = 2.0 + slope * np.log(levels)[:, None]
+    np.testing.assert_allclose(made.transpose(0, 2, 1)[inside], exact.transpose(0, 2, 1)[inside], rtol=1e-12)
+    ends = to_levels(pressure, pressure, np.full((3, 1), 2e5))
+    np.testing.assert_array_equal(ends[..., 0], pressure[..., 0])

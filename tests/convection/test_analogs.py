@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
+
+import dask
+import dask.array as da
 import numpy as np
 import pytest
 import torch
@@ -78,8 +82,8 @@ def test_weights_are_those_of_a_hopfield_network(stored: xr.Dataset) -> None:
 
 def test_same_bits_for_all_blocks_and_orders(stored: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of stored and of other columns, their parts, their order and Dask arrays do not change a bit."""
-    twice = xr.concat([stored, stored.isel(column=slice(0, 50))], "column")  # equal distances
-    twice["RTHCUTEN"][700:] += 1e-5
+    twice = xr.concat([stored.isel(column=slice(0, 250))] * 2, "column")
+    twice["RTHCUTEN"][250:] += 1e-5  # equal distances
     memory, some = AnalogMemory(twice, members=7), columns(33, 19)
     whole, members_of = memory.predict(some), memory.ensemble(some)
     monkeypatch.setattr(module, "BLOCK", 97)
@@ -87,7 +91,7 @@ def test_same_bits_for_all_blocks_and_orders(stored: xr.Dataset, monkeypatch: py
     monkeypatch.setattr(nearest_columns, "QUERIES", 5)
     xr.testing.assert_identical(memory.predict(some), whole)
     xr.testing.assert_identical(AnalogMemory(twice.chunk(column=50), members=7).predict(some), whole)
-    order = np.random.default_rng(47).permutation(750)
+    order = np.random.default_rng(47).permutation(500)
     other = AnalogMemory(twice.isel(column=order), members=7)
     assert (other.beta, other.usual) == (memory.beta, memory.usual)
     xr.testing.assert_identical(other.predict(some), whole)
@@ -124,6 +128,36 @@ def test_lazy_columns_are_read_in_blocks(stored: xr.Dataset, monkeypatch: pytest
     lazy.predict(columns(3, 23))
     assert max(read) == 100
     assert lazy._columns["T_PHY"].chunks is not None
+
+
+def test_few_chunks_are_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of lazy columns that are computed chunk by chunk, few chunks exist at a time, so that memory is bounded."""
+    monkeypatch.setattr(module, "BLOCK", 50)
+    monkeypatch.setattr(module, "DRAWN", 60)
+    monkeypatch.setattr(module, "SCALED", 60)
+    first, chunks, alive, most = columns(50, 79), 16, [0], [0]
+
+    def forget() -> None:
+        alive[0] -= 1
+
+    def chunk(name: str, number: int) -> np.ndarray:
+        made = first[name].values * np.float32(1.0 + 1e-3 * number)
+        weakref.finalize(made, forget)
+        alive[0] += 1
+        most[0] = max(most[0], alive[0])
+        return made
+
+    def lazy(name: str) -> da.Array:
+        parts = [da.from_delayed(dask.delayed(chunk)(name, n), (50, 5), np.float32) for n in range(chunks)]
+        return da.concatenate(parts)
+
+    names = ("T_PHY", "QVAPOR", "W0AVG", "RTHCUTEN", "RQVCUTEN")
+    stored = xr.Dataset({name: (("column", "level"), lazy(name)) for name in names})
+    with dask.config.set(scheduler="synchronous"):
+        answer = AnalogMemory(stored, members=4).predict(columns(20, 83))
+    assert np.isfinite(answer["RTHCUTEN"]).all()
+    assert 1 <= most[0] <= chunks * len(names) / 8
+    assert alive[0] == 0
 
 
 def test_a_stored_column_is_its_own_analog(stored: xr.Dataset) -> None:
