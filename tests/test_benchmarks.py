@@ -260,10 +260,34 @@ def test_the_linear_response_is_compared_with_that_of_the_scheme(load: Any) -> N
     response = {"columns": 50, "matrix": (1.1 * scheme).tolist(), "mean_rain": 3.5}
     result = compare(matrices, response)
     assert result["difference"] == pytest.approx(0.1)
+    assert result["blocks"]["dq/dq"] == pytest.approx(0.1)
+    assert np.isnan(result["blocks"]["dT/dq"])
     assert result["growth of the emulator"] == pytest.approx(0.55)
     assert (result["growth of the scheme"], result["rain of the scheme"]) == (0.5, 3.0)
     with pytest.raises(SystemExit, match="of 60 soundings"):
         compare(matrices, {**response, "columns": 60})
+
+
+def test_derivatives_of_single_soundings(load: Any) -> None:
+    """Of a linear function they are its matrix; perturbations that are too small are left out."""
+    bench = load("linear_response")
+    rng = np.random.default_rng(29)
+    matrix = rng.normal(size=(4, 4))
+    rows = [(0, 0, 0, 0.0)] + [
+        (n, f, s, s * (0.2 if f == 1 else 2e-4)) for n in (1, 2) for f in (1, 2) for s in (1, -1)
+    ]
+    made = object.__new__(bench.Soundings)
+    made.level, made.field, made.sign, made.step = map(np.array, zip(*rows, strict=True))
+    made.sounding, made.levels = np.full(9, 7), 2
+    state = np.zeros((9, 4))
+    for k, (level, field, _, step) in enumerate(rows[1:], 1):
+        state[k, 2 * (field - 1) + level - 1] = step * (1000.0 if field == 2 else 1.0)
+    for sign in (0, 1, -1):
+        np.testing.assert_allclose(made.derivatives(state @ matrix.T, 7, sign), matrix)
+    made.step = np.where((made.level == 2) & (made.field == 2), 1e-9 * made.sign, made.step)
+    assert np.isnan(made.derivatives(state @ matrix.T, 7)).any(0).tolist() == [False, False, False, True]
+    low, middle = bench.medians(np.outer([1.0, 2.0, 9.0], np.ones(5)))["dT/dq"][1::-1]
+    assert (low, middle) == (1.0, 2.0)
 
 
 def test_the_networks_of_the_parametrized_benchmark(load: Any) -> None:

@@ -71,6 +71,8 @@ CONSTANT = (
     "logical_or logical_xor invert contains index inv pinv"
 )
 WRITES = ("zero", "fill", "copy", "setitem", "index_put", "masked_fill", "masked_scatter")
+LIKE = frozenset("to type_as expand_as view_as reshape_as".split())
+"""Functions that take the type or the shape of a second tensor, and no values of it."""
 STRUCTURAL = frozenset(
     "rsub sub neg chunk split unbind getitem iter unsqueeze squeeze reshape view expand clone contiguous transpose "
     "permute to flatten unflatten narrow select".split()
@@ -86,6 +88,8 @@ def linear(mode: FrozenAction, function: Any, in_place: bool, /, *args: Any, **k
     if function is torch.where or getattr(function, "__name__", "") == "where":
         args = (mode.frozen(lambda: args[0].detach()) if depends(args[0]) else args[0], *args[1:])
     result = function(*args, **kwargs)
+    if mode.current in LIKE and not depends(args[0]):
+        return result
     if in_place:
         mark_written(args[0])
     outputs = list(tensors_in((result,)))

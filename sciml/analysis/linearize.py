@@ -17,7 +17,7 @@ from sciml.analysis.frozen_rules import RULES
 from sciml.checks import check_choice, check_whole
 from sciml.errors import InputError
 
-__all__ = ["LinearAction", "linearize"]
+__all__ = ["Action", "LinearAction", "linearize"]
 
 Array = NDArray[Any]
 Action = Literal["frozen", "tangent"]

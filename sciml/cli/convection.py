@@ -10,6 +10,8 @@ import typer
 
 from sciml.cli.convection_analogs import EXAMPLES as ANALOGS
 from sciml.cli.convection_analogs import analogs
+from sciml.cli.convection_attribute import EXAMPLES as ATTRIBUTE
+from sciml.cli.convection_attribute import attribute
 from sciml.cli.help_pages import CommandGroup, examples
 from sciml.cli.model_arguments import load_algorithm
 from sciml.cli.option_groups import expand_options
@@ -378,3 +380,4 @@ def _short_name(model: str) -> str:
 
 
 app.command(epilog=ANALOGS)(analogs)
+app.command(epilog=ATTRIBUTE)(attribute)

@@ -14,7 +14,7 @@ from sciml.cli.coupling_in_wrf import FLAGS, REPORT, flags, report
 from sciml.cli.coupling_rce import EXAMPLES as RCE
 from sciml.cli.coupling_rce import rce
 from sciml.cli.help_pages import CommandGroup, examples
-from sciml.cli.model_arguments import find_library, load_columns
+from sciml.cli.model_arguments import find_library, load_algorithm, load_columns
 from sciml.cli.output import Json, Output, Quiet
 from sciml.cli.targets import check_targets, expand_inputs
 from sciml.errors import InputError
@@ -91,10 +91,13 @@ def export(
     epilog=examples(
         "sciml coupling response mskf-convrad --figure response.png",
         "sciml coupling response mine.sciml --file wrfout_d01_a.nc --smooth",
+        "sciml coupling response build --columns 5000 --json native.json",
     )
 )
 def response(
-    model: Model,
+    model: Annotated[
+        str, typer.Argument(help="Checkpoint, name of a packaged one, or folder of `sciml coupling build`.")
+    ],
     file: Wrfouts = None,
     columns: Annotated[
         int, typer.Option("--columns", min=8, max=5000, help="Maximum number of soundings.")
@@ -119,14 +122,14 @@ def response(
 
     The same small change is added to many soundings at fixed pressure, and the responses are averaged: d(dT/dt,
     dq/dt) / d(T, q). The eigenvalues of this matrix are growth rates. Positive rates belong to growing modes.
+    Soundings drawn again with replacement give the sampling noise of each block.
     """
-    from sciml.convection.emulator import Emulator
     from sciml.convection.linear_response import linear_response
     from sciml.storage.atomic import replaced
 
     check_targets({"--json": json_file, "--figure": figure}, expand_inputs(file or []))
     output = Output(json_file, quiet)
-    result = linear_response(Emulator.load(model), load_columns(file, columns), smooth=smooth)
+    result = linear_response(load_algorithm(model, None), load_columns(file, columns), smooth=smooth)
     output.write_json(result.to_json(), indent=0)
     if figure is not None:
         from sciml import plot

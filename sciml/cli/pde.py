@@ -13,6 +13,8 @@ from sciml.cli.data_options import DataOptions, complete_family
 from sciml.cli.help_pages import CommandGroup, examples
 from sciml.cli.option_groups import expand_options
 from sciml.cli.output import Json, Output, Quiet, progress_bar
+from sciml.cli.pde_greens import EXAMPLES as GREENS
+from sciml.cli.pde_greens import greens
 from sciml.cli.pde_train import EXAMPLES as TRAIN
 from sciml.cli.pde_train import train
 from sciml.cli.pde_verify import FINDINGS, SOLVE, VERIFY, findings, solve, verify
@@ -247,5 +249,11 @@ def _format_sizes(dataset: xr.Dataset) -> str:
     return f"{' x '.join(map(str, sizes.values()))} ({', '.join(sizes)})"
 
 
-for _command, _epilog in ((train, TRAIN), (verify, VERIFY), (solve, SOLVE), (findings, FINDINGS)):
+for _command, _epilog in (
+    (train, TRAIN),
+    (verify, VERIFY),
+    (greens, GREENS),
+    (solve, SOLVE),
+    (findings, FINDINGS),
+):
     app.command(epilog=_epilog)(_command)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sciml.checks import check_choice
 from sciml.cli.data_options import DataOptions
 from sciml.cli.help_pages import examples
 from sciml.cli.option_groups import expand_options
 from sciml.cli.output import Json, Output, Quiet, progress_bar
 from sciml.cli.page_options import PageOptions
+from sciml.cli.posed_problems import draw_problem, parse_sample
 from sciml.cli.targets import check_targets
 from sciml.errors import InputError
 
@@ -173,7 +173,7 @@ def solve(
     Multigrid cycles are applied to a prediction or to zero until the error bound is small enough. The unknowns of a
     family are at vertices unless --centring is cell.
     """
-    name, index = _parse_sample(problem)
+    name, index = parse_sample(problem)
     sources = [Path(name)] if index is not None else []
     targets = {"--output": output, "--json": json_file, "--html": page.html_file}
     check_targets(targets, [*sources, *([operator] if operator else []), *page.earlier])
@@ -182,7 +182,7 @@ def solve(
 
     if index is None:
         _reject_data_options(name, data_options)
-        drawn = _draw_problem(name, resolution, seed, data_options.centring or "vertex")
+        drawn = draw_problem(name, resolution, seed, data_options.centring or "vertex")
         posed, title = drawn, f"{name}, seed {seed}"
     else:
         from sciml.pde import problem_of
@@ -238,31 +238,6 @@ def findings(
         page.write(output, chapters(results), "Limits of learned operators")
     output.print(results)
     output.print_files()
-
-
-def _parse_sample(text: str) -> tuple[str, int | None]:
-    """Split ``d.zarr[3]`` into the path and the number of the sample; None without a number."""
-    name, bracket, rest = text.partition("[")
-    if not bracket:
-        if Path(text).exists():
-            raise InputError(f"{text} contains many problems: choose one, such as '{text}[0]'")
-        return name, None
-    try:
-        return name, int(rest.removesuffix("]"))
-    except ValueError:
-        raise InputError(f"{text!r}: give a sample of a dataset as 'd.zarr[3]'") from None
-
-
-def _draw_problem(name: str, resolution: int, seed: int, centring: str) -> Any:
-    """Draw a problem of a family."""
-    from sciml.pde.families import FAMILIES
-
-    if name not in FAMILIES:
-        raise InputError(
-            f"{name!r} is neither a family ({', '.join(FAMILIES)}) nor a sample of a dataset, such as 'd.zarr[3]'"
-        )
-    check_choice("--centring", centring, ("vertex", "cell"))
-    return FAMILIES[name].problem(resolution, seed, "cell" if centring == "cell" else "vertex")
 
 
 def _reject_data_options(name: str, data_options: DataOptions) -> None:

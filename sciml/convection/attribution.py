@@ -18,16 +18,23 @@ from sciml.convection.physics import sounding_of
 from sciml.convection.plume import DEEP, SHALLOW
 from sciml.errors import InputError
 from sciml.nn.parametrize import dense_copy
+from sciml.progress import Update
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["attribution"]
+__all__ = ["MOST", "attribution", "looked_at"]
 
 MOST = 64  # columns, each of which takes one backward pass for a layer
 
 
-def attribution(emulator: Emulator[Any], columns: xr.Dataset, head: str = "RTHCUTEN") -> xr.Dataset:
+def attribution(
+    emulator: Emulator[Any],
+    columns: xr.Dataset,
+    head: str = "RTHCUTEN",
+    *,
+    progress: Update | None = None,
+) -> xr.Dataset:
     """Attribute a head of an emulator's network to the channels of all layers.
 
     The network is linearized by its frozen action at each column (`sciml.analysis.linearize`), in float64, so that the
@@ -43,6 +50,8 @@ def attribution(emulator: Emulator[Any], columns: xr.Dataset, head: str = "RTHCU
         At most 64 columns.
     head
         Head of a layer, such as ``RTHCUTEN``, of the class that the network predicts; in units of the network.
+    progress
+        Function of the number of columns done and of their total.
 
     Returns
     -------
@@ -72,7 +81,8 @@ def attribution(emulator: Emulator[Any], columns: xr.Dataset, head: str = "RTHCU
         )
     channels, scalars = emulator.normalisation.standardise(seen.channels, seen.scalars)
     parts: dict[str, list[Any]] = {}
-    for x, y in zip(channels.double().split(1), scalars.double().split(1), strict=True):
+    pairs = zip(channels.double().split(1), scalars.double().split(1), strict=True)
+    for done, (x, y) in enumerate(pairs, 1):
         action = linearize(lambda x, y: choose(network, x, y), (x, y))
         matrix = action.dense()
         split = x.numel()
@@ -87,18 +97,51 @@ def attribution(emulator: Emulator[Any], columns: xr.Dataset, head: str = "RTHCU
         }
         for name, value in values.items():
             parts.setdefault(name, []).append(value)
+        if progress is not None:
+            progress(done, len(channels))
     dims = ("column", "output_layer")
     ends = {"ACTION": ("layer", "channel"), "SCALAR_ACTION": ("scalar",)}
     ends |= {name.replace("ACTION", "CONTRIBUTION"): value for name, value in ends.items()}
     return xr.Dataset(
         {name: ((*dims, *ends.get(name, ())), np.stack(value)) for name, value in parts.items()},
         {
-            "column": seen.index.cpu().numpy(),
+            "column": _numbers(columns)[seen.index.cpu().numpy()],
             "channel": list(network.shape.channels),
             "scalar": list(network.shape.scalars),
         },
         {"head": head if isinstance(network, LayerNetwork) else "push", "network": network.command},
     )
+
+
+def looked_at(emulator: Emulator[Any], columns: xr.Dataset, most: int = MOST) -> xr.Dataset:
+    """Select at most `most` columns that the network looks at, evenly spaced among them.
+
+    Parameters
+    ----------
+    emulator, columns
+        As for `attribution`, with any number of columns.
+    most
+        Largest number of columns.
+
+    Raises
+    ------
+    InputError
+        The network looks at none of them.
+    """
+    seen = emulator.network.observe(sounding_of(columns))
+    if seen is None:
+        raise InputError(
+            f"no {emulator.network.selects} in these {columns.sizes['column']} columns: give columns that the network "
+            "looks at"
+        )
+    index = seen.index.cpu().numpy()
+    chosen = index[np.linspace(0, len(index) - 1, min(most, len(index))).round().astype(int)]
+    return columns.isel(column=chosen).assign_coords(column=chosen)
+
+
+def _numbers(columns: xr.Dataset) -> Any:
+    """Return the coordinate ``column``, or the positions of the columns."""
+    return columns["column"].values if "column" in columns.coords else np.arange(columns.sizes["column"])
 
 
 def _head(network: Any, head: str) -> Callable[[Any, Tensor, Tensor], Tensor]:

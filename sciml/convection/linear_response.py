@@ -22,15 +22,17 @@ from torch import Tensor
 from sciml.analysis import Part, Spectrum, differences, jacobians, spectrum
 from sciml.compress.quantization import compression_of
 from sciml.convection import thermodynamics as td
+from sciml.convection.emulator import Emulator
 from sciml.convection.perturbation import Perturbed
+from sciml.convection.perturbed_columns import PerturbedColumns
+from sciml.convection.problem import Convection, ConvectionSolution
 from sciml.errors import InputError
+from sciml.solve import Algorithm
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sciml.convection.emulator import Emulator
-
-__all__ = ["LinearResponse", "UNSTABLE", "linear_response"]
+__all__ = ["LinearResponse", "UNSTABLE", "blocks", "linear_response"]
 
 Array = NDArray[Any]
 
@@ -50,6 +52,8 @@ DRY: Final = 5e-3
 """Lower limit of the vapour (g/kg) that scales the perturbation; with less, rounding would dominate the response."""
 
 BATCHES: Final = 8
+RESAMPLES: Final = 200
+SEED: Final = 7
 ROWS: Final = 16384
 """Number of columns computed together. The time of the emulator's small operations depends little on this number."""
 
@@ -70,6 +74,8 @@ class LinearResponse:
         Water closes: ``rain + water = -sum(mass * dq rows) / 1000``.
     samples
         (batch, 2 level, 2 level): `matrix` of an eighth of the columns each.
+    errors
+        Standard errors of `matrix`, from columns drawn again with replacement (bootstrap).
     smooth
         Part of `matrix` that automatic differentiation gives, or None if it was not computed.
     mass, pressure
@@ -86,6 +92,7 @@ class LinearResponse:
     rain: Array
     water: Array
     samples: Array
+    errors: Array
     smooth: Array | None
     mass: Array
     pressure: Array
@@ -106,6 +113,14 @@ class LinearResponse:
         heat = (("T", td.CP / 1000.0), ("q", float(td.latent_heat(torch.tensor(280.0))) * 1e-6))
         parts = [Part(name, self.pressure, self.mass, scale, "hPa") for name, scale in heat]
         return spectrum(self.matrix, parts, samples=self.samples, least=LEAST, time="day")
+
+    @property
+    def noise(self) -> dict[str, float]:
+        """Sampling noise of each block: the norm of its standard errors over that of the block (Frobenius)."""
+        sizes = zip(blocks(self.errors).items(), blocks(self.matrix).values(), strict=True)
+        return {
+            name: _norm(error) / max(_norm(block), np.finfo(float).tiny) for (name, error), block in sizes
+        }
 
     @property
     def smooth_share(self) -> float | None:
@@ -130,7 +145,7 @@ class LinearResponse:
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as values of JSON."""
-        names = ("matrix", "rain", "water", "smooth", "mass", "pressure", "temperature", "vapour")
+        names = ("matrix", "errors", "rain", "water", "smooth", "mass", "pressure", "temperature", "vapour")
         arrays = {name: None if (x := getattr(self, name)) is None else x.tolist() for name in names}
         modes = [
             {
@@ -147,6 +162,7 @@ class LinearResponse:
             "convecting": self.convecting,
             "mean_rain": self.mean_rain,
             "smooth_share": self.smooth_share,
+            "noise": self.noise,
             "rates": [rates.real.tolist(), rates.imag.tolist()],
             "growing": modes,
             **arrays,
@@ -157,13 +173,15 @@ class LinearResponse:
             f"Linear response of convection about the mean of {self.columns} soundings, {self.convecting} of "
             f"which convect (rain {self.mean_rain:.2f} mm/day)"
         ]
+        noise = ", ".join(f"{name} {value:.0%}" for name, value in self.noise.items())
+        lines.append(f"sampling noise of the blocks (bootstrap over the soundings): {noise}")
         if self.smooth_share is not None:
             lines.append(f"without change of class, level or time (automatic): {self.smooth_share:.0%} of it")
         return "\n".join([*lines, repr(self.spectrum)])
 
 
 def linear_response(
-    emulator: Emulator[Any],
+    emulator: Algorithm[Convection, Any, ConvectionSolution],
     columns: xr.Dataset,
     *,
     smooth: bool = False,
@@ -174,12 +192,14 @@ def linear_response(
     Parameters
     ----------
     emulator
-        Emulator; it is evaluated in float64.
+        Emulator, which is evaluated in float64; or another algorithm, such as the native library
+        (`sciml.coupling.FortranEmulator`).
     columns
         Ensemble of columns, as for `sciml.convection.Convection`. A few hundred, a third of which convects, give rates
         to about 0.1 per day.
     smooth
-        Whether to compute also the smooth part by automatic differentiation, which takes about as long.
+        Whether to compute also the smooth part by automatic differentiation, which takes about as long; of an emulator
+        only.
     steps
         Perturbations of temperature (K) and of vapour (fraction of the mean of its level).
 
@@ -207,16 +227,11 @@ def linear_response(
     >>> linear_response(emulator, columns).verdict()  # doctest: +SKIP
     'no mode of the column alone grows faster than 1 per day'
     """
-    compression = compression_of(emulator)
-    if compression is not None and compression.plan.kinds:
+    everything = _function(emulator, columns)
+    if smooth and not isinstance(everything, Perturbed):
         raise InputError(
-            "the network of the emulator rounds to integers and has no derivative: compute the linear response of the "
-            "emulator before it was quantized"
+            f"smooth with a {type(emulator).__name__}, which has no automatic differentiation: give an emulator"
         )
-    everything = Perturbed.of(emulator, columns)
-    for name, weight in everything.network.named_parameters():
-        if not bool(torch.isfinite(weight).all()):  # otherwise the message would be that no column convects
-            raise InputError(f"{name} of the emulator has values that are not finite: train it again")
     levels, points, mass = everything.sounding.levels, everything.points, everything.mass
     with torch.no_grad():
         answer = everything(points.unsqueeze(0))[0]
@@ -229,7 +244,7 @@ def linear_response(
     moves = torch.cat([torch.full_like(mean[:levels], steps[0]), steps[1] * mean[levels:].clamp_min(DRY)])
     matrices = differences(everything, points, moves, block=max(1, ROWS // (2 * len(points))))
     exact = None
-    if smooth:
+    if smooth and isinstance(everything, Perturbed):
         some = everything.take(torch.nonzero(active).squeeze(1))
         each = torch.zeros_like(matrices)
         each[active] = jacobians(some, some.points, block=max(1, ROWS // (2 * len(some.points))))
@@ -241,6 +256,7 @@ def linear_response(
         rain=whole[-2],
         water=whole[-1],
         samples=samples[:, : 2 * levels].cpu().numpy(),
+        errors=_standard_errors(matrices[:, : 2 * levels], mass),
         smooth=exact,
         mass=mass.mean(0).cpu().numpy(),
         pressure=everything.sounding.p.mean(1).cpu().numpy() / 100.0,
@@ -250,6 +266,49 @@ def linear_response(
         convecting=int(active.sum()),
         mean_rain=float(answer[:, -2].mean()),
     )
+
+
+def blocks(matrix: Array) -> dict[str, Array]:
+    """Return the four blocks of a response, as ``dT/dq`` for the response of dT/dt to q."""
+    n = len(matrix) // 2
+    parts = (("T", slice(0, n)), ("q", slice(n, None)))
+    return {f"d{row}/d{column}": matrix[i, j] for row, i in parts for column, j in parts}
+
+
+def _function(
+    emulator: Algorithm[Convection, Any, ConvectionSolution], columns: xr.Dataset
+) -> Perturbed | PerturbedColumns:
+    """Return the outputs as a function of the state, after checks of the weights of an emulator."""
+    if not isinstance(emulator, Emulator):
+        return PerturbedColumns.of(emulator, columns)
+    compression = compression_of(emulator)
+    if compression is not None and compression.plan.kinds:
+        raise InputError(
+            "the network of the emulator rounds to integers and has no derivative: compute the linear response of the "
+            "emulator before it was quantized"
+        )
+    everything = Perturbed.of(emulator, columns)
+    for name, weight in everything.network.named_parameters():
+        if not bool(torch.isfinite(weight).all()):  # otherwise the message would be that no column convects
+            raise InputError(f"{name} of the emulator has values that are not finite: train it again")
+    return everything
+
+
+def _standard_errors(matrices: Tensor, mass: Tensor) -> Array:
+    """Compute the standard deviation of the mean over columns that are drawn again with replacement."""
+    count = len(matrices)
+    draws = np.random.default_rng(SEED).multinomial(count, np.full(count, 1.0 / count), RESAMPLES)
+    times = torch.from_numpy(draws).to(matrices)
+    rows = []
+    for row, weight in enumerate(torch.cat([mass, mass], 1).T):
+        weighted = times * weight
+        rows.append((weighted @ matrices[:, row] / weighted.sum(1, keepdim=True)).std(0))
+    errors: Array = torch.stack(rows).cpu().numpy()
+    return errors
+
+
+def _norm(x: Array) -> float:
+    return float(np.linalg.norm(x))
 
 
 def _mean(matrices: Tensor, mass: Tensor) -> Tensor:

@@ -23,12 +23,12 @@ from sciml.wrf.diagnostics import RD, RV
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["GRAMS", "Perturbed"]
+__all__ = ["FALLING", "GRAMS", "Perturbed", "profiles_of", "state_of"]
 
 GRAMS: Final = 1000.0
 _FIXED: Final = {"U_PHY": "u", "V_PHY": "v", "P_HYD": "p", "PI_PHY": "pi", "W0AVG": "w"}
 _SURFACE: Final = {"ZOL": "zol", "HFX": "hfx", "UST": "ust", "PBLH": "pblh"}
-_WATER: Final = ("RQCCUTEN", "RQRCUTEN", "RQICUTEN", "RQSCUTEN")
+FALLING: Final = ("RQCCUTEN", "RQRCUTEN", "RQICUTEN", "RQSCUTEN")
 
 
 def _specific_volume(t: Tensor, q: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ class Perturbed:
     @property
     def points(self) -> Tensor:
         """Temperature (K) of all levels, then vapour (g/kg): (column, 2 level)."""
-        return torch.cat([self.sounding.t, GRAMS * self.sounding.qv]).T.contiguous()
+        return state_of(self.sounding)
 
     @property
     def mass(self) -> Tensor:
@@ -106,19 +106,42 @@ class Perturbed:
         if known is not None:
             _, outputs = self.emulator.answer(known, self.network)
             mass = known.sounding.rho * known.sounding.dz
-            water = sum((mass * outputs[name] for name in _WATER), torch.zeros_like(mass)).sum(0)
+            water = sum((mass * outputs[name] for name in FALLING), torch.zeros_like(mass)).sum(0)
             heating = outputs["RTHCUTEN"] * known.sounding.pi
             rows = [heating, GRAMS * outputs["RQVCUTEN"], outputs["PRATEC"][None], water[None]]
             answer = answer.index_copy(0, known.index, DAY * torch.cat(rows).T)
         return answer.reshape(*points.shape[:-1], -1)
 
     def _moved(self, points: Tensor) -> Sounding:
-        copies, s = points.shape[0], self.sounding
-        t, q = points[..., : s.levels], points[..., s.levels :] / GRAMS
-        larger = _specific_volume(t, q) / _specific_volume(s.t.T, s.qv.T)
-        moved = {"T_PHY": t, "QVAPOR": q, "RHO": s.rho.T / larger, "DZ8W": s.dz.T * larger}
-        fixed = {name: getattr(s, mine).T.expand(copies, -1, -1) for name, mine in _FIXED.items()}
-        profiles = {name: x.reshape(-1, s.levels) for name, x in (fixed | moved).items()}
-        surface = {name: getattr(s, mine).repeat(copies) for name, mine in _SURFACE.items()}
-        run = {name: getattr(s, name).repeat(copies) for name in ("dx", "dt", "cudt")}
+        profiles, surface = profiles_of(self.sounding, points)
+        run = {name: getattr(self.sounding, name).repeat(points.shape[0]) for name in ("dx", "dt", "cudt")}
         return Sounding.of(profiles, surface, **run)
+
+
+def state_of(s: Sounding) -> Tensor:
+    """Return temperature (K) of all levels, then vapour (g/kg): (column, 2 level)."""
+    return torch.cat([s.t, GRAMS * s.qv]).T.contiguous()
+
+
+def profiles_of(s: Sounding, points: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Compute the inputs of columns with other temperature and vapour at the same pressures and masses.
+
+    Parameters
+    ----------
+    s
+        Unperturbed columns.
+    points
+        States (copy, column, 2 level), in the order of `state_of`.
+
+    Returns
+    -------
+    tuple of dict
+        Profiles (copy column, level) and surface values (copy column,), by their names in WRF.
+    """
+    copies = points.shape[0]
+    t, q = points[..., : s.levels], points[..., s.levels :] / GRAMS
+    larger = _specific_volume(t, q) / _specific_volume(s.t.T, s.qv.T)
+    moved = {"T_PHY": t, "QVAPOR": q, "RHO": s.rho.T / larger, "DZ8W": s.dz.T * larger}
+    fixed = {name: getattr(s, mine).T.expand(copies, -1, -1) for name, mine in _FIXED.items()}
+    profiles = {name: x.reshape(-1, s.levels) for name, x in (fixed | moved).items()}
+    return profiles, {name: getattr(s, mine).repeat(copies) for name, mine in _SURFACE.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, svds
 from torch import Tensor
 
-from sciml.analysis import LinearAction, linearize
+from sciml.analysis import Action, LinearAction, linearize
 from sciml.checks import check_whole
 from sciml.errors import InputError
+from sciml.multigrid.torch.stencils import stencil_of
+from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.nn.parametrize import dense_copy
-from sciml.operators.trained_operator import TrainedOperator, answer, takes
+from sciml.operators.requirements import check_family
+from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde.elliptic import Elliptic, discretize
 from sciml.pde.grid import Grid
 from sciml.pde.system import System
+from sciml.progress import Update
 from sciml.tables import aligned
 
 __all__ = ["GreensFunctions", "greens_functions"]
@@ -35,6 +39,10 @@ class GreensFunctions:
 
     Attributes
     ----------
+    mode
+        ``frozen`` or ``tangent``, see `greens_functions`.
+    grid
+        Grid of the fields.
     points
         Rows and columns of the sources, (source, 2).
     network, exact
@@ -46,12 +54,14 @@ class GreensFunctions:
         exact operator is symmetric in the inner product of the control volumes.
     singular_values, exact_singular_values
         The largest, (mode,).
-    modes
-        Left singular vectors of the network, (mode, y, x).
+    modes, exact_modes
+        Left singular vectors of the network and of the inverse, (mode, y, x). Those of equal values are not unique.
     residual
         Norm of the residual (the effect of biases), relative to the prediction.
     """
 
+    mode: Action
+    grid: Grid
     points: Array
     network: Array
     exact: Array
@@ -60,7 +70,28 @@ class GreensFunctions:
     singular_values: Array
     exact_singular_values: Array
     modes: Array
+    exact_modes: Array
     residual: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as values of JSON; `errors` has the relative error of each point."""
+        return {
+            "mode": self.mode,
+            "points": self.points.tolist(),
+            "error": self.error,
+            "errors": self.errors.tolist(),
+            "asymmetry": self.asymmetry,
+            "residual": self.residual,
+            "singular_values": self.singular_values.tolist(),
+            "exact_singular_values": self.exact_singular_values.tolist(),
+        }
+
+    @property
+    def errors(self) -> Array:
+        """Relative error of the response to each source, (source,)."""
+        rest, exact = ((x**2).sum((1, 2)) for x in (self.network - self.exact, self.exact))
+        relative: Array = np.sqrt(rest / exact)
+        return relative
 
     def __str__(self) -> str:
         pairs = zip(self.singular_values, self.exact_singular_values, strict=True)
@@ -70,7 +101,7 @@ class GreensFunctions:
             for number, (own, exact) in enumerate(pairs, 1)
         ]
         head = (
-            f"Green's functions of {len(self.points)} points: error {self.error:.2%}, symmetry defect "
+            f"Green's functions ({self.mode}) of {len(self.points)} points: error {self.error:.2%}, symmetry defect "
             f"{self.asymmetry:.2%}, residual {self.residual:.2%} of the prediction; singular values:"
         )
         return "\n".join([head, *aligned(rows, align=">>>>")])
@@ -84,11 +115,13 @@ def greens_functions(
     modes: int = 6,
     probes: int = 8,
     seed: int = 7,
+    mode: Action = "frozen",
+    progress: Update | None = None,
 ) -> GreensFunctions:
     """Compute Green's functions of an operator from source to solution, without its matrix.
 
-    The operator is linearized by its frozen action at the source of the problem (`sciml.analysis.linearize`), in
-    float64. Memory is that of the network's gradient and of the columns that are returned.
+    The operator is linearized at the source of the problem (`sciml.analysis.linearize`), in float64. Memory is that of
+    the network's gradient and of the columns that are returned.
 
     Parameters
     ----------
@@ -104,6 +137,11 @@ def greens_functions(
         Number of random vectors for the symmetry defect.
     seed
         Seed of these vectors.
+    mode
+        ``frozen``, the operator that gives the prediction from the source, or ``tangent``, the response to a change of
+        the source. They are equal for a network of ReLU.
+    progress
+        Function of the number of responses done and of their total.
 
     Returns
     -------
@@ -113,41 +151,55 @@ def greens_functions(
     Raises
     ------
     InputError
-        The operator does not take a source, the system is not definite, a point is outside of the grid, or a number is
-        below 1.
+        The operator does not take a source or the grid of the problem, the system is not definite, a point is outside
+        of the grid, or a number is out of range.
     """
     system = problem if isinstance(problem, System) else discretize(problem)
     check_whole("modes", modes, 1)
     check_whole("probes", probes, 1)
-    if takes(operator.network) != "system" and operator.inputs != ("source",):
+    if not operator.takes_system and operator.inputs != ("source",):
         raise InputError(
             f"the operator of {operator.family} takes {', '.join(operator.inputs)}: Green's functions are those of an "
             "operator from source to solution, such as one of the family poisson"
         )
     if system.kind != "definite":
         raise InputError(f"a {system.kind} system has no Green's functions here: give a definite one")
+    operator.check(system.grid)
+    if not operator.takes_system and not isinstance(problem, System):
+        check_family(operator, problem)
+    if modes > system.grid.size - 2:
+        raise InputError(
+            f"modes={modes} on a grid of {system.grid.size} points: give at most {system.grid.size - 2}"
+        )
     places = _places(points, system.grid)
     volumes = system.grid.volumes().ravel()
-    action = _action(operator, system.rhs / volumes, system.grid)
+    action = _action(operator, system, mode)
     flat = np.ravel_multi_index(tuple(places.T), system.grid.shape)
-    own = action.columns(flat).T
     inverse = _inverse(system, volumes)
-    unit = np.zeros((len(flat), system.grid.size))
-    unit[np.arange(len(flat)), flat] = 1.0
-    exact = np.stack([inverse.matvec(x) for x in unit])
+    own, exact = np.empty((2, len(flat), system.grid.size))
+    for number, place in enumerate(flat):
+        unit = np.zeros(system.grid.size)
+        unit[place] = 1.0
+        own[number], exact[number] = action.matvec(unit), inverse.matvec(unit)
+        if progress is not None:
+            progress(number + 1, len(flat))
     left, values, _ = action.svds(modes, seed=seed)
     start = np.random.default_rng(seed).standard_normal(system.grid.size)
-    true_values = np.sort(svds(inverse, modes, v0=start, return_singular_vectors=False))[::-1]
+    true_left, true_values, _ = svds(inverse, modes, v0=start)
+    order = np.argsort(-true_values)
     shape = system.grid.shape
     return GreensFunctions(
+        mode=mode,
+        grid=system.grid,
         points=places,
         network=own.reshape(-1, *shape),
         exact=exact.reshape(-1, *shape),
         error=float(np.linalg.norm(own - exact) / np.linalg.norm(exact)),
         asymmetry=_asymmetry(action, volumes, probes, seed),
         singular_values=values,
-        exact_singular_values=true_values,
+        exact_singular_values=true_values[order],
         modes=left.T.reshape(-1, *shape),
+        exact_modes=true_left.T[order].reshape(-1, *shape),
         residual=float(np.linalg.norm(action.residual) / np.linalg.norm(action.output)),
     )
 
@@ -168,13 +220,20 @@ def _places(points: Sequence[tuple[int, int]] | None, grid: Grid) -> Array:
     return places
 
 
-def _action(operator: TrainedOperator, source: Array, grid: Grid) -> LinearAction:
-    network = dense_copy(operator.network).double().eval()
+def _action(operator: TrainedOperator, system: System, mode: Action) -> LinearAction:
+    """Linearize the map from the source to the solution."""
+    grid = system.grid
+    copied = replace(operator, network=dense_copy(operator.network).double().eval())
+    source = torch.from_numpy(system.field(system.rhs) / grid.volumes())[None]
+    stencil, volumes = stencil_of(system.matrix, grid)[None], torch.from_numpy(grid.volumes())
 
     def predict(field: Tensor) -> Tensor:
-        return answer(network, {"source": field}, operator.normalisation, grid)
+        if operator.takes_system:
+            made: Tensor = copied.network(stencil, (field * volumes)[:, None], LevelLayout.of(grid))[:, 0]
+            return made
+        return copied.differentiable({"source": field}, grid)
 
-    return linearize(predict, torch.from_numpy(source.reshape(1, *grid.shape)))
+    return linearize(predict, source, mode)
 
 
 def _inverse(system: System, volumes: Array) -> LinearOperator:

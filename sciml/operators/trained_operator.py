@@ -218,6 +218,10 @@ class TrainedOperator:
     @torch.no_grad()
     def ask(self, fields: Mapping[str, Tensor], grid: Grid) -> Tensor:
         """Predict the target for a batch of fields that `predict` or `check` has checked."""
+        return self.differentiable(fields, grid)
+
+    def differentiable(self, fields: Mapping[str, Tensor], grid: Grid) -> Tensor:
+        """Compute the prediction of `ask` with gradients."""
         network = self.network.eval()
         resampling = self.resampling(grid)
         if resampling is not None:

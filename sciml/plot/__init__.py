@@ -4,6 +4,7 @@ Functions take arrays and return matplotlib figures. They do not use pyplot and 
 """
 
 from sciml.plot.analogs import AnalogProfile, analogs
+from sciml.plot.attribution import attribution
 from sciml.plot.diagrams import confusion, reliability
 from sciml.plot.equilibrium import Course, equilibrium
 from sciml.plot.fields import Panel, curves, panels, shares, spectra
@@ -24,6 +25,7 @@ __all__ = [
     "Panel",
     "Profile",
     "analogs",
+    "attribution",
     "confusion",
     "curves",
     "density",

@@ -244,6 +244,24 @@ def test_products_of_two_fields() -> None:
     check(linearize(lambda x: torch.outer(x, x) @ torch.outer(x, x), x), 37)
 
 
+def test_types_and_shapes_of_the_input_are_no_values_of_it() -> None:
+    """A constant that is converted to the type or the shape of the input stays a constant."""
+    x = torch.tensor([[0.7, -1.3], [2.0, 0.1]], dtype=torch.float64)
+    weight = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    made = (
+        lambda x: weight.to(x) @ x,
+        lambda x: weight.type_as(x) @ x,
+        lambda x: weight.double().flatten().view_as(x) @ x,
+        lambda x: weight.double().flatten().reshape_as(x) @ x,
+    )
+    for net in made:
+        a = linearize(net, x)
+        np.testing.assert_allclose(a.dense(), np.kron(weight, np.eye(2)), rtol=1e-15)
+        check(a, 41)
+    column = linearize(lambda x: weight[:, :1].double().expand_as(x) * x, x)
+    np.testing.assert_allclose(column.dense(), np.diag([1.0, 1.0, 3.0, 3.0]), rtol=1e-15)
+
+
 def test_the_path_is_that_of_the_point() -> None:
     """A comparison, a detached value and a branch are frozen too."""
     x = torch.tensor([0.5, -2.0], dtype=torch.float64)

@@ -14,9 +14,10 @@ import sciml as sm
 from sciml.analysis import differences, jacobians
 from sciml.convection import thermodynamics as td
 from sciml.convection.emulator import Emulator, Physics
-from sciml.convection.linear_response import LinearResponse, linear_response
+from sciml.convection.linear_response import LinearResponse, blocks, linear_response
 from sciml.convection.network import Closure
 from sciml.convection.perturbation import Perturbed
+from sciml.convection.perturbed_columns import PerturbedColumns
 from sciml.convection.problem import Convection
 from sciml.errors import InputError
 
@@ -53,6 +54,39 @@ def test_the_function_is_the_emulator(emulator: Emulator, some: xr.Dataset) -> N
         (answer[:, -2], 86400 * out["PRATEC"].values),
     ):
         np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4 * np.abs(theirs).max())
+
+
+def test_columns_of_any_algorithm(emulator: Emulator, some: xr.Dataset) -> None:
+    """The function of datasets is that of tensors, up to the precision of the outputs."""
+    mine, theirs = Perturbed.of(emulator, some), PerturbedColumns.of(emulator, some)
+    torch.testing.assert_close(theirs.points, mine.points)
+    torch.testing.assert_close(theirs.mass, mine.mass)
+    states = torch.stack([mine.points, mine.points, mine.points])
+    states[1, :, 3] += 0.5
+    states[2, :, LEVELS + 5] *= 1.02
+    answer, exact = theirs(states), mine(states)
+    assert answer.shape == exact.shape == (3, 48, 2 * LEVELS + 2)
+    size = exact.abs().amax((0, 1))
+    assert float(((answer - exact).abs() / size.clamp_min(1e-3)).max()) < 1e-3
+    assert float((exact[1] - exact[0]).abs().max()) > 0.1
+
+
+def test_sampling_noise(response: LinearResponse, emulator: Emulator, some: xr.Dataset) -> None:
+    """The bootstrap gives the standard error of a mean, and that of equal soundings is 0."""
+    asked = Perturbed.of(emulator, some)
+    steps = torch.cat([torch.full((LEVELS,), 0.5), 0.02 * asked.points.mean(0)[LEVELS:].clamp_min(5e-3)])
+    each = differences(asked, asked.points, steps.double(), block=88)[:, 6, 5].numpy()
+    mass = asked.mass[:, 6].numpy()
+    deviation = (mass * (each - response.matrix[6, 5])).std() / mass.mean() / np.sqrt(48)
+    assert response.errors[6, 5] == pytest.approx(deviation, rel=0.2)
+    parts = blocks(response.matrix)
+    np.testing.assert_array_equal(parts["dT/dq"], response.matrix[:LEVELS, LEVELS:])
+    np.testing.assert_array_equal(parts["dq/dT"], response.matrix[LEVELS:, :LEVELS])
+    noise = np.linalg.norm(response.errors[:LEVELS, LEVELS:]) / np.linalg.norm(parts["dT/dq"])
+    assert response.noise["dT/dq"] == pytest.approx(noise)
+    assert f"dT/dq {noise:.0%}" in repr(response)
+    deep = some.isel(column=[int(np.flatnonzero(some["KIND"].values == 2)[0])] * 9)
+    assert max(linear_response(emulator, deep).noise.values()) < 1e-12
 
 
 def test_pressure_and_mass_are_unchanged(emulator: Emulator, some: xr.Dataset) -> None:

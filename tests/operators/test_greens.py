@@ -10,8 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from sciml.errors import InputError
+from sciml.multigrid.torch.stencils import stencil_of
+from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.operators.field_scaling import FieldScaling
 from sciml.operators.greens import greens_functions
+from sciml.operators.hierarchy_net import HierarchyNet
 from sciml.operators.published.layer import MultigridConvolution
 from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde.elliptic import discretize
@@ -85,6 +88,31 @@ def test_one_cycle_of_pyamg() -> None:
         wanted = multilevel.solve(unit.ravel(), x0=np.zeros(N * N), maxiter=1, tol=1e-300)
         np.testing.assert_allclose(column.ravel(), wanted, rtol=0, atol=1e-12 * abs(wanted).max())
     assert 0.01 < result.error < 0.5
+
+
+def test_a_network_that_takes_the_system() -> None:
+    """Its linear operator is the network itself, of the system of the problem."""
+    problem = family_named("darcy-any").problem(7, seed=29)
+    system = discretize(problem)
+    torch.manual_seed(31)
+    network = HierarchyNet(channels=3, hidden=4)
+    trained = TrainedOperator(
+        network, FieldScaling.raw(("coefficient", "source")), ("coefficient", "source"), "u", system.grid, {}
+    )
+    seen: list[int] = []
+    result = greens_functions(
+        trained, problem, [(2, 5)], modes=2, progress=lambda done, total: seen.append(total)
+    )
+    unit = np.zeros(system.grid.shape)
+    unit[2, 5] = system.grid.volumes()[2, 5]
+    layout, stencil = LevelLayout.of(system.grid), stencil_of(system.matrix, system.grid)[None]
+    exact = network.double().eval()(stencil, torch.from_numpy(unit)[None, None], layout)[0, 0]
+    np.testing.assert_allclose(
+        result.network[0], exact.detach(), rtol=0, atol=1e-12 * abs(result.network).max()
+    )
+    inverse = np.linalg.inv(system.matrix.toarray())
+    np.testing.assert_allclose(result.exact[0].ravel(), inverse @ unit.ravel(), rtol=1e-8)
+    assert seen == [1]
 
 
 def test_refusals() -> None:

@@ -144,6 +144,16 @@ def test_the_workflow_of_normalisations(here: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_workflow_of_linear_operators(here: Run, tmp_path: Path) -> None:
+    done = here(str(REPO / "workflows" / "18_greens.toml"), "--smoke")
+    assert done.returncode == 0, done.stderr
+    output = tmp_path / "runs" / "18_smoke"
+    assert json.loads((output / "greens.json").read_text())["error"] > 0
+    assert (output / "report.html").read_text().count("<h2>") == 2
+    assert "push of 2 columns (plume-closure)" in done.stdout
+
+
+@pytest.mark.slow
 @pytest.mark.native
 def test_the_workflow_of_a_declared_scheme(here: Run, tmp_path: Path) -> None:
     done = here(str(REPO / "workflows" / "13_kessler.toml"), "--smoke")
