@@ -94,6 +94,9 @@ def benches(shared: Path) -> dict[str, Bench]:
     equilibrium = "runs/11_radiative_convective"
     true = ["bench/radiative_convective.py", str(wrf / "train2"), "--history", f"{equilibrium}/columns.nc"]
     true += ["--model", "mskf-regimes", "--json", climate]
+    others = [str(wrf / "train2" / f"mskf_capture_regimes_r{run}.nc") for run in range(11, 18)]
+    analogs = ["bench/analogs.py", *others, "--training", str(wrf / "train" / WHOLE_RUNS[0]), "--take", "2"]
+    analogs += ["--json", "bench-output/analogs.json"]
     copy = ["-c", f"import shutil; shutil.copy('{equilibrium}/rce.png', 'data/rce.png')"]
     return {
         "operators": Bench((["bench/operators.py"], figure), f"{OPERATORS}/results.json", False),
@@ -116,6 +119,7 @@ def benches(shared: Path) -> dict[str, Bench]:
         "climate": Bench((true,), climate, False),
         "response": Bench((linear,), response, False),
         "response_true": Bench((same,), "bench-output/response_true.json", False),
+        "analogs": Bench((analogs,), "bench-output/analogs.json", False),
         "ingest": _bench("ingest"),
         "start": _bench("start"),
         "faults": _bench("faults"),

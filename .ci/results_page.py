@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import analogs_table
 import numpy as np
 from accuracy import table as accuracy_table
 from pure_networks import table as pure_table
@@ -286,6 +287,9 @@ VALUES: Mapping[str, Callable[[Record], Mapping[str, Any]]] = {
     "equilibrium": _equilibrium,
     "climate": _climate,
     "response": _response,
+    "analogs": lambda n: {
+        name: getattr(analogs_table, name)(n) for name in ("ensembles", "novelty", "guard")
+    },
     "start": _start,
     "faults": _faults,
 }

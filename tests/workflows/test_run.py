@@ -135,6 +135,17 @@ def test_the_workflow_of_the_operators(here: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_workflow_of_analogs(here: Run, tmp_path: Path) -> None:
+    done = here(str(REPO / "workflows" / "17_analogs.toml"), "--smoke")
+    assert done.returncode == 0, done.stderr
+    output = tmp_path / "runs" / "17_smoke"
+    plume, profiles = (json.loads((output / f"{name}.json").read_text()) for name in ("scores", "profiles"))
+    assert plume["novelty"]["largest"] == profiles["novelty"]["largest"] == 0
+    assert plume["outputs"]["all"]["RTHCUTEN"]["r2"] > profiles["outputs"]["all"]["RTHCUTEN"]["r2"] > 0.5
+    assert (output / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.slow
 def test_the_workflow_of_normalisations(here: Run, tmp_path: Path) -> None:
     done = here(str(REPO / "workflows" / "16_normalization.toml"), "--smoke")
     assert done.returncode == 0, done.stderr
