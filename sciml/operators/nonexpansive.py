@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from sciml.checks import check_int, is_whole
+from sciml.checks import check_int, is_number, is_whole
 from sciml.errors import InputError
 from sciml.nn.convolution_spectrum import largest_singular_value, supremum
 from sciml.nn.dense_weights import computed_once, is_parametrized
 from sciml.nn.lipschitz import ConvexPotentialStep, GroupSort, transposed_convolution
 from sciml.nn.orthogonal_weight import Orthogonal
+from sciml.nn.sobolev import scale_waves
 from sciml.nn.spectral_scale import SpectralScale
 from sciml.operators.input_fields import check_input_fields
 from sciml.pde.grid import Boundary, Centring
@@ -35,8 +36,8 @@ START = 0.05  # singular values of W in the first steps: close to the identity
 class NonExpansive(nn.Module):
     """Network u -> N(u) + sources on periodic planes, with ``|N(u) - N(v)| <= |u - v|`` for all fields u and v.
 
-    The norm is Euclidean. It suits dissipative and conservative dynamics, such as decaying turbulence; what drives a
-    forced flow is added outside of N and does not change differences.
+    The norm is Euclidean, or that of H^-order. The network suits dissipative and conservative dynamics, such as
+    decaying turbulence; what drives a forced flow is added outside of N and does not change differences.
 
     Parameters
     ----------
@@ -57,6 +58,10 @@ class NonExpansive(nn.Module):
         identity. ``plain``: convolutions of norm up to 1, and GroupSort between them. ``averaged``: (u + plain(u)) / 2.
     forcing
         Whether each step adds a trained field that does not depend on the state.
+    order
+        Order of the norm, 0 or more. 0 is the Euclidean norm; with s each wave k counts ``max(1, |k|)^-s`` times, see
+        `sciml.nn.sobolev`. Flows expand some differences in the Euclidean norm, which no N can follow; in the norm of
+        H^-1 those of advection expand them less, and N is more accurate.
     points
         Points along y and x of the grid on which the norms of the convolutions are exact; 0 bounds them on all grids,
         and the network then accepts all.
@@ -98,6 +103,7 @@ class NonExpansive(nn.Module):
         kernel: int = 5,
         form: Form = "generator",
         forcing: bool = False,
+        order: float = 0.0,
         points: int | Sequence[int] = 0,
         centring: Centring = "vertex",
         boundary: Boundary = Boundary("periodic", "periodic", "periodic", "periodic"),  # noqa: B008
@@ -122,6 +128,8 @@ class NonExpansive(nn.Module):
                 f"NonExpansive on a grid with the boundary {boundary}: its norms are those of a periodic grid; give "
                 "periodic data, or use MgNO or FNO"
             )
+        if not is_number(order) or not 0 <= order < float("inf"):
+            raise InputError(f"NonExpansive(order={order!r}): give the order of the norm, 0 or more")
         self.points = _points(points)
         if forcing and self.points is None:
             raise InputError("NonExpansive(forcing=True) adds a field of one grid: give its points")
@@ -132,9 +140,10 @@ class NonExpansive(nn.Module):
             "kernel": kernel,
             "form": form,
             "forcing": bool(forcing),
+            "order": float(order),
             "points": 0 if self.points is None else list(self.points),
         }
-        self.centring, self.boundary, self.form = centring, boundary, form
+        self.centring, self.boundary, self.form, self.order = centring, boundary, form, float(order)
         if form == "generator":
             self.lift = _circular(1, channels, 3 if channels > 1 else 1, bias=False)
             self.steps = nn.ModuleList(ConvexPotentialStep(channels, hidden, kernel) for _ in range(layers))
@@ -190,6 +199,10 @@ class NonExpansive(nn.Module):
 
     def step(self, u: Tensor) -> Tensor:
         """Compute N(u), (batch, 1, y, x)."""
+        return scale_waves(self._euclidean(scale_waves(u, -self.order)), self.order)
+
+    def _euclidean(self, u: Tensor) -> Tensor:
+        """Compute a step that does not expand the Euclidean norm."""
         if self.form == "generator":
             with computed_once():  # the lift is used twice
                 x = self.lift(u)
@@ -204,7 +217,7 @@ class NonExpansive(nn.Module):
         return made
 
     def lipschitz_factors(self, n: tuple[int, ...] | None = None) -> dict[str, float]:
-        """Bound the Lipschitz constant of each part of N; the product bounds that of N.
+        """Bound the Lipschitz constant of each part of N; the product bounds that of N in the norm of H^-order.
 
         Parameters
         ----------

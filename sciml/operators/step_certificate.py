@@ -28,6 +28,8 @@ class Certificate:
         Bounds of the parts of the network by name, and ``scaling``: the scale of the result over that of the state.
     points
         Points along y and x of the periodic grid for which the factors are exact norms; None: bounds on all grids.
+    order
+        The norm is that of H^-order, see `sciml.nn.sobolev`; 0 is the Euclidean norm.
 
     Examples
     --------
@@ -39,18 +41,41 @@ class Certificate:
 
     factors: Mapping[str, float]
     points: tuple[int, int] | None
+    order: float = 0.0
 
     @property
     def lipschitz(self) -> float:
-        """Product of the factors: no step makes the Euclidean norm of a difference larger by more than this."""
+        """Product of the factors: no step makes the norm of a difference larger by more than this."""
         return math.prod(self.factors.values())
+
+    @property
+    def norm(self) -> str:
+        """Name of the norm."""
+        return f"the norm of H^-{self.order:g}" if self.order else "the Euclidean norm"
+
+    def euclidean(self, points: tuple[int, int]) -> float:
+        """Bound the growth of the Euclidean norm of a difference, over any number of steps on a grid.
+
+        Parameters
+        ----------
+        points
+            Points along y and x of the grid.
+
+        Returns
+        -------
+        float
+            1 in the Euclidean norm, and the largest wave number to the power of ``order`` otherwise; infinite if
+            ``lipschitz`` exceeds 1.
+        """
+        return math.hypot(*(n // 2 for n in points)) ** self.order if self.lipschitz <= 1 else math.inf
 
     def __str__(self) -> str:
         where = "all periodic grids" if self.points is None else f"{self.points[0]} x {self.points[1]} points"
         rows = aligned(
             [(name, f"{value:.7g}") for name, value in self.factors.items()], align="<", indent="  "
         )
-        return "\n".join([f"Lipschitz constant at most {self.lipschitz:.7g} on {where}", *rows])
+        inside = f" in {self.norm}" if self.order else ""
+        return "\n".join([f"Lipschitz constant at most {self.lipschitz:.7g} on {where}{inside}", *rows])
 
 
 def certificate(operator: TrainedOperator) -> Certificate:
@@ -83,16 +108,17 @@ def certificate(operator: TrainedOperator) -> Certificate:
         factors = lipschitz_factors(network, points)
     except InputError as error:
         raise InputError(f"no certificate: {error}; train one with 'sciml pde train nonexpansive'") from error
+    order = float(getattr(network, "order", 0.0))
     state, result = operator.normalisation.inputs[operator.target], operator.normalisation.target
     return Certificate(
-        factors | {"scaling": float(result.scale.double().max() / state.scale.double().min())}, points
+        factors | {"scaling": float(result.scale.double().max() / state.scale.double().min())}, points, order
     )
 
 
 def certified(operator: TrainedOperator) -> dict[str, Any]:
     """Return the entries of a checkpoint's description; none if the network's class has no bound.
 
-    The entries are ``lipschitz_bound`` and, in ``certificate``, its factors and points.
+    The entries are ``lipschitz_bound`` and, in ``certificate``, its factors, points and order.
     """
     if not operator.steps or not hasattr(operator.network, "lipschitz_factors"):
         return {}
@@ -100,5 +126,5 @@ def certified(operator: TrainedOperator) -> dict[str, Any]:
     points = None if made.points is None else list(made.points)
     return {
         "lipschitz_bound": made.lipschitz,
-        "certificate": {"factors": dict(made.factors), "points": points},
+        "certificate": {"factors": dict(made.factors), "points": points, "order": made.order},
     }

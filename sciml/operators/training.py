@@ -296,6 +296,12 @@ def _normalisation(
     of_inputs, of_target = scaling or ("scalar", "scale" if held else "scalar")
     inputs = {name: survey.moments[name].standard(of_inputs) for name in samples.inputs}
     if getattr(model, "steps_only", False):
+        order: Any = getattr(model, "order", 0)
+        if of_inputs == "pointwise" and order:
+            raise InputError(
+                f"{type(model).__name__}(order={order:g}) with scaling='pointwise': its norm needs one scale for all "
+                "points; give scaling=('scalar', 'scalar')"
+            )
         return FieldScaling(inputs, inputs[samples.target])
     return FieldScaling(
         inputs,

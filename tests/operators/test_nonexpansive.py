@@ -21,6 +21,7 @@ from sciml.cli.application import app
 from sciml.errors import InputError
 from sciml.nn import load_weights, materialise
 from sciml.nn.parametrize import dense_copy, is_parametrized
+from sciml.nn.sobolev import sobolev_norm
 from sciml.operators import training
 from sciml.operators.nonexpansive import Form, NonExpansive
 from sciml.operators.registry import build, commands
@@ -67,20 +68,21 @@ def saved(decaying: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return path
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("form", "order"), [*((form, 0.0) for form in FORMS), ("generator", 1.0)])
 @settings(max_examples=4, deadline=None)
 @given(seed=st.integers(3, 10**6))
-def test_no_weights_expand(form: Form, seed: int) -> None:
-    network = shaken(NonExpansive(form=form, channels=4, layers=3, kernel=3, points=[8, 6]), seed)
+def test_no_weights_expand(form: Form, order: float, seed: int) -> None:
+    start = NonExpansive(form=form, channels=4, layers=3, kernel=3, points=[8, 6], order=order)
+    network = shaken(start, seed)
     assert math.prod(network.lipschitz_factors((8, 6)).values()) <= 1.0  # of weights in float32
     u, v = fields((2, 1, 8, 6), seed + 1), fields((2, 1, 8, 6), seed + 2)
     network = network.double()
     with torch.no_grad():
-        before = (u - v).flatten(1).norm(dim=1)
+        before = sobolev_norm(u - v, order)[:, 0]
         rounding = 1e-13 * u.flatten(1).norm(dim=1)
         for _ in range(30):
             u, v = network(u), network(v)
-            after = (u - v).flatten(1).norm(dim=1)
+            after = sobolev_norm(u - v, order)[:, 0]
             assert (after <= before * (1 + 1e-12) + rounding).all()
             before = after
 
@@ -155,6 +157,28 @@ def test_a_rollout_with_a_certificate(saved: Path) -> None:
     assert (sizes[1:] <= sizes[:-1] * (1 + 1e-12)).all()
 
 
+def test_a_certificate_in_another_norm(decaying: xr.Dataset, tmp_path: Path) -> None:
+    network = {"class": "NonExpansive", "channels": 2, "hidden": 3, "layers": 1, "kernel": 3, "order": 1.0}
+    kept = dict(network=network, fit={**FIT, "epochs": 1}, progress=Quiet())
+    training.train(decaying, tmp_path / "n.sciml", **kept)  # type: ignore[arg-type]
+    operator = TrainedOperator.load(tmp_path / "n.sciml")
+    stepper = Stepper(operator, lipschitz=1)
+    assert operator.about["certificate"]["order"] == 1.0
+    assert str(stepper.certificate).splitlines()[0].endswith("on 16 x 16 points in the norm of H^-1")
+    most = stepper.certificate.euclidean((16, 16))
+    assert most == pytest.approx(math.sqrt(2) * 8)
+    first = torch.from_numpy(np.asarray(DECAYING.start()))[None]
+    rough = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(8)  # the shortest wave
+    pair = torch.cat([first, first + 0.1 * rough * rough[:, None]])
+    frames = stepper.rollout(pair, 30, stepper.init(DECAYING))
+    differences = torch.cat([(pair[0] - pair[1])[None], frames[0] - frames[1]])
+    sizes = sobolev_norm(differences, 1.0)
+    assert (sizes[1:] <= sizes[:-1] * (1 + 1e-12)).all()
+    assert float(sobolev_norm(differences).max() / sobolev_norm(differences[0])) <= most
+    with pytest.raises(InputError, match=r"order=1\) with scaling='pointwise'"):
+        training.train(decaying, tmp_path / "p.sciml", scaling=("pointwise", "pointwise"), **kept)  # type: ignore[arg-type]
+
+
 def test_other_operators_have_no_certificate(decaying: xr.Dataset, saved: Path, tmp_path: Path) -> None:
     fno = {"class": "FNO", "modes": 4, "width": 4, "layers": 1}
     training.train(decaying, tmp_path / "f.sciml", network=fno, fit={**FIT, "epochs": 1}, progress=Quiet())
@@ -191,6 +215,8 @@ def test_the_command(decaying: xr.Dataset, tmp_path: Path) -> None:
         ({"form": "plain", "channels": 3}, "even number of channels"),
         ({"forcing": True}, "give its points"),
         ({"points": -1}, "points=-1"),
+        ({"order": -0.5}, "order=-0.5"),
+        ({"order": math.inf}, "order=inf"),
         ({"boundary": Boundary()}, "periodic"),
     ],
 )
