@@ -28,6 +28,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,11 +142,11 @@ def flow(kind: str, size: Size) -> dict[str, Any]:
     """Measure the solver: the error of no change, and the largest growth of small smooth differences in a step."""
     first = starts(kind, size.points, size.test, 3000)
     other = first + 0.05 * starts(kind, size.points, size.test, 4000)
-    one, two = (torch.from_numpy(solved(kind, size.points, x)) for x in (first, other))
+    alone, moved = (torch.from_numpy(solved(kind, size.points, x)) for x in (first, other))
     row: dict[str, Any] = {"equation": kind, "network": "flow"}
-    row[FLOW[0]] = float(relative_l2(one[:, :-1].flatten(0, 1), one[:, 1:].flatten(0, 1)))
+    row[FLOW[0]] = float(relative_l2(alone[:, :-1].flatten(0, 1), alone[:, 1:].flatten(0, 1)))
     for order, name in ((0.0, FLOW[1]), (1.0, FLOW[2])):
-        sizes = sobolev_norm(one - two, order)
+        sizes = sobolev_norm(alone - moved, order)
         row[name] = float((sizes[:, 1:] / sizes[:, :-1]).max())
     return row
 
@@ -318,7 +319,7 @@ def measured(kind: str, name: str, seed: int, size: Size, folder: Path) -> dict[
     row |= {"error of 10": step_error(operator, test, 10), **growth(operator, test, size.steps, seed)}
     row["certificate"] = operator.about.get("lipschitz_bound")
     done.write_text(json.dumps(row), encoding="utf-8")
-    print(json.dumps(row), flush=True)
+    print(json.dumps(row), file=sys.stderr, flush=True)
     return row
 
 

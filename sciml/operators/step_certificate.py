@@ -34,7 +34,7 @@ class Certificate:
     Examples
     --------
     >>> print(Certificate({"lift": 1.0, "steps.0": 1.0}, (64, 64)))
-    Lipschitz constant at most 1 on 64 x 64 points
+    Lipschitz constant at most 1 on 64 x 64 points in the Euclidean norm
       lift     1
       steps.0  1
     """
@@ -69,13 +69,27 @@ class Certificate:
         """
         return math.hypot(*(n // 2 for n in points)) ** self.order if self.lipschitz <= 1 else math.inf
 
-    def __str__(self) -> str:
+    def headline(self) -> str:
+        """Return the bound, the grid and the norm in a line."""
         where = "all periodic grids" if self.points is None else f"{self.points[0]} x {self.points[1]} points"
-        rows = aligned(
-            [(name, f"{value:.7g}") for name, value in self.factors.items()], align="<", indent="  "
+        return f"Lipschitz constant at most {self.lipschitz:.7g} on {where} in {self.norm}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the factors, points and order for a checkpoint or a JSON file."""
+        points = None if self.points is None else list(self.points)
+        return {"factors": dict(self.factors), "points": points, "order": self.order}
+
+    @classmethod
+    def from_json(cls, entries: Mapping[str, Any]) -> Certificate:
+        """Make the certificate that `to_json` returned."""
+        points = entries["points"]
+        return cls(
+            dict(entries["factors"]), None if points is None else tuple(points), entries.get("order", 0.0)
         )
-        inside = f" in {self.norm}" if self.order else ""
-        return "\n".join([f"Lipschitz constant at most {self.lipschitz:.7g} on {where}{inside}", *rows])
+
+    def __str__(self) -> str:
+        rows = [(name, f"{value:.7g}") for name, value in self.factors.items()]
+        return "\n".join([self.headline(), *aligned(rows, align="<", indent="  ")])
 
 
 def certificate(operator: TrainedOperator) -> Certificate:
@@ -123,8 +137,4 @@ def certified(operator: TrainedOperator) -> dict[str, Any]:
     if not operator.steps or not hasattr(operator.network, "lipschitz_factors"):
         return {}
     made = certificate(operator)
-    points = None if made.points is None else list(made.points)
-    return {
-        "lipschitz_bound": made.lipschitz,
-        "certificate": {"factors": dict(made.factors), "points": points, "order": made.order},
-    }
+    return {"lipschitz_bound": made.lipschitz, "certificate": made.to_json()}

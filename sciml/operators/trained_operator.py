@@ -23,6 +23,7 @@ from sciml.operators.requirements import check_fields, check_grid
 from sciml.operators.resampling import Resampling
 from sciml.operators.samples import Samples
 from sciml.operators.side_values import finer_lift
+from sciml.operators.step_certificate import Certificate
 from sciml.operators.trained_on import describe
 from sciml.pde.grid import Grid
 from sciml.tables import aligned, html_table
@@ -339,6 +340,9 @@ class TrainedOperator:
                 and value not in ("", None)
             ):
                 rows[name] = _short(value)
+        if "certificate" in self.about:
+            rows.pop("lipschitz_bound", None)
+            rows["certificate"] = Certificate.from_json(self.about["certificate"]).headline()
         errors = self.about.get("errors") or {"errors": "none recorded: nothing was held out"}
         rows |= {str(name): _short(value) for name, value in errors.items()}
         return {name.replace("_", " "): value for name, value in rows.items()}

@@ -260,6 +260,7 @@ def _field_class(name: str) -> Any:
 
 
 def _families() -> dict[str, Family]:
+    decaying = NavierStokes(64, viscosity=2.5e-4, forcing=0.0, final_time=10.0)
     named = [
         Family(
             "darcy-smooth",
@@ -309,12 +310,9 @@ def _families() -> dict[str, Family]:
         ),
         Family("burgers", Burgers(64), ("initial",), "shocks forming on a periodic line (Li et al. 2021)"),
         Family(
-            "navier-stokes",
-            NavierStokes(64),
-            ("vorticity",),
-            "forced two-dimensional flow on a periodic square (Li et al. 2021)",
-            refined=2,
+            "navier-stokes", NavierStokes(64), ("vorticity",), "forced plane flow (Li et al. 2021)", refined=2
         ),
+        Family("decaying-turbulence", decaying, ("vorticity",), "plane flow that nothing drives", refined=2),
     ]
     return {family.name: family for family in named}
 

@@ -26,7 +26,7 @@ from sciml.operators import training
 from sciml.operators.nonexpansive import Form, NonExpansive
 from sciml.operators.registry import build, commands
 from sciml.operators.rollout import Stepper
-from sciml.operators.step_certificate import certificate
+from sciml.operators.step_certificate import Certificate, certificate
 from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde import generate
 from sciml.pde.families import FAMILIES
@@ -141,7 +141,7 @@ def test_a_checkpoint_has_its_certificate(saved: Path) -> None:
     assert proven.factors["scaling"] == 1.0
     assert operator.about["lipschitz_bound"] == proven.lipschitz
     assert operator.about["certificate"]["factors"] == pytest.approx(dict(proven.factors), rel=1e-12)
-    assert "lipschitz bound" in str(operator)
+    assert proven.headline() in str(operator)
     assert str(proven).startswith("Lipschitz constant at most ")
 
 
@@ -159,8 +159,8 @@ def test_a_rollout_with_a_certificate(saved: Path) -> None:
 
 def test_a_certificate_in_another_norm(decaying: xr.Dataset, tmp_path: Path) -> None:
     network = {"class": "NonExpansive", "channels": 2, "hidden": 3, "layers": 1, "kernel": 3, "order": 1.0}
-    kept = dict(network=network, fit={**FIT, "epochs": 1}, progress=Quiet())
-    training.train(decaying, tmp_path / "n.sciml", **kept)  # type: ignore[arg-type]
+    usual = dict(network=network, fit={**FIT, "epochs": 1}, progress=Quiet())
+    training.train(decaying, tmp_path / "n.sciml", **usual)  # type: ignore[arg-type]
     operator = TrainedOperator.load(tmp_path / "n.sciml")
     stepper = Stepper(operator, lipschitz=1)
     assert operator.about["certificate"]["order"] == 1.0
@@ -176,7 +176,21 @@ def test_a_certificate_in_another_norm(decaying: xr.Dataset, tmp_path: Path) -> 
     assert (sizes[1:] <= sizes[:-1] * (1 + 1e-12)).all()
     assert float(sobolev_norm(differences).max() / sobolev_norm(differences[0])) <= most
     with pytest.raises(InputError, match=r"order=1\) with scaling='pointwise'"):
-        training.train(decaying, tmp_path / "p.sciml", scaling=("pointwise", "pointwise"), **kept)  # type: ignore[arg-type]
+        training.train(decaying, tmp_path / "p.sciml", scaling=("pointwise", "pointwise"), **usual)  # type: ignore[arg-type]
+
+
+def test_the_report_has_the_certificate(decaying: xr.Dataset, saved: Path, tmp_path: Path) -> None:
+    decaying.to_netcdf(tmp_path / "t.nc")
+    page, scores = tmp_path / "r.html", tmp_path / "s.json"
+    words = ["pde", "verify", str(saved), str(tmp_path / "t.nc"), "--html", str(page), "--json", str(scores)]
+    made = CliRunner().invoke(app, words)
+    assert made.exit_code == 0, made.output
+    proven = certificate(TrainedOperator.load(saved))
+    assert proven.headline() in " ".join(made.output.split())
+    assert proven.headline() in page.read_text(encoding="utf-8")
+    written = json.loads(scores.read_text(encoding="utf-8"))
+    assert written["lipschitz_bound"] == proven.lipschitz
+    assert Certificate.from_json(written["certificate"]) == proven
 
 
 def test_other_operators_have_no_certificate(decaying: xr.Dataset, saved: Path, tmp_path: Path) -> None:
@@ -202,7 +216,7 @@ def test_the_command(decaying: xr.Dataset, tmp_path: Path) -> None:
     words += ["--config", str(tmp_path / "t.toml"), "--epochs", "1", "--seed", "17"]
     made = CliRunner().invoke(app, words)
     assert made.exit_code == 0, made.output
-    assert "lipschitz bound" in made.output
+    assert "Lipschitz constant at most" in made.output
     assert Stepper.load(tmp_path / "n.sciml", lipschitz=1).certificate.lipschitz <= 1.0
 
 

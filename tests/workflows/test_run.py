@@ -178,6 +178,19 @@ def test_the_workflow_of_a_declared_scheme(here: Run, tmp_path: Path) -> None:
     assert "$ python -m workflows.kessler.fortran_run" in done.stdout
 
 
+@pytest.mark.slow
+def test_the_workflow_of_stable_rollouts(here: Run, tmp_path: Path) -> None:
+    done = here(str(REPO / "workflows" / "15_stable_rollout.toml"), "--smoke")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    output = tmp_path / "runs" / "15_smoke"
+    scores = json.loads((output / "scores.json").read_text())
+    assert scores["lipschitz_bound"] <= 1 and scores["certificate"]["order"] == 1
+    euclidean, fno = scores["also"]
+    assert euclidean["lipschitz_bound"] <= 1 and euclidean["certificate"]["order"] == 0
+    assert "lipschitz_bound" not in fno
+    assert "in the norm of H^-1" in done.stdout and "in the Euclidean norm" in done.stdout
+
+
 def test_a_module_that_fails_ends_the_workflow(tmp_path: Path) -> None:
     step = '[[step]]\npurpose = "p"\nmodule = "workflows.kessler.fortran_run"\ncommand = ["--step"]\n'
     done = run(write(tmp_path, step * 2), cwd=tmp_path)

@@ -101,6 +101,7 @@ def assess(
         The dataset has no variables that the operator needs, or a grid that it does not accept.
     """
     from sciml.operators import TrainedOperator
+    from sciml.operators.step_certificate import certified
     from sciml.operators.trained_on import Ranges, compare_dataset
     from sciml.operators.trained_operator import samples_for
 
@@ -161,6 +162,8 @@ def assess(
         scores["caution"] = caution
     if taken.steps:
         scores["rollout"] = _rollout(trained, inputs, truth, taken, count)
+    if isinstance(trained, TrainedOperator):
+        scores |= certified(trained)
     return dataclasses.replace(evaluation, scores=scores)
 
 

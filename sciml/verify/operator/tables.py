@@ -28,7 +28,7 @@ def tables(scores: Mapping[str, Any]) -> list[Table]:
     """Return the tables of the available scores."""
     return [
         table
-        for make in (_norms, _baselines, _frequency, _levels, _saved, _certified, _rollout)
+        for make in (_norms, _baselines, _frequency, _levels, _saved, _certified, _rollout, _certificate)
         for table in make(scores)
     ]
 
@@ -189,6 +189,15 @@ def _rollout(scores: Mapping[str, Any]) -> Iterator[Table]:
             )
         ]
         yield Table("Rollout: relative L2 error by step", ["step", "operator", "unchanged first field"], rows)
+
+
+def _certificate(scores: Mapping[str, Any]) -> Iterator[Table]:
+    if "certificate" in scores:
+        from sciml.operators.step_certificate import Certificate
+
+        proven = Certificate.from_json(scores["certificate"])
+        rows = [[name, f"{value:.7g}"] for name, value in proven.factors.items()]
+        yield Table(f"Certificate of a step: {proven.headline()}", ["part", "bound"], rows)
 
 
 def _share(value: float | None) -> str:
