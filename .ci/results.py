@@ -105,6 +105,7 @@ def benches(shared: Path) -> dict[str, Bench]:
         "operators_speed": _bench("operators_speed"),
         "normalization": Bench((norms,), "bench-output/normalization.json"),
         "hopfield": Bench((memories,), "bench-output/hopfield.json"),
+        "rollout_stability": _bench("rollout_stability"),
         "findings": Bench(([*SCIML, "pde", "findings", "--json", findings],), findings, False),
         "accuracy": Bench((accuracy,), table, False),
         "regimes": Bench((many,), regimes, False),

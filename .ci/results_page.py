@@ -276,9 +276,28 @@ def _faults(n: Record) -> dict[str, str]:
     return {"table": _table("fault | result | test cases", rows)}
 
 
+def _rollouts(n: Record) -> dict[str, str]:
+    """Compare the errors of a step in both norms with those of the residual network."""
+
+    def error(kind: str, name: str) -> float:
+        return float(np.mean([row["error of a step"] for row in n[kind][name]]))
+
+    sentences = []
+    for kind, equation in (("turbulence", "turbulence"), ("burgers", "the Burgers equation")):
+        euclidean, weak, base = (
+            error(kind, name) for name in ("NonExpansive", "NonExpansive in H^-1", "residual")
+        )
+        sentences.append(
+            f"For {equation} the price is {euclidean / base:.1f} in the Euclidean norm and {weak / base:.1f} in that "
+            "of H^-1."
+        )
+    return {"summary": " ".join(sentences)}
+
+
 VALUES: Mapping[str, Callable[[Record], Mapping[str, Any]]] = {
     "operators": _operators,
     "certified": _certified,
+    "rollout_stability": _rollouts,
     "findings": _findings,
     "accuracy": lambda n: {"table": accuracy_table(n["rows"])},
     "regimes": _regimes,

@@ -28,6 +28,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -380,7 +381,11 @@ def main() -> None:
         rows += [known[kind, name, seed] for name in NETWORKS for seed in SEEDS]
     print(report(rows))
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        numbers: dict[str, dict[str, list[Any]]] = {kind: {} for kind in kinds}
+        for row in rows:
+            finite = {key: None if x in (math.inf, -math.inf) else x for key, x in row.items()}
+            numbers[row["equation"]].setdefault(row["network"], []).append(finite)
+        options.json.write_text(json.dumps(numbers, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":
