@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sciml.operators.greens import GreensFunctions as GreensFunctions
     from sciml.operators.greens import greens_functions as greens_functions
     from sciml.operators.hierarchy_net import HierarchyNet as HierarchyNet
+    from sciml.operators.lipschitz_bound import Certificate as Certificate
     from sciml.operators.losses import relative_h1 as relative_h1
     from sciml.operators.mgno import MgNO as MgNO
     from sciml.operators.neural import Neural as Neural
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from sciml.operators.preconditioning import Preconditioned as Preconditioned
     from sciml.operators.preconditioning import preconditioner as preconditioner
     from sciml.operators.rollout import Stepper as Stepper
-    from sciml.operators.step_certificate import Certificate as Certificate
     from sciml.operators.step_certificate import certificate as certificate
     from sciml.operators.trained_operator import TrainedOperator as TrainedOperator
     from sciml.operators.training import train as train

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from sciml.checks import check_positive, check_whole
 from sciml.errors import InputError
+from sciml.operators.lipschitz_bound import Certificate
 from sciml.operators.requirements import check_family
-from sciml.operators.step_certificate import Certificate, certificate
+from sciml.operators.step_certificate import certificate
 from sciml.operators.trained_on import compare_start
 from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde.grid import Grid

@@ -19,11 +19,11 @@ from sciml.nn.parametrize import dense_copy
 from sciml.nn.state_dict import load_weights, materialise
 from sciml.operators import registry
 from sciml.operators.field_scaling import FieldScaling
+from sciml.operators.lipschitz_bound import Certificate
 from sciml.operators.requirements import check_fields, check_grid
 from sciml.operators.resampling import Resampling
 from sciml.operators.samples import Samples
 from sciml.operators.side_values import finer_lift
-from sciml.operators.step_certificate import Certificate
 from sciml.operators.trained_on import describe
 from sciml.pde.grid import Grid
 from sciml.tables import aligned, html_table

@@ -23,10 +23,11 @@ from sciml.nn import load_weights, materialise
 from sciml.nn.parametrize import dense_copy, is_parametrized
 from sciml.nn.sobolev import sobolev_norm
 from sciml.operators import training
+from sciml.operators.lipschitz_bound import Certificate
 from sciml.operators.nonexpansive import Form, NonExpansive
 from sciml.operators.registry import build, commands
 from sciml.operators.rollout import Stepper
-from sciml.operators.step_certificate import Certificate, certificate
+from sciml.operators.step_certificate import certificate
 from sciml.operators.trained_operator import TrainedOperator
 from sciml.pde import generate
 from sciml.pde.families import FAMILIES

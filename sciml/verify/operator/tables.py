@@ -193,7 +193,7 @@ def _rollout(scores: Mapping[str, Any]) -> Iterator[Table]:
 
 def _certificate(scores: Mapping[str, Any]) -> Iterator[Table]:
     if "certificate" in scores:
-        from sciml.operators.step_certificate import Certificate
+        from sciml.operators.lipschitz_bound import Certificate
 
         proven = Certificate.from_json(scores["certificate"])
         rows = [[name, f"{value:.7g}"] for name, value in proven.factors.items()]
