@@ -139,8 +139,12 @@ def series(kind: str, points: int, count: int, seed: int) -> xr.Dataset:
     return xr.Dataset({"u": u}, attrs={"grid": json.dumps(grid.to_json()), "target": "u"})
 
 
-def flow(kind: str, size: Size) -> dict[str, Any]:
+def flow(kind: str, size: Size, folder: Path) -> dict[str, Any]:
     """Measure the solver: the error of no change, and the largest growth of small smooth differences in a step."""
+    done = folder / f"{kind}-flow.json"
+    if done.exists():
+        read: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
+        return read
     first = starts(kind, size.points, size.test, 3000)
     other = first + 0.05 * starts(kind, size.points, size.test, 4000)
     alone, moved = (torch.from_numpy(solved(kind, size.points, x)) for x in (first, other))
@@ -149,6 +153,7 @@ def flow(kind: str, size: Size) -> dict[str, Any]:
     for order, name in ((0.0, FLOW[1]), (1.0, FLOW[2])):
         sizes = sobolev_norm(alone - moved, order)
         row[name] = float((sizes[:, 1:] / sizes[:, :-1]).max())
+    done.write_text(json.dumps(row), encoding="utf-8")
     return row
 
 
@@ -377,7 +382,7 @@ def main() -> None:
     known = {key: measured(*key, size, options.folder) for key in order}
     rows: list[dict[str, Any]] = []
     for kind in kinds:
-        rows.append(flow(kind, size))
+        rows.append(flow(kind, size, options.folder))
         rows += [known[kind, name, seed] for name in NETWORKS for seed in SEEDS]
     print(report(rows))
     if options.json:

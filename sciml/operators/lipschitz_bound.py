@@ -9,7 +9,7 @@ from typing import Any
 
 from sciml.tables import aligned
 
-__all__ = ["Certificate"]
+__all__ = ["Certificate", "describe_certificate"]
 
 
 @dataclass(frozen=True)
@@ -84,3 +84,9 @@ class Certificate:
     def __str__(self) -> str:
         rows = [(name, f"{value:.7g}") for name, value in self.factors.items()]
         return "\n".join([self.headline(), *aligned(rows, align="<", indent="  ")])
+
+
+def describe_certificate(about: Mapping[str, Any]) -> dict[str, str]:
+    """Return the row ``certificate`` of a checkpoint's description; none if it has no certificate."""
+    entries = about.get("certificate")
+    return {} if entries is None else {"certificate": Certificate.from_json(entries).headline()}

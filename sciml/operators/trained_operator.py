@@ -19,7 +19,7 @@ from sciml.nn.parametrize import dense_copy
 from sciml.nn.state_dict import load_weights, materialise
 from sciml.operators import registry
 from sciml.operators.field_scaling import FieldScaling
-from sciml.operators.lipschitz_bound import Certificate
+from sciml.operators.lipschitz_bound import describe_certificate
 from sciml.operators.requirements import check_fields, check_grid
 from sciml.operators.resampling import Resampling
 from sciml.operators.samples import Samples
@@ -332,17 +332,13 @@ class TrainedOperator:
             "maps": f"{', '.join(self.inputs)} to {self.target}{', one step on' if self.steps else ''}",
             **describe(self),
             **dict(WeightForm.rows(self.about)),
+            **describe_certificate(self.about),
         }
+        hidden = ("steps", "line", "hypercomplex", "free_parameters", "lipschitz_bound")
         for name, value in self.about.items():
-            if (
-                not isinstance(value, Mapping | list | tuple)
-                and name not in ("steps", "line", "hypercomplex", "free_parameters")
-                and value not in ("", None)
-            ):
+            shown = name not in hidden and value not in ("", None)
+            if shown and not isinstance(value, Mapping | list | tuple):
                 rows[name] = _short(value)
-        if "certificate" in self.about:
-            rows.pop("lipschitz_bound", None)
-            rows["certificate"] = Certificate.from_json(self.about["certificate"]).headline()
         errors = self.about.get("errors") or {"errors": "none recorded: nothing was held out"}
         rows |= {str(name): _short(value) for name, value in errors.items()}
         return {name.replace("_", " "): value for name, value in rows.items()}
