@@ -88,8 +88,12 @@ def benches(shared: Path) -> dict[str, Bench]:
         terrain,
     ]
     linear = [*SCIML, "coupling", "response", "mskf-convrad", "--json", response]
-    same = ["bench/linear_response.py", str(wrf / "train2"), response]
+    library, native = "bench-output/response_library", "bench-output/native.json"
+    built = [*SCIML, "coupling", "build", "-o", library, "--no-fortran", "mskf-convrad"]
+    whole_sample = [*SCIML, "coupling", "response", library, "--columns", "5000", "--json", native]
+    same = ["bench/linear_response.py", str(wrf / "train2"), native, "--library", library]
     same += ["--json", "bench-output/response_true.json"]
+    greens = ["bench/greens.py", "--seeds", "3", "--json", "bench-output/greens.json"]
     workflow = ["workflows/run.py", "workflows/11_radiative_convective.toml"]
     equilibrium = "runs/11_radiative_convective"
     true = ["bench/radiative_convective.py", str(wrf / "train2"), "--history", f"{equilibrium}/columns.nc"]
@@ -106,6 +110,7 @@ def benches(shared: Path) -> dict[str, Bench]:
         "normalization": Bench((norms,), "bench-output/normalization.json"),
         "hopfield": Bench((memories,), "bench-output/hopfield.json"),
         "rollout_stability": _bench("rollout_stability"),
+        "greens": Bench((greens,), "bench-output/greens.json"),
         "findings": Bench(([*SCIML, "pde", "findings", "--json", findings],), findings, False),
         "accuracy": Bench((accuracy,), table, False),
         "regimes": Bench((many,), regimes, False),
@@ -119,8 +124,8 @@ def benches(shared: Path) -> dict[str, Bench]:
         "equilibrium": Bench((workflow, copy), f"{equilibrium}/rce.json", False),
         "climate": Bench((true,), climate, False),
         "response": Bench((linear,), response, False),
-        "response_true": Bench((same,), "bench-output/response_true.json", False),
         "analogs": Bench((analogs,), "bench-output/analogs.json", False),
+        "response_true": Bench((built, whole_sample, same), "bench-output/response_true.json", False),
         "ingest": _bench("ingest"),
         "start": _bench("start"),
         "faults": _bench("faults"),

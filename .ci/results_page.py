@@ -261,6 +261,37 @@ def _response(n: Record) -> dict[str, str]:
     }
 
 
+def _response_true(n: Record) -> dict[str, str]:
+    names = ("dT/dT", "dT/dq", "dq/dT", "dq/dq")
+    mean = n["mean"]["native"]
+    rows = [
+        ["difference", f"{mean['difference']:.1%}", *(f"{mean['blocks'][name]:.1%}" for name in names)],
+        ["sampling noise", "", *(f"{mean['noise'][name]:.1%}" for name in names)],
+    ]
+    kinds = {
+        "torch": "emulator in torch",
+        "native": "native library",
+        "tangent": "tangent of the emulator",
+        "one side": "the scheme itself, one sign against both",
+    }
+    single = [
+        [f"{part['soundings']} {kind}", text, *(_interval(part[key][name]) for name in ("all", *names))]
+        for kind, part in n["single"].items()
+        for key, text in kinds.items()
+    ]
+    return {
+        "columns": f"{mean['columns']:,}",
+        "table": _table(" | ".join(("", "all", *names)), rows),
+        "single": _table(" | ".join(("soundings", "derivatives of", "all", *names)), single),
+        "growth": f"{mean['growth of the scheme']:.3f} a day with the scheme and {mean['growth of the emulator']:.3f}",
+    }
+
+
+def _interval(values: list[float]) -> str:
+    middle, low, high = values
+    return f"{middle:.1%} ({low:.1%} to {high:.1%})"
+
+
 def _start(n: Record) -> dict[str, str]:
     rows = [[name, f"{value / 1e3:,.0f} kB"] for name, value in n["bytes"].items()]
     rows += [[name, f"{value:,} parameters"] for name, value in n["parameters"].items()]
@@ -309,6 +340,7 @@ VALUES: Mapping[str, Callable[[Record], Mapping[str, Any]]] = {
     "analogs": lambda n: {
         name: getattr(analogs_table, name)(n) for name in ("ensembles", "novelty", "guard")
     },
+    "response_true": _response_true,
     "start": _start,
     "faults": _faults,
 }

@@ -1,9 +1,9 @@
 """Compare the linear response of an emulator with that of the true scheme on the same soundings.
 
-    sciml coupling response mskf-convrad --columns 5000 --smooth --json response.json
     sciml coupling build -o build mskf-convrad
     sciml coupling response build --columns 5000 --json native.json
-    python bench/linear_response.py DIR response.json native.json [--model mskf-convrad] [--json FILE]
+    sciml coupling response mskf-convrad --smooth --json torch.json
+    python bench/linear_response.py DIR native.json [torch.json] --library build [--json FILE]
 
 DIR is the folder `train2` that data/README.md describes.
 
@@ -47,6 +47,7 @@ from sciml.tables import aligned
 
 MATRICES, SINGLE = "mskf_response_matrices.nc", "mskf_response_true.nc"
 NAMES = ("dT/dT", "dT/dq", "dq/dT", "dq/dq")
+KINDS = ("torch", "native", "tangent", "one side")
 CLASSES = {"deep": range(1, 13), "shallow": range(13, 25), "near the threshold": range(25, 30)}
 SMALLEST = (
     1.9e-4  # kg/kg, of the perturbations of vapour that are used; smaller ones are dominated by rounding
@@ -210,7 +211,7 @@ def medians(values: Array) -> dict[str, list[float]]:
     """Return medians with intervals of 90 %, of a matrix and its blocks, (sounding, 1 + block)."""
     rng = np.random.default_rng(SEED)
     drawn = rng.integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = np.quantile(np.nanmedian(values[drawn], 1), [0.05, 0.95], axis=0)
+    low, high = np.nanquantile(np.nanmedian(values[drawn], 1), [0.05, 0.95], axis=0)
     middle = np.nanmedian(values, 0)
     return {
         name: [float(x) for x in row]
@@ -220,20 +221,20 @@ def medians(values: Array) -> dict[str, list[float]]:
 
 def report(numbers: Mapping[str, Any]) -> str:
     """Return the tables."""
-    head = ("mean of all soundings", "all", *NAMES)
-    rows: list[tuple[str, ...]] = [head]
-    for name in ("torch", "native"):
-        part = numbers[name]
-        rows.append((name, f"{part['difference']:.1%}", *(f"{part['blocks'][key]:.1%}" for key in NAMES)))
-    rows.append(("sampling noise", "", *(f"{numbers['torch']['noise'][key]:.1%}" for key in NAMES)))
-    lines = aligned(rows, align="<" + ">" * 5)
-    if numbers["torch"]["smooth"] is not None:
-        lines.append(f"the smooth part alone differs by {numbers['torch']['smooth']:.1%}")
+    lines = []
+    for name, part in numbers["mean"].items():
+        rows: list[tuple[str, ...]] = [(f"{name}, mean of {part['columns']} soundings", "all", *NAMES)]
+        cells = (f"{part['blocks'][key]:.1%}" for key in NAMES)
+        rows.append(("difference", f"{part['difference']:.1%}", *cells))
+        if part["noise"]:
+            rows.append(("sampling noise", "", *(f"{part['noise'][key]:.1%}" for key in NAMES)))
+        lines += [*aligned(rows, align="<" + ">" * 5)]
+        if part["smooth"] is not None:
+            lines.append(f"the smooth part alone differs by {part['smooth']:.1%}")
     for name, part in numbers.get("single", {}).items():
-        rows = [(f"{part['soundings']} soundings, {name}", *head[1:])]
-        for kind in ("torch", "native", "tangent", "one side"):
-            cells = (f"{a:.0%} ({b:.0%}-{c:.0%})" for a, b, c in part[kind].values())
-            rows.append((kind, *cells))
+        rows = [(f"{part['soundings']} soundings, {name}", "all", *NAMES)]
+        for kind in KINDS:
+            rows.append((kind, *(f"{a:.1%} ({b:.1%}-{c:.1%})" for a, b, c in part[kind].values())))
         lines += ["", *aligned(rows, align="<" + ">" * 5)]
     return "\n".join(lines)
 
@@ -241,16 +242,15 @@ def report(numbers: Mapping[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder train2 of the WRF data")
-    parser.add_argument("response", type=Path, help="file of sciml coupling response MODEL --json")
-    parser.add_argument("native", type=Path, help="the same of the library: sciml coupling response DIR")
+    parser.add_argument("responses", type=Path, nargs="+", help="files of sciml coupling response --json")
     parser.add_argument("--model", default="mskf-convrad", help="emulator of the single soundings")
     parser.add_argument("--library", type=Path, help="folder of sciml coupling build, for single soundings")
     parser.add_argument("--json", type=Path, help="file to write the numbers to")
     given = parser.parse_args()
-    numbers: dict[str, Any] = {}
+    numbers: dict[str, Any] = {"mean": {}}
     with xr.open_dataset(given.data / MATRICES) as matrices:
-        for name, path in (("torch", given.response), ("native", given.native)):
-            numbers[name] = compare(matrices, json.loads(path.read_text(encoding="utf-8")))
+        for path in given.responses:
+            numbers["mean"][path.stem] = compare(matrices, json.loads(path.read_text(encoding="utf-8")))
     if given.library:
         numbers["single"] = single(Soundings(given.data / SINGLE), given.model, given.library)
     print(report(numbers))
