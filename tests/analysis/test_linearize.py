@@ -166,7 +166,11 @@ def test_values_where_the_input_is_zero(function: Net, slope: float, residual: f
 
 
 @pytest.mark.parametrize("x", [1e-3, 1e-7, 1e-11, 1e-300, -1e-9, 7.0])
-@pytest.mark.parametrize("function", [torch.sigmoid, F.gelu, torch.cos, F.softplus, torch.sign], ids=str)
+@pytest.mark.parametrize(
+    "function",
+    [torch.sigmoid, F.gelu, torch.cos, F.softplus, torch.sign],
+    ids=lambda function: function.__name__,
+)
 def test_masks_close_to_zero(function: Net, x: float) -> None:
     """The quotient of rounded numbers would be wrong in all digits; the derivative at half of x is not."""
     slope, residual = at_zero(function, x)
