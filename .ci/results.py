@@ -93,7 +93,7 @@ def benches(shared: Path) -> dict[str, Bench]:
     whole_sample = [*SCIML, "coupling", "response", library, "--columns", "5000", "--json", native]
     same = ["bench/linear_response.py", str(wrf / "train2"), native, "--library", library]
     same += ["--json", "bench-output/response_true.json"]
-    greens = ["bench/greens.py", "--seeds", "3", "--json", "bench-output/greens.json"]
+    greens = ["bench/greens.py", "--json", "bench-output/greens.json"]
     workflow = ["workflows/run.py", "workflows/11_radiative_convective.toml"]
     equilibrium = "runs/11_radiative_convective"
     true = ["bench/radiative_convective.py", str(wrf / "train2"), "--history", f"{equilibrium}/columns.nc"]
