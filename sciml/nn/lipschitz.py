@@ -180,7 +180,8 @@ def lipschitz_factors(network: nn.Module, n: tuple[int, ...] | None = None) -> d
             "lipschitz_factors, such as NonExpansive, or a Sequential of convolutions and activations"
         )
     factors: dict[str, float] = {}
-    for name, layer in network.named_children():
+    # named_children leaves out the second use of a layer, which counts too
+    for name, layer in network._modules.items():
         if isinstance(layer, ConvexPotentialStep):
             factors[name] = layer.factor(n)
         elif isinstance(layer, Layer):

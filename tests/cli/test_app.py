@@ -127,7 +127,10 @@ def test_a_traceback_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
         ("doctor --json", "Option '--json' requires an argument: give a file, or - for standard output."),
         ("doctor now", "extra argument"),
         ("pde train mgno", "Missing argument 'data'. See 'sciml pde train --help'"),
-        ("pde train d.zarr mgno -o m", "'d.zarr' is not one of 'mgno', 'hierarchy', 'fno'. See"),
+        (
+            "pde train d.zarr mgno -o m",
+            "'d.zarr' is not one of 'mgno', 'hierarchy', 'fno', 'nonexpansive'. See",
+        ),
         (
             "pde generate poisson --count 3",
             "Missing option '--output' / '-o'. See 'sciml pde generate --help'",

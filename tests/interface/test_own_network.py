@@ -91,7 +91,7 @@ def test_a_name_is_registered_once() -> None:
 
 
 def test_the_networks_of_the_package_state_their_commands() -> None:
-    assert list(registry.commands()) == ["mgno", "hierarchy", "fno"]
+    assert list(registry.commands()) == ["mgno", "hierarchy", "fno", "nonexpansive"]
     for command, name in registry.commands().items():
         kind = registry.class_of(name)
         assert (kind.__name__, kind.command) == (name, command)

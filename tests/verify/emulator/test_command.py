@@ -244,7 +244,7 @@ def test_a_library_uses_the_weights_in_its_folder(tmp_path, monkeypatch):
 
 
 def test_inputs_are_not_overwritten(parrot, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(command, "_open_runs", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr(command, "select_runs", lambda *_: pytest.fail("read"))
     data, model, library = tmp_path / "wrfout_d01_x.nc", tmp_path / "m.sciml", tmp_path / "built"
     library.mkdir()
     for path in (data, model, library / "libsciml_mskf.so", library / "mskf.nc"):
