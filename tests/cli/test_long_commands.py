@@ -42,7 +42,9 @@ def interrupted(arguments: list[str], where: Path, until: str | None, **more: st
         _, rest = process.communicate(timeout=120)
     # As in a shell, the status is 130 also for a process that the signal killed. CPython exits like this if the signal
     # arrives while a string is executed, as in the import of a module with dataclasses.
-    return 130 if process.returncode == -signal.SIGINT else process.returncode, rest
+    if process.returncode == -signal.SIGINT:
+        return 130, rest or "interrupted before the command could print"
+    return process.returncode, rest
 
 
 @pytest.mark.slow
