@@ -41,7 +41,7 @@ def exists(conv: nn.Module, padding: str | None = None) -> bool:
     For sizes that differ between axes the condition of the RO case is M <= C min(k1, S1) min(k2, S2), or M <= C k^2
     with the same k and S everywhere. The proofs for the two other paddings: without padding only the first tap acts on
     the first point and only the last tap on the last point, so that both would have norm 1, and one of them is one of
-    several taps of an inner point whose squares sum to 1. With zero padding, the first and the last output lack the
+    several taps of an inner point whose squares sum to 1. With zero padding, the first and the last output omit the
     taps outside of the grid, so that only min((k + 1) / 2, S) taps along each axis are not zero: neighbouring outputs
     do not overlap.
 
