@@ -23,7 +23,7 @@ from sciml.wrf.diagnostics import RD, RV
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["FALLING", "GRAMS", "Perturbed", "profiles_of", "state_of"]
+__all__ = ["FALLING", "GRAMS", "Perturbed", "SoundingState", "profiles_of", "state_of"]
 
 GRAMS: Final = 1000.0
 _FIXED: Final = {"U_PHY": "u", "V_PHY": "v", "P_HYD": "p", "PI_PHY": "pi", "W0AVG": "w"}
@@ -37,7 +37,30 @@ def _specific_volume(t: Tensor, q: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Perturbed:
+class SoundingState:
+    """State of columns that a function perturbs.
+
+    Attributes
+    ----------
+    sounding
+        Unperturbed columns.
+    """
+
+    sounding: Sounding
+
+    @property
+    def points(self) -> Tensor:
+        """Temperature (K) of all levels, then vapour (g/kg): (column, 2 level)."""
+        return state_of(self.sounding)
+
+    @property
+    def mass(self) -> Tensor:
+        """Mass of each layer, (column, level), kg/m2; no perturbation changes it."""
+        return (self.sounding.rho * self.sounding.dz).T
+
+
+@dataclass(frozen=True)
+class Perturbed(SoundingState):
     """Outputs of an emulator as a function of the temperature and vapour of columns.
 
     Attributes
@@ -54,7 +77,6 @@ class Perturbed:
 
     emulator: Emulator[Any]
     network: Any
-    sounding: Sounding
 
     @classmethod
     def of(cls, emulator: Emulator[Any], columns: xr.Dataset) -> Perturbed:
@@ -70,17 +92,7 @@ class Perturbed:
         problem = Convection(columns).single()
         network = emulator.init(problem).requires_grad_(False)
         device = next(network.parameters()).device
-        return cls(emulator, network, sounding_of(problem.columns, device))
-
-    @property
-    def points(self) -> Tensor:
-        """Temperature (K) of all levels, then vapour (g/kg): (column, 2 level)."""
-        return state_of(self.sounding)
-
-    @property
-    def mass(self) -> Tensor:
-        """Mass of each layer, (column, level), kg/m2; no perturbation changes it."""
-        return (self.sounding.rho * self.sounding.dz).T
+        return cls(sounding_of(problem.columns, device), emulator, network)
 
     def take(self, index: Tensor) -> Perturbed:
         """Select columns."""

@@ -11,17 +11,16 @@ import xarray as xr
 from torch import Tensor
 
 from sciml.constants import DAY
-from sciml.convection.perturbation import FALLING, GRAMS, profiles_of, state_of
+from sciml.convection.perturbation import FALLING, GRAMS, SoundingState, profiles_of
 from sciml.convection.physics import sounding_of
 from sciml.convection.problem import Convection, ConvectionSolution
-from sciml.convection.sounding import Sounding
 from sciml.solve import Algorithm, init, solve
 
 __all__ = ["PerturbedColumns"]
 
 
 @dataclass(frozen=True)
-class PerturbedColumns:
+class PerturbedColumns(SoundingState):
     """Outputs of an algorithm as a function of the temperature and vapour of columns, without derivatives.
 
     Attributes
@@ -43,7 +42,6 @@ class PerturbedColumns:
     algorithm: Algorithm[Convection, Any, ConvectionSolution]
     state: Any
     problem: Convection
-    sounding: Sounding
 
     @classmethod
     def of(
@@ -57,17 +55,7 @@ class PerturbedColumns:
             The algorithm does not accept the columns, or they are of different runs.
         """
         problem = Convection(columns).single()
-        return cls(algorithm, init(problem, algorithm), problem, sounding_of(problem.columns))
-
-    @property
-    def points(self) -> Tensor:
-        """Temperature (K) of all levels, then vapour (g/kg): (column, 2 level)."""
-        return state_of(self.sounding)
-
-    @property
-    def mass(self) -> Tensor:
-        """Mass of each layer, (column, level), kg/m2; no perturbation changes it."""
-        return (self.sounding.rho * self.sounding.dz).T
+        return cls(sounding_of(problem.columns), algorithm, init(problem, algorithm), problem)
 
     def __call__(self, points: Tensor) -> Tensor:
         """Compute the tendencies of perturbed columns, (copy, column, 2 level + 2), as `Perturbed` does."""
