@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -48,7 +49,7 @@ def bounded(
     Parameters
     ----------
     client
-        Its threads determine the number of futures: two for each, and one.
+        Its threads determine the number of futures, also of workers that come later: two for each, and one.
     submit
         Makes the future of an item.
     items
@@ -63,19 +64,17 @@ def bounded(
     from distributed import as_completed
 
     waiting = iter(enumerate(items))
-    window = 2 * max(1, sum(client.nthreads().values())) + 1
     under_way: dict[Any, int] = {}
     done = as_completed([], with_results=False)
 
     def fill() -> None:
-        index, item = next(waiting, (None, None))
-        if index is not None:
+        window = 2 * max(1, sum(client.nthreads().values())) + 1  # workers may come and go
+        for index, item in itertools.islice(waiting, max(0, window - len(under_way))):
             future = submit(item)
             under_way[future] = index
             done.add(future)
 
-    for _ in range(window):
-        fill()
+    fill()
     try:
         for future in done:
             index = under_way.pop(future)

@@ -9,10 +9,12 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from sciml.errors import InputError
+from sciml.parallel.cluster_file import ClusterSettings, connect, read_cluster
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -40,9 +42,18 @@ def address() -> str | None:
     return str(named) if named else None
 
 
+def _named(where: str | Path | None) -> ClusterSettings | None:
+    """Return the settings of the cluster that the argument or the environment names, or None."""
+    chosen = where or os.environ.get("SCIML_CLUSTER")
+    if chosen:
+        return read_cluster(chosen)
+    named = address()
+    return None if named is None else ClusterSettings("address", named)
+
+
 def scheduler_there() -> bool:
-    """Return whether this process has a Dask client, or the environment names a scheduler."""
-    if address() is not None:
+    """Return whether this process has a Dask client, or the environment names a scheduler or a cluster."""
+    if address() is not None or os.environ.get("SCIML_CLUSTER"):
         return True
     if "distributed" not in sys.modules:
         return False
@@ -115,6 +126,7 @@ def _main_hidden() -> Iterator[None]:
 
 @contextlib.contextmanager
 def client(
+    where: str | Path | None = None,
     *,
     n_workers: int | None = None,
     threads_per_worker: int = 1,
@@ -125,13 +137,17 @@ def client(
 ) -> Iterator[Client]:
     """Yield a Dask client of a running scheduler, else of a local one that is started for it.
 
-    In this order: the client that this process (or the Dask task it runs in) already has; the scheduler
-    named by ``DASK_SCHEDULER_ADDRESS`` or by ``scheduler-address`` in Dask's configuration; a new
-    ``distributed.LocalCluster``. At the end this function closes only what it started. All arguments but the
-    last apply to the local cluster only; the workers of a running scheduler are unchanged.
+    In this order: the client that this process (or the Dask task it runs in) already has; the cluster that ``where``
+    or the environment variable ``SCIML_CLUSTER`` names; the scheduler named by ``DASK_SCHEDULER_ADDRESS`` or by
+    ``scheduler-address`` in Dask's configuration; a new ``distributed.LocalCluster``. At the end this function closes
+    only what it started. The arguments from ``n_workers`` to ``dashboard`` apply to the local cluster only; the workers
+    of a running scheduler are unchanged.
 
     Parameters
     ----------
+    where
+        Address of a scheduler, its scheduler file (``.json``), or a TOML file that describes a cluster
+        (`sciml.parallel.cluster_file.ClusterSettings`).
     n_workers
         Number of worker processes; by default one for each core that this process may use.
     threads_per_worker
@@ -153,7 +169,8 @@ def client(
     Raises
     ------
     InputError
-        If a scheduler is named but does not answer, or ``n_workers`` or ``threads_per_worker`` is below one.
+        A scheduler is named but does not answer, a file does not describe a cluster, no job starts, or ``n_workers`` or
+        ``threads_per_worker`` is below one.
 
     Examples
     --------
@@ -175,18 +192,14 @@ def client(
         yield here
         return
 
-    named = address()
-    if named is not None:
-        try:
-            connected = distributed.Client(named, timeout=connect_timeout)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise InputError(
-                f"no Dask scheduler answers at {named!r} ({error}): start it (dask scheduler), or unset "
-                "DASK_SCHEDULER_ADDRESS to use this machine alone"
-            ) from error
-        with connected:
+    settings = _named(where)
+    if settings is not None and settings.kind != "local":
+        with connect(settings, connect_timeout=connect_timeout) as connected:
             yield connected
         return
+    if settings is not None:
+        n_workers = n_workers or settings.processes_of_a_job
+        memory_limit = settings.memory_of_a_process or memory_limit
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(_hushed_when_interrupted())
