@@ -54,7 +54,10 @@ METHODS: Mapping[str, tuple[Make, Mapping[str, Any]]] = {
     "MASHA2 TopK 10 %, both ways": (MASHA2, {"compressor": TopK(0.1), "server": TopK(0.1)}),
     "naive TopK 30 %": (Extragradient, {"compressor": TopK(0.3)}),
 }
-STEPS = {"extragradient": (0.6, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4), "naive TopK 30 %": (0.02, 0.05, 0.1, 0.2, 0.4)}
+STEPS = {
+    "extragradient": (0.6, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4),
+    "naive TopK 30 %": (0.02, 0.05, 0.1, 0.2, 0.4),
+}
 GRID = (0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)
 
 

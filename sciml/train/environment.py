@@ -57,7 +57,9 @@ def chosen_device(name: str) -> torch.device:
         The device is not available.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        local = os.environ.get("LOCAL_RANK")  # torchrun starts a process for each GPU
+        gpu = torch.device("cuda") if local is None else torch.device("cuda", int(local))
+        return gpu if torch.cuda.is_available() else torch.device("cpu")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

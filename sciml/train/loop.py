@@ -12,14 +12,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sciml.errors import InputError, SciMLError
+from sciml.errors import InputError
 from sciml.train import checkpoint, schedule
 from sciml.train.batches import Batch, BatchSource, batches_from, epoch_generator
 from sciml.train.environment import chosen_device, environment, set_threads
 from sciml.train.history import Epoch, History, Stopped
-from sciml.train.losses import check_losses, scalars
+from sciml.train.losses import NotFinite, check_finite, check_losses, scalars
 from sciml.train.optimizer import optimizer
-from sciml.train.progress import Progress, Report, automatic
+from sciml.train.processes import Objective, Processes, is_first, joined
+from sciml.train.progress import Progress, Quiet, Report, automatic
 from sciml.train.settings import Fit
 from sciml.train.signals import Interrupt
 from sciml.train.state import Origin, Position, State, resume_path
@@ -27,13 +28,8 @@ from sciml.train.weight_average import Average
 
 __all__ = ["Fit", "Metrics", "NotFinite", "Objective", "Prepare", "fit"]
 
-Objective = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
 Metrics = Callable[[nn.Module], Mapping[str, float]]
 Prepare = Callable[[nn.Module, float], None]
-
-
-class NotFinite(SciMLError):
-    """A loss or gradient became NaN or infinite. The model keeps the weights from before that step."""
 
 
 class _Interrupted(Exception):
@@ -134,10 +130,15 @@ def fit(
         checkpoint.check_target(path)
     origin = Origin(settings, len(training), 0 if validation is None else len(validation), identity or {})
     device = chosen_device(settings.device)
-    shown = automatic() if progress is None else progress
-    with environment(settings, device), Interrupt() as interrupt, contextlib.closing(shown):
-        run = _Run(model, objective, training, validation, origin, path, shown, metrics, device, interrupt)
-        run.prepare = prepare
+    shown = (automatic() if progress is None else progress) if is_first() else Quiet()
+    with (
+        environment(settings, device),
+        Interrupt() as interrupt,
+        contextlib.closing(shown),
+        joined(device) as processes,
+    ):
+        loop = (shown, metrics, device, interrupt, processes, prepare)
+        run = _Run(model, objective, training, validation, origin, path, *loop)
         if resume:
             run.resume()
         try:
@@ -161,8 +162,12 @@ class _Run:
         metrics: Metrics | None,
         device: torch.device,
         interrupt: Interrupt,
+        processes: Processes,
+        prepare: Prepare | None,
     ) -> None:
-        self.model, self.objective, self.metrics = model.to(device), objective, metrics
+        self.model, self.metrics, self.processes = model.to(device), metrics, processes
+        self.objective = objective
+        self.shared = processes.shared(model, objective, device, origin.settings.communication)
         self.training, self.validation = training, validation
         settings = origin.settings
         self.settings, self.progress, self.device, self.interrupt = settings, progress, device, interrupt
@@ -172,7 +177,7 @@ class _Run:
         self.state = State(model, optimizer(model, settings), average, device)
         self.state.history = History(monitor=settings.monitor)
         self.threads = 0  # chosen at the first step
-        self.prepare: Prepare | None = None
+        self.prepare = prepare
         self.began = self.saved = self.clock = time.monotonic()
 
     def resume(self) -> None:
@@ -197,7 +202,7 @@ class _Run:
         self.save()
         self.model.load_state_dict(self.state.best or self.state.evaluated())
         self.prepared(1.0)
-        if self.interrupt.received:
+        if self.interrupted():
             self.leave()
         return self.state.history
 
@@ -211,9 +216,9 @@ class _Run:
         if self.state.position.epoch >= self.settings.epochs:
             return "finished"
         budget = self.settings.time_budget_s
-        return (
-            "time budget" if budget is not None and history.epochs and self.spent() >= budget else "running"
-        )
+        if budget is None or not history.epochs:
+            return "running"
+        return "time budget" if self.spent() >= budget else "running"
 
     def epoch(self) -> bool:
         """Run the rest of the current epoch; return False if the time is up."""
@@ -224,7 +229,7 @@ class _Run:
         if position.step < self.steps:
             for batch in batches_from(self.training, self.settings.batch_size, generator, position.step):
                 self.step(batch)
-                if self.interrupt.received:
+                if self.interrupted():
                     self.leave()
                 if position.step < self.steps and self.time_is_up():
                     return False
@@ -251,12 +256,13 @@ class _Run:
             group["lr"] = rate
             group["betas"] = (schedule.momentum(settings, number, total), settings.betas[1])
         self.prepared(number / total)
-        losses = self.losses(batch)
+        self.processes.seed(settings.seed, position.epoch, position.step)
         self.state.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(losses["loss"])
+        losses = self.processes.backward(self.losses, self.shared, batch, settings.accumulate, self.device)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip or math.inf)
-        named = scalars({**losses, "gradient norm": norm})
-        self.check(named, f"epoch {position.epoch + 1}, step {position.step + 1} of {self.steps}")
+        named = {**losses, **scalars({"gradient norm": norm})}
+        where = f"epoch {position.epoch + 1}, step {position.step + 1} of {self.steps}"
+        check_finite(named, where, rate, self.path)
         self.state.optimizer.step()
         if self.state.average:
             self.state.average.update(self.model)
@@ -284,29 +290,22 @@ class _Run:
         return number if budget is None else max(number, min(self.spent() / budget, 1.0) * last)
 
     def spent(self) -> float:
-        """Return the seconds of training so far, including those of interrupted calls."""
-        return sum(epoch.seconds for epoch in self.state.history.epochs) + self.state.position.seconds
+        """Return the seconds of training so far, including those of interrupted calls, in the first process."""
+        past = sum(epoch.seconds for epoch in self.state.history.epochs)
+        return self.processes.of_first(lambda: past + self.state.position.seconds)
 
-    def losses(self, batch: Batch) -> Mapping[str, Tensor]:
+    def interrupted(self) -> bool:
+        """Return whether a process received a signal."""
+        return self.processes.any(self.interrupt.received is not None, self.device)
+
+    def losses(self, batch: Batch, objective: Objective) -> Mapping[str, Tensor]:
         """Compute the named losses of a batch, on the device and in the precision of the settings."""
         moved = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
         bfloat16 = self.settings.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bfloat16):
-            losses = self.objective(self.model, moved)
+            losses = objective(self.model, moved)
         check_losses(losses)
         return losses
-
-    def check(self, values: Mapping[str, float], where: str) -> None:
-        """Check that values are finite, before they change the weights."""
-        bad = {name: value for name, value in values.items() if not math.isfinite(value)}
-        if bad:
-            names = ", ".join(f"{name} = {value}" for name, value in bad.items())
-            state = f"; the last good state is in {self.path}" if self.path and self.path.is_file() else ""
-            remedy = (
-                "look for NaN in the data, lower learning_rate or gradient_clip, or use precision='float32'"
-            )
-            rate = self.state.optimizer.param_groups[0]["lr"]
-            raise NotFinite(f"{names} at {where}, learning rate {rate:.3g}: {remedy}{state}")
 
     def close_epoch(self) -> None:
         """Validate, record the epoch, copy the best weights, and save."""
@@ -341,7 +340,7 @@ class _Run:
         state.position = Position(epoch=number, learning_rate=position.learning_rate)
         self.save()
         self.progress.epoch(epoch, best)
-        if self.interrupt.received:
+        if self.interrupted():
             self.leave()
 
     def validate(self, number: int) -> tuple[dict[str, float], dict[str, float]]:
@@ -355,15 +354,21 @@ class _Run:
         with applied, torch.no_grad():
             for batch in self.validation.batches(self.settings.batch_size) if self.validation else ():
                 size = len(next(iter(batch.values())))
-                for name, value in scalars(self.losses(batch)).items():
-                    sums[name] = sums.get(name, 0.0) + size * value
+                rows, weight = self.processes.rows(batch)
+                for name, value in scalars(self.losses(rows, self.objective)).items():
+                    sums[name] = sums.get(name, 0.0) + (size * weight * value if weight else 0.0)
                 samples += size
-                if self.interrupt.received:
+                if self.interrupted():
                     raise _Interrupted
             if self.metrics is not None:
-                measured = {name: float(value) for name, value in self.metrics(self.model).items()}
-        means = {name: value / samples for name, value in sums.items()}
-        self.check({**means, **measured}, f"the validation after epoch {number}")
+                metrics, model = self.metrics, self.model
+                measured = self.processes.of_first(
+                    lambda: {name: float(value) for name, value in metrics(model).items()}
+                )
+        totals = self.processes.sums(list(sums.values()), self.device)
+        means = {name: value / samples for name, value in zip(sums, totals, strict=True)}
+        rate = self.state.optimizer.param_groups[0]["lr"]
+        check_finite({**means, **measured}, f"the validation after epoch {number}", rate, self.path)
         return means, measured
 
     def report(self) -> None:
@@ -378,11 +383,13 @@ class _Run:
     def time_is_up(self) -> bool:
         """Return whether this call has used its seconds."""
         limit = self.settings.time_limit_s
-        return limit is not None and time.monotonic() - self.began >= limit
+        if limit is None:
+            return False
+        return self.processes.any(time.monotonic() - self.began >= limit, self.device)
 
     def save(self, random: Mapping[str, Tensor] | None = None) -> None:
         """Write the resumable state, if there is an output."""
-        if self.path is not None:
+        if self.path is not None and self.processes.rank == 0:
             self.state.save(self.path, self.origin, random)
         self.saved = time.monotonic()
 

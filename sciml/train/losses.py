@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from sciml.errors import InputError
+from sciml.errors import InputError, SciMLError
 
-__all__ = ["check_losses", "relative_l2", "scalars"]
+__all__ = ["NotFinite", "check_finite", "check_losses", "relative_l2", "scalars"]
+
+
+class NotFinite(SciMLError):
+    """A loss or gradient became NaN or infinite. The model keeps the weights from before that step."""
 
 
 def relative_l2(prediction: Tensor, target: Tensor, *, floor: float = 0.0) -> Tensor:
@@ -77,3 +83,30 @@ def scalars(values: Mapping[str, Tensor]) -> dict[str, float]:
     kind = functools.reduce(torch.promote_types, (value.dtype for value in values.values()), torch.float32)
     together = torch.stack([value.detach().reshape(()).to(kind) for value in values.values()])
     return dict(zip(values, together.tolist(), strict=True))
+
+
+def check_finite(values: Mapping[str, float], where: str, learning_rate: float, path: Path | None) -> None:
+    """Check that losses and gradient norms are finite, before they change the weights.
+
+    Parameters
+    ----------
+    values
+        Numbers by name.
+    where
+        Place in the training.
+    learning_rate
+        Learning rate of the step.
+    path
+        File of the resumable state, or None.
+
+    Raises
+    ------
+    NotFinite
+        They are not.
+    """
+    bad = {name: value for name, value in values.items() if not math.isfinite(value)}
+    if bad:
+        names = ", ".join(f"{name} = {value}" for name, value in bad.items())
+        state = f"; the last good state is in {path}" if path and path.is_file() else ""
+        remedy = "look for NaN in the data, lower learning_rate or gradient_clip, or use precision='float32'"
+        raise NotFinite(f"{names} at {where}, learning rate {learning_rate:.3g}: {remedy}{state}")

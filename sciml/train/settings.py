@@ -10,10 +10,11 @@ from typing import Any, Literal, get_args
 from sciml.checks import is_int, is_number
 from sciml.errors import InputError
 
-__all__ = ["RESTART", "Fit", "Precision", "ScheduleName"]
+__all__ = ["RESTART", "Communication", "Fit", "Precision", "ScheduleName"]
 
 ScheduleName = Literal["onecycle", "cosine", "constant", "plateau"]
 Precision = Literal["float32", "bfloat16"]
+Communication = Literal["float32", "bfloat16", "powersgd"]
 
 RESTART = "or restart with resume=False (--restart)"
 """End of each error message about a training that cannot be resumed."""
@@ -78,6 +79,11 @@ class Fit:
         `sciml.train.environment.thread_count`), else torch's own number. The number may change the last bits.
     deterministic
         Ask torch for deterministic algorithms where it has them.
+    accumulate
+        Number of parts of a batch whose gradients are computed one after the other and added, to save memory.
+    communication
+        Form of the gradients that several processes exchange: ``float32``, ``bfloat16``, or ``powersgd`` (matrices of
+        rank 4 after the first 10 steps); the last two are hooks of `torch.distributed`.
 
     Raises
     ------
@@ -115,6 +121,8 @@ class Fit:
     checkpoint_every: float = 300.0
     threads: int | None = None
     deterministic: bool = True
+    accumulate: int = 1
+    communication: Communication = "float32"
 
     def __post_init__(self) -> None:
         for name, (what, fits) in _RULES.items():
@@ -127,6 +135,9 @@ class Fit:
         """Return the settings that determine the weights, as values that JSON can store."""
         content = {name: value for name, value in asdict(self).items() if name not in FREE}
         content["betas"] = list(self.betas)
+        for name in ("accumulate", "communication"):  # files of earlier versions do not have them
+            if content[name] == Fit.__dataclass_fields__[name].default:
+                del content[name]
         if self.schedule in ("constant", "plateau") and self.warmup == 0:
             del content["epochs"]  # the steps do not depend on their total number
         return content
@@ -174,7 +185,7 @@ _SECONDS: _Rule = "a number above 0", lambda value: _positive(value) or value ==
 _EVERY: _Rule = "a number of 0 or more", lambda value: _number(value, 0) or value == math.inf
 _SWITCH: _Rule = "True or False", lambda value: isinstance(value, bool)
 _RULES: Mapping[str, _Rule] = {
-    **dict.fromkeys(("epochs", "batch_size", "validate_every", "patience", "threads"), _COUNT),
+    **dict.fromkeys(("epochs", "batch_size", "validate_every", "patience", "threads", "accumulate"), _COUNT),
     **dict.fromkeys(("learning_rate", "div_factor", "final_div_factor", "gradient_clip"), _ABOVE),
     **dict.fromkeys(("warmup", "ema_decay"), _FRACTION),
     **dict.fromkeys(("cycle_momentum", "deterministic"), _SWITCH),
@@ -186,6 +197,7 @@ _RULES: Mapping[str, _Rule] = {
     "plateau_patience": ("a whole number of 0 or more", lambda value: is_int(value, 0)),
     "seed": ("a whole number from 0 to 2**64 - 1", lambda value: is_int(value, 0) and value < 2**64),
     "schedule": (f"one of {', '.join(get_args(ScheduleName))}", lambda v: v in get_args(ScheduleName)),
+    "communication": (f"one of {', '.join(get_args(Communication))}", lambda v: v in get_args(Communication)),
     "precision": (f"one of {', '.join(get_args(Precision))}", lambda v: v in get_args(Precision)),
     "device": ("the name of a torch device, or 'auto'", _text),
     "monitor": ("the name of a loss or metric", _text),
