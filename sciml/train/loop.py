@@ -281,11 +281,8 @@ class _Run:
 
     def schedule_step(self) -> float:
         """Return the step of the schedule: that of the optimiser, or a later one if the time budget is short."""
-        position, budget, last = (
-            self.state.position,
-            self.settings.time_budget_s,
-            self.settings.epochs * self.steps - 1,
-        )
+        position, budget = self.state.position, self.settings.time_budget_s
+        last = self.settings.epochs * self.steps - 1
         number = float(position.epoch * self.steps + position.step)
         return number if budget is None else max(number, min(self.spent() / budget, 1.0) * last)
 
@@ -320,17 +317,9 @@ class _Run:
                 validation, measured = self.validate(number)
             except _Interrupted:
                 self.leave(random)
-        seconds = position.seconds + time.monotonic() - self.clock
-        epoch = Epoch(
-            number,
-            number * self.steps,
-            position.learning_rate,
-            position.means(),
-            validation,
-            measured,
-            position.gradient_norm / self.steps,
-            seconds,
-        )
+        seconds, norm = position.seconds + time.monotonic() - self.clock, position.gradient_norm / self.steps
+        rate, means = position.learning_rate, position.means()
+        epoch = Epoch(number, number * self.steps, rate, means, validation, measured, norm, seconds)
         if due and (validation or measured) and epoch.value(self.settings.monitor) is None:
             names = ", ".join(sorted({*validation, *measured}))
             raise InputError(f"monitor={self.settings.monitor!r} is not measured: choose among {names}")
