@@ -267,7 +267,7 @@ def _package(module: str, name: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise InputError(f"{name} is not installed: pip install {name}, or 'pip install .[hpc]'") from error
+        raise InputError(f"{name} is not installed: pip install {name}") from error
 
 
 def _wait(client: Client, settings: ClusterSettings) -> None:
