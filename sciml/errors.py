@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "BuildError",
     "ChecksumError",
+    "ClusterError",
     "InputError",
     "MissingVariable",
     "SchemaError",
@@ -38,3 +39,7 @@ class ChecksumError(SciMLError):
 
 class BuildError(SciMLError):
     """The native library could not be built or loaded."""
+
+
+class ClusterError(SciMLError):
+    """The workers or the scheduler of a cluster stopped; the finished part remains, and the same call continues."""

@@ -19,6 +19,7 @@ from sciml.cli.output import Json, Output, Quiet, progress_bar
 from sciml.cli.runs import select_runs
 from sciml.cli.targets import check_targets, expand_inputs, total_size
 from sciml.cli.training_options import TrainingOptions
+from sciml.cli.worker_options import WorkerOptions
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
@@ -262,6 +263,7 @@ def augment(
         "sciml convection evaluate a.sciml columns.zarr --by run,dx --by run,class",
     )
 )
+@expand_options
 def evaluate(
     model: Annotated[
         str,
@@ -270,6 +272,7 @@ def evaluate(
     files: Annotated[
         list[Path], typer.Argument(help="wrfout files, captured or drawn pairs, or a columns store.")
     ],
+    *,
     reference: Reference = None,
     weights: Annotated[
         Path | None, typer.Option("--weights", metavar="FILE", help="Weights file of the library.")
@@ -297,8 +300,9 @@ def evaluate(
         bool, typer.Option("--weighted", help="Weight the columns by the variable WEIGHT.")
     ] = False,
     block: Annotated[
-        int, typer.Option("--block", min=1, help="Number of columns in memory at a time.")
+        int, typer.Option("--block", min=1, help="Number of columns in memory at a time, in each process.")
     ] = 8192,
+    worker_options: WorkerOptions,
     figure: Annotated[
         Path | None, typer.Option("--figure", metavar="FILE", help="Write a summary figure (PNG).")
     ] = None,
@@ -330,20 +334,22 @@ def evaluate(
     runs = f" (RUN {', '.join(map(str, run))})" if run else ""
     data = ", ".join(path.resolve().name for path in files) + runs
     evaluations: list[Evaluation] = []
-    for name, algorithm in zip(map(_short_name, models), algorithms, strict=True):
-        with progress_bar(f"evaluating {name}", quiet) as progress:
-            evaluations.append(
-                assess(
-                    columns,
-                    algorithm,
-                    model=name,
-                    data=data,
-                    weighted=weighted,
-                    by=keys,
-                    block=block,
-                    progress=progress,
+    with worker_options.chosen(quiet) as workers:
+        for name, algorithm in zip(map(_short_name, models), algorithms, strict=True):
+            with progress_bar(f"evaluating {name}", quiet) as progress:
+                evaluations.append(
+                    assess(
+                        columns,
+                        algorithm,
+                        model=name,
+                        data=data,
+                        weighted=weighted,
+                        by=keys,
+                        block=block,
+                        workers=workers,
+                        progress=progress,
+                    )
                 )
-            )
     output = Output(json_file, quiet)  # Files are written first, because a closed pipe ends the command.
     _write(output, evaluations, html_file, figure, title)
     output.print(*(f"{evaluation}\n" for evaluation in evaluations))

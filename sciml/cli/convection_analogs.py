@@ -10,9 +10,11 @@ import typer
 
 from sciml.checks import check_fraction
 from sciml.cli.help_pages import examples
+from sciml.cli.option_groups import expand_options
 from sciml.cli.output import Json, Output, Quiet
 from sciml.cli.runs import select_runs
 from sciml.cli.targets import check_targets, expand_inputs
+from sciml.cli.worker_options import WorkerOptions
 from sciml.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ EXAMPLES = examples(
 PROFILES = "profiles"  # value of --features
 
 
+@expand_options
 def analogs(
     stored: Annotated[
         Path, typer.Argument(metavar="STORE", help="Columns store (*.zarr), or file of pairs, to search in.")
@@ -92,9 +95,7 @@ def analogs(
         int,
         typer.Option("--seed", metavar="N", min=0, help="Seed of the draw that calibrates the intervals."),
     ] = 7,
-    workers: Annotated[
-        int, typer.Option("--workers", metavar="N", min=1, help="Number of processes that search.")
-    ] = 1,
+    worker_options: WorkerOptions,
     figure: Annotated[
         Path | None, typer.Option("--figure", metavar="FILE", help="Write a figure (PNG).")
     ] = None,
@@ -127,7 +128,10 @@ def analogs(
     measure = _features(features)
     columns = select_runs(open_columns(files, truth=reference or None, keep="all"), run or [])
     known = select_runs(open_columns(stored), exclude or [], drop=True)
-    with StageProgress() if quiet else StageProgress.automatic(transient=True) as stages:
+    with (
+        worker_options.chosen(quiet) as workers,
+        StageProgress() if quiet else StageProgress.automatic(transient=True) as stages,
+    ):
         memory = AnalogMemory(
             _of_same_levels(known, columns),
             tendencies=names,

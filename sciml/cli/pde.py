@@ -19,6 +19,7 @@ from sciml.cli.pde_train import EXAMPLES as TRAIN
 from sciml.cli.pde_train import train
 from sciml.cli.pde_verify import FINDINGS, SOLVE, VERIFY, findings, solve, verify
 from sciml.cli.targets import check_targets, total_size
+from sciml.cli.worker_options import WorkerOptions
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -61,11 +62,13 @@ def families(json_file: Json = None, quiet: Quiet = False) -> None:
         "sciml pde generate helmholtz --count 64 --seed 8 -o test.nc --json test.json",
     )
 )
+@expand_options
 def generate(
     family: Annotated[
         str,
         typer.Argument(help="Family of problems: see 'sciml pde families'.", autocompletion=complete_family),
     ],
+    *,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Dataset to write: NAME.zarr or NAME.nc (netCDF-4).")
     ],
@@ -85,14 +88,7 @@ def generate(
     centring: Annotated[
         str, typer.Option("--centring", help="Position of the unknowns: vertex or cell.")
     ] = "vertex",
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            min=1,
-            help="Number of processes; default: an existing Dask scheduler, else one process per core.",
-        ),
-    ] = None,
+    worker_options: WorkerOptions,
     chunk: Annotated[
         int | None,
         typer.Option("--chunk", min=1, help="Number of samples in a block; it does not affect the values."),
@@ -138,7 +134,10 @@ def generate(
         dtype="float64" if double else "float32",
         chunk=chunk,
     )
-    with progress_bar(f"solving {family}", quiet) as progress:
+    with (
+        worker_options.chosen(quiet) as workers,
+        progress_bar(f"solving {family}", quiet) as progress,
+    ):
         new = write_dataset(dataset, output, workers=workers, overwrite=overwrite, progress=progress)
     size = total_size(output)
     content: dict[str, Any] = {

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sciml.cli.help_pages import CommandGroup, examples
+from sciml.cli.option_groups import expand_options
 from sciml.cli.output import Json, Output, Quiet
 from sciml.cli.targets import check_targets, expand_inputs, total_size
+from sciml.cli.worker_options import WorkerOptions
 from sciml.cli.wrf_compare import EXAMPLES, compare
 from sciml.cli.wrf_perturb import EXAMPLES as PERTURB_EXAMPLES
 from sciml.cli.wrf_perturb import perturb
@@ -175,24 +177,20 @@ def _describe_source(source: SourceFile) -> list[str]:
     "columns",
     epilog=examples(
         "sciml wrf columns wrfout_d01_a.nc wrfout_d01_b.nc -o columns.zarr",
-        "sciml wrf columns 'run1/wrfout_d01_*' -o run1.zarr --run 1 --workers 4",
+        "sciml wrf columns 'run1/wrfout_d01_*' -o r.zarr --run 1 --cluster slurm.toml",
         "sciml wrf columns wrfout.nc --reference mskf_offline.nc -o c.zarr",
     ),
 )
+@expand_options
 def columns(
     files: Files,
+    *,
     output: Annotated[
         Path,
         typer.Option("-o", "--output", metavar="STORE", help="Store to write, such as columns.zarr."),
     ],
     reference: Reference = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Number of Dask worker processes; default: an existing scheduler, else one process per core.",
-        ),
-    ] = None,
+    worker_options: WorkerOptions,
     run: Annotated[
         str | None,
         typer.Option(
@@ -223,16 +221,17 @@ def columns(
     from sciml.progress import StageProgress
 
     report, begun = Output(json_file, quiet), time.monotonic()
-    counts = write_columns(
-        files,
-        output,
-        truth=reference,
-        run=None if run is None else run_number(run),
-        keep="all" if everything else "pairs",
-        workers=workers,
-        overwrite=overwrite,
-        progress=StageProgress() if quiet else None,
-    )
+    with worker_options.chosen(quiet) as workers:
+        counts = write_columns(
+            files,
+            output,
+            truth=reference,
+            run=None if run is None else run_number(run),
+            keep="all" if everything else "pairs",
+            workers=workers,
+            overwrite=overwrite,
+            progress=StageProgress() if quiet else None,
+        )
     written = counts.total if everything else counts.pairs
     size = total_size(output)
     content = {"store": str(output), "columns": written, "bytes": size, "seconds": time.monotonic() - begun}

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from sciml.cli.option_groups import expand_options
 from sciml.cli.output import Json, Output, Quiet, progress_bar
 from sciml.cli.targets import check_targets, expand_inputs
+from sciml.cli.worker_options import WorkerOptions
 
 if TYPE_CHECKING:
     from sciml.verify.forecast.compare import RunSource
@@ -23,6 +25,7 @@ EXAMPLES = (
 )
 
 
+@expand_options
 def compare(
     sides: Annotated[
         list[str],
@@ -32,6 +35,7 @@ def compare(
             show_default=False,
         ),
     ],
+    *,
     floor: Annotated[
         list[str] | None,
         typer.Option(
@@ -82,6 +86,7 @@ def compare(
         int, typer.Option("--resamples", min=0, help="Number of bootstrap resamples.")
     ] = 1000,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the bootstrap.")] = 7,
+    worker_options: WorkerOptions,
     html_file: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write an HTML page with figures.")
     ] = None,
@@ -116,21 +121,22 @@ def compare(
     check_targets(targets, expand_inputs([reference, candidate, *floors]))
     from sciml.verify.forecast.compare import compare_runs
 
-    sources = _open_sources(
-        [reference, candidate, *floors], [*(name or (None, None)), *[None] * len(floors)], variable, quiet
-    )
-    result = compare_runs(
-        sources[0],
-        sources[1],
-        floor=sources[2:],
-        window=window,
-        align=align,
-        thresholds=threshold,
-        scales=scale,
-        block=block,
-        resamples=resamples,
-        seed=seed,
-    )
+    names = [*(name or (None, None)), *[None] * len(floors)]
+    with worker_options.chosen(quiet, at_once=True) as workers:
+        sources = _open_sources([reference, candidate, *floors], names, variable, quiet)
+        result = compare_runs(
+            sources[0],
+            sources[1],
+            floor=sources[2:],
+            window=window,
+            align=align,
+            thresholds=threshold,
+            scales=scale,
+            block=block,
+            resamples=resamples,
+            seed=seed,
+            workers=workers,
+        )
     output = Output(json_file, quiet)
     output.write_json(result.to_json)
     _write_figures(output, result, html_file, figure)

@@ -27,7 +27,7 @@ from sciml.columns.inputs import why_unknown
 from sciml.columns.mixture import Mixture
 from sciml.columns.plan import Block, SourceFile, blocks_of, count_slabs, describe_sources, identity
 from sciml.columns.replacing import check_replaceable, check_store_name
-from sciml.errors import InputError, SciMLError
+from sciml.errors import ClusterError, InputError, SciMLError
 from sciml.parallel.bounded import TaskRunner, open_task_runner
 from sciml.progress import StageProgress
 from sciml.schemes.mskf import MSKF
@@ -104,6 +104,8 @@ def write_columns(
         is not a store of columns, or contains an input; another process is writing it.
     MissingVariable
         An input of the scheme is missing.
+    ClusterError
+        The workers or the scheduler of a cluster stopped. The finished part stays, and the same call resumes it.
     OSError
         The disk is full. The finished part stays, and the same call resumes it.
     KeyboardInterrupt
@@ -182,6 +184,8 @@ def _cleaning_up(partial: Path) -> Iterator[None]:
     """Remove the unfinished store if an input is wrong; name it in the error if the disk is full."""
     try:
         yield
+    except ClusterError:
+        raise
     except SciMLError:
         discard(partial)  # the finished part cannot be used
         raise

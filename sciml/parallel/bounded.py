@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sciml.errors import InputError
+from sciml.errors import ClusterError, InputError
 from sciml.parallel import cluster
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, KilledWorker
 
-__all__ = ["TaskRunner", "bounded", "open_task_runner"]
+__all__ = ["ALONE", "TaskRunner", "bounded", "in_order", "open_task_runner"]
 
 R = TypeVar("R")
 
@@ -41,6 +42,10 @@ class TaskRunner:
                 update(count, len(items))
 
 
+ALONE: Final = TaskRunner(None)
+"""Carries out all tasks in this process."""
+
+
 def bounded(
     client: Client, submit: Callable[[Any], Any], items: Sequence[Any]
 ) -> Generator[tuple[int, Any], None, None]:
@@ -59,7 +64,12 @@ def bounded(
     ------
     index, result
         Position of the item, and the result of its future. Futures that are left when the iteration ends are
-        cancelled.
+        cancelled. A task whose worker dies is given to another worker, and waits if there is none.
+
+    Raises
+    ------
+    ClusterError
+        The scheduler stopped, or several workers died while they computed the same item.
     """
     from distributed import as_completed
 
@@ -74,17 +84,69 @@ def bounded(
             under_way[future] = index
             done.add(future)
 
-    fill()
     try:
+        with _cluster_errors():
+            fill()
         for future in done:
             index = under_way.pop(future)
-            yield index, future.result()
+            with _cluster_errors():
+                result = future.result()
+            yield index, result
             future.release()
-            fill()
+            with _cluster_errors():
+                fill()
     finally:
         if under_way:
             with contextlib.suppress(Exception):
                 client.cancel(list(under_way))
+
+
+@contextlib.contextmanager
+def _cluster_errors() -> Iterator[None]:
+    """Explain the errors of a cluster; those of the tasks pass."""
+    from distributed import CancelledError, KilledWorker
+    from distributed.comm.core import CommClosedError
+
+    try:
+        yield
+    except KilledWorker as error:
+        count = error.allowed_failures + 1
+        raise ClusterError(
+            f"{f'{count} workers' if count > 1 else 'a worker'} died while computing the same block, most often "
+            f"because it needs more memory than they have{_memory(error)}: give the workers more memory or take "
+            "smaller blocks, and run the same command again to resume"
+        ) from error
+    except (CancelledError, CommClosedError) as error:
+        logging.getLogger("distributed.client").setLevel(
+            logging.CRITICAL
+        )  # it would log its vain reconnection
+        raise ClusterError(
+            "the Dask scheduler stopped, or cancelled the work: start it again, and run the same command again to "
+            "resume"
+        ) from error
+
+
+def _memory(error: KilledWorker) -> str:
+    """Return the memory limit of the last worker that died as text; empty if it is not known."""
+    limit = getattr(error.last_worker, "memory_limit", 0)
+    return f" ({limit / 2**20:.0f} MiB)" if limit else ""
+
+
+def in_order(results: Iterator[tuple[int, R]]) -> Iterator[R]:
+    """Yield results in the order of their items; those that are early wait in memory.
+
+    Examples
+    --------
+    >>> list(in_order(iter([(1, "b"), (0, "a"), (2, "c")])))
+    ['a', 'b', 'c']
+    """
+    early: dict[int, R] = {}
+    following = 0
+    for index, result in results:
+        early[index] = result
+        while following in early:
+            yield early.pop(following)
+            following += 1
 
 
 @contextlib.contextmanager
@@ -105,11 +167,11 @@ def open_task_runner(workers: int | None, blocks: int, finish: Callable[[], None
     alone = workers == 1 or (workers is None and blocks < 4)
     if alone and not cluster.scheduler_there():
         try:
-            yield TaskRunner(None)
+            yield ALONE
         finally:
             finish()
         return
     with cluster.client(n_workers=workers) as client:
         yield TaskRunner(client)
-        # A scheduler that was there lives on: its workers must not hold the files.
-        client.run(finish)
+        # A scheduler that was there lives on: its workers must not hold the files. One that has just died need not.
+        client.run(finish, on_error="ignore")

@@ -8,18 +8,71 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from sciml.errors import InputError
-from sciml.parallel.cluster_file import ClusterSettings, connect, read_cluster
+from sciml.parallel.cluster_file import ClusterSettings, announce, connect, read_cluster, to_stderr
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["address", "client", "scheduler_there"]
+__all__ = ["address", "chosen_cluster", "client", "scheduler_there"]
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Cluster of a context of `chosen_cluster`, and what is closed at the end of the context."""
+
+    settings: ClusterSettings | None
+    say: Callable[[str], None]
+    stack: contextlib.ExitStack
+
+
+_CHOSEN: ContextVar[_Chosen | None] = ContextVar("_CHOSEN", default=None)
+
+
+@contextlib.contextmanager
+def chosen_cluster(where: str | Path | None = None, say: Callable[[str], None] = to_stderr) -> Iterator[None]:
+    """Choose the cluster of all work in this context.
+
+    The first `client` in the context connects to the cluster, or starts a local one; later ones use the same
+    connection, which ends with the context. If nothing needs a client, no job is submitted.
+
+    Parameters
+    ----------
+    where
+        As for `client`; None leaves the choice to the environment.
+    say
+        Function that shows a line of text: the link of the dashboard, and that the work waits for a worker.
+
+    Raises
+    ------
+    InputError
+        The file does not describe a cluster.
+
+    Examples
+    --------
+    >>> with chosen_cluster():
+    ...     with client(n_workers=1, processes=False) as first:
+    ...         pass
+    ...     with client() as second:
+    ...         same = second is first
+    >>> same
+    True
+    """
+    settings = None if where is None else read_cluster(where)
+    with contextlib.ExitStack() as stack:
+        token = _CHOSEN.set(_Chosen(settings, say, stack))
+        try:
+            yield
+        finally:
+            _CHOSEN.reset(token)
 
 
 def address() -> str | None:
@@ -44,15 +97,24 @@ def address() -> str | None:
 
 def _named(where: str | Path | None) -> ClusterSettings | None:
     """Return the settings of the cluster that the argument or the environment names, or None."""
-    chosen = where or os.environ.get("SCIML_CLUSTER")
-    if chosen:
-        return read_cluster(chosen)
+    chosen = _CHOSEN.get()
+    if where is None and chosen is not None and chosen.settings is not None:
+        return chosen.settings
+    where = where or os.environ.get("SCIML_CLUSTER")
+    if where:
+        return read_cluster(where)
     named = address()
     return None if named is None else ClusterSettings("address", named)
 
 
 def scheduler_there() -> bool:
-    """Return whether this process has a Dask client, or the environment names a scheduler or a cluster."""
+    """Return whether this process has a Dask client, or a scheduler or a cluster is named.
+
+    The name is that of `chosen_cluster` or of the environment.
+    """
+    chosen = _CHOSEN.get()
+    if chosen is not None and chosen.settings is not None:
+        return True
     if address() is not None or os.environ.get("SCIML_CLUSTER"):
         return True
     if "distributed" not in sys.modules:
@@ -137,11 +199,12 @@ def client(
 ) -> Iterator[Client]:
     """Yield a Dask client of a running scheduler, else of a local one that is started for it.
 
-    In this order: the client that this process (or the Dask task it runs in) already has; the cluster that ``where``
-    or the environment variable ``SCIML_CLUSTER`` names; the scheduler named by ``DASK_SCHEDULER_ADDRESS`` or by
-    ``scheduler-address`` in Dask's configuration; a new ``distributed.LocalCluster``. At the end this function closes
-    only what it started. The arguments from ``n_workers`` to ``dashboard`` apply to the local cluster only; the workers
-    of a running scheduler are unchanged.
+    In this order: the client that this process (or the Dask task it runs in) already has; the cluster that ``where``,
+    `chosen_cluster` or the environment variable ``SCIML_CLUSTER`` names; the scheduler named by
+    ``DASK_SCHEDULER_ADDRESS`` or by ``scheduler-address`` in Dask's configuration; a new ``distributed.LocalCluster``.
+    At the end this function closes only what it started. The arguments from ``n_workers`` to ``dashboard`` apply to the
+    local cluster only; the workers of a running scheduler are unchanged. The link of the dashboard of a named cluster
+    is printed on the standard error.
 
     Parameters
     ----------
@@ -192,16 +255,17 @@ def client(
         yield here
         return
 
-    settings = _named(where)
-    if settings is not None and settings.kind != "local":
-        with connect(settings, connect_timeout=connect_timeout) as connected:
-            yield connected
-        return
-    if settings is not None:
-        n_workers = n_workers or settings.processes_of_a_job
-        memory_limit = settings.memory_of_a_process or memory_limit
-
-    with contextlib.ExitStack() as stack:
+    settings, chosen = _named(where), _CHOSEN.get()
+    say = to_stderr if chosen is None else chosen.say
+    with contextlib.ExitStack() as own:
+        stack = own if chosen is None else chosen.stack
+        if settings is not None and settings.kind != "local":
+            yield stack.enter_context(connect(settings, connect_timeout=connect_timeout, say=say))
+            return
+        if settings is not None:
+            n_workers = n_workers or settings.processes_of_a_job
+            memory_limit = settings.memory_of_a_process or memory_limit
+            dashboard = dashboard or find_spec("bokeh") is not None
         stack.enter_context(_hushed_when_interrupted())
         with _main_hidden():
             cluster = distributed.LocalCluster(
@@ -216,4 +280,7 @@ def client(
                 preload=[__name__] if processes else [],
             )
             stack.enter_context(cluster)
-        yield stack.enter_context(distributed.Client(cluster))
+        made = stack.enter_context(distributed.Client(cluster))
+        if settings is not None and dashboard:
+            announce(made, say)
+        yield made

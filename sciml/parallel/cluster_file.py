@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -16,7 +16,7 @@ from sciml.errors import InputError
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["ClusterSettings", "connect", "job_script", "read_cluster"]
+__all__ = ["ClusterSettings", "announce", "connect", "job_script", "read_cluster", "to_stderr"]
 
 Kind = Literal["slurm", "pbs", "mpi", "local", "address", "file"]
 BATCH: Mapping[str, str] = {"slurm": "SLURMCluster", "pbs": "PBSCluster"}
@@ -27,6 +27,19 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "file": ("address",),
 }
 """Settings without which a kind of cluster cannot be used."""
+REPLACEMENT_S = 30.0
+"""Seconds between two looks for jobs that ended before the work, which are submitted again."""
+
+
+def to_stderr(line: str) -> None:
+    """Print a line on the standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def announce(client: Client, say: Callable[[str], None]) -> None:
+    """Say where the dashboard of a scheduler is, if it has one."""
+    if "dashboard" in client.scheduler_info(n_workers=0).get("services", {}):
+        say(f"dashboard: {client.dashboard_link}")
 
 
 @dataclass(frozen=True)
@@ -166,7 +179,9 @@ def read_cluster(where: str | Path) -> ClusterSettings:
 
 
 @contextlib.contextmanager
-def connect(settings: ClusterSettings, *, connect_timeout: float = 30.0) -> Iterator[Client]:
+def connect(
+    settings: ClusterSettings, *, connect_timeout: float = 30.0, say: Callable[[str], None] = to_stderr
+) -> Iterator[Client]:
     """Yield a client of a cluster; at the end, close the client and the jobs that were started.
 
     Parameters
@@ -175,6 +190,8 @@ def connect(settings: ClusterSettings, *, connect_timeout: float = 30.0) -> Iter
         Settings of any kind but ``local``.
     connect_timeout
         Seconds to wait for a running scheduler to answer.
+    say
+        Function that shows a line of text.
 
     Yields
     ------
@@ -202,17 +219,25 @@ def connect(settings: ClusterSettings, *, connect_timeout: float = 30.0) -> Iter
                 "DASK_SCHEDULER_ADDRESS and SCIML_CLUSTER to use this machine alone"
             ) from error
         with connected:
+            announce(connected, say)
+            if not connected.nthreads():
+                say(
+                    f"the scheduler at {settings.address} has no worker yet: the work starts with the first one"
+                )
             yield connected
         return
     if settings.kind == "mpi":
         _package("dask_mpi", "dask-mpi").initialize(nthreads=1, nanny=False)
         with distributed.Client() as connected:
-            _wait(connected, settings)
+            announce(connected, say)
+            _wait(connected, settings, say)
             yield connected
         return
     with _submitted(settings) as cluster, distributed.Client(cluster) as connected:
-        print(f"dashboard: {connected.dashboard_link}", file=sys.stderr)
-        _wait(connected, settings)
+        announce(connected, say)
+        _wait(connected, settings, say)
+        # From now on a job that ends too early, by its time limit or by scancel, is replaced.
+        cluster.adapt(minimum_jobs=settings.jobs, maximum_jobs=settings.jobs, interval=f"{REPLACEMENT_S} s")
         yield connected
 
 
@@ -270,9 +295,9 @@ def _package(module: str, name: str) -> Any:
         raise InputError(f"{name} is not installed: pip install {name}") from error
 
 
-def _wait(client: Client, settings: ClusterSettings) -> None:
+def _wait(client: Client, settings: ClusterSettings, say: Callable[[str], None]) -> None:
     """Wait for the first worker."""
-    print("waiting for the first worker", file=sys.stderr)
+    say("waiting for the first worker")
     try:
         client.wait_for_workers(1, timeout=settings.wait or None)
     except TimeoutError as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sciml.checks import check_whole
-from sciml.errors import InputError, SciMLError
+from sciml.errors import ClusterError, InputError, SciMLError
 from sciml.parallel import cluster
 from sciml.parallel.bounded import bounded
 from sciml.storage.atomic import check_replaceable, replaced
@@ -69,6 +69,8 @@ def write_dataset(
         The path cannot be written; it is something else than this dataset, or the unfinished dataset is another one
         (with another number of samples, seed or version of sciml); another process writes it; there are no samples; or
         the file cannot store a name, an attribute or a value.
+    ClusterError
+        The workers or the scheduler of a cluster stopped; the finished blocks remain.
     OSError
         The disk is full; the finished blocks remain.
     KeyboardInterrupt
@@ -89,6 +91,8 @@ def write_dataset(
         _take_up(partial, path, plan, dataset, overwrite)
         try:
             _compute(partial, plan, dataset, workers, progress or _silent)
+        except ClusterError:
+            raise
         except SciMLError:
             partial.discard()  # the input is invalid, so the finished blocks are useless
             raise
@@ -298,8 +302,6 @@ def _rows(dataset: xr.Dataset) -> dict[Any, xr.DataArray]:
 def _compute(
     partial: PartialStore, plan: Mapping[str, Any], dataset: xr.Dataset, workers: int | None, progress: Tell
 ) -> None:
-    import zarr
-
     block, total = int(plan["block"]), int(plan["samples"])
     numbers = range(-(-total // block))
     left = [number for number in numbers if not partial.done(number)]
@@ -308,7 +310,6 @@ def _compute(
     if not left:
         return
     rows = _rows(dataset)
-    group: Any = zarr.open_group(partial.store, mode="r+")
     size = max(row.size for row in rows.values()) * len(left) // len(numbers)
     alone = workers == 1 or (workers is None and (size < SMALL or len(left) < 2))
 
@@ -316,32 +317,52 @@ def _compute(
         here = slice(number * block, min(total, (number + 1) * block))
         return {str(name): row.isel(sample=here).data for name, row in rows.items()}
 
-    for number, values in _carried_out(lazy, left, alone, workers):
-        start = number * block
-        length = min(block, total - start)
-        for name, array in values.items():
-            group[name][start : start + length] = np.asarray(array)
+    for number in _written(partial.store, block, lazy, left, alone, workers):
         partial.mark(number)
-        done += length
+        done += min(block, total - number * block)
         progress(done, total)
 
 
-def _carried_out(
-    lazy: Callable[[int], dict[str, Any]], numbers: Sequence[int], alone: bool, workers: int | None
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the finished blocks, computed in this process or by Dask with a bounded number of tasks."""
+def _written(
+    store: Path,
+    block: int,
+    lazy: Callable[[int], dict[str, Any]],
+    numbers: Sequence[int],
+    alone: bool,
+    workers: int | None,
+) -> Iterator[int]:
+    """Yield the number of each block when it is in the store, computed and written here or by a worker."""
+    import zarr
     from dask.base import compute
     from dask.delayed import delayed
 
     if alone and not cluster.scheduler_there():
+        group: Any = zarr.open_group(store, mode="r+")
         for number in numbers:
-            yield number, compute(lazy(number), scheduler="synchronous")[0]
+            _write_rows(group, number * block, compute(lazy(number), scheduler="synchronous")[0])
+            yield number
         return
     with cluster.client(n_workers=workers) as client:
-        results = bounded(client, lambda number: client.compute(delayed(lazy(number))), numbers)
+        write = delayed(_open_and_write)
+        results = bounded(
+            client, lambda number: client.compute(write(str(store), number * block, lazy(number))), numbers
+        )
         with contextlib.closing(results):
-            for index, values in results:
-                yield numbers[index], values
+            for index, _ in results:
+                yield numbers[index]
+
+
+def _open_and_write(store: str, start: int, values: Mapping[str, Any]) -> None:
+    """Write a block in a worker, so that no array passes through the process that waits for it."""
+    import zarr
+
+    _write_rows(zarr.open_group(store, mode="r+"), start, values)
+
+
+def _write_rows(group: Any, start: int, values: Mapping[str, Any]) -> None:
+    """Write a block, which is one chunk of each array; no other block shares it."""
+    for name, array in values.items():
+        group[name][start : start + len(array)] = np.asarray(array)
 
 
 def _first_chunk(value: xr.DataArray) -> tuple[int, ...] | None:

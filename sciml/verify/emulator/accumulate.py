@@ -207,6 +207,26 @@ class ScoreAccumulator:
         self._counted.append(inside.sum(0))
         self._rows.append(column_rows(truth, prediction, state, outputs, kind, dt))
 
+    @property
+    def scored(self) -> bool:
+        """Whether a column was added."""
+        return bool(self._rows)
+
+    def merge(self, other: ScoreAccumulator) -> None:
+        """Add the columns of another accumulator with the same settings, after those added so far."""
+        for key, sums in other._moments.items():
+            self._moments.setdefault(key, MomentSums.empty(sums.sums.shape[1])).merge(sums)
+        for own, group in zip(self._groups, other._groups, strict=True):
+            own.merge(group)
+        self._units |= other._units
+        self._rows += other._rows
+        self._heights += other._heights
+        self._counted += other._counted
+        self._left = {name: count + other._left[name] for name, count in self._left.items()}
+        self._absent |= other._absent
+        self._broken += other._broken
+        self._dt |= other._dt
+
     def result(self) -> Evaluation:
         """Return the evaluation of the columns added so far.
 

@@ -6,20 +6,26 @@ block by block and stores only sums and a short row for each column.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
+import contextlib
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 
 from sciml.columns.mixture import LEVELS
 from sciml.errors import InputError
+from sciml.parallel.bounded import in_order, open_task_runner
+from sciml.parallel.parts import Part, Parts
 from sciml.solve import Algorithm, init, solve
 from sciml.verify.emulator.accumulate import ScoreAccumulator
 from sciml.verify.emulator.evaluation import Evaluation
 from sciml.verify.emulator.groups import Groups, check_keys
 from sciml.verify.emulator.tables import PLACE
+from sciml.wrf.hyperslab import close_files
 
 __all__ = ["assess", "evaluate"]
 
@@ -106,11 +112,14 @@ def assess(
     weighted: bool = False,
     by: Sequence[Sequence[str]] = (),
     block: int = 8192,
+    workers: int | None = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Run an algorithm over columns with known targets, block by block, and score it.
 
-    The memory is that of one block of columns with its prediction, and about 100 bytes per evaluated column.
+    The memory is that of one block of columns with its prediction, and about 100 bytes per evaluated column. The scores
+    have the same bits for any number of workers: each block is computed by one thread of torch, and the sums are added
+    in the order of the blocks.
 
     Parameters
     ----------
@@ -124,7 +133,10 @@ def assess(
         Keys (`sciml.verify.emulator.groups.KEYS`) of each table of groups: ``[("run", "dx"), ("class",)]`` gives a
         table with a row for each run and grid spacing, and one with a row for each class.
     block
-        Number of columns in memory at a time.
+        Number of columns in memory at a time, in each process.
+    workers
+        Number of Dask worker processes; 1 works in this process, unless a scheduler is there (see
+        `sciml.parallel.cluster.client`); None is one worker for each core if there are at least four blocks.
     progress
         Called with (columns done, all columns) after each block.
 
@@ -137,26 +149,91 @@ def assess(
     ------
     InputError, MissingVariable
         As for `evaluate`.
+    ClusterError
+        The workers or the scheduler of a cluster stopped.
     """
     from sciml.convection.problem import Convection
 
     keys = check_keys(by)
     usual = getattr(algorithm, "about", {}).get("usual_error") if keys else None
-    groups = [Groups(own, usual) for own in keys]
-    accumulator = ScoreAccumulator(model=model, data=data, weighted=weighted, groups=groups)
+    score = _Scoring(algorithm, model, data, weighted, keys, usual)
+    accumulator = score.accumulator()
     columns = _shortened(columns)
-    total, state = columns.sizes.get("column", 0), None
-    for start in range(0, total, block):
-        part = columns.isel(column=slice(start, start + block)).load()
-        part = part.isel(column=accumulator.select(part))
-        if part.sizes["column"]:
-            problem = Convection(part)
-            state = init(Convection(columns), algorithm) if state is None else state
-            accumulator.add(part, solve(problem, algorithm, state=state, throw=False).outputs)
-        if progress:
-            progress(min(start + block, total), total)
+    total, parts = columns.sizes.get("column", 0), Parts(columns, "column", block)
+
+    def update(done: int, count: int) -> None:
+        if progress and done:
+            progress(min(done * block, total), total)
+
+    with open_task_runner(workers, len(parts), _forget_states) as run:
+        for scored in in_order(run(score, parts, update)):
+            if scored.scored and not accumulator.scored:
+                init(Convection(columns), algorithm)  # for its warnings, which a worker does not show
+            accumulator.merge(scored)
     evaluation = accumulator.result()
     return replace(evaluation, scores={**evaluation.scores, "seen_in_training": _seen(columns, algorithm)})
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """Scoring of a block of columns, in any process."""
+
+    algorithm: Algorithm[Any, Any, Any]
+    model: str
+    data: str
+    weighted: bool
+    by: tuple[tuple[str, ...], ...]
+    usual: float | None
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def accumulator(self) -> ScoreAccumulator:
+        """Make an accumulator without columns."""
+        groups = [Groups(own, self.usual) for own in self.by]
+        return ScoreAccumulator(model=self.model, data=self.data, weighted=self.weighted, groups=groups)
+
+    def __call__(self, part: Part) -> ScoreAccumulator:
+        """Read, predict and score a block."""
+        from sciml.convection.problem import Convection
+
+        accumulator, block = self.accumulator(), part.load()
+        block = block.isel(column=accumulator.select(block))
+        if block.sizes["column"]:
+            problem = Convection(block)
+            with _one_thread():
+                answer = solve(problem, self.algorithm, state=self._state(problem), throw=False)
+            accumulator.add(block, answer.outputs)
+        return accumulator
+
+    def _state(self, problem: Any) -> Any:
+        """Return the state of the algorithm, which a process makes once."""
+        if self.key not in _STATES:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                _STATES[self.key] = init(problem, self.algorithm)
+        return _STATES[self.key]
+
+
+_STATES: Final[dict[str, Any]] = {}
+"""States of algorithms in this process, by the key of the evaluation."""
+
+
+def _forget_states() -> None:
+    """Release the states and the files at the end of an evaluation."""
+    _STATES.clear()
+    close_files()
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute with one thread of torch: with others, the last bits of some products of matrices differ."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _shortened(columns: xr.Dataset) -> xr.Dataset:

@@ -114,6 +114,14 @@ class Groups:
                     levels=None if levels is None else levels[here],
                 )
 
+    def merge(self, other: Groups) -> None:
+        """Add the columns of other groups by the same keys, after those added so far."""
+        for group, moments in other._sums.items():
+            sums = self._sums.setdefault(group, {})
+            for name, more in moments.items():
+                sums.setdefault(name, MomentSums.empty(more.sums.shape[1])).merge(more)
+        self._keys += other._keys
+
     def to_json(self, columns: xr.Dataset, weighted: bool) -> dict[str, Any]:
         """Return the table: ``by``, and a row for each group.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from sciml.errors import InputError
+from sciml.parallel.bounded import TaskRunner, open_task_runner
 from sciml.tables import aligned, finite_number, plain
 from sciml.verify.forecast.block_bootstrap import require_scores
 from sciml.verify.forecast.mean_state import budgets, profiles
@@ -22,10 +23,14 @@ from sciml.verify.forecast.run_place import differing_levels, grid_of, require_s
 from sciml.verify.forecast.run_source import RunSource, of_same_parts, open_source
 from sciml.verify.forecast.run_times import HOUR, span
 from sciml.verify.forecast.run_windows import Dropped, Windows, common_windows
+from sciml.wrf.hyperslab import close_files
 
 __all__ = ["RunComparison", "RunSource", "compare_runs", "open_source"]
 
 Array = NDArray[Any]
+BLOCK_BYTES: Final = 48 << 20
+PROFILES: Final = 10
+"""Number of profiles of a frame that the comparison reads, about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +119,7 @@ def compare_runs(
     block: int | None = None,
     resamples: int = 1000,
     seed: int = 7,
+    workers: int | None = 1,
 ) -> RunComparison:
     """Compare a candidate with a reference: a run with an emulator and its control, two models, or observations.
 
@@ -130,6 +136,10 @@ def compare_runs(
         Match frames by date, or by the time since the start of each run.
     thresholds, scales, block, resamples, seed
         As in `sciml.verify.forecast.rainfall.compare_rain`.
+    workers
+        Number of Dask worker processes; 1 works in this process, unless a scheduler is there (see
+        `sciml.parallel.cluster.client`); None is one worker for each core if the runs are large. The result has the
+        same bits for any number.
 
     Returns
     -------
@@ -143,9 +153,38 @@ def compare_runs(
         equally spaced and no window is given.
     SciMLError
         The package `scores` is not installed.
+    ClusterError
+        The workers or the scheduler of a cluster stopped.
     """
     require_scores()
-    sides, notes = of_same_parts(_named([reference, candidate, *floor]))
+    settings = {
+        "thresholds": thresholds,
+        "scales": scales,
+        "block": block,
+        "resamples": resamples,
+        "seed": seed,
+    }
+    sides = _named([reference, candidate, *floor])
+    with open_task_runner(workers, _blocks(sides), finish=close_files) as run_tasks:
+        return _compared(sides, window, align, settings, run_tasks)
+
+
+def _blocks(sides: Sequence[RunSource]) -> int:
+    """Estimate the number of blocks of `BLOCK_BYTES` that the profiles read."""
+    runs = [side.run for side in sides if side.run is not None and "bottom_top" in side.run.sizes]
+    sizes = (run["QVAPOR"].nbytes for run in runs if "QVAPOR" in run.variables)
+    return sum(PROFILES * size for size in sizes) // BLOCK_BYTES
+
+
+def _compared(
+    given: Sequence[RunSource],
+    window: str | None,
+    align: Literal["time", "start"],
+    settings: Mapping[str, Any],
+    run_tasks: TaskRunner,
+) -> RunComparison:
+    """Compare sides with unique names."""
+    sides, notes = of_same_parts(given)
     shapes = [side.amounts.shape[-2:] for side in sides]
     for side, shape in zip(sides[1:], shapes[1:], strict=True):
         if shape != shapes[0]:
@@ -165,14 +204,11 @@ def compare_runs(
         return compare_rain(
             result.amounts[0],
             result.amounts[k],
-            thresholds=thresholds,
-            scales=scales,
             names=(sides[0].name, sides[k].name),
             longitude=grid.get("longitude"),
             clocks=None if result.clocks is None else (result.clocks[0], result.clocks[k]),
-            block=block,
-            resamples=resamples,
-            seed=seed,
+            run=run_tasks,
+            **settings,
         )
 
     rain = scored(1)
@@ -184,10 +220,10 @@ def compare_runs(
         *rain.summary[1:],
     )
     rain = replace(rain, summary=tuple(dict.fromkeys(lines)))
-    if floor:
+    if len(sides) > 2:
         runs = [scored(k).scores for k in range(2, len(sides))]
         rain = replace(rain, floor=judge(rain.scores, runs, [side.name for side in sides[2:]]))
-    return _with_state(rain, sides, result, grid)
+    return _with_state(rain, sides, result, grid, run_tasks)
 
 
 def _named(sides: Sequence[RunSource]) -> list[RunSource]:
@@ -226,7 +262,11 @@ def _left_out(dropped: Sequence[Dropped], count: int) -> list[str]:
 
 
 def _with_state(
-    rain: RainComparison, sides: Sequence[RunSource], result: Windows, grid: dict[str, Any]
+    rain: RainComparison,
+    sides: Sequence[RunSource],
+    result: Windows,
+    grid: dict[str, Any],
+    run_tasks: TaskRunner,
 ) -> RunComparison:
     """Add profiles and budgets, and compare them with those of the floor runs."""
     runs = [side.run for side in sides if side.run is not None]
@@ -235,7 +275,7 @@ def _with_state(
         return RunComparison(rain, None, {}, grid, absent, result.dropped)
     pair = [run.isel(Time=at) for run, at in zip(runs, result.frames, strict=True)]
     absent = {}
-    compared, absent = _profiles(sides, pair, 1)
+    compared, absent = _profiles(sides, pair, 1, run_tasks)
     amounts: dict[str, dict[str, float]] = {}
     for k, (side, run) in enumerate(zip(sides, pair, strict=True)):
         terms, missing = budgets(run, _fallen(side.amounts, result.frames[k]))
@@ -244,7 +284,7 @@ def _with_state(
             absent |= {f"{what} of {side.name}": why for what, why in missing.items()}
     state: tuple[Judged, ...] = ()
     if len(sides) > 2:
-        floors = [_profiles(sides, pair, k)[0] for k in range(2, len(sides))]
+        floors = [_profiles(sides, pair, k, run_tasks)[0] for k in range(2, len(sides))]
         names = [side.name for side in sides]
         state = (*_profile_rows(compared, floors), *_budget_rows([amounts[name] for name in names]))
     chosen = {name: terms for name, terms in amounts.items() if terms}
@@ -252,7 +292,7 @@ def _with_state(
 
 
 def _profiles(
-    sides: Sequence[RunSource], runs: Sequence[xr.Dataset], k: int
+    sides: Sequence[RunSource], runs: Sequence[xr.Dataset], k: int, run_tasks: TaskRunner
 ) -> tuple[xr.Dataset | None, dict[str, str]]:
     """Compute profiles of a side and the reference, unless their levels differ."""
     if runs[0].sizes.get("bottom_top") == runs[k].sizes.get("bottom_top"):
@@ -260,7 +300,7 @@ def _profiles(
         if why is not None:
             warnings.warn(f"profiles are not compared: {why}", stacklevel=4)
             return None, {"profiles": why}
-    return profiles(runs[0], runs[k])
+    return profiles(runs[0], runs[k], run_tasks)
 
 
 def _profile_rows(compared: xr.Dataset | None, floors: Sequence[xr.Dataset | None]) -> list[Judged]:

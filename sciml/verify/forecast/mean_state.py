@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from sciml.constants import CP_DRY, LATENT_HEAT_FUSION, LATENT_HEAT_VAPORISATION
 from sciml.errors import MissingVariable
+from sciml.parallel.bounded import ALONE, TaskRunner, in_order
+from sciml.parallel.parts import Part, Parts, names_read
 from sciml.verify.attributes import described
 from sciml.wrf.requirements import require, where
 from sciml.wrf.runs import new_runs
 from sciml.wrf.times import elapsed_seconds
 
 __all__ = ["budgets", "profiles"]
+
+Array = NDArray[Any]
 
 CONDENSATE: Final = ("QCLOUD", "QRAIN", "QICE", "QSNOW", "QGRAUP")
 ICE: Final = ("QICE", "QSNOW", "QGRAUP")
@@ -43,17 +49,18 @@ def _species(ds: xr.Dataset, names: tuple[str, ...]) -> xr.DataArray:
     return sum(there[1:], there[0]) if there else xr.zeros_like(_of(ds, "QVAPOR"))
 
 
-def _level_mean(field: xr.DataArray) -> np.ndarray[Any, Any]:
-    return np.asarray(field.mean([dim for dim in field.dims if dim != "bottom_top"]).values, dtype=np.float64)
-
-
-def profiles(reference: xr.Dataset, candidate: xr.Dataset) -> tuple[xr.Dataset | None, dict[str, str]]:
+def profiles(
+    reference: xr.Dataset, candidate: xr.Dataset, run: TaskRunner = ALONE
+) -> tuple[xr.Dataset | None, dict[str, str]]:
     """Compute means by level over frames and grid, and the errors between the two runs.
 
     Parameters
     ----------
     reference, candidate
         Runs at the same times, on the same levels.
+    run
+        Carries out the tasks, a frame each, so that only a frame of each run is in the memory of a process. The bits do
+        not depend on it.
 
     Returns
     -------
@@ -63,30 +70,82 @@ def profiles(reference: xr.Dataset, candidate: xr.Dataset) -> tuple[xr.Dataset |
     dict
         Reasons for missing profiles.
     """
-    absent: dict[str, str] = {}
     if reference.sizes.get("bottom_top") != candidate.sizes.get("bottom_top"):
         levels = [run.sizes.get("bottom_top") for run in (reference, candidate)]
         return None, {"profiles": f"{levels[0]} and {levels[1]} levels"}
     try:
-        height = reference.sciml.z
-        ground = float(reference.sciml.z_faces.isel(bottom_top_stag=0).mean())
+        lazy: list[xr.DataArray] = [reference.sciml.z, reference.sciml.z_faces]
     except MissingVariable as error:
         return None, {"profiles": str(error)}
-    out = xr.Dataset(coords={"height": ("level", (_level_mean(height) - ground) / 1000)})
-    about = {"height": ("height above the mean ground", "km")}
-    for name, (_, units, field) in FIELDS.items():
+    names, absent, theirs = [], {}, []
+    for name, (_, _, field) in FIELDS.items():
         try:
             first, second = field(reference), field(candidate)
         except MissingVariable as error:
             absent[f"profile of {name}"] = str(error)
             continue
-        gap = (second.astype("float64") - first.astype("float64").values).compute()
-        out[name] = ("source", "level"), np.stack([_level_mean(first), _level_mean(second)])
-        out[f"{name} bias"] = "level", _level_mean(gap)
-        out[f"{name} rmse"] = "level", np.sqrt(_level_mean(gap**2))
+        names.append(name)
+        lazy.append(first)
+        theirs.append(second)
+    pairs = _Pairs(
+        Parts(reference[names_read(reference, lazy)], "Time", 1),
+        Parts(candidate[names_read(candidate, theirs)], "Time", 1),
+    )
+    totals: dict[str, Array] = {}
+    for sums in in_order(run(partial(_sums_of_a_frame, tuple(names)), pairs, lambda done, count: None)):
+        totals = {name: totals[name] + values if totals else values for name, values in sums.items()}
+    with np.errstate(invalid="ignore"):
+        means = {name: values[0] / values[1] for name, values in totals.items()}
+    height = (means["height"] - means["ground"][0]) / 1000
+    out = xr.Dataset(coords={"height": ("level", height)})
+    about = {"height": ("height above the mean ground", "km")}
+    for name in names:
+        units = FIELDS[name][1]
+        out[name] = ("source", "level"), np.stack([means[f"{name} reference"], means[f"{name} candidate"]])
+        out[f"{name} bias"] = "level", means[f"{name} bias"]
+        out[f"{name} rmse"] = "level", np.sqrt(means[f"{name} square"])
         about |= {name: (f"mean {name}", units), f"{name} bias": (f"bias of {name}", units)}
         about[f"{name} rmse"] = (f"RMSE of {name}", units)
     return described(out, about, f"profiles of {where(candidate)} compared with {where(reference)}"), absent
+
+
+class _Pairs(Sequence[tuple[Part, Part]]):
+    """Frames of two runs at the same times."""
+
+    def __init__(self, reference: Parts, candidate: Parts) -> None:
+        self._parts = reference, candidate
+
+    def __len__(self) -> int:
+        return len(self._parts[0])
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._parts[0][index], self._parts[1][index]
+
+
+def _sums_of_a_frame(names: tuple[str, ...], pair: tuple[Part, Part]) -> dict[str, Array]:
+    """Sum the fields of a frame by level, and count the values that are not NaN, (2, level) each."""
+    reference, candidate = (part.load() for part in pair)
+    out = {
+        "height": _level_sums(reference.sciml.z),
+        "ground": _level_sums(reference.sciml.z_faces.isel(bottom_top_stag=[0])),
+    }
+    for name in names:
+        first, second = (_float64(FIELDS[name][2](frame)) for frame in (reference, candidate))
+        gap = second - first.values
+        out[f"{name} reference"], out[f"{name} candidate"] = _level_sums(first), _level_sums(second)
+        out[f"{name} bias"], out[f"{name} square"] = _level_sums(gap), _level_sums(gap**2)
+    return out
+
+
+def _float64(field: xr.DataArray) -> xr.DataArray:
+    return field.transpose("Time", "bottom_top", ...).astype("float64")
+
+
+def _level_sums(field: xr.DataArray) -> Array:
+    vertical = next(dim for dim in field.dims if str(dim).startswith("bottom_top"))
+    values = field.astype("float64").transpose(vertical, ...).values.reshape(field.sizes[vertical], -1)
+    known = ~np.isnan(values)
+    return np.stack([np.where(known, values, 0.0).sum(1), known.sum(1)])
 
 
 def budgets(run: xr.Dataset, rain: float) -> tuple[dict[str, float], dict[str, str]]:

@@ -11,12 +11,14 @@ ensembles       crps (fair), Brier score by threshold, spread over the error of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from sciml.parallel.bounded import ALONE, TaskRunner, in_order
 from sciml.verify.forecast.block_bootstrap import Blocks, library
 
 __all__ = ["CATEGORICAL", "CONTINUOUS", "categorical", "continuous", "ensemble", "fractions"]
@@ -38,6 +40,8 @@ CATEGORICAL: Final[Mapping[str, str]] = {
 CONTINUOUS: Final = ("bias", "ratio", "mae", "rmse", "correlation", "spread_ratio")
 COUNTS: Final = ("tp_count", "fn_count", "fp_count", "tn_count")
 ENDS: Final = ("lower", "upper")
+MESSAGE: Final = 4 << 20
+"""Bytes of rain in the message of a task."""
 
 
 def _scored(score: Callable[..., Mapping[str, Array]], sums: Array, blocks: Blocks) -> dict[str, Array]:
@@ -138,7 +142,12 @@ def _contingency(*counts: Array) -> dict[str, Array]:
 
 
 def fractions(
-    reference: Array, candidate: Array, thresholds: Sequence[float], scales: Sequence[int], blocks: Blocks
+    reference: Array,
+    candidate: Array,
+    thresholds: Sequence[float],
+    scales: Sequence[int],
+    blocks: Blocks,
+    run: TaskRunner = ALONE,
 ) -> xr.Dataset:
     """Compute the fractions skill score of all windows together, (threshold, scale, estimate).
 
@@ -148,33 +157,52 @@ def fractions(
         (window, y, x), mm, without NaN.
     scales
         Sides of the squares, cells; the squares are inside the grid.
+    run
+        Carries out the tasks, a few windows each; the bits do not depend on it.
 
     Notes
     -----
-    ``value`` is `scores.spatial.fss_2d`; the interval is computed from the squares of the fractions by block, whose
-    sum gives the same value. NaN where neither side has an event.
+    ``value`` is computed from sums of the squares of the fractions by window, and equals `scores.spatial.fss_2d` up to
+    rounding; the interval is that of sums by block. NaN where neither side has an event.
     """
-    score = library("spatial").fss_2d
-    dims = ("window", "y", "x")
-    r, c = (xr.DataArray(values, dims=dims) for values in (reference, candidate))
+    size = max(1, MESSAGE // (2 * reference[:1].nbytes))
+    pieces = [
+        (reference[start : start + size], candidate[start : start + size])
+        for start in range(0, len(reference), size)
+    ]
+    of_a_piece = partial(_squares, tuple(thresholds), tuple(scales), blocks)
+    parts = list(in_order(run(of_a_piece, pieces, lambda done, count: None)))
     out = np.full((len(thresholds), len(scales), 3), np.nan)
-    for i, threshold in enumerate(thresholds):
-        events = tuple((values >= threshold).astype(np.float64) for values in (reference, candidate))
-        if not any(event.any() for event in events):
+    for i, j in np.ndindex(len(thresholds), len(scales)):
+        sums = np.concatenate([part[i, j] for part in parts], -1)
+        whole, drawn = sums.sum(-1), blocks.resampled(sums)
+        if not whole[:2].any():
             continue
-        for j, scale in enumerate(scales):
-            of_r, of_c = (_fraction(event, scale) for event in events)
-            parts = (of_r**2, of_c**2, (of_r - of_c) ** 2)
-            sums = np.stack([blocks.sums(_spread(part, reference.shape, scale)) for part in parts])
-            drawn = blocks.resampled(sums)
-            with np.errstate(all="ignore"):
-                out[i, j, 1:] = blocks.interval(1 - drawn[2] / (drawn[0] + drawn[1]))
-            side = (int(scale), int(scale))
-            out[i, j, 0] = score(c, r, event_threshold=threshold, window_size=side, spatial_dims=("y", "x"),
-                                 threshold_operator=np.greater_equal)  # fmt: skip
+        out[i, j, 0] = 1 - whole[2] / (whole[0] + whole[1])
+        with np.errstate(all="ignore"):
+            out[i, j, 1:] = blocks.interval(1 - drawn[2] / (drawn[0] + drawn[1]))
     return _table(
         {"fss": out}, ("threshold", "scale"), {"threshold": list(thresholds), "scale": list(scales)}
     )
+
+
+def _squares(
+    thresholds: tuple[float, ...], scales: tuple[int, ...], blocks: Blocks, piece: tuple[Array, Array]
+) -> Array:
+    """Sum squares of fractions of some windows, (threshold, scale, 3, window * subdomain_y * subdomain_x).
+
+    The three are the squares of the reference, of the candidate and of their difference.
+    """
+    shape = piece[0].shape
+    out = []
+    for threshold in thresholds:
+        events = [(values >= threshold).astype(np.float64) for values in piece]
+        for scale in scales:
+            of_r, of_c = (_fraction(event, scale) for event in events)
+            squares = (of_r**2, of_c**2, (of_r - of_c) ** 2)
+            out.append([blocks.sums(_spread(values, shape, scale)) for values in squares])
+    sums: Array = np.asarray(out)
+    return sums.reshape(len(thresholds), len(scales), *sums.shape[1:])
 
 
 def _fraction(events: Array, scale: int) -> Array:

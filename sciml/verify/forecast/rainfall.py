@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from sciml.checks import is_number, is_whole
 from sciml.errors import InputError
+from sciml.parallel.bounded import ALONE, TaskRunner
 from sciml.verify.attributes import described
 from sciml.verify.forecast.block_bootstrap import Blocks
 from sciml.verify.forecast.rain_distribution import by_intensity, by_local_hour, hovmoeller
@@ -169,6 +170,7 @@ def compare_rain(
     block: int | None = None,
     resamples: int = 1000,
     seed: int = 7,
+    run: TaskRunner = ALONE,
 ) -> RainComparison:
     """Compute the scores of the rain of a candidate, compared with a reference.
 
@@ -191,6 +193,8 @@ def compare_rain(
     block, resamples, seed
         Settings of the bootstrap: number of windows in a block (see `sciml.verify.forecast.block_bootstrap.Blocks.of`),
         number of resamples, seed.
+    run
+        Carries out the tasks of the fractions skill score, in this process by default.
 
     Returns
     -------
@@ -229,7 +233,7 @@ def compare_rain(
         raise InputError("the two have no finite amount at the same place and time")
     parts = [continuous(a, b, blocks), categorical(a, b, limits, blocks)]
     if not missing:
-        parts.append(fractions(a, b, limits, sides, blocks))
+        parts.append(fractions(a, b, limits, sides, blocks, run))
     if members is not None:
         parts.append(ensemble(a, members, limits, blocks))
     left = f", {missing} cells without a value on one side left out: no FSS" if missing else ""

@@ -85,11 +85,20 @@ def test_amounts_agree_with_scores() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**16), st.sampled_from([1, 2, 3, 5, 8]))
 def test_the_sums_of_the_fss_give_its_value(seed: int, scale: int) -> None:
-    """The intervals are computed from sums by block; the sum of all blocks must give the score of the package."""
+    """The score and its interval are computed from sums by block, which must give the score of the package."""
     r, c = showers(seed, (3, 11, 14)), showers(seed + 1, (3, 11, 14))
     blocks = Blocks(r.shape, 1, (2, 3), np.ones((3, 3 * 2 * 3)))  # every resample is the whole
     result = fractions(r, c, [2.0], [scale], blocks)["fss"].values[0, 0]
-    assert result[1:] == pytest.approx([result[0]] * 2, rel=1e-12)
+    a, b = (xr.DataArray(x, dims=("t", "y", "x")) for x in (r, c))
+    theirs = pytest.importorskip("scores.spatial").fss_2d(
+        b,
+        a,
+        event_threshold=2.0,
+        window_size=(scale, scale),
+        spatial_dims=("y", "x"),
+        threshold_operator=np.greater_equal,
+    )
+    assert result == pytest.approx([float(theirs)] * 3, rel=1e-12, nan_ok=True)
 
 
 def test_the_fss_of_a_displaced_event_increases_with_scale() -> None:
