@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,8 +15,7 @@ import numpy as np
 
 from sciml.checks import check_whole
 from sciml.errors import ClusterError, InputError, SciMLError
-from sciml.parallel import cluster
-from sciml.parallel.bounded import bounded
+from sciml.pde.block_writing import written_blocks
 from sciml.storage.atomic import check_replaceable, replaced
 from sciml.storage.partial import PartialStore, partial_store
 
@@ -317,52 +316,10 @@ def _compute(
         here = slice(number * block, min(total, (number + 1) * block))
         return {str(name): row.isel(sample=here).data for name, row in rows.items()}
 
-    for number in _written(partial.store, block, lazy, left, alone, workers):
+    for number in written_blocks(partial.store, block, lazy, left, alone, workers):
         partial.mark(number)
         done += min(block, total - number * block)
         progress(done, total)
-
-
-def _written(
-    store: Path,
-    block: int,
-    lazy: Callable[[int], dict[str, Any]],
-    numbers: Sequence[int],
-    alone: bool,
-    workers: int | None,
-) -> Iterator[int]:
-    """Yield the number of each block when it is in the store, computed and written here or by a worker."""
-    import zarr
-    from dask.base import compute
-    from dask.delayed import delayed
-
-    if alone and not cluster.scheduler_there():
-        group: Any = zarr.open_group(store, mode="r+")
-        for number in numbers:
-            _write_rows(group, number * block, compute(lazy(number), scheduler="synchronous")[0])
-            yield number
-        return
-    with cluster.client(n_workers=workers) as client:
-        write = delayed(_open_and_write)
-        results = bounded(
-            client, lambda number: client.compute(write(str(store), number * block, lazy(number))), numbers
-        )
-        with contextlib.closing(results):
-            for index, _ in results:
-                yield numbers[index]
-
-
-def _open_and_write(store: str, start: int, values: Mapping[str, Any]) -> None:
-    """Write a block in a worker, so that no array passes through the process that waits for it."""
-    import zarr
-
-    _write_rows(zarr.open_group(store, mode="r+"), start, values)
-
-
-def _write_rows(group: Any, start: int, values: Mapping[str, Any]) -> None:
-    """Write a block, which is one chunk of each array; no other block shares it."""
-    for name, array in values.items():
-        group[name][start : start + len(array)] = np.asarray(array)
 
 
 def _first_chunk(value: xr.DataArray) -> tuple[int, ...] | None:
