@@ -12,12 +12,14 @@ from sciml.cli.convection_analogs import EXAMPLES as ANALOGS
 from sciml.cli.convection_analogs import analogs
 from sciml.cli.convection_attribute import EXAMPLES as ATTRIBUTE
 from sciml.cli.convection_attribute import attribute
+from sciml.cli.convection_augment import EXAMPLES as AUGMENT
+from sciml.cli.convection_augment import Reference, augment
 from sciml.cli.help_pages import CommandGroup, examples
 from sciml.cli.model_arguments import load_algorithm
 from sciml.cli.option_groups import expand_options
 from sciml.cli.output import Json, Output, Quiet, progress_bar
 from sciml.cli.runs import select_runs
-from sciml.cli.targets import check_targets, expand_inputs, total_size
+from sciml.cli.targets import check_targets, expand_inputs
 from sciml.cli.training_options import TrainingOptions
 from sciml.cli.worker_options import WorkerOptions
 from sciml.errors import InputError
@@ -32,25 +34,21 @@ app = CommandGroup(
     help="Train emulators of the convection scheme, and score them.",
 )
 
-Reference = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--reference",
-        metavar="FILE",
-        help="Output of the true scheme for a wrfout (mskf_offline_*); may be repeated, in order.",
-    ),
-]
-
 
 def complete_balance(incomplete: str) -> list[str]:
     """Return the keys of a balance that begin with the given text, for shell completion."""
     return [key for key in ("run", "class") if key.startswith(incomplete)]
 
 
+def complete_robust(incomplete: str) -> list[str]:
+    """Return the keys of robust groups that begin with the given text, for shell completion."""
+    return [key for key in ("run", "dx", "season") if key.startswith(incomplete)]
+
+
 @app.command(
     epilog=examples(
         "sciml convection train columns.zarr -o mskf.sciml --hold-out 3 --epochs 40",
-        "sciml convection train a.zarr b.zarr -o m.sciml --config fit.toml",
+        "sciml convection train a.zarr b.zarr -o m.sciml --robust run",
         "sciml convection train columns.zarr -o pure.sciml --network bilstm",
     )
 )
@@ -78,6 +76,15 @@ def train(
             help="Sample so that each run (run), class (class) or class of each run (both) has the same share; may be "
             "repeated.",
             autocompletion=complete_balance,
+        ),
+    ] = None,
+    robust: Annotated[
+        str | None,
+        typer.Option(
+            "--robust",
+            metavar="KEY",
+            help="Train for the worst group of columns: run, dx or season. \\[robust] of --config has more settings.",
+            autocompletion=complete_robust,
         ),
     ] = None,
     network: Annotated[
@@ -123,7 +130,8 @@ def train(
     checkpoint.check_target(output, inputs)  # before the columns are opened
     check_targets({"--json": json_file}, [*expand_inputs(inputs), output])
     begun = time.monotonic()
-    fit, settings, data = options.read("data")
+    fit, settings, data, groups = options.read("data", "robust")
+    groups |= {} if robust is None else {"by": robust}
     settings |= {} if network is None else {"kind": network}
     unknown = sorted(set(data) - {"balance"})
     if unknown:
@@ -138,6 +146,7 @@ def train(
         balance=balance or data.get("balance", ()),
         fraction=fraction,
         pretrained=pretrained,
+        robust=groups,
         resume=not (options.restart or anew),
         progress=automatic(quiet),
     )
@@ -189,71 +198,6 @@ def pretrain(
         progress=automatic(quiet),
     )
     Output(json_file, quiet).report_training(output, made, time.monotonic() - begun)
-
-
-@app.command(
-    epilog=examples(
-        "sciml convection augment columns.zarr -o more.zarr --exclude 3",
-        "sciml convection augment a.zarr b.zarr -o more.zarr --factor 2 --seed 11",
-        "sciml convection augment columns.zarr -o more.zarr --teacher mine.sciml",
-    )
-)
-def augment(
-    columns: Annotated[list[Path], typer.Argument(help="Columns store (*.zarr), or files of pairs.")],
-    *,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="STORE", help="Store to write, such as more.zarr.")
-    ],
-    reference: Reference = None,
-    teacher: Annotated[
-        str,
-        typer.Option(
-            "--teacher", metavar="MODEL", help="Checkpoint, or its name, that labels the new columns."
-        ),
-    ] = "mskf-regimes",
-    factor: Annotated[
-        float,
-        typer.Option("--factor", metavar="X", help="Number of mixtures for each column of a run."),
-    ] = 1.0,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of all random choices.")] = 7,
-    exclude: Annotated[
-        list[int] | None,
-        typer.Option("--exclude", metavar="RUN", help="Run to leave out, for tests; may be repeated."),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing store of that name.")
-    ] = False,
-    json_file: Json = None,
-    quiet: Quiet = False,
-) -> None:
-    """Write a store with more columns to train on.
-
-    It contains the given columns and mixtures of two columns of a run with smooth noise. The teacher, a plume-closure
-    emulator, computes the outputs of the scheme in the mixtures, so that a network without a plume learns from it. The
-    coordinate SYNTHETIC marks the mixtures, and evaluation leaves them out. After an interruption the same command
-    resumes.
-    """
-    inputs = [*columns, *(reference or [])]
-    check_targets({"--json": json_file}, [*expand_inputs(inputs), output])
-    from sciml.convection.augmentation import augment as write_augmented
-    from sciml.progress import StageProgress
-
-    report, begun = Output(json_file, quiet), time.monotonic()
-    made = write_augmented(
-        columns,
-        output,
-        teacher=teacher,
-        factor=factor,
-        seed=seed,
-        exclude=exclude or (),
-        truth=reference,
-        overwrite=overwrite,
-        progress=StageProgress() if quiet else None,
-    )
-    content = {"store": str(output), "teacher": teacher, "factor": factor, "seed": seed, **made.to_json()}
-    report.write_json({**content, "bytes": total_size(output), "seconds": time.monotonic() - begun})
-    report.print(made, f"{output}: {made.total} columns, {total_size(output) / 1e6:.1f} MB")
-    report.print_files()
 
 
 @app.command(
@@ -385,5 +329,6 @@ def _short_name(model: str) -> str:
     return path.stem if path.suffix == ".sciml" else path.name or model
 
 
+app.command(epilog=AUGMENT)(augment)
 app.command(epilog=ANALOGS)(analogs)
 app.command(epilog=ATTRIBUTE)(attribute)

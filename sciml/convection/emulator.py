@@ -21,6 +21,7 @@ from sciml.convection.physics import Physics, physics, sounding_of
 from sciml.convection.problem import Convection, ConvectionSolution, between, solution_of
 from sciml.convection.registry import DEFAULT, class_of
 from sciml.convection.response import NCA_NONE, PROFILES, SCALARS
+from sciml.convection.robust_groups import WorstGroup
 from sciml.convection.sounding import Sounding
 from sciml.errors import InputError, SchemaError
 from sciml.nn.state_dict import load_weights, materialise
@@ -232,7 +233,8 @@ class Emulator(Generic[Network]):
             for name in ("dx", "dt", "cudt")
         ]
         ranges = [*WeightForm.rows(self.about), *ranges]
-        return [("network", text), *ranges, *((name, str(self.about.get(name, "unknown"))) for name in names)]
+        known = [(name, str(self.about.get(name, "unknown"))) for name in names]
+        return [("network", text), *ranges, *known, *WorstGroup.rows(self.about)]
 
     def _repr_html_(self) -> str:
         return html_table("Emulator of MSKF", self._rows())

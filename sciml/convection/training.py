@@ -21,15 +21,15 @@ from sciml.columns.open import open_columns
 from sciml.convection.balance import balanced, check_balance
 from sciml.convection.emulator import Emulator
 from sciml.convection.label_share import check_share, drawn, pretrained_for
-from sciml.convection.preparation import prepared
+from sciml.convection.prepared_columns import PREPARED, PreparedColumns
 from sciml.convection.problem import Convection, between
 from sciml.convection.registry import DEFAULT, class_of
+from sciml.convection.robust_groups import WorstGroup, robust_settings
 from sciml.errors import InputError, MissingVariable
-from sciml.train import Batch, BatchSource, Fit, TensorSource
+from sciml.train import Batch, BatchSource, Fit
 from sciml.train.environment import chosen_device
 from sciml.train.progress import Progress, automatic
 from sciml.train.run import check_output, fit_settings, run, save_finished
-from sciml.train.streaming import StoreSource
 from sciml.train.weight_form import WeightForm
 from sciml.wrf.missing import iofields_line
 
@@ -46,9 +46,6 @@ DEFAULTS: Mapping[str, Any] = {
     "ema_decay": 0.999,
     "seed": 7,
 }
-# Prepared columns (3.5 kB each) beyond this many bytes are stored on disk during the training.
-MEMORY = 3 << 30
-PREPARED = "prepared.zarr"
 
 
 def train(
@@ -62,6 +59,7 @@ def train(
     balance: Sequence[str] = (),
     fraction: float = 1.0,
     pretrained: str | Path | None = None,
+    robust: str | Mapping[str, Any] | None = None,
     resume: bool = True,
     progress: Progress | None = None,
 ) -> Emulator[Any]:
@@ -94,6 +92,10 @@ def train(
         Fraction of the training columns whose outputs are used, drawn at random by the seed.
     pretrained
         Checkpoint of `sciml.convection.pretraining.pretrain` with weights, layers and scaling of a ``transformer``.
+    robust
+        ``run``, ``dx`` or ``season``: train for the worst group of columns; or a table with one of them as ``by`` and
+        settings of `sciml.train.minmax.robust.Robust`. With held-out runs, the weights are those of the epoch with
+        the least loss of the worst held-out group.
     resume
         Whether to resume an interrupted training, which must have the same columns, runs and settings.
     progress
@@ -110,12 +112,16 @@ def train(
         A target is absent: only captures, drawn pairs and wrfouts with their reference file have all of them.
     InputError
         No column convects, a column has fewer levels than the network needs, a value is not finite or outside the
-        physical bounds, a held-out run has no columns or no convection, or the output is a file of another kind.
+        physical bounds, a held-out run has no columns or no convection, the output is a file of another kind, or the
+        training columns have one group only.
     """
     kind = class_of((network or {}).get("kind", DEFAULT))
     settings = fit_settings({**DEFAULTS, **kind.fit, **(fit or {})})
     settings.check_measured(bool(hold_out))
     keys = check_balance(balance)
+    groups = robust_settings(robust)
+    if groups and keys:
+        raise InputError(f"balance {', '.join(keys)} and robust {groups[0]}: choose one of the two")
     chosen_device(settings.device)
     form, given = WeightForm.take(network)
     check_share(fraction)
@@ -142,7 +148,7 @@ def train(
         shape = (
             kind.fitted(shape, dataset) if start is None else replace(shape, edges=start.network.shape.edges)
         )
-        data = _Prepared(dataset, kind, shape, scratch, progress)
+        data = PreparedColumns(dataset, kind, shape, scratch, progress)
         held = np.isin(runs[data.row], list(hold_out))
         if held.all():
             raise InputError(f"0 of {len(runs)} columns are left to train on: all are held out")
@@ -167,15 +173,21 @@ def train(
         weights = None
         if keys:
             identity["the balance"] = ", ".join(keys)
-            groups = {"run": runs[data.row][used], "class": dataset["KIND"].values[data.row][used]}
-            weights = balanced({key: groups[key] for key in keys})
-        training = data.source(used, normalisation, weights)
+            values = {"run": runs[data.row][used], "class": dataset["KIND"].values[data.row][used]}
+            weights = balanced({key: values[key] for key in keys})
+        training: BatchSource = data.source(used, normalisation, weights)
         made.calibrate(training)
         if start is not None:
             start.fit_estimators(made, training)
+        objective, worst = form.objective(_losses), None
+        if groups:
+            split = (dataset, data, used, held, normalisation)
+            worst = WorstGroup.of(groups, *split, made, objective, settings.seed)
+            objective, training, settings = worst.objective, worst.training, worst.monitored(settings)
+            identity |= worst.identity
         history = run(
             made,
-            form.objective(_losses),
+            objective,
             training,
             data.source(held, normalisation) if held.any() else None,
             settings,
@@ -184,10 +196,12 @@ def train(
             progress=progress,
             identity=identity | form.identity(settings.epochs),
             prepare=form.prepare,
+            metrics=worst.metrics if worst and held.any() else None,
         )
         about = _about(problem, used, data.row, settings)
         about |= form.about(made)
         made = form.finished(made)
+        about |= worst.about(made) if worst else {}
         about |= made.eval().measured(data.source(used, normalisation))
     about |= {
         "held_out": [int(r) for r in hold_out],
@@ -250,7 +264,7 @@ def _scratch(output: Path) -> Iterator[Path]:
 
 def _identity(
     problem: Convection,
-    data: _Prepared,
+    data: PreparedColumns,
     held: np.ndarray[Any, Any],
     runs: np.ndarray[Any, Any],
     exclude: Sequence[int],
@@ -317,82 +331,3 @@ def _network_settings(kind: Any, given: Mapping[str, Any] | None) -> dict[str, A
         known = ", ".join(("kind", *kind.settings))
         raise InputError(f"[network] {', '.join(unknown)}: that of {kind.command} has {known}")
     return settings
-
-
-class _Prepared:
-    """Inputs and targets of all columns that a network looks at, in memory, or on disk if they are too large."""
-
-    def __init__(self, columns: xr.Dataset, kind: Any, shape: Any, scratch: Path, progress: Progress) -> None:
-        self.path: Path | None = None
-        self.tensors: dict[str, Tensor] = {}
-        parts: list[dict[str, Tensor]] = []
-        rows: list[Tensor] = []
-        size, total = 0, columns.sizes["column"]
-        digest = hashlib.blake2b(digest_size=6)
-        for done, part in prepared(columns, kind, shape, digest=digest):
-            progress.say(f"prepared {done} of {total} columns")
-            if part is None:
-                continue
-            rows.append(part.pop("row"))
-            size += sum(x.numel() * x.element_size() for x in part.values())
-            parts.append(part)
-            if size > MEMORY or self.path is not None:
-                self.path = scratch / PREPARED
-                scratch.mkdir(exist_ok=True)
-                _append(self.path, parts)
-                parts = []
-        if not rows:
-            raise InputError(f"no {kind.selects} in any of {total} columns: there is nothing to learn from")
-        self.digest = digest.hexdigest()
-        self.row = torch.cat(rows).numpy()
-        if parts:
-            self.tensors = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-    def features(self, rows: np.ndarray[Any, Any], most: int = 400_000) -> tuple[Tensor, Tensor]:
-        """Channels (level, channel, column) and scalars (scalar, column) of rows, a regular subset of very many."""
-        chosen = np.flatnonzero(rows)
-        chosen = chosen[:: max(1, len(chosen) // most)]
-        if self.path is None:
-            channels, scalars = self.tensors["channels"][chosen], self.tensors["scalars"][chosen]
-        else:
-            store = xr.open_zarr(self.path, consolidated=False)[["channels", "scalars"]].isel(column=chosen)
-            channels, scalars = (torch.from_numpy(store[name].values) for name in ("channels", "scalars"))
-        return channels.double().permute(1, 2, 0), scalars.double().T
-
-    def source(
-        self, rows: np.ndarray[Any, Any], normalisation: Any, weights: np.ndarray[Any, Any] | None = None
-    ) -> BatchSource:
-        """Batches of the chosen rows, standardised, drawn with these weights if they are given."""
-        transform = _Standardised(normalisation)
-        if self.path is None:
-            chosen = torch.from_numpy(np.flatnonzero(rows))
-            return TensorSource(transform({name: x[chosen] for name, x in self.tensors.items()}), weights)
-        names = tuple(str(name) for name in xr.open_zarr(self.path, consolidated=False).data_vars)
-        return StoreSource(self.path, names, rows=rows, weights=weights, transform=transform)
-
-
-class _Standardised:
-    """Replaces the raw features of a batch by the network's inputs."""
-
-    def __init__(self, normalisation: Any) -> None:
-        self.normalisation = normalisation
-
-    def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        raw = batch["channels"].double().permute(1, 2, 0), batch["scalars"].double().T
-        x, y = self.normalisation.standardise(*raw)
-        rest = {name: value for name, value in batch.items() if name not in ("channels", "scalars")}
-        return {**rest, "x": x.float(), "y": y.float()}
-
-
-def _append(path: Path, parts: list[dict[str, Tensor]]) -> None:
-    joined = {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
-    block = xr.Dataset(
-        {
-            name: (("column", *(f"{name}_{i}" for i in range(1, value.ndim))), value)
-            for name, value in joined.items()
-        }
-    ).chunk(column=4096)
-    if path.exists():
-        block.to_zarr(path, append_dim="column", safe_chunks=False, consolidated=False)
-    else:
-        block.to_zarr(path, consolidated=False)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sciml.errors import InputError
 from sciml.train import checkpoint, schedule
+from sciml.train.adaptive import Adaptive
 from sciml.train.batches import Batch, BatchSource, batches_from, epoch_generator
 from sciml.train.environment import chosen_device, environment, set_threads
 from sciml.train.history import Epoch, History, Stopped
@@ -22,7 +23,7 @@ from sciml.train.optimizer import optimizer
 from sciml.train.processes import Objective, Processes, is_first, joined
 from sciml.train.progress import Progress, Quiet, Report, automatic
 from sciml.train.settings import Fit
-from sciml.train.signals import Interrupt
+from sciml.train.signals import Interrupt, Interrupted
 from sciml.train.state import Origin, Position, State, resume_path
 from sciml.train.weight_average import Average
 
@@ -30,10 +31,6 @@ __all__ = ["Fit", "Metrics", "NotFinite", "Objective", "Prepare", "fit"]
 
 Metrics = Callable[[nn.Module], Mapping[str, float]]
 Prepare = Callable[[nn.Module, float], None]
-
-
-class _Interrupted(Exception):
-    """A signal came during validation."""
 
 
 def fit(
@@ -60,7 +57,7 @@ def fit(
     objective
         Function ``objective(model, batch)`` that returns named scalar losses, each a mean over the samples of
         the batch. ``loss`` is minimised; the others are shown and recorded. The function may use the random
-        generators of torch.
+        generators of torch. It may have variables of its own (`sciml.train.adaptive.Adaptive`).
     training, validation
         Sources of batches. The validation losses are averaged over its samples.
     settings
@@ -166,7 +163,7 @@ class _Run:
         prepare: Prepare | None,
     ) -> None:
         self.model, self.metrics, self.processes = model.to(device), metrics, processes
-        self.objective = objective
+        self.objective, self.adaptive = objective, objective if isinstance(objective, Adaptive) else None
         self.shared = processes.shared(model, objective, device, origin.settings.communication)
         self.training, self.validation = training, validation
         settings = origin.settings
@@ -185,6 +182,8 @@ class _Run:
         if self.path is None or not self.path.is_file():
             return
         self.state.restore(self.path, self.origin)
+        if self.adaptive is not None:
+            self.adaptive.restore(self.state.objective)
         at = self.state.position
         self.progress.say(f"resumed from {self.path}: {at.epoch} epochs and {at.step} steps are done")
 
@@ -233,7 +232,8 @@ class _Run:
                     self.leave()
                 if position.step < self.steps and self.time_is_up():
                     return False
-                if time.monotonic() - self.saved >= self.settings.checkpoint_every:
+                due = time.monotonic() - self.saved >= self.settings.checkpoint_every
+                if due if self.adaptive is None else self.processes.any(due, self.device):
                     self.save()
                 if self.progress.due():
                     self.report()
@@ -264,6 +264,8 @@ class _Run:
         where = f"epoch {position.epoch + 1}, step {position.step + 1} of {self.steps}"
         check_finite(named, where, rate, self.path)
         self.state.optimizer.step()
+        if self.adaptive is not None:
+            self.adaptive.update(named)
         if self.state.average:
             self.state.average.update(self.model)
         size = len(next(iter(batch.values())))
@@ -315,7 +317,7 @@ class _Run:
         if due and (self.validation is not None or self.metrics is not None):
             try:
                 validation, measured = self.validate(number)
-            except _Interrupted:
+            except Interrupted:
                 self.leave(random)
         seconds, norm = position.seconds + time.monotonic() - self.clock, position.gradient_norm / self.steps
         rate, means = position.learning_rate, position.means()
@@ -348,7 +350,7 @@ class _Run:
                     sums[name] = sums.get(name, 0.0) + (size * weight * value if weight else 0.0)
                 samples += size
                 if self.interrupted():
-                    raise _Interrupted
+                    raise Interrupted
             if self.metrics is not None:
                 metrics, model = self.metrics, self.model
                 measured = self.processes.of_first(
@@ -362,12 +364,10 @@ class _Run:
 
     def report(self) -> None:
         """Show the position within the epoch."""
-        position = self.state.position
-        rate = position.samples / max(position.seconds, 1e-9)
-        epochs, means, learning_rate = self.settings.epochs, position.means(), position.learning_rate
-        self.progress.step(
-            Report(position.epoch + 1, epochs, position.step, self.steps, means, learning_rate, rate)
-        )
+        at, epochs = self.state.position, self.settings.epochs
+        speed = at.samples / max(at.seconds, 1e-9)
+        where = (at.epoch + 1, epochs, at.step, self.steps)
+        self.progress.step(Report(*where, at.means(), at.learning_rate, speed))
 
     def time_is_up(self) -> bool:
         """Return whether this call has used its seconds."""
@@ -378,6 +378,8 @@ class _Run:
 
     def save(self, random: Mapping[str, Tensor] | None = None) -> None:
         """Write the resumable state, if there is an output."""
+        if self.path is not None and self.adaptive is not None:
+            self.state.objective = self.adaptive.tensors()
         if self.path is not None and self.processes.rank == 0:
             self.state.save(self.path, self.origin, random)
         self.saved = time.monotonic()

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from sciml.train.adaptive import Exchanging, Objective
 from sciml.train.batches import Batch
 from sciml.train.losses import scalars
 from sciml.train.settings import Communication
@@ -20,7 +21,6 @@ from sciml.train.settings import Communication
 __all__ = ["Objective", "Processes", "is_first", "joined", "started_by_torchrun"]
 
 T = TypeVar("T")
-Objective = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
 POWER_SGD_RANK, POWER_SGD_START = 4, 10
 
 
@@ -115,6 +115,9 @@ class Processes:
         device
             Device of the sums.
         """
+        own: object = objective
+        if isinstance(own, Exchanging):
+            return own.backward(losses_of, batch, parts, device)
         parts = min(parts, len(next(iter(batch.values()))))
         totals: dict[str, float] = {}
         for part in range(parts):
@@ -133,8 +136,13 @@ class Processes:
     ) -> Objective:
         """Return an objective whose backward pass averages the gradients over all processes.
 
-        The loss of each process is to be multiplied by its weight and by the number of processes.
+        The loss of each process is to be multiplied by its weight and by the number of processes. An objective that
+        exchanges gradients in its own way (`sciml.train.adaptive.Exchanging`) is returned itself.
         """
+        own: object = objective
+        if isinstance(own, Exchanging):
+            own.join(self.size, model)
+            return objective
         if self.size == 1:
             return objective
         wrapped = DistributedDataParallel(

@@ -13,7 +13,7 @@ from sciml.errors import InputError, SciMLError
 from sciml.train import checkpoint
 from sciml.train.batches import BatchSource
 from sciml.train.history import History
-from sciml.train.loop import Objective, Prepare, fit
+from sciml.train.loop import Metrics, Objective, Prepare, fit
 from sciml.train.processes import is_first
 from sciml.train.progress import Progress, automatic
 from sciml.train.settings import Fit
@@ -82,6 +82,7 @@ def run(
     progress: Progress | None,
     identity: Mapping[str, str],
     prepare: Prepare | None = None,
+    metrics: Metrics | None = None,
 ) -> History:
     """Train a network; `Fit.patience` applies only if there is something to validate with.
 
@@ -98,6 +99,7 @@ def run(
         resume=resume,
         identity=identity,
         prepare=prepare,
+        metrics=metrics,
     )
 
 

@@ -7,7 +7,11 @@ import threading
 from types import FrameType
 from typing import Any
 
-__all__ = ["Interrupt"]
+__all__ = ["Interrupt", "Interrupted"]
+
+
+class Interrupted(Exception):
+    """A signal came during the validation."""
 
 
 class Interrupt:

@@ -122,6 +122,7 @@ class State:
     position: Position = field(default_factory=Position)
     history: History = field(default_factory=History)
     best: dict[str, Tensor] = field(default_factory=dict)
+    objective: dict[str, Tensor] = field(default_factory=dict)  # variables of an adaptive objective
 
     def random(self) -> dict[str, Tensor]:
         """Return the state of torch's generators."""
@@ -158,6 +159,7 @@ class State:
             config["parametrizations"] = functions
         tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"best/{name}": value for name, value in self.best.items()}
+        tensors |= {f"objective/{name}": value for name, value in self.objective.items()}
         tensors |= {f"random/{name}": value for name, value in (random or self.random()).items()}
         if self.average:
             tensors |= {f"average/{name}": value for name, value in self.average.tensors.items()}
@@ -194,6 +196,7 @@ class State:
             {"state": _moments(groups.get("optimizer", {})), "param_groups": saved.config["groups"]}
         )
         self.best = {name: tensor.to(self.device) for name, tensor in groups.get("best", {}).items()}
+        self.objective = groups.get("objective", {})
         self.set_random(groups["random"])
         self.position = Position(**saved.config["position"])
         self.history = saved.history or History()

@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 import sciml as sm
-from sciml.convection import training
+from sciml.convection import prepared_columns, training
 from sciml.convection.emulator import Emulator
 from sciml.convection.problem import Convection
 from sciml.errors import InputError, MissingVariable
@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_file(pairs: xr.Dataset, path: Path, tmp_pa
 def test_columns_beyond_memory_train_from_disk(
     pairs: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "MEMORY", 1)
+    monkeypatch.setattr(prepared_columns, "MEMORY", 1)
     emulator = training.train(pairs, tmp_path / "a.sciml", fit=FAST, network=SMALL, progress=Quiet())
     assert emulator.about["columns"] > 200
     assert [p.name for p in tmp_path.iterdir()] == ["a.sciml"]

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from sciml.columns.open import open_columns
-from sciml.convection import training
+from sciml.convection import prepared_columns, training
 from sciml.convection.emulator import Emulator
 from sciml.convection.perturbation import Perturbed
 from sciml.convection.problem import Convection
@@ -110,7 +110,7 @@ def test_training_depends_on_the_settings_of_each_column(mixed: xr.Dataset, tmp_
 def test_columns_on_disk_are_trained_on_alike(
     mixed: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "MEMORY", 1)
+    monkeypatch.setattr(prepared_columns, "MEMORY", 1)
     for name in ("m", "n"):
         train(mixed, tmp_path / f"{name}.sciml", hold_out=[8], balance=["run"])
     assert same_weights(Emulator.load(tmp_path / "m.sciml"), Emulator.load(tmp_path / "n.sciml"))

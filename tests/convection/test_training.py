@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sciml.convection import training
+from sciml.convection import prepared_columns, training
 from sciml.convection.emulator import Emulator
 from sciml.errors import InputError
 from sciml.train import checkpoint
@@ -67,7 +67,7 @@ def test_the_output_is_checked_first(
     runs: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "open_columns", lambda paths: pytest.fail("opened"))
-    monkeypatch.setattr(training, "_Prepared", lambda *_: pytest.fail("prepared"))
+    monkeypatch.setattr(training, "PreparedColumns", lambda *_: pytest.fail("prepared"))
     results = tmp_path / "results"
     results.mkdir()
     (results / "thesis.txt").write_text("precious")
@@ -176,7 +176,7 @@ def test_files_of_a_killed_training_are_removed(
         train(runs, tmp_path / "m.sciml")
     assert (left / "thesis.txt").exists()
     (left / "thesis.txt").unlink()
-    monkeypatch.setattr(training, "MEMORY", 1)
+    monkeypatch.setattr(prepared_columns, "MEMORY", 1)
     monkeypatch.setattr(training, "run", lambda *_, **__: pytest.fail("stopped") if left.is_dir() else None)
     with pytest.raises(pytest.fail.Exception, match="stopped"):
         train(runs, tmp_path / "m.sciml")

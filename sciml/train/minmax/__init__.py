@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from sciml.train.minmax.draws import Draws as Draws
     from sciml.train.minmax.extragradient import Extragradient as Extragradient
     from sciml.train.minmax.games import bilinear_game as bilinear_game
+    from sciml.train.minmax.group_game import group_game as group_game
     from sciml.train.minmax.inequality import VariationalInequality as VariationalInequality
     from sciml.train.minmax.iteration import SaddleSolution as SaddleSolution
     from sciml.train.minmax.masha import MASHA1 as MASHA1
     from sciml.train.minmax.masha import MASHA2 as MASHA2
     from sciml.train.minmax.proximal import box as box
     from sciml.train.minmax.proximal import simplex as simplex
+    from sciml.train.minmax.robust import Robust as Robust
+    from sciml.train.minmax.robust import RobustObjective as RobustObjective
     from sciml.train.minmax.transport import Local as Local
     from sciml.train.minmax.transport import Processes as Processes
 
