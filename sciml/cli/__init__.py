@@ -15,6 +15,10 @@ from sciml.cli.demo import demo
 from sciml.cli.doctor import EXAMPLES as DOCTOR
 from sciml.cli.doctor import doctor
 from sciml.cli.error_lines import plain_warnings
+from sciml.cli.info import EXAMPLES as INFO
+from sciml.cli.info import info
+from sciml.cli.reproduce import EXAMPLES as REPRODUCE
+from sciml.cli.reproduce import reproduce
 
 __all__ = ["GROUPS", "app", "main"]
 
@@ -25,6 +29,8 @@ OPERATORS = "Operators: neural operators and multigrid for PDEs"
 app.command(rich_help_panel=START, epilog=DOCTOR)(doctor)
 app.command(rich_help_panel=START, epilog=DEMO)(demo)
 app.command(rich_help_panel=START, epilog=COMPRESS)(compress)
+app.command(rich_help_panel=START, epilog=INFO)(info)
+app.command(rich_help_panel=START, epilog=REPRODUCE)(reproduce)
 for _name, _help in GROUPS.items():
     _panel = OPERATORS if _name == "pde" else WEATHER
     app.add_typer(typer.Typer(help=_help), name=_name, rich_help_panel=_panel)

@@ -19,8 +19,8 @@ GROUPS = {
 ABOUT = "Emulators of convection for WRF, and neural operators compared with multigrid."
 
 EPILOG = (
-    "sciml COMMAND --help ends with examples. Every command takes --json FILE (- for standard output) and --quiet. "
-    "sciml --install-completion installs shell completion; sciml --version prints the version."
+    "COMMAND --help ends with examples; every command takes --json FILE (- for standard output) and --quiet. "
+    "See also --version, --install-completion."
 )
 
 

@@ -179,13 +179,14 @@ def _of_same_levels(stored: xr.Dataset, columns: xr.Dataset) -> xr.Dataset:
 
 def _write_answer(answer: xr.Dataset, path: Path) -> None:
     from sciml.storage.atomic import replaced
+    from sciml.storage.provenance import attribute
 
     packed = {
         str(name): {"zlib": True, "complevel": 4, "shuffle": True, "dtype": "float32"}
         for name in answer.data_vars
     }
     with replaced(path) as part:
-        answer.to_netcdf(part, engine="netcdf4", encoding=packed)
+        answer.assign_attrs(attribute()).to_netcdf(part, engine="netcdf4", encoding=packed)
 
 
 def _write_figures(

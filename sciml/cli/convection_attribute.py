@@ -66,10 +66,11 @@ def attribute(
     if output or figure:
         from sciml.plot import png
         from sciml.storage.atomic import replaced
+        from sciml.storage.provenance import attribute
 
         if output:
             with replaced(output) as part:
-                made.to_netcdf(part)
+                made.assign_attrs(attribute()).to_netcdf(part)
             report.add_file("attribution", output)
         if figure:
             with replaced(figure) as part:

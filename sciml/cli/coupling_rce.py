@@ -74,6 +74,7 @@ def rce(
     from sciml.coupling.rce_host import simulate
     from sciml.coupling.rce_setup import Climate, Start
     from sciml.storage.atomic import replaced
+    from sciml.storage.provenance import attribute
     from sciml.verify.library.equilibrium import equilibrium
 
     check_targets({"--output": output, "--figure": figure, "--json": json_file}, expand_inputs(file or []))
@@ -86,7 +87,7 @@ def rce(
     if output is not None:
         packed = {str(name): {"zlib": True, "complevel": 4, "shuffle": True} for name in history.data_vars}
         with replaced(output) as part:
-            history.to_netcdf(part, engine="netcdf4", encoding=packed)
+            history.assign_attrs(attribute()).to_netcdf(part, engine="netcdf4", encoding=packed)
     if figure is not None:
         from sciml import plot
 

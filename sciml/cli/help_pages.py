@@ -11,6 +11,8 @@ from typer.models import CommandFunctionType
 
 __all__ = ["CommandGroup", "CommandWithExamples", "examples"]
 
+ARGUMENTS = "sciml.arguments"
+
 
 def examples(*commands: str) -> str:
     r"""Return the epilog of a command's help: command lines that can be copied.
@@ -29,7 +31,25 @@ def examples(*commands: str) -> str:
 
 
 class CommandWithExamples(TyperCommand):
-    """A command whose help ends with its epilog line by line, which typer would wrap as prose."""
+    """A command whose help ends with its epilog line by line, which typer would wrap as prose.
+
+    What it writes records its arguments and inputs, see `sciml.storage.provenance`.
+    """
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
+        """Parse the arguments; remember them as they were given."""
+        given = tuple(args)
+        ctx = super().make_context(info_name, args, *more, **extra)
+        ctx.meta[ARGUMENTS] = given
+        return ctx
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what it writes meanwhile records it."""
+        from sciml.cli.recorded import describe_command
+        from sciml.storage.provenance import recorded
+
+        with recorded(describe_command(self, ctx, ctx.meta.get(ARGUMENTS, ()))):
+            return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help with rich, or write it into the formatter; then the epilog."""

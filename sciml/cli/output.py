@@ -45,9 +45,15 @@ class Output:
         return self.json_file == STDOUT
 
     def write_json(
-        self, content: Mapping[str, Any] | Callable[[], Mapping[str, Any]], *, indent: int = 1
+        self,
+        content: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+        *,
+        indent: int = 1,
+        record: bool = True,
     ) -> None:
         """Write the numbers as JSON if `--json` is given, atomically; NaN and infinity become null.
+
+        The key ``sciml_provenance`` has the record of the command.
 
         Parameters
         ----------
@@ -55,6 +61,8 @@ class Output:
             The numbers, or a function that computes them, which is called only if `--json` is given.
         indent
             Spaces of indentation; with 0 everything is on one line.
+        record
+            Whether to add the record; False for a table whose keys are names.
 
         Raises
         ------
@@ -66,9 +74,12 @@ class Output:
         import json
 
         from sciml.storage.atomic import replaced
+        from sciml.storage.provenance import PROVENANCE, command_record, written_now
         from sciml.tables import plain
 
         values = plain(content() if callable(content) else content)
+        if record and (made := command_record()) is not None:
+            values |= {PROVENANCE: {**made.to_json(), "written": written_now()}}
         text = json.dumps(values, indent=indent or None, allow_nan=False)
         if self.json_to_stdout:
             typer.echo(text)

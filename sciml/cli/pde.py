@@ -50,7 +50,8 @@ def families(json_file: Json = None, quiet: Quiet = False) -> None:
                 **family.parameters(),
             }
             for family in FAMILIES.values()
-        }
+        },
+        record=False,
     )
     output.print(*(f"{family}\n" for family in FAMILIES.values()))
     output.print_files()
@@ -166,7 +167,7 @@ def layouts(json_file: Json = None, quiet: Quiet = False) -> None:
     from sciml.pde.published_formats import LAYOUTS
 
     output = Output(json_file, quiet)
-    output.write_json({layout.name: _describe_layout(layout) for layout in LAYOUTS.values()})
+    output.write_json({layout.name: _describe_layout(layout) for layout in LAYOUTS.values()}, record=False)
     output.print(*(f"{layout}\n" for layout in LAYOUTS.values()))
     output.print_files()
 

@@ -198,9 +198,10 @@ def solve(
         page.write(result, [certificate.chapter()], "A certified solution")
     if output:
         from sciml.storage.atomic import replaced
+        from sciml.storage.provenance import attribute
 
         with replaced(output) as part:
-            certificate.solution.u.to_netcdf(part)
+            certificate.solution.u.to_dataset().assign_attrs(attribute()).to_netcdf(part)
         result.add_file("solution", output)
     result.print(certificate)
     result.print_files()

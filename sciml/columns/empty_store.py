@@ -18,6 +18,7 @@ from sciml.columns.extract import Keep
 from sciml.columns.formats import COLUMNS_SCHEMA, COORDINATE_ATTRS, MIXED_SCHEMA
 from sciml.columns.mixture import Mixture, describe_mixture, ranges_of_files
 from sciml.columns.plan import SourceFile
+from sciml.storage import provenance
 from sciml.storage.partial import PLAN, discard
 from sciml.version import __version__
 from sciml.wrf.variables import TABLE
@@ -106,6 +107,7 @@ def _attributes(
         "kept": keep,
         "plan": digest_of(plan),
         "coordinates": " ".join(coords_of(mixture)),
+        **provenance.attribute(),
     }
 
 

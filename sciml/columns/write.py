@@ -32,6 +32,7 @@ from sciml.parallel.bounded import TaskRunner, open_task_runner
 from sciml.progress import StageProgress
 from sciml.schemes.mskf import MSKF
 from sciml.storage.partial import claimed, discard
+from sciml.storage.provenance import seal_store
 from sciml.wrf.hyperslab import close_files
 from sciml.wrf.missing import describe_missing
 from sciml.wrf.precision import LossyInput, message
@@ -139,6 +140,7 @@ def write_columns(
                 partial, plan.text, sources, plan.names, blocks[-1].last, classes, keep, plan.mixture
             )
             _write_blocks(partial, plan, blocks, run_tasks, progress)
+            seal_store(partial / "store")
         if output.exists():
             os.replace(output, partial / "replaced")
         os.replace(partial / "store", output)

@@ -20,6 +20,7 @@ from sciml.columns.extract import check_finite
 from sciml.columns.formats import COORDINATE_ATTRS, MIXED_SCHEMA, SYNTHETIC
 from sciml.columns.mixture import MIXED, Mixture
 from sciml.progress import Update
+from sciml.storage import provenance
 from sciml.storage.partial import PartialStore
 from sciml.version import __version__
 from sciml.wrf.variables import TABLE
@@ -187,6 +188,7 @@ def _attributes(
         "plan": digest_of(json.dumps(partial.plan())),
         "coordinates": " ".join(coords),
         "augmentation": about,
+        **provenance.attribute(),
     }
 
 

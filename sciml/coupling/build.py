@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import shlex
@@ -27,6 +28,8 @@ import pooch
 
 from sciml.coupling.instruction_sets import DEFINITIONS, FLAGS, known_sets
 from sciml.errors import BuildError
+from sciml.storage import provenance
+from sciml.version import __version__
 
 __all__ = [
     "Compiler",
@@ -227,6 +230,10 @@ def compilations(c: Compiler) -> dict[str, list[str]]:
                 commands[f"{Path(name).stem}_{kernel}_{bits}.o"] = made
     for name in _PLAIN:
         commands[f"{Path(name).stem}.o"] = words(name)
+    about = json.dumps({"sciml": __version__, "compiler": c.version, "machine": c.machine, "flags": _C_FLAGS})
+    commands["provenance.o"] = words(
+        "engine/provenance.c", flags=(f"-DSCIML_PROVENANCE={json.dumps(about)}",)
+    )
     return commands
 
 
@@ -282,7 +289,7 @@ def _key(c: Compiler, fortran: Compiler | None, probe: bool) -> str:
         if source.suffix in (".c", ".h", ".f90", ".map"):
             whole.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     settings = (_KERNELS, _PLAIN, _C_FLAGS, _FORTRAN_FLAGS, _FLOAT_SETS, _REDUCED_SETS, FLAGS, _LIBRARIES)
-    for part in (repr(c), repr(fortran), repr(settings), platform.system(), repr(probe)):
+    for part in (repr(c), repr(fortran), repr(settings), platform.system(), repr(probe), __version__):
         whole.update(part.encode() + b"\0")
     return whole.hexdigest()[:20]
 
@@ -351,7 +358,8 @@ def install(directory: str | os.PathLike[str], *, fortran: bool = True) -> Path:
     These are the library, ``sciml_mskf.h`` and ``sciml_mskf_arguments.h`` for C, and for the host's own Fortran
     compiler ``sciml_mskf.f90`` (the emulator) and ``sciml_cu_mskf.f90`` (the scheme with WRF's arguments); module
     files are compiler specific, so none is shipped. And ``sciml_mskf.nml``, the settings with
-    comments.
+    comments. ``provenance.json`` has the versions, the compilers and the command (`sciml.storage.provenance`); the
+    library itself has the version, the compiler and its flags after the mark ``sciml_provenance:``.
 
     Returns
     -------
@@ -372,6 +380,9 @@ def install(directory: str | os.PathLike[str], *, fortran: bool = True) -> Path:
             temporary = directory / f".{source.name}.{os.getpid()}"
             shutil.copyfile(source, temporary)
             temporary.replace(directory / source.name)
+        compilers = {"c_compiler": c_compiler().version}
+        compilers |= {"fortran_compiler": fortran_compiler().version} if fortran else {}
+        provenance.sidecar(directory, compilers)
     except OSError as error:
         raise BuildError(
             f"cannot write into {directory}: {error.strerror}; choose another directory"

@@ -16,6 +16,7 @@ from sciml.coupling.reduced_export import REDUCED, REDUCED_ATTRIBUTES
 from sciml.coupling.weights_file import Weights
 from sciml.errors import InputError, SciMLError
 from sciml.storage.atomic import replaced
+from sciml.storage.provenance import attribute
 
 __all__ = ["bilstm_onnx", "closure_onnx", "column_bilstm_onnx", "emulator_onnx", "onnx_session", "write_onnx"]
 
@@ -291,7 +292,7 @@ def write_onnx(path: Path, weights: Weights, *, floats: bool = False) -> None:
         for name in REDUCED_ATTRIBUTES:
             attributes.pop(name)
     model = emulator_onnx(weights)
-    for name, value in sorted(attributes.items()):
+    for name, value in sorted({**attributes, **attribute()}.items()):
         entry = model.metadata_props.add()
         entry.key, entry.value = name, str(value)
     with replaced(path) as part:

@@ -26,6 +26,7 @@ import numpy.typing as npt
 from sciml.compress.bundle import bundle_tensors, unbundle_tensors
 from sciml.compress.formats import pack, packed_parts, unpack
 from sciml.errors import ChecksumError, InputError, SchemaError
+from sciml.storage import provenance
 from sciml.storage.schema import check_schema
 
 __all__ = ["BUNDLE_SCHEMA", "WEIGHTS_SCHEMA", "Weights", "read_weights", "write_weights"]
@@ -44,7 +45,7 @@ _ZEROS = b"0" * 64
 # The attribute in the header of a classic file: name, type (2: char), length (71), value.
 _CHECKSUM = re.compile(rb"\x00\x00\x00\x08checksum\x00\x00\x00\x02\x00\x00\x00\x47sha256:([0-9a-f]{64})\x00")
 _KINDS = {"float32": "f4", "float64": "f8", "int32": "i4", "int16": "i2", "int8": "i1"}
-_OWN = ("Conventions", "title", "sciml_schema", "checksum", "weight_formats")
+_OWN = ("Conventions", "title", "sciml_schema", "checksum", "weight_formats", provenance.PROVENANCE)
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,8 @@ def _classic(
     dataset.setncattr("title", "Weights of a sciml emulator")
     dataset.setncattr("sciml_schema", np.int32(schema))
     dataset.setncattr("checksum", "sha256:" + _ZEROS.decode())
+    if (record := provenance.command_record()) is not None:
+        dataset.setncattr(provenance.PROVENANCE, record.text())
     for name, value in attributes.items():
         if isinstance(value, bool | int):
             dataset.setncattr(name, np.int32(value))

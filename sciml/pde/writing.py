@@ -18,6 +18,7 @@ from sciml.errors import ClusterError, InputError, SciMLError
 from sciml.pde.block_writing import written_blocks
 from sciml.storage.atomic import check_replaceable, replaced
 from sciml.storage.partial import PartialStore, partial_store
+from sciml.storage.provenance import PROVENANCE, attribute, seal_store
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,6 +28,8 @@ __all__ = ["write_dataset"]
 SMALL: Final = 2_000_000
 """Number of values of a variable below which starting worker processes takes more time than it saves."""
 IDENTITY: Final = "sciml_identity"
+OWN: Final = (IDENTITY, PROVENANCE)
+"""Attributes that do not belong to the content."""
 Tell = Callable[[int, int], None]
 
 
@@ -156,7 +159,7 @@ def _plan(dataset: xr.Dataset) -> dict[str, Any]:
         str(name): hashlib.sha256(np.ascontiguousarray(item.values).tobytes()).hexdigest()
         for name, item in dataset.coords.items()
     }
-    attrs = {str(name): str(value) for name, value in dataset.attrs.items() if name != IDENTITY}
+    attrs = {str(name): str(value) for name, value in dataset.attrs.items() if name not in OWN}
     made_here = "family_parameters" in attrs and "seed" in attrs
     names = {} if made_here else {str(name): _token(item) for name, item in dataset.data_vars.items()}
     content = json.dumps([arrays, coords, attrs, names], sort_keys=True)
@@ -236,7 +239,7 @@ def _take_up(
         )
     partial.discard()
     block = int(plan["block"])
-    out = dataset.drop_encoding().assign_attrs({IDENTITY: plan["identity"]})
+    out = dataset.drop_encoding().assign_attrs({IDENTITY: plan["identity"], **attribute()})
     lazy = _rows(out)
     chunks = {
         str(name): {"chunks": (min(block, plan["samples"]), *value.shape[1:])} for name, value in lazy.items()
@@ -332,6 +335,7 @@ def _finish(partial: PartialStore, path: Path) -> None:
 
     import zarr
 
+    seal_store(partial.store)
     with (
         warnings.catch_warnings()
     ):  # xarray asks for one file of all metadata, though zarr 3 does not yet define it

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 
+from sciml.storage.provenance import PROVENANCE, command_record
+
 __all__ = ["COLOURS", "StyledFigure", "png", "set_title", "style"]
 
 COLOURS: Final = {"truth": "#1a1a1a", "prediction": "#0072b2", "third": "#d55e00", "fourth": "#009e73"}
@@ -83,8 +85,10 @@ class StyledFigure(Figure):
         return png(self)
 
 
-def png(figure: Figure, dots: int = 150) -> bytes:
+def png(figure: Figure, dots: int = 150, *, record: bool = True) -> bytes:
     """Render a figure as a PNG, without metadata that differ between runs.
+
+    The text ``sciml_provenance`` has the record of the command that is running, if there is one.
 
     Parameters
     ----------
@@ -92,6 +96,8 @@ def png(figure: Figure, dots: int = 150) -> bytes:
         Figure to render.
     dots
         Resolution, dots per inch.
+    record
+        Whether to add the record; False for a figure within a page.
 
     Returns
     -------
@@ -99,8 +105,10 @@ def png(figure: Figure, dots: int = 150) -> bytes:
         Content of the PNG file.
     """
     buffer = io.BytesIO()
+    command = command_record() if record else None
+    made = {PROVENANCE: command.text()} if command is not None else {}
     with style():
-        figure.savefig(buffer, format="png", dpi=dots, metadata={"Software": None})
+        figure.savefig(buffer, format="png", dpi=dots, metadata={"Software": None, **made})
     return buffer.getvalue()
 
 

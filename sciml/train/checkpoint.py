@@ -1,8 +1,9 @@
 """Checkpoints: a zip (``.sciml``) or a directory of JSON and safetensors, checksummed, never pickle.
 
 A checkpoint holds ``config.json`` (what the caller described, and with it the schema number, the software
-that wrote it and the checksums), ``weights.safetensors`` and, optionally, ``history.json``. The bytes are a
-function of the content alone. Neither reading nor writing one imports torch.
+that wrote it and the checksums), ``weights.safetensors``, ``provenance.json`` (what made it, see
+`sciml.storage.provenance`) and, optionally, ``history.json``. The bytes are a function of the content alone. Neither
+reading nor writing one imports torch.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from sciml.compress.formats import pack, packed_parts, stored_bytes, unpack
 from sciml.compress.saved import expand_plan, shorten_plan
 from sciml.errors import ChecksumError, InputError, SchemaError
 from sciml.storage import packaged as data_files
+from sciml.storage import provenance
 from sciml.storage.atomic import check_apart, check_replaceable
+from sciml.storage.revision import versions
 from sciml.storage.schema import check_schema
 from sciml.tables import aligned, html_table
 from sciml.train.archive import read_parts, write_parts
 from sciml.train.history import History
 from sciml.train.json_values import check_keys, config_digest, plain_value, reject_constant
-from sciml.train.versions import versions
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +45,7 @@ __all__ = [
     "Checkpoint",
     "check_target",
     "load",
+    "read_record",
     "resolve",
     "save",
 ]
@@ -105,9 +108,10 @@ class Checkpoint:
 
     def summary(self) -> str:
         """A table: kind, origin, configuration, tensors, training."""
-        return "\n".join([f"Checkpoint: {self.kind}", *aligned(self._rows(), align="<", indent="  ")])
+        return "\n".join([f"Checkpoint: {self.kind}", *aligned(self.rows(), align="<", indent="  ")])
 
-    def _rows(self) -> list[tuple[str, str]]:
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the rows of the table: name and text."""
         count = sum(array.size for array in self.tensors.values())
         formats = {name: str(entry["format"]) for name, entry in self.config.get("formats", {}).items()}
         size = stored_bytes(self.tensors, formats, self.packed)
@@ -126,7 +130,7 @@ class Checkpoint:
     __repr__ = summary
 
     def _repr_html_(self) -> str:
-        return html_table(f"Checkpoint: {self.kind}", self._rows())
+        return html_table(f"Checkpoint: {self.kind}", self.rows())
 
 
 def save(
@@ -190,6 +194,7 @@ def save(
     if history is not None:
         parts[HISTORY] = history.to_json().encode()
     parts = {CONFIG: _config(config, described, parts), **parts}
+    parts[provenance.SIDECAR] = provenance.current().text().encode()
     write_parts(path, parts, zipped=path.suffix == SUFFIX, deflated=bool(described))
     return path
 
@@ -229,7 +234,7 @@ def _ours(path: Path) -> bool:
     """Return whether a path is a checkpoint, possibly a damaged one, or an empty file or folder."""
     if path.is_dir():
         names = {entry.name for entry in path.iterdir()}
-        parts = CONFIG in names and names <= {CONFIG, WEIGHTS, HISTORY}
+        parts = CONFIG in names and names <= {CONFIG, WEIGHTS, HISTORY, provenance.SIDECAR}
         return not names or (parts and b'"sha256"' in (path / CONFIG).read_bytes())
     with path.open("rb") as file:
         head = file.read(30 + len(CONFIG))
@@ -294,6 +299,19 @@ def load(path: str | Path, *, kind: str | None = None) -> Checkpoint:
     except SchemaError as error:
         raise SchemaError(f"{path}: {error}") from error
     return Checkpoint(config, tensors, history, path, packed_parts(stored, described))
+
+
+def read_record(path: str | Path) -> str | None:
+    """Read the text of the record of what made a checkpoint; None if it has none, as those of earlier versions.
+
+    Raises
+    ------
+    InputError, ChecksumError
+        The file is no checkpoint, or is damaged.
+    """
+    parts = read_parts(resolve(path), (CONFIG, provenance.SIDECAR))
+    record = parts.get(provenance.SIDECAR)
+    return None if record is None else record.decode(errors="replace")
 
 
 def _oldest() -> int:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from sciml.errors import InputError, SciMLError
+from sciml.storage.provenance import note
 from sciml.train import checkpoint
 from sciml.train.batches import BatchSource
 from sciml.train.history import History
@@ -88,6 +89,7 @@ def run(
 
     Parameters are those of `sciml.train.fit`.
     """
+    note("fit", settings.trajectory())
     return fit(
         network,
         objective,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sciml.errors import ChecksumError, InputError, SchemaError
 from sciml.nn.parametrize import parametrizations
 from sciml.nn.state_dict import misfit
+from sciml.storage.provenance import resumed
 from sciml.train import checkpoint
 from sciml.train.history import History
 from sciml.train.settings import RESTART, Fit
@@ -182,6 +183,7 @@ class State:
         except (ChecksumError, InputError, SchemaError) as error:
             raise type(error)(f"{error}, {RESTART}") from error
         origin.check_same(saved.config, path)
+        resumed(checkpoint.read_record(path), path)
         groups: dict[str, dict[str, Tensor]] = {}
         for name, tensor in saved.state_dict().items():
             group, _, rest = name.partition("/")

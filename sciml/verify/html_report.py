@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import html
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,7 @@ from matplotlib.figure import Figure
 from sciml.errors import InputError
 from sciml.plot import png
 from sciml.storage.atomic import replaced
+from sciml.storage.provenance import PROVENANCE, command_record, written_now
 
 __all__ = ["Chapter", "Picture", "definitions", "drawn", "read_chapters", "render", "save", "table"]
 
@@ -160,8 +162,15 @@ def read_chapters(path: str | os.PathLike[str]) -> list[Chapter]:
 
 
 def save(path: str | os.PathLike[str], page: str) -> Path:
-    """Write the text of a page under a temporary name, then rename the file."""
-    path = Path(path)
+    """Write the text of a page under a temporary name, then rename the file.
+
+    A page of a command has the record of the command, which its footer shows.
+    """
+    path, record = Path(path), command_record()
+    if record is not None:
+        text = json.dumps({**record.to_json(), "written": written_now()}, sort_keys=True)
+        page = page.replace("</head>", f'<meta name="{PROVENANCE}" content="{html.escape(text)}"></head>', 1)
+        page = page.replace("</footer>", f"<p>{html.escape(record.line())}</p></footer>", 1)
     with replaced(path) as part:
         part.write_text(page, encoding="utf-8")
     return path
@@ -169,7 +178,7 @@ def save(path: str | os.PathLike[str], page: str) -> Path:
 
 def drawn(picture: Picture, dots: int | None = None) -> str:
     """Return the HTML of a figure with its caption, the image embedded."""
-    data = base64.b64encode(png(picture.figure, dots or DOTS)).decode()
+    data = base64.b64encode(png(picture.figure, dots or DOTS, record=False)).decode()
     width = int(picture.figure.get_figwidth() * 96)
     return (
         f'<figure><img width="{width}" alt="{html.escape(picture.text, quote=True)}" '

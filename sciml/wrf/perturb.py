@@ -19,6 +19,7 @@ from sciml.checks import is_whole
 from sciml.constants import THETA_BASE
 from sciml.errors import InputError
 from sciml.storage.atomic import check_apart, check_replaceable, replaced
+from sciml.storage.provenance import attribute
 
 __all__ = ["MARK", "NAMES", "Perturbed", "perturb"]
 
@@ -139,6 +140,7 @@ def _perturb(path: Path, source: str, output: str, size: float, seed: int) -> Pe
             )
         done = f"{', '.join(names)}: full potential temperature times 1 + {size:g} N(0,1), seed {seed}"
         file.setncattr(MARK, done)
+        file.setncatts(attribute())
         line = f"sciml wrf perturb: {done}"
         earlier = str(file.getncattr("history")) if "history" in file.ncattrs() else ""
         file.setncattr("history", f"{line}\n{earlier}" if earlier else line)

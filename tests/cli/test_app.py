@@ -115,7 +115,8 @@ def test_a_traceback_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (
             "nonsense",
-            "No such command 'nonsense': there are doctor, demo, compress, wrf, convection, coupling, scheme, pde.",
+            "No such command 'nonsense': there are doctor, demo, compress, info, reproduce, wrf, convection, coupling, "
+            "scheme, pde.",
         ),
         ("dcotor", "No such command 'dcotor'. Did you mean 'doctor'?"),
         ("verify", "No such command 'verify'. Did you mean 'sciml pde verify'?"),

@@ -72,7 +72,8 @@ def test_round_trip(tmp_path_factory, config, tensors, folder):
 def test_the_bytes_depend_on_the_content_only(tmp_path):
     first, second = write(tmp_path / "a.sciml"), write(tmp_path / "b.sciml")
     assert first.read_bytes() == second.read_bytes()
-    assert zipfile.ZipFile(first).namelist() == ["config.json", "weights.safetensors", "history.json"]
+    names = ["config.json", "weights.safetensors", "history.json", "provenance.json"]
+    assert zipfile.ZipFile(first).namelist() == names
     assert checkpoint.load(first).history == HISTORY
     config, tensors = checkpoint.load(first)
     assert (config["levels"], set(tensors)) == (44, set(TENSORS))

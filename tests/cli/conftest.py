@@ -1,0 +1,32 @@
+"""Small inputs in a folder, in which the commands of `recorded_files` write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from tests.cli.recorded_files import FILES
+from tests.wrf.test_perturb import start
+from workflows.kessler.soundings import pairs
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory, short_sample: tuple[Path, Path]) -> Path:
+    """A folder with inputs: a part of the sample, pairs of another scheme, an initial state, settings."""
+    folder = tmp_path_factory.mktemp("recorded")
+    wrfout, truth = short_sample
+    for source, name in ((wrfout, "wrfout_d01.nc"), (truth, "truth.nc")):
+        with xr.open_dataset(source, decode_times=False) as ds:
+            sides = {
+                dim: slice(0, 9 if "stag" in dim else 8)
+                for dim in ds.dims
+                if "_north" in dim or "_east" in dim
+            }
+            ds.isel({str(dim): part for dim, part in sides.items()}).to_netcdf(folder / name)
+    pairs(40, 20, seed=5).to_netcdf(folder / "pairs.nc")
+    start(folder / "wrfinput_d01")
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    return folder
