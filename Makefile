@@ -9,12 +9,13 @@ READY := $(VENV)/ready-$(shell cat requirements.lock pyproject.toml | sha256sum 
 FORTRAN = $(shell git ls-files '*.f90' '*.F90')
 C = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: help demo test test-mpi fuzz check bench results notebooks docs fresh-install format lock system
+.PHONY: help demo test test-mpi fuzz torture check bench results notebooks docs fresh-install format lock system
 help:
 	@echo "make demo           run both pipelines on the data in data/: train, evaluate, build the library, replay, solve a PDE"
 	@echo "make test           run every test (WORKERS=2 processes)"
 	@echo "make test-mpi       run the tests on MPI ranks; make test skips them without mpif90"
 	@echo "make fuzz           fuzz the readers of weights files and namelists for SECONDS=600"
+	@echo "make torture        kill commands at random moments and damage files at random (SECONDS=600, SEED=7)"
 	@echo "make check          check formatting, lint, types, import directions, words, Fortran and C style"
 	@echo "make bench          run the benchmarks"
 	@echo "make results        run the benchmarks (ONLY='native modes' for some) and write docs/results.md and the README's numbers"
@@ -47,6 +48,11 @@ fuzz: $(READY) | system
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends clang libclang-rt-dev \
 		>/dev/null; } || echo "clang is not available: the files are damaged at random"
 	@$(BIN)/python -m tests.coupling.fuzzing --seconds $(SECONDS)
+
+# The number of cases is a function of SECONDS, so that a seed and an index name a case on any machine.
+SEED ?= 7
+torture: $(READY) | system
+	@$(BIN)/python -m tests.torture --seconds $(SECONDS) --seed $(SEED)
 
 # The package does not use MPI; only the stand-in host of the tests runs on MPI ranks.
 MPI_COMPILES = printf 'use mpi\nend\n' | mpif90 -x f95 -fsyntax-only - >/dev/null 2>&1

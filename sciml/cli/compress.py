@@ -16,7 +16,7 @@ from sciml.cli.data_options import DataOptions
 from sciml.cli.help_pages import examples
 from sciml.cli.option_groups import expand_options
 from sciml.cli.output import Json, Output, Quiet
-from sciml.cli.targets import check_targets, expand_inputs, total_size
+from sciml.cli.targets import check_targets, expand_inputs, hold, total_size
 from sciml.errors import InputError
 from sciml.progress import StageProgress
 
@@ -152,6 +152,7 @@ def compress(
     inputs = [source, *data, *(reference or []), *([plan] if plan else [])]
     checkpoint.check_target(output, inputs)
     check_targets({"--json": json_file}, [*expand_inputs(inputs), output])
+    hold(output)
     selected = _Selection(bits, _parse_widths(widths), block, plan, keep, metric.value, cost.value)
     fixed = selected.read_plan()
     described = data_options.given()

@@ -16,7 +16,7 @@ from sciml.cli.coupling_rce import rce
 from sciml.cli.help_pages import CommandGroup, examples
 from sciml.cli.model_arguments import find_library, load_algorithm, load_columns
 from sciml.cli.output import Json, Output, Quiet
-from sciml.cli.targets import check_targets, expand_inputs
+from sciml.cli.targets import check_targets, expand_inputs, hold
 from sciml.errors import InputError
 
 __all__ = ["app"]
@@ -176,6 +176,7 @@ def build(
     from sciml.coupling.export import emulator_weights
 
     check_targets({"--json": json_file}, [] if model is None else [model])
+    hold(output)
     report, begun = Output(json_file, quiet), time.monotonic()
     if model is not None:
         from sciml.convection.emulator import Emulator

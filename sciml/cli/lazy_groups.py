@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from sciml.cli.error_lines import ClickException, UsageError, exit_with_line
+from sciml.cli.targets import holding_outputs
 from sciml.errors import SciMLError
 
 __all__ = ["LazyGroups"]
@@ -74,7 +75,8 @@ class LazyGroups(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command. An error is printed as one line with exit code 2, Ctrl-C as one line with 130."""
         try:
-            return super().invoke(ctx)
+            with holding_outputs():
+                return super().invoke(ctx)
         except BrokenPipeError:
             raise
         except (KeyboardInterrupt, SciMLError, OSError, ClickException) as error:

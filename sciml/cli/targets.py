@@ -2,20 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from sciml.errors import InputError
 
-__all__ = ["STDOUT", "check_targets", "expand_inputs", "total_size"]
+__all__ = ["STDOUT", "check_targets", "expand_inputs", "hold", "holding_outputs", "total_size"]
 
 STDOUT = Path("-")
 """Path of standard output."""
+_OUTPUTS: ContextVar[ExitStack | None] = ContextVar("outputs", default=None)
+"""Locks of the outputs of the command that runs."""
+
+
+@contextmanager
+def holding_outputs() -> Iterator[None]:
+    """Release the locks of a command's outputs at the end of the block, and those of the commands that it calls."""
+    if _OUTPUTS.get() is not None:
+        yield
+        return
+    with ExitStack() as stack:
+        token = _OUTPUTS.set(stack)
+        try:
+            yield
+        finally:
+            _OUTPUTS.reset(token)
+
+
+def hold(output: Path) -> None:
+    """Lock an output until the end of the command, before the work begins.
+
+    Raises
+    ------
+    InputError
+        Another process writes it; the message names that process.
+    SciMLError
+        The folder is read-only, or the disk is full.
+    """
+    from sciml.storage.lock import owned
+
+    stack = _OUTPUTS.get()
+    if stack is not None and _is_first():
+        stack.enter_context(owned(output, nested=True))
+
+
+def _is_first() -> bool:
+    """Return whether this is the process of its group that writes files."""
+    return int(os.environ.get("WORLD_SIZE", "1")) < 2 or os.environ.get("RANK", "0") == "0"
 
 
 def check_targets(targets: Mapping[str, Path | None], inputs: Iterable[str | Path]) -> None:
-    """Raise before the work begins if an output cannot be written or would overwrite an input.
+    """Raise before the work begins if an output cannot be written or would overwrite an input; lock the outputs.
 
     Parameters
     ----------
@@ -27,7 +67,10 @@ def check_targets(targets: Mapping[str, Path | None], inputs: Iterable[str | Pat
     Raises
     ------
     InputError
-        A target is a folder, a device or one of the inputs, or two options name the same file.
+        A target is a folder, a device or one of the inputs, two options name the same file, or another process writes a
+        target.
+    SciMLError
+        The folder of a target is read-only, or the disk is full.
     """
     from sciml.storage.atomic import check_apart, check_replaceable
 
@@ -41,6 +84,8 @@ def check_targets(targets: Mapping[str, Path | None], inputs: Iterable[str | Pat
         earlier = options.setdefault(path.resolve(), option)
         if earlier != option:
             raise InputError(f"{earlier} and {option} both name {path}: give two different files")
+    for path in options:
+        hold(path)
 
 
 def expand_inputs(given: Iterable[str | Path]) -> list[Path]:

@@ -131,7 +131,7 @@ def write_block(item: tuple[str, SourceFile, Block, Keep, int, list[str], Mixtur
 
 def save_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Write arrays to a file of numpy (``.npz``); it appears under its name when it is complete."""
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")  # workers of a killed process may not have ended yet
     with temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub takes no dict of arrays
     os.replace(temporary, path)

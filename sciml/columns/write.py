@@ -31,7 +31,7 @@ from sciml.errors import ClusterError, InputError, SciMLError
 from sciml.parallel.bounded import TaskRunner, open_task_runner
 from sciml.progress import StageProgress
 from sciml.schemes.mskf import MSKF
-from sciml.storage.partial import claimed, discard
+from sciml.storage.partial import claimed, clear, discard, finish_placing, place
 from sciml.storage.provenance import seal_store
 from sciml.wrf.hyperslab import close_files
 from sciml.wrf.missing import describe_missing
@@ -118,13 +118,15 @@ def write_columns(
     plan = _make_plan(sources, _variables(sources), keep, block_bytes)
     progress = progress or StageProgress.automatic()
     if _is_complete(output, plan, overwrite):
+        clear(output, "store")
         progress.say(f"{output} exists already, and its files have not changed: nothing to do")
         return stored_classes(output)
     if not output.parent.is_dir():
         raise InputError(f"there is no folder {output.parent} to write {output.name} into")
     with contextlib.ExitStack() as stack:
         partial = stack.enter_context(claimed(output, "store"))
-        if _is_complete(output, plan, overwrite):  # another process may have written it
+        placed = finish_placing(partial, output) and has_plan(output, plan.text)
+        if placed or _is_complete(output, plan, overwrite):  # another process may have written it
             return stored_classes(output)
         tasks = sum(_bytes(source) for source in sources) // block_bytes
         run_tasks = stack.enter_context(open_task_runner(workers, tasks, finish=close_files))
@@ -141,10 +143,7 @@ def write_columns(
             )
             _write_blocks(partial, plan, blocks, run_tasks, progress)
             seal_store(partial / "store")
-        if output.exists():
-            os.replace(output, partial / "replaced")
-        os.replace(partial / "store", output)
-        discard(partial)
+        place(partial, output)
     return classes
 
 

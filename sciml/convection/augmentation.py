@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -38,7 +37,7 @@ from sciml.convection.synthetic_columns import draw, label, mix
 from sciml.errors import InputError, MissingVariable, SciMLError
 from sciml.progress import StageProgress
 from sciml.solve import init
-from sciml.storage.partial import PartialStore, partial_store
+from sciml.storage.partial import PartialStore, clear, partial_store
 
 __all__ = ["BLOCK", "PIECE", "Augmented", "augment"]
 
@@ -167,11 +166,14 @@ def augment(
     factor, seed = float(factor), int(seed)
     plan = _plan(dataset, emulator, names, {"factor": factor, "seed": seed})
     if _is_complete(output, plan, overwrite, columns):
+        clear(output, "store")
         progress.say(f"{output} exists already, and its columns have not changed: nothing to do")
         return Augmented.from_json(read_summary(output))
     if not output.parent.is_dir():
         raise InputError(f"there is no folder {output.parent} to write {output.name} into")
     with partial_store(output, "store") as partial, progress, _cleaning_up(partial):
+        if partial.finish_placing(output) and has_plan(output, json.dumps(plan)):
+            return Augmented.from_json(read_summary(output))
         if partial.plan() != plan:
             partial.discard()
             partial.begin(plan)
@@ -182,10 +184,7 @@ def augment(
         summary = _summary(dataset, blocks, parts)
         about = {"teacher": emulator.name, "factor": factor, "seed": seed, **summary.to_json()}
         write_store(partial, dataset, parts, names, mixture, about, progress.stage("writing", "chunks"))
-        if output.exists():
-            os.replace(output, partial.folder / "replaced")
-        os.replace(partial.store, output)
-        partial.discard()
+        partial.place(output)
     return summary
 
 

@@ -28,7 +28,7 @@ from sciml.errors import InputError
 from sciml.train import Batch, TensorSource
 from sciml.train.environment import chosen_device
 from sciml.train.progress import Progress, automatic
-from sciml.train.run import check_output, fit_settings, run, save_finished
+from sciml.train.run import alone, check_output, fit_settings, run, save_finished
 
 __all__ = ["MaskedReconstruction", "pretrain"]
 
@@ -96,6 +96,7 @@ class _Inputs:
         return {**{k: x.float().contiguous() for k, x in parts.items()}, "row": seen.index}
 
 
+@alone
 def pretrain(
     columns: xr.Dataset | str | Path | Sequence[str | Path],
     output: str | Path,

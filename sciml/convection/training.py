@@ -29,7 +29,7 @@ from sciml.errors import InputError, MissingVariable
 from sciml.train import Batch, BatchSource, Fit
 from sciml.train.environment import chosen_device
 from sciml.train.progress import Progress, automatic
-from sciml.train.run import check_output, fit_settings, run, save_finished
+from sciml.train.run import alone, check_output, fit_settings, run, save_finished
 from sciml.train.weight_form import WeightForm
 from sciml.wrf.missing import iofields_line
 
@@ -48,6 +48,7 @@ DEFAULTS: Mapping[str, Any] = {
 }
 
 
+@alone
 def train(
     columns: xr.Dataset | str | Path | Sequence[str | Path],
     output: str | Path,

@@ -27,13 +27,15 @@ from pathlib import Path
 import pooch
 
 from sciml.coupling.instruction_sets import DEFINITIONS, FLAGS, known_sets
-from sciml.errors import BuildError
+from sciml.errors import BuildError, SciMLError
 from sciml.storage import provenance
+from sciml.storage.atomic import replaced
 from sciml.version import __version__
 
 __all__ = [
     "Compiler",
     "build",
+    "building_alone",
     "c_compiler",
     "cache_directory",
     "compilations",
@@ -295,10 +297,15 @@ def _key(c: Compiler, fortran: Compiler | None, probe: bool) -> str:
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Let one process at a time build in a directory: all ranks of a job may start together."""
+def building_alone(directory: Path) -> Iterator[None]:
+    """Let one process at a time build in a directory: all ranks of a job may start together.
+
+    What a process that was killed left there is removed.
+    """
     with (directory / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        for left in directory.glob(".building-*"):
+            shutil.rmtree(left, ignore_errors=True)
         yield
 
 
@@ -341,7 +348,7 @@ def build(*, fortran: bool = True, workers: int | None = None, probe: bool = Fal
         if (home / LIBRARY).exists():
             return home / LIBRARY
         home.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(home.parent):
+        with building_alone(home.parent):
             if not (home / LIBRARY).exists():
                 _build_into(home, c, module, workers or os.cpu_count() or 1, probe)
     except OSError as error:
@@ -377,9 +384,8 @@ def install(directory: str | os.PathLike[str], *, fortran: bool = True) -> Path:
         directory.mkdir(parents=True, exist_ok=True)
         for source in (library, *(sources() / name for name in _FACES)):
             # a library in use must not change: a new file takes its name
-            temporary = directory / f".{source.name}.{os.getpid()}"
-            shutil.copyfile(source, temporary)
-            temporary.replace(directory / source.name)
+            with replaced(directory / source.name) as temporary:
+                shutil.copyfile(source, temporary)
         compilers = {"c_compiler": c_compiler().version}
         compilers |= {"fortran_compiler": fortran_compiler().version} if fortran else {}
         provenance.sidecar(directory, compilers)
@@ -387,4 +393,6 @@ def install(directory: str | os.PathLike[str], *, fortran: bool = True) -> Path:
         raise BuildError(
             f"cannot write into {directory}: {error.strerror}; choose another directory"
         ) from error
+    except SciMLError as error:
+        raise BuildError(str(error)) from error
     return directory / LIBRARY

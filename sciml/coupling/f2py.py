@@ -20,7 +20,7 @@ from types import ModuleType
 
 import numpy as np
 
-from sciml.coupling.build import cache_directory, fortran_compiler, rpath, sources
+from sciml.coupling.build import building_alone, cache_directory, fortran_compiler, rpath, sources
 from sciml.errors import BuildError
 
 __all__ = ["build_extension", "load_extension"]
@@ -64,7 +64,10 @@ def build_extension(library: str | os.PathLike[str]) -> Path:
             raise BuildError(f"f2py needs {tool}, which is not on the path: pip install {tool}")
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".building-", dir=home.parent) as there:
+        with (
+            building_alone(home.parent),
+            tempfile.TemporaryDirectory(prefix=".building-", dir=home.parent) as there,
+        ):
             _run_f2py(library, Path(there), path).replace(home / f"{NAME}{suffix}")
     except OSError as error:
         raise BuildError(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sciml.coupling.build import fortran_compiler, rpath
 from sciml.errors import BuildError, InputError, SciMLError
+from sciml.storage.atomic import replaced
 from sciml.storage.packaged import PACKAGE
 
 __all__ = ["HEADER_SIZE", "FortranProgram", "program_sources", "stream_header", "write_stream_file"]
@@ -113,15 +114,11 @@ def write_stream_file(path: str | os.PathLike[str], parts: Iterable[bytes]) -> N
     InputError
         When the file cannot be written.
     """
-    temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
+        with replaced(Path(path)) as temporary, temporary.open("wb") as file:
             file.writelines(parts)
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; nothing was changed") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    except SciMLError as error:
+        raise InputError(str(error)) from error
 
 
 def program_sources(folder: str, names: Sequence[str]) -> list[Path]:

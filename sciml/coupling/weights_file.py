@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +24,9 @@ import numpy.typing as npt
 
 from sciml.compress.bundle import bundle_tensors, unbundle_tensors
 from sciml.compress.formats import pack, packed_parts, unpack
-from sciml.errors import ChecksumError, InputError, SchemaError
+from sciml.errors import ChecksumError, InputError, SchemaError, SciMLError
 from sciml.storage import provenance
+from sciml.storage.atomic import replaced
 from sciml.storage.schema import check_schema
 
 __all__ = ["BUNDLE_SCHEMA", "WEIGHTS_SCHEMA", "Weights", "read_weights", "write_weights"]
@@ -218,25 +218,15 @@ def write_weights(path: str | os.PathLike[str], weights: Weights, *, deflate: bo
         raise InputError(f"{path}: the netCDF library wrote a header without the checksum attribute")
     at = match.start(1)
     sealed = content[:at] + _sum(content, at) + content[at + 64 :]
+    if not path.parent.is_dir():
+        raise InputError(
+            f"cannot write {path}: there is no directory {path.parent}; make it, or give another path"
+        )
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; is the directory there?") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(sealed)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise InputError(f"cannot write {path}: {error.strerror}; nothing was changed") from error
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        with replaced(path) as temporary:
+            temporary.write_bytes(sealed)
+    except SciMLError as error:
+        raise InputError(str(error)) from error
 
 
 def _plain(value: object) -> Attribute:

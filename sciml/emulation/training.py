@@ -22,7 +22,7 @@ from sciml.schemes.declaration import scheme_table
 from sciml.schemes.scheme import ColumnScheme
 from sciml.train import TensorSource
 from sciml.train.progress import Progress, automatic
-from sciml.train.run import check_output, fit_settings, run, save_finished
+from sciml.train.run import alone, check_output, fit_settings, run, save_finished
 from sciml.train.weight_form import WeightForm
 
 __all__ = ["DEFAULTS", "train"]
@@ -38,6 +38,7 @@ DEFAULTS: Mapping[str, Any] = {
 }
 
 
+@alone
 def train(
     scheme: ColumnScheme,
     pairs: xr.Dataset | Sequence[xr.Dataset],

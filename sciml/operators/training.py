@@ -51,6 +51,7 @@ DEFAULTS: Mapping[str, Any] = {
 NETWORK: Mapping[str, Any] = {"class": "MgNO"}
 
 
+@run.alone
 def train(
     data: xr.Dataset | str | Path,
     output: str | Path,

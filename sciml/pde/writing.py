@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -88,8 +86,10 @@ def write_dataset(
     dataset = _writable(dataset)
     plan = _plan(dataset)
     with partial_store(path) as partial:
-        if _finished(path, plan, overwrite):
-            return False
+        placed = partial.finish_placing(path) and _attributes(path).get(IDENTITY) == plan["identity"]
+        if placed or _finished(path, plan, overwrite):
+            partial.discard()
+            return placed
         _take_up(partial, path, plan, dataset, overwrite)
         try:
             _compute(partial, plan, dataset, workers, progress or _silent)
@@ -228,7 +228,7 @@ def _take_up(
 ) -> None:
     """Continue the store of an interrupted call with the same plan, or make an empty one."""
     there = partial.plan()
-    if there == plan and not overwrite:
+    if there == plan:
         return
     if there is not None and there != plan and not overwrite:
         keys = [key for key in plan if key != "identity" and plan[key] != there.get(key)]
@@ -345,18 +345,13 @@ def _finish(partial: PartialStore, path: Path) -> None:
         import xarray as xr
 
         with xr.open_zarr(partial.store, consolidated=False) as whole, replaced(path) as part:
-            out = whole.drop_encoding()
+            out = whole.drop_encoding()[sorted(map(str, whole.variables))]  # a store lists them in any order
             packed = {
                 name: {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": _first_chunk(array)}
                 for name, array in out.data_vars.items()
             }
             with _netcdf_on_disk(path):
                 out.to_netcdf(part, engine="netcdf4", format="NETCDF4", encoding=packed)
-    elif path.exists():
-        old = path.with_name(f".{path.name}.{os.getpid()}.old")
-        os.replace(path, old)
-        os.replace(partial.store, path)
-        shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink()
+        partial.discard()
     else:
-        os.replace(partial.store, path)
-    partial.discard()
+        partial.place(path)

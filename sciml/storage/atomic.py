@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import hashlib
 import os
+import platform
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sciml.errors import InputError, SciMLError
 
-__all__ = ["check_apart", "check_replaceable", "replaced"]
+__all__ = ["beside", "check_apart", "check_replaceable", "put_in_place", "remove_leftovers", "replaced"]
 
 STORES = ("zarr.json", ".zgroup", "config.json")
 """Files that mark a folder as a zarr store or a checkpoint."""
@@ -19,6 +22,8 @@ STORES = ("zarr.json", ".zgroup", "config.json")
 @contextlib.contextmanager
 def replaced(path: Path, *, folder: bool = False) -> Iterator[Path]:
     """Yield a temporary path that replaces ``path`` if the block succeeds, and is removed otherwise.
+
+    At any moment ``path`` is the old file or the new one. Temporary files of processes that were killed are removed.
 
     Parameters
     ----------
@@ -35,13 +40,14 @@ def replaced(path: Path, *, folder: bool = False) -> Iterator[Path]:
         The operating system reports an error (disk full, no permission); ``path`` is unchanged.
     """
     check_replaceable(path, folder=folder)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = beside(path, f"{_host()}-{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
         _remove(temporary)
         yield temporary
         _flush(temporary)
-        _swap(temporary, path)
+        put_in_place(temporary, path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise SciMLError(
@@ -96,19 +102,83 @@ def check_apart(path: Path, inputs: Iterable[str | Path]) -> None:
             )
 
 
-def _swap(temporary: Path, path: Path) -> None:
-    if not path.is_dir():
+def beside(path: Path, ending: str) -> Path:
+    """Return a hidden path beside a path, of its name (or, if that is too long, of its digest) and an ending.
+
+    Examples
+    --------
+    >>> beside(Path("runs/m.sciml"), "lock").name
+    '.m.sciml.lock'
+    """
+    name = path.name
+    if len(os.fsencode(name)) + len(os.fsencode(ending)) > 250:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
+    return path.with_name(f".{name}.{ending}")
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files that processes of this host left when they were killed.
+
+    If such a process was killed between the two renames of `put_in_place`, the old folder returns to its name.
+    """
+    marker = beside(path, f"{_host()}-")
+    with contextlib.suppress(OSError):
+        for left in sorted(path.parent.iterdir()):
+            number, _, ending = left.name.removeprefix(marker.name).partition(".")
+            if not left.name.startswith(marker.name) or ending not in ("part", "old") or not number.isdigit():
+                continue
+            if _runs(int(number)):
+                continue
+            if ending == "old" and not path.exists():
+                os.replace(left, path)
+            _remove(left)
+
+
+def _host() -> str:
+    return platform.node().replace("/", "_") or "host"
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a file or a folder to its final name; what had this name is removed.
+
+    A folder is exchanged with the old one in one call of the operating system. File systems that cannot do so (NFS)
+    have no folder of that name for a moment.
+    """
+    if not path.is_dir() or path.is_symlink():
         os.replace(temporary, path)
         return
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    if _exchange(temporary, path):
+        _remove(temporary)
+        return
+    old = beside(path, f"{_host()}-{os.getpid()}.old")
     _remove(old)
-    os.replace(path, old)  # a directory with content cannot be replaced in one call
+    os.replace(path, old)
     try:
         os.replace(temporary, path)
     except OSError:
         os.replace(old, path)
         raise
     _remove(old)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two paths in one call; return whether the system can."""
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+    return bool(call(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0)
 
 
 def _flush(path: Path) -> None:

@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import os
-import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
-from sciml.errors import InputError
+from sciml.errors import InputError, SciMLError
+from sciml.storage.atomic import put_in_place
+from sciml.storage.lock import lock_path, owned
 
-__all__ = ["PLAN", "PartialStore", "claimed", "discard", "partial_store"]
+__all__ = ["PLAN", "PartialStore", "claimed", "clear", "discard", "finish_placing", "partial_store", "place"]
 
-LOCK: Final = "lock"
 PLAN: Final = "plan.json"
-_OWN: Final = {LOCK, PLAN, "plan.tmp", "done", "store", "replaced"}
-"""Names in the folder of an unfinished store; a folder with other names is not one."""
-_NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+_PLACING: Final = "placing"
+"""File with the number of the finished store, from before it gets its name until after."""
+_OWN: Final = {"lock", PLAN, "plan.tmp", "done", "store", "replaced", _PLACING, "placing.tmp", "trial.nc"}
+"""Names in the folder of an unfinished store (some of earlier versions); a folder with other names is not one."""
 
 
 @contextlib.contextmanager
 def claimed(output: Path, what: str) -> Iterator[Path]:
     """Yield the folder ``<output>.partial`` for this process alone; it is removed at the end if it has no plan.
 
-    The lock is that of the operating system, which ends with the process. On a file system without locks, other
-    processes are not excluded.
-
     Parameters
     ----------
     output
-        Path that will be written.
+        Path that will be written, which is locked meanwhile (`sciml.storage.lock`).
     what
         Its kind, for messages: ``store``, ``dataset``.
 
@@ -43,39 +39,17 @@ def claimed(output: Path, what: str) -> Iterator[Path]:
     ------
     InputError
         Another process writes it, or something else has the folder's name.
+    SciMLError
+        The folder cannot be written.
     """
     partial = output.with_name(output.name + ".partial")
-    with _locked(partial, output, what):
+    with owned(output):
+        _make(partial, what)
         try:
             yield partial
         finally:
             if not (partial / PLAN).exists():
                 shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _locked(partial: Path, output: Path, what: str) -> Iterator[None]:
-    while True:
-        _make(partial, what)
-        try:
-            opened = (partial / LOCK).open("a+")
-        except FileNotFoundError:
-            continue  # the process before finished and removed its folder between the two lines above
-        with opened as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in _NO_LOCKS:
-                    raise InputError(
-                        f"another process{_who(file)} is writing {output}: wait for it, or choose another name"
-                    ) from error
-            if not _still_there(file, partial / LOCK):
-                continue
-            file.truncate(0)
-            file.write(f"{os.getpid()} on {platform.node()}")
-            file.flush()
-            yield
-            return
 
 
 def _make(partial: Path, what: str) -> None:
@@ -84,35 +58,84 @@ def _make(partial: Path, what: str) -> None:
         strange = sorted(p.name for p in partial.iterdir() if p.name not in _OWN)
     except (FileExistsError, NotADirectoryError):
         strange = [partial.name]
+    except OSError as error:
+        raise SciMLError(
+            f"cannot write {partial}: {error.strerror}; give a path in a folder that you may write to"
+        ) from error
     if strange:
         raise InputError(
             f"{partial} is in the way and holds what no unfinished {what} does ({', '.join(strange[:3])}): move it"
         )
 
 
-def _who(file: IO[str]) -> str:
-    file.seek(0)
-    owner = file.read().strip()
-    return f" ({owner})" if owner else ""
-
-
-def _still_there(file: IO[str], path: Path) -> bool:
-    try:
-        there = path.stat()
-    except FileNotFoundError:
-        return False
-    ours = os.fstat(file.fileno())
-    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
-
-
 def discard(partial: Path) -> None:
-    """Remove the content of such a folder, except the lock."""
+    """Remove the content of such a folder."""
     (partial / PLAN).unlink(missing_ok=True)  # first: content without a plan belongs to no process
     for path in partial.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
-        elif path.name != LOCK:
+        elif path.name != _PLACING:
             path.unlink()
+    (partial / _PLACING).unlink(
+        missing_ok=True
+    )  # last: until then the content is that of a store with its name
+
+
+def clear(output: Path, what: str) -> None:
+    """Remove what a process that was killed left beside a complete output, unless another process is writing it.
+
+    Parameters
+    ----------
+    output, what
+        Those of `claimed`.
+    """
+    if not output.with_name(output.name + ".partial").exists() and not lock_path(output).exists():
+        return
+    with contextlib.suppress(SciMLError), claimed(output, what) as partial:
+        discard(partial)
+
+
+def place(partial: Path, target: Path) -> None:
+    """Give the finished store its name, in place of an old store, and remove the rest of the folder.
+
+    At any moment the target is the old store or the new one, and a process that is killed here leaves what
+    `finish_placing` completes.
+    """
+    store = partial / "store"
+    _write_whole(partial / _PLACING, str(store.stat().st_ino))
+    put_in_place(store, target)
+    discard(partial)
+
+
+def finish_placing(partial: Path, target: Path) -> bool:
+    """Complete `place` of a process that was killed; return whether the target is now the store of this folder.
+
+    Parameters
+    ----------
+    partial
+        Folder of the unfinished store, which this process has claimed.
+    target
+        Path of the store.
+    """
+    try:
+        number = int((partial / _PLACING).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return False
+    if target.exists() and target.stat().st_ino == number:
+        discard(partial)
+        return True
+    store = partial / "store"
+    if store.exists() and store.stat().st_ino == number:
+        place(partial, target)
+        return True
+    return False
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file that appears under its name when it is complete."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
 
 
 @dataclass(frozen=True)
@@ -143,9 +166,7 @@ class PartialStore:
     def begin(self, plan: Mapping[str, Any]) -> None:
         """Write the plan, once the empty store is complete."""
         (self.folder / "done").mkdir()
-        temporary = self.folder / "plan.tmp"
-        temporary.write_text(json.dumps(plan), encoding="utf-8")
-        os.replace(temporary, self.folder / PLAN)
+        _write_whole(self.folder / PLAN, json.dumps(plan))
 
     def mark(self, block: int) -> None:
         """Record that a block is in the store."""
@@ -156,8 +177,16 @@ class PartialStore:
         return (self.folder / "done" / str(block)).exists()
 
     def discard(self) -> None:
-        """Remove everything except the lock."""
+        """Remove everything."""
         discard(self.folder)
+
+    def place(self, target: Path) -> None:
+        """Give the finished store its name; see `place`."""
+        place(self.folder, target)
+
+    def finish_placing(self, target: Path) -> bool:
+        """Complete `place` of a process that was killed; see `finish_placing`."""
+        return finish_placing(self.folder, target)
 
 
 @contextlib.contextmanager

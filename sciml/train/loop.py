@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sciml.errors import InputError
+from sciml.storage.lock import owned
 from sciml.train import checkpoint, schedule
 from sciml.train.adaptive import Adaptive
 from sciml.train.batches import Batch, BatchSource, batches_from, epoch_generator
@@ -133,6 +134,7 @@ def fit(
         Interrupt() as interrupt,
         contextlib.closing(shown),
         joined(device) as processes,
+        contextlib.nullcontext() if output is None or not is_first() else owned(output, nested=True),
     ):
         loop = (shown, metrics, device, interrupt, processes, prepare)
         run = _Run(model, objective, training, validation, origin, path, *loop)

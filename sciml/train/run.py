@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from torch import nn
 
 from sciml.errors import InputError, SciMLError
+from sciml.storage.lock import owned
 from sciml.storage.provenance import note
 from sciml.train import checkpoint
 from sciml.train.batches import BatchSource
@@ -20,7 +23,10 @@ from sciml.train.progress import Progress, automatic
 from sciml.train.settings import Fit
 from sciml.train.state import discard, resume_path
 
-__all__ = ["Saveable", "check_output", "fit_settings", "run", "save_finished"]
+__all__ = ["Saveable", "alone", "check_output", "fit_settings", "run", "save_finished"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Saveable(Protocol):
@@ -29,6 +35,23 @@ class Saveable(Protocol):
     def save(self, path: str | Path, history: Any = None) -> Path:
         """Write a checkpoint."""
         ...
+
+
+def alone(train: Callable[P, R]) -> Callable[P, R]:
+    """Let a training function lock its parameter ``output``, so that no other process trains the same checkpoint.
+
+    Of the processes of a group the first locks it.
+    """
+    signature = inspect.signature(train)
+
+    @functools.wraps(train)
+    def locked(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not is_first():
+            return train(*args, **kwargs)
+        with owned(signature.bind(*args, **kwargs).arguments["output"]):
+            return train(*args, **kwargs)
+
+    return locked
 
 
 def fit_settings(given: Mapping[str, Any]) -> Fit:

@@ -288,7 +288,7 @@ def test_one_writer_at_a_time(frames: xr.Dataset, write: Writer, tmp_path: Path)
             InputError, match=rf"another process \({os.getpid()} on .*\) is writing .*a\.zarr"
         ):
             write_columns(file, path, workers=1)
-        assert (tmp_path / "a.zarr.partial" / "lock").exists()
+        assert (tmp_path / ".a.zarr.lock").exists()
     assert not list(tmp_path.glob("a.zarr*"))
     write_columns(file, path, workers=1)
     assert [p.name for p in tmp_path.glob("a.zarr*")] == ["a.zarr"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.paths import REPO
 
-BESIDE = {"interface", "qa", "workflows"}
-"""Folders of tests of several packages, of the repository, and of the workflows."""
+BESIDE = {"interface", "qa", "torture", "workflows"}
+"""Folders of tests of several packages, of the repository, of faults, and of the workflows."""
 
 
 def test_each_package_has_a_folder_of_tests() -> None:
