@@ -56,9 +56,10 @@ METHODS: Mapping[str, tuple[Make, Mapping[str, Any]]] = {
 }
 STEPS = {
     "extragradient": (0.6, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4),
-    "naive TopK 30 %": (0.02, 0.05, 0.1, 0.2, 0.4),
+    "naive TopK 30 %": (0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
+    "MASHA1 RandK 5 %, up only": (0.05, 0.07, 0.1, 0.14, 0.2),
 }
-GRID = (0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)
+GRID = (0.1, 0.14, 0.2, 0.28, 0.4, 0.56, 0.8)
 
 
 def game(devices: int, size: int, seed: int, device: int | None = None) -> VariationalInequality:
@@ -102,7 +103,7 @@ def work(rank: int, meeting: str, task: Mapping[str, Any]) -> None:
             solution = run(problem, name, step, task["most"], transport=Processes())
             last = [record.error for record in solution.history[-200:]]
             row = {"method": name, "seed": seed, "step": step, "result": solution.result.name}
-            row |= {"best_of_last_200": min(last), **solution.stats}
+            row |= {"devices": task["devices"], "best_of_last_200": min(last), **solution.stats}
             if rank == 0:
                 print(json.dumps(row), flush=True)
     dist.barrier()
@@ -132,33 +133,44 @@ def measured(devices: int, size: int, most: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in printed.splitlines()]
 
 
-def report(rows: list[dict[str, Any]]) -> str:
-    """Return a table of the medians over the seeds, bytes relative to the extragradient method."""
-    lines = [("method", "step", "iterations", "up, kB", "over EG", "up + down over EG", "seconds", "error")]
+def both_ways(row: Mapping[str, Any]) -> float:
+    """Return the bytes that a device sends and receives in the mean."""
+    return float(row["bytes_up"] / row["devices"] + row["bytes_down"])
+
+
+def medians(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the medians over the seeds of each method, with bytes relative to the extragradient method's."""
     base = {row["seed"]: row for row in rows if row["method"] == "extragradient"}
+    summary = []
     for name in METHODS:
         mine = [row for row in rows if row["method"] == name]
-
-        def middle(value: Callable[[dict[str, Any]], float], mine: list[dict[str, Any]] = mine) -> float:
-            return float(np.median([value(row) for row in mine]))
-
         solved = all(row["result"] == "SUCCESS" for row in mine)
-        both = middle(
-            lambda row: (
-                (row["bytes_up"] + row["bytes_down"])
-                / (base[row["seed"]]["bytes_up"] + base[row["seed"]]["bytes_down"])
-            )
+        over = {
+            "up": [row["bytes_up"] / base[row["seed"]]["bytes_up"] for row in mine],
+            "both": [both_ways(row) / both_ways(base[row["seed"]]) for row in mine],
+            "iterations": [row["iterations"] for row in mine],
+            "kilobytes": [row["bytes_up"] / row["devices"] / 1e3 for row in mine],
+            "seconds": [row["seconds"] for row in mine],
+        }
+        summary.append(
+            {
+                "method": name,
+                "step": mine[0]["step"],
+                "solved": solved,
+                **{key: float(np.median(values)) for key, values in over.items()},
+                "error": max(row["error"] if solved else row["best_of_last_200"] for row in mine),
+            }
         )
-        up = middle(lambda row: row["bytes_up"] / base[row["seed"]]["bytes_up"])
-        worst = max(row["error"] if solved else row["best_of_last_200"] for row in mine)
-        numbers = (f"{mine[0]['step']:g}", f"{middle(lambda row: row['iterations']):.0f}")
-        numbers += (f"{middle(lambda row: row['bytes_up']) / 1e3:.1f}", f"{up:.2f}" if solved else "-")
-        numbers += (
-            f"{both:.2f}" if solved else "-",
-            f"{middle(lambda row: row['seconds']):.1f}",
-            f"{worst:.1e}",
-        )
-        lines.append((name, *numbers))
+    return summary
+
+
+def report(summary: list[dict[str, Any]]) -> str:
+    """Return the medians as a table."""
+    lines = [("method", "step", "iterations", "kB up a device", "up / EG", "both / EG", "seconds", "error")]
+    for row in summary:
+        up, both = (f"{row[key]:.2f}" if row["solved"] else "-" for key in ("up", "both"))
+        numbers = (f"{row['iterations']:.0f}", f"{row['kilobytes']:.1f}", up, both, f"{row['seconds']:.1f}")
+        lines.append((row["method"], f"{row['step']:g}", *numbers, f"{row['error']:.1e}"))
     return "\n".join(aligned(lines))
 
 
@@ -176,9 +188,12 @@ def main() -> None:
     if options.task:
         return work(options.rank, options.meeting, options.task)
     rows = measured(2, 5, 50) if options.smoke else measured(options.devices, 50, 4000)
-    print(report(rows))
+    summary = medians(rows)
+    print(report(summary))
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(
+            json.dumps({"medians": summary, "runs": rows}, indent=1) + "\n", encoding="utf-8"
+        )
     return None
 
 

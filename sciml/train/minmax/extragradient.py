@@ -88,17 +88,13 @@ class Extragradient:
         channel = Channel(transport, self.draws, self.compressor, Identity(), self.payload)
         everyone = range(transport.devices)
 
-        def mean(z: Tensor, number: int) -> tuple[Tensor, int, int]:
+        def mean(z: Tensor, number: int) -> Tensor:
             values = {device: problem.evaluate(place, z) for place, device in enumerate(transport.numbers)}
-            total, _, up = channel.collect(values, everyone, number, z)
-            arrived, down = channel.distribute(total, number, z)
-            return arrived, up, down
+            total, _ = channel.collect(values, everyone, number, z)
+            return channel.distribute(total, number, z)
 
         def advance(now: Iterate) -> Iterate:
-            first, up, down = mean(now.z, now.number)
-            second, up2, down2 = mean(problem.project(now.z - step * first, step), now.number)
-            z = problem.project(now.z - step * second, step)
-            up, down = now.bytes_up + up + up2, now.bytes_down + down + down2
-            return replace(now, number=now.number + 1, z=z, bytes_up=up, bytes_down=down)
+            half = problem.project(now.z - step * mean(now.z, now.number), step)
+            return replace(now, z=problem.project(now.z - step * mean(half, now.number), step))
 
-        return iterate(problem, state, advance, self.max_iterations, self.rtol)
+        return iterate(problem, transport, state, advance, self.max_iterations, self.rtol)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from sciml.tables import aligned
 from sciml.train.minmax.compressors import Compressor, pack, unpack
 from sciml.train.minmax.draws import SERVER, Draw, Draws
 from sciml.train.minmax.inequality import VariationalInequality
-from sciml.train.minmax.transport import Local, Transport
+from sciml.train.minmax.transport import Local, Traffic, Transport
 
 __all__ = ["Channel", "Iterate", "Record", "SaddleSolution", "iterate", "transport_of"]
 
@@ -36,8 +36,8 @@ class Iterate:
         What the compressor did not send yet, by the number of the device of this process.
     server_error
         The same of the server.
-    bytes_up, bytes_down
-        Bytes that the device with the most has sent, and that the server has sent to each.
+    traffic
+        Bytes sent so far.
     """
 
     number: int
@@ -46,8 +46,7 @@ class Iterate:
     mean: Tensor | None = None
     errors: Mapping[int, Tensor] = field(default_factory=dict)
     server_error: Tensor | None = None
-    bytes_up: int = 0
-    bytes_down: int = 0
+    traffic: Traffic = Traffic()  # noqa: RUF009
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,15 @@ class Record:
     ----------
     iteration
         Number of iterations done.
-    bytes_up, bytes_down
-        Bytes sent by a device and by the server.
+    traffic
+        Bytes sent so far.
     error
         Distance to the known answer relative to that of the start, or, without an answer, the change of the iterate
         relative to the first change.
     """
 
     iteration: int
-    bytes_up: int
-    bytes_down: int
+    traffic: Traffic
     error: float
 
 
@@ -82,7 +80,8 @@ class SaddleSolution:
     result
         SUCCESS, MAX_ITERATIONS or NOT_FINITE.
     stats
-        ``iterations``, ``bytes_up`` (of the device that sent most), ``bytes_down``, ``error`` and ``seconds``.
+        ``iterations``, ``bytes_up`` (of all devices together), ``bytes_down`` (of the server to each device), ``error``
+        and ``seconds``.
     history
         Records of the iterations.
     state
@@ -122,7 +121,7 @@ class Channel:
 
     def collect(
         self, vectors: Mapping[int, Tensor], senders: Sequence[int], number: int, like: Tensor
-    ) -> tuple[Tensor | None, dict[int, Tensor], int]:
+    ) -> tuple[Tensor | None, dict[int, Tensor]]:
         """Send vectors to the server.
 
         Parameters
@@ -139,8 +138,7 @@ class Channel:
         Returns
         -------
         tuple
-            The mean of what arrived at the server, None elsewhere; what arrived of each device of this process; and the
-            bytes that a device sent.
+            The mean of what arrived at the server, None elsewhere; and what arrived of each device of this process.
         """
         size, dtype = len(like), self.payload or like.dtype
         layout = self.up.layout(size, dtype)
@@ -154,15 +152,15 @@ class Channel:
                 arrived[device] = self.up.expand(message, size, draw).to(like.dtype)
         collected = self.transport.gather(buffers, senders, length)
         if not self.transport.is_server:
-            return None, arrived, length
+            return None, arrived
         total = torch.zeros_like(like)
         for device, buffer in zip(senders, collected, strict=True):
             draw = Draw(self.draws, number, device)
             total = total + self.up.expand(unpack(buffer, layout), size, draw).to(like.dtype)
-        return total / len(senders), arrived, length
+        return total / len(senders), arrived
 
-    def distribute(self, vector: Tensor | None, number: int, like: Tensor) -> tuple[Tensor, int]:
-        """Send a vector of the server to all devices; return what arrives, and its bytes."""
+    def distribute(self, vector: Tensor | None, number: int, like: Tensor) -> Tensor:
+        """Send a vector of the server to all devices; return what arrives."""
         size, dtype = len(like), self.payload or like.dtype
         layout = self.down.layout(size, dtype)
         length = sum(count * kind.itemsize for count, kind in layout)
@@ -170,7 +168,7 @@ class Channel:
         buffer = None if vector is None else pack(self.down.compress(vector.to(dtype), draw))
         space = torch.empty(length, dtype=torch.uint8, device=like.device)
         arrived = self.transport.broadcast(buffer, space)
-        return self.down.expand(unpack(arrived, layout), size, draw).to(like.dtype), length
+        return self.down.expand(unpack(arrived, layout), size, draw).to(like.dtype)
 
 
 def transport_of(problem: VariationalInequality, transport: Transport | None) -> Transport:
@@ -191,6 +189,7 @@ def transport_of(problem: VariationalInequality, transport: Transport | None) ->
 
 def iterate(
     problem: VariationalInequality,
+    transport: Transport,
     state: Iterate,
     step: Callable[[Iterate], Iterate],
     max_iterations: int,
@@ -202,6 +201,8 @@ def iterate(
     ----------
     problem
         The problem.
+    transport
+        Transport of the messages of a step, which counts their bytes.
     state
         First state.
     step
@@ -221,14 +222,18 @@ def iterate(
     history: list[Record] = []
     result, error = Result.MAX_ITERATIONS, float("inf")
     for _ in range(max_iterations):
-        before, state = state, step(state)
+        before, traffic = state, transport.traffic
+        state = step(before)
+        state = replace(
+            state, number=before.number + 1, traffic=before.traffic + (transport.traffic - traffic)
+        )
         if problem.answer is not None:
             error = float((state.z - problem.answer).norm()) / (scale or 1.0)
         else:
             change = float((state.z - before.z).norm())
             scale = scale or change or 1.0
             error = change / scale
-        history.append(Record(state.number, state.bytes_up, state.bytes_down, error))
+        history.append(Record(state.number, state.traffic, error))
         if not error < float("inf"):
             result = Result.NOT_FINITE
             break
@@ -237,8 +242,8 @@ def iterate(
             break
     stats = {
         "iterations": state.number,
-        "bytes_up": state.bytes_up,
-        "bytes_down": state.bytes_down,
+        "bytes_up": state.traffic.up,
+        "bytes_down": state.traffic.down,
         "error": error,
         "seconds": time.perf_counter() - begin,
     }

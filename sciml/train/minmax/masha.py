@@ -98,9 +98,10 @@ class _Masha:
         channel, whole = self._channels(problem)
         self._step(problem, channel)
         z = problem.start.clone()
-        mean, up, down = _mean(problem, whole, z, 0)
+        before = whole.transport.traffic
+        mean = _mean(problem, whole, z, 0)
         zeros = {device: torch.zeros_like(z) for device in whole.transport.numbers}
-        return Iterate(0, z, z, mean, zeros, torch.zeros_like(z), up, down)
+        return Iterate(0, z, z, mean, zeros, torch.zeros_like(z), whole.transport.traffic - before)
 
     def _step(self, problem: VariationalInequality, channel: Channel) -> float:
         raise NotImplementedError
@@ -224,21 +225,15 @@ class MASHA1(_Masha):
             half = problem.project(centre - step * now.mean, step)
             senders = self._senders(channel, now.number)
             values = self._differences(problem, channel, now, half, senders)
-            mean, _, up = channel.collect(values, senders, now.number, now.z)
-            answer, down = channel.distribute(mean, now.number, now.z)
+            mean, _ = channel.collect(values, senders, now.number, now.z)
+            answer = channel.distribute(mean, now.number, now.z)
             z = problem.project(centre - step * (answer + now.mean), step)
-            after = replace(
-                now,
-                number=now.number + 1,
-                z=z,
-                bytes_up=now.bytes_up + up,
-                bytes_down=now.bytes_down + down,
-            )
+            after = replace(now, z=z)
             if self.draws.coin(now.number) >= renew:
                 return after
             return _renewed(problem, whole, after, z if self.reference == "new" else now.z)
 
-        return iterate(problem, state, advance, self.max_iterations, self.rtol)
+        return iterate(problem, channel.transport, state, advance, self.max_iterations, self.rtol)
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,39 +294,26 @@ class MASHA2(_Masha):
             senders = self._senders(channel, now.number)
             values = self._differences(problem, channel, now, half, senders)
             owed = {device: step * value + now.errors[device] for device, value in values.items()}
-            mean, arrived, up = channel.collect(owed, senders, now.number, now.z)
+            mean, arrived = channel.collect(owed, senders, now.number, now.z)
             errors = {**now.errors, **{device: owed[device] - arrived[device] for device in owed}}
             total = None if mean is None else mean + now.server_error
-            answer, down = channel.distribute(total, now.number, now.z)
+            answer = channel.distribute(total, now.number, now.z)
             z = half - answer
-            after = replace(
-                now,
-                number=now.number + 1,
-                z=z,
-                errors=errors,
-                server_error=now.server_error if total is None else total - answer,
-                bytes_up=now.bytes_up + up,
-                bytes_down=now.bytes_down + down,
-            )
+            server_error = now.server_error if total is None else total - answer
+            after = replace(now, z=z, errors=errors, server_error=server_error)
             return after if self.draws.coin(now.number) >= renew else _renewed(problem, whole, after, z)
 
-        return iterate(problem, state, advance, self.max_iterations, self.rtol)
+        return iterate(problem, channel.transport, state, advance, self.max_iterations, self.rtol)
 
 
-def _mean(
-    problem: VariationalInequality, channel: Channel, z: Tensor, number: int
-) -> tuple[Tensor, int, int]:
-    """Return the mean of all operators at z, and the bytes up and down."""
+def _mean(problem: VariationalInequality, channel: Channel, z: Tensor, number: int) -> Tensor:
+    """Return the mean of all operators at z, as it arrives from the server."""
     transport = channel.transport
     values = {device: problem.evaluate(place, z) for place, device in enumerate(transport.numbers)}
-    total, _, up = channel.collect(values, range(transport.devices), number, z)
-    arrived, down = channel.distribute(total, number, z)
-    return arrived, up, down
+    total, _ = channel.collect(values, range(transport.devices), number, z)
+    return channel.distribute(total, number, z)
 
 
 def _renewed(problem: VariationalInequality, channel: Channel, now: Iterate, reference: Tensor) -> Iterate:
     """Return the state with another reference point."""
-    mean, up, down = _mean(problem, channel, reference, now.number)
-    return replace(
-        now, reference=reference, mean=mean, bytes_up=now.bytes_up + up, bytes_down=now.bytes_down + down
-    )
+    return replace(now, reference=reference, mean=_mean(problem, channel, reference, now.number))

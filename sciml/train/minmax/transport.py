@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -12,11 +13,33 @@ from torch import Tensor
 from sciml.checks import check_whole
 from sciml.errors import InputError
 
-__all__ = ["Local", "Processes", "Transport"]
+__all__ = ["Local", "Processes", "Traffic", "Transport"]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes of messages.
+
+    Parameters
+    ----------
+    up
+        Bytes that all devices together have sent to the server.
+    down
+        Bytes that the server has sent to each device.
+    """
+
+    up: int = 0
+    down: int = 0
+
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(self.up + other.up, self.down + other.down)
+
+    def __sub__(self, other: Traffic) -> Traffic:
+        return Traffic(self.up - other.up, self.down - other.down)
 
 
 class Transport(Protocol):
-    """Connections between devices and a server, which counts the bytes.
+    """Connections between devices and a server, which count the bytes.
 
     Attributes
     ----------
@@ -26,7 +49,11 @@ class Transport(Protocol):
         Numbers of the devices of this process.
     is_server
         Whether this process is also the server.
+    traffic
+        Bytes of all messages so far, also of those between other processes.
     """
+
+    traffic: Traffic
 
     @property
     def devices(self) -> int: ...
@@ -81,14 +108,17 @@ class Local:
         check_whole("devices", devices, 1, owner="Local")
         self.devices = devices
         self.numbers = range(devices)
+        self.traffic = Traffic()
 
     def gather(self, buffers: Mapping[int, Tensor], senders: Sequence[int], size: int) -> list[Tensor]:
         """Return the bytes of the senders."""
+        self.traffic += Traffic(up=sum(buffers[number].numel() for number in senders))
         return [buffers[number] for number in senders]
 
     def broadcast(self, buffer: Tensor | None, like: Tensor) -> Tensor:
         """Return the bytes."""
         assert buffer is not None
+        self.traffic += Traffic(down=buffer.numel())
         return buffer
 
 
@@ -116,6 +146,7 @@ class Processes:
         self.devices = dist.get_world_size(group)
         self.numbers: Sequence[int] = (dist.get_rank(group),)
         self.is_server = self.numbers[0] == 0
+        self.traffic = Traffic()
 
     def _rank(self, number: int) -> int:
         return number if self.group is None else dist.get_global_rank(self.group, number)
@@ -123,6 +154,7 @@ class Processes:
     def gather(self, buffers: Mapping[int, Tensor], senders: Sequence[int], size: int) -> list[Tensor]:
         """Send the bytes of this process to the server, which returns those of the senders."""
         (own,) = self.numbers
+        self.traffic += Traffic(up=size * len(senders))
         if not self.is_server:
             if own in senders:
                 dist.send(buffers[own], self._rank(0), self.group)
@@ -142,5 +174,6 @@ class Processes:
     def broadcast(self, buffer: Tensor | None, like: Tensor) -> Tensor:
         """Send the bytes of the server to all processes."""
         arrived = torch.empty_like(like) if buffer is None else buffer
+        self.traffic += Traffic(down=arrived.numel())
         dist.broadcast(arrived, self._rank(0), self.group)
         return arrived
