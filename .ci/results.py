@@ -110,6 +110,7 @@ def benches(shared: Path) -> dict[str, Bench]:
         "normalization": Bench((norms,), "bench-output/normalization.json"),
         "hopfield": Bench((memories,), "bench-output/hopfield.json"),
         "rollout_stability": _bench("rollout_stability"),
+        "minmax": _bench("minmax"),
         "greens": Bench((greens,), "bench-output/greens.json"),
         "findings": Bench(([*SCIML, "pde", "findings", "--json", findings],), findings, False),
         "accuracy": Bench((accuracy,), table, False),

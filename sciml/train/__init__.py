@@ -14,6 +14,7 @@ from sciml.train.history import Epoch as Epoch
 from sciml.train.history import History as History
 
 if TYPE_CHECKING:
+    from sciml.train import minmax as minmax
     from sciml.train.batches import Batch as Batch
     from sciml.train.batches import BatchSource as BatchSource
     from sciml.train.batches import TensorSource as TensorSource
