@@ -41,7 +41,7 @@ class BilinearOperator:
 
 
 def bilinear_game(
-    devices: int, size: int = 50, strength: float = 0.1, seed: int = 7
+    devices: int, size: int = 50, strength: float = 0.1, seed: int = 7, similarity: float = 0.0
 ) -> VariationalInequality:
     """Make a bilinear game with random matrices, whose solution is computed directly.
 
@@ -55,6 +55,9 @@ def bilinear_game(
         Strong convexity and concavity; 0 leaves the bilinear game, which is monotone only.
     seed
         Seed of the matrices.
+    similarity
+        Correlation of a device's matrix with the one that is common to all, from 0 (independent devices, whose matrices
+        have about sqrt(``devices``) times the norm of their mean) to 1 (the same matrix).
 
     Returns
     -------
@@ -77,10 +80,14 @@ def bilinear_game(
     check_whole("size", size, 1, owner="bilinear_game")
     if not (is_number(strength) and strength >= 0):
         raise InputError(f"bilinear_game(strength={strength!r}): give a number of 0 or more")
+    if not (is_number(similarity) and 0 <= similarity <= 1):
+        raise InputError(f"bilinear_game(similarity={similarity!r}): give a number from 0 to 1")
     rng = np.random.default_rng(seed)
-    matrices = torch.from_numpy(rng.standard_normal((devices, size, size)))
-    matrices = matrices / torch.linalg.matrix_norm(matrices.mean(0), 2)
+    own = torch.from_numpy(rng.standard_normal((devices, size, size)))
     a, b = torch.from_numpy(rng.standard_normal((2, devices, size)))
+    common = torch.from_numpy(rng.standard_normal((size, size)))
+    matrices = similarity * common + (1 - similarity**2) ** 0.5 * own
+    matrices = matrices / torch.linalg.matrix_norm(matrices.mean(0), 2)
     operators = [BilinearOperator(*parts, strength) for parts in zip(matrices, a, b, strict=True)]
     mean = matrices.mean(0)
     identity = strength * torch.eye(size, dtype=torch.float64)
