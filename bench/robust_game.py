@@ -82,7 +82,7 @@ class Game:
             "validation": self.made.scores(scored, self.made.held),
             "test": self.made.scores(scored, self.made.tested),
             **({"unseen": self.made.scores(scored, self.made.unseen)} if self.made.unseen else {}),
-            "megabytes_up": answer.stats["bytes_up"] / 1e6,
+            "megabytes_up": answer.stats["bytes_up"] / count / 1e6,
             "megabytes_down": answer.stats["bytes_down"] / 1e6,
             "iterations": answer.stats["iterations"],
             "shares": answer.z[-count:].tolist(),

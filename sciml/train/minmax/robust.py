@@ -234,18 +234,20 @@ class RobustObjective:
         like = next(iter(vectors.values()))
         answer = self.settings.compressor if self.settings.both_ways else Identity()
         channel = Channel(self.transport, Draws(self.seed), self.settings.compressor, answer)
-        mean, arrived, up = channel.collect(vectors, range(count), self.number, like)
+        before = self.transport.traffic
+        mean, arrived = channel.collect(vectors, range(count), self.number, like)
         if mean is not None and self.server_error is not None:
             mean = mean + self.server_error
-        total, down = channel.distribute(mean, self.number, like)
+        total = channel.distribute(mean, self.number, like)
         if self.settings.messages == "topk":
             self.errors = {group: vectors[group] - arrived[group] for group in vectors}
             if mean is not None and self.settings.both_ways:
                 self.server_error = mean - total
         self._set_gradient(total)
-        rows, more_up, more_down = self._share(named, device)
-        self.bytes_up += up + more_up
-        self.bytes_down += down + more_down
+        rows = self._share(named, device)
+        sent = self.transport.traffic - before
+        self.bytes_up += sent.up // count  # the messages of all groups are equally long
+        self.bytes_down += sent.down
         return self._named(rows, list(next(iter(named.values()))))
 
     def _gradient(
@@ -287,10 +289,8 @@ class RobustObjective:
         for parameter, piece in zip(self.parameters, pieces, strict=True):
             parameter.grad = piece.view_as(parameter).clone()
 
-    def _share(
-        self, named: Mapping[int, Mapping[str, float]], device: torch.device
-    ) -> tuple[list[list[float]], int, int]:
-        """Return the losses of all groups, (group, loss), and the bytes sent by a process and by the first."""
+    def _share(self, named: Mapping[int, Mapping[str, float]], device: torch.device) -> list[list[float]]:
+        """Return the losses of all groups, (group, loss)."""
         rows = {
             group: torch.tensor(list(losses.values()), dtype=torch.float64, device=device)
             for group, losses in named.items()
@@ -301,7 +301,8 @@ class RobustObjective:
         joined = torch.cat(gathered) if self.transport.is_server else None
         space = torch.empty(8 * size * count, dtype=torch.uint8, device=device)
         (values,) = unpack(self.transport.broadcast(joined, space), ((size * count, torch.float64),))
-        return values.reshape(count, size).tolist(), 8 * size, 8 * size * count
+        shared: list[list[float]] = values.reshape(count, size).tolist()
+        return shared
 
     def _named(self, rows: list[list[float]], names: list[str]) -> dict[str, float]:
         """Return the weighted loss, the means of the other losses, and loss and share of each group."""
