@@ -220,10 +220,10 @@ def find_base(record: Provenance, file: Path, moved: Mapping[str, Path]) -> Path
     names = [each.given for each in record.inputs if each.sha256 and each.given not in moved]
     places = [Path.cwd(), *file.resolve().parents]
     missing = {place: [name for name in names if not _there(place, name)] for place in places}
-    for place in places:
-        if not missing[place]:
-            return place
-    name = missing[places[0]][0]
+    best = min(places, key=lambda place: len(missing[place]))
+    if not missing[best]:
+        return best
+    name = missing[best][0]
     raise InputError(
         f"the input {name} is neither here nor beside {file.name}: give its new place, --input {name}=PATH"
     )

@@ -16,15 +16,14 @@ from workflows.kessler.soundings import pairs
 def inputs(tmp_path_factory: pytest.TempPathFactory, short_sample: tuple[Path, Path]) -> Path:
     """A folder with inputs: a part of the sample, pairs of another scheme, an initial state, settings."""
     folder = tmp_path_factory.mktemp("recorded")
-    wrfout, truth = short_sample
-    for source, name in ((wrfout, "wrfout_d01.nc"), (truth, "truth.nc")):
+    for source in short_sample:
         with xr.open_dataset(source, decode_times=False) as ds:
             sides = {
                 dim: slice(0, 9 if "stag" in dim else 8)
                 for dim in ds.dims
                 if "_north" in dim or "_east" in dim
             }
-            ds.isel({str(dim): part for dim, part in sides.items()}).to_netcdf(folder / name)
+            ds.isel({str(dim): part for dim, part in sides.items()}).to_netcdf(folder / source.name)
     pairs(40, 20, seed=5).to_netcdf(folder / "pairs.nc")
     start(folder / "wrfinput_d01")
     for name, text in FILES.items():

@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from sciml.cli import main
+from tests.paths import SAMPLE_OFFLINE, SAMPLE_WRFOUT
 from workflows.kessler.soundings import SCHEME
 
 SETTINGS: Final = "[fit]\nepochs = 1\nbatch_size = 64\nthreads = 1\n[network]\n"
@@ -23,7 +24,7 @@ FILES: Final = {
 """Settings by the name of the file."""
 
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
-    "c.zarr": ("wrf", "columns", "wrfout_d01.nc", "--reference", "truth.nc", "--workers", "1"),
+    "c.zarr": ("wrf", "columns", SAMPLE_WRFOUT.name, "--reference", SAMPLE_OFFLINE.name, "--workers", "1"),
     "a.zarr": ("convection", "augment", "c.zarr", "--factor", "0.1", "--seed", "11"),
     "m.sciml": ("convection", "train", "c.zarr", "--config", "small.toml", "--seed", "7"),
     "p.sciml": ("convection", "pretrain", "c.zarr", "--config", "transformer.toml", "--seed", "7"),
@@ -33,7 +34,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "x.onnx": ("coupling", "export", "mskf-convrad", "--no-response"),
     "k.sciml": ("scheme", "train", str(SCHEME), "pairs.nc", "--config", "scheme.toml", "--seed", "7"),
     "k.nc": ("scheme", "export", "k.sciml"),
-    "q.sciml": ("compress", "k.sciml", "pairs.nc", "--bits", "8"),
+    "q.sciml": ("compress", "k.sciml", "pairs.nc", "--bits", "8", "--metric", "loss"),
     "d.zarr": ("pde", "generate", "darcy-smooth", "--resolution", "9", "--count", "6", "--seed", "11"),
     "d.nc": ("pde", "generate", "darcy-smooth", "--resolution", "9", "--count", "6", "--seed", "11"),
     "f.sciml": ("pde", "train", "fno", "d.zarr", "--config", "fno.toml", "--seed", "7"),
@@ -44,7 +45,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
 NATIVE: Final[dict[str, tuple[str, ...]]] = {
     "build": ("coupling", "build", "mskf-convrad"),
     "rce.nc": ("coupling", "rce", "build", "--days", "1", "--members", "2"),
-    "replayed": ("coupling", "replay", "build", "wrfout_d01.nc", "--tile", "0x0"),
+    "replayed": ("coupling", "replay", "build", SAMPLE_WRFOUT.name, "--tile", "0x0"),
 }
 """Those that need compilers."""
 

@@ -201,7 +201,7 @@ def _kind(
         )
     if "SCIML_PERTURBATION" in attributes:
         return "perturbed initial state of WRF", ("SCIML_PERTURBATION", "TITLE"), ""
-    if "sciml" not in str(attributes.get("TITLE", "")) and {"Times", "XTIME", "XLAT"} & set(shapes):
+    if any("south_north" in dims for dims, _ in shapes.values()):
         return "WRF file", WRF_ATTRIBUTES, detail
     return "netCDF file" if path.is_file() else "zarr store", (), ""
 
