@@ -11,6 +11,8 @@ from typing import Any
 
 import typer
 
+from sciml.parallel.launch import started_by_torchrun
+
 __all__ = ["ClickException", "UsageError", "exit_with_line", "plain_warnings"]
 
 RESUME = "run the same command again to resume"
@@ -36,7 +38,8 @@ def plain_warnings() -> Iterator[None]:
 
     def format_line(message: Warning | str, category: type[Warning], *place: Any, **source: Any) -> str:
         if category is UserWarning:
-            return f"warning: {_join_lines(message)}\n"
+            line = f"warning: {_join_lines(message)}\n"
+            return line if _prints(line) else ""
         return default(message, category, *place, **source)
 
     warnings.formatwarning = format_line  # not showwarning, so that recording warnings still works
@@ -60,8 +63,18 @@ def exit_with_line(error: Any) -> Exception:
     else:
         message = f"error: {_join_lines(error)}"
     sys.stdout.flush()
-    print(message, file=sys.stderr, flush=True)
+    if _prints(message):
+        print(message, file=sys.stderr, flush=True)
     return typer.Exit(code)
+
+
+def _prints(line: str) -> bool:
+    """Return whether this process prints a line; of several that torchrun started, one does."""
+    if not started_by_torchrun():
+        return True
+    from sciml.train.launch_messages import prints
+
+    return prints(line)
 
 
 def _describe_usage_error(error: Any) -> str:

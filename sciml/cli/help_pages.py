@@ -9,6 +9,9 @@ import typer
 from typer.core import TyperCommand
 from typer.models import CommandFunctionType
 
+from sciml.errors import InputError
+from sciml.parallel.launch import started_by_torchrun
+
 __all__ = ["CommandGroup", "CommandWithExamples", "examples"]
 
 ARGUMENTS = "sciml.arguments"
@@ -33,7 +36,8 @@ def examples(*commands: str) -> str:
 class CommandWithExamples(TyperCommand):
     """A command whose help ends with its epilog line by line, which typer would wrap as prose.
 
-    What it writes records its arguments and inputs, see `sciml.storage.provenance`.
+    What it writes records its arguments and inputs, see `sciml.storage.provenance`. Only trainings, which have the
+    option ``--communication``, may be started by torchrun.
     """
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
@@ -45,6 +49,8 @@ class CommandWithExamples(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; what it writes meanwhile records it."""
+        if started_by_torchrun() and all(param.name != "communication" for param in self.params):
+            raise InputError(f"{ctx.command_path} runs in one process: start it without torchrun")
         from sciml.cli.recorded import describe_command
         from sciml.storage.provenance import recorded
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from sciml.cli.targets import STDOUT, total_size
+from sciml.parallel.launch import is_first_started
 from sciml.progress import progress_bar
 
 __all__ = ["Json", "Output", "Quiet", "progress_bar"]
@@ -27,6 +28,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors an
 class Output:
     """Destination of a command's output: JSON to a file or standard output, text to the terminal.
 
+    Of several processes that torchrun started, the first one has an output.
+
     Parameters
     ----------
     json_file
@@ -38,6 +41,10 @@ class Output:
     json_file: Path | None = None
     quiet: bool = False
     _files: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not is_first_started():
+            self.json_file, self.quiet = None, True
 
     @property
     def json_to_stdout(self) -> bool:
@@ -100,7 +107,8 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Print a line of text even if the command is quiet."""
-        typer.echo(text, err=self.json_to_stdout or self.quiet)
+        if is_first_started():
+            typer.echo(text, err=self.json_to_stdout or self.quiet)
 
     def report_training(self, output: Path, model: Any, seconds: float) -> None:
         """Report a training that is finished, or describe how to resume one that the time limit stopped."""

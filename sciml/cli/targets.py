@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
 from sciml.errors import InputError
+from sciml.parallel.launch import is_first_started
 
 __all__ = ["STDOUT", "check_targets", "expand_inputs", "hold", "holding_outputs", "total_size"]
 
@@ -45,13 +45,8 @@ def hold(output: Path) -> None:
     from sciml.storage.lock import owned
 
     stack = _OUTPUTS.get()
-    if stack is not None and _is_first():
+    if stack is not None and is_first_started():
         stack.enter_context(owned(output, nested=True))
-
-
-def _is_first() -> bool:
-    """Return whether this is the process of its group that writes files."""
-    return int(os.environ.get("WORLD_SIZE", "1")) < 2 or os.environ.get("RANK", "0") == "0"
 
 
 def check_targets(targets: Mapping[str, Path | None], inputs: Iterable[str | Path]) -> None:

@@ -81,6 +81,22 @@ class TrainingOptions:
             "groupnorm-relu.",
         ),
     ] = None
+    accumulate: Annotated[
+        int | None,
+        typer.Option(
+            "--accumulate",
+            metavar="N",
+            help="Number of parts of a batch that are computed one after the other, to save memory.",
+        ),
+    ] = None
+    communication: Annotated[
+        str | None,
+        typer.Option(
+            "--communication",
+            metavar="NAME",
+            help="Form of the gradients that processes of torchrun exchange: float32, bfloat16 or powersgd.",
+        ),
+    ] = None
     restart: Annotated[
         bool,
         typer.Option(
@@ -105,6 +121,8 @@ class TrainingOptions:
             "device": self.device,
             "time_limit_s": self.time_limit,
             "time_budget_s": self.time_budget,
+            "accumulate": self.accumulate,
+            "communication": self.communication,
         }
         fit = {**tables["fit"], **{name: value for name, value in given.items() if value is not None}}
         form = {"hypercomplex": self.hypercomplex, "binary": self.binary, "norm": self.norm}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from sciml.columns.extract import check_finite
 from sciml.columns.mixture import MIXED
 from sciml.convection.problem import INPUT_PROFILES, INPUT_SURFACE, Convection
+from sciml.train.processes import Processes
 
 __all__ = ["prepared", "take_in"]
 
@@ -23,6 +25,8 @@ def prepared(
 ) -> Iterator[tuple[int, dict[str, Tensor] | None]]:
     """Call ``kind.prepare`` block by block, and yield the number of columns done and the result.
 
+    Processes that share a training share the blocks; each gets the results of all.
+
     Parameters
     ----------
     columns, kind, shape
@@ -30,7 +34,7 @@ def prepared(
     block
         Number of columns that are read at a time.
     digest
-        Updated with the data.
+        Updated with a digest of the data of each block.
 
     Raises
     ------
@@ -38,19 +42,33 @@ def prepared(
         A value of a variable is not finite, or outside the physical bounds.
     """
     total, levels = columns.sizes["column"], columns.sizes["level"]
-    for start in range(0, total, block):
+    processes = Processes.of_group()
+    starts = range(0, total, block)
+
+    def compute(start: int | None) -> tuple[bytes, dict[str, Tensor] | None]:
+        own = hashlib.blake2b(digest_size=16)
+        if start is None:
+            return own.digest(), None
         read = columns.isel(column=slice(start, start + block)).load()
         parts = []
         for rows, some in Convection(read).blocks(block):
             check_finite(some)
             if digest is not None:
-                take_in(digest, some, kind.targets)
+                take_in(own, some, kind.targets)
             part = kind.prepare(some, shape, levels)
             if part is not None:
                 part["row"] = torch.from_numpy(rows)[part["row"]] + start
                 parts.append(part)
         joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else None
-        yield min(start + block, total), joined
+        return own.digest(), joined
+
+    for first in range(0, len(starts), processes.size):
+        turn = starts[first : first + processes.size]
+        start = turn[processes.rank] if processes.rank < len(turn) else None
+        for at, (data, joined) in zip(turn, processes.together(partial(compute, start)), strict=False):
+            if digest is not None:
+                digest.update(data)
+            yield min(at + block, total), joined
 
 
 def take_in(digest: hashlib.blake2b, columns: xr.Dataset, targets: Sequence[str]) -> None:

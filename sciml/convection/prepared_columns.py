@@ -1,8 +1,11 @@
-"""Inputs and targets of the columns of a training, from which sources of batches are made."""
+"""Inputs and targets of the columns of a training, in memory or in a store on disk."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +17,47 @@ from torch import Tensor
 from sciml.convection.preparation import prepared
 from sciml.errors import InputError
 from sciml.train import BatchSource, TensorSource
+from sciml.train.processes import Processes
 from sciml.train.progress import Progress
 from sciml.train.streaming import StoreSource
 
-__all__ = ["PREPARED", "PreparedColumns"]
+__all__ = ["PreparedColumns", "scratch_folder"]
 
 # Prepared columns (3.5 kB each) beyond this many bytes are stored on disk during the training.
 MEMORY = 3 << 30
 PREPARED = "prepared.zarr"
 
 
+@contextlib.contextmanager
+def scratch_folder(output: Path) -> Iterator[Path]:
+    """Folder beside the output for columns that do not fit into memory.
+
+    A killed training leaves it; the next training with the same output removes it. Of several processes the first one
+    writes and removes it.
+    """
+    path, processes = output.with_name(f".{output.name}.scratch"), Processes.of_group()
+
+    def clear() -> None:
+        if path.is_dir() and any(entry.name != PREPARED for entry in path.iterdir()):
+            raise InputError(
+                f"{path} contains other files than those of a training: move it away, or give another output"
+            )
+        shutil.rmtree(path, ignore_errors=True)
+
+    processes.of_first(clear)
+    try:
+        yield path
+        processes.together(lambda: None)  # all have read it
+    finally:
+        if processes.rank == 0:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 class PreparedColumns:
     """Inputs and targets of all columns that a network looks at, in memory, or on disk if they are too large."""
 
     def __init__(self, columns: xr.Dataset, kind: Any, shape: Any, scratch: Path, progress: Progress) -> None:
+        processes = Processes.of_group()
         self.path: Path | None = None
         self.tensors: dict[str, Tensor] = {}
         parts: list[dict[str, Tensor]] = []
@@ -43,9 +73,11 @@ class PreparedColumns:
             parts.append(part)
             if size > MEMORY or self.path is not None:
                 self.path = scratch / PREPARED
-                scratch.mkdir(exist_ok=True)
-                _append(self.path, parts)
+                if processes.rank == 0:
+                    scratch.mkdir(exist_ok=True)
+                    _append(self.path, parts)
                 parts = []
+        processes.together(lambda: None)  # the store is complete
         if not rows:
             raise InputError(f"no {kind.selects} in any of {total} columns: there is nothing to learn from")
         self.digest = digest.hexdigest()

@@ -27,6 +27,7 @@ from sciml.convection.transformer_shape import TransformerShape
 from sciml.errors import InputError
 from sciml.train import Batch, TensorSource
 from sciml.train.environment import chosen_device
+from sciml.train.processes import joined
 from sciml.train.progress import Progress, automatic
 from sciml.train.run import alone, check_output, fit_settings, run, save_finished
 
@@ -96,6 +97,7 @@ class _Inputs:
         return {**{k: x.float().contiguous() for k, x in parts.items()}, "row": seen.index}
 
 
+@joined()
 @alone
 def pretrain(
     columns: xr.Dataset | str | Path | Sequence[str | Path],

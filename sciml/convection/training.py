@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +19,14 @@ from sciml.columns.open import open_columns
 from sciml.convection.balance import balanced, check_balance
 from sciml.convection.emulator import Emulator
 from sciml.convection.label_share import check_share, drawn, pretrained_for
-from sciml.convection.prepared_columns import PREPARED, PreparedColumns
+from sciml.convection.prepared_columns import PreparedColumns, scratch_folder
 from sciml.convection.problem import Convection, between
 from sciml.convection.registry import DEFAULT, class_of
 from sciml.convection.robust_groups import WorstGroup, robust_settings
 from sciml.errors import InputError, MissingVariable
 from sciml.train import Batch, BatchSource, Fit
 from sciml.train.environment import chosen_device
+from sciml.train.processes import Processes, joined
 from sciml.train.progress import Progress, automatic
 from sciml.train.run import alone, check_output, fit_settings, run, save_finished
 from sciml.train.weight_form import WeightForm
@@ -48,6 +47,7 @@ DEFAULTS: Mapping[str, Any] = {
 }
 
 
+@joined()
 @alone
 def train(
     columns: xr.Dataset | str | Path | Sequence[str | Path],
@@ -145,7 +145,7 @@ def train(
     problem = Convection(dataset)
     problem.check_levels(kind.least_levels)
     progress = automatic() if progress is None else progress
-    with _scratch(Path(output)) as scratch:
+    with scratch_folder(Path(output)) as scratch:
         shape = (
             kind.fitted(shape, dataset) if start is None else replace(shape, edges=start.network.shape.edges)
         )
@@ -201,9 +201,9 @@ def train(
         )
         about = _about(problem, used, data.row, settings)
         about |= form.about(made)
-        made = form.finished(made)
+        made = form.finished(made).eval()
         about |= worst.about(made) if worst else {}
-        about |= made.eval().measured(data.source(used, normalisation))
+        about |= Processes.of_group().of_first(lambda: made.measured(data.source(used, normalisation)))
     about |= {
         "held_out": [int(r) for r in hold_out],
         "excluded": [int(r) for r in exclude],
@@ -243,24 +243,6 @@ def _without_held_mixtures(columns: xr.Dataset, hold_out: Sequence[int]) -> xr.D
         return columns
     made = (columns[SYNTHETIC].values != 0) & np.isin(columns["RUN"].values, list(hold_out))
     return columns.isel(column=np.flatnonzero(~made)) if made.any() else columns
-
-
-@contextlib.contextmanager
-def _scratch(output: Path) -> Iterator[Path]:
-    """Folder beside the output for columns that do not fit into memory.
-
-    A killed training leaves it; the next training with the same output removes it.
-    """
-    path = output.with_name(f".{output.name}.scratch")
-    if path.is_dir() and any(entry.name != PREPARED for entry in path.iterdir()):
-        raise InputError(
-            f"{path} contains other files than those of a training: move it away, or give another output"
-        )
-    shutil.rmtree(path, ignore_errors=True)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def _identity(

@@ -21,6 +21,7 @@ from sciml.errors import InputError
 from sciml.schemes.declaration import scheme_table
 from sciml.schemes.scheme import ColumnScheme
 from sciml.train import TensorSource
+from sciml.train.processes import joined
 from sciml.train.progress import Progress, automatic
 from sciml.train.run import alone, check_output, fit_settings, run, save_finished
 from sciml.train.weight_form import WeightForm
@@ -38,6 +39,7 @@ DEFAULTS: Mapping[str, Any] = {
 }
 
 
+@joined()
 @alone
 def train(
     scheme: ColumnScheme,

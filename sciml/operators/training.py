@@ -7,6 +7,7 @@ import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -31,6 +32,7 @@ from sciml.pde.grid import Boundary, Centring, Side
 from sciml.pde.sides import Given, Sides
 from sciml.train import BatchSource, History, Progress, TensorSource, run
 from sciml.train.environment import chosen_device
+from sciml.train.processes import Processes, joined
 from sciml.train.progress import automatic
 from sciml.train.weight_form import WeightForm
 
@@ -51,6 +53,7 @@ DEFAULTS: Mapping[str, Any] = {
 NETWORK: Mapping[str, Any] = {"class": "MgNO"}
 
 
+@joined()
 @run.alone
 def train(
     data: xr.Dataset | str | Path,
@@ -138,7 +141,7 @@ def train(
     samples = Samples.of(data, **given)
     held, others = _held_out(samples, validation, settings.seed, given)
     training = samples.rows(np.setdiff1d(np.arange(samples.samples), held))
-    survey = samples.survey(training)
+    survey = Processes.of_group().of_first(lambda: samples.survey(training))
     _check_steps(kind, samples)
     described = _described(kind, configured, samples)
     with torch.random.fork_rng([]):
@@ -188,7 +191,8 @@ def train(
     )
     trained = dense_copy(form.finished(operator.network.cpu())).eval()
     operator = replace(operator, network=trained, about=about | _errors(history))
-    operator = replace(operator, about={**operator.about, **certified(operator)})
+    certificate = Processes.of_group().of_first(partial(certified, operator))
+    operator = replace(operator, about={**operator.about, **certificate})
     run.save_finished(operator, output, history)
     return operator
 

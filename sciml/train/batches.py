@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -18,6 +19,7 @@ from sciml.tables import aligned
 __all__ = [
     "Batch",
     "BatchSource",
+    "Share",
     "TensorSource",
     "batches_from",
     "check_batch_size",
@@ -28,6 +30,40 @@ __all__ = [
 
 Batch: TypeAlias = dict[str, Tensor]
 """Tensors by name; the first dimension of each is the sample."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """The rows of a batch that one of several processes has.
+
+    Parameters
+    ----------
+    batch
+        The rows. A process without rows has one row, so that it can take part in a step, with the weight 0.
+    count, total
+        Number of rows of this process, and of the whole batch.
+    """
+
+    batch: Batch
+    count: int
+    total: int
+
+    @classmethod
+    def of(cls, batch: Batch, rank: int, size: int) -> Share:
+        """Return the rows rank, rank + size, ... of a batch."""
+        total = len(next(iter(batch.values())))
+        if size == 1:
+            return cls(batch, total, total)
+        count = len(range(rank, total, size))
+        rows = slice(rank, None, size) if count else slice(1)
+        return cls({name: tensor[rows].contiguous() for name, tensor in batch.items()}, count, total)
+
+    def part(self, number: int, parts: int) -> tuple[Batch, float]:
+        """Return one of several parts of the rows, and its share of the rows of the whole batch."""
+        if parts == 1:
+            return self.batch, self.count / self.total
+        rows = {name: tensor[number::parts] for name, tensor in self.batch.items()}
+        return rows, len(range(number, self.count, parts)) / self.total
 
 
 @runtime_checkable

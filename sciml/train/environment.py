@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sciml.errors import InputError
+from sciml.parallel.launch import started_by_torchrun
 from sciml.train.settings import Fit
 
 __all__ = ["ONE_THREAD", "chosen_device", "environment", "set_threads", "step_size", "thread_count"]
@@ -51,15 +52,23 @@ def thread_count(settings: Fit, device: torch.device, size: float) -> int:
 def chosen_device(name: str) -> torch.device:
     """Return the device of a name; ``auto`` is a GPU if there is one.
 
+    Each of several processes that torchrun started gets a GPU of its own.
+
     Raises
     ------
     InputError
-        The device is not available.
+        The device is not available, or there are fewer GPUs than processes.
     """
     if name == "auto":
-        local = os.environ.get("LOCAL_RANK")  # torchrun starts a process for each GPU
-        gpu = torch.device("cuda") if local is None else torch.device("cuda", int(local))
-        return gpu if torch.cuda.is_available() else torch.device("cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and started_by_torchrun() and torch.cuda.is_available():
+        number, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if number >= count:
+            raise InputError(
+                f"process {number} of this machine has no GPU, there are {count}: "
+                f"give --nproc-per-node={count} to torchrun, or the device cpu"
+            )
+        name = f"cuda:{number}"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
@@ -75,7 +84,7 @@ def chosen_device(name: str) -> torch.device:
 def set_threads(
     model: nn.Module, batch: Mapping[str, Tensor], samples: int, settings: Fit, device: torch.device
 ) -> int:
-    """Set torch's number of threads for a training on ``samples`` samples, and return it."""
+    """Set torch's number of threads for steps of at most ``samples`` samples, and return it."""
     count = thread_count(settings, device, step_size(model, batch, min(settings.batch_size, samples)))
     torch.set_num_threads(count)
     return count

@@ -7,16 +7,19 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from sciml.errors import InputError
+from sciml.parallel.launch import restarts
 from sciml.storage.lock import owned
 from sciml.train import checkpoint, schedule
 from sciml.train.adaptive import Adaptive
-from sciml.train.batches import Batch, BatchSource, batches_from, epoch_generator
+from sciml.train.agreement import Agreement
+from sciml.train.batches import Batch, BatchSource, Share, epoch_generator
 from sciml.train.environment import chosen_device, environment, set_threads
 from sciml.train.history import Epoch, History, Stopped
 from sciml.train.losses import NotFinite, check_finite, check_losses, scalars
@@ -62,47 +65,44 @@ def fit(
     training, validation
         Sources of batches. The validation losses are averaged over its samples.
     settings
-        Settings of the training.
+        Settings.
     output
         Path at which the caller will save the trained model. The resumable state is saved next to it (see
-        `resume_path`), also at the end of the training; call ``discard(output)`` after saving the model. None
-        saves no state.
+        `resume_path`); call ``discard(output)`` after saving the model. None saves no state.
     progress
         Display; None shows a live display in a terminal and plain lines elsewhere, on standard error.
     resume
-        Continue from the state beside ``output`` if there is one.
+        Continue from the state beside ``output`` if there is one; a restart by torchrun always does.
     metrics
-        ``metrics(model)`` is called after each validation, with the weights validated; its numbers are
-        recorded.
+        ``metrics(model)`` is called after each validation, with the weights validated; its numbers are recorded.
     identity
-        Descriptions of model and data by name, such as ``{"files": "a.nc, b.nc"}`` or a digest. They are saved
-        with the state, and a state with another identity is not resumed.
+        Descriptions by name, such as ``{"files": "a.nc, b.nc"}``; a state with others is not resumed.
     prepare
-        ``prepare(model, fraction)`` is called before each step with the completed fraction of the training, and before
-        a validation and at the end with 1.
+        ``prepare(model, fraction)`` is called before each step with the completed fraction of the training, and
+        before a validation and at the end with 1.
 
     Returns
     -------
     History
-        History of the training. ``history.stopped`` is the reason for its end; after ``time limit`` the same
-        call continues the training.
+        History, with the reason for the end in ``stopped``; after ``time limit`` the same call continues.
 
     Raises
     ------
     InputError
-        There are no samples, the losses do not include ``loss``, or the state belongs to other settings,
-        another model or other data.
+        There are no samples, the losses do not include ``loss``, or the state belongs to another training.
     NotFinite
         The loss or its gradient is not finite; the message names epoch and step.
     KeyboardInterrupt
         Ctrl-C was pressed; the step was completed and the state saved, and the message describes how to
-        continue. SIGTERM does the same and raises `SystemExit` with status 143. A second signal acts at once.
+        continue. SIGTERM does the same and raises `SystemExit` with status 143. A second Ctrl-C acts at once.
 
     Notes
     -----
     A resumed training gives the same bits as one that was never interrupted, on the same machine with the
-    same number of threads. The order of epoch e depends only on (seed, e). Resuming checks the numbers of
-    samples and ``identity``, not the data themselves.
+    same number of threads and of processes. The order of epoch e depends only on (seed, e). Resuming checks the
+    numbers of samples and ``identity``, not the data themselves.
+
+    The processes of `torch.distributed` share each batch, see `sciml.train.processes.Processes`.
 
     Examples
     --------
@@ -133,12 +133,12 @@ def fit(
         environment(settings, device),
         Interrupt() as interrupt,
         contextlib.closing(shown),
-        joined(device) as processes,
+        joined() as processes,
         contextlib.nullcontext() if output is None or not is_first() else owned(output, nested=True),
     ):
         loop = (shown, metrics, device, interrupt, processes, prepare)
         run = _Run(model, objective, training, validation, origin, path, *loop)
-        if resume:
+        if resume or restarts():
             run.resume()
         try:
             return run.go()
@@ -176,14 +176,19 @@ class _Run:
         self.state = State(model, optimizer(model, settings), average, device)
         self.state.history = History(monitor=settings.monitor)
         self.threads = 0  # chosen at the first step
-        self.prepare = prepare
-        self.began = self.saved = self.clock = time.monotonic()
+        self.prepared = partial(prepare or _unprepared, model)
+        self.clock = time.monotonic()
+        self.agreement = Agreement(processes, interrupt, settings, device)
 
     def resume(self) -> None:
         """Continue an earlier call, if it left a state."""
-        if self.path is None or not self.path.is_file():
+        path = self.path
+        if path is None or not self.processes.of_first(path.is_file):
             return
-        self.state.restore(self.path, self.origin)
+        restored: dict[str, Tensor] = {}
+        self.processes.together(lambda: restored.update(self.state.restore(path, self.origin)))
+        if self.shared.exchange is not None:
+            self.shared.exchange.restore(restored, self.device)
         if self.adaptive is not None:
             self.adaptive.restore(self.state.objective)
         at = self.state.position
@@ -203,7 +208,7 @@ class _Run:
         self.save()
         self.model.load_state_dict(self.state.best or self.state.evaluated())
         self.prepared(1.0)
-        if self.interrupted():
+        if self.agreement.interrupted():
             self.leave()
         return self.state.history
 
@@ -228,14 +233,14 @@ class _Run:
         self.clock = time.monotonic()
         self.model.train()
         if position.step < self.steps:
-            for batch in batches_from(self.training, self.settings.batch_size, generator, position.step):
-                self.step(batch)
-                if self.interrupted():
+            size = self.settings.batch_size
+            for share in self.shared.among.shares(self.training, size, generator, position.step):
+                self.step(share)
+                if self.agreement.signalled:
                     self.leave()
-                if position.step < self.steps and self.time_is_up():
+                if position.step < self.steps and self.agreement.late:
                     return False
-                due = time.monotonic() - self.saved >= self.settings.checkpoint_every
-                if due if self.adaptive is None else self.processes.any(due, self.device):
+                if self.agreement.due:
                     self.save()
                 if self.progress.due():
                     self.report()
@@ -245,13 +250,14 @@ class _Run:
                 f"its length {len(self.training)} promises {self.steps}: correct its __len__ or batches"
             )
         self.close_epoch()
-        return not (self.stopped() == "running" and self.time_is_up())
+        return not (self.stopped() == "running" and self.agreement.late)
 
-    def step(self, batch: Batch) -> None:
+    def step(self, share: Share) -> None:
         """Do one step of the optimiser."""
         position, settings = self.state.position, self.settings
         if not self.threads:
-            self.threads = set_threads(self.model, batch, len(self.training), settings, self.device)
+            most = math.ceil(min(settings.batch_size, len(self.training)) / self.processes.size)
+            self.threads = set_threads(self.model, share.batch, most, settings, self.device)
         number, total = self.schedule_step(), settings.epochs * self.steps
         rate = schedule.learning_rate(settings, number, total, self.state.history.monitored())
         for group in self.state.optimizer.param_groups:
@@ -260,7 +266,12 @@ class _Run:
         self.prepared(number / total)
         self.processes.seed(settings.seed, position.epoch, position.step)
         self.state.optimizer.zero_grad(set_to_none=True)
-        losses = self.processes.backward(self.losses, self.shared, batch, settings.accumulate, self.device)
+        losses, flags = self.processes.backward(
+            self.losses, self.shared, share, settings.accumulate, self.device, self.agreement.flags
+        )
+        self.agreement.take(flags)
+        if position.epoch == position.step == 0:  # the first call of a network may set weights by its rows
+            self.processes.copy_from_first(self.model.state_dict().values())
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip or math.inf)
         named = {**losses, **scalars({"gradient norm": norm})}
         where = f"epoch {position.epoch + 1}, step {position.step + 1} of {self.steps}"
@@ -270,18 +281,13 @@ class _Run:
             self.adaptive.update(named)
         if self.state.average:
             self.state.average.update(self.model)
-        size = len(next(iter(batch.values())))
+        size = share.total
         position.gradient_norm += named.pop("gradient norm")
         position.sums = {name: position.sums.get(name, 0.0) + size * value for name, value in named.items()}
         position.samples += size
         position.step += 1
         position.learning_rate = rate
         position.seconds, self.clock = position.seconds + time.monotonic() - self.clock, time.monotonic()
-
-    def prepared(self, fraction: float) -> None:
-        """Prepare the model for a fraction of the training."""
-        if self.prepare is not None:
-            self.prepare(self.model, fraction)
 
     def schedule_step(self) -> float:
         """Return the step of the schedule: that of the optimiser, or a later one if the time budget is short."""
@@ -292,12 +298,8 @@ class _Run:
 
     def spent(self) -> float:
         """Return the seconds of training so far, including those of interrupted calls, in the first process."""
-        past = sum(epoch.seconds for epoch in self.state.history.epochs)
-        return self.processes.of_first(lambda: past + self.state.position.seconds)
-
-    def interrupted(self) -> bool:
-        """Return whether a process received a signal."""
-        return self.processes.any(self.interrupt.received is not None, self.device)
+        seconds = self.state.history.seconds + self.state.position.seconds
+        return self.processes.sums([seconds if self.processes.rank == 0 else 0.0], self.device)[0]
 
     def losses(self, batch: Batch, objective: Objective) -> Mapping[str, Tensor]:
         """Compute the named losses of a batch, on the device and in the precision of the settings."""
@@ -313,6 +315,8 @@ class _Run:
         state, position = self.state, self.state.position
         number = position.epoch + 1
         random = state.random()
+        self.processes.seed(self.settings.seed, position.epoch, self.steps)
+        self.processes.copy_from_first(self.model.buffers())
         validation: dict[str, float] = {}
         measured: dict[str, float] = {}
         due = number % self.settings.validate_every == 0 or number == self.settings.epochs
@@ -333,7 +337,7 @@ class _Run:
         state.position = Position(epoch=number, learning_rate=position.learning_rate)
         self.save()
         self.progress.epoch(epoch, best)
-        if self.interrupted():
+        if self.agreement.interrupted():
             self.leave()
 
     def validate(self, number: int) -> tuple[dict[str, float], dict[str, float]]:
@@ -345,13 +349,12 @@ class _Run:
         self.model.eval()
         self.prepared(1.0)
         with applied, torch.no_grad():
-            for batch in self.validation.batches(self.settings.batch_size) if self.validation else ():
-                size = len(next(iter(batch.values())))
-                rows, weight = self.processes.rows(batch)
-                for name, value in scalars(self.losses(rows, self.objective)).items():
-                    sums[name] = sums.get(name, 0.0) + (size * weight * value if weight else 0.0)
-                samples += size
-                if self.interrupted():
+            size = self.settings.batch_size
+            for share in self.processes.shares(self.validation, size, None) if self.validation else ():
+                for name, value in scalars(self.losses(share.batch, self.objective)).items():
+                    sums[name] = sums.get(name, 0.0) + (share.count * value if share.count else 0.0)
+                samples += share.total
+                if self.agreement.interrupted():
                     raise Interrupted
             if self.metrics is not None:
                 metrics, model = self.metrics, self.model
@@ -366,25 +369,20 @@ class _Run:
 
     def report(self) -> None:
         """Show the position within the epoch."""
-        at, epochs = self.state.position, self.settings.epochs
-        speed = at.samples / max(at.seconds, 1e-9)
-        where = (at.epoch + 1, epochs, at.step, self.steps)
-        self.progress.step(Report(*where, at.means(), at.learning_rate, speed))
-
-    def time_is_up(self) -> bool:
-        """Return whether this call has used its seconds."""
-        limit = self.settings.time_limit_s
-        if limit is None:
-            return False
-        return self.processes.any(time.monotonic() - self.began >= limit, self.device)
+        position = self.state.position
+        speed = position.samples / max(position.seconds, 1e-9)
+        done = (position.epoch + 1, self.settings.epochs, position.step, self.steps)
+        self.progress.step(Report(*done, position.means(), position.learning_rate, speed))
 
     def save(self, random: Mapping[str, Tensor] | None = None) -> None:
         """Write the resumable state, if there is an output."""
-        if self.path is not None and self.adaptive is not None:
-            self.state.objective = self.adaptive.tensors()
-        if self.path is not None and self.processes.rank == 0:
-            self.state.save(self.path, self.origin, random)
-        self.saved = time.monotonic()
+        if self.path is not None:
+            if self.adaptive is not None:
+                self.state.objective = self.adaptive.tensors()
+            exchanged = {} if self.shared.exchange is None else self.shared.exchange.state()
+            if self.processes.rank == 0:
+                self.state.save(self.path, self.origin, random, exchanged)
+        self.agreement.saved = time.monotonic()
 
     def leave(self, random: Mapping[str, Tensor] | None = None) -> None:
         """Save, and act on the signal."""
@@ -395,6 +393,8 @@ class _Run:
 
     def how(self) -> str:
         """Describe how to resume after a stop."""
-        if self.path is None:
-            return "no output was given, so nothing is saved"
-        return f"the state is in {self.path}: run the same command again to go on"
+        saved = f"the state is in {self.path}: run the same command again to go on"
+        return saved if self.path else "no output was given, so nothing is saved"
+
+
+def _unprepared(_model: nn.Module, _fraction: float) -> None: ...

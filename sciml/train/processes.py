@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+import secrets
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -13,57 +17,76 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sciml.train.adaptive import Exchanging, Objective
-from sciml.train.batches import Batch
+from sciml.errors import SciMLError
+from sciml.parallel.launch import is_first_started, started_by_torchrun
+from sciml.train.adaptive import Exchanging, LossesOf, Objective
+from sciml.train.batches import Batch, BatchSource, Share, batches_from
+from sciml.train.communication import Exchange
+from sciml.train.launch_messages import failure, lost_connection, report_failure
 from sciml.train.losses import scalars
+from sciml.train.meeting import own_store
 from sciml.train.settings import Communication
 
-__all__ = ["Objective", "Processes", "is_first", "joined", "started_by_torchrun"]
+__all__ = ["Objective", "Processes", "Shared", "is_first", "joined"]
 
 T = TypeVar("T")
-POWER_SGD_RANK, POWER_SGD_START = 4, 10
-
-
-def started_by_torchrun() -> bool:
-    """Return whether the environment describes a group of several processes, as torchrun sets it."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ and "MASTER_ADDR" in os.environ
+WAIT: Final = datetime.timedelta(hours=2)
+"""Longest wait for another process, such as one that reads the data; torchrun ends them earlier if one has failed."""
 
 
 def is_first() -> bool:
     """Return whether this process is the one that writes files and prints."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank() == 0
-    return not started_by_torchrun() or os.environ["RANK"] == "0"
+    return is_first_started()
 
 
 class Processes:
     """The processes of a training; this process alone by default.
 
-    The batch of a step is divided by rows: process r has the rows r, r + size, ... The gradients are averaged in
-    proportion to the numbers of rows, so that a step is that of one process up to rounding, for any number of them.
+    The batch of a step is divided by rows, and the gradients are averaged in proportion to the numbers of rows, so that
+    a step is that of one process up to rounding, for any number of processes.
 
     Parameters
     ----------
     rank, size
         Number of this process, and of all.
+
+    Notes
+    -----
+    Two things depend on the number of processes: each draws its own random numbers (dropout), from the seed, the step
+    and its number; and each normalises by the moments of its own rows (batch norm). The running moments are those of
+    the first process.
     """
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
         self.rank, self.size = rank, size
 
-    def rows(self, batch: Batch, part: int = 0, parts: int = 1) -> tuple[Batch, float]:
-        """Return the rows of this process for a part of a step, and their weight among all rows of the batch.
+    @classmethod
+    def of_group(cls) -> Processes:
+        """Return the processes of the group of `torch.distributed`, or this process alone."""
+        if dist.is_available() and dist.is_initialized():
+            return cls(dist.get_rank(), dist.get_world_size())
+        return cls()
 
-        A process without rows gets the first row of the batch with the weight 0, so that it takes part in the step.
+    def shares(
+        self, source: BatchSource, batch_size: int, generator: torch.Generator | None, start: int = 0
+    ) -> Iterator[Share]:
+        """Yield the rows of this process of the batches of one epoch, from number ``start`` on with a generator.
+
+        A source with a method ``shares(batch_size, generator, start, rank, size)`` chooses the rows; else process r has
+        the rows r, r + size, ... of each batch.
         """
-        total = len(next(iter(batch.values())))
-        every, first = self.size * parts, self.rank * parts + part
-        count = len(range(first, total, every))
-        if every == 1:
-            return batch, 1.0
-        if not count:
-            return {name: tensor[:1] for name, tensor in batch.items()}, 0.0
-        return {name: tensor[first::every] for name, tensor in batch.items()}, count / total
+        chosen = getattr(source, "shares", None)
+        if self.size > 1 and chosen is not None:
+            yield from chosen(batch_size, generator, start, self.rank, self.size)
+            return
+        if generator is None:
+            batches = source.batches(batch_size)
+        else:
+            batches = batches_from(source, batch_size, generator, start)
+        for batch in batches:
+            yield Share.of(batch, self.rank, self.size)
 
     def sums(self, values: Sequence[float], device: torch.device) -> list[float]:
         """Return the sums of numbers over all processes."""
@@ -73,17 +96,21 @@ class Processes:
         dist.all_reduce(tensor)
         return [float(value) for value in tensor.tolist()]
 
-    def any(self, value: bool, device: torch.device) -> bool:
-        """Return whether a condition holds in a process."""
-        return value if self.size == 1 else self.sums([float(value)], device)[0] > 0
+    def together(self, compute: Callable[[], T]) -> list[T]:
+        """Compute a value in each process, and return those of all in all; an error is raised in all of them."""
+        if self.size == 1:
+            return [compute()]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, _result(compute))
+        return [_value(value) for value in values]
 
     def of_first(self, compute: Callable[[], T]) -> T:
-        """Compute a value in the first process, and return it in all."""
+        """Compute a value in the first process, and return it in all; an error is raised in all of them."""
         if self.size == 1:
             return compute()
-        held: list[Any] = [compute() if self.rank == 0 else None]
+        held: list[Any] = [_result(compute) if self.rank == 0 else None]
         dist.broadcast_object_list(held, 0)
-        value: T = held[0]
+        value: T = _value(held[0])
         return value
 
     def seed(self, seed: int, epoch: int, step: int) -> None:
@@ -92,82 +119,106 @@ class Processes:
             state = np.random.SeedSequence([seed, epoch, step, self.rank]).generate_state(1, np.uint64)[0]
             torch.manual_seed(int(state) >> 1)
 
+    @torch.no_grad()
+    def copy_from_first(self, tensors: Iterable[Tensor]) -> None:
+        """Give tensors the values that they have in the first process."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor.detach(), 0)
+
     def backward(
         self,
-        losses_of: Callable[[Batch, Objective], Mapping[str, Tensor]],
-        objective: Objective,
-        batch: Batch,
+        losses_of: LossesOf,
+        shared: Shared,
+        share: Share,
         parts: int,
         device: torch.device,
-    ) -> dict[str, float]:
-        """Add the gradient of a batch, in parts, and return its losses; both are those of all its rows.
+        flags: Callable[[], Sequence[float]] = tuple,
+    ) -> tuple[dict[str, float], list[float]]:
+        """Add the gradient of a batch, in parts.
 
         Parameters
         ----------
         losses_of
             Function of rows and objective that returns the losses.
-        objective
+        shared
             Result of `shared`.
-        batch
-            Rows of all processes.
+        share
+            Rows of this process.
         parts
-            Number of parts of the rows of a process whose gradients are computed one after the other.
+            Number of parts of the rows whose gradients are computed one after the other.
         device
             Device of the sums.
+        flags
+            Function that returns numbers of this process, called after its gradients are computed.
+
+        Returns
+        -------
+        dict, list
+            Losses of all rows of the batch, and the sums of the flags over all processes.
         """
-        own: object = objective
+        own: object = shared.objective
         if isinstance(own, Exchanging):
-            return own.backward(losses_of, batch, parts, device)
-        parts = min(parts, len(next(iter(batch.values()))))
+            losses = own.backward(losses_of, share.batch, parts, device)
+            return losses, self.sums(flags(), device)
+        parts = max(1, min(parts, share.count))
         totals: dict[str, float] = {}
         for part in range(parts):
-            rows, weight = self.rows(batch, part, parts)
-            waits = part < parts - 1 and self.size > 1
-            with objective.no_sync() if waits else contextlib.nullcontext():  # type: ignore[attr-defined]
-                losses = losses_of(rows, objective)
+            rows, weight = share.part(part, parts)
+            with shared.without_exchange() if part < parts - 1 else contextlib.nullcontext():
+                named = losses_of(rows, shared.objective)
                 factor = weight * self.size
-                torch.autograd.backward(losses["loss"] if factor == 1 else losses["loss"] * factor)
-            for name, value in scalars(losses).items():
+                torch.autograd.backward(named["loss"] if factor == 1 else named["loss"] * factor)
+            for name, value in scalars(named).items():
                 totals[name] = totals.get(name, 0.0) + (value * weight if weight else 0.0)
-        return dict(zip(totals, self.sums(list(totals.values()), device), strict=True))
+        sums = self.sums([*totals.values(), *flags()], device)
+        return dict(zip(totals, sums, strict=False)), sums[len(totals) :]
 
     def shared(
         self, model: nn.Module, objective: Objective, device: torch.device, communication: Communication
-    ) -> Objective:
-        """Return an objective whose backward pass averages the gradients over all processes.
+    ) -> Shared:
+        """Return the objective of a model whose gradients are those of all processes.
 
-        The loss of each process is to be multiplied by its weight and by the number of processes. An objective that
-        exchanges gradients in its own way (`sciml.train.adaptive.Exchanging`) is returned itself.
+        An objective that exchanges gradients in its own way (`sciml.train.adaptive.Exchanging`) is returned itself.
         """
         own: object = objective
         if isinstance(own, Exchanging):
             own.join(self.size, model)
-            return objective
+            return Shared(objective, Processes())  # each process takes what it needs of the whole batch
         if self.size == 1:
-            return objective
-        wrapped = DistributedDataParallel(
-            _Losses(model, objective),
-            device_ids=[device.index] if device.type == "cuda" else None,
-            find_unused_parameters=True,
-        )
-        if communication == "bfloat16":
-            from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
-
-            wrapped.register_comm_hook(None, bf16_compress_hook)
-        if communication == "powersgd":
-            from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
-
-            state = powerSGD_hook.PowerSGDState(
-                None, matrix_approximation_rank=POWER_SGD_RANK, start_powerSGD_iter=POWER_SGD_START
+            return Shared(objective, self)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # new names of arguments
+            wrapped = DistributedDataParallel(
+                _Losses(model, objective),
+                device_ids=[device.index] if device.type == "cuda" else None,
+                broadcast_buffers=False,  # `fit` copies them once an epoch
+                find_unused_parameters=True,  # the order of the gradients is then the same in every step
             )
-            wrapped.register_comm_hook(state, powerSGD_hook.powerSGD_hook)
+        exchange = Exchange(wrapped, communication)
+        return Shared(lambda _, batch: wrapped(batch), self, wrapped.no_sync, exchange)
 
-        def averaged(_: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-            losses: Mapping[str, Tensor] = wrapped(batch)
-            return losses
 
-        averaged.no_sync = wrapped.no_sync  # type: ignore[attr-defined]
-        return averaged
+@dataclass(frozen=True)
+class Shared:
+    """An objective whose backward pass averages the gradients of all processes.
+
+    Parameters
+    ----------
+    objective
+        Objective to call. Its loss is to be multiplied by the number of processes and by the share of the rows.
+    among
+        Processes that divide the rows of a batch.
+    without_exchange
+        Function that returns a context in which the gradients are only added.
+    exchange
+        Exchange of the gradients; None for a process alone.
+    """
+
+    objective: Objective
+    among: Processes
+    without_exchange: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    exchange: Exchange | None = None
 
 
 class _Losses(nn.Module):
@@ -176,29 +227,64 @@ class _Losses(nn.Module):
     def __init__(self, model: nn.Module, objective: Objective) -> None:
         super().__init__()
         self.model, self.objective = model, objective
+        like = next(model.parameters())
+        self.unused = nn.Parameter(like.detach().new_zeros(1))  # torch warns if every parameter is used
 
     def forward(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the losses of a batch."""
         return self.objective(self.model, batch)
 
 
+@dataclass(frozen=True)
+class _Error:
+    """An error to raise in every process."""
+
+    error: Exception
+
+
+def _result(compute: Callable[[], T]) -> T | _Error:
+    try:
+        return compute()
+    except SciMLError as error:
+        return _Error(error)
+
+
+def _value(result: Any) -> Any:
+    if isinstance(result, _Error):
+        raise result.error
+    return result
+
+
 @contextlib.contextmanager
-def joined(device: torch.device) -> Iterator[Processes]:
+def joined() -> Iterator[Processes]:
     """Yield the processes of the group that exists, or that torchrun describes; else this process alone.
 
-    Parameters
-    ----------
-    device
-        Device of the training; a group that is made here uses nccl for a GPU and gloo for a CPU.
+    A group that is made here uses nccl for tensors on a GPU and gloo for others. The context is also a decorator.
+
+    Raises
+    ------
+    SciMLError
+        Another process has failed; the message is that of its error if it reported one.
     """
-    if dist.is_available() and dist.is_initialized():
-        yield Processes(dist.get_rank(), dist.get_world_size())
+    if not started_by_torchrun() or (dist.is_available() and dist.is_initialized()):
+        yield Processes.of_group()
         return
-    if not started_by_torchrun():
-        yield Processes()
-        return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        store = own_store(rank, size)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=WAIT)
+    else:
+        dist.init_process_group(backend, timeout=WAIT)
+    group = ""
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size())
+        processes = Processes.of_group()
+        group = processes.of_first(lambda: secrets.token_hex(8))
+        yield processes
+    except BaseException as error:
+        if lost_connection(error):
+            raise SciMLError(failure(group)) from error
+        report_failure(error, group)
+        raise
     finally:
         dist.destroy_process_group()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from sciml.parallel.launch import is_first_started
 from sciml.progress import LineLog, terminal_bar
 from sciml.train.history import Epoch
 
@@ -217,8 +218,11 @@ class Notebook:
 
 
 def automatic(quiet: bool = False) -> Progress:
-    """Choose the display: `Quiet` if asked, `Notebook` in a notebook, `Live` in a terminal, else `Lines`."""
-    if quiet:
+    """Choose the display: `Quiet` if asked, `Notebook` in a notebook, `Live` in a terminal, else `Lines`.
+
+    Of several processes that torchrun started, the first one has a display.
+    """
+    if quiet or not is_first_started():
         return Quiet()
     if "ipykernel" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
         return Notebook()

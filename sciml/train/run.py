@@ -18,7 +18,7 @@ from sciml.train import checkpoint
 from sciml.train.batches import BatchSource
 from sciml.train.history import History
 from sciml.train.loop import Metrics, Objective, Prepare, fit
-from sciml.train.processes import is_first
+from sciml.train.processes import Processes, is_first
 from sciml.train.progress import Progress, automatic
 from sciml.train.settings import Fit
 from sciml.train.state import discard, resume_path
@@ -131,8 +131,12 @@ def run(
 def save_finished(model: Saveable, output: str | Path, history: History) -> None:
     """Save a model and discard the resumable state, unless the time limit stopped the training.
 
-    Of several processes the first does.
+    Of several processes the first does, and the others wait for it.
     """
-    if history.stopped != "time limit" and is_first():
-        model.save(output, history)
-        discard(output)
+    if history.stopped != "time limit":
+
+        def save() -> None:
+            model.save(output, history)
+            discard(output)
+
+        Processes.of_group().of_first(save)

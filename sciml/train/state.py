@@ -143,8 +143,16 @@ class State:
         with _averaged(self):
             return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
-    def save(self, path: Path, origin: Origin, random: Mapping[str, Tensor] | None) -> None:
+    def save(
+        self,
+        path: Path,
+        origin: Origin,
+        random: Mapping[str, Tensor] | None,
+        communication: Mapping[str, Tensor],
+    ) -> None:
         """Write the state; ``random`` replaces the present state of the generators if given.
+
+        ``communication`` is the state of the exchange of gradients.
 
         A parametrised weight is saved by its original tensors and its parametrisation's buffers, so that the training
         continues with the same bits.
@@ -162,14 +170,17 @@ class State:
         tensors |= {f"best/{name}": value for name, value in self.best.items()}
         tensors |= {f"objective/{name}": value for name, value in self.objective.items()}
         tensors |= {f"random/{name}": value for name, value in (random or self.random()).items()}
+        tensors |= {f"communication/{name}": value for name, value in communication.items()}
         if self.average:
             tensors |= {f"average/{name}": value for name, value in self.average.tensors.items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{name}": value for name, value in moments.items()}
         checkpoint.save(path, config, tensors, history=self.history)
 
-    def restore(self, path: Path, origin: Origin) -> None:
-        """Restore the state from a file; after an error everything is as before.
+    def restore(self, path: Path, origin: Origin) -> dict[str, Tensor]:
+        """Restore the state from a file, and return that of the exchange of gradients.
+
+        After an error everything is as before.
 
         Raises
         ------
@@ -202,6 +213,7 @@ class State:
         self.set_random(groups["random"])
         self.position = Position(**saved.config["position"])
         self.history = saved.history or History()
+        return groups.get("communication", {})
 
 
 def resume_path(output: str | Path) -> Path:

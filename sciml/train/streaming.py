@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sciml.checks import check_whole
 from sciml.errors import InputError, MissingVariable
-from sciml.train.batches import Batch, TensorSource, check_batch_size, check_weights, draw_by_weight
+from sciml.train.batches import Batch, Share, TensorSource, check_batch_size, check_weights, draw_by_weight
 
 __all__ = ["StoreSource", "Transform"]
 
@@ -123,8 +124,22 @@ class StoreSource:
 
     def batches_from(self, batch_size: int, generator: torch.Generator | None, start: int) -> Iterator[Batch]:
         """Yield the batches of one epoch from number ``start`` on; earlier blocks are not read."""
+        for share in self.shares(batch_size, generator, start, 0, 1):
+            yield share.batch
+
+    def shares(
+        self, batch_size: int, generator: torch.Generator | None, start: int, rank: int, size: int
+    ) -> Iterator[Share]:
+        """Yield the rows of one of several processes of the batches of one epoch from number ``start`` on.
+
+        The batches are those of one process; without a generator several processes mix the samples in a fixed order.
+        The blocks are dealt out to the processes, and each reads its own. A block is cut into parts if there are more
+        processes than blocks in a buffer.
+        """
         check_batch_size(batch_size)
         order, seeds = self._plan(generator)
+        if generator is None and size > 1:
+            seeds = list(range(len(seeds)))
         drawn = self._drawn(generator)
         lengths = self._lengths if drawn is None else np.array([int(times.sum()) for times in drawn])
         groups = [order[first : first + self.buffer] for first in range(0, len(order), self.buffer)]
@@ -132,27 +147,37 @@ class StoreSource:
         skipped = start * batch_size
         first = int(np.searchsorted(ends, skipped, side="right"))
         skipped -= int(ends[first - 1]) if first else 0
-        self._order.blocks = [int(block) for group in groups[first:] for block in group]
+
+        def deal_of(number: int) -> _Deal:
+            return _Deal.of(self._lengths[groups[number]], rank, size, number)
+
+        read = [groups[number][deal_of(number).blocks] for number in range(first, len(groups))]
+        self._order.blocks = [int(block) for blocks in read for block in blocks]
         loaded = iter(self._loader)
-        held: Batch | None = None
-        for group, seed in zip(groups[first:], seeds[first:], strict=True):
-            blocks = [next(loaded) for _ in group]
-            pool = _join(blocks)
-            mixed = _mix(int(lengths[group].sum()), seed)[skipped:]
+        rows: list[Batch] = []
+        total = 0
+        spare: Batch | None = None
+        for number in range(first, len(groups)):
+            deal, group = deal_of(number), groups[number]
+            pool = _join([next(loaded) for _ in deal.blocks]) if len(deal.blocks) else {}
+            if spare is None and size > 1:
+                spare = {name: x[:1] for name, x in (pool or self._blocks[int(order[0])]).items()}
+            mixed = _mix(int(lengths[group].sum()), seeds[number])[skipped:]
             if drawn is not None:
                 times = torch.cat([drawn[int(block)] for block in group])
                 mixed = torch.repeat_interleave(times)[mixed]
             skipped = 0
-            pieces = _pieces(held, mixed, batch_size)
-            for piece in pieces:
-                batch = {name: tensor.index_select(0, piece) for name, tensor in pool.items()}
-                batch = batch if held is None else _join([held, batch])
-                full = _length(batch) == batch_size
-                held = None if full else batch
-                if full:
-                    yield batch
-        if held is not None:
-            yield held
+            for piece in _pieces(batch_size - total, mixed, batch_size):
+                total += len(piece)
+                own = deal.places[piece]
+                own = own[own >= 0]
+                if len(own):
+                    rows.append({name: tensor.index_select(0, own) for name, tensor in pool.items()})
+                if total == batch_size:
+                    yield _share(rows, spare, total)
+                    rows, total = [], 0
+        if total:
+            yield _share(rows, spare, total)
 
     def in_memory(self) -> TensorSource:
         """Read all samples, transformed, into a `TensorSource`, which is fastest if they fit into memory."""
@@ -312,11 +337,52 @@ def _mix(count: int, seed: int | None) -> Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
 
 
-def _pieces(held: Batch | None, mixed: Tensor, batch_size: int) -> list[Tensor]:
+def _pieces(missing: int, mixed: Tensor, batch_size: int) -> list[Tensor]:
     """Cut an order into batches; the first one only completes the samples that remain from before."""
-    missing = batch_size - _length(held) if held else 0
     pieces = [mixed[:missing], *torch.split(mixed[missing:], batch_size)]
     return [piece for piece in pieces if len(piece)]
+
+
+def _share(rows: list[Batch], spare: Batch | None, total: int) -> Share:
+    """Return the rows of a process; the spare one if it has none."""
+    if not rows:
+        assert spare is not None  # one process has all rows
+        return Share(spare, 0, total)
+    batch = rows[0] if len(rows) == 1 else _join(rows)
+    return Share(batch, _length(batch), total)
+
+
+@dataclass(frozen=True)
+class _Deal:
+    """The samples of a buffer that one of several processes has.
+
+    Parameters
+    ----------
+    blocks
+        Numbers of the blocks in the buffer of which it has samples.
+    places
+        For each sample of the buffer its place among those of these blocks, or -1 if another process has it.
+    """
+
+    blocks: Rows
+    places: Tensor
+
+    @classmethod
+    def of(cls, lengths: Rows, rank: int, size: int, number: int) -> _Deal:
+        """Deal out the samples of the buffer of this number, whose blocks have these lengths."""
+        parts = -(-size // len(lengths))
+        edges = [np.arange(parts + 1) * length // parts for length in lengths]
+        first = number * parts * len(lengths)
+        owners = [
+            np.repeat((first + block * parts + np.arange(parts)) % size, np.diff(edge))
+            for block, edge in enumerate(edges)
+        ]
+        blocks = np.flatnonzero([(owner == rank).any() for owner in owners])
+        starts = np.cumsum(lengths[blocks]) - lengths[blocks]
+        places = [np.full(length, -1) for length in lengths]
+        for block, start in zip(blocks, starts, strict=True):
+            places[block] = np.where(owners[block] == rank, start + np.arange(lengths[block]), -1)
+        return cls(blocks, torch.from_numpy(np.concatenate(places)))
 
 
 def _leave_signals(_worker: int) -> None:
