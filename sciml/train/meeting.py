@@ -22,8 +22,18 @@ PAUSE: Final = 0.1
 
 
 def agent_store(timeout: timedelta = timedelta(seconds=10)) -> Any:
-    """Return the store of torchrun, which lasts as long as torchrun."""
+    """Return the store of torchrun, which lasts as long as torchrun.
+
+    Raises
+    ------
+    RuntimeError
+        There is none: the processes were started in another way.
+    """
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    try:
+        socket.create_connection((host, port), timeout=5).close()  # torch would try for longer, with warnings
+    except OSError as error:
+        raise RuntimeError(f"no store at {host}:{port}") from error
     return TCPStore(host, port, is_master=False, wait_for_workers=False, timeout=timeout)
 
 

@@ -113,6 +113,8 @@ def run(
     Parameters are those of `sciml.train.fit`.
     """
     note("fit", settings.trajectory())
+    if (size := Processes.of_group().size) > 1:
+        note("processes", {"number": size})
     return fit(
         network,
         objective,
