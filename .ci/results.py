@@ -101,6 +101,17 @@ def benches(shared: Path) -> dict[str, Bench]:
     others = [str(wrf / "train2" / f"mskf_capture_regimes_r{run}.nc") for run in range(11, 18)]
     analogs = ["bench/analogs.py", *others, "--training", str(wrf / "train" / WHOLE_RUNS[0]), "--take", "2"]
     analogs += ["--json", "bench-output/analogs.json"]
+    worst, budgets = (
+        [
+            f"bench/{name}.py",
+            str(wrf),
+            "--json",
+            f"bench-output/{name}.json",
+            "--work",
+            f"bench-output/{name}",
+        ]
+        for name in ("robust", "multipliers")
+    )
     copy = ["-c", f"import shutil; shutil.copy('{equilibrium}/rce.png', 'data/rce.png')"]
     return {
         "operators": Bench((["bench/operators.py"], figure), f"{OPERATORS}/results.json", False),
@@ -121,6 +132,8 @@ def benches(shared: Path) -> dict[str, Bench]:
         "compress": Bench((small,), "bench-output/compress.json"),
         "parametrized": Bench((gather, forms), "bench-output/parametrized.json"),
         "transformer": Bench((gather, levels), "bench-output/transformer.json"),
+        "robust": Bench((worst,), "bench-output/robust.json"),
+        "multipliers": Bench((budgets,), "bench-output/multipliers.json"),
         "modes": _bench("modes"),
         "equilibrium": Bench((workflow, copy), f"{equilibrium}/rce.json", False),
         "climate": Bench((true,), climate, False),

@@ -40,6 +40,11 @@ def complete_balance(incomplete: str) -> list[str]:
     return [key for key in ("run", "class") if key.startswith(incomplete)]
 
 
+def complete_budgets(incomplete: str) -> list[str]:
+    """Return the budgets that begin with the given text, for shell completion."""
+    return [key for key in ("water", "energy") if key.startswith(incomplete)]
+
+
 def complete_robust(incomplete: str) -> list[str]:
     """Return the keys of robust groups that begin with the given text, for shell completion."""
     return [key for key in ("run", "dx", "season") if key.startswith(incomplete)]
@@ -87,6 +92,16 @@ def train(
             autocompletion=complete_robust,
         ),
     ] = None,
+    multipliers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--multipliers",
+            metavar="BUDGET",
+            help="Budget to close by a Lagrange multiplier, where the network does not by construction: water "
+            "(published) or energy (published, bilstm, transformer); may be repeated.",
+            autocompletion=complete_budgets,
+        ),
+    ] = None,
     network: Annotated[
         str | None,
         typer.Option(
@@ -130,7 +145,8 @@ def train(
     checkpoint.check_target(output, inputs)  # before the columns are opened
     check_targets({"--json": json_file}, [*expand_inputs(inputs), output])
     begun = time.monotonic()
-    fit, settings, data, groups = options.read("data", "robust")
+    fit, settings, data, groups, conserved = options.read("data", "robust", "multipliers")
+    conserved |= {"budgets": multipliers} if multipliers else {}
     groups |= {} if robust is None else {"by": robust}
     settings |= {} if network is None else {"kind": network}
     unknown = sorted(set(data) - {"balance"})
@@ -147,6 +163,7 @@ def train(
         fraction=fraction,
         pretrained=pretrained,
         robust=groups,
+        multipliers=conserved,
         resume=not (options.restart or anew),
         progress=automatic(quiet),
     )

@@ -98,6 +98,10 @@ class ColumnNetwork(Protocol):
     ``lstm_heads``, the names of the linear layers that map the states of its LSTM, and ``lstm_pools``, of those that
     map such a head over all levels. ``output_layers`` names the layers that `sciml.nn.binarize` leaves real at the end
     of the network; by default that is the last.
+
+    A network that does not close all budgets of a column by construction may train them by multipliers: ``budgets`` has
+    their names, ``losses_and_budgets(batch)`` the losses and `sciml.convection.budgets.Budgets`, and
+    ``true_budgets(batch)`` those of the scheme.
     """
 
     command: ClassVar[str]

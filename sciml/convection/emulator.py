@@ -16,6 +16,7 @@ from torch import Tensor
 from sciml.checks import check_choice, check_whole, is_number
 from sciml.compress.quantization import compression_of
 from sciml.compress.saved import rebuilt, saved_parts, with_compression
+from sciml.convection.budgets import Balances
 from sciml.convection.column_network import ColumnNetwork
 from sciml.convection.physics import Physics, physics, sounding_of
 from sciml.convection.problem import Convection, ConvectionSolution, between, solution_of
@@ -234,7 +235,7 @@ class Emulator(Generic[Network]):
         ]
         ranges = [*WeightForm.rows(self.about), *ranges]
         known = [(name, str(self.about.get(name, "unknown"))) for name in names]
-        return [("network", text), *ranges, *known, *WorstGroup.rows(self.about)]
+        return [("network", text), *ranges, *known, *WorstGroup.rows(self.about), *Balances.rows(self.about)]
 
     def _repr_html_(self) -> str:
         return html_table("Emulator of MSKF", self._rows())

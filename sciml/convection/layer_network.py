@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy, smooth_l1_loss
 
 from sciml.constants import DAY
 from sciml.convection import layer_targets
+from sciml.convection.budgets import Budgets, energy_imbalance
 from sciml.convection.column_shape import ColumnShape
 from sciml.convection.feature_scaling import DISTANCE, FeatureScaling, joined_inputs
 from sciml.convection.layer_outputs import COLUMN_HEADS, HEADS, LayerOutputs, decoded
@@ -58,6 +59,15 @@ PROFILE_WEIGHT = 5.0
 CLASS_WEIGHT, EXTENT_WEIGHT, RAIN_WEIGHT, TIME_WEIGHT, ERROR_WEIGHT = 0.8, 0.05, 0.3, 0.2, 0.02
 
 
+def _budgets(batch: Batch, tendencies: Tensor) -> Budgets:
+    """Compute the imbalances of tendencies (column, layer, output) of RTHCUTEN and RQVCUTEN."""
+    mass, enthalpy, latent = batch["budget"].unbind(-1)
+    heating = tendencies[..., 0]
+    energy = energy_imbalance(mass, enthalpy, latent, heating, tendencies[..., 1])
+    exchange = (mass * enthalpy * heating.abs()).sum(1)
+    return Budgets({"energy": energy}, {"energy": exchange}, (batch["kind"] != NONE).to(heating.dtype))
+
+
 class LayerNetwork(nn.Module):
     """A network over fixed pressure layers, with separate heads for deep and shallow convection.
 
@@ -78,6 +88,7 @@ class LayerNetwork(nn.Module):
     least_levels: ClassVar[int] = 20
     absent: ClassVar[tuple[str, ...]] = ()
     scaling: ClassVar[type[FeatureScaling]] = FeatureScaling
+    budgets: ClassVar[tuple[str, ...]] = ("energy",)  # water and momentum close by construction
     output_layers: ClassVar[tuple[str, ...]] = ("level", "column")
     kernel: str | None
     shape: Any
@@ -196,6 +207,18 @@ class LayerNetwork(nn.Module):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the named losses of a batch."""
+        return self._losses(batch)[0]
+
+    def losses_and_budgets(self, batch: Batch) -> tuple[dict[str, Tensor], Budgets]:
+        """Compute the losses, and the imbalances of the predictions in convecting columns."""
+        losses, out = self._losses(batch)
+        return losses, _budgets(batch, out.tendencies)
+
+    def true_budgets(self, batch: Batch) -> Budgets:
+        """Compute the imbalances of the scheme, in the layers."""
+        return _budgets(batch, batch["truth"])
+
+    def _losses(self, batch: Batch) -> tuple[dict[str, Tensor], LayerOutputs]:
         level, column, beside = self(batch["x"], batch["y"])
         kind = batch["kind"].to(torch.int64)
         deep, convects = kind == DEEP, (kind != NONE).to(level.dtype)
@@ -243,7 +266,7 @@ class LayerNetwork(nn.Module):
             + TIME_WEIGHT * named["time"]
             + ERROR_WEIGHT * expected
         )
-        return {"loss": total, **named}
+        return {"loss": total, **named}, out
 
     def measured(self, source: BatchSource) -> dict[str, Any]:
         """Compute the expected error (natural logarithm) that 1 % of the training columns exceed."""

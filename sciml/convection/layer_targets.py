@@ -9,11 +9,12 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from sciml.convection.budgets import budget_coefficients
 from sciml.convection.column_shape import ColumnShape
 from sciml.convection.layer_outputs import CONDENSATE
 from sciml.convection.physics import sounding_of
 from sciml.convection.plume_coordinate import PlumeCoordinate
-from sciml.convection.prepared_profiles import layers_of, profiles
+from sciml.convection.prepared_profiles import Profiles, layers_of, profiles
 from sciml.errors import InputError
 
 __all__ = ["TARGETS", "TRUTH", "fitted_edges", "level_of", "prepare"]
@@ -87,6 +88,7 @@ def prepare(columns: xr.Dataset, shape: ColumnShape) -> dict[str, Tensor] | None
         "direction": seen.direction,
         "mass": seen.mass,
         "passage": seen.passage,
+        "budget": _coefficients(seen),
         "truth": seen.coordinate.means(torch.stack([truth[name] for name in TRUTH])),
         "kind": kind,
         "rain": truth["PRATEC"],
@@ -97,6 +99,12 @@ def prepare(columns: xr.Dataset, shape: ColumnShape) -> dict[str, Tensor] | None
     finished = {name: x.float().contiguous() for name, x in out.items()}
     finished["row"] = seen.index
     return finished
+
+
+def _coefficients(seen: Profiles) -> Tensor:
+    """Mass of the layers, and means of the others of `budget_coefficients`, (column, layer, 3)."""
+    means = seen.coordinate.means(budget_coefficients(seen.sounding).movedim(1, 0))
+    return torch.cat([seen.mass.unsqueeze(-1), means[..., 1:]], -1)
 
 
 def _layer(level: Tensor, kind: Tensor, coordinate: PlumeCoordinate) -> Tensor:

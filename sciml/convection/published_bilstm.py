@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from sciml.checks import check_int
 from sciml.convection import thermodynamics as td
+from sciml.convection.budgets import Budgets, budget_coefficients, energy_imbalance, water_imbalance
 from sciml.convection.network import BiLSTM
 from sciml.convection.physics import sounding_of
 from sciml.convection.response import NCA_NONE, PROFILES, SCALARS
@@ -104,6 +105,16 @@ def raw_channels(s: Sounding) -> Tensor:
     return torch.stack(stacked, 1)
 
 
+def _budgets(batch: Batch, outputs: Tensor) -> Budgets:
+    """Compute the imbalances of outputs (column, level, output), in the order of `OUTPUTS`."""
+    mass, enthalpy, latent = batch["budget"].unbind(-1)
+    rain, heating, vapour = outputs[..., 1].mean(1).clamp_min(0.0), outputs[..., 2], outputs[..., 3]
+    water = water_imbalance(mass, outputs[..., 3:].sum(-1), rain)
+    energy = energy_imbalance(mass, enthalpy, latent, heating, vapour)
+    exchange = {"water": (mass * vapour.abs()).sum(1), "energy": (mass * enthalpy * heating.abs()).sum(1)}
+    return Budgets({"water": water, "energy": energy}, exchange, batch["triggered"])
+
+
 class PublishedBiLSTM(BiLSTM):
     """The published network, with 66,422 parameters at 44 levels, and the sizes of its outputs."""
 
@@ -123,6 +134,7 @@ class PublishedBiLSTM(BiLSTM):
     least_levels: ClassVar[int] = 1
     absent: ClassVar[tuple[str, ...]] = tuple(name for name in (*PROFILES, *SCALARS) if name not in OUTPUTS)
     kernel: ClassVar[str | None] = "published"
+    budgets: ClassVar[tuple[str, ...]] = ("water", "energy")
     scaling: ClassVar[type[AbsoluteScaling]] = AbsoluteScaling
     size: Tensor
 
@@ -166,7 +178,8 @@ class PublishedBiLSTM(BiLSTM):
     @staticmethod
     def prepare(columns: xr.Dataset, shape: PublishedShape, levels: int) -> dict[str, Tensor] | None:
         """Compute the channels and targets of all columns; NCA and PRATEC are spread over the levels."""
-        channels = raw_channels(sounding_of(columns)).permute(2, 0, 1)
+        s = sounding_of(columns)
+        channels = raw_channels(s).permute(2, 0, 1)
         count, size = columns.sizes["column"], columns.sizes["level"]
 
         def profile(name: str) -> np.ndarray[Any, Any]:
@@ -180,6 +193,7 @@ class PublishedBiLSTM(BiLSTM):
             "scalars": torch.zeros(count, 0),
             "truth": torch.from_numpy(np.stack([profile(name) for name in OUTPUTS], -1)),
             "triggered": torch.from_numpy((columns["KIND"].values > 0).astype(np.float32)),
+            "budget": budget_coefficients(s).permute(2, 0, 1).float().contiguous(),
             "row": torch.arange(count),
         }
 
@@ -194,11 +208,22 @@ class PublishedBiLSTM(BiLSTM):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the cross-entropy of the trigger, and the absolute errors of the profiles of triggered columns."""
-        profiles, logit = self(batch["x"])
+        return self._losses(batch, *self(batch["x"]))
+
+    def _losses(self, batch: Batch, profiles: Tensor, logit: Tensor) -> dict[str, Tensor]:
         trigger = nn.functional.binary_cross_entropy_with_logits(logit, batch["triggered"])
         error = (profiles - batch["truth"] / self.size).abs() * batch["triggered"][:, None, None]
         profile = WEIGHT * error.mean((0, 1)).sum()
         return {"loss": trigger + profile, "trigger": trigger, "profiles": profile}
+
+    def losses_and_budgets(self, batch: Batch) -> tuple[dict[str, Tensor], Budgets]:
+        """Compute the losses, and the imbalances of the predictions in triggered columns."""
+        profiles, logit = self(batch["x"])
+        return self._losses(batch, profiles, logit), _budgets(batch, profiles * self.size)
+
+    def true_budgets(self, batch: Batch) -> Budgets:
+        """Compute the imbalances of the scheme."""
+        return _budgets(batch, batch["truth"])
 
     def measured(self, source: BatchSource) -> dict[str, Any]:
         """Return nothing: the published emulator does not estimate its error."""

@@ -17,6 +17,7 @@ from sciml.columns.formats import SYNTHETIC
 from sciml.columns.missing import absent_targets
 from sciml.columns.open import open_columns
 from sciml.convection.balance import balanced, check_balance
+from sciml.convection.budgets import Balances, multiplier_settings
 from sciml.convection.emulator import Emulator
 from sciml.convection.label_share import check_share, drawn, pretrained_for
 from sciml.convection.prepared_columns import PreparedColumns, scratch_folder
@@ -61,6 +62,7 @@ def train(
     fraction: float = 1.0,
     pretrained: str | Path | None = None,
     robust: str | Mapping[str, Any] | None = None,
+    multipliers: Sequence[str] | Mapping[str, Any] = (),
     resume: bool = True,
     progress: Progress | None = None,
 ) -> Emulator[Any]:
@@ -97,6 +99,10 @@ def train(
         ``run``, ``dx`` or ``season``: train for the worst group of columns; or a table with one of them as ``by`` and
         settings of `sciml.train.minmax.robust.Robust`. With held-out runs, the weights are those of the epoch with
         the least loss of the worst held-out group.
+    multipliers
+        Budgets, ``water`` or ``energy``, to train by Lagrange multipliers, of those that the network does not close by
+        construction; or a table with them as ``budgets``, their limits as ``limits``, and settings of
+        `sciml.train.multipliers.Ascent`. See `sciml.convection.budgets`.
     resume
         Whether to resume an interrupted training, which must have the same columns, runs and settings.
     progress
@@ -123,6 +129,11 @@ def train(
     groups = robust_settings(robust)
     if groups and keys:
         raise InputError(f"balance {', '.join(keys)} and robust {groups[0]}: choose one of the two")
+    conserved = multiplier_settings(multipliers, kind)
+    if groups and conserved:
+        raise InputError(
+            f"multipliers {', '.join(conserved[0])} and robust {groups[0]}: choose one of the two"
+        )
     chosen_device(settings.device)
     form, given = WeightForm.take(network)
     check_share(fraction)
@@ -180,7 +191,11 @@ def train(
         made.calibrate(training)
         if start is not None:
             start.fit_estimators(made, training)
-        objective, worst = form.objective(_losses), None
+        objective, worst, balances = form.objective(_losses), None, None
+        if conserved:
+            balances = Balances(conserved, made, training)
+            objective = balances.wrapped(form.objective(balances.losses))
+            identity |= balances.identity
         if groups:
             split = (dataset, data, used, held, normalisation)
             worst = WorstGroup.of(groups, *split, made, objective, settings.seed)
@@ -203,6 +218,7 @@ def train(
         about |= form.about(made)
         made = form.finished(made).eval()
         about |= worst.about(made) if worst else {}
+        about |= balances.about(made, data.source(used, normalisation), history) if balances else {}
         about |= Processes.of_group().of_first(lambda: made.measured(data.source(used, normalisation)))
     about |= {
         "held_out": [int(r) for r in hold_out],
