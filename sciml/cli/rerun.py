@@ -148,7 +148,7 @@ def prepare(record: Provenance, option: str, name: str, folder: Path, moved: Map
     written = [f"{max(params[key].opts, key=len)}={path}" for key, path in targets.items()]
     made = (*written, *read)
     _check_parsed(command, command_name, made, targets, record)
-    return Rerun(command_name, made, targets[option], _cautions(values))
+    return Rerun(command_name, made, targets[option], _cautions(values, record))
 
 
 def _command(words: Sequence[str]) -> tuple[Any, str]:
@@ -201,10 +201,17 @@ def _check_libraries(name: str, values: Mapping[str, Any], moved: Mapping[str, P
                 )
 
 
-def _cautions(values: Mapping[str, Any]) -> tuple[str, ...]:
+def _cautions(values: Mapping[str, Any], record: Provenance) -> tuple[str, ...]:
+    """Return why the result may differ though inputs and versions are the same."""
+    cautions = []
     if values.get("time_budget") is not None:
-        return ("--time-budget: the learning rate followed the clock, so that the weights will differ",)
-    return ()
+        cautions.append(
+            "--time-budget: the learning rate followed the clock, so that the weights will differ"
+        )
+    group = record.options.get("processes")
+    if isinstance(group, dict) and group.get("number", 1) != 1:
+        cautions.append(f"{group['number']} processes trained it, here is 1, so that sums are rounded otherwise")
+    return tuple(cautions)
 
 
 def find_base(record: Provenance, file: Path, moved: Mapping[str, Path]) -> Path:

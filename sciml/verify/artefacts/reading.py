@@ -193,10 +193,10 @@ def _kind(
         return "store of columns", ("SOURCE", "classes"), detail
     if "sciml_dataset" in attributes:
         return "dataset of a PDE", ("family", "seed", "inputs", "target", "caution"), f"sciml pde info {path}"
-    if "SCIML_RANK" in attributes:
+    if "SCIML_RANK" in attributes or "SCIML_LIBRARY" in attributes:
         return (
             "file that the library wrote in WRF",
-            ("TITLE", "SCIML_RANK", "DX", "DT", "CUDT"),
+            ("TITLE", "SCIML_LIBRARY", "WEIGHTS", "MODE", "SCIML_RANK", "RANK", "DX", "DT", "CUDT"),
             (f"sciml coupling report {path}"),
         )
     if "SCIML_PERTURBATION" in attributes:

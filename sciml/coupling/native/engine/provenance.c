@@ -1,7 +1,15 @@
-/* What made this library, for `strings` and `sciml info`; the definition is a command-line option. */
-#ifndef SCIML_PROVENANCE
-#define SCIML_PROVENANCE "{}"
-#endif
+/* What made this library, for `strings`, for `sciml info`, and for the files that the library writes. */
+#include <string.h>
 
-extern const char sciml_provenance[];
-__attribute__((used)) const char sciml_provenance[] = "sciml_provenance:" SCIML_PROVENANCE;
+#ifndef SCIML_PROVENANCE
+#define SCIML_PROVENANCE "{}" /* else an option of the compiler: version, compiler and flags as JSON */
+#endif
+#define MARK "sciml_provenance:"
+
+const char *sciml_library_facts(void);
+
+static const char facts[] = MARK SCIML_PROVENANCE;
+
+const char *sciml_library_facts(void) {
+    return facts + strlen(MARK);
+}

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+const char *sciml_library_facts(void); /* engine/provenance.c */
+
 #define WAITING 64 /* records, at most, before they are written */
 
 enum {
@@ -56,6 +58,7 @@ static void describe(cdf_writer *w, const sciml_capture *c, const sciml_session 
     const cdf_written profile = {.type = CDF_FLOAT, .rank = 2, .dims = {column, level}};
     const cdf_written number = {.type = CDF_FLOAT, .rank = 1, .dims = {column}};
     const cdf_written whole = {.units = "1", .type = CDF_INT, .rank = 1, .dims = {column}};
+    sciml_cdf_text(w, "SCIML_LIBRARY", sciml_library_facts());
     sciml_cdf_text(w, "TITLE", "input-output pairs of MSKF_CPS captured in the host by libsciml_mskf");
     sciml_cdf_number(w, "DX", record->dx, 0);
     sciml_cdf_number(w, "DT", record->dt, 0);

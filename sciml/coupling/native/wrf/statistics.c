@@ -161,8 +161,11 @@ void sciml_tally_clear(sciml_tally *t) {
     *t = (sciml_tally){.levels = t->levels, .profile = t->profile, .height = t->height};
 }
 
+const char *sciml_library_facts(void); /* engine/provenance.c */
+
 static void describe(cdf_writer *w, const sciml_tally *t, const sciml_session *s, const sciml_record *r) {
     static const char *const modes[] = {"original", "capture", "shadow", "emulate", "guard"};
+    sciml_cdf_text(w, "SCIML_LIBRARY", sciml_library_facts());
     sciml_cdf_text(w, "TITLE", "statistics of an emulated convection scheme by libsciml_mskf");
     sciml_cdf_text(w, "MODE", modes[s->settings.mode]);
     sciml_cdf_text(w, "WEIGHTS", s->settings.weights);
