@@ -270,6 +270,7 @@ def replay(
     """
     from tempfile import TemporaryDirectory
 
+    from sciml.storage.provenance import sidecar
     from sciml.verify.library.replay import replayed
 
     library, weights = find_library(folder)
@@ -278,6 +279,8 @@ def replay(
     columns = load_columns(files, None)
     with TemporaryDirectory(prefix="sciml-replay-") as temporary:
         result = replayed(library, weights, columns, output or Path(temporary), tiles, threads)
+    if output is not None:
+        sidecar(output)
     report = Output(json_file, quiet)
     content = {"ok": result.ok, "runs": result.runs, "differing": result.differing}
     report.write_json({**content, "parity": result.parity.to_json()})

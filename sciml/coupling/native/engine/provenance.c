@@ -2,7 +2,7 @@
 #include <string.h>
 
 #ifndef SCIML_PROVENANCE
-#define SCIML_PROVENANCE "{}" /* else an option of the compiler: version, compiler and flags as JSON */
+#    define SCIML_PROVENANCE "{}" /* else an option of the compiler: version, compiler and flags as JSON */
 #endif
 #define MARK "sciml_provenance:"
 
