@@ -210,7 +210,9 @@ def _cautions(values: Mapping[str, Any], record: Provenance) -> tuple[str, ...]:
         )
     group = record.options.get("processes")
     if isinstance(group, dict) and group.get("number", 1) != 1:
-        cautions.append(f"{group['number']} processes trained it, here is 1, so that sums are rounded otherwise")
+        cautions.append(
+            f"{group['number']} processes trained it, here is 1, so that sums are rounded otherwise"
+        )
     return tuple(cautions)
 
 
