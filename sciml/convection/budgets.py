@@ -235,6 +235,8 @@ class Balances:
             return []
         rows = []
         for name, budget in made.items():
+            if not {"first", "residual", "limit", "multiplier"} <= set(budget):
+                continue
             first = "" if budget["first"] is None else f"{budget['first']:.3g} in the first epoch, "
             end = f"{budget['residual']:.3g} at the end (limit {budget['limit']:.3g})"
             rows.append((name, f"residual {first}{end}, multiplier {budget['multiplier']:.3g}"))

@@ -251,7 +251,7 @@ class WorstGroup:
         [('robust', 'run 1: loss 1, share 0.25'), ('', 'run 2: loss 2, share 0.75')]
         """
         made = about.get("robust")
-        if not isinstance(made, Mapping):
+        if not isinstance(made, Mapping) or not {"groups", "losses", "shares"} <= set(made):
             return []
         texts = [
             f"{name}: loss {loss:.4g}, share {share:.3g}"

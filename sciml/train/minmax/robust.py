@@ -210,12 +210,18 @@ class RobustObjective:
         Raises
         ------
         InputError
-            There is another number of processes.
+            There is another number of processes, or the model has running statistics and each process sees one group.
         """
         if size not in (1, len(self.names)):
             raise InputError(
                 f"{size} processes for {len(self.names)} groups ({', '.join(self.names)}): start 1 process, "
                 f"or {len(self.names)}"
+            )
+        running = [name for name, _ in model.named_buffers() if "running" in name]
+        if size > 1 and running:
+            raise InputError(
+                f"{running[0]} of the model is a statistic of all groups, and each of {size} processes sees one: start "
+                "one process, or take a network without a batch normalisation"
             )
         self.transport = Local(len(self.names)) if size == 1 else Processes()
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -224,6 +224,16 @@ def test_invalid_settings_are_a_clear_error(make, message):
         make()
 
 
+def test_other_numbers_of_processes_and_running_statistics_are_a_clear_error():
+    objective = RobustObjective(squares, NAMES)
+    with pytest.raises(InputError, match=r"3 processes for 2 groups \(run 1, run 2\): start 1 process, or 2"):
+        objective.join(3, network())
+    with pytest.raises(
+        InputError, match=r"0\.running_mean .* each of 2 processes sees one: start one process"
+    ):
+        objective.join(2, nn.Sequential(nn.BatchNorm1d(2)))
+
+
 def test_batches_without_groups_are_a_clear_error():
     with pytest.raises(InputError, match="give batches of a GroupedSource"):
         fit(
