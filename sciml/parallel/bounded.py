@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -46,6 +47,10 @@ ALONE: Final = TaskRunner(None)
 """Carries out all tasks in this process."""
 
 
+REFRESH_S: Final = 1.0
+"""Seconds between two questions to the scheduler for the number of threads, which takes as long as a short task."""
+
+
 def bounded(
     client: Client, submit: Callable[[Any], Any], items: Sequence[Any]
 ) -> Generator[tuple[int, Any], None, None]:
@@ -77,8 +82,12 @@ def bounded(
     under_way: dict[Any, int] = {}
     done = as_completed([], with_results=False)
 
+    window, asked = 0, -REFRESH_S
+
     def fill() -> None:
-        window = 2 * max(1, sum(client.nthreads().values())) + 1  # workers may come and go
+        nonlocal window, asked
+        if time.monotonic() - asked >= REFRESH_S:  # workers may come and go
+            window, asked = 2 * max(1, sum(client.nthreads().values())) + 1, time.monotonic()
         for index, item in itertools.islice(waiting, max(0, window - len(under_way))):
             future = submit(item)
             under_way[future] = index

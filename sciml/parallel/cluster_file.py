@@ -285,7 +285,12 @@ def _batch(settings: ClusterSettings) -> Any:
         "python": sys.executable,
     }
     made = getattr(package, BATCH[settings.kind])
-    return made(**{name: value for name, value in given.items() if value is not None})
+    try:
+        return made(**{name: value for name, value in given.items() if value is not None})
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise InputError(
+            f"no scheduler for the jobs of kind {settings.kind} could be started: {error}"
+        ) from error
 
 
 def _package(module: str, name: str) -> Any:

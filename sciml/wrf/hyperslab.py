@@ -11,7 +11,7 @@ import xarray as xr
 
 from sciml.errors import InputError
 from sciml.wrf.moving_nest import CORNERS
-from sciml.wrf.open_files import LOCK, close_files, netcdf_file, variable_chunks
+from sciml.wrf.open_files import LOCK, close_files, compressed_chunks, netcdf_file
 from sciml.wrf.opening import require_whole
 from sciml.wrf.runs import RUN_START
 from sciml.wrf.variables import TABLE
@@ -126,8 +126,8 @@ def read_header(path: str | Path, described: tuple[str, ...] = ()) -> xr.Dataset
                 blank = np.broadcast_to(np.zeros((), np.int8), variable.shape)
                 variables[name] = xr.Variable(variable.dimensions, blank)
         for name in ("T", "THM", "T_PHY"):
-            if name in variables and variable_chunks(nc.variables[name]):
-                variables[name].encoding["chunksizes"] = variable_chunks(nc.variables[name])
+            if name in variables and compressed_chunks(nc.variables[name]):
+                variables[name].encoding["chunksizes"] = compressed_chunks(nc.variables[name])
         for name in (name for name in described if name in variables):
             variable = nc.variables[name]
             present = {"units", "description"}.intersection(variable.ncattrs())

@@ -11,7 +11,15 @@ import netCDF4
 from h5py import h5f, h5p
 from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
-__all__ = ["LOCK", "FileCache", "close_files", "hdf5_file", "netcdf_file", "variable_chunks"]
+__all__ = [
+    "LOCK",
+    "FileCache",
+    "close_files",
+    "compressed_chunks",
+    "hdf5_file",
+    "netcdf_file",
+    "variable_chunks",
+]
 
 LOCK: Final = NETCDF4_PYTHON_LOCK
 """Lock for every use of an open file, because HDF5 is not thread-safe; xarray uses the same lock."""
@@ -96,6 +104,13 @@ def variable_chunks(variable: Any) -> tuple[int, ...]:
     """Chunk lengths of a variable; empty if it is contiguous."""
     pieces = variable.chunking()
     return tuple(pieces) if isinstance(pieces, list) else ()
+
+
+def compressed_chunks(variable: Any) -> tuple[int, ...]:
+    """Chunk lengths of a compressed variable; empty if parts of a chunk can be read without the rest of it."""
+    filters = variable.filters() or {}
+    packed = any(filters.get(name) for name in ("zlib", "szip", "zstd", "bzip2", "blosc", "fletcher32"))
+    return variable_chunks(variable) if packed else ()
 
 
 def close_files() -> None:

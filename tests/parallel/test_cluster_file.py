@@ -91,6 +91,13 @@ def test_the_job_script_has_the_settings(kind: str, sign: str) -> None:
     assert script.index("source env.sh") < script.index("dask_worker")
 
 
+def test_a_network_that_this_machine_does_not_have() -> None:
+    pytest.importorskip("dask_jobqueue")
+    settings = ClusterSettings("slurm", jobs=1, cores=1, memory="1GB", interface="none0")
+    with pytest.raises(InputError, match="could be started: .*'none0' is not a valid network interface"):
+        job_script(settings)
+
+
 def test_other_kinds_have_no_job_script() -> None:
     with pytest.raises(InputError, match="of kind local has no job script"):
         job_script(ClusterSettings("local"))
@@ -126,7 +133,8 @@ def test_a_local_cluster_of_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.dask
 @pytest.mark.xdist_group("dask")
-def test_workers_that_come_later_get_tasks() -> None:
+def test_workers_that_come_later_get_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sciml.parallel.bounded.REFRESH_S", 0.0)
     with (
         distributed.LocalCluster(
             n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"

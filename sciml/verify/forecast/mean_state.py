@@ -124,21 +124,24 @@ class _Pairs(Sequence[tuple[Part, Part]]):
 
 def _sums_of_a_frame(names: tuple[str, ...], pair: tuple[Part, Part]) -> dict[str, Array]:
     """Sum the fields of a frame by level, and count the values that are not NaN, (2, level) each."""
-    reference, candidate = (part.load() for part in pair)
-    out = {
-        "height": _level_sums(reference.sciml.z),
-        "ground": _level_sums(reference.sciml.z_faces.isel(bottom_top_stag=[0])),
-    }
-    for name in names:
-        first, second = (_float64(FIELDS[name][2](frame)) for frame in (reference, candidate))
-        gap = second - first.values
-        out[f"{name} reference"], out[f"{name} candidate"] = _level_sums(first), _level_sums(second)
-        out[f"{name} bias"], out[f"{name} square"] = _level_sums(gap), _level_sums(gap**2)
+    import dask
+
+    reference, candidate = (part.dataset for part in pair)
+    with dask.config.set(scheduler="synchronous"):
+        out = {
+            "height": _level_sums(reference.sciml.z),
+            "ground": _level_sums(reference.sciml.z_faces.isel(bottom_top_stag=[0])),
+        }
+        for name in names:  # one field at a time, for the memory
+            first, second = (_float64(FIELDS[name][2](frame)) for frame in (reference, candidate))
+            gap = second - first.values
+            out[f"{name} reference"], out[f"{name} candidate"] = _level_sums(first), _level_sums(second)
+            out[f"{name} bias"], out[f"{name} square"] = _level_sums(gap), _level_sums(gap**2)
     return out
 
 
 def _float64(field: xr.DataArray) -> xr.DataArray:
-    return field.transpose("Time", "bottom_top", ...).astype("float64")
+    return field.transpose("Time", "bottom_top", ...).compute().astype("float64")
 
 
 def _level_sums(field: xr.DataArray) -> Array:
