@@ -141,6 +141,9 @@ def benches(shared: Path) -> dict[str, Bench]:
         "analogs": Bench((analogs,), "bench-output/analogs.json", False),
         "response_true": Bench((built, whole_sample, same), "bench-output/response_true.json", False),
         "ingest": _bench("ingest"),
+        "cluster": Bench(
+            (["bench/cluster.py", "--json", "bench-output/cluster.json"],), "bench-output/cluster.json", False
+        ),
         "start": _bench("start"),
         "faults": _bench("faults"),
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import analogs_table
+import cluster_table
 import numpy as np
 from accuracy import table as accuracy_table
 from pure_networks import table as pure_table
@@ -341,6 +342,9 @@ VALUES: Mapping[str, Callable[[Record], Mapping[str, Any]]] = {
         name: getattr(analogs_table, name)(n) for name in ("ensembles", "novelty", "guard")
     },
     "response_true": _response_true,
+    "cluster": lambda n: {
+        name: getattr(cluster_table, name)(n) for name in ("speed", "memory", "stages", "model", "verdict")
+    },
     "start": _start,
     "faults": _faults,
 }

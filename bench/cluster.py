@@ -298,7 +298,7 @@ def main() -> None:
             if given.json:
                 given.json.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     finally:
-        shutil.rmtree(given.work)
+        shutil.rmtree(given.work, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -128,55 +128,68 @@ def columns_stages(files: list[Path], work: Path) -> list[Stage]:
     ]
 
 
-def evaluate_stages(work: Path) -> list[Stage]:
+def fixed_and_growing(name: str, small: float, large: float, ratio: float) -> list[Stage]:
+    """Divide serial seconds, measured for two sizes of the input, into a fixed part and one that grows."""
+    slope = max(0.0, (large - small) / (ratio - 1))
+    return [
+        Stage(f"{name}, fixed", 0, central_s=max(0.0, large - ratio * slope), grows=False),
+        Stage(name, 0, central_s=ratio * slope),
+    ]
+
+
+def evaluate_stages(work: Path, blocks_of_it: int = 4) -> list[Stage]:
     """Measure the stages of `assess` with one process."""
-    watch, store = Stopwatch(), work / "stages.zarr"
+    store = work / "stages.zarr"
     columns = open_columns(store, keep="all")
-    share = min(1.0, 4 * 4096 / columns.sizes["column"])
-    columns = columns.isel(column=slice(0, 4 * 4096))
-    number = -(-columns.sizes["column"] // 4096)
+    total, emulator = columns.sizes["column"], Emulator.load(EMULATOR)
+    size = min(4096, total // blocks_of_it)
     places = (
         (Part, "load", "read"),
         (evaluate._Scoring, "__call__", "block"),
         (evaluate.ScoreAccumulator, "merge", "merge"),
-        (evaluate.ScoreAccumulator, "result", "tables"),
     )
+    serial = []
+    for number in (1, blocks_of_it):
+        part, watch = columns.isel(column=slice(0, number * size)), Stopwatch()
+        begun = time.process_time()
+        with watch.patched(*places):
+            evaluate.assess(part, emulator, block=size, by=[["class"]])
+        serial.append(time.process_time() - begun - sum(watch.seconds.values()))
     begun = time.process_time()
-    with watch.patched(*places):
-        evaluate.assess(columns, Emulator.load(EMULATOR), block=4096, by=[["class"]])
-    rest = time.process_time() - begun - sum(watch.seconds.values())
-    begun = time.process_time()
-    message = len(pickle.dumps(Part(columns.isel(column=slice(0, 4096)))))
+    message = len(pickle.dumps(Part(columns.isel(column=slice(0, size)))))
     pickling = time.process_time() - begun
-    stored = share * sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
+    stored = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
     block = Stage(
         "blocks",
-        number,
-        read=stored / number,
-        read_s=watch.seconds["read"] / number,
-        compute_s=watch.seconds["block"] / number,
-        central_s=watch.seconds["merge"] / number + pickling,
+        blocks_of_it,
+        read=stored * size / total,
+        read_s=watch.seconds["read"] / blocks_of_it,
+        compute_s=watch.seconds["block"] / blocks_of_it,
+        central_s=watch.seconds["merge"] / blocks_of_it + pickling,
     )
     print(f"evaluate  message of a task: {message / 1e3:.0f} kB")
-    tables = Stage("tables", 0, central_s=watch.seconds["tables"])
-    start = Stage("start", 0, central_s=rest, grows=False)
-    return [start, block.times(1 / share), tables.times(1 / share)]
+    whole = total / (size * blocks_of_it)
+    rest = fixed_and_growing("tables", *serial, blocks_of_it)
+    return [stage.times(whole) for stage in (block, *rest)]
 
 
 def compare_stages(work: Path) -> list[Stage]:
     """Measure the stages of `compare_runs` with one process."""
-    watch = Stopwatch()
     places = ((mean_state, "_sums_of_a_frame", "frame"), (rain_scores, "_squares", "windows"))
-    begun = time.process_time()
-    with watch.patched(*places):
-        sources = [open_source(work / name) for name in ("reference", "candidate")]
-        compare_runs(*sources, resamples=200)
-    serial = time.process_time() - begun - sum(watch.seconds.values())
-    assert sources[0].run is not None
-    frames = sources[0].run.sizes["Time"]
-    size = sum(path.stat().st_size for name in ("reference", "candidate") for path in (work / name).iterdir())
+    runs = [sorted((work / name).iterdir()) for name in ("reference", "candidate")]
+    serial = []
+    for some in ([run[0] for run in runs], [work / "reference", work / "candidate"]):
+        watch = Stopwatch()
+        begun = time.process_time()
+        with watch.patched(*places):
+            compare_runs(*(open_source(path) for path in some), resamples=200)
+        serial.append(time.process_time() - begun - sum(watch.seconds.values()))
+    run = open_source(work / "reference").run
+    assert run is not None
+    frames, size = run.sizes["Time"], sum(path.stat().st_size for paths in runs for path in paths)
+    rest = fixed_and_growing("rain and budgets", *serial, len(runs[0]))
     return [
-        Stage("rain and budgets", 0, central_s=serial),
+        *rest,
         # About half of the bytes of a file are read.
         Stage("frames", frames, read=0.5 * size / frames, read_s=watch.seconds["frame"] / frames),
         Stage("windows", frames, compute_s=watch.seconds["windows"] / frames),

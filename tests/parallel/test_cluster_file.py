@@ -94,7 +94,7 @@ def test_the_job_script_has_the_settings(kind: str, sign: str) -> None:
 def test_a_network_that_this_machine_does_not_have() -> None:
     pytest.importorskip("dask_jobqueue")
     settings = ClusterSettings("slurm", jobs=1, cores=1, memory="1GB", interface="none0")
-    with pytest.raises(InputError, match="could be started: .*'none0' is not a valid network interface"):
+    with pytest.raises(InputError, match=r"could be started: .*'none0' is not a valid network interface"):
         job_script(settings)
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import distributed
 import pytest
 
 from tests.paths import REPO
@@ -216,3 +217,20 @@ def test_a_paper_scale_workflow_goes_on_until_it_is_finished(here: Run, tmp_path
     assert last.returncode == 0, last.stderr
     assert "resumed from" in last.stderr
     assert json.loads((output / "scores.json").read_text())["relative_l2"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.dask
+@pytest.mark.xdist_group("dask")
+def test_the_workflow_of_clusters(here: Run, tmp_path: Path) -> None:
+    pytest.importorskip("scores")
+    with distributed.LocalCluster(
+        n_workers=1, processes=False, protocol="tcp", dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        where = f"cluster={cluster.scheduler_address}"
+        done = here(str(REPO / "workflows" / "19_cluster.toml"), "--smoke", "--set", where)
+    assert done.returncode == 0, done.stderr
+    output = tmp_path / "runs" / "19_smoke"
+    scores, compared = (json.loads((output / f"{name}.json").read_text()) for name in ("scores", "compare"))
+    assert scores["outputs"]["RTHCUTEN"]["r2"] > 0.9
+    assert compared["dropped"] == []
