@@ -122,6 +122,7 @@ def benches(shared: Path) -> dict[str, Bench]:
         "hopfield": Bench((memories,), "bench-output/hopfield.json"),
         "rollout_stability": _bench("rollout_stability"),
         "minmax": _bench("minmax"),
+        "processes": _bench("processes"),
         "greens": Bench((greens,), "bench-output/greens.json"),
         "findings": Bench(([*SCIML, "pde", "findings", "--json", findings],), findings, False),
         "accuracy": Bench((accuracy,), table, False),

@@ -299,6 +299,33 @@ def _start(n: Record) -> dict[str, str]:
     return {"table": _table("what | size", rows)}
 
 
+def _processes(n: Record) -> dict[str, str]:
+    rows = [
+        [
+            name,
+            f"{row['parameters']:,}",
+            f"{row['one']:,.0f}",
+            f"{row['two']:,.0f}",
+            f"{row['ratio']:.2f}",
+            f"{row['cpu_ratio']:.2f}",
+            f"{row['bytes'] / 1e3:,.0f} kB",
+            f"{row['exchange'] * 1e3:.2f} ms",
+        ]
+        for name, row in n["trainings"].items()
+    ]
+    head = (
+        "training | parameters | samples/s in 1 process | in 2 | ratio | of CPU | sent in a step | exchange"
+    )
+    sizes = [row["parameters"] * 8 * 63 / 64 / 1e3 for row in n["trainings"].values()]
+    read = ", ".join(f"{count / 1e6:.1f}" for count in n["reading"].values())
+    return {
+        "table": _table(head, rows),
+        "small": f"{sizes[0]:.0f}",
+        "large": f"{sizes[-1]:.0f}",
+        "read": read,
+    }
+
+
 def _faults(n: Record) -> dict[str, str]:
     kinds = ("passed", "failed", "skipped")
     rows = [
@@ -345,6 +372,7 @@ VALUES: Mapping[str, Callable[[Record], Mapping[str, Any]]] = {
     "cluster": lambda n: {
         name: getattr(cluster_table, name)(n) for name in ("speed", "memory", "stages", "model", "verdict")
     },
+    "processes": _processes,
     "start": _start,
     "faults": _faults,
 }

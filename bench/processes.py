@@ -3,12 +3,14 @@
     python bench/processes.py [--json OUT] [--rounds 3] [--smoke]
 
 Each process has one torch thread. A round trains each case in one process and in two, in turn; the samples a second are
-those of the median epoch of all rounds, without the first epoch of each. The bytes of a step are those that a process
-gave to its connections (``tcpi_bytes_acked`` of Linux) from the first step of a training to the last. ``exchange`` is
-the time in which two processes add a tensor with the size of the gradient, measured alone.
+those of the median epoch of all rounds, without the first epoch of each. ``of CPU`` is the ratio of the processor times
+of a step, which a busy machine changes little: the speed-up without the waits for each other. The bytes of a step are
+those that a process gave to its connections (``tcpi_bytes_acked`` of Linux) in the second half of a training.
+``exchange`` is the time in which two processes add a tensor with the size of the gradient, measured alone. The last
+line has the bytes that the first of 1, 2 and 4 processes reads of a store of 26 MB in an epoch.
 
-The columns are those of the sample, repeated to have batches of 2,048; the PDEs are 64 samples of darcy-any. A training
-lasts a few epochs only: this measures time, not errors.
+The columns are those of the sample that convect, four times, to have batches of 2,048; the PDEs are 64 samples of
+darcy-any. A training lasts a few epochs only: this measures time, not errors.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 def data(smoke: bool) -> tuple[Path, Path]:
     """Write the columns and the PDEs, unless they are there."""
+    import numpy as np
     import xarray as xr
 
     from sciml.columns.open import open_columns
@@ -54,7 +57,7 @@ def data(smoke: bool) -> tuple[Path, Path]:
     columns, pdes = WORK / f"{name}_columns.zarr", WORK / f"{name}_darcy.zarr"
     if not columns.exists():
         sample = open_columns([SAMPLE], truth=[REFERENCE])
-        sample = sample.isel(column=slice(None, None, 20 if smoke else 1)).load()
+        sample = sample.isel(column=np.flatnonzero(sample["KIND"].values)[:: 20 if smoke else 1]).load()
         repeated = xr.concat([sample] * (1 if smoke else COPIES), "column")
         for variable in repeated.variables.values():
             variable.encoding = {}
@@ -91,6 +94,33 @@ def exchange_seconds(numbers: int) -> float:
     return statistics.median(taken)
 
 
+def reading(smoke: bool) -> dict[str, float]:
+    """Return the bytes that one of 1, 2 and 4 processes reads of a store in an epoch, by the number of processes."""
+    import numpy as np
+    import xarray as xr
+
+    from sciml.train.batches import epoch_generator
+    from sciml.train.streaming import StoreSource
+
+    def count() -> int:
+        lines = Path("/proc/self/io").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("rchar"))
+
+    samples, read = (4096 if smoke else 65536), {}
+    values = np.random.default_rng(17).standard_normal((samples, 100), dtype=np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "samples.zarr"
+        xr.Dataset({"x": (("column", "value"), values)}).chunk(column=samples // 64).to_zarr(
+            store, consolidated=False
+        )
+        for size in (1, 2, 4):
+            source, before = StoreSource(store, ("x",)), count()
+            for _ in source.shares(256, epoch_generator(7, 0), 0, 0, size):
+                pass
+            read[str(size)] = float(count() - before)
+    return read
+
+
 def worker(case: str, columns: str, pdes: str, output: Path) -> None:
     """Train a case in this process, or with the other one, and print what was measured."""
     from sciml.convection.training import train as train_emulator
@@ -99,11 +129,11 @@ def worker(case: str, columns: str, pdes: str, output: Path) -> None:
     from sciml.train.processes import Processes, joined
     from sciml.train.progress import Quiet
 
-    marks: list[int] = []
+    marks: list[tuple[int, float]] = []
     backward = Processes.backward
 
     def counted(self: Processes, *given: Any) -> Any:
-        marks.append(sent())
+        marks.append((sent(), time.process_time()))
         return backward(self, *given)
 
     Processes.backward = counted
@@ -119,12 +149,14 @@ def worker(case: str, columns: str, pdes: str, output: Path) -> None:
         seconds = exchange_seconds(parameters) if processes.size > 1 else 0.0
         if processes.rank == 0:
             epochs = checkpoint.load(output).history.epochs
-            steps = len(marks) - 1
+            middle = len(marks) // 2  # PowerSGD begins after ten steps
+            steps = len(marks) - 1 - middle
             numbers = {
                 "parameters": parameters,
                 "samples": samples,
                 "epochs": [epoch.seconds for epoch in epochs[1:]],
-                "bytes": (marks[-1] - marks[0]) / steps,
+                "bytes": (marks[-1][0] - marks[middle][0]) / steps,
+                "cpu": (marks[-1][1] - marks[middle][1]) / steps,
                 "exchange": seconds,
             }
             print(json.dumps(numbers), flush=True)
@@ -165,7 +197,9 @@ def main() -> None:
     asked = parser.parse_args()
     columns, pdes = data(asked.smoke)
     rows: dict[str, dict[str, float]] = {}
-    print(f"{'':38}{'parameters':>11}{'1 process':>11}{'2':>9}{'ratio':>7}{'bytes/step':>12}{'exchange':>10}")
+    print(
+        f"{'':38}{'parameters':>11}{'1 process':>11}{'2':>9}{'ratio':>7}{'of CPU':>7}{'bytes/step':>12}{'exchange':>10}"
+    )
     for case in CASES:
         measured: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
         for _ in range(1 if asked.smoke else asked.rounds):
@@ -182,18 +216,22 @@ def main() -> None:
             "one": single,
             "two": double,
             "ratio": double / single,
+            "cpu_ratio": measured[1][-1]["cpu"] / last["cpu"],
             "bytes": last["bytes"],
             "exchange": exchange,
             "batch": CASES[case]["batch_size"],
         }
         print(
             f"{case:38}{last['parameters']:11,}{single:9.0f}/s{double:7.0f}/s{double / single:7.2f}"
+            f"{rows[case]['cpu_ratio']:7.2f}"
             f"{last['bytes']:12,.0f}{exchange * 1e3:7.2f} ms",
             flush=True,
         )
+    read = reading(asked.smoke)
+    print(", ".join(f"{size} processes: {count / 1e6:.1f} MB read by each" for size, count in read.items()))
     if asked.json:
         asked.json.parent.mkdir(parents=True, exist_ok=True)
-        asked.json.write_text(json.dumps(rows, indent=1) + "\n")
+        asked.json.write_text(json.dumps({"trainings": rows, "reading": read}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -280,7 +280,9 @@ def joined() -> Iterator[Processes]:
     try:
         processes = Processes.of_group()
         group = processes.of_first(lambda: secrets.token_hex(8))
-        yield processes
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Grad strides do not match")  # of a convolution of one channel
+            yield processes
     except BaseException as error:
         if lost_connection(error):
             raise SciMLError(failure(group)) from error
