@@ -15,6 +15,9 @@ from sciml.columns.mixture import Mixture, describe_mixture, ranges
 from sciml.columns.plan import before_slab, describe_sources
 from sciml.columns.write import write_columns
 from sciml.errors import InputError, SchemaError
+from sciml.storage.containment import check_store
+from sciml.storage.damage import DAMAGE, reason_of
+from sciml.storage.lazy_values import named_errors
 from sciml.wrf.hyperslab import Slab, close_files
 from sciml.wrf.opening import open_lazily, open_wrfout
 
@@ -83,10 +86,13 @@ def _chosen(columns: xr.Dataset, keep: Keep) -> xr.Dataset:
 
 
 def _open_store(path: Path, keep: Keep) -> xr.Dataset:
+    check_store(path)
     try:
-        ds = xr.open_zarr(path, chunks={"column": 16 * CHUNK}, consolidated=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} cannot be opened as a zarr store ({error}): write it again") from error
+        ds = named_errors(xr.open_zarr(path, chunks=None, consolidated=False), path).chunk(column=16 * CHUNK)
+    except DAMAGE as error:
+        raise InputError(
+            f"{path} cannot be opened as a zarr store ({reason_of(error)}): write it again"
+        ) from error
     if "sciml_schema" not in ds.attrs:
         raise SchemaError(
             f"{path} is a zarr store but not one of columns (it has no schema number, sciml_schema): make one with "

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from sciml.errors import InputError, MissingVariable
+from sciml.errors import InputError, MissingVariable, SciMLError
 from sciml.schemes.field import Field
 from sciml.schemes.scheme import ColumnScheme
+from sciml.storage.containment import check_hdf5
+from sciml.storage.damage import DAMAGE, reason_of
 from sciml.wrf.units import parsed
 
 __all__ = ["check_pairs", "group_by_levels", "open_groups", "open_pairs"]
@@ -101,12 +103,13 @@ def _listed(paths: str | Path | Sequence[str | Path]) -> list[str | Path]:
 
 def _open(path: str | Path, scheme: ColumnScheme, rename: Mapping[str, str], targets: bool) -> xr.Dataset:
     try:
+        check_hdf5(Path(path))
         with xr.open_dataset(path) as opened:
             return _fields(_renamed(opened, rename, path), scheme, targets, str(path)).load()
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"cannot read {path}: {error}; give a netCDF file") from error
+    except SciMLError:
+        raise
+    except DAMAGE as error:
+        raise InputError(f"cannot read {path}: {reason_of(error)}; give a netCDF file") from error
 
 
 def check_pairs(dataset: xr.Dataset, scheme: ColumnScheme, *, targets: bool = True) -> xr.Dataset:

@@ -14,6 +14,8 @@ import numpy as np
 
 from sciml.errors import InputError, MissingVariable
 from sciml.pde.tensors import LEGACY, holds_tensors, tensors_in
+from sciml.storage.containment import check_hdf5
+from sciml.storage.damage import DAMAGE, reading_values, reason_of
 
 __all__ = ["Form", "FileArrays", "absent", "form_of", "read_arrays"]
 
@@ -91,7 +93,7 @@ class Hdf5Array(_Lazy):
         import h5py
 
         taken, after = self._slices(index)
-        with h5py.File(self.path, "r") as file:
+        with reading_values(self.path, self.name), h5py.File(self.path, "r") as file:
             piece: np.ndarray = np.asarray(file[self.name][taken])[after]
         return piece
 
@@ -103,7 +105,7 @@ class MatlabArray(_Lazy):
         import h5py
 
         taken, after = self._slices(index)
-        with h5py.File(self.path, "r") as file:
+        with reading_values(self.path, self.name), h5py.File(self.path, "r") as file:
             piece: np.ndarray = np.asarray(file[self.name][taken[::-1]]).T[after]
         return piece
 
@@ -112,7 +114,8 @@ class NpyArray(_Lazy):
     """Array of a .npy file."""
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        return np.array(np.load(self.path, mmap_mode="r")[index])
+        with reading_values(self.path, self.name):
+            return np.array(np.load(self.path, mmap_mode="r", allow_pickle=False)[index])
 
 
 def form_of(path: Path) -> Form:
@@ -192,8 +195,8 @@ def read_arrays(path: Path, form: Form) -> FileArrays:
         content = replace(readers[form](path, form), form=form)
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, NotImplementedError, EOFError, BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} cannot be read ({error}): is it whole?") from error
+    except (*DAMAGE, BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} cannot be read ({reason_of(error)}): is it whole?") from error
     if not content.arrays:
         zipped = ", being no .npz but another zip (a zarr store): save the arrays with numpy.savez, or unzip"
         raise InputError(
@@ -210,6 +213,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _hdf5(path: Path, form: Form) -> FileArrays:
     import h5py
 
+    check_hdf5(path)
     kind = MatlabArray if form == "matlab73" else Hdf5Array
     arrays: dict[str, ArrayLike] = {}
 

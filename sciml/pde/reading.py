@@ -141,7 +141,6 @@ def _of_file(
     dims: Mapping[str, tuple[str, ...]],
     grid: Grid | None,
 ) -> xr.Dataset:
-    import xarray as xr
 
     form = form_of(path)
     chosen = layout_named(layout) if layout is not None else None
@@ -151,11 +150,17 @@ def _of_file(
                 f"layout={chosen.name!r} is of files that do not name their dims, and {path.name} does ({form}): name "
                 "inputs and target instead (--inputs, --target)"
             )
+        from sciml.storage.containment import check_hdf5, check_store
+        from sciml.storage.damage import DAMAGE, reason_of
+
+        zarr = form == "zarr"
+        (check_store if zarr else check_hdf5)(path)
         try:
-            zarr = form == "zarr"
-            opened = xr.open_zarr(path, consolidated=False) if zarr else _netcdf(path)
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path} cannot be opened as {form} ({error}): is it whole?") from error
+            opened = _zarr(path) if zarr else _netcdf(path)
+        except DAMAGE as error:
+            raise InputError(
+                f"{path} cannot be opened as {form} ({reason_of(error)}): is it whole?"
+            ) from error
         check_written(opened, str(path))
         return _chosen(opened, _mapped(inputs, "coefficient"), _mapped(target, "u"), dims)
     content = _with_partner(path, read_arrays(path, form)) if form == "npy" else read_arrays(path, form)
@@ -196,9 +201,25 @@ def _with_dims(
     return replace(layout, variables=variables)
 
 
+def _zarr(path: Path) -> xr.Dataset:
+    """Open a zarr store lazily, in the chunks of each variable."""
+    import xarray as xr
+
+    from sciml.storage.lazy_values import named_errors
+
+    opened = named_errors(xr.open_zarr(path, chunks=None, consolidated=False), path)
+    for name, value in opened.variables.items():
+        if name not in opened.indexes and value.encoding.get("chunks"):
+            lengths = dict(zip(value.dims, value.encoding["chunks"], strict=True))
+            opened[name] = opened[name].chunk(lengths)
+    return opened
+
+
 def _netcdf(path: Path) -> xr.Dataset:
     """Open a netCDF file lazily, in blocks of samples that are whole chunks of the file."""
     import xarray as xr
+
+    from sciml.storage.lazy_values import named_errors
 
     with xr.open_dataset(path) as head:
         samples, value, least = head.sizes.get("sample", 0), 1, 1
@@ -207,10 +228,9 @@ def _netcdf(path: Path) -> xr.Dataset:
                 value = max(value, variable.nbytes // samples)
                 stored = variable.encoding.get("chunksizes")
                 least = stored[variable.dims.index("sample")] if stored else least
-    # Chunking here gives the dask arrays names that do not change between calls.
-    return xr.open_dataset(
-        path, chunks={"sample": least * max(1, BLOCK_BYTES // (value * least))} if samples else {}
-    )
+    whole = named_errors(xr.open_dataset(path, cache=False), path)
+    # The names of the dask arrays do not change between calls.
+    return whole.chunk({"sample": least * max(1, BLOCK_BYTES // (value * least))} if samples else {})
 
 
 def _mapped(names: Named | None, usual: str) -> dict[str, str]:

@@ -102,6 +102,8 @@ def place(partial: Path, target: Path) -> None:
     `finish_placing` completes.
     """
     store = partial / "store"
+    for left in store.rglob("*.partial"):  # a chunk that zarr was writing when an earlier process was killed
+        left.unlink()
     _write_whole(partial / _PLACING, str(store.stat().st_ino))
     put_in_place(store, target)
     discard(partial)

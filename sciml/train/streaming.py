@@ -17,6 +17,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sciml.checks import check_whole
 from sciml.errors import InputError, MissingVariable
+from sciml.storage.containment import check_hdf5, check_store
+from sciml.storage.damage import DAMAGE, reason_of
+from sciml.storage.lazy_values import named_errors
 from sciml.train.batches import Batch, Share, TensorSource, check_batch_size, check_weights, draw_by_weight
 
 __all__ = ["StoreSource", "Transform"]
@@ -262,14 +265,16 @@ def _open(data: str | Path) -> xr.Dataset:
     path = Path(data)
     if not path.exists():
         raise InputError(f"no store {str(path)!r}: give the path of a zarr store or a netCDF file")
+    (check_store if path.is_dir() else check_hdf5)(path)
     try:
-        return (
+        opened = (
             xr.open_zarr(path, chunks=None, consolidated=False)
             if path.is_dir()
             else xr.open_dataset(path, cache=False)
         )
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is neither a zarr store nor a netCDF file ({error})") from error
+        return named_errors(opened, path)
+    except DAMAGE as error:
+        raise InputError(f"{path} is neither a zarr store nor a netCDF file ({reason_of(error)})") from error
 
 
 def _check(opened: xr.Dataset, variables: Sequence[str], dim: str, data: object) -> None:

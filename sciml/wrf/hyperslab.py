@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from sciml.errors import InputError
+from sciml.storage.damage import DAMAGE, reason_of
 from sciml.wrf.moving_nest import CORNERS
 from sciml.wrf.open_files import LOCK, close_files, compressed_chunks, netcdf_file
 from sciml.wrf.opening import require_whole
@@ -53,7 +54,9 @@ def read_slab(path: str | Path, names: tuple[str, ...], slab: Slab | None = None
         The file does not exist, is not NetCDF, or is truncated.
     """
     path = Path(path)
-    require_whole(path)
+    records = require_whole(path)
+    if records is not None and slab is None:
+        slab = Slab(0, records)
     name = "its header"
     try:
         with LOCK:
@@ -74,9 +77,9 @@ def read_slab(path: str | Path, names: tuple[str, ...], slab: Slab | None = None
             # Only the presence of THM matters: T is then dry.
             if "T" in arrays and "THM" in nc.variables:
                 out["THM"] = xr.DataArray(np.float32(np.nan))
-    except (OSError, RuntimeError, ValueError) as error:
+    except DAMAGE as error:
         raise InputError(
-            f"{path} is damaged or not NetCDF: {name} cannot be read ({error}); copy it again, or leave it "
+            f"{path} is damaged or not NetCDF: {name} cannot be read ({reason_of(error)}); copy it again, or leave it "
             "out"
         ) from error
     out.encoding = {"source": str(path), "piece": True}
@@ -123,7 +126,10 @@ def read_header(path: str | Path, described: tuple[str, ...] = ()) -> xr.Dataset
         variables: dict[str, xr.Variable] = {}
         for name, variable in nc.variables.items():
             if name not in out.variables:
-                blank = np.broadcast_to(np.zeros((), np.int8), variable.shape)
+                shape = [
+                    out.sizes.get(d, n) for d, n in zip(variable.dimensions, variable.shape, strict=True)
+                ]
+                blank = np.broadcast_to(np.zeros((), np.int8), shape)
                 variables[name] = xr.Variable(variable.dimensions, blank)
         for name in ("T", "THM", "T_PHY"):
             if name in variables and compressed_chunks(nc.variables[name]):

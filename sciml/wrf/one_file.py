@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,10 +12,13 @@ import xarray as xr
 
 from sciml.checks import is_whole
 from sciml.errors import InputError
+from sciml.storage.containment import check_hdf5
+from sciml.storage.damage import DAMAGE, reason_of
+from sciml.storage.lazy_values import named_errors
 from sciml.wrf.requirements import require_faces, require_frames, where
 from sciml.wrf.runs import RUN_START, with_run_starts
 from sciml.wrf.times import frame_times
-from sciml.wrf.truncation import missing_bytes
+from sciml.wrf.truncation import missing_bytes, whole_records
 
 __all__ = ["ONE_FRAME", "Chunks", "chunked", "open_lazily", "require_whole", "with_clock", "with_times"]
 
@@ -41,7 +45,7 @@ def open_lazily(path: Path, *, chunks: Chunks = ONE_FRAME, like: xr.Dataset | No
     """
     if like is not None and not like.chunks:
         chunks = None
-    require_whole(path)
+    records = require_whole(path)
     try:
         ds = xr.open_dataset(
             path,
@@ -51,17 +55,25 @@ def open_lazily(path: Path, *, chunks: Chunks = ONE_FRAME, like: xr.Dataset | No
             concat_characters=True,
             cache=False,
         )
-    except (OSError, RuntimeError, ValueError) as error:
+    except DAMAGE as error:
         raise InputError(
-            f"{path} cannot be opened as NetCDF ({error}): {_size(path)}; "
+            f"{path} cannot be opened as NetCDF ({reason_of(error)}): {_size(path)}; "
             "copy it again, or examine it with 'ncdump -h'"
         ) from error
+    ds = named_errors(ds if records is None else ds.isel(column=slice(0, records)), path)
     ds.encoding["source"] = str(path)
     return chunked(ds, chunks)
 
 
-def require_whole(path: Path) -> None:
+def require_whole(path: Path) -> int | None:
     """Check that a file exists, and that a classic NetCDF file is complete.
+
+    Of a capture that was cut off, the whole columns are used, with a warning.
+
+    Returns
+    -------
+    int or None
+        Number of columns of a capture that was cut off; None if everything in the header is there.
 
     Raises
     ------
@@ -70,12 +82,21 @@ def require_whole(path: Path) -> None:
     """
     if not path.is_file():
         raise InputError(f"no such file: {path}")
+    check_hdf5(path)
     absent = missing_bytes(path)
+    if absent and (records := whole_records(path)):
+        whole, announced = records
+        warnings.warn(
+            f"{path} was cut off: {announced - whole} of its {announced} columns are lost, the {whole} before are used",
+            stacklevel=3,
+        )
+        return whole
     if absent:
         raise InputError(
             f"{path} was cut off: its header requires {absent} bytes more than its {path.stat().st_size}; copy it "
             "again, or leave it out"
         )
+    return None
 
 
 def _size(path: Path) -> str:

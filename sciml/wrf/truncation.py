@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ClassicFile", "ClassicVariable", "missing_bytes", "read_classic", "read_values"]
+__all__ = ["ClassicFile", "ClassicVariable", "missing_bytes", "read_classic", "read_values", "whole_records"]
 
 _TYPES: Final = {
     1: ">i1", 2: "S1", 3: ">i2", 4: ">i4", 5: ">f4", 6: ">f8", 7: ">u1", 8: ">u2", 9: ">u4", 10: ">i8", 11: ">u8"
@@ -87,6 +87,33 @@ def missing_bytes(path: Path) -> int:
     # The padding of the last value to four bytes may be missing.
     absent = expected - path.stat().st_size
     return absent if absent > 3 else 0
+
+
+def whole_records(path: Path, dim: str = "column") -> tuple[int, int] | None:
+    """Return how many records a file that was cut off still has, and how many its header announces.
+
+    Parameters
+    ----------
+    path
+        A classic NetCDF file.
+    dim
+        Name of the record dimension. Captures of the library have one record for each column.
+
+    Returns
+    -------
+    (int, int) or None
+        None if the file is of another kind (a capture has XTIME), or is cut off before its second record.
+    """
+    try:
+        header = read_classic(path)
+    except (struct.error, KeyError, IndexError, MemoryError, ValueError, OverflowError):
+        return None
+    begins = [variable.begin for variable in header.variables.values() if variable.is_record]
+    if header.record != dim or "XTIME" not in header.variables or not begins or header.step <= 0:
+        return None
+    whole = (path.stat().st_size - min(begins)) // header.step
+    announced = header.sizes[dim]
+    return (whole, announced) if 0 < whole < announced else None
 
 
 def read_classic(path: Path) -> ClassicFile:

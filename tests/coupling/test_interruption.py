@@ -33,10 +33,11 @@ def columns_in(path: Path) -> int:
         return int.from_bytes(file.read(8)[4:], "big")
 
 
+@pytest.mark.parametrize("signalled", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_leaves_its_captures(
-    host: Path, state: Path, settings: Settings, tmp_path: Path
+    host: Path, state: Path, settings: Settings, tmp_path: Path, signalled: signal.Signals
 ) -> None:
-    """After a signal that cannot be handled, the file has all columns of the calls before."""
+    """After Ctrl-C or a signal that cannot be handled, the file has all columns of the calls before."""
     given = settings("capture", interval=1e6, capture_columns=100000)
     whole = run(host, tmp_path / "whole", given, state=state, steps=STEPS, kf_edrates=True)
     (path,) = whole.directory.glob("sciml_mskf_capture_*.nc")
@@ -50,7 +51,7 @@ def test_a_killed_run_leaves_its_captures(
         enough, deadline = expected.sizes["column"], time.monotonic() + 60
         while columns_in(captured) < enough and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
+        process.send_signal(signalled)
     captured_columns = loaded(captured)
     assert captured_columns.sizes["column"] >= enough
     assert captured_columns.isel(column=slice(0, enough)).equals(expected)

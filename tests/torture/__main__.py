@@ -19,11 +19,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from tests.torture import kills
-from tests.torture.children import preload
+from tests.torture import files, kills
+from tests.torture.children import forked, preload
+from tests.torture.readers import make_examples
 from tests.torture.tasks import make_inputs
 
-KILLS_A_SECOND: Final = 0.4
+KILLS_A_SECOND: Final = 0.35
+FILES_A_SECOND: Final = 3.5
 
 
 def shared_out(
@@ -78,6 +80,7 @@ def torture_kills(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if given.index is not None:
         drawn = [case for case in drawn if case.index == given.index]
     inputs = folder / "inputs"
+    folder.mkdir(parents=True)
     make_inputs(inputs)
     known = kills.references({case.name for case in drawn}, inputs, folder)
     total: dict[str, Any] = {"kills": 0, "lost": 0, "wrong": 0, "tracebacks": 0, "commands": {}}
@@ -98,6 +101,44 @@ def torture_kills(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return total
 
 
+def torture_files(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Damage files and read them, and return the counts."""
+    examples = folder / "examples"
+    examples.mkdir(parents=True)
+    made = forked(lambda: make_examples(examples), examples, limit=600)
+    if made.status:
+        raise RuntimeError(made.printed)
+    drawn = files.batches(given.seed, round(FILES_A_SECOND * given.seconds), given.task, given.index)
+    total: dict[str, Any] = {
+        "files": 0,
+        "refused": 0,
+        "read": 0,
+        "lost": 0,
+        "wrong": 0,
+        "tracebacks": 0,
+        "kinds": {},
+    }
+
+    def work(batch: files.Batch) -> dict[str, Any]:
+        return asdict(files.read_batch(batch, given.seed, examples, folder))
+
+    for found in shared_out(given.jobs, drawn, work, folder):
+        for kind in ("files", "refused", "read"):
+            total[kind] += found[kind]
+        for name, count in found["kinds"].items():
+            total["kinds"][name] = total["kinds"].get(name, 0) + count
+        for kind in ("wrong", "tracebacks"):
+            total[kind] += len(found[kind])
+            for text in found[kind]:
+                shown = (
+                    text
+                    if given.index is not None
+                    else f"{text.splitlines()[0]} {text.splitlines()[-1][:300]}"
+                )
+                print(f"{kind}: --only files --seed {given.seed} {shown}", flush=True)
+    return total
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run both parts, print the counts, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -114,15 +155,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     preload()
     folder = given.folder or Path(tempfile.mkdtemp(prefix="sciml-torture-"))
     folder.mkdir(parents=True, exist_ok=True)
-    counts = torture_kills(given, folder)
+    made: dict[str, Any] = {}
+    if given.only != "files":
+        made["kills"] = torture_kills(given, folder / "kills")
+    if given.only != "kills":
+        made["files"] = torture_files(given, folder / "files")
     seconds = time.monotonic() - begun
-    bad = counts["lost"] + counts["wrong"] + counts["tracebacks"]
+    lost, wrong, tracebacks = (
+        sum(part[kind] for part in made.values()) for kind in ("lost", "wrong", "tracebacks")
+    )
+    bad = lost + wrong + tracebacks
+    number = [
+        f"{made[part][part]} {name}"
+        for part, name in (("kills", "kills"), ("files", "corrupted files"))
+        if part in made
+    ]
     print(
-        f"{counts['kills']} kills: {counts['lost']} lost, {counts['wrong']} wrong, {counts['tracebacks']} tracebacks "
-        f"(seed {given.seed}, {seconds:.0f} s)"
+        f"{', '.join(number)}: {lost} lost, {wrong} wrong, {tracebacks} tracebacks (seed {given.seed}, {seconds:.0f} s)"
     )
     if given.json:
-        given.json.write_text(json.dumps({"seed": given.seed, "seconds": seconds, **counts}, indent=1) + "\n")
+        given.json.write_text(json.dumps({"seed": given.seed, "seconds": seconds, **made}, indent=1) + "\n")
     if bad:
         print(f"the folders of these cases: {folder}")
     elif given.folder is None:

@@ -83,6 +83,9 @@ def preload() -> None:
     import torch
 
     torch.set_num_threads(1)
+    from sciml.storage.revision import revision
+
+    revision()  # of the beginning: an edit of the checkout does not change what the commands record
 
 
 def command(words: Sequence[str]) -> Callable[[], None]:

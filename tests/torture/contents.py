@@ -18,9 +18,7 @@ TIMES: Final = {
     "seconds_emulator",
     "seconds_scheme",
     "peak_bytes",
-    "created",
-    "began",
-    "provenance",
+    "written",
 }
 """Keys of JSON that depend on the time that a command took, or on when it ran."""
 

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sciml.errors import InputError
+from sciml.errors import InputError, SciMLError
+from sciml.storage.containment import check_hdf5, check_store
+from sciml.storage.damage import DAMAGE, reason_of
+from sciml.storage.lazy_values import named_errors
 from sciml.verify.forecast.run_times import normalised, parsed
 from sciml.wrf.opening import open_wrfout
 from sciml.wrf.rain import rain_since_last, rain_total
@@ -109,12 +112,15 @@ def _gridded(path: str | Path) -> xr.Dataset:
         with warnings.catch_warnings():
             # Dates outside the range of pandas are objects of cftime, which are valid here.
             warnings.simplefilter("ignore", xr.SerializationWarning)
-            if str(path).rstrip("/").endswith(".zarr"):
-                store: xr.Dataset = xr.open_zarr(path)
-                return store
-            return xr.open_dataset(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot open {path}: {' '.join(str(error).split())[:200]}") from error
+            zarr = str(path).rstrip("/").endswith(".zarr")
+            (check_store if zarr else check_hdf5)(Path(path))
+            if zarr:
+                return named_errors(xr.open_zarr(path, chunks=None), path).chunk()
+            return named_errors(xr.open_dataset(path), path)
+    except SciMLError:
+        raise
+    except DAMAGE as error:
+        raise InputError(f"cannot open {path}: {reason_of(error)}") from error
 
 
 def _short(path: str | Path) -> str:

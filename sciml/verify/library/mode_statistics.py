@@ -16,8 +16,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciml import plot
-from sciml.errors import InputError
+from sciml.errors import InputError, SciMLError
 from sciml.schemes.mskf import MSKF
+from sciml.storage.containment import check_hdf5
+from sciml.storage.damage import DAMAGE, reason_of
 from sciml.tables import aligned, number, plain
 from sciml.verify.emulator.accumulate import LEVELS, OUTPUTS
 from sciml.verify.emulator.evaluation import f1_text
@@ -312,10 +314,13 @@ def read_statistics(paths: Iterable[str | Path]) -> ModeStatistics:
 
 def _opened(path: Path) -> xr.Dataset:
     try:
+        check_hdf5(path)
         with xr.open_dataset(path, decode_times=False) as ds:
             loaded: xr.Dataset = ds.load()
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot open {path} as netCDF: {error}") from error
+    except SciMLError:
+        raise
+    except DAMAGE as error:
+        raise InputError(f"cannot open {path} as netCDF: {reason_of(error)}") from error
     if "CONFUSION" not in loaded and "RETURNED" not in loaded:
         raise InputError(
             f"{path.name} contains no statistics of the library: give sciml_mskf_shadow_*.nc, _emulate_*.nc or "
