@@ -122,14 +122,14 @@ def torture_files(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     def work(batch: files.Batch) -> dict[str, Any]:
         return asdict(files.read_batch(batch, given.seed, examples, folder))
 
-    for found in shared_out(given.jobs, drawn, work, folder):
+    for counted in shared_out(given.jobs, drawn, work, folder):
         for kind in ("files", "refused", "read"):
-            total[kind] += found[kind]
-        for name, count in found["kinds"].items():
+            total[kind] += counted[kind]
+        for name, count in counted["kinds"].items():
             total["kinds"][name] = total["kinds"].get(name, 0) + count
         for kind in ("wrong", "tracebacks"):
-            total[kind] += len(found[kind])
-            for text in found[kind]:
+            total[kind] += len(counted[kind])
+            for text in counted[kind]:
                 shown = (
                     text
                     if given.index is not None

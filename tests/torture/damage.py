@@ -78,8 +78,8 @@ def _change(content: bytearray, kind: str, rng: np.random.Generator) -> None:
     elif kind == "a repeated block":
         content[other:other] = content[first : first + length]
     elif kind == "swapped blocks":
-        one, two = content[first : first + length], content[other : other + length]
-        content[first : first + length], content[other : other + length] = two, one
+        former, latter = content[first : first + length], content[other : other + length]
+        content[first : first + length], content[other : other + length] = latter, former
     elif kind in ("huge lengths", "a huge length in the head"):
         whole, count = (size, int(rng.integers(1, 5))) if kind == "huge lengths" else (head, 1)
         for _ in range(count):

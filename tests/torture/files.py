@@ -33,7 +33,7 @@ class Batch:
 
 
 @dataclass
-class Found:
+class Counted:
     """What came of a batch: numbers of files, of errors of sciml and of files that were read; and what was wrong."""
 
     files: int = 0
@@ -57,9 +57,9 @@ def batches(seed: int, number: int, chosen: str = "", index: int | None = None) 
     return [Batch(tuple(items[first : first + BATCH])) for first in range(0, len(items), BATCH)]
 
 
-def read_batch(batch: Batch, seed: int, examples: Path, folder: Path) -> Found:
+def read_batch(batch: Batch, seed: int, examples: Path, folder: Path) -> Counted:
     """Damage and read the files of a batch; after a crash another process continues behind the file."""
-    found, left = Found(), list(batch.items)
+    counted, left = Counted(), list(batch.items)
     where = folder / f"files-{batch.items[0][0]}"
     where.mkdir()
     log = where / "log"
@@ -75,32 +75,32 @@ def read_batch(batch: Batch, seed: int, examples: Path, folder: Path) -> Found:
         )
         lines = [json.loads(line) for line in log.read_text().splitlines()]
         for line in lines:
-            _count(found, line)
+            _count(counted, line)
         left = left[len(lines) :]
         if ended.status and left:
             index, name = left.pop(0)
-            found.files += 1
+            counted.files += 1
             what = "hangs" if ended.status == -14 else f"ends with status {ended.status}"
-            found.tracebacks.append(f"--index {index}: {name} {what}: {ended.printed.strip()[-1500:]}")
+            counted.tracebacks.append(f"--index {index}: {name} {what}: {ended.printed.strip()[-1500:]}")
         elif left:
-            found.tracebacks.append(f"the process ended before {left}: {ended.printed.strip()[-600:]}")
+            counted.tracebacks.append(f"the process ended before {left}: {ended.printed.strip()[-600:]}")
             left = []
     shutil.rmtree(where)
-    return found
+    return counted
 
 
-def _count(found: Found, line: dict[str, Any]) -> None:
-    found.files += 1
-    found.kinds[line["name"]] = found.kinds.get(line["name"], 0) + 1
+def _count(counted: Counted, line: dict[str, Any]) -> None:
+    counted.files += 1
+    counted.kinds[line["name"]] = counted.kinds.get(line["name"], 0) + 1
     where = f"--index {line['index']}: {line['name']}, {line['how']}"
     if line["outcome"] == "refused":
-        found.refused += 1
+        counted.refused += 1
     elif line["outcome"] == "read":
-        found.read += 1
+        counted.read += 1
     elif line["outcome"] == "wrong":
-        found.wrong.append(f"{where}: other values than those of the whole file, without an error")
+        counted.wrong.append(f"{where}: other values than those of the whole file, without an error")
     else:
-        found.tracebacks.append(f"{where}: {line['outcome']}")
+        counted.tracebacks.append(f"{where}: {line['outcome']}")
 
 
 def _read_all(items: Sequence[tuple[int, str]], seed: int, examples: Path, where: Path, log: Path) -> None:
