@@ -16,6 +16,7 @@ from sciml.pde.axis_order import resolve
 from sciml.pde.by_layout import by_layout
 from sciml.pde.dataset import INPUTS, check_dataset, grid_of_dataset, in_order, inputs_of, target_of
 from sciml.pde.grid import Grid
+from sciml.pde.lazy_files import open_lazily
 from sciml.pde.published_formats import PublishedLayout, layout_named, recognised
 from sciml.pde.sides import with_sides
 from sciml.pde.subsampling import placed
@@ -27,8 +28,6 @@ __all__ = ["Named", "open_dataset"]
 
 Named: TypeAlias = str | Sequence[str] | Mapping[str, str]
 """Names in the file, or a mapping that renames them: ``{"coefficient": "coeff"}``."""
-BLOCK_BYTES = 4 << 20
-SUFFIX = "_values"
 """Suffix of variables with the name of a dim: ``x`` of neuraloperator becomes ``x_values``."""
 COORDINATES = {
     "x": "x",
@@ -150,17 +149,7 @@ def _of_file(
                 f"layout={chosen.name!r} is of files that do not name their dims, and {path.name} does ({form}): name "
                 "inputs and target instead (--inputs, --target)"
             )
-        from sciml.storage.containment import check_hdf5, check_store
-        from sciml.storage.damage import DAMAGE, reason_of
-
-        zarr = form == "zarr"
-        (check_store if zarr else check_hdf5)(path)
-        try:
-            opened = _zarr(path) if zarr else _netcdf(path)
-        except DAMAGE as error:
-            raise InputError(
-                f"{path} cannot be opened as {form} ({reason_of(error)}): is it whole?"
-            ) from error
+        opened = open_lazily(path, form)
         check_written(opened, str(path))
         return _chosen(opened, _mapped(inputs, "coefficient"), _mapped(target, "u"), dims)
     content = _with_partner(path, read_arrays(path, form)) if form == "npy" else read_arrays(path, form)
@@ -199,38 +188,6 @@ def _with_dims(
         ours: (theirs, resolved.get(theirs, axes)) for ours, (theirs, axes) in layout.variables.items()
     }
     return replace(layout, variables=variables)
-
-
-def _zarr(path: Path) -> xr.Dataset:
-    """Open a zarr store lazily, in the chunks of each variable."""
-    import xarray as xr
-
-    from sciml.storage.lazy_values import named_errors
-
-    opened = named_errors(xr.open_zarr(path, chunks=None, consolidated=False), path)
-    for name, value in opened.variables.items():
-        if name not in opened.indexes and value.encoding.get("chunks"):
-            lengths = dict(zip(value.dims, value.encoding["chunks"], strict=True))
-            opened[name] = opened[name].chunk(lengths)
-    return opened
-
-
-def _netcdf(path: Path) -> xr.Dataset:
-    """Open a netCDF file lazily, in blocks of samples that are whole chunks of the file."""
-    import xarray as xr
-
-    from sciml.storage.lazy_values import named_errors
-
-    with xr.open_dataset(path) as head:
-        samples, value, least = head.sizes.get("sample", 0), 1, 1
-        for variable in head.data_vars.values():
-            if samples and "sample" in variable.dims:
-                value = max(value, variable.nbytes // samples)
-                stored = variable.encoding.get("chunksizes")
-                least = stored[variable.dims.index("sample")] if stored else least
-    whole = named_errors(xr.open_dataset(path, cache=False), path)
-    # The names of the dask arrays do not change between calls.
-    return whole.chunk({"sample": least * max(1, BLOCK_BYTES // (value * least))} if samples else {})
 
 
 def _mapped(names: Named | None, usual: str) -> dict[str, str]:
