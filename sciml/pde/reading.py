@@ -28,6 +28,7 @@ __all__ = ["Named", "open_dataset"]
 
 Named: TypeAlias = str | Sequence[str] | Mapping[str, str]
 """Names in the file, or a mapping that renames them: ``{"coefficient": "coeff"}``."""
+SUFFIX = "_values"
 """Suffix of variables with the name of a dim: ``x`` of neuraloperator becomes ``x_values``."""
 COORDINATES = {
     "x": "x",
@@ -140,7 +141,6 @@ def _of_file(
     dims: Mapping[str, tuple[str, ...]],
     grid: Grid | None,
 ) -> xr.Dataset:
-
     form = form_of(path)
     chosen = layout_named(layout) if layout is not None else None
     if form in ("zarr", "netcdf"):
