@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from sciml.errors import InputError
 from sciml.storage.containment import check_hdf5, check_store
@@ -17,7 +17,7 @@ __all__ = ["open_lazily"]
 BLOCK_BYTES: Final = 4 << 20
 
 
-def open_lazily(path: Path, form: Literal["zarr", "netcdf"]) -> xr.Dataset:
+def open_lazily(path: Path, form: str) -> xr.Dataset:
     """Open a zarr store or a netCDF file; its values are read in blocks.
 
     Raises

@@ -118,7 +118,9 @@ def check_hdf5(path: Path) -> None:
         with h5py.File(path, "r") as opened:
             outside = next(_outside(opened), None)
     except DAMAGE as error:
-        raise InputError(f"{path} cannot be opened as HDF5 ({reason_of(error)}): copy it again") from error
+        raise InputError(
+            f"{path} cannot be read as NetCDF or HDF5 ({reason_of(error)}): is it whole? Copy it again"
+        ) from error
     if outside is not None:
         raise InputError(f"{path}: {outside}, and other files are not read: copy the values into the file")
 

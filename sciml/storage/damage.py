@@ -63,5 +63,5 @@ def reading_values(path: str | Path, name: str) -> Iterator[None]:
         raise
     except DAMAGE as error:
         raise InputError(
-            f"{path}: the values of {name} cannot be read ({reason_of(error)}): copy or write it again"
+            f"{path}: the values of {name} cannot be read ({reason_of(error)}): is it whole? Copy or write it again"
         ) from error
