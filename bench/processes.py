@@ -1,6 +1,6 @@
 """Measure trainings that one process and two processes share: samples a second, and bytes that each process sends.
 
-    python bench/processes.py [--json OUT] [--rounds 3] [--smoke]
+    python bench/processes.py [--json OUT] [--rounds 2] [--smoke]
 
 Each process has one torch thread. A round trains each case in one process and in two, in turn; the samples a second are
 those of the median epoch of all rounds, without the first epoch of each. ``of CPU`` is the ratio of the processor times
@@ -192,7 +192,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", type=Path, help="file to write the numbers to")
-    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default 3)")
+    parser.add_argument("--rounds", type=int, default=2, help="number of rounds (default 2)")
     parser.add_argument("--smoke", action="store_true", help="tiny data and one round, to test the benchmark")
     asked = parser.parse_args()
     columns, pdes = data(asked.smoke)
@@ -228,7 +228,10 @@ def main() -> None:
             flush=True,
         )
     read = reading(asked.smoke)
-    print(", ".join(f"{size} processes: {count / 1e6:.1f} MB read by each" for size, count in read.items()))
+    print(
+        "MB that the first of some processes reads:",
+        ", ".join(f"{n}: {b / 1e6:.1f}" for n, b in read.items()),
+    )
     if asked.json:
         asked.json.parent.mkdir(parents=True, exist_ok=True)
         asked.json.write_text(json.dumps({"trainings": rows, "reading": read}, indent=1) + "\n")
