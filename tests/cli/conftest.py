@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from tests.cli.recorded_files import FILES
+from tests.cli.recorded_files import COMMANDS, FILES, MORE, inside, run, written
 from tests.wrf.test_perturb import start
 from workflows.kessler.soundings import pairs
 
@@ -29,3 +29,15 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, short_sample: tuple[Path, P
     for name, text in FILES.items():
         (folder / name).write_text(text)
     return folder
+
+
+@pytest.fixture(scope="session")
+def files(inputs: Path) -> Path:
+    """The folder of the inputs, with a file of each kind."""
+    bilstm = "--config", "small.toml", "--network", "bilstm", "--output", "b.sciml", "-q"
+    with inside(inputs):
+        for name in COMMANDS:
+            if name == "at.nc":  # of a network with heads of layers
+                assert run("convection", "train", "c.zarr", *bilstm) == 0
+            assert run(*written(name), *MORE.get(name, ()), "--json", f"{name}.json") == 0, name
+    return inputs

@@ -42,6 +42,8 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "i.nc": ("wrf", "perturb", "wrfinput_d01", "--seed", "11"),
 }
 """Arguments, without the output, of the command that writes each file."""
+MORE: Final = {"at.nc": ("--figure", "e.png"), "s.nc": ("--html", "e.html", "--title", "A & B")}
+"""Further files of some commands."""
 NATIVE: Final[dict[str, tuple[str, ...]]] = {
     "build": ("coupling", "build", "mskf-convrad"),
     "rce.nc": ("coupling", "rce", "build", "--days", "1", "--members", "2"),

@@ -14,7 +14,7 @@ from sciml.cli.recorded import ROLES, Role, role_of
 from sciml.cli.rerun import NOT_RERUN
 from sciml.storage.provenance import PROVENANCE
 from sciml.verify.artefacts import read_artefact
-from tests.cli.recorded_files import COMMANDS, NATIVE, SCHEME, inside, run, written
+from tests.cli.recorded_files import COMMANDS, MORE, NATIVE, SCHEME, run, written
 from tests.cli.test_every_command import EVERY
 from tests.paths import DATA, SAMPLE_WRFOUT
 
@@ -36,8 +36,6 @@ KINDS = {
     "s.nc": "netCDF file",
     "i.nc": "perturbed initial state of WRF",
 }
-MORE = {"at.nc": ("--figure", "e.png"), "s.nc": ("--html", "e.html", "--title", "A & B")}
-"""Further files of some commands."""
 WRITES_OTHERWISE = {
     "demo": "runs other commands, whose files have their records",
     "reproduce": "the rerun has the record of its command",
@@ -67,18 +65,6 @@ def test_the_role_of_each_path_is_known() -> None:
                 assert known, f"sciml {name}: add {param.name} to sciml/cli/recorded.py"
     assert {name for members in ROLES.values() for name in members} - names <= {"cluster"}
     assert set(EVERY) > set(NOT_RERUN) >= set(WRITES_OTHERWISE)
-
-
-@pytest.fixture(scope="module")
-def files(inputs: Path) -> Path:
-    """The folder of the inputs, with a file of each kind."""
-    settings = "--config", "small.toml", "--network", "bilstm", "--output", "b.sciml", "-q"
-    with inside(inputs):
-        for name in COMMANDS:
-            if name == "at.nc":  # of a network with heads of layers
-                assert run("convection", "train", "c.zarr", *settings) == 0
-            assert run(*written(name), *MORE.get(name, ()), "--json", f"{name}.json") == 0, name
-    return inputs
 
 
 @pytest.mark.usefixtures("plain_layout")
