@@ -70,6 +70,29 @@ FAULTS = {
         "the generation resumes and gives the same bits",
         ["tests/pde/test_generate.py::test_an_interrupted_dataset_is_continued"],
     ),
+    "two writers of one output, and owners of a lock that were killed": (
+        "the second is refused, with the owner; the lock of a killed process is taken over",
+        [
+            "tests/storage/test_lock.py::test_a_second_writer_is_refused_and_a_killed_one_replaced",
+            "tests/storage/test_lock.py::test_an_owner_on_another_host",
+            "tests/storage/test_lock.py::test_a_file_system_without_locks",
+            "tests/storage/test_lock.py::test_a_jump_of_the_clock_and_times_in_the_future",
+        ],
+    ),
+    "files that would run code or read other files": (
+        "one clear error, and nothing is run or read",
+        [
+            "tests/storage/test_hostile_files.py::test_codecs_of_zarr_that_could_run_code",
+            "tests/storage/test_hostile_files.py::test_pickles_in_place_of_arrays",
+            "tests/storage/test_hostile_files.py::test_pickles_in_a_checkpoint",
+            "tests/storage/test_hostile_files.py::test_hdf5_that_reads_other_files",
+            "tests/storage/test_hostile_files.py::test_symbolic_links_that_lead_out_of_a_store",
+        ],
+    ),
+    "a capture that was cut off": (
+        "its whole columns, and a warning that counts the others",
+        ["tests/columns/test_cut_captures.py::test_the_whole_columns_are_read"],
+    ),
     "a truncated wrfout file": (
         "one clear error",
         [
