@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,8 @@ def _parts(path: Path) -> Iterator[bytes]:
             for name in sorted(archive.namelist()):
                 content = archive.read(name)
                 yield name.encode() + (_json(content) if name.endswith(".json") else content)
+    elif path.suffix == ".html":
+        yield re.sub(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", b"", path.read_bytes())  # when it was written
     elif path.suffix == ".nc":
         yield _netcdf(path)
     else:
