@@ -272,7 +272,7 @@ class RobustObjective:
             grads = torch.autograd.grad(losses["loss"], self.parameters, allow_unused=True)
             flat = torch.cat(
                 [
-                    torch.zeros_like(p).flatten() if g is None else g.flatten()
+                    _real(torch.zeros_like(p) if g is None else g)
                     for p, g in zip(self.parameters, grads, strict=True)
                 ]
             )
@@ -291,9 +291,14 @@ class RobustObjective:
             torch.cuda.manual_seed(int(state) >> 1)
 
     def _set_gradient(self, vector: Tensor) -> None:
-        pieces = torch.split(vector, [parameter.numel() for parameter in self.parameters])
+        pieces = torch.split(vector, [len(_real(parameter)) for parameter in self.parameters])
         for parameter, piece in zip(self.parameters, pieces, strict=True):
-            parameter.grad = piece.view_as(parameter).clone()
+            if parameter.is_complex():
+                parameter.grad = torch.view_as_complex(
+                    piece.view(*parameter.shape, 2).to(parameter.real.dtype)
+                )
+            else:
+                parameter.grad = piece.view_as(parameter).to(parameter.dtype, copy=True)
 
     def _share(self, named: Mapping[int, Mapping[str, float]], device: torch.device) -> list[list[float]]:
         """Return the losses of all groups, (group, loss)."""
@@ -377,3 +382,9 @@ class RobustObjective:
             "bytes_up": self.bytes_up,
             "bytes_down": self.bytes_down,
         }
+
+
+def _real(tensor: Tensor) -> Tensor:
+    """Return all numbers of a tensor, real and imaginary parts of complex ones."""
+    values = tensor.detach()
+    return (torch.view_as_real(values) if values.is_complex() else values).flatten()

@@ -203,6 +203,26 @@ def test_accumulated_parts_have_the_same_gradient():
     torch.testing.assert_close(made[0], made[1], rtol=1e-5, atol=1e-7)
 
 
+def test_complex_parameters_have_the_gradient_of_torch():
+    class Line(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.turn = nn.Parameter(torch.tensor([1.0 + 2.0j]))
+            self.shift = nn.Parameter(torch.tensor([0.5]))
+
+    def distance(model: Line, batch: Batch) -> dict[str, Tensor]:
+        return {"loss": (model.turn * batch["x"] + model.shift).abs().square().mean()}
+
+    model = Line()
+    groups = [{"x": torch.full((1, 1), value)} for value in (1.0, -2.0)]
+    objective = RobustObjective(distance, NAMES)
+    descend(model, objective, groups, 1, 0.0)
+    sent = model.turn.grad, model.shift.grad
+    half = 0.5 * (distance(model, groups[0])["loss"] + distance(model, groups[1])["loss"])
+    for own, other in zip(sent, torch.autograd.grad(half, [model.turn, model.shift]), strict=True):
+        torch.testing.assert_close(own, other)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
