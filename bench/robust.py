@@ -11,8 +11,8 @@ trainings together take a quarter of an hour on one core: the scores are below t
 All weightings are trained with the same rate, batches and epochs. Each takes the best of its settings by the worst
 run's R2 of the heating of the validating columns, with the first seed, and is repeated with all seeds. MASHA1 and the
 extragradient method solve the same min-max problem as a variational inequality without AdamW, with about as many
-gradients. Bytes are those that a process of a run sends, and receives, in float32. A finished training in --work is not
-repeated.
+gradients and the first seed. Bytes are those that a process of a run sends, and receives, in float32. A finished
+training in --work is not repeated.
 """
 
 from __future__ import annotations
