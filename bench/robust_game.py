@@ -29,7 +29,7 @@ SHARE, TAU, BATCH = 0.1, 0.98, 20
 PACE = 0.1
 STEPS: Mapping[str, tuple[float, ...]] = {
     "MASHA1, 10 % of the components": (0.3, 1.0),
-    "extragradient": (1.0,),
+    "extragradient": (0.1, 0.3),
 }
 ITERATIONS = {"MASHA1, 10 % of the components": 270, "extragradient": 12}
 """With about as many gradients as the other trainings."""
