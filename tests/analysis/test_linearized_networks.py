@@ -55,6 +55,7 @@ from sciml.operators.published.benchmarks import PublishedArchitecture
 from sciml.operators.published.network import PublishedMgNO
 from sciml.pde.grid import Boundary, Grid
 from sciml.schemes import load_scheme
+from sciml.train.processes import _Losses
 from tests.analysis.test_linearize import check
 from workflows.kessler.soundings import SCHEME
 
@@ -204,6 +205,7 @@ EXEMPT: dict[type[nn.Module], str] = {
     LayerNetwork: "is abstract",
     Inference: "wraps a network without gradients; linearize that network",
     ReducedLinear: "has no gradient; linearize the network that was quantized",
+    _Losses: "returns the losses of a training, in place of the outputs of its network",
     ReducedLSTM: "has no gradient; linearize the network that was quantized",
 }
 
