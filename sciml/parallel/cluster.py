@@ -129,9 +129,13 @@ def scheduler_there() -> bool:
 def dask_setup(worker: object) -> None:
     """Leave Ctrl-C to the process that owns the cluster; Dask calls this in each worker process it starts.
 
-    A terminal sends the signal to all of them, and each worker would print a traceback of its own.
+    A terminal sends the signal to all of them, and each worker would print a traceback of its own, or another one if
+    the scheduler ends between two of its heartbeats.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.getLogger("distributed.worker").addFilter(
+        lambda record: "during heartbeat" not in record.getMessage()
+    )
 
 
 def cores() -> int:
