@@ -136,7 +136,7 @@ def report(
             raise InputError(
                 "captures contain columns to score an emulator on: give the emulator with --model"
             )
-        evaluate(model, captured, json_file=json_file, html_file=html_file, quiet=quiet)
+        evaluate(model=model, files=captured, json_file=json_file, html_file=html_file, quiet=quiet)
         return
     statistics = read_statistics(listed)
     output = Output(json_file, quiet)

@@ -49,7 +49,7 @@ def expand_options(command: Callable[..., None]) -> Callable[..., None]:
     def expanded(**values: Any) -> None:
         for name, group in groups.items():
             values[name] = group(
-                **{field.name: values.pop(field.name) for field in dataclasses.fields(group)}
+                **{field.name: values.pop(field.name, field.default) for field in dataclasses.fields(group)}
             )
         command(**values)
 

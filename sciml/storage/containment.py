@@ -119,7 +119,7 @@ def check_hdf5(path: Path) -> None:
             outside = next(_outside(opened), None)
     except DAMAGE as error:
         raise InputError(
-            f"{path} cannot be read as NetCDF or HDF5 ({reason_of(error)}): is it whole? Copy it again"
+            f"{path} cannot be opened as NetCDF or HDF5 ({reason_of(error)}): is it whole? Copy it again"
         ) from error
     if outside is not None:
         raise InputError(f"{path}: {outside}, and other files are not read: copy the values into the file")

@@ -262,5 +262,5 @@ def test_command(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["build", "-o", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     names = {"libsciml_mskf.so", "sciml_mskf.h", "sciml_mskf_arguments.h", "sciml_mskf.nml"}
-    names |= {"sciml_mskf.f90", "sciml_cu_mskf.f90", "sciml_column.h", "sciml_column.f90"}
+    names |= {"sciml_mskf.f90", "sciml_cu_mskf.f90", "sciml_column.h", "sciml_column.f90", "provenance.json"}
     assert {p.name for p in (tmp_path / "out").iterdir()} == names

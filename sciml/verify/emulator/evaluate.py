@@ -18,7 +18,7 @@ import xarray as xr
 
 from sciml.columns.mixture import LEVELS
 from sciml.errors import InputError
-from sciml.parallel.bounded import in_order, open_task_runner
+from sciml.parallel.bounded import ALONE, in_order, open_task_runner
 from sciml.parallel.parts import Part, Parts
 from sciml.solve import Algorithm, init, solve
 from sciml.verify.emulator.accumulate import ScoreAccumulator
@@ -166,8 +166,9 @@ def assess(
             progress(min(done * block, total), total)
 
     with open_task_runner(workers, len(parts), _forget_states) as run:
+        score = replace(score, warns=run is ALONE)
         for scored in in_order(run(score, parts, update)):
-            if scored.scored and not accumulator.scored:
+            if scored.scored and not accumulator.scored and not score.warns:
                 init(Convection(columns), algorithm)  # for its warnings, which a worker does not show
             accumulator.merge(scored)
     evaluation = accumulator.result()
@@ -184,6 +185,7 @@ class _Scoring:
     weighted: bool
     by: tuple[tuple[str, ...], ...]
     usual: float | None
+    warns: bool = False
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def accumulator(self) -> ScoreAccumulator:
@@ -208,7 +210,8 @@ class _Scoring:
         """Return the state of the algorithm, which a process makes once."""
         if self.key not in _STATES:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+                if not self.warns:
+                    warnings.simplefilter("ignore")
                 _STATES[self.key] = init(problem, self.algorithm)
         return _STATES[self.key]
 

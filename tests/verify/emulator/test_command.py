@@ -76,7 +76,20 @@ def test_a_wrfout_with_its_companion(parrot, tmp_path, capsys, monkeypatch):
 
 
 def test_a_wrfout_alone_scores_only_computed_columns(parrot, tmp_path):
-    assert run("evaluate", "some.sciml", SAMPLE_WRFOUT, "--json", tmp_path / "a.json", "--block", 500) == 0
+    assert (
+        run(
+            "evaluate",
+            "some.sciml",
+            SAMPLE_WRFOUT,
+            "--json",
+            tmp_path / "a.json",
+            "--block",
+            500,
+            "--workers",
+            1,
+        )
+        == 0
+    )
     content = json.loads((tmp_path / "a.json").read_text())
     kind = convection_columns(open_wrfout(SAMPLE_WRFOUT))["KIND"].values
     assert content["columns"]["evaluated"] == np.isin(kind, (0, 1, 2)).sum() == sum(parrot.asked)
