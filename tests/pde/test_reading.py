@@ -302,7 +302,7 @@ def test_invalid_files(tmp_path: Path) -> None:
         "table.csv": "no known form.*HDF5",
         "folder": "not a zarr store",
         "text.npz": "no arrays of numbers",
-        "half.h5": "cannot be read.*whole",
+        "half.h5": "cannot be opened.*whole",
         "half.npz": "cannot be read.*whole",
         "tensors.pt": "cannot be read.*whole",
         "none.mat": "no samples",

@@ -166,9 +166,9 @@ def assess(
             progress(min(done * block, total), total)
 
     with open_task_runner(workers, len(parts), _forget_states) as run:
-        score = replace(score, warns=run is ALONE)
+        score = replace(score, columns=columns if run is ALONE else None)
         for scored in in_order(run(score, parts, update)):
-            if scored.scored and not accumulator.scored and not score.warns:
+            if scored.scored and not accumulator.scored and run is not ALONE:
                 init(Convection(columns), algorithm)  # for its warnings, which a worker does not show
             accumulator.merge(scored)
     evaluation = accumulator.result()
@@ -185,7 +185,7 @@ class _Scoring:
     weighted: bool
     by: tuple[tuple[str, ...], ...]
     usual: float | None
-    warns: bool = False
+    columns: xr.Dataset | None = None  # all columns, in the process that warns
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def accumulator(self) -> ScoreAccumulator:
@@ -209,10 +209,14 @@ class _Scoring:
     def _state(self, problem: Any) -> Any:
         """Return the state of the algorithm, which a process makes once."""
         if self.key not in _STATES:
-            with warnings.catch_warnings():
-                if not self.warns:
+            if self.columns is not None:
+                from sciml.convection.problem import Convection
+
+                _STATES[self.key] = init(Convection(self.columns), self.algorithm)
+            else:
+                with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                _STATES[self.key] = init(problem, self.algorithm)
+                    _STATES[self.key] = init(problem, self.algorithm)
         return _STATES[self.key]
 
 
