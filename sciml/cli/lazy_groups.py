@@ -66,10 +66,10 @@ class LazyGroups(TyperGroup):
         super().format_help(ctx, formatter)
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Parse the options before the command. An error is printed as one line."""
+        """Parse the options before the command. An error or Ctrl-C is printed as one line."""
         try:
             return super().make_context(*args, **kwargs)
-        except ClickException as error:
+        except (ClickException, KeyboardInterrupt) as error:
             raise exit_with_line(error) from None
 
     def invoke(self, ctx: Any) -> Any:
