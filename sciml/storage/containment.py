@@ -7,6 +7,7 @@ unpickles, which runs code.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from typing import Any, Final
 from sciml.errors import InputError
 from sciml.storage.damage import DAMAGE, reason_of
 
-__all__ = ["check_hdf5", "check_store"]
+__all__ = ["check_hdf5", "check_store", "reads_other_files"]
 
 CODECS: Final = {
     *("bytes", "blosc", "zlib", "gzip", "zstd", "lz4", "bz2", "lzma", "shuffle", "delta", "fixedscaleoffset"),
@@ -103,11 +104,19 @@ def _codecs(content: Any) -> Iterator[str]:
 def check_hdf5(path: Path) -> None:
     """Check a file before it is opened: the values of an HDF5 file must lie in it. Files of other formats pass.
 
+    A process checks a file once, until the file is written again.
+
     Raises
     ------
     InputError
         The file has an external link, external storage or a virtual dataset; or it cannot be opened.
     """
+    about = path.stat()
+    _check_hdf5(path, about.st_mtime_ns, about.st_size)
+
+
+@functools.lru_cache(maxsize=1024)  # tasks that read parts of a file each check it
+def _check_hdf5(path: Path, modified: int, size: int) -> None:
     with path.open("rb") as file:
         head = file.read(8 + 512)
     if SIGNATURE not in (head[:8], head[512:]):
@@ -125,6 +134,14 @@ def check_hdf5(path: Path) -> None:
         raise InputError(f"{path}: {outside}, and other files are not read: copy the values into the file")
 
 
+def reads_other_files(dataset: Any) -> bool:
+    """Return whether values of a dataset (`h5py.h5d.DatasetID`) lie in other files."""
+    import h5py
+
+    plist = dataset.get_create_plist()
+    return bool(plist.get_external_count() or plist.get_layout() == h5py.h5d.VIRTUAL)
+
+
 def _outside(group: Any) -> Iterator[str]:
     """Yield descriptions of what a group has in other files."""
     import h5py
@@ -139,9 +156,9 @@ def _outside(group: Any) -> Iterator[str]:
         item = group[name]
         if isinstance(item, h5py.Group):
             yield from _outside(item)
-        elif isinstance(item, h5py.Dataset):
+        elif isinstance(item, h5py.Dataset) and reads_other_files(item.id):
             plist = item.id.get_create_plist()
             if plist.get_external_count():
                 yield f"the values of {item.name} are stored in {os.fsdecode(plist.get_external(0)[0])}"
-            elif plist.get_layout() == h5py.h5d.VIRTUAL:
+            else:
                 yield f"{item.name} is a virtual dataset"

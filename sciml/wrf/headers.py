@@ -16,8 +16,9 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from h5py import h5a, h5d, h5ds, h5g, h5s, h5t
+from h5py import h5a, h5d, h5ds, h5g, h5l, h5s, h5t
 
+from sciml.storage.containment import reads_other_files
 from sciml.wrf.moving_nest import CORNERS
 from sciml.wrf.open_files import LOCK, hdf5_file
 from sciml.wrf.runs import RUN_START
@@ -194,7 +195,11 @@ def _read_hdf5(path: Path) -> Header | None:
     try:
         root = h5g.open(file, b"/")
         marks = [(name, name.encode()) for name in _DECODING]
+        if any(root.links.get_info(name).type == h5l.TYPE_EXTERNAL for name in root):
+            return None
         opened = {name.decode(): h5d.open(root, name) for name in root}
+        if any(map(reads_other_files, opened.values())):
+            return None
         listed: dict[str, tuple[Any, ...]] = {}
         for name, variable in opened.items():
             packing = tuple((k, _fixed(_attribute(variable, b))) for k, b in marks if h5a.exists(variable, b))

@@ -23,7 +23,7 @@ from sciml.errors import InputError, SciMLError
 from sciml.pde.reading import open_dataset
 from sciml.train import StoreSource, checkpoint
 from sciml.wrf.opening import open_wrfout
-from tests.paths import DATA
+from tests.paths import DATA, SAMPLE_WRFOUT
 
 
 class Attack:
@@ -171,6 +171,33 @@ def test_hdf5_that_reads_other_files(tmp_path: Path, write: Callable[[Path, Path
     for read, name in reads:
         with pytest.raises(InputError, match="other files are not read"):
             read(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["link", "virtual"])
+def test_one_of_many_wrfouts_that_reads_other_files(tmp_path: Path, kind: str) -> None:
+    """Their headers are read without xarray; a file that was checked is checked again after it is written."""
+    dims = ("Time", "bottom_top", "south_north", "west_east")
+    with xr.open_dataset(SAMPLE_WRFOUT, decode_times=False) as whole:
+        files = [tmp_path / f"wrfout_d01_2007-06-10_11:{minute}:00" for minute in (30, 35)]
+        for frame, path in enumerate(files):
+            whole.isel(Time=[frame]).to_netcdf(path)
+    assert open_wrfout(files).sizes["Time"] == 2
+    with h5py.File(files[1], "a") as file:
+        shape = file["T"].shape
+        with h5py.File(tmp_path / "secret", "w") as secret:
+            secret["x"] = np.full(shape, 7, "f4")
+        attributes = {name: value for name, value in file["T"].attrs.items() if name != "DIMENSION_LIST"}
+        del file["T"]
+        if kind == "link":
+            file["T"] = h5py.ExternalLink(str(tmp_path / "secret"), "/x")
+        else:
+            layout = h5py.VirtualLayout(shape, "f4")
+            layout[:] = h5py.VirtualSource(str(tmp_path / "secret"), "x", shape)
+            file.create_virtual_dataset("T", layout).attrs.update(attributes)
+            for axis, dim in enumerate(dims):
+                file["T"].dims[axis].attach_scale(file[dim])
+    with pytest.raises(InputError, match=r"11:35:00: /T is a .*other files are not read"):
+        open_wrfout(files)
 
 
 def test_symbolic_links_that_lead_out_of_a_store(tmp_path: Path) -> None:
