@@ -14,16 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 from ranked import columns_of
+from repeated import run_command, spread
 
 from sciml.columns.open import open_columns
 from sciml.convection.budgets import Balances, multiplier_settings
@@ -119,38 +118,13 @@ def table(record: Mapping[str, Any]) -> str:
     """Return the table of a record: mean, least and most of the seeds."""
     rows: list[tuple[str, ...]] = [("budgets by", "water", "energy", *(f"R2 {name}" for name in OUTPUTS))]
     for name, seeds in record["methods"].items():
-        cells = [_spread([own["residuals"][budget] for own in seeds]) for budget in BUDGETS]
-        cells += [_spread([own["r2"][output] for own in seeds]) for output in OUTPUTS]
+        cells = [spread([own["residuals"][budget] for own in seeds]) for budget in BUDGETS]
+        cells += [spread([own["r2"][output] for own in seeds]) for output in OUTPUTS]
         rows.append((name, *cells))
     scheme = record["methods"]["none"][0]["residuals"]
     rows.append(("the scheme", *(f"{scheme[f'scheme {budget}']:.4f}" for budget in BUDGETS), "", ""))
     return "\n".join(aligned(rows, align="<", indent=""))
 
 
-def _spread(values: Sequence[float]) -> str:
-    return f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
-
-
-def main() -> None:
-    """Read the options, measure, and write the numbers."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("dir", nargs="?", type=Path)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--work", type=Path)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[7, 11, 23])
-    parser.add_argument("--smoke", action="store_true")
-    options = parser.parse_args()
-    options.fit = dict(FIT)
-    if options.smoke:
-        options.dir, options.seeds, options.fit["epochs"] = None, [7], 1
-    elif options.dir is None:
-        parser.error("give DIR, the folder of the WRF data, or --smoke")
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        work = options.work or Path(folder)
-        work.mkdir(parents=True, exist_ok=True)
-        print(table(measure(options, work)))
-
-
 if __name__ == "__main__":
-    main()
+    run_command(__doc__, FIT, measure, table)

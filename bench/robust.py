@@ -20,16 +20,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 from ranked import columns_of
+from repeated import run_command, spread
 from robust_game import solve_game
 
 from sciml.columns.open import open_columns
@@ -266,29 +265,8 @@ def table(record: Mapping[str, Any]) -> str:
 
 def _mean(rows: Sequence[Mapping[str, Any]], part: str, kind: str) -> str:
     values = [row[part][CHOSEN_BY][kind] for row in rows if part in row]
-    return f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})" if values else "-"
-
-
-def main() -> None:
-    """Read the options, measure, and write the numbers."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("dir", nargs="?", type=Path)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--work", type=Path)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[7, 11, 23])
-    parser.add_argument("--smoke", action="store_true")
-    options = parser.parse_args()
-    if options.dir is None and not options.smoke:
-        parser.error("give DIR, the folder of the WRF data, or --smoke")
-    options.fit = dict(FIT)
-    if options.smoke:
-        options.dir, options.seeds, options.fit["epochs"] = None, [7], 1
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        work = options.work or Path(folder)
-        work.mkdir(parents=True, exist_ok=True)
-        print(table(measure(options, work)))
+    return spread(values) if values else "-"
 
 
 if __name__ == "__main__":
-    main()
+    run_command(__doc__, FIT, measure, table)
