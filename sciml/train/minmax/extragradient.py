@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from sciml.checks import check_positive, check_whole
 from sciml.errors import InputError
@@ -86,15 +85,10 @@ class Extragradient:
         """Iterate from a state."""
         transport, step = transport_of(problem, self.transport), self._step(problem)
         channel = Channel(transport, self.draws, self.compressor, Identity(), self.payload)
-        everyone = range(transport.devices)
-
-        def mean(z: Tensor, number: int) -> Tensor:
-            values = {device: problem.evaluate(place, z) for place, device in enumerate(transport.numbers)}
-            total, _ = channel.collect(values, everyone, number, z)
-            return channel.distribute(total, number, z)
 
         def advance(now: Iterate) -> Iterate:
-            half = problem.project(now.z - step * mean(now.z, now.number), step)
-            return replace(now, z=problem.project(now.z - step * mean(half, now.number), step))
+            half = problem.project(now.z - step * channel.mean(problem, now.z, now.number), step)
+            z = problem.project(now.z - step * channel.mean(problem, half, now.number), step)
+            return replace(now, z=z)
 
         return iterate(problem, transport, state, advance, self.max_iterations, self.rtol)

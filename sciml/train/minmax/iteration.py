@@ -170,6 +170,12 @@ class Channel:
         arrived = self.transport.broadcast(buffer, space)
         return self.down.expand(unpack(arrived, layout), size, draw).to(like.dtype)
 
+    def mean(self, problem: VariationalInequality, z: Tensor, number: int) -> Tensor:
+        """Return the mean of the operators of all devices at z, as it arrives from the server."""
+        values = {device: problem.evaluate(place, z) for place, device in enumerate(self.transport.numbers)}
+        total, _ = self.collect(values, range(self.transport.devices), number, z)
+        return self.distribute(total, number, z)
+
 
 def transport_of(problem: VariationalInequality, transport: Transport | None) -> Transport:
     """Return the transport, by default that of a process with all devices.

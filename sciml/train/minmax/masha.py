@@ -99,7 +99,7 @@ class _Masha:
         self._step(problem, channel)
         z = problem.start.clone()
         before = whole.transport.traffic
-        mean = _mean(problem, whole, z, 0)
+        mean = whole.mean(problem, z, 0)
         zeros = {device: torch.zeros_like(z) for device in whole.transport.numbers}
         return Iterate(0, z, z, mean, zeros, torch.zeros_like(z), whole.transport.traffic - before)
 
@@ -306,14 +306,6 @@ class MASHA2(_Masha):
         return iterate(problem, channel.transport, state, advance, self.max_iterations, self.rtol)
 
 
-def _mean(problem: VariationalInequality, channel: Channel, z: Tensor, number: int) -> Tensor:
-    """Return the mean of all operators at z, as it arrives from the server."""
-    transport = channel.transport
-    values = {device: problem.evaluate(place, z) for place, device in enumerate(transport.numbers)}
-    total, _ = channel.collect(values, range(transport.devices), number, z)
-    return channel.distribute(total, number, z)
-
-
 def _renewed(problem: VariationalInequality, channel: Channel, now: Iterate, reference: Tensor) -> Iterate:
     """Return the state with another reference point."""
-    return replace(now, reference=reference, mean=_mean(problem, channel, reference, now.number))
+    return replace(now, reference=reference, mean=channel.mean(problem, reference, now.number))
