@@ -1,5 +1,6 @@
 """Trainings in double precision that processes of torchrun share.
 
+The samples are no multiple of the batch, and the last batch of an epoch is no multiple of two.
 As a program it trains and saves weights and history: ``python -m tests.train.shared_curve FOLDER CASE ...``.
 """
 
@@ -19,21 +20,10 @@ import xarray as xr
 from torch import Tensor, nn
 
 from sciml.parallel.launch import restarts
-from sciml.train import BatchSource, Fit, History, Lines, StoreSource, TensorSource, fit
+from sciml.train import BatchSource, History, Lines, StoreSource, TensorSource, fit
 from sciml.train.batches import Batch
 from sciml.train.processes import Processes, joined
-
-SETTINGS = Fit(
-    epochs=4,
-    batch_size=24,
-    learning_rate=1e-2,
-    ema_decay=0.9,
-    seed=11,
-    device="cpu",
-    threads=1,
-    checkpoint_every=1e9,
-)
-"""The samples are no multiple of the batch, and the last batch of an epoch is no multiple of two."""
+from tests.train.curve import SETTINGS
 
 
 class Scaled(nn.Module):
