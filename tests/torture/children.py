@@ -237,7 +237,6 @@ def _wait(child: int, begun: float, kill: Kill | None, limit: float, watch: Call
 
 def _end(child: int, group: bool) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(child, signal.SIGKILL)  # a child that has no group of its own yet, too
         if group:
             os.killpg(child, signal.SIGKILL)
-        else:
-            os.kill(child, signal.SIGKILL)
