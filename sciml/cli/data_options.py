@@ -100,7 +100,7 @@ class DataOptions:
         typer.Option(
             "--boundary",
             metavar="KIND",
-            help="Boundary condition: dirichlet, neumann or periodic, or four: west,east,south,north.",
+            help="dirichlet, neumann or periodic, or four: west,east,south,north (box: and bottom,top).",
             rich_help_panel=PANEL,
         ),
     ] = None
@@ -170,16 +170,12 @@ class DataOptions:
 
 def _make_grid(dataset: xr.Dataset, boundary: Boundary | None, centring: str | None) -> Any:
     """Return the grid of a dataset with the given boundary and centring; None if neither is given."""
-    from sciml.pde.dataset import grid_of_dataset
+    from sciml.pde.dataset import dims_of, grid_of_dataset
     from sciml.pde.grid import Grid
 
     if boundary is None and centring is None:
         return None
-    if "y" not in dataset.dims:
-        raise InputError(
-            "--boundary and --centring apply to fields (y, x): leave them out for fields along a line"
-        )
-    shape = (dataset.sizes["y"], dataset.sizes["x"])
+    shape = tuple(dataset.sizes[dim] for dim in dims_of(dataset))
     known = grid_of_dataset(dataset) if "grid" in dataset.attrs else None
     if known is None and (boundary is None or centring is None):
         raise InputError("the data do not contain their grid: give both, --boundary and --centring")
@@ -192,20 +188,23 @@ def _make_grid(dataset: xr.Dataset, boundary: Boundary | None, centring: str | N
 
 
 def parse_boundary(text: str | None) -> Boundary | None:
-    """Parse ``--boundary``: one kind for all sides, or four.
+    """Parse ``--boundary``: one kind for all sides, or two on a line, four in the plane or six in a box.
 
     Raises
     ------
     InputError
-        The number of kinds is neither 1 nor 4, or a kind is unknown.
+        The number of kinds is another one, or a kind is unknown.
     """
     if text is None:
         return None
     from sciml.pde.grid import Boundary
 
     kinds = [kind.strip() for kind in text.split(",")]
-    if len(kinds) not in (1, 4):
-        raise InputError(f"--boundary {text}: give one kind, or four as west,east,south,north")
+    if len(kinds) not in (1, 2, 4, 6):
+        raise InputError(
+            f"--boundary {text}: give one kind, or four as west,east,south,north (two on a line; six in a box, with "
+            "bottom,top)"
+        )
     return Boundary(*(kinds * 4 if len(kinds) == 1 else kinds))  # type: ignore[arg-type]  # Boundary checks them
 
 

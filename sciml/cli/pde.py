@@ -81,6 +81,9 @@ def generate(
             help="Number of unknowns along each axis; best for multigrid: 2^k - 1 (vertex), 2^k (cell).",
         ),
     ] = 63,
+    dimensions: Annotated[
+        int, typer.Option("--dimensions", min=1, max=3, help="Number of axes in space: a line, plane or box.")
+    ] = 2,
     count: Annotated[int, typer.Option("--count", min=1, help="Number of samples.")] = 1024,
     seed: Annotated[
         int,
@@ -129,7 +132,7 @@ def generate(
     dataset = draw(
         chosen,
         count,
-        resolution,
+        resolution if dimensions == 2 else (resolution,) * dimensions,
         seed,
         centring="cell" if centring == "cell" else "vertex",
         dtype="float64" if double else "float32",
@@ -226,7 +229,7 @@ def info(
     output.print(f"  {', '.join(names)} -> {solution}")
     if grid is not None:
         output.print(f"  grid {grid}", *([f"  {solution} on Dirichlet sides: {sides}"] if sides else []))
-    elif "y" in ds.dims:
+    elif "y" in ds.dims or not ds.attrs.get("family"):
         output.print("  the file does not contain the grid: training needs --boundary and --centring")
     if caution:
         output.print(f"  caution: {caution}")

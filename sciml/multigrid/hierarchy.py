@@ -50,7 +50,7 @@ class Level:
     prolongation: Matrix = field(repr=False)
     restriction: Matrix = field(repr=False)
     damping: float
-    shape: tuple[int, int] | None = None
+    shape: tuple[int, ...] | None = None
     inverse: Field | None = field(default=None, repr=False)
 
     @property
@@ -349,7 +349,7 @@ def assemble(
     system: System,
     algorithm: Settings,
     transfers: Sequence[tuple[Matrix, Matrix]],
-    shapes: Sequence[tuple[int, int] | None],
+    shapes: Sequence[tuple[int, ...] | None],
     *,
     matrices: Sequence[Matrix] = (),
     start: float,

@@ -1,7 +1,9 @@
-"""Bilinear interpolation between the levels of a structured grid, as sparse matrices."""
+"""Multilinear interpolation between the levels of a structured grid, as sparse matrices."""
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,11 +26,11 @@ class CoarseGrid:
     Parameters
     ----------
     shape
-        Unknowns along y and x.
+        Unknowns along each axis.
     centring
         Centring, see `sciml.pde.Grid`.
     sides
-        Boundary conditions at the beginning and the end of y, and of x.
+        Boundary conditions at the beginning and the end of each axis.
 
     Examples
     --------
@@ -36,27 +38,27 @@ class CoarseGrid:
     (31, 32)
     """
 
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     centring: Centring
-    sides: tuple[tuple[Side, Side], tuple[Side, Side]]
+    sides: tuple[tuple[Side, Side], ...]
 
     @classmethod
     def of(cls, grid: Grid) -> CoarseGrid:
         """Return the finest level of a grid."""
-        return cls(grid.shape, grid.centring, (grid.sides(0), grid.sides(1)))
+        return cls(grid.shape, grid.centring, tuple(grid.sides(axis) for axis in range(grid.ndim)))
 
     @property
     def size(self) -> int:
         """Number of unknowns."""
-        return self.shape[0] * self.shape[1]
+        return math.prod(self.shape)
 
     def coarse(self) -> CoarseGrid:
         """Return the next coarser level; an axis with one unknown is not coarsened."""
-        ny, nx = (
+        shape = tuple(
             max((n + 1 - _first(self.centring, ends)) // 2, 1)
             for n, ends in zip(self.shape, self.sides, strict=True)
         )
-        return CoarseGrid((ny, nx), self.centring, self.sides)
+        return CoarseGrid(shape, self.centring, self.sides)
 
 
 def _first(centring: Centring, sides: tuple[Side, Side]) -> int:
@@ -114,7 +116,7 @@ def interpolation(n: int, centring: Centring, sides: tuple[Side, Side]) -> Matri
 
 
 def prolongation(grid: Grid | CoarseGrid) -> tuple[Matrix, CoarseGrid]:
-    """Return the bilinear interpolation from the next coarser level to a grid; its transpose is the restriction.
+    """Return the multilinear interpolation from the next coarser level to a grid; its transpose is the restriction.
 
     Parameters
     ----------
@@ -124,7 +126,7 @@ def prolongation(grid: Grid | CoarseGrid) -> tuple[Matrix, CoarseGrid]:
     Returns
     -------
     P, coarse
-        csr_matrix (grid.size, coarse.size), unknowns in C order of (y, x), and the coarser level.
+        csr_matrix (grid.size, coarse.size), unknowns in C order, and the coarser level.
 
     Examples
     --------
@@ -133,10 +135,9 @@ def prolongation(grid: Grid | CoarseGrid) -> tuple[Matrix, CoarseGrid]:
     ((49, 9), (3, 3))
     """
     fine = grid if isinstance(grid, CoarseGrid) else CoarseGrid.of(grid)
-    along_y, along_x = (
-        interpolation(n, fine.centring, ends) for n, ends in zip(fine.shape, fine.sides, strict=True)
-    )
-    return sp.csr_matrix(sp.kron(along_y, along_x, format="csr")), fine.coarse()
+    along = [interpolation(n, fine.centring, ends) for n, ends in zip(fine.shape, fine.sides, strict=True)]
+    product = functools.reduce(lambda a, b: sp.kron(a, b, format="csr"), along)
+    return sp.csr_matrix(product), fine.coarse()
 
 
 def prolongations(grid: Grid, least: int = 1) -> tuple[list[Matrix], list[CoarseGrid]]:

@@ -13,11 +13,55 @@ from torch import Tensor
 
 from sciml.errors import InputError, SchemaError
 
-__all__ = ["How", "FieldMoments", "FieldScaling", "Standard"]
+__all__ = ["How", "FieldMoments", "FieldScaling", "Standard", "ValueMoments"]
 
-How = Literal["scalar", "pointwise", "scale", "raw"]
+How = Literal["scalar", "pointwise", "scale", "raw", "log"]
 LEAST = 1e-6  # least scale relative to the size of the field, so that constants are not amplified
+SKEWED = 1.0
+"""Least skewness of the values from which their logarithms may be taken."""
 Array = npt.NDArray[np.float64]
+
+
+class ValueMoments:
+    """Mean, variance and skewness of all values that are added in blocks, in float64.
+
+    Blocks are merged by the updates of Pebay (2008, equations 2.1 and 2.9).
+
+    Examples
+    --------
+    >>> moments = ValueMoments()
+    >>> for block in ([1.0, 2.0], [6.0]):
+    ...     moments.add(np.array(block))
+    >>> moments.mean, round(moments.skewness, 4)
+    (3.0, 0.5952)
+    """
+
+    def __init__(self) -> None:
+        self.count, self.mean, self.squares, self.cubes = 0, 0.0, 0.0, 0.0
+
+    def add(self, values: Array) -> None:
+        """Add an array of values."""
+        count, mean = values.size, float(values.mean())
+        apart = values - mean
+        squares, cubes = float(np.square(apart).sum()), float((apart * np.square(apart)).sum())
+        total, step = self.count + count, mean - self.mean
+        share = self.count * count / total
+        self.cubes += cubes + step**3 * share * (self.count - count) / total
+        self.cubes += 3 * step * (self.count * squares - count * self.squares) / total
+        self.squares += squares + step**2 * share
+        self.mean += step * count / total
+        self.count = total
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation."""
+        return float(np.sqrt(self.squares / max(self.count - 1, 1)))
+
+    @property
+    def skewness(self) -> float:
+        """Third central moment over the cube of the standard deviation; 0 for equal values."""
+        variance = self.squares / max(self.count, 1)
+        return float(self.cubes / self.count / variance**1.5) if variance > 0 else 0.0
 
 
 class FieldMoments:
@@ -29,7 +73,7 @@ class FieldMoments:
     Parameters
     ----------
     shape
-        Shape of one field (y, x).
+        Shape of one field, such as (y, x).
 
     Examples
     --------
@@ -45,6 +89,7 @@ class FieldMoments:
         self.mean: Array = np.zeros(shape)
         self.squares: Array = np.zeros(shape)
         self.least, self.most = np.inf, -np.inf
+        self.values, self.logs = ValueMoments(), ValueMoments()
 
     def add(self, block: npt.NDArray[Any]) -> None:
         """Add fields (sample, y, x)."""
@@ -57,6 +102,15 @@ class FieldMoments:
         self.mean = self.mean + step * (count / total)
         self.count = total
         self.least, self.most = min(self.least, float(block.min())), max(self.most, float(block.max()))
+        self.values.add(block)
+        if self.least > 0:
+            self.logs.add(np.log(block))
+
+    @property
+    def skewed(self) -> bool:
+        """Whether the values are positive and skewed, and their logarithms are at most half as skewed."""
+        before, after = self.values.skewness, self.logs.skewness
+        return self.least > 0 and before > SKEWED and abs(after) < before / 2
 
     def standard(self, how: How, lift: Array | None = None) -> Standard:
         """Return the scaling of these fields.
@@ -75,6 +129,11 @@ class FieldMoments:
             raise InputError("no samples to normalise by: give at least 1")
         if how == "raw":
             return Standard(how, torch.tensor(0.0), torch.tensor(1.0))
+        if how == "log":
+            if not self.least > 0:
+                raise InputError(f"scaling 'log' of values from {self.least:g}: give positive values")
+            of_logs = self.logs.spread if self.logs.spread > LEAST else 1.0
+            return Standard(how, *(torch.tensor(x, dtype=torch.float32) for x in (self.logs.mean, of_logs)))
         size = float(np.sqrt((self.squares / self.count + self.mean**2).mean())) or 1.0
         if how == "scale" and lift is not None:
             left = float(np.sqrt((self.squares / self.count + (self.mean - lift) ** 2).mean()))
@@ -102,7 +161,8 @@ class Standard:
     how
         ``scalar``: mean 0 and standard deviation 1 over all points. ``pointwise``: the same at each point, for one
         grid. ``scale``: root mean square 1 without a shift, so that zero boundary values stay zero; if a Dirichlet side
-        is not zero, a lift of its values is subtracted. ``raw``: no scaling.
+        is not zero, a lift of its values is subtracted. ``raw``: no scaling. ``log``: the logarithm of positive values,
+        then as ``scalar``.
     mean, scale
         Shift and scale, () or (y, x), float32.
     """
@@ -113,13 +173,18 @@ class Standard:
 
     def encode(self, field: Tensor) -> Tensor:
         """Scale a field (..., y, x) from physical units to those of the network."""
-        return field if self.how == "raw" else (field - self.mean) / self.scale
+        if self.how == "raw":
+            return field
+        return ((field.log() if self.how == "log" else field) - self.mean) / self.scale
 
     def decode(self, field: Tensor) -> Tensor:
         """Scale a field (..., y, x) from the units of the network to physical units."""
-        return field if self.how == "raw" else field * self.scale + self.mean
+        if self.how == "raw":
+            return field
+        physical = field * self.scale + self.mean
+        return physical.exp() if self.how == "log" else physical
 
-    def check(self, shape: tuple[int, int], name: str) -> None:
+    def check(self, shape: tuple[int, ...], name: str) -> None:
         """Check that the scaling applies to a grid.
 
         Raises

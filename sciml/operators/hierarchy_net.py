@@ -9,7 +9,7 @@ the finest share them, so that the number of levels may change after training.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -146,7 +146,7 @@ class HierarchyNet(nn.Module):
         return {
             "class": "HierarchyNet",
             **{name: getattr(self, name) for name in ("channels", "hidden", "cycles", "sweeps", "centring")},
-            "boundary": asdict(self.boundary),
+            "boundary": self.boundary.sides,
         }
 
     @classmethod

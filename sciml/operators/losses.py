@@ -6,17 +6,17 @@ that include the boundary conditions; `relative_h1_fft` and `relative_h1_truncat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sciml.checks import is_number
 from sciml.errors import InputError
-from sciml.pde.sides import Given, Jumps, check_sides, extrapolated, line_next_to
+from sciml.operators.known_sides import not_zero, on_side, with_sides
+from sciml.pde.grid import SIDES
+from sciml.pde.sides import Given, Jumps, check_sides, extrapolated
 
 if TYPE_CHECKING:
     from sciml.pde.grid import Grid
@@ -33,13 +33,11 @@ __all__ = [
 ]
 
 TRUNCATION = 20  # wave number along each axis from which the official loss has no weight
-NAMES = (("south", "north"), ("west", "east"))
-"""Sides at the beginning and the end of y and of x."""
 FieldMap = Callable[[Tensor], Tensor]
 
 
 def mass(field: Tensor, grid: Grid) -> Tensor:
-    """Integrate the square of a field (sample, ..., y, x) over the rectangle, (sample,)."""
+    """Integrate the square of a field (sample, ..., y, x) over its grid, (sample,)."""
     field = _checked(field, grid)
     volumes = _like(grid.volumes(), field)
     return (field.square() * volumes).flatten(1).sum(1)
@@ -54,13 +52,13 @@ def energy(field: Tensor, grid: Grid, *, boundary_value: Given = 0.0) -> Tensor:
     Parameters
     ----------
     field
-        (sample, ..., y, x) at the unknowns of the grid.
+        (sample, ..., y, x) at the unknowns of the grid, in a box (sample, ..., z, y, x).
     grid
         Grid of the field; its boundary determines the conditions at the sides.
     boundary_value
         Values of the field on Dirichlet sides, 0 for an error. Either a number, or for each side (west, east, south,
-        north) a number, a tensor (sample,) or (sample, n) along the side, or None for values that are extrapolated from
-        the field (`sciml.pde.sides.extrapolated`). Sides without a value have 0.
+        north, bottom, top) a number, a tensor (sample,) or (sample, n) along the side, or None for values that are
+        extrapolated from the field (`sciml.pde.sides.extrapolated`). Sides without a value have 0.
 
     Returns
     -------
@@ -83,13 +81,12 @@ def energy(field: Tensor, grid: Grid, *, boundary_value: Given = 0.0) -> Tensor:
     """
     field = _checked(field, grid)
     values = check_sides(boundary_value, grid)
-    if grid.centring == "vertex" and _not_zero(values):
-        return energy(*_with_sides(field, grid, values))
+    if grid.centring == "vertex" and not_zero(values):
+        return energy(*with_sides(field, grid, values))
     total = field.new_zeros(len(field))
-    for axis, dim in ((0, -2), (1, -1)):
-        h = grid.spacing[axis]
-        width = _like(grid.weights(1 - axis), field)
-        width = width if axis == 0 else width[:, None]
+    for axis in range(grid.ndim):
+        dim, h = axis - grid.ndim, grid.spacing[axis]
+        width = _like(np.expand_dims(grid.areas(axis), axis), field)
         first, last = grid.sides(axis)
         inside = field.diff(dim=dim).square()
         total = total + (inside * (width / h)).flatten(1).sum(1)
@@ -99,78 +96,18 @@ def energy(field: Tensor, grid: Grid, *, boundary_value: Given = 0.0) -> Tensor:
         distance = h / 2 if grid.centring == "cell" else h
         for end, (side, place) in enumerate(((first, 0), (last, grid.shape[axis] - 1))):
             if side == "dirichlet":
-                name = NAMES[axis][end]
-                known = _on_side(values.get(name, 0.0), field, grid, name)
+                name = SIDES[grid.dims[axis]][end]
+                known = on_side(values.get(name, 0.0), field, grid, name)
                 across = field.narrow(dim, place, 1) - known
                 total = total + (across.square() * (width / distance)).flatten(1).sum(1)
     return total
 
 
-def _not_zero(values: Mapping[str, Any]) -> bool:
-    return not all(is_number(value) and value == 0 for value in values.values())
-
-
-def _with_sides(field: Tensor, grid: Grid, values: Mapping[str, Any]) -> tuple[Tensor, Grid]:
-    """Extend a vertex-centred field by the nodes on Dirichlet sides, and its grid to one with these unknowns.
-
-    The nodes on such a side have half a control volume, which contributes if the field is not zero there.
-    """
-    added = {}
-    for axis, names in enumerate(NAMES):
-        for name, side in zip(names, grid.sides(axis), strict=True):
-            if side == "dirichlet":
-                line = line_next_to(field, name)
-                known = torch.as_tensor(_on_side(values.get(name, 0.0), field, grid, name)).to(line)
-                if known.ndim:
-                    known = known.squeeze(-2 if axis == 0 else -1)
-                added[name] = known.expand_as(line)
-    wide = torch.cat([*_columns(added, "west"), field, *_columns(added, "east")], -1)
-    for end, name in enumerate(NAMES[0]):
-        if name not in added:
-            continue
-        corners = {
-            side: (_beyond(added[side], -end) + _beyond(added[name], -at)) / 2
-            for at, side in enumerate(NAMES[1])
-            if side in added
-        }
-        row = torch.cat([*_columns(corners, "west"), added[name], *_columns(corners, "east")], -1)
-        parts = [row.unsqueeze(-2), wide]
-        wide = torch.cat(parts if end == 0 else parts[::-1], -2)
-    kinds = {name: "neumann" if name in added else kind for name, kind in grid.boundary.sides.items()}
-    boundary = type(grid.boundary)(**kinds)
-    return wide, replace(grid, shape=(wide.shape[-2], wide.shape[-1]), boundary=boundary)
-
-
-def _columns(lines: Mapping[str, Tensor], name: str) -> list[Tensor]:
-    return [lines[name].unsqueeze(-1)] if name in lines else []
-
-
-def _beyond(line: Tensor, end: int) -> Tensor:
-    """Extrapolate a line (..., n) one spacing beyond its beginning (0) or its end (-1)."""
-    first, second = (line[..., 0], line[..., 1]) if end == 0 else (line[..., -1], line[..., -2])
-    return 2 * first - second
-
-
-def _on_side(value: Any, field: Tensor, grid: Grid, name: str) -> float | Tensor:
-    """Return the value on a side, with the shape of the unknowns next to it."""
-    if value is None:
-        value = extrapolated(field, grid, name)
-    elif not isinstance(value, Tensor) and getattr(value, "ndim", 0) == 0:
-        return float(value)
-    along = torch.as_tensor(value, dtype=field.dtype, device=field.device)
-    given = tuple(along.shape)
-    if along.ndim < field.ndim - 1:  # (sample,) or (sample, n)
-        along = along.reshape(len(along), *(1,) * (field.ndim - 3), along.shape[1] if along.ndim > 1 else 1)
-    if along.shape[0] != len(field) or along.shape[-1] not in (1, line_next_to(field, name).shape[-1]):
-        raise InputError(f"{name} of shape {given} for fields {tuple(field.shape)}: give (sample, n)")
-    return along.unsqueeze(-2 if name in NAMES[0] else -1)
-
-
 def square_h1(field: Tensor, grid: Grid, *, boundary_value: Given = 0.0) -> Tensor:
     """Compute the square of the H1 norm, (sample,): `mass` plus `energy`."""
     values = check_sides(boundary_value, grid)
-    if grid.centring == "vertex" and _not_zero(values):
-        field, grid = _with_sides(_checked(field, grid), grid, values)
+    if grid.centring == "vertex" and not_zero(values):
+        field, grid = with_sides(_checked(field, grid), grid, values)
         boundary_value = 0.0
     return mass(field, grid) + energy(field, grid, boundary_value=boundary_value)
 
@@ -232,7 +169,7 @@ def _seen(target: Tensor, grid: Grid) -> Given:
     with torch.no_grad():
         for index, sample in enumerate(target):
             jumps = Jumps(grid)
-            jumps.add(sample.reshape(-1, *sample.shape[-2:]).double().cpu().numpy())
+            jumps.add(sample.reshape(-1, *grid.shape).double().cpu().numpy())
             for name in jumps.clear():
                 clear.setdefault(name, []).append(index)
         values: dict[str, Tensor] = {}
@@ -243,8 +180,8 @@ def _seen(target: Tensor, grid: Grid) -> Given:
     return values or 0.0
 
 
-def relative_h1_fft(prediction: Tensor, target: Tensor) -> Tensor:
-    """Compute the relative error in Fourier space, weighted by sqrt(1 + kx^2 + ky^2).
+def relative_h1_fft(prediction: Tensor, target: Tensor, axes: int = 2) -> Tensor:
+    """Compute the relative error in Fourier space, weighted by sqrt(1 + kx^2 + ky^2), for a number of axes in space.
 
     All fields (sample, ..., y, x) are treated as periodic, as in the Sobolev loss of the FNO authors (Li et al. 2021).
     The jump of other fields at the sides contributes to the norm; use `relative_h1` for these.
@@ -254,10 +191,10 @@ def relative_h1_fft(prediction: Tensor, target: Tensor) -> Tensor:
     InputError
         The shapes differ.
     """
-    return _fourier(prediction, target, None)
+    return _fourier(prediction, target, None, axes)
 
 
-def relative_h1_truncated(prediction: Tensor, target: Tensor) -> Tensor:
+def relative_h1_truncated(prediction: Tensor, target: Tensor, axes: int = 2) -> Tensor:
     """Compute the "H1" error of the official MgNO code: `relative_h1_fft` without weights from wave number 20.
 
     The weight is sqrt(1 + kx^2 [kx < 20] + ky^2 [ky < 20]), so that errors at small scales have little effect. Table 1
@@ -268,7 +205,7 @@ def relative_h1_truncated(prediction: Tensor, target: Tensor) -> Tensor:
     InputError
         The shapes differ.
     """
-    return _fourier(prediction, target, TRUNCATION)
+    return _fourier(prediction, target, TRUNCATION, axes)
 
 
 def h1_helmholtz(prediction: Tensor, target: Tensor) -> Tensor:
@@ -336,19 +273,23 @@ def residual_energy(
     return _ratio(above.clamp_min(0), below.clamp_min(0), floor)
 
 
-def _fourier(prediction: Tensor, target: Tensor, truncation: int | None) -> Tensor:
+def _fourier(prediction: Tensor, target: Tensor, truncation: int | None, axes: int) -> Tensor:
     _same(prediction, target)
     kind = torch.promote_types(prediction.dtype, torch.float32)
     target = target.to(kind)
     error = prediction.to(kind) - target
     squares = []
-    for n in error.shape[-2:]:
+    for n in error.shape[-axes:]:
         wave = torch.fft.fftfreq(n, 1.0 / n, device=error.device, dtype=kind).abs()
         squares.append((wave if truncation is None else wave * (wave < truncation)).square())
-    weight = 1.0 + squares[0][:, None] + squares[1]
+    weight: Any = 1.0
+    for axis, square in enumerate(squares):
+        weight = weight + square.reshape(-1, *[1] * (axes - 1 - axis))
 
     def norm(field: Tensor) -> Tensor:
-        squared: Tensor = torch.view_as_real(torch.fft.fft2(field)).square().sum(-1)
+        squared: Tensor = (
+            torch.view_as_real(torch.fft.fftn(field, dim=tuple(range(-axes, 0)))).square().sum(-1)
+        )
         summed: Tensor = (squared * weight).flatten(1).sum(1)
         return summed
 
@@ -371,8 +312,11 @@ def _root(square: Tensor) -> Tensor:
 
 
 def _checked(field: Tensor, grid: Grid) -> Tensor:
-    if field.ndim < 3 or tuple(field.shape[-2:]) != grid.shape:
-        raise InputError(f"a field of shape {tuple(field.shape)} on a grid {grid}: give (sample, ..., y, x)")
+    if field.ndim <= grid.ndim or tuple(field.shape[-grid.ndim :]) != grid.shape:
+        dims = ", ".join(grid.dims)
+        raise InputError(
+            f"a field of shape {tuple(field.shape)} on a grid {grid}: give (sample, ..., {dims})"
+        )
     return field.to(torch.promote_types(field.dtype, torch.float32))
 
 
@@ -381,7 +325,7 @@ def _like(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], field: Tens
 
 
 def _same(prediction: Tensor, target: Tensor) -> None:
-    if prediction.shape != target.shape or prediction.ndim < 3:
+    if prediction.shape != target.shape or prediction.ndim < 2:
         raise InputError(
             f"prediction {tuple(prediction.shape)} against target {tuple(target.shape)}: give one shape "
             "(sample, ..., y, x)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import torch
@@ -164,7 +163,7 @@ class MgNO(nn.Module):
             **({"norm": self.norm} if self.norm else {}),
             **({"activation": self.activation} if self.activation != "gelu" else {}),
             "centring": self.centring,
-            "boundary": asdict(self.boundary),
+            "boundary": self.boundary.sides,
         }
 
     @classmethod

@@ -17,7 +17,7 @@ from sciml.checks import check_whole
 from sciml.errors import InputError
 from sciml.multigrid.torch.stencils import stencil_of
 from sciml.multigrid.torch.transfers import LevelLayout
-from sciml.operators.requirements import check_family
+from sciml.operators.requirements import check_family, check_logarithms
 from sciml.operators.samples import Samples
 from sciml.operators.trained_on import Ranges, compare, compare_dataset
 from sciml.operators.trained_operator import TrainedOperator, mean_free, samples_for, takes
@@ -148,7 +148,8 @@ class Neural:
         Returns
         -------
         xr.DataArray
-            Predictions (sample, y, x), float32; for a time series (sample, time, y, x), one step after each time
+            Predictions (sample, y, x), (sample, x) or (sample, z, y, x), float32; for a time series with time, one step
+            after each time
             except the last. The attributes ``novelty`` and ``notes`` describe how far the data are from the training
             data.
 
@@ -188,6 +189,7 @@ class Neural:
 
     def _ask(self, state: TrainedOperator, fields: Mapping[str, Tensor], grid: Grid) -> Tensor:
         """Evaluate the operator on its device, (sample, y, x)."""
+        check_logarithms(state, fields)
         with self._cast(next(iter(fields.values())).device):
             return state.ask(fields, grid)
 
@@ -257,10 +259,13 @@ def _arranged(values: np.ndarray[Any, Any], samples: Samples) -> xr.DataArray:
     """Arrange rows as samples, or as samples and times, with the coordinates of the grid."""
     import xarray as xr
 
-    y, x = samples.grid.coordinates()
-    shape = (samples.samples, -1, *samples.grid.shape) if samples.steps else values.shape
-    dims = ("sample", "time", "y", "x") if samples.steps else ("sample", "y", "x")
-    coords = {dim: (dim, points, axis_attributes(dim)) for dim, points in (("y", y), ("x", x))}
+    grid = samples.grid
+    shape = (samples.samples, -1, *grid.shape) if samples.steps else values.shape
+    dims = ("sample", "time", *grid.dims) if samples.steps else ("sample", *grid.dims)
+    coords = {
+        dim: (dim, points, axis_attributes(dim))
+        for dim, points in zip(grid.dims, grid.coordinates(), strict=True)
+    }
     return xr.DataArray(
         values.reshape(shape), coords, dims, name=samples.target, attrs=field_attributes("solution")
     )

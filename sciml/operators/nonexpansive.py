@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -273,7 +272,7 @@ class NonExpansive(nn.Module):
             "class": "NonExpansive",
             **self.settings,
             "centring": self.centring,
-            "boundary": asdict(self.boundary),
+            "boundary": self.boundary.sides,
         }
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -72,8 +73,8 @@ class OperatorObjective:
             return losses.residual_energy(prediction[:, None], rhs, cycle.operator, cycle)
         plain: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
             "l2": relative_l2,
-            "h1-truncated": losses.relative_h1_truncated,
-            "h1-fft": losses.relative_h1_fft,
+            "h1-truncated": partial(losses.relative_h1_truncated, axes=self.grid.ndim),
+            "h1-fft": partial(losses.relative_h1_fft, axes=self.grid.ndim),
             "h1-helmholtz": losses.h1_helmholtz,
         }
         return plain[self.loss](prediction, truth)

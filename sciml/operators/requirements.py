@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sciml.checks import is_number
 from sciml.errors import InputError
+from sciml.operators.field_scaling import FieldScaling
 from sciml.operators.resampling import refinement
 from sciml.pde.families import Family
 from sciml.pde.grid import Grid
@@ -21,6 +22,7 @@ __all__ = [
     "check_family",
     "check_fields",
     "check_grid",
+    "check_logarithms",
     "lengths_of",
     "shape_of",
     "short",
@@ -44,6 +46,9 @@ class Trained(Protocol):
 
     @property
     def grid(self) -> Grid: ...
+
+    @property
+    def normalisation(self) -> FieldScaling: ...
 
     @property
     def about(self) -> Mapping[str, Any]: ...
@@ -131,6 +136,25 @@ def check_fields(operator: Trained, fields: Mapping[str, Tensor]) -> None:
         if not finite.all():
             where = tuple(int(i) for i in (~finite).nonzero()[0])
             raise InputError(f"{name} is {field[where].item()} at index {where}: give finite values")
+    check_logarithms(operator, fields)
+
+
+def check_logarithms(operator: Trained, fields: Mapping[str, Tensor]) -> None:
+    """Check that inputs whose logarithm the operator takes are positive.
+
+    Raises
+    ------
+    InputError
+        A value is not positive; the message names the input and the value.
+    """
+    for name, standard in operator.normalisation.inputs.items():
+        if standard.how == "log" and name in fields and not bool((fields[name] > 0).all()):
+            field = fields[name]
+            where = tuple(int(i) for i in (~(field > 0)).nonzero()[0])
+            raise InputError(
+                f"{name} is {field[where].item():g} at index {where}, and the operator takes its logarithm: give "
+                "positive values"
+            )
 
 
 def check_grid(operator: Trained, grid: Grid) -> None:
@@ -143,13 +167,18 @@ def check_grid(operator: Trained, grid: Grid) -> None:
         only, and the grid is coarser, or the operator steps in time at another resolution.
     """
     mine = operator.grid
+    if grid.ndim != mine.ndim:
+        raise InputError(
+            f"the operator was trained on fields of {mine.ndim} axes ({shape_of(mine, False)}), these have {grid.ndim} "
+            f"({shape_of(grid, False)}): load another, or train one on such data"
+        )
     if (grid.centring, grid.boundary) != (mine.centring, mine.boundary):
         raise InputError(
             f"the operator was trained on a {mine.centring}-centred grid with {mine.boundary} sides, the problem's is "
             f"{grid.centring}-centred, {grid.boundary}: give such a problem, or train another operator"
         )
     line = bool(operator.about.get("line"))
-    axes = (1,) if line else (0, 1)  # the rows that represent a line have no length
+    axes = (1,) if line else range(mine.ndim)  # the rows that represent a line have no length
     if not all(math.isclose(grid.lengths[axis], mine.lengths[axis], rel_tol=1e-6) for axis in axes):
         raise InputError(
             f"the operator was trained on a rectangle of {lengths_of(mine, line)}, the problem's is "
@@ -173,8 +202,8 @@ def check_grid(operator: Trained, grid: Grid) -> None:
 
 def _rectangle_remedy(operator: Trained, grid: Grid) -> str:
     mine, known = operator.grid, operator.about.get("problem") or {}
-    factors = [grid.lengths[axis] / mine.lengths[axis] for axis in (0, 1)]
-    if math.isclose(*factors, rel_tol=1e-6) and _is_linear(known):
+    factors = [grid.lengths[axis] / mine.lengths[axis] for axis in range(mine.ndim)]
+    if all(math.isclose(x, factors[0], rel_tol=1e-6) for x in factors) and _is_linear(known):
         return (
             f"solve the problem with the same fields on lengths={mine.lengths} and multiply u by "
             f"{factors[0] ** 2:.4g}, the square of the ratio, which is exact; or use AMG()"
@@ -183,10 +212,12 @@ def _rectangle_remedy(operator: Trained, grid: Grid) -> str:
 
 
 def lengths_of(grid: Grid, line: bool) -> str:
-    """Return the lengths of a rectangle or a line as text."""
-    return f"length {grid.lengths[1]:g}" if line else f"{grid.lengths[0]:g} x {grid.lengths[1]:g} (y, x)"
+    """Return the lengths of a grid, or of a line that rows represent, as text."""
+    if line or grid.ndim == 1:
+        return f"length {grid.lengths[-1]:g}"
+    return f"{' x '.join(f'{length:g}' for length in grid.lengths)} ({', '.join(grid.dims)})"
 
 
 def shape_of(grid: Grid, line: bool = False) -> str:
-    """Return the number of points of a grid or a line as text."""
-    return f"{grid.shape[1]}" if line else f"{grid.shape[0]} x {grid.shape[1]}"
+    """Return the number of points of a grid, or of a line that rows represent, as text."""
+    return " x ".join(map(str, grid.shape[-1:] if line else grid.shape))

@@ -16,19 +16,18 @@ POSITIVE = ("coefficient", "diffusion", "wave_speed")
 """Inputs that multiply a gradient; their averages are geometric, see `Resampling`."""
 
 
-def refinement(grid: Grid, trained: Grid) -> tuple[float, float]:
-    """Return the ratio of the numbers of intervals of a grid and the trained grid, along y and along x.
+def refinement(grid: Grid, trained: Grid) -> tuple[float, ...]:
+    """Return the ratio of the numbers of intervals of a grid and the trained grid, along each axis.
 
     Examples
     --------
     >>> refinement(Grid((31, 63)), Grid((15, 15)))
     (2.0, 4.0)
     """
-    along = [
+    return tuple(
         (grid.lengths[axis] / grid.spacing[axis]) / (trained.lengths[axis] / trained.spacing[axis])
-        for axis in (0, 1)
-    ]
-    return along[0], along[1]
+        for axis in range(grid.ndim)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +37,8 @@ class Resampling:
     Parameters
     ----------
     fine, coarse
-        Grids of one rectangle with the same centring and boundary. The control volumes of the coarse grid are at least
+        Grids of one line, rectangle or box with the same centring and boundary. The control volumes of the coarse grid
+        are at least
         as large as those of the fine grid.
     side
         Value of u on the Dirichlet sides; None extrapolates u linearly to the sides.
@@ -73,7 +73,7 @@ class Resampling:
         name
             Name of the input: a positive coefficient is averaged geometrically, any other arithmetically.
         """
-        weights = [_shares(self.fine, self.coarse, axis) for axis in (0, 1)]
+        weights = [_shares(self.fine, self.coarse, axis) for axis in range(self.fine.ndim)]
         if name in POSITIVE and bool((field > 0).all()):
             return _applied(weights, field.log()).exp()
         return _applied(weights, field)
@@ -83,24 +83,29 @@ class Resampling:
 
         The effective coefficient of a volume is between the two means (Wiener bounds).
         """
-        weights = [_shares(self.fine, self.coarse, axis) for axis in (0, 1)]
+        weights = [_shares(self.fine, self.coarse, axis) for axis in range(self.fine.ndim)]
         values = field.double()
         ratio = _applied(weights, values) * _applied(weights, 1 / values)
         return float(ratio.log().mean())
 
     def interpolate(self, u: Tensor) -> Tensor:
         """Interpolate fields (..., *coarse.shape) to (..., *fine.shape) with the boundary conditions of the grid."""
-        weights = [_hats(self.fine, self.coarse, axis, known=self.side is not None) for axis in (0, 1)]
+        weights = [
+            _hats(self.fine, self.coarse, axis, known=self.side is not None) for axis in range(self.fine.ndim)
+        ]
         if not self.side:
             return _applied(weights, u)
         return _applied(weights, u - self.side) + self.side
 
 
 def _applied(weights: list[Field], field: Tensor) -> Tensor:
-    """Apply a matrix along y and one along x, in the precision of the field."""
-    along_y, along_x = (torch.from_numpy(weight).to(field) for weight in weights)
+    """Apply a matrix along each axis, in the precision of the field."""
+    *others, last = (torch.from_numpy(weight).to(field) for weight in weights)
     with torch.autocast(field.device.type, enabled=False):
-        return along_y @ field @ along_x.T
+        for axis, weight in enumerate(others):
+            dim = axis - len(weights)
+            field = weight @ field if dim == -2 else (weight @ field.movedim(dim, -2)).movedim(-2, dim)
+        return field @ last.T
 
 
 def _shares(fine: Grid, coarse: Grid, axis: int) -> Field:

@@ -16,8 +16,10 @@ from sciml.errors import InputError, MissingVariable
 from sciml.operators.field_scaling import FieldMoments
 from sciml.operators.time_series import TRUTH, bare, begun, broadened, is_line, line_grid, spacing, stepped
 from sciml.pde.axes import Dims, check_planes
+from sciml.pde.dataset import dims_of
 from sciml.pde.grid import Boundary, Centring, Grid, Side
 from sciml.pde.sides import Given, Jumps, check_sides, sides_of_dataset
+from sciml.pde.terms import place_of
 from sciml.train.batches import BatchSource, TensorSource
 from sciml.train.streaming import StoreSource
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["TRUTH", "Samples", "Survey"]
 
 MEMORY = 3 << 30  # bytes of samples above which each epoch reads them from the store
+USUAL = ("sample", "y", "x")
 BLOCK = 64 << 20  # bytes of a block
 Rows = npt.NDArray[np.int64]
 Names: TypeAlias = str | Sequence[str] | Mapping[str, str]
@@ -49,7 +52,8 @@ class Samples:
     Parameters
     ----------
     fields
-        Dataset with dims (row, y, x): each input under its name, and the target under the name `TRUTH`.
+        Dataset with dims (row, y, x), (row, x) or (row, z, y, x): each input under its name, and the target under the
+        name `TRUTH`.
     inputs, target
         Names of the inputs and the target in the dataset.
     grid
@@ -63,7 +67,7 @@ class Samples:
     spacing
         Length of the steps in the units of ``time``, or None.
     line
-        Whether the data are one-dimensional. The fields then have `ROWS` equal rows and are periodic along y.
+        Whether one-dimensional data are represented by `ROWS` equal rows, which are periodic along y.
     side_values
         Values of the target on Dirichlet sides, if the data contain them.
     """
@@ -94,13 +98,15 @@ class Samples:
         lengths: tuple[float, float] | None = None,
         stride: int = 1,
         side_values: Given | None = None,
+        rows: bool = True,
     ) -> Samples:
         """Make the samples of a dataset or a file, see `sciml.pde.open_dataset`.
 
         Parameters
         ----------
         data
-            Dataset with dims (sample, y, x), or (sample, time, y, x) for a time series, whose steps are the pairs.
+            Dataset with dims (sample, y, x), (sample, x) or (sample, z, y, x); a time series has time after the sample,
+            and its steps are the pairs.
         inputs, target
             Names, by default those of the family of the dataset, else ``coefficient`` and ``u``. A mapping such as
             ``{"coefficient": "k"}`` renames variables of the file. The first input of a time series is always the
@@ -111,6 +117,8 @@ class Samples:
             Properties of the grid, if they are missing or wrong in the dataset.
         side_values
             Values of the target on Dirichlet sides, if the dataset does not contain them, see `sciml.pde.sides`.
+        rows
+            Whether to represent one-dimensional data by equal rows, for networks on planes. Time series always are.
 
         Raises
         ------
@@ -134,13 +142,13 @@ class Samples:
         steps = "time" in data[target].dims
         names = tuple(inputs or ()) if steps else _inputs(data, inputs, family, target)
         names = (target, *(name for name in names if name != target)) if steps else names
-        line = is_line(data[target])
+        line = is_line(data[target]) and (rows or steps)
         if line:
             data = broadened(data, (target, *names))
         _check_dims(data, names, target, steps)
         if steps:
             data = begun(data, target)
-        shape = (data.sizes["y"], data.sizes["x"])
+        shape = tuple(data.sizes[dim] for dim in dims_of(data[target]))
         grid = line_grid(shape[1], place[0], place[1], family) if line else _grid(data, shape, *place)
         fields, whole = (stepped if steps else _plain)(data, names, target)
         step = spacing(data) if steps else None
@@ -211,20 +219,22 @@ class Samples:
 
     def _check(self, name: str, values: npt.NDArray[np.float32], rows: Rows) -> None:
         called = self.target if name == TRUTH else name
+        places = tuple(range(1, values.ndim))
         if not np.isfinite(values).all():
-            row, y, x = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
+            row, *at = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
             raise InputError(
-                f"{called} of sample {int(self.whole[rows[row]])} is {values[row, y, x]} at (y, x) = ({y}, {x}): "
+                f"{called} of sample {int(self.whole[rows[row]])} is {values[row, *at]} at {place_of(self.grid, at)}: "
                 "give finite values"
             )
         if name == "coefficient" and not values.min() > 0:
-            row, y, x = (int(i) for i in np.argwhere(~(values > 0))[0])
+            row, *at = (int(i) for i in np.argwhere(~(values > 0))[0])
             raise InputError(
-                f"coefficient of sample {int(self.whole[rows[row]])} is {values[row, y, x]:g} at (y, x) = ({y}, {x}): "
+                f"coefficient of sample {int(self.whole[rows[row]])} is {values[row, *at]:g} at "
+                f"{place_of(self.grid, at)}: "
                 "a coefficient is positive everywhere; another kind of input needs another name (--inputs)"
             )
-        if name == TRUTH and not (values.any((1, 2))).all():
-            row = int(np.flatnonzero(~values.any((1, 2)))[0])
+        if name == TRUTH and not (values.any(places)).all():
+            row = int(np.flatnonzero(~values.any(places))[0])
             raise InputError(
                 f"{called} of sample {int(self.whole[rows[row]])} is zero everywhere: a relative error needs a truth"
             )
@@ -269,12 +279,9 @@ def _opened(
         opened = data
     if stride == 1:
         return opened, place
-    for dim in ("sample", "y", "x"):
-        if dim not in opened.dims:
-            raise InputError(
-                f"stride={stride} of data with the dims {tuple(opened.dims)}: give (sample, y, x)"
-            )
-    whole = _grid(opened, (opened.sizes["y"], opened.sizes["x"]), *place)
+    if "sample" not in opened.dims or "x" not in opened.dims:
+        raise InputError(f"stride={stride} of data with the dims {tuple(opened.dims)}: give (sample, y, x)")
+    whole = _grid(opened, tuple(opened.sizes[dim] for dim in dims_of(opened)), *place)
     return open_dataset(opened, grid=whole, stride=stride), (None, None, None)
 
 
@@ -310,7 +317,8 @@ def _inputs(data: xr.Dataset, inputs: Sequence[str] | None, family: str, target:
 def _check_dims(data: xr.Dataset, inputs: tuple[str, ...], target: str, steps: bool) -> None:
     from sciml.pde.dataset import check_real
 
-    wanted = ("sample", "time", "y", "x") if steps else ("sample", "y", "x")
+    places = dims_of(data[target])
+    wanted = ("sample", "time", *places) if steps else ("sample", *places)
     for name in (target, *inputs):
         if name not in data:
             raise MissingVariable(
@@ -321,10 +329,10 @@ def _check_dims(data: xr.Dataset, inputs: tuple[str, ...], target: str, steps: b
         dims = set(data[name].dims)
         if name == TRUTH:
             raise InputError(f"an input or target named {TRUTH!r}: rename it, that name is taken")
-        if not ({"sample", "y", "x"} <= dims <= set(wanted)):
+        if not places or not ({"sample", *places} <= dims <= set(wanted)):
             raise InputError(
-                f"{name} has the dims {data[name].dims}: give ({', '.join(wanted)}), renaming with xarray or a "
-                "layout (--layout)"
+                f"{name} has the dims {data[name].dims}: give ({', '.join(wanted if places else USUAL)}), renaming "
+                "with xarray or a layout (--layout)"
             )
         check_real(data[name])
     if data.sizes["sample"] < 1:
@@ -336,14 +344,15 @@ def _plain(data: xr.Dataset, inputs: tuple[str, ...], target: str) -> tuple[xr.D
 
     named = {**{name: data[name] for name in inputs}, TRUTH: data[target]}
     fields = {
-        name: bare(array).rename(sample="row").transpose("row", "y", "x") for name, array in named.items()
+        name: bare(array).rename(sample="row").transpose("row", *dims_of(data[target]))
+        for name, array in named.items()
     }
     return xr.Dataset(fields), np.arange(data.sizes["sample"])
 
 
 def _grid(
     data: xr.Dataset,
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     boundary: Boundary | Side | None,
     centring: Centring | None,
     lengths: tuple[float, float] | None,
@@ -354,7 +363,7 @@ def _grid(
         known = grid_in_attributes(data)
         if known.shape != shape:
             raise InputError(
-                f"the data's grid is {known}, its fields have {shape[0]} x {shape[1]} values: "
+                f"the data's grid is {known}, its fields have {' x '.join(map(str, shape))} values: "
                 "correct the attribute 'grid', or drop it and give boundary and centring"
             )
         return Grid(

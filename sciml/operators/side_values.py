@@ -14,7 +14,7 @@ from torch import Tensor
 from sciml.operators.field_scaling import Standard
 from sciml.operators.samples import TRUTH, Samples, Survey
 from sciml.pde.grid import Field, Grid
-from sciml.pde.sides import Sides, described, lift, mean_sides
+from sciml.pde.sides import PLACES, Sides, described, interpolated, lift, mean_sides
 
 __all__ = ["finer_lift", "sides_about", "sides_lift"]
 
@@ -57,6 +57,11 @@ def _on_finer(mean: bytes, grid: Grid, finer: Grid) -> Field:
     values = mean_sides(field, grid, Sides(dict.fromkeys(dirichlet)))
     along = {}
     for name, line in values.items():
-        axis = 1 if name in ("south", "north") else 0
-        along[name] = np.interp(finer.coordinates()[axis], grid.coordinates()[axis], line)
+        axis = PLACES[name][0] + grid.ndim
+        mine, theirs = (
+            [points for other, points in enumerate(place.coordinates()) if other != axis]
+            for place in (grid, finer)
+        )
+        places = np.meshgrid(*theirs, indexing="ij") if theirs else []
+        along[name] = interpolated(line, list(zip(mine, places, strict=True)))
     return lift(along, replace(finer, boundary=grid.boundary))

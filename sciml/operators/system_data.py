@@ -41,6 +41,10 @@ def check_system(model: nn.Module, samples: Samples, *, by_residual: bool) -> No
     """
     if takes(model) != "system" and not by_residual:
         return
+    if samples.grid.ndim != 2:
+        raise InputError(
+            f"the loss 'residual' takes fields of the plane, the data have {samples.grid.ndim} axes: use another loss"
+        )
     what = type(model).__name__ if takes(model) == "system" else "the loss 'residual'"
     if samples.steps or not set(samples.inputs) <= {"coefficient", "source"}:
         raise InputError(

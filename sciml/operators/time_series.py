@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml.errors import InputError
+from sciml.pde.dataset import dims_of
 from sciml.pde.grid import Boundary, Centring, Grid, Side
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def stepped(data: xr.Dataset, inputs: tuple[str, ...], target: str) -> tuple[xr.
     count = series.sizes["time"] - 1
     if count < 1:
         raise InputError("the series has a single time: give two or more, since the operator learns steps")
+    places = dims_of(series)
     before = {"time": slice(0, count)}
     named = {target: series.isel(before), TRUTH: series.isel(time=slice(1, None))}
     for name in inputs:
@@ -82,7 +84,7 @@ def stepped(data: xr.Dataset, inputs: tuple[str, ...], target: str) -> tuple[xr.
             array = bare(data[name])
             named[name] = array.isel(before) if "time" in array.dims else array.expand_dims(time=count)
     fields = {
-        name: array.stack(row=("sample", "time"), create_index=False).transpose("row", "y", "x")
+        name: array.stack(row=("sample", "time"), create_index=False).transpose("row", *places)
         for name, array in named.items()
     }
     return _dataset(fields), np.repeat(np.arange(data.sizes["sample"]), count)

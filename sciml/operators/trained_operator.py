@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from sciml.checks import is_number
 from sciml.compress.saved import describe_weights, saved_parts, with_compression
 from sciml.errors import InputError, MissingVariable, SchemaError
-from sciml.multigrid.torch.stencils import diffusion_stencil
 from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.nn.parametrize import dense_copy
 from sciml.nn.state_dict import load_weights, materialise
 from sciml.operators import registry
 from sciml.operators.field_scaling import FieldScaling
+from sciml.operators.linear_system import mean_free, system_of
 from sciml.operators.lipschitz_bound import describe_certificate
-from sciml.operators.requirements import check_fields, check_grid
+from sciml.operators.requirements import check_fields, check_grid, shape_of
 from sciml.operators.resampling import Resampling
 from sciml.operators.samples import Samples
 from sciml.operators.side_values import finer_lift
@@ -63,22 +63,10 @@ def channels_last(network: nn.Module) -> bool:
     return takes(network) == "fields" and bool(getattr(network, "channels_last", True))
 
 
-def system_of(fields: Mapping[str, Tensor], grid: Grid) -> tuple[Tensor, Tensor]:
-    """Return the stencil (sample, 9, y, x) and right-hand side (sample, 1, y, x) of coefficient and source.
-
-    A missing coefficient or source is 1. The boundary data are zero.
-    """
-    given = next(iter(fields.values()))
-    value = torch.ones_like(given)
-    stencil = diffusion_stencil(fields.get("coefficient", value), grid)
-    volumes = torch.from_numpy(grid.volumes()).to(given)
-    return stencil, (fields.get("source", value) * volumes)[:, None]
-
-
 def answer(
     network: nn.Module, fields: Mapping[str, Tensor], normalisation: FieldScaling, grid: Grid
 ) -> Tensor:
-    """Evaluate a network on fields (sample, y, x) by name; returns (sample, y, x) in physical units."""
+    """Evaluate a network on fields, such as (sample, y, x), by name; returns one such field in physical units."""
     if takes(network) == "system":
         stencil, rhs = system_of(fields, grid)
         with torch.autocast(
@@ -89,18 +77,12 @@ def answer(
         return physical[:, 0] if held else mean_free(physical[:, 0], grid)
     channels = torch.stack([value.encode(fields[name]) for name, value in normalisation.inputs.items()], 1)
     # The memory format of the weights is not changed, since other strides give other bits after a checkpoint.
-    if channels_last(network):
+    if channels_last(network) and channels.ndim == 4:
         channels = channels.contiguous(memory_format=torch.channels_last)
     prediction: Tensor = network(channels)
     return normalisation.target.decode(
         prediction[:, 0].to(torch.promote_types(prediction.dtype, torch.float32))
     )
-
-
-def mean_free(u: Tensor, grid: Grid) -> Tensor:
-    """Subtract the means over the rectangle from fields (..., y, x), as solvers do for singular problems."""
-    shares = torch.from_numpy(grid.volumes() / grid.volumes().sum()).to(u)
-    return u - (u * shares).sum((-2, -1), keepdim=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +92,8 @@ class TrainedOperator:
     Parameters
     ----------
     network
-        Network from (sample, channel, y, x) to (sample, 1, y, x) in normalised units; if its attribute ``takes`` is
+        Network from (sample, channel, y, x) to (sample, 1, y, x) in normalised units, on a line without y and in a box
+        with z; if its attribute ``takes`` is
         ``system``, from a stencil and a right-hand side to the solution. With the attribute ``any_resolution`` it
         accepts grids of other resolutions; otherwise fields on finer grids are averaged to the trained grid.
     normalisation
@@ -208,9 +191,10 @@ class TrainedOperator:
         check_fields(self, fields)
         shapes = {name: tuple(field.shape) for name, field in fields.items()}
         shape = next(iter(shapes.values()))
-        if len(set(shapes.values())) != 1 or len(shape) != 3:
-            raise InputError(f"fields of shapes {shapes}: give each as (sample, y, x)")
-        grid = grid or replace(self.grid, shape=(shape[1], shape[2]))
+        if len(set(shapes.values())) != 1 or len(shape) != 1 + self.grid.ndim:
+            dims = ", ".join(self.grid.dims)
+            raise InputError(f"fields of shapes {shapes}: give each as (sample, {dims})")
+        grid = grid or replace(self.grid, shape=shape[1:])
         if grid.shape != shape[1:]:
             raise InputError(f"fields of shape {shape} on a grid {grid}: give the grid they lie on")
         self.check(grid)
@@ -239,8 +223,8 @@ class TrainedOperator:
             return answer(network, fields, self.normalisation, grid)
         except RuntimeError as error:
             raise InputError(
-                f"the {type(network).__name__} trained on {self.grid} cannot take {grid.shape[0]} x "
-                f"{grid.shape[1]} ({str(error).splitlines()[0]}): use the resolution it was trained at"
+                f"the {type(network).__name__} trained on {self.grid} cannot take {shape_of(grid)} "
+                f"({str(error).splitlines()[0]}): use the resolution it was trained at"
             ) from error
 
     def check(self, grid: Grid) -> None:
@@ -363,14 +347,15 @@ def samples_for(operator: Any, data: xr.Dataset) -> Samples:
     """
     trained = isinstance(operator, TrainedOperator)
     names = operator.needed({str(name) for name in data}) if trained else operator.inputs
-    has_grid = "grid" in data.attrs
+    place: dict[str, Any] = {}
+    if "grid" not in data.attrs:
+        place = {name: getattr(operator.grid, name) for name in ("boundary", "centring", "lengths")}
     samples = Samples.of(
         data,
         inputs=[name for name in names if not (operator.steps and name == operator.target)] or None,
         target=operator.target,
-        boundary=None if has_grid else operator.grid.boundary,
-        centring=None if has_grid else operator.grid.centring,
-        lengths=None if has_grid else operator.grid.lengths,
+        rows=operator.grid.ndim == 2,
+        **place,
     )
     constant = samples.parameters.get("source", 1.0)
     if trained and takes(operator.network) == "system" and "source" not in samples.inputs and constant != 1.0:

@@ -81,8 +81,8 @@ def train(
     Parameters
     ----------
     data
-        Dataset with dims (sample, y, x) or (sample, time, y, x), or the path of its file. Each step of a time series is
-        a training pair.
+        Dataset with dims (sample, y, x), (sample, x) or (sample, z, y, x), or with time after the sample, or the path
+        of its file. Each step of a time series is a training pair.
     output
         Path of the checkpoint. The resumable state of the training is stored next to it until the training is complete.
     network
@@ -102,7 +102,8 @@ def train(
         See `sciml.operators.samples.Samples.of`.
     scaling
         Scaling of inputs and target, see `sciml.operators.field_scaling.Standard`; by default ``scalar`` and, where a
-        side is Dirichlet, ``scale``.
+        side is Dirichlet, ``scale``. Inputs that are positive and skewed, such as a lognormal coefficient, are scaled
+        by ``log``.
     resume
         Whether to continue an interrupted training of the same data, network and settings.
     progress
@@ -138,6 +139,7 @@ def train(
     run.check_output(Path(output), [item for item in (data, validation) if isinstance(item, str | Path)])
     given: dict[str, Any] = {"inputs": inputs, "target": target, "layout": layout, "stride": stride}
     given |= {"boundary": boundary, "centring": centring, "dims": dims, "side_values": side_values}
+    given["rows"] = "axes" not in inspect.signature(kind).parameters
     samples = Samples.of(data, **given)
     held, others = _held_out(samples, validation, settings.seed, given)
     training = samples.rows(np.setdiff1d(np.arange(samples.samples), held))
@@ -177,6 +179,8 @@ def train(
     progress = automatic() if progress is None else progress
     if not form.real:
         progress.say(form.describe(model))
+    for line in _described_logarithms(normalisation, survey):
+        progress.say(line)
     history = run.run(
         operator.network,
         form.objective(objective),
@@ -277,11 +281,18 @@ def _check_steps(kind: Any, samples: Samples) -> None:
 
 def _described(kind: Any, network: Mapping[str, Any], samples: Samples) -> dict[str, Any]:
     """Return the configuration of the network with the settings that the samples determine."""
-    described = dict(network)
-    if {"centring", "boundary"} <= set(inspect.signature(kind).parameters):
+    described, known = dict(network), inspect.signature(kind).parameters
+    if samples.grid.ndim != 2:
+        if "axes" not in known:
+            raise InputError(
+                f"{kind.__name__} takes fields of the plane, the data have {samples.grid.ndim} axes "
+                f"({', '.join(samples.grid.dims)}): train FNO (fno)"
+            )
+        described = {"axes": samples.grid.ndim, **described}
+    if {"centring", "boundary"} <= set(known):
         fixed = {"centring": samples.grid.centring, "boundary": samples.grid.boundary.sides}
         described = {**fixed, **described}
-    if "points" in inspect.signature(kind).parameters:
+    if "points" in known:
         described = {"points": list(samples.grid.shape), **described}
     if takes(kind) != "system":
         described = {"in_channels": len(samples.inputs), **described}
@@ -299,7 +310,10 @@ def _normalisation(
         return FieldScaling.raw(samples.inputs)
     held = "dirichlet" in samples.grid.boundary.sides.values()
     of_inputs, of_target = scaling or ("scalar", "scale" if held else "scalar")
-    inputs = {name: survey.moments[name].standard(of_inputs) for name in samples.inputs}
+    ways = dict.fromkeys(samples.inputs, of_inputs)
+    if scaling is None and not samples.steps:
+        ways |= {name: "log" for name in samples.inputs if survey.moments[name].skewed}
+    inputs = {name: survey.moments[name].standard(how) for name, how in ways.items()}
     if getattr(model, "steps_only", False):
         order: Any = getattr(model, "order", 0)
         if of_inputs == "pointwise" and order:
@@ -312,6 +326,16 @@ def _normalisation(
         inputs,
         survey.moments[TRUTH].standard(of_target, sides_lift(samples, survey, sides)),
     )
+
+
+def _described_logarithms(normalisation: FieldScaling, survey: Survey) -> list[str]:
+    """Return a line for each input that is scaled by its logarithm."""
+    return [
+        f"{name} is scaled by its logarithm: the skewness of its values is {survey.moments[name].values.skewness:.2g}, "
+        f"that of the logarithms {survey.moments[name].logs.skewness:.2g}"
+        for name, standard in normalisation.inputs.items()
+        if standard.how == "log"
+    ]
 
 
 def _identity(operator: TrainedOperator, loss: Loss, held: Rows, others: Samples | None) -> dict[str, str]:

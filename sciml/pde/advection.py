@@ -72,7 +72,7 @@ class AdvectionDiffusion:
     @property
     def grid(self) -> Grid:
         """Grid of the unknowns."""
-        return grid_of(self.resolution, self.centring, self.boundary, self.lengths)
+        return grid_of(self.resolution, self.centring, self.boundary, self.lengths, plane=True)
 
     def diffusion_field(self) -> Field:
         """Return the diffusion (y, x) at the unknowns."""

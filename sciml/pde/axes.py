@@ -12,9 +12,9 @@ from sciml.errors import InputError
 
 __all__ = ["AXES", "Dims", "check_planes", "check_sizes", "given_dims", "parts_of", "variable"]
 
-AXES: Final = ("sample", "time", "channel", "y", "x")
+AXES: Final = ("sample", "time", "channel", "z", "y", "x")
 """Dims of a variable, in the order in which it is returned."""
-VOLUME: Final = ("z", "depth", "level", "lev", "height", "altitude")
+VOLUME: Final = ("depth", "level", "lev", "height", "altitude")
 BLOCK_BYTES: Final = 4 << 20
 
 Dims: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
@@ -53,7 +53,7 @@ def given_dims(dims: Dims | None) -> dict[str, tuple[str, ...]]:
 def _checked(value: str | Sequence[str], given: object) -> tuple[str, ...]:
     names = tuple(part.strip() for part in (value.split(",") if isinstance(value, str) else value))
     flat = [part for name in names for part, _ in parts_of(name)]
-    known = (*AXES, "z", "1")
+    known = (*AXES, "1")
     strange = [part for part in flat if part not in known]
     twice = [part for part in set(flat) - {"1"} if flat.count(part) > 1]
     if strange or twice or "x" not in flat:
@@ -75,18 +75,19 @@ def parts_of(dim: str) -> list[tuple[str, int | None]]:
 
 
 def check_planes(name: str, dims: Sequence[str]) -> None:
-    """Check that fields do not have three dimensions in space.
+    """Check that the third dimension of fields in space is named z.
 
     Raises
     ------
     InputError
-        The fields have three dimensions; the message names the third.
+        It has another name, which the message contains.
     """
     third = next((dim for dim in dims if dim.lower() in VOLUME), None)
     if third is not None and len(dims) > 3:
         raise InputError(
-            f"{name} has dims ({', '.join(dims)}), three in space: networks and solvers here take planes (y, x); "
-            f"take one {third}, or each {third} as a sample of its own"
+            f"{name} has dims ({', '.join(dims)}), three in space: rename the third, ds.rename({third}='z') (--dims "
+            f"{','.join('z' if dim == third else dim for dim in dims)}), take one {third}, or each {third} as a sample "
+            "of its own"
         )
 
 

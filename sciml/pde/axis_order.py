@@ -30,6 +30,11 @@ _READINGS: Final[Mapping[int, tuple[tuple[str, ...], ...]]] = {
         ("sample", "z", "y", "x"),
         ("y", "x", "time", "sample"),
     ),
+    5: (
+        ("sample", "time", "z", "y", "x"),
+        ("sample", "channel", "z", "y", "x"),
+        ("sample", "z", "y", "x", "channel"),
+    ),
 }
 
 
@@ -62,7 +67,7 @@ def resolve(
     dims
         Dimensions as `given_dims` returns them.
     coordinates
-        Sizes of y, x or time, if the file or a grid contains them.
+        Sizes of z, y, x or time, if the file or a grid contains them.
     matlab
         Whether it is a MATLAB file, in which the sample is often the last axis.
     series
@@ -187,7 +192,7 @@ def _agree(reading: Reading, asked: _Question, known: Mapping[str, int]) -> bool
             return False
         sizes |= {"y": y, "x": x}
     space = next(iter(spaces))
-    if "y" in known and "y" not in space and "x" in known:
+    if "x" in known and any(dim in known and dim not in space for dim in ("z", "y")):
         return False
     return all(
         sizes[dim] == size or (dim == "time" and sizes[dim] == size - 1)
@@ -289,9 +294,8 @@ def _described(asked: _Question, reading: Reading) -> str:
     sizes = _sizes(asked, reading)
     count = sizes.pop("sample", 1)
     order = [dim for dim in ("time", "channel", "z", "y", "x") if dim in sizes]
-    steady = ", steady in three dimensions (cannot be trained on)" if "z" in sizes else ""
     text = f"{' x '.join(str(sizes[dim]) for dim in order)} ({', '.join(order)})"
-    return f"{count} sample{'s' * (count != 1)} of {text}{steady}"
+    return f"{count} sample{'s' * (count != 1)} of {text}"
 
 
 def _option(asked: _Question, reading: Reading) -> str:

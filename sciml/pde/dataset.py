@@ -10,7 +10,7 @@ import numpy as np
 from sciml.errors import InputError, MissingVariable
 from sciml.pde.attributes import grid_in_attributes, parameters_of, readable
 from sciml.pde.axes import check_planes
-from sciml.pde.grid import Boundary, Field, Grid
+from sciml.pde.grid import SPACE, Boundary, Field, Grid, space
 from sciml.pde.sides import posed
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ __all__ = [
     "check_dataset",
     "check_real",
     "check_values",
+    "dims_of",
     "family_of",
     "grid_of_dataset",
     "in_order",
@@ -35,8 +36,7 @@ __all__ = [
 INPUTS = ("coefficient", "source", "wave_speed", "diffusion", "vorticity", "initial")
 """Names of the variables that are inputs if a dataset does not name its inputs."""
 POSITIVE = ("coefficient", "wave_speed", "diffusion")
-SPACE = (("y", "x"), ("x",))
-ORDER = ("sample", "time", "y", "x")
+ORDER = ("sample", "time", *SPACE)
 
 
 def inputs_of(dataset: xr.Dataset) -> tuple[str, ...]:
@@ -120,17 +120,17 @@ def check_dataset(dataset: xr.Dataset) -> xr.Dataset:
     MissingVariable
         There is no input or no target.
     InputError
-        The dims are not (sample, y, x), (sample, time, y, x), (sample, x) or (sample, time, x); an input has a time or
-        a second axis that the target does not have; there are no samples; values are complex or text; or the target is
-        also an input.
+        The dims are not (sample, y, x), (sample, z, y, x) or (sample, x), with or without time after the sample; an
+        input has an axis that the target does not have; there are no samples; values are complex or text; or
+        the target is also an input.
     """
     names = (*inputs_of(dataset), target_of(dataset))
     for name in names:
         value = dataset[name]
         dims = tuple(map(str, value.dims))
         check_planes(name, dims)
-        space = dims[2:] if dims[1:2] == ("time",) else dims[1:]
-        if dims[:1] != ("sample",) or space not in SPACE:
+        places = dims[2:] if dims[1:2] == ("time",) else dims[1:]
+        if dims[:1] != ("sample",) or not places or places != space(len(places)):
             raise InputError(
                 f"{name} has dims ({', '.join(dims)}) of sizes {value.shape}: it should have (sample, y, x) or "
                 f"(sample, time, y, x); {_to_our_dims(dims)}"
@@ -163,7 +163,7 @@ def _check_alike(dataset: xr.Dataset) -> None:
         if more or fewer:
             raise InputError(
                 f"{name} has dims ({', '.join(map(str, dataset[name].dims))}), {target.name} "
-                f"({', '.join(map(str, target.dims))}): give both on a line, or both in the plane"
+                f"({', '.join(map(str, target.dims))}): give both on a line, both in the plane, or both in space"
             )
 
 
@@ -188,7 +188,7 @@ def in_order(dataset: xr.Dataset) -> xr.Dataset:
 
 def _to_our_dims(dims: tuple[str, ...]) -> str:
     """Return the remedy for dims of other names or in another order."""
-    wanted = {2: ("sample", "x"), 3: ("sample", "y", "x"), 4: ORDER}.get(len(dims))
+    wanted = {2: ("sample", "x"), 3: ("sample", "y", "x"), 4: ("sample", "time", "y", "x")}.get(len(dims))
     if set(dims) == {"y", "x"}:
         return "a single field gets samples by ds.expand_dims('sample')"
     if wanted is None:
@@ -200,8 +200,8 @@ def _to_our_dims(dims: tuple[str, ...]) -> str:
     if free == ["time"]:
         return (
             f"if {strange[0]} is time or a channel, name the axes (--dims "
-            f"{','.join('time' if dim in strange else dim for dim in dims)}, or channel for time; in Python dims=); "
-            "fields in three dimensions are not taken"
+            f"{','.join('time' if dim in strange else dim for dim in dims)}, or channel for time, or z for fields in "
+            "three dimensions; in Python dims=)"
         )
     names = dict(zip(strange, free, strict=True))
     renamed = ", ".join(f"{old}='{new}'" for old, new in names.items())
@@ -242,7 +242,7 @@ def grid_of_dataset(dataset: xr.Dataset, grid: Grid | None = None) -> Grid:
     Parameters
     ----------
     dataset
-        Dataset with fields (..., y, x).
+        Dataset with fields (..., y, x), (..., x) or (..., z, y, x).
     grid
         Grid of the fields, if it is not the one in the attributes.
 
@@ -263,27 +263,37 @@ def grid_of_dataset(dataset: xr.Dataset, grid: Grid | None = None) -> Grid:
             f"grid={grid!r}: give a Grid, such as Grid((63, 63), 'vertex', Boundary.all('neumann'))"
         )
     grid = grid_in_attributes(dataset) if grid is None else grid
-    shape = (dataset.sizes.get("y"), dataset.sizes.get("x"))
+    dims = dims_of(dataset)
+    shape = tuple(dataset.sizes[dim] for dim in dims)
     if shape != grid.shape:
         raise InputError(
-            f"the grid is {grid.shape[0]} x {grid.shape[1]}, the fields (y, x) are {shape[0]} x {shape[1]}: give the "
+            f"the grid is {_times(grid.shape)}, the fields ({', '.join(dims)}) are {_times(shape)}: give the "
             "grid of these (grid=), or correct or drop the attribute 'grid'"
         )
     return grid
 
 
+def dims_of(data: xr.Dataset | xr.DataArray) -> tuple[str, ...]:
+    """Return the axes in space of a field or of the fields of a dataset, such as (y, x)."""
+    return tuple(dim for dim in SPACE if dim in data.dims)
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
 def on_grid(dataset: xr.Dataset, grid: Grid) -> xr.Dataset:
     """Assign the coordinates of a grid and the attribute ``grid`` to a dataset."""
     grid_of_dataset(dataset, grid)  # checks the shape
-    y, x = grid.coordinates()
-    return dataset.assign_coords(y=y, x=x).assign_attrs(grid=json.dumps(grid.to_json()))
+    coords = dict(zip(grid.dims, grid.coordinates(), strict=True))
+    return dataset.assign_coords(coords).assign_attrs(grid=json.dumps(grid.to_json()))
 
 
 def without_sides(dataset: xr.Dataset) -> xr.Dataset:
     """Remove the nodes on the sides, where the solution is known to be zero."""
     grid = grid_of_dataset(dataset)
-    shape = (grid.shape[0] - 2, grid.shape[1] - 2)
-    inner = dataset.isel(y=slice(1, -1), x=slice(1, -1)).assign_attrs(sides="dropped")
+    shape = tuple(n - 2 for n in grid.shape)
+    inner = dataset.isel(dict.fromkeys(grid.dims, slice(1, -1))).assign_attrs(sides="dropped")
     return on_grid(inner, Grid(shape, "vertex", Boundary.all("dirichlet"), grid.lengths))
 
 
@@ -357,13 +367,13 @@ def problem_of(dataset: xr.Dataset, index: int, grid: Grid | None = None) -> Any
         raise InputError(f"sample {index}: the dataset has {count}, 0 to {count - 1}")
     family = family_of(dataset)
     sample = dataset[list(family.inputs)].isel(sample=index).compute()
-    space = ("y", "x") if "y" in dataset.dims else ("x",)
+    dims = dims_of(dataset)
     if grid is None and dataset.attrs.get("sides") == "kept":
         dataset = without_sides(dataset)
-        sample = sample.isel(y=slice(1, -1), x=slice(1, -1))
-    if len(space) == 2:
+        sample = sample.isel(dict.fromkeys(dims, slice(1, -1)))
+    if len(dims) > 1 or "grid" in dataset.attrs or grid is not None:
         grid = grid_of_dataset(dataset, grid)
     fields: dict[str, Field] = {
-        name: np.asarray(sample[name].transpose(*space).values, np.float64) for name in family.inputs
+        name: np.asarray(sample[name].transpose(*dims).values, np.float64) for name in family.inputs
     }
     return posed(family.problem_with(grid, fields), dataset, grid)

@@ -12,7 +12,7 @@ from sciml.checks import check_whole, is_whole
 from sciml.errors import InputError
 from sciml.pde.finite_element import finite_elements
 from sciml.pde.finite_volume import finite_volumes, held_energy
-from sciml.pde.grid import Boundary, Centring, Field, Grid, Side
+from sciml.pde.grid import SPACE, Boundary, Centring, Field, Grid, Side, space
 from sciml.pde.random_fields import Coefficient, TwoPhase
 from sciml.pde.representation import problem_table, represent
 from sciml.pde.system import Kind, System
@@ -52,13 +52,14 @@ class Poisson:
     Parameters
     ----------
     resolution
-        Unknowns along each axis, or along y and x.
+        Unknowns along both axes of a square, or along each axis: (x,), (y, x) or (z, y, x).
     source
-        Number, array (y, x), function of x and y, or random field (`GaussianField`).
+        Number, array (y, x), function of x and y, or random field (`GaussianField`). On a line arrays are (x), in a box
+        (z, y, x), and functions take x, or x, y and z.
     boundary
         One condition for every side, or a `Boundary`.
     boundary_value, flux
-        u on Dirichlet sides and du/dn on Neumann sides: a number or a function of x and y.
+        u on Dirichlet sides and du/dn on Neumann sides: a number or a function of the coordinates.
     centring, lengths
         See `Grid`.
     seed
@@ -78,13 +79,13 @@ class Poisson:
     np.float64(4.0)
     """
 
-    resolution: int | tuple[int, int]
+    resolution: int | tuple[int, ...]
     source: Coefficient | Values = 1.0
     boundary: Boundary | Side = "dirichlet"
     boundary_value: float | PlaneFunction = 0.0
     flux: float | PlaneFunction = 0.0
     centring: Centring = "vertex"
-    lengths: tuple[float, float] = (1.0, 1.0)
+    lengths: tuple[float, ...] = (1.0, 1.0)
     seed: int = 7
 
     __repr__ = represent
@@ -96,7 +97,7 @@ class Poisson:
         return grid_of(self.resolution, self.centring, self.boundary, self.lengths)
 
     def source_field(self) -> Field:
-        """Return the source (y, x) at the unknowns."""
+        """Return the source at the unknowns, of the shape of the grid."""
         return drawn(self.source, self.grid, self.seed, "source")
 
     def terms(self) -> Terms:
@@ -118,9 +119,10 @@ class Darcy:
     Parameters
     ----------
     resolution
-        Unknowns along each axis, or along y and x.
+        Unknowns, see `Poisson`.
     coefficient
-        Random field (`TwoPhase`, `Multiscale`, `Lognormal`), number, array (y, x), or function of x and y.
+        Random field (`TwoPhase`, `Multiscale`, `Lognormal`), number, array, or function of the
+        coordinates, see `Poisson`.
     seed
         Seed of a random coefficient and of a random source; the two fields are independent.
     source, boundary, boundary_value, flux, centring, lengths
@@ -137,14 +139,14 @@ class Darcy:
     (15, 15)
     """
 
-    resolution: int | tuple[int, int]
+    resolution: int | tuple[int, ...]
     coefficient: Coefficient | Values = BENCHMARK
     source: Coefficient | Values = 1.0
     boundary: Boundary | Side = "dirichlet"
     boundary_value: float | PlaneFunction = 0.0
     flux: float | PlaneFunction = 0.0
     centring: Centring = "vertex"
-    lengths: tuple[float, float] = (1.0, 1.0)
+    lengths: tuple[float, ...] = (1.0, 1.0)
     seed: int = 7
 
     __repr__ = represent
@@ -156,11 +158,11 @@ class Darcy:
         return grid_of(self.resolution, self.centring, self.boundary, self.lengths)
 
     def coefficient_field(self) -> Field:
-        """Return the coefficient (y, x) at the unknowns."""
+        """Return the coefficient at the unknowns, of the shape of the grid."""
         return positive(drawn(self.coefficient, self.grid, self.seed, "coefficient"), "coefficient")
 
     def source_field(self) -> Field:
-        """Return the source (y, x) at the unknowns."""
+        """Return the source at the unknowns, of the shape of the grid."""
         return drawn(self.source, self.grid, self.seed, "source", stream=1)
 
     def terms(self) -> Terms:
@@ -175,20 +177,32 @@ class Darcy:
 
 
 def grid_of(
-    resolution: int | tuple[int, int],
+    resolution: int | tuple[int, ...],
     centring: Centring,
     boundary: Boundary | Side,
-    lengths: tuple[float, float],
+    lengths: tuple[float, ...],
+    *,
+    plane: bool = False,
 ) -> Grid:
-    """The grid of a problem, from one resolution or two."""
+    """The grid of a problem, from one resolution for a square, or one for each axis.
+
+    Raises
+    ------
+    InputError
+        The resolution is not 1 to 3 whole numbers, or with ``plane`` not 2.
+    """
     shape = (resolution, resolution) if is_whole(resolution) else resolution
-    if not (isinstance(shape, tuple | list) and len(shape) == 2 and all(map(is_whole, shape))):
-        raise InputError(f"resolution={resolution!r}: give a whole number of unknowns, or two, along y and x")
-    return Grid((int(shape[0]), int(shape[1])), centring, Boundary.of(boundary), lengths)
+    some = isinstance(shape, tuple | list) and 1 <= len(shape) <= len(SPACE) and all(map(is_whole, shape))
+    if not some or (plane and len(shape) != 2):  # type: ignore[arg-type]
+        more = "" if plane else " (one on a line, three in a box)"
+        raise InputError(
+            f"resolution={resolution!r}: give a whole number of unknowns, or two, along y and x{more}"
+        )
+    return Grid(tuple(map(int, shape)), centring, Boundary.of(boundary), lengths)  # type: ignore[arg-type]
 
 
 def drawn(given: Coefficient | Values, grid: Grid, seed: int, name: str, stream: int = 0) -> Field:
-    """Return a field (y, x) on a grid, drawn if it is random; different streams of one seed are independent."""
+    """Return a field on a grid, drawn if it is random; different streams of one seed are independent."""
     if isinstance(given, type):
         raise InputError(f"{name}={given.__name__}, the class: give one of it, such as {given.__name__}()")
     if isinstance(given, Coefficient):
@@ -219,7 +233,8 @@ def positive(field: Field, name: str) -> Field:
     if not field.min() > 0:
         where = tuple(int(i) for i in np.unravel_index(field.argmin(), field.shape))
         raise InputError(
-            f"{name} is {field[where]:g} at (y, x) = {where}: an elliptic problem needs it positive everywhere"
+            f"{name} is {field[where]:g} at ({', '.join(space(field.ndim))}) = {where}: an elliptic problem needs it "
+            "positive everywhere"
         )
     return field
 
@@ -233,8 +248,9 @@ def discretize(problem: Elliptic, scheme: Scheme | None = None) -> System:
     problem
         `Poisson`, `Darcy`, `Helmholtz`, `AdvectionDiffusion`, or any object with a grid and terms.
     scheme
-        ``finite_volume``: stencils of five points, on vertex-centred and cell-centred grids. ``finite_element``:
-        bilinear elements with stencils of nine points, on vertex-centred grids. None selects finite elements for
+        ``finite_volume``: stencils of three, five or seven points on a line, in the plane and in a box, on
+        vertex-centred and cell-centred grids. ``finite_element``: bilinear elements with stencils of nine points, on
+        vertex-centred grids of the plane. None selects finite elements for
         Helmholtz problems on vertex-centred grids, and finite volumes otherwise.
 
     Returns
@@ -245,7 +261,7 @@ def discretize(problem: Elliptic, scheme: Scheme | None = None) -> System:
     Raises
     ------
     InputError
-        The problem is not linear elliptic, the scheme is unknown, or it does not apply to cell-centred grids.
+        The problem is not linear elliptic, the scheme is unknown, or it does not apply to the grid.
 
     Examples
     --------

@@ -85,7 +85,7 @@ class Family:
             object.__setattr__(self, "template", dataclasses.replace(self.template, mass="blended"))
 
     def problem(
-        self, resolution: int | tuple[int, int], seed: int, centring: Centring = "vertex"
+        self, resolution: int | tuple[int, ...], seed: int, centring: Centring = "vertex"
     ) -> PdeProblem:
         """Return the problem of a seed, which determines the same random field at every resolution."""
         if self.stepped and centring != "vertex":
@@ -119,11 +119,11 @@ class Family:
             )
 
     def fields(self, problem: PdeProblem) -> dict[str, Field]:
-        """Return the inputs of a problem, each (y, x)."""
+        """Return the inputs of a problem, each of the shape of its grid."""
         return {name: getattr(problem, f"{name}_field")() for name in self.inputs}
 
     def problem_with(self, grid: Grid | None, fields: Mapping[str, Field]) -> PdeProblem:
-        """Return the problem with these inputs (y, x) on a grid; without a grid, inputs (x) on the periodic line."""
+        """Return the problem with these inputs on a grid; without a grid, inputs (x) on the periodic line."""
         if grid is None:
             return self._replaced(resolution=next(iter(fields.values())).shape, **fields)
         if isinstance(self.template, NavierStokes):  # subsampling adds a mean, which a velocity cannot have

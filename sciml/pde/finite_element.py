@@ -46,13 +46,17 @@ def finite_elements(terms: Terms) -> tuple[Matrix, Field]:
     Raises
     ------
     InputError
-        The grid is cell-centred.
+        The grid is cell-centred, or not of the plane.
     """
     grid = terms.grid
     if grid.centring != "vertex":
         raise InputError(
             f"finite elements need a vertex-centred grid, and this one is {grid}: "
             "take centring='vertex', or scheme='finite_volume'"
+        )
+    if grid.ndim != 2:
+        raise InputError(
+            f"finite elements need a grid of the plane, and this one is {grid}: take scheme='finite_volume'"
         )
     elements = _Elements(grid)
     hy, hx = grid.spacing
@@ -150,7 +154,7 @@ def _add_flux(load: Field, terms: Terms, elements: _Elements) -> None:
                 share = 1 + reaction * grid.spacing[axis] ** 2 / 12
             for point in GAUSS:
                 along = np.asarray((low + point) * h, np.float64)
-                q = on_side(terms.flux, grid, axis, end, along, "flux") * h / 2
+                q = on_side(terms.flux, grid, axis, end, [along], "flux") * h / 2
                 np.add.at(load, nodes[low], q * (1 - point) * share[low])
                 np.add.at(load, nodes[high], q * point * share[high])
 
@@ -163,6 +167,6 @@ def _known(terms: Terms, elements: _Elements) -> Field:
         along = np.asarray(np.arange(elements.nodes[1 - axis]) * grid.spacing[1 - axis], np.float64)
         for end, side in zip((0, -1), grid.sides(axis), strict=True):
             if side == "dirichlet":
-                values = on_side(terms.boundary_value, grid, axis, end, along, "boundary_value")
+                values = on_side(terms.boundary_value, grid, axis, end, [along], "boundary_value")
                 known[elements.side(axis, end)] = values
     return known

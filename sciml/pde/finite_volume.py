@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -33,9 +35,9 @@ def finite_volumes(terms: Terms) -> tuple[Matrix, Field]:
     rows, columns, values = [], [], []
     if terms.reaction is not None:
         diagonal += terms.reaction * grid.volumes()
-    for axis in (0, 1):
-        width = grid.weights(1 - axis)
-        across = width[None, :] if axis == 0 else width[:, None]
+    for axis in range(grid.ndim):
+        width = grid.areas(axis)
+        across = np.expand_dims(width, axis)
         h = grid.spacing[axis]
         before, after = _neighbours(grid, axis)
         a, b = terms.diffusion[before], terms.diffusion[after]
@@ -51,7 +53,7 @@ def finite_volumes(terms: Terms) -> tuple[Matrix, Field]:
         for end, side in zip((0, -1), grid.sides(axis), strict=True):
             if side == "periodic":
                 continue
-            at = _next_to(axis, end)
+            at = _next_to(grid, axis, end)
             flow = width * _speed(terms, axis, "first" if end == 0 else "last") * (-1 if end == 0 else 1)
             if side == "dirichlet":
                 known, conductance = _known_side(terms, axis, end)
@@ -90,18 +92,18 @@ def held_energy(terms: Terms) -> tuple[Field, float]:
     """
     grid = terms.grid
     load, constant = np.zeros(grid.shape), 0.0
-    for axis in (0, 1):
+    for axis in range(grid.ndim):
         for end, side in zip((0, -1), grid.sides(axis), strict=True):
             if side == "dirichlet":
                 known, conductance = _known_side(terms, axis, end)
-                load[_next_to(axis, end)] += conductance * known
+                load[_next_to(grid, axis, end)] += conductance * known
                 constant += float((conductance * known**2).sum())
     return load.ravel(), constant
 
 
-def _next_to(axis: int, end: int) -> tuple[int | slice, int | slice]:
-    """Index of the line of unknowns next to a side: the beginning (end 0) or the end (-1) of an axis."""
-    return (end, slice(None)) if axis == 0 else (slice(None), end)
+def _next_to(grid: Grid, axis: int, end: int) -> tuple[int | slice, ...]:
+    """Index of the unknowns next to a side: the beginning (end 0) or the end (-1) of an axis."""
+    return tuple(end if other == axis else slice(None) for other in range(grid.ndim))
 
 
 def _known_side(terms: Terms, axis: int, end: int) -> tuple[Field, Field]:
@@ -109,9 +111,14 @@ def _known_side(terms: Terms, axis: int, end: int) -> tuple[Field, Field]:
     grid = terms.grid
     h = grid.spacing[axis]
     distance = h / 2 if grid.centring == "cell" else h
-    along = grid.coordinates()[1 - axis]
-    known = on_side(terms.boundary_value, grid, axis, end, along, "boundary_value")
-    return known, grid.weights(1 - axis) * terms.diffusion[_next_to(axis, end)] / distance
+    known = on_side(terms.boundary_value, grid, axis, end, _across(grid, axis), "boundary_value")
+    return known, grid.areas(axis) * terms.diffusion[_next_to(grid, axis, end)] / distance
+
+
+def _across(grid: Grid, axis: int) -> list[Field]:
+    """Return the coordinates of the unknowns along the axes of a side, which broadcast to its shape."""
+    others = [points for other, points in enumerate(grid.coordinates()) if other != axis]
+    return list(np.meshgrid(*others, indexing="ij", sparse=True))
 
 
 def _neighbours(grid: Grid, axis: int) -> tuple[Any, Any]:
@@ -120,9 +127,9 @@ def _neighbours(grid: Grid, axis: int) -> tuple[Any, Any]:
     last = n if "periodic" in grid.sides(axis) else n - 1
     low = np.arange(last)
     high = (low + 1) % n
-    if axis == 0:
-        return (low, slice(None)), (high, slice(None))
-    return (slice(None), low), (slice(None), high)
+    before, after = ([slice(None)] * grid.ndim for _ in range(2))
+    before[axis], after[axis] = low, high  # type: ignore[call-overload]
+    return tuple(before), tuple(after)
 
 
 def _speed(terms: Terms, axis: int, which: str) -> Field:
@@ -147,11 +154,11 @@ def _speed(terms: Terms, axis: int, which: str) -> Field:
     if terms.velocity is None:
         values = np.zeros(shape)
     else:
-        component = terms.velocity[1 - axis]  # velocity is (x, y), axis 0 is y
+        component = terms.velocity[grid.ndim - 1 - axis]  # velocity is (x, y, z), the last axis is x
         if callable(component):
-            other = grid.coordinates()[1 - axis]
-            x, y = np.meshgrid(places, other) if axis == 1 else np.meshgrid(other, places)
-            values = np.broadcast_to(np.asarray(component(x, y), dtype=np.float64), shape)
+            points = [places if other == axis else at for other, at in enumerate(grid.coordinates())]
+            arguments = reversed(np.meshgrid(*points, indexing="ij"))
+            values = np.broadcast_to(np.asarray(component(*arguments), dtype=np.float64), shape)
         else:
             field = sampled(component, grid, "velocity")
             if which == "inside":
@@ -159,23 +166,23 @@ def _speed(terms: Terms, axis: int, which: str) -> Field:
                 values = (field[low] + field[high]) / 2
             else:
                 values = np.take(field, [0 if which == "first" else -1], axis=axis)
-    return np.asarray(values) if which == "inside" else np.asarray(values).reshape(-1)
+    return np.asarray(values) if which == "inside" else np.squeeze(np.asarray(values), axis)
 
 
 def _divergence(terms: Terms) -> Field:
     """Return the net outflow of each control volume."""
     grid = terms.grid
     total = np.zeros(grid.shape)
-    for axis in (0, 1):
-        width = grid.weights(1 - axis)
-        across = width[None, :] if axis == 0 else width[:, None]
+    for axis in range(grid.ndim):
+        width = grid.areas(axis)
+        across = np.expand_dims(width, axis)
         before, after = _neighbours(grid, axis)
         flow = across * _speed(terms, axis, "inside")
         total[before] += flow
         total[after] -= flow
         for end, side in zip((0, -1), grid.sides(axis), strict=True):
             if side != "periodic":
-                at = (end, slice(None)) if axis == 0 else (slice(None), end)
+                at = _next_to(grid, axis, end)
                 sign = -1 if end == 0 else 1
                 total[at] += sign * width * _speed(terms, axis, "first" if end == 0 else "last")
     return total
@@ -184,19 +191,31 @@ def _divergence(terms: Terms) -> Field:
 def _faces_on_side(terms: Terms, axis: int, end: int) -> Field:
     """Integrate the flux over the part of a side that belongs to each control volume.
 
-    Each half has two Gauss points, so that a flux that jumps at a node or between two cells is integrated exactly.
+    Each half of it along each axis has two Gauss points, so that a flux that jumps at a node or between two cells is
+    integrated exactly.
     """
     grid = terms.grid
-    middle, h = grid.coordinates()[1 - axis], grid.spacing[1 - axis]
+    others = [other for other in range(grid.ndim) if other != axis]
+    total = np.zeros([grid.shape[other] for other in others])
+    for points in itertools.product(*(_gauss_points(grid, other) for other in others)):
+        along = np.meshgrid(*(place for place, _ in points), indexing="ij", sparse=True)
+        value = on_side(terms.flux, grid, axis, end, along, "flux")
+        for length in np.meshgrid(*(length for _, length in points), indexing="ij", sparse=True):
+            value = value * length
+        total += value
+    return total
+
+
+def _gauss_points(grid: Grid, axis: int) -> Iterator[tuple[Field, Field]]:
+    """Yield the four Gauss points of each control volume along an axis, with their weights, which are lengths."""
+    middle, h = grid.coordinates()[axis], grid.spacing[axis]
     before, after = np.full_like(middle, h / 2), np.full_like(middle, h / 2)
     if grid.centring == "vertex":  # a node on a Neumann side has half a volume
-        before[0] *= grid.sides(1 - axis)[0] != "neumann"
-        after[-1] *= grid.sides(1 - axis)[1] != "neumann"
-    total = np.zeros_like(middle)
+        before[0] *= grid.sides(axis)[0] != "neumann"
+        after[-1] *= grid.sides(axis)[1] != "neumann"
     for length, start in ((before, middle - before), (after, middle)):
         for point in (0.5 - 0.5 / np.sqrt(3.0), 0.5 + 0.5 / np.sqrt(3.0)):
             along = start + point * length
-            if "periodic" in grid.sides(1 - axis):
-                along = along % grid.lengths[1 - axis]
-            total += on_side(terms.flux, grid, axis, end, along, "flux") * length / 2
-    return total
+            if "periodic" in grid.sides(axis):
+                along = along % grid.lengths[axis]
+            yield along, length / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -9,20 +10,21 @@ import numpy.typing as npt
 
 from sciml.pde.grid import Field, Grid
 
-__all__ = ["MODES", "gaussian_field", "periodic_field", "sum_cosines", "variances"]
+__all__ = ["gaussian_field", "modes_of", "periodic_field", "sum_cosines", "variances"]
 
 MODES = 256
 
 
 def gaussian_field(
-    grid: Grid, generator: np.random.Generator, *, tau: float, alpha: float, modes: int = MODES
+    grid: Grid, generator: np.random.Generator, *, tau: float, alpha: float, modes: int | None = None
 ) -> Field:
-    """Draw from N(0, tau^(2 alpha - 2) (-Laplace + tau^2)^-alpha) with zero Neumann sides, mean zero.
+    """Draw from N(0, tau^(2 alpha - d) (-Laplace + tau^2)^-alpha) with zero Neumann sides, mean zero, in d dimensions.
 
-    The Karhunen-Loeve expansion has cosines with standard deviations tau^(alpha-1) (pi^2 |k|^2 + tau^2)^(-alpha/2),
-    normalised as in the generator of the FNO authors (Li et al. 2021, appendix A.3.2). It is evaluated exactly at the
-    unknowns, and the random numbers do not depend on the grid. The field is drawn on the unit square and stretched to
-    the rectangle.
+    The Karhunen-Loeve expansion has cosines with standard deviations tau^(alpha-d/2) (pi^2 |k|^2 + tau^2)^(-alpha/2),
+    in the plane normalised as in the generator of the FNO authors (Li et al. 2021, appendix A.3.2). It is evaluated
+    exactly at the unknowns, and the random numbers do not depend on the grid, only on its number of axes. The field is
+    drawn on the unit line, square or cube and stretched to the grid. ``modes`` is the number of cosines along each
+    axis, by default 256, and 64 in three dimensions.
 
     Examples
     --------
@@ -31,9 +33,14 @@ def gaussian_field(
     >>> bool(np.allclose(a, b[1::2, 1::2]))
     True
     """
-    wave = np.arange(modes)
-    xi = generator.standard_normal((modes, modes))
-    return sum_cosines(grid, np.sqrt(variances(wave, tau, alpha)) * xi)
+    wave = np.arange(modes or modes_of(grid))
+    xi = generator.standard_normal((wave.size,) * grid.ndim)
+    return sum_cosines(grid, np.sqrt(variances(wave, tau, alpha, grid.ndim)) * xi)
+
+
+def modes_of(grid: Grid) -> int:
+    """Return the number of cosines along each axis of `gaussian_field`."""
+    return MODES if grid.ndim < 3 else MODES // 4
 
 
 def periodic_field(
@@ -65,18 +72,21 @@ def periodic_field(
     return np.ascontiguousarray(field.real)
 
 
-def variances(wave: npt.NDArray[Any], tau: float, alpha: float) -> Field:
-    """Return the variances of the modes (ky, kx) of `gaussian_field`."""
-    variance = tau ** (2 * alpha - 2) * (np.pi**2 * (wave[:, None] ** 2 + wave**2) + tau**2) ** (-alpha)
-    variance[0, 0] = 0.0
+def variances(wave: npt.NDArray[Any], tau: float, alpha: float, axes: int = 2) -> Field:
+    """Return the variances of the modes of `gaussian_field`, with one axis of wave numbers for each axis in space."""
+    squares = functools.reduce(np.add.outer, [wave**2] * axes)
+    variance = tau ** (2 * alpha - axes) * (np.pi**2 * squares + tau**2) ** (-alpha)
+    variance[(0,) * axes] = 0.0
     return np.asarray(variance)
 
 
 def sum_cosines(grid: Grid, amplitude: Field) -> Field:
-    """Sum the orthonormal cosines of the unit square with amplitudes (ky, kx)."""
-    y, x = grid.coordinates()
+    """Sum the orthonormal cosines of the unit line, square or cube, with amplitudes for the waves along each axis."""
     wave = np.arange(amplitude.shape[0])
     scale = np.where(wave == 0, 1.0, np.sqrt(2.0))
-    basis_y = np.cos(np.pi * np.outer(y / grid.lengths[0], wave))
-    basis_x = np.cos(np.pi * np.outer(wave, x / grid.lengths[1]))
-    return np.asarray(basis_y @ (amplitude * np.outer(scale, scale)) @ basis_x)
+    field = amplitude * functools.reduce(np.multiply.outer, [scale] * grid.ndim)
+    *others, (x, length) = zip(grid.coordinates(), grid.lengths, strict=True)
+    for axis, (places, extent) in enumerate(others):
+        basis = np.cos(np.pi * np.outer(places / extent, wave))
+        field = np.moveaxis(np.tensordot(basis, field, (1, axis)), 0, axis)
+    return np.asarray(field @ np.cos(np.pi * np.outer(wave, x / length)))

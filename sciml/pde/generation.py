@@ -46,7 +46,7 @@ def sample_seeds(seed: int, count: int) -> np.ndarray:
 def generate(
     family: str | Family,
     count: int,
-    resolution: int | tuple[int, int],
+    resolution: int | tuple[int, ...],
     seed: int,
     *,
     centring: Centring = "vertex",
@@ -62,7 +62,8 @@ def generate(
     count
         Number of samples.
     resolution
-        Unknowns along each axis, or along y and x.
+        Unknowns along both axes of a square, or along each axis; (n,) on a line and (n, n, n) in a cube, for Poisson
+        and Darcy.
     seed
         Seed of the dataset. It determines the seed of each sample, which is in the coordinate ``sample_seed``:
         ``family.problem(resolution, sample_seed)`` is the problem of the sample.
@@ -78,7 +79,8 @@ def generate(
     -------
     xr.Dataset
         Inputs of the family (sample, y, x) and the solution ``u`` (sample, y, x), or (sample, time, y, x) for problems
-        in time, as lazy dask arrays. Compute inputs and solution together, so that the inputs are drawn once.
+        in time; (sample, x) on a line and (sample, z, y, x) in a box, as lazy dask arrays. Compute inputs and solution
+        together, so that the inputs are drawn once.
 
     Raises
     ------
@@ -124,7 +126,7 @@ def _check(count: int, seed: int, dtype: str, chunk: int | None) -> None:
 def _axes(problem: Any) -> dict[str, Field]:
     """Return the coordinates of the solution of one problem, by dim."""
     if not hasattr(problem, "equation"):
-        return dict(zip(("y", "x"), problem.grid.coordinates(), strict=True))
+        return dict(zip(problem.grid.dims, problem.grid.coordinates(), strict=True))
     # The initial state is an input, and the solution starts after it.
     return {"time": problem.times()[1:], **problem.axes()}
 
@@ -194,13 +196,13 @@ def _fine(family: Family, problem: Any) -> Any:
     return replace(problem, resolution=tuple(family.refined * axis.size for axis in axes))
 
 
-def _finer(grid: Grid, times: int) -> tuple[int, int]:
+def _finer(grid: Grid, times: int) -> tuple[int, ...]:
     """Return the unknowns of a vertex-centred grid that is ``times`` times finer."""
     known = [
-        grid.sides(axis).count("dirichlet") - (0 if "periodic" in grid.sides(axis) else 1) for axis in (0, 1)
+        grid.sides(axis).count("dirichlet") - (0 if "periodic" in grid.sides(axis) else 1)
+        for axis in range(grid.ndim)
     ]
-    ny, nx = (times * (n + k) - k for n, k in zip(grid.shape, known, strict=True))
-    return ny, nx
+    return tuple(times * (n + k) - k for n, k in zip(grid.shape, known, strict=True))
 
 
 def _firsts(family: Family, problem: Any, axes: int) -> tuple[int, ...]:

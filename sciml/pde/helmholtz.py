@@ -99,7 +99,7 @@ class Helmholtz:
     @property
     def grid(self) -> Grid:
         """Grid of the unknowns."""
-        return grid_of(self.resolution, self.centring, self.boundary, self.lengths)
+        return grid_of(self.resolution, self.centring, self.boundary, self.lengths, plane=True)
 
     def wave_speed_field(self) -> Field:
         """Return the wave speed (y, x) at the unknowns."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def real_matrix(given: Any, size: int) -> Any:
     return matrix
 
 
-def real_vector(given: Any, shape: tuple[int, int]) -> Field:
+def real_vector(given: Any, shape: tuple[int, ...]) -> Field:
     """Convert a right-hand side (n,) or (y, x) to (n,) of float64.
 
     Raises
@@ -77,7 +78,7 @@ def real_vector(given: Any, shape: tuple[int, int]) -> Field:
         float64.
     """
     values = _array(given, "a right-hand side")
-    size = shape[0] * shape[1]
+    size = math.prod(shape)
     if values.shape not in ((size,), shape, (size, 1)):
         raise InputError(
             f"a right-hand side of shape {values.shape}: the grid has {size} unknowns, give ({size},) or {shape}"

@@ -84,7 +84,7 @@ class NavierStokes:
     @property
     def grid(self) -> Grid:
         """Grid of the unknowns."""
-        return grid_of(self.resolution, "vertex", "periodic", (1.0, 1.0))
+        return grid_of(self.resolution, "vertex", "periodic", (1.0, 1.0), plane=True)
 
     def axes(self) -> Mapping[str, Field]:
         """Return the coordinates of the field, by the name of the dim."""

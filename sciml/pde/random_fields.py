@@ -9,7 +9,7 @@ import numpy as np
 
 from sciml.checks import check_positive, check_whole, is_number
 from sciml.errors import InputError
-from sciml.pde.gaussian_fields import MODES, gaussian_field, periodic_field, sum_cosines, variances
+from sciml.pde.gaussian_fields import gaussian_field, modes_of, periodic_field, sum_cosines, variances
 from sciml.pde.grid import Field, Grid
 
 __all__ = [
@@ -29,7 +29,7 @@ class Coefficient(Protocol):
     """Protocol of the random coefficients."""
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
-        """Draw the values (y, x) at the unknowns of a grid."""
+        """Draw the values at the unknowns of a grid, of its shape."""
 
 
 def _check_fields(medium: Any) -> None:
@@ -40,6 +40,14 @@ def _check_fields(medium: Any) -> None:
             check_whole(field.name, getattr(medium, field.name), 1, owner=owner)
         else:
             check_positive(field.name, getattr(medium, field.name), owner=owner)
+
+
+def _check_plane(medium: Any, grid: Grid) -> None:
+    if grid.ndim != 2:
+        raise InputError(
+            f"{type(medium).__name__}() on a grid of {grid.ndim} axes: it is a field of the plane; take TwoPhase() or "
+            "Lognormal()"
+        )
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ class GaussianField:
         _check_fields(self)
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
-        """Draw the values (y, x) at the unknowns of a grid."""
+        """Draw the values at the unknowns of a grid, of its shape."""
         return self.scale * gaussian_field(grid, generator, tau=self.tau, alpha=self.alpha)
 
 
@@ -106,9 +114,9 @@ class PeriodicField:
         _check_fields(self)
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
-        """Draw the values (y, x) at the unknowns of a grid."""
-        y, x = (places / length for places, length in zip(grid.coordinates(), grid.lengths, strict=True))
-        return self._drawn((y, x), generator)
+        """Draw the values at the unknowns of a grid, of its shape."""
+        unit = (places / length for places, length in zip(grid.coordinates(), grid.lengths, strict=True))
+        return self._drawn(tuple(unit), generator)
 
     def along(self, x: Field, generator: np.random.Generator) -> Field:
         """Draw the values at points x of the unit line."""
@@ -152,7 +160,7 @@ class TwoPhase:
         _check_fields(self)
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
-        """Draw the values (y, x) at the unknowns of a grid."""
+        """Draw the values at the unknowns of a grid, of its shape."""
         field = gaussian_field(grid, generator, tau=self.tau, alpha=self.alpha)
         return np.where(field >= 0, float(self.high), float(self.low))
 
@@ -192,9 +200,9 @@ class Lognormal:
         _check_fields(self)
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
-        """Draw the values (y, x) at the unknowns of a grid."""
+        """Draw the values at the unknowns of a grid, of its shape."""
         field = gaussian_field(grid, generator, tau=self.tau, alpha=self.alpha)
-        total = variances(np.arange(MODES), self.tau, self.alpha).sum()
+        total = variances(np.arange(modes_of(grid)), self.tau, self.alpha, grid.ndim).sum()
         return np.asarray(self.mean * np.exp(self.sigma * field / np.sqrt(total)))
 
 
@@ -228,7 +236,8 @@ class Multiscale:
         _check_fields(self)
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
-        """Draw the values (y, x) at the unknowns of a grid."""
+        """Draw the values at the unknowns of a grid, of its shape."""
+        _check_plane(self, grid)
         x, y = grid.mesh()
         field = np.ones(grid.shape)
         for k in range(self.scales):
@@ -281,7 +290,8 @@ class WaveSpeed:
             )
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
-        """Draw the values (y, x) at the unknowns of a grid."""
+        """Draw the values at the unknowns of a grid, of its shape."""
+        _check_plane(self, grid)
         side = int(np.ceil(2 * np.sqrt(self.modes))) + 2  # large enough for a quarter disc of that many waves
         square = np.add.outer(np.arange(side) ** 2, np.arange(side) ** 2)
         chosen = np.unravel_index(
@@ -298,7 +308,8 @@ class AnyMedium:
     """A medium of a random kind for each sample, to train operators for any coefficient.
 
     Four of six media are two-phase, with a contrast between 1 and ``contrast`` and tau between 3 and 8; either phase
-    may have the larger value. One of six is `Lognormal` with sigma between 0.3 and 2, and one of six is `Multiscale`.
+    may have the larger value. One of six is `Lognormal` with sigma between 0.3 and 2, and one of six is `Multiscale`
+    (only in the plane, else `Lognormal`).
 
     Parameters
     ----------
@@ -324,11 +335,11 @@ class AnyMedium:
             raise InputError(f"AnyMedium(contrast={self.contrast!r}): give more than 1")
 
     def draw(self, grid: Grid, generator: np.random.Generator) -> Field:
-        """Draw the values (y, x) at the unknowns of a grid."""
+        """Draw the values at the unknowns of a grid, of its shape."""
         kind = int(generator.integers(6))
-        if kind == 0:
+        if kind == 0 and grid.ndim == 2:
             return Multiscale().draw(grid, generator)
-        if kind == 1:
+        if kind <= 1:
             return Lognormal(sigma=float(generator.uniform(0.3, 2.0))).draw(grid, generator)
         high = float(self.contrast ** generator.uniform())
         medium = TwoPhase(1.0, high, tau=float(generator.uniform(3.0, 8.0)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from sciml.errors import InputError
 from sciml.pde.array_files import FileArrays, absent, form_of, read_arrays
 from sciml.pde.attributes import check_written, named_in_errors
-from sciml.pde.axes import AXES, Dims, check_planes, check_sizes, given_dims, variable
+from sciml.pde.axes import Dims, check_planes, check_sizes, given_dims, variable
 from sciml.pde.axis_order import resolve
 from sciml.pde.by_layout import by_layout
 from sciml.pde.dataset import INPUTS, check_dataset, grid_of_dataset, in_order, inputs_of, target_of
@@ -37,12 +37,17 @@ COORDINATES = {
     "y": "y",
     "y-coordinate": "y",
     "grid_y": "y",
+    "z": "z",
+    "z-coordinate": "z",
+    "grid_z": "z",
     "t": "time",
     "time": "time",
     "times": "time",
     "t-coordinate": "time",
 }
 """Names of the coordinates along an axis in files."""
+NAMES = ("sample", "time", "channel", "y", "x")
+"""Dims whose names a variable cannot have."""
 STATES = ("initial", "vorticity")  # inputs that are the initial state of a series
 
 
@@ -76,13 +81,13 @@ def open_dataset(
         By default it is recognised by its arrays. ``inputs`` and ``target`` are then names in the layout.
     dims
         Axes of the arrays in the file, in their order: ``"y,x,sample"`` for all arrays, or a mapping by the name in the
-        file, ``{"k": "sample,y,x", "p": "sample,time,y,x"}``. The names are sample, time, channel, y, x, ``1`` for an
-        axis of size one, and ``y*x`` (or ``y:20*x:45``) for a flattened field. By default the file or the layout
+        file, ``{"k": "sample,y,x", "p": "sample,time,y,x"}``. The names are sample, time, channel, z, y, x, ``1``
+        for an axis of size one, and ``y*x`` (or ``y:20*x:45``) for a flattened field. By default the file or the layout
         determines them, else the shapes; if the shapes allow several, the error lists them.
     grid
         Grid of the unknowns before subsampling, if it is missing or wrong in the file.
     stride
-        Take every ``stride``-th point along y and x. The remaining points must be a grid.
+        Take every ``stride``-th point along each axis in space. The remaining points must be a grid.
     sides
         Treatment of the zeros on Dirichlet sides that published solutions contain. ``drop`` removes these nodes, which
         are not unknowns. ``keep`` keeps them, and ``grid`` then has Neumann sides, on which such nodes are unknowns;
@@ -94,15 +99,15 @@ def open_dataset(
     Returns
     -------
     xr.Dataset
-        Dataset with dims (sample, y, x), (sample, time, y, x), or (sample, time, x), in this order, and the attributes
-        ``inputs``, ``target`` and, if known, ``family``, ``family_parameters`` and ``grid``.
+        Dataset with dims (sample, y, x), (sample, z, y, x) or (sample, x), or with time after the sample, and the
+        attributes ``inputs``, ``target`` and, if known, ``family``, ``family_parameters`` and ``grid``.
 
     Raises
     ------
     MissingVariable
         A variable is missing; the message lists the variables and explains how to map them.
     InputError
-        The format is unknown, the dims are wrong or ambiguous, the fields have three dimensions or unequal shapes,
+        The format is unknown, the dims are wrong or ambiguous, the fields have unequal shapes,
         there are no samples, or the subsampled points are not a grid.
     SchemaError
         The attribute ``grid`` does not describe a grid, or sciml wrote the dataset with another schema.
@@ -128,7 +133,7 @@ def open_dataset(
         )
     with named_in_errors(path):
         whole = check_dataset(placed(check_dataset(in_order(_by_channel(opened))), grid, stride, sides))
-    if "grid" in whole.attrs and "y" in whole.dims:
+    if "grid" in whole.attrs:
         grid_of_dataset(whole)  # checks its shape
     return with_sides(whole, side_values)
 
@@ -242,7 +247,7 @@ def _renamed(dataset: xr.Dataset, ours: Mapping[str, str], dims: Mapping[str, tu
 
 def _free(name: str) -> str:
     """Return a name with a suffix if it is the name of a dim."""
-    return name + SUFFIX if name in AXES else name
+    return name + SUFFIX if name in NAMES else name
 
 
 def _in_file(name: str, there: Sequence[str]) -> str:
@@ -346,9 +351,9 @@ def _of_arrays(
 
 
 def _coordinates(content: FileArrays, fields: Sequence[str], grid: Grid | None) -> dict[str, int]:
-    """Return the sizes of y, x and time: of a grid, or of one-dimensional arrays with these names in the file."""
+    """Return the sizes of z, y, x and time: of a grid, or of one-dimensional arrays with these names in the file."""
     if grid is not None:
-        return dict(zip(("y", "x"), grid.shape, strict=True))
+        return dict(zip(grid.dims, grid.shape, strict=True))
     sizes: dict[str, int] = {}
     for name, array in content.arrays.items():
         axis = COORDINATES.get(name.rsplit("/", 1)[-1].lower())

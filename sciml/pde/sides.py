@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -17,7 +17,7 @@ import numpy as np
 from sciml.checks import is_number
 from sciml.errors import InputError, SchemaError
 from sciml.pde.attributes import grid_in_attributes, parameters_of, readable
-from sciml.pde.grid import Field, Grid
+from sciml.pde.grid import SIDES, SPACE, Field, Grid
 from sciml.pde.terms import PlaneFunction
 
 if TYPE_CHECKING:
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ATTRIBUTE",
+    "PLACES",
     "Given",
     "Jumps",
     "Sides",
     "check_sides",
     "described",
     "extrapolated",
+    "interpolated",
     "lift",
     "line_next_to",
     "mean_sides",
@@ -48,16 +50,16 @@ CLEARLY: Final = 4.0
 side to count as not zero. The ratio is about 1 for a field that is zero there, and at most 3 for uniform noise."""
 DEPTH: Final = 4  # number of lines of unknowns next to a side that are used
 PLACES: Final[Mapping[str, tuple[int, int]]] = {
-    "west": (1, 0),
-    "east": (1, -1),
-    "south": (0, 0),
-    "north": (0, -1),
+    name: (SPACE.index(dim) - len(SPACE), -end)
+    for dim, names in SIDES.items()
+    for end, name in enumerate(names)
 }
-"""Axis of each side (0 for y), and the end of the axis at which the side is."""
+"""Axis of each side, counted from the last (-1 for x), and the end of the axis at which the side is."""
 
 Given: TypeAlias = Mapping[str, Any] | float
 """Value by side: a number, an array (sample,) or (sample, n) along the
-side, or None to estimate it from the field. Sides without a value are zero. A single number applies to all sides."""
+side (in a box of the shape of the side), or None to estimate it from the field. Sides without a value are zero.
+A single number applies to all sides."""
 
 
 def dirichlet_sides(grid: Grid) -> list[str]:
@@ -81,7 +83,7 @@ def check_sides(given: Given, grid: Grid) -> dict[str, Any]:
                 f"side {name!r} on a grid with sides {grid.boundary}: values are given on Dirichlet sides"
                 + (f" ({', '.join(known)})" if known else ", and this one has none")
             )
-        if value is not None and not is_number(value) and getattr(value, "ndim", 0) not in (1, 2):
+        if value is not None and not is_number(value) and getattr(value, "ndim", 0) not in (1, grid.ndim):
             raise InputError(
                 f"{name}={value!r}: give a number, or an array (sample,) or (sample, n) along the side"
             )
@@ -89,14 +91,14 @@ def check_sides(given: Given, grid: Grid) -> dict[str, Any]:
 
 
 def line_next_to(values: Any, name: str, depth: int = 0) -> Any:
-    """Return the line of unknowns (..., n) at a depth from a side (0: next to it) of an array or a tensor."""
+    """Return the unknowns of an array or a tensor at a depth from a side (0: next to it)."""
     axis, end = PLACES[name]
     at = depth if end == 0 else -1 - depth
-    return values[..., at, :] if axis == 0 else values[..., at]
+    return values[(..., at, *(slice(None),) * (-1 - axis))]
 
 
 def extrapolated(values: Any, grid: Grid, name: str) -> Any:
-    """Extrapolate the values on a side (..., n) linearly from the two lines next to it, of an array or a tensor.
+    """Extrapolate the values on a side linearly from the two lines of unknowns next to it, of an array or a tensor.
 
     The error is of second order in the spacing.
     """
@@ -109,7 +111,7 @@ class Jumps:
     """Jumps of fields at Dirichlet sides, which show whether the fields are zero there.
 
     For each side this compares two root mean squares: of the slope from the first unknown to zero on the side, and of
-    the slopes between the next unknowns. Fields (sample, y, x) are added in blocks.
+    the slopes between the next unknowns. Fields (sample, y, x), (sample, x) or (sample, z, y, x) are added in blocks.
 
     Examples
     --------
@@ -186,11 +188,11 @@ class Sides:
 
 
 def mean_sides(mean: Field, grid: Grid, sides: Sides) -> dict[str, Field]:
-    """Return the values along each side (n,): the given ones, else those extrapolated from a mean field (y, x)."""
+    """Return the values along each side, of its shape: the given ones, else those extrapolated from a mean field."""
     along_sides = {}
     for name, value in sides.values.items():
-        along = grid.shape[1 - PLACES[name][0]]
-        along_sides[name] = extrapolated(mean, grid, name) if value is None else np.full(along, float(value))
+        shape = np.delete(grid.shape, PLACES[name][0])
+        along_sides[name] = extrapolated(mean, grid, name) if value is None else np.full(shape, float(value))
     return along_sides
 
 
@@ -221,7 +223,7 @@ def described(sides: Sides, mean: Field, grid: Grid) -> str:
 
 
 def lift(values: Mapping[str, Field], grid: Grid) -> Field:
-    """Return the harmonic field (y, x) with values (n,) on Dirichlet sides; sides without a value are zero.
+    """Return the harmonic field with values on Dirichlet sides, of their shapes; sides without a value are zero.
 
     It is the discrete solution of -div grad u = 0 without flux through Neumann sides, and 0 without Dirichlet sides.
     """
@@ -243,22 +245,38 @@ def lift(values: Mapping[str, Field], grid: Grid) -> Field:
 
 
 def on_sides(values: Mapping[str, Any], grid: Grid) -> PlaneFunction:
-    """Make a function of x and y that has these values, numbers or arrays (n,), on the sides; the others are zero."""
+    """Make a function of the coordinates that has these values, numbers or arrays, on the sides; others are zero.
 
-    def value(at_x: Field, at_y: Field) -> Field:
-        values_there = np.zeros(np.shape(at_x))
+    Arrays are interpolated linearly between the unknowns, and are constant beyond the first and the last.
+    """
+
+    def value(*places: Field) -> Field:
+        values_there = np.zeros(np.shape(places[0]))
         for name, along in values.items():
             axis, end = PLACES[name]
-            across, place = (at_y, at_x) if axis == 0 else (at_x, at_y)
-            points = grid.coordinates()[1 - axis]
             wall = 0.0 if end == 0 else grid.lengths[axis]
-            here = np.abs(across - wall) < 1e-9 * grid.lengths[axis]
-            values_there = np.where(
-                here, np.interp(place, points, np.broadcast_to(along, points.shape)), values_there
-            )
+            here = np.abs(places[-1 - axis] - wall) < 1e-9 * grid.lengths[axis]
+            others = [other for other in range(-grid.ndim, 0) if other != axis]
+            there = interpolated(along, [(grid.coordinates()[o], places[-1 - o]) for o in others])
+            values_there = np.where(here, there, values_there)
         return values_there
 
     return value
+
+
+def interpolated(along: Any, axes: Sequence[tuple[Field, Field]]) -> Any:
+    """Interpolate values on a side linearly, from the points to the places along each of its axes."""
+    if len(axes) == 0:
+        return along
+    if len(axes) == 1:
+        points, places = axes[0]
+        return np.interp(places, points, np.broadcast_to(along, points.shape))
+    from scipy.interpolate import RegularGridInterpolator
+
+    every = tuple(points for points, _ in axes)
+    inside = [np.clip(places, at[0], at[-1]) for at, places in axes]
+    table = RegularGridInterpolator(every, np.broadcast_to(along, [len(at) for at in every]))
+    return table(np.stack(inside, -1))
 
 
 def sides_of_dataset(dataset: xr.Dataset) -> dict[str, float] | float | None:
@@ -321,7 +339,7 @@ def seen_in(dataset: xr.Dataset, grid: Grid, target: str, *, most: int = 8) -> s
     if given is not None or not dirichlet_sides(grid):
         return described(Sides.of(given, jumps), np.zeros(grid.shape), grid)
     with readable(target):
-        first = dataset[target].isel(sample=slice(0, most)).transpose(..., "y", "x").values
+        first = dataset[target].isel(sample=slice(0, most)).transpose(..., *grid.dims).values
     fields = first.reshape(-1, *grid.shape)
     jumps.add(fields)
     return described(Sides.of(None, jumps), fields.mean(0, dtype=np.float64), grid)

@@ -24,7 +24,7 @@ class FieldSolution:
     Parameters
     ----------
     u
-        Field (y, x), (time, y, x) or (time, x) with its coordinates.
+        Field (y, x), (time, y, x) or (time, x) with its coordinates; (x) on a line, (z, y, x) in a box.
     result
         Result of the algorithm; its value is the remedy.
     stats
@@ -80,7 +80,7 @@ def labelled(values: Field, grid: Grid, name: str = "u") -> xr.DataArray:
     Parameters
     ----------
     values
-        Field (y, x), or vector of all unknowns (n,).
+        Field of the shape of the grid, or vector of all unknowns (n,).
     grid
         Grid of the values.
     name
@@ -89,7 +89,7 @@ def labelled(values: Field, grid: Grid, name: str = "u") -> xr.DataArray:
     Returns
     -------
     xr.DataArray
-        Field (y, x) with coordinates and attributes for plots.
+        Field with coordinates and attributes for plots.
 
     Raises
     ------
@@ -108,10 +108,10 @@ def labelled(values: Field, grid: Grid, name: str = "u") -> xr.DataArray:
         raise InputError(f"{name} has shape {values.shape}, the grid {grid.shape}: give one value an unknown")
     coords = {
         dim: (dim, points, axis_attributes(dim))
-        for dim, points in zip(("y", "x"), grid.coordinates(), strict=True)
+        for dim, points in zip(grid.dims, grid.coordinates(), strict=True)
     }
     field = values.reshape(grid.shape)
-    return xr.DataArray(field, coords, ("y", "x"), name=name, attrs=field_attributes("solution"))
+    return xr.DataArray(field, coords, grid.dims, name=name, attrs=field_attributes("solution"))
 
 
 def axis_attributes(dim: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sciml.checks import check_whole
 from sciml.errors import InputError
-from sciml.pde.dataset import grid_of_dataset, on_grid, without_sides
+from sciml.pde.dataset import dims_of, grid_of_dataset, on_grid, without_sides
 from sciml.pde.grid import Grid
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def placed(
         raise InputError(f"sides={sides!r}: give 'drop' or 'keep'")
     if grid is not None:
         dataset = on_grid(_unsaid(dataset), grid)
-    if "y" not in dataset.dims or "grid" not in dataset.attrs:
-        thinned = dataset.isel({dim: slice(None, None, stride) for dim in ("y", "x") if dim in dataset.dims})
-        left = min(thinned.sizes[dim] for dim in ("y", "x") if dim in thinned.dims)
+    if "grid" not in dataset.attrs:
+        thinned = dataset.isel(dict.fromkeys(dims_of(dataset), slice(None, None, stride)))
+        left = min(thinned.sizes[dim] for dim in dims_of(thinned))
         if stride > 1 and left < 3:
             raise InputError(
                 f"stride={stride} leaves {left} of {dataset.sizes['x']} points along x: take less"
@@ -53,9 +53,9 @@ def _unsaid(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _thinned(dataset: xr.Dataset, grid: Grid, stride: int) -> xr.Dataset:
-    """Take every ``stride``-th point along y and x."""
+    """Take every ``stride``-th point along each axis."""
     first, shape = [], []
-    for axis, name in ((0, "y"), (1, "x")):
+    for axis, name in enumerate(grid.dims):
         n, ends = grid.shape[axis], grid.sides(axis)
         if grid.centring == "cell":
             start, left, fits = (stride - 1) // 2, n // stride, n % stride == 0
@@ -76,10 +76,12 @@ def _thinned(dataset: xr.Dataset, grid: Grid, stride: int) -> xr.Dataset:
         first.append(start)
         shape.append(left)
     thinned = dataset.isel(
-        y=slice(first[0], first[0] + shape[0] * stride, stride),
-        x=slice(first[1], first[1] + shape[1] * stride, stride),
+        {
+            dim: slice(start, start + count * stride, stride)
+            for dim, start, count in zip(grid.dims, first, shape, strict=True)
+        }
     )
-    coarse = Grid((shape[0], shape[1]), grid.centring, grid.boundary, grid.lengths)
+    coarse = Grid(tuple(shape), grid.centring, grid.boundary, grid.lengths)
     if grid.centring == "cell" and stride % 2 == 0:
         # Centres of the cells of two grids never coincide.
         comment = f"taken {1 / (2 * stride):g} of a cell before the centres of the cells"

@@ -31,10 +31,10 @@ class System:
     Parameters
     ----------
     matrix
-        Sparse or dense matrix (n, n) of real numbers, n = grid.size, unknowns in C order of (y, x). It is stored as
+        Sparse or dense matrix (n, n) of real numbers, n = grid.size, unknowns in C order. It is stored as
         `scipy.sparse.csr_matrix` of float64 without duplicates.
     rhs
-        Right-hand side (n,) or (y, x), stored as (n,) of float64.
+        Right-hand side (n,) or of the shape of the grid, stored as (n,) of float64.
     grid
         Grid of the unknowns.
     kind
@@ -73,7 +73,7 @@ class System:
         object.__setattr__(self, "rhs", real_vector(self.rhs, self.grid.shape))
 
     def with_rhs(self, rhs: Field) -> System:
-        """The same matrix with another right-hand side (n,) or (y, x); the matrix is not checked again.
+        """The same matrix with another right-hand side (n,) or of the grid; the matrix is not checked again.
 
         Values on Dirichlet sides, which are part of a right-hand side, count as zero in `solution_energy`.
         """
@@ -83,7 +83,7 @@ class System:
         return made
 
     def field(self, vector: Field) -> Field:
-        """Reshape a vector (n,) to a field (y, x)."""
+        """Reshape a vector (n,) to a field of the shape of the grid."""
         return vector.reshape(self.grid.shape)
 
     @cached_property

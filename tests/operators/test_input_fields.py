@@ -25,7 +25,7 @@ SHAPES = {
     (2, 2, 32): "add the axis of the channels",
     (2, 2): "fields in the plane",
     (32,): "fields in the plane",
-    (2, 2, 32, 32, 32): "three dimensions are not supported",
+    (2, 2, 32, 32, 32): "fields of 3 axes need a network that is made with axes=3",
     (2, 3, 32, 32): "give that many",
     (2, 32, 32, 2): "give that many",
     (2, 2, 2, 32): "at least 3 x 3",

@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 import xarray as xr
 
 from sciml.errors import InputError, MissingVariable, SchemaError
 from sciml.operators import samples as sampling
 from sciml.operators import training
-from sciml.operators.field_scaling import FieldMoments
+from sciml.operators.field_scaling import FieldMoments, ValueMoments
+from sciml.operators.neural import Neural
 from sciml.operators.samples import Samples
 from sciml.operators.trained_operator import TrainedOperator, samples_for
+from sciml.pde import generate
 from sciml.pde.grid import Boundary, Grid
 from sciml.train import checkpoint, relative_l2
 from sciml.train.progress import Quiet
@@ -308,3 +311,41 @@ def test_hypercomplex_and_binary_weights_are_saved_dense(
     else:
         assert operator.about["free_parameters"] < operator.parameters
     assert "1 binary (sign)" in str(again) or "1 hypercomplex (3 terms), " in str(again)
+
+
+def test_skewed_positive_inputs_are_scaled_by_their_logarithm(tmp_path: Path) -> None:
+    data = generate("darcy-lognormal", 8, 7, seed=17).compute()
+    lines: list[str] = []
+
+    class Listed(Quiet):
+        def say(self, message: str) -> None:
+            lines.append(message)
+
+    operator = train(data, tmp_path / "l.sciml", progress=Listed())
+    assert operator.normalisation.ways() == {"inputs": {"coefficient": "log"}, "target": "scale"}
+    assert "coefficient is scaled by its logarithm" in lines[0]
+    standard = TrainedOperator.load(tmp_path / "l.sciml").normalisation.inputs["coefficient"]
+    logs = np.log(data.coefficient.values.astype(float))
+    assert float(standard.mean) == pytest.approx(logs.mean(), rel=1e-5)
+    assert float(standard.scale) == pytest.approx(logs.std(ddof=1), rel=1e-5)
+    field = torch.tensor([[0.1, 3.0]])
+    torch.testing.assert_close(standard.decode(standard.encode(field)), field)
+    wrong = torch.from_numpy(data.coefficient.values[:1] - 100)
+    with pytest.raises(InputError, match="takes its logarithm: give positive values"):
+        operator.predict({"coefficient": wrong})
+    with pytest.raises(InputError, match="takes its logarithm"):
+        Neural(operator).predict(data.assign(coefficient=data.coefficient - 100))
+    plain = train(data, tmp_path / "p.sciml", scaling=("scalar", "scale"))
+    assert plain.normalisation.ways()["inputs"] == {"coefficient": "scalar"}
+    # Two phases are as skewed in their logarithms.
+    phases = generate("darcy-rough", 8, 7, seed=17).compute()
+    assert train(phases, tmp_path / "t.sciml").normalisation.ways()["inputs"] == {"coefficient": "scalar"}
+
+
+def test_the_skewness_of_blocks_is_that_of_all_values() -> None:
+    values = np.random.default_rng(17).gamma(0.7, size=1000)
+    moments = ValueMoments()
+    for block in np.split(values, [10, 400, 401]):
+        moments.add(block)
+    assert moments.skewness == pytest.approx(float(scipy.stats.skew(values)))
+    assert moments.spread == pytest.approx(values.std(ddof=1))

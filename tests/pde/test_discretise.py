@@ -208,7 +208,7 @@ def _spoilt(value):
         (lambda: Darcy(7, seed=0.5), "seed=0.5"),
         (lambda: Darcy(7.5), "resolution=7.5"),
         (lambda: Darcy(True), "resolution=True"),
-        (lambda: Darcy((7, 7, 7)), r"resolution=\(7, 7, 7\)"),
+        (lambda: Darcy((7, 7, 7, 7)), r"resolution=\(7, 7, 7, 7\)"),
         (lambda: Darcy(7, boundary="robin"), "robin"),
         (lambda: Darcy(7, boundary_value=lambda x, y: x * np.nan), "boundary_value is nan at x="),
         (lambda: Poisson(7, boundary_value=np.ones(7)), r"boundary_value has shape \(7,\)"),

@@ -294,7 +294,7 @@ def test_invalid_files(tmp_path: Path) -> None:
         archive.writestr("tensors/data.pkl", b"")
     matlab5(tmp_path / "none.mat", {"coeff": fields((0, 9, 9)), "sol": fields((0, 9, 9))})
     hdf5(tmp_path / "unequal.h5", {"coefficient": fields(), "u": fields((4, 9, 9))})
-    hdf5(tmp_path / "deep.h5", {"coefficient": fields((2, 2, 2, 2, 2)), "u": fields()})
+    hdf5(tmp_path / "deep.h5", {"coefficient": fields((2,) * 6), "u": fields()})
     for name, message in {
         "absent.nc": "is not there",
         "empty.mat": "is empty",
@@ -307,7 +307,7 @@ def test_invalid_files(tmp_path: Path) -> None:
         "tensors.pt": "cannot be read.*whole",
         "none.mat": "no samples",
         "unequal.h5": "coefficient has 5 along sample, u has 4",
-        "deep.h5": "coefficient has 5 axes",
+        "deep.h5": "coefficient has 6 axes",
     }.items():
         with pytest.raises(InputError, match=message):
             open_dataset(tmp_path / name)

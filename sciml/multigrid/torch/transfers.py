@@ -57,7 +57,8 @@ class LevelLayout:
 
     @classmethod
     def of(cls, grid: Grid) -> LevelLayout:
-        return cls(grid.shape, grid.centring, (grid.sides(0), grid.sides(1)))
+        ny, nx = grid.shape
+        return cls((ny, nx), grid.centring, (grid.sides(0), grid.sides(1)))
 
     @property
     def zero(self) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import html
-from typing import Any, final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from sciml import plot
 from sciml.errors import InputError
@@ -17,6 +19,10 @@ from sciml.plot.fields import Panel
 from sciml.tables import Table, number
 from sciml.verify.html_report import Chapter, Picture, drawn, table
 from sciml.verify.operator.error_bounds import energy_density
+from sciml.verify.operator.planes import middle_plane
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["Certificate", "certify"]
 
@@ -102,18 +108,31 @@ class Certificate:
     def chapter(self) -> Chapter:
         """Return the chapter of a report page."""
         u = self.solution.u
-        fields = [Panel("solution", u.values, label="u")]
+        shown = {"solution": middle_plane(u)}
         if self.density is not None:
-            fields.append(Panel("true error", self.density, "log", "sqrt(energy per area)"))
-        y, x = u["y"].values, u["x"].values
-        figure = plot.panels(fields, x, y, columns=2, lengths=(float(y[-1] + y[0]), float(x[-1] + x[0])))
+            shown["true error"] = middle_plane(u.copy(data=np.reshape(self.density, u.shape)))
+        figure = self._figure(shown)
         paragraphs = "".join(f"<p>{html.escape(line)}</p>" for line in self.lines())
         summary = self.table()
-        caption = "The certified solution" + (", and the density of its error." if len(fields) > 1 else ".")
+        caption = "The certified solution" + (", and the density of its error." if len(shown) > 1 else ".")
         picture = drawn(Picture("certified", figure, caption, f"The solution of {self.name}"))
         return Chapter.of(
             "One problem, certified", paragraphs, table(summary.caption, summary.head, summary.rows), picture
         )
+
+    @staticmethod
+    def _figure(shown: Mapping[str, xr.DataArray]) -> Figure:
+        """Draw the solution and its error on a plane, or as curves on a line."""
+        u = shown["solution"]
+        x = u["x"].values
+        if u.ndim == 1:
+            lines = {name: values.values.tolist() for name, values in shown.items()}
+            return plot.curves(x, lines, xlabel="x", ylabel="u")
+        fields = [Panel("solution", u.values, label="u")]
+        if "true error" in shown:
+            fields.append(Panel("true error", shown["true error"].values, "log", "sqrt(energy per area)"))
+        y = u["y"].values
+        return plot.panels(fields, x, y, columns=2, lengths=(float(y[-1] + y[0]), float(x[-1] + x[0])))
 
 
 def certify(

@@ -206,7 +206,6 @@ def _baselines(
 def _fields(
     sample: int, prediction: Array, truth: Array, grid: Grid, inputs: Mapping[str, Array], case: Case | None
 ) -> xr.Dataset:
-    y, x = grid.coordinates()
     drawn = {name: values[sample] for name, values in inputs.items()}
     drawn |= {"truth": truth[sample], "prediction": prediction[sample]}
     attrs: dict[str, Any] = {"sample": sample}
@@ -216,6 +215,7 @@ def _fields(
         attrs["error"] = case.system.energy(case.prediction - case.exact)
         attrs |= {"lower": float(bounds.lower), "upper": float(bounds.upper)}
         attrs["solution"] = case.system.solution_energy(case.exact)
+    coords = dict(zip(grid.dims, grid.coordinates(), strict=True))
     return xr.Dataset(
-        {name: (("y", "x"), np.asarray(values)) for name, values in drawn.items()}, {"y": y, "x": x}, attrs
+        {name: (grid.dims, np.reshape(values, grid.shape)) for name, values in drawn.items()}, coords, attrs
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,6 +14,10 @@ from sciml.plot.fields import Panel
 from sciml.tables import number
 from sciml.verify.html_report import Picture
 from sciml.verify.operator.evaluation import PdeEvaluation
+from sciml.verify.operator.planes import middle_plane
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["pictures", "portrait"]
 
@@ -37,7 +41,8 @@ def pictures(evaluation: PdeEvaluation) -> Iterator[Picture]:
             "is guaranteed."
             if bound
             else ""
-        ),
+        )
+        + _plane_shown(fields),
         "Fields side by side: " + ", ".join(panel.title for panel in _panels(evaluation)),
     )
     spectrum = evaluation.scores["frequency"]
@@ -83,16 +88,27 @@ def pictures(evaluation: PdeEvaluation) -> Iterator[Picture]:
 
 
 def portrait(evaluation: PdeEvaluation) -> Figure:
-    """Draw a sample: input, truth, prediction, error, and the guaranteed bound where there is one."""
+    """Draw a sample: input, truth, prediction, error, and the guaranteed bound where there is one.
+
+    Of fields in a box the middle plane is drawn, and fields on a line as curves.
+    """
     fields = evaluation.fields
-    shape = evaluation.scores["grid"]
-    return plot.panels(
-        _panels(evaluation), fields["x"].values, fields["y"].values, lengths=tuple(shape["lengths"])
-    )
+    x = fields["x"].values
+    if "y" not in fields.dims:
+        lines = {name: fields[name].values.tolist() for name in ("truth", "prediction")}
+        return plot.curves(x, lines, xlabel="x", ylabel="u")
+    lengths = evaluation.scores["grid"]["lengths"]
+    return plot.panels(_panels(evaluation), x, fields["y"].values, lengths=tuple(lengths[-2:]))
+
+
+def _plane_shown(fields: xr.Dataset) -> str:
+    if "z" not in fields.dims:
+        return ""
+    return f" The panels show the plane z = {float(middle_plane(fields)['z']):.3g}."
 
 
 def _panels(evaluation: PdeEvaluation) -> list[Panel]:
-    fields, attrs = evaluation.fields, evaluation.fields.attrs
+    fields, attrs = middle_plane(evaluation.fields), evaluation.fields.attrs
     drawn = ("truth", "prediction", "error_density", "bound_density")
     inputs = [str(name) for name in fields.data_vars if name not in drawn]
     panels = [_input(name, fields[name].values) for name in inputs[:1]]

@@ -48,7 +48,8 @@ def modes(result: GreensFunctions) -> Figure:
 
 def _panels(result: GreensFunctions, fields: list[Panel], columns: int) -> Figure:
     y, x = result.grid.coordinates()
-    return panels(fields, x, y, columns=columns, lengths=result.grid.lengths)
+    ly, lx = result.grid.lengths
+    return panels(fields, x, y, columns=columns, lengths=(ly, lx))
 
 
 def pictures(result: GreensFunctions) -> Iterator[Picture]:

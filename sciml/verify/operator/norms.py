@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -65,13 +66,14 @@ def field_errors(
     if prediction.shape != truth.shape or truth.shape[1:] != grid.shape:
         raise InputError(
             f"prediction {prediction.shape} against truth {truth.shape} on {grid}: give both as "
-            f"(sample, y, x)"
+            f"(sample, {', '.join(grid.dims)})"
         )
+    space = tuple(range(1, truth.ndim))
     for name, values in (("prediction", prediction), ("truth", truth)):
-        bad = np.flatnonzero(~np.isfinite(values).all((1, 2)))
+        bad = np.flatnonzero(~np.isfinite(values).all(space))
         if bad.size:
             raise InputError(f"the {name} of {bad.size} samples is not finite, the first of sample {bad[0]}")
-    nil = np.flatnonzero(~truth.any((1, 2)))
+    nil = np.flatnonzero(~truth.any(space))
     if nil.size:
         raise InputError(f"the truth of sample {nil[0]} is zero everywhere: a relative error needs a truth")
     import torch
@@ -93,11 +95,11 @@ def field_errors(
 
     error = prediction - truth
     return {
-        "relative_l2": np.sqrt((error**2).sum((1, 2)) / (truth**2).sum((1, 2))),
+        "relative_l2": np.sqrt((error**2).sum(space) / (truth**2).sum(space)),
         "relative_h1": np.array([sobolev(i) for i in index], np.float64),
-        "relative_h1_truncated": each(losses.relative_h1_truncated),
-        "relative_h1_fft": each(losses.relative_h1_fft),
-        "relative_max": np.abs(error).max((1, 2)) / np.abs(truth).max((1, 2)),
+        "relative_h1_truncated": each(partial(losses.relative_h1_truncated, axes=grid.ndim)),
+        "relative_h1_fft": each(partial(losses.relative_h1_fft, axes=grid.ndim)),
+        "relative_max": np.abs(error).max(space) / np.abs(truth).max(space),
     }
 
 

@@ -7,6 +7,7 @@ Fourier transform of these fields has jumps at the sides, whose slow decay hides
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -70,15 +71,15 @@ def waves(n: int, sides: tuple[Side, Side], centring: Centring) -> tuple[Array, 
     return np.asarray(number, np.float64), np.asarray(basis, np.float64)
 
 
-def amplitudes(field: Array, grid: Grid) -> tuple[Array, Array, Array]:
-    """Compute the amplitudes of the waves in fields (..., y, x).
+def amplitudes(field: Array, grid: Grid) -> tuple[Array, ...]:
+    """Compute the amplitudes of the waves in fields (..., y, x), on a line (..., x) or in a box (..., z, y, x).
 
     The sum of their squares is the mean square of the field.
 
     Returns
     -------
     amplitude, along_y, along_x
-        (..., y, x), and the half-waves across the rectangle along each axis, (y,) and (x,).
+        (..., y, x), and the half-waves across the grid along each axis, (y,) and (x,); one array for each axis.
 
     Raises
     ------
@@ -86,13 +87,21 @@ def amplitudes(field: Array, grid: Grid) -> tuple[Array, Array, Array]:
         The field does not have the shape of the grid.
     """
     field = np.asarray(field, np.float64)
-    if field.shape[-2:] != grid.shape:
-        raise InputError(f"a field of shape {field.shape} on a grid {grid}: give (..., y, x)")
-    number_y, basis_y = waves(grid.shape[0], grid.sides(0), grid.centring)
-    number_x, basis_x = waves(grid.shape[1], grid.sides(1), grid.centring)
-    share_y, share_x = (grid.weights(axis) / grid.lengths[axis] for axis in (0, 1))
-    left, right = (share_y[:, None] * basis_y).T, share_x[:, None] * basis_x
-    return left @ field @ right, number_y, number_x
+    if field.shape[-grid.ndim :] != grid.shape:
+        raise InputError(
+            f"a field of shape {field.shape} on a grid {grid}: give (..., {', '.join(grid.dims)})"
+        )
+    numbers: list[Array] = []
+    for axis, n in enumerate(grid.shape):
+        number, basis = waves(n, grid.sides(axis), grid.centring)
+        weighted = (grid.weights(axis) / grid.lengths[axis])[:, None] * basis
+        if axis == grid.ndim - 1:
+            field = field @ weighted
+        else:
+            place = axis - grid.ndim
+            field = np.moveaxis(weighted.T @ np.moveaxis(field, place, -2), -2, place)
+        numbers.append(number)
+    return field, *numbers
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,7 +111,7 @@ class ErrorSpectrum:
     Attributes
     ----------
     wavenumber
-        Middles of shells of width 1, in half-waves across the longer side of the rectangle.
+        Middles of shells of width 1, in half-waves across the longest side of the grid.
     truth, prediction, error
         Contribution of each shell to the mean square, (shell,).
     cutoff
@@ -145,7 +154,7 @@ class ErrorSpectrum:
 
 
 def error_by_frequency(prediction: Array, truth: Array, grid: Grid) -> ErrorSpectrum:
-    """Expand predictions, truths and errors (sample, y, x), and sum their squares in shells of wave number.
+    """Expand predictions, truths and errors, such as (sample, y, x), and sum their squares in shells of wave number.
 
     Raises
     ------
@@ -168,14 +177,13 @@ def error_by_frequency(prediction: Array, truth: Array, grid: Grid) -> ErrorSpec
     side = max(grid.lengths)
     spectra: list[Array] = []
     for field in (truth, prediction, np.subtract(prediction, truth, dtype=np.float64)):
-        amplitude, number_y, number_x = amplitudes(field, grid)
-        wave = np.hypot(
-            number_y[:, None] * side / grid.lengths[0], number_x[None, :] * side / grid.lengths[1]
-        )
+        amplitude, *numbers = amplitudes(field, grid)
+        along = [number * side / length for number, length in zip(numbers, grid.lengths, strict=True)]
+        wave = functools.reduce(np.hypot.outer, along)
         shells = np.rint(wave).astype(int)
         square = (amplitude**2).reshape(-1, *grid.shape).mean(0)
         spectra.append(np.asarray(np.bincount(shells.ravel(), square.ravel()), np.float64))
-    cutoff = min(number_y[-1] * side / grid.lengths[0], number_x[-1] * side / grid.lengths[1])
+    cutoff = min(waves_along[-1] for waves_along in along)
     wavenumber = np.arange(spectra[0].size, dtype=np.float64)
     true, predicted, wrong = spectra
     return ErrorSpectrum(wavenumber, true, predicted, wrong, float(cutoff))
