@@ -112,6 +112,7 @@ def benches(shared: Path) -> dict[str, Bench]:
         ]
         for name in ("robust", "multipliers")
     )
+    torture = ["-m", "tests.torture", "--seconds", "600", "--seed", "7", "--json", "bench-output/torture.json"]
     copy = ["-c", f"import shutil; shutil.copy('{equilibrium}/rce.png', 'data/rce.png')"]
     return {
         "operators": Bench((["bench/operators.py"], figure), f"{OPERATORS}/results.json", False),
@@ -147,6 +148,7 @@ def benches(shared: Path) -> dict[str, Bench]:
         ),
         "start": _bench("start"),
         "faults": _bench("faults"),
+        "torture": Bench((torture,), "bench-output/torture.json", False),
     }
 
 

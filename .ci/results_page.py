@@ -335,6 +335,20 @@ def _faults(n: Record) -> dict[str, str]:
     return {"table": _table("fault | result | test cases", rows)}
 
 
+def _torture(n: Record) -> dict[str, Any]:
+    kills, files = n["kills"], n["files"]
+    bad = {kind: kills[kind] + files[kind] for kind in ("lost", "wrong", "tracebacks")}
+    rows = [[f"`sciml {name}`", f"{count}"] for name, count in sorted(kills["commands"].items())]
+    return {
+        **bad,
+        "kills": kills["kills"],
+        "files": f"{files['files']:,}",
+        "refused": f"{files['refused']:,}",
+        "read": f"{files['read']:,}",
+        "table": _table("command | kills", rows),
+    }
+
+
 def _rollouts(n: Record) -> dict[str, str]:
     """Compare the errors of a step in both norms with those of the residual network."""
 
@@ -375,4 +389,5 @@ VALUES: Mapping[str, Callable[[Record], Mapping[str, Any]]] = {
     "processes": _processes,
     "start": _start,
     "faults": _faults,
+    "torture": _torture,
 }

@@ -24,7 +24,7 @@ from tests.torture.children import forked, preload
 from tests.torture.readers import make_examples
 from tests.torture.tasks import make_inputs
 
-KILLS_A_SECOND: Final = 0.35
+KILLS_A_SECOND: Final = 0.4
 FILES_A_SECOND: Final = 3.5
 
 
