@@ -112,7 +112,7 @@ def benches(shared: Path) -> dict[str, Bench]:
         ]
         for name in ("robust", "multipliers")
     )
-    torture = ["-m", "tests.torture", "--seconds", "600", "--seed", "7", "--json", "bench-output/torture.json"]
+    torture = "-m tests.torture --seconds 600 --seed 7 --json bench-output/torture.json".split()
     copy = ["-c", f"import shutil; shutil.copy('{equilibrium}/rce.png', 'data/rce.png')"]
     return {
         "operators": Bench((["bench/operators.py"], figure), f"{OPERATORS}/results.json", False),

@@ -117,7 +117,8 @@ class Processes:
         """Seed torch's generator for a step, differently in each process; a process alone goes on drawing."""
         if self.size > 1:
             state = np.random.SeedSequence([seed, epoch, step, self.rank]).generate_state(1, np.uint64)[0]
-            torch.default_generator.manual_seed(int(state) >> 1)  # `torch.manual_seed` takes 1 ms for a traceback
+            # `torch.manual_seed` takes 1 ms to store a traceback for CUDA.
+            torch.default_generator.manual_seed(int(state) >> 1)
             if torch.cuda.is_initialized():
                 torch.cuda.manual_seed(int(state) >> 1)
 

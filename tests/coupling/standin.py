@@ -206,6 +206,7 @@ def run(
     adapt_step: bool = False,
     warm_rain: bool = False,
     ice: bool = True,
+    abort_step: int = 0,
     environment: Mapping[str, str] | None = None,
     prefix: Sequence[str] = (),
     check: bool = True,
@@ -226,6 +227,8 @@ def run(
         More than one needs a host with MPI.
     absent
         Optional arguments that are not passed: see `OPTIONS`.
+    abort_step
+        Step after which the host aborts (`MPI_Abort` on ranks); 0 for none.
     prefix
         Words before the command, such as ``("valgrind", "-q")``.
     """
@@ -235,7 +238,7 @@ def run(
     settings: dict[str, str | int | float | bool] = {
         **dict(state_in=str(state.resolve()), steps=steps, tile_i=tile[0], tile_j=tile[1], threads=threads),
         **dict(history_interval=history_interval, kf_edrates=int(kf_edrates), absent=" ".join(absent)),
-        **dict(adapt_step=adapt_step, warm_rain=warm_rain, ice=ice),
+        **dict(adapt_step=adapt_step, warm_rain=warm_rain, ice=ice, abort_step=abort_step),
     }
     if state_out is not None:
         settings["state_out"] = str(state_out.resolve())

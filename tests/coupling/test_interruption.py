@@ -61,6 +61,26 @@ def test_a_killed_run_leaves_its_captures(
     assert sciml.convection_columns(captured_columns).sizes["column"] == captured_columns.sizes["column"]
 
 
+@pytest.mark.mpi
+def test_mpi_abort_leaves_the_captures_of_all_ranks(
+    host_on_ranks: Path, state: Path, settings: Settings, tmp_path: Path
+) -> None:
+    """The files have the columns of all calls before the abort, as those of a run that ends there."""
+    given = settings("capture", interval=1e6, capture_columns=100000)
+    options = dict(state=state, steps=STEPS, ranks=2, kf_edrates=True)
+    whole = run(host_on_ranks, tmp_path / "whole", given, **options)
+    cut = run(host_on_ranks, tmp_path / "cut", given, **options, abort_step=STEPS // 2, check=False)
+    assert cut.code == 9 and "FATAL: standin: aborts" in cut.stdout
+    names = {path.name for path in whole.directory.glob("sciml_mskf_capture_*.nc")}
+    assert len(names) == 2
+    assert {path.name for path in cut.directory.glob("sciml_mskf_capture_*.nc")} == names
+    for name in names:
+        expected, left = loaded(whole.directory / name), loaded(cut.directory / name)
+        before = int((expected["ITIMESTEP"] <= STEPS // 2).sum())
+        assert 0 < before < expected.sizes["column"]
+        assert left.equals(expected.isel(column=slice(0, before)))
+
+
 def test_the_file_is_complete_after_every_record(
     host: Path, state: Path, settings: Settings, tmp_path: Path
 ) -> None:

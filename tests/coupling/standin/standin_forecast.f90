@@ -6,7 +6,7 @@ module standin_forecast
    ! allow(C121)
    use standin_fields ! its names all begin with f_ or s_, or are counts
    use standin_history, only: begin_history, end_history, history, write_record
-   use standin_ranks, only: me
+   use standin_ranks, only: me, wait_for_all
    use standin_steps, only: advance, prepare
    implicit none(type, external)
    private
@@ -27,7 +27,7 @@ contains
    !> From the settings' first word to the last record; all memory is freed, so that leaks are others'.
    subroutine forecast()
       character(len=512) :: state_in, state_out, absent
-      integer :: steps, tile_i, tile_j, threads, history_interval, kf_edrates
+      integer :: steps, tile_i, tile_j, threads, history_interval, kf_edrates, abort_step
       logical :: adapt_step, warm_rain, ice
       type(domain) :: d
       type(history) :: h
@@ -61,6 +61,7 @@ contains
          if (step == 1 .or. modulo(step, stepcu) == 0) call cumulus()
          call advance(d, threads)
          d%step = step
+         if (step == abort_step) call abort_all()
          if (modulo(step, history_interval) == 0) call record()
       end do
       call end_history(h)
@@ -76,7 +77,7 @@ contains
          character(len=512) :: path
          integer :: unit, status
          namelist /standin/ state_in, state_out, steps, tile_i, tile_j, threads, history_interval, &
-            kf_edrates, absent, adapt_step, warm_rain, ice
+            kf_edrates, abort_step, absent, adapt_step, warm_rain, ice
          state_in = no_file
          state_out = no_file ! written at the end
          steps = 12
@@ -85,6 +86,7 @@ contains
          threads = 1
          history_interval = 6 ! steps
          kf_edrates = 0
+         abort_step = 0 ! step after which the first rank aborts; 0: none
          absent = "" ! names of optional arguments that are not passed
          adapt_step = .false.
          warm_rain = .false.
@@ -95,6 +97,13 @@ contains
          if (status /= 0) call wrf_error_fatal("standin: cannot read the settings in `"//trim(path)//"`")
          close (unit)
       end subroutine read_settings
+
+      !> End all ranks in the middle of the run, after the calls of this step.
+      subroutine abort_all()
+         call wait_for_all()
+         if (me == 0) call wrf_error_fatal("standin: aborts after the step that was asked for")
+         call wait_for_all()
+      end subroutine abort_all
 
       !> Allocate what is passed of the optional arguments.
       subroutine offer_options()
