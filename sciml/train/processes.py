@@ -119,7 +119,7 @@ class Processes:
             state = np.random.SeedSequence([seed, epoch, step, self.rank]).generate_state(1, np.uint64)[0]
             # `torch.manual_seed` takes 1 ms to store a traceback for CUDA.
             torch.default_generator.manual_seed(int(state) >> 1)
-            if torch.cuda.is_initialized():
+            if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
                 torch.cuda.manual_seed(int(state) >> 1)
 
     @torch.no_grad()
