@@ -85,6 +85,12 @@ TASKS: Final = {
         "pde train fno {in}/d.zarr -o f.sciml --config {in}/fno.toml --device cpu --epochs 1",
         share=2,
     ),
+    "pde verify": Task(
+        "pde verify {in}/f.sciml {in}/d.zarr --samples 4 --multigrid-samples 1 --preconditioned 0 --json v.json "
+        "--html v.html --figure v.png",
+        share=0.3,
+    ),
+    "pde solve": Task("pde solve darcy-rough --resolution 31 -o u.nc --html u.html --json u.json", share=0.5),
     "convection train": Task(
         "convection train {in}/c.zarr -o m.sciml --config {in}/closure.toml --device cpu --json m.json",
         share=2,
@@ -114,6 +120,12 @@ TASKS: Final = {
         "scheme export {in}/k.sciml -o mskf.nc",
     ),
     "coupling build": Task("coupling build -o lib mskf-convrad", share=0.5),
+    "coupling response": Task(
+        "coupling response mskf-convrad --columns 100 --figure r.png --json r.json", share=0.3
+    ),
+    "coupling rce": Task(
+        "coupling rce {in}/lib --days 1 --members 2 --threads 1 -o h.nc --figure h.png --json h.json", share=0.3
+    ),
 }
 
 
@@ -165,3 +177,5 @@ def make_inputs(folder: Path) -> None:
     _run(TASKS["wrf columns"].command(folder), folder)
     _run(f"scheme train {SCHEME} more.nc -o k.sciml --config longer.toml".split(), folder)
     _run("pde generate poisson --resolution 15 --count 24 --chunk 8 -o d.zarr --workers 1".split(), folder)
+    _run("pde train fno d.zarr -o f.sciml --config fno.toml --device cpu --epochs 1".split(), folder)
+    _run("coupling build -o lib --no-fortran mskf-convrad".split(), folder)
