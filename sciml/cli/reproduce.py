@@ -76,7 +76,7 @@ def reproduce(
         for line in cautions:
             report.warn(f"warning: {line}")
         inputs = check_inputs(record, base, places)
-        checked = f"{len(inputs)} input{'s' * (len(inputs) != 1)} unchanged"
+        checked = f"{len(inputs)} input{'s' * (len(inputs) != 1)} unchanged" if inputs else "no inputs"
         content: dict[str, Any] = {"file": str(file), "command": list(record.command), "warnings": cautions}
         if only_check:
             report.write_json({**content, "inputs": len(inputs)})
