@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sciml.errors import ClusterError, InputError
 from sciml.parallel import cluster
+from sciml.parallel.freed_memory import run_and_trim
 
 if TYPE_CHECKING:
     from distributed import Client, KilledWorker
@@ -36,7 +37,7 @@ class TaskRunner:
                 update(index + 1, len(items))
             return
         client = self._client
-        results = bounded(client, lambda item: client.submit(function, item, pure=False), items)
+        results = bounded(client, lambda item: client.submit(run_and_trim, function, item, pure=False), items)
         with contextlib.closing(results):
             for count, (index, result) in enumerate(results, start=1):
                 yield index, result

@@ -249,6 +249,7 @@ def client(
         if count is not None and count < 1:
             raise InputError(f"{name}={count}: give at least 1, or leave it out")
 
+    import dask
     import distributed
 
     try:
@@ -271,7 +272,10 @@ def client(
             memory_limit = settings.memory_of_a_process or memory_limit
             dashboard = dashboard or find_spec("bokeh") is not None
         stack.enter_context(_hushed_when_interrupted())
-        with _main_hidden():
+        # The tasks store nothing in the workers, so that a paused worker would never have less memory; a worker that
+        # exceeds its limit is ended, with an error that names the limit.
+        unpaused = dask.config.set({"distributed.worker.memory.pause": False})
+        with _main_hidden(), unpaused:
             cluster = distributed.LocalCluster(
                 n_workers=n_workers or max(1, cores() // threads_per_worker),
                 threads_per_worker=threads_per_worker,

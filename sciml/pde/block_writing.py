@@ -11,6 +11,7 @@ import numpy as np
 
 from sciml.parallel import cluster
 from sciml.parallel.bounded import bounded
+from sciml.parallel.freed_memory import trim
 
 __all__ = ["written_blocks"]
 
@@ -70,6 +71,7 @@ def _open_and_write(store: str, start: int, values: Mapping[str, Any]) -> None:
     import zarr
 
     _write_rows(zarr.open_group(store, mode="r+"), start, values)
+    trim()
 
 
 def _write_rows(group: Any, start: int, values: Mapping[str, Any]) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import dask
@@ -29,6 +31,47 @@ def test_a_local_cluster_is_made_and_closed() -> None:
         cluster = client.cluster
     assert client.status == "closed"
     assert cluster.status.name == "closed"
+
+
+HELD: list[bytes] = []
+
+
+def hold(megabytes: int) -> None:
+    """Take memory that no task can free, as a fragmented heap or a library does."""
+    HELD.append(b"x" * (megabytes << 20))
+
+
+def test_a_worker_near_its_limit_goes_on() -> None:
+    """Dask pauses a worker at 80 % of its limit, and one that has no results in memory would never work again."""
+    with sciml.client(n_workers=1, memory_limit="800MiB") as client:
+        used = client.submit(os.getpid).result(timeout=30)
+        resident = int(Path(f"/proc/{used}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+        client.submit(hold, 700 - resident).result(timeout=30)
+        time.sleep(0.5)  # several looks of the worker's monitor of memory
+        assert client.submit(sum, [3, 4]).result(timeout=30) == 7
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="malloc_trim is of glibc")
+def test_freed_memory_returns_to_the_system() -> None:
+    """Small blocks below one that stays in use are returned, which `free` alone does not do."""
+    code = """
+import ctypes
+from sciml.parallel.freed_memory import run_and_trim
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 >> 20
+def work(_):
+    blocks = [libc.malloc(60000) for _ in range(4000)]
+    for block in blocks:
+        ctypes.memset(block, 1, 60000)
+    for block in blocks[:-1]:
+        libc.free(block)
+    return resident()
+before, inside = resident(), run_and_trim(work, 0)
+assert inside - before > 150 and resident() - before < 50, (before, inside, resident())
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_an_existing_client_is_used_and_left_open() -> None:
