@@ -184,7 +184,7 @@ def inside(name: str, work: Path) -> dict[str, Any]:
             size = sum(path.stat().st_size for path in run.iterdir())
         elif name == "evaluate":
             columns = open_columns(store)
-            assess(columns, Truth(), block=2048)
+            assess(columns, Truth(), block=4096)
             size = columns.nbytes
         else:
             source = open_source(work / "sides")
