@@ -124,7 +124,8 @@ TASKS: Final = {
         "coupling response mskf-convrad --columns 100 --figure r.png --json r.json", share=0.3
     ),
     "coupling rce": Task(
-        "coupling rce {in}/lib --days 1 --members 2 --threads 1 -o h.nc --figure h.png --json h.json", share=0.3
+        "coupling rce {in}/lib --days 1 --members 2 --threads 1 -o h.nc --figure h.png --json h.json",
+        share=0.3,
     ),
 }
 
