@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sciml.convection import Emulator as Emulator
     from sciml.coupling import FortranEmulator as FortranEmulator
     from sciml.multigrid import AMG as AMG
+    from sciml.multigrid import ShiftedLaplacian as ShiftedLaplacian
     from sciml.operators import FNO as FNO
     from sciml.operators import Corrected as Corrected
     from sciml.operators import HierarchyNet as HierarchyNet
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from sciml.pde import Lognormal as Lognormal
     from sciml.pde import Multiscale as Multiscale
     from sciml.pde import NavierStokes as NavierStokes
+    from sciml.pde import OpenHelmholtz as OpenHelmholtz
+    from sciml.pde import PointSource as PointSource
     from sciml.pde import Poisson as Poisson
     from sciml.pde import PseudoSpectral as PseudoSpectral
     from sciml.pde import TwoPhase as TwoPhase

@@ -196,7 +196,7 @@ def _kind_of(problem: Any) -> str:
         return COLUMNS if problem.__name__ == "Convection" else ""
     if hasattr(problem, "columns") and hasattr(problem, "levels"):
         return COLUMNS
-    pairs = (("grid", "terms"), ("matrix", "rhs"), ("start", "times"))
+    pairs = (("grid", "terms"), ("grid", "load"), ("matrix", "rhs"), ("start", "times"))
     return PDE if any(hasattr(problem, first) and hasattr(problem, second) for first, second in pairs) else ""
 
 
@@ -210,4 +210,4 @@ def _kind_taken(algorithm: Any) -> str:
     names = {part.strip().rpartition(".")[2] for part in text.split("|")}
     if "Convection" in names:
         return COLUMNS
-    return PDE if names & {"Elliptic", "System", "Evolution"} else ""
+    return PDE if names & {"Elliptic", "System", "ComplexSystem", "Evolution"} else ""

@@ -19,5 +19,6 @@ if TYPE_CHECKING:
     from sciml.multigrid.interpolation import CoarseGrid as CoarseGrid
     from sciml.multigrid.interpolation import prolongation as prolongation
     from sciml.multigrid.krylov import Iteration as Iteration
+    from sciml.multigrid.shifted_laplacian import ShiftedLaplacian as ShiftedLaplacian
 
 __getattr__, __dir__, __all__ = attach(__name__, __file__)

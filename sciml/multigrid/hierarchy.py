@@ -322,6 +322,10 @@ class Hierarchy:
 def system_of(problem: Elliptic | System, algorithm: Settings) -> System:
     """Return the system of a problem or the system itself, and check that multigrid applies to it."""
     system = problem if isinstance(problem, System) else discretize(problem, algorithm.scheme)
+    if not isinstance(system, System):
+        raise InputError(
+            f"a complex system ({system}): multigrid needs a real matrix; use sm.ShiftedLaplacian() or sm.Direct()"
+        )
     if system.kind == "indefinite":
         raise InputError(
             f"an indefinite system ({system.grid}): multigrid diverges where a coarse grid cannot tell the sign of an "

@@ -12,6 +12,7 @@ from sciml.lazy import attach
 if TYPE_CHECKING:
     from sciml.pde.advection import AdvectionDiffusion as AdvectionDiffusion
     from sciml.pde.burgers import Burgers as Burgers
+    from sciml.pde.complex_system import ComplexSystem as ComplexSystem
     from sciml.pde.dataset import family_of as family_of
     from sciml.pde.dataset import grid_of_dataset as grid_of_dataset
     from sciml.pde.dataset import inputs_of as inputs_of
@@ -29,7 +30,13 @@ if TYPE_CHECKING:
     from sciml.pde.grid import Boundary as Boundary
     from sciml.pde.grid import Grid as Grid
     from sciml.pde.helmholtz import Helmholtz as Helmholtz
+    from sciml.pde.media import AnySpeed as AnySpeed
+    from sciml.pde.media import InclusionSpeed as InclusionSpeed
+    from sciml.pde.media import LayeredSpeed as LayeredSpeed
+    from sciml.pde.media import SmoothSpeed as SmoothSpeed
     from sciml.pde.navier_stokes import NavierStokes as NavierStokes
+    from sciml.pde.open_helmholtz import OpenHelmholtz as OpenHelmholtz
+    from sciml.pde.open_helmholtz import PointSource as PointSource
     from sciml.pde.random_fields import AnyMedium as AnyMedium
     from sciml.pde.random_fields import GaussianField as GaussianField
     from sciml.pde.random_fields import Lognormal as Lognormal

@@ -10,8 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from sciml.errors import InputError
+from sciml.pde.complex_system import ComplexSystem
 from sciml.pde.elliptic import Elliptic, Scheme, discretize
 from sciml.pde.grid import Field
+from sciml.pde.nested_dissection import nested_dissection
 from sciml.pde.solution import FieldSolution, labelled
 from sciml.pde.solvability import check_compatible
 from sciml.pde.system import System
@@ -35,20 +37,28 @@ class Factorisation:
     factors
         `scipy.sparse.linalg.SuperLU`, or None if the matrix is exactly singular.
     condition
-        Estimate of the condition number in the 1-norm; NaN for definite matrices, for which it is not needed.
+        Estimate of the condition number in the 1-norm; NaN for definite and complex matrices, for which it is not
+        needed.
     seconds
         Time of the factorisation, in seconds.
+    order
+        Order of the unknowns (n,) in the factors, or None for their own order.
     """
 
-    system: System
+    system: System | ComplexSystem
     factors: Any = field(repr=False)
     condition: float
     seconds: float
+    order: Any = field(default=None, repr=False)
 
     def apply(self, rhs: Field) -> Field:
         """Solve for one right-hand side (n,); the mean of u is zero if u is determined only up to a constant."""
         if self.factors is None:
             return np.full(rhs.shape, np.nan)
+        if self.order is not None:
+            solved = np.empty_like(rhs)
+            solved[self.order] = self.factors.solve(rhs[self.order])
+            return solved
         if self.system.kind != "semidefinite":
             return np.asarray(self.factors.solve(rhs))
         u = np.concatenate([[0.0], self.factors.solve(rhs[1:])])
@@ -94,29 +104,33 @@ class Direct:
 
     scheme: Scheme | None = None
 
-    def init(self, problem: Elliptic | System) -> Factorisation:
+    def init(self, problem: Elliptic | System | ComplexSystem) -> Factorisation:
         """Factorise the matrix of a problem or a system."""
         return factorised(self._system(problem))
 
-    def _system(self, problem: Elliptic | System) -> System:
-        return problem if isinstance(problem, System) else discretize(problem, self.scheme)
+    def _system(self, problem: Elliptic | System | ComplexSystem) -> System | ComplexSystem:
+        return problem if isinstance(problem, System | ComplexSystem) else discretize(problem, self.scheme)
 
-    def run(self, problem: Elliptic | System, state: Factorisation) -> FieldSolution:
+    def run(self, problem: Elliptic | System | ComplexSystem, state: Factorisation) -> FieldSolution:
         """Solve a problem or system with its factors.
 
         The result is DIVERGED if rounding may have changed the solution by more than 0.1 % (a Helmholtz problem at a
         resonance), and NOT_FINITE if the matrix is singular.
         """
-        system = check_compatible(self._system(problem))
+        system = self._system(problem)
+        if isinstance(system, System):
+            system = check_compatible(system)
         if not _same(system, state.system):
             raise InputError(
                 f"the factors are of another matrix ({state.system}) than this problem's ({system}): "
                 "call init(problem, Direct()) for it"
             )
         start = time.perf_counter()
-        u = state.apply(system.rhs)
+        rhs: Any = system.rhs
+        u = state.apply(rhs)
         with np.errstate(invalid="ignore", over="ignore"):
-            u += state.apply(system.residual(u))
+            left: Any = system.residual(u)
+            u += state.apply(left)
             size = float(np.linalg.norm(system.rhs))
             residual = float(np.linalg.norm(system.residual(u))) / (size or 1.0)
         stats = {
@@ -129,10 +143,12 @@ class Direct:
         return FieldSolution(labelled(u, system.grid), _result(u, state.condition), stats)
 
 
-def factorised(system: System) -> Factorisation:
-    """Factorise a system."""
+def factorised(system: System | ComplexSystem) -> Factorisation:
+    """Factorise a system; the unknowns of a complex one in the order of nested dissection, with diagonal pivots."""
     from scipy.sparse.linalg import LinearOperator, onenormest, splu
 
+    if isinstance(system, ComplexSystem):
+        return _factorised_in_order(system)
     start = time.perf_counter()
     matrix = sp.csc_matrix(system.matrix)
     symmetric = system.kind in ("definite", "semidefinite")
@@ -159,7 +175,20 @@ def factorised(system: System) -> Factorisation:
     return Factorisation(system, factors, condition, time.perf_counter() - start)
 
 
-def _same(a: System, b: System) -> bool:
+def _factorised_in_order(system: ComplexSystem) -> Factorisation:
+    from scipy.sparse.linalg import splu
+
+    start = time.perf_counter()
+    order = nested_dissection(system.grid.shape)
+    matrix = sp.csc_matrix(system.matrix[order][:, order])
+    try:
+        factors = splu(matrix, permc_spec="NATURAL", diag_pivot_thresh=0.01, options={"SymmetricMode": True})
+    except RuntimeError:  # SuperLU: exactly singular
+        return Factorisation(system, None, np.inf, time.perf_counter() - start)
+    return Factorisation(system, factors, np.nan, time.perf_counter() - start, order)
+
+
+def _same(a: System | ComplexSystem, b: System | ComplexSystem) -> bool:
     if a is b or a.matrix is b.matrix:
         return True
     same_pattern = (
