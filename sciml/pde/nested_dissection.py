@@ -10,28 +10,28 @@ __all__ = ["nested_dissection"]
 LEAF = 4
 
 
-def nested_dissection(shape: tuple[int, int]) -> npt.NDArray[np.int64]:
+def nested_dissection(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
     """Return the unknowns of a grid in the order of nested dissection (George 1973, doi 10.1137/0710032).
 
-    A line of nodes across the longer axis separates the rectangle into two parts, which are ordered first, each in
+    A line (or plane) of nodes across the longest axis separates the grid into two parts, which are ordered first, each in
     the same way. It suits stencils that reach the next node only.
 
     Parameters
     ----------
     shape
-        Unknowns along y and x.
+        Unknowns along each axis.
 
     Returns
     -------
     array
-        Permutation (n,) of the unknowns in C order of (y, x).
+        Permutation (n,) of the unknowns in C order.
 
     Examples
     --------
     >>> nested_dissection((1, 9)).tolist()
     [0, 1, 2, 3, 5, 6, 7, 8, 4]
     """
-    numbers = np.arange(shape[0] * shape[1], dtype=np.int64).reshape(shape)
+    numbers = np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape)
     parts: list[npt.NDArray[np.int64]] = []
     waiting = [numbers]
     while waiting:  # the separator of a part follows both halves, so that the order is built from its end
@@ -41,8 +41,8 @@ def nested_dissection(shape: tuple[int, int]) -> npt.NDArray[np.int64]:
         if max(part.shape) <= LEAF:
             parts.append(part.ravel())
             continue
-        turned = part if part.shape[0] >= part.shape[1] else part.T
+        turned = np.moveaxis(part, int(np.argmax(part.shape)), 0)
         middle = turned.shape[0] // 2
-        parts.append(turned[middle])
+        parts.append(turned[middle].ravel())
         waiting += [turned[:middle], turned[middle + 1 :]]
     return np.concatenate(parts[::-1])
