@@ -13,8 +13,8 @@ LEAF = 4
 def nested_dissection(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
     """Return the unknowns of a grid in the order of nested dissection (George 1973, doi 10.1137/0710032).
 
-    A line (or plane) of nodes across the longest axis separates the grid into two parts, which are ordered first, each in
-    the same way. It suits stencils that reach the next node only.
+    A line (or plane) of nodes across the longest axis separates the grid into two parts, which are ordered first, each
+    in the same way. It suits stencils that reach the next node only.
 
     Parameters
     ----------
