@@ -91,8 +91,8 @@ def test_the_matrix_is_the_five_point_stencil_with_a_complex_diagonal():
 
 
 def test_point_sources_add_up_and_other_sources_may_be_complex():
-    one, other = PointSource(0.3, 0.4), PointSource(0.7, 0.6)
-    made = [OpenHelmholtz(63, 1.0, source=source).load() for source in (one, other, (one, other))]
+    first, second = PointSource(0.3, 0.4), PointSource(0.7, 0.6)
+    made = [OpenHelmholtz(63, 1.0, source=source).load() for source in (first, second, (first, second))]
     assert np.array_equal(made[0] + made[1], made[2])
     assert made[2].sum() == 2
     by_function = OpenHelmholtz(63, 1.0, source=lambda x, y: x + 1j * y)
