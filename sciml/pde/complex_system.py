@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,6 @@ from sciml.tables import html_table
 __all__ = ["ComplexField", "ComplexSystem"]
 
 ComplexField: TypeAlias = npt.NDArray[np.complex128]
-KIND: Final[Literal["complex"]] = "complex"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +58,7 @@ class ComplexSystem:
     @property
     def kind(self) -> Literal["complex"]:
         """Kind of the system, beside those of `sciml.pde.System`."""
-        return KIND
+        return "complex"
 
     @property
     def size(self) -> int:
