@@ -40,6 +40,7 @@ from sciml.errors import InputError
 from sciml.multigrid.conjugate import ConjugateDirection, MatrixSpace
 from sciml.multigrid.eigenvalue import smallest_eigenvalue
 from sciml.multigrid.krylov import Cycles
+from sciml.multigrid.lanczos import MOST, REMEDY, Lanczos, largest_possible
 from sciml.multigrid.rounding import SAFE, Interval, Rounding
 from sciml.pde.grid import Field
 from sciml.pde.residuals import UNIT
@@ -48,13 +49,11 @@ __all__ = ["Bounds", "Contraction", "bounds", "contraction", "imbalance", "small
 
 SEED = 20_211
 FAILURE = 1e-6
-FEWEST, MOST = 6, 150
-EXHAUSTED = 1e-13
+FEWEST = 6
 ENOUGH = 1.05
 """Largest factor by which the margin of g may increase the bound of one cycle; above it Lanczos continues."""
 UNBALANCED = 1e-6
 """Largest sum of the residual of a semidefinite system, relative to the sums of absolute values of r and b."""
-REMEDY = "use method='ruge_stuben', smoother='gauss_seidel' and, if need be, sweeps=(2, 2)"
 
 
 @dataclass(frozen=True)
@@ -217,16 +216,15 @@ def _enclosed(hierarchy: Contracting, r: Field, wrong: Field, effectivity: float
 
 def _given(hierarchy: Contracting, r: Field, name: str) -> tuple[Field, float]:
     """Convert to a vector (n,) of float64; returns it with the unit roundoff of the given dtype."""
-    grid = hierarchy.system.grid
-    if np.shape(r) not in ((grid.size,), grid.shape):
-        raise InputError(
-            f"{name} of shape {np.shape(r)}: give {grid.size} finite values, ({grid.size},) or {grid.shape}"
-        )
+    size, shape = hierarchy.system.size, hierarchy.system.shape
+    if np.shape(r) not in ((size,), shape):
+        either = f"({size},)" if len(shape) == 1 else f"({size},) or {shape}"
+        raise InputError(f"{name} of shape {np.shape(r)}: give {size} finite values, {either}")
     values = np.asarray(r)
     unit = float(np.finfo(values.dtype).eps) / 2 if values.dtype.kind == "f" else UNIT
     vector = np.array(values, dtype=np.float64).ravel()
     if not np.isfinite(vector).all():
-        raise InputError(f"{name} that is not finite: give {grid.size} finite values")
+        raise InputError(f"{name} that is not finite: give {size} finite values")
     return vector, max(unit, UNIT)
 
 
@@ -240,7 +238,7 @@ def _balanced(hierarchy: Contracting, r: Field) -> tuple[Field, float]:
             f"the residual sums to {total:.3e}, but where u is determined up to a constant "
             "every residual sums to zero: balance the right-hand side with sciml.pde.check_compatible"
         )
-    volumes = system.grid.volumes().ravel()
+    volumes = system.weights
     return np.asarray(r - total * volumes / volumes.sum()), abs(total)
 
 
@@ -249,7 +247,7 @@ def imbalance(hierarchy: Contracting) -> float:
 
     In float64 the columns of the matrix do not sum to zero exactly; the difference is distributed over the volumes.
     """
-    volumes = hierarchy.system.grid.volumes().ravel()
+    volumes = hierarchy.system.weights
     first = np.eye(1, volumes.size)[0]
     even = np.full_like(volumes, 1 / volumes.size)
     largest = 0.0
@@ -269,7 +267,10 @@ def contraction(hierarchy: Cycles) -> Contraction:
         The cycle is not symmetric, or its bound is not less than 1.
     """
     if hierarchy.asymmetry is not None:
-        raise InputError(f"no bounds: {hierarchy.asymmetry}")
+        other = (
+            "; AMG() and Direct() solve it without a bound" if hierarchy.system.kind == "nonsymmetric" else ""
+        )
+        raise InputError(f"no bounds: {hierarchy.asymmetry}{other}")
     start = time.perf_counter()
     matrix = hierarchy.system.matrix
     smallest, spent = smallest_eigenvalue(hierarchy)
@@ -278,7 +279,7 @@ def contraction(hierarchy: Cycles) -> Contraction:
     x = np.random.default_rng(SEED).standard_normal(matrix.shape[0]) / np.sqrt(matrix.diagonal())
     energy = float(x @ (matrix @ x))
     share = (np.pi / 2) * FAILURE**2 * smallest / energy
-    lanczos = _Lanczos(hierarchy, x)
+    lanczos = Lanczos(hierarchy, x)
     bound = estimate = 0.0
     for k in range(1, MOST + 1):
         done = lanczos.step()
@@ -294,107 +295,3 @@ def contraction(hierarchy: Cycles) -> Contraction:
     if not bound < 1:
         raise InputError(f"no bounds: one cycle leaves up to {bound:.3g} of an error; {REMEDY}")
     return Contraction(bound, estimate, FAILURE, spent + lanczos.count, time.perf_counter() - start, smallest)
-
-
-class _Lanczos:
-    """Lanczos for E = I - B A in the energy inner product, with full orthogonalisation."""
-
-    def __init__(self, hierarchy: Cycles, x: Field) -> None:
-        self.hierarchy = hierarchy
-        self.matrix = hierarchy.system.matrix
-        self.diagonal: list[float] = []
-        self.beside: list[float] = []
-        self.defect = 0.0
-        self.basis = np.empty((MOST + 1, x.size))
-        self.images = np.empty((MOST + 1, x.size))
-        self._append(x)
-
-    @property
-    def count(self) -> int:
-        """Number of steps so far; each takes one cycle."""
-        return len(self.diagonal)
-
-    def _append(self, x: Field) -> float:
-        if self.hierarchy.system.kind == "semidefinite":
-            x = x - x.mean()  # constants have no energy, so that their rounding would grow from step to step
-        image = self.matrix @ x
-        norm = math.sqrt(max(float(x @ image), 0.0))
-        k = self.count
-        if norm > 0:
-            self.basis[k], self.images[k] = x / norm, image / norm
-        return norm
-
-    def step(self) -> bool:
-        """Make one step; returns True if the space is exhausted."""
-        k = self.count
-        q = self.basis[k]
-        w = q - self.hierarchy.cycle(self.images[k])
-        components = self.images[: k + 1] @ w
-        # A symmetric operator has components only along the last two vectors.
-        if k > 1:
-            self.defect = max(self.defect, float(np.abs(components[: k - 1]).max()))
-        self.diagonal.append(float(components[k]))
-        w -= components @ self.basis[: k + 1]
-        w -= (self.images[: k + 1] @ w) @ self.basis[: k + 1]
-        norm = self._append(w)
-        # Only rounding is left, so that smaller components are unknown.
-        self.beside.append(max(norm, EXHAUSTED))
-        return norm <= EXHAUSTED or k + 2 > w.size
-
-    def values(self) -> Field:
-        from scipy.linalg import eigvalsh_tridiagonal
-
-        return np.asarray(eigvalsh_tridiagonal(self.diagonal, self.beside[: self.count - 1]))
-
-    def largest(self) -> float:
-        return float(max(self.values()[-1], 0.0))
-
-    def check(self) -> None:
-        """Check the assumptions of the bounds on the computed vectors: symmetry, and B A <= I."""
-        if self.defect > 1e-7:
-            raise InputError(f"no bounds: the cycle is not symmetric ({self.defect:.1e}); {REMEDY}")
-        least = float(self.values()[0])
-        if least < -1e-7:
-            raise InputError(f"no bounds: the cycle corrects an error by {1 - least:.4f} of it; {REMEDY}")
-
-
-def largest_possible(diagonal: list[float], beside: list[float], share: float) -> float:
-    """Return the largest point that can have a given fraction of a measure with these recurrence coefficients.
-
-    The Christoffel sum increases beyond the largest Ritz value, so that bisection gives the point where it is 1/share.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> largest = np.linalg.eigvalsh([[0.2, 0.1], [0.1, 0.3]])[-1]
-    >>> largest < largest_possible([0.2, 0.3], [0.1, 0.1], share=0.01) < 1
-    True
-    """
-    from scipy.linalg import eigvalsh_tridiagonal
-
-    low = float(eigvalsh_tridiagonal(diagonal, beside[: len(diagonal) - 1])[-1])
-    high = max(low, 0.0) + 1e-12
-    while _christoffel(high, diagonal, beside) * share <= 1 and high < 2:
-        high = high + max(0.01, 0.1 * high)
-    if high >= 2:
-        return high
-    for _ in range(60):
-        middle = (low + high) / 2
-        if _christoffel(middle, diagonal, beside) * share <= 1:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def _christoffel(t: float, diagonal: list[float], beside: list[float]) -> float:
-    """Sum of the squares of the orthonormal polynomials at t."""
-    before, now = 0.0, 1.0
-    total = 1.0
-    for k in range(min(len(diagonal), len(beside))):
-        back = beside[k - 1] * before if k else 0.0
-        before, now = now, ((t - diagonal[k]) * now - back) / beside[k]
-        total += now * now
-        if not total < 1e300:
-            break
-    return total

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from sciml.errors import InputError
 from sciml.multigrid.hierarchy import Hierarchy, assemble
 from sciml.multigrid.interpolation import prolongations
 from sciml.multigrid.settings import Settings
@@ -26,12 +27,16 @@ def build(system: System, algorithm: Settings) -> Hierarchy:
     start = time.perf_counter()
     if algorithm.method == "geometric":
         # A semidefinite matrix with one unknown is zero.
-        transfers, grids = prolongations(system.grid, least=2 if system.kind == "semidefinite" else 1)
+        transfers, grids = prolongations(system.on_grid, least=2 if system.kind == "semidefinite" else 1)
         pairs = [(p, sp.csr_matrix(p.T)) for p in transfers]
         return assemble(system, algorithm, pairs, [grid.shape for grid in grids], start=start)
+    if algorithm.method == "ruge_stuben" and system.near_nullspace is not None:
+        raise InputError(
+            "near_nullspace is used by smoothed aggregation only: give AMG('smoothed_aggregation'), or leave it out"
+        )
     levels = _classical(system) if algorithm.method == "ruge_stuben" else _aggregated(system)
     pairs = [(sp.csr_matrix(level.P), sp.csr_matrix(level.R)) for level in levels[:-1]]
-    shapes = [system.grid.shape] + [None] * len(pairs)
+    shapes: list[Any] = [None if system.grid is None else system.grid.shape] + [None] * len(pairs)
     matrices = [level.A for level in levels]
     return assemble(system, algorithm, pairs, shapes, matrices=matrices, start=start)
 
@@ -44,7 +49,7 @@ def _classical(system: System) -> list[Any]:
 
 
 def _aggregated(system: System) -> list[Any]:
-    """Coarsen by smoothed aggregates (Vanek, Mandel and Brezina 1996), with the constant as near-nullspace."""
+    """Coarsen by smoothed aggregates (Vanek, Mandel and Brezina 1996), with constants or the given near-nullspace."""
     # Aggregates end where the coefficient jumps.
     levels = _useful(_aggregates(system, [STRONG]))
     if levels[-1].A.shape[0] > MANY:
@@ -57,8 +62,12 @@ def _aggregates(system: System, strong: list[float]) -> list[Any]:
     """Return the levels for a threshold of strong connections on each; the last applies to all coarser levels."""
     from pyamg import smoothed_aggregation_solver
 
+    matrix, modes = _own(system), system.near_nullspace
+    if system.block_size > 1:
+        matrix = sp.bsr_matrix(matrix, blocksize=(system.block_size, system.block_size))
     made = smoothed_aggregation_solver(
-        _own(system),
+        matrix,
+        B=None if modes is None else modes.copy(),
         symmetry="nonsymmetric" if system.kind == "nonsymmetric" else "hermitian",
         strength=[("symmetric", {"theta": theta}) for theta in strong],
         smooth=("jacobi", {"omega": 4.0 / 3.0, "weighting": "local"}),  # 'spectral' draws random numbers

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from sciml.errors import InputError
 from sciml.pde.grid import Field
 from sciml.pde.system import Matrix
 
-__all__ = ["LARGEST_INVERSE", "Coarsest", "inverse_of"]
+__all__ = ["LARGEST_INVERSE", "Coarsest", "SparseInverse", "inverse_of"]
 
 LARGEST_INVERSE = 3000
+LARGEST_FACTORED = 30_000
+"""Number of unknowns up to which a matrix that pyamg does not coarsen further is factored."""
 NEGLIGIBLE = 1e-12
 """Eigenvalues below this fraction of the size of the terms in the entries are rounding errors."""
 INACCURATE = 1e-6
@@ -22,19 +27,39 @@ INACCURATE = 1e-6
 class Coarsest:
     """Exact solver of the coarsest level, with the interface of pyamg."""
 
-    def __init__(self, inverse: Field) -> None:
+    def __init__(self, inverse: Any) -> None:
         self.inverse = inverse
 
     def __call__(self, _matrix: Matrix, b: Field) -> Field:
         return np.asarray(self.inverse @ b)
 
     def __repr__(self) -> str:
-        return "dense inverse"
+        return (
+            "sparse inverse"
+            if isinstance(self.inverse, SparseInverse) or sp.issparse(self.inverse)
+            else "dense inverse"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SparseInverse:
+    """Inverse of a sparse matrix by its LU factors, for ``inverse @ b``.
+
+    Parameters
+    ----------
+    factors
+        `scipy.sparse.linalg.SuperLU`.
+    """
+
+    factors: Any = field(repr=False)
+
+    def __matmul__(self, b: Field) -> Field:
+        return np.asarray(self.factors.solve(np.asfortranarray(b)))
 
 
 def inverse_of(
     chain: Sequence[Matrix], transfers: Sequence[tuple[Matrix, Matrix]], *, symmetric: bool, singular: bool
-) -> Field:
+) -> Any:
     """Return the inverse of the coarsest matrix, or the pseudo-inverse B of a singular matrix.
 
     Rows and columns are scaled first, so that coefficients that vary by many orders of magnitude do not make a matrix
@@ -56,10 +81,19 @@ def inverse_of(
     Raises
     ------
     InputError
-        The level has more than 3,000 unknowns.
+        The level has more than 30,000 unknowns and is not diagonal, or more than 3,000 if the matrix is singular.
+
+    Notes
+    -----
+    The inverse is an array (m, m), or sparse above 3,000 unknowns: of a diagonal matrix itself, else `SparseInverse`.
     """
     last = chain[-1]
     if last.shape[0] > LARGEST_INVERSE:
+        diagonal = last.diagonal()
+        if not singular and diagonal.all() and (last - sp.diags(diagonal)).count_nonzero() == 0:
+            return sp.csr_matrix(sp.diags(1 / diagonal))
+        if not singular and last.shape[0] <= LARGEST_FACTORED:
+            return _factored(last, symmetric)
         raise InputError(
             f"coarsening stopped at {last.shape[0]} unknowns: use another method ('ruge_stuben' coarsens most matrices)"
         )
@@ -71,6 +105,21 @@ def inverse_of(
     if symmetric:
         inverse = (inverse + inverse.T) / 2
     return np.asarray(inverse * np.outer(scale, scale))
+
+
+def _factored(matrix: Matrix, symmetric: bool) -> SparseInverse:
+    from scipy.sparse.linalg import splu
+
+    settings: dict[str, Any] = {"permc_spec": "MMD_AT_PLUS_A"}
+    if symmetric:
+        settings |= {"diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
+    try:
+        return SparseInverse(splu(sp.csc_matrix(matrix), **settings))
+    except RuntimeError:  # a pivot of zero
+        raise InputError(
+            f"the matrix is singular, and coarsening stopped at {matrix.shape[0]} unknowns: check the matrix, or use "
+            "sm.pde.Direct()"
+        ) from None
 
 
 def _size(chain: Sequence[Matrix], transfers: Sequence[tuple[Matrix, Matrix]]) -> Field:

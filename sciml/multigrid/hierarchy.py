@@ -15,11 +15,12 @@ from sciml.checks import check_fraction, check_whole
 from sciml.errors import InputError
 from sciml.multigrid.bounds import Bounds, Contraction, bounds, contraction, imbalance
 from sciml.multigrid.coarsest import Coarsest, inverse_of
+from sciml.multigrid.given_system import same_matrix, system_of
 from sciml.multigrid.krylov import Iteration, iterate
 from sciml.multigrid.rounding import Rounding
 from sciml.multigrid.settings import Settings
 from sciml.multigrid.smoothing import damping, smoothers
-from sciml.pde.elliptic import Elliptic, discretize
+from sciml.pde.elliptic import Elliptic
 from sciml.pde.grid import Field
 from sciml.pde.solvability import check_compatible
 from sciml.pde.system import Matrix, System
@@ -43,7 +44,8 @@ class Level:
     shape
         Shape (y, x) if the level is a structured grid, else None.
     inverse
-        Inverse (n, n) on the coarsest level, or the pseudo-inverse of a singular matrix; None on other levels.
+        Inverse (n, n) on the coarsest level, or the pseudo-inverse of a singular matrix, for ``inverse @ b``; None on
+        other levels. An array up to 3,000 unknowns.
     """
 
     matrix: Matrix = field(repr=False)
@@ -51,12 +53,27 @@ class Level:
     restriction: Matrix = field(repr=False)
     damping: float
     shape: tuple[int, ...] | None = None
-    inverse: Field | None = field(default=None, repr=False)
+    inverse: Any = field(default=None, repr=False)
 
     @property
     def size(self) -> int:
         """Number of unknowns."""
         return int(self.matrix.shape[0])
+
+    @property
+    def dense_inverse(self) -> Field:
+        """The inverse as an array (n, n).
+
+        Raises
+        ------
+        InputError
+            The level has more than 3,000 unknowns.
+        """
+        if not isinstance(self.inverse, np.ndarray):
+            raise InputError(
+                f"the coarsest level has {self.size:,} unknowns, too many for tensors: use AMG() without torch"
+            )
+        return self.inverse
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,10 +161,8 @@ class Hierarchy:
     def cycle(self, r: Field) -> Field:
         """Apply one cycle from zero: the approximate solution B r of A e = r, (n,)."""
         r = np.ascontiguousarray(r, dtype=np.float64).ravel()
-        if r.size != self.system.grid.size:
-            raise InputError(
-                f"a vector of {r.size} values: this hierarchy has {self.system.grid.size} unknowns"
-            )
+        if r.size != self.system.size:
+            raise InputError(f"a vector of {r.size} values: this hierarchy has {self.system.size} unknowns")
         return self._cycle(0, r, self.algorithm.cycle)
 
     def _cycle(self, k: int, b: Field, kind: str) -> Field:
@@ -217,11 +232,10 @@ class Hierarchy:
         return iterate(self, system.rhs, x0, rtol, most)
 
     def _fitting(self, values: Field, name: str) -> Field:
-        grid = self.system.grid
-        if np.shape(values) not in ((grid.size,), grid.shape):
+        size, shape = self.system.size, self.system.shape
+        if np.shape(values) not in ((size,), shape):
             raise InputError(
-                f"{name} has shape {np.shape(values)}, the system {grid.size} unknowns: "
-                f"give ({grid.size},) or {grid.shape}"
+                f"{name} has shape {np.shape(values)}, the system {size} unknowns: give {_either(size, shape)}"
             )
         vector = np.array(values, dtype=np.float64).ravel()
         if not np.isfinite(vector).all():
@@ -242,7 +256,11 @@ class Hierarchy:
             The grid or the kind of the system differs.
         """
         system = system_of(problem, self.algorithm)
-        if system.grid != self.system.grid or system.kind != self.system.kind:
+        if (system.grid, system.shape, system.kind) != (
+            self.system.grid,
+            self.system.shape,
+            self.system.kind,
+        ):
             raise InputError(
                 f"this hierarchy is of {self.system}, the problem of {system}: "
                 "keep the grid and the kind, or build a hierarchy with AMG().init(problem)"
@@ -319,34 +337,9 @@ class Hierarchy:
         return html_table(f"{self._title()}\n{sums}", self._rows(), head=head)
 
 
-def system_of(problem: Elliptic | System, algorithm: Settings) -> System:
-    """Return the system of a problem or the system itself, and check that multigrid applies to it."""
-    system = problem if isinstance(problem, System) else discretize(problem, algorithm.scheme)
-    if not isinstance(system, System):
-        raise InputError(
-            f"a complex system ({system}): multigrid needs a real matrix; use sm.ShiftedLaplacian() or sm.Direct()"
-        )
-    if system.kind == "indefinite":
-        raise InputError(
-            f"an indefinite system ({system.grid}): multigrid diverges where a coarse grid cannot tell the sign of an "
-            "eigenvalue; use sm.pde.Direct(), or make the reaction (minus the squared wave number) nonnegative"
-        )
-    if system.kind == "nonsymmetric" and not system.matrix.diagonal().all():
-        at = int(np.argmin(np.abs(system.matrix.diagonal())))
-        raise InputError(
-            f"the diagonal entry {at} of the matrix is zero, by which the smoothers divide: use sm.pde.Direct()"
-        )
-    return system
-
-
-def same_matrix(a: Matrix, b: Matrix) -> bool:
-    """Return whether two csr matrices are equal, entry by entry."""
-    return a is b or (
-        a.shape == b.shape
-        and np.array_equal(a.indptr, b.indptr)
-        and np.array_equal(a.indices, b.indices)
-        and np.array_equal(a.data, b.data)
-    )
+def _either(size: int, shape: tuple[int, ...]) -> str:
+    """Describe the shapes of a vector of the unknowns."""
+    return f"({size},)" if len(shape) == 1 else f"({size},) or {shape}"
 
 
 def assemble(

@@ -82,7 +82,7 @@ def iterate(hierarchy: Cycles, b: Field, x0: Field, rtol: float, max_cycles: int
         if not exact < 0.5 * best or counted.count == before or exact > GROWN:
             break
     if hierarchy.system.kind == "semidefinite":
-        x = x - np.average(x, weights=hierarchy.system.grid.volumes().ravel())
+        x = x - np.average(x, weights=hierarchy.system.weights)
     return Iteration(x, _result(residuals, rtol), counted.count, residuals[-1], tuple(residuals))
 
 
@@ -109,7 +109,7 @@ class _Counted:
     def operator(self) -> Any:
         from scipy.sparse.linalg import LinearOperator
 
-        n = self.hierarchy.system.grid.size
+        n = self.hierarchy.system.size
         return LinearOperator((n, n), matvec=self, dtype=np.float64)
 
 

@@ -130,7 +130,7 @@ class Corrected:
             for _ in range(self.sweeps):
                 smoothed = hierarchy.smooth(0, smoothed, system.rhs, "pre")  # type: ignore[arg-type]
             smoothed = _scaled(system, smoothed)  # type: ignore[arg-type]
-        first = np.zeros(system.grid.size) if smoothed is None else smoothed
+        first = np.zeros(system.size) if smoothed is None else smoothed
         plain = self.amg.accelerate is None
         certified = _certify(hierarchy, system, first, self.rtol, self.amg.max_cycles, plain)
         stats: dict[str, float] = {
@@ -247,6 +247,8 @@ def _certify(
         if result is not Result.NOT_FINITE and (1 - g * g) * EFFECTIVITY**2 < 1:
             sharper = hierarchy.bounds(r, EFFECTIVITY, wrong)
             bound, cycles = min(bound, sharper.upper + extra), cycles + sharper.cycles
+            if result is Result.MAX_ITERATIONS and bound <= rtol * norm:
+                result = Result.SUCCESS
     relative = float(np.linalg.norm(r) / np.linalg.norm(b))
     scale = norm if norm > 0 else 1.0
     return _Certified(x, result, bound, norm, cycles, tuple(value / scale for value in seen), relative)
@@ -256,7 +258,7 @@ def _of_mean_zero(system: System, x: Field) -> Field:
     """Shift x to mean zero before its bound is computed, which then includes the rounding of the shift."""
     if system.kind != "semidefinite":
         return x
-    return np.asarray(x - np.average(x, weights=system.grid.volumes().ravel()))
+    return np.asarray(x - np.average(x, weights=system.weights))
 
 
 def _residual(hierarchy: Hierarchy, system: System, x: Field, seen: float) -> tuple[Field, Field, float]:
@@ -270,7 +272,7 @@ def _residual(hierarchy: Hierarchy, system: System, x: Field, seen: float) -> tu
         r, wrong = measure.left(system.rhs, x)
     if balanced:
         return r, wrong, 0.0
-    volumes, total = system.grid.volumes().ravel(), math.fsum(r)
+    volumes, total = system.weights, math.fsum(r)
     r = r - total * volumes / volumes.sum()
     return r, wrong + 2 * UNIT * np.abs(r), abs(total) * hierarchy.imbalance
 

@@ -164,33 +164,31 @@ def greens_functions(
         )
     if system.kind != "definite":
         raise InputError(f"a {system.kind} system has no Green's functions here: give a definite one")
-    operator.check(system.grid)
+    operator.check(system.on_grid)
     if not operator.takes_system and not isinstance(problem, System):
         check_family(operator, problem)
-    if modes > system.grid.size - 2:
-        raise InputError(
-            f"modes={modes} on a grid of {system.grid.size} points: give at most {system.grid.size - 2}"
-        )
-    places = _places(points, system.grid)
-    volumes = system.grid.volumes().ravel()
+    if modes > system.size - 2:
+        raise InputError(f"modes={modes} on a grid of {system.size} points: give at most {system.size - 2}")
+    places = _places(points, system.on_grid)
+    volumes = system.weights
     action = _action(operator, system, mode)
-    flat = np.ravel_multi_index(tuple(places.T), system.grid.shape)
+    flat = np.ravel_multi_index(tuple(places.T), system.on_grid.shape)
     inverse = _inverse(system, volumes)
-    own, exact = np.empty((2, len(flat), system.grid.size))
+    own, exact = np.empty((2, len(flat), system.size))
     for number, place in enumerate(flat):
-        unit = np.zeros(system.grid.size)
+        unit = np.zeros(system.size)
         unit[place] = 1.0
         own[number], exact[number] = action.matvec(unit), inverse.matvec(unit)
         if progress is not None:
             progress(number + 1, len(flat))
     left, values, _ = action.svds(modes, seed=seed)
-    start = np.random.default_rng(seed).standard_normal(system.grid.size)
+    start = np.random.default_rng(seed).standard_normal(system.size)
     true_left, true_values, _ = svds(inverse, modes, v0=start)
     order = np.argsort(-true_values)
-    shape = system.grid.shape
+    shape = system.on_grid.shape
     return GreensFunctions(
         mode=mode,
-        grid=system.grid,
+        grid=system.on_grid,
         points=places,
         network=own.reshape(-1, *shape),
         exact=exact.reshape(-1, *shape),
@@ -222,7 +220,7 @@ def _places(points: Sequence[tuple[int, int]] | None, grid: Grid) -> Array:
 
 def _action(operator: TrainedOperator, system: System, mode: Action) -> LinearAction:
     """Linearize the map from the source to the solution."""
-    grid = system.grid
+    grid = system.on_grid
     copied = replace(operator, network=dense_copy(operator.network).double().eval())
     source = torch.from_numpy(system.field(system.rhs) / grid.volumes())[None]
     stencil, volumes = stencil_of(system.matrix, grid)[None], torch.from_numpy(grid.volumes())
@@ -246,7 +244,7 @@ def _inverse(system: System, volumes: Array) -> LinearOperator:
         solution: Array = hierarchy.solve(b, tol=RTOL, accel="cg", maxiter=200)
         return solution
 
-    n = system.grid.size
+    n = system.size
     return LinearOperator(
         (n, n),
         matvec=lambda x: solve(volumes * x.ravel()),

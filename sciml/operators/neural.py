@@ -120,14 +120,14 @@ class Neural:
         device = chosen_device(self.device)
         if takes(state.network) == "system":
             system = problem if isinstance(problem, System) else discretize(problem)
-            stencil = stencil_of(system.matrix, system.grid).to(device, kind)[None]
+            stencil = stencil_of(system.matrix, system.on_grid).to(device, kind)[None]
             rhs = torch.from_numpy(system.field(system.rhs)).to(device, kind)[None, None]
             with torch.no_grad():  # not in bfloat16, since residuals are differences of nearly equal numbers
                 # linear in the right-hand side, so that it can be scaled to the size of those in the training
                 size = rhs.abs().amax().clamp_min(torch.finfo(kind).tiny)
-                answer = state.network(stencil, rhs / size, LevelLayout.of(system.grid))[0, 0] * size
+                answer = state.network(stencil, rhs / size, LevelLayout.of(system.on_grid))[0, 0] * size
             if system.kind == "semidefinite":
-                answer = mean_free(answer, system.grid)
+                answer = mean_free(answer, system.on_grid)
             return np.asarray(answer.double().cpu().numpy())
         assert not isinstance(problem, System)
         fields = {

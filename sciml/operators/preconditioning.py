@@ -64,7 +64,7 @@ def preconditioner(neural: Neural, problem: Elliptic | System) -> LinearOperator
             f"the operator of {mine.family} takes {', '.join(mine.inputs)}, not a residual: its prediction is a start "
             "for Corrected(neural); a preconditioner is a network that takes the system (hierarchy) or the source"
         )
-    n = system.grid.size
+    n = system.size
     return LinearOperator((n, n), matvec=apply, dtype=np.float64)
 
 
@@ -73,9 +73,9 @@ def _cycle(neural: Neural, system: System) -> Any:
     state = neural.init(system)
     network: Any = state.network
     weight = next(network.parameters())
-    layout = LevelLayout.of(system.grid)
+    layout = LevelLayout.of(system.on_grid)
     with torch.no_grad():
-        stencil = stencil_of(system.matrix, system.grid).to(weight)[None]
+        stencil = stencil_of(system.matrix, system.on_grid).to(weight)[None]
         prepared = network.prepare(stencil, layout) if hasattr(network, "prepare") else None
 
     def apply(r: Field) -> Field:
@@ -98,8 +98,8 @@ def _inverse(neural: Neural, problem: Elliptic | System, system: System) -> Any:
     """Make the preconditioner of a network from source to solution, applied to residuals per volume."""
     state = neural.init(problem)
     weight = next(state.network.parameters())
-    volumes = system.grid.volumes()
-    resampled = state.resampling(system.grid) is not None
+    volumes = system.on_grid.volumes()
+    resampled = state.resampling(system.on_grid) is not None
     diagonal = system.matrix.diagonal()
     usual = float(state.normalisation.inputs["source"].scale) or 1.0
 
@@ -109,7 +109,7 @@ def _inverse(neural: Neural, problem: Elliptic | System, system: System) -> Any:
         if not size > 0 or not np.isfinite(size):
             return np.zeros_like(r)
         field = torch.from_numpy(source / size).to(weight)[None]
-        prediction = state.predict({"source": field}, system.grid)[0]
+        prediction = state.predict({"source": field}, system.on_grid)[0]
         z = np.asarray(prediction.double().cpu().numpy().ravel() * size)
         if (
             resampled
@@ -165,7 +165,7 @@ class Preconditioned:
         size = float(np.linalg.norm(system.rhs)) or 1.0
         relative = float(np.linalg.norm(system.residual(x))) / size
         if system.kind == "semidefinite":
-            x = x - np.average(x, weights=system.grid.volumes().ravel())
+            x = x - np.average(x, weights=system.weights)
         result = Result.SUCCESS if relative <= self.rtol else Result.MAX_ITERATIONS
         if not np.isfinite(relative):
             result = Result.NOT_FINITE
@@ -223,7 +223,7 @@ def _fgmres(
 
     seen: list[float] = []
     size = float(np.linalg.norm(system.rhs)) or 1.0
-    most = min(max_iterations, system.grid.size)
+    most = min(max_iterations, system.size)
     solution, _ = fgmres(
         system.matrix, system.rhs, tol=rtol, maxiter=most, restart=None, M=operator, residuals=seen
     )

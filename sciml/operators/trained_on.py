@@ -256,7 +256,7 @@ def _contrast(problem: Elliptic | System) -> float:
     """Return the ratio of largest to smallest coefficient, or to smallest coupling along an axis of a matrix."""
     if not isinstance(problem, System):
         return _ratio(np.asarray(problem.terms().diffusion))
-    stencil = stencil_of(problem.matrix, problem.grid).double().numpy()
+    stencil = stencil_of(problem.matrix, problem.on_grid).double().numpy()
     couplings: Iterable[Array] = (np.abs(stencil[index]) for index in (1, 3, 5, 7))
     return max(
         (_ratio(coupling[coupling > 0]) for coupling in couplings if (coupling > 0).any()), default=1.0

@@ -62,7 +62,7 @@ class Factorisation:
         if self.system.kind != "semidefinite":
             return np.asarray(self.factors.solve(rhs))
         u = np.concatenate([[0.0], self.factors.solve(rhs[1:])])
-        return np.asarray(u - np.average(u, weights=self.system.grid.volumes().ravel()))
+        return np.asarray(u - np.average(u, weights=self.system.weights))
 
     def __str__(self) -> str:
         if self.factors is None:

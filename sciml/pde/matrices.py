@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from sciml.errors import InputError
 from sciml.pde.grid import Field
 
-__all__ = ["checked_kind", "real_matrix", "real_vector"]
+__all__ = ["check_filled", "checked_kind", "parts_of", "real_matrix", "real_vector", "symmetric_part"]
 
 ALIKE = 1e-10
 """Largest difference of a_ij and a_ji of a symmetric matrix, relative to the largest entry in the rows i and j."""
@@ -23,7 +23,7 @@ ROUNDING = 4 * float(np.finfo(np.float64).eps)
 """Largest row sum, relative to the sum of absolute values, if every row sums to zero up to rounding."""
 
 
-def real_matrix(given: Any, size: int) -> Any:
+def real_matrix(given: Any, size: int | None) -> Any:
     """Convert a matrix to `csr_matrix` of float64 without duplicates; such a matrix is returned unchanged.
 
     Parameters
@@ -31,7 +31,7 @@ def real_matrix(given: Any, size: int) -> Any:
     given
         Sparse matrix or array of any format, or anything that `numpy.asarray` converts to an array (n, n).
     size
-        Number of unknowns.
+        Number of unknowns; None for a matrix without a grid.
 
     Raises
     ------
@@ -40,7 +40,12 @@ def real_matrix(given: Any, size: int) -> Any:
         float64.
     """
     sparse: Any = given if sp.issparse(given) else _array(given, "a matrix")
-    if sparse.shape != (size, size):
+    if size is None:
+        if len(sparse.shape) != 2 or sparse.shape[0] != sparse.shape[1] or sparse.shape[0] == 0:
+            raise InputError(
+                f"a matrix of shape {sparse.shape}: give a square matrix (n, n) of one unknown or more"
+            )
+    elif sparse.shape != (size, size):
         raise InputError(
             f"a matrix of shape {sparse.shape}: the grid has {size} unknowns, give a matrix ({size}, {size})"
         )
@@ -69,7 +74,7 @@ def real_matrix(given: Any, size: int) -> Any:
 
 
 def real_vector(given: Any, shape: tuple[int, ...]) -> Field:
-    """Convert a right-hand side (n,) or (y, x) to (n,) of float64.
+    """Convert a right-hand side (n,), or a field of the given shape, to (n,) of float64.
 
     Raises
     ------
@@ -80,9 +85,13 @@ def real_vector(given: Any, shape: tuple[int, ...]) -> Field:
     values = _array(given, "a right-hand side")
     size = math.prod(shape)
     if values.shape not in ((size,), shape, (size, 1)):
-        raise InputError(
-            f"a right-hand side of shape {values.shape}: the grid has {size} unknowns, give ({size},) or {shape}"
+        what = (
+            f"the matrix has {size} unknowns, give ({size},)"
+            if len(shape) == 1
+            else f"the grid has {size} unknowns"
         )
+        other = "" if len(shape) == 1 else f", give ({size},) or {shape}"
+        raise InputError(f"a right-hand side of shape {values.shape}: {what}{other}")
     if values.dtype.kind not in "biuf":
         raise InputError(f"a right-hand side of {values.dtype}: give real numbers, as float64")
     vector = np.asarray(values, dtype=np.float64).ravel()
@@ -136,15 +145,15 @@ def checked_kind(matrix: Any, kind: str) -> Any:
         checked; `Direct` detects singular ones.
     """
     if kind == "nonsymmetric":
-        _check_filled(matrix, "row")
-        _check_filled(matrix.T.tocsr(), "column")
+        check_filled(matrix, "row")
+        check_filled(matrix.T.tocsr(), "column")
         return matrix
     matrix = _symmetric(matrix, kind)
     if kind == "indefinite":
         return matrix
     diagonal = matrix.diagonal()
     if not diagonal.min() > 0:
-        _check_filled(matrix, "row")
+        check_filled(matrix, "row")
         _raise_for_diagonal(diagonal, kind)
     sums = np.abs(np.asarray(matrix.sum(axis=1)).ravel())
     sizes = np.asarray(abs(matrix).sum(axis=1)).ravel()
@@ -155,20 +164,31 @@ def checked_kind(matrix: Any, kind: str) -> Any:
     return matrix
 
 
-def _symmetric(matrix: Any, kind: str) -> Any:
+def symmetric_part(matrix: Any) -> Any:
+    """Return a matrix that is symmetric up to rounding as the mean of it and its transpose, or None if it is not."""
     difference = (matrix - matrix.T).tocoo()
     if not difference.data.any():
         return matrix
-    largest = _largest_in_rows(matrix)
-    excess = np.abs(difference.data) - ALIKE * np.maximum(largest[difference.row], largest[difference.col])
-    if excess.max() > 0:
-        at = int(excess.argmax())
-        i, j = int(difference.row[at]), int(difference.col[at])
+    return None if _most_unlike(matrix, difference)[0] > 0 else sp.csr_matrix((matrix + matrix.T) / 2)
+
+
+def _symmetric(matrix: Any, kind: str) -> Any:
+    symmetric = symmetric_part(matrix)
+    if symmetric is None:
+        _, i, j = _most_unlike(matrix, (matrix - matrix.T).tocoo())
         raise InputError(
             f"kind={kind!r}, but the matrix is not symmetric: {matrix[i, j]:.6g} at ({i}, {j}), {matrix[j, i]:.6g} at "
             f"({j}, {i}); give kind='nonsymmetric'"
         )
-    return sp.csr_matrix((matrix + matrix.T) / 2)
+    return symmetric
+
+
+def _most_unlike(matrix: Any, difference: Any) -> tuple[float, int, int]:
+    """Return the largest excess of a difference over the rounding of its rows, and its place."""
+    largest = _largest_in_rows(matrix)
+    excess = np.abs(difference.data) - ALIKE * np.maximum(largest[difference.row], largest[difference.col])
+    at = int(excess.argmax())
+    return float(excess[at]), int(difference.row[at]), int(difference.col[at])
 
 
 def _largest_in_rows(matrix: Any) -> Field:
@@ -180,7 +200,8 @@ def _largest_in_rows(matrix: Any) -> Field:
     return largest_entries
 
 
-def _check_filled(matrix: Any, what: str) -> None:
+def check_filled(matrix: Any, what: str) -> None:
+    """Check that no row is zero; ``what`` is the name of the rows in the message."""
     empty = _largest_in_rows(matrix) == 0
     if empty.any():
         raise InputError(
@@ -201,7 +222,8 @@ def _raise_for_diagonal(diagonal: Field, kind: str) -> None:
     )
 
 
-def _parts(matrix: Any) -> tuple[int, Any]:
+def parts_of(matrix: Any) -> tuple[int, Any]:
+    """Return the number of parts without connection, and the part (n,) of each unknown."""
     from scipy.sparse.csgraph import connected_components
 
     stored = matrix
@@ -221,7 +243,7 @@ def _check_definite(matrix: Any, balanced: Any) -> None:
             "kind='definite', but every row of the matrix sums to zero: constants are in its kernel; give "
             "kind='semidefinite'"
         )
-    count, part = _parts(matrix)
+    count, part = parts_of(matrix)
     if count == 1:
         return
     free = np.bincount(part, ~balanced, minlength=count) == 0
@@ -240,7 +262,7 @@ def _check_semidefinite(matrix: Any, sums: Field) -> None:
             f"kind='semidefinite', but row {at} of the matrix sums to {sums[at]:.3g} of its absolute values: constants "
             "are not in its kernel; give kind='definite'"
         )
-    count, part = _parts(matrix)
+    count, part = parts_of(matrix)
     if count > 1:
         raise InputError(
             f"kind='semidefinite', but the unknowns fall into {count} parts without connection (one has "

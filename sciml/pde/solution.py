@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sciml.errors import InputError
 from sciml.pde.grid import Field, Grid
 from sciml.solve import Result
@@ -24,7 +26,8 @@ class FieldSolution:
     Parameters
     ----------
     u
-        Field (y, x), (time, y, x) or (time, x) with its coordinates; (x) on a line, (z, y, x) in a box.
+        Field (y, x), (time, y, x) or (time, x) with its coordinates; (x) on a line, (z, y, x) in a box, (unknown)
+        without a grid.
     result
         Result of the algorithm; its value is the remedy.
     stats
@@ -74,22 +77,22 @@ class FieldSolution:
         return html_table(f"FieldSolution: {self.result.name}", self._rows(), note=note)
 
 
-def labelled(values: Field, grid: Grid, name: str = "u") -> xr.DataArray:
-    """Label a field with the coordinates of its grid.
+def labelled(values: Field, grid: Grid | None, name: str = "u") -> xr.DataArray:
+    """Label a field with the coordinates of its grid; without a grid, by the numbers of the unknowns.
 
     Parameters
     ----------
     values
         Field of the shape of the grid, or vector of all unknowns (n,).
     grid
-        Grid of the values.
+        Grid of the values, or None.
     name
         Name of the result.
 
     Returns
     -------
     xr.DataArray
-        Field with coordinates and attributes for plots.
+        Field with coordinates and attributes for plots; (unknown,) without a grid.
 
     Raises
     ------
@@ -104,6 +107,10 @@ def labelled(values: Field, grid: Grid, name: str = "u") -> xr.DataArray:
     """
     import xarray as xr
 
+    if grid is None:
+        numbers = ("unknown", np.arange(values.size), {"long_name": "number of the unknown"})
+        attributes = field_attributes("solution")
+        return xr.DataArray(values.ravel(), {"unknown": numbers}, ("unknown",), name=name, attrs=attributes)
     if values.size != grid.size:
         raise InputError(f"{name} has shape {values.shape}, the grid {grid.shape}: give one value an unknown")
     coords = {

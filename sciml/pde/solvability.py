@@ -11,6 +11,8 @@ from sciml.pde.system import System
 
 __all__ = ["check_compatible", "imbalance"]
 
+UNBALANCED = 1e-10
+"""Largest imbalance without a grid, relative to the sum of absolute values."""
 QUADRATURE = 4.0
 """Largest imbalance that sampling a balanced source causes, in units of h^2 for a unit rectangle."""
 
@@ -51,8 +53,11 @@ def check_compatible(system: System) -> System:
     """
     if system.kind != "semidefinite":
         return system
-    volumes = system.grid.volumes().ravel()
-    total, area = imbalance(system), float(volumes.sum())
+    volumes, total = system.weights, imbalance(system)
+    area = float(volumes.sum())
+    if system.grid is None:
+        _check_sum(system, total)
+        return _balanced(system, total)
     relative = max(h / length for h, length in zip(system.grid.spacing, system.grid.lengths, strict=True))
     size = float(np.abs(system.rhs).sum())
     if abs(total) > max(1e-12, min(QUADRATURE * relative**2, 0.05)) * size:
@@ -61,5 +66,20 @@ def check_compatible(system: System) -> System:
             f"solution only if they balance: subtract {total / area:.6g} from the source, "
             "or make a side 'dirichlet'"
         )
+    return _balanced(system, total)
+
+
+def _check_sum(system: System, total: float) -> None:
+    """Check that a right-hand side without a grid sums to zero up to rounding."""
+    if abs(total) > UNBALANCED * float(np.abs(system.rhs).sum()):
+        raise InputError(
+            f"the right-hand side sums to {total:.6g}, but constants are in the kernel of the matrix, so that there "
+            f"is a solution only for a sum of zero: subtract the mean, {total / system.size:.6g}"
+        )
+
+
+def _balanced(system: System, total: float) -> System:
+    volumes = system.weights
+    area = float(volumes.sum())
     rhs = system.rhs - total * volumes / area
     return system.with_rhs(rhs - math.fsum(rhs) * volumes / area)

@@ -35,7 +35,7 @@ class ExactSolution:
         self.ends, self.columns = system.matrix.indptr, system.matrix.indices
         self.entries, self.b = whole(system.matrix.data), whole(system.rhs)
         self.singular = system.kind == "semidefinite"
-        shares = {"volumes": system.grid.volumes().ravel(), "all": np.ones(len(self.b))}
+        shares = {"volumes": system.weights, "all": np.ones(len(self.b))}
         self.shares = whole(shares.get(taken_by, np.eye(1, len(self.b))[0]))
         self.x = [0] * len(self.b)
         factors = factorised(system)

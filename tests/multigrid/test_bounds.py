@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sciml.errors import InputError
 from sciml.multigrid import AMG
-from sciml.multigrid.bounds import largest_possible, smallest_eigenvalue
+from sciml.multigrid.eigenvalue import smallest_eigenvalue
+from sciml.multigrid.lanczos import largest_possible
 from sciml.pde.direct import Direct
 from sciml.pde.elliptic import Darcy, Poisson, discretize
 from sciml.pde.grid import Boundary

@@ -128,8 +128,21 @@ def test_the_size_of_a_kernel_is_relative_to_the_finer_level():
 
 
 def test_more_unknowns_than_can_be_inverted():
+    chain = sp.diags([-1.0, 2.0, -1.0], [-1, 0, 1], shape=(30_001, 30_001), format="csr")
+    with pytest.raises(InputError, match=r"30001 unknowns.*ruge_stuben"):
+        inverse_of([chain], [], symmetric=True, singular=False)
     with pytest.raises(InputError, match=r"3001 unknowns.*ruge_stuben"):
-        inverse_of([sp.identity(3001, format="csr")], [], symmetric=True, singular=False)
+        inverse_of([chain[:3001, :3001]], [], symmetric=True, singular=True)
+
+
+@pytest.mark.parametrize("off", [0.0, -1.0])
+def test_the_inverse_of_many_unknowns_is_sparse(off):
+    n = 3001
+    matrix = sp.diags([off, np.linspace(2, 3, n), off], [-1, 0, 1], shape=(n, n), format="csr")
+    inverse = inverse_of([matrix], [], symmetric=True, singular=False)
+    b = np.random.default_rng(11).standard_normal(n)
+    np.testing.assert_allclose(matrix @ (inverse @ b), b, atol=1e-11)
+    assert not isinstance(inverse, np.ndarray)
 
 
 def test_a_level_that_is_singular_after_an_update():

@@ -145,10 +145,10 @@ class TorchHierarchy:
             inverse = scipy.linalg.pinv(matrices[-1].operator.toarray())
         else:
             form = cycle or hierarchy.algorithm.cycle
-            weights = hierarchy.system.grid.volumes().ravel()
+            weights = hierarchy.system.weights
             kind = kind or hierarchy.system.kind
             smooths_alike = hierarchy.algorithm.sweeps[0] == hierarchy.algorithm.sweeps[1]
-            inverse = hierarchy.levels[-1].inverse
+            inverse = hierarchy.levels[-1].dense_inverse
         made = cls(
             matrices[0].operator,
             built,

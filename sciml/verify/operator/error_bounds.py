@@ -99,7 +99,7 @@ def energy_density(system: System, e: Array) -> Array:
     halves = -0.5 * value * (flat[row] - flat[column]) ** 2
     local: Array = np.bincount(row, halves, minlength=flat.size).astype(np.float64)
     local += np.asarray(system.matrix.sum(1)).ravel() * flat**2
-    return np.sqrt(np.maximum(system.field(local), 0.0) / system.grid.volumes())
+    return np.sqrt(np.maximum(system.field(local), 0.0) / system.on_grid.volumes())
 
 
 def bound_field(system: System, hierarchy: Bounding, u: Array) -> tuple[Array, Any]:
@@ -121,7 +121,7 @@ def bound_field(system: System, hierarchy: Bounding, u: Array) -> tuple[Array, A
     residual = system.residual(u)
     bounds = hierarchy.bounds(residual)
     density = energy_density(system, hierarchy.cycle(residual))
-    whole = float(np.sqrt((density**2 * system.grid.volumes()).sum()))
+    whole = float(np.sqrt((density**2 * system.on_grid.volumes()).sum()))
     return density * (bounds.upper / whole if whole > 0 else 0.0), bounds
 
 
@@ -135,7 +135,7 @@ def cycles_until(
     int or None
         None if the limit was reached.
     """
-    u = np.zeros(system.grid.size) if start is None else np.array(start, np.float64).ravel()
+    u = np.zeros(system.size) if start is None else np.array(start, np.float64).ravel()
     for count in range(limit + 1):
         residual = system.residual(u)
         if hierarchy.bounds(residual).upper <= rtol * system.energy(u):

@@ -114,7 +114,7 @@ def conjugate_gradients(
     27
     """
     matrix, watch = system.matrix, _Watch(system, exact, rtol)
-    u = np.zeros(system.grid.size) if start is None else np.array(start, np.float64).ravel()
+    u = np.zeros(system.size) if start is None else np.array(start, np.float64).ravel()
     r = system.residual(u)
     direction = ConjugateDirection(MatrixSpace(matrix), memory=WINDOW if flexible else 0)
     for count in range(limit + 1):
@@ -141,7 +141,7 @@ def cycles(
 ) -> Counts:
     """Count multigrid cycles from a start: u <- u + cycle(b - A u)."""
     watch = _Watch(system, exact, rtol)
-    u = np.zeros(system.grid.size) if start is None else np.array(start, np.float64).ravel()
+    u = np.zeros(system.size) if start is None else np.array(start, np.float64).ravel()
     for count in range(limit + 1):
         r = system.residual(u)
         if watch.done(u, r, count) or count == limit or watch.lost(r):

@@ -69,7 +69,7 @@ def learned_layer(*, resolution: int = 31, steps: int = 250, seed: int = 7) -> d
     """
     system = discretize(Poisson(resolution))
     # The right-hand side has every frequency; a smooth right-hand side excites few modes.
-    system = dataclasses.replace(system, rhs=np.random.default_rng(seed).normal(size=system.grid.size))
+    system = dataclasses.replace(system, rhs=np.random.default_rng(seed).normal(size=system.size))
     layers: dict[str, Cycle | None] = {"none": None, "geometric": geometric_layer(resolution)}
     layers["learned"] = _trained(geometric_layer(resolution), resolution, steps, seed)
     scores = {name: _measured(system, layer, seed) for name, layer in layers.items()}
@@ -100,7 +100,7 @@ def _measured(system: System, layer: Cycle | None, seed: int) -> Mapping[str, fl
     if apply is not None:
         generator = np.random.default_rng(seed)
         scores["contraction"] = _contraction(system, apply, generator)
-        pairs = generator.normal(size=(PROBES, 2, system.grid.size))
+        pairs = generator.normal(size=(PROBES, 2, system.size))
         sides = np.array([(x @ apply(y), y @ apply(x)) for x, y in pairs])
         scores["asymmetry"] = float(np.sqrt((np.diff(sides) ** 2).mean() / (sides**2).mean()))
     scores["gmres"] = _gmres(system, apply, limit)
@@ -110,7 +110,7 @@ def _measured(system: System, layer: Cycle | None, seed: int) -> Mapping[str, fl
 
 
 def _applied(layer: Cycle, system: System) -> Apply:
-    layout, shape = LevelLayout.of(system.grid), (1, 1, *system.grid.shape)
+    layout, shape = LevelLayout.of(system.on_grid), (1, 1, *system.on_grid.shape)
 
     def apply(r: Array) -> Array:
         with torch.no_grad():
@@ -122,7 +122,7 @@ def _applied(layer: Cycle, system: System) -> Apply:
 
 
 def _contraction(system: System, apply: Apply, generator: np.random.Generator, steps: int = 60) -> float:
-    e = generator.normal(size=system.grid.size)
+    e = generator.normal(size=system.size)
     sizes = []
     for _ in range(steps):
         e = e - apply(system.matrix @ e)

@@ -193,7 +193,7 @@ def guesses(resolution: int, samples: int, seed: int, operator: Any = None) -> d
         starts = {
             "zero": 0.0 * exact,
             f"rough error of {OFF:.2%}": exact + rough_error(system, exact, generator),
-            f"smooth error of {OFF:.2%}": exact + smooth_error(system.grid, exact, generator),
+            f"smooth error of {OFF:.2%}": exact + smooth_error(system.on_grid, exact, generator),
         }
         if operator is not None:
             starts["the operator"] = _asked(operator, problem)
@@ -229,7 +229,7 @@ def smooth_error(grid: Grid, exact: Array, generator: np.random.Generator) -> Ar
 
 def rough_error(system: System, exact: Array, generator: np.random.Generator) -> Array:
     """Return a smooth error with white noise, `OFF` of the solution in L2 and `ENERGY` in the energy norm."""
-    low = smooth_error(system.grid, exact, generator)
+    low = smooth_error(system.on_grid, exact, generator)
     noise = generator.normal(size=exact.size)
     noise *= np.linalg.norm(low) / np.linalg.norm(noise)
     size, aim = np.linalg.norm(low), ENERGY * system.energy(exact)
