@@ -65,6 +65,14 @@ def verify(
             help="Number of samples solved with the operator as a preconditioner.",
         ),
     ] = 2,
+    resolutions: Annotated[
+        str | None,
+        typer.Option(
+            "--resolutions",
+            metavar="N,N",
+            help="Also score the problems of the data at these numbers of unknowns along each axis.",
+        ),
+    ] = None,
     data_options: DataOptions,
     figure: Annotated[
         Path | None, typer.Option("--figure", metavar="FILE", help="Write a summary figure (PNG).")
@@ -84,6 +92,7 @@ def verify(
     from sciml.operators import TrainedOperator
     from sciml.verify.operator.evaluate import assess
 
+    others = _numbers(resolutions)
     described = set(data_options.given()) - {"--layout"}  # The layout is passed to `assess`.
     dataset: Path | xr.Dataset = data_options.open(data) if described else data
     operators = [(path.stem, TrainedOperator.load(path)) for path in paths]
@@ -100,10 +109,19 @@ def verify(
                     multigrid_samples=multigrid_samples,
                     preconditioned=preconditioned,
                     layout=data_options.layout,
+                    resolutions=others,
                     progress=progress,
                 )
             )
     _write(Output(json_file, quiet), evaluations, figure, page)
+
+
+def _numbers(text: str | None) -> tuple[int, ...]:
+    """Return the numbers of a list separated by commas."""
+    parts = [part.strip() for part in text.split(",")] if text is not None else []
+    if not all(part.isdecimal() for part in parts):
+        raise InputError(f"--resolutions {text}: give whole numbers, such as 127,255")
+    return tuple(map(int, parts))
 
 
 def _write(output: Output, evaluations: list[PdeEvaluation], figure: Path | None, page: PageOptions) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sciml.checks import check_choice, check_int
+from sciml.checks import check_choice, check_int, is_whole
 from sciml.errors import InputError
 from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.nn.norm_activation import check_norm, norm_activation
-from sciml.operators.input_fields import check_input_fields
+from sciml.operators.fixed_grid import FixedGrid, fixed_shape
+from sciml.operators.input_fields import LEAST, check_input_fields
 from sciml.operators.mgno_layer import Cycle, Transfers
 from sciml.operators.published.layer import Pointwise, gelu
 from sciml.pde.grid import Boundary, Centring
@@ -31,6 +32,8 @@ ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "none": lambda u: u,
 }
+SMALLEST, LARGEST = 12, 64
+"""Least and largest numbers of points along an axis of the default grid of the cycles."""
 
 
 class MgNO(nn.Module):
@@ -39,6 +42,10 @@ class MgNO(nn.Module):
     Each W is a `Cycle`, and each B a matrix between channels. The cycle restricts the residual, has one kernel A for
     each level, uses ghost values for exact boundary conditions, and accepts any grid size. `published` makes the
     networks of the paper's code.
+
+    A kernel belongs to a level of the cycle, so that its width in the rectangle depends on the finest grid. The cycles
+    are therefore computed on a fixed coarse grid: the features are averaged to it, and the result is interpolated. B, b
+    and the activation are computed on the grid of the fields.
 
     Parameters
     ----------
@@ -55,6 +62,10 @@ class MgNO(nn.Module):
         Name of a normalisation with activation (`sciml.nn.norm_activation.NORMS`), or None for GELU. A layer is then
         ``z = W u + B u + b; u <- z + norm(z)``: the amplitude of a field, which the normalisation removes, is on the
         path beside it.
+    grid
+        Grid of the cycles: its shape (y, x), or the largest number of points along its shorter axis. A number is for
+        one resolution: a grid is halved until it is small enough. A shape is for all resolutions: features on coarser
+        grids are interpolated to it. None or 0: the grid of the fields, as in the paper.
     activation
         ``gelu``, ``relu``, or ``none`` for a network that is linear but for its biases, such as one of a linear PDE. A
         piecewise linear network (``relu``, ``none``) has its derivative as frozen action, see `sciml.analysis`.
@@ -62,7 +73,8 @@ class MgNO(nn.Module):
     Raises
     ------
     InputError
-        A number is less than 1, a setting is unknown, or both a normalisation and an activation are given.
+        A number is less than 1, a setting is unknown, the grid has an axis of fewer than 3 points, or both a
+        normalisation and an activation are given.
 
     Examples
     --------
@@ -95,6 +107,7 @@ class MgNO(nn.Module):
         boundary: Boundary = Boundary(),  # noqa: B008
         norm: str | None = None,
         activation: Activation = "gelu",
+        grid: int | Sequence[int] | None = 31,
     ) -> None:
         super().__init__()
         for name, value in (
@@ -126,6 +139,7 @@ class MgNO(nn.Module):
             "shared": shared,
         }
         self.centring, self.boundary, self.norm, self.activation = centring, boundary, norm, activation
+        self.grid = _checked_grid(grid)
         pairs = list(itertools.pairwise([in_channels + 1, *[channels] * layers]))
         shape = {
             name: self.settings[name] for name in ("levels", "pre", "post", "bottom", "transfers", "shared")
@@ -162,14 +176,16 @@ class MgNO(nn.Module):
             **self.settings,
             **({"norm": self.norm} if self.norm else {}),
             **({"activation": self.activation} if self.activation != "gelu" else {}),
+            **({"grid": list(self.grid) if isinstance(self.grid, tuple) else self.grid} if self.grid else {}),
             "centring": self.centring,
             "boundary": self.boundary.sides,
         }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> MgNO:
-        """Make the network of a configuration that `config` returned."""
+        """Make the network of a configuration that `config` returned; without ``grid`` it has no fixed grid."""
         known = {name: value for name, value in config.items() if name not in ("class", "boundary")}
+        known = {"grid": None, **known}
         return cls(**known, boundary=Boundary(**config.get("boundary", {})))
 
     def layout(self, x: Tensor) -> LevelLayout:
@@ -196,18 +212,88 @@ class MgNO(nn.Module):
         if place.shape != (x.shape[-2], x.shape[-1]):
             raise InputError(f"fields of shape {tuple(x.shape)} with a layout of {place.shape}: give theirs")
         x = torch.cat((x, torch.ones_like(x[:, :1])), 1).contiguous(memory_format=torch.channels_last)
-        size = self.integral(place)
+        fixed = self.fixed_grid(place)
+        size = self.integral(fixed.coarse)
         activate = ACTIVATIONS[self.activation]
         for number, (cycle, point) in enumerate(zip(self.cycles, self.points, strict=True)):
             assert isinstance(point, Pointwise)
-            u = cycle(x * size if size != 1.0 else x, place)
-            u = u.add_(point(x)) if torch.is_grad_enabled() else point.onto(u, x)
+            f = fixed.average(x)
+            u = fixed.interpolate(cycle(f * size if size != 1.0 else f, fixed.coarse))
+            u = _added(point, u, x, view=not fixed.same)
             x = u + self.norms[number](u) if self.norm else activate(u)
         out: Tensor = self.head(x)
         return out
+
+    @staticmethod
+    def trained_form(
+        layout: LevelLayout, network: Mapping[str, Any], *, whole: bool = False
+    ) -> dict[str, Any]:
+        """Return the setting ``grid`` of a training at one resolution, as a shape.
+
+        The cycles are on the first coarser level of the grid, if it is not small.
+
+        Parameters
+        ----------
+        layout
+            Layout of the training data.
+        network
+            Settings that are given.
+        whole
+            Whether the default is the grid of the data.
+
+        Examples
+        --------
+        >>> from sciml.pde.grid import Grid
+        >>> MgNO.trained_form(LevelLayout.of(Grid((63, 63))), {})
+        {'grid': [31, 31]}
+        """
+        given = network.get("grid")
+        if "grid" not in network:
+            return {"grid": None if whole else list(_default_grid(layout))}
+        return {"grid": list(fixed_shape(layout, given)) if is_whole(given, 1) else given}
+
+    @property
+    def any_resolution(self) -> bool:
+        """Whether the cycles are computed on the same grid for all grids of the fields."""
+        return isinstance(self.grid, tuple)
+
+    def fixed_grid(self, layout: LevelLayout) -> FixedGrid:
+        """Return the transfers to the grid of the cycles, for fields on the grid of a layout."""
+        if self.grid is None:
+            return FixedGrid.of(layout, layout.shape)
+        shape = self.grid if isinstance(self.grid, tuple) else fixed_shape(layout, self.grid)
+        return FixedGrid.of(layout, shape)
 
     def integral(self, layout: LevelLayout) -> float:
         """Return the weight of a control volume in grid-scaled cycles, in units of 1/16 of the rectangle."""
         if not self.settings["shared"]:
             return 1.0
         return 16.0 / (layout.shape[0] * layout.shape[1])
+
+
+def _default_grid(layout: LevelLayout) -> tuple[int, ...]:
+    """Return the shape of the first coarser level, if it is not small; of a large grid, that of a coarser one."""
+    fixed = layout
+    while min(fixed.coarse().shape) >= SMALLEST and (fixed is layout or max(fixed.shape) > LARGEST):
+        fixed = fixed.coarse()
+    return fixed.shape
+
+
+def _added(point: Pointwise, u: Tensor, x: Tensor, *, view: bool) -> Tensor:
+    """Add B x + b to u, in place where autograd allows it: not to a view, as an interpolated field may be."""
+    if not torch.is_grad_enabled():
+        return point.onto(u, x)
+    return u + point(x) if view else u.add_(point(x))
+
+
+def _checked_grid(grid: int | Sequence[int] | None) -> int | tuple[int, ...] | None:
+    """Return the setting ``grid`` as a number, a tuple or None."""
+    if grid is None or grid is False or (is_whole(grid) and grid == 0):
+        return None
+    points = (grid,) if is_whole(grid) else tuple(grid) if isinstance(grid, list | tuple) else ()
+    if (len(points) == 2 or is_whole(grid)) and all(is_whole(n, LEAST) for n in points):
+        return int(points[0]) if is_whole(grid) else tuple(int(n) for n in points)
+    raise InputError(
+        f"MgNO(grid={grid!r}): give the shape (y, x) of the grid of the cycles, of at least {LEAST} points along each "
+        "axis, a number of points, or None"
+    )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sciml.pde.grid import Field, Grid
 
-__all__ = ["Resampling", "refinement"]
+__all__ = ["Resampling", "applied", "hats", "refinement", "shares"]
 
 POSITIVE = ("coefficient", "diffusion", "wave_speed")
 """Inputs that multiply a gradient; their averages are geometric, see `Resampling`."""
@@ -73,32 +73,32 @@ class Resampling:
         name
             Name of the input: a positive coefficient is averaged geometrically, any other arithmetically.
         """
-        weights = [_shares(self.fine, self.coarse, axis) for axis in range(self.fine.ndim)]
+        weights = [shares(self.fine, self.coarse, axis) for axis in range(self.fine.ndim)]
         if name in POSITIVE and bool((field > 0).all()):
-            return _applied(weights, field.log()).exp()
-        return _applied(weights, field)
+            return applied(weights, field.log()).exp()
+        return applied(weights, field)
 
     def variation(self, field: Tensor) -> float:
         """Return the variation of a positive field in the coarse volumes: the mean of log(arithmetic / harmonic).
 
         The effective coefficient of a volume is between the two means (Wiener bounds).
         """
-        weights = [_shares(self.fine, self.coarse, axis) for axis in range(self.fine.ndim)]
+        weights = [shares(self.fine, self.coarse, axis) for axis in range(self.fine.ndim)]
         values = field.double()
-        ratio = _applied(weights, values) * _applied(weights, 1 / values)
+        ratio = applied(weights, values) * applied(weights, 1 / values)
         return float(ratio.log().mean())
 
     def interpolate(self, u: Tensor) -> Tensor:
         """Interpolate fields (..., *coarse.shape) to (..., *fine.shape) with the boundary conditions of the grid."""
         weights = [
-            _hats(self.fine, self.coarse, axis, known=self.side is not None) for axis in range(self.fine.ndim)
+            hats(self.fine, self.coarse, axis, known=self.side is not None) for axis in range(self.fine.ndim)
         ]
         if not self.side:
-            return _applied(weights, u)
-        return _applied(weights, u - self.side) + self.side
+            return applied(weights, u)
+        return applied(weights, u - self.side) + self.side
 
 
-def _applied(weights: list[Field], field: Tensor) -> Tensor:
+def applied(weights: list[Field], field: Tensor) -> Tensor:
     """Apply a matrix along each axis, in the precision of the field."""
     *others, last = (torch.from_numpy(weight).to(field) for weight in weights)
     with torch.autocast(field.device.type, enabled=False):
@@ -108,7 +108,7 @@ def _applied(weights: list[Field], field: Tensor) -> Tensor:
         return field @ last.T
 
 
-def _shares(fine: Grid, coarse: Grid, axis: int) -> Field:
+def shares(fine: Grid, coarse: Grid, axis: int) -> Field:
     """Return the fraction of each coarse control volume in each fine one (coarse, fine); rows sum to 1."""
     below, above = _edges(coarse, axis)
     low, high = _edges(fine, axis)
@@ -131,7 +131,7 @@ def _edges(grid: Grid, axis: int) -> tuple[Field, Field]:
     return below, above
 
 
-def _hats(fine: Grid, coarse: Grid, axis: int, *, known: bool) -> Field:
+def hats(fine: Grid, coarse: Grid, axis: int, *, known: bool) -> Field:
     """Return the linear interpolation (fine, coarse) from the coarse unknowns and one ghost at each end."""
     n, h = coarse.shape[axis], coarse.spacing[axis]
     nodes = coarse.coordinates()[axis]

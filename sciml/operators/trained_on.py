@@ -181,7 +181,7 @@ def _resolution(operator: Trained, grid: Grid) -> tuple[float, str, list[str]]:
     here = f"{shape_of(grid, line)} where it was trained at {shape_of(operator.grid, line)}"
     transfer = f"{here}: inputs averaged to the trained grid, the answer interpolated"
     if operator.any_resolution:
-        transfer = f"{here}: answered directly"
+        transfer = f"{here}: {_directly(operator)}"
     reasons = []
     if operator.takes_system:
         reasons.append(f"a {type(operator.network).__name__} does not say that it takes any resolution")
@@ -193,6 +193,14 @@ def _resolution(operator: Trained, grid: Grid) -> tuple[float, str, list[str]]:
     if kind not in (None, *SCALED):
         reasons.append(f"discrete solutions of {kind} at two resolutions differ more than those of Darcy")
     return finest, transfer, reasons
+
+
+def _directly(operator: Trained) -> str:
+    """Describe how the network computes fields at another resolution."""
+    fixed = getattr(operator.network, "grid", None)
+    if not isinstance(fixed, tuple):
+        return "answered directly"
+    return f"answered directly, with its linear maps on {' x '.join(map(str, fixed))}"
 
 
 def _subgrid(operator: Trained, grid: Grid, fields: Mapping[str, Array]) -> list[str]:
@@ -295,7 +303,7 @@ def describe(operator: Trained) -> dict[str, str]:
     if operator.takes_system and getattr(operator.network, "any_resolution", False):
         rows["other resolutions"] = "answered directly"
     elif operator.any_resolution:
-        rows["other resolutions"] = f"answered directly, measured up to {MEASURED:g} times finer"
+        rows["other resolutions"] = f"{_directly(operator)}, measured up to {MEASURED:g} times finer"
     else:
         rows["other resolutions"] = (
             "refused"

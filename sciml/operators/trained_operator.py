@@ -148,6 +148,15 @@ class TrainedOperator:
         known = float(side) if is_number(side) else None
         return Resampling(grid, replace(self.grid, lengths=grid.lengths), known)
 
+    def scaling(self, grid: Grid) -> FieldScaling:
+        """Return the scaling on a grid, with the values of the target on its sides."""
+        on_sides = (
+            None if grid.shape == self.grid.shape else finer_lift(self.normalisation.target, self.grid, grid)
+        )
+        if on_sides is None:
+            return self.normalisation
+        return replace(self.normalisation, target=replace(self.normalisation.target, mean=on_sides))
+
     def needed(self, there: Container[str]) -> tuple[str, ...]:
         """Return the required inputs; the source of a network that takes the system is optional."""
         spare = {"source"} if takes(self.network) == "system" and len(self.inputs) > 1 else set()
@@ -220,7 +229,7 @@ class TrainedOperator:
         if grid.shape == self.grid.shape:
             return answer(network, fields, self.normalisation, grid)
         try:
-            return answer(network, fields, self.normalisation, grid)
+            return answer(network, fields, self.scaling(grid), grid)
         except RuntimeError as error:
             raise InputError(
                 f"the {type(network).__name__} trained on {self.grid} cannot take {shape_of(grid)} "
@@ -239,7 +248,8 @@ class TrainedOperator:
         if not self.takes_system:
             check_grid(self, grid)
         if self.resampling(grid) is None:
-            for name, value in (*self.normalisation.inputs.items(), (self.target, self.normalisation.target)):
+            scaling = self.scaling(grid)
+            for name, value in (*scaling.inputs.items(), (self.target, scaling.target)):
                 value.check(grid.shape, name)
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> TrainedOperator:

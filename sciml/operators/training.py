@@ -17,6 +17,7 @@ from torch import nn
 
 from sciml.checks import is_number
 from sciml.errors import InputError
+from sciml.multigrid.torch.transfers import LevelLayout
 from sciml.nn.parametrize import dense_copy
 from sciml.operators.field_scaling import FieldScaling, How
 from sciml.operators.nonexpansive import constrained
@@ -145,7 +146,7 @@ def train(
     training = samples.rows(np.setdiff1d(np.arange(samples.samples), held))
     survey = Processes.of_group().of_first(lambda: samples.survey(training))
     _check_steps(kind, samples)
-    described = _described(kind, configured, samples)
+    described = _described(kind, configured, samples, scaling or recipe.scaling)
     with torch.random.fork_rng([]):
         torch.manual_seed(settings.seed)
         model = constrained(form.applied(build(described)))
@@ -279,7 +280,9 @@ def _check_steps(kind: Any, samples: Samples) -> None:
         )
 
 
-def _described(kind: Any, network: Mapping[str, Any], samples: Samples) -> dict[str, Any]:
+def _described(
+    kind: Any, network: Mapping[str, Any], samples: Samples, scaling: tuple[How, How] | None
+) -> dict[str, Any]:
     """Return the configuration of the network with the settings that the samples determine."""
     described, known = dict(network), inspect.signature(kind).parameters
     if samples.grid.ndim != 2:
@@ -294,6 +297,11 @@ def _described(kind: Any, network: Mapping[str, Any], samples: Samples) -> dict[
         described = {**fixed, **described}
     if "points" in known:
         described = {"points": list(samples.grid.shape), **described}
+    if callable(getattr(kind, "trained_form", None)):
+        # Steps in time have features at the scale of the grid, a line has no resolution across, and a scaling of each
+        # point is for one resolution.
+        whole = samples.steps or samples.line or "pointwise" in (scaling or ())
+        described |= kind.trained_form(LevelLayout.of(samples.grid), described, whole=whole)
     if takes(kind) != "system":
         described = {"in_channels": len(samples.inputs), **described}
     if (

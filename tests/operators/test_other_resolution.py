@@ -32,7 +32,7 @@ from tests.operators.conftest import dataset
 
 FIT = {"epochs": 8, "batch_size": 8, "learning_rate": 8e-3, "seed": 17, "threads": 1, "device": "cpu"}
 NETWORKS: dict[str, dict[str, Any]] = {
-    "MgNO": {"class": "MgNO", "layers": 2, "channels": 6, "levels": 3},
+    "MgNO": {"class": "MgNO", "layers": 2, "channels": 6, "levels": 3, "grid": None},
     "FNO": {"class": "FNO", "modes": 6, "width": 10, "layers": 2, "projection": 16},
 }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -73,6 +74,11 @@ class LevelLayout:
         """Return the next coarser level."""
         shape = tuple((n + 1 - self.offset(axis)) // 2 for axis, n in enumerate(self.shape))
         return LevelLayout((shape[0], shape[1]), self.centring, self.sides)
+
+    def resized(self, shape: Sequence[int]) -> LevelLayout:
+        """Return the layout of a grid of another shape on the same rectangle."""
+        ny, nx = shape
+        return replace(self, shape=(ny, nx))
 
     def levels(self, least: int = 1) -> list[LevelLayout]:
         """Return all levels from this one that `galerkin` can make, down to ``least`` unknowns along an axis."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,7 @@ from sciml.pde.system import System
 from sciml.verify.operator.evaluation import PdeEvaluation
 from sciml.verify.operator.fields import evaluate, looked_at
 from sciml.verify.operator.iterations import Apply, mean
+from sciml.verify.operator.resolutions import at_resolutions
 
 if TYPE_CHECKING:
     from sciml.operators.samples import Samples
@@ -71,6 +72,7 @@ def assess(
     multigrid_samples: int = 8,
     preconditioned: int = 2,
     layout: str | None = None,
+    resolutions: Sequence[int] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> PdeEvaluation:
     """Evaluate a trained operator on a dataset with known solutions.
@@ -92,6 +94,9 @@ def assess(
         Number of these samples for which the operator is tested as a preconditioner.
     layout
         Format of a published file that has no such attribute; see `sciml.pde.open_dataset`.
+    resolutions
+        Other resolutions at which the problems of ``multigrid_samples`` samples are drawn, solved and predicted, see
+        `sciml.verify.operator.resolutions.at_resolutions`.
     progress
         Called with (samples predicted, all samples).
 
@@ -164,6 +169,9 @@ def assess(
         scores["rollout"] = _rollout(trained, inputs, truth, taken, count)
     if isinstance(trained, TrainedOperator):
         scores |= certified(trained)
+        if resolutions:
+            few = min(count, multigrid_samples)
+            scores["resolutions"] = at_resolutions(trained, opened, resolutions, samples=few)
     return dataclasses.replace(evaluation, scores=scores)
 
 

@@ -23,6 +23,9 @@ DEFINITIONS: Final[Mapping[str, str]] = {
     "levels": "the error split by energy-orthogonal projections onto the levels of the algebraic "
     "multigrid hierarchy of the "
     "problem; level 0 is the part that only the finest level can remove",
+    "resolutions": "the same random fields, drawn and solved at other resolutions; ratios to the errors "
+    "at the resolution of the data; smoothed: after 3 steps of conjugate gradients with the known matrix; the truths "
+    "of the data, interpolated, are the answer of an operator without error that sees no finer inputs",
     "baselines": "the same errors of predictions that need no training: zero, the mean of the truths, "
     "multigrid cycles from "
     "zero, and as many cycles as take the time of one prediction",
@@ -57,9 +60,9 @@ class PdeEvaluation:
         Names of the operator and of the dataset.
     scores
         Every number, nested as in the JSON file: ``relative_l2``, ``relative_h1``, ``relative_h1_truncated`` and
-        ``residual`` are means over samples; ``norms`` has their spread; ``frequency``, ``levels``, ``baselines``,
-        ``iterations``, ``preconditioner``, ``certified``, ``time``, ``rollout`` where they are defined, and ``absent``,
-        the reasons for missing scores.
+        ``residual`` are means over samples; ``norms`` has their spread; ``resolutions``, ``frequency``, ``levels``,
+        ``baselines``, ``iterations``, ``preconditioner``, ``certified``, ``time``, ``rollout`` where they are defined,
+        and ``absent``, the reasons for missing scores.
     samples
         Each norm by ``sample``.
     fields

@@ -28,7 +28,17 @@ def tables(scores: Mapping[str, Any]) -> list[Table]:
     """Return the tables of the available scores."""
     return [
         table
-        for make in (_norms, _baselines, _frequency, _levels, _saved, _certified, _rollout, _certificate)
+        for make in (
+            _norms,
+            _resolutions,
+            _baselines,
+            _frequency,
+            _levels,
+            _saved,
+            _certified,
+            _rollout,
+            _certificate,
+        )
         for table in make(scores)
     ]
 
@@ -42,6 +52,22 @@ def _norms(scores: Mapping[str, Any]) -> Iterator[Table]:
         label = f"{NAMES['residual_energy']} ({scores['looked_at']} samples)"
         rows.append([label, number(scores["residual_energy"]), "–", "–", "–"])
     yield Table("Errors over the samples", ["norm", "mean", "median", "worst", "worst sample"], rows)
+
+
+def _resolutions(scores: Mapping[str, Any]) -> Iterator[Table]:
+    rows = [
+        [
+            " x ".join(map(str, row["shape"])),
+            *(number(row.get(key)) for key in ("relative_l2", "ratio_l2", "relative_h1", "ratio_h1")),
+            *(number(row.get(key)) for key in ("smoothed_h1", "interpolated_l2", "interpolated_h1")),
+        ]
+        for row in scores.get("resolutions", ())
+    ]
+    if not rows:
+        return
+    head = ["grid", "L2", "ratio", "H1", "ratio", "H1, smoothed", "truth, interpolated: L2", "H1"]
+    caption = f"Other resolutions ({scores['resolutions'][0]['samples']} samples, the same random fields)"
+    yield Table(caption, head, rows)
 
 
 def _baselines(scores: Mapping[str, Any]) -> Iterator[Table]:
