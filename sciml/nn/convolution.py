@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
 from sciml.errors import InputError
 
-__all__ = ["convolution_weights"]
+__all__ = ["CONVOLUTIONS", "convolution_weights"]
+
+CONVOLUTIONS: Mapping[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {
+    1: nn.Conv1d,
+    2: nn.Conv2d,
+    3: nn.Conv3d,
+}
+"""Class of the convolutions, by the number of axes in space."""
 
 
 def convolution_weights(convolution: nn.Module) -> tuple[Tensor, Tensor | None]:

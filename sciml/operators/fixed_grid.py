@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,6 +15,12 @@ from sciml.operators.resampling import applied, hats, shares
 from sciml.pde.grid import Boundary, Field, Grid
 
 __all__ = ["FixedGrid", "fixed_shape", "mean"]
+
+POOLS: Mapping[int, Callable[..., Tensor]] = {
+    1: functional.avg_pool1d,
+    2: functional.avg_pool2d,
+    3: functional.avg_pool3d,
+}
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,7 @@ def mean(field: Tensor, fine: LevelLayout) -> Tensor:
     tensor([1.])
     """
     if fine.centring == "cell":
-        return functional.avg_pool2d(field, 2, ceil_mode=True)
+        return POOLS[len(fine.shape)](field, 2, ceil_mode=True)
     sums = restrict(field, fine)
     # Compiled programs cannot cache tensors.
     totals = _totals if torch.compiler.is_compiling() else _cached_totals
@@ -150,5 +156,5 @@ def _weights(to: LevelLayout, of: LevelLayout, side: float | None) -> list[Field
 
 
 def _grid(layout: LevelLayout) -> Grid:
-    (south, north), (west, east) = layout.sides
-    return Grid(layout.shape, layout.centring, Boundary(west, east, south, north))
+    sides = [side for pair in reversed(layout.sides) for side in pair]
+    return Grid(layout.shape, layout.centring, Boundary(*sides))

@@ -13,18 +13,13 @@ from torch.nn import functional as F
 
 from sciml.checks import check_int
 from sciml.errors import InputError
+from sciml.nn.convolution import CONVOLUTIONS
 from sciml.nn.norm_activation import check_norm, norm_activation
 from sciml.operators.input_fields import check_input_fields
 from sciml.tables import network_table
 
-__all__ = ["CONVOLUTIONS", "FNO", "SpectralConvolution"]
+__all__ = ["FNO", "SpectralConvolution"]
 
-CONVOLUTIONS: Mapping[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {
-    1: nn.Conv1d,
-    2: nn.Conv2d,
-    3: nn.Conv3d,
-}
-"""Class of the convolutions, by the number of axes in space."""
 UNCHANGED: Mapping[str, Any] = {"norm": None, "axes": 2}
 """Settings that a configuration does not contain if they have these values."""
 

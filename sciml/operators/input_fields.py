@@ -64,5 +64,5 @@ def _remedy(x: Tensor, axes: int) -> str:
     if x.ndim == 2 + axes:
         return "give that many"
     if 3 <= x.ndim <= 5:
-        return f"fields of {x.ndim - 2} axes need a network that is made with axes={x.ndim - 2}, such as FNO"
+        return f"fields of {x.ndim - 2} axes need a network that is made with axes={x.ndim - 2}, FNO or MgNO"
     return "give fields in the plane" if axes == 2 else "give a batch of fields"

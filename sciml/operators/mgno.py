@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import torch
@@ -13,12 +15,13 @@ from torch.nn import functional
 from sciml.checks import check_choice, check_int, is_whole
 from sciml.errors import InputError
 from sciml.multigrid.torch.transfers import LevelLayout
+from sciml.nn.convolution import CONVOLUTIONS
 from sciml.nn.norm_activation import check_norm, norm_activation
 from sciml.operators.fixed_grid import FixedGrid, fixed_shape
 from sciml.operators.input_fields import LEAST, check_input_fields
 from sciml.operators.mgno_layer import Cycle, Transfers
 from sciml.operators.published.layer import Pointwise, gelu
-from sciml.pde.grid import Boundary, Centring
+from sciml.pde.grid import Boundary, Centring, space
 from sciml.tables import network_table
 
 if TYPE_CHECKING:
@@ -69,6 +72,8 @@ class MgNO(nn.Module):
     activation
         ``gelu``, ``relu``, or ``none`` for a network that is linear but for its biases, such as one of a linear PDE. A
         piecewise linear network (``relu``, ``none``) has its derivative as frozen action, see `sciml.analysis`.
+    axes
+        Number of axes in space: fields (sample, channel, x), (..., y, x) or (..., z, y, x).
 
     Raises
     ------
@@ -108,6 +113,7 @@ class MgNO(nn.Module):
         norm: str | None = None,
         activation: Activation = "gelu",
         grid: int | Sequence[int] | None = 31,
+        axes: int = 2,
     ) -> None:
         super().__init__()
         for name, value in (
@@ -119,6 +125,8 @@ class MgNO(nn.Module):
             check_int(name, value, 1, owner="MgNO")
         if centring not in get_args(Centring):
             raise InputError(f"MgNO(centring={centring!r}): give 'vertex' or 'cell'")
+        if axes not in CONVOLUTIONS:
+            raise InputError(f"MgNO(axes={axes!r}): give 1, 2 or 3")
         check_norm(norm, "MgNO")
         check_choice("activation", activation, ACTIVATIONS)
         if norm and activation != "gelu":
@@ -139,15 +147,17 @@ class MgNO(nn.Module):
             "shared": shared,
         }
         self.centring, self.boundary, self.norm, self.activation = centring, boundary, norm, activation
-        self.grid = _checked_grid(grid)
+        self.axes = axes
+        self.grid = _checked_grid(grid, axes)
         pairs = list(itertools.pairwise([in_channels + 1, *[channels] * layers]))
         shape = {
             name: self.settings[name] for name in ("levels", "pre", "post", "bottom", "transfers", "shared")
         }
-        self.cycles = nn.ModuleList(Cycle(f, u, **shape, centring=centring) for f, u in pairs)
-        self.points = nn.ModuleList(Pointwise(f, u) for f, u in pairs)
-        self.norms = nn.ModuleList(norm_activation(norm, channels, 2) for _ in pairs if norm)
-        self.head = nn.Conv2d(channels, out_channels, 1, bias=False)
+        self.cycles = nn.ModuleList(Cycle(f, u, **shape, centring=centring, axes=axes) for f, u in pairs)
+        pointwise = Pointwise if axes == 2 else partial(CONVOLUTIONS[axes], kernel_size=1)
+        self.points = nn.ModuleList(pointwise(f, u) for f, u in pairs)
+        self.norms = nn.ModuleList(norm_activation(norm, channels, axes) for _ in pairs if norm)
+        self.head = CONVOLUTIONS[axes](channels, out_channels, 1, bias=False)
 
     @staticmethod
     def published(name: str) -> PublishedMgNO:
@@ -177,6 +187,7 @@ class MgNO(nn.Module):
             **({"norm": self.norm} if self.norm else {}),
             **({"activation": self.activation} if self.activation != "gelu" else {}),
             **({"grid": list(self.grid) if isinstance(self.grid, tuple) else self.grid} if self.grid else {}),
+            **({"axes": self.axes} if self.axes != 2 else {}),
             "centring": self.centring,
             "boundary": self.boundary.sides,
         }
@@ -190,7 +201,9 @@ class MgNO(nn.Module):
 
     def layout(self, x: Tensor) -> LevelLayout:
         """Return the layout of a field, with the centring and boundary of the network."""
-        return LevelLayout((x.shape[-2], x.shape[-1]), self.centring, (self.boundary.y, self.boundary.x))
+        boundary = self.boundary.of_axes(self.axes)
+        sides = tuple(boundary.along(dim) for dim in space(self.axes))
+        return LevelLayout(tuple(x.shape[2:]), self.centring, sides)
 
     def forward(self, x: Tensor, layout: LevelLayout | None = None) -> Tensor:
         """Map fields (batch, in_channels, y, x) to fields (batch, out_channels, y, x).
@@ -207,16 +220,17 @@ class MgNO(nn.Module):
         InputError
             The fields have another shape, type or number of channels, or fewer than 3 points along an axis.
         """
-        check_input_fields("MgNO", x, self.settings["in_channels"])
+        check_input_fields("MgNO", x, self.settings["in_channels"], self.axes)
         place = layout or self.layout(x)
-        if place.shape != (x.shape[-2], x.shape[-1]):
+        if place.shape != tuple(x.shape[2:]):
             raise InputError(f"fields of shape {tuple(x.shape)} with a layout of {place.shape}: give theirs")
-        x = torch.cat((x, torch.ones_like(x[:, :1])), 1).contiguous(memory_format=torch.channels_last)
+        x = torch.cat((x, torch.ones_like(x[:, :1])), 1)
+        if self.axes == 2:
+            x = x.contiguous(memory_format=torch.channels_last)
         fixed = self.fixed_grid(place)
         size = self.integral(fixed.coarse)
         activate = ACTIVATIONS[self.activation]
         for number, (cycle, point) in enumerate(zip(self.cycles, self.points, strict=True)):
-            assert isinstance(point, Pointwise)
             f = fixed.average(x)
             u = fixed.interpolate(cycle(f * size if size != 1.0 else f, fixed.coarse))
             u = _added(point, u, x, view=not fixed.same)
@@ -265,10 +279,10 @@ class MgNO(nn.Module):
         return FixedGrid.of(layout, shape)
 
     def integral(self, layout: LevelLayout) -> float:
-        """Return the weight of a control volume in grid-scaled cycles, in units of 1/16 of the rectangle."""
+        """Return the weight of a control volume in grid-scaled cycles, in units of 1/4 along each axis."""
         if not self.settings["shared"]:
             return 1.0
-        return 16.0 / (layout.shape[0] * layout.shape[1])
+        return 4.0**self.axes / math.prod(layout.shape)
 
 
 def _default_grid(layout: LevelLayout) -> tuple[int, ...]:
@@ -279,21 +293,22 @@ def _default_grid(layout: LevelLayout) -> tuple[int, ...]:
     return fixed.shape
 
 
-def _added(point: Pointwise, u: Tensor, x: Tensor, *, view: bool) -> Tensor:
+def _added(point: nn.Module, u: Tensor, x: Tensor, *, view: bool) -> Tensor:
     """Add B x + b to u, in place where autograd allows it: not to a view, as an interpolated field may be."""
-    if not torch.is_grad_enabled():
+    if isinstance(point, Pointwise) and not torch.is_grad_enabled():
         return point.onto(u, x)
-    return u + point(x) if view else u.add_(point(x))
+    added: Tensor = u + point(x) if view else u.add_(point(x))
+    return added
 
 
-def _checked_grid(grid: int | Sequence[int] | None) -> int | tuple[int, ...] | None:
+def _checked_grid(grid: int | Sequence[int] | None, axes: int) -> int | tuple[int, ...] | None:
     """Return the setting ``grid`` as a number, a tuple or None."""
     if grid is None or grid is False or (is_whole(grid) and grid == 0):
         return None
     points = (grid,) if is_whole(grid) else tuple(grid) if isinstance(grid, list | tuple) else ()
-    if (len(points) == 2 or is_whole(grid)) and all(is_whole(n, LEAST) for n in points):
+    if (len(points) == axes or is_whole(grid)) and all(is_whole(n, LEAST) for n in points):
         return int(points[0]) if is_whole(grid) else tuple(int(n) for n in points)
     raise InputError(
-        f"MgNO(grid={grid!r}): give the shape (y, x) of the grid of the cycles, of at least {LEAST} points along each "
+        f"MgNO(grid={grid!r}): give the shape ({', '.join(space(axes))}) of the grid of the cycles, of at least {LEAST} points along each "
         "axis, a number of points, or None"
     )

@@ -7,6 +7,7 @@ the cycle equals the V-cycle of pyamg up to rounding.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 
 import torch
@@ -15,9 +16,10 @@ from torch.nn import functional
 
 from sciml.checks import check_int
 from sciml.errors import InputError
+from sciml.multigrid.torch.along_axes import extended_along
 from sciml.multigrid.torch.convolution import convolve
-from sciml.multigrid.torch.transfers import LevelLayout, conditions, prolong, restrict
-from sciml.nn.convolution import convolution_weights
+from sciml.multigrid.torch.transfers import LevelLayout, all_conditions, conditions, prolong, restrict
+from sciml.nn.convolution import CONVOLUTIONS, convolution_weights
 from sciml.nn.parametrize import computed_once
 from sciml.operators.learned_transfer import Transfer
 from sciml.pde.grid import Centring
@@ -25,10 +27,15 @@ from sciml.pde.grid import Centring
 __all__ = ["Cycle", "Transfers"]
 
 Transfers = Literal["geometric", "learned", "tied"]
+FUNCTIONS: Mapping[int, Callable[..., Tensor]] = {
+    1: functional.conv1d,
+    2: functional.conv2d,
+    3: functional.conv3d,
+}
 
 
 class Cycle(nn.Module):
-    """Linear multigrid cycle from f (batch, inputs, y, x) to u (batch, channels, y, x).
+    """Linear multigrid cycle from f (batch, inputs, y, x) to u (batch, channels, y, x), or on a line or in a box.
 
     Each level computes ``u = S f`` and ``pre - 1`` steps ``u += S (f - A u)``, restricts the residual ``f - A u``, adds
     the interpolated u of the coarser level, and computes ``post`` steps ``u += T (f - A u)``. The coarsest level
@@ -52,6 +59,8 @@ class Cycle(nn.Module):
         volumes, the restriction adds instead of averaging, and the number of levels may change after training.
     centring
         Centring of the grids, for learned transfers.
+    axes
+        Number of axes in space, 1 to 3; learned transfers have 2.
 
     Raises
     ------
@@ -78,6 +87,7 @@ class Cycle(nn.Module):
         transfers: Transfers = "geometric",
         shared: bool = False,
         centring: Centring = "vertex",
+        axes: int = 2,
     ) -> None:
         super().__init__()
         least = {"inputs": 1, "channels": 1, "levels": 1, "pre": 1, "post": 0, "bottom": 1}
@@ -85,14 +95,21 @@ class Cycle(nn.Module):
             check_int(name, locals()[name], at_least, owner="Cycle")
         if transfers not in get_args(Transfers):
             raise InputError(f"Cycle(transfers={transfers!r}): give one of {', '.join(get_args(Transfers))}")
+        if axes != 2 and transfers != "geometric":
+            raise InputError(
+                f"Cycle(transfers={transfers!r}, axes={axes}): learned transfers are of the plane; give 'geometric'"
+            )
+        self.axes = axes
         self.levels, self.pre, self.post, self.bottom = levels, pre, post, bottom
         self.transfers, self.shared = transfers, shared
         kinds = min(levels, 2) if shared else levels
-        self.smoother = nn.ModuleList(_kernel(inputs, channels, 1.0) for _ in range(kinds))
+        self.smoother = nn.ModuleList(_kernel(inputs, channels, 1.0, axes=axes) for _ in range(kinds))
         # If f and u have the same channels, A acts on each channel: 1/20 of the work, and the same accuracy.
         alone = channels if inputs == channels else 1
-        self.matrix = nn.ModuleList(_kernel(channels, inputs, 0.5, alone) for _ in range(kinds))
-        self.after = nn.ModuleList(_kernel(inputs, channels, 0.5) for _ in range(kinds if post else 0))
+        self.matrix = nn.ModuleList(_kernel(channels, inputs, 0.5, alone, axes=axes) for _ in range(kinds))
+        self.after = nn.ModuleList(
+            _kernel(inputs, channels, 0.5, axes=axes) for _ in range(kinds if post else 0)
+        )
         between = 0 if transfers == "geometric" else max(kinds - (not shared), 0)
         self.up = nn.ModuleList(Transfer(channels, centring) for _ in range(between))
         apart = between if transfers == "learned" or inputs != channels else 0
@@ -130,7 +147,7 @@ class Cycle(nn.Module):
             transfer = (self.down or self.up)[kind]
             assert isinstance(transfer, Transfer)
             down = transfer.restrict(residual, layout)
-        return down if self.shared else down / 4
+        return down if self.shared else down / 2**self.axes
 
     def prolong(self, u: Tensor, layout: LevelLayout, kind: int) -> Tensor:
         """Interpolate from the next coarser level."""
@@ -141,10 +158,10 @@ class Cycle(nn.Module):
         return transfer.prolong(u, layout)
 
 
-def _kernel(inputs: int, outputs: int, gain: float, groups: int = 1) -> nn.Conv2d:
+def _kernel(inputs: int, outputs: int, gain: float, groups: int = 1, *, axes: int = 2) -> nn.Module:
     """Make a 3 x 3 kernel that multiplies the variance of its input by the square of the gain."""
-    made = nn.Conv2d(inputs, outputs, 3, bias=False, groups=groups)
-    nn.init.normal_(made.weight, 0.0, gain / (3 * (inputs // groups) ** 0.5))
+    made = CONVOLUTIONS[axes](inputs, outputs, 3, bias=False, groups=groups)
+    nn.init.normal_(made.weight, 0.0, gain / (3 ** (axes / 2) * (inputs // groups) ** 0.5))
     return made
 
 
@@ -155,9 +172,13 @@ def _left(matrix: nn.Module, f: Tensor, u: Tensor, layout: LevelLayout) -> Tenso
 
 def _convolve(kernel: nn.Module, field: Tensor, layout: LevelLayout, factor: float = 1.0) -> Tensor:
     """Apply a 3 x 3 convolution with the boundary conditions, times a factor."""
-    assert isinstance(kernel, nn.Conv2d)
+    assert isinstance(kernel, nn.Conv1d | nn.Conv2d | nn.Conv3d)
     weight, _ = convolution_weights(kernel)
     weight = weight if factor == 1.0 else factor * weight
+    axes = len(layout.shape)
     if layout.zero:
-        return functional.conv2d(field, weight, padding=1, groups=kernel.groups)
+        return FUNCTIONS[axes](field, weight, padding=1, groups=kernel.groups)
+    if axes != 2:
+        wide = extended_along(field, all_conditions(layout, field))
+        return FUNCTIONS[axes](wide, weight, groups=kernel.groups)
     return convolve(field, weight, conditions(layout, field), kernel.groups)

@@ -289,7 +289,7 @@ def _described(
         if "axes" not in known:
             raise InputError(
                 f"{kind.__name__} takes fields of the plane, the data have {samples.grid.ndim} axes "
-                f"({', '.join(samples.grid.dims)}): train FNO (fno)"
+                f"({', '.join(samples.grid.dims)}): train MgNO or FNO (mgno, fno)"
             )
         described = {"axes": samples.grid.ndim, **described}
     if {"centring", "boundary"} <= set(known):

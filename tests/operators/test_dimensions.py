@@ -11,9 +11,13 @@ import torch
 
 from sciml.errors import InputError
 from sciml.multigrid import AMG
+from sciml.multigrid.torch.along_axes import extended_along, prolonged_along, restricted_along
+from sciml.multigrid.torch.transfers import LevelLayout, all_conditions, extend, prolong, restrict
 from sciml.operators import losses
 from sciml.operators.corrected import Corrected
 from sciml.operators.fno import FNO, SpectralConvolution
+from sciml.operators.mgno import MgNO
+from sciml.operators.mgno_layer import Cycle
 from sciml.operators.neural import Neural
 from sciml.operators.registry import build
 from sciml.operators.trained_operator import TrainedOperator
@@ -49,6 +53,51 @@ def test_a_field_without_variation_along_an_axis_is_convolved_as_with_one_axis_l
     x = torch.randn(1, 2, *(9, 8)[-(axes - 1) :])
     wide = x.unsqueeze(2).expand(-1, -1, 6, *x.shape[2:])
     torch.testing.assert_close(layer(wide), less(x).unsqueeze(2).expand_as(wide))
+
+
+@pytest.mark.parametrize("centring", ["vertex", "cell"])
+@pytest.mark.parametrize("sides", ["dirichlet", "neumann", "periodic", "mixed"])
+def test_transfers_and_ghosts_along_axes_are_those_of_the_plane(centring: Any, sides: str) -> None:
+    mixed = Boundary("neumann", "dirichlet", "dirichlet", "neumann")
+    grid = Grid((8, 10), centring, mixed if sides == "mixed" else Boundary.all(sides))  # type: ignore[arg-type]
+    layout = LevelLayout.of(grid)
+    torch.manual_seed(5)
+    u, r = torch.randn(2, 3, *layout.coarse().shape), torch.randn(2, 3, *layout.shape)
+    torch.testing.assert_close(prolonged_along(u, layout), prolong(u, layout))
+    torch.testing.assert_close(restricted_along(r, layout), restrict(r, layout))
+    torch.testing.assert_close(extended_along(r, all_conditions(layout, r)), extend(r, layout))
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_a_cycle_of_fields_without_variation_along_an_axis_is_that_with_one_axis_less(axes: int) -> None:
+    """With Neumann sides there, and kernels that are the sums of those along that axis."""
+    torch.manual_seed(7)
+    shape = (9, 12)[-(axes - 1) :]
+    boundary = Boundary(*["dirichlet", "neumann", "neumann", "dirichlet"][: 2 * axes - 2])
+    few = LevelLayout.of(Grid(shape, "cell", boundary))
+    sides = [*boundary.of_axes(axes - 1).sides.values(), "neumann", "neumann"]
+    more = LevelLayout.of(Grid((6, *shape), "cell", Boundary(*sides)))
+    wide, thin = Cycle(2, 2, levels=2, pre=2, axes=axes), Cycle(2, 2, levels=2, pre=2, axes=axes - 1)
+    with torch.no_grad():
+        for mine, theirs in zip(thin.parameters(), wide.parameters(), strict=True):
+            mine.copy_(theirs.sum(2))
+    f = torch.randn(1, 2, *shape)
+    u = wide(f.unsqueeze(2).expand(-1, -1, 6, *shape), more)
+    torch.testing.assert_close(u, thin(f, few).unsqueeze(2).expand_as(u))
+
+
+@pytest.mark.parametrize("axes", [1, 3])
+def test_a_multigrid_network_is_made_from_its_configuration(axes: int) -> None:
+    network = MgNO(
+        2, channels=4, layers=2, norm="groupnorm-relu", axes=axes, boundary=Boundary.all("neumann")
+    )
+    assert build(network.config()).config() == network.config()
+    assert network(torch.zeros(1, 2, *(5, 6, 7)[-axes:])).shape == (1, 1, *(5, 6, 7)[-axes:])
+    with pytest.raises(InputError, match="learned transfers are of the plane"):
+        MgNO(transfers="learned", axes=axes)
+    with pytest.raises(InputError, match=r"MgNO\(axes=4\): give 1, 2 or 3"):
+        MgNO(axes=4)
+    assert "axes" not in MgNO(channels=2, layers=1).config()
 
 
 @pytest.mark.parametrize("axes", [1, 3])
@@ -91,13 +140,18 @@ def test_the_norm_of_a_field_that_is_not_zero_on_its_sides(axes: int, centring: 
     assert result == pytest.approx(square + slopes, rel=3e-3)
 
 
-@pytest.mark.parametrize("axes", [1, 3])
-def test_training_prediction_certificate_and_evaluation(axes: int, tmp_path: Path) -> None:
+NETWORKS = {
+    "FNO": {"class": "FNO", "modes": 4, "width": 6, "layers": 2, "projection": 8},
+    "MgNO": {"class": "MgNO", "channels": 6, "layers": 3},
+}
+
+
+@pytest.mark.parametrize(("axes", "name"), [(1, "MgNO"), (3, "FNO"), (3, "MgNO")])
+def test_training_prediction_certificate_and_evaluation(axes: int, name: str, tmp_path: Path) -> None:
     shape = (7, 7, 9)[-axes:]
     data = generate("darcy-lognormal", 12, shape, seed=9).compute()
-    network = {"class": "FNO", "modes": 4, "width": 6, "layers": 2, "projection": 8}
     operator = train(
-        data, tmp_path / "o.sciml", network=network, validation=2, progress=Quiet(),
+        data, tmp_path / "o.sciml", network=NETWORKS[name], validation=2, progress=Quiet(),
         fit={"epochs": 3, "seed": 3, "batch_size": 2, "threads": 1},
     )  # fmt: skip
     assert operator.grid == Grid(shape)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sciml.multigrid.torch.along_axes import prolonged_along, restricted_along
 from sciml.multigrid.torch.padding import (
     SMALL,
     Ghost,
@@ -23,6 +24,7 @@ from sciml.pde.grid import Centring, Grid, Side
 
 __all__ = [
     "LevelLayout",
+    "all_conditions",
     "conditions",
     "extend",
     "fold",
@@ -52,14 +54,13 @@ class LevelLayout:
     (31, 31)
     """
 
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     centring: Centring
-    sides: tuple[tuple[Side, Side], tuple[Side, Side]]
+    sides: tuple[tuple[Side, Side], ...]
 
     @classmethod
     def of(cls, grid: Grid) -> LevelLayout:
-        ny, nx = grid.shape
-        return cls((ny, nx), grid.centring, (grid.sides(0), grid.sides(1)))
+        return cls(grid.shape, grid.centring, tuple(grid.sides(axis) for axis in range(grid.ndim)))
 
     @property
     def zero(self) -> bool:
@@ -73,12 +74,11 @@ class LevelLayout:
     def coarse(self) -> LevelLayout:
         """Return the next coarser level."""
         shape = tuple((n + 1 - self.offset(axis)) // 2 for axis, n in enumerate(self.shape))
-        return LevelLayout((shape[0], shape[1]), self.centring, self.sides)
+        return LevelLayout(shape, self.centring, self.sides)
 
     def resized(self, shape: Sequence[int]) -> LevelLayout:
         """Return the layout of a grid of another shape on the same rectangle."""
-        ny, nx = shape
-        return replace(self, shape=(ny, nx))
+        return replace(self, shape=tuple(shape))
 
     def levels(self, least: int = 1) -> list[LevelLayout]:
         """Return all levels from this one that `galerkin` can make, down to ``least`` unknowns along an axis."""
@@ -114,11 +114,16 @@ def extend(u: Tensor, layout: LevelLayout) -> Tensor:
 
 def conditions(layout: LevelLayout, u: Tensor) -> Ghosts:
     """Return the sources of the ghosts of `extend`, for fields (..., y, x)."""
-    y, x = (
-        (_condition(layout, axis, n, 0), _condition(layout, axis, n, 1))
-        for axis, n in enumerate(u.shape[-2:])
-    )
+    y, x = all_conditions(layout, u)
     return y, x
+
+
+def all_conditions(layout: LevelLayout, u: Tensor) -> tuple[tuple[Ghost, Ghost], ...]:
+    """Return the sources of the ghosts along each axis of a field (..., *points)."""
+    return tuple(
+        (_condition(layout, axis, n, 0), _condition(layout, axis, n, 1))
+        for axis, n in enumerate(u.shape[-len(layout.shape) :])
+    )
 
 
 def _condition(layout: LevelLayout, axis: int, n: int, end: int) -> Ghost:
@@ -180,18 +185,22 @@ def prolong(u: Tensor, fine: LevelLayout) -> Tensor:
     Parameters
     ----------
     u
-        Fields (batch, channel, y, x) on the coarse level.
+        Fields (batch, channel, y, x) on the coarse level, (batch, channel, x) on a line, with z before y in a box.
 
     Returns
     -------
     Tensor
         (batch, channel, *fine.shape).
     """
+    if len(fine.shape) != 2:
+        return prolonged_along(u, fine)
     return linear(u, lambda v: _prolong(v, fine), lambda r: _restrict(r, fine))
 
 
 def restrict(r: Tensor, fine: LevelLayout) -> Tensor:
     """Apply the transpose of `prolong`: (batch, channel, *fine.shape) to (batch, channel, *fine.coarse().shape)."""
+    if len(fine.shape) != 2:
+        return restricted_along(r, fine)
     return linear(r, lambda v: _restrict(v, fine), lambda u: _prolong(u, fine))
 
 
