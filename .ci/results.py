@@ -125,6 +125,8 @@ def benches(shared: Path) -> dict[str, Bench]:
         "minmax": _bench("minmax"),
         "processes": _bench("processes"),
         "greens": Bench((greens,), "bench-output/greens.json"),
+        "own_data": _bench("own_data"),
+        "three_dimensions": _bench("three_dimensions"),
         "findings": Bench(([*SCIML, "pde", "findings", "--json", findings],), findings, False),
         "accuracy": Bench((accuracy,), table, False),
         "regimes": Bench((many,), regimes, False),
