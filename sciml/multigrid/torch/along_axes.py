@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sciml.multigrid.interpolation import interpolation
 from sciml.multigrid.torch.padding import Ghost
+from sciml.pde.grid import Centring, Side
 
 if TYPE_CHECKING:
     from sciml.multigrid.torch.transfers import LevelLayout
@@ -71,6 +72,8 @@ def _interpolation(fine: LevelLayout, axis: int, dtype: torch.dtype, device: tor
 
 
 @lru_cache(maxsize=256)
-def _cached(n, centring, sides, dtype, device):  # type: ignore[no-untyped-def]
+def _cached(
+    n: int, centring: Centring, sides: tuple[Side, Side], dtype: torch.dtype, device: torch.device
+) -> Tensor:
     with torch.inference_mode(False):
         return torch.from_numpy(interpolation(n, centring, sides).toarray()).to(device, dtype)
