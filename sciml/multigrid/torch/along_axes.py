@@ -6,7 +6,7 @@ In the plane `sciml.multigrid.torch.transfers` computes the same by convolutions
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,10 +15,20 @@ from sciml.multigrid.interpolation import interpolation
 from sciml.multigrid.torch.padding import Ghost
 from sciml.pde.grid import Centring, Side
 
-if TYPE_CHECKING:
-    from sciml.multigrid.torch.transfers import LevelLayout
+__all__ = ["Layout", "extended_along", "prolonged_along", "restricted_along"]
 
-__all__ = ["extended_along", "prolonged_along", "restricted_along"]
+
+class Layout(Protocol):
+    """Shape, centring and boundary conditions of a grid, such as a `LevelLayout`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def centring(self) -> Centring: ...
+
+    @property
+    def sides(self) -> tuple[tuple[Side, Side], ...]: ...
 
 
 def extended_along(u: Tensor, ends: tuple[tuple[Ghost, Ghost], ...]) -> Tensor:
@@ -43,14 +53,14 @@ def extended_along(u: Tensor, ends: tuple[tuple[Ghost, Ghost], ...]) -> Tensor:
     return u
 
 
-def prolonged_along(u: Tensor, fine: LevelLayout) -> Tensor:
+def prolonged_along(u: Tensor, fine: Layout) -> Tensor:
     """Interpolate linearly along each axis from ``fine.coarse()`` to ``fine``, with the boundary conditions."""
     for axis in range(len(fine.shape)):
         u = _multiplied(u, _interpolation(fine, axis, u.dtype, u.device), axis - len(fine.shape))
     return u
 
 
-def restricted_along(r: Tensor, fine: LevelLayout) -> Tensor:
+def restricted_along(r: Tensor, fine: Layout) -> Tensor:
     """Apply the transpose of `prolonged_along`."""
     for axis in range(len(fine.shape)):
         r = _multiplied(r, _interpolation(fine, axis, r.dtype, r.device).T, axis - len(fine.shape))
@@ -66,7 +76,7 @@ def _multiplied(u: Tensor, matrix: Tensor, dim: int) -> Tensor:
     return (matrix @ rows).reshape(*shape[: u.ndim + dim], len(matrix), *shape[u.ndim + dim + 1 :])
 
 
-def _interpolation(fine: LevelLayout, axis: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _interpolation(fine: Layout, axis: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return the interpolation along an axis (fine, coarse)."""
     return _cached(fine.shape[axis], fine.centring, fine.sides[axis], dtype, device)
 
