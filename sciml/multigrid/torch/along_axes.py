@@ -15,10 +15,10 @@ from sciml.multigrid.interpolation import interpolation
 from sciml.multigrid.torch.padding import Ghost
 from sciml.pde.grid import Centring, Side
 
-__all__ = ["Layout", "extended_along", "prolonged_along", "restricted_along"]
+__all__ = ["StructuredLevel", "extended_along", "prolonged_along", "restricted_along"]
 
 
-class Layout(Protocol):
+class StructuredLevel(Protocol):
     """Shape, centring and boundary conditions of a grid, such as a `LevelLayout`."""
 
     @property
@@ -53,14 +53,14 @@ def extended_along(u: Tensor, ends: tuple[tuple[Ghost, Ghost], ...]) -> Tensor:
     return u
 
 
-def prolonged_along(u: Tensor, fine: Layout) -> Tensor:
+def prolonged_along(u: Tensor, fine: StructuredLevel) -> Tensor:
     """Interpolate linearly along each axis from ``fine.coarse()`` to ``fine``, with the boundary conditions."""
     for axis in range(len(fine.shape)):
         u = _multiplied(u, _interpolation(fine, axis, u.dtype, u.device), axis - len(fine.shape))
     return u
 
 
-def restricted_along(r: Tensor, fine: Layout) -> Tensor:
+def restricted_along(r: Tensor, fine: StructuredLevel) -> Tensor:
     """Apply the transpose of `prolonged_along`."""
     for axis in range(len(fine.shape)):
         r = _multiplied(r, _interpolation(fine, axis, r.dtype, r.device).T, axis - len(fine.shape))
@@ -76,7 +76,7 @@ def _multiplied(u: Tensor, matrix: Tensor, dim: int) -> Tensor:
     return (matrix @ rows).reshape(*shape[: u.ndim + dim], len(matrix), *shape[u.ndim + dim + 1 :])
 
 
-def _interpolation(fine: Layout, axis: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _interpolation(fine: StructuredLevel, axis: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return the interpolation along an axis (fine, coarse)."""
     return _cached(fine.shape[axis], fine.centring, fine.sides[axis], dtype, device)
 
