@@ -309,6 +309,6 @@ def _checked_grid(grid: int | Sequence[int] | None, axes: int) -> int | tuple[in
     if (len(points) == axes or is_whole(grid)) and all(is_whole(n, LEAST) for n in points):
         return int(points[0]) if is_whole(grid) else tuple(int(n) for n in points)
     raise InputError(
-        f"MgNO(grid={grid!r}): give the shape ({', '.join(space(axes))}) of the grid of the cycles, of at least {LEAST} points along each "
-        "axis, a number of points, or None"
+        f"MgNO(grid={grid!r}): give the shape ({', '.join(space(axes))}) of the grid of the cycles, of at least "
+        f"{LEAST} points along each axis, a number of points, or None"
     )
