@@ -248,7 +248,9 @@ class AnalogMemory:
         answer = xr.concat(parts, "column")
         novelty, label = distance[:, 0] / self.usual, "distance to the nearest stored column"
         answer["NOVELTY"] = "column", novelty, {"long_name": label, "units": "1"}
-        coords = {name: values for name, values in columns.coords.items() if values.dims == ("column",)}
+        # xarray stores the names of coordinates as a set, whose order differs between processes.
+        names = sorted(str(name) for name in columns.coords)
+        coords = {name: columns[name] for name in names if columns[name].dims == ("column",)}
         return answer.assign_coords(coords)
 
     def summary(self, members: xr.Dataset, columns: xr.Dataset, *, coverage: float = 0.9) -> xr.Dataset:

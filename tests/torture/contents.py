@@ -18,6 +18,8 @@ TIMES: Final = {
     "time",
     "seconds_emulator",
     "seconds_scheme",
+    "seconds_prediction",
+    "seconds_setup",
     "peak_bytes",
     "written",
 }

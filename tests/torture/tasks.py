@@ -86,11 +86,10 @@ TASKS: Final = {
         share=2,
     ),
     "pde verify": Task(
-        "pde verify {in}/f.sciml {in}/d.zarr --samples 4 --multigrid-samples 1 --preconditioned 0 --json v.json "
-        "--html v.html --figure v.png",
+        "pde verify {in}/f.sciml {in}/d.zarr --samples 4 --multigrid-samples 1 --preconditioned 0 --figure v.png",
         share=0.3,
     ),
-    "pde solve": Task("pde solve darcy-rough --resolution 31 -o u.nc --html u.html --json u.json", share=0.5),
+    "pde solve": Task("pde solve darcy-rough --resolution 31 -o u.nc --json u.json", share=0.5),
     "convection train": Task(
         "convection train {in}/c.zarr -o m.sciml --config {in}/closure.toml --device cpu --json m.json",
         share=2,
