@@ -250,8 +250,8 @@ class AnalogMemory:
         answer["NOVELTY"] = "column", novelty, {"long_name": label, "units": "1"}
         # xarray stores the names of coordinates as a set, whose order differs between processes.
         names = sorted(str(name) for name in columns.coords)
-        coords = {name: columns[name] for name in names if columns[name].dims == ("column",)}
-        return answer.assign_coords(coords)
+        coords = {name: columns[name].variable for name in names if columns[name].dims == ("column",)}
+        return answer.reset_coords(drop=True).assign_coords(coords)
 
     def summary(self, members: xr.Dataset, columns: xr.Dataset, *, coverage: float = 0.9) -> xr.Dataset:
         """Summarise members as `predict` does, without the novelty.
