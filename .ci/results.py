@@ -127,6 +127,7 @@ def benches(shared: Path) -> dict[str, Bench]:
         "greens": Bench((greens,), "bench-output/greens.json"),
         "own_data": _bench("own_data"),
         "three_dimensions": _bench("three_dimensions"),
+        "helmholtz_preconditioners": _bench("helmholtz_preconditioners"),
         "findings": Bench(([*SCIML, "pde", "findings", "--json", findings],), findings, False),
         "accuracy": Bench((accuracy,), table, False),
         "regimes": Bench((many,), regimes, False),

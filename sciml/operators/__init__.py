@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from sciml.operators.fno import FNO as FNO
     from sciml.operators.greens import GreensFunctions as GreensFunctions
     from sciml.operators.greens import greens_functions as greens_functions
+    from sciml.operators.helmholtz_net import HelmholtzNet as HelmholtzNet
     from sciml.operators.hierarchy_net import HierarchyNet as HierarchyNet
+    from sciml.operators.learned_helmholtz import LearnedHelmholtz as LearnedHelmholtz
     from sciml.operators.lipschitz_bound import Certificate as Certificate
     from sciml.operators.losses import relative_h1 as relative_h1
     from sciml.operators.mgno import MgNO as MgNO
