@@ -116,6 +116,7 @@ def benches(shared: Path) -> dict[str, Bench]:
     copy = ["-c", f"import shutil; shutil.copy('{equilibrium}/rce.png', 'data/rce.png')"]
     return {
         "operators": Bench((["bench/operators.py"], figure), f"{OPERATORS}/results.json", False),
+        "resolution": _bench("resolution"),
         "certified": _bench("certified"),
         "multigrid": _bench("multigrid"),
         "operators_speed": _bench("operators_speed"),

@@ -48,10 +48,10 @@ class Entry(NamedTuple):
 
 ENTRIES = (
     Entry("HierarchyNet, 2 cycles", {"class": "HierarchyNet"}, None, {"learning_rate": 5e-3}),
-    Entry("MgNO", {"class": "MgNO"}, None, {"learning_rate": 3e-3}),
+    Entry("MgNO", {"class": "MgNO", "grid": 0}, None, {"learning_rate": 3e-3}),
     Entry(
         "MgNO shared",
-        {"class": "MgNO", "shared": True, "levels": 2, "layers": 6},
+        {"class": "MgNO", "shared": True, "levels": 2, "layers": 6, "grid": 0},
         None,
         {"learning_rate": 2e-3},
     ),
