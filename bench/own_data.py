@@ -4,8 +4,8 @@
     python bench/own_data.py --smoke
 
 512 training and 128 test samples of 32 x 48 cells: the logarithm of the permeability k is a Gaussian field of standard
-deviation 0.8 with correlation lengths of 0.1 of the width and 0.05 of the height; the pressure p is 1 in the west, 0 in
-the east, without flow through the other sides. The trainings know the names, the boundary and the centring, as for
+deviation 1.25 with correlation lengths of 0.1 of the width and 0.05 of the height; the pressure p is 1 in the west, 0
+in the east, without flow through the other sides. The trainings know the names, the boundary and the centring, as for
 `sciml pde train NET own.npz --inputs k --target p`, not the equation. The mean of the truths of the training is the
 prediction that needs no training. Each network is trained with the default scaling of its input, which takes the
 logarithm, and without the logarithm. A finished training in --work is not repeated.
@@ -34,7 +34,7 @@ from sciml.pde.reference_solver import solver
 from sciml.train.progress import Quiet
 
 BOUNDARY = Boundary(south="neumann", north="neumann")
-SHAPE, LENGTHS, DEVIATION = (32, 48), (0.05, 0.1), 0.8
+SHAPE, LENGTHS, DEVIATION = (32, 48), (0.05, 0.1), 1.25
 FORMS: Mapping[str, tuple[str, tuple[str, str] | None]] = {
     "MgNO": ("MgNO", None),
     "FNO": ("FNO", None),
