@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -76,6 +77,11 @@ class FixedGrid:
         for layout in reversed(self.levels[:-1]):
             u = prolong(u, layout)
         return u
+
+    def area(self, level: LevelLayout) -> float:
+        """Return the area of a control volume of a level, relative to that of the fixed grid."""
+        fine, coarse = _grid(level).spacing, _grid(self.coarse).spacing
+        return math.prod(fine) / math.prod(coarse)
 
 
 def fixed_shape(layout: LevelLayout, points: int) -> tuple[int, ...]:

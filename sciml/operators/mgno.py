@@ -14,13 +14,14 @@ from torch.nn import functional
 
 from sciml.checks import check_choice, check_int, is_whole
 from sciml.errors import InputError
-from sciml.multigrid.torch.transfers import LevelLayout
+from sciml.multigrid.torch.transfers import LevelLayout, prolong
 from sciml.nn.convolution import CONVOLUTIONS
 from sciml.nn.norm_activation import check_norm, norm_activation
-from sciml.operators.fixed_grid import FixedGrid, fixed_shape
+from sciml.operators.fixed_grid import FixedGrid, fixed_shape, mean
 from sciml.operators.input_fields import LEAST, check_input_fields
 from sciml.operators.mgno_layer import Cycle, Transfers
 from sciml.operators.published.layer import Pointwise, gelu
+from sciml.operators.relaxation import Relaxation
 from sciml.pde.grid import Boundary, Centring, space
 from sciml.tables import network_table
 
@@ -37,6 +38,8 @@ ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
 }
 SMALLEST, LARGEST = 12, 64
 """Least and largest numbers of points along an axis of the default grid of the cycles."""
+RELAXATIONS = 3
+"""Number of sweeps on each level by default in a training."""
 
 
 class MgNO(nn.Module):
@@ -69,6 +72,10 @@ class MgNO(nn.Module):
         Grid of the cycles: its shape (y, x), or the largest number of points along its shorter axis. A number is for
         one resolution: a grid is halved until it is small enough. A shape is for all resolutions: features on coarser
         grids are interpolated to it. None or 0: the grid of the fields, as in the paper.
+    relaxations
+        Number of sweeps of a `Relaxation` after the last layer, on each level from the grid of the cycles to that of
+        the fields; a training in the plane takes `RELAXATIONS`. The sweeps multiply u by coefficients that depend on
+        the inputs, so that a network with them is not piecewise linear.
     activation
         ``gelu``, ``relu``, or ``none`` for a network that is linear but for its biases, such as one of a linear PDE. A
         piecewise linear network (``relu``, ``none``) has its derivative as frozen action, see `sciml.analysis`.
@@ -78,8 +85,8 @@ class MgNO(nn.Module):
     Raises
     ------
     InputError
-        A number is less than 1, a setting is unknown, the grid has an axis of fewer than 3 points, or both a
-        normalisation and an activation are given.
+        A number is less than 1, a setting is unknown, the grid has an axis of fewer than 3 points, both a
+        normalisation and an activation are given, or there are relaxations in other than 2 axes.
 
     Examples
     --------
@@ -114,6 +121,7 @@ class MgNO(nn.Module):
         activation: Activation = "gelu",
         grid: int | Sequence[int] | None = 31,
         axes: int = 2,
+        relaxations: int = 0,
     ) -> None:
         super().__init__()
         for name, value in (
@@ -127,6 +135,11 @@ class MgNO(nn.Module):
             raise InputError(f"MgNO(centring={centring!r}): give 'vertex' or 'cell'")
         if axes not in CONVOLUTIONS:
             raise InputError(f"MgNO(axes={axes!r}): give 1, 2 or 3")
+        check_int("relaxations", relaxations, 0, owner="MgNO")
+        if relaxations and axes != 2:
+            raise InputError(
+                f"MgNO(relaxations={relaxations}, axes={axes}): relaxation is for the plane; give relaxations=0"
+            )
         check_norm(norm, "MgNO")
         check_choice("activation", activation, ACTIVATIONS)
         if norm and activation != "gelu":
@@ -147,7 +160,7 @@ class MgNO(nn.Module):
             "shared": shared,
         }
         self.centring, self.boundary, self.norm, self.activation = centring, boundary, norm, activation
-        self.axes = axes
+        self.axes, self.relaxations = axes, relaxations
         self.grid = _checked_grid(grid, axes)
         pairs = list(itertools.pairwise([in_channels + 1, *[channels] * layers]))
         shape = {
@@ -158,6 +171,8 @@ class MgNO(nn.Module):
         self.points = nn.ModuleList(pointwise(f, u) for f, u in pairs)
         self.norms = nn.ModuleList(norm_activation(norm, channels, axes) for _ in pairs if norm)
         self.head = CONVOLUTIONS[axes](channels, out_channels, 1, bias=False)
+        if relaxations:
+            self.relaxation = Relaxation(in_channels + 1, out_channels, sweeps=relaxations)
 
     @staticmethod
     def published(name: str) -> PublishedMgNO:
@@ -188,6 +203,7 @@ class MgNO(nn.Module):
             **({"activation": self.activation} if self.activation != "gelu" else {}),
             **({"grid": list(self.grid) if isinstance(self.grid, tuple) else self.grid} if self.grid else {}),
             **({"axes": self.axes} if self.axes != 2 else {}),
+            **({"relaxations": self.relaxations} if self.relaxations else {}),
             "centring": self.centring,
             "boundary": self.boundary.sides,
         }
@@ -227,7 +243,7 @@ class MgNO(nn.Module):
         x = torch.cat((x, torch.ones_like(x[:, :1])), 1)
         if self.axes == 2:
             x = x.contiguous(memory_format=torch.channels_last)
-        fixed = self.fixed_grid(place)
+        inputs, fixed = x, self.fixed_grid(place)
         size = self.integral(fixed.coarse)
         activate = ACTIVATIONS[self.activation]
         for number, (cycle, point) in enumerate(zip(self.cycles, self.points, strict=True)):
@@ -236,15 +252,32 @@ class MgNO(nn.Module):
             u = _added(point, u, x, view=not fixed.same)
             x = u + self.norms[number](u) if self.norm else activate(u)
         out: Tensor = self.head(x)
-        return out
+        return self.relaxed(out, inputs, fixed) if self.relaxations else out
+
+    def relaxed(self, u: Tensor, inputs: Tensor, fixed: FixedGrid) -> Tensor:
+        """Relax a prediction on each level, from the coarsest to the grid of the fields.
+
+        Each level begins with the prediction there, plus the interpolated change of the coarser level.
+        """
+        fields, given = [u], [inputs]
+        for layout in fixed.levels[:-1]:
+            fields.append(mean(fields[-1], layout))
+            given.append(mean(given[-1], layout))
+        change = None
+        for layout, before, here in zip(fixed.levels[::-1], fields[::-1], given[::-1], strict=True):
+            start = before if change is None else before + prolong(change, layout)
+            u = self.relaxation(start, here, layout, fixed.area(layout))
+            change = u - before
+        return u
 
     @staticmethod
     def trained_form(
         layout: LevelLayout, network: Mapping[str, Any], *, whole: bool = False
     ) -> dict[str, Any]:
-        """Return the setting ``grid`` of a training at one resolution, as a shape.
+        """Return the settings ``grid``, as a shape, and ``relaxations`` of a training at one resolution.
 
-        The cycles are on the first coarser level of the grid, if it is not small.
+        The cycles are on the first coarser level of the grid, if it is not small. A network with a normalisation, a
+        linear activation or the grid of the data has no relaxations by default.
 
         Parameters
         ----------
@@ -259,12 +292,16 @@ class MgNO(nn.Module):
         --------
         >>> from sciml.pde.grid import Grid
         >>> MgNO.trained_form(LevelLayout.of(Grid((63, 63))), {})
-        {'grid': [31, 31]}
+        {'grid': [31, 31], 'relaxations': 3}
         """
-        given = network.get("grid")
+        grid = network.get("grid")
         if "grid" not in network:
-            return {"grid": None if whole else list(_default_grid(layout))}
-        return {"grid": list(fixed_shape(layout, given)) if is_whole(given, 1) else given}
+            grid = None if whole else list(_default_grid(layout))
+        elif is_whole(grid, 1):
+            grid = list(fixed_shape(layout, grid))
+        plain = not network.get("norm") and network.get("activation", "gelu") == "gelu"
+        usual = RELAXATIONS if grid and plain and len(layout.shape) == 2 else 0
+        return {"grid": grid, "relaxations": network.get("relaxations", usual)}
 
     @property
     def any_resolution(self) -> bool:

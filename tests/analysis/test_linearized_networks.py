@@ -149,6 +149,9 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
     "mgno-cell": lambda: plain(MgNO(channels=3, layers=2, levels=3, centring="cell"), *fields(1, 1, 8, 12)),
     "mgno-periodic": lambda: plain(MgNO(2, 2, 3, 2, levels=2, boundary=PERIODIC), *fields(1, 2, 8, 8)),
+    "mgno-relaxed": lambda: plain(
+        MgNO(channels=3, layers=1, levels=2, grid=(4, 4), relaxations=2), *fields(1, 1, 9, 9)
+    ),
     "mgno-relu": lambda: plain(MgNO(channels=4, layers=2, levels=2, activation="relu"), *fields(2, 1, 9, 9)),
     "mgno-none": lambda: plain(MgNO(channels=4, layers=2, levels=2, activation="none"), *fields(2, 1, 9, 9)),
     "nonexpansive": lambda: plain(nonexpansive("generator"), *fields(2, 2, 8, 9)),

@@ -33,6 +33,7 @@ NETWORKS = {
     ),
     "fno": (lambda: FNO(2, 1, modes=4, width=4, layers=2, padding=0.2), (2, 2, 9, 6)),
     "mgno": (lambda: MgNO(channels=4, layers=1, levels=2), (2, 1, 7, 7)),
+    "mgno-relaxed": (lambda: MgNO(channels=4, layers=1, levels=2, grid=(3, 3), relaxations=2), (2, 1, 7, 7)),
     "mgno-cell": (lambda: MgNO(channels=4, layers=1, levels=2, centring="cell"), (2, 1, 6, 7)),
 }
 
