@@ -1,10 +1,10 @@
 """The recurrence of conjugate gradients, on arrays of numpy and on tensors.
 
-Every loop of conjugate gradients takes its steps from `ConjugateDirection`: the solves of `sciml.multigrid.krylov` and
-of `sciml.multigrid.torch.krylov`, `sciml.operators.preconditioning.flexible_cg`, `Corrected`, the bounds of
-`sciml.multigrid.bounds` and the counts of iterations of `sciml.verify`. The loops themselves stay apart, because they
-compute the residual in different ways (by recursion, from x, with twice the precision) and stop by different rules (a
-norm, each right-hand side by its own norm, an error bound, several counts at once).
+Every loop of conjugate gradients takes its steps from `ConjugateDirection`: the solves of `sciml.multigrid.krylov`,
+`sciml.multigrid.torch.krylov` and `sciml.multigrid.certified`, `sciml.operators.preconditioning.flexible_cg`, the
+bounds of `sciml.multigrid.bounds` and the counts of iterations of `sciml.verify`. The loops themselves stay apart,
+because they compute the residual in different ways (by recursion, from x, with twice the precision) and stop by
+different rules (a norm, each right-hand side by its own norm, an error bound, several counts at once).
 """
 
 from __future__ import annotations

@@ -13,24 +13,18 @@ import numpy as np
 from sciml.checks import check_whole, is_number
 from sciml.errors import InputError
 from sciml.multigrid.amg import AMG
-from sciml.multigrid.conjugate import ConjugateDirection, MatrixSpace
+from sciml.multigrid.certified import certify
 from sciml.multigrid.hierarchy import Hierarchy, same_matrix, system_of
-from sciml.multigrid.rounding import SAFE, SEEN, SUMMED
 from sciml.operators.neural import Neural
 from sciml.operators.trained_on import compare
 from sciml.operators.trained_operator import TrainedOperator, takes
 from sciml.pde.elliptic import Elliptic
 from sciml.pde.grid import Field
-from sciml.pde.residuals import UNIT
 from sciml.pde.solution import FieldSolution, labelled
 from sciml.pde.solvability import check_compatible
 from sciml.pde.system import System
-from sciml.solve import Result
 
 __all__ = ["Corrected", "CorrectedState"]
-
-GROWN = 1e6
-EFFECTIVITY = 1.3  # largest ratio of the bound to the error
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +126,7 @@ class Corrected:
             smoothed = _scaled(system, smoothed)  # type: ignore[arg-type]
         first = np.zeros(system.size) if smoothed is None else smoothed
         plain = self.amg.accelerate is None
-        certified = _certify(hierarchy, system, first, self.rtol, self.amg.max_cycles, plain)
+        certified = certify(hierarchy, system, first, self.rtol, self.amg.max_cycles, plain)
         stats: dict[str, float] = {
             "cycles": certified.cycles,
             "sweeps": 0 if predicted is None else int(self.sweeps),
@@ -185,101 +179,3 @@ def _scaled(system: System, x: Field) -> Field | None:
     if not 2 * work > square > 0:
         return None
     return np.asarray((work / square) * x)
-
-
-@dataclass(frozen=True, eq=False)
-class _Certified:
-    x: Field
-    result: Result
-    bound: float
-    norm: float
-    cycles: int
-    bounds: tuple[float, ...]
-    relative_residual: float
-
-
-def _certify(
-    hierarchy: Hierarchy, system: System, x: Field, rtol: float, most: int, plain: bool
-) -> _Certified:
-    """Iterate until the bound of the energy error is at most rtol times a lower bound of the solution's norm.
-
-    The cycle of each step, z = B r, also bounds the error of the x before it: eta^2 = z . (2 r - A z) equals
-    ||e||^2 - ||E e||^2 (see `sciml.multigrid.bounds`), so that the bound needs only one more cycle. The conjugate
-    gradients are flexible (Notay 2000, one direction) and compute the residual from x, because the bound must belong to
-    that residual. The bound includes rounding (see `sciml.multigrid.rounding`).
-    """
-    b = system.rhs
-    if not b.any():
-        return _Certified(np.zeros_like(b), Result.SUCCESS, 0.0, 0.0, 0, (0.0,), 0.0)
-    g, measure = hierarchy.contraction.bound, hierarchy.rounding
-    seen: list[float] = []
-    x, cycles = x.copy(), 0
-    direction = ConjugateDirection(MatrixSpace(system.matrix))
-    norm, best = 0.0, math.inf
-    result = Result.MAX_ITERATIONS
-    with np.errstate(all="ignore"):
-        while True:
-            x = _of_mean_zero(system, x)
-            r, wrong, extra = _residual(hierarchy, system, x, SEEN * rtol * norm)
-            z = hierarchy.cycle(r)
-            square, s = measure.square(r, z)
-            cycles += 1
-            bound = SAFE * math.sqrt(square.high / (1 - g * g)) + measure.energy(wrong) + extra
-            bound += measure.constant(z)
-            norm = max(norm, _norm_below(b, x, r) - extra)
-            best = min(best, bound)
-            seen.append(bound)
-            if not math.isfinite(bound) or not math.isfinite(norm):
-                result = Result.NOT_FINITE
-                break
-            if bound > GROWN * best:
-                result = Result.DIVERGED
-                break
-            if bound <= rtol * norm:
-                result = Result.SUCCESS
-                break
-            if cycles >= most:
-                break
-            if plain:
-                x = x + z
-                continue
-            x = x + direction.correction(r, z, r - s)
-        if result is not Result.NOT_FINITE and (1 - g * g) * EFFECTIVITY**2 < 1:
-            sharper = hierarchy.bounds(r, EFFECTIVITY, wrong)
-            bound, cycles = min(bound, sharper.upper + extra), cycles + sharper.cycles
-            if result is Result.MAX_ITERATIONS and bound <= rtol * norm:
-                result = Result.SUCCESS
-    relative = float(np.linalg.norm(r) / np.linalg.norm(b))
-    scale = norm if norm > 0 else 1.0
-    return _Certified(x, result, bound, norm, cycles, tuple(value / scale for value in seen), relative)
-
-
-def _of_mean_zero(system: System, x: Field) -> Field:
-    """Shift x to mean zero before its bound is computed, which then includes the rounding of the shift."""
-    if system.kind != "semidefinite":
-        return x
-    return np.asarray(x - np.average(x, weights=system.weights))
-
-
-def _residual(hierarchy: Hierarchy, system: System, x: Field, seen: float) -> tuple[Field, Field, float]:
-    """Compute b - A x, the bound of its entries' errors, and the addition to the bound for a sum that should be zero.
-
-    Twice the precision is used if rounding adds more than ``seen``.
-    """
-    measure, balanced = hierarchy.rounding, system.kind != "semidefinite"
-    r, wrong = measure.left(system.rhs, x, plain=True)
-    if not measure.energy(wrong) + (0.0 if balanced else abs(math.fsum(r)) * hierarchy.imbalance) <= seen:
-        r, wrong = measure.left(system.rhs, x)
-    if balanced:
-        return r, wrong, 0.0
-    volumes, total = system.weights, math.fsum(r)
-    r = r - total * volumes / volumes.sum()
-    return r, wrong + 2 * UNIT * np.abs(r), abs(total) * hierarchy.imbalance
-
-
-def _norm_below(b: Field, x: Field, r: Field) -> float:
-    """Return the lower bound b . x / ||x||_A of the solution's energy norm (Cauchy and Schwarz)."""
-    products, energies = b * x, x * (b - r)
-    work = float(products.sum()) - SUMMED * float(np.abs(products).sum())
-    energy = float(energies.sum()) + SUMMED * float(np.abs(energies).sum())
-    return max(work, 0.0) / math.sqrt(energy) / SAFE if energy > 0 else 0.0

@@ -118,9 +118,9 @@ def test_no_loop_computes_its_own_directions() -> None:
     }
     assert users == {
         "multigrid/bounds.py",
+        "multigrid/certified.py",
         "multigrid/krylov.py",
         "multigrid/torch/krylov.py",
-        "operators/corrected.py",
         "operators/preconditioning.py",
         "verify/operator/iterations.py",
     }
