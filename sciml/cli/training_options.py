@@ -145,6 +145,8 @@ def read_settings(config: Path | None, *more: str) -> dict[str, dict[str, Any]]:
         return tables
     try:
         content = tomllib.loads(config.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{config} cannot be read ({error.strerror}): give a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{config} is not a TOML file: {error}") from error
     for name, table in content.items():

@@ -274,8 +274,9 @@ def client(
         stack.enter_context(_hushed_when_interrupted())
         # The tasks store nothing in the workers, so that a paused worker would never have less memory; a worker that
         # exceeds its limit is ended, with an error that names the limit.
-        unpaused = dask.config.set({"distributed.worker.memory.pause": False})
-        with _main_hidden(), unpaused:
+        unpaused = {"distributed": {"worker": {"memory": {"pause": False}}}}
+        own_config = {"config": dask.config.merge(dask.config.global_config, unpaused)} if processes else {}
+        with _main_hidden():
             cluster = distributed.LocalCluster(
                 n_workers=n_workers or max(1, cores() // threads_per_worker),
                 threads_per_worker=threads_per_worker,
@@ -286,6 +287,7 @@ def client(
                 scheduler_kwargs={"dashboard": dashboard},
                 silence_logs=logging.ERROR,
                 preload=[__name__] if processes else [],
+                **own_config,  # also of workers that replace others
             )
             stack.enter_context(cluster)
         made = stack.enter_context(distributed.Client(cluster))

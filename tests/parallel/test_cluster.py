@@ -44,6 +44,7 @@ def hold(megabytes: int) -> None:
 def test_a_worker_near_its_limit_goes_on() -> None:
     """Dask pauses a worker at 80 % of its limit, and one that has no results in memory would never work again."""
     with sciml.client(n_workers=1, memory_limit="800MiB") as client:
+        client.restart()  # a worker that replaces another one
         used = client.submit(os.getpid).result(timeout=30)
         resident = int(Path(f"/proc/{used}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
         client.submit(hold, 700 - resident).result(timeout=30)
