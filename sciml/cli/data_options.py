@@ -188,7 +188,7 @@ def _make_grid(dataset: xr.Dataset, boundary: Boundary | None, centring: str | N
 
 
 def parse_boundary(text: str | None) -> Boundary | None:
-    """Parse ``--boundary``: one kind for all sides, or two on a line, four in the plane or six in a box.
+    """Parse ``--boundary``: one kind for all sides, four, of which a line has the first two, or six for a box.
 
     Raises
     ------
@@ -200,10 +200,10 @@ def parse_boundary(text: str | None) -> Boundary | None:
     from sciml.pde.grid import Boundary
 
     kinds = [kind.strip() for kind in text.split(",")]
-    if len(kinds) not in (1, 2, 4, 6):
+    if len(kinds) not in (1, 4, 6):
         raise InputError(
-            f"--boundary {text}: give one kind, or four as west,east,south,north (two on a line; six in a box, with "
-            "bottom,top)"
+            f"--boundary {text}: give one kind, or four as west,east,south,north (a line has the first two; a box six, "
+            "with bottom,top)"
         )
     return Boundary(*(kinds * 4 if len(kinds) == 1 else kinds))  # type: ignore[arg-type]  # Boundary checks them
 

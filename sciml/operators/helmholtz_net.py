@@ -201,13 +201,13 @@ class HelmholtzNet(nn.Module):
         squared, absorbed, gates
             Of `prepare`; one medium, or one for each residual.
         """
-        u = _times(gates[0][0], r)
+        u: Tensor = _times(gates[0][0], r)
         f: Tensor = self.restrictions[0](r - apply_helmholtz(u, squared, absorbed))
         f = f.contiguous(memory_format=torch.channels_last)  # convolutions are twice as fast
         u = u + self.prolongations[0](self._coarse(1, f, gates)).contiguous()
         for gate in gates[0][1:]:
             u = u + _times(gate, r - apply_helmholtz(u, squared, absorbed))
-        return torch.as_tensor(u)
+        return u
 
     def _coarse(self, level: int, f: Tensor, gates: Gates) -> Tensor:
         gate = gates[level]
@@ -217,9 +217,9 @@ class HelmholtzNet(nn.Module):
                 v = smoothing(v, f, gate[step])
             assert v is not None
             return v
-        u = self.before[level - 1](None, f, gate[0])
+        u: Tensor = self.before[level - 1](None, f, gate[0])
         left = _times(gate[1], f - self.matrices[level - 1](u))
         u = u + self.prolongations[level](self._coarse(level + 1, self.restrictions[level](left), gates))
         for step, smoothing in enumerate(self.after[level - 1]):  # type: ignore[arg-type]
             u = smoothing(u, f, gate[2 + step])
-        return torch.as_tensor(u)
+        return u

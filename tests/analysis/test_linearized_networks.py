@@ -48,6 +48,7 @@ from sciml.nn.norm_activation import NORMS
 from sciml.operators import registry as operator_registry
 from sciml.operators.export import Inference
 from sciml.operators.fno import FNO, SpectralConvolution
+from sciml.operators.helmholtz_net import HelmholtzNet
 from sciml.operators.hierarchy_net import HierarchyNet
 from sciml.operators.mgno import MgNO
 from sciml.operators.nonexpansive import Form, NonExpansive
@@ -88,6 +89,13 @@ def hierarchy(whole: bool) -> Case:
     stencil = diffusion_stencil(torch.rand(1, 7, 7, dtype=torch.float64) + 0.5, grid)
     rhs = torch.randn(1, 2, 7, 7, dtype=torch.float64)
     return (network, (stencil, rhs), network) if whole else (network, (rhs,), lambda b: network(stencil, b))
+
+
+def helmholtz() -> Case:
+    network = HelmholtzNet(channels=(2, 3), hidden=4).double()
+    squared, absorbed = torch.rand(2, 1, 15, 15, dtype=torch.float64)
+    gates = network.prepare(squared, absorbed)
+    return network, fields(2, 2, 15, 15), lambda r: network(r, squared, absorbed, gates)
 
 
 def transformer(attention: str, norm: str | None = None) -> ColumnTransformer:
@@ -172,6 +180,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "fno-matrices": lambda: plain(
         nn.Sequential(SpectralConvolution(2, 3, 4, dft=True), nn.GELU()), *fields(1, 2, 7, 8)
     ),
+    "helmholtz": helmholtz,
     "hierarchy": lambda: hierarchy(whole=False),
     "hierarchy-and-stencil": lambda: hierarchy(whole=True),
     "plume-closure": lambda: column(trained(Closure(Architecture(hidden=4, layers=2))), 9),

@@ -11,7 +11,6 @@ import xarray as xr
 from typer.testing import CliRunner, Result
 
 from sciml.cli import app
-from sciml.pde import generate
 from sciml.pde.grid import Boundary, Grid
 from tests.operators.conftest import dataset
 
@@ -98,7 +97,6 @@ def test_verify_subsamples_as_train_does(own: Path, tmp_path: Path) -> None:
         (("info", "{own}/own.nc", *NAMED, "--centring", "cell"), "give both, --boundary and --centring"),
         (("info", "{own}/own.nc", *NAMED, "--boundary", "dirichlet,neumann"), "west,east,south,north"),
         (("info", "{own}/own.nc", *NAMED, *PLACED[:3], "corner"), "'corner'"),
-        (("info", "{own}/line.nc", *PLACED), "leave them out for fields along a line"),
         (
             ("solve", "darcy-rough", "--boundary", "neumann"),
             "--boundary with darcy-rough: these options apply to a sample",
@@ -117,8 +115,6 @@ def test_verify_subsamples_as_train_does(own: Path, tmp_path: Path) -> None:
     ],
 )
 def test_invalid_options_are_one_line(own: Path, words: tuple[str, ...], message: str) -> None:
-    if not (own / "line.nc").exists():
-        generate("burgers", 2, 16, seed=7).compute().to_netcdf(own / "line.nc")
     shown = sciml("pde", *(word.format(own=own) for word in words))
     assert (shown.exit_code, shown.stdout) == (2, "")
     assert message in shown.stderr
