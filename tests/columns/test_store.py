@@ -490,9 +490,9 @@ def test_a_bounded_number_of_tasks() -> None:
         def nthreads(self) -> dict[str, int]:
             return {"one": 1, "two": 1}
 
-        def submit(self, function: Any, item: Any, pure: bool) -> Any:
+        def submit(self, function: Any, work: Any, item: Any, pure: bool) -> Any:
             under_way.append(item)
-            return here.submit(function, item, pure=pure)
+            return here.submit(function, work, item, pure=pure)
 
         def cancel(self, futures: list[Future]) -> None:
             assert not futures
