@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
-from repeated import spread
+from repeated import print_measured, spread
 
 from sciml.operators.neural import Neural
 from sciml.operators.trained_operator import TrainedOperator
@@ -119,11 +117,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.smoke:
         options.seeds = options.seeds[:1]
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        work = options.work or Path(folder)
-        work.mkdir(parents=True, exist_ok=True)
-        print(table(measure(options, work)))
+    print_measured(options, measure, table)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["run_command", "spread"]
+__all__ = ["print_measured", "run_command", "spread"]
 
 Measure = Callable[[argparse.Namespace, Path], Mapping[str, Any]]
 
@@ -19,6 +19,17 @@ Measure = Callable[[argparse.Namespace, Path], Mapping[str, Any]]
 def spread(values: Sequence[float]) -> str:
     """Return the mean of the seeds, with the least and the greatest value."""
     return f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
+def print_measured(
+    options: argparse.Namespace, measure: Measure, table: Callable[[Mapping[str, Any]], str]
+) -> None:
+    """Measure with one thread of torch in the folder ``options.work``, else in a temporary one; print the table."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        work = options.work or Path(folder)
+        work.mkdir(parents=True, exist_ok=True)
+        print(table(measure(options, work)))
 
 
 def run_command(
@@ -52,8 +63,4 @@ def run_command(
         options.dir, options.seeds, options.fit["epochs"] = None, [7], 1
     elif options.dir is None:
         parser.error("give DIR, the folder of the WRF data, or --smoke")
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        work = options.work or Path(folder)
-        work.mkdir(parents=True, exist_ok=True)
-        print(table(measure(options, work)))
+    print_measured(options, measure, table)

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
+from repeated import print_measured
 
 from sciml.multigrid import AMG
 from sciml.operators.corrected import Corrected
@@ -128,11 +128,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.smoke:
         options.minutes = 0.01
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        work = options.work or Path(folder)
-        work.mkdir(parents=True, exist_ok=True)
-        print(table(measure(options, work)))
+    print_measured(options, measure, table)
 
 
 if __name__ == "__main__":
